@@ -1,0 +1,120 @@
+"""Expected failures, as types.
+
+Two places translate them and nobody else catches them: the consumer (into ack, retry or reject) and the edge
+(into problem+json). `code` is part of the public contract: it travels in `SpeechFailed.code` and in problem+json.
+"""
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """A failure that the design expects.
+
+    `str(error)` is a sentence for the caller that says what to do; it never holds the text, the voice or a secret.
+    """
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+    http_status: ClassVar[int] = 500
+
+
+class MalformedMessage(PipelineError):
+    """Bytes on the bus that are not the message they should be."""
+
+    code = "malformed_message"
+    http_status = 400
+
+
+class UnsupportedLanguage(PipelineError):
+    code = "unsupported_language"
+    http_status = 422
+
+
+class EmptyText(PipelineError):
+    """Nothing in the text can be spoken."""
+
+    code = "empty_text"
+    http_status = 422
+
+
+class TextTooLong(PipelineError):
+    code = "text_too_long"
+    http_status = 413
+
+
+class UnspeakableText(PipelineError):
+    """The engine cannot speak this sentence, and never will: it is not delivered again."""
+
+    code = "unspeakable_text"
+    http_status = 422
+
+
+class UnusableReference(PipelineError):
+    """The reference audio cannot serve as a voice; the message says what to send instead."""
+
+    code = "unusable_reference"
+    http_status = 422
+
+
+class ReferenceTooLarge(PipelineError):
+    code = "reference_too_large"
+    http_status = 413
+
+
+class UnknownClip(PipelineError):
+    """A message names a reference clip that the object store does not hold."""
+
+    code = "unknown_clip"
+    http_status = 404
+
+
+class EngineUnavailable(PipelineError):
+    """No worker for the engine is alive."""
+
+    code = "engine_unavailable"
+    retryable = True
+    http_status = 503
+
+
+class BusUnavailable(PipelineError):
+    """NATS does not answer."""
+
+    code = "bus_unavailable"
+    retryable = True
+    http_status = 503
+
+
+class QueueFull(PipelineError):
+    """The whole system has all the work that it takes."""
+
+    code = "queue_full"
+    retryable = True
+    http_status = 503
+
+
+class TenantQueueFull(PipelineError):
+    """This tenant has all the requests waiting that it may."""
+
+    code = "tenant_queue_full"
+    retryable = True
+    http_status = 429
+
+
+class DeadlineExceeded(PipelineError):
+    code = "deadline_exceeded"
+    retryable = True
+    http_status = 504
+
+
+class SpeechCancelled(PipelineError):
+    """Somebody cancelled the request: the client left, or a cancel came over NATS."""
+
+    code = "cancelled"
+    http_status = 499
+
+
+class SynthesisFailed(PipelineError):
+    """The engine failed at this sentence again and again."""
+
+    code = "synthesis_failed"
+    http_status = 502

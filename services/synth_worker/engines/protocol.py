@@ -1,0 +1,76 @@
+"""What an engine is: a resident model that turns sentences into samples, step by step.
+
+Every method is called on one thread, the worker's model thread, so an engine needs no locks and must not touch
+the event loop. `tests/contract/test_engines.py` is the conformance suite: any engine must pass it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from services.common.audio.clip import Clip, Samples
+
+VoiceT = TypeVar("VoiceT")
+SequenceT = TypeVar("SequenceT")
+
+
+@dataclass(frozen=True)
+class EngineDescription:
+    """What an engine says of itself, before and after it is loaded."""
+
+    name: str  # a subject token, such as "embedded"
+    version: str  # changes whenever a stored voice, or the audio of a seed, would
+    languages: tuple[str, ...]  # ISO 639-1
+    max_characters: Mapping[str, int]  # language -> the longest sentence that `open` takes
+    licence: str
+    sample_rate_hz: int
+    device: str  # "cpu", "cuda:0"
+    max_batch: int  # how many sequences one `step` may advance
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One sentence to speak."""
+
+    text: str
+    language: str  # ISO 639-1
+    seed: int  # equal utterances with equal seeds and voices give equal samples, whatever shares their batch
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one step made of one sequence."""
+
+    samples: Samples  # float32 [n], mono, at the engine's rate; n may be 0
+    done: bool  # nothing follows, and the sequence is gone
+
+
+class Engine(Protocol[VoiceT, SequenceT]):
+    """A model that is loaded once and speaks many sentences at a time."""
+
+    def describe(self) -> EngineDescription:
+        """Say what this engine is; cheap, and right before `load`."""
+
+    def load(self) -> None:
+        """Make the model resident. Raises PipelineError where that cannot be, saying what to do."""
+
+    def condition(self, clips: Sequence[Clip]) -> bytes:
+        """Compute a voice from one or more reference clips of one speaker, serialised for other workers.
+
+        Raises UnusableReference where the clips hold no voice.
+        """
+
+    def restore(self, voice: bytes) -> VoiceT:
+        """Turn a serialised voice back into what `open` takes."""
+
+    def open(self, utterance: Utterance, voice: VoiceT) -> SequenceT:
+        """Begin a sentence. Raises UnspeakableText for text that this engine can never speak."""
+
+    def step(self, batch: Sequence[SequenceT]) -> list[Step]:
+        """Advance 1..max_batch sequences; the answers are in the order of the batch."""
+
+    def discard(self, sequence: SequenceT) -> None:
+        """Give up a sequence that is not done, and free what it holds."""
+
+    def close(self) -> None:
+        """Free the model."""
