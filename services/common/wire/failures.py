@@ -4,8 +4,6 @@ Two places translate them and nobody else catches them: the consumer (into ack, 
 (into problem+json). `code` is part of the public contract: it travels in `SpeechFailed.code` and in problem+json.
 """
 
-from typing import ClassVar
-
 
 class PipelineError(Exception):
     """A failure that the design expects.
@@ -13,9 +11,9 @@ class PipelineError(Exception):
     `str(error)` is a sentence for the caller that says what to do; it never holds the text, the voice or a secret.
     """
 
-    code: ClassVar[str] = "internal"
-    retryable: ClassVar[bool] = False
-    http_status: ClassVar[int] = 500
+    code: str = "internal"
+    retryable: bool = False
+    http_status: int = 500
 
 
 class MalformedMessage(PipelineError):
@@ -101,8 +99,9 @@ class TenantQueueFull(PipelineError):
 
 
 class DeadlineExceeded(PipelineError):
+    """The time that the client gave is over; to deliver the work again would not bring it back."""
+
     code = "deadline_exceeded"
-    retryable = True
     http_status = 504
 
 

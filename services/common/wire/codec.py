@@ -1,0 +1,49 @@
+"""Messages to bytes and back: MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md), checked."""
+
+import re
+from typing import Any, TypeVar
+
+import msgpack
+import msgspec
+
+from services.common.wire.failures import MalformedMessage
+from services.common.wire.messages import Message
+
+T = TypeVar("T")
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as a MessagePack map; equal messages give equal bytes."""
+    packed: bytes = msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,)), use_bin_type=True)
+    return packed
+
+
+def decode(payload: bytes, expected: type[T]) -> T:
+    """Return the message in `payload`, of the expected type or one of an expected union.
+
+    Unknown fields are ignored. Raises MalformedMessage, which names the field at fault and never its value, for
+    bytes that are not MessagePack, a wrong or missing type, a missing field, or a value outside its bounds.
+    """
+    try:
+        content: Any = msgpack.unpackb(payload, raw=False)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise MalformedMessage(f"not one MessagePack value ({type(error).__name__})") from None
+    try:
+        return msgspec.convert(content, type=expected, strict=True)
+    except msgspec.ValidationError as error:
+        raise MalformedMessage(_without_values(str(error))) from None
+
+
+def _without_values(complaint: str) -> str:
+    """Keep a validation complaint readable and short: msgspec quotes patterns and tags, never texts or voices."""
+    return complaint[:300]
+
+
+def peek(payload: bytes, field: str) -> str | None:
+    """Return a text field of a message that may be malformed elsewhere, so that its sender can be told; else None."""
+    try:
+        content: Any = msgpack.unpackb(payload, raw=False)
+    except (ValueError, msgpack.UnpackException):
+        return None
+    value = content.get(field) if isinstance(content, dict) else None
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value) else None

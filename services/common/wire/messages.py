@@ -1,0 +1,162 @@
+"""The messages of the public contract, version 1.
+
+Commands are named for what is to be done (`SpeechRequest`), facts are in the past tense (`SentenceSpoken`).
+On the wire each is a MessagePack map with the field names below and `type`, the class name. A reader ignores fields
+that it does not know; a writer may add optional fields within version 1 and nothing else. docs/wire.md holds the same
+in words, and tests/contract/test_wire.py holds the bytes.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+# Identifiers are NATS subject tokens, so that nobody can widen a subject with "." or "*".
+RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
+Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+EngineName = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]  # ISO 639-1
+ClipId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the clip's bytes in the object store
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+UnixMilliseconds = Annotated[int, Meta(ge=0)]
+Lane = Literal["express", "standard"]  # a request's first sentence, and all others
+
+
+class Message(Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
+    """The base of all messages: immutable, named by `type` on the wire."""
+
+
+class SpeechRequest(Message, frozen=True, kw_only=True):
+    """Speak this text. From a client or the edge, on `tts.v1.request.<tenant>`."""
+
+    request: RequestId
+    tenant: Tenant
+    engine: EngineName
+    language: Language
+    text: Annotated[str, Meta(min_length=1)]
+    clips: Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=8)]  # one speaker, one or more recordings
+    seed: Seed
+    split: bool = True  # false: keep the text whole where the engine can take it so
+    deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
+
+
+class SentenceJob(Message, frozen=True, kw_only=True):
+    """Speak this sentence. From the splitter, on `tts.v1.sentence.<engine>.<lane>.<tenant>.<request>.<sentence>`."""
+
+    request: RequestId
+    tenant: Tenant
+    engine: EngineName
+    language: Language
+    sentence: Count  # place in the text, from 0
+    sentences: Positive  # how many the text has
+    text: Annotated[str, Meta(min_length=1)]  # as it is to be spoken
+    clips: Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=8)]
+    seed: Seed  # this sentence's own, derived from the request's and its place
+    pause_after_ms: Count  # silence that belongs to the end of this sentence's samples
+    deadline_unix_ms: UnixMilliseconds
+
+
+class Span(Struct, frozen=True):
+    """Characters [start, end) of the request's text, counted in Unicode code points. On the wire a map."""
+
+    start: Count
+    end: Count
+
+
+class TextSplit(Message, frozen=True, kw_only=True):
+    """The text has these sentences. On `tts.v1.audio.<tenant>.<request>.split`, before the first audio."""
+
+    request: RequestId
+    sentences: Annotated[tuple[Span, ...], Meta(min_length=1)]
+    dropped: tuple[Span, ...]  # what nobody speaks: white space, lone punctuation
+
+
+class AudioChunk(Message, frozen=True, kw_only=True):
+    """A piece of a sentence, on `tts.v1.audio.<tenant>.<request>.<sentence>.<chunk>`.
+
+    Place decides, not arrival: a redelivered sentence repeats its chunks, with the same bytes at the same place.
+    """
+
+    request: RequestId
+    sentence: Count
+    chunk: Count  # place in the sentence, from 0
+    attempt: Positive  # which delivery of the sentence's job made it
+    first_sample: Count  # place of the first sample in the sentence
+    sample_rate_hz: Positive
+    pcm: bytes  # mono, 16-bit little-endian
+
+
+class SentenceSpoken(Message, frozen=True, kw_only=True):
+    """A sentence is complete. On `tts.v1.audio.<tenant>.<request>.<sentence>.end`, after its chunks are stored."""
+
+    request: RequestId
+    sentence: Count
+    sentences: Positive
+    attempt: Positive
+    chunks: Count
+    samples: Count
+    sample_rate_hz: Positive
+    digest: Digest  # SHA-256 of the sentence's PCM, all chunks in order
+    worker: WorkerId
+    queue_ms: Count  # from the job's publication to its first step
+    synthesis_ms: Count  # from its first step to its last
+
+
+class SpeechFailed(Message, frozen=True, kw_only=True):
+    """The request cannot be completed. On `...<request>.<sentence>.end` for a sentence, else `...<request>.failed`."""
+
+    request: RequestId
+    sentence: Count | None
+    code: str  # one of services/common/wire/failures.py
+    detail: str  # says what to do; never holds the text
+    retryable: bool  # whether the same request may succeed later
+
+
+class CancelSpeech(Message, frozen=True, kw_only=True):
+    """Stop this request. Core NATS, on `tts.v1.cancel.<tenant>.<request>`."""
+
+    request: RequestId
+    tenant: Tenant
+    reason: str
+
+
+class WorkerState(Message, frozen=True, kw_only=True):
+    """A worker is alive. Core NATS, once a second, on `tts.v1.worker.<engine>.<worker>`."""
+
+    worker: WorkerId
+    engine: EngineName
+    engine_version: str
+    state: Literal["loading", "ready", "draining", "failed"]
+    detail: str  # why it failed, or how far loading is; empty when ready
+    languages: tuple[Language, ...]
+    max_characters: dict[str, Positive]  # language -> longest sentence
+    licence: str
+    sample_rate_hz: Positive
+    device: str
+    slots: Positive  # sentences that it speaks at once
+    busy: Count
+    real_time_factor: float | None  # seconds of work for a second of sound, of late; none before the first sentence
+
+
+class SplitterState(Message, frozen=True, kw_only=True):
+    """A splitter is alive. Core NATS, once a second, on `tts.v1.splitter.<splitter>`."""
+
+    splitter: WorkerId
+    requests: Count  # held: not all of their sentences are spoken
+    queued_audio_s: float  # estimated sound that these still owe
+
+
+class DeadLetter(Message, frozen=True, kw_only=True):
+    """A command that failed at every attempt. In the stream `TTS_DEAD`, on `tts.v1.dead.<its own subject>`."""
+
+    subject: str
+    payload: bytes
+    code: str  # of the last failure
+    detail: str
+    attempts: Positive
+
+
+RequestEvent = TextSplit | AudioChunk | SentenceSpoken | SpeechFailed  # what a request's inbox receives

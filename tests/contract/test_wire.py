@@ -1,0 +1,126 @@
+"""The bytes of the public contract: a change here is one for all on the bus, and version 1 only allows additions."""
+
+from pathlib import Path
+
+import msgpack
+import msgspec
+import pytest
+
+from services.common.wire import codec, messages
+from services.common.wire.failures import MalformedMessage
+from services.common.wire.messages import AudioChunk, Message, SpeechRequest
+from tests.support.messages import EXAMPLES, REQUEST
+
+GOLDEN = Path(__file__).parent / "golden"
+WIRE_DOC = Path(__file__).parents[2] / "docs" / "wire.md"
+
+
+def name(message: Message) -> str:
+    return type(message).__name__
+
+
+def fields(message: Message) -> dict[str, object]:
+    content = msgpack.unpackb(codec.encode(message))
+    assert isinstance(content, dict)
+    return content
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=name)
+def test_a_message_has_the_bytes_of_version_1(message: Message) -> None:
+    assert codec.encode(message).hex() == (GOLDEN / f"{name(message)}.hex").read_text().strip()
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=name)
+def test_the_bytes_of_version_1_are_read(message: Message) -> None:
+    golden = bytes.fromhex((GOLDEN / f"{name(message)}.hex").read_text())
+    assert codec.decode(golden, type(message)) == message
+
+
+def test_every_message_has_golden_bytes() -> None:
+    kinds = {kind.__name__ for kind in Message.__subclasses__()}
+    assert kinds == {name(message) for message in EXAMPLES} == {path.stem for path in GOLDEN.glob("*.hex")}
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=name)
+def test_unknown_fields_are_tolerated(message: Message) -> None:
+    newer = msgpack.packb({**fields(message), "added_in_a_later_release": [1, 2]})
+    assert codec.decode(newer, type(message)) == message
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=name)
+def test_a_missing_required_field_is_refused_by_name(message: Message) -> None:
+    required = next(field.name for field in msgspec.structs.fields(type(message)) if field.required)
+    content = fields(message)
+    del content[required]
+    with pytest.raises(MalformedMessage, match=required):
+        codec.decode(msgpack.packb(content), type(message))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", "42"),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("seed", 1.0),
+        ("text", b"bytes"),
+        ("text", ""),
+        ("clips", []),
+        ("clips", ["not a digest"]),
+        ("clips", ["ab" * 32 + "\n"]),
+        ("tenant", "a.b"),
+        ("tenant", "*"),
+        ("request", "short"),
+        ("request", "with.a.dot.inside"),
+        ("language", "FR"),
+        ("deadline_unix_ms", None),
+        ("type", "AudioChunk"),
+        ("type", 7),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
+    content = {**fields(EXAMPLES[0]), field: value}
+    with pytest.raises(MalformedMessage, match=field):
+        codec.decode(msgpack.packb(content), SpeechRequest)
+
+
+def test_a_refusal_never_quotes_the_text() -> None:
+    content = {**fields(EXAMPLES[0]), "text": ["a very private text"]}
+    with pytest.raises(MalformedMessage) as refused:
+        codec.decode(msgpack.packb(content), SpeechRequest)
+    assert "private" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xc1", b"\x81", b"{}", b"\x80\x80", b"\x92\x01\x02", b"\xff" * 10, b"\xd9\xff"]
+)
+def test_bytes_that_are_no_message_are_refused(payload: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        codec.decode(payload, SpeechRequest)
+
+
+def test_a_union_is_read_by_its_type_field() -> None:
+    for message in EXAMPLES:
+        if isinstance(message, messages.RequestEvent):
+            assert codec.decode(codec.encode(message), messages.RequestEvent) == message  # type: ignore[arg-type]
+
+
+def test_audio_travels_as_bytes_not_as_numbers() -> None:
+    chunk = next(message for message in EXAMPLES if isinstance(message, AudioChunk))
+    assert chunk.pcm in codec.encode(chunk)
+
+
+def test_a_malformed_request_still_says_whose_it_is() -> None:
+    payload = msgpack.packb({"type": "SpeechRequest", "request": REQUEST, "text": 7})
+    assert codec.peek(payload, "request") == REQUEST
+    assert codec.peek(msgpack.packb({"request": "tts.>"}), "request") is None
+    assert codec.peek(b"\xc1", "request") is None
+    assert codec.peek(msgpack.packb([1]), "request") is None
+
+
+@pytest.mark.parametrize("kind", Message.__subclasses__(), ids=lambda kind: kind.__name__)
+def test_the_documentation_names_every_field_of_every_message(kind: type[Message]) -> None:
+    _, _, after = WIRE_DOC.read_text().partition(f"### {kind.__name__}\n")
+    section = after.partition("\n### ")[0].partition("\n## ")[0]
+    documented = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
+    assert documented == {field.name for field in msgspec.structs.fields(kind)}
