@@ -1,0 +1,127 @@
+"""The pull loop, and the only acknowledgement policy.
+
+A handler returns when its message is done, and raises when it is not. What it raised decides: a retryable failure is
+delivered again after a pause, any other ends the message, and so does the last attempt; whoever waits is told first.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, Protocol
+
+import structlog
+
+from services.common.bus.ports import Bus, Delivery
+from services.common.bus.topology import Consumer
+from services.common.wire import codec, subjects
+from services.common.wire.failures import BusUnavailable, PipelineError, SynthesisFailed
+from services.common.wire.messages import DeadLetter
+
+log = structlog.get_logger()
+
+_PULL_S: Final = 1.0  # a stop is noticed within this
+_RETRY_DELAYS_S: Final = (0.1, 0.5, 2.0, 5.0)
+
+
+class Work(Protocol):
+    """What is done with the messages of one queue."""
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Do it; on return the message is acknowledged."""
+
+    async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
+        """Tell whoever waits that this message will not be done."""
+
+
+@dataclass(frozen=True)
+class WorkLoop:
+    """Pulls messages of one consumer while a seat is free, and works on each in a task that it owns."""
+
+    bus: Bus
+    consumer: Consumer
+    work: Work
+    seats: int
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, finish what was begun, hand back what was not, and return."""
+        puller = await self.bus.pull(self.consumer)
+        free = asyncio.Semaphore(self.seats)
+        async with asyncio.TaskGroup() as tasks:
+            while not stop.is_set():
+                await free.acquire()  # ends: every task below has an end
+                delivery = None if stop.is_set() else await puller.next(_PULL_S)
+                if delivery is None:
+                    free.release()
+                    continue
+                task = tasks.create_task(self._work(delivery), name=f"{self.consumer.name}:{delivery.attempt}")
+                task.add_done_callback(lambda _task: free.release())
+        await puller.close()
+
+    async def _work(self, delivery: Delivery) -> None:
+        heartbeat = asyncio.create_task(self._stay_alive(delivery), name="heartbeat")
+        try:
+            failure = await self._attempt(delivery)
+            await self._settle(delivery, failure)
+        except BusUnavailable as error:
+            # Not acknowledged, so the server delivers it again; the handler's own work is idempotent.
+            log.warning("settling_failed", consumer=self.consumer.name, detail=str(error))
+        finally:
+            heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await heartbeat
+
+    async def _attempt(self, delivery: Delivery) -> PipelineError | None:
+        if delivery.attempt >= self.consumer.max_deliver:
+            return SynthesisFailed(f"given up after {delivery.attempt - 1} attempts; the workers' logs say why")
+        try:
+            await self.work.handle(delivery)
+        except PipelineError as failure:
+            return failure
+        except Exception:  # a bug must cost one message, not the process and all that it holds
+            log.exception("handler_failed", consumer=self.consumer.name, attempt=delivery.attempt)
+            return _Bug()
+        return None
+
+    async def _settle(self, delivery: Delivery, failure: PipelineError | None) -> None:
+        if failure is None:
+            await delivery.ack()
+        elif failure.retryable and delivery.attempt < self.consumer.max_deliver - 1:
+            delay_s = _RETRY_DELAYS_S[min(delivery.attempt, len(_RETRY_DELAYS_S)) - 1]
+            log.warning("retrying", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt)
+            await delivery.retry(delay_s)
+        else:
+            log.warning("given_up", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt)
+            await self.work.give_up(delivery, failure)
+            if failure.retryable or delivery.attempt >= self.consumer.max_deliver:
+                await self._bury(delivery, failure)
+            await delivery.reject()
+
+    async def _bury(self, delivery: Delivery, failure: PipelineError) -> None:
+        """Keep what failed every time, with its reason, for an operator to look at and replay."""
+        letter = DeadLetter(
+            subject=delivery.subject,
+            payload=delivery.payload,
+            code=failure.code,
+            detail=str(failure),
+            attempts=delivery.attempt,
+        )
+        payload = codec.encode(letter)
+        await self.bus.publish(subjects.dead(delivery.subject), payload, message_id=sha256(payload).hexdigest())
+
+    async def _stay_alive(self, delivery: Delivery) -> None:
+        while True:
+            await asyncio.sleep(self.consumer.ack_wait_s / 3)
+            try:
+                await delivery.extend()
+            except BusUnavailable:
+                continue  # it reconnects; at worst the message is delivered twice
+
+
+class _Bug(SynthesisFailed):
+    """An exception that nobody foresaw; perhaps the next attempt has more luck."""
+
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("an internal error; the workers' logs say which")

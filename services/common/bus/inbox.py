@@ -1,0 +1,78 @@
+"""One request's events, as they arrive: opened before the request is published, so that nothing is missed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from services.common.bus import topology
+from services.common.bus.ports import Bus, Listener
+from services.common.wire import codec, subjects
+from services.common.wire.failures import MalformedMessage
+from services.common.wire.messages import RequestEvent
+
+log = structlog.get_logger()
+
+_LIMIT: Final = 4096  # messages not yet taken; what overflows is fetched again by place
+
+
+class Inbox:
+    """A request's events: heard live, or fetched by their place when they did not come."""
+
+    def __init__(self, bus: Bus, listener: Listener, tenant: str, request: str) -> None:
+        self._bus = bus
+        self._listener = listener
+        self._tenant = tenant
+        self._request = request
+
+    async def next(self, timeout_s: float) -> RequestEvent | None:
+        """Return the next event in order of arrival, or None after the timeout."""
+        give_up_at_s = asyncio.get_running_loop().time() + timeout_s
+        while (left_s := give_up_at_s - asyncio.get_running_loop().time()) > 0:
+            heard = await self._listener.next(left_s)
+            if heard is None:
+                return None
+            if (event := _decoded(heard.payload)) is not None:
+                return event
+        return None
+
+    async def chunk(self, sentence: int, chunk: int) -> RequestEvent | None:
+        """Fetch the chunk at this place, or None where it is not stored."""
+        return await self._stored(subjects.chunk(self._tenant, self._request, sentence, chunk))
+
+    async def end(self, sentence: int) -> RequestEvent | None:
+        """Fetch a sentence's end marker, or None where it is not stored."""
+        return await self._stored(subjects.end(self._tenant, self._request, sentence))
+
+    async def split(self) -> RequestEvent | None:
+        """Fetch the request's division into sentences, or None where it is not stored."""
+        return await self._stored(subjects.text_split(self._tenant, self._request))
+
+    async def failed(self) -> RequestEvent | None:
+        """Fetch the request's failure, or None where there is none."""
+        return await self._stored(subjects.request_failed(self._tenant, self._request))
+
+    async def _stored(self, subject: str) -> RequestEvent | None:
+        payload = await self._bus.last(topology.AUDIO, subject)
+        return None if payload is None else _decoded(payload)
+
+
+def _decoded(payload: bytes) -> RequestEvent | None:
+    """Anybody may publish on the bus: what is not an event is named in the log and passed over."""
+    try:
+        return codec.decode(payload, RequestEvent)  # type: ignore[arg-type]  # a union is a type to msgspec
+    except MalformedMessage as error:
+        log.warning("event_malformed", detail=str(error))
+        return None
+
+
+@asynccontextmanager
+async def open_inbox(bus: Bus, tenant: str, request: str) -> AsyncIterator[Inbox]:
+    """Open a request's inbox and close it again, whatever happens."""
+    listener = await bus.listen(subjects.request_events(tenant, request), limit=_LIMIT)
+    try:
+        yield Inbox(bus, listener, tenant, request)
+    finally:
+        await asyncio.shield(listener.close())

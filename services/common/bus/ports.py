@@ -1,0 +1,130 @@
+"""What the services ask of the bus. `connection.NatsBus` is the real one, `memory.MemoryBus` its twin in one process;
+tests/contract/test_bus.py holds both to the same cases."""
+
+from typing import NamedTuple, Protocol
+
+from services.common.bus.topology import Consumer, Topology
+from services.common.wire.failures import QueueFull
+
+
+class SubjectFull(QueueFull):
+    """The stream takes no more messages on this subject."""
+
+
+class Heard(NamedTuple):
+    """A message that a listener heard."""
+
+    subject: str
+    payload: bytes
+
+
+class Backlog(NamedTuple):
+    """What a consumer owes."""
+
+    waiting: int  # not delivered yet
+    in_progress: int  # delivered, not acknowledged
+
+
+class Delivery(Protocol):
+    """A message from a work queue. One of `ack`, `retry` and `reject` ends it; `extend` buys time."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def attempt(self) -> int:
+        """Return 1 for the first delivery."""
+
+    @property
+    def age_s(self) -> float:
+        """Return how long the message had been in the queue when it was delivered, in seconds."""
+
+    async def ack(self) -> None:
+        """Done: the message leaves the queue."""
+
+    async def retry(self, delay_s: float) -> None:
+        """Not done: deliver it again, to anybody, after the delay."""
+
+    async def reject(self) -> None:
+        """Never to be done: the message leaves the queue."""
+
+    async def extend(self) -> None:
+        """Still being done: start its acknowledgement wait anew."""
+
+
+class Puller(Protocol):
+    """One process's seat at a work queue."""
+
+    async def next(self, timeout_s: float) -> Delivery | None:
+        """Return the next message, or None after the timeout. Never cancel this: a cancelled pull eats a message."""
+
+    async def close(self) -> None:
+        """Hand back what was delivered and not taken."""
+
+
+class Listener(Protocol):
+    """A core subscription with a bounded queue; what overflows it is lost, oldest kept."""
+
+    async def next(self, timeout_s: float) -> Heard | None:
+        """Return the next message, or None after the timeout."""
+
+    async def close(self) -> None:
+        """Unsubscribe."""
+
+
+class Bus(Protocol):
+    """NATS, as far as the services use it. Every method raises BusUnavailable when there is no answer in time."""
+
+    @property
+    def connected(self) -> bool:
+        """Say whether the connection stands now."""
+
+    async def establish(self, topology: Topology) -> None:
+        """Create the streams, buckets and stores that do not exist; leave those that do."""
+
+    async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
+        """Store a message in the stream of its subject; return False where this id is stored already.
+
+        It is tried again, with the same id, until it is stored or the bus's patience is over. `lifetime_s`: the
+        message leaves the stream after so long, rounded up to a second. Raises SubjectFull or QueueFull.
+        """
+
+    async def tell(self, subject: str, payload: bytes) -> None:
+        """Send to whoever listens now; stored nowhere."""
+
+    async def listen(self, subject: str, *, limit: int) -> Listener:
+        """Subscribe; on return nothing published later is missed, up to `limit` messages not yet taken."""
+
+    async def pull(self, consumer: Consumer) -> Puller:
+        """Create the durable consumer where it does not exist, and take a seat at it."""
+
+    async def last(self, stream: str, subject: str) -> bytes | None:
+        """Return the last stored message of exactly this subject, or None."""
+
+    async def purge(self, stream: str, subject_filter: str) -> None:
+        """Remove all stored messages that match."""
+
+    async def backlog(self, consumer: Consumer) -> Backlog:
+        """Return what a consumer owes; nothing where it does not exist."""
+
+    async def waiting(self, stream: str) -> int:
+        """Return how many messages a stream holds."""
+
+    async def get_value(self, bucket: str, key: str) -> bytes | None:
+        """Return a value of a key-value bucket, or None."""
+
+    async def put_value(self, bucket: str, key: str, value: bytes) -> None:
+        """Set a value of a key-value bucket. Raises QueueFull where the bucket has no room."""
+
+    async def has_object(self, store: str, name: str) -> bool:
+        """Say whether an object store holds this object, complete."""
+
+    async def get_object(self, store: str, name: str) -> bytes | None:
+        """Return an object, or None."""
+
+    async def put_object(self, store: str, name: str, content: bytes) -> None:
+        """Store an object. Raises QueueFull where the store has no room."""
+
+    async def close(self) -> None:
+        """Send what is pending and disconnect."""

@@ -1,0 +1,124 @@
+"""The streams, consumers, buckets and stores, as data: names and settings are part of the public contract."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from services.common.wire import subjects
+from services.common.wire.messages import Lane
+
+REQUESTS: Final = "TTS_REQUESTS"
+SENTENCES: Final = "TTS_SENTENCES"
+AUDIO: Final = "TTS_AUDIO"
+DEAD: Final = "TTS_DEAD"
+VOICES: Final = "TTS_VOICES"  # key-value bucket: computed voices
+CLIPS: Final = "TTS_CLIPS"  # object store: reference clips by content hash
+
+DUPLICATE_WINDOW_S: Final = 120.0
+MEBIBYTE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One JetStream stream, kept in files. -1 means no limit of this kind."""
+
+    name: str
+    subjects: tuple[str, ...]
+    retention: Literal["workqueue", "limits"]
+    discard: Literal["new", "old"]  # what a full stream does: refuse, or forget its oldest
+    max_age_s: float
+    max_bytes: int
+    max_messages: int = -1
+    max_messages_per_subject: int = -1
+    message_lifetimes: bool = False  # whether a message may carry its own
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One key-value bucket (128 KiB voices) or object store (clips up to 1.5 MB)."""
+
+    name: str
+    max_age_s: float
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """One durable pull consumer of a work queue. `filter` is disjoint from every other consumer's of the stream."""
+
+    stream: str
+    name: str
+    filter: str
+    ack_wait_s: float = 2.0  # a worker says three times in this span that it is alive
+    max_deliver: int = 6  # the work loop gives up one delivery earlier, so that somebody is told
+    max_in_progress: int = 1024
+
+
+@dataclass(frozen=True)
+class Topology:
+    """All that has to exist before anybody speaks."""
+
+    streams: tuple[Stream, ...]
+    voices: Bucket
+    clips: Bucket
+    replicas: int
+
+
+def topology(*, replicas: int = 1, audio_max_bytes: int = 1024 * MEBIBYTE, requests_per_tenant: int = 500) -> Topology:
+    """Return the contract's streams and buckets; what an operator may vary is an argument."""
+    return Topology(
+        streams=(
+            Stream(
+                name=REQUESTS,
+                subjects=(subjects.REQUESTS,),
+                retention="workqueue",
+                discard="new",
+                max_age_s=3600,
+                max_bytes=256 * MEBIBYTE,
+                max_messages=2000,
+                max_messages_per_subject=requests_per_tenant,
+                message_lifetimes=True,
+            ),
+            Stream(
+                name=SENTENCES,
+                subjects=(subjects.SENTENCES,),
+                retention="workqueue",
+                discard="new",
+                max_age_s=3600,
+                max_bytes=256 * MEBIBYTE,
+                max_messages=50_000,
+                max_messages_per_subject=1,  # a sentence is queued once, however often its splitter dies
+                message_lifetimes=True,
+            ),
+            Stream(
+                name=AUDIO,
+                subjects=(subjects.AUDIO,),
+                retention="limits",
+                discard="old",
+                max_age_s=600,
+                max_bytes=audio_max_bytes,
+                max_messages_per_subject=1,  # a repeated chunk takes the place of its equal
+            ),
+            Stream(
+                name=DEAD,
+                subjects=(subjects.DEAD,),
+                retention="limits",
+                discard="old",
+                max_age_s=7 * 24 * 3600,
+                max_bytes=256 * MEBIBYTE,
+            ),
+        ),
+        voices=Bucket(VOICES, max_age_s=7 * 24 * 3600, max_bytes=1024 * MEBIBYTE),
+        clips=Bucket(CLIPS, max_age_s=24 * 3600, max_bytes=2048 * MEBIBYTE),
+        replicas=replicas,
+    )
+
+
+def requests_consumer() -> Consumer:
+    """Return the consumer that all splitters share."""
+    # A book is held for long, so its request may outlive many splitters: every stop and kill is a delivery.
+    return Consumer(stream=REQUESTS, name="splitter", filter=subjects.REQUESTS, max_deliver=20)
+
+
+def sentences_consumer(engine: str, lane: Lane) -> Consumer:
+    """Return the consumer that all workers of an engine share on one lane."""
+    return Consumer(stream=SENTENCES, name=f"worker-{engine}-{lane}", filter=subjects.lane_sentences(engine, lane))

@@ -1,0 +1,43 @@
+"""The small HTTP server beside a service without an HTTP face: /livez, /readyz and /metrics."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+NotReady = Callable[[], str | None]  # why the service cannot work now; None when it can
+
+
+@asynccontextmanager
+async def health_server(port: int, registry: CollectorRegistry, not_ready: NotReady, host: str) -> AsyncIterator[None]:
+    """Serve while the block runs. Port 0: serve nothing, for many workers on one machine."""
+    if port == 0:
+        yield
+        return
+    app = web.Application()
+    app.router.add_get("/livez", _livez)
+    app.router.add_get("/readyz", _readyz(not_ready))
+    app.router.add_get("/metrics", make_aiohttp_handler(registry))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _livez(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "alive"})
+
+
+def _readyz(not_ready: NotReady) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(_request: web.Request) -> web.Response:
+        reason = not_ready()
+        if reason is not None:
+            return web.json_response({"status": "not ready", "detail": reason}, status=503)
+        return web.json_response({"status": "ready"})
+
+    return handler

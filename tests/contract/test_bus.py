@@ -1,0 +1,264 @@
+"""The same cases for the bus on a real nats-server and for its twin in memory."""
+
+import asyncio
+import dataclasses
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.common.bus import topology
+from services.common.bus.connection import NatsBus
+from services.common.bus.memory import MemoryBus
+from services.common.bus.ports import Bus, SubjectFull
+from services.common.bus.topology import Consumer
+from services.common.runtime.local_nats import LocalNats, local_nats
+from services.common.wire import subjects
+from services.common.wire.failures import BusUnavailable, QueueFull
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bus]:
+    if request.param == "memory":
+        memory = MemoryBus()
+        await memory.establish(topology.topology())
+        yield memory
+        return
+    async with local_nats(tmp_path) as server:
+        connected = await NatsBus.connect(server.url, name="test", patience_s=3)
+        await connected.establish(topology.topology())
+        yield connected
+        await connected.close()
+
+
+def sentence(place: int = 0, request: str = "request-1") -> str:
+    return subjects.sentence("tone", "express", "public", request, place)
+
+
+CONSUMER = Consumer(
+    stream=topology.SENTENCES, name="worker-tone-express", filter=subjects.lane_sentences("tone", "express"),
+    ack_wait_s=0.4, max_deliver=3,
+)  # fmt: skip
+
+
+async def test_a_published_job_is_delivered_once_and_gone_after_its_ack(bus: Bus) -> None:
+    await bus.publish(sentence(), b"job", message_id="a")
+    puller = await bus.pull(CONSUMER)
+    delivery = await puller.next(2)
+    assert delivery is not None
+    assert (delivery.payload, delivery.subject, delivery.attempt) == (b"job", sentence(), 1)
+    assert await bus.backlog(CONSUMER) == (0, 1)
+    await delivery.ack()
+    assert await puller.next(0.6) is None
+    assert await bus.waiting(topology.SENTENCES) == 0
+    await puller.close()
+
+
+async def test_the_same_message_id_is_stored_once(bus: Bus) -> None:
+    assert await bus.publish(sentence(0), b"job", message_id="a")
+    assert not await bus.publish(sentence(0), b"job", message_id="a")
+    assert await bus.waiting(topology.SENTENCES) == 1
+
+
+async def test_a_sentence_that_is_queued_is_refused_under_another_id(bus: Bus) -> None:
+    await bus.publish(sentence(0), b"job", message_id="a")
+    with pytest.raises(SubjectFull):
+        await bus.publish(sentence(0), b"job", message_id="b")
+
+
+async def test_a_full_stream_refuses_at_once(bus: Bus) -> None:
+    for number in range(500):
+        await bus.publish("tts.v1.request.one", b"request", message_id=f"one-{number}")
+    with pytest.raises(SubjectFull):
+        await bus.publish("tts.v1.request.one", b"request", message_id="one-more")
+    for tenant in ("two", "three", "four"):
+        for number in range(500):
+            await bus.publish(f"tts.v1.request.{tenant}", b"request", message_id=f"{tenant}-{number}")
+    with pytest.raises(QueueFull):
+        await bus.publish("tts.v1.request.five", b"request", message_id="five")
+
+
+async def test_a_job_whose_worker_falls_silent_is_delivered_again(bus: Bus) -> None:
+    await bus.publish(sentence(), b"job", message_id="a")
+    puller = await bus.pull(CONSUMER)
+    first = await puller.next(2)
+    second = await puller.next(3)
+    assert first is not None
+    assert second is not None
+    assert (second.payload, second.attempt) == (b"job", 2)
+    await second.ack()
+    await puller.close()
+
+
+async def test_a_job_that_is_extended_is_not_delivered_again(bus: Bus) -> None:
+    await bus.publish(sentence(), b"job", message_id="a")
+    puller = await bus.pull(CONSUMER)
+    delivery = await puller.next(2)
+    assert delivery is not None
+    for _ in range(6):
+        await asyncio.sleep(0.15)
+        await delivery.extend()
+    assert await puller.next(0.05) is None
+    await delivery.ack()
+    await puller.close()
+
+
+async def test_a_retried_job_comes_again_after_its_delay(bus: Bus) -> None:
+    await bus.publish(sentence(), b"job", message_id="a")
+    puller = await bus.pull(CONSUMER)
+    delivery = await puller.next(2)
+    assert delivery is not None
+    await delivery.retry(0.3)
+    assert await puller.next(0.1) is None
+    again = await puller.next(2)
+    assert again is not None
+    assert again.attempt == 2
+    await again.ack()
+    await puller.close()
+
+
+async def test_a_rejected_job_never_comes_again(bus: Bus) -> None:
+    await bus.publish(sentence(), b"job", message_id="a")
+    puller = await bus.pull(CONSUMER)
+    delivery = await puller.next(2)
+    assert delivery is not None
+    await delivery.reject()
+    assert await puller.next(0.7) is None
+    await puller.close()
+
+
+async def test_a_job_is_given_to_one_of_many_pullers(bus: Bus) -> None:
+    patient = dataclasses.replace(CONSUMER, ack_wait_s=5)
+    pullers = [await bus.pull(patient) for _ in range(3)]
+    waiting = [asyncio.create_task(puller.next(1)) for puller in pullers]
+    await bus.publish(sentence(), b"job", message_id="a")
+    deliveries = [delivery for delivery in await asyncio.gather(*waiting) if delivery is not None]
+    assert len(deliveries) == 1
+    await deliveries[0].ack()
+    for puller in pullers:
+        await puller.close()
+
+
+async def test_jobs_of_another_lane_or_engine_are_not_delivered(bus: Bus) -> None:
+    await bus.publish(subjects.sentence("tone", "standard", "public", "request-1", 1), b"job", message_id="a")
+    await bus.publish(subjects.sentence("xtts", "express", "public", "request-1", 0), b"job", message_id="b")
+    puller = await bus.pull(CONSUMER)
+    assert await puller.next(0.3) is None
+    await puller.close()
+
+
+async def test_a_purge_takes_one_requests_jobs_and_no_others(bus: Bus) -> None:
+    for place in range(3):
+        await bus.publish(sentence(place, "request-1"), b"job", message_id=f"1-{place}")
+    await bus.publish(sentence(0, "request-2"), b"other", message_id="2-0")
+    await bus.purge(topology.SENTENCES, subjects.request_sentences("public", "request-1"))
+    assert await bus.waiting(topology.SENTENCES) == 1
+    puller = await bus.pull(CONSUMER)
+    delivery = await puller.next(2)
+    assert delivery is not None
+    assert delivery.payload == b"other"
+    await delivery.ack()
+    await puller.close()
+
+
+async def test_a_message_leaves_the_queue_at_the_end_of_its_lifetime(bus: Bus) -> None:
+    await bus.publish(sentence(), b"job", message_id="a", lifetime_s=1)
+    await asyncio.sleep(2.3)
+    assert await bus.waiting(topology.SENTENCES) == 0
+
+
+async def test_a_listener_hears_what_is_told_and_what_is_stored(bus: Bus) -> None:
+    listener = await bus.listen(subjects.request_events("public", "request-1"), limit=10)
+    await bus.publish(subjects.chunk("public", "request-1", 0, 0), b"chunk", message_id="c")
+    await bus.tell(subjects.end("public", "request-1", 0), b"end")
+    await bus.tell(subjects.end("public", "request-2", 0), b"foreign")
+    heard = [await listener.next(2), await listener.next(2)]
+    assert [item.payload for item in heard if item is not None] == [b"chunk", b"end"]
+    assert await listener.next(0.1) is None
+    await listener.close()
+
+
+async def test_a_closed_listener_hears_nothing(bus: Bus) -> None:
+    listener = await bus.listen("tts.v1.cancel.*.*", limit=10)
+    await listener.close()
+    await bus.tell(subjects.cancel("public", "request-1"), b"cancel")
+    assert await listener.next(0.2) is None
+
+
+async def test_what_overflows_a_listener_is_lost_and_the_oldest_is_kept(bus: Bus) -> None:
+    listener = await bus.listen("tts.v1.cancel.*.*", limit=3)
+    for number in range(10):
+        await bus.tell(subjects.cancel("public", "request-1"), b"%d" % number)
+    await asyncio.sleep(0.2)
+    heard = []
+    while (item := await listener.next(0.1)) is not None:
+        heard.append(item.payload)
+    assert heard[:3] == [b"0", b"1", b"2"]
+    assert len(heard) <= 4
+    await listener.close()
+
+
+async def test_the_last_message_of_a_subject_is_read_by_place(bus: Bus) -> None:
+    subject = subjects.chunk("public", "request-1", 0, 3)
+    assert await bus.last(topology.AUDIO, subject) is None
+    await bus.publish(subject, b"first attempt", message_id="1")
+    await bus.publish(subject, b"second attempt", message_id="2")
+    assert await bus.last(topology.AUDIO, subject) == b"second attempt"
+    assert await bus.waiting(topology.AUDIO) == 1
+
+
+async def test_values_and_objects_are_read_back(bus: Bus) -> None:
+    assert await bus.get_value(topology.VOICES, "embedded.1.abc") is None
+    voice = secrets.token_bytes(130_000)
+    await bus.put_value(topology.VOICES, "embedded.1.abc", voice)
+    assert await bus.get_value(topology.VOICES, "embedded.1.abc") == voice
+    clip = secrets.token_bytes(1_500_000)
+    assert not await bus.has_object(topology.CLIPS, "clip")
+    assert await bus.get_object(topology.CLIPS, "clip") is None
+    await bus.put_object(topology.CLIPS, "clip", clip)
+    assert await bus.has_object(topology.CLIPS, "clip")
+    assert await bus.get_object(topology.CLIPS, "clip") == clip
+
+
+async def test_a_subject_without_a_stream_is_refused(bus: Bus) -> None:
+    with pytest.raises(BusUnavailable):
+        await bus.publish("elsewhere", b"lost", message_id="x")
+
+
+async def test_a_backlog_that_nobody_established_is_empty(bus: Bus) -> None:
+    assert await bus.backlog(Consumer(topology.SENTENCES, "nobody", "tts.v1.sentence.none.>")) == (0, 0)
+
+
+async def test_no_server_is_told_in_time() -> None:
+    with pytest.raises(BusUnavailable, match="NATS_URL"):
+        await NatsBus.connect("nats://127.0.0.1:9", name="test", patience_s=0.5)
+
+
+async def test_acknowledged_jobs_and_a_connection_survive_a_killed_server(tmp_path: Path) -> None:
+    async with local_nats(tmp_path) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=10)
+        await bus.establish(topology.topology())
+        await bus.publish(sentence(0), b"before", message_id="a")
+        await server.kill()
+        publishing = asyncio.create_task(bus.publish(sentence(1), b"meanwhile", message_id="b"))
+        await asyncio.sleep(0.5)
+        await server.start()
+        assert await publishing
+        puller = await bus.pull(CONSUMER)
+        payloads = set()
+        while len(payloads) < 2:
+            delivery = await puller.next(1)
+            if delivery is not None:
+                payloads.add(delivery.payload)
+                await delivery.ack()
+        assert payloads == {b"before", b"meanwhile"}
+        await puller.close()
+        await bus.close()
+
+
+async def test_a_local_server_ends_with_its_block(tmp_path: Path) -> None:
+    async with local_nats(tmp_path) as server:
+        assert isinstance(server, LocalNats)
+    with pytest.raises(BusUnavailable):
+        await NatsBus.connect(server.url, name="test", patience_s=0.3)
