@@ -1,0 +1,70 @@
+"""Builds a splitter and runs it until it is told to stop."""
+
+import asyncio
+import secrets
+
+import structlog
+
+from services.common.bus import topology
+from services.common.bus.cancels import Cancels
+from services.common.bus.connection import NatsBus
+from services.common.bus.consumer import WorkLoop
+from services.common.bus.ports import Bus
+from services.common.bus.presence import HEARTBEAT_S, tell_alive, workers
+from services.common.runtime.health import health_server
+from services.common.runtime.lifecycle import every, tasks
+from services.common.wire import subjects
+from services.common.wire.messages import SplitterState
+from services.splitter.handler import RequestWork
+from services.splitter.ledger import Ledger
+from services.splitter.metrics import Metrics
+from services.splitter.settings import Settings
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Connect to NATS and divide texts until `stop` is set. Raises BusUnavailable."""
+    bus = await NatsBus.connect(settings.nats_url, name="splitter")
+    try:
+        await bus.establish(topology.topology(replicas=settings.nats_replicas))
+        await serve(bus, settings, stop)
+    finally:
+        await bus.close()
+
+
+async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
+    """Divide texts on this bus until `stop` is set."""
+    metrics, ledger, followers_stop = Metrics(), Ledger(), asyncio.Event()
+    name = f"splitter-{secrets.token_hex(4)}"
+    work = RequestWork(
+        bus=bus,
+        workers=workers(bus),
+        cancels=Cancels(bus),
+        ledger=ledger,
+        metrics=metrics,
+        window=settings.splitter_window,
+        stop=stop,
+    )
+
+    async def tell_state() -> None:
+        metrics.held.set(ledger.requests)
+        metrics.queued_audio.set(ledger.owed_s)
+        state = SplitterState(splitter=name, requests=ledger.requests, queued_audio_s=ledger.owed_s)
+        await tell_alive(bus, subjects.splitter_state(name), state)
+
+    def not_ready() -> str | None:
+        return None if bus.connected else "NATS does not answer"
+
+    loop = WorkLoop(bus, topology.requests_consumer(), work, seats=settings.splitter_requests)
+    async with (
+        health_server(settings.splitter_health_port, metrics.registry, not_ready, settings.splitter_health_host),
+        tasks() as group,
+    ):
+        group.create_task(work.workers.follow(followers_stop), name="workers")
+        group.create_task(work.cancels.follow(followers_stop), name="cancels")
+        group.create_task(every(HEARTBEAT_S, tell_state, followers_stop), name="state")
+        log.info("splitter_ready", splitter=name)
+        await loop.run(stop)
+        followers_stop.set()
+    log.info("splitter_stopped", splitter=name)

@@ -1,0 +1,30 @@
+"""Every metric of the splitter."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metrics:
+    """The splitter's metrics, on a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "tts_splitter_requests_total", "Requests by outcome", ["language", "outcome"], registry=self.registry
+        )
+        self.sentences = Counter(
+            "tts_splitter_sentences_total", "Sentences queued", ["language"], registry=self.registry
+        )
+        self.held = Gauge(
+            "tts_splitter_requests_held", "Requests not all of whose sentences are spoken", registry=self.registry
+        )
+        self.queued_audio = Gauge(
+            "tts_splitter_queued_audio_seconds",
+            "Estimated sound that the held requests still owe",
+            registry=self.registry,
+        )
+        self.split_duration = Histogram(
+            "tts_splitter_split_duration_seconds",
+            "Time to divide a text",
+            buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3),
+            registry=self.registry,
+        )

@@ -1,0 +1,131 @@
+"""What holds for every text in every language."""
+
+import itertools
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.common.wire.failures import EmptyText
+from services.common.wire.languages import LANGUAGES
+from services.splitter.normalize import normalize
+from services.splitter.sentences import SplitText, split
+
+FRAGMENTS = (
+    *("Hello", "M. Dupont", "3.14", "e.g.", "…", "!", '?"', "\n\n", "\n", " ", ", ", "—", "A.", "B.", "1.", "- "),
+    *("他来了。", "「本当？」", "यह है।", "؟", "क्षि", "한국어", "。", "０１", "а", "ß", "g\u0308", "\u200b", "\u00ad"),
+    *("👩\u200d👩\u200d👧", "x" * 90),
+)
+PROSE = st.lists(st.sampled_from(FRAGMENTS), max_size=60).map("".join)
+TEXTS = PROSE | st.text(max_size=300)
+
+
+def divided(text: str, language: str, limit: int, *, splitting: bool = True) -> SplitText | None:
+    try:
+        return split(text, language, max_characters=limit, enable_text_splitting=splitting)
+    except EmptyText:
+        return None
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEXTS, st.sampled_from(list(LANGUAGES)), st.integers(1, 120), st.booleans())
+def test_every_character_is_in_one_sentence_or_dropped_and_none_is_over_the_limit(
+    text: str, language: str, limit: int, splitting: bool
+) -> None:
+    division = divided(text, language, limit, splitting=splitting)
+    if division is None:
+        assert not any(character.isalnum() for character in normalize(text, language))
+        return
+    spans = sorted([(s.start, s.end) for s in division.sentences] + list(division.dropped))
+    assert spans[0][0] == 0
+    assert spans[-1][1] == len(text)
+    assert all(first[1] == second[0] for first, second in itertools.pairwise(spans))
+    assert all(start < end for start, end in spans)
+    assert [s.start for s in division.sentences] == sorted(s.start for s in division.sentences)
+    for sentence in division.sentences:
+        assert len(sentence.spoken) <= limit or sentence.end - sentence.start == 1
+        assert any(character.isalnum() for character in sentence.spoken)
+        assert sentence.spoken == normalize(text[sentence.start : sentence.end], language)
+        assert sentence.pause_after_ms >= 0
+    assert division.sentences[-1].pause_after_ms == 0
+
+
+@given(TEXTS, st.sampled_from(list(LANGUAGES)), st.integers(20, 120))
+def test_no_letter_and_no_digit_is_dropped(text: str, language: str, limit: int) -> None:
+    division = divided(text, language, limit)
+    for start, end in () if division is None else division.dropped:
+        assert not any(character.isalnum() for character in normalize(text[start:end], language))
+
+
+@given(TEXTS, st.sampled_from(list(LANGUAGES)))
+def test_normalising_twice_is_normalising_once(text: str, language: str) -> None:
+    once = normalize(text, language)
+    assert normalize(once, language) == once
+
+
+@given(PROSE, PROSE, st.sampled_from(list(LANGUAGES)))
+def test_another_paragraph_changes_nothing_before_it(text: str, more: str, language: str) -> None:
+    before, after = divided(text, language, 100), divided(f"{text}\n\nZ {more}", language, 100)
+    if before is None:
+        return
+    assert after is not None
+    same = [(s.start, s.end, s.spoken) for s in after.sentences[: len(before.sentences)]]
+    assert same == [(s.start, s.end, s.spoken) for s in before.sentences]
+
+
+HURTFUL = (
+    "a. ",
+    "A.",
+    ".",
+    "…",
+    "(",
+    '"',
+    "« ",
+    " ",
+    "\n",
+    "\n\n",
+    "a",
+    "。",
+    "「",
+    "다. ",
+    "e\u0301",
+    "\u0301",
+    "- x\n",
+    "?!",
+)
+
+
+@pytest.mark.parametrize("pattern", HURTFUL, ids=repr)
+def test_a_text_built_to_hurt_is_divided_whole(pattern: str) -> None:
+    text = "Start " + pattern * (200_000 // len(pattern)) + " end"
+    division = split(text, "en", max_characters=200)
+    covered = sum(s.end - s.start for s in division.sentences) + sum(end - start for start, end in division.dropped)
+    assert covered == len(text)
+
+
+@pytest.mark.parametrize("pattern", HURTFUL, ids=repr)
+def test_the_work_grows_with_the_text_and_not_with_its_square(pattern: str) -> None:
+    def calls(length: int) -> int:
+        """Count what the interpreter executes, which no busy machine changes."""
+        counted = 0
+
+        def count(frame: object, event: str, argument: object) -> None:  # noqa: ARG001
+            nonlocal counted
+            counted += 1
+
+        text = "Start " + pattern * (length // len(pattern)) + " end"
+        sys.setprofile(count)
+        try:
+            split(text, "en", max_characters=100)
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    assert calls(24_000) < 3 * calls(12_000) + 1_000
+
+
+def test_nothing_to_speak_is_said() -> None:
+    for text in ("", "   ", "...", "?!", "👍", "\u200b", "—", "\n\n"):
+        with pytest.raises(EmptyText):
+            split(text, "en", max_characters=100)
