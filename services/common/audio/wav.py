@@ -1,0 +1,50 @@
+"""RIFF WAVE, mono 16-bit PCM (IBM and Microsoft, Multimedia Programming Interface and Data Specifications, 1991)."""
+
+import io
+import struct
+import wave
+from typing import Final
+
+from services.common.audio.clip import Clip
+from services.common.audio.pcm import from_pcm16, to_pcm16
+
+_HEADER_BYTES: Final = 44
+_UNKNOWN: Final = 0xFFFFFFFF  # what a header says of a length that nobody knows yet
+
+
+def wav_header(*, sample_rate_hz: int, data_bytes: int | None) -> bytes:
+    """Return the 44 bytes before mono 16-bit PCM of so many bytes; None for a stream whose length nobody knows yet."""
+    riff_bytes = _UNKNOWN if data_bytes is None else data_bytes + _HEADER_BYTES - 8
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        riff_bytes,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,  # PCM
+        1,  # mono
+        sample_rate_hz,
+        2 * sample_rate_hz,
+        2,
+        16,
+        b"data",
+        _UNKNOWN if data_bytes is None else data_bytes,
+    )
+
+
+def write_wav(clip: Clip) -> bytes:
+    """Return the clip as a WAV file, mono 16-bit."""
+    pcm = to_pcm16(clip.samples)
+    return wav_header(sample_rate_hz=clip.sample_rate_hz, data_bytes=len(pcm)) + pcm
+
+
+def read_wav(content: bytes) -> Clip:
+    """Return the clip in a mono 16-bit WAV file. Raises ValueError for anything else."""
+    try:
+        with wave.open(io.BytesIO(content)) as file:
+            if (file.getnchannels(), file.getsampwidth()) != (1, 2):
+                raise ValueError("not a mono 16-bit WAV file")
+            return Clip(from_pcm16(file.readframes(file.getnframes())), file.getframerate())
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"not a WAV file: {error}") from None

@@ -1,0 +1,144 @@
+"""Builds a worker and runs it until it is told to stop."""
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from services.common.bus import topology
+from services.common.bus.cancels import Cancels
+from services.common.bus.connection import NatsBus
+from services.common.bus.consumer import WorkLoop
+from services.common.bus.ports import Bus
+from services.common.bus.presence import HEARTBEAT_S, tell_alive
+from services.common.runtime.health import health_server
+from services.common.runtime.lifecycle import every, tasks
+from services.common.wire import subjects
+from services.common.wire.messages import Lane, WorkerState
+from services.synth_worker.engines.protocol import Engine
+from services.synth_worker.handler import SentenceWork
+from services.synth_worker.metrics import Metrics
+from services.synth_worker.model import Model
+from services.synth_worker.pace import Pace
+from services.synth_worker.settings import Settings
+from services.synth_worker.voices import Voices
+
+log = structlog.get_logger()
+
+State = Literal["loading", "ready", "draining", "failed"]
+
+
+def build_engine(settings: Settings) -> Engine[Any, Any]:
+    """Return the engine of the settings, not loaded. An engine's module is imported only where it is used."""
+    if settings.engine == "tone":
+        from services.synth_worker.engines.tone import ToneEngine  # noqa: PLC0415
+
+        return ToneEngine(real_time_factor=settings.tone_real_time_factor)
+    from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings  # noqa: PLC0415
+
+    return EmbeddedEngine(EmbeddedSettings(cache=Path(settings.model_cache), threads=settings.worker_threads))
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Connect to NATS and speak sentences until `stop` is set. Raises BusUnavailable, or what loading raised."""
+    bus = await NatsBus.connect(settings.nats_url, name="synth-worker")
+    try:
+        await bus.establish(topology.topology(replicas=settings.nats_replicas))
+        await Worker(bus, build_engine(settings), settings).serve(stop)
+    finally:
+        await bus.close()
+
+
+class Worker:
+    """One process's engine and its seats at the queue."""
+
+    def __init__(self, bus: Bus, engine: Engine[Any, Any], settings: Settings) -> None:
+        self.name = f"worker-{secrets.token_hex(4)}"
+        self._bus = bus
+        self._settings = settings
+        self._state: State = "loading"
+        self._detail = "loading the model"
+        self._metrics = Metrics()
+        self._pace = Pace()
+        self._model = Model(engine, step_timeout_s=settings.worker_step_timeout_s)
+        self._work = SentenceWork(
+            bus=bus,
+            model=self._model,
+            voices=Voices(bus, self._model, self._metrics, capacity=settings.worker_voices),
+            cancels=Cancels(bus),
+            metrics=self._metrics,
+            pace=self._pace,
+            worker=self.name,
+        )
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Load the model, then speak sentences until `stop` is set; what is in flight is finished."""
+        followers_stop = asyncio.Event()
+        host, port = self._settings.worker_health_host, self._settings.worker_health_port
+        try:
+            async with (
+                health_server(port, self._metrics.registry, self._not_ready, host),
+                tasks() as group,
+            ):
+                group.create_task(every(HEARTBEAT_S, self._tell_state, followers_stop), name="state")
+                group.create_task(self._work.cancels.follow(followers_stop), name="cancels")
+                try:
+                    await self._load()
+                    await self._speak_until(stop)
+                finally:
+                    followers_stop.set()
+        finally:
+            await self._model.close()
+        log.info("worker_stopped", worker=self.name)
+
+    async def _load(self) -> None:
+        engine = self._model.describe()
+        log.info("Loading model", engine=engine.name, licence=engine.licence)
+        await self._model.load()
+        self._state, self._detail = "ready", ""
+        self._metrics.loaded.set(1)
+        await self._tell_state()
+        log.info("Model loaded successfully", engine=engine.name, device=engine.device, worker=self.name)
+
+    async def _speak_until(self, stop: asyncio.Event) -> None:
+        seats: dict[Lane, int] = {
+            "express": self._settings.worker_express_slots,
+            "standard": self._settings.worker_slots,
+        }
+        engine = self._model.describe().name
+        async with tasks() as loops:
+            for lane, count in seats.items():
+                loop = WorkLoop(self._bus, topology.sentences_consumer(engine, lane), self._work, seats=count)
+                loops.create_task(loop.run(stop), name=lane)
+            await stop.wait()
+            self._state, self._detail = "draining", "finishing what is in flight"
+            await self._tell_state()
+
+    async def _tell_state(self) -> None:
+        engine, factor = self._model.describe(), self._pace.real_time_factor
+        self._metrics.busy.set(len(self._work.busy))
+        if factor is not None:
+            self._metrics.real_time_factor.labels(engine.name).set(factor)
+        state = WorkerState(
+            worker=self.name,
+            engine=engine.name,
+            engine_version=engine.version,
+            state=self._state,
+            detail=self._detail,
+            languages=engine.languages,
+            max_characters=dict(engine.max_characters),
+            licence=engine.licence,
+            sample_rate_hz=engine.sample_rate_hz,
+            device=engine.device,
+            slots=self._settings.worker_slots + self._settings.worker_express_slots,
+            busy=len(self._work.busy),
+            real_time_factor=factor,
+        )
+        await tell_alive(self._bus, subjects.worker_state(engine.name, self.name), state)
+
+    def _not_ready(self) -> str | None:
+        if not self._bus.connected:
+            return "NATS does not answer"
+        return None if self._state == "ready" else self._detail

@@ -1,0 +1,104 @@
+"""The tone engine: no speech, but an exact watermark in every sample, so that a test can tell whose sound it hears.
+
+The sample at place n of a sentence is a function of the sentence's seed and n alone (SplitMix64 of both, Steele et al.
+2014, folded to 16 bits): lost, repeated, foreign or shifted samples cannot go unnoticed.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+
+from services.common.audio.clip import Clip, Samples
+from services.common.wire.failures import UnspeakableText, UnusableReference
+from services.common.wire.languages import LANGUAGES
+from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
+
+SAMPLE_RATE_HZ: Final = 24_000
+SAMPLES_PER_CHARACTER: Final = 1_440  # 60 ms: the pace of ordinary speech
+SAMPLES_PER_STEP: Final = 6_000  # 250 ms
+_AMPLITUDE_BITS: Final = 10  # about -30 dB: not to be played loud, yet every sample tells
+
+
+def watermark(seed: int, first_sample: int, count: int) -> Samples:
+    """Return samples [first_sample, first_sample + count) of the sentence with this seed: float32 [count], exact in
+    16 bits (a multiple of 1/32768)."""
+    places = np.arange(first_sample, first_sample + count, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        mixed = (places + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed ^= mixed >> np.uint64(31)
+    signed = (mixed >> np.uint64(64 - _AMPLITUDE_BITS - 1)).astype(np.int64) - (1 << _AMPLITUDE_BITS)
+    return (signed / 32768).astype(np.float32)
+
+
+@dataclass(eq=False)
+class ToneSequence:
+    """A sentence in flight."""
+
+    seed: int
+    total: int  # samples
+    made: int = 0
+
+
+class ToneEngine:
+    """An `Engine` for contract, integration and chaos tests."""
+
+    def __init__(self, *, real_time_factor: float = 0.0, max_characters: int = 250, max_batch: int = 16) -> None:
+        """`real_time_factor`: seconds that a step sleeps for a second of sound of the whole batch."""
+        self._real_time_factor = real_time_factor
+        self._description = EngineDescription(
+            name="tone",
+            version="1",
+            languages=tuple(LANGUAGES),
+            max_characters=dict.fromkeys(LANGUAGES, max_characters),
+            licence="Apache-2.0",
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            device="cpu",
+            max_batch=max_batch,
+        )
+
+    def describe(self) -> EngineDescription:
+        """Say what this engine is."""
+        return self._description
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def condition(self, clips: Sequence[Clip]) -> bytes:
+        """Return a digest of the clips. Raises UnusableReference for silence."""
+        if not any(np.any(clip.samples) for clip in clips):
+            raise UnusableReference("the reference audio is silent; send 6-30 s of one person speaking")
+        return sha256(b"".join(clip.samples.tobytes() for clip in clips)).digest()
+
+    def restore(self, voice: bytes) -> bytes:
+        """A tone has no voice to restore."""
+        return voice
+
+    def open(self, utterance: Utterance, voice: bytes) -> ToneSequence:  # noqa: ARG002  # a tone has no voice
+        """Begin a sentence."""
+        if not any(character.isalnum() for character in utterance.text):
+            raise UnspeakableText("the sentence has no letter and no digit")
+        return ToneSequence(utterance.seed, len(utterance.text) * SAMPLES_PER_CHARACTER)
+
+    def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
+        """Make up to 250 ms of every sentence."""
+        if self._real_time_factor:
+            time.sleep(self._real_time_factor * SAMPLES_PER_STEP / SAMPLE_RATE_HZ)
+        return [self._advance(sequence) for sequence in batch]
+
+    def _advance(self, sequence: ToneSequence) -> Step:
+        count = min(SAMPLES_PER_STEP, sequence.total - sequence.made)
+        samples = watermark(sequence.seed, sequence.made, count)
+        sequence.made += count
+        return Step(samples, done=sequence.made == sequence.total)
+
+    def discard(self, sequence: ToneSequence) -> None:
+        """A tone holds nothing."""
+
+    def close(self) -> None:
+        """A tone holds nothing."""

@@ -1,0 +1,155 @@
+"""The story of one sentence: get the voice, speak, publish the chunks as they come, then the end marker.
+
+The consumer acknowledges when `handle` returns, so never before the end marker is stored. A chunk counts as sent when
+JetStream has stored it: a plain publish may vanish with the server, and an end marker that counts a lost chunk would
+leave the listener waiting for ever.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from services.common.bus import topology
+from services.common.bus.cancels import Cancels
+from services.common.bus.ports import Bus, Delivery
+from services.common.runtime.lifecycle import tasks
+from services.common.wire import codec, subjects
+from services.common.wire.failures import DeadlineExceeded, PipelineError, SpeechCancelled
+from services.common.wire.messages import AudioChunk, SentenceJob, SentenceSpoken, SpeechFailed
+from services.synth_worker.chunking import Chunk, Chunking
+from services.synth_worker.engines.protocol import Utterance
+from services.synth_worker.metrics import Metrics
+from services.synth_worker.model import Model, Speech
+from services.synth_worker.pace import Pace
+from services.synth_worker.voices import Voices
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class SentenceWork:
+    """What a worker does with the messages of `TTS_SENTENCES`."""
+
+    bus: Bus
+    model: Model
+    voices: Voices
+    cancels: Cancels
+    metrics: Metrics
+    pace: Pace
+    worker: str
+    busy: set[str] = field(default_factory=set)  # subjects of the sentences in flight
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Speak one sentence."""
+        job = codec.decode(delivery.payload, SentenceJob)
+        self._check(job)
+        if delivery.attempt > 1 and await self._spoken_before(job):
+            return
+        self.metrics.queue_wait.labels(_lane(delivery)).observe(delivery.age_s)
+        self.busy.add(delivery.subject)
+        try:
+            await self._speak(job, delivery)
+        finally:
+            self.busy.discard(delivery.subject)
+
+    async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
+        """Tell the listener that this sentence will not come."""
+        *_, tenant, request, sentence = delivery.subject.split(".")
+        self.metrics.sentences.labels(self.model.describe().name, "", failure.code).inc()
+        message = SpeechFailed(
+            request=request,
+            sentence=int(sentence),
+            code=failure.code,
+            detail=str(failure),
+            retryable=failure.retryable,
+        )
+        subject = subjects.end(tenant, request, int(sentence))
+        await self.bus.publish(subject, codec.encode(message), message_id=f"{request}.{sentence}.failed")
+
+    def _check(self, job: SentenceJob) -> None:
+        if subjects.RequestKey(job.tenant, job.request) in self.cancels:
+            raise SpeechCancelled("the request was cancelled")
+        if time.time() * 1000 > job.deadline_unix_ms:
+            raise DeadlineExceeded("the sentence was not begun within the time that the request allowed")
+
+    async def _spoken_before(self, job: SentenceJob) -> bool:
+        """Say whether a worker before this one stored the end marker and died before it acknowledged."""
+        return await self.bus.last(topology.AUDIO, subjects.end(job.tenant, job.request, job.sentence)) is not None
+
+    async def _speak(self, job: SentenceJob, delivery: Delivery) -> None:
+        voice = await self.voices.get(job.clips)
+        utterance = Utterance(text=job.text, language=job.language, seed=job.seed)
+        speech = self.model.speak(utterance, voice, urgent=_lane(delivery) == "express")
+        key = subjects.RequestKey(job.tenant, job.request)
+        with self.cancels.watch(key, speech.cancel):
+            chunking = await self._publish_chunks(job, delivery.attempt, speech)
+        await self._publish_end(job, delivery, speech, chunking)
+        self._count(job, speech, chunking)
+
+    async def _publish_chunks(self, job: SentenceJob, attempt: int, speech: Speech) -> Chunking:
+        """Send every chunk as soon as it is made; on return all are stored."""
+        chunking = Chunking(self.model.describe().sample_rate_hz)
+        async with tasks() as storing:
+            async for samples in speech.pieces():
+                for chunk in chunking.add(samples):
+                    storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
+            for chunk in chunking.pause(job.pause_after_ms):
+                storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
+        return chunking
+
+    async def _publish_chunk(self, job: SentenceJob, attempt: int, chunk: Chunk, sample_rate_hz: int) -> None:
+        message = AudioChunk(
+            request=job.request,
+            sentence=job.sentence,
+            chunk=chunk.place,
+            attempt=attempt,
+            first_sample=chunk.first_sample,
+            sample_rate_hz=sample_rate_hz,
+            pcm=chunk.pcm,
+        )
+        await self.bus.publish(
+            subjects.chunk(job.tenant, job.request, job.sentence, chunk.place),
+            codec.encode(message),
+            message_id=f"{job.request}.{job.sentence}.{chunk.place}.{attempt}",
+        )
+
+    async def _publish_end(self, job: SentenceJob, delivery: Delivery, speech: Speech, chunking: Chunking) -> None:
+        message = SentenceSpoken(
+            request=job.request,
+            sentence=job.sentence,
+            sentences=job.sentences,
+            attempt=delivery.attempt,
+            chunks=chunking.chunks,
+            samples=chunking.samples,
+            sample_rate_hz=chunking.sample_rate_hz,
+            digest=chunking.digest,
+            worker=self.worker,
+            queue_ms=round(delivery.age_s * 1000),
+            synthesis_ms=round(speech.busy_s * 1000),
+        )
+        await self.bus.publish(
+            subjects.end(job.tenant, job.request, job.sentence),
+            codec.encode(message),
+            message_id=f"{job.request}.{job.sentence}.end",
+        )
+
+    def _count(self, job: SentenceJob, speech: Speech, chunking: Chunking) -> None:
+        engine, sound_s = self.model.describe().name, chunking.samples / chunking.sample_rate_hz
+        self.pace.note(speech.busy_s, sound_s)
+        self.metrics.sentences.labels(engine, job.language, "spoken").inc()
+        self.metrics.audio.labels(engine, job.language).inc(sound_s)
+        self.metrics.synthesis.labels(engine, job.language).inc(speech.busy_s)
+        log.info(
+            "sentence_spoken",
+            request=job.request,
+            sentence=job.sentence,
+            language=job.language,
+            audio_s=round(sound_s, 3),
+            synthesis_s=round(speech.busy_s, 3),
+        )
+
+
+def _lane(delivery: Delivery) -> str:
+    """Return the lane token of `tts.v1.sentence.<engine>.<lane>...`."""
+    return delivery.subject.split(".")[4]

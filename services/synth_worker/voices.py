@@ -1,0 +1,75 @@
+"""Voices: from this process's memory, else from the bucket that all workers share, else computed from the clips."""
+
+import asyncio
+from collections import OrderedDict
+from hashlib import sha256
+from typing import Any
+
+import structlog
+
+from services.common.audio.wav import read_wav
+from services.common.bus import topology
+from services.common.bus.clips import fetch_clip
+from services.common.bus.ports import Bus
+from services.common.wire.failures import QueueFull
+from services.synth_worker.metrics import Metrics
+from services.synth_worker.model import Model
+
+log = structlog.get_logger()
+
+
+class Voices:
+    """The voices of one worker's engine, the latest `capacity` of them in memory."""
+
+    def __init__(self, bus: Bus, model: Model, metrics: Metrics, *, capacity: int) -> None:
+        self._bus = bus
+        self._model = model
+        self._metrics = metrics
+        self._capacity = capacity
+        self._kept: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
+
+    async def get(self, clips: tuple[str, ...]) -> Any:  # the engine's own type, passed back to it unseen
+        """Return the engine's voice for these clips. Raises UnknownClip, UnusableReference, BusUnavailable.
+
+        Sentences that ask for the same voice at the same time share one computation.
+        """
+        key = self._key(clips)
+        task = self._kept.get(key)
+        if task is None:
+            task = asyncio.create_task(self._fetch(key, clips), name="voice")
+            self._kept[key] = task
+            task.add_done_callback(lambda done: self._forget_failure(key, done))
+        else:
+            self._metrics.voices.labels("memory").inc()
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+        return await asyncio.shield(task)
+
+    def _forget_failure(self, key: str, task: asyncio.Task[Any]) -> None:
+        if (task.cancelled() or task.exception() is not None) and self._kept.get(key) is task:
+            del self._kept[key]
+
+    async def _fetch(self, key: str, clips: tuple[str, ...]) -> Any:
+        stored = await self._bus.get_value(topology.VOICES, key)
+        if stored is None:
+            stored = await self._compute(key, clips)
+        else:
+            self._metrics.voices.labels("shared").inc()
+        return await self._model.restore(stored)
+
+    async def _compute(self, key: str, clips: tuple[str, ...]) -> bytes:
+        recordings = [read_wav(await fetch_clip(self._bus, clip)) for clip in clips]
+        with self._metrics.conditioning.time():
+            voice = await self._model.condition(recordings)
+        self._metrics.voices.labels("computed").inc()
+        try:
+            await self._bus.put_value(topology.VOICES, key, voice)
+        except QueueFull:
+            log.warning("voice_not_shared", reason="the bucket is full")
+        return voice
+
+    def _key(self, clips: tuple[str, ...]) -> str:
+        """Return the bucket's key: another engine version computes another voice."""
+        description = self._model.describe()
+        return f"{description.name}.{description.version}.{sha256('/'.join(clips).encode()).hexdigest()}"
