@@ -1,0 +1,88 @@
+"""Builds an edge and runs it until it is told to stop."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from services.common.bus import topology
+from services.common.bus.connection import NatsBus
+from services.common.bus.ports import Bus
+from services.common.bus.presence import splitters, workers
+from services.common.runtime.lifecycle import every, tasks
+from services.common.wire.failures import BusUnavailable
+from services.http_edge.fleet import Fleet
+from services.http_edge.intake import Intake
+from services.http_edge.metrics import Metrics
+from services.http_edge.middleware import around
+from services.http_edge.reference import ReferenceDecoder
+from services.http_edge.routes import Routes
+from services.http_edge.settings import Settings
+from services.http_edge.speech import Speaker
+
+log = structlog.get_logger()
+
+_MEASURE_S: Final = 2.0
+_SHUTDOWN_S: Final = 30.0  # streams that run get so long to end
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Connect to NATS and serve HTTP until `stop` is set. Raises BusUnavailable."""
+    bus = await NatsBus.connect(settings.nats_url, name="http-edge")
+    try:
+        await bus.establish(topology.topology(replicas=settings.nats_replicas))
+        await serve(bus, settings, stop)
+    finally:
+        await bus.close()
+
+
+async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve HTTP on this bus until `stop` is set."""
+    async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings) as app:
+        # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+            log.info("edge_ready", url=f"http://{settings.http_host}:{runner.addresses[0][1]}")
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+    log.info("edge_stopped")
+
+
+@asynccontextmanager
+async def edge(bus: Bus, decoder: ReferenceDecoder, settings: Settings) -> AsyncIterator[web.Application]:
+    """Yield the edge's application, which follows workers and splitters while the block runs."""
+    metrics, stop = Metrics(), asyncio.Event()
+    fleet = Fleet(settings.engine, workers(bus), splitters(bus))
+
+    async def measure() -> None:
+        fleet.measure(metrics)
+        try:
+            for stream in (topology.REQUESTS, topology.SENTENCES):
+                metrics.queue_depth.labels(stream).set(await bus.waiting(stream))
+        except BusUnavailable:
+            metrics.queue_depth.clear()  # unknown is not zero
+
+    app = web.Application(middlewares=[around(metrics, fleet)])
+    Routes(
+        bus=bus,
+        fleet=fleet,
+        intake=Intake(bus, decoder, settings, metrics),
+        speaker=Speaker(bus, metrics, settings.first_audio_timeout_s),
+        metrics=metrics,
+        settings=settings,
+        free_seats=asyncio.Semaphore(settings.max_connections),
+    ).add_to(app)
+    async with tasks() as group:
+        group.create_task(fleet.workers.follow(stop), name="workers")
+        group.create_task(fleet.splitters.follow(stop), name="splitters")
+        group.create_task(every(_MEASURE_S, measure, stop), name="measure")
+        try:
+            yield app
+        finally:
+            stop.set()

@@ -1,0 +1,113 @@
+"""A request's events, in any order and repeated, to its sound in text order, once.
+
+Pure: no waiting and no clock, so that a property test can feed it every order that a network could.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed, TextSplit
+
+_HELD_BYTES: Final = 32 * 1024 * 1024  # sound that came early; what is over this is fetched again when its turn comes
+
+
+class Place(NamedTuple):
+    """Where something is in the request."""
+
+    sentence: int
+    chunk: int | None  # None: the sentence's end marker
+
+
+@dataclass
+class Assembly:
+    """Puts one request's sound together.
+
+    `receive` returns the PCM (mono, 16-bit little-endian) that can be played on, in order. It is `complete` when every
+    sentence is there whole, and `failure` says why it never will be.
+    """
+
+    sentences: int | None = None  # how many the text has, once known
+    samples: int = 0  # returned so far
+    failure: SpeechFailed | None = None
+    _sentence: int = 0  # whose turn it is
+    _chunk: int = 0
+    _digest: "sha256" = field(default_factory=sha256)  # type: ignore[valid-type]  # hashlib's types have no names
+    _held: dict[tuple[int, int], AudioChunk] = field(default_factory=dict)
+    _held_bytes: int = 0
+    _ends: dict[int, SentenceSpoken] = field(default_factory=dict)
+    spoken: list[SentenceSpoken] = field(default_factory=list)  # in text order, as far as the sound is returned
+
+    @property
+    def complete(self) -> bool:
+        """Say whether every sample of every sentence was returned."""
+        return self.sentences is not None and self._sentence >= self.sentences
+
+    def receive(self, event: RequestEvent) -> list[bytes]:
+        """Take an event, first, late, early or repeated; return what can now be played, in order."""
+        if isinstance(event, AudioChunk):
+            self._hold(event)
+        elif isinstance(event, SentenceSpoken):
+            self.sentences = event.sentences
+            self._ends.setdefault(event.sentence, event)
+        elif isinstance(event, TextSplit):
+            self.sentences = len(event.sentences)
+        elif self.failure is None:
+            self.failure = event
+        return self._release()
+
+    def missing(self, most: int = 16) -> list[Place]:
+        """Return what has to come next and has not, nearest first: what to fetch when the bus falls silent."""
+        if self.complete:
+            return []
+        end = self._ends.get(self._sentence)
+        if end is None:
+            return [Place(self._sentence, self._chunk), Place(self._sentence, None)]
+        places = range(self._chunk, end.chunks)
+        return [Place(self._sentence, chunk) for chunk in places if (self._sentence, chunk) not in self._held][:most]
+
+    def _hold(self, chunk: AudioChunk) -> None:
+        place = (chunk.sentence, chunk.chunk)
+        is_next = place == (self._sentence, self._chunk)
+        if place < (self._sentence, self._chunk) or place in self._held:
+            return  # a redelivered sentence repeats itself: place decides, not arrival
+        if not is_next and self._held_bytes + len(chunk.pcm) > _HELD_BYTES:
+            return
+        self._held[place] = chunk
+        self._held_bytes += len(chunk.pcm)
+
+    def _release(self) -> list[bytes]:
+        """Return what has its turn, sentence after sentence."""
+        released: list[bytes] = []
+        while self.failure is None:
+            chunk = self._held.pop((self._sentence, self._chunk), None)
+            if chunk is not None:
+                released.append(chunk.pcm)
+                self._held_bytes -= len(chunk.pcm)
+                self._count(chunk.pcm)
+            elif not self._turn_page():
+                break
+        return released
+
+    def _count(self, pcm: bytes) -> None:
+        self._chunk += 1
+        self.samples += len(pcm) // 2
+        self._digest.update(pcm)  # type: ignore[attr-defined]
+
+    def _turn_page(self) -> bool:
+        """Go on to the next sentence where this one is whole."""
+        end = self._ends.get(self._sentence)
+        if end is None or self._chunk < end.chunks:
+            return False
+        if self._digest.hexdigest() != end.digest:  # type: ignore[attr-defined]
+            self.failure = SpeechFailed(
+                request=end.request,
+                sentence=end.sentence,
+                code="inconsistent_audio",
+                detail="two attempts at this sentence differ; ask again",
+                retryable=True,
+            )
+            return False
+        self.spoken.append(self._ends.pop(self._sentence))
+        self._sentence, self._chunk, self._digest = self._sentence + 1, 0, sha256()
+        return True

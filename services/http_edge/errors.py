@@ -1,0 +1,83 @@
+"""Failures to problem+json (RFC 9457): the one place of the edge that knows both."""
+
+import json
+from http.client import responses
+
+from aiohttp import web
+
+from services.common.wire.failures import PipelineError
+from services.common.wire.messages import SpeechFailed
+
+
+class BadRequest(PipelineError):
+    """The request's form is wrong: the message says which part, and what to send."""
+
+    code = "bad_request"
+    http_status = 400
+
+
+class UploadStalled(PipelineError):
+    """The client stopped sending in the middle of its body."""
+
+    code = "upload_stalled"
+    http_status = 408
+
+
+class TooManyRequests(PipelineError):
+    """This edge speaks to as many clients as it may."""
+
+    code = "too_many_requests"
+    retryable = True
+    http_status = 503
+
+
+class RemoteFailure(PipelineError):
+    """A failure that another service reported; `code` and status are the ones of its type."""
+
+    def __init__(self, failed: SpeechFailed) -> None:
+        """Take code and status over from the failure that was reported."""
+        super().__init__(failed.detail)
+        self.code = failed.code
+        self.http_status = _status_by_code().get(failed.code, 502)
+        self.retryable = failed.retryable
+
+
+def problem(failure: PipelineError, request_id: str) -> web.Response:
+    """Return the problem+json response of a failure."""
+    status = failure.http_status
+    body = {
+        "type": f"urn:tts:problem:{failure.code}",
+        "title": failure.code.replace("_", " "),
+        "status": status,
+        "detail": str(failure),
+        "code": failure.code,
+        "retryable": failure.retryable,
+        "request_id": request_id,
+    }
+    return web.Response(
+        status=status,
+        reason=responses.get(status, "Client Closed Request"),
+        body=json.dumps(body, ensure_ascii=False).encode(),
+        content_type="application/problem+json",
+        headers={"X-Request-Id": request_id},
+    )
+
+
+def _status_by_code() -> dict[str, int]:
+    kinds = [PipelineError]
+    statuses: dict[str, int] = {}
+    while kinds:
+        kind = kinds.pop()
+        statuses[kind.code] = kind.http_status
+        kinds += kind.__subclasses__()
+    return statuses
+
+
+class HttpFailure(PipelineError):
+    """What the HTTP server itself refuses: an unknown path, a wrong method."""
+
+    def __init__(self, status: int) -> None:
+        """Take the status of the refusal."""
+        super().__init__("see GET / and docs/ for what this service answers")
+        self.code = responses[status].lower().replace(" ", "_")
+        self.http_status = status

@@ -1,0 +1,84 @@
+"""What the edge knows of the workers and splitters: only what they say of themselves on the bus."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from services.common.bus.presence import Presence
+from services.common.wire.failures import EngineUnavailable, UnsupportedLanguage
+from services.common.wire.messages import SplitterState, WorkerState
+from services.http_edge.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The workers of one engine, and the splitters."""
+
+    engine: str
+    workers: Presence[WorkerState]
+    splitters: Presence[SplitterState]
+
+    def ready(self) -> list[WorkerState]:
+        """Return the engine's workers whose model is resident."""
+        return [worker for worker in self._workers() if worker.state == "ready"]
+
+    def why_not_ready(self) -> str | None:
+        """Return why nobody can be spoken to now, or None."""
+        if not self.ready():
+            return f"no worker for the engine {self.engine} is ready: {self.state()}"
+        return None if self.splitters.alive() else "no splitter is alive"
+
+    def require_ready(self) -> None:
+        """Raise EngineUnavailable where nobody can be spoken to now."""
+        reason = self.why_not_ready()
+        if reason is not None:
+            raise EngineUnavailable(f"{reason}; try again soon")
+
+    def require(self, language: str) -> WorkerState:
+        """Return a worker that can speak the language. Raises EngineUnavailable, UnsupportedLanguage."""
+        self.require_ready()
+        for worker in self.ready():
+            if language in worker.languages:
+                return worker
+        raise UnsupportedLanguage(f"the engine {self.engine} does not speak this language")
+
+    def state(self) -> str:
+        """Return, in words, what the engine's workers are doing."""
+        said = [worker.detail or worker.state for worker in self._workers()]
+        return ", ".join(sorted(set(said))) or "none is alive"
+
+    @property
+    def device(self) -> str | None:
+        """Return where the model computes, such as "cpu" or "cuda:0"; None while nobody is alive."""
+        workers = self.ready() or self._workers()
+        return workers[0].device if workers else None
+
+    @property
+    def owed_s(self) -> float:
+        """Return the sound, in seconds, that the splitters still owe."""
+        return sum(splitter.queued_audio_s for splitter in self.splitters.alive())
+
+    def real_time_factor(self) -> float | None:
+        """Return the mean work for a second of sound of the engine's workers; None before any has spoken."""
+        factors = [worker.real_time_factor for worker in self.ready() if worker.real_time_factor is not None]
+        return sum(factors) / len(factors) if factors else None
+
+    def retry_after_s(self) -> int | None:
+        """Return when the sound that is owed now will be spoken, from measured speed; None rather than a guess."""
+        factor = self.real_time_factor()
+        if factor is None:
+            return None
+        return max(1, round(self.owed_s * factor / len(self.ready())))
+
+    def measure(self, metrics: Metrics) -> None:
+        """Set the gauges that speak of workers and splitters."""
+        metrics.model_loaded.set(1 if self.ready() else 0)
+        metrics.queued_audio.set(self.owed_s)
+        metrics.workers.clear()
+        for (engine, state), count in Counter((w.engine, w.state) for w in self.workers.alive()).items():
+            metrics.workers.labels(engine, state).set(count)
+        factor = self.real_time_factor()
+        if factor is not None:
+            metrics.real_time_factor.labels(self.engine).set(factor)
+
+    def _workers(self) -> list[WorkerState]:
+        return [worker for worker in self.workers.alive() if worker.engine == self.engine]

@@ -1,0 +1,57 @@
+"""Every metric of the edge. Names with `xtts_` are the original service's; dashboards of its users read them."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class Metrics:
+    """The edge's metrics, on a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "xtts_synthesis_requests_total",
+            "Requests by outcome",
+            ["language", "endpoint", "status"],
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "xtts_synthesis_duration_seconds",
+            "From request to last byte",
+            ["language"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.output = Histogram(
+            "xtts_audio_output_bytes",
+            "Size of the audio sent",
+            buckets=tuple(48_000 * seconds for seconds in (0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)),
+            registry=registry,
+        )
+        self.model_loaded = Gauge("xtts_model_loaded", "1 when a worker's model is resident", registry=registry)
+        self.first_byte = Histogram(
+            "tts_time_to_first_byte_seconds",
+            "From the whole request read to the first audio",
+            ["endpoint"],
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30),
+            registry=registry,
+        )
+        self.failures = Counter("tts_failures_total", "Failed requests by reason", ["code"], registry=registry)
+        self.stalls = Counter("tts_stream_stalls_total", "Times a listener ran out of sound", registry=registry)
+        self.stall_time = Counter("tts_stream_stall_seconds_total", "How long listeners waited then", registry=registry)
+        self.repairs = Counter("tts_chunks_fetched_again_total", "Events fetched by place", registry=registry)
+        self.cancelled = Counter("tts_cancelled_requests_total", "Requests whose client left", registry=registry)
+        self.in_flight = Gauge("tts_requests_in_flight", "Requests that speak now", registry=registry)
+        self.queue_depth = Gauge("tts_queue_depth", "Messages in a work queue", ["stream"], registry=registry)
+        self.queued_audio = Gauge("tts_queued_audio_seconds", "Estimated sound still owed", registry=registry)
+        self.workers = Gauge("tts_workers", "Workers alive", ["engine", "state"], registry=registry)
+        self.real_time_factor = Gauge(
+            "tts_real_time_factor",
+            "Mean work for a second of sound of the engine's workers",
+            ["engine"],
+            registry=registry,
+        )
+        self.reference_cache = Counter("tts_reference_uploads_total", "Reference clips", ["outcome"], registry=registry)

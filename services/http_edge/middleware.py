@@ -1,0 +1,102 @@
+"""Around every handler: a request id, failures as problem+json, and the count of what came of it."""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from services.common.wire.failures import PipelineError
+from services.http_edge.errors import HttpFailure, problem
+from services.http_edge.fleet import Fleet
+from services.http_edge.metrics import Metrics
+
+log = structlog.get_logger()
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+_SPEAKING: Final = ("/synthesize", "/stream")
+
+
+@dataclass
+class Outcome:
+    """What came of a request that speaks."""
+
+    language: str = ""
+    audio_bytes: int | None = None  # all that was to be sent; None until it is
+    response_begun: bool = False
+
+    def sent(self, audio_bytes: int) -> None:
+        """Note that the whole speech left."""
+        self.audio_bytes = audio_bytes
+
+
+_OUTCOME: Final = web.RequestKey("outcome", Outcome)
+
+
+def outcome_of(request: web.Request) -> Outcome:
+    """Return the outcome that the middleware counts for this request."""
+    return request[_OUTCOME]
+
+
+def around(metrics: Metrics, fleet: Fleet) -> Middleware:
+    """Return the middleware."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[REQUEST_ID], request[_OUTCOME] = secrets.token_hex(16), Outcome()
+        if request.path not in _SPEAKING:
+            return await _answered(request, handler, fleet, metrics)
+        began_s = time.monotonic()
+        with metrics.in_flight.track_inprogress():
+            try:
+                return await _answered(request, handler, fleet, metrics)
+            except (asyncio.CancelledError, ConnectionError):
+                metrics.cancelled.inc()
+                log.info("client_left", request=request[REQUEST_ID])
+                raise
+            finally:
+                _count(request, metrics, time.monotonic() - began_s)
+
+    return middleware
+
+
+async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        return problem(HttpFailure(error.status), request[REQUEST_ID])
+    except PipelineError as failure:
+        return _failed(request, failure, fleet, metrics)
+    return response
+
+
+def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
+    metrics.failures.labels(failure.code).inc()
+    log.warning(
+        "request_failed",
+        request=request[REQUEST_ID],
+        code=failure.code,
+        status_code=failure.http_status,
+        cut=outcome_of(request).response_begun,
+    )
+    if outcome_of(request).response_begun and request.transport is not None:
+        request.transport.abort()  # no last chunk: the client sees that the body is not whole
+    response = problem(failure, request[REQUEST_ID])
+    retry_after_s = fleet.retry_after_s() if failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE) else None
+    if retry_after_s is not None:
+        response.headers["Retry-After"] = str(retry_after_s)
+    return response
+
+
+def _count(request: web.Request, metrics: Metrics, took_s: float) -> None:
+    outcome = outcome_of(request)
+    status = "error" if outcome.audio_bytes is None else "success"
+    metrics.requests.labels(outcome.language, request.path.lstrip("/"), status).inc()
+    if outcome.audio_bytes is not None:
+        metrics.duration.labels(outcome.language).observe(took_s)
+        metrics.output.observe(outcome.audio_bytes)

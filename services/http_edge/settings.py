@@ -1,0 +1,25 @@
+"""What an operator may set."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Environment variables of the same names in upper case."""
+
+    nats_url: str = "nats://localhost:4222"
+    nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Meta(ge=0, le=65535)] = 8004
+    engine: str = "embedded"  # that requests are sent to
+    tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] = "public"
+    max_text_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
+    max_upload_bytes: Annotated[int, Meta(ge=1)] = 200 * 1024 * 1024
+    upload_idle_timeout_s: Annotated[float, Meta(gt=0)] = 30.0  # a client that sends nothing for so long is let go
+    first_audio_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
+    request_timeout_s: Annotated[float, Meta(gt=0)] = 3600.0
+    max_connections: Annotated[int, Meta(ge=1)] = 1000  # requests that speak at once
+    decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that read reference audio
+    log_level: str = "info"
+    log_readable: bool = False
