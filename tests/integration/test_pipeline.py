@@ -1,0 +1,165 @@
+"""The whole pipeline behind the edge's speech, sample by sample, on the real bus and on its twin."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.common.bus import topology
+from services.common.bus.connection import NatsBus
+from services.common.bus.inbox import open_inbox
+from services.common.bus.memory import MemoryBus
+from services.common.bus.ports import Bus
+from services.common.runtime.local_nats import local_nats
+from services.common.wire import codec, subjects
+from services.common.wire.failures import PipelineError
+from services.common.wire.messages import AudioChunk, SentenceSpoken, SpeechFailed, TextSplit
+from services.http_edge.metrics import Metrics
+from services.http_edge.speech import Speaker
+from tests.support.service import TEXT, digest, expected_pcm, speech_request, stored_clip, tone_service
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bus]:
+    if request.param == "memory":
+        memory = MemoryBus()
+        await memory.establish(topology.topology())
+        yield memory
+        assert memory.listeners == 0, "a subscription is left behind"
+        return
+    async with local_nats(tmp_path) as server:
+        connected = await NatsBus.connect(server.url, name="test", patience_s=5)
+        await connected.establish(topology.topology())
+        yield connected
+        await connected.close()
+
+
+def speaker(bus: Bus) -> Speaker:
+    return Speaker(bus, Metrics(), first_audio_timeout_s=20)
+
+
+async def until_empty(bus: Bus) -> None:
+    """Wait until neither work queue holds a message."""
+    async with asyncio.timeout(10):
+        while await bus.waiting(topology.REQUESTS) + await bus.waiting(topology.SENTENCES):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_text_is_heard_whole_once_and_in_order(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    async with tone_service(bus, workers=2):
+        async with speaker(bus).speaking(speech_request(clip)) as speech:
+            pieces = [piece async for piece in speech.pieces()]
+        assert digest(pieces) == digest([expected_pcm()])
+        assert len(speech.spoken) == 5
+        await until_empty(bus)
+
+
+async def test_the_sentences_of_one_request_are_spread_over_the_workers(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    text = " ".join(f"This is sentence number {number}." for number in range(30))
+    async with tone_service(bus, workers=2, real_time_factor=0.05):
+        async with speaker(bus).speaking(speech_request(clip, text)) as speech:
+            pieces = [piece async for piece in speech.pieces()]
+    assert digest(pieces) == digest([expected_pcm(text)])
+    assert len({end.worker for end in speech.spoken}) == 2
+
+
+async def test_many_requests_at_once_do_not_mix(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+
+    async def heard(seed: int) -> str:
+        async with speaker(bus).speaking(speech_request(clip, seed=seed)) as speech:
+            return digest([piece async for piece in speech.pieces()])
+
+    async with tone_service(bus, workers=2):
+        digests = await asyncio.gather(*(heard(seed) for seed in range(12)))
+    assert digests == [digest([expected_pcm(seed=seed)]) for seed in range(12)]
+
+
+async def test_a_listener_on_nats_is_told_the_sentences_before_the_sound(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    request = speech_request(clip)
+    async with tone_service(bus), open_inbox(bus, "public", request.request) as inbox:
+        await bus.publish(subjects.request("public"), codec.encode(request), message_id=request.request)
+        first = await inbox.next(5)
+        events = [first]
+        while sum(isinstance(event, SentenceSpoken) for event in events) < 5:
+            events.append(await inbox.next(5))
+    assert isinstance(first, TextSplit)
+    spans = sorted((*first.sentences, *first.dropped), key=lambda span: span.start)
+    assert "".join(TEXT[span.start : span.end] for span in spans) == TEXT
+    assert all(isinstance(event, TextSplit | AudioChunk | SentenceSpoken) for event in events)
+
+
+async def test_leaving_early_cancels_the_request_and_leaves_nothing_queued(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    text = " ".join(f"This is sentence number {number}." for number in range(60))
+    async with tone_service(bus, workers=1, real_time_factor=1.0):
+        request = speech_request(clip, text)
+        async with speaker(bus).speaking(request) as speech:
+            async for _ in speech.pieces():
+                break
+        await until_empty(bus)
+        async with open_inbox(bus, "public", request.request) as inbox:
+            failed = await inbox.failed()
+        assert isinstance(failed, SpeechFailed)
+        assert failed.code == "cancelled"
+
+
+async def failure_of(bus: Bus, **changes: object) -> PipelineError:
+    request = speech_request(await stored_clip(bus))
+    changed = type(request)(**{field: getattr(request, field) for field in request.__struct_fields__} | changes)  # type: ignore[arg-type]
+    async with tone_service(bus, workers=1):
+        with pytest.raises(PipelineError) as failure:
+            async with speaker(bus).speaking(changed) as speech:
+                async for _ in speech.pieces():
+                    pass
+        await until_empty(bus)
+    return failure.value
+
+
+async def test_a_clip_that_is_not_stored_is_a_failure_for_its_listener(bus: Bus) -> None:
+    failure = await failure_of(bus, clips=("0" * 64,))
+    assert (failure.code, failure.http_status) == ("unknown_clip", 404)
+
+
+async def test_a_text_without_words_is_a_failure_for_its_listener(bus: Bus) -> None:
+    failure = await failure_of(bus, text="... !?")
+    assert (failure.code, failure.http_status) == ("empty_text", 422)
+
+
+async def test_an_unknown_language_is_a_failure_for_its_listener(bus: Bus) -> None:
+    failure = await failure_of(bus, language="xx")
+    assert (failure.code, failure.http_status) == ("unsupported_language", 422)
+
+
+async def test_a_request_that_is_too_late_is_a_failure_for_its_listener(bus: Bus) -> None:
+    failure = await failure_of(bus, deadline_unix_ms=1_000)
+    assert failure.code == "deadline_exceeded"
+
+
+async def test_a_malformed_request_is_answered_on_the_bus(bus: Bus) -> None:
+    async with tone_service(bus, workers=1), open_inbox(bus, "public", "request-1") as inbox:
+        payload = codec.encode(speech_request("0" * 64)).replace(b"\xa4seed", b"\xa4sead")
+        payload = payload.replace(codec.peek(payload, "request").encode(), b"request-1" + b"0" * 23)  # type: ignore[union-attr]
+        async with open_inbox(bus, "public", "request-1" + "0" * 23) as own:
+            await bus.publish(subjects.request("public"), payload, message_id="malformed")
+            event = await own.next(10)
+        assert isinstance(event, SpeechFailed)
+        assert event.code == "malformed_message"
+        assert "seed" in event.detail
+        assert await inbox.next(0.1) is None
+        await until_empty(bus)
+
+
+async def test_lost_events_are_fetched_by_place(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    request = speech_request(clip)
+    async with tone_service(bus, workers=1):
+        async with speaker(bus).speaking(request) as speech:
+            deaf = await speech._inbox._listener.close()  # hears nothing more: everything has to be fetched
+            assert deaf is None
+            pieces = [piece async for piece in speech.pieces()]
+    assert digest(pieces) == digest([expected_pcm()])
