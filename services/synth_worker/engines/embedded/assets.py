@@ -1,0 +1,51 @@
+"""The engine's small data files, read and checked."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Final
+
+import numpy as np
+
+from services.common.wire.failures import EngineUnavailable
+from services.synth_worker.engines.embedded.spectra import Floats
+
+STOCK_VOICES: Final = "stock_voices.npz"
+STYLE_SPACE: Final = "style_space.npz"
+SPEAKER_ENCODER: Final = "speaker_encoder.npz"
+TUNER: Final = "tuner.npz"
+STOCK_PITCH: Final = "stock_pitch.json"
+CHECKSUMS: Final = "SHA256SUMS"  # in the format of sha256sum(1)
+
+
+def folder() -> Traversable:
+    """Where the files lie."""
+    return resources.files(__package__) / "assets"
+
+
+def checksums() -> Mapping[str, str]:
+    """File name -> SHA-256, as recorded when the assets were made."""
+    lines = (folder() / CHECKSUMS).read_text(encoding="ascii").split("\n")
+    pairs = (line.split() for line in lines if line)
+    return {name: digest for digest, name in pairs}
+
+
+def load_arrays(name: str) -> dict[str, Floats]:
+    """Read one of the `.npz` files: array name -> float32.
+
+    Raises EngineUnavailable where the file is not the one that was recorded.
+    """
+    file = folder() / name
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != checksums()[name]:
+        raise EngineUnavailable(f"The embedded engine's file {name} is damaged; install the service again.")
+    with resources.as_file(file) as path, np.load(path, allow_pickle=False) as arrays:
+        return {key: arrays[key].astype(np.float32) for key in arrays.files}
+
+
+def load_stock_pitch() -> Mapping[str, Mapping[str, float]]:
+    """Language -> stock voice -> the median pitch in Hz at which it speaks that language."""
+    table: Mapping[str, Mapping[str, float]] = json.loads((folder() / STOCK_PITCH).read_text(encoding="ascii"))
+    return table

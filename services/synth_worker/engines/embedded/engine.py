@@ -1,0 +1,183 @@
+"""The embedded engine behind the worker's engine protocol."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from services.common.audio.clip import Clip, Samples
+from services.common.wire.failures import EngineUnavailable, UnspeakableText, UnsupportedLanguage
+from services.common.wire.languages import LANGUAGES
+from services.synth_worker.engines.embedded import assets, graph
+from services.synth_worker.engines.embedded.enrolment import Enrolment
+from services.synth_worker.engines.embedded.envelope import EnvelopeFilter
+from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
+from services.synth_worker.engines.embedded.kokoro import SAMPLE_RATE_HZ, Kokoro
+from services.synth_worker.engines.embedded.rendering import Delivery, pitch_scale, render
+from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
+from services.synth_worker.engines.embedded.styles import StockStyles
+from services.synth_worker.engines.embedded.tokens import token_pieces
+from services.synth_worker.engines.embedded.tuner import Tuner
+from services.synth_worker.engines.embedded.voice import ClonedVoice, stock_voice, voice_from_bytes
+from services.synth_worker.engines.embedded.weights import SHA256
+from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
+
+_CODE_VERSION: Final = "1"  # raise it when the same utterance sounds otherwise though no asset changed
+_MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
+_MOST_CHARACTERS_ELSEWHERE: Final = 240
+_LICENCE: Final = "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.0-or-later, as a separate program"
+
+
+@dataclass(frozen=True)
+class EmbeddedSettings:
+    """How the engine runs."""
+
+    cache: Path  # holds the joined weights; 190 MB
+    threads: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedVoice:
+    """A cloned voice with its filter made ready."""
+
+    cloned: ClonedVoice
+    filter: EnvelopeFilter | None  # none for a stock voice
+
+
+@dataclass(eq=False)
+class SentenceInProgress:
+    """One sentence that is being spoken: its sound to come."""
+
+    sound: Iterator[Samples]
+    heard: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Resident:
+    """What `load` makes."""
+
+    kokoro: Kokoro
+    styles: StockStyles
+    enrolment: Enrolment
+    pools: ThreadpoolController  # of the linear algebra under numpy
+
+
+class EmbeddedEngine:
+    """Kokoro-82M with cloned timbre, pitch and channel colour, on the CPU.
+
+    Equal utterances in equal voices give equal bytes, whatever their seeds: nothing in this engine is drawn at random.
+    """
+
+    def __init__(self, settings: EmbeddedSettings) -> None:
+        self._settings = settings
+        self._phonemizer = Phonemizer()
+        self._stock_pitch = assets.load_stock_pitch()
+        self._resident: _Resident | None = None
+
+    def describe(self) -> EngineDescription:
+        """Say what this engine is. One sequence a step: the model renders one sentence at a time."""
+        return EngineDescription(
+            name="embedded",
+            version=_version(),
+            languages=tuple(LANGUAGES),
+            max_characters={code: _MOST_CHARACTERS.get(code, _MOST_CHARACTERS_ELSEWHERE) for code in LANGUAGES},
+            licence=_LICENCE,
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            device="cpu",
+            max_batch=1,
+        )
+
+    def load(self) -> None:
+        """Load the model, joining its weights at the first time. Raises EngineUnavailable where that cannot be."""
+        kokoro = Kokoro(self._settings.cache, self._settings.threads)
+        enrolment = Enrolment(
+            encoder=SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER)),
+            tuner=Tuner.from_arrays(assets.load_arrays(assets.TUNER)),
+            space=assets.load_arrays(assets.STYLE_SPACE),
+        )
+        self._phonemizer.load()
+        styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
+        self._resident = _Resident(kokoro, styles, enrolment, ThreadpoolController())
+
+    def condition(self, clips: Sequence[Clip]) -> bytes:
+        """Compute a voice, at most 150 kB, from clips of one speaker. Raises UnusableReference where they hold none."""
+        with self._one_thread():
+            return self._loaded().enrolment.enrol(clips).to_bytes()
+
+    def stock_voice(self, pitch_hz: float) -> bytes:
+        """Return nobody's voice, as `condition` returns somebody's: the stock voice nearest to a median pitch in Hz."""
+        return stock_voice(pitch_hz).to_bytes()
+
+    def restore(self, voice: bytes) -> LoadedVoice:
+        """Turn a serialised voice into what `open` takes. Raises MalformedMessage for bytes that are no voice."""
+        cloned = voice_from_bytes(voice)
+        if not len(cloned.cepstra):
+            return LoadedVoice(cloned, None)
+        with self._one_thread():
+            return LoadedVoice(cloned, EnvelopeFilter(cloned.cepstra, cloned.bands))
+
+    def open(self, utterance: Utterance, voice: LoadedVoice) -> SentenceInProgress:
+        """Begin a sentence. Raises UnspeakableText for text without a sound, UnsupportedLanguage."""
+        if utterance.language not in LANGUAGES:
+            raise UnsupportedLanguage(f"This engine does not speak that language; it speaks {', '.join(LANGUAGES)}.")
+        resident = self._loaded()
+        pieces = token_pieces(self._phonemizer.phonemes(utterance.text, utterance.language), VOCABULARY)
+        if not pieces:
+            raise UnspeakableText("The sentence holds nothing that can be spoken; send words.")
+        delivery = self._delivery(utterance.language, voice, resident.styles)
+        return SentenceInProgress(render(resident.kokoro, resident.styles, delivery, pieces))
+
+    def step(self, batch: Sequence[SentenceInProgress]) -> list[Step]:
+        """Render the next window of each sentence, 0.5 to 3 s of sound; the step after the last window says `done`.
+
+        Raises UnspeakableText where the model makes nothing but silence of a sentence.
+        """
+        with self._one_thread():
+            return [_advance(sentence) for sentence in batch]
+
+    def discard(self, sequence: SentenceInProgress) -> None:
+        """Give up a sentence."""
+        sequence.sound = iter(())
+
+    def close(self) -> None:
+        """Free the model and end the child process of the g2p."""
+        self._resident = None
+        self._phonemizer.close()
+
+    def _one_thread(self) -> AbstractContextManager[object]:
+        """Keep numpy's linear algebra on one thread: with several, sums, and so bytes, would depend on their number."""
+        limited: AbstractContextManager[object] = self._loaded().pools.limit(limits=1, user_api="blas")
+        return limited
+
+    def _loaded(self) -> _Resident:
+        if self._resident is None:
+            raise EngineUnavailable("The embedded engine is not loaded; call load() first.")
+        return self._resident
+
+    def _delivery(self, language: str, voice: LoadedVoice, styles: StockStyles) -> Delivery:
+        name = styles.name_for(language, voice.cloned.pitch_hz)
+        if voice.cloned.timbre is None:
+            return Delivery(language, name, np.float32(1), None, None)
+        scale = pitch_scale(voice.cloned.pitch_hz, self._stock_pitch[language][name])
+        return Delivery(language, name, scale, voice.cloned.timbre, voice.filter)
+
+
+def _advance(sentence: SentenceInProgress) -> Step:
+    samples = next(sentence.sound, None)
+    if samples is not None:
+        sentence.heard = True
+        return Step(samples, done=False)
+    if not sentence.heard:
+        raise UnspeakableText("Nothing can be heard of this sentence; send other words.")
+    return Step(np.zeros(0, dtype=np.float32), done=True)
+
+
+def _version() -> str:
+    """Name the code and everything that shapes the sound: weights, graph and assets."""
+    digest = hashlib.sha256(f"{SHA256} {graph.VERSION} {sorted(assets.checksums().items())}".encode())
+    return f"{_CODE_VERSION}-{digest.hexdigest()[:12]}"

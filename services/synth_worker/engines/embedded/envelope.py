@@ -1,0 +1,199 @@
+"""The spectral filter: moves the smooth spectrum of synthetic speech towards that of the reference.
+
+For every frame of the synthetic speech, the reference frames that sound most alike are found (by normalised cepstra
+in context, so that a vowel is compared with the like vowel), and the frame's smooth spectrum is moved most of the way
+to theirs by a gain on its short-time spectrum. No vocoder and no network: the fine structure stays Kokoro's.
+Idea: Baas et al., "Voice Conversion With Just Nearest Neighbors" (2023), here on envelopes.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dct, idct
+from scipy.ndimage import uniform_filter1d
+
+from services.common.audio.clip import Samples
+from services.synth_worker.engines.embedded.spectra import Floats, istft, slaney_mel, stft
+
+RATE_HZ: Final = 24_000
+HOP: Final = 240
+
+_FFT: Final = 1024
+_BANDS: Final = 64
+_LOW_HZ: Final = 60.0
+_HIGH_HZ: Final = 11_500.0
+_CEPSTRA: Final = 24  # kept of the cosine transform: the smooth envelope
+_FEATURES: Final = 15
+_CONTEXT: Final = 4  # frames
+_GRADIENT_WEIGHT: Final = 2.0
+_ACTIVE_NEPERS: Final = 6.5  # of power, under the loud frames
+_NEIGHBOURS: Final = 4
+_MOST_SPREAD: Final = 1.6
+_VOICED_SHARE: Final = 0.85  # of the way to the reference
+_UNVOICED_SHARE: Final = 0.85
+_SMOOTHED_FRAMES: Final = 7
+_MOST_GAIN: Final = 10 / 20 * np.log(10)  # nepers of amplitude: 10 dB
+_NARROW_HZ: Final = 5_000.0
+_CHANNEL_LOSS: Final = 24 / 20 * np.log(10)  # nepers: 24 dB
+_LOSS_SLOPE_HZ: Final = 800.0
+_USED_BANDWIDTH: Final = 0.92
+_HELD_DECIBELS: Final = 57  # under the loudest frequency; lower lies only noise
+_FLOOR: Final = 1e-10
+
+_MEL: Final = slaney_mel(RATE_HZ, _FFT, _BANDS, _LOW_HZ, _HIGH_HZ)
+_MEL_ROWS: Final = (_MEL / _MEL.sum(axis=1, keepdims=True)).T.copy()  # means, not sums: levels compare across bands
+_CENTRES_HZ: Final = (_MEL * np.fft.rfftfreq(_FFT, 1 / RATE_HZ)).sum(axis=1) / _MEL.sum(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Sums over active frames, from which a mean and a spread come; sums of several pieces may be added."""
+
+    count: int
+    total: Floats  # [24]
+    squares: Floats  # [24]
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        return Statistics(self.count + other.count, self.total + other.total, self.squares + other.squares)
+
+    @property
+    def mean(self) -> Floats:
+        """Mean of each cepstral coefficient, [24]."""
+        return self.total / np.float32(max(1, self.count))
+
+    @property
+    def spread(self) -> Floats:
+        """Standard deviation of each cepstral coefficient, [24]."""
+        spread: Floats = np.sqrt(np.maximum(self.squares / np.float32(max(1, self.count)) - self.mean**2, 1e-4))
+        return spread
+
+
+def statistics_of(cepstra: Floats, active: NDArray[np.bool_]) -> Statistics:
+    """Sum up the active frames of `cepstra` [frames, 24]."""
+    chosen = cepstra[active]
+    return Statistics(len(chosen), chosen.sum(axis=0), (chosen**2).sum(axis=0))
+
+
+def bands_within(bandwidth_hz: float) -> int:
+    """How many of the mel bands a recording of this bandwidth fills."""
+    return int(np.count_nonzero(bandwidth_hz * _USED_BANDWIDTH > _CENTRES_HZ))
+
+
+def bandwidth_hz(samples: Samples) -> float:
+    """Highest frequency that a 24 kHz recording holds, judged by where its long-term spectrum falls away."""
+    power = (np.abs(stft(samples, _FFT, HOP)) ** 2).mean(axis=0)
+    level = 10 * np.log10(uniform_filter1d(power, 9) + _FLOOR)
+    held = np.flatnonzero(level > level.max() - _HELD_DECIBELS)
+    return float(held[-1]) * RATE_HZ / _FFT
+
+
+def cepstra_of(power: Floats, bands: int) -> Floats:
+    """Smooth envelope of a power spectrum [frames, 513] as cepstra [frames, 24] over the lowest `bands` mel bands."""
+    mel = np.log(power @ _MEL_ROWS[:, :bands] + _FLOOR)
+    found: Floats = dct(mel, axis=1, norm="ortho")[:, :_CEPSTRA]
+    return found.astype(np.float32)
+
+
+def power_of(samples: Samples) -> Floats:
+    """Power spectrum every 10 ms of 24 kHz sound: [frames, 513]."""
+    return (np.abs(stft(samples, _FFT, HOP)) ** 2).astype(np.float32)
+
+
+def active_frames(cepstra: Floats) -> NDArray[np.bool_]:
+    """Say which frames are speech: those not far under the loud ones."""
+    level = cepstra[:, 0] / np.sqrt(_BANDS)
+    active: NDArray[np.bool_] = level > np.percentile(level, 95) - _ACTIVE_NEPERS
+    return active
+
+
+class EnvelopeFilter:
+    """Moves speech towards one reference, given as cepstra [frames, 24] over `bands` mel bands."""
+
+    def __init__(self, reference: Floats, bands: int) -> None:
+        active = active_frames(reference)
+        self._bands = bands
+        self._statistics = statistics_of(reference, active)
+        self._features = _features(reference, self._statistics)[active]
+        self._norms = (self._features**2).sum(axis=1)
+        self._cepstra = reference[active]
+
+    def analyse(self, samples: Samples) -> tuple[NDArray[np.complex64], Floats]:
+        """Return the spectrum [frames, 513] of 24 kHz samples and its cepstra [frames, 24]."""
+        spectrum = stft(samples, _FFT, HOP)
+        return spectrum, cepstra_of((np.abs(spectrum) ** 2).astype(np.float32), self._bands)
+
+    def apply(
+        self, samples: Samples, voiced: NDArray[np.bool_], before: Statistics | None
+    ) -> tuple[Samples, Statistics]:
+        """Filter 24 kHz `samples`; `voiced` says for each frame of 10 ms whether it has pitch.
+
+        `before` sums up what was spoken earlier in the same sentence. Returns the filtered samples, as loud as they
+        came, and the sums that now include them.
+        """
+        spectrum, cepstra = self.analyse(samples)
+        active = active_frames(cepstra)
+        statistics = statistics_of(cepstra, active)
+        if before is not None:
+            statistics = statistics + before
+        share = np.where(voiced[: len(cepstra)], _VOICED_SHARE, _UNVOICED_SHARE).astype(np.float32)
+        gain = self._gain(cepstra, active, statistics, share)
+        filtered = istft(spectrum * np.exp(self._over_bins(gain)), HOP, len(samples))
+        return _as_loud_as(filtered, samples), statistics
+
+    def _gain(self, cepstra: Floats, active: NDArray[np.bool_], statistics: Statistics, share: Floats) -> Floats:
+        """Nepers of amplitude for every frame and band, [frames, bands]."""
+        target = self._targets(_features(cepstra, statistics)[active])
+        move = np.zeros_like(cepstra)
+        move[active] = target - cepstra[active]
+        move[~active] = move[active].mean(axis=0)
+        move[:, 0] = 0  # the level of a frame stays what it is
+        padded = np.pad(move, ((0, 0), (0, self._bands - _CEPSTRA)))
+        gain = (share / 2)[:, None] * idct(padded, axis=1, norm="ortho")
+        smooth: Floats = uniform_filter1d(gain, _SMOOTHED_FRAMES, axis=0)
+        return np.clip(smooth, -_MOST_GAIN, _MOST_GAIN).astype(np.float32)
+
+    def _targets(self, features: Floats) -> Floats:
+        """Cepstra of the nearest reference frames, weighted by nearness, with the spread that averaging took."""
+        distances = self._norms - 2 * (features @ self._features.T) + (features**2).sum(axis=1)[:, None]
+        nearest = np.argpartition(distances, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
+        weights = 1 / (np.sqrt(np.maximum(np.take_along_axis(distances, nearest, axis=1), 0)) + 1e-3)
+        weights /= weights.sum(axis=1, keepdims=True)
+        target = (self._cepstra[nearest] * weights[..., None]).sum(axis=1)
+        centre = target.mean(axis=0)
+        stretch = np.clip(self._statistics.spread / (target.std(axis=0) + 1e-4), 1, _MOST_SPREAD)
+        stretched: Floats = centre + (target - centre) * stretch
+        return stretched
+
+    def _over_bins(self, gain: Floats) -> Floats:
+        """Spread a gain over bands [frames, bands] to one over the bins of the spectrum [frames, 513]."""
+        bins = np.fft.rfftfreq(_FFT, 1 / RATE_HZ)
+        place = np.interp(bins, _CENTRES_HZ[: self._bands], np.arange(self._bands))
+        low = np.minimum(place.astype(np.intp), self._bands - 2)
+        share = (place - low).astype(np.float32)
+        fade = np.clip((_HIGH_HZ - bins) / (_HIGH_HZ - _CENTRES_HZ[self._bands - 1] + 1), 0, 1).astype(np.float32)
+        inside: Floats = (gain[:, low] * (1 - share) + gain[:, low + 1] * share) * fade
+        return inside - self._channel_loss(bins)
+
+    def _channel_loss(self, bins: NDArray[np.floating[Any]]) -> Floats:
+        """A telephone's listener hears a telephone: what its band lacks is mostly taken away."""
+        edge = float(_CENTRES_HZ[self._bands - 1])
+        if edge > _NARROW_HZ:
+            return np.zeros(len(bins), dtype=np.float32)
+        loss: Floats = (_CHANNEL_LOSS * np.clip((bins - edge) / _LOSS_SLOPE_HZ, 0, 1)).astype(np.float32)
+        return loss
+
+
+def _features(cepstra: Floats, statistics: Statistics) -> Floats:
+    """Normalised cepstra before, at and after each frame, and their gradient: [frames, 60]."""
+    normal = ((cepstra - statistics.mean) / statistics.spread)[:, :_FEATURES]
+    padded = np.pad(normal, ((_CONTEXT, _CONTEXT), (0, 0)), mode="edge")
+    before, after = padded[: len(normal)], padded[2 * _CONTEXT :]
+    gradient = np.gradient(normal, axis=0) if len(normal) > 1 else np.zeros_like(normal)
+    return np.concatenate([before, normal, after, _GRADIENT_WEIGHT * gradient], axis=1).astype(np.float32)
+
+
+def _as_loud_as(samples: Samples, model: Samples) -> Samples:
+    level = np.sqrt(np.mean(samples**2)) + 1e-9
+    return (samples * np.float32((np.sqrt(np.mean(model**2)) + 1e-9) / level)).astype(np.float32)

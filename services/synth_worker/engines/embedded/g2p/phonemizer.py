@@ -1,0 +1,73 @@
+"""The face of the g2p: one object that is loaded once and reads any text in any of the languages."""
+
+from typing import Final
+
+from services.synth_worker.engines.embedded.g2p.arabic import ArabicVowels
+from services.synth_worker.engines.embedded.g2p.arabic_sounds import sounds
+from services.synth_worker.engines.embedded.g2p.chinese import Chinese
+from services.synth_worker.engines.embedded.g2p.espeak import Espeak
+from services.synth_worker.engines.embedded.g2p.ipa import kokoro_symbols
+from services.synth_worker.engines.embedded.g2p.japanese import Japanese
+from services.synth_worker.engines.embedded.g2p.korean import Korean
+from services.synth_worker.engines.embedded.g2p.punctuation import stretches
+from services.synth_worker.engines.embedded.g2p.scripts import runs
+from services.synth_worker.engines.embedded.g2p.vocabulary import known
+
+_ESPEAK_VOICES: Final = {"en": "en-us", "pt": "pt-br"}
+
+
+class Phonemizer:
+    """Reads text aloud on paper. Lives on one thread; `load` comes first, `close` last."""
+
+    def __init__(self) -> None:
+        self._espeak = Espeak()
+        self._chinese = Chinese()
+        self._japanese = Japanese()
+        self._arabic = ArabicVowels()
+        self._readers = {
+            "zh": self._chinese.phonemes,
+            "ja": self._japanese.phonemes,
+            "ko": Korean().phonemes,
+        }
+
+    def load(self) -> None:
+        """Start espeak-ng and read the dictionaries, 1 s.
+
+        Raises EngineUnavailable where something is missing, saying what to install.
+        """
+        self._espeak.start()
+        self._chinese.load()
+        self._japanese.load()
+        self._arabic.load()
+
+    def phonemes(self, text: str, language: str) -> str:
+        """Return the phonemes of `text` in Kokoro's symbols, with its punctuation; empty where nothing is speakable.
+
+        Any text is allowed. Raises SynthesisFailed where espeak-ng hangs, UnspeakableText where it dies of the text.
+        """
+        spoken = ""
+        for stretch in stretches(text):
+            read = [_spaced(words, self._read(words, reader)) for reader, words in runs(stretch.words, language)]
+            spoken += " ".join(read) + stretch.mark
+        return known(spoken)
+
+    def close(self) -> None:
+        """End the child process."""
+        self._espeak.close()
+
+    def _read(self, words: str, language: str) -> str:
+        if not words.strip():
+            return ""
+        reader = self._readers.get(language)
+        if reader is not None:
+            return reader(words)
+        if language == "ar" and not any(character.isdigit() for character in words):
+            return sounds(self._arabic.vowelled(words))
+        [clauses] = self._espeak.clauses(_ESPEAK_VOICES.get(language, language), [words])
+        return " ".join(kokoro_symbols(clause, language) for clause in clauses)
+
+
+def _spaced(words: str, phonemes: str) -> str:
+    """Give the phonemes of `words` the spaces that stood around them."""
+    before, after = " " * words[:1].isspace(), " " * words[-1:].isspace()
+    return f"{before}{phonemes.strip()}{after}"

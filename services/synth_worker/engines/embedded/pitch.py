@@ -1,0 +1,120 @@
+"""Fundamental frequency of speech, for one robust figure: the speaker's median pitch.
+
+Source: P. Boersma, "Accurate short-term analysis of the fundamental frequency..." (1993): the autocorrelation of a
+windowed frame divided by that of the window, with a small bonus for the higher octave. A second pass looks only around
+the speaker's most frequent pitch, because a noisy or short clip otherwise yields frames an octave off.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from services.common.audio.clip import Clip, Samples
+from services.synth_worker.engines.embedded.spectra import Floats, frames_of, hann
+
+LOWEST_HZ: Final = 55.0
+HIGHEST_HZ: Final = 500.0
+
+_RATE_HZ: Final = 8_000
+_FRAME: Final = 480  # 60 ms: three periods of the lowest voice
+_HOP: Final = 80
+_FFT: Final = 1024
+_OCTAVE_BONUS: Final = 0.04  # of strength, per octave upwards
+_VOICED_STRENGTH: Final = 0.55
+_QUIET_NEPERS: Final = 4.0  # frames this much under the loud ones are no voice
+_AROUND: Final = (0.62, 1.6)  # second pass: this much of the most frequent pitch
+_BINS_PER_OCTAVE: Final = 12
+
+
+@dataclass(frozen=True, eq=False)
+class PitchTrack:
+    """Pitch every 10 ms: `hz` is float32 [frames], 0 where unvoiced."""
+
+    hz: Floats
+
+    @property
+    def voiced_seconds(self) -> float:
+        """How much of the track is voiced."""
+        return float(np.count_nonzero(self.hz)) * _HOP / _RATE_HZ
+
+    @property
+    def median_hz(self) -> float:
+        """Median over the voiced frames; 0 where there are none."""
+        voiced = self.hz[self.hz > 0]
+        return float(np.median(voiced)) if len(voiced) else 0.0
+
+
+def track_pitch(clip: Clip) -> PitchTrack:
+    """Follow the pitch of one speaker through `clip`, between 55 and 500 Hz."""
+    samples = _low_rate(clip)
+    strengths = _strengths(samples)
+    hz, strength = _best(strengths, LOWEST_HZ, HIGHEST_HZ)
+    voiced = (strength > _VOICED_STRENGTH) & _loud(samples)
+    if not voiced.any():
+        return PitchTrack(np.zeros_like(hz))
+    centre = _most_frequent(hz[voiced], strength[voiced])
+    hz, strength = _best(strengths, max(LOWEST_HZ, centre * _AROUND[0]), min(HIGHEST_HZ, centre * _AROUND[1]))
+    voiced = (strength > _VOICED_STRENGTH) & _loud(samples)
+    return PitchTrack(np.where(voiced, hz, np.float32(0)))
+
+
+def _low_rate(clip: Clip) -> Samples:
+    samples: Samples = soxr.resample(clip.samples, clip.sample_rate_hz, _RATE_HZ)
+    return samples
+
+
+def _strengths(samples: Floats) -> Floats:
+    """Normalised autocorrelation, [frames, lags]; 1 is a perfectly periodic frame."""
+    window = hann(_FRAME)
+    frames = frames_of(samples, _FRAME, _HOP)
+    frames = (frames - frames.mean(axis=1, keepdims=True)) * window
+    lags = int(_RATE_HZ / LOWEST_HZ) + 2
+    own = _autocorrelation(frames)[:, :lags]
+    of_window = _autocorrelation(window[None])[0, :lags]
+    quotient: Floats = own / np.maximum(own[:, :1], 1e-9) / (of_window / of_window[0])
+    return quotient
+
+
+def _autocorrelation(frames: Floats) -> Floats:
+    return np.fft.irfft(np.abs(np.fft.rfft(frames, _FFT)) ** 2).astype(np.float32)
+
+
+def _best(strengths: Floats, low_hz: float, high_hz: float) -> tuple[Floats, Floats]:
+    """Pick each frame's best local maximum between two pitches: (Hz, strength), both [frames]."""
+    lags = np.arange(strengths.shape[1])
+    inside = (lags >= _RATE_HZ / high_hz) & (lags <= _RATE_HZ / low_hz)
+    bonus = -_OCTAVE_BONUS * np.log2(np.maximum(lags, 1) * LOWEST_HZ / _RATE_HZ)
+    peak = np.zeros_like(strengths, dtype=bool)
+    peak[:, 1:-1] = (strengths[:, 1:-1] >= strengths[:, :-2]) & (strengths[:, 1:-1] >= strengths[:, 2:])
+    scored = np.where(peak & inside, strengths + bonus, -1)
+    lag = scored.argmax(axis=1)
+    found = scored[np.arange(len(scored)), lag] > -1
+    hz, strength = _refined(strengths, np.clip(lag, 1, strengths.shape[1] - 2))
+    return np.where(found, hz, 0).astype(np.float32), np.where(found, strength, 0).astype(np.float32)
+
+
+def _refined(strengths: Floats, lag: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Fit a parabola through the three values around each maximum."""
+    rows = np.arange(len(strengths))
+    before, here, after = (strengths[rows, lag + shift] for shift in (-1, 0, 1))
+    bend = before - 2 * here + after
+    shift = np.where(bend < -1e-9, 0.5 * (before - after) / np.minimum(bend, -1e-9), 0)
+    strength: Floats = here - 0.25 * (before - after) * shift
+    return (_RATE_HZ / (lag + shift)).astype(np.float32), strength
+
+
+def _loud(samples: Floats) -> NDArray[np.bool_]:
+    level = np.log(np.sqrt(np.mean(frames_of(samples, _FRAME, _HOP) ** 2, axis=1)) + 1e-9)
+    quiet: NDArray[np.bool_] = level > np.percentile(level, 95) - _QUIET_NEPERS
+    return quiet
+
+
+def _most_frequent(hz: Floats, weight: Floats) -> float:
+    """Mode of the pitch on a scale of semitones, smoothed over three semitones each way."""
+    place = _BINS_PER_OCTAVE * np.log2(hz / LOWEST_HZ)
+    counts = np.bincount(np.round(place).astype(np.intp), weights=weight, minlength=4)
+    smooth = np.convolve(counts, np.array([1, 2, 3, 4, 3, 2, 1]), mode="same")
+    return float(LOWEST_HZ * 2 ** (smooth.argmax() / _BINS_PER_OCTAVE))

@@ -1,0 +1,1 @@
+"""Makes the files in `assets/` again from pinned packages: `python -m` this package."""

@@ -1,0 +1,79 @@
+"""Rebuilds `assets/`: `python -m services.synth_worker.engines.embedded.rebuild [--work FOLDER]`.
+
+Needs the extra `rebuild` (torch) and npm. Takes about 20 minutes on one core, most of it to speak the training clips,
+which are kept in the work folder. The files come out equal up to the rounding of the training; the vocabulary is not
+remade.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from services.synth_worker.engines.embedded import assets
+from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
+from services.synth_worker.engines.embedded.kokoro import Kokoro
+from services.synth_worker.engines.embedded.rebuild import calibration, clips, sources, stock, training
+from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
+from services.synth_worker.engines.embedded.spectra import Floats
+from services.synth_worker.engines.embedded.styles import StockStyles
+
+_FOLDER = Path(__file__).parent.parent / "assets"
+
+
+def main() -> None:
+    """Make every asset, in the order in which they need each other."""
+    parser = argparse.ArgumentParser(prog="rebuild", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "voice-cloning-rebuild")
+    work: Path = parser.parse_args().work
+    work.mkdir(parents=True, exist_ok=True)
+    with threadpool_limits(1, user_api="blas"):
+        kokoro = Kokoro(work, threads=1)
+        space = _make_untrained(work)
+        _make_stock_pitch(kokoro)
+        pairs = clips.training_pairs(_speakers(kokoro, space), VOCABULARY, work / "clips")
+        _save(assets.TUNER, training.trained_arrays(pairs), np.float16)
+    _record_checksums()
+
+
+def _make_untrained(work: Path) -> dict[str, Floats]:
+    packs = sources.voice_packs(work)
+    space = stock.style_space(packs)
+    _save(assets.STOCK_VOICES, stock.stock_arrays(packs), np.float16)
+    _save(assets.SPEAKER_ENCODER, stock.encoder_arrays(sources.encoder_checkpoint(work)), np.float16)
+    _save(assets.STYLE_SPACE, space, np.float32)
+    _record_checksums()
+    return space
+
+
+def _make_stock_pitch(kokoro: Kokoro) -> None:
+    phonemizer = Phonemizer()
+    phonemizer.load()
+    table = calibration.stock_pitch(kokoro, phonemizer, StockStyles(assets.load_arrays(assets.STOCK_VOICES)))
+    phonemizer.close()
+    (_FOLDER / assets.STOCK_PITCH).write_text(json.dumps(table, indent=1) + "\n", encoding="ascii")
+
+
+def _speakers(kokoro: Kokoro, space: dict[str, Floats]) -> clips.Speakers:
+    return clips.Speakers(kokoro, SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER)), space)
+
+
+def _save(name: str, arrays: Mapping[str, Floats], kind: type[np.floating[Any]]) -> None:
+    np.savez_compressed(
+        _FOLDER / name, allow_pickle=False, **{key: value.astype(kind) for key, value in arrays.items()}
+    )
+
+
+def _record_checksums() -> None:
+    names = sorted(path.name for path in _FOLDER.iterdir() if path.suffix in {".npz", ".json"})
+    lines = [f"{hashlib.sha256((_FOLDER / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (_FOLDER / assets.CHECKSUMS).write_text("".join(lines), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The tuner's training set: random voices speak, and the speaker encoder says what they sound like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import soxr
+
+from services.synth_worker.engines.embedded import speaker_encoder
+from services.synth_worker.engines.embedded.activity import without_pauses
+from services.synth_worker.engines.embedded.kokoro import SAMPLE_RATE_HZ, Kokoro
+from services.synth_worker.engines.embedded.prosody import moved_pitch, voiced_pitch
+from services.synth_worker.engines.embedded.rebuild.sentences import SENTENCES
+from services.synth_worker.engines.embedded.rebuild.training import Pairs
+from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
+from services.synth_worker.engines.embedded.spectra import Floats
+from services.synth_worker.engines.embedded.tuner import tuner_inputs
+
+CLIPS: Final = 800
+_SEED: Final = 20_240_817
+_PITCH_SPREAD: Final = 0.18  # standard deviation of ln(scale)
+_PITCH_SCALE: Final = (0.6, 1.6)
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """One random voice: where it lies in style space, and how much its pitch is moved."""
+
+    timbre: Floats  # [40]
+    prosody: Floats  # [16]
+    pitch_scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Speakers:
+    """What turns a random voice into a training pair."""
+
+    kokoro: Kokoro
+    encoder: SpeakerEncoder
+    space: Mapping[str, Floats]
+
+    def pair(self, voice: Voice, tokens: list[int]) -> tuple[float, Floats]:
+        """Speak `tokens` in `voice`: the median pitch in Hz, and the embedding [256] of what is heard."""
+        style = np.concatenate([self._half("timbre", voice.timbre), self._half("prosody", voice.prosody)])
+        prosody = moved_pitch(self.kokoro.prosody(tokens, style), np.float32(voice.pitch_scale))
+        samples = self.kokoro.sound(prosody, style)
+        low = soxr.resample(samples, SAMPLE_RATE_HZ, speaker_encoder.SAMPLE_RATE_HZ)
+        speech = without_pauses(low, speaker_encoder.SAMPLE_RATE_HZ)
+        return float(np.median(voiced_pitch(prosody))), self.encoder.embed(speech)
+
+    def _half(self, name: str, coordinates: Floats) -> Floats:
+        return self.space[f"{name}_mean"] + coordinates @ self.space[f"{name}_axes"]
+
+
+def random_voice(place: int, space: Mapping[str, Floats]) -> Voice:
+    """Draw voice number `place`: a stock voice with noise, a mix of two or three, or a point anywhere."""
+    generator = np.random.default_rng([_SEED, place])
+    stock, prosody = space["timbre_stock"], space["prosody_stock"]
+    weights = generator.dirichlet(np.ones(int(generator.integers(1, 4))))
+    chosen = generator.choice(len(stock), len(weights), replace=False)
+    spread = generator.uniform(0.1, 0.7)
+    timbre = np.asarray(weights @ stock[chosen] + generator.normal(0, spread, stock.shape[1]))
+    if place % 3 == 2:  # a point anywhere
+        timbre = np.asarray(generator.normal(0, generator.uniform(0.6, 1.1), stock.shape[1]))
+    other = prosody[generator.choice(len(prosody), 2)].mean(axis=0) if place % 2 else prosody[chosen[0]]
+    scale = float(np.clip(np.exp(generator.normal(0, _PITCH_SPREAD)), *_PITCH_SCALE))
+    return Voice(timbre.astype(np.float32), other.astype(np.float32), scale)
+
+
+def training_pairs(speakers: Speakers, vocabulary: Mapping[str, int], kept: Path) -> Pairs:
+    """Speak all training clips, or find those of an earlier run in the folder `kept`."""
+    kept.mkdir(parents=True, exist_ok=True)
+    pairs = [_kept_pair(speakers, vocabulary, kept / f"{place:05}.npz", place) for place in range(CLIPS)]
+    return Pairs(np.stack([one for one, _ in pairs]), np.stack([other for _, other in pairs]))
+
+
+def _kept_pair(speakers: Speakers, vocabulary: Mapping[str, int], path: Path, place: int) -> tuple[Floats, Floats]:
+    voice = random_voice(place, speakers.space)
+    if not path.exists():
+        tokens = [vocabulary[symbol] for symbol in SENTENCES[place % len(SENTENCES)]]
+        hz, embedding = speakers.pair(voice, tokens)
+        np.savez(path, hz=hz, embedding=embedding)
+    with np.load(path) as found:
+        inputs = tuner_inputs(voice.timbre[None], voice.prosody, float(found["hz"]))[0]
+        return inputs, found["embedding"]

@@ -1,0 +1,92 @@
+"""Who speaks, as a vector: the GE2E encoder of Resemblyzer, in numpy.
+
+Source: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (2018); weights from Resemblyzer 0.1.4.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from services.synth_worker.engines.embedded.spectra import Floats, slaney_mel, stft
+
+SAMPLE_RATE_HZ: Final = 16_000
+_FFT: Final = 400
+_HOP: Final = 160
+_BANDS: Final = 40
+_WINDOW_FRAMES: Final = 160
+_STEP_FRAMES: Final = 77  # 1.3 windows a second
+_LEAST_COVERAGE: Final = 0.75
+_LAYERS: Final = 3
+_TARGET_LEVEL: Final = 10 ** (-30 / 20)  # the loudness that the encoder was trained at
+
+
+class SpeakerEncoder:
+    """Maps speech to a unit vector; one speaker's recordings lie close together.
+
+    `weights` holds, for each layer, `input.i` [in, 1024], `hidden.i` [256, 1024] and `bias.i` [1024] with the gates in
+    the order input, forget, cell, output, and `projection` [256, 256] with `projection_bias` [256].
+    """
+
+    def __init__(self, weights: Mapping[str, Floats]) -> None:
+        self._weights = {name: value.astype(np.float32) for name, value in weights.items()}
+        self._mel = slaney_mel(SAMPLE_RATE_HZ, _FFT, _BANDS, 0, SAMPLE_RATE_HZ / 2).T.copy()
+
+    def embed(self, speech: Floats) -> Floats:
+        """Return the embedding, float32 [256] of length 1, of 16 kHz speech that has no long pauses."""
+        level = np.sqrt(np.mean(speech.astype(np.float64) ** 2)) + 1e-9
+        windows = self._windows(speech * np.float32(max(1.0, _TARGET_LEVEL / level)))
+        return unit(unit(self._project(self._last_states(windows))).mean(axis=0))
+
+    def _windows(self, speech: Floats) -> Floats:
+        """Cut the mel spectrogram into windows of 1.6 s: [windows, 160, 40]."""
+        starts = window_starts(len(speech))
+        needed = (starts[-1] + _WINDOW_FRAMES) * _HOP
+        padded = np.pad(speech, (0, max(0, needed - len(speech))))
+        mel: Floats = (np.abs(stft(padded, _FFT, _HOP)) ** 2) @ self._mel
+        return np.stack([mel[start : start + _WINDOW_FRAMES] for start in starts])
+
+    def _last_states(self, windows: Floats) -> Floats:
+        """Run the LSTM: the top layer's last hidden state of every window, [windows, 256]."""
+        inputs: Floats = windows.transpose(1, 0, 2)
+        for layer in range(_LAYERS):
+            inputs = self._layer(inputs, layer)
+        last: Floats = inputs[-1]
+        return last
+
+    def _layer(self, inputs: Floats, layer: int) -> Floats:
+        gates_in = inputs @ self._weights[f"input.{layer}"] + self._weights[f"bias.{layer}"]
+        recurrent = self._weights[f"hidden.{layer}"]
+        hidden = np.zeros((inputs.shape[1], recurrent.shape[0]), dtype=np.float32)
+        cell = np.zeros_like(hidden)
+        states = np.empty((*inputs.shape[:2], recurrent.shape[0]), dtype=np.float32)
+        for step, gate_in in enumerate(gates_in):
+            admit, forget, candidate, release = np.split(gate_in + hidden @ recurrent, 4, axis=1)
+            cell = _sigmoid(forget) * cell + _sigmoid(admit) * np.tanh(candidate)
+            hidden = _sigmoid(release) * np.tanh(cell)
+            states[step] = hidden
+        return states
+
+    def _project(self, states: Floats) -> Floats:
+        embedding: Floats = np.maximum(states @ self._weights["projection"] + self._weights["projection_bias"], 0)
+        return embedding
+
+
+def window_starts(samples: int) -> list[int]:
+    """Where the windows begin, in frames; a last window that sound covers by less than 3/4 is left out."""
+    frames = samples // _HOP + 1
+    starts = list(range(0, max(1, frames - _WINDOW_FRAMES + _STEP_FRAMES + 1), _STEP_FRAMES))
+    covered = (samples / _HOP - starts[-1]) / _WINDOW_FRAMES
+    return starts[:-1] if len(starts) > 1 and covered < _LEAST_COVERAGE else starts
+
+
+def unit(vectors: Floats) -> Floats:
+    """Scale vectors along the last axis to length 1."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Floats = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+    return scaled
+
+
+def _sigmoid(values: Floats) -> Floats:
+    share: Floats = np.float32(0.5) * (np.tanh(np.float32(0.5) * values) + 1)
+    return share

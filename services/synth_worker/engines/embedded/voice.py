@@ -1,0 +1,61 @@
+"""A cloned voice, and its bytes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgpack
+import numpy as np
+
+from services.common.wire.failures import MalformedMessage
+from services.synth_worker.engines.embedded.spectra import Floats
+
+_FORMAT: Final = "embedded-voice-1"
+_CEPSTRA: Final = 24
+
+
+@dataclass(frozen=True, eq=False)
+class ClonedVoice:
+    """What enrolment learns of a speaker; a stock voice has no timbre and no envelopes of its own."""
+
+    timbre: Floats | None  # [128], the first half of a style
+    pitch_hz: float  # median
+    bands: int  # mel bands that the reference fills
+    cepstra: Floats  # [frames, 24], the reference's smooth envelopes
+
+    def to_bytes(self) -> bytes:
+        """Serialise; the envelopes keep 11 bits of precision."""
+        packed: bytes = msgpack.packb(
+            {
+                "format": _FORMAT,
+                "timbre": None if self.timbre is None else self.timbre.astype("<f4").tobytes(),
+                "pitch_hz": self.pitch_hz,
+                "bands": self.bands,
+                "cepstra": self.cepstra.astype("<f2").tobytes(),
+            }
+        )
+        return packed
+
+
+def voice_from_bytes(stored: bytes) -> ClonedVoice:
+    """Read what `to_bytes` wrote. Raises MalformedMessage for anything else."""
+    try:
+        fields = msgpack.unpackb(stored)
+        if fields["format"] != _FORMAT:
+            raise ValueError
+        return ClonedVoice(
+            timbre=None if fields["timbre"] is None else _floats(fields["timbre"], "<f4", 128)[0],
+            pitch_hz=float(fields["pitch_hz"]),
+            bands=int(fields["bands"]),
+            cepstra=_floats(fields["cepstra"], "<f2", _CEPSTRA),
+        )
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        raise MalformedMessage("A stored voice cannot be read; compute it again from its clip.") from error
+
+
+def stock_voice(pitch_hz: float) -> ClonedVoice:
+    """Every language's own stock voice, of the register of this pitch: nobody's clone."""
+    return ClonedVoice(timbre=None, pitch_hz=pitch_hz, bands=0, cepstra=np.zeros((0, _CEPSTRA), dtype=np.float32))
+
+
+def _floats(content: bytes, kind: str, columns: int) -> Floats:
+    return np.frombuffer(content, dtype=kind).reshape(-1, columns).astype(np.float32)
