@@ -17,7 +17,7 @@ from services.common.wire.failures import BusUnavailable
 from services.http_edge.fleet import Fleet
 from services.http_edge.intake import Intake
 from services.http_edge.metrics import Metrics
-from services.http_edge.middleware import around
+from services.http_edge.middleware import around, tell_request_id
 from services.http_edge.reference import ReferenceDecoder
 from services.http_edge.routes import Routes
 from services.http_edge.settings import Settings
@@ -69,6 +69,7 @@ async def edge(bus: Bus, decoder: ReferenceDecoder, settings: Settings) -> Async
             metrics.queue_depth.clear()  # unknown is not zero
 
     app = web.Application(middlewares=[around(metrics, fleet)])
+    app.on_response_prepare.append(tell_request_id)
     Routes(
         bus=bus,
         fleet=fleet,

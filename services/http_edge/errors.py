@@ -59,7 +59,6 @@ def problem(failure: PipelineError, request_id: str) -> web.Response:
         reason=responses.get(status, "Client Closed Request"),
         body=json.dumps(body, ensure_ascii=False).encode(),
         content_type="application/problem+json",
-        headers={"X-Request-Id": request_id},
     )
 
 

@@ -65,6 +65,12 @@ def around(metrics: Metrics, fleet: Fleet) -> Middleware:
     return middleware
 
 
+async def tell_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Give every answer its request's id; a handler of the `on_response_prepare` signal."""
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+
+
 async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
     try:
         response = await handler(request)

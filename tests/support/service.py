@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 
 import numpy as np
-from services.splitter.sentences import split
 
 from services.common.audio.clip import Clip
 from services.common.audio.pcm import silence, to_pcm16
@@ -19,6 +18,7 @@ from services.common.runtime.lifecycle import tasks
 from services.common.wire.messages import SpeechRequest
 from services.common.wire.seeds import sentence_seed
 from services.splitter import app as splitter_app
+from services.splitter.sentences import split
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.app import Worker
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, SAMPLES_PER_CHARACTER, ToneEngine, watermark
@@ -65,6 +65,11 @@ def speech_request(clip: str, text: str = TEXT, *, seed: int = 42, lasts_s: floa
         seed=seed,
         deadline_unix_ms=round((time.time() + lasts_s) * 1000),
     )
+
+
+def sentence_count(text: str = TEXT) -> int:
+    """Return how many sentences the splitter makes of a text."""
+    return len(split(text, "en", max_characters=MAX_CHARACTERS).sentences)
 
 
 def expected_pcm(

@@ -1,6 +1,10 @@
 """What a decoder process says about a file: one line of JSON, and then as many bytes of WAV as it names."""
 
+from typing import Final
+
 from msgspec import Struct
+
+FORMATS: Final = "WAV, FLAC, MP3, OGG, WebM or M4A"
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """A file of any kind to mono samples, read block by block: content decides, never a name."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -9,91 +10,152 @@ import av.error
 import av.logging
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from services.common.audio.clip import Clip, Samples
+from services.common.audio.resample import Resampler
 from services.common.wire.failures import UnusableReference
+from services.http_edge.reference.answer import FORMATS
 
 RATE_HZ: Final = 24_000
-_BLOCK_FRAMES: Final = 1 << 16
 _LONGEST_S: Final = 600  # what follows is not looked at: the best 30 s of ten minutes are good enough
-_FORMATS: Final = "WAV, FLAC, MP3, OGG, WebM or M4A"
+_BLOCK_SAMPLES: Final = 1 << 17  # in all channels together
+_RATES_HZ: Final = (7_000, 768_000)
+_MOST_CHANNELS: Final = 64
+_CANCELLED: Final = 0.1  # a mean this far under its loudest channel has lost sound to opposite phases
+_SNDFILE_FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "CAF", "AU"})
 # Containers that hold sound and nothing but it or a picture. A playlist would make the decoder open what it names.
 _CONTAINERS: Final = "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta"
-
-Frames = NDArray[np.float32]  # [n, channels]
 
 av.logging.set_level(av.logging.PANIC)
 
 
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A piece of decoded sound."""
+
+    frames: NDArray[np.float32]  # [n, channels]
+    rate_hz: int
+
+
+_Reader = Callable[[Path], Iterator[Block]]
+
+
 def decode(path: Path) -> Clip:
-    """Return up to ten minutes of the file's sound as 24 kHz mono, float32 [n].
+    """Return up to ten minutes of the file's sound as 24 kHz mono, float32 [n] in -1..1.
 
-    WAV, FLAC, MP3 and OGG by libsndfile, all else by FFmpeg (through PyAV). Raises UnusableReference.
+    WAV, FLAC, MP3 and OGG by libsndfile, all else by FFmpeg (through PyAV). A file that is cut or damaged gives what
+    can be read of it. Raises UnusableReference.
     """
-    pieces = [piece for piece in _resampled(_blocks(path)) if len(piece)]
-    if not pieces:
-        raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {_FORMATS}")
-    samples = np.concatenate(pieces)
-    if not np.all(np.isfinite(samples)):
-        raise UnusableReference("the file holds samples that are no numbers; export it again")
-    return Clip(samples, RATE_HZ)
+    reader = _blocks_by_sndfile if _sndfile_reads(path) else _blocks_by_ffmpeg
+    weights = mixing(_checked(reader(path)))
+    mixed = np.concatenate(list(_resampled(_checked(reader(path)), weights)))
+    peak = float(np.abs(mixed).max(initial=0.0))
+    if not np.isfinite(peak):
+        raise UnusableReference("the file holds samples that are not numbers; export it again")
+    # Float files may go over full scale, by a little or by 32768; what is stored has 16 bits.
+    return Clip(mixed / np.float32(peak) if peak > 1 else mixed, RATE_HZ)
 
 
-def mono(frames: Frames) -> Samples:
-    """Return one channel of sound: the mean of two, or the loudest where there are more or two cancel each other."""
-    if frames.shape[1] == 1:
-        return frames[:, 0]
-    energies = np.mean(np.square(frames), axis=0)
-    loudest = frames[:, int(np.argmax(energies))]
-    if frames.shape[1] > 2:
-        return loudest
-    mixed: Samples = frames.mean(axis=1, dtype=np.float32)
-    return mixed if np.mean(np.square(mixed)) > 0.1 * energies.max() else loudest
+def mixing(blocks: Iterable[Block]) -> NDArray[np.float32]:
+    """Return what share each channel has in the mono sound, float32 [channels].
+
+    Two channels are averaged, unless they cancel each other; of those, and of more than two (where speech has a
+    channel of its own), the loudest is taken. The choice is one for the whole file, so it takes a pass of its own.
+    """
+    products: NDArray[np.float64] | None = None
+    for block in blocks:
+        channels = block.frames.shape[1]
+        if channels == 1:
+            return np.ones(1, dtype=np.float32)
+        frames = np.nan_to_num(block.frames).astype(np.float64)
+        products = frames.T @ frames + (0 if products is None else products)
+    if products is None:
+        return np.ones(1, dtype=np.float32)
+    energies = np.diagonal(products)
+    if len(energies) == 2 and products.mean() > _CANCELLED * energies.max():
+        return np.full(2, 0.5, dtype=np.float32)
+    loudest = np.zeros(len(energies), dtype=np.float32)
+    loudest[int(np.argmax(energies))] = 1
+    return loudest
 
 
-def _blocks(path: Path) -> Iterator[tuple[Frames, int]]:
-    """Yield the file's frames and their rate."""
+def _sndfile_reads(path: Path) -> bool:
     try:
-        file = soundfile.SoundFile(path)
+        with soundfile.SoundFile(path) as file:
+            return file.format in _SNDFILE_FORMATS and len(file.read(1, always_2d=True)) > 0
     except soundfile.LibsndfileError:
-        yield from _blocks_by_ffmpeg(path)
-        return
-    with file:
+        return False
+
+
+def _blocks_by_sndfile(path: Path) -> Iterator[Block]:
+    with soundfile.SoundFile(path) as file:
+        size = max(1, _BLOCK_SAMPLES // file.channels)
         try:
-            while len(frames := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                yield frames, file.samplerate
+            while len(frames := file.read(size, dtype="float32", always_2d=True)):
+                yield Block(frames, file.samplerate)
         except soundfile.LibsndfileError:
-            return  # cut in the middle: what came before may do
+            return  # damaged in the middle: what came before may do
 
 
-def _blocks_by_ffmpeg(path: Path) -> Iterator[tuple[Frames, int]]:
+def _blocks_by_ffmpeg(path: Path) -> Iterator[Block]:
     try:
         with path.open("rb") as file, av.open(file, "r", options={"format_whitelist": _CONTAINERS}) as container:
             if not container.streams.audio:
-                raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {_FORMATS}")
+                raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {FORMATS}")
             planar = av.AudioResampler(format="fltp")
-            for frame in container.decode(audio=0):
+            for frame in _frames(container):
                 for converted in planar.resample(frame):
-                    yield np.ascontiguousarray(converted.to_ndarray().T), converted.sample_rate
-    except (av.error.FFmpegError, ValueError, IndexError):
-        raise UnusableReference(f"the file is not audio that can be read; send {_FORMATS}") from None
+                    yield Block(np.ascontiguousarray(converted.to_ndarray().T), converted.sample_rate)
+    except (av.error.FFmpegError, ValueError):
+        raise UnusableReference(f"the file is not audio that can be read; send {FORMATS}") from None
 
 
-def _resampled(blocks: Iterator[tuple[Frames, int]]) -> Iterator[Samples]:
-    """Yield mono samples at 24 kHz, ten minutes at most."""
-    stream: soxr.ResampleStream | None = None
-    rate_hz, seen_s = 0, 0.0
-    for frames, block_rate_hz in blocks:
-        if stream is None:
-            rate_hz = block_rate_hz
-            stream = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality="HQ")
-        if block_rate_hz != rate_hz:
-            raise UnusableReference("the file changes its sample rate in the middle; export it again")
-        yield stream.resample_chunk(mono(frames))
-        seen_s += len(frames) / rate_hz
-        if seen_s >= _LONGEST_S:
-            break
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+def _frames(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
+    """Yield the first audio stream's frames, passing over damaged packets as players do."""
+    packets = container.demux(audio=0)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.error.InvalidDataError):
+            return
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError:
+            continue
+
+
+def _checked(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield the first ten minutes of one format. Raises UnusableReference where it changes or makes no sense."""
+    shape: tuple[int, int] | None = None
+    seconds = 0.0
+    for block in blocks:
+        here = (block.rate_hz, block.frames.shape[1])
+        if shape is None:
+            _require_sense(*here)
+        elif here != shape:
+            raise UnusableReference("the file changes its sample rate or channels in the middle; export it again")
+        shape = here
+        yield block
+        seconds += len(block.frames) / block.rate_hz
+        if seconds >= _LONGEST_S:
+            return
+    if shape is None:
+        raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {FORMATS}")
+
+
+def _require_sense(rate_hz: int, channels: int) -> None:
+    low, high = _RATES_HZ
+    if not low <= rate_hz <= high:
+        raise UnusableReference(f"the file has {rate_hz} samples a second; send 8000 or more, best 24000 or more")
+    if channels > _MOST_CHANNELS:
+        raise UnusableReference(f"the file has {channels} channels; send one or two")
+
+
+def _resampled(blocks: Iterator[Block], weights: NDArray[np.float32]) -> Iterator[Samples]:
+    resampler: Resampler | None = None
+    for block in blocks:
+        resampler = resampler or Resampler(block.rate_hz, RATE_HZ)
+        yield resampler.push(block.frames @ weights)
+    if resampler is not None:
+        yield resampler.finish()

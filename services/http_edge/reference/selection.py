@@ -8,21 +8,23 @@ from numpy.typing import NDArray
 
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import UnusableReference
+from services.http_edge.reference.speech import FRAME_S, Frames, frames_of
 
-_FRAME_S: Final = 0.02
-_SILENT_DB: Final = -55.0  # a recording whose loudest frames are under this is silent
+_SILENT_DB: Final = -55.0  # a recording whose loudest second is under this is silent
 _DYNAMICS_DB: Final = 30.0  # frames so far under the loud ones are pauses
+_LONGEST_FRAMES: Final = 1500  # 30 s
+_MARGIN_FRAMES: Final = 6  # kept before and after the sound
+_PAUSE_FRAMES: Final = 5  # what a cut needs
 _LONG_PAUSE_FRAMES: Final = 35  # 0.7 s: what a pause adds to the usable sound, at most
-_LONGEST_S: Final = 30.0
 _SHORTEST_S: Final = 3.0
 _SHORT_S: Final = 6.0
-_MARGIN_FRAMES: Final = 6  # kept before and after the sound
-_STEADY_DB: Final = 2.0  # frame levels of a hum or a hiss hardly vary; of speech, by ten and more
-_VOICED_SHARE: Final = 0.08  # of speech, a third and more of the frames are voiced
-_NOISY_DB: Final = 15.0
-_CLIPPED_SHARE: Final = 1e-3
+_VOICED_SHARE: Final = 0.1  # of speech, half and more of the sounding frames are voiced
+_MOVEMENT_DB: Final = 2.2  # speech under noise as loud as itself has 2.4 and more, steady noise 2.0 at most
+_PURE: Final = 0.95
+_NOISY_DB: Final = 16.0
+_CLIPPED_SHARE: Final = 2e-3
 
-Decibels = NDArray[np.float64]  # one a frame of 20 ms
+_Marks = NDArray[np.bool_]  # one a frame
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Selection:
     """The clip that is stored."""
 
     clip: Clip
-    warnings: list[str]
+    warnings: tuple[str, ...]  # ASCII, a token and what it means
 
 
 def select(recording: Clip) -> Selection:
@@ -38,92 +40,109 @@ def select(recording: Clip) -> Selection:
 
     Raises UnusableReference for silence, for under 3 s of sound, and for sound that is nothing like speech.
     """
-    levels = frame_levels(recording)
-    if not len(levels) or (loud := float(np.percentile(levels, 95))) < _SILENT_DB:
+    frames = frames_of(recording)
+    loud = _loud_db(frames.levels_db)
+    if loud < _SILENT_DB:
         raise UnusableReference("the reference audio is silent; send 6-30 s of one person speaking")
-    quiet = float(np.percentile(levels, 10))
-    threshold = max(loud - _DYNAMICS_DB, min(quiet + 6.0, loud - 6.0))
-    start, end = _best_stretch(levels > threshold)
-    usable_s = _usable_frames(levels[start:end] > threshold) * _FRAME_S
+    active = frames.levels_db > _threshold_db(frames.levels_db, loud)
+    start, end = best_stretch(active, active & frames.voiced)
+    chosen = np.zeros_like(active)
+    chosen[start:end] = active[start:end]
+    usable_s = _usable_frames(chosen) * FRAME_S
     if usable_s < _SHORTEST_S:
         raise UnusableReference(
             f"only {usable_s:.1f} s of sound; send at least 3 s, better 6-30 s, of one person speaking"
         )
+    _require_speech(frames, chosen)
     clip = _cut(recording, start, end)
-    _require_speech(clip, levels[start:end], levels[start:end] > threshold)
-    return Selection(clip, _warnings(clip, usable_s, loud - quiet if quiet > -90 else 90.0))
+    quiet = float(np.percentile(frames.levels_db[start:end], 10))
+    return Selection(clip, _warnings(clip.samples, usable_s, loud - quiet))
 
 
-def frame_levels(clip: Clip) -> Decibels:
-    """Return the RMS level of every whole 20 ms frame, in dB of full scale."""
-    size = int(clip.sample_rate_hz * _FRAME_S)
-    frames = clip.samples[: len(clip.samples) // size * size].reshape(-1, size).astype(np.float64)
-    levels: Decibels = 10 * np.log10(np.mean(np.square(frames), axis=1) + 1e-12)
-    return levels
+def best_stretch(active: _Marks, voiced: _Marks) -> tuple[int, int]:
+    """Return the frames [start, end) of at most 30 s with the most sound in it, voiced sound counting twice.
 
-
-def _best_stretch(active: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return the frames [start, end) of at most 30 s with the most sound, trimmed, ending in a pause if there is one."""
-    size = int(_LONGEST_S / _FRAME_S) - 2 * _MARGIN_FRAMES
-    sums = np.concatenate([[0], np.cumsum(active)])
-    starts = np.arange(max(1, len(active) - size + 1))
-    first = int(np.argmax(sums[np.minimum(starts + size, len(active))] - sums[starts]))
-    stretch = active[first : first + size]
-    sounding = np.flatnonzero(stretch)
+    It starts and ends with sound and a margin of silence; where more sound lies before or after, it is cut in a pause
+    if there is one to cut in.
+    """
+    sounding = np.flatnonzero(active)
     if not len(sounding):
         return 0, 0
+    size = _LONGEST_FRAMES - 2 * _MARGIN_FRAMES
+    starts = _starts(active, sounding)
+    sums = np.concatenate([[0], np.cumsum(active.astype(np.int64) + voiced)])
+    first = int(starts[np.argmax(sums[np.minimum(starts + size, len(active))] - sums[starts])])
+    last = first + _end(active[first : first + size + _PAUSE_FRAMES], size)
+    return max(0, first - _MARGIN_FRAMES), min(len(active), last + _MARGIN_FRAMES)
+
+
+def _starts(active: _Marks, sounding: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return where a stretch may begin: the first sound, sound after a pause, and a place every second where no pause
+    comes for ten."""
+    after_pause = sounding[np.flatnonzero(np.diff(sounding, prepend=-_PAUSE_FRAMES - 1) > _PAUSE_FRAMES)]
+    starts = np.union1d(sounding[:1], after_pause)
+    if np.diff(starts, append=len(active)).max() < 500:
+        return starts
+    return np.union1d(starts, sounding[::50])
+
+
+def _end(stretch: _Marks, size: int) -> int:
+    """Return where to end: after the last sound if what follows is a pause, else in the last pause of the stretch's
+    last third, else at its size."""
+    sounding = np.flatnonzero(stretch[:size])
     last = int(sounding[-1]) + 1
-    if first + last < len(active):  # more follows: end in the last pause rather than inside a word
-        pauses = np.flatnonzero(~stretch[:last])
-        if len(pauses) and pauses[-1] > 0.8 * size:
-            last = int(pauses[-1])
-    return max(0, first + int(sounding[0]) - _MARGIN_FRAMES), min(len(active), first + last + _MARGIN_FRAMES)
+    if len(stretch) <= size or not stretch[last : last + _PAUSE_FRAMES].any():
+        return last
+    gaps = np.flatnonzero(np.diff(sounding) > _PAUSE_FRAMES)
+    ends = sounding[gaps] + 1
+    return int(ends[-1]) if len(ends) and ends[-1] > size * 2 // 3 else last
 
 
-def _usable_frames(active: NDArray[np.bool_]) -> int:
+def _loud_db(levels: NDArray[np.float64]) -> float:
+    """Return the level that a twentieth of the frames exceed, or, in a long recording, its loudest second."""
+    if not len(levels):
+        return -np.inf
+    return float(np.sort(levels)[-min(50, 1 + len(levels) // 20)])
+
+
+def _threshold_db(levels: NDArray[np.float64], loud: float) -> float:
+    quiet = float(np.percentile(levels, 10))
+    return max(loud - _DYNAMICS_DB, min(quiet + 6, loud - 6))
+
+
+def _usable_frames(active: _Marks) -> int:
     """Count the frames with sound, and of every pause between them at most 0.7 s."""
     sounding = np.flatnonzero(active)
     return int(np.minimum(np.diff(sounding), _LONG_PAUSE_FRAMES).sum() + 1) if len(sounding) else 0
 
 
 def _cut(recording: Clip, start: int, end: int) -> Clip:
-    size = int(recording.sample_rate_hz * _FRAME_S)
+    size = int(recording.sample_rate_hz * FRAME_S)
     return Clip(recording.samples[start * size : end * size], recording.sample_rate_hz)
 
 
-def _require_speech(clip: Clip, levels: Decibels, active: NDArray[np.bool_]) -> None:
-    """Speech rises and falls, and part of it is voiced; a tone does not do the one, a hiss neither."""
-    steady = float(np.std(levels[_MARGIN_FRAMES:-_MARGIN_FRAMES])) < _STEADY_DB
-    if steady or _voiced_share(clip, active) < _VOICED_SHARE:
+def _require_speech(frames: Frames, chosen: _Marks) -> None:
+    """Part of speech is voiced, its spectrum moves all the time, and it has overtones: a hiss has not the first, a hum
+    not the second, a beep not the third. Music passes: this looks for what cannot be a voice, no more."""
+    voiced = float(frames.voiced[chosen].mean())
+    pure = float(np.median(frames.purity[chosen])) > _PURE
+    if voiced < _VOICED_SHARE or pure or frames.movement_db(chosen) < _MOVEMENT_DB:
         raise UnusableReference("the reference audio does not sound like speech; send 6-30 s of one person speaking")
 
 
-def _voiced_share(clip: Clip, active: NDArray[np.bool_]) -> float:
-    """Return the share of sounding frames that repeat at a pitch of 60-400 Hz, by normalised autocorrelation."""
-    hop, window = int(clip.sample_rate_hz * _FRAME_S), int(clip.sample_rate_hz * 0.04)
-    shortest, longest = clip.sample_rate_hz // 400, clip.sample_rate_hz // 60
-    places = [frame * hop for frame in np.flatnonzero(active) if frame * hop + window <= len(clip.samples)]
-    if not places:
-        return 0.0
-    frames = np.stack([clip.samples[place : place + window] for place in places[::2]]).astype(np.float64)
-    frames -= frames.mean(axis=1, keepdims=True)
-    spectra = np.fft.rfft(frames, 2 * window, axis=1)
-    correlation = np.fft.irfft(np.square(np.abs(spectra)), axis=1)[:, :window]
-    lags = np.arange(shortest, longest)
-    unbiased = correlation[:, lags] / (correlation[:, :1] + 1e-9) * window / (window - lags)
-    return float(np.mean(unbiased.max(axis=1) > 0.6))
-
-
-def _warnings(clip: Clip, usable_s: float, range_db: float) -> list[str]:
-    warnings = []
-    if usable_s < _SHORT_S:
-        warnings.append(f"short: {usable_s:.1f} s of sound, 6-30 s copy a voice better")
-    if range_db < _NOISY_DB:
-        warnings.append("noisy: record in a quiet place for a closer voice")
-    if _clipped_share(clip.samples) > _CLIPPED_SHARE:
-        warnings.append("clipped: record with less gain for a closer voice")
-    return warnings
+def _warnings(samples: Samples, usable_s: float, range_db: float) -> tuple[str, ...]:
+    found = (
+        (usable_s < _SHORT_S, f"short: {usable_s:.1f} s of sound, 6-30 s copy a voice better"),
+        (range_db < _NOISY_DB, "noisy: record in a quiet place for a closer voice"),
+        (_clipped_share(samples) > _CLIPPED_SHARE, "clipped: record with less gain for a closer voice"),
+    )
+    return tuple(text for true, text in found if true)
 
 
 def _clipped_share(samples: Samples) -> float:
-    return float(np.mean(np.abs(samples) > 0.999))
+    """Return the share of samples near the peak: peaks of a voice are rare, unless all of them were cut at one height.
+
+    Near, not at: resampling makes the flat tops ripple.
+    """
+    magnitudes = np.abs(samples)
+    return float(np.mean(magnitudes > 0.8 * magnitudes.max()))

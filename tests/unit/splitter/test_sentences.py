@@ -105,7 +105,10 @@ def test_a_cut_never_parts_a_letter_from_its_marks() -> None:
 
 
 def test_pauses_follow_what_ends_a_sentence() -> None:
-    text = "This is how it begins. Is this a question? This one trails off... A long one, which is cut here, goes on.\n\nA new paragraph. The end of it"
+    text = (
+        "This is how it begins. Is this a question? This one trails off... A long one, which is cut here, goes on."
+        "\n\nA new paragraph. The end of it"
+    )
     pauses = [s.pause_after_ms for s in split(text, "en", max_characters=32).sentences]
     assert pauses == [280, 320, 400, 120, 600, 280, 0]
 

@@ -1,0 +1,318 @@
+"""The HTTP face, in front of a real nats-server, a splitter and two tone workers."""
+
+import asyncio
+import io
+import socket
+import wave
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from services.common.audio.wav import wav_header
+from services.common.bus import topology
+from services.common.bus.connection import NatsBus
+from services.common.runtime.local_nats import local_nats
+from services.http_edge.app import edge
+from services.http_edge.reference import ReferenceDecoder
+from services.http_edge.settings import Settings
+from tests.support.service import TEXT, digest, expected_pcm, tone_service
+from tests.support.sounds import encoded, hiss, speech_of
+
+SETTINGS = Settings(engine="tone", max_text_characters=5_000, max_upload_bytes=3_000_000, upload_idle_timeout_s=1.0)
+LANGUAGES = ["fr", "en", "es", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh", "hu", "ko", "ja", "hi"]
+VOICE = encoded(speech_of(7).samples, 24_000)
+
+
+@dataclass
+class Service:
+    session: aiohttp.ClientSession
+    bus: NatsBus
+    address: str
+    port: int
+
+    async def post(self, path: str, **fields: str | bytes | None) -> aiohttp.ClientResponse:
+        """Send a form; a field that is None is left out, bytes are a file."""
+        form = aiohttp.FormData()
+        for name, value in ({"text": TEXT, "language": "en", "reference_audio": VOICE, "seed": "42"} | fields).items():
+            if isinstance(value, bytes):
+                form.add_field(name, io.BytesIO(value), filename="anything.xyz")
+            elif value is not None:
+                form.add_field(name, value)
+        return await self.session.post(f"{self.address}{path}", data=form)
+
+    async def refused(self, path: str = "/synthesize", **fields: str | bytes | None) -> tuple[int, str, str]:
+        """Return status, code and detail of a refusal, after checking its form."""
+        async with await self.post(path, **fields) as response:
+            problem = await response.json(content_type="application/problem+json")
+        assert set(problem) == {"type", "title", "status", "detail", "code", "retryable", "request_id"}
+        assert problem["status"] == response.status
+        assert problem["request_id"] == response.headers["X-Request-Id"]
+        return response.status, problem["code"], problem["detail"]
+
+    async def until_idle(self) -> None:
+        """Wait until both work queues are empty."""
+        async with asyncio.timeout(10):
+            while await self.bus.waiting(topology.REQUESTS) + await self.bus.waiting(topology.SENTENCES):
+                await asyncio.sleep(0.05)
+
+    async def metric(self, line: str) -> float:
+        """Return the value of the metric line that begins so."""
+        async with self.session.get(f"{self.address}/metrics") as response:
+            found = [row for row in (await response.text()).splitlines() if row.startswith(line + " ")]
+        assert len(found) == 1, f"no metric {line}"
+        return float(found[0].rsplit(" ", 1)[1])
+
+
+@pytest.fixture
+async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    factor = getattr(request, "param", 0.0)
+    async with local_nats(tmp_path) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=5)
+        await bus.establish(topology.topology())
+        async with (
+            tone_service(bus, real_time_factor=factor),
+            ReferenceDecoder(1) as decoder,
+            edge(bus, decoder, SETTINGS) as app,
+            TestServer(app) as http,
+            aiohttp.ClientSession() as session,
+        ):
+            assert http.port is not None
+            service = Service(session, bus, f"http://127.0.0.1:{http.port}", http.port)
+            async with asyncio.timeout(10):
+                while (await session.get(f"{service.address}/readyz")).status != 200:
+                    await asyncio.sleep(0.05)
+            yield service
+        await bus.close()
+
+
+async def test_the_whole_speech_is_a_wav_with_true_lengths(service: Service) -> None:
+    async with await service.post("/synthesize") as response:
+        body = await response.read()
+    assert (response.status, response.content_type) == (200, "audio/wav")
+    assert response.headers["Content-Length"] == str(len(body))
+    with wave.open(io.BytesIO(body)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
+        assert digest([file.readframes(file.getnframes())]) == digest([expected_pcm()])
+    assert body[:44] == wav_header(sample_rate_hz=24_000, data_bytes=len(body) - 44)
+    assert response.headers["X-Seed"] == "42"
+    assert len(response.headers["X-Request-Id"]) == 32
+    for mark in ("upload", "voice", "first-audio", "total", "synthesis"):
+        assert f"{mark};dur=" in response.headers["Server-Timing"]
+
+
+async def test_a_stream_is_the_same_sound_behind_a_header_of_unknown_length(service: Service) -> None:
+    async with await service.post("/stream") as response:
+        body = await response.read()
+    assert response.status == 200
+    assert body[:44] == wav_header(sample_rate_hz=24_000, data_bytes=None)
+    assert digest([body[44:]]) == digest([expected_pcm()])
+    assert "Server-Timing" in response.headers
+
+
+@pytest.mark.parametrize("service", [0.5], indirect=True)
+async def test_a_stream_begins_long_before_it_ends(service: Service) -> None:
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    async with await service.post("/stream", text=TEXT * 3) as response:
+        await response.content.readexactly(44 + 2)
+        first_s = loop.time() - began_s
+        await response.read()
+        whole_s = loop.time() - began_s
+    assert first_s < whole_s / 3
+
+
+async def test_a_seed_that_is_not_given_is_drawn_and_told_and_repeats_the_speech(service: Service) -> None:
+    async with await service.post("/synthesize", seed=None) as drawn:
+        sound = await drawn.read()
+    async with await service.post("/synthesize", seed=drawn.headers["X-Seed"]) as repeated:
+        assert await repeated.read() == sound
+    async with await service.post("/synthesize", seed=None) as other:
+        assert other.headers["X-Seed"] != drawn.headers["X-Seed"]
+        await other.read()
+
+
+async def test_what_the_service_says_of_itself(service: Service) -> None:
+    async with service.session.get(f"{service.address}/") as response:
+        about = await response.json()
+    assert set(about) == {"name", "version", "supported_languages", "model_loaded", "device"}
+    assert about["supported_languages"] == LANGUAGES
+    async with service.session.get(f"{service.address}/health") as response:
+        health = await response.json()
+    assert (health["status"], health["model_loaded"], health["device"]) == ("healthy", True, "cpu")
+    async with service.session.get(f"{service.address}/languages") as response:
+        languages = await response.json()
+    assert languages["supported_languages"] == LANGUAGES
+    assert languages["count"] == 17
+    assert languages["languages_details"]["ja"] == "日本語"
+    async with service.session.get(f"{service.address}/livez") as response:
+        assert response.status == 200
+
+
+async def test_metrics_count_what_happened(service: Service) -> None:
+    async with await service.post("/synthesize") as response:
+        size = len(await response.read()) - 44
+    await service.refused(language="xx")
+    assert (
+        await service.metric('xtts_synthesis_requests_total{endpoint="synthesize",language="en",status="success"}') == 1
+    )
+    assert await service.metric('xtts_synthesis_requests_total{endpoint="synthesize",language="",status="error"}') == 1
+    assert await service.metric('xtts_synthesis_duration_seconds_count{language="en"}') == 1
+    assert await service.metric("xtts_audio_output_bytes_sum") == size
+    assert await service.metric('tts_failures_total{code="unsupported_language"}') == 1
+    assert await service.metric("tts_requests_in_flight") == 0
+    await asyncio.sleep(2.1)  # gauges are measured every two seconds
+    assert await service.metric("xtts_model_loaded") == 1
+    assert await service.metric('tts_queue_depth{stream="TTS_SENTENCES"}') == 0
+    assert await service.metric('tts_workers{engine="tone",state="ready"}') == 2
+
+
+REFUSALS: list[tuple[dict[str, str | bytes | None], int, str, str]] = [
+    ({"text": ""}, 422, "empty_text", "at least one word"),
+    ({"text": " \n\t "}, 422, "empty_text", "at least one word"),
+    ({"text": "?! ..."}, 422, "empty_text", "at least one"),
+    ({"text": None}, 400, "bad_request", "text is missing"),
+    ({"text": "a" * 5_001}, 413, "text_too_long", "5000"),
+    ({"language": "xx"}, 422, "unsupported_language", "fr en es"),
+    ({"language": "english"}, 422, "unsupported_language", "fr en es"),
+    ({"reference_audio": None}, 400, "bad_request", "reference_audio"),
+    ({"reference_audio": b""}, 400, "bad_request", "empty"),
+    ({"reference_audio": b"this is no sound at all " * 50}, 422, "unusable_reference", "WAV, FLAC, MP3"),
+    ({"reference_audio": b"\0" * 3_000_001}, 413, "reference_too_large", "3000000"),
+    ({"reference_audio": encoded(speech_of(2).samples, 24_000)}, 422, "unusable_reference", "at least 3 s"),
+    ({"reference_audio": encoded(hiss(8), 24_000)}, 422, "unusable_reference", "speech"),
+    ({"enable_text_splitting": "perhaps"}, 400, "bad_request", "true or false"),
+    ({"seed": "-1"}, 400, "bad_request", "2^63"),
+    ({"seed": "9" * 30}, 400, "bad_request", "2^63"),
+    ({"speed": "2"}, 400, "bad_request", "unknown field"),
+    ({"text": b"\xff\xfe"}, 400, "bad_request", "UTF-8"),
+]
+
+
+async def test_bad_input_is_refused_with_what_to_do_about_it(service: Service) -> None:
+    for endpoint in ("/synthesize", "/stream"):
+        for fields, status, code, advice in REFUSALS:
+            refused = await service.refused(endpoint, **fields)
+            assert refused[:2] == (status, code), f"{list(fields)}: {refused}"
+            assert advice in refused[2]
+    await service.until_idle()
+
+
+async def test_a_body_that_is_no_form_is_refused(service: Service) -> None:
+    for body, headers in [
+        (b"{}", {"Content-Type": "application/json"}),
+        (b"garbage", {"Content-Type": "multipart/form-data; boundary=x"}),
+        (b"", {"Content-Type": "multipart/form-data"}),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\nhello',
+            {"Content-Type": "multipart/form-data; boundary=x"},
+        ),
+    ]:
+        async with service.session.post(f"{service.address}/synthesize", data=body, headers=headers) as response:
+            assert response.status == 400, body
+            assert (await response.json(content_type="application/problem+json"))["code"] == "bad_request"
+
+
+async def test_an_unknown_path_and_a_wrong_method_are_problems_too(service: Service) -> None:
+    async with service.session.get(f"{service.address}/nothing") as response:
+        assert (response.status, response.content_type) == (404, "application/problem+json")
+    async with service.session.get(f"{service.address}/synthesize") as response:
+        assert (response.status, response.content_type) == (405, "application/problem+json")
+
+
+async def test_a_short_reference_is_taken_with_a_warning(service: Service) -> None:
+    async with await service.post("/synthesize", reference_audio=encoded(speech_of(4).samples, 24_000)) as response:
+        assert response.status == 200
+        assert response.headers["X-Reference-Warning"].startswith("short")
+        await response.read()
+
+
+async def test_a_clip_is_stored_once_whatever_it_was_called_and_however_it_was_packed(service: Service) -> None:
+    samples = (speech_of(7).samples * 32767).astype("int16")
+    for file in (encoded(samples, 24_000), encoded(samples, 24_000, "FLAC", "PCM_16"), encoded(samples, 24_000)):
+        async with await service.post("/synthesize", text="Hello there.", reference_audio=file) as response:
+            assert response.status == 200
+            await response.read()
+    jetstream = service.bus._jetstream
+    assert len(await (await jetstream.object_store(topology.CLIPS)).list()) == 1
+    assert await service.metric('tts_reference_uploads_total{outcome="known"}') == 1
+
+
+@pytest.mark.parametrize("service", [1.0], indirect=True)
+async def test_a_client_that_leaves_in_the_middle_cancels_its_work(service: Service) -> None:
+    async with await service.post("/stream", text=TEXT * 10) as response:
+        await response.content.readexactly(1_000)
+        response.close()
+    await service.until_idle()
+    assert await service.metric("tts_cancelled_requests_total") == 1
+    assert await service.metric("tts_requests_in_flight") == 0
+    async with await service.post("/synthesize", text="Still here.") as response:
+        assert response.status == 200
+        await response.read()
+
+
+@pytest.mark.parametrize("service", [1.0], indirect=True)
+async def test_a_speech_that_fails_in_the_middle_is_cut_and_never_ends_as_if_whole(service: Service) -> None:
+    async with await service.post("/stream", text=TEXT * 10) as response:
+        request = response.headers["X-Request-Id"]
+        await response.content.readexactly(1_000)
+        await service.bus.tell(f"tts.v1.cancel.public.{request}", b"stop")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    await service.until_idle()
+    assert await service.metric('tts_failures_total{code="cancelled"}') == 1
+
+
+def raw_form(*, body_bytes: int, length: int) -> bytes:
+    """Return the start of a request whose body is cut after so many bytes."""
+    head = (
+        b"POST /synthesize HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        b"Content-Length: %d\r\n\r\n" % length
+    )
+    body = b'--x\r\nContent-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n' + b"\1" * body_bytes
+    return head + body[:body_bytes]
+
+
+async def test_a_body_cut_in_the_middle_leaves_nothing_behind(service: Service) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(raw_form(body_bytes=5_000, length=1_000_000))
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    async with asyncio.timeout(5):
+        while await service.metric("tts_requests_in_flight"):
+            await asyncio.sleep(0.05)
+    assert reader is not None
+    assert await service.bus.waiting(topology.REQUESTS) == 0
+
+
+async def test_a_client_that_stops_sending_is_let_go(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(raw_form(body_bytes=5_000, length=1_000_000))
+        answer = await asyncio.to_thread(client.recv, 4096)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"upload_stalled" in answer
+
+
+async def test_without_workers_a_request_is_refused_before_its_body_is_read(tmp_path: Path) -> None:
+    async with local_nats(tmp_path) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=5)
+        await bus.establish(topology.topology())
+        async with (
+            ReferenceDecoder(1) as decoder,
+            edge(bus, decoder, SETTINGS) as app,
+            TestServer(app) as http,
+            aiohttp.ClientSession() as session,
+        ):
+            service = Service(session, bus, str(http.make_url("")), http.port or 0)
+            status, code, detail = await service.refused()
+            assert (status, code) == (503, "engine_unavailable")
+            assert "no worker" in detail
+            async with session.get(http.make_url("/readyz")) as response:
+                assert response.status == 503
+            async with session.get(http.make_url("/health")) as response:
+                assert (await response.json())["status"] == "unhealthy"
+        await bus.close()

@@ -1,0 +1,128 @@
+"""What a clone shares with its reference."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from services.common.audio.clip import Clip, Samples
+from services.synth_worker.engines.embedded import assets, envelope
+from services.synth_worker.engines.embedded.activity import without_pauses
+from services.synth_worker.engines.embedded.enrolment import Enrolment
+from services.synth_worker.engines.embedded.envelope import EnvelopeFilter
+from services.synth_worker.engines.embedded.pitch import track_pitch
+from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
+from services.synth_worker.engines.embedded.spectra import Floats, istft, stft
+from services.synth_worker.engines.embedded.tuner import Tuner, tuner_inputs
+
+RATE = 24_000
+
+
+def vowel(pitch_hz: float, seconds: float, formants_hz: tuple[float, ...] = (700, 1200, 2600)) -> Samples:
+    """A pulse train through resonances, with the pitch wandering as in speech."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    phase = np.cumsum(pitch_hz * (1 + 0.05 * np.sin(2 * np.pi * 2.5 * time))) / RATE
+    total = np.zeros(len(time))
+    for harmonic in range(1, int(10_000 / pitch_hz)):
+        frequency = harmonic * pitch_hz
+        gain = sum(1 / (1 + ((frequency - formant) / 120) ** 2) for formant in formants_hz) + 0.01
+        total += gain * np.sin(2 * np.pi * harmonic * phase)
+    return (0.2 * total / np.abs(total).max()).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def tuner() -> Tuner:
+    return Tuner.from_arrays(assets.load_arrays(assets.TUNER))
+
+
+@pytest.fixture(scope="module")
+def space() -> Mapping[str, Floats]:
+    return assets.load_arrays(assets.STYLE_SPACE)
+
+
+@pytest.mark.parametrize("pitch_hz", [75.0, 100.0, 145.0, 210.0, 300.0])
+def test_the_median_pitch_is_found_without_octave_errors(pitch_hz: float) -> None:
+    assert track_pitch(Clip(vowel(pitch_hz, 3), RATE)).median_hz == pytest.approx(pitch_hz, rel=0.03)
+
+
+def test_the_median_pitch_survives_noise() -> None:
+    clean = vowel(203.0, 3)
+    noisy = clean + np.random.default_rng(3).normal(0, 0.25 * clean.std(), len(clean)).astype(np.float32)
+    assert track_pitch(Clip(noisy, RATE)).median_hz == pytest.approx(203, rel=0.03)
+
+
+def test_noise_has_no_pitch() -> None:
+    hiss = np.random.default_rng(4).normal(0, 0.1, 5 * RATE).astype(np.float32)
+    assert track_pitch(Clip(hiss, RATE)).voiced_seconds < 0.5
+
+
+def test_pauses_are_left_out_and_speech_is_kept() -> None:
+    speech, pause = vowel(120, 1), np.zeros(2 * RATE, dtype=np.float32)
+    kept = without_pauses(np.concatenate([pause, speech, pause, speech]), RATE)
+    assert 2.0 < len(kept) / RATE < 2.5
+
+
+def test_the_gradient_of_the_tuner_is_that_of_its_prediction(tuner: Tuner) -> None:
+    generator = np.random.default_rng(5)
+    inputs = generator.normal(0, 1, (1, 57)).astype(np.float32)
+    target = np.abs(generator.normal(0, 1, 256)).astype(np.float32)
+    target /= np.linalg.norm(target)
+    _, slope = tuner.similarity(inputs, target)
+    for place in (0, 17, 39, 40, 56):
+        nudge = np.zeros_like(inputs)
+        nudge[0, place] = 1e-2
+        high, low = (tuner.similarity(inputs + sign * nudge, target)[0][0] for sign in (1, -1))
+        assert slope[0, place] == pytest.approx((high - low) / 2e-2, abs=2e-4)
+
+
+def test_the_search_comes_nearer_to_a_reference_than_any_stock_voice(tuner: Tuner, space: Mapping[str, Floats]) -> None:
+    hidden = np.random.default_rng(6).normal(0, 0.8, (1, 40)).astype(np.float32)
+    prosody = space["prosody_stock"].mean(axis=0)
+    target = np.zeros(256, dtype=np.float32)
+    for axis in range(256):  # the tuner's own prediction for a voice that is no stock voice
+        unit = np.zeros(256, dtype=np.float32)
+        unit[axis] = 1
+        target[axis] = tuner.similarity(tuner_inputs(hidden, prosody, 160.0), unit)[0][0]
+    timbre = Enrolment(SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER)), tuner, space).timbre(target, 160.0)
+    found = np.linalg.lstsq(space["timbre_axes"].T, timbre - space["timbre_mean"], rcond=None)[0].astype(np.float32)
+    stock = tuner.similarity(tuner_inputs(space["timbre_stock"], prosody, 160.0), target)[0].max()
+    assert tuner.similarity(tuner_inputs(found[None], prosody, 160.0), target)[0][0] > stock
+
+
+def test_the_inverse_transform_gives_the_samples_back() -> None:
+    samples = vowel(150, 0.5)
+    assert np.abs(istft(stft(samples, 1024, 240), 240, len(samples)) - samples).max() < 1e-4
+
+
+def test_the_filter_moves_the_spectrum_towards_the_reference_and_keeps_the_loudness() -> None:
+    reference, source = vowel(120, 4, (500, 1500, 2400)), vowel(130, 2, (750, 1100, 2900))
+    bands = envelope.bands_within(12_000)
+    model = envelope.cepstra_of(envelope.power_of(reference), bands)
+    filtered, _ = EnvelopeFilter(model, bands).apply(source, np.ones(400, dtype=bool), None)
+
+    def distance(samples: Samples) -> float:
+        own = envelope.cepstra_of(envelope.power_of(samples), bands)
+        return float(np.linalg.norm((own.mean(axis=0) - model.mean(axis=0))[1:]))
+
+    assert distance(filtered) < 0.6 * distance(source)
+    assert filtered.std() == pytest.approx(source.std(), rel=0.02)
+
+
+def test_a_telephone_is_heard_as_one() -> None:
+    spectrum = np.fft.rfft(vowel(120, 4) * np.hanning(4 * RATE))
+    spectrum[np.fft.rfftfreq(4 * RATE, 1 / RATE) > 3600] = 0
+    telephone = np.fft.irfft(spectrum).astype(np.float32)
+    telephone += np.random.default_rng(7).normal(0, 1e-6, len(telephone)).astype(np.float32)
+    assert envelope.bandwidth_hz(telephone) == pytest.approx(3600, abs=250)
+
+
+def test_one_speaker_is_nearer_to_himself_than_to_another() -> None:
+    encoder = SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER))
+
+    def embedding(pitch_hz: float, formants_hz: tuple[float, ...], seconds: float) -> Floats:
+        return encoder.embed(vowel(pitch_hz, seconds, formants_hz)[::2] * np.float32(0.5))
+
+    low, again = embedding(100, (500, 1500, 2400), 2), embedding(103, (500, 1500, 2400), 3)
+    high = embedding(220, (850, 1900, 3100), 2)
+    assert np.linalg.norm(low) == pytest.approx(1, abs=1e-3)
+    assert low @ again > low @ high + 0.1

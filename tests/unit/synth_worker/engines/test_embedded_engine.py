@@ -1,0 +1,184 @@
+"""The embedded engine as its protocol promises it, with the real model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.common.audio.clip import Clip, Samples
+from services.common.wire.failures import MalformedMessage, UnspeakableText, UnsupportedLanguage, UnusableReference
+from services.common.wire.languages import LANGUAGES
+from services.synth_worker.engines.embedded.engine import (
+    EmbeddedEngine,
+    EmbeddedSettings,
+    LoadedVoice,
+    SentenceInProgress,
+)
+from services.synth_worker.engines.protocol import Utterance
+
+RATE = 24_000
+LONG = "The garden is behind the old house, and the road to the village runs along the river for more than an hour."
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEngine]:
+    engine = EmbeddedEngine(EmbeddedSettings(cache=tmp_path_factory.mktemp("model"), threads=1))
+    engine.load()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def reference(engine: EmbeddedEngine) -> Clip:
+    """Somebody's voice that no stock voice of the tests has: a stock voice speaking Portuguese."""
+    stock = engine.restore(engine.stock_voice(120.0))
+    said = spoken(engine, stock, "Vamos nos ver amanhã, pouco depois das nove, no jardim atrás da casa velha.", "pt")
+    return Clip(np.concatenate([said, said]), RATE)
+
+
+@pytest.fixture(scope="module")
+def voice(engine: EmbeddedEngine, reference: Clip) -> LoadedVoice:
+    return engine.restore(engine.condition([reference]))
+
+
+def windows(engine: EmbeddedEngine, sentence: SentenceInProgress) -> list[Samples]:
+    heard = []
+    while not (step := engine.step([sentence])[0]).done:
+        heard.append(step.samples)
+    return heard
+
+
+def spoken(engine: EmbeddedEngine, voice: LoadedVoice, text: str, language: str = "en", seed: int = 1) -> Samples:
+    return np.concatenate(windows(engine, engine.open(Utterance(text, language, seed), voice)))
+
+
+def test_it_describes_itself_before_it_is_loaded(tmp_path: Path) -> None:
+    description = EmbeddedEngine(EmbeddedSettings(cache=tmp_path)).describe()
+    assert description.name == "embedded"
+    assert description.languages == tuple(LANGUAGES)
+    assert set(description.max_characters) == set(LANGUAGES)
+    assert description.sample_rate_hz == RATE
+    assert description.max_batch == 1
+
+
+def test_equal_utterances_give_equal_bytes(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+    assert spoken(engine, voice, LONG).tobytes() == spoken(engine, voice, LONG).tobytes()
+
+
+def test_another_process_with_more_threads_gives_equal_bytes(
+    engine: EmbeddedEngine, reference: Clip, voice: LoadedVoice, tmp_path: Path
+) -> None:
+    other = EmbeddedEngine(EmbeddedSettings(cache=tmp_path, threads=3))
+    other.load()
+    stored = engine.condition([reference])
+    again = spoken(other, other.restore(stored), LONG)
+    other.close()
+    assert again.tobytes() == spoken(engine, voice, LONG).tobytes()
+
+
+def test_interleaved_sentences_equal_those_spoken_alone(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+    texts = {"en": LONG, "es": "El jardín está detrás de la casa vieja, junto al río que baja de la montaña."}
+    alone = {code: spoken(engine, voice, text, code) for code, text in texts.items()}
+    running = {code: engine.open(Utterance(text, code, 1), voice) for code, text in texts.items()}
+    together: dict[str, list[Samples]] = {code: [] for code in texts}
+    while running:
+        for code in list(running):
+            step = engine.step([running[code]])[0]
+            together[code].append(step.samples)
+            if step.done:
+                del running[code]
+    assert {code: np.concatenate(parts).tobytes() for code, parts in together.items()} == {
+        code: samples.tobytes() for code, samples in alone.items()
+    }
+
+
+def test_a_discarded_sentence_leaves_the_next_one_as_it_is(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+    whole = spoken(engine, voice, LONG)
+    left = engine.open(Utterance(LONG, "en", 1), voice)
+    engine.step([left])
+    engine.discard(left)
+    assert spoken(engine, voice, LONG).tobytes() == whole.tobytes()
+
+
+def test_a_stored_voice_speaks_as_the_one_it_was_stored_from(
+    engine: EmbeddedEngine, reference: Clip, voice: LoadedVoice
+) -> None:
+    stored = engine.condition([reference])
+    assert len(stored) < 300_000
+    assert (
+        spoken(engine, engine.restore(stored), "Hello there.").tobytes()
+        == spoken(engine, voice, "Hello there.").tobytes()
+    )
+
+
+def test_the_first_window_is_short_and_the_sentence_comes_in_several(
+    engine: EmbeddedEngine, voice: LoadedVoice
+) -> None:
+    heard = windows(engine, engine.open(Utterance(LONG, "en", 1), voice))
+    assert len(heard) > 2
+    assert len(heard[0]) / RATE < 1.25
+
+
+def test_speech_is_about_as_loud_for_every_voice_and_never_clips(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+    stock = engine.restore(engine.stock_voice(210.0))
+    for one in (voice, stock):
+        samples = spoken(engine, one, LONG)
+        level = 20 * np.log10(np.sqrt(np.mean(samples**2)))
+        assert -24 < level < -16
+        assert np.abs(samples).max() < 1
+
+
+def test_speech_begins_and_ends_with_a_short_silence(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+    samples = spoken(engine, voice, "The garden is behind the old house.")
+    loud = np.flatnonzero(np.abs(samples) > 0.02)
+    assert loud[0] / RATE < 0.2
+    assert (len(samples) - loud[-1]) / RATE < 0.35
+
+
+@pytest.mark.parametrize("language", list(LANGUAGES))
+def test_every_language_is_spoken(engine: EmbeddedEngine, voice: LoadedVoice, language: str) -> None:
+    samples = spoken(engine, voice, LANGUAGES[language], language)
+    assert 0.3 < len(samples) / RATE < 3
+    assert np.sqrt(np.mean(samples**2)) > 0.02
+
+
+def test_a_sentence_beyond_the_model_is_spoken_in_pieces(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+    text = " ".join(["Nobody had noticed that the kitchen window was broken,"] * 8)
+    samples = spoken(engine, voice, text)
+    assert 15 < len(samples) / RATE < 45
+
+
+@pytest.mark.parametrize("text", ["...", "?!", " ", "\u200b"])
+def test_text_without_a_sound_is_refused(engine: EmbeddedEngine, voice: LoadedVoice, text: str) -> None:
+    with pytest.raises(UnspeakableText):
+        engine.open(Utterance(text, "en", 1), voice)
+
+
+def test_an_unknown_language_is_refused(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+    with pytest.raises(UnsupportedLanguage):
+        engine.open(Utterance("Saluton", "eo", 1), voice)
+
+
+def no_clips() -> list[Clip]:
+    return []
+
+
+def silence() -> list[Clip]:
+    return [Clip(np.zeros(10 * RATE, dtype=np.float32), RATE)]
+
+
+def noise() -> list[Clip]:
+    return [Clip(np.random.default_rng(1).normal(0, 0.1, 10 * RATE).astype(np.float32), RATE)]
+
+
+@pytest.mark.parametrize("clips", [no_clips(), silence(), noise()], ids=["no clips", "silence", "noise"])
+def test_a_reference_without_a_voice_is_refused(engine: EmbeddedEngine, clips: list[Clip]) -> None:
+    with pytest.raises(UnusableReference, match="Send at least 6 s"):
+        engine.condition(clips)
+
+
+@pytest.mark.parametrize("stored", [b"", b"\x00", b"\x81\xa6format\xa5other", b"not a voice"])
+def test_bytes_that_are_no_voice_are_refused(engine: EmbeddedEngine, stored: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        engine.restore(stored)

