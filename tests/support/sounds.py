@@ -1,48 +1,90 @@
-"""Sounds for the tests: the bundled clip, cut and repeated, and what is no speech."""
+"""Sounds to upload: real speech cut to any length, noises, and files of every kind, made by the real encoders."""
 
-import io
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Final
 
+import av
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from services.common.audio.clip import Clip, Samples
+from services.common.audio.clip import Samples
 
-CLIP_FILE = Path(__file__).parents[2] / "examples" / "voices" / "austen.flac"
+AUSTEN: Final = Path(__file__).parents[2] / "examples" / "voices" / "austen.flac"
+Frames = NDArray[np.float32]  # [n, channels]
 
 
 @cache
-def speech() -> Clip:
-    """Return the bundled clip: 10 s of one reader, 16 kHz."""
-    samples, rate_hz = soundfile.read(CLIP_FILE, dtype="float32")
-    return Clip(samples, rate_hz)
+def _speech(rate_hz: int) -> Samples:
+    samples, own_rate_hz = soundfile.read(AUSTEN, dtype="float32")
+    resampled: Samples = soxr.resample(samples, own_rate_hz, rate_hz)
+    resampled *= 0.7 / np.abs(resampled).max()
+    resampled.setflags(write=False)
+    return resampled
 
 
-def speech_of(seconds: float, *, rate_hz: int = 24_000, start_s: float = 0.3) -> Clip:
-    """Return so many seconds of speech at a rate, the clip repeated as often as needed."""
-    clip = speech()
-    once = clip.samples[int(start_s * clip.sample_rate_hz) :]
-    repeated = np.tile(once, int(seconds * clip.sample_rate_hz / len(once)) + 1)[: int(seconds * clip.sample_rate_hz)]
-    return Clip(soxr.resample(repeated, clip.sample_rate_hz, rate_hz).astype(np.float32), rate_hz)
+def speech(seconds: float, rate_hz: int = 24_000) -> Samples:
+    """Return so much of a woman or man reading, said again and again where it is longer than the bundled clip."""
+    begun = _speech(rate_hz)[rate_hz // 5 :]  # it starts with a breath of silence
+    return np.resize(begun, round(seconds * rate_hz))
 
 
-def hiss(seconds: float, *, rate_hz: int = 24_000) -> Samples:
-    """Return white noise at -20 dB."""
-    return np.random.default_rng(7).normal(0, 0.1, int(seconds * rate_hz)).astype(np.float32)
+def silence(seconds: float, rate_hz: int = 24_000) -> Samples:
+    return np.zeros(round(seconds * rate_hz), dtype=np.float32)
 
 
-def hum(seconds: float, *, rate_hz: int = 24_000) -> Samples:
-    """Return a steady tone of 220 Hz."""
-    return (0.3 * np.sin(2 * np.pi * 220 * np.arange(int(seconds * rate_hz)) / rate_hz)).astype(np.float32)
+def tone(seconds: float, pitch_hz: float = 440.0, rate_hz: int = 24_000) -> Samples:
+    times = np.arange(round(seconds * rate_hz)) / rate_hz
+    return (0.3 * np.sin(2 * np.pi * pitch_hz * times)).astype(np.float32)
 
 
-def encoded(
-    samples: Samples | NDArray[np.int16], rate_hz: int, container: str = "WAV", subtype: str | None = None
-) -> bytes:
-    """Return samples ([n] or [n, channels]) as a file of a kind that libsndfile writes."""
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate_hz, format=container, subtype=subtype)
-    return file.getvalue()
+def noise(seconds: float, *, tilt: float = 0.0, seed: int = 1, rate_hz: int = 24_000) -> Samples:
+    """Return noise whose power falls with frequency to the power of the tilt: 0 white, 1 pink, 2 brown."""
+    count = round(seconds * rate_hz)
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(count))
+    bins = np.maximum(np.arange(len(spectrum)), 20 * seconds)
+    shaped = np.fft.irfft(spectrum * bins ** (-tilt / 2), count)
+    return (0.1 * shaped / shaped.std()).astype(np.float32)
+
+
+def noisy(sound: Samples, snr_db: float, *, tilt: float = 0.0) -> Samples:
+    """Return the sound under noise that is so much weaker than it, at a peak under full scale."""
+    hiss = noise(len(sound) / 24_000, tilt=tilt)[: len(sound)]
+    mixed = sound + hiss * np.sqrt(np.mean(sound**2) / np.mean(hiss**2) * 10 ** (-snr_db / 10))
+    return (0.7 * mixed / np.abs(mixed).max()).astype(np.float32)
+
+
+def write(path: Path, sound: Samples | Frames, rate_hz: int, kind: str, subtype: str | None = None) -> Path:
+    """Write a file by libsndfile, with a name that says nothing about its kind."""
+    soundfile.write(path, sound, rate_hz, format=kind, subtype=subtype)
+    return path
+
+
+def encode(path: Path, sound: Samples | Frames, rate_hz: int, container: str, codec: str) -> Path:
+    """Write a file by FFmpeg: "webm" of "libopus", "ipod" (M4A) of "aac" and so on."""
+    frames = sound if sound.ndim == 2 else sound[:, None]
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[frames.shape[1]]
+    with path.open("wb") as file, av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate_hz, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(frames.T), format="fltp", layout=layout)
+        frame.sample_rate, frame.time_base = rate_hz, Fraction(1, rate_hz)
+        resampler = av.AudioResampler(stream.format, layout, rate_hz, frame_size=stream.frame_size)
+        for part in (*resampler.resample(frame), *resampler.resample(None)):
+            output.mux(stream.encode(part))
+        output.mux(stream.encode(None))
+    return path
+
+
+def silent_film(path: Path) -> Path:
+    """Write an MP4 that has a picture and no sound."""
+    with path.open("wb") as file, av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for shade in range(50):
+            picture = np.full((48, 64, 3), shade, dtype=np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
+    return path

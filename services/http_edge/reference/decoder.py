@@ -7,6 +7,8 @@ answers by one line of JSON, which a WAV of the length it names may follow.
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,14 +17,19 @@ from typing import Final, Self
 import msgspec
 import structlog
 
-from services.common.wire.failures import UnusableReference
-from services.http_edge.reference.answer import Answer
+from services.common.wire.failures import QueueFull, UnusableReference
+from services.http_edge.reference.answer import FORMATS, Answer
 
 log = structlog.get_logger()
 
 _START_S: Final = 60.0
-_TIME_LIMIT_S: Final = 30.0  # 200 MB of FLAC decode in a few
-_FORMATS: Final = "WAV, FLAC, MP3, OGG, WebM or M4A"
+_RETRY_S: Final = 5.0
+_TIME_LIMIT_S: Final = 30.0  # the first ten minutes of 200 MB, of any kind, take a few
+_WAITING: Final = 64
+_WAIT_S: Final = 60.0
+_ROOT: Final = Path(__file__).parents[3]
+# A child learns nothing else of the environment: what broke into it would look for secrets there.
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -37,104 +44,161 @@ class PreparedClip:
 class ReferenceDecoder:
     """A few decoder processes, used one upload each at a time."""
 
-    def __init__(self, children: int, *, time_limit_s: float = _TIME_LIMIT_S) -> None:
+    def __init__(self, children: int, *, time_limit_s: float = _TIME_LIMIT_S, waiting: int = _WAITING) -> None:
         self._count = children
         self._time_limit_s = time_limit_s
+        self._waiting = waiting
         self._free: asyncio.Queue[_Child] = asyncio.Queue()
+        self._children: set[_Child] = set()
+        self._repairs: set[asyncio.Task[None]] = set()
+        self._queued = 0
 
     async def __aenter__(self) -> Self:
-        """Start the processes and wait until they are warm."""
-        for child in await asyncio.gather(*(_Child.start() for _ in range(self._count))):
-            self._free.put_nowait(child)
+        """Start the processes and wait until they are warm. Raises OSError where one does not."""
+        starting = [asyncio.create_task(self._add_child()) for _ in range(self._count)]
+        try:
+            await asyncio.gather(*starting)
+        except (OSError, asyncio.CancelledError):
+            await asyncio.gather(*starting, return_exceptions=True)
+            await self._close()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the processes."""
-        while not self._free.empty():
-            await self._free.get_nowait().kill()
+        """End the processes, whatever they do."""
+        await self._close()
 
     async def prepare(self, path: Path) -> PreparedClip:
         """Decode the file and return its clip.
 
         Raises UnusableReference: not audio, silent, too short, nothing like speech, or nothing that a decoder
-        survives.
+        survives. Raises QueueFull where too many uploads wait already.
         """
-        child = await self._free.get()
-        healthy = False
+        async with self._child() as child, asyncio.timeout(self._time_limit_s):
+            return await child.ask(path)
+
+    @asynccontextmanager
+    async def _child(self) -> AsyncIterator["_Child"]:
+        """Lend a process, and replace it unless it gave an answer or a refusal."""
+        child = await self._next_free()
+        usable = False
         try:
-            answer = await asyncio.wait_for(child.ask(path), self._time_limit_s)
-            healthy = True
-            return answer
+            yield child
+            usable = True
         except UnusableReference:
-            healthy = True
+            usable = True
             raise
         except TimeoutError:
-            raise UnusableReference(f"the audio took too long to decode; send 6-30 s as {_FORMATS}") from None
-        except (EOFError, ConnectionError, msgspec.DecodeError):
-            log.warning("decoder_died", status=child.status)
-            raise UnusableReference(f"the file cannot be decoded; send 6-30 s of speech as {_FORMATS}") from None
+            log.warning("decoder_too_slow", limit_s=self._time_limit_s)
+            raise UnusableReference(f"the audio took too long to decode; send 6-30 s as {FORMATS}") from None
+        except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no answer, or none that makes sense
+            log.warning("decoder_died", status=await child.end())
+            raise UnusableReference(f"the file cannot be decoded; send 6-30 s of speech as {FORMATS}") from None
         finally:
-            # Shielded: a client that leaves in the middle must not cost the pool a process.
-            self._free.put_nowait(child if healthy else await asyncio.shield(_replaced(child)))
+            self._give_back(child, usable=usable)
 
+    async def _next_free(self) -> "_Child":
+        if self._queued >= self._waiting:
+            raise QueueFull("too many uploads wait to be decoded; try again soon")
+        self._queued += 1
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                return await self._free.get()
+        except TimeoutError:
+            raise QueueFull("no decoder gets free; try again soon") from None
+        finally:
+            self._queued -= 1
 
-async def _replaced(child: "_Child") -> "_Child":
-    await child.kill()
-    return await _Child.start()
+    def _give_back(self, child: "_Child", *, usable: bool) -> None:
+        """No await here: a client that leaves in the middle must not cost the pool a process."""
+        if usable:
+            self._free.put_nowait(child)
+            return
+        repair = asyncio.create_task(self._replace(child), name="replace-decoder")
+        self._repairs.add(repair)
+        repair.add_done_callback(self._repairs.discard)
+
+    async def _replace(self, child: "_Child") -> None:
+        await child.end()
+        self._children.discard(child)
+        while True:
+            try:
+                return await self._add_child()
+            except OSError as error:
+                log.error("decoder_not_started", reason=str(error))
+                await asyncio.sleep(_RETRY_S)
+
+    async def _add_child(self) -> None:
+        """Start a process and lend it out when it is warm. Raises OSError where that fails."""
+        child = await _Child.start()
+        self._children.add(child)
+        try:
+            async with asyncio.timeout(_START_S):
+                await child.ready()
+        except (TimeoutError, msgspec.DecodeError):
+            self._children.discard(child)
+            raise OSError(f"a decoder process does not get ready; it ended with {await child.end()}") from None
+        self._free.put_nowait(child)
+
+    async def _close(self) -> None:
+        for repair in tuple(self._repairs):
+            repair.cancel()
+        await asyncio.gather(*self._repairs, return_exceptions=True)
+        await asyncio.gather(*(child.end() for child in self._children))
+        self._children.clear()
 
 
 class _Child:
     """One decoder process."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader
+    ) -> None:
         self._process = process
+        self._stdin = stdin
+        self._stdout = stdout
 
     @classmethod
     async def start(cls) -> "_Child":
-        """Start a process and wait until it has imported its decoders."""
+        """Start a process: a new interpreter, as a fork would share this one's memory. Raises OSError."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",
             "-m",
             "services.http_edge.reference.child",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,
+            env={name: os.environ[name] for name in _INHERITED if name in os.environ}
+            | {"PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C in a terminal reaches the edge alone, which then ends its children
         )
-        child = cls(process)
-        await asyncio.wait_for(child._answer(), _START_S)
-        return child
+        if process.stdin is None or process.stdout is None:
+            raise OSError("a decoder process has no pipes")
+        return cls(process, process.stdin, process.stdout)
+
+    async def ready(self) -> None:
+        """Wait until it is warm. Raises msgspec.DecodeError where it died instead."""
+        await self._answer()
 
     async def ask(self, path: Path) -> PreparedClip:
-        """Have one file decoded. Raises UnusableReference, EOFError where the process died."""
-        if self._process.stdin is None:
-            raise EOFError
-        self._process.stdin.write(f"{path}\n".encode())
-        await self._process.stdin.drain()
+        """Have one file decoded.
+
+        Raises UnusableReference, and EOFError, OSError, ValueError or msgspec.DecodeError where the process died.
+        """
+        self._stdin.write(os.fsencode(path) + b"\n")
+        await self._stdin.drain()
         answer = await self._answer()
         if answer.refusal is not None:
             raise UnusableReference(answer.refusal)
-        return PreparedClip(await self._read(answer.wav_bytes), answer.seconds, answer.warnings)
+        return PreparedClip(await self._stdout.readexactly(answer.wav_bytes), answer.seconds, answer.warnings)
 
     async def _answer(self) -> Answer:
-        if self._process.stdout is None:
-            raise EOFError
-        return msgspec.json.decode(await self._process.stdout.readline(), type=Answer)
+        return msgspec.json.decode(await self._stdout.readline(), type=Answer)
 
-    async def _read(self, count: int) -> bytes:
-        if self._process.stdout is None:
-            raise EOFError
-        return await self._process.stdout.readexactly(count)
-
-    async def kill(self) -> None:
-        """End the process at once."""
+    async def end(self) -> int:
+        """End the process at once, unless it has ended, and return its status."""
         if self._process.returncode is None:
             self._process.kill()
-        await self._process.wait()
-
-    @property
-    def status(self) -> int | None:
-        """Return the exit status, or None while it runs."""
-        return self._process.returncode
+        return await self._process.wait()

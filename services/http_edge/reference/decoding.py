@@ -42,7 +42,7 @@ _Reader = Callable[[Path], Iterator[Block]]
 
 
 def decode(path: Path) -> Clip:
-    """Return up to ten minutes of the file's sound as 24 kHz mono, float32 [n] in -1..1.
+    """Return up to ten minutes of the file's sound as 24 kHz mono, float32 [n], finite; floats may go over -1..1.
 
     WAV, FLAC, MP3 and OGG by libsndfile, all else by FFmpeg (through PyAV). A file that is cut or damaged gives what
     can be read of it. Raises UnusableReference.
@@ -50,11 +50,9 @@ def decode(path: Path) -> Clip:
     reader = _blocks_by_sndfile if _sndfile_reads(path) else _blocks_by_ffmpeg
     weights = mixing(_checked(reader(path)))
     mixed = np.concatenate(list(_resampled(_checked(reader(path)), weights)))
-    peak = float(np.abs(mixed).max(initial=0.0))
-    if not np.isfinite(peak):
+    if not np.isfinite(mixed).all():
         raise UnusableReference("the file holds samples that are not numbers; export it again")
-    # Float files may go over full scale, by a little or by 32768; what is stored has 16 bits.
-    return Clip(mixed / np.float32(peak) if peak > 1 else mixed, RATE_HZ)
+    return Clip(mixed, RATE_HZ)
 
 
 def mixing(blocks: Iterable[Block]) -> NDArray[np.float32]:

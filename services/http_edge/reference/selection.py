@@ -22,7 +22,7 @@ _VOICED_SHARE: Final = 0.1  # of speech, half and more of the sounding frames ar
 _MOVEMENT_DB: Final = 2.2  # speech under noise as loud as itself has 2.4 and more, steady noise 2.0 at most
 _PURE: Final = 0.95
 _NOISY_DB: Final = 16.0
-_CLIPPED_SHARE: Final = 2e-3
+_CLIPPED_SHARE: Final = 5e-4
 
 _Marks = NDArray[np.bool_]  # one a frame
 
@@ -54,9 +54,9 @@ def select(recording: Clip) -> Selection:
             f"only {usable_s:.1f} s of sound; send at least 3 s, better 6-30 s, of one person speaking"
         )
     _require_speech(frames, chosen)
-    clip = _cut(recording, start, end)
+    samples = _cut(recording, start, end)
     quiet = float(np.percentile(frames.levels_db[start:end], 10))
-    return Selection(clip, _warnings(clip.samples, usable_s, loud - quiet))
+    return Selection(Clip(_in_scale(samples), recording.sample_rate_hz), _warnings(samples, usable_s, loud - quiet))
 
 
 def best_stretch(active: _Marks, voiced: _Marks) -> tuple[int, int]:
@@ -116,9 +116,15 @@ def _usable_frames(active: _Marks) -> int:
     return int(np.minimum(np.diff(sounding), _LONG_PAUSE_FRAMES).sum() + 1) if len(sounding) else 0
 
 
-def _cut(recording: Clip, start: int, end: int) -> Clip:
+def _cut(recording: Clip, start: int, end: int) -> Samples:
     size = int(recording.sample_rate_hz * FRAME_S)
-    return Clip(recording.samples[start * size : end * size], recording.sample_rate_hz)
+    return recording.samples[start * size : end * size]
+
+
+def _in_scale(samples: Samples) -> Samples:
+    """Return the samples in -1..1: decoders and float files may go over by a little, or by 32768."""
+    peak = np.abs(samples).max()
+    return samples / peak if peak > 1 else samples
 
 
 def _require_speech(frames: Frames, chosen: _Marks) -> None:
@@ -140,9 +146,6 @@ def _warnings(samples: Samples, usable_s: float, range_db: float) -> tuple[str, 
 
 
 def _clipped_share(samples: Samples) -> float:
-    """Return the share of samples near the peak: peaks of a voice are rare, unless all of them were cut at one height.
-
-    Near, not at: resampling makes the flat tops ripple.
-    """
+    """Return the share of samples at full scale: near it, as resampling makes flat tops ripple, and not far over it."""
     magnitudes = np.abs(samples)
-    return float(np.mean(magnitudes > 0.8 * magnitudes.max()))
+    return float(np.mean((magnitudes > 0.98) & (magnitudes < 2.0)))

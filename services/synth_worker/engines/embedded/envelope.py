@@ -31,8 +31,7 @@ _GRADIENT_WEIGHT: Final = 2.0
 _ACTIVE_NEPERS: Final = 6.5  # of power, under the loud frames
 _NEIGHBOURS: Final = 4
 _MOST_SPREAD: Final = 1.6
-_VOICED_SHARE: Final = 0.85  # of the way to the reference
-_UNVOICED_SHARE: Final = 0.85
+_UNVOICED_SHARE: Final = 0.8  # of the share that voiced frames are moved: consonants bear less
 _SMOOTHED_FRAMES: Final = 7
 _MOST_GAIN: Final = 10 / 20 * np.log(10)  # nepers of amplitude: 10 dB
 _NARROW_HZ: Final = 5_000.0
@@ -125,10 +124,11 @@ class EnvelopeFilter:
         return spectrum, cepstra_of((np.abs(spectrum) ** 2).astype(np.float32), self._bands)
 
     def apply(
-        self, samples: Samples, voiced: NDArray[np.bool_], before: Statistics | None
+        self, samples: Samples, voiced: NDArray[np.bool_], before: Statistics | None, share: float
     ) -> tuple[Samples, Statistics]:
         """Filter 24 kHz `samples`; `voiced` says for each frame of 10 ms whether it has pitch.
 
+        What all frames need is done in full; of what one frame needs beside that, the `share` (0..1) is done.
         `before` sums up what was spoken earlier in the same sentence. Returns the filtered samples, as loud as they
         came, and the sums that now include them.
         """
@@ -137,20 +137,21 @@ class EnvelopeFilter:
         statistics = statistics_of(cepstra, active)
         if before is not None:
             statistics = statistics + before
-        share = np.where(voiced[: len(cepstra)], _VOICED_SHARE, _UNVOICED_SHARE).astype(np.float32)
-        gain = self._gain(cepstra, active, statistics, share)
+        shares = np.where(voiced[: len(cepstra)], share, share * _UNVOICED_SHARE).astype(np.float32)
+        gain = self._gain(cepstra, active, statistics, shares)
         filtered = istft(spectrum * np.exp(self._over_bins(gain)), HOP, len(samples))
         return _as_loud_as(filtered, samples), statistics
 
-    def _gain(self, cepstra: Floats, active: NDArray[np.bool_], statistics: Statistics, share: Floats) -> Floats:
+    def _gain(self, cepstra: Floats, active: NDArray[np.bool_], statistics: Statistics, shares: Floats) -> Floats:
         """Nepers of amplitude for every frame and band, [frames, bands]."""
         target = self._targets(_features(cepstra, statistics)[active])
-        move = np.zeros_like(cepstra)
-        move[active] = target - cepstra[active]
-        move[~active] = move[active].mean(axis=0)
+        wanted = target - cepstra[active]
+        lasting = wanted.mean(axis=0)
+        move = np.tile(lasting, (len(cepstra), 1))
+        move[active] += shares[active, None] * (wanted - lasting)
         move[:, 0] = 0  # the level of a frame stays what it is
         padded = np.pad(move, ((0, 0), (0, self._bands - _CEPSTRA)))
-        gain = (share / 2)[:, None] * idct(padded, axis=1, norm="ortho")
+        gain = 0.5 * idct(padded, axis=1, norm="ortho")
         smooth: Floats = uniform_filter1d(gain, _SMOOTHED_FRAMES, axis=0)
         return np.clip(smooth, -_MOST_GAIN, _MOST_GAIN).astype(np.float32)
 

@@ -14,7 +14,7 @@ from services.synth_worker.engines.embedded.loudness import limited, sentence_ga
 from services.synth_worker.engines.embedded.prosody import FRAME_SAMPLES, Prosody, cut_prosody, moved_pitch, voiced_at
 from services.synth_worker.engines.embedded.seams import Seams
 from services.synth_worker.engines.embedded.spectra import Floats
-from services.synth_worker.engines.embedded.styles import StockStyles, with_timbre
+from services.synth_worker.engines.embedded.styles import StockStyles, filter_share, with_timbre
 from services.synth_worker.engines.embedded.windows import Window, plan_windows
 
 _PITCH_SCALES: Final = (0.6, 1.6)  # beyond, the model's source sounds strained
@@ -47,17 +47,18 @@ def render(
         stock = styles.style(delivery.stock_name, len(tokens))
         prosody = moved_pitch(kokoro.prosody(list(tokens), stock), delivery.pitch_scale)
         style = stock if delivery.timbre is None else with_timbre(stock, delivery.timbre, delivery.language)
-        yield from _Piece(kokoro, prosody, style, delivery.filter).windows()
+        yield from _Piece(kokoro, prosody, style, delivery).windows()
 
 
 class _Piece:
     """A stretch whose prosody was predicted as a whole."""
 
-    def __init__(self, kokoro: Kokoro, prosody: Prosody, style: Floats, filter_: EnvelopeFilter | None) -> None:
+    def __init__(self, kokoro: Kokoro, prosody: Prosody, style: Floats, delivery: Delivery) -> None:
         self._kokoro = kokoro
         self._prosody = prosody
         self._style = style
-        self._filter = filter_
+        self._filter = delivery.filter
+        self._share = filter_share(delivery.language)
         self._seams = Seams()
         self._statistics: Statistics | None = None
         self._gain: float | None = None
@@ -80,5 +81,7 @@ class _Piece:
     def _filtered(self, raw: Samples, part: Prosody) -> Samples:
         if self._filter is None:
             return raw
-        filtered, self._statistics = self._filter.apply(raw, voiced_at(part, envelope.HOP), self._statistics)
+        filtered, self._statistics = self._filter.apply(
+            raw, voiced_at(part, envelope.HOP), self._statistics, self._share
+        )
         return filtered

@@ -39,9 +39,12 @@ STOCK_VOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 
-# How much of the way from the stock timbre to the tuned one: all of it costs intelligibility outside English.
-TIMBRE_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 1.0})
+# How much of the way from the stock timbre to the tuned one: more costs intelligibility outside English.
+TIMBRE_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 1.0, "fr": 0.5})
 _OTHER_TIMBRE_SHARE: Final = 0.75
+# The same for the spectral filter's part that moves from frame to frame.
+_FILTER_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 0.85})
+_OTHER_FILTER_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,3 +70,8 @@ def with_timbre(stock: Floats, timbre: Floats, language: str) -> Floats:
     share = np.float32(TIMBRE_SHARE.get(language, _OTHER_TIMBRE_SHARE))
     moved = stock[:TIMBRE] + share * (timbre - stock[:TIMBRE])
     return np.concatenate([moved, stock[TIMBRE:]])
+
+
+def filter_share(language: str) -> float:
+    """How far the spectral filter may follow the reference from frame to frame, 0..1."""
+    return _FILTER_SHARE.get(language, _OTHER_FILTER_SHARE)

@@ -6,6 +6,7 @@ voice.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -14,14 +15,14 @@ from services.synth_worker.engines.embedded.prosody import Prosody
 from services.synth_worker.engines.embedded.spectra import Floats
 
 FRAME_SECONDS: Final = 0.025
-CONTEXT_FRAMES: Final = (
-    6  # rendered on both sides of a window and not heard, so that the model has heard what is around
-)
+# Rendered on both sides of a window and not heard, so that the model has heard what is around.
+CONTEXT_FRAMES: Final = 8
+_EDGE_FRAMES: Final = 2  # the same before the first window and after the last one, where there is only silence
 
 _LEAD_FRAMES: Final = 2  # of silence before and after speech
 _TAIL_FRAMES: Final = 5
-_FIRST_FRAMES: Final = (20, 44)  # least and most
-_NEXT_FRAMES: Final = (48, 120)
+_FIRST_FRAMES: Final = (24, 46)  # least and most
+_NEXT_FRAMES: Final = (60, 150)
 _STUMP_FRAMES: Final = 16  # no window is shorter than that
 _SILENT_ENERGY: Final = -3.0  # in the units of the predictor, about the logarithm of power
 _VOICED_HZ: Final = 40.0
@@ -47,10 +48,15 @@ def plan_windows(prosody: Prosody) -> list[Window]:
         return []
     start = max(0, int(spoken[0]) - _LEAD_FRAMES)
     stop = min(len(energy), int(spoken[-1]) + 1 + _TAIL_FRAMES)
-    cuts = _cuts(_cut_costs(prosody, energy), start, stop)
+    borders = [start, *_cuts(_cut_costs(prosody, energy), start, stop), stop]
     return [
-        Window(left, right, before=min(left, CONTEXT_FRAMES), after=min(len(energy) - right, CONTEXT_FRAMES))
-        for left, right in zip([start, *cuts], [*cuts, stop], strict=True)
+        Window(
+            left,
+            right,
+            before=min(left, _EDGE_FRAMES if left == start else CONTEXT_FRAMES),
+            after=min(len(energy) - right, _EDGE_FRAMES if right == stop else CONTEXT_FRAMES),
+        )
+        for left, right in pairwise(borders)
     ]
 
 

@@ -98,7 +98,7 @@ def test_the_filter_moves_the_spectrum_towards_the_reference_and_keeps_the_loudn
     reference, source = vowel(120, 4, (500, 1500, 2400)), vowel(130, 2, (750, 1100, 2900))
     bands = envelope.bands_within(12_000)
     model = envelope.cepstra_of(envelope.power_of(reference), bands)
-    filtered, _ = EnvelopeFilter(model, bands).apply(source, np.ones(400, dtype=bool), None)
+    filtered, _ = EnvelopeFilter(model, bands).apply(source, np.ones(400, dtype=bool), None, 0.85)
 
     def distance(samples: Samples) -> float:
         own = envelope.cepstra_of(envelope.power_of(samples), bands)

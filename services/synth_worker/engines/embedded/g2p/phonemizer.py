@@ -31,7 +31,7 @@ class Phonemizer:
         }
 
     def load(self) -> None:
-        """Start espeak-ng and read the dictionaries, 1 s.
+        """Start espeak-ng and read the dictionaries: 1.5 s, 220 MB, of which 100 MB are shared by all workers.
 
         Raises EngineUnavailable where something is missing, saying what to install.
         """

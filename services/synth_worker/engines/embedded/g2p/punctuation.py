@@ -21,8 +21,10 @@ _WIDE: Final = {
     **dict.fromkeys("（［", "("),
     **dict.fromkeys("）］", ")"),
 }
+_FULL_WIDTH: Final = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F) if chr(code) not in "!(),.:;?[]"}
 _ALIKE: Final = str.maketrans(
     {
+        **_FULL_WIDTH,
         **dict.fromkeys("―–─", "—"),
         **dict.fromkeys("«„‟‹", "“"),
         **dict.fromkeys("»›", "”"),

@@ -1,0 +1,167 @@
+"""What every engine promises, whatever it is made of."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.common.audio.clip import Clip, Samples
+from services.common.wire.failures import UnspeakableText, UnusableReference
+from services.common.wire.languages import LANGUAGES
+from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings
+from services.synth_worker.engines.protocol import Engine, Utterance
+from services.synth_worker.engines.tone import ToneEngine
+from tests.support.sounds import speech_of
+
+CACHE = Path.home() / ".cache" / "voice-cloning-pipeline"
+SENTENCES = {
+    "fr": "Bonjour, je parle avec une autre voix.",
+    "en": "Good morning, I speak with another voice.",
+    "es": "Buenos días, hablo con otra voz.",
+    "de": "Guten Morgen, ich spreche mit einer anderen Stimme.",
+    "it": "Buongiorno, parlo con un'altra voce.",
+    "pt": "Bom dia, falo com outra voz.",
+    "pl": "Dzień dobry, mówię innym głosem.",
+    "tr": "Günaydın, başka bir sesle konuşuyorum.",
+    "ru": "Доброе утро, я говорю другим голосом.",
+    "nl": "Goedemorgen, ik spreek met een andere stem.",
+    "cs": "Dobré ráno, mluvím jiným hlasem.",
+    "ar": "صباح الخير، أتكلم بصوت آخر.",
+    "zh": "早上好，我用另一个声音说话。",
+    "hu": "Jó reggelt, egy másik hangon beszélek.",
+    "ko": "안녕하세요, 저는 다른 목소리로 말합니다.",
+    "ja": "おはようございます、別の声で話します。",
+    "hi": "सुप्रभात, मैं दूसरी आवाज़ में बोलता हूँ।",
+}
+
+
+@pytest.fixture(scope="module", params=["tone", "embedded"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine[Any, Any]]:
+    engine: Engine[Any, Any] = (
+        ToneEngine() if request.param == "tone" else EmbeddedEngine(EmbeddedSettings(cache=CACHE, threads=2))
+    )
+    engine.load()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def voice(engine: Engine[Any, Any]) -> Any:
+    return engine.restore(engine.condition([speech_of(8)]))
+
+
+def spoken(engine: Engine[Any, Any], utterance: Utterance, voice: Any) -> Samples:
+    sequence = engine.open(utterance, voice)
+    pieces, done = [], False
+    while not done:
+        [step] = engine.step([sequence])
+        pieces.append(step.samples)
+        done = step.done
+    return np.concatenate(pieces)
+
+
+def test_it_says_what_it_is(engine: Engine[Any, Any]) -> None:
+    description = engine.describe()
+    assert set(description.languages) == set(description.max_characters) == set(LANGUAGES)
+    assert description.sample_rate_hz == 24_000
+    assert description.max_batch >= 1
+    assert description.licence
+    assert description.version.isascii()
+    assert not set(description.version) & set(" .*>")
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_every_language_is_spoken_at_a_sensible_length_and_level(
+    engine: Engine[Any, Any],
+    voice: Any,
+    language: str,
+) -> None:
+    samples = spoken(engine, Utterance(SENTENCES[language], language, 1), voice)
+    assert samples.dtype == np.float32
+    assert 0.7 < len(samples) / 24_000 < 8
+    assert np.all(np.isfinite(samples))
+    assert float(np.sqrt(np.mean(np.square(samples)))) > 1e-3
+    assert float(np.max(np.abs(samples))) <= 1
+
+
+def test_the_same_seed_gives_the_same_samples(engine: Engine[Any, Any], voice: Any) -> None:
+    utterance = Utterance(SENTENCES["en"], "en", 5)
+    assert spoken(engine, utterance, voice).tobytes() == spoken(engine, utterance, voice).tobytes()
+
+
+def test_interleaved_sentences_sound_as_they_do_alone(engine: Engine[Any, Any], voice: Any) -> None:
+    utterances = [Utterance(SENTENCES[language], language, seed) for seed, language in enumerate(("en", "fr", "it"))]
+    alone = [spoken(engine, utterance, voice).tobytes() for utterance in utterances]
+    sequences = {place: engine.open(utterance, voice) for place, utterance in enumerate(utterances)}
+    together: dict[int, list[Samples]] = {place: [] for place in sequences}
+    size = engine.describe().max_batch
+    while sequences:
+        places = list(sequences)[:size]
+        for place, step in zip(places, engine.step([sequences[place] for place in places]), strict=True):
+            together[place].append(step.samples)
+            sequence = sequences.pop(place)
+            if not step.done:
+                sequences[place] = sequence  # to the end of the line, so that steps of all alternate
+    assert [np.concatenate(together[place]).tobytes() for place in sorted(together)] == alone
+
+
+def test_a_sentence_given_up_in_the_middle_leaves_the_next_one_as_it_is(engine: Engine[Any, Any], voice: Any) -> None:
+    utterance = Utterance(SENTENCES["fr"], "fr", 3)
+    before = spoken(engine, utterance, voice).tobytes()
+    given_up = engine.open(Utterance(SENTENCES["de"] + " " + SENTENCES["de"], "de", 4), voice)
+    engine.step([given_up])
+    engine.discard(given_up)
+    assert spoken(engine, utterance, voice).tobytes() == before
+
+
+def test_a_voice_survives_its_bytes(engine: Engine[Any, Any], voice: Any) -> None:
+    serialised = engine.condition([speech_of(8)])
+    assert serialised == engine.condition([speech_of(8)])
+    assert len(serialised) < 1_000_000, "larger than NATS takes by default"
+    utterance = Utterance(SENTENCES["en"], "en", 6)
+    restored = spoken(engine, utterance, engine.restore(serialised))
+    assert restored.tobytes() == spoken(engine, utterance, voice).tobytes()
+
+
+def test_the_longest_sentence_is_spoken(engine: Engine[Any, Any], voice: Any) -> None:
+    for language in ("en", "zh"):
+        longest = engine.describe().max_characters[language]
+        text = (SENTENCES[language] * (longest // len(SENTENCES[language]) + 1))[:longest]
+        assert len(spoken(engine, Utterance(text, language, 1), voice)) > 24_000
+
+
+def test_silence_holds_no_voice(engine: Engine[Any, Any]) -> None:
+    with pytest.raises(UnusableReference):
+        engine.condition([Clip(np.zeros(8 * 24_000, dtype=np.float32), 24_000)])
+
+
+def test_what_cannot_be_spoken_is_refused_for_good(engine: Engine[Any, Any], voice: Any) -> None:
+    with pytest.raises(UnspeakableText) as refused:
+        spoken(engine, Utterance("... !?", "en", 1), voice)
+    assert not refused.value.retryable
+
+
+ODD = (
+    "a",
+    "I.",
+    "1234567890",
+    "ß",
+    "𝓤𝓷𝓲𝓬𝓸𝓭𝓮",
+    "x" * 30,
+    "hello\u0301\u0301\u0301",
+    "مرحبا hello 你好",
+    "A-B-C",
+    "3.14 % € $",
+)
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_text_is_spoken_or_refused_and_never_breaks(engine: Engine[Any, Any], voice: Any, text: str) -> None:
+    for language in ("en", "ja", "ar"):
+        try:
+            samples = spoken(engine, Utterance(text, language, 1), voice)
+        except UnspeakableText:
+            continue
+        assert len(samples) < 30 * 24_000
