@@ -13,7 +13,7 @@ from services.common.wire.languages import LANGUAGES
 from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from services.synth_worker.engines.protocol import Engine, Utterance
 from services.synth_worker.engines.tone import ToneEngine
-from tests.support.sounds import speech_of
+from tests.support.recordings import speech_of
 
 CACHE = Path.home() / ".cache" / "voice-cloning-pipeline"
 SENTENCES = {

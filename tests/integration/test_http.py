@@ -19,8 +19,8 @@ from services.common.runtime.local_nats import local_nats
 from services.http_edge.app import edge
 from services.http_edge.reference import ReferenceDecoder
 from services.http_edge.settings import Settings
+from tests.support.recordings import encoded, hiss, speech_of
 from tests.support.service import TEXT, digest, expected_pcm, tone_service
-from tests.support.sounds import encoded, hiss, speech_of
 
 SETTINGS = Settings(engine="tone", max_text_characters=5_000, max_upload_bytes=3_000_000, upload_idle_timeout_s=1.0)
 LANGUAGES = ["fr", "en", "es", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh", "hu", "ko", "ja", "hi"]

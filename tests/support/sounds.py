@@ -27,7 +27,7 @@ def _speech(rate_hz: int) -> Samples:
 
 
 def speech(seconds: float, rate_hz: int = 24_000) -> Samples:
-    """Return so much of a woman or man reading, said again and again where it is longer than the bundled clip."""
+    """Return so many seconds of somebody reading, said again and again where it is longer than the bundled clip."""
     begun = _speech(rate_hz)[rate_hz // 5 :]  # it starts with a breath of silence
     return np.resize(begun, round(seconds * rate_hz))
 
