@@ -43,6 +43,7 @@ from services.splitter.window import Window
 
 log = structlog.get_logger()
 
+_SHORT_CHARACTERS: Final = 2_000  # divided sooner than a thread would have begun
 _EVENT_WAIT_S: Final = 1.0
 _RECHECK_AFTER_WAITS: Final = 5  # an end marker may be lost on its way; the stored one is not
 _FULL_QUEUE_PAUSE_S: Final = 0.2
@@ -64,7 +65,10 @@ class RequestWork:
         """Divide, queue, and wait until all is spoken."""
         request = codec.decode(delivery.payload, SpeechRequest)
         limit = await self._limit(request)
-        division = await asyncio.to_thread(self._divide, request, limit)
+        if len(request.text) < _SHORT_CHARACTERS:
+            division = self._divide(request, limit)
+        else:
+            division = await asyncio.to_thread(self._divide, request, limit)
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
         async with open_inbox(self.bus, request.tenant, request.request) as inbox:
             await self._announce(request, division)

@@ -145,12 +145,11 @@ class NatsBus:
             await self._client.publish(subject, payload)
 
     async def listen(self, subject: str, *, limit: int) -> "NatsListener":
-        """Subscribe, and wait until the server knows."""
+        """Subscribe. The server reads a connection in order, so it knows of this before anything published later."""
         async with _translated():
             subscription = await self._client.subscribe(
                 subject, pending_msgs_limit=limit, pending_bytes_limit=_LISTENER_BYTES
             )
-            await self._client.flush(timeout=2)
         return NatsListener(subscription)
 
     async def pull(self, consumer: Consumer) -> "NatsPuller":

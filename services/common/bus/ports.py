@@ -94,7 +94,7 @@ class Bus(Protocol):
         """Send to whoever listens now; stored nowhere."""
 
     async def listen(self, subject: str, *, limit: int) -> Listener:
-        """Subscribe; on return nothing published later is missed, up to `limit` messages not yet taken."""
+        """Subscribe; nothing that this bus publishes later, or that answers it, is missed, up to `limit` messages."""
 
     async def pull(self, consumer: Consumer) -> Puller:
         """Create the durable consumer where it does not exist, and take a seat at it."""

@@ -1,0 +1,180 @@
+"""The pull loop's policy: what is acknowledged, what is tried again, what is given up, and who is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from services.common.bus import topology
+from services.common.bus.consumer import WorkLoop
+from services.common.bus.memory import MemoryBus
+from services.common.bus.ports import Delivery
+from services.common.bus.topology import Consumer
+from services.common.wire import codec, subjects
+from services.common.wire.failures import EngineUnavailable, PipelineError, UnspeakableText
+from services.common.wire.messages import DeadLetter
+
+SUBJECT = subjects.sentence("tone", "express", "public", "request-1", 0)
+CONSUMER = Consumer(
+    topology.SENTENCES, "test", subjects.lane_sentences("tone", "express"), ack_wait_s=0.3, max_deliver=4
+)
+
+
+@dataclass
+class Recorder:
+    """A `Work` that does what a test tells it to."""
+
+    act: Callable[[Delivery], Awaitable[None]]
+    attempts: list[int] = field(default_factory=list)
+    given_up: list[PipelineError] = field(default_factory=list)
+
+    async def handle(self, delivery: Delivery) -> None:
+        self.attempts.append(delivery.attempt)
+        await self.act(delivery)
+
+    async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
+        self.given_up.append(failure)
+
+
+@pytest.fixture
+async def bus() -> MemoryBus:
+    bus = MemoryBus()
+    await bus.establish(topology.topology())
+    return bus
+
+
+@asynccontextmanager
+async def working(bus: MemoryBus, work: Recorder, *, seats: int = 2) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=seats).run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(loop, 5)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def done(_delivery: Delivery) -> None:
+    return
+
+
+async def test_what_is_done_leaves_the_queue(bus: MemoryBus) -> None:
+    work = Recorder(done)
+    async with working(bus, work):
+        await bus.publish(SUBJECT, b"job", message_id="a")
+        await until(lambda: work.attempts == [1])
+    assert await bus.waiting(topology.SENTENCES) == 0
+    assert work.given_up == []
+
+
+async def test_a_retryable_failure_is_tried_again(bus: MemoryBus) -> None:
+    async def fail_once(delivery: Delivery) -> None:
+        if delivery.attempt == 1:
+            raise EngineUnavailable("not yet")
+
+    work = Recorder(fail_once)
+    async with working(bus, work):
+        await bus.publish(SUBJECT, b"job", message_id="a")
+        await until(lambda: work.attempts == [1, 2])
+    assert await bus.waiting(topology.SENTENCES) == 0
+
+
+async def test_a_lasting_failure_is_told_once_and_never_tried_again(bus: MemoryBus) -> None:
+    async def refuse(_delivery: Delivery) -> None:
+        raise UnspeakableText("never")
+
+    work = Recorder(refuse)
+    async with working(bus, work):
+        await bus.publish(SUBJECT, b"job", message_id="a")
+        await until(lambda: bool(work.given_up))
+        await asyncio.sleep(0.5)
+    assert work.attempts == [1]
+    assert [failure.code for failure in work.given_up] == ["unspeakable_text"]
+    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.waiting(topology.DEAD) == 0, "the client's own mistake is no poison"
+
+
+async def test_what_fails_every_time_is_told_and_kept_with_its_reason(bus: MemoryBus) -> None:
+    async def break_down(_delivery: Delivery) -> None:
+        raise ZeroDivisionError
+
+    work = Recorder(break_down)
+    async with working(bus, work):
+        await bus.publish(SUBJECT, b"job", message_id="a")
+        await until(lambda: bool(work.given_up))
+        await asyncio.sleep(0.1)
+    assert work.attempts == [1, 2, 3]
+    assert await bus.waiting(topology.SENTENCES) == 0
+    stored = await bus.last(topology.DEAD, subjects.dead(SUBJECT))
+    assert stored is not None
+    letter = codec.decode(stored, DeadLetter)
+    assert (letter.subject, letter.payload, letter.attempts) == (SUBJECT, b"job", 3)
+
+
+async def test_what_killed_every_worker_before_is_given_up_without_another_try(bus: MemoryBus) -> None:
+    await bus.publish(SUBJECT, b"poison", message_id="a")
+    for _ in range(3):  # three workers take it and fall silent
+        delivery = await (await bus.pull(CONSUMER)).next(2)
+        assert delivery is not None
+    work = Recorder(done)
+    async with working(bus, work):
+        await until(lambda: bool(work.given_up))
+        await asyncio.sleep(0.1)
+    assert work.attempts == []
+    assert await bus.waiting(topology.DEAD) == 1
+
+
+async def test_long_work_is_not_given_to_another(bus: MemoryBus) -> None:
+    async def take_long(_delivery: Delivery) -> None:
+        await asyncio.sleep(1.2)  # four acknowledgement waits
+
+    work = Recorder(take_long)
+    async with working(bus, work):
+        await bus.publish(SUBJECT, b"job", message_id="a")
+        await asyncio.sleep(1.4)
+    assert work.attempts == [1]
+    assert await bus.waiting(topology.SENTENCES) == 0
+
+
+async def test_no_more_is_taken_than_there_are_seats(bus: MemoryBus) -> None:
+    busy, most = 0, 0
+
+    async def count(_delivery: Delivery) -> None:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.05)
+        busy -= 1
+
+    work = Recorder(count)
+    async with working(bus, work, seats=3):
+        for place in range(12):
+            subject = subjects.sentence("tone", "express", "public", "request-1", place)
+            await bus.publish(subject, b"job", message_id=str(place))
+        await until(lambda: len(work.attempts) == 12)
+    assert most == 3
+
+
+async def test_stopping_finishes_what_was_begun_and_takes_nothing_new(bus: MemoryBus) -> None:
+    finished = []
+
+    async def finish(delivery: Delivery) -> None:
+        await asyncio.sleep(0.3)
+        finished.append(delivery.subject)
+
+    work = Recorder(finish)
+    async with working(bus, work, seats=1):
+        for place in range(3):
+            subject = subjects.sentence("tone", "express", "public", "request-1", place)
+            await bus.publish(subject, b"job", message_id=str(place))
+        await until(lambda: work.attempts == [1])
+    assert len(finished) == 1
+    assert await bus.waiting(topology.SENTENCES) == 2
