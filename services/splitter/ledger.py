@@ -28,11 +28,11 @@ class Ledger:
         try:
             yield
         finally:
-            del self._owed_s[request]
+            self._owed_s.pop(request, None)
 
     def spoken(self, request: str, sentence: int) -> None:
         """Take a spoken sentence off."""
-        self._owed_s[request].pop(sentence, None)
+        self._owed_s.get(request, {}).pop(sentence, None)
 
     @property
     def requests(self) -> int:

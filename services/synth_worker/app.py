@@ -20,7 +20,7 @@ from services.common.wire.messages import Lane, WorkerState
 from services.synth_worker.engines.protocol import Engine
 from services.synth_worker.handler import SentenceWork
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.model import Model
+from services.synth_worker.model import Model, ModelStuck
 from services.synth_worker.pace import Pace
 from services.synth_worker.settings import Settings
 from services.synth_worker.voices import Voices
@@ -112,9 +112,22 @@ class Worker:
             for lane, count in seats.items():
                 loop = WorkLoop(self._bus, topology.sentences_consumer(engine, lane), self._work, seats=count)
                 loops.create_task(loop.run(stop), name=lane)
+            loops.create_task(self._stop_when_stuck(stop), name="stuck")
             await stop.wait()
-            self._state, self._detail = "draining", "finishing what is in flight"
+            if not self._model.stuck.is_set():
+                self._state, self._detail = "draining", "finishing what is in flight"
             await self._tell_state()
+
+    async def _stop_when_stuck(self, stop: asyncio.Event) -> None:
+        """A model that hangs takes its process along: whoever started the worker starts another."""
+        stuck, stopping = (asyncio.create_task(event.wait()) for event in (self._model.stuck, stop))
+        done, waiting = await asyncio.wait((stuck, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        if stuck in done:
+            self._state, self._detail = "failed", "a step of the model does not end"
+            stop.set()
+            raise ModelStuck(self._detail)
 
     async def _tell_state(self) -> None:
         engine, factor = self._model.describe(), self._pace.real_time_factor

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -44,6 +45,7 @@ class Speech:
     loop: asyncio.AbstractEventLoop
     step_timeout_s: float
     begin: Callable[[], Any]  # opens the engine's sequence, on the model thread
+    stuck: asyncio.Event  # set when a step did not end in time
     made: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)  # bounded by the longest sentence
     cancelled: threading.Event = field(default_factory=threading.Event)
     first_step_at_s: float | None = None
@@ -60,6 +62,7 @@ class Speech:
                 try:
                     made = await asyncio.wait_for(self.made.get(), self.step_timeout_s)
                 except TimeoutError:
+                    self.stuck.set()
                     raise ModelStuck(f"the model made nothing within {self.step_timeout_s:.0f} s") from None
                 if isinstance(made, Exception):
                     raise made
@@ -72,13 +75,15 @@ class Speech:
 
     def tell(self, made: Step | Exception) -> None:
         """Hand something to the event loop; called on the model thread."""
-        self.loop.call_soon_threadsafe(self.made.put_nowait, made)
+        with suppress(RuntimeError):  # a step outlived the loop: nobody listens any more
+            self.loop.call_soon_threadsafe(self.made.put_nowait, made)
 
 
 class Model:
     """An engine on a thread of its own."""
 
     def __init__(self, engine: Engine[Any, Any], *, step_timeout_s: float = 120.0) -> None:
+        self.stuck = asyncio.Event()  # the thread hangs in a step, and only a new process helps
         self._engine = engine
         self._step_timeout_s = step_timeout_s
         self._jobs: queue.Queue[Callable[[], None] | Speech] = queue.Queue()
@@ -110,15 +115,16 @@ class Model:
             loop=asyncio.get_running_loop(),
             step_timeout_s=self._step_timeout_s,
             begin=lambda: self._engine.open(utterance, voice),
+            stuck=self.stuck,
         )
         self._jobs.put(speech)
         return speech
 
     async def close(self) -> None:
-        """End the thread, after the step that runs, and free the model."""
+        """End the thread, after the step that runs, and free the model; a thread that hangs ends with the process."""
         self._stop.set()
         self._jobs.put(lambda: None)
-        await asyncio.to_thread(self._thread.join, self._step_timeout_s)
+        await asyncio.to_thread(self._thread.join, 0.0 if self.stuck.is_set() else self._step_timeout_s)
 
     async def _call(self, act: Callable[[], T]) -> T:
         """Run `act` on the model thread."""

@@ -2,39 +2,34 @@
 
 import asyncio
 import math
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import nats
 import nats.errors
 import nats.js.errors
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
-from services.common.bus.ports import Backlog, Heard, SubjectFull
+from services.common.bus.ports import Backlog
+from services.common.bus.subscriptions import NatsListener, NatsPuller
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology
-from services.common.wire.failures import BusUnavailable, PipelineError, QueueFull
+from services.common.bus.translation import refusal, translated
+from services.common.wire.failures import BusUnavailable, QueueFull
 
 log = structlog.get_logger()
 
-# JetStream API error codes (nats-server/server/errors.json).
-_STORE_REFUSED = 10077  # a limit of the stream was reached under discard=new
 _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
 _LISTENER_BYTES = 32 * 1024 * 1024
-_HAND_BACK_S = 0.2  # longer than this process still pulls
 
 
 class NatsBus:
     """A connection that reconnects for ever, and the operations of `ports.Bus` on it."""
 
-    def __init__(self, client: Client, *, patience_s: float) -> None:
+    def __init__(self, client: Client, events: "_ConnectionEvents", *, patience_s: float) -> None:
         """Wrap a connected client; `patience_s` is how long an operation is tried before BusUnavailable."""
         self._client = client
+        self._events = events
         self._jetstream: JetStreamContext = client.jetstream(timeout=2.0)
         self._patience_s = patience_s
         self._object_stores: dict[str, ObjectStore] = {}
@@ -42,22 +37,13 @@ class NatsBus:
     @classmethod
     async def connect(cls, url: str, *, name: str, patience_s: float = 10.0) -> "NatsBus":
         """Connect to `url` under a name that the server's monitoring shows. Raises BusUnavailable."""
-
-        async def on_error(error: Exception) -> None:
-            log.warning("bus_error", error=type(error).__name__, detail=str(error)[:200])
-
-        async def on_disconnect() -> None:
-            log.warning("bus_disconnected")
-
-        async def on_reconnect() -> None:
-            log.info("bus_reconnected")
-
+        events = _ConnectionEvents()
         connecting = nats.connect(
             url,
             name=name,
-            error_cb=on_error,
-            disconnected_cb=on_disconnect,
-            reconnected_cb=on_reconnect,
+            error_cb=events.on_error,
+            disconnected_cb=events.on_disconnect,
+            reconnected_cb=events.on_reconnect,
             max_reconnect_attempts=-1,  # the client's default gives up after two minutes and stays closed
             reconnect_time_wait=0.1,
             ping_interval=2,
@@ -71,7 +57,7 @@ class NatsBus:
                 f"NATS does not answer within {patience_s:.0f} s; check NATS_URL and that nats-server runs with -js"
             )
             raise BusUnavailable(message) from None
-        return cls(client, patience_s=patience_s)
+        return cls(client, events, patience_s=patience_s)
 
     @property
     def connected(self) -> bool:
@@ -80,7 +66,7 @@ class NatsBus:
 
     async def establish(self, topology: Topology) -> None:
         """Create what does not exist. An existing stream keeps its settings: they are the operator's."""
-        async with _translated():
+        async with translated():
             for stream in topology.streams:
                 await self._ensure(stream.name, _stream_config(stream, topology.replicas))
             voices, clips = topology.voices, topology.clips
@@ -133,7 +119,7 @@ class NatsBus:
                     raise BusUnavailable("NATS did not store the message in time") from None
                 await asyncio.sleep(0.1)
             except nats.js.errors.APIError as error:
-                raise _refusal(error) from None
+                raise refusal(error) from None
             except nats.errors.MaxPayloadError:
                 raise QueueFull("the message is larger than NATS takes; raise its max_payload") from None
             else:
@@ -141,12 +127,12 @@ class NatsBus:
 
     async def tell(self, subject: str, payload: bytes) -> None:
         """Send to whoever listens now."""
-        async with _translated():
+        async with translated():
             await self._client.publish(subject, payload)
 
     async def listen(self, subject: str, *, limit: int) -> "NatsListener":
         """Subscribe. The server reads a connection in order, so it knows of this before anything published later."""
-        async with _translated():
+        async with translated():
             subscription = await self._client.subscribe(
                 subject, pending_msgs_limit=limit, pending_bytes_limit=_LISTENER_BYTES
             )
@@ -162,14 +148,14 @@ class NatsBus:
             max_deliver=consumer.max_deliver,
             max_ack_pending=consumer.max_in_progress,
         )
-        async with _translated():
+        async with translated():
             await self._jetstream.add_consumer(consumer.stream, config)
             subscription = await self._jetstream.pull_subscribe_bind(durable=consumer.name, stream=consumer.stream)
         return NatsPuller(subscription)
 
     async def last(self, stream: str, subject: str) -> bytes | None:
         """Return the last stored message of exactly this subject, by direct get."""
-        async with _translated():
+        async with translated():
             try:
                 message = await self._jetstream.get_msg(stream, subject=subject, direct=True)
             except nats.js.errors.NotFoundError:
@@ -178,12 +164,12 @@ class NatsBus:
 
     async def purge(self, stream: str, subject_filter: str) -> None:
         """Remove all stored messages that match."""
-        async with _translated():
+        async with translated():
             await self._jetstream.purge_stream(stream, subject=subject_filter)
 
     async def backlog(self, consumer: Consumer) -> Backlog:
         """Return what a consumer owes."""
-        async with _translated():
+        async with translated():
             try:
                 info = await self._jetstream.consumer_info(consumer.stream, consumer.name)
             except nats.js.errors.NotFoundError:
@@ -192,7 +178,7 @@ class NatsBus:
 
     async def waiting(self, stream: str) -> int:
         """Return how many messages a stream holds."""
-        async with _translated():
+        async with translated():
             return (await self._jetstream.stream_info(stream)).state.messages
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
@@ -201,12 +187,12 @@ class NatsBus:
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Set a value; two workers that set the same key set the same value."""
-        async with _translated():
+        async with translated():
             await self._jetstream.publish(f"$KV.{bucket}.{key}", value)
 
     async def has_object(self, store: str, name: str) -> bool:
         """Say whether the object is there; its description is written after its last chunk."""
-        async with _translated():
+        async with translated():
             try:
                 await (await self._objects(store)).get_info(name)
             except nats.js.errors.NotFoundError:
@@ -215,7 +201,7 @@ class NatsBus:
 
     async def get_object(self, store: str, name: str) -> bytes | None:
         """Return an object, checked against its digest by the client."""
-        async with _translated():
+        async with translated():
             try:
                 return (await (await self._objects(store)).get(name)).data
             except nats.js.errors.NotFoundError:
@@ -223,7 +209,7 @@ class NatsBus:
 
     async def put_object(self, store: str, name: str, content: bytes) -> None:
         """Store an object in chunks of 128 KiB."""
-        async with _translated():
+        async with translated():
             await (await self._objects(store)).put(name, content)
 
     async def _objects(self, store: str) -> ObjectStore:
@@ -233,6 +219,7 @@ class NatsBus:
 
     async def close(self) -> None:
         """Drain: what was published is sent, subscriptions end, the connection closes."""
+        self._events.expected = True
         if self._client.is_connected:
             try:
                 await self._client.drain()
@@ -242,102 +229,21 @@ class NatsBus:
             await self._client.close()
 
 
-class NatsListener:
-    """A core subscription."""
+class _ConnectionEvents:
+    """Logs what happens to the connection, unless it is being closed."""
 
-    def __init__(self, subscription: Subscription) -> None:
-        self._subscription = subscription
+    def __init__(self) -> None:
+        self.expected = False
 
-    async def next(self, timeout_s: float) -> Heard | None:
-        """Return the next message, or None after the timeout."""
-        try:
-            message = await self._subscription.next_msg(timeout=timeout_s)
-        except nats.errors.TimeoutError:
-            return None
-        except (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError):
-            raise BusUnavailable("the connection to NATS was closed") from None
-        return Heard(message.subject, message.data)
+    async def on_error(self, error: Exception) -> None:
+        log.warning("bus_error", error=type(error).__name__, detail=str(error)[:200])
 
-    async def close(self) -> None:
-        """Unsubscribe; a lost connection has done so already."""
-        try:
-            await self._subscription.unsubscribe()
-        except (
-            nats.errors.ConnectionClosedError,
-            nats.errors.BadSubscriptionError,
-            nats.errors.ConnectionDrainingError,
-        ):
-            return
+    async def on_disconnect(self) -> None:
+        if not self.expected:
+            log.warning("bus_disconnected")
 
-
-class NatsPuller:
-    """A pull subscription on a durable consumer."""
-
-    def __init__(self, subscription: JetStreamContext.PullSubscription) -> None:
-        self._subscription = subscription
-
-    async def next(self, timeout_s: float) -> "NatsDelivery | None":
-        """Fetch one message."""
-        try:
-            [message] = await self._subscription.fetch(1, timeout=timeout_s)
-        except nats.errors.TimeoutError:
-            return None
-        except (nats.errors.Error, OSError) as error:
-            # No stream while the server restarts, no quorum, a lost connection: all pass, or /readyz tells.
-            log.warning("pull_failed", error=type(error).__name__)
-            await asyncio.sleep(min(timeout_s, 0.2))
-            return None
-        return NatsDelivery(message)
-
-    async def close(self) -> None:
-        """Hand back what a fetch that timed out had already been sent, and pull nothing more.
-
-        A pull here could be given a message, hand it back, and be given it again, until its deliveries are used up.
-        """
-        while self._subscription.pending_msgs:
-            late = await self.next(timeout_s=0.02)
-            if late is not None:
-                await late.retry(_HAND_BACK_S)
-        try:
-            await self._subscription.unsubscribe()
-        except (
-            nats.errors.ConnectionClosedError,
-            nats.errors.BadSubscriptionError,
-            nats.errors.ConnectionDrainingError,
-        ):
-            return
-
-
-class NatsDelivery:
-    """A JetStream message that waits for its acknowledgement."""
-
-    def __init__(self, message: Msg) -> None:
-        self._message = message
-        metadata = message.metadata
-        self.subject: str = message.subject
-        self.payload: bytes = message.data
-        self.attempt: int = metadata.num_delivered or 1
-        self.age_s: float = max(0.0, time.time() - metadata.timestamp.timestamp())
-
-    async def ack(self) -> None:
-        """Acknowledge and wait for the server's word, so that a lost ack is noticed."""
-        async with _translated():
-            await self._message.ack_sync(timeout=2)
-
-    async def retry(self, delay_s: float) -> None:
-        """Negative acknowledgement with a delay."""
-        async with _translated():
-            await self._message.nak(delay=delay_s)
-
-    async def reject(self) -> None:
-        """Terminate."""
-        async with _translated():
-            await self._message.term()
-
-    async def extend(self) -> None:
-        """In progress."""
-        async with _translated():
-            await self._message.in_progress()
+    async def on_reconnect(self) -> None:
+        log.info("bus_reconnected")
 
 
 def _stream_config(stream: Stream, replicas: int) -> api.StreamConfig:
@@ -359,25 +265,3 @@ def _stream_config(stream: Stream, replicas: int) -> api.StreamConfig:
         storage=api.StorageType.FILE,
         num_replicas=replicas,
     )
-
-
-def _refusal(error: nats.js.errors.APIError) -> PipelineError:
-    """Return the failure that a refused publish stands for."""
-    if error.err_code == _STORE_REFUSED and "per subject" in (error.description or ""):
-        return SubjectFull("this subject holds all the messages that it takes")
-    if error.err_code == _STORE_REFUSED:
-        return QueueFull("the stream holds all the messages that it takes")
-    return BusUnavailable(f"NATS refused: {error.description} ({error.err_code})")
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    """Turn what the client raises into the failures of the contract."""
-    try:
-        yield
-    except nats.js.errors.NoStreamResponseError:
-        raise BusUnavailable("NATS has no such stream, or JetStream is off") from None
-    except nats.js.errors.APIError as error:
-        raise _refusal(error) from None
-    except (nats.errors.Error, TimeoutError, OSError) as error:
-        raise BusUnavailable(f"NATS does not answer ({type(error).__name__})") from None

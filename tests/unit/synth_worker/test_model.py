@@ -112,6 +112,7 @@ async def test_a_hung_step_ends_the_wait_of_its_sentence() -> None:
     model = Model(Watched(real_time_factor=2.0), step_timeout_s=0.1)
     with pytest.raises(ModelStuck):
         await sound(speak(model, 1))
+    assert model.stuck.is_set()
     await model.close()
 
 

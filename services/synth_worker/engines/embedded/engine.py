@@ -133,7 +133,7 @@ class EmbeddedEngine:
         return SentenceInProgress(render(resident.kokoro, resident.styles, delivery, pieces))
 
     def step(self, batch: Sequence[SentenceInProgress]) -> list[Step]:
-        """Render the next window of each sentence, 0.5 to 3 s of sound; the step after the last window says `done`.
+        """Render the next window of each sentence, 0.6 to 4 s of sound; the step after the last window says `done`.
 
         Raises UnspeakableText where the model makes nothing but silence of a sentence.
         """

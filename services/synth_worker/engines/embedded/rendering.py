@@ -14,7 +14,7 @@ from services.synth_worker.engines.embedded.loudness import limited, sentence_ga
 from services.synth_worker.engines.embedded.prosody import FRAME_SAMPLES, Prosody, cut_prosody, moved_pitch, voiced_at
 from services.synth_worker.engines.embedded.seams import Seams
 from services.synth_worker.engines.embedded.spectra import Floats
-from services.synth_worker.engines.embedded.styles import StockStyles, filter_share, with_timbre
+from services.synth_worker.engines.embedded.styles import StockStyles, with_timbre
 from services.synth_worker.engines.embedded.windows import Window, plan_windows
 
 _PITCH_SCALES: Final = (0.6, 1.6)  # beyond, the model's source sounds strained
@@ -58,7 +58,7 @@ class _Piece:
         self._prosody = prosody
         self._style = style
         self._filter = delivery.filter
-        self._share = filter_share(delivery.language)
+        self._shares = envelope.shares_for(delivery.language)
         self._seams = Seams()
         self._statistics: Statistics | None = None
         self._gain: float | None = None
@@ -82,6 +82,6 @@ class _Piece:
         if self._filter is None:
             return raw
         filtered, self._statistics = self._filter.apply(
-            raw, voiced_at(part, envelope.HOP), self._statistics, self._share
+            raw, voiced_at(part, envelope.HOP), self._statistics, self._shares
         )
         return filtered

@@ -40,11 +40,8 @@ STOCK_VOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 
 # How much of the way from the stock timbre to the tuned one: more costs intelligibility outside English.
-TIMBRE_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 1.0, "fr": 0.5})
+TIMBRE_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 1.0, "es": 0.6, "fr": 0.5, "it": 0.65, "pt": 0.6})
 _OTHER_TIMBRE_SHARE: Final = 0.75
-# The same for the spectral filter's part that moves from frame to frame.
-_FILTER_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 0.85})
-_OTHER_FILTER_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +67,3 @@ def with_timbre(stock: Floats, timbre: Floats, language: str) -> Floats:
     share = np.float32(TIMBRE_SHARE.get(language, _OTHER_TIMBRE_SHARE))
     moved = stock[:TIMBRE] + share * (timbre - stock[:TIMBRE])
     return np.concatenate([moved, stock[TIMBRE:]])
-
-
-def filter_share(language: str) -> float:
-    """How far the spectral filter may follow the reference from frame to frame, 0..1."""
-    return _FILTER_SHARE.get(language, _OTHER_FILTER_SHARE)

@@ -98,7 +98,7 @@ def test_the_filter_moves_the_spectrum_towards_the_reference_and_keeps_the_loudn
     reference, source = vowel(120, 4, (500, 1500, 2400)), vowel(130, 2, (750, 1100, 2900))
     bands = envelope.bands_within(12_000)
     model = envelope.cepstra_of(envelope.power_of(reference), bands)
-    filtered, _ = EnvelopeFilter(model, bands).apply(source, np.ones(400, dtype=bool), None, 0.85)
+    filtered, _ = EnvelopeFilter(model, bands).apply(source, np.ones(400, dtype=bool), None, envelope.Shares(1.0, 0.85))
 
     def distance(samples: Samples) -> float:
         own = envelope.cepstra_of(envelope.power_of(samples), bands)
@@ -114,6 +114,14 @@ def test_a_telephone_is_heard_as_one() -> None:
     telephone = np.fft.irfft(spectrum).astype(np.float32)
     telephone += np.random.default_rng(7).normal(0, 1e-6, len(telephone)).astype(np.float32)
     assert envelope.bandwidth_hz(telephone) == pytest.approx(3600, abs=250)
+
+
+def test_a_muffled_reference_still_gives_a_filter() -> None:
+    source = vowel(130, 1)
+    bands = envelope.bands_within(900)
+    model = envelope.cepstra_of(envelope.power_of(vowel(120, 3)), bands)
+    filtered, _ = EnvelopeFilter(model, bands).apply(source, np.ones(200, dtype=bool), None, envelope.Shares(1, 1))
+    assert np.isfinite(filtered).all()
 
 
 def test_one_speaker_is_nearer_to_himself_than_to_another() -> None:

@@ -1,0 +1,35 @@
+"""What the NATS client raises, as the failures of the contract."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import nats.errors
+import nats.js.errors
+
+from services.common.bus.ports import SubjectFull
+from services.common.wire.failures import BusUnavailable, PipelineError, QueueFull
+
+_STORE_REFUSED: Final = 10077  # a limit of the stream was reached under discard=new (nats-server/server/errors.json)
+
+
+def refusal(error: nats.js.errors.APIError) -> PipelineError:
+    """Return the failure that a refused publish stands for."""
+    if error.err_code == _STORE_REFUSED and "per subject" in (error.description or ""):
+        return SubjectFull("this subject holds all the messages that it takes")
+    if error.err_code == _STORE_REFUSED:
+        return QueueFull("the stream holds all the messages that it takes")
+    return BusUnavailable(f"NATS refused: {error.description} ({error.err_code})")
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Turn what the client raises into the failures of the contract."""
+    try:
+        yield
+    except nats.js.errors.NoStreamResponseError:
+        raise BusUnavailable("NATS has no such stream, or JetStream is off") from None
+    except nats.js.errors.APIError as error:
+        raise refusal(error) from None
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise BusUnavailable(f"NATS does not answer ({type(error).__name__})") from None

@@ -1,0 +1,93 @@
+"""A worker as a whole: what it says of itself, and how it ends when its model does."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from services.common.bus import topology
+from services.common.bus.memory import MemoryBus
+from services.common.runtime.lifecycle import tasks
+from services.common.wire import codec, subjects
+from services.common.wire.failures import EngineUnavailable
+from services.common.wire.messages import WorkerState
+from services.synth_worker.app import Worker
+from services.synth_worker.engines.protocol import Step
+from services.synth_worker.engines.tone import ToneEngine, ToneSequence
+from services.synth_worker.model import ModelStuck
+from services.synth_worker.settings import Settings
+from tests.support.service import speech_request, stored_clip, tone_service
+
+SETTINGS = Settings(engine="tone", worker_step_timeout_s=0.3)
+
+
+class Hanging(ToneEngine):
+    """An engine one of whose steps takes longer than anybody waits."""
+
+    def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
+        import time
+
+        time.sleep(1.5)
+        return super().step(batch)
+
+
+class Unloadable(ToneEngine):
+    """An engine without its weights."""
+
+    def load(self) -> None:
+        raise EngineUnavailable("the weights are missing; install them")
+
+
+@pytest.fixture
+async def bus() -> MemoryBus:
+    bus = MemoryBus()
+    await bus.establish(topology.topology())
+    return bus
+
+
+async def states(bus: MemoryBus, worker: Worker, stop: asyncio.Event) -> list[WorkerState]:
+    """Return what a worker says of itself while it lives; it is told to stop when it is ready."""
+    listener = await bus.listen(subjects.WORKERS, limit=100)
+    said: list[WorkerState] = []
+    async with tasks() as group:
+        serving = group.create_task(worker.serve(stop))
+        while not serving.done():
+            heard = await listener.next(0.1)
+            if heard is not None:
+                said.append(codec.decode(heard.payload, WorkerState))
+                if said[-1].state == "ready":
+                    stop.set()
+    await listener.close()
+    return said
+
+
+async def test_a_worker_says_when_it_loads_when_it_is_ready_and_when_it_ends(bus: MemoryBus) -> None:
+    said = await states(bus, Worker(bus, ToneEngine(), SETTINGS), asyncio.Event())
+    kinds = [state.state for state in said]
+    assert kinds[0] == "loading"
+    assert "ready" in kinds
+    assert kinds[-1] == "draining"
+    assert {state.engine for state in said} == {"tone"}
+    assert bus.listeners == 0
+
+
+async def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(bus: MemoryBus) -> None:
+    with pytest.raises(EngineUnavailable, match="install them"):
+        await Worker(bus, Unloadable(), SETTINGS).serve(asyncio.Event())
+    assert bus.listeners == 0
+
+
+async def test_a_model_that_hangs_ends_its_worker_and_another_one_speaks(bus: MemoryBus) -> None:
+    clip = await stored_clip(bus)
+    hung = Worker(bus, Hanging(max_characters=60), SETTINGS)
+    serving = asyncio.create_task(hung.serve(asyncio.Event()))
+    await asyncio.sleep(0.1)
+    request = speech_request(clip, "Only one sentence here.")
+    async with tone_service(bus, workers=0):
+        await bus.publish(subjects.request("public"), codec.encode(request), message_id=request.request)
+        with pytest.raises(ModelStuck):
+            await asyncio.wait_for(serving, 10)
+        async with tone_service(bus, workers=1), asyncio.timeout(20):
+            end = subjects.end("public", request.request, 0)
+            while await bus.last(topology.AUDIO, end) is None:
+                await asyncio.sleep(0.05)
