@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from services import __version__
 from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
@@ -29,7 +30,6 @@ from services.http_edge.speech import Speaker, Speech
 log = structlog.get_logger()
 
 NAME: Final = "voice-cloning-pipeline"
-VERSION: Final = "0.1.0"
 _MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a whole answer; what is over this waits on disk
 _BLOCK_BYTES: Final = 256 * 1024
 
@@ -62,7 +62,7 @@ class Routes:
         return web.json_response(
             {
                 "name": NAME,
-                "version": VERSION,
+                "version": __version__,
                 "supported_languages": list(LANGUAGES),
                 "model_loaded": bool(self.fleet.ready()),
                 "device": self.fleet.device,
