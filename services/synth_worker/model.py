@@ -85,6 +85,7 @@ class Model:
     def __init__(self, engine: Engine[Any, Any], *, step_timeout_s: float = 120.0) -> None:
         self.stuck = asyncio.Event()  # the thread hangs in a step, and only a new process helps
         self._engine = engine
+        self._description = engine.describe()
         self._step_timeout_s = step_timeout_s
         self._jobs: queue.Queue[Callable[[], None] | Speech] = queue.Queue()
         self._stop = threading.Event()
@@ -94,7 +95,7 @@ class Model:
 
     def describe(self) -> EngineDescription:
         """Return what the engine says of itself."""
-        return self._engine.describe()
+        return self._description
 
     async def load(self) -> None:
         """Make the model resident. Raises PipelineError."""
@@ -195,7 +196,7 @@ class Model:
     def _step(self) -> None:
         """Advance one batch: urgent sentences first, then the ones that came first."""
         order = sorted(self._in_flight, key=lambda entry: not entry[0].urgent)  # stable: arrival decides the rest
-        batch = order[: self._engine.describe().max_batch]
+        batch = order[: self._description.max_batch]
         began_s = time.monotonic()
         try:
             steps = self._engine.step([sequence for _, sequence in batch])
