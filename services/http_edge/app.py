@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.connection import connected_bus
 from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
@@ -31,12 +31,8 @@ _SHUTDOWN_S: Final = 30.0  # streams that run get so long to end
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and serve HTTP until `stop` is set. Raises BusUnavailable."""
-    bus = await NatsBus.connect(settings.nats_url, name="http-edge")
-    try:
-        await bus.establish(topology.topology(replicas=settings.nats_replicas))
+    async with connected_bus(settings.nats_url, name="http-edge", replicas=settings.nats_replicas) as bus:
         await serve(bus, settings, stop)
-    finally:
-        await bus.close()
 
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:

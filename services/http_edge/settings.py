@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from services.common.runtime.process import ProcessSettings
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """Environment variables of the same names in upper case."""
+class Settings(ProcessSettings, frozen=True, kw_only=True):
+    """Environment variables of the same names in upper case, beside those of every process."""
 
-    nats_url: str = "nats://localhost:4222"
-    nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 8004
     engine: str = "embedded"  # that requests are sent to
@@ -21,5 +21,3 @@ class Settings(Struct, frozen=True, kw_only=True):
     request_timeout_s: Annotated[float, Meta(gt=0)] = 3600.0
     max_connections: Annotated[int, Meta(ge=1)] = 1000  # requests that speak at once
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that read reference audio
-    log_level: str = "info"
-    log_readable: bool = False

@@ -1,25 +1,9 @@
 """Starts a splitter: `python -m services.splitter`."""
 
-import asyncio
-import os
-import sys
-
-from services.common.runtime.lifecycle import stop_on_signals
-from services.common.runtime.logs import configure_logs
-from services.common.runtime.settings import BadSettings, read_settings
-from services.common.wire.failures import BusUnavailable
+from services.common.runtime.process import run_process
+from services.common.wire.failures import PipelineError
 from services.splitter.app import run
 from services.splitter.settings import Settings
 
-
-async def _main(settings: Settings) -> None:
-    await run(settings, stop_on_signals())
-
-
 if __name__ == "__main__":
-    try:
-        settings = read_settings(Settings, os.environ)
-        configure_logs("splitter", level=settings.log_level, readable=settings.log_readable)
-        asyncio.run(_main(settings))
-    except (BadSettings, BusUnavailable) as error:
-        sys.exit(f"splitter: {error}")
+    run_process("splitter", Settings, run, PipelineError)

@@ -7,7 +7,7 @@ import structlog
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
-from services.common.bus.connection import NatsBus
+from services.common.bus.connection import connected_bus
 from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import HEARTBEAT_S, tell_alive, workers
@@ -25,12 +25,8 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and divide texts until `stop` is set. Raises BusUnavailable."""
-    bus = await NatsBus.connect(settings.nats_url, name="splitter")
-    try:
-        await bus.establish(topology.topology(replicas=settings.nats_replicas))
+    async with connected_bus(settings.nats_url, name="splitter", replicas=settings.nats_replicas) as bus:
         await serve(bus, settings, stop)
-    finally:
-        await bus.close()
 
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:

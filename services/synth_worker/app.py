@@ -9,7 +9,7 @@ import structlog
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
-from services.common.bus.connection import NatsBus
+from services.common.bus.connection import connected_bus
 from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import HEARTBEAT_S, tell_alive
@@ -43,12 +43,8 @@ def build_engine(settings: Settings) -> Engine[Any, Any]:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and speak sentences until `stop` is set. Raises BusUnavailable, or what loading raised."""
-    bus = await NatsBus.connect(settings.nats_url, name="synth-worker")
-    try:
-        await bus.establish(topology.topology(replicas=settings.nats_replicas))
+    async with connected_bus(settings.nats_url, name="synth-worker", replicas=settings.nats_replicas) as bus:
         await Worker(bus, build_engine(settings), settings).serve(stop)
-    finally:
-        await bus.close()
 
 
 class Worker:

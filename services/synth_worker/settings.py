@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from services.common.runtime.process import ProcessSettings
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """Environment variables of the same names in upper case."""
+class Settings(ProcessSettings, frozen=True, kw_only=True):
+    """Environment variables of the same names in upper case, beside those of every process."""
 
-    nats_url: str = "nats://localhost:4222"
-    nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     engine: Literal["embedded", "tone"] = "embedded"
     model_cache: str = str(Path.home() / ".cache" / "voice-cloning-pipeline")  # folder for joined weights
     worker_slots: Annotated[int, Meta(ge=1, le=256)] = 2  # sentences at once on the standard lane
@@ -21,5 +21,3 @@ class Settings(Struct, frozen=True, kw_only=True):
     tone_real_time_factor: Annotated[float, Meta(ge=0)] = 0.0  # of the tone engine, to imitate a slow one
     worker_health_host: str = "127.0.0.1"
     worker_health_port: Annotated[int, Meta(ge=0, le=65535)] = 0  # 0: no health server
-    log_level: str = "info"
-    log_readable: bool = False

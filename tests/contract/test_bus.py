@@ -10,26 +10,18 @@ import pytest
 
 from services.common.bus import topology
 from services.common.bus.connection import NatsBus
-from services.common.bus.memory import MemoryBus
 from services.common.bus.ports import Bus, SubjectFull
 from services.common.bus.topology import Consumer
 from services.common.runtime.local_nats import LocalNats, local_nats
 from services.common.wire import subjects
 from services.common.wire.failures import BusUnavailable, QueueFull
+from tests.support.buses import bus_of
 
 
 @pytest.fixture(params=["memory", "nats"])
 async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bus]:
-    if request.param == "memory":
-        memory = MemoryBus()
-        await memory.establish(topology.topology())
-        yield memory
-        return
-    async with local_nats(tmp_path) as server:
-        connected = await NatsBus.connect(server.url, name="test", patience_s=3)
-        await connected.establish(topology.topology())
-        yield connected
-        await connected.close()
+    async with bus_of(request.param, tmp_path) as bus:
+        yield bus
 
 
 def sentence(place: int = 0, request: str = "request-1") -> str:

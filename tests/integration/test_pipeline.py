@@ -7,32 +7,21 @@ from pathlib import Path
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
 from services.common.bus.inbox import open_inbox
-from services.common.bus.memory import MemoryBus
 from services.common.bus.ports import Bus
-from services.common.runtime.local_nats import local_nats
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
 from services.common.wire.messages import AudioChunk, SentenceSpoken, SpeechFailed, TextSplit
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech import Speaker
+from tests.support.buses import bus_of
 from tests.support.service import TEXT, digest, expected_pcm, sentence_count, speech_request, stored_clip, tone_service
 
 
 @pytest.fixture(params=["memory", "nats"])
 async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bus]:
-    if request.param == "memory":
-        memory = MemoryBus()
-        await memory.establish(topology.topology())
-        yield memory
-        assert memory.listeners == 0, "a subscription is left behind"
-        return
-    async with local_nats(tmp_path) as server:
-        connected = await NatsBus.connect(server.url, name="test", patience_s=5)
-        await connected.establish(topology.topology())
-        yield connected
-        await connected.close()
+    async with bus_of(request.param, tmp_path) as bus:
+        yield bus
 
 
 def speaker(bus: Bus) -> Speaker:

@@ -16,6 +16,7 @@ from services.synth_worker.engines.protocol import Step
 from services.synth_worker.engines.tone import ToneEngine, ToneSequence
 from services.synth_worker.model import ModelStuck
 from services.synth_worker.settings import Settings
+from tests.support.buses import memory_bus
 from tests.support.service import speech_request, stored_clip, tone_service
 
 SETTINGS = Settings(engine="tone", worker_step_timeout_s=0.3)
@@ -40,9 +41,7 @@ class Unloadable(ToneEngine):
 
 @pytest.fixture
 async def bus() -> MemoryBus:
-    bus = MemoryBus()
-    await bus.establish(topology.topology())
-    return bus
+    return await memory_bus()
 
 
 async def states(bus: MemoryBus, worker: Worker, stop: asyncio.Event) -> list[WorkerState]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from services.common.audio.clip import Samples
 
 AUSTEN: Final = Path(__file__).parents[2] / "examples" / "voices" / "austen.flac"
-Frames = NDArray[np.float32]  # [n, channels]
+Frames = NDArray[np.float32] | NDArray[np.int16]  # [n, channels]
 
 
 @cache

@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import nats
 import nats.errors
@@ -13,7 +15,7 @@ from nats.js.object_store import ObjectStore
 
 from services.common.bus.ports import Backlog
 from services.common.bus.subscriptions import NatsListener, NatsPuller
-from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology
+from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology
 from services.common.bus.translation import refusal, translated
 from services.common.wire.failures import BusUnavailable, QueueFull
 
@@ -227,6 +229,17 @@ class NatsBus:
                 await self._client.close()
         else:
             await self._client.close()
+
+
+@asynccontextmanager
+async def connected_bus(url: str, *, name: str, replicas: int) -> AsyncIterator[NatsBus]:
+    """Connect, see that all streams and buckets exist, and close at the end. Raises BusUnavailable."""
+    bus = await NatsBus.connect(url, name=name)
+    try:
+        await bus.establish(topology(replicas=replicas))
+        yield bus
+    finally:
+        await bus.close()
 
 
 class _ConnectionEvents:

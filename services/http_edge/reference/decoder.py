@@ -7,8 +7,8 @@ answers by one line of JSON, which a WAV of the length it names may follow.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 _START_S: Final = 60.0
 _RETRY_S: Final = 5.0
+_GRACE_S: Final = 1.0
 _TIME_LIMIT_S: Final = 30.0  # the first ten minutes of 200 MB, of any kind, take a few
 _WAITING: Final = 64
 _WAIT_S: Final = 60.0
@@ -50,16 +51,17 @@ class ReferenceDecoder:
         self._waiting = waiting
         self._free: asyncio.Queue[_Child] = asyncio.Queue()
         self._children: set[_Child] = set()
-        self._repairs: set[asyncio.Task[None]] = set()
+        self._starts: set[asyncio.Task[None]] = set()  # that go on; never cancelled, as that may leave a process behind
+        self._closing = asyncio.Event()
         self._queued = 0
 
     async def __aenter__(self) -> Self:
         """Start the processes and wait until they are warm. Raises OSError where one does not."""
-        starting = [asyncio.create_task(self._add_child()) for _ in range(self._count)]
+        starting = [self._start(self._add_child()) for _ in range(self._count)]
         try:
+            await asyncio.wait(starting)
             await asyncio.gather(*starting)
         except (OSError, asyncio.CancelledError):
-            await asyncio.gather(*starting, return_exceptions=True)
             await self._close()
             raise
         return self
@@ -94,7 +96,7 @@ class ReferenceDecoder:
             log.warning("decoder_too_slow", limit_s=self._time_limit_s)
             raise UnusableReference(f"the audio took too long to decode; send 6-30 s as {FORMATS}") from None
         except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no answer, or none that makes sense
-            log.warning("decoder_died", status=await child.end())
+            log.warning("decoder_died", status=await child.status())
             raise UnusableReference(f"the file cannot be decoded; send 6-30 s of speech as {FORMATS}") from None
         finally:
             self._give_back(child, usable=usable)
@@ -115,38 +117,45 @@ class ReferenceDecoder:
         """No await here: a client that leaves in the middle must not cost the pool a process."""
         if usable:
             self._free.put_nowait(child)
-            return
-        repair = asyncio.create_task(self._replace(child), name="replace-decoder")
-        self._repairs.add(repair)
-        repair.add_done_callback(self._repairs.discard)
+        elif not self._closing.is_set():
+            self._start(self._replace(child))
+
+    def _start(self, starting: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(starting, name="start-decoder")
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
+        return task
 
     async def _replace(self, child: "_Child") -> None:
         await child.end()
         self._children.discard(child)
-        while True:
+        while not self._closing.is_set():
             try:
-                return await self._add_child()
+                await self._add_child()
+                break
             except OSError as error:
                 log.error("decoder_not_started", reason=str(error))
-                await asyncio.sleep(_RETRY_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), _RETRY_S)
 
     async def _add_child(self) -> None:
         """Start a process and lend it out when it is warm. Raises OSError where that fails."""
         child = await _Child.start()
         self._children.add(child)
         try:
+            if self._closing.is_set():
+                await child.end()
             async with asyncio.timeout(_START_S):
                 await child.ready()
         except (TimeoutError, msgspec.DecodeError):
             self._children.discard(child)
-            raise OSError(f"a decoder process does not get ready; it ended with {await child.end()}") from None
+            raise OSError(f"a decoder process does not get ready; it ended with {await child.status()}") from None
         self._free.put_nowait(child)
 
     async def _close(self) -> None:
-        for repair in tuple(self._repairs):
-            repair.cancel()
-        await asyncio.gather(*self._repairs, return_exceptions=True)
+        self._closing.set()
         await asyncio.gather(*(child.end() for child in self._children))
+        await asyncio.gather(*self._starts, return_exceptions=True)  # soon: a process that ended gets not ready
         self._children.clear()
 
 
@@ -196,6 +205,12 @@ class _Child:
 
     async def _answer(self) -> Answer:
         return msgspec.json.decode(await self._stdout.readline(), type=Answer)
+
+    async def status(self) -> int:
+        """Return how the process ended, which it has if its answers have; end it otherwise."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _GRACE_S)
+        return await self.end()
 
     async def end(self) -> int:
         """End the process at once, unless it has ended, and return its status."""

@@ -1,5 +1,6 @@
 """A file of any kind to mono samples, read block by block: content decides, never a name."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +81,14 @@ def mixing(blocks: Iterable[Block]) -> NDArray[np.float32]:
 
 def _sndfile_reads(path: Path) -> bool:
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             return file.format in _SNDFILE_FORMATS and len(file.read(1, always_2d=True)) > 0
     except soundfile.LibsndfileError:
         return False
 
 
 def _blocks_by_sndfile(path: Path) -> Iterator[Block]:
-    with soundfile.SoundFile(path) as file:
+    with soundfile.SoundFile(os.fsencode(path)) as file:
         size = max(1, _BLOCK_SAMPLES // file.channels)
         try:
             while len(frames := file.read(size, dtype="float32", always_2d=True)):
@@ -154,6 +155,14 @@ def _resampled(blocks: Iterator[Block], weights: NDArray[np.float32]) -> Iterato
     resampler: Resampler | None = None
     for block in blocks:
         resampler = resampler or Resampler(block.rate_hz, RATE_HZ)
-        yield resampler.push(block.frames @ weights)
+        yield resampler.push(_mixed(block.frames, weights))
     if resampler is not None:
         yield resampler.finish()
+
+
+def _mixed(frames: NDArray[np.float32], weights: NDArray[np.float32]) -> Samples:
+    """Return the weighted sum, float32 [n]: channel by channel, as a matrix product may round as it likes."""
+    mixed = np.zeros(len(frames), dtype=np.float32)
+    for channel in np.flatnonzero(weights):
+        mixed += frames[:, channel] * weights[channel]
+    return mixed

@@ -10,12 +10,12 @@ from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.speech import FRAME_S, Frames, frames_of
 
-_SILENT_DB: Final = -55.0  # a recording whose loudest second is under this is silent
+_SILENT_DB: Final = -65.0  # a recording whose loudest second is under this is silent
 _DYNAMICS_DB: Final = 30.0  # frames so far under the loud ones are pauses
 _LONGEST_FRAMES: Final = 1500  # 30 s
 _MARGIN_FRAMES: Final = 6  # kept before and after the sound
 _PAUSE_FRAMES: Final = 5  # what a cut needs
-_LONG_PAUSE_FRAMES: Final = 35  # 0.7 s: what a pause adds to the usable sound, at most
+_LONG_PAUSE_FRAMES: Final = 15  # 0.3 s: what a pause adds to the usable sound, at most
 _SHORTEST_S: Final = 3.0
 _SHORT_S: Final = 6.0
 _VOICED_SHARE: Final = 0.1  # of speech, half and more of the sounding frames are voiced
@@ -111,7 +111,7 @@ def _threshold_db(levels: NDArray[np.float64], loud: float) -> float:
 
 
 def _usable_frames(active: _Marks) -> int:
-    """Count the frames with sound, and of every pause between them at most 0.7 s."""
+    """Count the frames with sound, and of every pause between them at most 0.3 s."""
     sounding = np.flatnonzero(active)
     return int(np.minimum(np.diff(sounding), _LONG_PAUSE_FRAMES).sum() + 1) if len(sounding) else 0
 

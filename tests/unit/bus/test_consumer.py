@@ -15,6 +15,7 @@ from services.common.bus.topology import Consumer
 from services.common.wire import codec, subjects
 from services.common.wire.failures import EngineUnavailable, PipelineError, UnspeakableText
 from services.common.wire.messages import DeadLetter
+from tests.support.buses import memory_bus
 
 SUBJECT = subjects.sentence("tone", "express", "public", "request-1", 0)
 CONSUMER = Consumer(
@@ -40,9 +41,7 @@ class Recorder:
 
 @pytest.fixture
 async def bus() -> MemoryBus:
-    bus = MemoryBus()
-    await bus.establish(topology.topology())
-    return bus
+    return await memory_bus()
 
 
 @asynccontextmanager

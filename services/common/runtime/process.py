@@ -1,0 +1,47 @@
+"""One process of the service: its settings, its logs, its life until a signal, its exit status."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+from msgspec import Meta, Struct
+
+from services.common.runtime.lifecycle import stop_on_signals
+from services.common.runtime.logs import configure_logs
+from services.common.runtime.settings import BadSettings, read_settings
+
+
+class ProcessSettings(Struct, frozen=True, kw_only=True):
+    """What every service may be told: environment variables of the same names in upper case."""
+
+    nats_url: str = "nats://localhost:4222"
+    nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1  # of the streams and buckets that it creates
+    log_level: str = "info"
+    log_readable: bool = False
+
+
+SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
+
+
+def run_process(
+    name: str,
+    kind: type[SettingsT],
+    run: Callable[[SettingsT, asyncio.Event], Awaitable[None]],
+    expected: type[Exception],
+) -> None:
+    """Read the settings, run the service until SIGTERM or SIGINT, and exit.
+
+    Bad settings and `expected` failures end with status 1 and their message alone.
+    """
+
+    async def live(settings: SettingsT) -> None:
+        await run(settings, stop_on_signals())
+
+    try:
+        settings = read_settings(kind, os.environ)
+        configure_logs(name, level=settings.log_level, readable=settings.log_readable)
+        asyncio.run(live(settings))
+    except (BadSettings, expected) as error:
+        sys.exit(f"{name}: {error}")

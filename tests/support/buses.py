@@ -1,0 +1,40 @@
+"""A bus for a test, ready to use."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from services.common.bus import topology
+from services.common.bus.connection import NatsBus
+from services.common.bus.memory import MemoryBus
+from services.common.bus.ports import Bus
+from services.common.runtime.local_nats import local_nats
+
+
+async def memory_bus() -> MemoryBus:
+    """Return a bus in this process with every stream."""
+    bus = MemoryBus()
+    await bus.establish(topology.topology())
+    return bus
+
+
+@asynccontextmanager
+async def nats_bus(folder: Path) -> AsyncIterator[NatsBus]:
+    """Run a real server of one's own and yield a bus on it with every stream."""
+    async with local_nats(folder) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=5)
+        await bus.establish(topology.topology())
+        yield bus
+        await bus.close()
+
+
+@asynccontextmanager
+async def bus_of(kind: str, folder: Path) -> AsyncIterator[Bus]:
+    """Yield the twin in memory, or the real bus; afterwards nobody may listen to the twin any more."""
+    if kind == "nats":
+        async with nats_bus(folder) as connected:
+            yield connected
+        return
+    memory = await memory_bus()
+    yield memory
+    assert memory.listeners == 0, "a subscription is left behind"
