@@ -21,6 +21,7 @@ from services.common.runtime.lifecycle import stop_on_signals
 from services.common.runtime.local_nats import LocalNats, NoNatsServer, free_port, local_nats
 
 _READY_S: Final = 300.0
+_ANSWER_S: Final = 2.0
 _STOP_S: Final = 40.0
 _DEMO_TEXT: Final = "Bonjour ! Cette voix est née d'un court extrait, et elle parle maintenant votre langue."
 _DEMO_CLIP: Final = Path(__file__).parents[1] / "examples" / "voices" / "austen.flac"
@@ -106,7 +107,8 @@ async def whole_service(workers: int, port: int) -> AsyncIterator[tuple[str, lis
 
 async def until_ready(address: str, parts: list[Part]) -> None:
     """Wait until the edge can speak. Raises PartEnded, TimeoutError."""
-    async with asyncio.timeout(_READY_S), aiohttp.ClientSession() as session:
+    patience = aiohttp.ClientTimeout(total=_ANSWER_S)  # somebody else may have the port, and say nothing
+    async with asyncio.timeout(_READY_S), aiohttp.ClientSession(timeout=patience) as session:
         while True:
             for part in parts:
                 if part.process.returncode is not None:
@@ -115,7 +117,7 @@ async def until_ready(address: str, parts: list[Part]) -> None:
                 async with session.get(f"{address}/readyz") as response:
                     if response.status == 200:
                         return
-            except aiohttp.ClientConnectionError:
+            except (aiohttp.ClientConnectionError, TimeoutError):
                 pass  # it does not listen yet
             await asyncio.sleep(0.1)
 

@@ -14,6 +14,7 @@ from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire.failures import BusUnavailable
+from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
 from services.http_edge.intake import Intake
 from services.http_edge.metrics import Metrics
@@ -42,12 +43,22 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         try:
-            await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+            await _listen(runner, settings)
             log.info("edge_ready", url=f"http://{settings.http_host}:{runner.addresses[0][1]}")
             await stop.wait()
         finally:
             await runner.cleanup()
     log.info("edge_stopped")
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    try:
+        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+    except OSError as error:
+        place = f"{settings.http_host}:{settings.http_port}"
+        raise CannotListen(
+            f"cannot listen on {place} ({error.strerror}); choose another HTTP_PORT or HTTP_HOST"
+        ) from None
 
 
 @asynccontextmanager

@@ -31,6 +31,12 @@ class TooManyRequests(PipelineError):
     http_status = 503
 
 
+class CannotListen(PipelineError):
+    """Somebody else has the port, or the host is not this machine's; at start only."""
+
+    code = "cannot_listen"
+
+
 class RemoteFailure(PipelineError):
     """A failure that another service reported; `code` and status are the ones of its type."""
 

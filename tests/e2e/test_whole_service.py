@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import signal
+import socket
 import sys
 import wave
 from collections.abc import AsyncIterator
@@ -115,6 +116,23 @@ async def test_the_demo_speaks_to_a_file_and_ends(tmp_path: Path) -> None:
     )
     assert await asyncio.wait_for(demo.wait(), 180) == 0
     assert read_wav(out.read_bytes()).seconds > 0.5
+
+
+async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services", "run", "--port", str(other.getsockname()[1])),
+            cwd=ROOT,
+            env=os.environ | {"ENGINE": "tone"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert b"choose another HTTP_PORT" in out
+    assert b"Traceback" not in out
 
 
 async def test_a_worker_that_cannot_start_ends_the_whole_with_its_reason() -> None:
