@@ -1,13 +1,14 @@
 """The bytes of the public contract: a change here is one for all on the bus, and version 1 only allows additions."""
 
+import re
 from pathlib import Path
 
 import msgpack
 import msgspec
 import pytest
 
-from services.common.wire import codec, messages
-from services.common.wire.failures import MalformedMessage
+from services.common.wire import codec, failures, messages
+from services.common.wire.failures import MalformedMessage, PipelineError
 from services.common.wire.messages import AudioChunk, Message, SpeechRequest
 from tests.support.messages import EXAMPLES, REQUEST
 
@@ -116,6 +117,15 @@ def test_a_malformed_request_still_says_whose_it_is() -> None:
     assert codec.peek(msgpack.packb({"request": "tts.>"}), "request") is None
     assert codec.peek(b"\xc1", "request") is None
     assert codec.peek(msgpack.packb([1]), "request") is None
+
+
+def test_the_documentation_names_every_failure_code_with_its_status() -> None:
+    expected = {
+        (kind.code, kind.http_status) for kind in PipelineError.__subclasses__() if kind.__module__ == failures.__name__
+    }
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", WIRE_DOC.read_text(), re.MULTILINE)
+    assert len(expected) > 12
+    assert expected - {(code, int(status)) for code, status in rows} == set()
 
 
 @pytest.mark.parametrize("kind", Message.__subclasses__(), ids=lambda kind: kind.__name__)

@@ -24,6 +24,8 @@ class MalformedMessage(PipelineError):
 
 
 class UnsupportedLanguage(PipelineError):
+    """The engine does not speak it."""
+
     code = "unsupported_language"
     http_status = 422
 
@@ -36,6 +38,8 @@ class EmptyText(PipelineError):
 
 
 class TextTooLong(PipelineError):
+    """The text is over the service's limit."""
+
     code = "text_too_long"
     http_status = 413
 
@@ -55,6 +59,8 @@ class UnusableReference(PipelineError):
 
 
 class ReferenceTooLarge(PipelineError):
+    """The upload is over the service's limit."""
+
     code = "reference_too_large"
     http_status = 413
 
