@@ -105,11 +105,11 @@ async def whole_service(workers: int, port: int) -> AsyncIterator[tuple[str, lis
                     await part.stop()
 
 
-async def until_ready(address: str, parts: list[Part]) -> None:
-    """Wait until the edge can speak. Raises PartEnded, TimeoutError."""
+async def until_ready(address: str, parts: list[Part], stop: asyncio.Event | None = None) -> None:
+    """Wait until the edge can speak, or `stop` is set. Raises PartEnded, TimeoutError."""
     patience = aiohttp.ClientTimeout(total=_ANSWER_S)  # somebody else may have the port, and say nothing
     async with asyncio.timeout(_READY_S), aiohttp.ClientSession(timeout=patience) as session:
-        while True:
+        while stop is None or not stop.is_set():
             for part in parts:
                 if part.process.returncode is not None:
                     raise PartEnded(f"{part.name} ended with status {part.process.returncode}; its lines above say why")
@@ -122,9 +122,9 @@ async def until_ready(address: str, parts: list[Part]) -> None:
             await asyncio.sleep(0.1)
 
 
-async def until_stopped(parts: list[Part]) -> None:
-    """Wait for Ctrl-C. Raises PartEnded where a part ends before that."""
-    stopping = asyncio.create_task(stop_on_signals().wait(), name="signals")
+async def until_stopped(parts: list[Part], stop: asyncio.Event) -> None:
+    """Wait until `stop` is set. Raises PartEnded where a part ends before that."""
+    stopping = asyncio.create_task(stop.wait(), name="signals")
     ending = {asyncio.create_task(part.process.wait(), name=part.name): part for part in parts}
     done, waiting = await asyncio.wait([stopping, *ending], return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
@@ -136,14 +136,15 @@ async def until_stopped(parts: list[Part]) -> None:
 
 async def run(workers: int, port: int) -> None:
     """Run the service until Ctrl-C."""
-    began_s = time.monotonic()
+    began_s, stop = time.monotonic(), stop_on_signals()
     async with whole_service(workers, port) as (address, parts):
-        await until_ready(address, parts)
-        say(f"\nReady after {time.monotonic() - began_s:.1f} s on {address}. Hear it in another terminal:\n")
-        say(f"  curl {address}/synthesize -F 'text={_DEMO_TEXT}' -F language=fr \\")
-        say(f"       -F reference_audio=@{_DEMO_CLIP} -o speech.wav\n")
-        say("Ctrl-C ends everything.\n")
-        await until_stopped(parts)
+        await until_ready(address, parts, stop)
+        if not stop.is_set():
+            say(f"\nReady after {time.monotonic() - began_s:.1f} s on {address}. Hear it in another terminal:\n")
+            say(f"  curl {address}/synthesize -F 'text={_DEMO_TEXT}' -F language=fr \\")
+            say(f"       -F reference_audio=@{_DEMO_CLIP} -o speech.wav\n")
+            say("Ctrl-C ends everything.\n")
+        await until_stopped(parts, stop)
         say("\nEnding...")
     say("Ended.")
 
@@ -180,6 +181,8 @@ def main() -> None:
             say(f"Play {choice.out}")
         else:
             asyncio.run(run(choice.workers, choice.port))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except TimeoutError:
         sys.exit(f"the service was not ready within {_READY_S:.0f} s; the lines above say how far it came")
     except (PartEnded, NoNatsServer, OSError) as error:
