@@ -40,7 +40,6 @@ async def test_a_published_job_is_delivered_once_and_gone_after_its_ack(bus: Bus
     delivery = await puller.next(2)
     assert delivery is not None
     assert (delivery.payload, delivery.subject, delivery.attempt) == (b"job", sentence(), 1)
-    assert await bus.backlog(CONSUMER) == (0, 1)
     await delivery.ack()
     assert await puller.next(0.6) is None
     assert await bus.waiting(topology.SENTENCES) == 0
@@ -216,10 +215,6 @@ async def test_values_and_objects_are_read_back(bus: Bus) -> None:
 async def test_a_subject_without_a_stream_is_refused(bus: Bus) -> None:
     with pytest.raises(BusUnavailable):
         await bus.publish("elsewhere", b"lost", message_id="x")
-
-
-async def test_a_backlog_that_nobody_established_is_empty(bus: Bus) -> None:
-    assert await bus.backlog(Consumer(topology.SENTENCES, "nobody", "tts.v1.sentence.none.>")) == (0, 0)
 
 
 async def test_no_server_is_told_in_time() -> None:

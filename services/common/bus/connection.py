@@ -13,7 +13,6 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
-from services.common.bus.ports import Backlog
 from services.common.bus.subscriptions import NatsListener, NatsPuller
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology
 from services.common.bus.translation import refusal, translated
@@ -168,15 +167,6 @@ class NatsBus:
         """Remove all stored messages that match."""
         async with translated():
             await self._jetstream.purge_stream(stream, subject=subject_filter)
-
-    async def backlog(self, consumer: Consumer) -> Backlog:
-        """Return what a consumer owes."""
-        async with translated():
-            try:
-                info = await self._jetstream.consumer_info(consumer.stream, consumer.name)
-            except nats.js.errors.NotFoundError:
-                return Backlog(0, 0)
-        return Backlog(info.num_pending or 0, info.num_ack_pending or 0)
 
     async def waiting(self, stream: str) -> int:
         """Return how many messages a stream holds."""

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field
 
-from services.common.bus.ports import Backlog, Heard, SubjectFull
+from services.common.bus.ports import Heard, SubjectFull
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology
 from services.common.wire.failures import BusUnavailable, QueueFull
 
@@ -124,12 +124,6 @@ class MemoryBus:
         kept.messages = {
             key: stored for key, stored in kept.messages.items() if not matches(subject_filter, stored.subject)
         }
-
-    async def backlog(self, consumer: Consumer) -> Backlog:
-        """Return what a consumer owes."""
-        stored = self.queued(consumer)
-        delivered = sum(1 for message in stored if message.attempts and message.visible_at_s > self.now_s())
-        return Backlog(len(stored) - delivered, delivered)
 
     async def waiting(self, stream: str) -> int:
         """Return how many messages a stream holds."""

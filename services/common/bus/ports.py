@@ -18,13 +18,6 @@ class Heard(NamedTuple):
     payload: bytes
 
 
-class Backlog(NamedTuple):
-    """What a consumer owes."""
-
-    waiting: int  # not delivered yet
-    in_progress: int  # delivered, not acknowledged
-
-
 class Delivery(Protocol):
     """A message from a work queue. One of `ack`, `retry` and `reject` ends it; `extend` buys time."""
 
@@ -104,9 +97,6 @@ class Bus(Protocol):
 
     async def purge(self, stream: str, subject_filter: str) -> None:
         """Remove all stored messages that match."""
-
-    async def backlog(self, consumer: Consumer) -> Backlog:
-        """Return what a consumer owes; nothing where it does not exist."""
 
     async def waiting(self, stream: str) -> int:
         """Return how many messages a stream holds."""

@@ -4,8 +4,6 @@ from typing import Final, NamedTuple
 
 from services.common.wire.messages import Lane
 
-LANES: Final[tuple[Lane, ...]] = ("express", "standard")
-
 REQUESTS: Final = "tts.v1.request.*"
 SENTENCES: Final = "tts.v1.sentence.>"
 AUDIO: Final = "tts.v1.audio.>"
@@ -38,11 +36,6 @@ def request_sentences(tenant: str, request: str) -> str:
 def request_events(tenant: str, request: str) -> str:
     """Return the filter of everything that happens to one request: `RequestEvent`."""
     return f"tts.v1.audio.{tenant}.{request}.>"
-
-
-def request_ends(tenant: str, request: str) -> str:
-    """Return the filter of one request's end markers."""
-    return f"tts.v1.audio.{tenant}.{request}.*.end"
 
 
 def text_split(tenant: str, request: str) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import soxr
 
 from services.common.audio.clip import Clip, Samples
+from services.common.audio.resample import resample
 from services.common.wire.failures import UnusableReference
 from services.synth_worker.engines.embedded import envelope, speaker_encoder
 from services.synth_worker.engines.embedded.activity import without_pauses
@@ -43,7 +43,7 @@ class Enrolment:
         pitch = track_pitch(Clip(speech, _RATE_HZ))
         if pitch.voiced_seconds < _LEAST_VOICED_SECONDS:
             raise UnusableReference(f"There is no voice in the reference audio. {_ADVICE}")
-        low = soxr.resample(speech, _RATE_HZ, speaker_encoder.SAMPLE_RATE_HZ)
+        low = resample(Clip(speech, _RATE_HZ), speaker_encoder.SAMPLE_RATE_HZ).samples
         bands = envelope.bands_within(envelope.bandwidth_hz(speech))
         return ClonedVoice(
             timbre=self.timbre(self.encoder.embed(low), pitch.median_hz),
@@ -95,11 +95,6 @@ class Enrolment:
 
 def _speech(clips: Sequence[Clip]) -> Samples:
     """All the speech in `clips`, without pauses, 24 kHz, at most 30 s."""
-    parts = [without_pauses(_at_rate(clip), _RATE_HZ) for clip in clips]
+    parts = [without_pauses(resample(clip, _RATE_HZ).samples, _RATE_HZ) for clip in clips]
     speech = np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
     return speech[: int(_MOST_SECONDS * _RATE_HZ)]
-
-
-def _at_rate(clip: Clip) -> Samples:
-    samples: Samples = soxr.resample(clip.samples.astype(np.float32), clip.sample_rate_hz, _RATE_HZ)
-    return samples

@@ -13,7 +13,6 @@ from services.synth_worker.engines.embedded.prosody import Prosody
 from services.synth_worker.engines.embedded.spectra import Floats
 
 SAMPLE_RATE_HZ: Final = 24_000
-MAX_TOKENS: Final = 510  # without the two zeros that enclose a text
 
 
 class Kokoro:

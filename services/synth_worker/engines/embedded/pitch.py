@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
-from services.common.audio.clip import Clip, Samples
+from services.common.audio.clip import Clip
+from services.common.audio.resample import resample
 from services.synth_worker.engines.embedded.spectra import Floats, frames_of, hann
 
 LOWEST_HZ: Final = 55.0
@@ -49,7 +49,7 @@ class PitchTrack:
 
 def track_pitch(clip: Clip) -> PitchTrack:
     """Follow the pitch of one speaker through `clip`, between 55 and 500 Hz."""
-    samples = _low_rate(clip)
+    samples = resample(clip, _RATE_HZ).samples
     strengths = _strengths(samples)
     hz, strength = _best(strengths, LOWEST_HZ, HIGHEST_HZ)
     voiced = (strength > _VOICED_STRENGTH) & _loud(samples)
@@ -59,11 +59,6 @@ def track_pitch(clip: Clip) -> PitchTrack:
     hz, strength = _best(strengths, max(LOWEST_HZ, centre * _AROUND[0]), min(HIGHEST_HZ, centre * _AROUND[1]))
     voiced = (strength > _VOICED_STRENGTH) & _loud(samples)
     return PitchTrack(np.where(voiced, hz, np.float32(0)))
-
-
-def _low_rate(clip: Clip) -> Samples:
-    samples: Samples = soxr.resample(clip.samples, clip.sample_rate_hz, _RATE_HZ)
-    return samples
 
 
 def _strengths(samples: Floats) -> Floats:

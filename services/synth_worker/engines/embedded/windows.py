@@ -14,8 +14,7 @@ import numpy as np
 from services.synth_worker.engines.embedded.prosody import Prosody
 from services.synth_worker.engines.embedded.spectra import Floats
 
-FRAME_SECONDS: Final = 0.025
-# Rendered on both sides of a window and not heard, so that the model has heard what is around.
+# In frames of 25 ms: rendered on both sides of a window and not heard, so that the model has heard what is around.
 CONTEXT_FRAMES: Final = 8
 _EDGE_FRAMES: Final = 2  # the same before the first window and after the last one, where there is only silence
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soxr
 
+from services.common.audio.clip import Clip
+from services.common.audio.resample import resample
 from services.synth_worker.engines.embedded import speaker_encoder
 from services.synth_worker.engines.embedded.activity import without_pauses
 from services.synth_worker.engines.embedded.kokoro import SAMPLE_RATE_HZ, Kokoro
@@ -46,7 +47,7 @@ class Speakers:
         style = np.concatenate([self._half("timbre", voice.timbre), self._half("prosody", voice.prosody)])
         prosody = moved_pitch(self.kokoro.prosody(tokens, style), np.float32(voice.pitch_scale))
         samples = self.kokoro.sound(prosody, style)
-        low = soxr.resample(samples, SAMPLE_RATE_HZ, speaker_encoder.SAMPLE_RATE_HZ)
+        low = resample(Clip(samples, SAMPLE_RATE_HZ), speaker_encoder.SAMPLE_RATE_HZ).samples
         speech = without_pauses(low, speaker_encoder.SAMPLE_RATE_HZ)
         return float(np.median(voiced_pitch(prosody))), self.encoder.embed(speech)
 
