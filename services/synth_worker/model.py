@@ -48,7 +48,6 @@ class Speech:
     stuck: asyncio.Event  # set when a step did not end in time
     made: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)  # bounded by the longest sentence
     cancelled: threading.Event = field(default_factory=threading.Event)
-    first_step_at_s: float | None = None
     busy_s: float = 0.0  # spent in steps that advanced this sentence
 
     def cancel(self) -> None:
@@ -207,7 +206,6 @@ class Model:
             return
         took_s = (time.monotonic() - began_s) / len(batch)
         for (speech, _), step in zip(batch, steps, strict=True):
-            speech.first_step_at_s = speech.first_step_at_s or began_s
             speech.busy_s += took_s
             speech.tell(step)
         finished = {id(entry[0]) for entry, step in zip(batch, steps, strict=True) if step.done}
