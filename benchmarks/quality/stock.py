@@ -1,0 +1,35 @@
+"""The floor: a language's stock voice as the model speaks it, with nothing of anybody's voice in it.
+
+Put together from the embedded engine's own parts; runs in the product's virtualenv.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from services.common.audio.clip import Samples
+from services.synth_worker.engines.embedded import assets
+from services.synth_worker.engines.embedded.g2p import VOCABULARY
+from services.synth_worker.engines.embedded.kokoro import Kokoro
+from services.synth_worker.engines.embedded.styles import StockStyles
+from services.synth_worker.engines.embedded.tokens import token_pieces
+
+_PITCH_HZ: Final = {"high": 200.0, "low": 110.0}
+
+
+class StockVoices:
+    """Speaks with the voices that come with the model."""
+
+    def __init__(self, cache: Path) -> None:
+        self._kokoro = Kokoro(cache, threads=2)
+        self._styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
+
+    def speak(self, phonemes: str, language: str, voice: str) -> Samples:
+        """Speak a sentence with the "high" or the "low" stock voice of its language, 24 kHz."""
+        name = self._styles.name_for(language, _PITCH_HZ[voice])
+        parts = []
+        for tokens in token_pieces(phonemes, VOCABULARY):
+            style = self._styles.style(name, len(tokens))
+            parts.append(self._kokoro.sound(self._kokoro.prosody(list(tokens), style), style))
+        return np.concatenate(parts)
