@@ -27,7 +27,7 @@ from services.synth_worker.engines.embedded.voice import ClonedVoice, stock_voic
 from services.synth_worker.engines.embedded.weights import SHA256
 from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
 
-_CODE_VERSION: Final = "1"  # raise it when the same utterance sounds otherwise though no asset changed
+_CODE_VERSION: Final = "2"  # raise it when the same utterance sounds otherwise though no asset changed
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
 _LICENCE: Final = "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.0-or-later, as a separate program"

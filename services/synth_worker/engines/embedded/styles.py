@@ -14,7 +14,7 @@ import numpy as np
 from services.synth_worker.engines.embedded.spectra import Floats
 
 TIMBRE: Final = 128  # the first so many numbers of a style; the rest is prosody
-LOW_VOICE_HZ: Final = 150.0  # a speaker whose median pitch is lower gets the low stock voice of a language
+LOW_VOICE_HZ: Final = 165.0  # a speaker whose median pitch is lower gets the low stock voice of a language
 
 # language -> (high stock voice, low stock voice); languages that Kokoro was not trained on borrow the nearest accent.
 STOCK_VOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -40,7 +40,7 @@ STOCK_VOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 
 # How much of the way from the stock timbre to the tuned one: more costs intelligibility outside English.
-TIMBRE_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 1.0, "es": 0.6, "fr": 0.5, "it": 0.65, "pt": 0.6})
+TIMBRE_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 1.0, "es": 0.7, "fr": 0.5, "it": 0.65, "pt": 0.6})
 _OTHER_TIMBRE_SHARE: Final = 0.75
 
 
