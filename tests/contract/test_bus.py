@@ -30,7 +30,7 @@ def sentence(place: int = 0, request: str = "request-1") -> str:
 
 CONSUMER = Consumer(
     stream=topology.SENTENCES, name="worker-tone-express", filter=subjects.lane_sentences("tone", "express"),
-    ack_wait_s=0.4, max_deliver=3,
+    ack_wait_s=1.0, max_deliver=3,
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ async def test_a_published_job_is_delivered_once_and_gone_after_its_ack(bus: Bus
     assert delivery is not None
     assert (delivery.payload, delivery.subject, delivery.attempt) == (b"job", sentence(), 1)
     await delivery.ack()
-    assert await puller.next(0.6) is None
+    assert await puller.next(1.4) is None
     assert await bus.waiting(topology.SENTENCES) == 0
     await puller.close()
 
@@ -88,7 +88,7 @@ async def test_a_job_that_is_extended_is_not_delivered_again(bus: Bus) -> None:
     delivery = await puller.next(2)
     assert delivery is not None
     for _ in range(6):
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.3)
         await delivery.extend()
     assert await puller.next(0.05) is None
     await delivery.ack()
@@ -115,7 +115,7 @@ async def test_a_rejected_job_never_comes_again(bus: Bus) -> None:
     delivery = await puller.next(2)
     assert delivery is not None
     await delivery.reject()
-    assert await puller.next(0.7) is None
+    assert await puller.next(1.4) is None
     await puller.close()
 
 

@@ -19,7 +19,7 @@ from tests.support.buses import memory_bus
 
 SUBJECT = subjects.sentence("tone", "express", "public", "request-1", 0)
 CONSUMER = Consumer(
-    topology.SENTENCES, "test", subjects.lane_sentences("tone", "express"), ack_wait_s=0.3, max_deliver=4
+    topology.SENTENCES, "test", subjects.lane_sentences("tone", "express"), ack_wait_s=0.6, max_deliver=4
 )
 
 
@@ -133,12 +133,12 @@ async def test_what_killed_every_worker_before_is_given_up_without_another_try(b
 
 async def test_long_work_is_not_given_to_another(bus: MemoryBus) -> None:
     async def take_long(_delivery: Delivery) -> None:
-        await asyncio.sleep(1.2)  # four acknowledgement waits
+        await asyncio.sleep(2.4)  # four acknowledgement waits
 
     work = Recorder(take_long)
     async with working(bus, work):
         await bus.publish(SUBJECT, b"job", message_id="a")
-        await asyncio.sleep(1.4)
+        await asyncio.sleep(2.8)
     assert work.attempts == [1]
     assert await bus.waiting(topology.SENTENCES) == 0
 
