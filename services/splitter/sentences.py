@@ -1,48 +1,28 @@
 """A text to the sentences that are spoken, each within the engine's limit. Pure, linear in the text.
 
-Boundaries come from sentencex (ADR 5); what it misses in our languages is mended here. Every character of the text is
-in exactly one sentence, or in a dropped span: white space, lone punctuation, what nobody can speak.
+Every character of the text is in exactly one sentence, or in a dropped span: white space, lone punctuation, what
+nobody can speak.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 import regex
-import sentencex
 
 from services.common.wire.failures import EmptyText
+from services.splitter.boundaries import Span, boundaries
 from services.splitter.cutting import cut
 from services.splitter.normalize import normalize
 
-_PARAGRAPH: Final = regex.compile(r"\n[^\S\n]*+\n\s*+|\u2029|\f")
-_LINE: Final = regex.compile(r"(?<=[^\n])\n(?=\s*+(?:[-–—•*·▪]\s|\p{Nd}{1,3}[.)]\s))")  # before an item of a list
-_WIDE_END: Final = regex.compile(r"[。！？｡!?]++[」』”’）)】》]*+(?![」』”’）)】》。！？｡!?と])")
-# Abbreviations before which a sentence seldom ends, where the library does not know them.
-_ABBREVIATION_WORDS: Final = {
-    "fr": "M MM Mme Mlle Mgr Me Dr Pr St Ste cf Cf p pp art env tél apr av vol chap fig éd h min",
-    "es": "Sr Sra Srta Dr Dra D Dña Ud Uds Vd Vds EE UU pág págs núm aprox tel avda",
-    "it": "Sig Sigg dott prof Dott Prof Sig.ra avv ing pag pagg art ecc es tel",
-    "pt": "Sr Sra Srs Dr Dra Prof Profa Exmo Exma pág págs núm tel Av R",
-    "pl": "prof dr hab mgr inż ul al pl os tj tzn np m.in str nr tel godz r w",
-    "cs": "ul nám č např tzv tj tzn p pí dr Dr Ing Mgr MUDr JUDr str tel stol r hod",
-    "nl": "dhr mevr dr drs ir prof mr bijv bv enz ca nr blz tel o.a d.w.z",
-    "hu": "dr Dr ifj id özv pl kb ún stb tel u utc sz old",
-    "tr": "Dr Prof Doç Yrd Av Sn Bkz bkz vb vs örn Cad Sok Mah No Tel",
-    "ru": "г гг ул д кв корп стр т.е т.к т.д т.п им проф акад тыс млн млрд руб коп см рис",
-    "de": "Dr Prof Hr Fr Nr Str bzw ca evtl ggf inkl usw vgl z.B d.h u.a Abs Art Tel",
-}
-_ABBREVIATIONS: Final = {language: frozenset(words.lower().split()) for language, words in _ABBREVIATION_WORDS.items()}
-_WIDE_QUOTES: Final = ("」", "』", "”")
-_UNSPACED: Final = frozenset(("zh", "ja"))  # written without spaces between words
-_WINDOW: Final = 4096
-_SHORT: Final = 12  # characters of a sentence that is joined to its neighbour: fragments make engines stumble
-_SHORT_WIDE: Final = 4
+_PARAGRAPH: Final = regex.compile(r"(?:\n[^\S\n]*+\n|[\u2029\f])\s*+")
+_ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.)])(?:\s|\Z))")  # before one of a list
+_SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}  # characters: fragments make engines stumble
+_SHORT_ELSEWHERE: Final = 12
 _PARAGRAPH_PAUSE_MS: Final = 600
 _PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
 _PAUSE_MS: Final = 280
-
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -66,102 +46,63 @@ class SplitText:
 def split(text: str, language: str, *, max_characters: int, enable_text_splitting: bool = True) -> SplitText:
     """Divide a text in a language (ISO 639-1) into sentences of at most `max_characters` spoken characters.
 
-    Without splitting the text stays whole as far as the limit allows. Raises EmptyText where nothing can be spoken.
+    Without splitting the text stays whole as far as the limit allows. The one thing over a limit is a single
+    character whose spoken form is longer than that, which no limit from 4 on meets. Raises EmptyText where nothing
+    can be spoken.
     """
     sentences: list[Sentence] = []
-    paragraphs = list(_paragraphs(text)) if enable_text_splitting else [(0, len(text))]
-    for paragraph in paragraphs:
-        spans = _boundaries(text, paragraph, language) if enable_text_splitting else [paragraph]
-        before = len(sentences)
-        for span in _joined(text, spans, language, max_characters):
-            sentences += _spoken(text, span, language, max_characters)
-        if len(sentences) > before:
-            sentences[-1] = _with_pause(sentences[-1], _PARAGRAPH_PAUSE_MS)
+    for spans in _groups(text, language, max_characters, splitting=enable_text_splitting):
+        spoken = [part for span in spans for part in _spoken(text, span, language, max_characters)]
+        if spoken:
+            spoken[-1] = replace(spoken[-1], pause_after_ms=_PARAGRAPH_PAUSE_MS)
+        sentences += spoken
     if not sentences:
         raise EmptyText("the text has no word that could be spoken; send at least one")
-    sentences[-1] = _with_pause(sentences[-1], 0)
+    sentences[-1] = replace(sentences[-1], pause_after_ms=0)
     return SplitText(tuple(sentences), tuple(_dropped(text, sentences)))
+
+
+def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterator[list[Span]]:
+    """Yield the spans to speak, a paragraph at a time; all at once, as few as can be, without splitting."""
+    if not splitting and len(normalize(text, language)) <= limit:
+        yield [(0, len(text))]
+        return
+    paragraphs = (boundaries(text, paragraph, language) for paragraph in _paragraphs(text))
+    if splitting:
+        short = _SHORT.get(language, _SHORT_ELSEWHERE)
+        yield from (_joined(text, spans, language, limit, short) for spans in paragraphs)
+    else:
+        yield _joined(text, itertools.chain.from_iterable(paragraphs), language, limit, short=limit)
 
 
 def _paragraphs(text: str) -> Iterator[Span]:
     """Yield the spans between empty lines, and of the items of lists."""
     start = 0
-    for pattern_end in sorted({match.end() for pattern in (_PARAGRAPH, _LINE) for match in pattern.finditer(text)}):
+    for pattern_end in sorted({match.end() for pattern in (_PARAGRAPH, _ITEM) for match in pattern.finditer(text)}):
         yield start, pattern_end
         start = pattern_end
     yield start, len(text)
 
 
-def _boundaries(text: str, paragraph: Span, language: str) -> list[Span]:
-    """Return the sentences of a paragraph, as the library sees them and our languages mend them."""
-    spans = list(_library_boundaries(text, paragraph, language))
-    if language in _UNSPACED:
-        spans = [part for span in spans for part in _wide_parts(text, span)]
-    return _mended(text, spans, language)
+def _joined(text: str, spans: Iterable[Span], language: str, limit: int, short: int) -> list[Span]:
+    """Join sentences that are shorter than `short` to the next, and the last to the one before, within the limit.
 
-
-def _library_boundaries(text: str, paragraph: Span, language: str) -> Iterator[Span]:
-    """Yield the library's sentences, asked for a window at a time: its time grows with the square of open quotes."""
-    start, end = paragraph
-    while start < end:
-        window = text[start : min(end, start + _WINDOW)]
-        pieces = sentencex.segment(language, window)
-        if start + len(window) < end and len(pieces) > 1:
-            pieces.pop()  # the window may have cut it
-        for piece in pieces or [window]:
-            yield start, start + len(piece)
-            start += len(piece)
-
-
-def _wide_parts(text: str, span: Span) -> Iterator[Span]:
-    """Cut after full stops that no space follows; と after a quotation goes on with the sentence."""
-    start, end = span
-    for match in _WIDE_END.finditer(text, start, end):
-        if match.end() < end:
-            yield start, match.end()
-            start = match.end()
-    yield start, end
-
-
-def _mended(text: str, spans: list[Span], language: str) -> list[Span]:
-    """Join what was cut after an abbreviation, or before a small letter."""
-    mended: list[Span] = []
-    for start, end in spans:
-        if mended and _goes_on(
-            text[max(mended[-1][0], start - 40) : start], text[start : start + 40].lstrip(), language
-        ):
-            mended[-1] = (mended[-1][0], end)
-        else:
-            mended.append((start, end))
-    return mended
-
-
-def _goes_on(before: str, after: str, language: str) -> bool:
-    """Say whether a sentence whose end is `before` goes on in `after`."""
-    ending = before.rstrip()
-    if language == "ja":
-        return ending.endswith(_WIDE_QUOTES) and after.startswith(("と", "って"))  # what was said, and that it was
-    if not ending.endswith(".") or ending.endswith(".."):
-        return False
-    last_word = ending.removesuffix(".").rsplit(None, 1)[-1:]
-    abbreviated = bool(last_word) and last_word[0].lstrip("(«\"'").lower() in _ABBREVIATIONS.get(language, ())
-    return abbreviated or after[:1].islower()
-
-
-def _joined(text: str, spans: list[Span], language: str, limit: int) -> list[Span]:
-    """Join very short sentences of one paragraph to what follows, or what went before the last."""
-    short = _SHORT_WIDE if language in _UNSPACED else _SHORT
+    Leaves out spans in which nothing can be spoken.
+    """
     joined: list[Span] = []
+    lengths: list[int] = []  # spoken characters of each
     for start, end in spans:
-        previous = joined[-1] if joined else None
-        if (
-            previous is not None
-            and end - previous[0] <= limit
-            and (len(text[slice(*previous)].strip()) < short or len(text[start:end].strip()) < short)
-        ):
-            joined[-1] = (previous[0], end)
+        spoken = normalize(text[start:end], language)
+        if not _speakable(spoken):
+            continue
+        if lengths and lengths[-1] < short and lengths[-1] + 1 + len(spoken) <= limit:
+            joined[-1] = (joined[-1][0], end)
+            lengths[-1] += 1 + len(spoken)
         else:
             joined.append((start, end))
+            lengths.append(len(spoken))
+    if len(joined) > 1 and lengths[-1] < short and lengths[-2] + 1 + lengths[-1] <= limit:
+        joined[-2:] = [(joined[-2][0], joined[-1][1])]
     return joined
 
 
@@ -174,9 +115,13 @@ def _spoken(text: str, span: Span, language: str, limit: int) -> Iterator[Senten
     start, end = _stripped(text, *span)
     for piece in cut(text, start, end, fits, limit):
         spoken = normalize(text[piece.start : piece.end], language)
-        if any(character.isalnum() for character in spoken):
+        if _speakable(spoken):
             pause_ms = _pause_ms(spoken) if piece.pause_after_ms is None else piece.pause_after_ms
             yield Sentence(*_stripped(text, piece.start, piece.end), spoken, pause_ms)
+
+
+def _speakable(spoken: str) -> bool:
+    return any(character.isalnum() for character in spoken)
 
 
 def _stripped(text: str, start: int, end: int) -> Span:
@@ -186,14 +131,11 @@ def _stripped(text: str, start: int, end: int) -> Span:
 
 
 def _pause_ms(spoken: str) -> int:
+    """Return the silence owed after a sentence, from the mark that ends it."""
     closing = spoken.rstrip("\"'”’»)]）」』 ")
     if closing.endswith("..."):
         return _PAUSES_MS["…"]
     return _PAUSES_MS.get(closing[-1:], _PAUSE_MS)
-
-
-def _with_pause(sentence: Sentence, pause_ms: int) -> Sentence:
-    return Sentence(sentence.start, sentence.end, sentence.spoken, pause_ms)
 
 
 def _dropped(text: str, sentences: list[Sentence]) -> Iterator[Span]:

@@ -1,86 +1,53 @@
-"""Sentences of the seventeen languages: own texts with abbreviations, decimals, dates, quotations and ellipses."""
+"""What becomes of a text: where it is divided, what is joined, what is cut, what is left out."""
 
 import pytest
 
 from services.common.wire.languages import LANGUAGES
+from services.splitter.normalize import normalize
 from services.splitter.sentences import split
+from tests.unit.splitter.gold import GOLD, sentences_of
 
-# language -> sentences; joined by spaces (or by nothing in zh and ja) they are the text.
-GOLD = {
-    "fr": [
-        "M. Dupont a payé 3,50 € à Mme Martin.",
-        "« Vraiment ? » demanda-t-il...",
-        "Oui, c'est vrai !",
-        "Cf. p. 12 du livre.",
-        "Il est 5 h. du matin à Paris.",
-    ],
-    "en": [
-        "Dr. Smith paid $3.50 to Mr. Brown at 5 p.m. on Jan. 3rd.",
-        '"Yes, I did!" he said loudly.',
-        "It's about 3.14 metres.",
-        "The U.S. troops left, e.g. this one.",
-        'He asked, "Why not?" and left.',
-    ],
-    "es": ["El Sr. García pagó 3,50 € a la Sra. López.", "¿De verdad lo hizo?", "Vive en la Avda. Mayor."],
-    "de": [
-        "Am 3. Oktober kam Dr. Meier z.B. nach Hause.",
-        "Er sagte: „Hallo, mein Freund!“",
-        "Dann ging er usw. weiter.",
-        "Das kostet 3,50 Euro.",
-    ],
-    "it": ["Il Sig. Rossi ha pagato 3,50 euro.", "Davvero lo ha fatto?", "Vedi pag. 12 del libro."],
-    "pt": ["O Sr. Silva pagou 3,50 € à Sra. Costa.", "É verdade isso?", "Ver pág. 12 do livro."],
-    "pl": [
-        "Prof. Nowak mieszka przy ul. Długiej 5.",
-        "Czy to prawda?",
-        "Tak, np. wczoraj był tu.",
-        "W 1990 r. wyjechał.",
-    ],
-    "tr": ["Dr. Yılmaz saat 5'te geldi.", "Gerçekten mi geldi?", "Evet, örn. dün geldi!", "Prof. Demir de oradaydı."],
-    "ru": ["Он жил на ул. Ленина, д. 5.", "Это было в 1990 г. в Москве.", "Правда ли это?", "И т.д. и т.п."],
-    "nl": [
-        "Dhr. Jansen betaalde 3,50 euro.",
-        "Is dat echt waar?",
-        "Ja, bijv. gisteren nog!",
-        "Mevr. de Vries kwam ook.",
-    ],
-    "cs": ["Bydlel v ul. 5. května.", "Např. takto to šlo.", "Dne 3. 5. 2020 přišel domů."],
-    "ar": ["هذا هو البيت.", "هل هذا صحيح؟", "نعم هذا صحيح!", "الثمن 3.5 دولار."],
-    "zh": ["他来了。", "“你好吗？”我问。", "价格是3.5元。", "真的是这样吗！！", "好吧，我们走……"],
-    "hu": ["Dr. Kovács a Fő u. 5. alatt lakik.", "Igaz ez az egész?", "Igen, pl. tegnap is!", "Kb. 3,5 kilométer."],
-    "ko": [
-        "안녕하세요, 여러분 모두요.",
-        "만나서 정말 반갑습니다!",
-        "가격은 모두 3.5원입니다.",
-        "정말로 그렇습니까, 선생님?",
-    ],
-    "ja": ["今日は晴れです。", "「本当ですか？」と彼は言った。", "値段は3.5円です！", "そうですね。"],
-    "hi": ["यह एक वाक्य है।", "क्या यह सच है?", "हाँ, यह सच है!"],
-}
+CASES = [(language, marked) for language, texts in GOLD.items() for marked in texts]
 
 
 def spoken(text: str, language: str, limit: int = 200) -> list[str]:
     return [sentence.spoken for sentence in split(text, language, max_characters=limit).sentences]
 
 
-def test_every_language_has_a_gold_text() -> None:
+def test_every_language_has_at_least_eight_gold_texts() -> None:
     assert list(GOLD) == list(LANGUAGES)
+    assert min(map(len, GOLD.values())) >= 8
+
+
+@pytest.mark.parametrize(("language", "marked"), CASES)
+def test_a_text_is_divided_where_a_reader_would_pause(language: str, marked: str) -> None:
+    text = marked.replace("|", "")
+    division = split(text, language, max_characters=400)
+    assert [text[s.start : s.end] for s in division.sentences] == sentences_of(marked)
 
 
 @pytest.mark.parametrize("language", GOLD)
-def test_a_text_is_divided_where_a_reader_would_pause(language: str) -> None:
+def test_the_gold_texts_of_a_language_are_divided_the_same_way_in_one_piece(language: str) -> None:
     separator = "" if language in ("zh", "ja") else " "
-    assert spoken(separator.join(GOLD[language]), language) == GOLD[language]
+    text = separator.join(marked.replace("|", "") for marked in GOLD[language])
+    wanted = [sentence for marked in GOLD[language] for sentence in sentences_of(marked)]
+    assert [text[s.start : s.end] for s in split(text, language, max_characters=400).sentences] == wanted
 
 
-@pytest.mark.parametrize("language", GOLD)
-def test_paragraphs_are_divided_the_same_way(language: str) -> None:
-    assert spoken("\n\n".join(GOLD[language]), language) == GOLD[language]
+def test_a_writer_without_capitals_writes_sentences_too() -> None:
+    assert len(spoken("hello my old friend. i am very well. how are you today?", "en")) == 3
 
 
 def test_very_short_sentences_are_joined_to_their_neighbours() -> None:
     assert spoken("No. Yes. Perhaps that is how it was.", "en") == ["No. Yes. Perhaps that is how it was."]
     assert spoken("That is how it was. Or not.", "en") == ["That is how it was. Or not."]
+
+
+def test_the_number_of_a_list_stays_with_its_item() -> None:
+    assert spoken("1. The first thing to do. 2. The second thing to do.", "en") == [
+        "1. The first thing to do.",
+        "2. The second thing to do.",
+    ]
 
 
 def test_a_long_sentence_is_cut_at_a_clause_before_words_and_at_words_before_letters() -> None:
@@ -104,6 +71,28 @@ def test_a_cut_never_parts_a_letter_from_its_marks() -> None:
         assert piece[0] == "क"
 
 
+def test_a_cut_leaves_no_fragment_of_a_few_letters() -> None:
+    pieces = spoken("Nine words follow here without any mark at all between them so", "en", 60)
+    assert min(map(len, pieces)) > 15
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "ko", "hi"])
+def test_a_sentence_of_many_pages_is_cut_between_words_only(language: str) -> None:
+    words = ["wandering", "through", "corridors"]
+    for piece in spoken(" ".join(words * 600), language, 100):
+        assert set(piece.split()) <= set(words)
+
+
+def test_a_cut_spares_numbers_and_ranges() -> None:
+    assert spoken("他在1914–1918年的战争中失去了父亲母亲和兄弟", "zh", 12)[0].startswith("他在1914–1918")
+    assert spoken("Between the years 1914–1918 nothing of it remained", "en", 30)[0] == "Between the years 1914–1918"
+
+
+def test_a_japanese_cut_comes_before_a_word_and_not_inside_it() -> None:
+    pieces = spoken("私は昨日友達と一緒に東京の大きな図書館で古い本を読んだ", "ja", 16)
+    assert pieces == ["私は昨日友達と一緒に東京の", "大きな図書館で古い本を読んだ"]
+
+
 def test_pauses_follow_what_ends_a_sentence() -> None:
     text = (
         "This is how it begins. Is this a question? This one trails off... A long one, which is cut here, goes on."
@@ -120,12 +109,45 @@ def test_without_splitting_a_text_stays_whole_as_far_as_the_engine_allows() -> N
     assert len(split(text, "en", max_characters=30, enable_text_splitting=False).sentences) > 1
 
 
+def test_without_splitting_a_text_that_must_be_cut_is_cut_between_sentences() -> None:
+    text = "One sentence stands here. Another sentence stands there. And a third one."
+    pieces = split(text, "en", max_characters=60, enable_text_splitting=False).sentences
+    assert [s.spoken for s in pieces] == [
+        "One sentence stands here. Another sentence stands there.",
+        "And a third one.",
+    ]
+
+
+def test_lines_ended_on_purpose_are_sentences_and_wrapped_lines_are_not() -> None:
+    assert spoken("Chapter the First\nIt was a dark night; the rain fell in torrents on the roofs.", "en") == [
+        "Chapter the First",
+        "It was a dark night; the rain fell in torrents on the roofs.",
+    ]
+    wrapped = "Am Morgen darauf ging er in die große\nStadt und kaufte sich einen neuen Hut."
+    assert len(spoken(wrapped, "de")) == 1
+
+
 def test_items_of_a_list_are_sentences_though_no_mark_ends_them() -> None:
     text = "What we need today:\n- apples and pears\n- bread from the baker\n- a litre of milk"
     assert len(spoken(text, "en")) == 4
 
 
-def test_invisible_characters_and_wide_digits_do_not_reach_the_engine() -> None:
-    assert spoken("Zero\u200bwidth, soft\u00adhyphen,\tand １２３ ＡＢＣ.", "en") == [
-        "Zerowidth, softhyphen, and 123 ABC."
-    ]
+@pytest.mark.parametrize(
+    ("written", "spoken_form"),
+    [
+        ("Zero\u200bwidth, soft\u00adhyphen,\tand １２３ ＡＢＣ.", "Zerowidth, softhyphen, and 123 ABC."),
+        (
+            "I \u2764\ufe0f you \U0001f469\u200d\U0001f469\u200d\U0001f467 so 1\ufe0f\u20e3 much\u2122",
+            "I you so 1 much\u2122",
+        ),
+        ("ﬁnal ﬂight, it\u2019s 𝐁𝐨𝐥𝐝", "final flight, it's Bold"),
+        ("e\u0301te\u0301", "\u00e9t\u00e9"),
+        ("ｶﾞｷﾞ", "ガギ"),
+        ("ﻣﺮﺣﺒﺎ", "مرحبا"),
+        ("葛\U000e0100飾", "葛飾"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("a\u200db \x07c\ud800d\ufffd", "ab cd"),
+    ],
+)
+def test_the_engine_is_given_what_is_heard(written: str, spoken_form: str) -> None:
+    assert normalize(written, "en") == spoken_form
