@@ -24,7 +24,8 @@ class SentenceScore:
     heard: str
     cer: float
     wer: float | None  # None where words are not written apart
-    reading_cer: float | None  # Japanese only
+    reading_cer: float | None  # ja: of the kana; zh: of the syllables without tones
+    tonal_cer: float | None  # zh: of the syllables with tones
     inspection: Inspection
     spoken: Spoken
 
@@ -52,7 +53,8 @@ def measure_sentence(job: Job, spoken: Spoken, instruments: Instruments) -> Sent
         heard=heard,
         cer=score.character_errors(job.text, heard, job.language),
         wer=None if job.language in score.UNSPACED else score.word_errors(job.text, heard, job.language),
-        reading_cer=score.reading_errors(job.text, heard) if job.language == "ja" else None,
+        reading_cer=score.reading_errors(job.text, heard, job.language),
+        tonal_cer=score.tonal_errors(job.text, heard, job.language),
         inspection=instruments.inspection(spoken.samples),
         spoken=spoken,
     )

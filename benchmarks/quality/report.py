@@ -99,8 +99,9 @@ def _languages(found: Findings) -> str:
     languages = dict.fromkeys(one.job.language for one in found.clone_sentences)
     rows = [_language_row(found, language) for language in languages]
     note = (
-        "CER and WER by whisper-base told the language, texts normalised (README). ja: CER of the readings, in "
-        "brackets that of the writing. hi: whisper-base cannot write it, so CER says nothing there."
+        "CER and WER by whisper-base told the language, texts normalised (README). ja: CER of the readings in kana. "
+        "zh: error rate of the syllables in pinyin without their tones; in brackets that of the syllables with tones. "
+        "`writing`: of the characters as written. hi: whisper-base cannot write it, so CER says nothing there."
     )
     return _table("Languages", header, rows, note)
 
@@ -131,7 +132,10 @@ def _cer(one: SentenceScore) -> float:
 
 def _error_cell(scores: Sequence[SentenceScore]) -> str:
     headline = f"{fmean(map(_cer, scores)):.3f}"
-    return f"{headline} ({fmean(one.cer for one in scores):.3f})" if scores[0].reading_cer is not None else headline
+    tonal = [one.tonal_cer for one in scores if one.tonal_cer is not None]
+    more = [f"with tones {fmean(tonal):.3f}"] if tonal else []
+    more += [f"writing {fmean(one.cer for one in scores):.3f}"] if scores[0].reading_cer is not None else []
+    return f"{headline} ({', '.join(more)})" if more else headline
 
 
 def _word_cell(scores: Sequence[SentenceScore]) -> str:

@@ -1,10 +1,11 @@
-"""How far a transcript is from the text that was to be spoken. Pure, but for Japanese readings (Open JTalk)."""
+"""How far a transcript is from the text that was to be spoken. Pure, but for readings (Open JTalk, pypinyin)."""
 
 import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
 import pyopenjtalk
+import pypinyin
 import zhconv
 
 # Whisper writes small numbers as digits; the sentences spell them. Only the ones that occur in them.
@@ -40,16 +41,36 @@ def reading(text: str) -> str:
     return "".join(character for character in kana if _is_heard(character))
 
 
+def syllables(text: str, *, tones: bool) -> list[str]:
+    """Give Chinese text as its syllables in pinyin, with or without tones, so that a choice of character is none."""
+    style = pypinyin.Style.TONE3 if tones else pypinyin.Style.NORMAL
+    return list(pypinyin.lazy_pinyin(normalised(text, "zh"), style=style, neutral_tone_with_five=True))
+
+
 def character_errors(text: str, transcript: str, language: str) -> float:
     """Return the character error rate of normalised text; over one where more was heard than said."""
     reference = normalised(text, language)
     return distance(reference, normalised(transcript, language)) / len(reference)
 
 
-def reading_errors(text: str, transcript: str) -> float:
-    """Return the character error rate between the readings of two Japanese texts."""
-    reference = reading(text)
-    return distance(reference, reading(transcript)) / len(reference)
+def reading_errors(text: str, transcript: str, language: str) -> float | None:
+    """Return the error rate between the readings of two texts: kana for ja, syllables without tones for zh."""
+    if language == "ja":
+        return _rate(reading(text), reading(transcript))
+    if language == "zh":
+        return _rate(syllables(text, tones=False), syllables(transcript, tones=False))
+    return None
+
+
+def tonal_errors(text: str, transcript: str, language: str) -> float | None:
+    """Return the error rate between the syllables with their tones; zh only."""
+    if language != "zh":
+        return None
+    return _rate(syllables(text, tones=True), syllables(transcript, tones=True))
+
+
+def _rate(reference: Sequence[str], heard: Sequence[str]) -> float:
+    return distance(reference, heard) / len(reference)
 
 
 def word_errors(text: str, transcript: str, language: str) -> float:

@@ -4,7 +4,6 @@ Put together from the embedded engine's own parts; runs in the product's virtual
 """
 
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -14,8 +13,6 @@ from services.synth_worker.engines.embedded.g2p import VOCABULARY
 from services.synth_worker.engines.embedded.kokoro import Kokoro
 from services.synth_worker.engines.embedded.styles import StockStyles
 from services.synth_worker.engines.embedded.tokens import token_pieces
-
-_PITCH_HZ: Final = {"high": 200.0, "low": 110.0}
 
 
 class StockVoices:
@@ -27,7 +24,7 @@ class StockVoices:
 
     def speak(self, phonemes: str, language: str, voice: str) -> Samples:
         """Speak a sentence with the "high" or the "low" stock voice of its language, 24 kHz."""
-        name = self._styles.name_for(language, _PITCH_HZ[voice])
+        name = self._styles.name_for(language, low=voice == "low")
         parts = []
         for tokens in token_pieces(phonemes, VOCABULARY):
             style = self._styles.style(name, len(tokens))

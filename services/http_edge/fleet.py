@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from services.common.bus.presence import Presence
 from services.common.wire.failures import EngineUnavailable, UnsupportedLanguage
-from services.common.wire.messages import SplitterState, WorkerState
+from services.common.wire.messages import Parameters, SplitterState, WorkerState
+from services.common.wire.parameters import RANGES, Range, require_taken, takes_of
 from services.http_edge.metrics import Metrics
 
 
@@ -33,13 +34,22 @@ class Fleet:
         if reason is not None:
             raise EngineUnavailable(f"{reason}; try again soon")
 
-    def require(self, language: str) -> WorkerState:
-        """Return a worker that can speak the language. Raises EngineUnavailable, UnsupportedLanguage."""
+    def require(self, language: str, parameters: Parameters) -> WorkerState:
+        """Return a worker that can speak the language.
+
+        Raises EngineUnavailable, UnsupportedLanguage, and UnsupportedParameter where some worker takes less.
+        """
         self.require_ready()
+        require_taken(parameters, engine=self.engine, takes=takes_of(self.ready()))
         for worker in self.ready():
             if language in worker.languages:
                 return worker
         raise UnsupportedLanguage(f"the engine {self.engine} does not speak this language")
+
+    def parameters(self) -> dict[str, dict[str, float | bool]]:
+        """Return what the engine takes: of each parameter its default, its range, and whether it is a whole number."""
+        takes = takes_of(self.ready() or self._workers())
+        return {name: _described(RANGES[name], default) for name, default in takes.items() if name in RANGES}
 
     def state(self) -> str:
         """Return, in words, what the engine's workers are doing."""
@@ -82,3 +92,12 @@ class Fleet:
 
     def _workers(self) -> list[WorkerState]:
         return [worker for worker in self.workers.alive() if worker.engine == self.engine]
+
+
+def _described(allowed: Range, default: float) -> dict[str, float | bool]:
+    return {
+        "default": int(default) if allowed.whole else default,
+        "minimum": allowed.lowest,
+        "maximum": allowed.highest,
+        "whole": allowed.whole,
+    }

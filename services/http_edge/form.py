@@ -1,18 +1,21 @@
-"""The multipart form of a request, read in a stream: the upload goes to a temporary file, never whole into memory."""
+"""The multipart form of a request, read in a stream: uploads go to temporary files, never whole into memory."""
 
 import asyncio
+import math
 import tempfile
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
 from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooLong, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import MOST_CLIPS, Parameters
+from services.common.wire.parameters import RANGES, Range
 from services.http_edge.errors import BadRequest, UploadStalled
 from services.http_edge.settings import Settings
 
@@ -21,8 +24,18 @@ _BLOCK_BYTES: Final = 256 * 1024
 _FORM_BYTES: Final = 64 * 1024  # boundaries, headers and short fields, on top of the text and the upload
 _SHORT_FIELD_BYTES: Final = 64
 _SEED_LIMIT: Final = 2**63
-_FIELDS: Final = ("text", "language", "reference_audio", "enable_text_splitting", "seed")
+_FIELDS: Final = ("text", "language", "reference_audio", "enable_text_splitting", "seed", *RANGES)
+_GOOD_REFERENCE: Final = "6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that was sent as reference audio."""
+
+    path: Path  # exists as long as the block of `read_form`
+    digest: str  # SHA-256 of its bytes, hex
+    size: int  # bytes
 
 
 @dataclass(frozen=True)
@@ -31,23 +44,28 @@ class Form:
 
     text: str
     language: str
-    upload: Path  # exists as long as the block of `read_form`
-    upload_digest: str  # SHA-256 of the upload's bytes, hex
+    uploads: tuple[Upload, ...]  # one to MOST_CLIPS recordings of one speaker, as they were sent
     split: bool
     seed: int | None
+    parameters: Parameters
+
+
+def which_file(place: int, count: int) -> str:
+    """Return how to begin a sentence about the upload at `place`, from 0: by its place, as a name may be private."""
+    return f"file {place + 1} of {count}: " if count > 1 else ""
 
 
 @asynccontextmanager
 async def read_form(request: web.Request, settings: Settings) -> AsyncIterator[Form]:
-    """Read and check the form; the upload's file goes when the block ends.
+    """Read and check the form; the files of its uploads go when the block ends.
 
     Raises BadRequest, EmptyText, TextTooLong, UnsupportedLanguage, ReferenceTooLarge, UploadStalled: each says what
     to send.
     """
     _check_before_reading(request, settings)
-    with tempfile.NamedTemporaryFile(prefix="reference-") as file:
-        fields, digest = await _read_parts(request, file, settings)
-        yield _checked(fields, Path(file.name), digest, settings)
+    with ExitStack() as files:
+        fields, uploads = await _read_parts(request, files, settings)
+        yield _checked(fields, uploads, settings)
 
 
 def _check_before_reading(request: web.Request, settings: Settings) -> None:
@@ -58,9 +76,11 @@ def _check_before_reading(request: web.Request, settings: Settings) -> None:
         raise ReferenceTooLarge(f"the body is larger than {largest} bytes; send 6-30 s of speech")
 
 
-async def _read_parts(request: web.Request, file: IO[bytes], settings: Settings) -> tuple[dict[str, str], str | None]:
+async def _read_parts(
+    request: web.Request, files: ExitStack, settings: Settings
+) -> tuple[dict[str, str], tuple[Upload, ...]]:
     fields: dict[str, str] = {}
-    digest: str | None = None
+    uploads: list[Upload] = []
     try:
         reader = await request.multipart()
         while (part := await _in_time(reader.next(), settings)) is not None:
@@ -69,15 +89,15 @@ async def _read_parts(request: web.Request, file: IO[bytes], settings: Settings)
             name = part.name or ""
             if name not in _FIELDS:
                 raise BadRequest(f"unknown field; the fields are {', '.join(_FIELDS)}")
-            if name in fields or (name == "reference_audio" and digest is not None):
+            if name in fields:
                 raise BadRequest(f"the field {name} was sent twice")
             if name == "reference_audio":
-                digest = await _save(part, file, settings)
+                uploads.append(await _save(part, files, uploads, settings))
             else:
                 fields[name] = await _read_field(part, name, settings)
     except (ValueError, AssertionError, RuntimeError, LookupError) as error:  # what the multipart parser raises
         raise BadRequest(f"the multipart body is broken ({type(error).__name__})") from None
-    return fields, digest
+    return fields, tuple(uploads)
 
 
 async def _in_time(reading: Awaitable[T], settings: Settings) -> T:
@@ -87,23 +107,23 @@ async def _in_time(reading: Awaitable[T], settings: Settings) -> T:
         raise UploadStalled(f"nothing arrived for {settings.upload_idle_timeout_s:.0f} s; send it again") from None
 
 
-async def _save(part: BodyPartReader, file: IO[bytes], settings: Settings) -> str:
-    """Write the upload to the file and return its SHA-256."""
-    digest, size = sha256(), 0
+async def _save(part: BodyPartReader, files: ExitStack, before: list[Upload], settings: Settings) -> Upload:
+    """Write an upload to a temporary file of its own."""
+    if len(before) == MOST_CLIPS:
+        raise BadRequest(f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}")
+    file = files.enter_context(tempfile.NamedTemporaryFile(prefix="reference-"))  # noqa: SIM115  # `files` closes it
+    digest, size, room = sha256(), 0, settings.max_upload_bytes - sum(upload.size for upload in before)
     while block := await _in_time(part.read_chunk(_BLOCK_BYTES), settings):
         size += len(block)
-        if size > settings.max_upload_bytes:
+        if size > room:
             raise ReferenceTooLarge(
-                f"the reference audio is larger than {settings.max_upload_bytes} bytes; send 6-30 s of speech"
+                f"the reference audio is larger than {settings.max_upload_bytes} bytes, all files together; "
+                "send 6-30 s of speech"
             )
         digest.update(block)
         await asyncio.to_thread(file.write, block)
     await asyncio.to_thread(file.flush)
-    if not size:
-        raise BadRequest(
-            "reference_audio is empty; send 6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
-        )
-    return digest.hexdigest()
+    return Upload(Path(file.name), digest.hexdigest(), size)
 
 
 async def _read_field(part: BodyPartReader, name: str, settings: Settings) -> str:
@@ -125,7 +145,7 @@ def _too_long(settings: Settings) -> TextTooLong:
     return TextTooLong(f"the text is longer than {settings.max_text_characters} characters; send it in parts")
 
 
-def _checked(fields: dict[str, str], upload: Path, digest: str | None, settings: Settings) -> Form:
+def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Settings) -> Form:
     if "text" not in fields:
         raise BadRequest("the field text is missing")
     if not fields["text"].strip():
@@ -135,15 +155,18 @@ def _checked(fields: dict[str, str], upload: Path, digest: str | None, settings:
     language = fields.get("language", "fr").strip().lower()
     if language not in LANGUAGES:
         raise UnsupportedLanguage(f"unknown language; the languages are {' '.join(LANGUAGES)}")
-    if digest is None:
+    if not uploads:
         raise BadRequest("the file reference_audio is missing; send 6-30 s of one person speaking")
+    for place, upload in enumerate(uploads):
+        if not upload.size:
+            raise BadRequest(f"{which_file(place, len(uploads))}reference_audio is empty; send {_GOOD_REFERENCE}")
     return Form(
         text=fields["text"],
         language=language,
-        upload=upload,
-        upload_digest=digest,
+        uploads=uploads,
         split=_boolean(fields.get("enable_text_splitting", "true")),
         seed=_seed(fields.get("seed")),
+        parameters=_parameters(fields),
     )
 
 
@@ -160,3 +183,19 @@ def _seed(value: str | None) -> int | None:
     if not value.strip().isascii() or not value.strip().isdigit() or int(value) >= _SEED_LIMIT:
         raise BadRequest("seed is a whole number from 0 to 2^63-1")
     return int(value)
+
+
+def _parameters(fields: dict[str, str]) -> Parameters:
+    """Return what is set of the parameters; an empty field is as good as none."""
+    asked = {name: fields[name].strip() for name in RANGES if fields.get(name, "").strip()}
+    return Parameters(**{name: _number(name, value, RANGES[name]) for name, value in asked.items()})
+
+
+def _number(name: str, value: str, allowed: Range) -> Any:  # int where the range is of whole numbers, else float
+    try:
+        number = float(value) if value.isascii() and "_" not in value else math.nan
+    except ValueError:
+        number = math.nan
+    if not allowed.lowest <= number <= allowed.highest or (allowed.whole and not number.is_integer()):
+        raise BadRequest(f"{name} is {allowed}")
+    return int(number) if allowed.whole else number

@@ -1,4 +1,4 @@
-"""From a checked form to a request for the bus: the voice's clip is stored, the seed is given or drawn."""
+"""From a checked form to a request for the bus: the voice's clips are stored, the seed is given or drawn."""
 
 import secrets
 import time
@@ -9,8 +9,9 @@ from typing import Final
 from services.common.bus import topology
 from services.common.bus.clips import store_clip
 from services.common.bus.ports import Bus
+from services.common.wire.failures import UnusableReference
 from services.common.wire.messages import SpeechRequest
-from services.http_edge.form import Form
+from services.http_edge.form import Form, Upload, which_file
 from services.http_edge.metrics import Metrics
 from services.http_edge.reference import ReferenceDecoder
 from services.http_edge.settings import Settings
@@ -27,6 +28,14 @@ class StoredClip:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """One speaker's clips, and what their sender should know about them."""
+
+    clips: tuple[str, ...]  # in the order of the uploads, each once
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Intake:
     """Turns forms into requests."""
 
@@ -36,34 +45,49 @@ class Intake:
     metrics: Metrics
     _known: OrderedDict[str, StoredClip] = field(default_factory=OrderedDict)  # by digest of the upload
 
-    async def clip(self, form: Form) -> StoredClip:
-        """Decode and store the upload, unless these very bytes were stored before.
+    async def reference(self, form: Form) -> Reference:
+        """Decode and store the uploads. Of several, refusals and warnings say which, by its place and never its name.
 
         Raises UnusableReference, QueueFull, BusUnavailable.
         """
-        known = self._known.get(form.upload_digest)
+        clips: list[str] = []
+        warnings: list[str] = []
+        for place, upload in enumerate(form.uploads):
+            prefix = which_file(place, len(form.uploads))
+            try:
+                stored = await self._clip(upload)
+            except UnusableReference as refusal:
+                raise UnusableReference(f"{prefix}{refusal}") from None
+            clips.append(stored.clip)
+            warnings += [f"{prefix}{warning}" for warning in stored.warnings]
+        return Reference(tuple(dict.fromkeys(clips)), tuple(warnings))
+
+    async def _clip(self, upload: Upload) -> StoredClip:
+        """Decode and store an upload, unless these very bytes were stored before."""
+        known = self._known.get(upload.digest)
         if known is not None and await self.bus.has_object(topology.CLIPS, known.clip):
             self.metrics.reference_cache.labels("known").inc()
-            self._known.move_to_end(form.upload_digest)
+            self._known.move_to_end(upload.digest)
             return known
-        prepared = await self.decoder.prepare(form.upload)
+        prepared = await self.decoder.prepare(upload.path)
         stored = StoredClip(await store_clip(self.bus, prepared.wav), prepared.warnings)
         self.metrics.reference_cache.labels("decoded").inc()
-        self._known[form.upload_digest] = stored
+        self._known[upload.digest] = stored
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return stored
 
-    def request(self, request_id: str, form: Form, clip: StoredClip) -> SpeechRequest:
-        """Return the command to speak this form's text in the voice of this clip."""
+    def request(self, request_id: str, form: Form, clips: tuple[str, ...]) -> SpeechRequest:
+        """Return the command to speak this form's text in the voice of these clips."""
         return SpeechRequest(
             request=request_id,
             tenant=self.settings.tenant,
             engine=self.settings.engine,
             language=form.language,
             text=form.text,
-            clips=(clip.clip,),
+            clips=clips,
             seed=secrets.randbits(63) if form.seed is None else form.seed,
             split=form.split,
             deadline_unix_ms=round((time.time() + self.settings.request_timeout_s) * 1000),
+            parameters=form.parameters,
         )

@@ -20,7 +20,7 @@ from services.common.wire.messages import SpeechRequest
 from services.http_edge.errors import TooManyRequests
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import read_form
-from services.http_edge.intake import Intake, StoredClip
+from services.http_edge.intake import Intake
 from services.http_edge.listening import Listening
 from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import REQUEST_ID, Outcome, outcome_of
@@ -66,6 +66,8 @@ class Routes:
                 "supported_languages": list(LANGUAGES),
                 "model_loaded": bool(self.fleet.ready()),
                 "device": self.fleet.device,
+                "engine": self.settings.engine,
+                "parameters": self.fleet.parameters(),
             }
         )
 
@@ -149,7 +151,7 @@ class Routes:
 
     @asynccontextmanager
     async def _order(self, request: web.Request) -> AsyncIterator["Order"]:
-        """Check everything that can be checked before anybody works: seat, service, form, language, clip."""
+        """Check all that can be checked before anybody works: seat, service, form, language, parameters, reference."""
         if self.free_seats.locked():
             raise TooManyRequests("this server speaks to as many clients as it may; try again soon")
         async with self.free_seats:
@@ -157,9 +159,10 @@ class Routes:
             order = Order(outcome_of(request), began_s=time.monotonic())
             async with read_form(request, self.settings) as form:
                 order.outcome.language, order.read_s = form.language, time.monotonic()
-                order.sample_rate_hz = self.fleet.require(form.language).sample_rate_hz
-                order.clip = await self.intake.clip(form)
-                order.request = self.intake.request(request[REQUEST_ID], form, order.clip)
+                order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
+                reference = await self.intake.reference(form)
+                order.warnings = reference.warnings
+                order.request = self.intake.request(request[REQUEST_ID], form, reference.clips)
                 order.stored_s = time.monotonic()
                 # Neither text nor voice: how long it is and in what language is all that a log may know.
                 log.info(
@@ -184,8 +187,8 @@ class Order:
     stored_s: float = 0.0
     first_audio_s: float | None = None
     sample_rate_hz: int = 0
+    warnings: tuple[str, ...] = ()  # about the reference audio
     request: SpeechRequest = field(init=False)
-    clip: StoredClip = field(init=False)
 
     def heard_first(self, endpoint: str, metrics: Metrics) -> None:
         """Note the first sound; later calls change nothing."""
@@ -201,8 +204,8 @@ class Order:
             "X-Engine": self.request.engine,
             "Server-Timing": self._timing(speech),
         }
-        if self.clip.warnings:
-            headers["X-Reference-Warning"] = "; ".join(self.clip.warnings)
+        if self.warnings:
+            headers["X-Reference-Warning"] = "; ".join(self.warnings)
         return headers
 
     def _timing(self, speech: Speech) -> str:

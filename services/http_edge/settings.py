@@ -15,7 +15,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     engine: str = "embedded"  # that requests are sent to
     tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] = "public"
     max_text_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
-    max_upload_bytes: Annotated[int, Meta(ge=1)] = 200 * 1024 * 1024
+    max_upload_bytes: Annotated[int, Meta(ge=1)] = 200 * 1024 * 1024  # of a request, all its files together
     upload_idle_timeout_s: Annotated[float, Meta(gt=0)] = 30.0  # a client that sends nothing for so long is let go
     first_audio_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     request_timeout_s: Annotated[float, Meta(gt=0)] = 3600.0

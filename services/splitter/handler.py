@@ -35,6 +35,7 @@ from services.common.wire.messages import (
     TextSplit,
     WorkerState,
 )
+from services.common.wire.parameters import require_taken, takes_of
 from services.common.wire.seeds import sentence_seed
 from services.splitter.ledger import Ledger
 from services.splitter.metrics import Metrics
@@ -64,7 +65,9 @@ class RequestWork:
     async def handle(self, delivery: Delivery) -> None:
         """Divide, queue, and wait until all is spoken."""
         request = codec.decode(delivery.payload, SpeechRequest)
-        limit = await self._limit(request)
+        workers = await self._workers_of(request.engine)
+        limit = _limit(workers, request)
+        require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         if len(request.text) < _SHORT_CHARACTERS:
             division = self._divide(request, limit)
         else:
@@ -75,9 +78,9 @@ class RequestWork:
             window = Window(sentences=len(division.sentences), size=self.window)
             if delivery.attempt > 1:
                 await self._recall(window, inbox)
-            with self.ledger.hold(
-                request.request, [len(sentence.spoken) for sentence in division.sentences], request.language
-            ):
+            characters = [len(sentence.spoken) for sentence in division.sentences]
+            speed = request.parameters.speed or 1.0
+            with self.ledger.hold(request.request, characters, request.language, speed=speed):
                 await self._see_through(request, division.sentences, window, inbox)
         self.metrics.requests.labels(request.language, "spoken").inc()
 
@@ -95,20 +98,15 @@ class RequestWork:
             subjects.request_failed(tenant, request), codec.encode(message), message_id=f"{request}.failed"
         )
 
-    async def _limit(self, request: SpeechRequest) -> int:
-        """Return the longest sentence that the request's engine takes."""
-        engines = [worker for worker in self.workers.alive() if worker.engine == request.engine]
-        if not engines:
+    async def _workers_of(self, engine: str) -> list[WorkerState]:
+        """Return the engine's workers that are alive, at least one. Raises EngineUnavailable."""
+        workers = [worker for worker in self.workers.alive() if worker.engine == engine]
+        if not workers:
             await self.workers.news(timeout_s=2.0)  # a splitter that has just started has heard nobody yet
-            engines = [worker for worker in self.workers.alive() if worker.engine == request.engine]
-        if not engines:
-            raise EngineUnavailable(f"no worker for the engine {request.engine} is alive")
-        limits = [
-            worker.max_characters[request.language] for worker in engines if request.language in worker.max_characters
-        ]
-        if not limits:
-            raise UnsupportedLanguage(f"the engine {request.engine} does not speak {request.language}")
-        return min(limits)
+            workers = [worker for worker in self.workers.alive() if worker.engine == engine]
+        if not workers:
+            raise EngineUnavailable(f"no worker for the engine {engine} is alive")
+        return workers
 
     def _divide(self, request: SpeechRequest, limit: int) -> SplitText:
         with self.metrics.split_duration.time():
@@ -202,6 +200,16 @@ class _HandedBack(PipelineError):
     retryable = True
 
 
+def _limit(workers: list[WorkerState], request: SpeechRequest) -> int:
+    """Return the longest sentence that every worker takes. Raises UnsupportedLanguage."""
+    limits = [
+        worker.max_characters[request.language] for worker in workers if request.language in worker.max_characters
+    ]
+    if not limits:
+        raise UnsupportedLanguage(f"the engine {request.engine} does not speak {request.language}")
+    return min(limits)
+
+
 def _job(request: SpeechRequest, sentences: tuple[Sentence, ...], place: int) -> SentenceJob:
     return SentenceJob(
         request=request.request,
@@ -215,4 +223,5 @@ def _job(request: SpeechRequest, sentences: tuple[Sentence, ...], place: int) ->
         seed=sentence_seed(request.seed, place),
         pause_after_ms=sentences[place].pause_after_ms,
         deadline_unix_ms=request.deadline_unix_ms,
+        parameters=request.parameters,
     )

@@ -22,9 +22,11 @@ class Ledger:
         self._owed_s: dict[str, dict[int, float]] = {}
 
     @contextmanager
-    def hold(self, request: str, characters: Sequence[int], language: str) -> Iterator[None]:
-        """Count a request's sentences, of so many characters each, while the block runs."""
-        self._owed_s[request] = {place: audio_seconds(count, language) for place, count in enumerate(characters)}
+    def hold(self, request: str, characters: Sequence[int], language: str, speed: float = 1.0) -> Iterator[None]:
+        """Count a request's sentences, of so many characters each, at this speed (1 is usual), while the block runs."""
+        self._owed_s[request] = {
+            place: audio_seconds(count, language) / speed for place, count in enumerate(characters)
+        }
         try:
             yield
         finally:

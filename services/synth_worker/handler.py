@@ -17,6 +17,7 @@ from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import DeadlineExceeded, PipelineError, SpeechCancelled
 from services.common.wire.messages import AudioChunk, SentenceJob, SentenceSpoken, SpeechFailed
+from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.metrics import Metrics
@@ -72,14 +73,16 @@ class SentenceWork:
             raise SpeechCancelled("the request was cancelled")
         if time.time() * 1000 > job.deadline_unix_ms:
             raise DeadlineExceeded("the sentence was not begun within the time that the request allowed")
+        engine = self.model.describe()
+        require_taken(job.parameters, engine=engine.name, takes=engine.parameters)
 
     async def _spoken_before(self, job: SentenceJob) -> bool:
         """Say whether a worker before this one stored the end marker and died before it acknowledged."""
         return await self.bus.last(topology.AUDIO, subjects.end(job.tenant, job.request, job.sentence)) is not None
 
     async def _speak(self, job: SentenceJob, delivery: Delivery) -> None:
-        voice = await self.voices.get(job.clips)
-        utterance = Utterance(text=job.text, language=job.language, seed=job.seed)
+        voice = await self.voices.get(job.clips, job.parameters)
+        utterance = Utterance(text=job.text, language=job.language, seed=job.seed, parameters=job.parameters)
         speech = self.model.speak(utterance, voice, urgent=_lane(delivery) == "express")
         key = subjects.RequestKey(job.tenant, job.request)
         with self.cancels.watch(key, speech.cancel):

@@ -17,6 +17,7 @@ import structlog
 
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import PipelineError, SpeechCancelled, SynthesisFailed
+from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ class Speech:
     made: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)  # bounded by the longest sentence
     cancelled: threading.Event = field(default_factory=threading.Event)
     busy_s: float = 0.0  # spent in steps that advanced this sentence
+    redrawn: int = 0  # times that the engine made a part of it again
 
     def cancel(self) -> None:
         """Stop before the next step; `pieces` then raises SpeechCancelled."""
@@ -84,7 +86,7 @@ class Model:
     def __init__(self, engine: Engine[Any, Any], *, step_timeout_s: float = 120.0) -> None:
         self.stuck = asyncio.Event()  # the thread hangs in a step, and only a new process helps
         self._engine = engine
-        self._description = engine.describe()
+        self._max_batch = engine.describe().max_batch
         self._step_timeout_s = step_timeout_s
         self._jobs: queue.Queue[Callable[[], None] | Speech] = queue.Queue()
         self._stop = threading.Event()
@@ -93,16 +95,16 @@ class Model:
         self._thread.start()
 
     def describe(self) -> EngineDescription:
-        """Return what the engine says of itself."""
-        return self._description
+        """Return what the engine says of itself, which is more once it is loaded."""
+        return self._engine.describe()
 
     async def load(self) -> None:
         """Make the model resident. Raises PipelineError."""
         await self._call(self._engine.load)
 
-    async def condition(self, clips: Sequence[Clip]) -> bytes:
+    async def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
         """Compute a serialised voice, between two steps. Raises UnusableReference."""
-        return await self._call(lambda: self._engine.condition(clips))
+        return await self._call(lambda: self._engine.condition(clips, parameters))
 
     async def restore(self, voice: bytes) -> Any:  # the engine's own type, passed back to it unseen
         """Turn a serialised voice into the engine's own."""
@@ -195,7 +197,7 @@ class Model:
     def _step(self) -> None:
         """Advance one batch: urgent sentences first, then the ones that came first."""
         order = sorted(self._in_flight, key=lambda entry: not entry[0].urgent)  # stable: arrival decides the rest
-        batch = order[: self._description.max_batch]
+        batch = order[: self._max_batch]
         began_s = time.monotonic()
         try:
             steps = self._engine.step([sequence for _, sequence in batch])
@@ -207,7 +209,9 @@ class Model:
         took_s = (time.monotonic() - began_s) / len(batch)
         for (speech, _), step in zip(batch, steps, strict=True):
             speech.busy_s += took_s
-            speech.tell(step)
+            speech.redrawn += step.redrawn
+            if step.failure is not None or step.done or len(step.samples):
+                speech.tell(step.failure or step)
         finished = {id(entry[0]) for entry, step in zip(batch, steps, strict=True) if step.done}
         self._in_flight = [entry for entry in self._in_flight if id(entry[0]) not in finished]
 

@@ -12,6 +12,7 @@ from services.common.bus import topology
 from services.common.bus.clips import fetch_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import QueueFull
+from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.model import Model
 
@@ -28,15 +29,18 @@ class Voices:
         self._capacity = capacity
         self._kept: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
 
-    async def get(self, clips: tuple[str, ...]) -> Any:  # the engine's own type, passed back to it unseen
-        """Return the engine's voice for these clips. Raises UnknownClip, UnusableReference, BusUnavailable.
+    async def get(self, clips: tuple[str, ...], parameters: Parameters = AS_USUAL) -> Any:
+        """Return the engine's voice (its own type, passed back to it unseen) for these clips.
 
-        Sentences that ask for the same voice at the same time share one computation.
+        Sentences that ask for the same voice at the same time share one computation. Raises UnknownClip,
+        UnusableReference, BusUnavailable.
         """
-        key = self._key(clips)
+        # The engine sees what is in the key and nothing else: a voice must not depend on who asked for it first.
+        shaping = Parameters(gpt_cond_len=parameters.gpt_cond_len)
+        key = self._key(clips, shaping)
         task = self._kept.get(key)
         if task is None:
-            task = asyncio.create_task(self._fetch(key, clips), name="voice")
+            task = asyncio.create_task(self._fetch(key, clips, shaping), name="voice")
             self._kept[key] = task
             task.add_done_callback(lambda done: self._forget_failure(key, done))
         else:
@@ -50,18 +54,18 @@ class Voices:
         if (task.cancelled() or task.exception() is not None) and self._kept.get(key) is task:
             del self._kept[key]
 
-    async def _fetch(self, key: str, clips: tuple[str, ...]) -> Any:
+    async def _fetch(self, key: str, clips: tuple[str, ...], parameters: Parameters) -> Any:
         stored = await self._bus.get_value(topology.VOICES, key)
         if stored is None:
-            stored = await self._compute(key, clips)
+            stored = await self._compute(key, clips, parameters)
         else:
             self._metrics.voices.labels("shared").inc()
         return await self._model.restore(stored)
 
-    async def _compute(self, key: str, clips: tuple[str, ...]) -> bytes:
+    async def _compute(self, key: str, clips: tuple[str, ...], parameters: Parameters) -> bytes:
         recordings = [read_wav(await fetch_clip(self._bus, clip)) for clip in clips]
         with self._metrics.conditioning.time():
-            voice = await self._model.condition(recordings)
+            voice = await self._model.condition(recordings, parameters)
         self._metrics.voices.labels("computed").inc()
         try:
             await self._bus.put_value(topology.VOICES, key, voice)
@@ -69,7 +73,8 @@ class Voices:
             log.warning("voice_not_shared", reason="the bucket is full")
         return voice
 
-    def _key(self, clips: tuple[str, ...]) -> str:
-        """Return the bucket's key: another engine version computes another voice."""
+    def _key(self, clips: tuple[str, ...], parameters: Parameters) -> str:
+        """Return the bucket's key: another engine version computes another voice, and so does more of the clips."""
         description = self._model.describe()
-        return f"{description.name}.{description.version}.{sha256('/'.join(clips).encode()).hexdigest()}"
+        parts = clips if parameters.gpt_cond_len is None else (*clips, str(parameters.gpt_cond_len))
+        return f"{description.name}.{description.version}.{sha256('/'.join(parts).encode()).hexdigest()}"

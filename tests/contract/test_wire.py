@@ -9,7 +9,8 @@ import pytest
 
 from services.common.wire import codec, failures, messages
 from services.common.wire.failures import MalformedMessage, PipelineError
-from services.common.wire.messages import AudioChunk, Message, SpeechRequest
+from services.common.wire.messages import AS_USUAL, AudioChunk, Message, Parameters, SpeechRequest
+from services.common.wire.parameters import RANGES
 from tests.support.messages import EXAMPLES, REQUEST
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -35,6 +36,44 @@ def test_a_message_has_the_bytes_of_version_1(message: Message) -> None:
 def test_the_bytes_of_version_1_are_read(message: Message) -> None:
     golden = bytes.fromhex((GOLDEN / f"{name(message)}.hex").read_text())
     assert codec.decode(golden, type(message)) == message
+
+
+@pytest.mark.parametrize("earlier", sorted((GOLDEN / "before_parameters").glob("*.hex")), ids=lambda path: path.stem)
+def test_bytes_from_before_there_were_parameters_are_read_as_if_none_was_set(earlier: Path) -> None:
+    [now] = [message for message in EXAMPLES if name(message) == earlier.stem]
+    none = {} if earlier.stem == "WorkerState" else AS_USUAL
+    decoded = codec.decode(bytes.fromhex(earlier.read_text()), type(now))
+    assert decoded == msgspec.structs.replace(now, parameters=none)
+
+
+def test_what_is_not_set_is_not_sent() -> None:
+    request = msgspec.structs.replace(EXAMPLES[0], parameters=Parameters(speed=2.0))
+    assert fields(request)["parameters"] == {"speed": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", 0),
+        ("temperature", float("nan")),
+        ("temperature", float("inf")),
+        ("temperature", "0.7"),
+        ("top_k", 0),
+        ("top_k", 10.5),
+        ("top_p", 1.01),
+        ("repetition_penalty", 0.9),
+        ("length_penalty", -11),
+        ("speed", 0.2),
+        ("speed", True),
+        ("gpt_cond_len", 2),
+        ("gpt_cond_len", 31),
+        ("temprature", 0.7),
+    ],
+)
+def test_a_wrong_or_unknown_parameter_is_refused_by_its_name(field: str, value: object) -> None:
+    content = {**fields(EXAMPLES[0]), "parameters": {field: value}}
+    with pytest.raises(MalformedMessage, match=field):
+        codec.decode(msgpack.packb(content), SpeechRequest)
 
 
 def test_every_message_has_golden_bytes() -> None:
@@ -128,9 +167,21 @@ def test_the_documentation_names_every_failure_code_with_its_status() -> None:
     assert expected - {(code, int(status)) for code, status in rows} == set()
 
 
+def rows_of(section_title: str) -> dict[str, str]:
+    """Return a section's table: what is in its first column, and the rest of the row."""
+    _, _, after = WIRE_DOC.read_text().partition(f"### {section_title}\n")
+    section = after.partition("\n### ")[0].partition("\n## ")[0]
+    return {line.split("`")[1]: line for line in section.splitlines() if line.startswith("| `")}
+
+
 @pytest.mark.parametrize("kind", Message.__subclasses__(), ids=lambda kind: kind.__name__)
 def test_the_documentation_names_every_field_of_every_message(kind: type[Message]) -> None:
-    _, _, after = WIRE_DOC.read_text().partition(f"### {kind.__name__}\n")
-    section = after.partition("\n### ")[0].partition("\n## ")[0]
-    documented = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
-    assert documented == {field.name for field in msgspec.structs.fields(kind)}
+    assert set(rows_of(kind.__name__)) == {field.name for field in msgspec.structs.fields(kind)}
+
+
+def test_the_documentation_gives_every_parameter_its_range() -> None:
+    documented = rows_of("Parameters")
+    assert set(documented) == set(RANGES)
+    for parameter, allowed in RANGES.items():
+        kind = "integer" if allowed.whole else "float"
+        assert f"| {kind}, {allowed.lowest:g} to {allowed.highest:g} |" in documented[parameter]

@@ -86,8 +86,13 @@ async def test_a_stranger_hears_a_cloned_voice_over_http_and_over_nats(running: 
         streamed, _ = await spoken(running, session, "/stream")
         assert streamed[44:] == pcm, "equal requests with equal seeds sound equal, whoever speaks which sentence"
 
-        other, _ = await spoken(running, session, "/synthesize", text="Guten Morgen, liebe Leute.", language="de")
+        (other, _), (crowded, _), _ = await asyncio.gather(
+            spoken(running, session, "/synthesize", text="Guten Morgen, liebe Leute.", language="de"),
+            spoken(running, session, "/stream", speed="1"),
+            spoken(running, session, "/stream", text="Bonjour tout le monde. Il fait beau.", language="fr"),
+        )
         assert len(other) > 48_000
+        assert crowded[44:] == pcm, "and whatever else is spoken at the same time"
 
     async with ReferenceDecoder(1) as decoder:
         clip = await decoder.prepare(CLIP_FILE)

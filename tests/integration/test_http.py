@@ -3,17 +3,20 @@
 import asyncio
 import io
 import socket
+import tempfile
 import wave
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
-from services.common.audio.wav import wav_header
+from services.common.audio.wav import read_wav, wav_header
 from services.common.bus import topology
+from services.common.bus.clips import fetch_clip
 from services.common.bus.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
 from services.http_edge.app import edge
@@ -25,6 +28,9 @@ from tests.support.service import TEXT, digest, expected_pcm, tone_service
 SETTINGS = Settings(engine="tone", max_text_characters=5_000, max_upload_bytes=3_000_000, upload_idle_timeout_s=1.0)
 LANGUAGES = ["fr", "en", "es", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh", "hu", "ko", "ja", "hi"]
 VOICE = encoded(speech_of(7).samples, 24_000)
+OTHER_VOICE = encoded(speech_of(7, start_s=2.0).samples, 24_000)
+FILE_NAME = "our-dear-grandmother.xyz"
+Field = str | bytes | list[bytes] | None
 
 
 @dataclass
@@ -34,23 +40,25 @@ class Service:
     address: str
     port: int
 
-    async def post(self, path: str, **fields: str | bytes | None) -> aiohttp.ClientResponse:
-        """Send a form; a field that is None is left out, bytes are a file."""
+    async def post(self, path: str, **fields: Field) -> aiohttp.ClientResponse:
+        """Send a form; a field that is None is left out, bytes are a file, a list is several files."""
         form = aiohttp.FormData()
-        for name, value in ({"text": TEXT, "language": "en", "reference_audio": VOICE, "seed": "42"} | fields).items():
-            if isinstance(value, bytes):
-                form.add_field(name, io.BytesIO(value), filename="anything.xyz")
-            elif value is not None:
+        usual: dict[str, Field] = {"text": TEXT, "language": "en", "reference_audio": VOICE, "seed": "42"}
+        for name, value in (usual | fields).items():
+            for file in [value] if isinstance(value, bytes) else value if isinstance(value, list) else []:
+                form.add_field(name, io.BytesIO(file), filename=FILE_NAME)
+            if isinstance(value, str):
                 form.add_field(name, value)
         return await self.session.post(f"{self.address}{path}", data=form)
 
-    async def refused(self, path: str = "/synthesize", **fields: str | bytes | None) -> tuple[int, str, str]:
+    async def refused(self, path: str = "/synthesize", **fields: Field) -> tuple[int, str, str]:
         """Return status, code and detail of a refusal, after checking its form."""
         async with await self.post(path, **fields) as response:
             problem = await response.json(content_type="application/problem+json")
         assert set(problem) == {"type", "title", "status", "detail", "code", "retryable", "request_id"}
         assert problem["status"] == response.status
         assert problem["request_id"] == response.headers["X-Request-Id"]
+        assert FILE_NAME not in str(problem)
         return response.status, problem["code"], problem["detail"]
 
     async def until_idle(self) -> None:
@@ -87,6 +95,15 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
                     await asyncio.sleep(0.05)
             yield service
         await bus.close()
+
+
+async def prepared(file: bytes) -> bytes:
+    """Return the clip that the edge stores of a file."""
+    async with ReferenceDecoder(1) as decoder:
+        with tempfile.NamedTemporaryFile() as upload:
+            upload.write(file)
+            upload.flush()
+            return (await decoder.prepare(Path(upload.name))).wav
 
 
 async def test_the_whole_speech_is_a_wav_with_true_lengths(service: Service) -> None:
@@ -138,8 +155,10 @@ async def test_a_seed_that_is_not_given_is_drawn_and_told_and_repeats_the_speech
 async def test_what_the_service_says_of_itself(service: Service) -> None:
     async with service.session.get(f"{service.address}/") as response:
         about = await response.json()
-    assert set(about) == {"name", "version", "supported_languages", "model_loaded", "device"}
+    assert set(about) == {"name", "version", "supported_languages", "model_loaded", "device", "engine", "parameters"}
     assert about["supported_languages"] == LANGUAGES
+    assert about["engine"] == "tone"
+    assert about["parameters"] == {"speed": {"default": 1.0, "minimum": 0.25, "maximum": 4.0, "whole": False}}
     async with service.session.get(f"{service.address}/health") as response:
         health = await response.json()
     assert (health["status"], health["model_loaded"], health["device"]) == ("healthy", True, "cpu")
@@ -170,7 +189,7 @@ async def test_metrics_count_what_happened(service: Service) -> None:
     assert await service.metric('tts_workers{engine="tone",state="ready"}') == 2
 
 
-REFUSALS: list[tuple[dict[str, str | bytes | None], int, str, str]] = [
+REFUSALS: list[tuple[dict[str, Field], int, str, str]] = [
     ({"text": ""}, 422, "empty_text", "at least one word"),
     ({"text": " \n\t "}, 422, "empty_text", "at least one word"),
     ({"text": "?! ..."}, 422, "empty_text", "at least one"),
@@ -187,7 +206,20 @@ REFUSALS: list[tuple[dict[str, str | bytes | None], int, str, str]] = [
     ({"enable_text_splitting": "perhaps"}, 400, "bad_request", "true or false"),
     ({"seed": "-1"}, 400, "bad_request", "2^63"),
     ({"seed": "9" * 30}, 400, "bad_request", "2^63"),
-    ({"speed": "2"}, 400, "bad_request", "unknown field"),
+    ({"volume": "2"}, 400, "bad_request", "unknown field"),
+    ({"speed": "4.01"}, 400, "bad_request", "speed is a number from 0.25 to 4"),
+    ({"speed": "fast"}, 400, "bad_request", "speed is a number from 0.25 to 4"),
+    ({"temperature": "nan"}, 400, "bad_request", "temperature is a number from 0.01 to 10"),
+    ({"temperature": "1_0"}, 400, "bad_request", "temperature is a number from 0.01 to 10"),
+    ({"top_k": "1.5"}, 400, "bad_request", "top_k is a whole number from 1 to 1000"),
+    ({"top_k": "9" * 50}, 400, "bad_request", "top_k is a whole number from 1 to 1000"),
+    ({"temperature": "0.7"}, 422, "unsupported_parameter", "engine tone has no use for temperature; it takes speed"),
+    ({"speed": "1", "gpt_cond_len": "12"}, 422, "unsupported_parameter", "no use for gpt_cond_len"),
+    ({"reference_audio": [VOICE] * 9}, 400, "bad_request", "1 to 8"),
+    ({"reference_audio": [VOICE, b"", VOICE]}, 400, "bad_request", "file 2 of 3: reference_audio is empty"),
+    ({"reference_audio": [VOICE, VOICE, b"no sound"]}, 422, "unusable_reference", "file 3 of 3: the file is not audio"),
+    ({"reference_audio": [encoded(hiss(8), 24_000), VOICE]}, 422, "unusable_reference", "file 1 of 2: "),
+    ({"reference_audio": [b"\0" * 2_000_000, b"\0" * 1_000_001]}, 413, "reference_too_large", "3000000"),
     ({"text": b"\xff\xfe"}, 400, "bad_request", "UTF-8"),
 ]
 
@@ -228,6 +260,53 @@ async def test_a_short_reference_is_taken_with_a_warning(service: Service) -> No
         assert response.status == 200
         assert response.headers["X-Reference-Warning"].startswith("short")
         await response.read()
+
+
+async def test_several_files_become_one_voice_in_the_order_in_which_they_were_sent(service: Service) -> None:
+    for path in ("/synthesize", "/stream"):
+        async with await service.post(path, text="Hello.", reference_audio=[VOICE, OTHER_VOICE, VOICE]) as response:
+            assert response.status == 200
+            await response.read()
+    clips = [sha256(await prepared(file)).hexdigest() for file in (VOICE, OTHER_VOICE)]
+    key = f"tone.1.{sha256('/'.join(clips).encode()).hexdigest()}"
+    sounds = [read_wav(await fetch_clip(service.bus, clip)).samples for clip in clips]
+    voice = await service.bus.get_value(topology.VOICES, key)
+    assert voice == sha256(b"".join(sound.tobytes() for sound in sounds)).digest()
+    assert await service.metric('tts_reference_uploads_total{outcome="decoded"}') == 2
+
+
+async def test_what_is_doubtful_is_said_of_each_of_several_files(service: Service) -> None:
+    files = [VOICE, encoded(speech_of(4).samples, 24_000)]
+    async with await service.post("/stream", text="Hello.", reference_audio=files) as response:
+        assert response.status == 200
+        assert response.headers["X-Reference-Warning"].startswith("file 2 of 2: short")
+        await response.read()
+
+
+async def test_how_to_speak_is_a_field_of_the_form_and_an_empty_one_is_as_usual(service: Service) -> None:
+    for path in ("/synthesize", "/stream"):
+        async with await service.post(path, speed=" 1.6 ", temperature="", top_k="  ") as response:
+            body = await response.read()
+        assert response.status == 200
+        assert digest([body[44:]]) == digest([expected_pcm(speed=1.6)])
+
+
+async def test_a_seed_gives_the_same_sound_whatever_else_is_spoken_and_however_it_is_asked_for(
+    service: Service,
+) -> None:
+    async def heard(path: str, **fields: Field) -> tuple[str, str]:
+        async with await service.post(path, **fields) as response:
+            body = await response.read()
+            return response.headers["X-Seed"], digest([body[44:]])
+
+    [alone] = await asyncio.gather(heard("/synthesize", seed="7"))
+    crowd = (heard("/stream", seed=str(seed), text=TEXT * 2, language="fr") for seed in range(20, 26))
+    again = (heard(path, seed="7", speed=speed) for path in ("/stream", "/synthesize") for speed in (None, "1"))
+    together = await asyncio.gather(*crowd, *again)
+    assert alone == ("7", digest([expected_pcm(seed=7)]))
+    assert together[6:] == [alone] * 4
+    assert [told for told, _ in together[:6]] == [str(seed) for seed in range(20, 26)]
+    assert len({sound for _, sound in together}) == 7
 
 
 async def test_a_clip_is_stored_once_whatever_it_was_called_and_however_it_was_packed(service: Service) -> None:
@@ -313,6 +392,8 @@ async def test_without_workers_a_request_is_refused_before_its_body_is_read(tmp_
             assert "no worker" in detail
             async with session.get(http.make_url("/readyz")) as response:
                 assert response.status == 503
+            async with session.get(http.make_url("/")) as response:
+                assert (await response.json())["parameters"] == {}
             async with session.get(http.make_url("/health")) as response:
                 assert (await response.json())["status"] == "unhealthy"
         await bus.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.common.bus import topology
@@ -11,7 +12,7 @@ from services.common.bus.inbox import open_inbox
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
-from services.common.wire.messages import AudioChunk, SentenceSpoken, SpeechFailed, TextSplit
+from services.common.wire.messages import AudioChunk, Parameters, SentenceSpoken, SpeechFailed, TextSplit
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech import Speaker
 from tests.support.buses import bus_of
@@ -67,6 +68,14 @@ async def test_many_requests_at_once_do_not_mix(bus: Bus) -> None:
     assert digests == [digest([expected_pcm(seed=seed)]) for seed in range(12)]
 
 
+async def test_how_to_speak_reaches_every_sentence(bus: Bus) -> None:
+    request = msgspec.structs.replace(speech_request(await stored_clip(bus)), parameters=Parameters(speed=1.6))
+    async with tone_service(bus, workers=2):
+        async with speaker(bus).speaking(request) as speech:
+            pieces = [piece async for piece in speech.pieces()]
+    assert digest(pieces) == digest([expected_pcm(speed=1.6)])
+
+
 async def test_a_listener_on_nats_is_told_the_sentences_before_the_sound(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request = speech_request(clip)
@@ -99,7 +108,7 @@ async def test_leaving_early_cancels_the_request_and_leaves_nothing_queued(bus: 
 
 async def failure_of(bus: Bus, **changes: object) -> PipelineError:
     request = speech_request(await stored_clip(bus))
-    changed = type(request)(**{field: getattr(request, field) for field in request.__struct_fields__} | changes)  # type: ignore[arg-type]
+    changed = msgspec.structs.replace(request, **changes)
     async with tone_service(bus, workers=1):
         with pytest.raises(PipelineError) as failure:
             async with speaker(bus).speaking(changed) as speech:
@@ -122,6 +131,18 @@ async def test_a_text_without_words_is_a_failure_for_its_listener(bus: Bus) -> N
 async def test_an_unknown_language_is_a_failure_for_its_listener(bus: Bus) -> None:
     failure = await failure_of(bus, language="xx")
     assert (failure.code, failure.http_status) == ("unsupported_language", 422)
+
+
+async def test_a_parameter_that_the_engine_does_not_take_is_a_failure_for_its_listener(bus: Bus) -> None:
+    failure = await failure_of(bus, parameters=Parameters(speed=1.5, temperature=0.7))
+    assert (failure.code, failure.http_status, failure.retryable) == ("unsupported_parameter", 422, False)
+    assert "the engine tone has no use for temperature; it takes speed" in str(failure)
+
+
+async def test_a_parameter_out_of_its_range_is_a_failure_for_its_listener(bus: Bus) -> None:
+    failure = await failure_of(bus, parameters=Parameters(speed=9.0))
+    assert (failure.code, failure.http_status) == ("malformed_message", 400)
+    assert "speed" in str(failure)
 
 
 async def test_a_request_that_is_too_late_is_a_failure_for_its_listener(bus: Bus) -> None:

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from services.common.bus import topology
+from services.common.bus.inbox import open_inbox
 from services.common.bus.memory import MemoryBus
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import EngineUnavailable
-from services.common.wire.messages import WorkerState
+from services.common.wire.messages import Parameters, SentenceJob, SpeechFailed, WorkerState
 from services.synth_worker.app import Worker
-from services.synth_worker.engines.protocol import Step
+from services.synth_worker.engines.protocol import EngineDescription, Step
 from services.synth_worker.engines.tone import ToneEngine, ToneSequence
 from services.synth_worker.model import ModelStuck
 from services.synth_worker.settings import Settings
@@ -37,6 +39,22 @@ class Unloadable(ToneEngine):
 
     def load(self) -> None:
         raise EngineUnavailable("the weights are missing; install them")
+
+
+class Fetching(ToneEngine):
+    """An engine whose weights take a while to come."""
+
+    progress = ""
+
+    def describe(self) -> EngineDescription:
+        return replace(super().describe(), progress=self.progress)
+
+    def load(self) -> None:
+        import time
+
+        self.progress = "fetching the weights, 40%"
+        time.sleep(1.2)  # longer than a heartbeat
+        self.progress = ""
 
 
 @pytest.fixture
@@ -74,6 +92,38 @@ async def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(bus
     with pytest.raises(EngineUnavailable, match="install them"):
         await Worker(bus, Unloadable(), SETTINGS).serve(asyncio.Event())
     assert bus.listeners == 0
+
+
+async def test_a_worker_tells_what_its_engine_takes_and_how_far_loading_is(bus: MemoryBus) -> None:
+    said = await states(bus, Worker(bus, Fetching(), SETTINGS), asyncio.Event())
+    assert {tuple(state.parameters.items()) for state in said} == {(("speed", 1.0),)}
+    assert [state.detail for state in said if state.state == "loading"][-1] == "fetching the weights, 40%"
+    assert {state.detail for state in said if state.state == "ready"} == {""}
+
+
+async def test_a_job_with_a_parameter_that_the_engine_does_not_take_is_refused_by_the_worker(bus: MemoryBus) -> None:
+    request = speech_request(await stored_clip(bus))
+    job = SentenceJob(
+        request=request.request,
+        tenant="public",
+        engine="tone",
+        language="en",
+        sentence=0,
+        sentences=1,
+        text="Only one sentence here.",
+        clips=request.clips,
+        seed=1,
+        pause_after_ms=0,
+        deadline_unix_ms=request.deadline_unix_ms,
+        parameters=Parameters(repetition_penalty=2.0),
+    )
+    subject = subjects.sentence("tone", "express", "public", job.request, 0)
+    async with tone_service(bus, workers=1), open_inbox(bus, "public", job.request) as inbox:
+        await bus.publish(subject, codec.encode(job), message_id=job.request)
+        event = await inbox.next(5)
+    assert isinstance(event, SpeechFailed)
+    assert (event.sentence, event.code, event.retryable) == (0, "unsupported_parameter", False)
+    assert "repetition_penalty; it takes speed" in event.detail
 
 
 async def test_a_model_that_hangs_ends_its_worker_and_another_one_speaks(bus: MemoryBus) -> None:

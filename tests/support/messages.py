@@ -5,6 +5,7 @@ from services.common.wire.messages import (
     CancelSpeech,
     DeadLetter,
     Message,
+    Parameters,
     SentenceJob,
     SentenceSpoken,
     Span,
@@ -18,6 +19,15 @@ from services.common.wire.messages import (
 REQUEST = "0123456789abcdef0123456789abcdef"
 CLIP = "ab" * 32
 DEADLINE = 1_800_000_000_000
+PARAMETERS = Parameters(
+    temperature=0.75,
+    top_k=50,
+    top_p=0.85,
+    repetition_penalty=5.0,
+    length_penalty=1.0,
+    speed=1.25,
+    gpt_cond_len=12,
+)
 
 EXAMPLES: tuple[Message, ...] = (
     SpeechRequest(
@@ -30,6 +40,7 @@ EXAMPLES: tuple[Message, ...] = (
         seed=42,
         split=True,
         deadline_unix_ms=DEADLINE,
+        parameters=PARAMETERS,
     ),
     SentenceJob(
         request=REQUEST,
@@ -43,6 +54,7 @@ EXAMPLES: tuple[Message, ...] = (
         seed=7,
         pause_after_ms=250,
         deadline_unix_ms=DEADLINE,
+        parameters=PARAMETERS,
     ),
     TextSplit(request=REQUEST, sentences=(Span(0, 8), Span(9, 16)), dropped=(Span(8, 9),)),
     AudioChunk(
@@ -85,6 +97,7 @@ EXAMPLES: tuple[Message, ...] = (
         slots=3,
         busy=1,
         real_time_factor=0.25,
+        parameters={"speed": 1.0},
     ),
     SplitterState(splitter="splitter-1a2b3c4d", requests=3, queued_audio_s=12.5),
     DeadLetter(

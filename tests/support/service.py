@@ -73,12 +73,17 @@ def sentence_count(text: str = TEXT) -> int:
 
 
 def expected_pcm(
-    text: str = TEXT, *, language: str = "en", seed: int = 42, max_characters: int = MAX_CHARACTERS
+    text: str = TEXT,
+    *,
+    language: str = "en",
+    seed: int = 42,
+    speed: float = 1.0,
+    max_characters: int = MAX_CHARACTERS,
 ) -> bytes:
     """Return every sample that the tone engine owes for a text, pauses included."""
     sound: list[bytes] = []
     for place, sentence in enumerate(split(text, language, max_characters=max_characters).sentences):
-        count = len(sentence.spoken) * SAMPLES_PER_CHARACTER
+        count = round(len(sentence.spoken) * SAMPLES_PER_CHARACTER / speed)
         sound.append(to_pcm16(watermark(sentence_seed(seed, place), 0, count)))
         sound.append(to_pcm16(silence(sentence.pause_after_ms, SAMPLE_RATE_HZ)))
     return b"".join(sound)

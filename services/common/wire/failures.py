@@ -51,6 +51,13 @@ class UnspeakableText(PipelineError):
     http_status = 422
 
 
+class UnsupportedParameter(PipelineError):
+    """The engine has no use for a parameter that was set; the message names those that it takes."""
+
+    code = "unsupported_parameter"
+    http_status = 422
+
+
 class UnusableReference(PipelineError):
     """The reference audio cannot serve as a voice; the message says what to send instead."""
 

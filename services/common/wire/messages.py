@@ -6,9 +6,11 @@ that it does not know; a writer may add optional fields within version 1 and not
 in words, and tests/contract/test_wire.py holds the bytes.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+
+MOST_CLIPS: Final = 8  # recordings of the one speaker of a request
 
 # Identifiers are NATS subject tokens, so that nobody can widen a subject with "." or "*".
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
@@ -17,6 +19,7 @@ EngineName = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
 WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]  # ISO 639-1
 ClipId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the clip's bytes in the object store
+Clips = Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=MOST_CLIPS)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0)]
@@ -29,6 +32,27 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
     """The base of all messages: immutable, named by `type` on the wire."""
 
 
+class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How to speak. On the wire a map; what is left out is as the engine likes it best.
+
+    `WorkerState.parameters` names what an engine takes; it refuses the others, as it could not heed them. For the same
+    reason, and unlike an unknown field of a message, an unknown parameter is refused.
+    """
+
+    temperature: Annotated[float, Meta(ge=0.01, le=10)] | None = (
+        None  # of the draw of audio codes; under 1: less varied
+    )
+    top_k: Annotated[int, Meta(ge=1, le=1000)] | None = None  # draw from so many of the likeliest codes only
+    top_p: Annotated[float, Meta(ge=0.01, le=1)] | None = None  # from codes that together have this probability only
+    repetition_penalty: Annotated[float, Meta(ge=1, le=20)] | None = None  # for codes that were drawn before; 1: none
+    length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = None  # of a beam search; over 0: longer
+    speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None  # 2 makes the sound about half as long
+    gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = None  # seconds of the clips that the style is taken from
+
+
+AS_USUAL: Final = Parameters()
+
+
 class SpeechRequest(Message, frozen=True, kw_only=True):
     """Speak this text. From a client or the edge, on `tts.v1.request.<tenant>`."""
 
@@ -37,10 +61,11 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     engine: EngineName
     language: Language
     text: Annotated[str, Meta(min_length=1)]
-    clips: Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=8)]  # one speaker, one or more recordings
+    clips: Clips  # of one speaker, one or more recordings
     seed: Seed
     split: bool = True  # false: keep the text whole where the engine can take it so
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
+    parameters: Parameters = AS_USUAL
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -53,10 +78,11 @@ class SentenceJob(Message, frozen=True, kw_only=True):
     sentence: Count  # place in the text, from 0
     sentences: Positive  # how many the text has
     text: Annotated[str, Meta(min_length=1)]  # as it is to be spoken
-    clips: Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=8)]
+    clips: Clips
     seed: Seed  # this sentence's own, derived from the request's and its place
     pause_after_ms: Count  # silence that belongs to the end of this sentence's samples
     deadline_unix_ms: UnixMilliseconds
+    parameters: Parameters = AS_USUAL
 
 
 class Span(Struct, frozen=True):
@@ -139,6 +165,7 @@ class WorkerState(Message, frozen=True, kw_only=True):
     slots: Positive  # sentences that it speaks at once
     busy: Count
     real_time_factor: float | None  # seconds of work for a second of sound, of late; none before the first sentence
+    parameters: dict[str, float] = {}  # that the engine takes, with their defaults; named as in `Parameters`
 
 
 class SplitterState(Message, frozen=True, kw_only=True):

@@ -5,10 +5,12 @@ the event loop. `tests/contract/test_engines.py` is the conformance suite: any e
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from services.common.audio.clip import Clip, Samples
+from services.common.wire.failures import PipelineError
+from services.common.wire.messages import AS_USUAL, Parameters
 
 VoiceT = TypeVar("VoiceT")
 SequenceT = TypeVar("SequenceT")
@@ -26,6 +28,8 @@ class EngineDescription:
     sample_rate_hz: int
     device: str  # "cpu", "cuda:0"
     max_batch: int  # how many sequences one `step` may advance
+    parameters: Mapping[str, float] = field(default_factory=dict)  # that it takes, of `Parameters`, with their defaults
+    progress: str = ""  # of loading, for people; empty before and after
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Utterance:
     text: str
     language: str  # ISO 639-1
     seed: int  # equal utterances with equal seeds and voices give equal samples, whatever shares their batch
+    parameters: Parameters = AS_USUAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,8 @@ class Step:
 
     samples: Samples  # float32 [n], mono, at the engine's rate; n may be 0
     done: bool  # nothing follows, and the sequence is gone
+    failure: PipelineError | None = None  # why this sequence ends here, and only this one; then `done` is set too
+    redrawn: bool = False  # the sentence was going wrong, and what nobody had heard of it is made again
 
 
 class Engine(Protocol[VoiceT, SequenceT]):
@@ -54,10 +61,11 @@ class Engine(Protocol[VoiceT, SequenceT]):
     def load(self) -> None:
         """Make the model resident. Raises PipelineError where that cannot be, saying what to do."""
 
-    def condition(self, clips: Sequence[Clip]) -> bytes:
+    def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
         """Compute a voice from one or more reference clips of one speaker, serialised for other workers.
 
-        Raises UnusableReference where the clips hold no voice.
+        Of the parameters only those that shape a voice are set: `gpt_cond_len`, seconds of the clips that the style
+        is taken from. Raises UnusableReference where the clips hold no voice.
         """
 
     def restore(self, voice: bytes) -> VoiceT:

@@ -15,6 +15,7 @@ import numpy as np
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
 
 SAMPLE_RATE_HZ: Final = 24_000
@@ -60,6 +61,7 @@ class ToneEngine:
             sample_rate_hz=SAMPLE_RATE_HZ,
             device="cpu",
             max_batch=max_batch,
+            parameters={"speed": 1.0},
         )
 
     def describe(self) -> EngineDescription:
@@ -69,7 +71,7 @@ class ToneEngine:
     def load(self) -> None:
         """Nothing to load."""
 
-    def condition(self, clips: Sequence[Clip]) -> bytes:
+    def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:  # noqa: ARG002
         """Return a digest of the clips. Raises UnusableReference for silence."""
         if not any(np.any(clip.samples) for clip in clips):
             raise UnusableReference("the reference audio is silent; send 6-30 s of one person speaking")
@@ -83,7 +85,8 @@ class ToneEngine:
         """Begin a sentence."""
         if not any(character.isalnum() for character in utterance.text):
             raise UnspeakableText("the sentence has no letter and no digit")
-        return ToneSequence(utterance.seed, len(utterance.text) * SAMPLES_PER_CHARACTER)
+        speed = utterance.parameters.speed or 1.0
+        return ToneSequence(utterance.seed, round(len(utterance.text) * SAMPLES_PER_CHARACTER / speed))
 
     def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
         """Make up to 250 ms of every sentence."""

@@ -54,5 +54,11 @@ def test_the_ledger_owes_what_is_not_spoken_and_nothing_when_the_request_is_over
     assert (ledger.requests, ledger.owed_s) == (0, 0)
 
 
+def test_a_request_at_twice_the_speed_owes_half_as_much() -> None:
+    ledger = Ledger()
+    with ledger.hold("request-1", [140, 70], "en", speed=2.0):
+        assert ledger.owed_s == 7.5
+
+
 def test_a_chinese_character_sounds_longer_than_a_latin_one() -> None:
     assert audio_seconds(100, "zh") > 2 * audio_seconds(100, "fr")

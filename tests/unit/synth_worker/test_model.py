@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from services.common.audio.clip import Clip
-from services.common.wire.failures import SpeechCancelled, UnspeakableText, UnusableReference
+from services.common.wire.failures import SpeechCancelled, SynthesisFailed, UnspeakableText, UnusableReference
 from services.synth_worker.engines.protocol import Step, Utterance
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, ToneEngine, ToneSequence, watermark
 from services.synth_worker.model import Model, ModelClosed, ModelStuck, Speech
@@ -20,12 +20,17 @@ class Watched(ToneEngine):
         super().__init__(real_time_factor=real_time_factor, max_batch=max_batch)
         self.batches: list[list[int]] = []
         self.broken = False
+        self.hopeless: int | None = None  # seed of the one sentence that always fails
+        self._hopeless = Step(np.zeros(0, np.float32), done=True, failure=SynthesisFailed("it never ends"))
 
     def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
         self.batches.append([sequence.seed for sequence in batch])
         if self.broken:
             raise ZeroDivisionError
-        return super().step(batch)
+        return [
+            self._hopeless if sequence.seed == self.hopeless else step
+            for sequence, step in zip(batch, super().step(batch), strict=True)
+        ]
 
 
 @pytest.fixture
@@ -106,6 +111,17 @@ async def test_a_failed_step_fails_its_batch_and_the_next_sentence_is_spoken(mod
         await sound(speak(model, 1))
     engine.broken = False
     assert len(await sound(speak(model, 2))) == 4 * 20 * SAMPLES_PER_CHARACTER
+
+
+async def test_a_sentence_that_fails_in_a_step_takes_none_of_its_batch_along(model: Model, engine: Watched) -> None:
+    engine.hopeless = 3
+    speeches = [speak(model, seed) for seed in range(2, 5)]
+    before, hopeless, after = await asyncio.gather(*(sound(speech) for speech in speeches), return_exceptions=True)
+    assert isinstance(hopeless, SynthesisFailed)
+    assert not hopeless.retryable
+    assert before == watermark(2, 0, 20 * SAMPLES_PER_CHARACTER).tobytes()
+    assert after == watermark(4, 0, 20 * SAMPLES_PER_CHARACTER).tobytes()
+    assert sum(3 in batch for batch in engine.batches) == 1
 
 
 async def test_a_hung_step_ends_the_wait_of_its_sentence() -> None:

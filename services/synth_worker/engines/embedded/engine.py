@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,21 +13,23 @@ from threadpoolctl import ThreadpoolController
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import EngineUnavailable, UnspeakableText, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.embedded import assets, graph
 from services.synth_worker.engines.embedded.enrolment import Enrolment
 from services.synth_worker.engines.embedded.envelope import EnvelopeFilter
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 from services.synth_worker.engines.embedded.kokoro import SAMPLE_RATE_HZ, Kokoro
-from services.synth_worker.engines.embedded.rendering import Delivery, pitch_scale, render
+from services.synth_worker.engines.embedded.prosody import pitch_scale
+from services.synth_worker.engines.embedded.rendering import Delivery, render
 from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
-from services.synth_worker.engines.embedded.styles import StockStyles
+from services.synth_worker.engines.embedded.styles import Recolouring, StockStyles, towards
 from services.synth_worker.engines.embedded.tokens import token_pieces
 from services.synth_worker.engines.embedded.tuner import Tuner
 from services.synth_worker.engines.embedded.voice import ClonedVoice, stock_voice, voice_from_bytes
 from services.synth_worker.engines.embedded.weights import SHA256
 from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
 
-_CODE_VERSION: Final = "2"  # raise it when the same utterance sounds otherwise though no asset changed
+_CODE_VERSION: Final = "3"  # raise it when the same utterance sounds otherwise though no asset changed
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
 _LICENCE: Final = "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.0-or-later, as a separate program"
@@ -90,21 +92,24 @@ class EmbeddedEngine:
             sample_rate_hz=SAMPLE_RATE_HZ,
             device="cpu",
             max_batch=1,
+            parameters={"speed": 1.0},
         )
 
     def load(self) -> None:
         """Load the model, joining its weights at the first time. Raises EngineUnavailable where that cannot be."""
         kokoro = Kokoro(self._settings.cache, self._settings.threads)
+        styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
         enrolment = Enrolment(
             encoder=SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER)),
             tuner=Tuner.from_arrays(assets.load_arrays(assets.TUNER)),
             space=assets.load_arrays(assets.STYLE_SPACE),
+            styles=styles,
+            stock_pitch=self._stock_pitch,
         )
         self._phonemizer.load()
-        styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
         self._resident = _Resident(kokoro, styles, enrolment, ThreadpoolController())
 
-    def condition(self, clips: Sequence[Clip]) -> bytes:
+    def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:  # noqa: ARG002
         """Compute a voice, at most 150 kB, from clips of one speaker. Raises UnusableReference where they hold none."""
         with self._one_thread():
             return self._loaded().enrolment.enrol(clips).to_bytes()
@@ -130,6 +135,7 @@ class EmbeddedEngine:
         if not pieces:
             raise UnspeakableText("The sentence holds nothing that can be spoken; send words.")
         delivery = self._delivery(utterance.language, voice, resident.styles)
+        delivery = replace(delivery, speed=utterance.parameters.speed or 1.0)
         return SentenceInProgress(render(resident.kokoro, resident.styles, delivery, pieces))
 
     def step(self, batch: Sequence[SentenceInProgress]) -> list[Step]:
@@ -160,11 +166,14 @@ class EmbeddedEngine:
         return self._resident
 
     def _delivery(self, language: str, voice: LoadedVoice, styles: StockStyles) -> Delivery:
-        name = styles.name_for(language, voice.cloned.pitch_hz)
-        if voice.cloned.timbre is None:
+        cloned = voice.cloned
+        name = styles.name_for(language, low=cloned.low)
+        if cloned.timbre is None:
             return Delivery(language, name, np.float32(1), None, None)
-        scale = pitch_scale(voice.cloned.pitch_hz, self._stock_pitch[language][name])
-        return Delivery(language, name, scale, voice.cloned.timbre, voice.filter)
+        scale = pitch_scale(cloned.pitch_hz, self._stock_pitch[language][name])
+        shift = cloned.shifts.get(language)
+        recolouring = towards(cloned.timbre, language) if shift is None else Recolouring(1, shift)
+        return Delivery(language, name, scale, recolouring, voice.filter)
 
 
 def _advance(sentence: SentenceInProgress) -> Step:

@@ -58,11 +58,14 @@ class Shares:
     moving: float  # of what one frame needs beside that; costs intelligibility first
 
 
-# Measured as the character error rate of a recogniser against the likeness to the speaker. Some languages were
-# understood worse at 0.75: fr .027 for .015, it .024 for .007, pt .037 for .021, nl .245 for .196, ar .378 for .312.
+# Measured as the character error rate of a recogniser against the likeness to the speaker. Delicate languages were
+# understood worse at 0.75: nl .245 for .196, ar .378 for .312; pt .028 at 0.5 for .018 at nothing, fr .040 at 0.85
+# for .018.
 _DELICATE: Final = Shares(1.0, 0.5)
 _SHARES: Final[Mapping[str, Shares]] = MappingProxyType(
-    {"en": Shares(1.0, 0.85), "fr": Shares(0.85, 0.4)} | dict.fromkeys(("it", "pt", "nl", "ar", "ru"), _DELICATE)
+    {"en": Shares(1.0, 0.85), "tr": Shares(1.0, 1.0), "pt": Shares(1.0, 0.3)}
+    | dict.fromkeys(("fr", "it"), Shares(1.0, 0.6))
+    | dict.fromkeys(("nl", "ar", "ru"), _DELICATE)
 )
 _OTHER_SHARES: Final = Shares(1.0, 0.75)
 

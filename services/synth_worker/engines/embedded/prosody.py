@@ -11,6 +11,7 @@ from services.synth_worker.engines.embedded.spectra import Floats
 FRAME_SAMPLES: Final = 600  # of 24 kHz sound, for one frame of content
 PITCH_FRAME_SAMPLES: Final = 300
 
+_PITCH_SCALES: Final = (0.6, 1.6)  # beyond, the model's source sounds strained
 _VOICED_HZ: Final = 40.0  # the predictor gives a few Hz where there is no voice
 
 
@@ -21,6 +22,11 @@ class Prosody:
     content: Floats  # [1, 512, frames]
     pitch_hz: Floats  # [1, 2 * frames]; a few Hz where unvoiced
     energy: Floats  # [1, 2 * frames]
+
+
+def pitch_scale(voice_hz: float, stock_hz: float) -> np.float32:
+    """How far to move the stock voice's pitch to that of the cloned voice."""
+    return np.float32(np.clip(voice_hz / stock_hz, *_PITCH_SCALES))
 
 
 def moved_pitch(prosody: Prosody, scale: np.float32) -> Prosody:

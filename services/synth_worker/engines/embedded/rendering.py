@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -14,10 +13,8 @@ from services.synth_worker.engines.embedded.loudness import limited, sentence_ga
 from services.synth_worker.engines.embedded.prosody import FRAME_SAMPLES, Prosody, cut_prosody, moved_pitch, voiced_at
 from services.synth_worker.engines.embedded.seams import Seams
 from services.synth_worker.engines.embedded.spectra import Floats
-from services.synth_worker.engines.embedded.styles import StockStyles, with_timbre
+from services.synth_worker.engines.embedded.styles import Recolouring, StockStyles
 from services.synth_worker.engines.embedded.windows import Window, plan_windows
-
-_PITCH_SCALES: Final = (0.6, 1.6)  # beyond, the model's source sounds strained
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +24,9 @@ class Delivery:
     language: str
     stock_name: str
     pitch_scale: np.float32
-    timbre: Floats | None  # [128]; None leaves the stock voice's
+    recolouring: Recolouring | None  # none leaves the stock voice's timbre
     filter: EnvelopeFilter | None
-
-
-def pitch_scale(voice_hz: float, stock_hz: float) -> np.float32:
-    """How far to move the stock voice's pitch to that of the cloned voice."""
-    return np.float32(np.clip(voice_hz / stock_hz, *_PITCH_SCALES))
+    speed: float = 1.0  # 2 makes the sound about half as long
 
 
 def render(
@@ -45,8 +38,8 @@ def render(
     """
     for tokens in pieces:
         stock = styles.style(delivery.stock_name, len(tokens))
-        prosody = moved_pitch(kokoro.prosody(list(tokens), stock), delivery.pitch_scale)
-        style = stock if delivery.timbre is None else with_timbre(stock, delivery.timbre, delivery.language)
+        prosody = moved_pitch(kokoro.prosody(list(tokens), stock, delivery.speed), delivery.pitch_scale)
+        style = stock if delivery.recolouring is None else delivery.recolouring.of(stock)
         yield from _Piece(kokoro, prosody, style, delivery).windows()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from services.synth_worker.engines.embedded.spectra import Floats
 
 TIMBRE: Final = 128  # the first so many numbers of a style; the rest is prosody
-LOW_VOICE_HZ: Final = 165.0  # a speaker whose median pitch is lower gets the low stock voice of a language
+LOW_VOICE_HZ: Final = 165.0  # where pitch alone says nothing of whether a voice is a low one
 
 # language -> (high stock voice, low stock voice); languages that Kokoro was not trained on borrow the nearest accent.
 STOCK_VOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -39,9 +39,21 @@ STOCK_VOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 
+# Which of the 54 voices of the style space, in its order (by name), are low (m) or high (f).
+SPACE_REGISTERS: Final = "fffffffffffmmmmmmmmmffffmmmmfmmfffmmfmffffmfmmffffmmmm"
+
 # How much of the way from the stock timbre to the tuned one: more costs intelligibility outside English.
-TIMBRE_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 1.0, "es": 0.7, "fr": 0.5, "it": 0.65, "pt": 0.6})
+TIMBRE_SHARE: Final[Mapping[str, float]] = MappingProxyType({"en": 1.0, "pt": 0.8})
 _OTHER_TIMBRE_SHARE: Final = 0.75
+
+# Languages in which the timbre is instead searched around their own stock voice, and how firmly it is held there:
+# at equal intelligibility that came nearer to the speaker than a part of the way to a timbre from anywhere. Others
+# gained nothing by it, or lost (tr, ru, cs and hu by the recogniser's errors).
+HOLD: Final[Mapping[str, float]] = MappingProxyType({"fr": 0.1, "es": 0.05, "it": 0.07, "ja": 0.05})
+
+_TYPICAL_ROWS: Final = slice(30, 120)
+_REGISTER_VOICES: Final = 5
+_PITCH_WEIGHT: Final = 0.15  # of the logarithm of a pitch, against a cosine
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +62,14 @@ class StockStyles:
 
     packs: Mapping[str, Floats]
 
-    def name_for(self, language: str, pitch_hz: float) -> str:
-        """Name the stock voice that lends its prosody to a speaker with this median pitch."""
-        high, low = STOCK_VOICES[language]
-        return low if pitch_hz < LOW_VOICE_HZ else high
+    def name_for(self, language: str, *, low: bool) -> str:
+        """Name the stock voice that lends its prosody to a speaker with a low or a high voice."""
+        return STOCK_VOICES[language][low]
+
+    def typical(self, name: str) -> Floats:
+        """Return the style of a stock voice for a text of common length, float32 [256]."""
+        style: Floats = self.packs[name][_TYPICAL_ROWS].mean(axis=0)
+        return style
 
     def style(self, name: str, tokens: int) -> Floats:
         """Return the style of a stock voice for a text of so many tokens, float32 [256]."""
@@ -62,8 +78,30 @@ class StockStyles:
         return style
 
 
-def with_timbre(stock: Floats, timbre: Floats, language: str) -> Floats:
-    """Move the timbre half of a stock style towards `timbre` (float32 [128]), as far as the language bears it."""
-    share = np.float32(TIMBRE_SHARE.get(language, _OTHER_TIMBRE_SHARE))
-    moved = stock[:TIMBRE] + share * (timbre - stock[:TIMBRE])
-    return np.concatenate([moved, stock[TIMBRE:]])
+@dataclass(frozen=True, eq=False)
+class Recolouring:
+    """What is done to a stock voice's timbre: so much of it is kept, and this is added."""
+
+    kept: float
+    added: Floats  # [128]
+
+    def of(self, style: Floats) -> Floats:
+        """Recolour a style, float32 [256]; its prosody stays."""
+        timbre = np.float32(self.kept) * style[:TIMBRE] + self.added
+        return np.concatenate([timbre, style[TIMBRE:]])
+
+
+def towards(timbre: Floats, language: str) -> Recolouring:
+    """Move a stock timbre towards another (float32 [128]), as far as the language bears it."""
+    share = TIMBRE_SHARE.get(language, _OTHER_TIMBRE_SHARE)
+    return Recolouring(1 - share, np.float32(share) * timbre)
+
+
+def is_low_voice(likeness: Floats, pitch_hz: float) -> bool:
+    """Say whether a speaker has a low voice, by timbre and median pitch: a man may speak as high as a woman.
+
+    `likeness` [54]: cosines between the speaker and the voices of the style space.
+    """
+    low = np.array([register == "m" for register in SPACE_REGISTERS])
+    like_low, like_high = (np.sort(likeness[chosen])[-_REGISTER_VOICES:].mean() for chosen in (low, ~low))
+    return bool(like_low - like_high + _PITCH_WEIGHT * np.log(LOW_VOICE_HZ / pitch_hz) > 0)

@@ -1,5 +1,6 @@
 """A cloned voice, and its bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,8 +9,9 @@ import numpy as np
 
 from services.common.wire.failures import MalformedMessage
 from services.synth_worker.engines.embedded.spectra import Floats
+from services.synth_worker.engines.embedded.styles import LOW_VOICE_HZ
 
-_FORMAT: Final = "embedded-voice-1"
+_FORMAT: Final = "embedded-voice-2"
 _CEPSTRA: Final = 24
 
 
@@ -18,6 +20,8 @@ class ClonedVoice:
     """What enrolment learns of a speaker; a stock voice has no timbre and no envelopes of its own."""
 
     timbre: Floats | None  # [128], the first half of a style
+    shifts: Mapping[str, Floats]  # language -> [128], what is added to its stock timbre instead
+    low: bool  # which of a language's two stock voices lends its prosody
     pitch_hz: float  # median
     bands: int  # mel bands that the reference fills
     cepstra: Floats  # [frames, 24], the reference's smooth envelopes
@@ -28,6 +32,8 @@ class ClonedVoice:
             {
                 "format": _FORMAT,
                 "timbre": None if self.timbre is None else self.timbre.astype("<f4").tobytes(),
+                "shifts": {language: shift.astype("<f4").tobytes() for language, shift in self.shifts.items()},
+                "low": self.low,
                 "pitch_hz": self.pitch_hz,
                 "bands": self.bands,
                 "cepstra": self.cepstra.astype("<f2").tobytes(),
@@ -44,17 +50,21 @@ def voice_from_bytes(stored: bytes) -> ClonedVoice:
             raise ValueError
         return ClonedVoice(
             timbre=None if fields["timbre"] is None else _floats(fields["timbre"], "<f4", 128)[0],
+            shifts={str(key): _floats(shift, "<f4", 128)[0] for key, shift in fields["shifts"].items()},
+            low=bool(fields["low"]),
             pitch_hz=float(fields["pitch_hz"]),
             bands=int(fields["bands"]),
             cepstra=_floats(fields["cepstra"], "<f2", _CEPSTRA),
         )
-    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException) as error:
         raise MalformedMessage("A stored voice cannot be read; compute it again from its clip.") from error
 
 
 def stock_voice(pitch_hz: float) -> ClonedVoice:
     """Every language's own stock voice, of the register of this pitch: nobody's clone."""
-    return ClonedVoice(timbre=None, pitch_hz=pitch_hz, bands=0, cepstra=np.zeros((0, _CEPSTRA), dtype=np.float32))
+    nothing = np.zeros((0, _CEPSTRA), dtype=np.float32)
+    low = pitch_hz < LOW_VOICE_HZ
+    return ClonedVoice(timbre=None, shifts={}, low=low, pitch_hz=pitch_hz, bands=0, cepstra=nothing)
 
 
 def _floats(content: bytes, kind: str, columns: int) -> Floats:

@@ -4,16 +4,21 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.common.audio.clip import Clip, Samples
 from services.synth_worker.engines.embedded import assets, envelope
 from services.synth_worker.engines.embedded.activity import without_pauses
-from services.synth_worker.engines.embedded.enrolment import Enrolment
+from services.synth_worker.engines.embedded.enrolment import Enrolment, fair_shares
 from services.synth_worker.engines.embedded.envelope import EnvelopeFilter
 from services.synth_worker.engines.embedded.pitch import track_pitch
+from services.synth_worker.engines.embedded.search import Start, coordinates, descend
 from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
 from services.synth_worker.engines.embedded.spectra import Floats, istft, stft
+from services.synth_worker.engines.embedded.styles import SPACE_REGISTERS, Recolouring, StockStyles, is_low_voice
 from services.synth_worker.engines.embedded.tuner import Tuner, tuner_inputs
+from services.synth_worker.engines.embedded.voice import ClonedVoice, voice_from_bytes
 
 RATE = 24_000
 
@@ -40,6 +45,13 @@ def space() -> Mapping[str, Floats]:
     return assets.load_arrays(assets.STYLE_SPACE)
 
 
+@pytest.fixture(scope="module")
+def enrolment(tuner: Tuner, space: Mapping[str, Floats]) -> Enrolment:
+    encoder = SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER))
+    styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
+    return Enrolment(encoder, tuner, space, styles, assets.load_stock_pitch())
+
+
 @pytest.mark.parametrize("pitch_hz", [75.0, 100.0, 145.0, 210.0, 300.0])
 def test_the_median_pitch_is_found_without_octave_errors(pitch_hz: float) -> None:
     assert track_pitch(Clip(vowel(pitch_hz, 3), RATE)).median_hz == pytest.approx(pitch_hz, rel=0.03)
@@ -62,6 +74,19 @@ def test_pauses_are_left_out_and_speech_is_kept() -> None:
     assert 2.0 < len(kept) / RATE < 2.5
 
 
+@given(st.lists(st.integers(0, 1000), max_size=8), st.integers(0, 3000))
+def test_several_recordings_share_fairly_what_fits(lengths: list[int], most: int) -> None:
+    shares = fair_shares(lengths, most)
+    assert all(share <= length for share, length in zip(shares, lengths, strict=True))
+    if sum(lengths) <= most:
+        assert shares == lengths
+    else:
+        assert sum(shares) == most
+        cut = [share for share, length in zip(shares, lengths, strict=True) if share < length]
+        assert max(cut) - min(cut) <= 1
+        assert max(shares) <= max(cut)
+
+
 def test_the_gradient_of_the_tuner_is_that_of_its_prediction(tuner: Tuner) -> None:
     generator = np.random.default_rng(5)
     inputs = generator.normal(0, 1, (1, 57)).astype(np.float32)
@@ -75,7 +100,9 @@ def test_the_gradient_of_the_tuner_is_that_of_its_prediction(tuner: Tuner) -> No
         assert slope[0, place] == pytest.approx((high - low) / 2e-2, abs=2e-4)
 
 
-def test_the_search_comes_nearer_to_a_reference_than_any_stock_voice(tuner: Tuner, space: Mapping[str, Floats]) -> None:
+def test_the_search_comes_nearer_to_a_reference_than_any_stock_voice(
+    enrolment: Enrolment, tuner: Tuner, space: Mapping[str, Floats]
+) -> None:
     hidden = np.random.default_rng(6).normal(0, 0.8, (1, 40)).astype(np.float32)
     prosody = space["prosody_stock"].mean(axis=0)
     target = np.zeros(256, dtype=np.float32)
@@ -83,10 +110,70 @@ def test_the_search_comes_nearer_to_a_reference_than_any_stock_voice(tuner: Tune
         unit = np.zeros(256, dtype=np.float32)
         unit[axis] = 1
         target[axis] = tuner.similarity(tuner_inputs(hidden, prosody, 160.0), unit)[0][0]
-    timbre = Enrolment(SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER)), tuner, space).timbre(target, 160.0)
+    timbre = enrolment.timbre(target, 160.0)
     found = np.linalg.lstsq(space["timbre_axes"].T, timbre - space["timbre_mean"], rcond=None)[0].astype(np.float32)
     stock = tuner.similarity(tuner_inputs(space["timbre_stock"], prosody, 160.0), target)[0].max()
     assert tuner.similarity(tuner_inputs(found[None], prosody, 160.0), target)[0][0] > stock
+
+
+def held_start(space: Mapping[str, Floats], hold: float) -> Start:
+    styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
+    timbre, prosody = coordinates(styles.typical("ff_siwis"), space)
+    return Start(tuner_inputs(timbre[None], prosody, 180.0)[0], timbre, hold)
+
+
+def test_a_firmer_hold_keeps_a_timbre_nearer_to_its_home_and_farther_from_the_speaker(
+    tuner: Tuner, space: Mapping[str, Floats]
+) -> None:
+    target = np.abs(np.random.default_rng(8).normal(0, 1, 256)).astype(np.float32)
+    target /= np.linalg.norm(target)
+    starts = [held_start(space, hold) for hold in (0.02, 0.1, 0.5)]
+    points, losses = descend(tuner, starts, target)
+    distances = [float(((point - start.home) ** 2).mean()) for point, start in zip(points, starts, strict=True)]
+    cosines = [start.hold * distance - loss for start, distance, loss in zip(starts, distances, losses, strict=True)]
+    assert distances[0] > distances[1] > distances[2] > 0
+    assert cosines[0] > cosines[1] > cosines[2] > tuner.similarity(starts[0].inputs[None], target)[0][0]
+
+
+def test_searches_side_by_side_find_what_each_finds_alone(tuner: Tuner, space: Mapping[str, Floats]) -> None:
+    target = np.full(256, 1 / 16, dtype=np.float32)
+    starts = [held_start(space, 0.05), held_start(space, 0.3)]
+    together, _ = descend(tuner, starts, target)
+    alone = np.concatenate([descend(tuner, [start], target)[0] for start in starts])
+    assert together == pytest.approx(alone, abs=1e-3)
+
+
+def test_a_recoloured_style_keeps_its_prosody() -> None:
+    style = np.arange(256, dtype=np.float32)
+    added = np.ones(128, dtype=np.float32)
+    assert Recolouring(1, added).of(style)[:128] == pytest.approx(style[:128] + 1)
+    assert Recolouring(0.25, added).of(style)[128:] == pytest.approx(style[128:])
+
+
+def test_every_voice_of_the_style_space_has_a_register(space: Mapping[str, Floats]) -> None:
+    assert len(SPACE_REGISTERS) == len(space["timbre_stock"])
+    styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
+    for name in styles.packs:  # the packs at hand lie where a voice of their register is recorded
+        timbre, _ = coordinates(styles.typical(name), space)
+        place = int(((space["timbre_stock"] - timbre) ** 2).sum(axis=1).argmin())
+        assert SPACE_REGISTERS[place] == name[1]
+
+
+@pytest.mark.parametrize(("like", "pitch_hz", "low"), [("m", 185.0, True), ("f", 150.0, False), ("", 120.0, True)])
+def test_timbre_tells_a_low_voice_where_pitch_does_not(like: str, pitch_hz: float, low: bool) -> None:
+    likeness = np.array([0.6 if register == like else 0.5 for register in SPACE_REGISTERS], dtype=np.float32)
+    assert is_low_voice(likeness, pitch_hz) is low
+
+
+def test_a_voice_survives_its_bytes() -> None:
+    shifts = {"fr": np.linspace(-1, 1, 128, dtype=np.float32)}
+    timbre, cepstra = np.linspace(0, 1, 128, dtype=np.float32), np.ones((3, 24), dtype=np.float32)
+    voice = ClonedVoice(timbre=timbre, shifts=shifts, low=True, pitch_hz=99.5, bands=43, cepstra=cepstra)
+    again = voice_from_bytes(voice.to_bytes())
+    assert (again.low, again.pitch_hz, again.bands) == (True, 99.5, 43)
+    assert again.timbre is not None
+    assert np.array_equal(again.timbre, timbre)
+    assert np.array_equal(again.shifts["fr"], shifts["fr"])
 
 
 def test_the_inverse_transform_gives_the_samples_back() -> None:

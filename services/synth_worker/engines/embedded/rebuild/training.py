@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class Pairs:
     embeddings: Floats
 
 
-class Member(nn.Module):  # type: ignore[misc]
+class Member(nn.Module):
     """One network of the ensemble: a straight line plus two hidden layers with GELU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -54,7 +54,7 @@ def trained_arrays(pairs: Pairs) -> dict[str, Floats]:
     members = [_trained(pairs) for _ in range(MEMBERS)]
     arrays = {"linear": np.stack([_array(member.linear.weight).T for member in members])}
     for layer in range(3):
-        chosen = [member.layers[layer] for member in members]
+        chosen = [cast("nn.Linear", member.layers[layer]) for member in members]
         arrays[f"weight.{layer}"] = np.stack([_array(one.weight).T for one in chosen])
         arrays[f"bias.{layer}"] = np.stack([_array(one.bias) for one in chosen])
     return arrays
