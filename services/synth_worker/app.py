@@ -17,7 +17,7 @@ from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
 from services.common.wire.messages import Lane, WorkerState
-from services.synth_worker.engines.protocol import Engine
+from services.synth_worker.engines.protocol import Engine, EngineDescription
 from services.synth_worker.handler import SentenceWork
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.model import Model, ModelStuck
@@ -36,9 +36,31 @@ def build_engine(settings: Settings) -> Engine[Any, Any]:
         from services.synth_worker.engines.tone import ToneEngine  # noqa: PLC0415
 
         return ToneEngine(real_time_factor=settings.tone_real_time_factor)
+    if settings.engine == "xtts":
+        return _xtts(settings)
     from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings  # noqa: PLC0415
 
     return EmbeddedEngine(EmbeddedSettings(cache=Path(settings.model_cache), threads=settings.worker_threads))
+
+
+def _xtts(settings: Settings) -> Engine[Any, Any]:
+    from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings  # noqa: PLC0415
+    from services.synth_worker.engines.xtts.weights import WeightSettings  # noqa: PLC0415
+
+    return XttsEngine(
+        XttsSettings(
+            weights=WeightSettings(
+                model_dir=Path(settings.xtts_model_dir) if settings.xtts_model_dir else None,
+                agreed=settings.coqui_tos_agreed,
+                revision=settings.xtts_revision,
+                records=Path(settings.model_cache),
+            ),
+            device=settings.device,
+            precision=None if settings.xtts_precision == "auto" else settings.xtts_precision,
+            threads=settings.worker_threads,
+            max_batch=settings.worker_slots + settings.worker_express_slots,
+        )
+    )
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -56,6 +78,7 @@ class Worker:
         self._settings = settings
         self._state: State = "loading"
         self._detail = "loading the model"
+        self._progress = ""  # of loading, as it was logged last
         self._metrics = Metrics()
         self._pace = Pace()
         self._model = Model(engine, step_timeout_s=settings.worker_step_timeout_s)
@@ -127,6 +150,7 @@ class Worker:
 
     async def _tell_state(self) -> None:
         engine, factor = self._model.describe(), self._pace.real_time_factor
+        self._log_progress(engine)
         self._metrics.busy.set(len(self._work.busy))
         if factor is not None:
             self._metrics.real_time_factor.labels(engine.name).set(factor)
@@ -135,7 +159,7 @@ class Worker:
             engine=engine.name,
             engine_version=engine.version,
             state=self._state,
-            detail=self._detail,
+            detail=(engine.progress if self._state == "loading" else "") or self._detail,
             languages=engine.languages,
             max_characters=dict(engine.max_characters),
             licence=engine.licence,
@@ -144,8 +168,14 @@ class Worker:
             slots=self._settings.worker_slots + self._settings.worker_express_slots,
             busy=len(self._work.busy),
             real_time_factor=factor,
+            parameters=dict(engine.parameters),
         )
         await tell_alive(self._bus, subjects.worker_state(engine.name, self.name), state)
+
+    def _log_progress(self, engine: EngineDescription) -> None:
+        if engine.progress and engine.progress != self._progress:
+            log.info("Loading model", engine=engine.name, progress=engine.progress)
+        self._progress = engine.progress
 
     def _not_ready(self) -> str | None:
         if not self._bus.connected:

@@ -143,6 +143,7 @@ class SentenceWork:
         self.metrics.sentences.labels(engine, job.language, "spoken").inc()
         self.metrics.audio.labels(engine, job.language).inc(sound_s)
         self.metrics.synthesis.labels(engine, job.language).inc(speech.busy_s)
+        self.metrics.redrawn.labels(engine, job.language).inc(speech.redrawn)
         log.info(
             "sentence_spoken",
             request=job.request,

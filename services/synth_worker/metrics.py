@@ -20,6 +20,12 @@ class Metrics:
         self.synthesis = Counter(
             "tts_worker_synthesis_seconds_total", "Time spent in steps", ["engine", "language"], registry=self.registry
         )
+        self.redrawn = Counter(
+            "tts_worker_redrawn_total",
+            "Times that a part of a sentence was made again, because it was going wrong",
+            ["engine", "language"],
+            registry=self.registry,
+        )
         self.real_time_factor = Gauge(
             "tts_worker_real_time_factor", "Work for a second of sound, of late", ["engine"], registry=self.registry
         )

@@ -10,11 +10,18 @@ import pytest
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.parameters import RANGES
 from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from services.synth_worker.engines.protocol import Engine, Utterance
 from services.synth_worker.engines.tone import ToneEngine
+from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
+from services.synth_worker.engines.xtts.linear import Precision
+from services.synth_worker.engines.xtts.weights import WeightSettings
 from tests.support.recordings import speech_of
+from tests.support.xtts_checkpoint import make_checkpoint
 
+PRECISIONS: dict[str, Precision] = {"xtts": "float32", "xtts-bfloat16": "bfloat16", "xtts-int8": "int8"}
 CACHE = Path.home() / ".cache" / "voice-cloning-pipeline"
 SENTENCES = {
     "fr": "Bonjour, je parle avec une autre voix.",
@@ -37,11 +44,19 @@ SENTENCES = {
 }
 
 
-@pytest.fixture(scope="module", params=["tone", "embedded"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine[Any, Any]]:
-    engine: Engine[Any, Any] = (
-        ToneEngine() if request.param == "tone" else EmbeddedEngine(EmbeddedSettings(cache=CACHE, threads=2))
-    )
+def engine_named(name: str, folder: Path) -> Engine[Any, Any]:
+    if name == "tone":
+        return ToneEngine()
+    if name == "embedded":
+        return EmbeddedEngine(EmbeddedSettings(cache=CACHE, threads=2))
+    make_checkpoint(folder)
+    weights = WeightSettings(model_dir=folder, agreed=True)
+    return XttsEngine(XttsSettings(weights, device="cpu", precision=PRECISIONS[name], threads=2))
+
+
+@pytest.fixture(scope="module", params=["tone", "embedded", *PRECISIONS])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine[Any, Any]]:
+    engine = engine_named(request.param, tmp_path_factory.mktemp("xtts"))
     engine.load()
     yield engine
     engine.close()
@@ -91,6 +106,28 @@ def test_the_same_seed_gives_the_same_samples(engine: Engine[Any, Any], voice: A
     assert spoken(engine, utterance, voice).tobytes() == spoken(engine, utterance, voice).tobytes()
 
 
+def test_it_takes_parameters_of_the_contract_whose_defaults_change_nothing(
+    engine: Engine[Any, Any], voice: Any
+) -> None:
+    takes = engine.describe().parameters
+    assert set(takes) <= set(RANGES)
+    assert all(RANGES[name].lowest <= default <= RANGES[name].highest for name, default in takes.items())
+    defaults = {name: int(default) if RANGES[name].whole else default for name, default in takes.items()}
+    as_usual, spelt_out = (
+        Utterance(SENTENCES["en"], "en", 8, parameters) for parameters in (AS_USUAL, Parameters(**defaults))
+    )
+    assert spoken(engine, as_usual, voice).tobytes() == spoken(engine, spelt_out, voice).tobytes()
+
+
+def test_twice_the_speed_takes_about_half_the_time(engine: Engine[Any, Any], voice: Any) -> None:
+    slow, usual, fast = (
+        len(spoken(engine, Utterance(SENTENCES["fr"], "fr", 8, Parameters(speed=speed)), voice))
+        for speed in (0.5, 1.0, 2.0)
+    )
+    assert 1.6 < slow / usual < 2.4
+    assert 1.6 < usual / fast < 2.4
+
+
 def test_interleaved_sentences_sound_as_they_do_alone(engine: Engine[Any, Any], voice: Any) -> None:
     utterances = [Utterance(SENTENCES[language], language, seed) for seed, language in enumerate(("en", "fr", "it"))]
     alone = [spoken(engine, utterance, voice).tobytes() for utterance in utterances]
@@ -123,6 +160,12 @@ def test_a_voice_survives_its_bytes(engine: Engine[Any, Any], voice: Any) -> Non
     utterance = Utterance(SENTENCES["en"], "en", 6)
     restored = spoken(engine, utterance, engine.restore(serialised))
     assert restored.tobytes() == spoken(engine, utterance, voice).tobytes()
+
+
+def test_every_clip_of_a_speaker_has_a_say_however_long_the_first_is(engine: Engine[Any, Any]) -> None:
+    long, other = speech_of(30), speech_of(5, start_s=4)
+    voices = {engine.condition(clips) for clips in ([long], [other], [long, other])}
+    assert len(voices) == 3
 
 
 def test_the_longest_sentence_is_spoken(engine: Engine[Any, Any], voice: Any) -> None:

@@ -1,0 +1,64 @@
+"""Two precisions of the XTTS engine, side by side, for benchmarks.xtts_verify."""
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.xtts_verify import Review
+from services.common.audio.clip import Clip, Samples
+from services.synth_worker.engines.protocol import Utterance
+from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
+from services.synth_worker.engines.xtts.weights import WeightSettings
+
+RATE_HZ = 24_000
+
+
+class Comparison:
+    """float32 and another precision, with one voice."""
+
+    def __init__(self, model_dir: Path | None, precision: Any, clip: Clip) -> None:
+        """Load both. Raises EngineUnavailable where the weights are not there or their licence is not accepted."""
+        weights = WeightSettings(model_dir=model_dir, agreed=os.environ.get("COQUI_TOS_AGREED") == "1")
+        both = [XttsEngine(XttsSettings(weights, device="cpu", precision=name)) for name in ("float32", precision)]
+        for engine in both:
+            engine.load()
+        self._fine, self._coarse = both
+        self.languages = self._fine.describe().languages
+        voice = self._fine.condition([clip])
+        self._voices = [engine.restore(voice) for engine in both]
+
+    def review(self, language: str, text: str, *, seed: int) -> tuple[Review, list[Samples]]:
+        """Speak a sentence with both; answers how far they are apart, and both sounds."""
+        sounds, spoken = [], []
+        for engine, voice in zip((self._fine, self._coarse), self._voices, strict=True):
+            sentence = engine.open(Utterance(text, language, seed), voice)
+            pieces, done = [], False
+            while not done:
+                [step] = engine.step([sentence])
+                if step.failure is not None:
+                    raise step.failure
+                pieces.append(step.samples)
+                done = step.done
+            sounds.append(np.concatenate(pieces))
+            spoken.append(sentence.decoding.codes)
+        return self._compared(language, text, spoken, sounds), sounds
+
+    def _compared(self, language: str, text: str, spoken: list[list[int]], sounds: list[Samples]) -> Review:
+        codes = spoken[0]
+        (fine, likeliest), (coarse, others) = (
+            engine.review(text, language, voice, codes)
+            for engine, voice in zip((self._fine, self._coarse), self._voices, strict=True)
+        )
+        common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*spoken, strict=False)))
+        return Review(
+            language=language,
+            text=text,
+            latent_error=float(torch.linalg.norm(coarse - fine) / torch.linalg.norm(fine)),
+            same_likeliest=float(np.mean(np.array(likeliest) == np.array(others))),
+            same_codes=common / len(codes),
+            seconds=(len(sounds[0]) / RATE_HZ, len(sounds[1]) / RATE_HZ),
+        )

@@ -1,0 +1,92 @@
+"""From reference clips to a voice: the prompt of the decoder and the speaker embedding of the vocoder.
+
+As stock coqui-tts computes them: mel spectra of short pieces through the conditioning encoder and its Perceiver
+resampler (Casanova et al., "XTTS: a massively multilingual zero-shot text-to-speech model", 2024), and the d-vector of
+a residual network over 16 kHz sound (Heo et al., "Clova baseline system for the VoxCeleb speaker recognition challenge
+2020").
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from services.common.audio.clip import Clip
+from services.common.wire.failures import MalformedMessage, UnusableReference
+from services.synth_worker.engines.xtts.checkpoint import Checkpoint
+from services.synth_worker.engines.xtts.imports import mel_spectrogram, resample
+
+PROMPT_LENGTH: Final = 32  # latents of the Perceiver resampler
+EMBEDDING_SIZE: Final = 512
+_MEL_RATE_HZ: Final = 22_050
+_EMBEDDING_RATE_HZ: Final = 16_000
+_SHORTEST_PIECE_S: Final = 0.33
+_SILENCE: Final = 1e-3  # full scale is 1
+_ADVICE: Final = "Send 6-30 s of one person speaking, without music or noise."
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """One speaker, as the model hears them."""
+
+    prompt: Tensor  # float32 [1, 32, width]
+    embedding: Tensor  # float32 [1, 512, 1]
+
+    def to_bytes(self) -> bytes:
+        """Return the voice for other workers: float32, little-endian, the prompt and then the embedding."""
+        both = torch.cat([self.prompt.flatten(), self.embedding.flatten()]).cpu().numpy()
+        return both.astype("<f4").tobytes()
+
+
+def voice_from_bytes(stored: bytes) -> Voice:
+    """Return what `to_bytes` stored. Raises MalformedMessage for other bytes."""
+    rest = len(stored) - 4 * EMBEDDING_SIZE
+    if rest <= 0 or rest % (4 * PROMPT_LENGTH):
+        raise MalformedMessage("These bytes are no voice of the XTTS engine.")
+    values = torch.from_numpy(np.frombuffer(stored, dtype="<f4").astype(np.float32))
+    return Voice(
+        prompt=values[:-EMBEDDING_SIZE].view(1, PROMPT_LENGTH, -1),
+        embedding=values[-EMBEDDING_SIZE:].view(1, EMBEDDING_SIZE, 1),
+    )
+
+
+@torch.inference_mode()
+def condition(checkpoint: Checkpoint, clips: Sequence[Clip], seconds: int) -> Voice:
+    """Compute the voice of one speaker's clips; the decoder's prompt is made of their first `seconds`.
+
+    Raises UnusableReference where the clips are silent or too short.
+    """
+    sounds = [_sound(clip, checkpoint.config.max_ref_len) for clip in clips]
+    embeddings = [_embedding(checkpoint, sound) for sound in sounds]
+    prompt = _prompt(checkpoint, torch.cat(sounds), seconds)
+    return Voice(prompt=prompt, embedding=torch.stack(embeddings).mean(0))
+
+
+def _sound(clip: Clip, longest_s: int) -> Tensor:
+    """Return the clip as float32 [samples] at 22,050 Hz."""
+    if not len(clip.samples) or float(np.abs(clip.samples).max()) < _SILENCE:
+        raise UnusableReference(f"The reference audio is silent. {_ADVICE}")
+    sound = resample(torch.from_numpy(np.ascontiguousarray(clip.samples)), clip.sample_rate_hz, _MEL_RATE_HZ)
+    return sound[: longest_s * _MEL_RATE_HZ]
+
+
+def _embedding(checkpoint: Checkpoint, sound: Tensor) -> Tensor:
+    heard = resample(sound, _MEL_RATE_HZ, _EMBEDDING_RATE_HZ).unsqueeze(0).to(checkpoint.device)
+    embedding: Tensor = checkpoint.speaker_encoder.forward(heard, l2_norm=True).unsqueeze(-1)
+    return embedding
+
+
+def _prompt(checkpoint: Checkpoint, sound: Tensor, seconds: int) -> Tensor:
+    pieces = sound[: seconds * _MEL_RATE_HZ].split(checkpoint.config.gpt_cond_chunk_len * _MEL_RATE_HZ)
+    latents = [
+        checkpoint.gpt.get_style_emb(mel_spectrogram(piece.unsqueeze(0), checkpoint.mel_stats).to(checkpoint.device))
+        for piece in pieces
+        if len(piece) >= _SHORTEST_PIECE_S * _MEL_RATE_HZ
+    ]
+    if not latents:
+        raise UnusableReference(f"The reference audio is too short. {_ADVICE}")
+    prompt: Tensor = torch.stack(latents).mean(0).transpose(1, 2)
+    return prompt

@@ -1,0 +1,299 @@
+"""XTTS-v2 as an engine: coqui-tts's modules and weights, decoded and vocoded by our own code.
+
+One step gives every sentence in flight its next audio code. As soon as a sentence has a chunk's worth of them, the
+vocoder turns their latents into sound; chunks begin small, so that the listener hears something soon, and grow.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import structlog
+import torch
+
+from services.common.audio.clip import Clip, Samples
+from services.common.wire.failures import EngineUnavailable, SynthesisFailed, UnsupportedLanguage
+from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import AS_USUAL, Parameters
+from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
+from services.synth_worker.engines.xtts import conditioning
+from services.synth_worker.engines.xtts.checkpoint import Checkpoint, load
+from services.synth_worker.engines.xtts.decoding import Decoder, Decoding
+from services.synth_worker.engines.xtts.guard import Fault, Guard
+from services.synth_worker.engines.xtts.linear import Precision, give_back_freed_memory
+from services.synth_worker.engines.xtts.sampling import Sampling
+from services.synth_worker.engines.xtts.text import MAX_CHARACTERS, TextEncoder, missing_extras
+from services.synth_worker.engines.xtts.transformer import Memory
+from services.synth_worker.engines.xtts.vocoder import Vocoder, VocoderStream
+from services.synth_worker.engines.xtts.weights import WeightSettings, find_weights
+
+log = structlog.get_logger()
+
+SAMPLE_RATE_HZ: Final = 24_000
+_CODE_VERSION: Final = "1"  # changes when the audio of a seed, or a voice, would
+_LICENCE: Final = "Coqui Public Model License 1.0 (non-commercial): https://coqui.ai/cpml"
+_FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder keeps back the last three or so until more follow
+_CHUNK_GROWTH: Final = 4
+_LARGEST_CHUNK: Final = 24
+_TRIES: Final = 3  # times that a sentence's codes are drawn, before it is given up
+_RELEASED: Final = {  # the defaults of the released configuration
+    "temperature": 0.75,
+    "top_k": 50.0,
+    "top_p": 0.85,
+    "repetition_penalty": 5.0,
+    "length_penalty": 1.0,  # of beam search, which is not used: accepted, since users of XTTS send it
+    "speed": 1.0,
+    "gpt_cond_len": 30.0,
+}
+
+
+_DIRECTORY_BYTES: Final = 1 << 18
+_NOTHING: Final = np.zeros(0, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class XttsSettings:
+    """How an operator wants the model run."""
+
+    weights: WeightSettings
+    device: str = "auto"  # or "cpu", "cuda", "cuda:1"
+    precision: Precision | None = None  # none: bfloat16 where the machine has it
+    threads: int = 2
+    max_batch: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedVoice:
+    """A voice, and what the decoder remembers of it."""
+
+    voice: conditioning.Voice
+    memory: Memory
+
+
+@dataclass(eq=False)
+class Sentence:
+    """One sentence in flight."""
+
+    seed: int
+    decoding: Decoding
+    sound: VocoderStream
+    guard: Guard
+    chunk: int = _FIRST_CHUNK  # codes that the next chunk is made of
+    vocoded: int = 0  # codes whose latents the vocoder has
+    tries: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Resident:
+    """What `load` makes."""
+
+    checkpoint: Checkpoint
+    texts: TextEncoder
+    decoder: Decoder
+    vocoder: Vocoder
+
+
+class XttsEngine:
+    """Coqui XTTS-v2.
+
+    On a CPU a seed gives the same samples to the last bit whatever shares its batch; on a GPU the same codes, and
+    samples that differ by rounding.
+    """
+
+    def __init__(self, settings: XttsSettings) -> None:
+        self._settings = settings
+        self._device = _device(settings.device)
+        self._precision = settings.precision or _best_precision(self._device)
+        self._languages = tuple(LANGUAGES)  # those whose packages are not installed are left out by `load`
+        self._progress = ""
+        self._fingerprint = "unloaded"
+        self._resident: _Resident | None = None
+
+    def describe(self) -> EngineDescription:
+        """Say what this engine is; once it is loaded, without the languages whose packages are not installed."""
+        return EngineDescription(
+            name="xtts",
+            version=f"{_CODE_VERSION}-{self._precision}-{self._fingerprint}",
+            languages=self._languages,
+            max_characters={code: MAX_CHARACTERS[code] for code in self._languages},
+            licence=_LICENCE,
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            device=str(self._device),
+            max_batch=self._settings.max_batch,
+            parameters=_RELEASED,
+            progress=self._progress,
+        )
+
+    def load(self) -> None:
+        """Find or fetch the weights, and make them resident. Raises EngineUnavailable, saying what to do."""
+        with ThreadPoolExecutor(1, "languages") as aside:
+            missing = aside.submit(missing_extras, LANGUAGES)
+            self._load_model()
+            self._leave_out(missing.result())
+        self._tell("")
+
+    def _load_model(self) -> None:
+        folder = find_weights(self._settings.weights, self._tell)
+        self._tell("reading the weights")
+        self._fingerprint = _fingerprint(folder)
+        texts = TextEncoder(folder / "vocab.json")
+        checkpoint = load(folder, texts.start_id, texts.stop_id).on(self._device)
+        self._resident = _Resident(
+            checkpoint=checkpoint,
+            texts=texts,
+            decoder=Decoder(
+                checkpoint.gpt, self._precision, slots=self._settings.max_batch if self._device.type == "cuda" else None
+            ),
+            vocoder=Vocoder(checkpoint.vocoder),
+        )
+        torch.set_num_threads(self._settings.threads)  # packing may have all that there are
+        give_back_freed_memory()
+
+    def _leave_out(self, missing: Mapping[str, str]) -> None:
+        for language, package in missing.items():
+            log.warning("language_left_out", language=language, missing=package)
+        self._languages = tuple(code for code in LANGUAGES if code not in missing)
+
+    def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
+        """Compute a voice, 133 kB, from clips of one speaker. Raises UnusableReference where they hold none."""
+        checkpoint = self._loaded().checkpoint
+        seconds = parameters.gpt_cond_len or checkpoint.config.gpt_cond_len
+        return conditioning.condition(checkpoint, clips, seconds).to_bytes()
+
+    def restore(self, voice: bytes) -> LoadedVoice:
+        """Turn a serialised voice into what `open` takes. Raises MalformedMessage for bytes that are no voice."""
+        known = conditioning.voice_from_bytes(voice)
+        return LoadedVoice(known, self._loaded().decoder.voice_memory(known.prompt))
+
+    def open(self, utterance: Utterance, voice: LoadedVoice) -> Sentence:
+        """Begin a sentence. Raises UnspeakableText, UnsupportedLanguage."""
+        if utterance.language not in self._languages:
+            raise UnsupportedLanguage(f"This worker does not speak it; it speaks {', '.join(self._languages)}.")
+        resident = self._loaded()
+        ids = self._ids(utterance.text, utterance.language)
+        guard = Guard(utterance.text, utterance.language, SAMPLE_RATE_HZ, resident.decoder.most_codes)
+        speed = utterance.parameters.speed or 1.0
+        return Sentence(
+            seed=utterance.seed,
+            decoding=resident.decoder.open(voice.memory, ids, _sampling(utterance.parameters), utterance.seed),
+            sound=resident.vocoder.open(voice.voice.embedding, speed),
+            guard=guard,
+        )
+
+    def step(self, batch: Sequence[Sentence]) -> list[Step]:
+        """Give each sentence its next code, and sound where a chunk is due."""
+        resident = self._loaded()
+        resident.decoder.step([sentence.decoding for sentence in batch])
+        faults = [
+            sentence.guard.fault(sentence.decoding.codes, stopped=sentence.decoding.stopped) for sentence in batch
+        ]
+        due = [sentence for sentence, fault in zip(batch, faults, strict=True) if not fault and _is_due(sentence)]
+        sounds = dict(zip(map(id, due), self._vocode(due), strict=True))
+        steps = [
+            self._mend(sentence, fault)
+            if fault
+            else Step(sounds.get(id(sentence), _NOTHING), sentence.decoding.stopped)
+            for sentence, fault in zip(batch, faults, strict=True)
+        ]
+        for sentence, step in zip(batch, steps, strict=True):
+            if step.done:
+                self.discard(sentence)
+        return steps
+
+    def review(
+        self, text: str, language: str, voice: LoadedVoice, codes: Sequence[int]
+    ) -> tuple[torch.Tensor, list[int]]:
+        """Return the latents [codes, width] of given codes of a sentence, and the likeliest code at each place."""
+        return self._loaded().decoder.review(voice.memory, self._ids(text, language), codes)
+
+    def discard(self, sequence: Sentence) -> None:
+        """Let go of what a sentence holds; of one that is done, nothing."""
+        self._loaded().decoder.close(sequence.decoding)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._resident = None
+
+    def _ids(self, text: str, language: str) -> list[int]:
+        resident = self._loaded()
+        return resident.texts.encode(text, language, resident.checkpoint.config.model_args.gpt_max_text_tokens)
+
+    def _tell(self, progress: str) -> None:
+        self._progress = progress
+
+    def _mend(self, sentence: Sentence, fault: Fault) -> Step:
+        """Draw again what nobody has heard yet; if that does not help, give up: a part is never called the whole."""
+        decoding = sentence.decoding
+        if sentence.tries == _TRIES:
+            reason = (
+                f"The model lost its way in a sentence ({fault}) {_TRIES} times; send the request with another seed, "
+                "or with shorter sentences."
+            )
+            return Step(_NOTHING, done=True, failure=SynthesisFailed(reason))
+        sentence.tries += 1
+        sentence.guard.start_again()
+        self._loaded().decoder.go_back(decoding, sentence.vocoded, sentence.seed + sentence.tries - 1)
+        return Step(_NOTHING, done=False, redrawn=True)
+
+    def _vocode(self, sentences: Sequence[Sentence]) -> list[Samples]:
+        """Turn the latents that the vocoder has not had yet into sound."""
+        sounds = self._loaded().vocoder.feed(
+            [sentence.sound for sentence in sentences],
+            [torch.stack(sentence.decoding.latents[sentence.vocoded :]) for sentence in sentences],
+            [sentence.decoding.stopped for sentence in sentences],
+        )
+        made = [np.clip(sound.numpy(), -1, 1) for sound in sounds]
+        for sentence, samples in zip(sentences, made, strict=True):
+            sentence.vocoded = len(sentence.decoding.codes)
+            sentence.chunk = min(sentence.chunk + _CHUNK_GROWTH, _LARGEST_CHUNK)
+            sentence.guard.hear(samples)
+        return made
+
+    def _loaded(self) -> _Resident:
+        if self._resident is None:
+            raise EngineUnavailable("The XTTS engine is not loaded; call load() first.")
+        return self._resident
+
+
+def _fingerprint(folder: Path) -> str:
+    """Name a checkpoint: its configuration, its vocabulary, and the end of its weights, where a zip file keeps sums."""
+    digest = hashlib.sha256()
+    for name in ("config.json", "vocab.json"):
+        digest.update((folder / name).read_bytes())
+    with (folder / "model.pth").open("rb") as weights:
+        weights.seek(-min(_DIRECTORY_BYTES, (folder / "model.pth").stat().st_size), os.SEEK_END)
+        digest.update(weights.read())
+    return digest.hexdigest()[:12]
+
+
+def _is_due(sentence: Sentence) -> bool:
+    return sentence.decoding.stopped or len(sentence.decoding.codes) - sentence.vocoded >= sentence.chunk
+
+
+def _sampling(parameters: Parameters) -> Sampling:
+    """Return what the request asks for, with the released defaults for the rest."""
+    asked = {name: getattr(parameters, name) for name in ("temperature", "top_k", "top_p", "repetition_penalty")}
+    return Sampling(**{name: value for name, value in asked.items() if value is not None})
+
+
+def _device(name: str) -> torch.device:
+    """Return the device of a setting. Raises EngineUnavailable where the machine does not have it."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineUnavailable(f"DEVICE is {name}, and torch finds {torch.cuda.device_count()} GPUs here.")
+    return device
+
+
+def _best_precision(device: torch.device) -> Precision:
+    """Return bfloat16 where the processor multiplies in it, else float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    has = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    return "bfloat16" if has else "float32"

@@ -1,0 +1,67 @@
+"""Whether a sentence is going wrong while it is being decoded. Pure.
+
+An autoregressive model at times finds no end, falls into a loop, trails off in silence or stops in the middle. A guard
+looks at the codes so far and says so. It is a function of nothing but the sentence, its codes and its sound, so that a
+sentence delivered again is judged, and mended, in the same way.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import numpy as np
+
+from services.common.audio.clip import Samples
+
+Fault = Literal["runaway", "loop", "silence", "short"]
+
+CODES_PER_SECOND: Final = 22_050 / 1024
+# Characters a second of ordinary speech. `python -m benchmarks.speaking_rates` measures them with the embedded engine.
+_CHARACTERS_PER_SECOND: Final = {
+    "fr": 15, "en": 15, "es": 15, "de": 14, "it": 14, "pt": 14, "pl": 14, "tr": 13, "ru": 13, "nl": 14, "cs": 13,
+    "ar": 11, "zh": 4.5, "hu": 13, "ko": 6, "ja": 7, "hi": 11,
+}  # fmt: skip
+_CHARACTERS_PER_SECOND_ELSEWHERE: Final = 13
+_LONGEST: Final = 2.5  # times the expected length, and a second for pauses
+_SLACK_S: Final = 1.5
+_SHORTEST: Final = 0.25  # times the expected length; said of sentences that take a second or more
+_JUDGED_S: Final = 1.0
+_LOOP_CODES: Final = 32  # this many codes, repeating themselves
+_LOOP_PERIODS: Final = (1, 2, 3, 4)
+_SILENCE_S: Final = 1.5  # nobody pauses for so long in a sentence
+_QUIET: Final = 10 ** (-50 / 20)
+
+
+class Guard:
+    """Watches one sentence."""
+
+    def __init__(self, text: str, language: str, sample_rate_hz: int, most_codes: int) -> None:
+        """Watch a sentence that may take `most_codes` codes at the very most."""
+        rate = _CHARACTERS_PER_SECOND.get(language, _CHARACTERS_PER_SECOND_ELSEWHERE)
+        self._expected_s = len(text) / rate
+        self._sample_rate_hz = sample_rate_hz
+        self._quiet_samples = 0
+        self._most_codes = min(most_codes, int((self._expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND))
+
+    def hear(self, samples: Samples) -> None:
+        """Take note of sound that was made, float32 [n]."""
+        loud = np.flatnonzero(np.abs(samples) > _QUIET)
+        self._quiet_samples = len(samples) - 1 - int(loud[-1]) if len(loud) else self._quiet_samples + len(samples)
+
+    def fault(self, codes: Sequence[int], *, stopped: bool) -> Fault | None:
+        """Say what is wrong with the codes so far; `stopped`: the model says that the sentence is over."""
+        if stopped:
+            too_short = len(codes) < self._expected_s * _SHORTEST * CODES_PER_SECOND
+            return "short" if too_short and self._expected_s >= _JUDGED_S else None
+        if len(codes) >= self._most_codes:
+            return "runaway"
+        if _repeats(codes[-_LOOP_CODES:]):
+            return "loop"
+        return "silence" if self._quiet_samples > _SILENCE_S * self._sample_rate_hz else None
+
+    def start_again(self) -> None:
+        """Forget the silence that was heard: what follows is made anew."""
+        self._quiet_samples = 0
+
+
+def _repeats(codes: Sequence[int]) -> bool:
+    return len(codes) == _LOOP_CODES and any(codes[period:] == codes[:-period] for period in _LOOP_PERIODS)

@@ -1,0 +1,272 @@
+"""The weights on the hub and in its cache.
+
+The small files are huggingface_hub's business alone. The large one it would fetch to a file that it deletes when it is
+interrupted, and whose content it does not check; so that one is fetched here, with its parts: into a partial file that
+the next start resumes, which takes its place in the cache when its SHA-256 is the one that the hub tells.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    get_token,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import HfFileMetadata, http_get, repo_folder_name
+
+from services.common.wire.failures import EngineUnavailable
+
+_LARGE: Final = "model.pth"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_SPARE_BYTES: Final = 64 << 20  # left free on the disk
+_WAIT_S: Final = 2.0  # between looks whether another process has fetched it
+_LONGEST_WAIT_S: Final = 2 * 3600.0
+_INSTEAD: Final = "or fetch the files on another machine and set XTTS_MODEL_DIR to their folder"
+
+Tell = Callable[[str], None]
+
+
+class Source(NamedTuple):
+    """A revision of a repository on the hub."""
+
+    repository: str
+    revision: str
+
+    @property
+    def cache(self) -> Path:
+        """The repository's folder in the hub's cache."""
+        return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=self.repository, repo_type="model")
+
+
+class FoundWhole(msgspec.Struct, frozen=True):
+    """What a file looked like when its content was right."""
+
+    size_bytes: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Look at a file."""
+        state = path.stat()
+        return cls(state.st_size, state.st_mtime_ns)
+
+
+def cached_folder(source: Source, names: Sequence[str]) -> Path | None:
+    """Return the folder of the hub's cache that holds all files, or None. Asks no network."""
+    try:
+        found = [try_to_load_from_cache(source.repository, name, revision=source.revision) for name in names]
+    except HFValidationError as error:
+        raise _refusal(error, source) from error
+    paths = [Path(path) for path in found if isinstance(path, str)]
+    return paths[0].parent if len(paths) == len(names) else None
+
+
+def fetched_folder(source: Source, names: Sequence[str], records: Path, tell: Tell) -> Path:
+    """Fetch what is missing, and return the folder of the hub's cache that holds all files.
+
+    Raises EngineUnavailable, saying what to do.
+    """
+    tell("asking the hub for the weights")
+    try:
+        large = get_hf_file_metadata(hf_hub_url(source.repository, _LARGE, revision=source.revision))
+        _fetch_large(source, large, records, tell)
+        paths = [Path(hf_hub_download(source.repository, name, revision=source.revision)) for name in names]
+    except (OSError, httpx2.HTTPError, HFValidationError) as error:
+        raise _refusal(error, source) from error
+    if len({path.parent for path in paths}) > 1:
+        raise EngineUnavailable("The weights changed on the hub while they were being fetched; start again.")
+    return paths[0].parent
+
+
+def check_once(path: Path, records: Path, tell: Tell) -> None:
+    """Check a file of the hub's cache against the SHA-256 that it is named by, unless that was done before.
+
+    Raises EngineUnavailable for a damaged file.
+    """
+    blob = path.resolve()
+    if not _SHA256.fullmatch(blob.name):
+        return  # on a disk without links, huggingface_hub keeps files by their names
+    state = FoundWhole.of(blob)
+    if _remembered(records, blob.name) == state:
+        return
+    tell("checking the weights")
+    if _digest(blob) != blob.name:
+        raise EngineUnavailable(f"{blob} is damaged: its SHA-256 is not its name. Delete it and start again.")
+    _remember(records, blob.name, state)
+
+
+def _fetch_large(source: Source, large: HfFileMetadata, records: Path, tell: Tell) -> None:
+    """Put the large file, whole and checked, where huggingface_hub looks for it."""
+    digest = large.etag or ""
+    if not _SHA256.fullmatch(digest) or large.size is None:
+        raise EngineUnavailable(
+            f"{constants.ENDPOINT} does not tell the SHA-256 and the size of {_LARGE}. Unset HF_ENDPOINT, {_INSTEAD}."
+        )
+    blob = source.cache / "blobs" / digest
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    partial = blob.with_name(f"{digest}.partial")
+    with _alone(partial, tell) as file:
+        if not blob.exists():
+            _resume(file, partial, large.location, large.size, tell)
+            _put_in_place(file, partial, blob, tell)
+            _remember(records, digest, FoundWhole.of(blob))
+    check_once(blob, records, tell)  # it may have been there
+
+
+@contextmanager
+def _alone(partial: Path, tell: Tell) -> Iterator[BinaryIO]:
+    """Open a partial file to go on with it, as the only process of this machine."""
+    deadline = time.monotonic() + _LONGEST_WAIT_S
+    with partial.open("ab") as file:
+        while not _locked(file):
+            if time.monotonic() > deadline:
+                raise EngineUnavailable(f"Another process has been fetching {partial} for hours; end it.")
+            tell("waiting for another worker that fetches the weights")
+            time.sleep(_WAIT_S)
+        yield file
+
+
+def _locked(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _resume(file: BinaryIO, partial: Path, url: str, size_bytes: int, tell: Tell) -> None:
+    """Fetch what a partial file lacks. Connections that break are taken up again, a few times."""
+    if partial.stat().st_size > size_bytes:
+        file.truncate(0)
+    there_bytes = partial.stat().st_size
+    lacking_bytes = size_bytes - there_bytes + _SPARE_BYTES
+    free_bytes = shutil.disk_usage(partial.parent).free
+    if free_bytes < lacking_bytes:
+        raise EngineUnavailable(
+            f"The weights need {_gigabytes(lacking_bytes)} more in {partial.parent}, where {_gigabytes(free_bytes)} "
+            "are free. Make room, or set HF_HOME to a folder on a larger disk."
+        )
+    token = get_token() if urlsplit(url).netloc == urlsplit(constants.ENDPOINT).netloc else None
+    headers = {"authorization": f"Bearer {token}"} if token else {}  # none to other hosts: their addresses are signed
+    http_get(
+        url, file, resume_size=there_bytes, headers=headers, expected_size=size_bytes,
+        tqdm_class=_progress_bar(tell, size_bytes),
+    )  # fmt: skip
+    file.flush()
+
+
+def _put_in_place(file: BinaryIO, partial: Path, blob: Path, tell: Tell) -> None:
+    """Rename a file that was fetched to what its content says it is. Raises EngineUnavailable for other content."""
+    tell("checking the weights")
+    if _digest(partial) != blob.name:
+        file.truncate(0)  # not deleted: others may wait for it
+        raise EngineUnavailable(
+            "The weights arrived damaged: their SHA-256 is not the one that the hub tells. What was fetched is thrown "
+            "away; start again, and if this comes again, look at the proxy or mirror in between."
+        )
+    partial.rename(blob)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remembered(records: Path, digest: str) -> FoundWhole | None:
+    try:
+        return msgspec.json.decode((records / f"{digest}.json").read_bytes(), type=FoundWhole)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _remember(records: Path, digest: str, state: FoundWhole) -> None:
+    with contextlib.suppress(OSError):  # then it is checked again at the next start
+        records.mkdir(parents=True, exist_ok=True)
+        (records / f"{digest}.json").write_bytes(msgspec.json.encode(state))
+
+
+def _progress_bar(tell: Tell, size_bytes: int) -> Any:
+    """Return what huggingface_hub takes for a class of progress bars, and tells each new percent."""
+
+    class Bar:
+        def __init__(self, *, initial: int = 0, **_: object) -> None:
+            self._done_bytes, self._told = initial, -1
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        ) -> None:
+            return
+
+        def update(self, more_bytes: int) -> None:
+            self._done_bytes += more_bytes
+            percent = self._done_bytes * 100 // size_bytes
+            if percent != self._told:
+                self._told = percent
+                tell(f"fetching the weights: {percent} % of {_gigabytes(size_bytes)}")
+
+    return Bar
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.2f} GB"
+
+
+def _refusal(error: Exception, source: Source) -> EngineUnavailable:
+    """Say what to do about what huggingface_hub, its HTTP client or the disk raised."""
+    at = f"{source.repository} at revision {source.revision!r}"
+    match error:
+        case HFValidationError():
+            advice = f"{source.repository!r} cannot be the name of a repository on the hub."
+        case GatedRepoError():
+            advice = f"{at} is open only to those whom its owner lets in: ask there, and set HF_TOKEN."
+        case RevisionNotFoundError():
+            advice = f"{source.repository} has no revision {source.revision!r}; set XTTS_REVISION to one that it has."
+        case RepositoryNotFoundError():
+            advice = f"{constants.ENDPOINT} knows no {source.repository}, or it is private; then set HF_TOKEN."
+        case LocalEntryNotFoundError() | OfflineModeIsEnabled():
+            reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
+            advice = f"The weights are not in {constants.HF_HUB_CACHE}, and {reason}. Change that, {_INSTEAD}."
+        case EntryNotFoundError():
+            advice = f"{at} lacks one of the files of XTTS-v2."
+        case HfHubHTTPError():
+            advice = f"{constants.ENDPOINT} answered {error.response.status_code} for {at}. Try later, {_INSTEAD}."
+        case OSError(errno=errno.ENOSPC):
+            advice = f"The disk of {constants.HF_HUB_CACHE} is full. Make room, or set HF_HOME to a larger disk."
+        case OSError(errno=int()):
+            advice = f"{constants.HF_HUB_CACHE} cannot be used: {error.strerror}. Set HF_HOME to another folder."
+        case _:  # the HTTP client's, and a download of another size than announced
+            advice = (
+                f"The weights cannot be fetched from {constants.ENDPOINT} ({type(error).__name__}). Look at the "
+                f"network and start again, which goes on where it stopped, {_INSTEAD}."
+            )
+    return EngineUnavailable(advice)
