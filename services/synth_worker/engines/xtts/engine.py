@@ -7,7 +7,6 @@ vocoder turns their latents into sound; chunks begin small, so that the listener
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -131,28 +130,18 @@ class XttsEngine:
 
     def load(self) -> None:
         """Find or fetch the weights, and make them resident. Raises EngineUnavailable, saying what to do."""
-        with ThreadPoolExecutor(1, "languages") as aside:
-            missing = aside.submit(missing_extras, LANGUAGES)
-            self._load_model()
-            self._leave_out(missing.result())
-        self._tell("")
-
-    def _load_model(self) -> None:
         folder = find_weights(self._settings.weights, self._tell)
         self._tell("reading the weights")
         self._fingerprint = _fingerprint(folder)
         texts = TextEncoder(folder / "vocab.json")
         checkpoint = load(folder, texts.start_id, texts.stop_id).on(self._device)
-        self._resident = _Resident(
-            checkpoint=checkpoint,
-            texts=texts,
-            decoder=Decoder(
-                checkpoint.gpt, self._precision, slots=self._settings.max_batch if self._device.type == "cuda" else None
-            ),
-            vocoder=Vocoder(checkpoint.vocoder),
-        )
+        slots = self._settings.max_batch if self._device.type == "cuda" else None
+        decoder = Decoder(checkpoint.gpt, self._precision, slots=slots)
+        self._resident = _Resident(checkpoint, texts, decoder, Vocoder(checkpoint.vocoder))
+        self._leave_out(missing_extras(LANGUAGES))
         torch.set_num_threads(self._settings.threads)  # packing may have all that there are
         give_back_freed_memory()
+        self._tell("")
 
     def _leave_out(self, missing: Mapping[str, str]) -> None:
         for language, package in missing.items():
