@@ -11,6 +11,7 @@ import structlog
 
 from services.common.bus.inbox import Inbox, open_inbox
 from services.common.bus.ports import Bus, SubjectFull
+from services.common.runtime.deadline import Deadline
 from services.common.wire import codec, subjects
 from services.common.wire.failures import (
     BusUnavailable,
@@ -47,19 +48,19 @@ class Speaker:
         async with open_inbox(self.bus, request.tenant, request.request) as inbox:
             speech = Speech(request, inbox, self.metrics, self.first_audio_timeout_s)
             try:
-                await self._publish(request)
+                await self._publish(request, speech.deadline)
                 yield speech
             finally:
                 if not speech.assembly.complete:
                     await asyncio.shield(self._cancel(request))
 
-    async def _publish(self, request: SpeechRequest) -> None:
+    async def _publish(self, request: SpeechRequest, deadline: Deadline) -> None:
         try:
             await self.bus.publish(
                 subjects.request(request.tenant),
                 codec.encode(request),
                 message_id=request.request,
-                lifetime_s=request.deadline_unix_ms / 1000 - time.time(),
+                lifetime_s=deadline.left_s,
             )
         except SubjectFull:
             raise TenantQueueFull("your requests fill your share of the queue; wait for some to finish") from None
@@ -77,7 +78,7 @@ class Speech:
 
     def __init__(self, request: SpeechRequest, inbox: Inbox, metrics: Metrics, first_audio_timeout_s: float) -> None:
         self.assembly = Assembly()
-        self._request = request
+        self.deadline = Deadline.at(request.deadline_unix_ms)
         self._inbox = inbox
         self._metrics = metrics
         self._first_audio_timeout_s = first_audio_timeout_s
@@ -93,7 +94,7 @@ class Speech:
         Ends only when every sentence was yielded whole. Raises RemoteFailure for what another service reported,
         DeadlineExceeded where nothing came in time.
         """
-        silence_s, started_s = _SILENCE_S, time.time()
+        silence_s, started_s = _SILENCE_S, time.monotonic()
         while not self.assembly.complete:
             self._check_time(started_s)
             event = await self._inbox.next(silence_s)
@@ -110,10 +111,9 @@ class Speech:
             raise SynthesisFailed("the engine made no sound of this text")
 
     def _check_time(self, started_s: float) -> None:
-        now_s = time.time()
-        if now_s * 1000 > self._request.deadline_unix_ms:
+        if self.deadline.passed:
             raise DeadlineExceeded("the text was not spoken within the time limit; send a shorter one or try later")
-        if not self.assembly.samples and now_s - started_s > self._first_audio_timeout_s:
+        if not self.assembly.samples and time.monotonic() - started_s > self._first_audio_timeout_s:
             raise DeadlineExceeded("no sound came within the time limit; the service is busy or broken, try later")
 
     async def _fetch_missing(self) -> tuple[bool, list[bytes]]:

@@ -6,7 +6,6 @@ already is refused by the stream, so nothing is spoken twice.
 """
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +16,7 @@ from services.common.bus.cancels import Cancels
 from services.common.bus.inbox import Inbox, open_inbox
 from services.common.bus.ports import Bus, Delivery, SubjectFull
 from services.common.bus.presence import Presence
+from services.common.runtime.deadline import Deadline
 from services.common.wire import codec, subjects
 from services.common.wire.failures import (
     DeadlineExceeded,
@@ -27,6 +27,7 @@ from services.common.wire.failures import (
     UnsupportedLanguage,
 )
 from services.common.wire.messages import (
+    CancelSpeech,
     SentenceJob,
     SentenceSpoken,
     Span,
@@ -65,6 +66,7 @@ class RequestWork:
     async def handle(self, delivery: Delivery) -> None:
         """Divide, queue, and wait until all is spoken."""
         request = codec.decode(delivery.payload, SpeechRequest)
+        deadline = Deadline.at(request.deadline_unix_ms)
         workers = await self._workers_of(request.engine)
         limit = _limit(workers, request)
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
@@ -81,7 +83,7 @@ class RequestWork:
             characters = [len(sentence.spoken) for sentence in division.sentences]
             speed = request.parameters.speed or 1.0
             with self.ledger.hold(request.request, characters, request.language, speed=speed):
-                await self._see_through(request, division.sentences, window, inbox)
+                await self._see_through(request, deadline, division.sentences, window, inbox)
         self.metrics.requests.labels(request.language, "spoken").inc()
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
@@ -90,13 +92,20 @@ class RequestWork:
         self.metrics.requests.labels("", failure.code).inc()
         if request is None:
             return  # so malformed that nobody can be told
-        await self.bus.purge(topology.SENTENCES, subjects.request_sentences(tenant, request))
+        await self._call_off(tenant, request, failure.code)
         message = SpeechFailed(
             request=request, sentence=None, code=failure.code, detail=str(failure), retryable=failure.retryable
         )
         await self.bus.publish(
             subjects.request_failed(tenant, request), codec.encode(message), message_id=f"{request}.failed"
         )
+
+    async def _call_off(self, tenant: str, request: str, reason: str) -> None:
+        """Take a request's sentences back, those that are being spoken as well."""
+        await self.bus.purge(topology.SENTENCES, subjects.request_sentences(tenant, request))
+        if reason != SpeechCancelled.code:  # of that everybody has heard
+            message = CancelSpeech(request=request, tenant=tenant, reason=reason)
+            await self.bus.tell(subjects.cancel(tenant, request), codec.encode(message))
 
     async def _workers_of(self, engine: str) -> list[WorkerState]:
         """Return the engine's workers that are alive, at least one. Raises EngineUnavailable."""
@@ -131,15 +140,20 @@ class RequestWork:
                 window.end(place)
 
     async def _see_through(
-        self, request: SpeechRequest, sentences: tuple[Sentence, ...], window: Window, inbox: Inbox
+        self,
+        request: SpeechRequest,
+        deadline: Deadline,
+        sentences: tuple[Sentence, ...],
+        window: Window,
+        inbox: Inbox,
     ) -> None:
         cancelled = asyncio.Event()
         silent_waits = 0
         with self.cancels.watch(subjects.RequestKey(request.tenant, request.request), cancelled.set):
             while not window.done:
-                self._check(request, cancelled)
+                self._check(deadline, cancelled)
                 for place in window.to_queue():
-                    await self._queue(request, sentences, place, cancelled)
+                    await self._queue(request, deadline, sentences, place, cancelled)
                 event = await inbox.next(_EVENT_WAIT_S)
                 silent_waits = 0 if event is not None else silent_waits + 1
                 if silent_waits >= _RECHECK_AFTER_WAITS:
@@ -148,9 +162,7 @@ class RequestWork:
                     window.end(event.sentence)
                     self.ledger.spoken(request.request, event.sentence)
                 if isinstance(event, SpeechFailed):
-                    await self.bus.purge(
-                        topology.SENTENCES, subjects.request_sentences(request.tenant, request.request)
-                    )
+                    await self._call_off(request.tenant, request.request, event.code)
                     return  # whoever failed has told the listener
 
     async def _recheck(self, window: Window, inbox: Inbox) -> SentenceSpoken | SpeechFailed | None:
@@ -161,16 +173,21 @@ class RequestWork:
                 return event
         return None
 
-    def _check(self, request: SpeechRequest, cancelled: asyncio.Event) -> None:
+    def _check(self, deadline: Deadline, cancelled: asyncio.Event) -> None:
         if cancelled.is_set():
             raise SpeechCancelled("the request was cancelled")
         if self.stop.is_set():
             raise _HandedBack("this splitter stops; another one goes on with the request")
-        if time.time() * 1000 > request.deadline_unix_ms:
+        if deadline.passed:
             raise DeadlineExceeded("the text was not spoken within the time that the request allowed")
 
     async def _queue(
-        self, request: SpeechRequest, sentences: tuple[Sentence, ...], place: int, cancelled: asyncio.Event
+        self,
+        request: SpeechRequest,
+        deadline: Deadline,
+        sentences: tuple[Sentence, ...],
+        place: int,
+        cancelled: asyncio.Event,
     ) -> None:
         """Queue one sentence; a full queue is waited for, until the request's deadline."""
         job = _job(request, sentences, place)
@@ -178,11 +195,10 @@ class RequestWork:
             request.engine, "express" if place == 0 else "standard", request.tenant, request.request, place
         )
         while True:
-            self._check(request, cancelled)
-            lifetime_s = request.deadline_unix_ms / 1000 - time.time()
+            self._check(deadline, cancelled)
             try:
                 await self.bus.publish(
-                    subject, codec.encode(job), message_id=f"{request.request}.{place}", lifetime_s=lifetime_s
+                    subject, codec.encode(job), message_id=f"{request.request}.{place}", lifetime_s=deadline.left_s
                 )
             except SubjectFull:
                 return  # queued by a splitter before this one

@@ -49,20 +49,21 @@ def free_port() -> int:
 class LocalNats:
     """One server process with JetStream on; it may be killed and started again on the same port and files."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        """Keep files in `folder`."""
+    def __init__(self, folder: Path, port: int, more: str = "") -> None:
+        """Keep files in `folder`; `more` is appended to the server's configuration."""
+        self.port = port
         self.url = f"nats://127.0.0.1:{port}"
         self._folder = folder
-        self._port = port
+        self._more = more
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start and wait until it listens. Raises NoNatsServer."""
         configuration = self._folder / "nats.conf"
         configuration.write_text(
-            f'listen: "127.0.0.1:{self._port}"\n'
+            f'listen: "127.0.0.1:{self.port}"\n'
             "max_payload: 8MB\n"
-            f'jetstream {{ store_dir: "{self._folder}", max_file_store: 8GB }}\n'
+            f'jetstream {{ store_dir: "{self._folder}", max_file_store: 8GB }}\n{self._more}'
         )
         self._process = await asyncio.create_subprocess_exec(
             find_nats_server(),
@@ -75,7 +76,7 @@ class LocalNats:
         for _ in range(int(_START_S / 0.02)):
             if self._process.returncode is not None:
                 break
-            if _listens(self._port):
+            if _listens(self.port):
                 return
             await asyncio.sleep(0.02)
         await self.stop()
@@ -104,9 +105,9 @@ def _listens(port: int) -> bool:
 
 
 @asynccontextmanager
-async def local_nats(folder: Path, port: int | None = None) -> AsyncIterator[LocalNats]:
-    """Run a server while the block runs; without a port, on a free one."""
-    server = LocalNats(folder, port or free_port())
+async def local_nats(folder: Path, port: int | None = None, more: str = "") -> AsyncIterator[LocalNats]:
+    """Run a server while the block runs; without a port, on a free one; `more` is further configuration."""
+    server = LocalNats(folder, port or free_port(), more)
     await server.start()
     try:
         yield server

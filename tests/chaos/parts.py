@@ -1,0 +1,137 @@
+"""The processes of a service under test: each on a line of its own to nats-server, to be killed, paused or cut off."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from services.common.runtime.local_nats import LocalNats, free_port, local_nats
+from tests.chaos.line import Line, line_to
+
+ROOT: Final = Path(__file__).parents[2]
+_READY_S: Final = 60.0
+_END_S: Final = 45.0
+
+
+@dataclass
+class Part:
+    """One process, which may die and be started again."""
+
+    name: str
+    module: str
+    environment: dict[str, str]
+    line: Line
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it; its log goes to a file."""
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", self.module),
+                cwd=ROOT,
+                env=os.environ | self.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, where it lives."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        self.signal(signal.SIGKILL)
+        if self.process is not None:
+            await self.process.wait()
+
+    async def stop(self) -> int:
+        """End it as an operator would; return its status. Raises TimeoutError where it does not end."""
+        assert self.process is not None
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), _END_S)
+
+
+@dataclass
+class House:
+    """A whole service on loopback: nats-server, edges, splitters, workers with the tone engine."""
+
+    nats: LocalNats
+    monitor_port: int
+    edges: list[Part] = field(default_factory=list)
+    splitters: list[Part] = field(default_factory=list)
+    workers: list[Part] = field(default_factory=list)
+
+    def address(self, edge: int = 0) -> str:
+        """Return an edge's base URL."""
+        return f"http://127.0.0.1:{self.edges[edge].environment['HTTP_PORT']}"
+
+    @property
+    def parts(self) -> list[Part]:
+        """Return all processes but nats-server."""
+        return [*self.edges, *self.splitters, *self.workers]
+
+    async def until_ready(self, session: aiohttp.ClientSession) -> None:
+        """Wait until every edge can speak and knows all the workers."""
+        async with asyncio.timeout(_READY_S):
+            for edge in range(len(self.edges)):
+                while not await self._ready(session, edge):
+                    await asyncio.sleep(0.1)
+
+    async def _ready(self, session: aiohttp.ClientSession, edge: int) -> bool:
+        try:
+            async with session.get(f"{self.address(edge)}/metrics") as response:
+                said = await response.text()
+        except aiohttp.ClientConnectionError:
+            return False
+        wanted = f'tts_workers{{engine="tone",state="ready"}} {float(len(self.workers))}'
+        if wanted not in said:
+            return False
+        async with session.get(f"{self.address(edge)}/readyz") as response:
+            return response.status == 200
+
+    async def monitor(self, session: aiohttp.ClientSession, what: str) -> dict[str, object]:
+        """Return what nats-server's monitoring says, such as `connz?subs=1`."""
+        async with session.get(f"http://127.0.0.1:{self.monitor_port}/{what}") as response:
+            said: dict[str, object] = await response.json()
+            return said
+
+
+@asynccontextmanager
+async def house(  # of each part so many
+    folder: Path, *, edges: int = 1, splitters: int = 2, workers: int = 3, settings: dict[str, str] | None = None
+) -> AsyncIterator[House]:
+    """Run a service while the block runs; on leaving, everything is ended hard. Settings go to every process."""
+    monitor_port = free_port()
+    async with AsyncExitStack() as stack:
+        nats = await stack.enter_async_context(local_nats(folder, more=f'http: "127.0.0.1:{monitor_port}"\n'))
+        service = House(nats, monitor_port)
+        for kind, module, count in (
+            (service.edges, "services.http_edge", edges),
+            (service.splitters, "services.splitter", splitters),
+            (service.workers, "services.synth_worker", workers),
+        ):
+            for number in range(count):
+                line = await stack.enter_async_context(line_to(nats.port))
+                name = f"{module.rpartition('.')[2]}-{number}"
+                environment = {
+                    "NATS_URL": f"nats://127.0.0.1:{line.port}",
+                    "ENGINE": "tone",
+                    "HTTP_PORT": str(free_port()),
+                } | (settings or {})
+                part = Part(name, module, environment, line, folder / f"{name}.log")
+                stack.push_async_callback(part.kill)
+                await part.start()
+                kind.append(part)
+        yield service
