@@ -18,7 +18,7 @@ from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
 from services.http_edge.intake import Intake
 from services.http_edge.metrics import Metrics
-from services.http_edge.middleware import around, tell_request_id
+from services.http_edge.middleware import around, part_when, tell_request_id
 from services.http_edge.reference import ReferenceDecoder
 from services.http_edge.routes import Routes
 from services.http_edge.settings import Settings
@@ -38,7 +38,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Serve HTTP on this bus until `stop` is set."""
-    async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings) as app:
+    async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
         # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
@@ -46,6 +46,7 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
             await _listen(runner, settings)
             log.info("edge_ready", url=f"http://{settings.http_host}:{runner.addresses[0][1]}")
             await stop.wait()
+            await asyncio.sleep(settings.http_drain_s)  # whoever sends clients here reads /readyz, and stops
         finally:
             await runner.cleanup()
     log.info("edge_stopped")
@@ -62,8 +63,13 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def edge(bus: Bus, decoder: ReferenceDecoder, settings: Settings) -> AsyncIterator[web.Application]:
-    """Yield the edge's application, which follows workers and splitters while the block runs."""
+async def edge(
+    bus: Bus, decoder: ReferenceDecoder, settings: Settings, draining: asyncio.Event
+) -> AsyncIterator[web.Application]:
+    """Yield the edge's application, which follows workers and splitters while the block runs.
+
+    Once `draining` is set it says that it is not ready, and asks every client to connect anew, but answers.
+    """
     metrics, stop = Metrics(), asyncio.Event()
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
 
@@ -77,6 +83,7 @@ async def edge(bus: Bus, decoder: ReferenceDecoder, settings: Settings) -> Async
 
     app = web.Application(middlewares=[around(metrics, fleet)])
     app.on_response_prepare.append(tell_request_id)
+    app.on_response_prepare.append(part_when(draining))
     Routes(
         bus=bus,
         fleet=fleet,
@@ -85,6 +92,7 @@ async def edge(bus: Bus, decoder: ReferenceDecoder, settings: Settings) -> Async
         metrics=metrics,
         settings=settings,
         free_seats=asyncio.Semaphore(settings.max_connections),
+        draining=draining,
     ).add_to(app)
     async with tasks() as group:
         group.create_task(fleet.workers.follow(stop), name="workers")

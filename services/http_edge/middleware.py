@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -69,6 +70,17 @@ async def tell_request_id(request: web.Request, response: web.StreamResponse) ->
     """Give every answer its request's id; a handler of the `on_response_prepare` signal."""
     if REQUEST_ID in request:
         response.headers["X-Request-Id"] = request[REQUEST_ID]
+
+
+def part_when(draining: asyncio.Event) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return a handler of the `on_response_prepare` signal that lets connections end with their answers."""
+
+    async def part(_request: web.Request, response: web.StreamResponse) -> None:
+        if draining.is_set():
+            response.force_close()
+            response.headers["Connection"] = "close"
+
+    return part
 
 
 async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:

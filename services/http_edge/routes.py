@@ -45,6 +45,7 @@ class Routes:
     metrics: Metrics
     settings: Settings
     free_seats: asyncio.Semaphore
+    draining: asyncio.Event
 
     def add_to(self, app: web.Application) -> None:
         """Register every path."""
@@ -174,6 +175,8 @@ class Routes:
                 yield order
 
     def _not_ready(self) -> str | None:
+        if self.draining.is_set():
+            return "this server is stopping"
         return self.fleet.why_not_ready() if self.bus.connected else "NATS does not answer"
 
 

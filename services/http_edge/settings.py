@@ -12,6 +12,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 8004
+    http_drain_s: Annotated[float, Meta(ge=0, le=60)] = 0.0  # on SIGTERM: not ready, but answering, for so long
     engine: str = "embedded"  # that requests are sent to
     tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] = "public"
     max_text_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000

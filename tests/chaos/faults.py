@@ -104,7 +104,7 @@ class Trouble:
             part.signal(signal.SIGSTOP)
             await asyncio.sleep(fault.lasts_s)
             part.signal(signal.SIGCONT)
-        else:
+        elif part.line is not None:
             part.line.set("cut" if fault.kind == "cut" else "hung")
             await asyncio.sleep(fault.lasts_s)
             part.line.set("whole")

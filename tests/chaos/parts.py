@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,20 +24,27 @@ _END_S: Final = 45.0
 class Part:
     """One process, which may die and be started again."""
 
-    name: str
     module: str
-    environment: dict[str, str]
-    line: Line
-    log: Path
+    number: int
+    folder: Path  # for its log
+    settings: Mapping[str, str]
+    line: Line | None = None  # to nats-server, where it is not straight
+    http_port: int = field(default_factory=free_port)
     process: asyncio.subprocess.Process | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what it is, and which."""
+        return f"{self.module.rpartition('.')[2]}-{self.number}"
 
     async def start(self) -> None:
         """Start it; its log goes to a file."""
-        with self.log.open("ab") as log:
+        own = {"ENGINE": "tone", "HTTP_PORT": str(self.http_port)}
+        with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", self.module),
                 cwd=ROOT,
-                env=os.environ | self.environment,
+                env=os.environ | own | self.settings,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -75,7 +82,7 @@ class House:
 
     def address(self, edge: int = 0) -> str:
         """Return an edge's base URL."""
-        return f"http://127.0.0.1:{self.edges[edge].environment['HTTP_PORT']}"
+        return f"http://127.0.0.1:{self.edges[edge].http_port}"
 
     @property
     def parts(self) -> list[Part]:
@@ -109,10 +116,13 @@ class House:
 
 
 @asynccontextmanager
-async def house(  # of each part so many
-    folder: Path, *, edges: int = 1, splitters: int = 2, workers: int = 3, settings: dict[str, str] | None = None
+async def house(
+    folder: Path, *, edges: int = 1, splitters: int = 2, workers: int = 3, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[House]:
-    """Run a service while the block runs; on leaving, everything is ended hard. Settings go to every process."""
+    """Run a service on one nats-server while the block runs; on leaving, everything is ended hard.
+
+    `settings` go to every process.
+    """
     monitor_port = free_port()
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(local_nats(folder, more=f'http: "127.0.0.1:{monitor_port}"\n'))
@@ -124,13 +134,8 @@ async def house(  # of each part so many
         ):
             for number in range(count):
                 line = await stack.enter_async_context(line_to(nats.port))
-                name = f"{module.rpartition('.')[2]}-{number}"
-                environment = {
-                    "NATS_URL": f"nats://127.0.0.1:{line.port}",
-                    "ENGINE": "tone",
-                    "HTTP_PORT": str(free_port()),
-                } | (settings or {})
-                part = Part(name, module, environment, line, folder / f"{name}.log")
+                url = f"nats://127.0.0.1:{line.port}"
+                part = Part(module, number, folder, {"NATS_URL": url} | dict(settings or {}), line)
                 stack.push_async_callback(part.kill)
                 await part.start()
                 kind.append(part)

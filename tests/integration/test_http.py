@@ -84,7 +84,7 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
         async with (
             tone_service(bus, real_time_factor=factor),
             ReferenceDecoder(1) as decoder,
-            edge(bus, decoder, SETTINGS) as app,
+            edge(bus, decoder, SETTINGS, asyncio.Event()) as app,
             TestServer(app) as http,
             aiohttp.ClientSession() as session,
         ):
@@ -382,7 +382,7 @@ async def test_without_workers_a_request_is_refused_before_its_body_is_read(tmp_
         await bus.establish(topology.topology())
         async with (
             ReferenceDecoder(1) as decoder,
-            edge(bus, decoder, SETTINGS) as app,
+            edge(bus, decoder, SETTINGS, asyncio.Event()) as app,
             TestServer(app) as http,
             aiohttp.ClientSession() as session,
         ):

@@ -37,10 +37,13 @@ class NatsBus:
 
     @classmethod
     async def connect(cls, url: str, *, name: str, patience_s: float = 10.0) -> "NatsBus":
-        """Connect to `url` under a name that the server's monitoring shows. Raises BusUnavailable."""
+        """Connect to `url`, or to one of several with commas between them, under a name that monitoring shows.
+
+        Raises BusUnavailable.
+        """
         events = _ConnectionEvents()
         connecting = nats.connect(
-            url,
+            url.split(","),
             name=name,
             error_cb=events.on_error,
             disconnected_cb=events.on_disconnect,

@@ -48,7 +48,7 @@ class Consumer:
     stream: str
     name: str
     filter: str
-    ack_wait_s: float = 2.0  # a worker says three times in this span that it is alive
+    ack_wait_s: float = 1.2  # whoever works says three times in this span that it is alive
     max_deliver: int = 6  # the work loop gives up one delivery earlier, so that somebody is told
     max_in_progress: int = 1024
 
