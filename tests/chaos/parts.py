@@ -13,6 +13,7 @@ from typing import Final
 import aiohttp
 
 from services.common.runtime.local_nats import LocalNats, free_port, local_nats
+from tests.chaos.cluster import Cluster
 from tests.chaos.line import Line, line_to
 
 ROOT: Final = Path(__file__).parents[2]
@@ -50,6 +51,12 @@ class Part:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def resident_bytes(self) -> int:
+        """Return how much memory it holds now."""
+        assert self.process is not None
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, where it lives."""
@@ -89,6 +96,14 @@ class House:
         """Return all processes but nats-server."""
         return [*self.edges, *self.splitters, *self.workers]
 
+    def plan(self, edges: int, splitters: int, workers: int) -> list[tuple[list[Part], str, int]]:
+        """Return, of each kind of process, where it belongs, its module, and how many there are to be."""
+        return [
+            (self.edges, "services.http_edge", edges),
+            (self.splitters, "services.splitter", splitters),
+            (self.workers, "services.synth_worker", workers),
+        ]
+
     async def until_ready(self, session: aiohttp.ClientSession) -> None:
         """Wait until every edge can speak and knows all the workers."""
         async with asyncio.timeout(_READY_S):
@@ -119,24 +134,35 @@ class House:
 async def house(
     folder: Path, *, edges: int = 1, splitters: int = 2, workers: int = 3, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[House]:
-    """Run a service on one nats-server while the block runs; on leaving, everything is ended hard.
+    """Run a service on one nats-server while the block runs, every process on a line of its own.
 
-    `settings` go to every process.
+    `settings` go to every process. On leaving, everything is ended hard.
     """
     monitor_port = free_port()
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(local_nats(folder, more=f'http: "127.0.0.1:{monitor_port}"\n'))
         service = House(nats, monitor_port)
-        for kind, module, count in (
-            (service.edges, "services.http_edge", edges),
-            (service.splitters, "services.splitter", splitters),
-            (service.workers, "services.synth_worker", workers),
-        ):
+        for kind, module, count in service.plan(edges, splitters, workers):
             for number in range(count):
                 line = await stack.enter_async_context(line_to(nats.port))
-                url = f"nats://127.0.0.1:{line.port}"
-                part = Part(module, number, folder, {"NATS_URL": url} | dict(settings or {}), line)
-                stack.push_async_callback(part.kill)
-                await part.start()
-                kind.append(part)
+                url = {"NATS_URL": f"nats://127.0.0.1:{line.port}"}
+                kind.append(await _started(stack, Part(module, number, folder, url | dict(settings or {}), line)))
         yield service
+
+
+@asynccontextmanager
+async def tenants(cluster: Cluster, folder: Path, *, workers: int, settings: Mapping[str, str]) -> AsyncIterator[House]:
+    """Run an edge, two splitters and some workers on a cluster while the block runs."""
+    async with AsyncExitStack() as stack:
+        service = House(cluster.nodes[0].server, 0)
+        for kind, module, count in service.plan(1, 2, workers):
+            for number in range(count):
+                url = {"NATS_URL": cluster.url, "NATS_REPLICAS": "3"}
+                kind.append(await _started(stack, Part(module, number, folder, url | dict(settings))))
+        yield service
+
+
+async def _started(stack: AsyncExitStack, part: Part) -> Part:
+    stack.push_async_callback(part.kill)
+    await part.start()
+    return part
