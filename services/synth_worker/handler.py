@@ -5,7 +5,6 @@ JetStream has stored it: a plain publish may vanish with the server, and an end 
 leave the listener waiting for ever.
 """
 
-import time
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,7 +14,7 @@ from services.common.bus.cancels import Cancels
 from services.common.bus.ports import Bus, Delivery
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
-from services.common.wire.failures import DeadlineExceeded, PipelineError, SpeechCancelled
+from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import AudioChunk, SentenceJob, SentenceSpoken, SpeechFailed
 from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
@@ -69,10 +68,12 @@ class SentenceWork:
         await self.bus.publish(subject, codec.encode(message), message_id=f"{request}.{sentence}.failed")
 
     def _check(self, job: SentenceJob) -> None:
+        """Refuse what nobody wants or this engine cannot do.
+
+        No deadline: a job leaves the queue at its own, by the clock of nats-server, which all share.
+        """
         if subjects.RequestKey(job.tenant, job.request) in self.cancels:
             raise SpeechCancelled("the request was cancelled")
-        if time.time() * 1000 > job.deadline_unix_ms:
-            raise DeadlineExceeded("the sentence was not begun within the time that the request allowed")
         engine = self.model.describe()
         require_taken(job.parameters, engine=engine.name, takes=engine.parameters)
 
