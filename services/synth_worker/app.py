@@ -2,8 +2,7 @@
 
 import asyncio
 import secrets
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 
@@ -17,12 +16,13 @@ from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
 from services.common.wire.messages import Lane, WorkerState
-from services.synth_worker.engines.protocol import Engine, EngineDescription
+from services.synth_worker.engines.protocol import EngineDescription
 from services.synth_worker.handler import SentenceWork
+from services.synth_worker.isolation.parent import IsolatedModel
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.model import Model, ModelStuck
 from services.synth_worker.pace import Pace
 from services.synth_worker.settings import Settings
+from services.synth_worker.speaking import ModelStuck, SpeakingModel
 from services.synth_worker.voices import Voices
 
 log = structlog.get_logger()
@@ -30,62 +30,31 @@ log = structlog.get_logger()
 State = Literal["loading", "ready", "draining", "failed"]
 
 
-def build_engine(settings: Settings) -> Engine[Any, Any]:
-    """Return the engine of the settings, not loaded. An engine's module is imported only where it is used."""
-    if settings.engine == "tone":
-        from services.synth_worker.engines.tone import ToneEngine  # noqa: PLC0415
-
-        return ToneEngine(real_time_factor=settings.tone_real_time_factor)
-    if settings.engine == "xtts":
-        return _xtts(settings)
-    from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings  # noqa: PLC0415
-
-    return EmbeddedEngine(EmbeddedSettings(cache=Path(settings.model_cache), threads=settings.worker_threads))
-
-
-def _xtts(settings: Settings) -> Engine[Any, Any]:
-    from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings  # noqa: PLC0415
-    from services.synth_worker.engines.xtts.weights import WeightSettings  # noqa: PLC0415
-
-    return XttsEngine(
-        XttsSettings(
-            weights=WeightSettings(
-                model_dir=Path(settings.xtts_model_dir) if settings.xtts_model_dir else None,
-                agreed=settings.coqui_tos_agreed,
-                revision=settings.xtts_revision,
-                records=Path(settings.model_cache),
-            ),
-            device=settings.device,
-            precision=None if settings.xtts_precision == "auto" else settings.xtts_precision,
-            threads=settings.worker_threads,
-            max_batch=settings.worker_slots + settings.worker_express_slots,
-        )
-    )
-
-
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and speak sentences until `stop` is set. Raises BusUnavailable, or what loading raised."""
     async with connected_bus(settings.nats_url, name="synth-worker", replicas=settings.nats_replicas) as bus:
-        await Worker(bus, build_engine(settings), settings).serve(stop)
+        model = IsolatedModel(settings, step_timeout_s=settings.worker_step_timeout_s)
+        await Worker(bus, model, settings).serve(stop)
 
 
 class Worker:
     """One process's engine and its seats at the queue."""
 
-    def __init__(self, bus: Bus, engine: Engine[Any, Any], settings: Settings) -> None:
+    def __init__(self, bus: Bus, model: SpeakingModel, settings: Settings) -> None:
         self.name = f"worker-{secrets.token_hex(4)}"
         self._bus = bus
         self._settings = settings
         self._state: State = "loading"
         self._detail = "loading the model"
         self._progress = ""  # of loading, as it was logged last
+        self._crashes = 0  # of the engine, that are counted
         self._metrics = Metrics()
         self._pace = Pace()
-        self._model = Model(engine, step_timeout_s=settings.worker_step_timeout_s)
+        self._model = model
         self._work = SentenceWork(
             bus=bus,
-            model=self._model,
-            voices=Voices(bus, self._model, self._metrics, capacity=settings.worker_voices),
+            model=model,
+            voices=Voices(bus, model, self._metrics, capacity=settings.worker_voices),
             cancels=Cancels(bus),
             metrics=self._metrics,
             pace=self._pace,
@@ -113,13 +82,19 @@ class Worker:
         log.info("worker_stopped", worker=self.name)
 
     async def _load(self) -> None:
-        engine = self._model.describe()
-        log.info("Loading model", engine=engine.name, licence=engine.licence)
+        log.info("Loading model", engine=self._settings.engine)
         await self._model.load()
+        engine = self._model.describe()
         self._state, self._detail = "ready", ""
         self._metrics.loaded.set(1)
         await self._tell_state()
-        log.info("Model loaded successfully", engine=engine.name, device=engine.device, worker=self.name)
+        log.info(
+            "Model loaded successfully",
+            engine=engine.name,
+            device=engine.device,
+            licence=engine.licence,
+            worker=self.name,
+        )
 
     async def _speak_until(self, stop: asyncio.Event) -> None:
         seats: dict[Lane, int] = {
@@ -151,6 +126,8 @@ class Worker:
     async def _tell_state(self) -> None:
         engine, factor = self._model.describe(), self._pace.real_time_factor
         self._log_progress(engine)
+        self._metrics.crashes.inc(self._model.crashes - self._crashes)
+        self._crashes = self._model.crashes
         self._metrics.busy.set(len(self._work.busy))
         if factor is not None:
             self._metrics.real_time_factor.labels(engine.name).set(factor)

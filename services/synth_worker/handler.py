@@ -20,8 +20,8 @@ from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.model import Model, Speech
 from services.synth_worker.pace import Pace
+from services.synth_worker.speaking import SpeakingModel, Speech
 from services.synth_worker.voices import Voices
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ class SentenceWork:
     """What a worker does with the messages of `TTS_SENTENCES`."""
 
     bus: Bus
-    model: Model
+    model: SpeakingModel
     voices: Voices
     cancels: Cancels
     metrics: Metrics
@@ -86,8 +86,12 @@ class SentenceWork:
         utterance = Utterance(text=job.text, language=job.language, seed=job.seed, parameters=job.parameters)
         speech = self.model.speak(utterance, voice, urgent=_lane(delivery) == "express")
         key = subjects.RequestKey(job.tenant, job.request)
-        with self.cancels.watch(key, speech.cancel):
-            chunking = await self._publish_chunks(job, delivery.attempt, speech)
+        try:
+            with self.cancels.watch(key, speech.cancel):
+                chunking = await self._publish_chunks(job, delivery.attempt, speech)
+        except SpeechCancelled:
+            self.metrics.orphaned.labels(self.model.describe().name).inc(speech.orphaned_s)
+            raise
         await self._publish_end(job, delivery, speech, chunking)
         self._count(job, speech, chunking)
 

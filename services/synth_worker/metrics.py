@@ -20,6 +20,17 @@ class Metrics:
         self.synthesis = Counter(
             "tts_worker_synthesis_seconds_total", "Time spent in steps", ["engine", "language"], registry=self.registry
         )
+        self.orphaned = Counter(
+            "tts_worker_orphaned_compute_seconds_total",
+            "Time spent in steps for sentences that were cancelled already",
+            ["engine"],
+            registry=self.registry,
+        )
+        self.crashes = Counter(
+            "tts_worker_engine_crashes_total",
+            "Times that the engine's process died under this worker",
+            registry=self.registry,
+        )
         self.redrawn = Counter(
             "tts_worker_redrawn_total",
             "Times that a part of a sentence was made again, because it was going wrong",

@@ -16,26 +16,15 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from services.common.audio.clip import Clip, Samples
-from services.common.wire.failures import PipelineError, SpeechCancelled, SynthesisFailed
+from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
+from services.synth_worker.speaking import ModelClosed, ModelStuck
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 _IDLE_S: Final = 1.0  # how often a model thread without work looks whether to stop
-
-
-class ModelStuck(SynthesisFailed):
-    """A step did not end in time; the process has to be replaced."""
-
-    retryable = True
-
-
-class ModelClosed(SynthesisFailed):
-    """The worker stops with this sentence in flight; another one speaks it."""
-
-    retryable = True
 
 
 @dataclass(eq=False)
@@ -49,7 +38,9 @@ class Speech:
     stuck: asyncio.Event  # set when a step did not end in time
     made: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)  # bounded by the longest sentence
     cancelled: threading.Event = field(default_factory=threading.Event)
+    alone: bool = False  # shares no step
     busy_s: float = 0.0  # spent in steps that advanced this sentence
+    orphaned_s: float = 0.0  # of these, in steps that ended after it was cancelled
     redrawn: int = 0  # times that the engine made a part of it again
 
     def cancel(self) -> None:
@@ -84,6 +75,7 @@ class Model:
     """An engine on a thread of its own."""
 
     def __init__(self, engine: Engine[Any, Any], *, step_timeout_s: float = 120.0) -> None:
+        self.crashes = 0  # one that dies takes this process along
         self.stuck = asyncio.Event()  # the thread hangs in a step, and only a new process helps
         self._engine = engine
         self._max_batch = engine.describe().max_batch
@@ -91,6 +83,7 @@ class Model:
         self._jobs: queue.Queue[Callable[[], None] | Speech] = queue.Queue()
         self._stop = threading.Event()
         self._in_flight: list[tuple[Speech, Any]] = []  # and the engine's sequence
+        self._alone_next = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
@@ -100,20 +93,21 @@ class Model:
 
     async def load(self) -> None:
         """Make the model resident. Raises PipelineError."""
-        await self._call(self._engine.load)
+        await self.call(self._engine.load)
 
     async def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
         """Compute a serialised voice, between two steps. Raises UnusableReference."""
-        return await self._call(lambda: self._engine.condition(clips, parameters))
+        return await self.call(lambda: self._engine.condition(clips, parameters))
 
     async def restore(self, voice: bytes) -> Any:  # the engine's own type, passed back to it unseen
         """Turn a serialised voice into the engine's own."""
-        return await self._call(lambda: self._engine.restore(voice))
+        return await self.call(lambda: self._engine.restore(voice))
 
-    def speak(self, utterance: Utterance, voice: Any, *, urgent: bool) -> Speech:
-        """Begin a sentence; urgent ones are stepped first."""
+    def speak(self, utterance: Utterance, voice: Any, *, urgent: bool, alone: bool = False) -> Speech:
+        """Begin a sentence; urgent ones are stepped first, and one that is to be alone shares no step."""
         speech = Speech(
             urgent=urgent,
+            alone=alone,
             loop=asyncio.get_running_loop(),
             step_timeout_s=self._step_timeout_s,
             begin=lambda: self._engine.open(utterance, voice),
@@ -128,8 +122,8 @@ class Model:
         self._jobs.put(lambda: None)
         await asyncio.to_thread(self._thread.join, 0.0 if self.stuck.is_set() else self._step_timeout_s)
 
-    async def _call(self, act: Callable[[], T]) -> T:
-        """Run `act` on the model thread."""
+    async def call(self, act: Callable[[], T]) -> T:
+        """Run `act` on the model thread, between two steps; return or raise what it does."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
@@ -195,9 +189,8 @@ class Model:
         self._in_flight = kept
 
     def _step(self) -> None:
-        """Advance one batch: urgent sentences first, then the ones that came first."""
-        order = sorted(self._in_flight, key=lambda entry: not entry[0].urgent)  # stable: arrival decides the rest
-        batch = order[: self._max_batch]
+        """Advance one batch."""
+        batch = self._next_batch()
         began_s = time.monotonic()
         try:
             steps = self._engine.step([sequence for _, sequence in batch])
@@ -209,11 +202,21 @@ class Model:
         took_s = (time.monotonic() - began_s) / len(batch)
         for (speech, _), step in zip(batch, steps, strict=True):
             speech.busy_s += took_s
+            speech.orphaned_s += took_s if speech.cancelled.is_set() else 0.0
             speech.redrawn += step.redrawn
             if step.failure is not None or step.done or len(step.samples):
                 speech.tell(step.failure or step)
         finished = {id(entry[0]) for entry, step in zip(batch, steps, strict=True) if step.done}
         self._in_flight = [entry for entry in self._in_flight if id(entry[0]) not in finished]
+
+    def _next_batch(self) -> list[tuple[Speech, Any]]:
+        """Return urgent sentences first, then the ones that came first; at every other step one that is alone."""
+        alone = [entry for entry in self._in_flight if entry[0].alone]
+        together = [entry for entry in self._in_flight if not entry[0].alone]
+        self._alone_next = bool(alone) and (not together or not self._alone_next)
+        if self._alone_next:
+            return alone[:1]
+        return sorted(together, key=lambda entry: not entry[0].urgent)[: self._max_batch]  # stable
 
     def _fail(self, batch: list[tuple[Speech, Any]], error: Exception) -> None:
         failed = {id(speech) for speech, _ in batch}

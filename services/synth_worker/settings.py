@@ -24,5 +24,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     xtts_revision: str = "main"  # of the weights on the hub
     xtts_precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"  # bfloat16 where the machine has it
     tone_real_time_factor: Annotated[float, Meta(ge=0)] = 0.0  # of the tone engine, to imitate a slow one
+    tone_crash_word: str = ""  # of the tone engine, for tests: a sentence with this word kills the engine's process
+    tone_hang_word: str = ""  # and one with this never ends
     worker_health_host: str = "127.0.0.1"
     worker_health_port: Annotated[int, Meta(ge=0, le=65535)] = 0  # 0: no health server

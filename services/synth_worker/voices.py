@@ -14,7 +14,7 @@ from services.common.bus.ports import Bus
 from services.common.wire.failures import QueueFull
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.model import Model
+from services.synth_worker.speaking import SpeakingModel
 
 log = structlog.get_logger()
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 class Voices:
     """The voices of one worker's engine, the latest `capacity` of them in memory."""
 
-    def __init__(self, bus: Bus, model: Model, metrics: Metrics, *, capacity: int) -> None:
+    def __init__(self, bus: Bus, model: SpeakingModel, metrics: Metrics, *, capacity: int) -> None:
         self._bus = bus
         self._model = model
         self._metrics = metrics

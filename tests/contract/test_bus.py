@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -249,3 +250,16 @@ async def test_a_local_server_ends_with_its_block(tmp_path: Path) -> None:
         assert isinstance(server, LocalNats)
     with pytest.raises(BusUnavailable):
         await NatsBus.connect(server.url, name="test", patience_s=0.3)
+
+
+async def test_stored_messages_are_listed_oldest_first_and_removed_by_number(bus: Bus) -> None:
+    for number in range(4):
+        await bus.publish(subjects.dead(f"tts.v1.request.tenant-{number % 2}"), b"%d" % number, message_id=str(number))
+    listed = await bus.stored(topology.DEAD, subjects.DEAD, most=3)
+    assert [message.payload for message in listed] == [b"0", b"1", b"2"]
+    assert abs(listed[0].unix_s - time.time()) < 60
+    await bus.remove(topology.DEAD, listed[1].number)
+    await bus.remove(topology.DEAD, listed[1].number)
+    odd = subjects.dead("tts.v1.request.tenant-1")
+    assert [message.payload for message in await bus.stored(topology.DEAD, odd, most=10)] == [b"3"]
+    assert await bus.waiting(topology.DEAD) == 3

@@ -22,6 +22,7 @@ from services.splitter.sentences import split
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.app import Worker
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, SAMPLES_PER_CHARACTER, ToneEngine, watermark
+from services.synth_worker.model import Model
 from services.synth_worker.settings import Settings as WorkerSettings
 
 MAX_CHARACTERS = 60
@@ -40,7 +41,7 @@ async def tone_service(bus: Bus, *, workers: int = 2, real_time_factor: float = 
     async with tasks() as group:
         group.create_task(splitter_app.serve(bus, SplitterSettings(), stop))
         for engine in engines:
-            group.create_task(Worker(bus, engine, settings).serve(stop))
+            group.create_task(Worker(bus, Model(engine), settings).serve(stop))
         try:
             yield
         finally:

@@ -3,7 +3,8 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import nats
 import nats.errors
@@ -13,6 +14,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
+from services.common.bus.ports import Stored
 from services.common.bus.subscriptions import NatsListener, NatsPuller
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology
 from services.common.bus.translation import refusal, translated
@@ -21,6 +23,7 @@ from services.common.wire.failures import BusUnavailable, QueueFull
 log = structlog.get_logger()
 
 _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
+_NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
 _LISTENER_BYTES = 32 * 1024 * 1024
 
 
@@ -166,6 +169,27 @@ class NatsBus:
                 return None
         return message.data
 
+    async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
+        """Return the oldest stored messages that match, one request each."""
+        found: list[Stored] = []
+        async with translated():
+            with suppress(nats.js.errors.NotFoundError):
+                number = 1
+                while len(found) < most:
+                    message = await self._jetstream.get_msg(stream, seq=number, subject=subject_filter, next=True)
+                    found.append(_stored(message))
+                    number = found[-1].number + 1
+        return found
+
+    async def remove(self, stream: str, number: int) -> None:
+        """Remove one stored message."""
+        async with translated():
+            try:
+                await self._jetstream.delete_msg(stream, number)
+            except nats.js.errors.APIError as error:
+                if error.err_code != _NO_SUCH_MESSAGE:
+                    raise
+
     async def purge(self, stream: str, subject_filter: str) -> None:
         """Remove all stored messages that match."""
         async with translated():
@@ -250,6 +274,16 @@ class _ConnectionEvents:
 
     async def on_reconnect(self) -> None:
         log.info("bus_reconnected")
+
+
+def _stored(message: api.RawStreamMsg) -> Stored:
+    when = message.time
+    return Stored(
+        number=message.seq or 0,
+        subject=message.subject or "",
+        payload=message.data or b"",
+        unix_s=when.timestamp() if when is not None else 0.0,
+    )
 
 
 def _stream_config(stream: Stream, replicas: int) -> api.StreamConfig:

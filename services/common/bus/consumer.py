@@ -93,7 +93,7 @@ class WorkLoop:
         else:
             log.warning("given_up", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt)
             await self.work.give_up(delivery, failure)
-            if failure.retryable or delivery.attempt >= self.consumer.max_deliver:
+            if failure.retryable or failure.kept or delivery.attempt >= self.consumer.max_deliver:
                 await self._bury(delivery, failure)
             await delivery.reject()
 

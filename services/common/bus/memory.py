@@ -6,9 +6,10 @@ message id, limits by stream and subject, last message by subject, and core subs
 
 import asyncio
 import itertools
+import time
 from dataclasses import dataclass, field
 
-from services.common.bus.ports import Heard, SubjectFull
+from services.common.bus.ports import Heard, Stored, SubjectFull
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology
 from services.common.wire.failures import BusUnavailable, QueueFull
 
@@ -118,6 +119,21 @@ class MemoryBus:
         found = [stored.payload for stored in kept.messages.values() if stored.subject == subject]
         return found[-1] if found else None
 
+    async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
+        """Return the oldest stored messages that match."""
+        kept = self._streams[stream]
+        kept.forget(self.now_s())
+        found = [message for message in kept.messages.values() if matches(subject_filter, message.subject)]
+        began_unix_s = time.time() - self.now_s()
+        return [
+            Stored(message.sequence, message.subject, message.payload, began_unix_s + message.published_at_s)
+            for message in found[:most]
+        ]
+
+    async def remove(self, stream: str, number: int) -> None:
+        """Remove one stored message."""
+        self._streams[stream].messages.pop(number, None)
+
     async def purge(self, stream: str, subject_filter: str) -> None:
         """Remove all stored messages that match."""
         kept = self._streams[stream]
@@ -164,7 +180,7 @@ class MemoryBus:
         stream.forget(self.now_s())
         return [stored for stored in stream.messages.values() if matches(consumer.filter, stored.subject)]
 
-    def remove(self, consumer: Consumer, sequence: int) -> None:
+    def take_out(self, consumer: Consumer, sequence: int) -> None:
         """Take a message out of its work queue."""
         self._streams[consumer.stream].messages.pop(sequence, None)
 
@@ -272,11 +288,11 @@ class MemoryDelivery:
 
     async def ack(self) -> None:
         """The message leaves the queue."""
-        self._bus.remove(self._consumer, self._stored.sequence)
+        self._bus.take_out(self._consumer, self._stored.sequence)
 
     async def reject(self) -> None:
         """The message leaves the queue."""
-        self._bus.remove(self._consumer, self._stored.sequence)
+        self._bus.take_out(self._consumer, self._stored.sequence)
 
     async def retry(self, delay_s: float) -> None:
         """Deliver it again after the delay."""

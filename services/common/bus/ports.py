@@ -18,6 +18,15 @@ class Heard(NamedTuple):
     payload: bytes
 
 
+class Stored(NamedTuple):
+    """A message in a stream."""
+
+    number: int  # its sequence number in the stream
+    subject: str
+    payload: bytes
+    unix_s: float  # when it was stored
+
+
 class Delivery(Protocol):
     """A message from a work queue. One of `ack`, `retry` and `reject` ends it; `extend` buys time."""
 
@@ -94,6 +103,12 @@ class Bus(Protocol):
 
     async def last(self, stream: str, subject: str) -> bytes | None:
         """Return the last stored message of exactly this subject, or None."""
+
+    async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
+        """Return the oldest stored messages that match, oldest first, at most so many."""
+
+    async def remove(self, stream: str, number: int) -> None:
+        """Remove one stored message; one that is gone already is no failure."""
 
     async def purge(self, stream: str, subject_filter: str) -> None:
         """Remove all stored messages that match."""

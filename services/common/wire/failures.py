@@ -14,6 +14,7 @@ class PipelineError(Exception):
     code: str = "internal"
     retryable: bool = False
     http_status: int = 500
+    kept: bool = False  # whether its message goes to the dead letters although it was never tried again
 
 
 class MalformedMessage(PipelineError):
@@ -130,3 +131,11 @@ class SynthesisFailed(PipelineError):
 
     code = "synthesis_failed"
     http_status = 502
+
+
+class EngineCrashed(PipelineError):
+    """The engine's process died of this sentence or recording; it is tried nowhere else."""
+
+    code = "engine_crashed"
+    http_status = 502
+    kept = True

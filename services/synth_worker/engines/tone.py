@@ -4,11 +4,13 @@ The sample at place n of a sentence is a function of the sentence's seed and n a
 2014, folded to 16 bits): lost, repeated, foreign or shifted samples cannot go unnoticed.
 """
 
+import os
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -44,14 +46,28 @@ class ToneSequence:
     seed: int
     total: int  # samples
     made: int = 0
+    end: Literal["whole", "crash", "hang"] = "whole"  # what comes of it after its first step
 
 
 class ToneEngine:
     """An `Engine` for contract, integration and chaos tests."""
 
-    def __init__(self, *, real_time_factor: float = 0.0, max_characters: int = 250, max_batch: int = 16) -> None:
-        """`real_time_factor`: seconds that a step sleeps for a second of sound of the whole batch."""
+    def __init__(
+        self,
+        *,
+        real_time_factor: float = 0.0,
+        max_characters: int = 250,
+        max_batch: int = 16,
+        crash_word: str = "",
+        hang_word: str = "",
+    ) -> None:
+        """`real_time_factor`: seconds that a step sleeps for a second of sound of the whole batch.
+
+        A sentence with the `crash_word` kills the process in its second step, one with the `hang_word` never ends it.
+        """
         self._real_time_factor = real_time_factor
+        self._ends: dict[str, Literal["crash", "hang"]] = {crash_word: "crash", hang_word: "hang"}
+        self._ends.pop("", None)
         self._description = EngineDescription(
             name="tone",
             version="1",
@@ -86,7 +102,11 @@ class ToneEngine:
         if not any(character.isalnum() for character in utterance.text):
             raise UnspeakableText("the sentence has no letter and no digit")
         speed = utterance.parameters.speed or 1.0
-        return ToneSequence(utterance.seed, round(len(utterance.text) * SAMPLES_PER_CHARACTER / speed))
+        sequence = ToneSequence(utterance.seed, round(len(utterance.text) * SAMPLES_PER_CHARACTER / speed))
+        for word, end in self._ends.items():
+            if word in utterance.text:
+                sequence.end = end
+        return sequence
 
     def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
         """Make up to 250 ms of every sentence."""
@@ -95,6 +115,10 @@ class ToneEngine:
         return [self._advance(sequence) for sequence in batch]
 
     def _advance(self, sequence: ToneSequence) -> Step:
+        if sequence.made and sequence.end == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        while sequence.made and sequence.end == "hang":
+            time.sleep(1)
         count = min(SAMPLES_PER_STEP, sequence.total - sequence.made)
         samples = watermark(sequence.seed, sequence.made, count)
         sequence.made += count

@@ -10,7 +10,8 @@ from services.common.audio.clip import Clip
 from services.common.wire.failures import SpeechCancelled, SynthesisFailed, UnspeakableText, UnusableReference
 from services.synth_worker.engines.protocol import Step, Utterance
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, ToneEngine, ToneSequence, watermark
-from services.synth_worker.model import Model, ModelClosed, ModelStuck, Speech
+from services.synth_worker.model import Model, Speech
+from services.synth_worker.speaking import ModelClosed, ModelStuck
 
 
 class Watched(ToneEngine):

@@ -1,0 +1,191 @@
+"""The engine's process dies, hangs or cannot begin, and only whoever is to blame feels it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.common.audio.clip import Clip
+from services.common.wire.failures import (
+    EngineCrashed,
+    EngineUnavailable,
+    SpeechCancelled,
+    SynthesisFailed,
+    UnspeakableText,
+    UnusableReference,
+)
+from services.synth_worker.engines.protocol import Utterance
+from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
+from services.synth_worker.isolation.parent import IsolatedModel, IsolatedSpeech, Voice
+from services.synth_worker.settings import Settings
+
+SETTINGS = Settings(engine="tone", tone_real_time_factor=0.05, tone_crash_word="boom", tone_hang_word="stall")
+TEXT = "This sentence is long enough for some steps of the engine, and a few more of them."
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[IsolatedModel]:
+    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+    await model.load()
+    yield model
+    await model.close()
+
+
+@pytest.fixture
+async def voice(model: IsolatedModel) -> Voice:
+    noise = np.random.default_rng(1).normal(0, 0.1, 48_000).astype(np.float32)
+    return await model.restore(await model.condition([Clip(noise, 24_000)]))
+
+
+def speak(model: IsolatedModel, voice: Voice, seed: int, text: str = TEXT) -> IsolatedSpeech:
+    return model.speak(Utterance(text, "en", seed), voice, urgent=False)
+
+
+async def sound(speech: IsolatedSpeech) -> bytes:
+    return b"".join([samples.tobytes() async for samples in speech.pieces()])
+
+
+def owed(seed: int, text: str = TEXT) -> bytes:
+    return watermark(seed, 0, len(text) * SAMPLES_PER_CHARACTER).tobytes()
+
+
+def child(model: IsolatedModel) -> int:
+    """Return the process id of the engine."""
+    assert model._process is not None
+    return model._process.pid
+
+
+async def test_sentences_sound_as_they_do_in_process(model: IsolatedModel, voice: Voice) -> None:
+    sounds = await asyncio.gather(*(sound(speak(model, voice, seed)) for seed in range(5)))
+    assert sounds == [owed(seed) for seed in range(5)]
+    assert model.describe().name == "tone"
+
+
+async def test_what_the_engine_refuses_reaches_the_one_who_asked(model: IsolatedModel, voice: Voice) -> None:
+    with pytest.raises(UnspeakableText):
+        await sound(speak(model, voice, 1, "..."))
+    with pytest.raises(UnusableReference, match="send 6-30 s"):
+        await model.condition([Clip(np.zeros(100, dtype=np.float32), 24_000)])
+
+
+async def test_a_killed_engine_is_followed_by_another_that_goes_on_in_the_middle_of_the_sentence(
+    model: IsolatedModel, voice: Voice
+) -> None:
+    speech = speak(model, voice, 1)
+    pieces = speech.pieces()
+    heard = [await anext(pieces), await anext(pieces)]
+    other = asyncio.create_task(sound(speak(model, voice, 2)))
+    await asyncio.sleep(0.02)
+    os.kill(child(model), signal.SIGKILL)
+    heard += [samples async for samples in pieces]
+    assert b"".join(samples.tobytes() for samples in heard) == owed(1)
+    assert await other == owed(2)
+    assert model.crashes >= 1
+
+
+async def test_a_sentence_that_kills_the_engine_fails_alone_and_soon(model: IsolatedModel, voice: Voice) -> None:
+    crowd = [asyncio.create_task(sound(speak(model, voice, seed))) for seed in range(3)]
+    async with asyncio.timeout(15):
+        with pytest.raises(EngineCrashed, match="makes the engine crash"):
+            await sound(speak(model, voice, 9, f"{TEXT} boom"))
+        assert await asyncio.gather(*crowd) == [owed(seed) for seed in range(3)]
+        assert await sound(speak(model, voice, 4)) == owed(4)
+    assert model.crashes in {1, 2}, "at most once in company, once alone"
+    assert not model.stuck.is_set()
+
+
+async def test_a_sentence_that_hangs_the_engine_fails_and_the_others_are_spoken(
+    model: IsolatedModel, voice: Voice
+) -> None:
+    async with asyncio.timeout(40):
+        hung = asyncio.create_task(sound(speak(model, voice, 9, f"{TEXT} stall")))
+        other = asyncio.create_task(sound(speak(model, voice, 1)))
+        with pytest.raises(EngineCrashed):
+            await hung
+        assert await other == owed(1)
+
+
+async def test_a_cancelled_sentence_ends_and_counts_what_was_spent_on_it_in_vain(
+    model: IsolatedModel, voice: Voice
+) -> None:
+    speech = speak(model, voice, 1, TEXT * 2)
+    pieces = speech.pieces()
+    await anext(pieces)
+    speech.cancel()
+    with pytest.raises(SpeechCancelled):
+        while True:
+            await anext(pieces)
+    assert 0 <= speech.orphaned_s <= speech.busy_s
+    assert speech.busy_s > 0
+
+
+async def test_closing_fails_what_is_in_flight_and_ends_the_process() -> None:
+    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+    await model.load()
+    voice = await model.restore(b"voice")
+    speaking = asyncio.create_task(sound(speak(model, voice, 1, TEXT * 3)))
+    await asyncio.sleep(0.1)
+    await model.close()
+    with pytest.raises(SynthesisFailed, match="the worker stops") as failure:
+        await speaking
+    assert failure.value.retryable, "another worker speaks it"
+    assert model._process is not None
+    assert model._process.returncode is not None
+
+
+async def test_an_engine_that_cannot_be_loaded_says_why() -> None:
+    model = IsolatedModel(Settings(engine="xtts"), step_timeout_s=20)
+    with pytest.raises(EngineUnavailable, match="COQUI_TOS_AGREED=1"):
+        await model.load()
+    await model.close()
+
+
+async def test_a_voice_that_nobody_holds_any_more_is_forgotten_by_the_engine(model: IsolatedModel) -> None:
+    kept = await model.restore(b"kept")
+    for number in range(5):
+        await model.restore(b"dropped %d" % number)
+    assert set(model._voices) == {kept.number}
+
+
+async def test_the_engine_ends_with_its_worker_even_in_the_middle_of_a_step(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import asyncio\n"
+        "from services.synth_worker.engines.protocol import Utterance\n"
+        "from services.synth_worker.isolation.parent import IsolatedModel\n"
+        "from services.synth_worker.settings import Settings\n"
+        "async def main():\n"
+        "    model = IsolatedModel(Settings(engine='tone', tone_hang_word='stall'), step_timeout_s=60)\n"
+        "    await model.load()\n"
+        "    speech = model.speak(Utterance('a stall of some length', 'en', 1),"
+        " await model.restore(b''), urgent=True)\n"
+        "    pieces = speech.pieces()\n"
+        "    await anext(pieces)\n"
+        "    print(model._process.pid, flush=True)\n"
+        "    await anext(pieces)\n"
+        "asyncio.run(main())\n"
+    )
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, script, stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(Path.cwd())}
+    )
+    assert worker.stdout is not None
+    engine = int(await asyncio.wait_for(worker.stdout.readline(), 20))
+    assert Path(f"/proc/{engine}").exists()
+    worker.kill()
+    await worker.wait()
+    async with asyncio.timeout(5):
+        while _alive(engine):
+            await asyncio.sleep(0.05)
+
+
+def _alive(process: int) -> bool:
+    """Say whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
