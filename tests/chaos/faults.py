@@ -1,6 +1,7 @@
 """Faults, drawn from a seed: what is done to which part, when, and for how long."""
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -10,11 +11,12 @@ from typing import Final, Literal
 
 from tests.chaos.parts import House, Part
 
-Kind = Literal["kill", "pause", "cut", "hang", "restart nats"]
+Kind = Literal["kill", "kill engine", "pause", "cut", "hang", "restart nats"]
 
 # Kind -> how often, against the others, and for how many seconds the part stays so.
 _WORKER: Final[dict[Kind, tuple[int, float, float]]] = {
     "kill": (6, 0.2, 1.0),
+    "kill engine": (3, 0.5, 1.0),  # of a splitter, which has none: the splitter
     "pause": (4, 0.5, 5.0),
     "cut": (3, 0.1, 3.0),
     "hang": (2, 0.5, 5.0),
@@ -78,7 +80,7 @@ class Trouble:
         self._troubled.add(name)
         what = fault.kind if name == "nats" else f"{fault.kind} {name.rpartition('-')[0]}"
         self.done[what] = self.done.get(what, 0) + 1
-        if name != "nats" and not fault.splitter:
+        if name != "nats" and not fault.splitter and fault.kind != "kill engine":
             self.worker_faults_s.append(time.monotonic())
         acting = self._restart_nats(fault) if name == "nats" else self._trouble(part, fault)
         task = asyncio.create_task(acting, name=f"{fault.kind}-{name}")
@@ -96,7 +98,10 @@ class Trouble:
         await self.service.nats.start()
 
     async def _trouble(self, part: Part, fault: Fault) -> None:
-        if fault.kind == "kill":
+        if fault.kind == "kill engine" and part.children():
+            os.kill(part.children()[0], signal.SIGKILL)
+            await asyncio.sleep(fault.lasts_s)
+        elif fault.kind.startswith("kill"):
             await part.kill()
             await asyncio.sleep(fault.lasts_s)
             await part.start()

@@ -58,6 +58,15 @@ class Part:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def children(self) -> list[int]:
+        """Return the process ids of its children: a worker's engine."""
+        assert self.process is not None
+        own = self.process.pid
+        try:
+            return [int(each) for each in Path(f"/proc/{own}/task/{own}/children").read_text("ascii").split()]
+        except FileNotFoundError:  # it has ended
+            return []
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, where it lives."""
         if self.process is not None and self.process.returncode is None:

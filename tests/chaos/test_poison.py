@@ -29,9 +29,7 @@ def engines(service: House) -> dict[str, set[int]]:
     found = {}
     for worker in service.workers:
         assert worker.process is not None
-        own = worker.process.pid
-        children = Path(f"/proc/{own}/task/{own}/children").read_text("ascii").split()
-        found[worker.name] = {own, *map(int, children)}
+        found[worker.name] = {worker.process.pid, *worker.children()}
     return found
 
 
