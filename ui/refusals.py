@@ -1,5 +1,10 @@
 """Why something could not be done, as types that carry what a message to the user needs."""
 
+from typing import Final
+
+# The service has too much to do; nothing of the request was done.
+BUSY: Final = ("queue_full", "tenant_queue_full", "too_many_requests")
+
 
 class Refusal(Exception):
     """The service refused or failed; `str(refusal)` is its own sentence, in English."""

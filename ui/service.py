@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class Heard:
     engine: str
     sample_rate_hz: int
     warning: str  # about the recordings; empty when there is none
+    synthesis_s: float | None  # that the engine worked; known of what was sent whole
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,13 @@ def _heard(response: requests.Response) -> Heard:
         engine=response.headers.get("X-Engine", ""),
         sample_rate_hz=int(response.headers.get("X-Sample-Rate", "24000")),
         warning=response.headers.get("X-Reference-Warning", ""),
+        synthesis_s=_synthesis_s(response.headers.get("Server-Timing", "")),
     )
+
+
+def _synthesis_s(timing: str) -> float | None:
+    found = re.search(r"\bsynthesis;dur=([0-9.]+)", timing)
+    return float(found[1]) / 1000 if found else None
 
 
 def _refusal(response: requests.Response) -> Refusal:

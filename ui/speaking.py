@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakValueDictionary
 
-from ui.refusals import Refusal
+from ui.refusals import BUSY, Refusal
 from ui.service import HEADER_BYTES, Heard, Order, Service
 
 _MOST: Final = 64  # at once, of all users together; others wait for their turn
@@ -21,12 +21,13 @@ SPEAKING: Final[WeakValueDictionary[str, "Speaking"]] = WeakValueDictionary()
 class Speaking:
     """One request and its sound so far. Times are `time.monotonic()`."""
 
-    def __init__(self, service: Service, order: Order, *, stream: bool) -> None:
-        """Begin at once."""
+    def __init__(self, service: Service, order: Order, *, stream: bool, patience_s: float = 0.0) -> None:
+        """Begin at once; where the service is busy, again when it says so, for so long."""
         self.id = secrets.token_hex(16)
         self.order = order
         self.service = service
         self.stream = stream
+        self.patience_s = patience_s
         self.began_s = time.monotonic()
         self.first_s: float | None = None
         self.ended_s: float | None = None
@@ -58,6 +59,11 @@ class Speaking:
         return (self.ended_s or time.monotonic()) - self.began_s
 
     @property
+    def synthesis_s(self) -> float | None:
+        """Return how long the engine worked on it, if the service has told."""
+        return self.heard.synthesis_s if self.heard else None
+
+    @property
     def first_after_s(self) -> float | None:
         """Return how long the first sound took."""
         return None if self.first_s is None else self.first_s - self.began_s
@@ -82,15 +88,27 @@ class Speaking:
     def _run(self) -> None:
         with _SEATS:
             try:
-                self._hear()
+                while not self._hear():
+                    pass
             except Refusal as refusal:
                 self.failure = Refusal("cancelled") if self.cancelled.is_set() else refusal
         self.ended_s = time.monotonic()
 
-    def _hear(self) -> None:
-        header = b""
+    def _hear(self) -> bool:
+        """Hear it to its end; return whether it was let in. Raises Refusal."""
         if self.cancelled.is_set():
             raise Refusal("cancelled")
+        try:
+            self._hear_all()
+        except Refusal as refusal:
+            if refusal.code not in BUSY or self.took_s > self.patience_s:
+                raise
+            self.cancelled.wait(min(refusal.retry_after_s or 2, 5))
+            return False
+        return True
+
+    def _hear_all(self) -> None:
+        header = b""
         with self.service.speaking(self.order, self.id, stream=self.stream) as answer:
             self.heard = answer.heard
             for piece in answer.pieces():
