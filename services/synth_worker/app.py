@@ -65,7 +65,12 @@ def _xtts(settings: Settings) -> Engine[Any, Any]:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and speak sentences until `stop` is set. Raises BusUnavailable, or what loading raised."""
-    async with connected_bus(settings.nats_url, name="synth-worker", replicas=settings.nats_replicas) as bus:
+    async with connected_bus(
+        settings.nats_url,
+        name="synth-worker",
+        replicas=settings.nats_replicas,
+        results_kept_s=settings.job_results_kept_s,
+    ) as bus:
         await Worker(bus, build_engine(settings), settings).serve(stop)
 
 

@@ -14,13 +14,14 @@ from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
 from services.common.bus.subscriptions import NatsListener, NatsPuller
-from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology
-from services.common.bus.translation import refusal, translated
-from services.common.wire.failures import BusUnavailable, QueueFull
+from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology, value_subject
+from services.common.bus.translation import WRONG_LAST_SEQUENCE, refusal, too_large, translated
+from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
 
 _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
+_CREATE_ATTEMPTS = 4
 _LISTENER_BYTES = 32 * 1024 * 1024
 
 
@@ -73,20 +74,21 @@ class NatsBus:
         async with translated():
             for stream in topology.streams:
                 await self._ensure(stream.name, _stream_config(stream, topology.replicas))
-            voices, clips = topology.voices, topology.clips
-            await self._ensure_bucket(
-                api.KeyValueConfig(
-                    bucket=voices.name,
-                    ttl=voices.max_age_s,
-                    max_bytes=voices.max_bytes,
-                    replicas=topology.replicas,
-                    direct=True,
+            for bucket in topology.buckets:
+                await self._ensure_bucket(
+                    api.KeyValueConfig(
+                        bucket=bucket.name,
+                        ttl=bucket.max_age_s,
+                        max_bytes=bucket.max_bytes,
+                        replicas=topology.replicas,
+                        direct=True,
+                    )
                 )
-            )
-            await self._ensure_store(
-                clips.name,
-                api.ObjectStoreConfig(ttl=clips.max_age_s, max_bytes=clips.max_bytes, replicas=topology.replicas),
-            )
+            for store in topology.stores:
+                await self._ensure_store(
+                    store.name,
+                    api.ObjectStoreConfig(ttl=store.max_age_s, max_bytes=store.max_bytes, replicas=topology.replicas),
+                )
 
     async def _ensure(self, name: str, config: api.StreamConfig) -> None:
         try:
@@ -125,7 +127,7 @@ class NatsBus:
             except nats.js.errors.APIError as error:
                 raise refusal(error) from None
             except nats.errors.MaxPayloadError:
-                raise QueueFull("the message is larger than NATS takes; raise its max_payload") from None
+                raise too_large() from None
             else:
                 return not stored.duplicate
 
@@ -178,12 +180,36 @@ class NatsBus:
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value, by direct get on the bucket's stream (a bucket is a stream: ADR-8 of nats-architecture)."""
-        return await self.last(f"KV_{bucket}", f"$KV.{bucket}.{key}") or None
+        return await self.last(f"KV_{bucket}", value_subject(bucket, key)) or None
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Set a value; two workers that set the same key set the same value."""
         async with translated():
-            await self._jetstream.publish(f"$KV.{bucket}.{key}", value)
+            await self._jetstream.publish(value_subject(bucket, key), value)
+
+    async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
+        """Set a value where the subject has no message yet; the server decides, so one of many callers wins.
+
+        After a publish that nobody answered the value itself says whether it was ours.
+        """
+        headers = {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
+        async with translated():
+            for attempt in range(_CREATE_ATTEMPTS):
+                try:
+                    await self._jetstream.publish(value_subject(bucket, key), value, headers=headers)
+                except nats.js.errors.APIError as error:
+                    if error.err_code != WRONG_LAST_SEQUENCE:
+                        raise
+                    return attempt > 0 and await self.get_value(bucket, key) == value
+                except _NO_ANSWER:
+                    continue
+                else:
+                    return True
+        raise BusUnavailable("NATS did not store the value in time")
+
+    async def drop_value(self, bucket: str, key: str) -> None:
+        """Remove the value's messages; a marker would stand in the way of the next `create_value`."""
+        await self.purge(f"KV_{bucket}", value_subject(bucket, key))
 
     async def has_object(self, store: str, name: str) -> bool:
         """Say whether the object is there; its description is written after its last chunk."""
@@ -225,11 +251,11 @@ class NatsBus:
 
 
 @asynccontextmanager
-async def connected_bus(url: str, *, name: str, replicas: int) -> AsyncIterator[NatsBus]:
+async def connected_bus(url: str, *, name: str, replicas: int, results_kept_s: float) -> AsyncIterator[NatsBus]:
     """Connect, see that all streams and buckets exist, and close at the end. Raises BusUnavailable."""
     bus = await NatsBus.connect(url, name=name)
     try:
-        await bus.establish(topology(replicas=replicas))
+        await bus.establish(topology(replicas=replicas, results_kept_s=results_kept_s))
         yield bus
     finally:
         await bus.close()
