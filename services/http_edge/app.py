@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from aiohttp import web
@@ -99,7 +99,10 @@ async def edge(
     app.on_response_prepare.append(tell_request_id)
     app.on_response_prepare.append(part_when(draining))
     async with tasks() as group:
-        loop = _add_routes(app, bus, decoder, settings, metrics, fleet, group, stop, draining)
+        kept = Records(bus, topology.KEPT, settings.tenant)
+        grace = Grace(bus, kept, settings.idempotency_grace_s, group, stop)
+        parts = _Parts(bus, settings, metrics, fleet)
+        loop = _add_routes(app, parts, decoder, grace, draining)
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
@@ -112,19 +115,20 @@ async def edge(
             stop.set()
 
 
+class _Parts(NamedTuple):
+    """What everything in an edge works with."""
+
+    bus: Bus
+    settings: Settings
+    metrics: Metrics
+    fleet: Fleet
+
+
 def _add_routes(
-    app: web.Application,
-    bus: Bus,
-    decoder: ReferenceDecoder,
-    settings: Settings,
-    metrics: Metrics,
-    fleet: Fleet,
-    group: asyncio.TaskGroup,
-    stop: asyncio.Event,
-    draining: asyncio.Event,
+    app: web.Application, parts: _Parts, decoder: ReferenceDecoder, grace: Grace, draining: asyncio.Event
 ) -> WorkLoop:
     """Build the handlers; return the loop that sees jobs through."""
-    kept = Records(bus, topology.KEPT, settings.tenant)
+    (bus, settings, metrics, fleet), kept = parts, grace.records
     job_records = Records(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
     speaker = Speaker(bus, metrics, settings.first_audio_timeout_s)
@@ -139,7 +143,7 @@ def _add_routes(
     ordered = Ordered(
         speaker=speaker,
         records=kept,
-        grace=Grace(bus, kept, settings.idempotency_grace_s, group, stop),
+        grace=grace,
         metrics=metrics,
         request_timeout_s=settings.request_timeout_s,
     )
@@ -154,7 +158,7 @@ def _add_routes(
     ).add_to(app)
     RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings).add_to(app)
     JobRoutes(
-        bus=bus, store=store, orders=dataclasses.replace(orders, shelf=JobShelf(store), job=True), stop=stop
+        bus=bus, store=store, orders=dataclasses.replace(orders, shelf=JobShelf(store), job=True), draining=draining
     ).add_to(app)
     work = JobWork(bus=bus, store=store, records=job_records, speaker=speaker, metrics=metrics, stop=draining)
     return WorkLoop(bus, topology.jobs_consumer(), work, seats=settings.max_jobs)

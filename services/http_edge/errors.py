@@ -78,6 +78,14 @@ class RangeNotSatisfiable(PipelineError):
         self.size = size
 
 
+class EdgeStops(PipelineError):
+    """This edge is being stopped; another one, or this one soon, goes on."""
+
+    code = "edge_stops"
+    retryable = True
+    http_status = 503
+
+
 class CannotListen(PipelineError):
     """Somebody else has the port, or the host is not this machine's; at start only."""
 

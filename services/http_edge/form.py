@@ -59,7 +59,7 @@ def which_file(place: int, count: int) -> str:
 
 @asynccontextmanager
 async def read_form(request: web.Request, settings: Settings, *, job: bool = False) -> AsyncIterator[Form]:
-    """Read and check the form; the files of its uploads go when the block ends. A job may be longer, and its text a file.
+    """Read and check the form; the files of its uploads go when the block ends. A job's text may be long, and a file.
 
     Raises BadRequest, EmptyText, TextTooLong, UnsupportedLanguage, ReferenceTooLarge, UploadStalled: each says what
     to send.

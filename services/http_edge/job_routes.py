@@ -14,7 +14,7 @@ from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.messages import JobProgress
 from services.http_edge.commands import cancel
-from services.http_edge.errors import JobEnded
+from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.identity import checked_id
 from services.http_edge.job_store import ENDED, JobStore
 from services.http_edge.jobs import submit
@@ -34,7 +34,7 @@ class JobRoutes:
     bus: Bus
     store: JobStore
     orders: Orders
-    stop: asyncio.Event
+    draining: asyncio.Event
 
     def add_to(self, app: web.Application) -> None:
         """Register every path."""
@@ -140,24 +140,26 @@ class JobRoutes:
         response.content_type = "audio/wav"
         response.enable_chunked_encoding()
         async for news in self._followed(progress.job):
-            if news is None or not news.spoken:
-                if news is not None and news.state in ENDED:
-                    raise _ended(news)
-                continue
-            if not sent:
+            progress = progress if news is None else news
+            if not sent and progress.spoken:
                 outcome_of(request).response_begun = True
                 await response.prepare(request)
-                await response.write(wav_header(sample_rate_hz=news.sample_rate_hz, data_bytes=None))
-            for sentence in range(sent, news.spoken):
-                await response.write(await self.store.sound(news.job, sentence))
-            sent = news.spoken
-            if news.state in ("failed", "cancelled"):
-                raise _ended(news)
+                await response.write(wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=None))
+            for sentence in range(sent, progress.spoken):
+                await response.write(await self.store.sound(progress.job, sentence))
+            sent = progress.spoken
+        if progress.state in ("failed", "cancelled"):
+            raise _ended(progress)
+        if progress.state != "done":
+            raise EdgeStops("this server stops; ask for the audio again")
         await response.write_eof()
         return response
 
     async def _followed(self, job: str) -> AsyncIterator[JobProgress | None]:
-        """Yield a job's progress now, whenever it changes, and at its end; None when nothing changed for a while."""
+        """Yield a job's progress now, whenever it changes, and at its end; None when nothing changed for a while.
+
+        Ends before the job does where this edge stops.
+        """
         loop, last = asyncio.get_running_loop(), None
         async with self.store.news(job) as news:
             told_s = loop.time()
@@ -168,6 +170,8 @@ class JobRoutes:
                     yield progress
                     if progress.state in ENDED:
                         return
+                elif self.draining.is_set():
+                    return
                 elif loop.time() - told_s > _KEEPALIVE_S:
                     told_s = loop.time()
                     yield None

@@ -37,7 +37,7 @@ class JobStore:
         return await self.bus.create_value(topology.PROGRESS, self._key("job", progress.job), codec.encode(progress))
 
     async def progress(self, job: str) -> JobProgress | None:
-        """Return how far a job is, or None where it is not kept. One that was cancelled in the queue says so at once."""
+        """Return how far a job is, or None where it is not kept."""
         value = await self.bus.get_value(topology.PROGRESS, self._key("job", job))
         return None if value is None else codec.decode(value, JobProgress)
 

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from services.common.wire.failures import QueueFull
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
 from services.http_edge.fleet import Fleet
@@ -138,12 +139,22 @@ class Orders:
         order.warnings = reference.warnings
         timeout_s = self.settings.job_timeout_s if self.job else self.settings.request_timeout_s
         asked = self.intake.request(claim.request, form, reference.clips, seed=claim.seed, timeout_s=timeout_s)
-        if not await self.shelf.keep(asked):
+        if not await self._keep(asked, named=order.key is not None or "X-Request-Id" in request.headers):
             if order.key is None:
                 raise RequestIdTaken("this X-Request-Id was used lately; choose another one")
             order.joined = True  # a retry, or who it repeats, was a little faster
         order.request, order.stored_s = asked, time.monotonic()
         self._tell(asked)
+
+    async def _keep(self, asked: SpeechRequest, *, named: bool) -> bool:
+        """Keep the request; a full bucket costs those that nobody can ask for anyway their second chance only."""
+        try:
+            return await self.shelf.keep(asked)
+        except QueueFull:
+            if named or self.job:
+                raise
+            log.warning("request_not_kept", request=asked.request)
+            return True
 
     async def _find(self, order: Order, request_id: str) -> bool:
         """Join the request where it is kept."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -18,12 +19,12 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import REQUEST_ID, outcome_of
 from services.http_edge.orders import renewed
 from services.http_edge.records import Records
-from services.http_edge.runs import Runs, open_runs
-from services.http_edge.sending import send_sound
+from services.http_edge.runs import open_runs
+from services.http_edge.sending import Sound, send_sound
 from services.http_edge.settings import Settings
-from services.http_edge.speech import Speaker, Speech
+from services.http_edge.speech import Speaker
 
-HEADER_BYTES = len(wav_header(sample_rate_hz=1, data_bytes=0))
+HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,13 @@ class RequestRoutes:
             if whole is not None:
                 return await _nothing_left(request, offset, HEADER_BYTES + whole)
             async with self.speaker.taking_up(kept, runs, runs.cancel, first_sentence=sentence) as speech:
-                return await self._send(request, kept, runs, speech, offset, skip)
+                pieces = _without_first(skip, speech.pieces())
+                first = await anext(pieces, b"")
+                if not first and offset > HEADER_BYTES:
+                    _, _, whole = await runs.place_of(offset)
+                    return await _nothing_left(request, offset, HEADER_BYTES + (whole or 0))
+                sound = Sound(first, pieces, Listening(self.metrics, speech.assembly.sample_rate_hz))
+                return await _send(request, kept, offset, sound)
 
     async def _kept(self, wanted: str) -> SpeechRequest:
         kept = await self.records.request(wanted)
@@ -72,21 +79,15 @@ class RequestRoutes:
             raise SpeechCancelled("the request was cancelled; send it again under another id")
         return renewed(kept, self.settings.request_timeout_s)
 
-    async def _send(
-        self, request: web.Request, kept: SpeechRequest, runs: Runs, speech: Speech, offset: int, skip: int
-    ) -> web.StreamResponse:
-        pieces = _without_first(skip, speech.pieces())
-        first = await anext(pieces, b"")
-        if not first and offset > HEADER_BYTES:
-            _, _, whole = await runs.place_of(offset)
-            return await _nothing_left(request, offset, HEADER_BYTES + (whole or 0))
-        rate_hz = speech.assembly.sample_rate_hz
-        header = wav_header(sample_rate_hz=rate_hz, data_bytes=None)[offset:]
-        response = web.StreamResponse(
-            headers={"X-Seed": str(kept.seed), "X-Engine": kept.engine, "X-Sample-Rate": str(rate_hz)}
-        )
-        outcome_of(request).response_begun = True
-        return await send_sound(request, response, header, first, pieces, Listening(self.metrics, rate_hz))
+
+async def _send(request: web.Request, kept: SpeechRequest, offset: int, sound: Sound) -> web.StreamResponse:
+    rate_hz = sound.listening.sample_rate_hz
+    header = wav_header(sample_rate_hz=rate_hz, data_bytes=None)[offset:]
+    response = web.StreamResponse(
+        headers={"X-Seed": str(kept.seed), "X-Engine": kept.engine, "X-Sample-Rate": str(rate_hz)}
+    )
+    outcome_of(request).response_begun = True
+    return await send_sound(request, response, header, sound)
 
 
 def _offset(request: web.Request) -> int:

@@ -16,7 +16,7 @@ from services.http_edge.fleet import Fleet
 from services.http_edge.listening import Listening
 from services.http_edge.metrics import Metrics
 from services.http_edge.orders import Ordered, Orders
-from services.http_edge.sending import send_sound
+from services.http_edge.sending import Sound, send_sound
 from services.http_edge.settings import Settings
 
 NAME: Final = "voice-cloning-pipeline"
@@ -127,7 +127,7 @@ class Routes:
             header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None)
             listening = Listening(self.metrics, order.sample_rate_hz)
             order.outcome.response_begun = True
-            return await send_sound(request, response, header, first, pieces, listening)
+            return await send_sound(request, response, header, Sound(first, pieces, listening))
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():

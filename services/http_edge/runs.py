@@ -68,11 +68,11 @@ class Runs:
         await self.hear(run)
         if run != self._request.request:
             await self._records.add_run(self._request.request, run)
-        self._own, self._own_first = run, first_sentence
         self._last_news_s = asyncio.get_running_loop().time()
         await publish_request(
             self._bus, msgspec.structs.replace(self._request, request=run, first_sentence=first_sentence)
         )
+        self._own, self._own_first = run, first_sentence
 
     async def cancel(self) -> None:
         """Stop every run."""
@@ -159,7 +159,7 @@ class Runs:
         return asyncio.get_running_loop().time() - self._last_news_s > _PATIENCE_S
 
     async def _take_up(self) -> None:
-        """Go on from the first sentence that is not wholly stored, in a run that somebody else began or in a new one."""
+        """Go on from the first sentence that is not wholly stored: in a run of somebody else, or in a new one."""
         if await self._records.cancelled(self._request.request):
             raise SpeechCancelled("the request was cancelled")
         for run in await self._records.runs(self._request.request):

@@ -143,7 +143,7 @@ class Speech:
         pieces, places = list[bytes](), self.assembly.missing()
         try:
             fetched = [event for place in places if (event := await self._fetch(place))]
-            self._metrics.repairs.inc(len(fetched))
+            self._metrics.repairs.inc(0 if self._stored else len(fetched))
             pieces += [pcm for event in fetched for pcm in self.assembly.receive(event)]
             if self.assembly.missing() != places:
                 return True, pieces

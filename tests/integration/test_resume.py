@@ -132,5 +132,3 @@ async def test_a_stream_of_a_killed_edge_goes_on_at_another_one(tmp_path: Path) 
             assert response.status == 200
             had += await response.read()
     assert digest([had]) == digest([whole(max_characters=250)])
-
-

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,7 +22,6 @@ from services.common.wire.failures import BusUnavailable
 log = structlog.get_logger()
 
 _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
-_CREATE_ATTEMPTS = 4
 _LISTENER_BYTES = 32 * 1024 * 1024
 
 
@@ -114,22 +114,26 @@ class NatsBus:
     async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
         """Store a message; a publish that was not answered is repeated under the same id, which the server folds."""
         ttl = None if lifetime_s is None else float(max(1, math.ceil(lifetime_s)))
+        try:
+            stored = await self._store(subject, payload, {api.Header.MSG_ID.value: message_id}, ttl)
+        except nats.js.errors.APIError as error:
+            raise refusal(error) from None
+        return not stored.duplicate
+
+    async def _store(
+        self, subject: str, payload: bytes, headers: dict[str, str], ttl: float | None = None
+    ) -> api.PubAck:
+        """Publish until it is answered. Raises APIError for a refusal, BusUnavailable, TextTooLong."""
         give_up_at = asyncio.get_running_loop().time() + self._patience_s
         while True:
             try:
-                stored = await self._jetstream.publish(
-                    subject, payload, headers={api.Header.MSG_ID.value: message_id}, msg_ttl=ttl
-                )
+                return await self._jetstream.publish(subject, payload, headers=headers, msg_ttl=ttl)
             except (*_NO_ANSWER, nats.errors.OutboundBufferLimitError):
                 if asyncio.get_running_loop().time() > give_up_at:
                     raise BusUnavailable("NATS did not store the message in time") from None
                 await asyncio.sleep(0.1)
-            except nats.js.errors.APIError as error:
-                raise refusal(error) from None
             except nats.errors.MaxPayloadError:
                 raise too_large() from None
-            else:
-                return not stored.duplicate
 
     async def tell(self, subject: str, payload: bytes) -> None:
         """Send to whoever listens now."""
@@ -190,22 +194,19 @@ class NatsBus:
     async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
         """Set a value where the subject has no message yet; the server decides, so one of many callers wins.
 
-        After a publish that nobody answered the value itself says whether it was ours.
+        A publish that nobody answered is repeated under one message id, so that it does not meet itself.
         """
-        headers = {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
-        async with translated():
-            for attempt in range(_CREATE_ATTEMPTS):
-                try:
-                    await self._jetstream.publish(value_subject(bucket, key), value, headers=headers)
-                except nats.js.errors.APIError as error:
-                    if error.err_code != WRONG_LAST_SEQUENCE:
-                        raise
-                    return attempt > 0 and await self.get_value(bucket, key) == value
-                except _NO_ANSWER:
-                    continue
-                else:
-                    return True
-        raise BusUnavailable("NATS did not store the value in time")
+        headers = {
+            api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0",
+            api.Header.MSG_ID.value: secrets.token_hex(16),
+        }
+        try:
+            await self._store(value_subject(bucket, key), value, headers)
+        except nats.js.errors.APIError as error:
+            if error.err_code != WRONG_LAST_SEQUENCE:
+                raise refusal(error) from None
+            return False
+        return True
 
     async def drop_value(self, bucket: str, key: str) -> None:
         """Remove the value's messages; a marker would stand in the way of the next `create_value`."""

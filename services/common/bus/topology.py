@@ -135,7 +135,7 @@ def topology(
         ),
         buckets=(
             Bucket(VOICES, max_age_s=7 * 24 * 3600, max_bytes=1024 * MEBIBYTE),
-            Bucket(KEPT, max_age_s=2 * 3600, max_bytes=512 * MEBIBYTE),
+            Bucket(KEPT, max_age_s=2 * 3600, max_bytes=1024 * MEBIBYTE),
             Bucket(PROGRESS, max_age_s=results_kept_s, max_bytes=256 * MEBIBYTE),
         ),
         stores=(
