@@ -16,7 +16,15 @@ import structlog
 from services.common.bus.inbox import Inbox, open_inbox
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
-from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed, SpeechRequest
+from services.common.wire.messages import (
+    AudioChunk,
+    RequestEvent,
+    SentenceSpoken,
+    Span,
+    SpeechFailed,
+    SpeechRequest,
+    TextSplit,
+)
 from services.http_edge.assembly import Assembly
 from services.http_edge.commands import cancel, publish_request
 from services.http_edge.metrics import Metrics
@@ -47,6 +55,7 @@ class Runs:
         self._own: str | None = None  # the run that was started here
         self._own_first = 0
         self._assembly = Assembly()
+        self._split: tuple[Span, ...] | None = None
         self._last_news_s = asyncio.get_running_loop().time()
 
     @property
@@ -144,6 +153,8 @@ class Runs:
         """Return the event, unless it says that somebody else's run ended: then see that another one goes on."""
         if isinstance(event, AudioChunk | SentenceSpoken):
             self._last_news_s = asyncio.get_running_loop().time()
+        if isinstance(event, TextSplit):
+            return self._checked(event)
         if not isinstance(event, SpeechFailed) or event.request == self._own:
             return event
         if event.request not in self._ended:
@@ -151,6 +162,20 @@ class Runs:
             if self._ended >= set(self._inboxes):
                 await self._take_up()
         return None
+
+    def _checked(self, event: TextSplit) -> RequestEvent:
+        """Return the event, or the failure that it is: sentences of two different divisions are no one speech."""
+        known = self._assembly.sentences
+        if (self._split or event.sentences) == event.sentences and known in (None, len(event.sentences)):
+            self._split = event.sentences
+            return event
+        return SpeechFailed(
+            request=event.request,
+            sentence=None,
+            code="inconsistent_audio",
+            detail="the engine now divides this text otherwise than when it began; send it again",
+            retryable=False,
+        )
 
     def _stuck(self) -> bool:
         """Say whether nobody is left who could say what is missing."""
@@ -166,11 +191,19 @@ class Runs:
             if run not in self._inboxes:
                 await self.hear(run)
                 return
+        await self._recall_split()
         first = await self._first_missing()
         if first is not None:
             log.info("request_taken_up", request=self._request.request, sentence=first)
             self._metrics.taken_up.inc()
             await self.begin(first)
+
+    async def _recall_split(self) -> None:
+        """Find out how the text was divided, so that another division is noticed."""
+        for inbox in self._inboxes.values():
+            event = await inbox.split()
+            if isinstance(event, TextSplit):
+                self._checked(event)
 
     async def _first_missing(self) -> int | None:
         place = self._assembly.sentence

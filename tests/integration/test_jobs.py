@@ -13,6 +13,10 @@ import msgspec
 import pytest
 
 from services.common.audio.wav import wav_header
+from services.common.bus import topology
+from services.common.bus.connection import NatsBus
+from services.common.wire import codec, subjects
+from services.common.wire.messages import CancelSpeech
 from tests.chaos.parts import house
 from tests.support.front import SETTINGS, Front, form, front
 from tests.support.service import TEXT, digest, expected_pcm, sentence_count
@@ -263,3 +267,47 @@ async def test_a_job_survives_a_killed_edge_and_a_stopped_one_without_a_sample_s
         spoken = [(tmp_path / f"{part.name}.log").read_text().count('"sentence_spoken"') for part in service.workers]
     assert digest([body]) == digest([whole(LONG * 2, max_characters=250)])
     assert sum(spoken) == sentence_count(LONG * 2, max_characters=250)
+
+
+async def test_a_job_whose_work_and_sound_are_gone_is_published_again_from_the_first_sentence_that_is_not_kept(
+    tmp_path: Path,
+) -> None:
+    settings = {"TONE_REAL_TIME_FACTOR": "0.3"}
+    async with (
+        house(tmp_path, edges=1, splitters=1, workers=2, settings=settings) as service,
+        aiohttp.ClientSession() as session,
+    ):
+        await service.until_ready(session)
+        [edge] = service.edges
+        async with session.post(f"{service.address()}/jobs", data=form(text=LONG * 2)) as response:
+            job = (await response.json())["id"]
+
+        async def shown() -> dict[str, Any]:
+            async with session.get(f"{service.address()}/jobs/{job}") as response:
+                content: dict[str, Any] = await response.json()
+                return content
+
+        async with asyncio.timeout(60):
+            while (await shown())["spoken"] < 6:
+                await asyncio.sleep(0.05)
+            edge.signal(signal.SIGKILL)
+            bus = await NatsBus.connect(service.nats.url, name="test")
+            await bus.purge(topology.AUDIO, subjects.request_events("public", job))
+            cancel = CancelSpeech(request=job, tenant="public", reason="test")
+            await bus.tell(subjects.cancel("public", job), codec.encode(cancel))
+            while await bus.last(topology.AUDIO, subjects.request_failed("public", job)) is None:
+                await asyncio.sleep(0.05)
+            assert edge.process is not None
+            await edge.process.wait()
+            await edge.start()
+            await service.until_ready(session)
+            while (state := (await shown())["state"]) == "running":
+                await asyncio.sleep(0.1)
+        assert state == "done"
+        async with session.get(f"{service.address()}/jobs/{job}/audio") as response:
+            body = await response.read()
+        taken_up = [json.loads(line) for line in (tmp_path / f"{edge.name}.log").read_text().splitlines()]
+        [place] = [line["sentence"] for line in taken_up if line["event"] == "request_taken_up"]
+        await bus.close()
+    assert place >= 6
+    assert digest([body]) == digest([whole(LONG * 2, max_characters=250)])
