@@ -83,7 +83,12 @@ def described(message: Stored, letter: DeadLetter) -> str:
 
 
 async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
-    async with connected_bus(settings.nats_url, name="dead-letters", replicas=settings.nats_replicas) as bus:
+    async with connected_bus(
+        settings.nats_url,
+        name="dead-letters",
+        replicas=settings.nats_replicas,
+        results_kept_s=settings.job_results_kept_s,
+    ) as bus:
         if choice.command == "list":
             found = [described(message, letter) for message, letter in await letters(bus)]
             _say("\n".join(found) or "No dead letters.")

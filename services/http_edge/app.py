@@ -1,25 +1,34 @@
 """Builds an edge and runs it until it is told to stop."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from aiohttp import web
 
 from services.common.bus import topology
 from services.common.bus.connection import connected_bus
+from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire.failures import BusUnavailable
 from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
+from services.http_edge.grace import Grace
 from services.http_edge.intake import Intake
+from services.http_edge.job_routes import JobRoutes
+from services.http_edge.job_store import JobShelf, JobStore
+from services.http_edge.jobs import JobWork
 from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import around, part_when, tell_request_id
+from services.http_edge.orders import Ordered, Orders
+from services.http_edge.records import Records
 from services.http_edge.reference import ReferenceDecoder
+from services.http_edge.request_routes import RequestRoutes
 from services.http_edge.routes import Routes
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker
@@ -32,7 +41,12 @@ _SHUTDOWN_S: Final = 30.0  # streams that run get so long to end
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and serve HTTP until `stop` is set. Raises BusUnavailable."""
-    async with connected_bus(settings.nats_url, name="http-edge", replicas=settings.nats_replicas) as bus:
+    async with connected_bus(
+        settings.nats_url,
+        name="http-edge",
+        replicas=settings.nats_replicas,
+        results_kept_s=settings.job_results_kept_s,
+    ) as bus:
         await serve(bus, settings, stop)
 
 
@@ -84,21 +98,67 @@ async def edge(
     app = web.Application(middlewares=[around(metrics, fleet)])
     app.on_response_prepare.append(tell_request_id)
     app.on_response_prepare.append(part_when(draining))
-    Routes(
-        bus=bus,
-        fleet=fleet,
-        intake=Intake(bus, decoder, settings, metrics),
-        speaker=Speaker(bus, metrics, settings.first_audio_timeout_s),
-        metrics=metrics,
-        settings=settings,
-        free_seats=asyncio.Semaphore(settings.max_connections),
-        draining=draining,
-    ).add_to(app)
     async with tasks() as group:
+        kept = Records(bus, topology.KEPT, settings.tenant)
+        grace = Grace(bus, kept, settings.idempotency_grace_s, group, stop)
+        parts = _Parts(bus, settings, metrics, fleet)
+        loop = _add_routes(app, parts, decoder, grace, draining)
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
+        jobs = group.create_task(loop.run(draining), name="jobs")
         try:
             yield app
         finally:
+            draining.set()  # jobs that run are handed back
+            await jobs
             stop.set()
+
+
+class _Parts(NamedTuple):
+    """What everything in an edge works with."""
+
+    bus: Bus
+    settings: Settings
+    metrics: Metrics
+    fleet: Fleet
+
+
+def _add_routes(
+    app: web.Application, parts: _Parts, decoder: ReferenceDecoder, grace: Grace, draining: asyncio.Event
+) -> WorkLoop:
+    """Build the handlers; return the loop that sees jobs through."""
+    (bus, settings, metrics, fleet), kept = parts, grace.records
+    job_records = Records(bus, topology.PROGRESS, settings.tenant)
+    store = JobStore(bus, job_records)
+    speaker = Speaker(bus, metrics, settings.first_audio_timeout_s)
+    orders = Orders(
+        fleet=fleet,
+        intake=Intake(bus, decoder, settings, metrics),
+        shelf=kept,
+        metrics=metrics,
+        settings=settings,
+        free_seats=asyncio.Semaphore(settings.max_connections),
+    )
+    ordered = Ordered(
+        speaker=speaker,
+        records=kept,
+        grace=grace,
+        metrics=metrics,
+        request_timeout_s=settings.request_timeout_s,
+    )
+    Routes(
+        bus=bus,
+        fleet=fleet,
+        orders=orders,
+        ordered=ordered,
+        metrics=metrics,
+        settings=settings,
+        draining=draining,
+    ).add_to(app)
+    RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings).add_to(app)
+    JobRoutes(
+        bus=bus, store=store, orders=dataclasses.replace(orders, shelf=JobShelf(store), job=True), draining=draining
+    ).add_to(app)
+    work = JobWork(bus=bus, store=store, records=job_records, speaker=speaker, metrics=metrics, stop=draining)
+    return WorkLoop(bus, topology.jobs_consumer(), work, seats=settings.max_jobs)

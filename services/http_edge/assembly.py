@@ -27,7 +27,9 @@ class Assembly:
     sentence is there whole, and `failure` says why it never will be.
     """
 
+    first_sentence: int = 0  # what is before it is not wanted
     sentences: int | None = None  # how many the text has, once known
+    sample_rate_hz: int = 0  # 0 until a chunk came
     samples: int = 0  # returned so far
     failure: SpeechFailed | None = None
     _sentence: int = 0  # whose turn it is
@@ -38,6 +40,14 @@ class Assembly:
     _ends: dict[int, SentenceSpoken] = field(default_factory=dict)
     spoken: list[SentenceSpoken] = field(default_factory=list)  # in text order, as far as the sound is returned
 
+    def __post_init__(self) -> None:
+        self._sentence = self.first_sentence
+
+    @property
+    def sentence(self) -> int:
+        """Return the sentence whose turn it is."""
+        return self._sentence
+
     @property
     def complete(self) -> bool:
         """Say whether every sample of every sentence was returned."""
@@ -46,6 +56,7 @@ class Assembly:
     def receive(self, event: RequestEvent) -> list[bytes]:
         """Take an event, first, late, early or repeated; return what can now be played, in order."""
         if isinstance(event, AudioChunk):
+            self.sample_rate_hz = event.sample_rate_hz
             self._hold(event)
         elif isinstance(event, SentenceSpoken):
             self.sentences = event.sentences
@@ -65,6 +76,11 @@ class Assembly:
             return [Place(self._sentence, self._chunk), Place(self._sentence, None)]
         places = range(self._chunk, end.chunks)
         return [Place(self._sentence, chunk) for chunk in places if (self._sentence, chunk) not in self._held][:most]
+
+    def needs(self, sentence: int) -> int | None:
+        """Return the next chunk of a sentence to be played, or None where it is here already."""
+        chunk = self._chunk if sentence == self._sentence else 0
+        return None if sentence < self._sentence or (sentence, chunk) in self._held else chunk
 
     def _hold(self, chunk: AudioChunk) -> None:
         place = (chunk.sentence, chunk.chunk)

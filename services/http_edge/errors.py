@@ -31,6 +31,61 @@ class TooManyRequests(PipelineError):
     http_status = 503
 
 
+class RequestIdTaken(PipelineError):
+    """Another request has, or had a short while ago, the id that the client chose."""
+
+    code = "request_id_taken"
+    http_status = 409
+
+
+class IdempotencyKeyReused(PipelineError):
+    """The key stands for another form."""
+
+    code = "idempotency_key_reused"
+    http_status = 422
+
+
+class UnknownRequest(PipelineError):
+    """No request of this id is kept: it never was, or is too long ago."""
+
+    code = "unknown_request"
+    http_status = 404
+
+
+class UnknownJob(PipelineError):
+    """No job of this id is kept: it never was, or is too long ago."""
+
+    code = "unknown_job"
+    http_status = 404
+
+
+class JobEnded(PipelineError):
+    """The job failed or was cancelled, so its sound will never be whole."""
+
+    code = "job_ended"
+    http_status = 409
+
+
+class RangeNotSatisfiable(PipelineError):
+    """The audio has no such byte."""
+
+    code = "range_not_satisfiable"
+    http_status = 416
+
+    def __init__(self, detail: str, size: int) -> None:
+        """`size`: bytes of the whole."""
+        super().__init__(detail)
+        self.size = size
+
+
+class EdgeStops(PipelineError):
+    """This edge is being stopped; another one, or this one soon, goes on."""
+
+    code = "edge_stops"
+    retryable = True
+    http_status = 503
+
+
 class CannotListen(PipelineError):
     """Somebody else has the port, or the host is not this machine's; at start only."""
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
 from aiohttp import BodyPartReader, MultipartReader, web
 
 from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooLong, UnsupportedLanguage
@@ -25,6 +26,7 @@ _FORM_BYTES: Final = 64 * 1024  # boundaries, headers and short fields, on top o
 _SHORT_FIELD_BYTES: Final = 64
 _SEED_LIMIT: Final = 2**63
 _FIELDS: Final = ("text", "language", "reference_audio", "enable_text_splitting", "seed", *RANGES)
+_TEXT_FILE: Final = "text_file"
 _GOOD_REFERENCE: Final = "6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -56,16 +58,18 @@ def which_file(place: int, count: int) -> str:
 
 
 @asynccontextmanager
-async def read_form(request: web.Request, settings: Settings) -> AsyncIterator[Form]:
-    """Read and check the form; the files of its uploads go when the block ends.
+async def read_form(request: web.Request, settings: Settings, *, job: bool = False) -> AsyncIterator[Form]:
+    """Read and check the form; the files of its uploads go when the block ends. A job's text may be long, and a file.
 
     Raises BadRequest, EmptyText, TextTooLong, UnsupportedLanguage, ReferenceTooLarge, UploadStalled: each says what
     to send.
     """
+    if job:
+        settings = msgspec.structs.replace(settings, max_text_characters=settings.max_job_characters)
     _check_before_reading(request, settings)
     with ExitStack() as files:
-        fields, uploads = await _read_parts(request, files, settings)
-        yield _checked(fields, uploads, settings)
+        fields, uploads = await _read_parts(request, files, settings, (*_FIELDS, _TEXT_FILE) if job else _FIELDS)
+        yield _checked(_with_text(fields), uploads, settings)
 
 
 def _check_before_reading(request: web.Request, settings: Settings) -> None:
@@ -77,7 +81,7 @@ def _check_before_reading(request: web.Request, settings: Settings) -> None:
 
 
 async def _read_parts(
-    request: web.Request, files: ExitStack, settings: Settings
+    request: web.Request, files: ExitStack, settings: Settings, known: tuple[str, ...]
 ) -> tuple[dict[str, str], tuple[Upload, ...]]:
     fields: dict[str, str] = {}
     uploads: list[Upload] = []
@@ -87,8 +91,8 @@ async def _read_parts(
             if isinstance(part, MultipartReader):
                 raise BadRequest("a part of the form is itself multipart; send plain fields")
             name = part.name or ""
-            if name not in _FIELDS:
-                raise BadRequest(f"unknown field; the fields are {', '.join(_FIELDS)}")
+            if name not in known:
+                raise BadRequest(f"unknown field; the fields are {', '.join(known)}")
             if name in fields:
                 raise BadRequest(f"the field {name} was sent twice")
             if name == "reference_audio":
@@ -127,18 +131,28 @@ async def _save(part: BodyPartReader, files: ExitStack, before: list[Upload], se
 
 
 async def _read_field(part: BodyPartReader, name: str, settings: Settings) -> str:
-    longest = 4 * settings.max_text_characters if name == "text" else _SHORT_FIELD_BYTES
+    is_text = name in ("text", _TEXT_FILE)
+    longest = 4 * settings.max_text_characters if is_text else _SHORT_FIELD_BYTES
     content = bytearray()
     while block := await _in_time(part.read_chunk(_BLOCK_BYTES), settings):
         content += block
         if len(content) > longest:
-            if name == "text":
+            if is_text:
                 raise _too_long(settings)
             raise BadRequest(f"the field {name} is too long")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest(f"the field {name} is not UTF-8") from None
+
+
+def _with_text(fields: dict[str, str]) -> dict[str, str]:
+    """Let the file of the text, without its byte order mark, stand for the field."""
+    if _TEXT_FILE not in fields:
+        return fields
+    if "text" in fields:
+        raise BadRequest("text and text_file were both sent; send one of them")
+    return fields | {"text": fields[_TEXT_FILE].removeprefix("\ufeff")}
 
 
 def _too_long(settings: Settings) -> TextTooLong:

@@ -77,7 +77,13 @@ class Intake:
             self._known.popitem(last=False)
         return stored
 
-    def request(self, request_id: str, form: Form, clips: tuple[str, ...]) -> SpeechRequest:
+    def seed(self, form: Form) -> int:
+        """Return the seed that was given, or draw one."""
+        return secrets.randbits(63) if form.seed is None else form.seed
+
+    def request(
+        self, request_id: str, form: Form, clips: tuple[str, ...], *, seed: int, timeout_s: float
+    ) -> SpeechRequest:
         """Return the command to speak this form's text in the voice of these clips."""
         return SpeechRequest(
             request=request_id,
@@ -86,8 +92,8 @@ class Intake:
             language=form.language,
             text=form.text,
             clips=clips,
-            seed=secrets.randbits(63) if form.seed is None else form.seed,
+            seed=seed,
             split=form.split,
-            deadline_unix_ms=round((time.time() + self.settings.request_timeout_s) * 1000),
+            deadline_unix_ms=round((time.time() + timeout_s) * 1000),
             parameters=form.parameters,
         )

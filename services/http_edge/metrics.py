@@ -44,6 +44,15 @@ class Metrics:
         self.stall_time = Counter("tts_stream_stall_seconds_total", "How long listeners waited then", registry=registry)
         self.repairs = Counter("tts_chunks_fetched_again_total", "Events fetched by place", registry=registry)
         self.cancelled = Counter("tts_cancelled_requests_total", "Requests whose client left", registry=registry)
+        self.taken_up = Counter(
+            "tts_requests_taken_up_total", "Requests published again from a sentence", registry=registry
+        )
+        self.joined = Counter("tts_requests_joined_total", "Retries that joined a request", registry=registry)
+        self.resumed = Counter(
+            "tts_requests_resumed_total", "Lost answers that were asked for again", registry=registry
+        )
+        self.jobs = Counter("tts_jobs_total", "Jobs by how they ended", ["outcome"], registry=registry)
+        self.jobs_running = Gauge("tts_jobs_running", "Jobs that this edge sees through now", registry=registry)
         self.in_flight = Gauge("tts_requests_in_flight", "Requests that speak now", registry=registry)
         self.queue_depth = Gauge("tts_queue_depth", "Messages in a work queue", ["stream"], registry=registry)
         self.queued_audio = Gauge("tts_queued_audio_seconds", "Estimated sound still owed", registry=registry)

@@ -13,14 +13,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.common.wire.failures import PipelineError
-from services.http_edge.errors import HttpFailure, problem
+from services.http_edge.errors import HttpFailure, RangeNotSatisfiable, problem
 from services.http_edge.fleet import Fleet
 from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
-_SPEAKING: Final = ("/synthesize", "/stream")
+_SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
 
 
 @dataclass
@@ -50,7 +50,7 @@ def around(metrics: Metrics, fleet: Fleet) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID], request[_OUTCOME] = secrets.token_hex(16), Outcome()
-        if request.path not in _SPEAKING:
+        if _endpoint(request) not in _SPEAKING:
             return await _answered(request, handler, fleet, metrics)
         began_s = time.monotonic()
         with metrics.in_flight.track_inprogress():
@@ -105,16 +105,22 @@ def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics:
     if outcome_of(request).response_begun and request.transport is not None:
         request.transport.abort()  # no last chunk: the client sees that the body is not whole
     response = problem(failure, request[REQUEST_ID])
+    if isinstance(failure, RangeNotSatisfiable):
+        response.headers["Content-Range"] = f"bytes */{failure.size}"
     retry_after_s = fleet.retry_after_s() if failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE) else None
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(retry_after_s)
     return response
 
 
+def _endpoint(request: web.Request) -> str:
+    return request.match_info.route.name or ""
+
+
 def _count(request: web.Request, metrics: Metrics, took_s: float) -> None:
     outcome = outcome_of(request)
     status = "error" if outcome.audio_bytes is None else "success"
-    metrics.requests.labels(outcome.language, request.path.lstrip("/"), status).inc()
+    metrics.requests.labels(outcome.language, _endpoint(request), status).inc()
     if outcome.audio_bytes is not None:
         metrics.duration.labels(outcome.language).observe(took_s)
         metrics.output.observe(outcome.audio_bytes)

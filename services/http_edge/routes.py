@@ -2,13 +2,9 @@
 
 import asyncio
 import tempfile
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
@@ -16,18 +12,12 @@ from services import __version__
 from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import SpeechRequest
-from services.http_edge.errors import TooManyRequests
 from services.http_edge.fleet import Fleet
-from services.http_edge.form import read_form
-from services.http_edge.intake import Intake
 from services.http_edge.listening import Listening
 from services.http_edge.metrics import Metrics
-from services.http_edge.middleware import REQUEST_ID, Outcome, outcome_of
+from services.http_edge.orders import Ordered, Orders
+from services.http_edge.sending import Sound, send_sound
 from services.http_edge.settings import Settings
-from services.http_edge.speech import Speaker, Speech
-
-log = structlog.get_logger()
 
 NAME: Final = "voice-cloning-pipeline"
 _MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a whole answer; what is over this waits on disk
@@ -40,11 +30,10 @@ class Routes:
 
     bus: Bus
     fleet: Fleet
-    intake: Intake
-    speaker: Speaker
+    orders: Orders
+    ordered: Ordered
     metrics: Metrics
     settings: Settings
-    free_seats: asyncio.Semaphore
     draining: asyncio.Event
 
     def add_to(self, app: web.Application) -> None:
@@ -55,8 +44,8 @@ class Routes:
         app.router.add_get("/readyz", self.ready)
         app.router.add_get("/languages", self.languages)
         app.router.add_get("/metrics", make_aiohttp_handler(self.metrics.registry))
-        app.router.add_post("/synthesize", self.synthesize)
-        app.router.add_post("/stream", self.stream)
+        app.router.add_post("/synthesize", self.synthesize, name="synthesize")
+        app.router.add_post("/stream", self.stream, name="stream")
 
     async def about(self, _request: web.Request) -> web.Response:
         """`GET /`."""
@@ -107,9 +96,9 @@ class Routes:
 
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
         """`POST /synthesize`: the whole speech as one WAV with a true header."""
-        async with self._order(request) as order:
+        async with self.orders.taken(request) as order:
             with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole:
-                async with self.speaker.speaking(order.request) as speech:
+                async with self.ordered.speaking(order) as speech:
                     async for pcm in speech.pieces():
                         order.heard_first("synthesize", self.metrics)
                         await asyncio.to_thread(whole.write, pcm)
@@ -130,96 +119,17 @@ class Routes:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """`POST /stream`: the same, as it is made. A failure before the first sound is an HTTP error; a later one cuts
         the body, so that no client takes a part for the whole."""
-        async with self._order(request) as order, self.speaker.speaking(order.request) as speech:
+        async with self.orders.taken(request) as order, self.ordered.speaking(order) as speech:
             pieces = speech.pieces()
             first = await anext(pieces)
             order.heard_first("stream", self.metrics)
             response = web.StreamResponse(headers=order.headers(speech))
-            response.content_type = "audio/wav"
-            response.enable_chunked_encoding()
-            order.outcome.response_begun = True
-            await response.prepare(request)
-            await response.write(wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None))
+            header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None)
             listening = Listening(self.metrics, order.sample_rate_hz)
-            listening.hear(len(first), time.monotonic())
-            await response.write(first)
-            async for pcm in pieces:
-                listening.hear(len(pcm), time.monotonic())
-                await response.write(pcm)
-            await response.write_eof()
-        order.outcome.sent(listening.sent_bytes)
-        return response
-
-    @asynccontextmanager
-    async def _order(self, request: web.Request) -> AsyncIterator["Order"]:
-        """Check all that can be checked before anybody works: seat, service, form, language, parameters, reference."""
-        if self.free_seats.locked():
-            raise TooManyRequests("this server speaks to as many clients as it may; try again soon")
-        async with self.free_seats:
-            self.fleet.require_ready()
-            order = Order(outcome_of(request), began_s=time.monotonic())
-            async with read_form(request, self.settings) as form:
-                order.outcome.language, order.read_s = form.language, time.monotonic()
-                order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
-                reference = await self.intake.reference(form)
-                order.warnings = reference.warnings
-                order.request = self.intake.request(request[REQUEST_ID], form, reference.clips)
-                order.stored_s = time.monotonic()
-                # Neither text nor voice: how long it is and in what language is all that a log may know.
-                log.info(
-                    "Synthesizing text",
-                    request=order.request.request,
-                    language=form.language,
-                    characters=len(form.text),
-                )
-                yield order
+            order.outcome.response_begun = True
+            return await send_sound(request, response, header, Sound(first, pieces, listening))
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():
             return "this server is stopping"
         return self.fleet.why_not_ready() if self.bus.connected else "NATS does not answer"
-
-
-@dataclass
-class Order:
-    """A request on its way through a handler, and when it got where (monotonic seconds)."""
-
-    outcome: Outcome
-    began_s: float
-    read_s: float = 0.0
-    stored_s: float = 0.0
-    first_audio_s: float | None = None
-    sample_rate_hz: int = 0
-    warnings: tuple[str, ...] = ()  # about the reference audio
-    request: SpeechRequest = field(init=False)
-
-    def heard_first(self, endpoint: str, metrics: Metrics) -> None:
-        """Note the first sound; later calls change nothing."""
-        if self.first_audio_s is None:
-            self.first_audio_s = time.monotonic()
-            metrics.first_byte.labels(endpoint).observe(self.first_audio_s - self.read_s)
-
-    def headers(self, speech: Speech) -> dict[str, str]:
-        """Return the headers that tell a client about its speech."""
-        headers = {
-            "X-Seed": str(self.request.seed),
-            "X-Sample-Rate": str(self.sample_rate_hz),
-            "X-Engine": self.request.engine,
-            "Server-Timing": self._timing(speech),
-        }
-        if self.warnings:
-            headers["X-Reference-Warning"] = "; ".join(self.warnings)
-        return headers
-
-    def _timing(self, speech: Speech) -> str:
-        """Return https://www.w3.org/TR/server-timing/ metrics, in milliseconds."""
-        first_s = self.first_audio_s or self.stored_s
-        marks = {
-            "upload": self.read_s - self.began_s,
-            "voice": self.stored_s - self.read_s,
-            "first-audio": first_s - self.stored_s,
-        }
-        if speech.assembly.complete:
-            marks["total"] = time.monotonic() - self.began_s
-            marks["synthesis"] = sum(sentence.synthesis_ms for sentence in speech.spoken) / 1000
-        return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in marks.items())

@@ -20,5 +20,9 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     upload_idle_timeout_s: Annotated[float, Meta(gt=0)] = 30.0  # a client that sends nothing for so long is let go
     first_audio_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     request_timeout_s: Annotated[float, Meta(gt=0)] = 3600.0
+    idempotency_grace_s: Annotated[float, Meta(gt=0, le=600)] = 10.0  # of a keyed request whose client left
+    max_jobs: Annotated[int, Meta(ge=1, le=1000)] = 4  # that this edge sees through at once
+    max_job_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 1_500_000
+    job_timeout_s: Annotated[float, Meta(gt=0)] = 12 * 3600.0
     max_connections: Annotated[int, Meta(ge=1)] = 1000  # requests that speak at once
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that read reference audio

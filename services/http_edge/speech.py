@@ -2,30 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-import structlog
-
-from services.common.bus.inbox import Inbox, open_inbox
-from services.common.bus.ports import Bus, SubjectFull
+from services.common.bus.inbox import open_inbox
+from services.common.bus.ports import Bus
 from services.common.runtime.deadline import Deadline
-from services.common.wire import codec, subjects
-from services.common.wire.failures import (
-    BusUnavailable,
-    DeadlineExceeded,
-    QueueFull,
-    SynthesisFailed,
-    TenantQueueFull,
-)
-from services.common.wire.messages import CancelSpeech, RequestEvent, SentenceSpoken, SpeechRequest
+from services.common.wire.failures import BusUnavailable, DeadlineExceeded, SynthesisFailed
+from services.common.wire.messages import RequestEvent, SentenceSpoken, SpeechRequest
 from services.http_edge.assembly import Assembly, Place
+from services.http_edge.commands import cancel, publish_request
 from services.http_edge.errors import RemoteFailure
 from services.http_edge.metrics import Metrics
-
-log = structlog.get_logger()
+from services.http_edge.runs import Runs
 
 _SILENCE_S: Final = 0.5  # after so long without an event, look whether one was lost
 _LONGEST_SILENCE_S: Final = 4.0  # the wait doubles up to this while there is nothing to fetch
@@ -40,48 +31,78 @@ class Speaker:
     first_audio_timeout_s: float
 
     @asynccontextmanager
-    async def speaking(self, request: SpeechRequest) -> AsyncIterator["Speech"]:
-        """Publish the request and yield its speech; what is not complete on leaving is cancelled on the bus.
+    async def speaking(self, request: SpeechRequest, leaving: "Leaving | None" = None) -> AsyncIterator["Speech"]:
+        """Publish the request and yield its speech.
 
+        What is not complete on leaving is cancelled on the bus, or `leaving` says what becomes of it.
         Raises TenantQueueFull, QueueFull, BusUnavailable.
         """
         async with open_inbox(self.bus, request.tenant, request.request) as inbox:
-            speech = Speech(request, inbox, self.metrics, self.first_audio_timeout_s)
+            speech = Speech(request, inbox, Assembly(), self.metrics, self.first_audio_timeout_s)
             try:
-                await self._publish(request, speech.deadline)
+                await publish_request(self.bus, request)
                 yield speech
             finally:
                 if not speech.assembly.complete:
-                    await asyncio.shield(self._cancel(request))
+                    await asyncio.shield(leaving() if leaving else cancel(self.bus, request.tenant, request.request))
 
-    async def _publish(self, request: SpeechRequest, deadline: Deadline) -> None:
+    @asynccontextmanager
+    async def taking_up(
+        self,
+        request: SpeechRequest,
+        runs: Runs,
+        leaving: "Leaving",
+        *,
+        first_sentence: int = 0,
+        first_audio_timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> AsyncIterator["Speech"]:
+        """Yield the speech of a request that was published before, from a sentence on: what is stored, what comes,
+        and, where nobody speaks it any more, what another run makes. `check` is called now and then, and may raise."""
+        timeout_s = self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
+        speech = Speech(request, runs, Assembly(first_sentence), self.metrics, timeout_s, stored=True, check=check)
+        runs.serve(speech.assembly)
         try:
-            await self.bus.publish(
-                subjects.request(request.tenant),
-                codec.encode(request),
-                message_id=request.request,
-                lifetime_s=deadline.left_s,
-            )
-        except SubjectFull:
-            raise TenantQueueFull("your requests fill your share of the queue; wait for some to finish") from None
-        except QueueFull:
-            raise QueueFull("the service has all the work that it takes; try again later") from None
+            yield speech
+        finally:
+            if not speech.assembly.complete:
+                await asyncio.shield(leaving())
 
-    async def _cancel(self, request: SpeechRequest) -> None:
-        message = CancelSpeech(request=request.request, tenant=request.tenant, reason="nobody listens any more")
-        with suppress(BusUnavailable):  # then its sentences run into their deadline
-            await self.bus.tell(subjects.cancel(request.tenant, request.request), codec.encode(message))
+
+Leaving = Callable[[], Awaitable[None]]  # what becomes of work that its listener left
+
+
+class EventSource(Protocol):
+    """Where a speech's events come from: one inbox, or those of several runs."""
+
+    async def next(self, timeout_s: float) -> RequestEvent | None: ...
+    async def chunk(self, sentence: int, chunk: int) -> RequestEvent | None: ...
+    async def end(self, sentence: int) -> RequestEvent | None: ...
+    async def failed(self) -> RequestEvent | None: ...
 
 
 class Speech:
     """The sound of one request."""
 
-    def __init__(self, request: SpeechRequest, inbox: Inbox, metrics: Metrics, first_audio_timeout_s: float) -> None:
-        self.assembly = Assembly()
+    def __init__(
+        self,
+        request: SpeechRequest,
+        inbox: EventSource,
+        assembly: Assembly,
+        metrics: Metrics,
+        first_audio_timeout_s: float,
+        *,
+        stored: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`stored`: some of it may have been said before anybody listened here, so look at once."""
+        self.assembly = assembly
         self.deadline = Deadline.at(request.deadline_unix_ms)
         self._inbox = inbox
         self._metrics = metrics
         self._first_audio_timeout_s = first_audio_timeout_s
+        self._stored = stored
+        self._check = check
 
     @property
     def spoken(self) -> list[SentenceSpoken]:
@@ -94,15 +115,15 @@ class Speech:
         Ends only when every sentence was yielded whole. Raises RemoteFailure for what another service reported,
         DeadlineExceeded where nothing came in time.
         """
-        silence_s, started_s = _SILENCE_S, time.monotonic()
+        silence_s, started_s = 0.0 if self._stored else _SILENCE_S, time.monotonic()
         while not self.assembly.complete:
             self._check_time(started_s)
             event = await self._inbox.next(silence_s)
             if event is None:
                 found, pieces = await self._fetch_missing()
+                silence_s = 0.0 if found else min(max(_SILENCE_S, 2 * silence_s), _LONGEST_SILENCE_S)
             else:
-                found, pieces = True, self.assembly.receive(event)
-            silence_s = _SILENCE_S if found else min(2 * silence_s, _LONGEST_SILENCE_S)
+                silence_s, pieces = _SILENCE_S, self.assembly.receive(event)
             for piece in pieces:
                 yield piece
             if self.assembly.failure is not None:
@@ -111,26 +132,27 @@ class Speech:
             raise SynthesisFailed("the engine made no sound of this text")
 
     def _check_time(self, started_s: float) -> None:
+        self._check()
         if self.deadline.passed:
             raise DeadlineExceeded("the text was not spoken within the time limit; send a shorter one or try later")
         if not self.assembly.samples and time.monotonic() - started_s > self._first_audio_timeout_s:
             raise DeadlineExceeded("no sound came within the time limit; the service is busy or broken, try later")
 
     async def _fetch_missing(self) -> tuple[bool, list[bytes]]:
-        """The bus fell silent: get by place what was lost on its way; say whether any was, and what it released."""
-        found, pieces, before = False, list[bytes](), list[Place]()
+        """The bus fell silent: get by place what did not come; say whether there may be more, and what it released."""
+        pieces, places = list[bytes](), self.assembly.missing()
         try:
-            while (places := self.assembly.missing()) != before:
-                before, fetched = places, [event for place in places if (event := await self._fetch(place))]
-                found = found or bool(fetched)
-                self._metrics.repairs.inc(len(fetched))
-                pieces += [pcm for event in fetched for pcm in self.assembly.receive(event)]
+            fetched = [event for place in places if (event := await self._fetch(place))]
+            self._metrics.repairs.inc(0 if self._stored else len(fetched))
+            pieces += [pcm for event in fetched for pcm in self.assembly.receive(event)]
+            if self.assembly.missing() != places:
+                return True, pieces
             failed = await self._inbox.failed()
         except BusUnavailable:
-            return found, pieces  # NATS restarts: look again at the next silence
+            return False, pieces  # NATS restarts: look again at the next silence
         if failed is not None:
             pieces += self.assembly.receive(failed)
-        return found, pieces
+        return False, pieces
 
     async def _fetch(self, place: Place) -> RequestEvent | None:
         if place.chunk is None:

@@ -25,7 +25,12 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and divide texts until `stop` is set. Raises BusUnavailable."""
-    async with connected_bus(settings.nats_url, name="splitter", replicas=settings.nats_replicas) as bus:
+    async with connected_bus(
+        settings.nats_url,
+        name="splitter",
+        replicas=settings.nats_replicas,
+        results_kept_s=settings.job_results_kept_s,
+    ) as bus:
         await serve(bus, settings, stop)
 
 

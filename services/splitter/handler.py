@@ -78,9 +78,14 @@ class RequestWork:
         async with open_inbox(self.bus, request.tenant, request.request) as inbox:
             await self._announce(request, division)
             window = Window(sentences=len(division.sentences), size=self.window)
+            for place in range(request.first_sentence):
+                window.end(place)  # work is taken up again where it stopped
             if delivery.attempt > 1:
                 await self._recall(window, inbox)
-            characters = [len(sentence.spoken) for sentence in division.sentences]
+            characters = [
+                0 if place in window.ended else len(sentence.spoken)
+                for place, sentence in enumerate(division.sentences)
+            ]
             speed = request.parameters.speed or 1.0
             with self.ledger.hold(request.request, characters, request.language, speed=speed):
                 await self._see_through(request, deadline, division.sentences, window, inbox)
@@ -135,7 +140,7 @@ class RequestWork:
 
     async def _recall(self, window: Window, inbox: Inbox) -> None:
         """Find out what a splitter before this one got spoken."""
-        for place in range(window.sentences):
+        for place in sorted(set(range(window.sentences)) - window.ended):
             if isinstance(await inbox.end(place), SentenceSpoken):
                 window.end(place)
 
@@ -192,7 +197,11 @@ class RequestWork:
         """Queue one sentence; a full queue is waited for, until the request's deadline."""
         job = _job(request, sentences, place)
         subject = subjects.sentence(
-            request.engine, "express" if place == 0 else "standard", request.tenant, request.request, place
+            request.engine,
+            "express" if place == request.first_sentence else "standard",
+            request.tenant,
+            request.request,
+            place,
         )
         while True:
             self._check(deadline, cancelled)

@@ -38,9 +38,11 @@ async def test_all_that_is_promised_is_kept_in_files_as_long_as_it_is_promised(t
     assert kept_s[topology.REQUESTS] == kept_s[topology.SENTENCES] == HOUR_S
     assert kept_s[topology.AUDIO] == 600
     assert kept_s[topology.DEAD] == kept_s[f"KV_{topology.VOICES}"] == 7 * 24 * HOUR_S
-    assert kept_s[f"OBJ_{topology.CLIPS}"] == 24 * HOUR_S
+    assert kept_s[f"KV_{topology.KEPT}"] == 2 * HOUR_S
+    assert kept_s[topology.JOBS] == kept_s[f"OBJ_{topology.CLIPS}"] == 24 * HOUR_S
+    assert kept_s[f"KV_{topology.PROGRESS}"] == kept_s[f"OBJ_{topology.RESULTS}"] == 24 * HOUR_S
     assert all(stream["max_bytes"] > 0 for stream in streams.values()), "nothing may grow without bound"
-    for queue in (topology.REQUESTS, topology.SENTENCES):
+    for queue in (topology.REQUESTS, topology.SENTENCES, topology.JOBS):
         assert (streams[queue]["retention"], streams[queue]["discard"]) == ("workqueue", "new")
         assert streams[queue]["duplicate_window"] / 1e9 == 120
 

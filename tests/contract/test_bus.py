@@ -15,7 +15,7 @@ from services.common.bus.ports import Bus, SubjectFull
 from services.common.bus.topology import Consumer
 from services.common.runtime.local_nats import LocalNats, local_nats
 from services.common.wire import subjects
-from services.common.wire.failures import BusUnavailable, QueueFull
+from services.common.wire.failures import BusUnavailable, QueueFull, TextTooLong
 from tests.support.buses import bus_of
 
 
@@ -211,6 +211,69 @@ async def test_values_and_objects_are_read_back(bus: Bus) -> None:
     await bus.put_object(topology.CLIPS, "clip", clip)
     assert await bus.has_object(topology.CLIPS, "clip")
     assert await bus.get_object(topology.CLIPS, "clip") == clip
+
+
+async def test_of_many_who_create_a_value_at_once_one_succeeds(bus: Bus) -> None:
+    tries = [bus.create_value(topology.KEPT, "key.public.abc", b"%d" % number) for number in range(8)]
+    created = await asyncio.gather(*tries)
+    assert created.count(True) == 1
+    assert await bus.get_value(topology.KEPT, "key.public.abc") == b"%d" % created.index(True)
+    assert not await bus.create_value(topology.KEPT, "key.public.abc", b"late")
+
+
+async def test_a_value_that_was_dropped_may_be_created_again(bus: Bus) -> None:
+    for value in (b"first", b"second"):
+        assert await bus.create_value(topology.KEPT, "key.public.abc", value)
+        assert await bus.get_value(topology.KEPT, "key.public.abc") == value
+        await bus.drop_value(topology.KEPT, "key.public.abc")
+        assert await bus.get_value(topology.KEPT, "key.public.abc") is None
+    await bus.put_value(topology.KEPT, "key.public.abc", b"put")
+    assert not await bus.create_value(topology.KEPT, "key.public.abc", b"third")
+
+
+async def test_a_value_that_changes_is_heard(bus: Bus) -> None:
+    listener = await bus.listen(topology.value_subject(topology.PROGRESS, "job.public.abc"), limit=10)
+    await bus.create_value(topology.PROGRESS, "job.public.abc", b"created")
+    await bus.put_value(topology.PROGRESS, "job.public.abc", b"put")
+    await bus.put_value(topology.PROGRESS, "job.public.other", b"foreign")
+    heard = [await listener.next(2), await listener.next(2)]
+    assert [item.payload for item in heard if item is not None] == [b"created", b"put"]
+    assert await listener.next(0.1) is None
+    await listener.close()
+
+
+async def test_jobs_wait_in_a_queue_of_their_own(bus: Bus) -> None:
+    await bus.publish(subjects.job("public"), b"job", message_id="a", lifetime_s=60)
+    puller = await bus.pull(topology.jobs_consumer())
+    delivery = await puller.next(2)
+    assert delivery is not None
+    assert delivery.payload == b"job"
+    await delivery.ack()
+    assert await bus.waiting(topology.JOBS) == 0
+    await puller.close()
+
+
+async def test_what_is_larger_than_a_message_is_refused_as_a_text(tmp_path: Path) -> None:
+    async with bus_of("nats", tmp_path) as bus:
+        large = bytes(9_000_000)
+        with pytest.raises(TextTooLong, match="max_payload"):
+            await bus.publish(subjects.job("public"), large, message_id="a")
+        with pytest.raises(TextTooLong, match="max_payload"):
+            await bus.create_value(topology.KEPT, "request.public.a", large)
+
+
+async def test_a_value_is_created_once_though_the_server_is_killed_meanwhile(tmp_path: Path) -> None:
+    async with local_nats(tmp_path) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=10)
+        await bus.establish(topology.topology())
+        await server.kill()
+        creating = [asyncio.create_task(bus.create_value(topology.KEPT, "key.a.b", b"%d" % n)) for n in range(3)]
+        await asyncio.sleep(0.5)
+        await server.start()
+        created = await asyncio.gather(*creating)
+        assert created.count(True) == 1
+        assert await bus.get_value(topology.KEPT, "key.a.b") == b"%d" % created.index(True)
+        await bus.close()
 
 
 async def test_a_subject_without_a_stream_is_refused(bus: Bus) -> None:

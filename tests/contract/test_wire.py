@@ -43,7 +43,13 @@ def test_bytes_from_before_there_were_parameters_are_read_as_if_none_was_set(ear
     [now] = [message for message in EXAMPLES if name(message) == earlier.stem]
     none = {} if earlier.stem == "WorkerState" else AS_USUAL
     decoded = codec.decode(bytes.fromhex(earlier.read_text()), type(now))
-    assert decoded == msgspec.structs.replace(now, parameters=none)
+    whole = {"first_sentence": 0} if earlier.stem == "SpeechRequest" else {}
+    assert decoded == msgspec.structs.replace(now, parameters=none, **whole)
+
+
+def test_bytes_from_before_work_was_taken_up_again_are_read_as_of_a_whole_text() -> None:
+    earlier = bytes.fromhex((GOLDEN / "before_first_sentence" / "SpeechRequest.hex").read_text())
+    assert codec.decode(earlier, SpeechRequest) == msgspec.structs.replace(EXAMPLES[0], first_sentence=0)
 
 
 def test_what_is_not_set_is_not_sent() -> None:

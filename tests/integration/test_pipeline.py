@@ -12,11 +12,29 @@ from services.common.bus.inbox import open_inbox
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
-from services.common.wire.messages import AudioChunk, Parameters, SentenceSpoken, SpeechFailed, TextSplit
+from services.common.wire.messages import (
+    AudioChunk,
+    Parameters,
+    RequestEvent,
+    SentenceSpoken,
+    SpeechFailed,
+    TextSplit,
+)
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech import Speaker
+from services.splitter.sentences import split
+from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, SAMPLES_PER_CHARACTER
 from tests.support.buses import bus_of
-from tests.support.service import TEXT, digest, expected_pcm, sentence_count, speech_request, stored_clip, tone_service
+from tests.support.service import (
+    MAX_CHARACTERS,
+    TEXT,
+    digest,
+    expected_pcm,
+    sentence_count,
+    speech_request,
+    stored_clip,
+    tone_service,
+)
 
 
 @pytest.fixture(params=["memory", "nats"])
@@ -34,6 +52,33 @@ async def until_empty(bus: Bus) -> None:
     async with asyncio.timeout(10):
         while await bus.waiting(topology.REQUESTS) + await bus.waiting(topology.SENTENCES):
             await asyncio.sleep(0.05)
+
+
+async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_places_of_the_whole(bus: Bus) -> None:
+    async with tone_service(bus):
+        clip = await stored_clip(bus)
+        request = msgspec.structs.replace(speech_request(clip), first_sentence=2)
+        listener = await bus.listen(subjects.request_events("public", request.request), limit=1000)
+        await bus.publish(subjects.request("public"), codec.encode(request), message_id=request.request)
+        ends: dict[int, SentenceSpoken] = {}
+        async with asyncio.timeout(20):
+            while len(ends) < sentence_count() - 2:
+                heard = await listener.next(1)
+                event = heard and codec.decode(heard.payload, RequestEvent)  # type: ignore[arg-type]
+                if isinstance(event, SentenceSpoken):
+                    ends[event.sentence] = event
+        await until_empty(bus)
+        await listener.close()
+    whole = split(TEXT, "en", max_characters=MAX_CHARACTERS).sentences
+    assert sorted(ends) == list(range(2, len(whole)))
+    sound, places = expected_pcm(), []
+    for sentence in whole:
+        samples = len(sentence.spoken) * SAMPLES_PER_CHARACTER + sentence.pause_after_ms * SAMPLE_RATE_HZ // 1000
+        places.append(sound[: 2 * samples])
+        sound = sound[2 * samples :]
+    assert {place: end.digest for place, end in ends.items()} == {
+        place: digest([places[place]]) for place in range(2, len(whole))
+    }
 
 
 async def test_a_text_is_heard_whole_once_and_in_order(bus: Bus) -> None:

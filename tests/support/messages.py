@@ -4,6 +4,7 @@ from services.common.wire.messages import (
     AudioChunk,
     CancelSpeech,
     DeadLetter,
+    JobProgress,
     Message,
     Parameters,
     SentenceJob,
@@ -41,6 +42,7 @@ EXAMPLES: tuple[Message, ...] = (
         split=True,
         deadline_unix_ms=DEADLINE,
         parameters=PARAMETERS,
+        first_sentence=1,
     ),
     SentenceJob(
         request=REQUEST,
@@ -83,6 +85,19 @@ EXAMPLES: tuple[Message, ...] = (
         request=REQUEST, sentence=None, code="engine_unavailable", detail="no worker is alive", retryable=True
     ),
     CancelSpeech(request=REQUEST, tenant="public", reason="nobody listens any more"),
+    JobProgress(
+        job=REQUEST,
+        state="failed",
+        created_unix_ms=DEADLINE - 3_600_000,
+        deadline_unix_ms=DEADLINE,
+        sentences=9_000,
+        spoken=12,
+        samples=1_440_000,
+        sample_rate_hz=24_000,
+        estimated_end_unix_ms=DEADLINE - 60_000,
+        code="synthesis_failed",
+        detail="given up after 5 attempts",
+    ),
     WorkerState(
         worker="worker-1a2b3c4d",
         engine="embedded",

@@ -68,9 +68,9 @@ def speech_request(clip: str, text: str = TEXT, *, seed: int = 42, lasts_s: floa
     )
 
 
-def sentence_count(text: str = TEXT) -> int:
+def sentence_count(text: str = TEXT, max_characters: int = MAX_CHARACTERS) -> int:
     """Return how many sentences the splitter makes of a text."""
-    return len(split(text, "en", max_characters=MAX_CHARACTERS).sentences)
+    return len(split(text, "en", max_characters=max_characters).sentences)
 
 
 def expected_pcm(

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -16,9 +17,9 @@ from nats.js.object_store import ObjectStore
 
 from services.common.bus.ports import Stored
 from services.common.bus.subscriptions import NatsListener, NatsPuller
-from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology
-from services.common.bus.translation import refusal, translated
-from services.common.wire.failures import BusUnavailable, QueueFull
+from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology, value_subject
+from services.common.bus.translation import WRONG_LAST_SEQUENCE, refusal, too_large, translated
+from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
 
@@ -76,20 +77,21 @@ class NatsBus:
         async with translated():
             for stream in topology.streams:
                 await self._ensure(stream.name, _stream_config(stream, topology.replicas))
-            voices, clips = topology.voices, topology.clips
-            await self._ensure_bucket(
-                api.KeyValueConfig(
-                    bucket=voices.name,
-                    ttl=voices.max_age_s,
-                    max_bytes=voices.max_bytes,
-                    replicas=topology.replicas,
-                    direct=True,
+            for bucket in topology.buckets:
+                await self._ensure_bucket(
+                    api.KeyValueConfig(
+                        bucket=bucket.name,
+                        ttl=bucket.max_age_s,
+                        max_bytes=bucket.max_bytes,
+                        replicas=topology.replicas,
+                        direct=True,
+                    )
                 )
-            )
-            await self._ensure_store(
-                clips.name,
-                api.ObjectStoreConfig(ttl=clips.max_age_s, max_bytes=clips.max_bytes, replicas=topology.replicas),
-            )
+            for store in topology.stores:
+                await self._ensure_store(
+                    store.name,
+                    api.ObjectStoreConfig(ttl=store.max_age_s, max_bytes=store.max_bytes, replicas=topology.replicas),
+                )
 
     async def _ensure(self, name: str, config: api.StreamConfig) -> None:
         try:
@@ -115,22 +117,26 @@ class NatsBus:
     async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
         """Store a message; a publish that was not answered is repeated under the same id, which the server folds."""
         ttl = None if lifetime_s is None else float(max(1, math.ceil(lifetime_s)))
+        try:
+            stored = await self._store(subject, payload, {api.Header.MSG_ID.value: message_id}, ttl)
+        except nats.js.errors.APIError as error:
+            raise refusal(error) from None
+        return not stored.duplicate
+
+    async def _store(
+        self, subject: str, payload: bytes, headers: dict[str, str], ttl: float | None = None
+    ) -> api.PubAck:
+        """Publish until it is answered. Raises APIError for a refusal, BusUnavailable, TextTooLong."""
         give_up_at = asyncio.get_running_loop().time() + self._patience_s
         while True:
             try:
-                stored = await self._jetstream.publish(
-                    subject, payload, headers={api.Header.MSG_ID.value: message_id}, msg_ttl=ttl
-                )
+                return await self._jetstream.publish(subject, payload, headers=headers, msg_ttl=ttl)
             except (*_NO_ANSWER, nats.errors.OutboundBufferLimitError):
                 if asyncio.get_running_loop().time() > give_up_at:
                     raise BusUnavailable("NATS did not store the message in time") from None
                 await asyncio.sleep(0.1)
-            except nats.js.errors.APIError as error:
-                raise refusal(error) from None
             except nats.errors.MaxPayloadError:
-                raise QueueFull("the message is larger than NATS takes; raise its max_payload") from None
-            else:
-                return not stored.duplicate
+                raise too_large() from None
 
     async def tell(self, subject: str, payload: bytes) -> None:
         """Send to whoever listens now."""
@@ -202,12 +208,33 @@ class NatsBus:
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value, by direct get on the bucket's stream (a bucket is a stream: ADR-8 of nats-architecture)."""
-        return await self.last(f"KV_{bucket}", f"$KV.{bucket}.{key}") or None
+        return await self.last(f"KV_{bucket}", value_subject(bucket, key)) or None
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Set a value; two workers that set the same key set the same value."""
         async with translated():
-            await self._jetstream.publish(f"$KV.{bucket}.{key}", value)
+            await self._jetstream.publish(value_subject(bucket, key), value)
+
+    async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
+        """Set a value where the subject has no message yet; the server decides, so one of many callers wins.
+
+        A publish that nobody answered is repeated under one message id, so that it does not meet itself.
+        """
+        headers = {
+            api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0",
+            api.Header.MSG_ID.value: secrets.token_hex(16),
+        }
+        try:
+            await self._store(value_subject(bucket, key), value, headers)
+        except nats.js.errors.APIError as error:
+            if error.err_code != WRONG_LAST_SEQUENCE:
+                raise refusal(error) from None
+            return False
+        return True
+
+    async def drop_value(self, bucket: str, key: str) -> None:
+        """Remove the value's messages; a marker would stand in the way of the next `create_value`."""
+        await self.purge(f"KV_{bucket}", value_subject(bucket, key))
 
     async def has_object(self, store: str, name: str) -> bool:
         """Say whether the object is there; its description is written after its last chunk."""
@@ -249,11 +276,11 @@ class NatsBus:
 
 
 @asynccontextmanager
-async def connected_bus(url: str, *, name: str, replicas: int) -> AsyncIterator[NatsBus]:
+async def connected_bus(url: str, *, name: str, replicas: int, results_kept_s: float) -> AsyncIterator[NatsBus]:
     """Connect, see that all streams and buckets exist, and close at the end. Raises BusUnavailable."""
     bus = await NatsBus.connect(url, name=name)
     try:
-        await bus.establish(topology(replicas=replicas))
+        await bus.establish(topology(replicas=replicas, results_kept_s=results_kept_s))
         yield bus
     finally:
         await bus.close()

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 from services.common.bus.ports import Heard, Stored, SubjectFull
-from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology
+from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, value_subject
 from services.common.wire.failures import BusUnavailable, QueueFull
 
 
@@ -79,8 +79,8 @@ class MemoryBus:
         """Create what does not exist."""
         for stream in topology.streams:
             self._streams.setdefault(stream.name, _MemoryStream(stream))
-        self._buckets.setdefault(topology.voices.name, {})
-        self._buckets.setdefault(topology.clips.name, {})
+        for bucket in (*topology.buckets, *topology.stores):
+            self._buckets.setdefault(bucket.name, {})
 
     async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
         """Store a message in the stream of its subject, and let listeners hear it."""
@@ -153,6 +153,18 @@ class MemoryBus:
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Set a value of a bucket."""
         self._buckets[bucket][key] = value
+        self._hear(value_subject(bucket, key), value)
+
+    async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
+        """Set a value that is not set."""
+        if key in self._buckets[bucket]:
+            return False
+        await self.put_value(bucket, key, value)
+        return True
+
+    async def drop_value(self, bucket: str, key: str) -> None:
+        """Forget a value."""
+        self._buckets[bucket].pop(key, None)
 
     async def has_object(self, store: str, name: str) -> bool:
         """Say whether an object store holds this object."""

@@ -89,7 +89,8 @@ class Bus(Protocol):
         """Store a message in the stream of its subject; return False where this id is stored already.
 
         It is tried again, with the same id, until it is stored or the bus's patience is over. `lifetime_s`: the
-        message leaves the stream after so long, rounded up to a second. Raises SubjectFull or QueueFull.
+        message leaves the stream after so long, rounded up to a second. Raises SubjectFull, QueueFull, or
+        TextTooLong for more than NATS takes in one message.
         """
 
     async def tell(self, subject: str, payload: bytes) -> None:
@@ -120,7 +121,16 @@ class Bus(Protocol):
         """Return a value of a key-value bucket, or None."""
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
-        """Set a value of a key-value bucket. Raises QueueFull where the bucket has no room."""
+        """Set a value of a key-value bucket; it is heard on `topology.value_subject`.
+
+        Raises QueueFull where the bucket has no room, TextTooLong for more than a message holds.
+        """
+
+    async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
+        """Set a value that nobody has set yet; return False, and change nothing, where somebody has."""
+
+    async def drop_value(self, bucket: str, key: str) -> None:
+        """Forget a value, so that it may be created again."""
 
     async def has_object(self, store: str, name: str) -> bool:
         """Say whether an object store holds this object, complete."""

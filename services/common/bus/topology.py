@@ -11,7 +11,11 @@ SENTENCES: Final = "TTS_SENTENCES"
 AUDIO: Final = "TTS_AUDIO"
 DEAD: Final = "TTS_DEAD"
 VOICES: Final = "TTS_VOICES"  # key-value bucket: computed voices
+JOBS: Final = "TTS_JOBS"
 CLIPS: Final = "TTS_CLIPS"  # object store: reference clips by content hash
+KEPT: Final = "TTS_KEPT"  # key-value bucket: requests, so that a lost answer is taken up again
+PROGRESS: Final = "TTS_PROGRESS"  # key-value bucket: how far jobs are
+RESULTS: Final = "TTS_RESULTS"  # object store: the sound of jobs, sentence by sentence
 
 DUPLICATE_WINDOW_S: Final = 120.0
 MEBIBYTE: Final = 1024 * 1024
@@ -34,7 +38,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Bucket:
-    """One key-value bucket (128 KiB voices) or object store (clips up to 1.5 MB)."""
+    """One key-value bucket or object store: values of a message at most, objects of any size."""
 
     name: str
     max_age_s: float
@@ -58,12 +62,23 @@ class Topology:
     """All that has to exist before anybody speaks."""
 
     streams: tuple[Stream, ...]
-    voices: Bucket
-    clips: Bucket
+    buckets: tuple[Bucket, ...]  # key-value
+    stores: tuple[Bucket, ...]  # of objects
     replicas: int
 
 
-def topology(*, replicas: int = 1, audio_max_bytes: int = 1024 * MEBIBYTE, requests_per_tenant: int = 500) -> Topology:
+def value_subject(bucket: str, key: str) -> str:
+    """Return where the changes of a bucket's value are heard (a bucket is a stream: ADR-8 of nats-architecture)."""
+    return f"$KV.{bucket}.{key}"
+
+
+def topology(
+    *,
+    replicas: int = 1,
+    audio_max_bytes: int = 1024 * MEBIBYTE,
+    requests_per_tenant: int = 500,
+    results_kept_s: float = 24 * 3600,
+) -> Topology:
     """Return the contract's streams and buckets; what an operator may vary is an argument."""
     return Topology(
         streams=(
@@ -90,6 +105,17 @@ def topology(*, replicas: int = 1, audio_max_bytes: int = 1024 * MEBIBYTE, reque
                 message_lifetimes=True,
             ),
             Stream(
+                name=JOBS,
+                subjects=(subjects.JOBS,),
+                retention="workqueue",
+                discard="new",
+                max_age_s=24 * 3600,
+                max_bytes=512 * MEBIBYTE,
+                max_messages=1000,
+                max_messages_per_subject=100,
+                message_lifetimes=True,
+            ),
+            Stream(
                 name=AUDIO,
                 subjects=(subjects.AUDIO,),
                 retention="limits",
@@ -107,8 +133,15 @@ def topology(*, replicas: int = 1, audio_max_bytes: int = 1024 * MEBIBYTE, reque
                 max_bytes=256 * MEBIBYTE,
             ),
         ),
-        voices=Bucket(VOICES, max_age_s=7 * 24 * 3600, max_bytes=1024 * MEBIBYTE),
-        clips=Bucket(CLIPS, max_age_s=24 * 3600, max_bytes=2048 * MEBIBYTE),
+        buckets=(
+            Bucket(VOICES, max_age_s=7 * 24 * 3600, max_bytes=1024 * MEBIBYTE),
+            Bucket(KEPT, max_age_s=2 * 3600, max_bytes=1024 * MEBIBYTE),
+            Bucket(PROGRESS, max_age_s=results_kept_s, max_bytes=256 * MEBIBYTE),
+        ),
+        stores=(
+            Bucket(CLIPS, max_age_s=24 * 3600, max_bytes=2048 * MEBIBYTE),
+            Bucket(RESULTS, max_age_s=results_kept_s, max_bytes=8192 * MEBIBYTE),
+        ),
         replicas=replicas,
     )
 
@@ -117,6 +150,11 @@ def requests_consumer() -> Consumer:
     """Return the consumer that all splitters share."""
     # A book is held for long, so its request may outlive many splitters: every stop and kill is a delivery.
     return Consumer(stream=REQUESTS, name="splitter", filter=subjects.REQUESTS, max_deliver=20)
+
+
+def jobs_consumer() -> Consumer:
+    """Return the consumer that all edges share. A job goes on for hours: every edge that stops is a delivery."""
+    return Consumer(stream=JOBS, name="jobs", filter=subjects.JOBS, max_deliver=50)
 
 
 def sentences_consumer(engine: str, lane: Lane) -> Consumer:

@@ -8,9 +8,16 @@ import nats.errors
 import nats.js.errors
 
 from services.common.bus.ports import SubjectFull
-from services.common.wire.failures import BusUnavailable, PipelineError, QueueFull
+from services.common.wire.failures import BusUnavailable, PipelineError, QueueFull, TextTooLong
 
 _STORE_REFUSED: Final = 10077  # a limit of the stream was reached under discard=new (nats-server/server/errors.json)
+
+WRONG_LAST_SEQUENCE: Final = 10071  # somebody has written this subject since
+
+
+def too_large() -> TextTooLong:
+    """Return the failure of a message that NATS does not take; only a text makes one so large."""
+    return TextTooLong("the text is larger than NATS takes in one message; send it in parts, or raise max_payload")
 
 
 def refusal(error: nats.js.errors.APIError) -> PipelineError:
@@ -29,6 +36,8 @@ async def translated() -> AsyncIterator[None]:
         yield
     except nats.js.errors.NoStreamResponseError:
         raise BusUnavailable("NATS has no such stream, or JetStream is off") from None
+    except nats.errors.MaxPayloadError:
+        raise too_large() from None
     except nats.js.errors.APIError as error:
         raise refusal(error) from None
     except (nats.errors.Error, TimeoutError, OSError) as error:

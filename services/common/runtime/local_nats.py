@@ -63,7 +63,7 @@ class LocalNats:
         configuration.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
             "max_payload: 8MB\n"
-            f'jetstream {{ store_dir: "{self._folder}", max_file_store: 8GB }}\n{self._more}'
+            f'jetstream {{ store_dir: "{self._folder}", max_file_store: 64GB }}\n{self._more}'
         )
         self._process = await asyncio.create_subprocess_exec(
             find_nats_server(),

@@ -18,6 +18,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
 
     nats_url: str = "nats://localhost:4222"
     nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1  # of the streams and buckets that it creates
+    job_results_kept_s: Annotated[float, Meta(ge=60)] = 24 * 3600.0  # of the stores of jobs, where it creates them
     log_level: str = "info"
     log_readable: bool = False
 

@@ -25,6 +25,7 @@ Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 UnixMilliseconds = Annotated[int, Meta(ge=0)]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 Lane = Literal["express", "standard"]  # a request's first sentence, and all others
 
 
@@ -66,6 +67,7 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     split: bool = True  # false: keep the text whole where the engine can take it so
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
+    first_sentence: Count = 0  # those before it are not spoken; places and seeds stay as they are
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -147,6 +149,22 @@ class CancelSpeech(Message, frozen=True, kw_only=True):
     request: RequestId
     tenant: Tenant
     reason: str
+
+
+class JobProgress(Message, frozen=True, kw_only=True):
+    """How far a job is. The value of the key `job.<tenant>.<job>` in the bucket `TTS_PROGRESS`."""
+
+    job: RequestId
+    state: JobState
+    created_unix_ms: UnixMilliseconds
+    deadline_unix_ms: UnixMilliseconds
+    sentences: Count = 0  # that the text has; 0 until that is known
+    spoken: Count = 0  # sentences whose sound is kept, the first ones of the text
+    samples: Count = 0  # of these sentences
+    sample_rate_hz: Count = 0  # 0 before the first sound
+    estimated_end_unix_ms: UnixMilliseconds | None = None  # from measured speed; none rather than a guess
+    code: str = ""  # of the failure, where it failed
+    detail: str = ""  # what to do about it; never holds the text
 
 
 class WorkerState(Message, frozen=True, kw_only=True):

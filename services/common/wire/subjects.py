@@ -11,11 +11,17 @@ CANCELS: Final = "tts.v1.cancel.*.*"
 WORKERS: Final = "tts.v1.worker.*.*"
 SPLITTERS: Final = "tts.v1.splitter.*"
 DEAD: Final = "tts.v1.dead.>"
+JOBS: Final = "tts.v1.job.*"
 
 
 def request(tenant: str) -> str:
     """Return where a tenant publishes `SpeechRequest`."""
     return f"tts.v1.request.{tenant}"
+
+
+def job(tenant: str) -> str:
+    """Return where the `SpeechRequest` of a job goes, that is long and waited for by nobody."""
+    return f"tts.v1.job.{tenant}"
 
 
 def lane_sentences(engine: str, lane: Lane) -> str:

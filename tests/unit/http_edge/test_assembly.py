@@ -48,6 +48,17 @@ TEXTS = st.lists(st.lists(PIECES, max_size=4), min_size=1, max_size=5)
 
 
 @given(TEXTS, st.data())
+def test_from_a_sentence_on_only_what_follows_is_played(text: list[list[bytes]], data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(text)))
+    assembly, played = Assembly(first), b""
+    for event in data.draw(st.permutations(events_of(text))):
+        played += b"".join(assembly.receive(event))
+    assert played == b"".join(pcm for pieces in text[first:] for pcm in pieces)
+    assert assembly.complete
+    assert assembly.sentence == len(text)
+
+
+@given(TEXTS, st.data())
 def test_any_order_with_any_repetition_gives_every_sample_once_in_text_order(
     text: list[list[bytes]], data: st.DataObject
 ) -> None:

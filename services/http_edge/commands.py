@@ -1,0 +1,35 @@
+"""The edge's two commands: speak this, and stop that."""
+
+from contextlib import suppress
+
+from services.common.bus.ports import Bus, SubjectFull
+from services.common.runtime.deadline import Deadline
+from services.common.wire import codec, subjects
+from services.common.wire.failures import BusUnavailable, QueueFull, TenantQueueFull
+from services.common.wire.messages import CancelSpeech, SpeechRequest
+
+
+async def publish_request(bus: Bus, request: SpeechRequest, subject: str | None = None) -> None:
+    """Queue a request, as speech or, on another `subject`, as a job; it leaves the queue at its deadline.
+
+    Raises TenantQueueFull, QueueFull, TextTooLong, BusUnavailable.
+    """
+    try:
+        await bus.publish(
+            subject or subjects.request(request.tenant),
+            codec.encode(request),
+            message_id=request.request,
+            lifetime_s=Deadline.at(request.deadline_unix_ms).left_s,
+        )
+    except SubjectFull:
+        raise TenantQueueFull("your requests fill your share of the queue; wait for some to finish") from None
+    except QueueFull:
+        raise QueueFull("the service has all the work that it takes; try again later") from None
+
+
+async def cancel(bus: Bus, tenant: str, *requests: str, reason: str = "nobody listens any more") -> None:
+    """Tell everybody to stop these requests."""
+    with suppress(BusUnavailable):  # then their sentences run into their deadline
+        for request in requests:
+            message = CancelSpeech(request=request, tenant=tenant, reason=reason)
+            await bus.tell(subjects.cancel(tenant, request), codec.encode(message))

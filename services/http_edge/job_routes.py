@@ -1,0 +1,230 @@
+"""Jobs over HTTP: long texts that nobody waits for."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from services.common.audio.wav import wav_header
+from services.common.bus.ports import Bus
+from services.common.wire.messages import JobProgress
+from services.http_edge.commands import cancel
+from services.http_edge.errors import EdgeStops, JobEnded
+from services.http_edge.identity import checked_id
+from services.http_edge.job_store import ENDED, JobStore
+from services.http_edge.jobs import submit
+from services.http_edge.middleware import REQUEST_ID, outcome_of
+from services.http_edge.orders import Orders
+from services.http_edge.ranges import Span, asked_span, span_applies
+
+_HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
+_KEEPALIVE_S: Final = 10.0  # proxies close what is silent for longer
+_RECHECK_S: Final = 2.0  # news may be lost on its way; the stored progress is not
+
+
+@dataclass(frozen=True)
+class JobRoutes:
+    """The handlers, and what they work with."""
+
+    bus: Bus
+    store: JobStore
+    orders: Orders
+    draining: asyncio.Event
+
+    def add_to(self, app: web.Application) -> None:
+        """Register every path."""
+        app.router.add_post("/jobs", self.submit)
+        app.router.add_get("/jobs/{id}", self.show)
+        app.router.add_delete("/jobs/{id}", self.cancel)
+        app.router.add_get("/jobs/{id}/events", self.events, allow_head=False)
+        app.router.add_get("/jobs/{id}/audio", self.audio)
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """`POST /jobs`: queue a text of any length."""
+        async with self.orders.taken(request) as order:
+            told: dict[str, str] = {}
+            if not order.joined:
+                await submit(self.bus, order.request)
+                order.published = True
+                told = {"X-Seed": str(order.request.seed)}
+            if order.warnings:
+                told["X-Reference-Warning"] = "; ".join(order.warnings)
+        progress = await self.store.require(request[REQUEST_ID])
+        told["Location"] = f"/jobs/{progress.job}"
+        return web.json_response(_shown(progress), status=202, headers=told)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """`GET /jobs/{id}`: how far it is."""
+        return web.json_response(_shown(await self.store.require(checked_id(request.match_info["id"]))))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """`DELETE /jobs/{id}`: stop it, queued or running; one that has ended stays as it is."""
+        job = checked_id(request.match_info["id"])
+        progress = await self.store.require(job)
+        if progress.state not in ENDED:
+            records = self.store.records
+            await records.cancel(job)
+            await cancel(self.bus, records.tenant, job, *await records.runs(job), reason="the client cancelled it")
+            progress = await self.store.require(job)
+            if progress.state == "queued":
+                progress = msgspec.structs.replace(progress, state="cancelled")
+                await self.store.note(progress)
+        return web.json_response(_shown(progress), status=202)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2), one a sentence, and one of the end."""
+        job = checked_id(request.match_info["id"])
+        await self.store.require(job)
+        told = _last_told(request)
+        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+        async for progress in self._followed(job):
+            if progress is None:
+                await response.write(b": still there\n\n")
+                continue
+            for event in await self._news(progress, told):
+                await response.write(event)
+            told = progress.spoken
+        await response.write_eof()
+        return response
+
+    async def audio(self, request: web.Request) -> web.StreamResponse:
+        """`GET /jobs/{id}/audio`: the WAV of a job that is done, in ranges; of one that runs, what comes."""
+        progress = await self.store.require(checked_id(request.match_info["id"]))
+        if progress.state in ("failed", "cancelled"):
+            raise _ended(progress)
+        if progress.state == "done":
+            return await self._whole(request, progress)
+        return await self._so_far(request, progress)
+
+    async def _whole(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
+        lengths = await self.store.lengths(progress.job, progress.spoken)
+        await self.store.sound(progress.job, 0)  # the oldest, so the first to be forgotten
+        header = wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=sum(lengths))
+        size, etag = len(header) + sum(lengths), f'"{progress.job}-{progress.samples}"'
+        applies = span_applies(request.headers.get("If-Range"), etag)
+        span = asked_span(request.headers.get("Range"), size) if applies else None
+        response = web.StreamResponse(status=200 if span is None else 206)
+        response.headers.update({"ETag": etag, "Accept-Ranges": "bytes"})
+        if span is not None:
+            response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{size}"
+        span = span or Span(0, size)
+        response.content_type, response.content_length = "audio/wav", span.end - span.start
+        outcome_of(request).response_begun = True
+        await response.prepare(request)
+        if request.method != "HEAD":
+            async for piece in self._span(progress.job, header, lengths, span):
+                await response.write(piece)
+        await response.write_eof()
+        return response
+
+    async def _span(self, job: str, header: bytes, lengths: list[int], span: Span) -> AsyncIterator[bytes]:
+        """Yield these bytes of the WAV."""
+        yield header[span.start : span.end]
+        begin = len(header)
+        for sentence, length in enumerate(lengths):
+            start, end = max(span.start, begin), min(span.end, begin + length)
+            if start < end:
+                yield (await self.store.sound(job, sentence))[start - begin : end - begin]
+            begin += length
+
+    async def _so_far(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
+        """Send the sentences that are there, and the others as they come; a job that fails cuts the body."""
+        response, sent = web.StreamResponse(), 0
+        response.content_type = "audio/wav"
+        response.enable_chunked_encoding()
+        async for news in self._followed(progress.job):
+            progress = progress if news is None else news
+            if not sent and progress.spoken:
+                outcome_of(request).response_begun = True
+                await response.prepare(request)
+                await response.write(wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=None))
+            for sentence in range(sent, progress.spoken):
+                await response.write(await self.store.sound(progress.job, sentence))
+            sent = progress.spoken
+        if progress.state in ("failed", "cancelled"):
+            raise _ended(progress)
+        if progress.state != "done":
+            raise EdgeStops("this server stops; ask for the audio again")
+        await response.write_eof()
+        return response
+
+    async def _followed(self, job: str) -> AsyncIterator[JobProgress | None]:
+        """Yield a job's progress now, whenever it changes, and at its end; None when nothing changed for a while.
+
+        Ends before the job does where this edge stops.
+        """
+        loop, last = asyncio.get_running_loop(), None
+        async with self.store.news(job) as news:
+            told_s = loop.time()
+            while True:
+                progress = await self.store.require(job)
+                if progress != last:
+                    last, told_s = progress, loop.time()
+                    yield progress
+                    if progress.state in ENDED:
+                        return
+                elif self.draining.is_set():
+                    return
+                elif loop.time() - told_s > _KEEPALIVE_S:
+                    told_s = loop.time()
+                    yield None
+                await news.next(_RECHECK_S)
+
+    async def _news(self, progress: JobProgress, told: int) -> list[bytes]:
+        """Return an event for every sentence since the last one told, and for the end."""
+        events: list[bytes] = []
+        if progress.spoken > told:
+            lengths, sound = await self.store.lengths(progress.job, progress.spoken), 0
+            for place, length in enumerate(lengths, 1):
+                sound += length
+                if place > told:
+                    seconds = round(sound / 2 / progress.sample_rate_hz, 3)
+                    shown = _shown(progress) | {"state": "running", "spoken": place, "audio_seconds": seconds}
+                    events.append(_event("progress", str(place), shown))
+        if progress.state in ENDED:
+            events.append(_event(progress.state, str(progress.spoken), _shown(progress)))
+        return events
+
+
+def _shown(progress: JobProgress) -> dict[str, Any]:
+    """Return a job as clients see it."""
+    shown = {
+        "id": progress.job,
+        "state": progress.state,
+        "sentences": progress.sentences or None,
+        "spoken": progress.spoken,
+        "audio_seconds": round(progress.samples / progress.sample_rate_hz, 3) if progress.sample_rate_hz else 0.0,
+        "created": _moment(progress.created_unix_ms),
+        "deadline": _moment(progress.deadline_unix_ms),
+        "estimated_end": _moment(progress.estimated_end_unix_ms),
+        "code": progress.code or None,
+        "detail": progress.detail or None,
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _moment(unix_ms: int | None) -> str | None:
+    """Return a moment as RFC 3339 writes it."""
+    return None if unix_ms is None else datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _event(name: str, number: str, content: dict[str, Any]) -> bytes:
+    return f"event: {name}\nid: {number}\ndata: {json.dumps(content)}\n\n".encode()
+
+
+def _last_told(request: web.Request) -> int:
+    """Return how many sentences the client knows of, from the id of the last event that it had."""
+    given = request.headers.get("Last-Event-ID", "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
+
+
+def _ended(progress: JobProgress) -> JobEnded:
+    why = f" ({progress.code}: {progress.detail})" if progress.code else ""
+    return JobEnded(f"the job was {progress.state} after {progress.spoken} sentences{why}; post it again")

@@ -1,0 +1,239 @@
+"""A request that speaks, from its headers and form to its speech: checked, named, kept, and joined where it runs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from services.common.wire.failures import QueueFull
+from services.common.wire.messages import SpeechRequest
+from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
+from services.http_edge.fleet import Fleet
+from services.http_edge.form import Form, read_form
+from services.http_edge.grace import Grace
+from services.http_edge.identity import Claim, checked_id, checked_key, fingerprint
+from services.http_edge.intake import Intake
+from services.http_edge.metrics import Metrics
+from services.http_edge.middleware import REQUEST_ID, Outcome, outcome_of
+from services.http_edge.records import Records
+from services.http_edge.runs import open_runs
+from services.http_edge.settings import Settings
+from services.http_edge.speech import Speaker, Speech
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Order:
+    """A request on its way through a handler, and when it got where (monotonic seconds)."""
+
+    outcome: Outcome
+    began_s: float
+    key: str | None  # under which a retry finds it
+    request_id: str = ""
+    read_s: float = 0.0
+    stored_s: float = 0.0
+    first_audio_s: float | None = None
+    sample_rate_hz: int = 0
+    warnings: tuple[str, ...] = ()  # about the reference audio
+    joined: bool = False  # somebody else has published it
+    claimed: bool = False  # the key was new
+    published: bool = False
+    request: SpeechRequest = field(init=False)
+
+    def heard_first(self, endpoint: str, metrics: Metrics) -> None:
+        """Note the first sound; later calls change nothing."""
+        if self.first_audio_s is None:
+            self.first_audio_s = time.monotonic()
+            metrics.first_byte.labels(endpoint).observe(self.first_audio_s - self.read_s)
+
+    def headers(self, speech: Speech) -> dict[str, str]:
+        """Return the headers that tell a client about its speech."""
+        headers = {
+            "X-Seed": str(self.request.seed),
+            "X-Sample-Rate": str(self.sample_rate_hz),
+            "X-Engine": self.request.engine,
+            "Server-Timing": self._timing(speech),
+        }
+        if self.warnings:
+            headers["X-Reference-Warning"] = "; ".join(self.warnings)
+        return headers
+
+    def _timing(self, speech: Speech) -> str:
+        """Return https://www.w3.org/TR/server-timing/ metrics, in milliseconds."""
+        first_s = self.first_audio_s or self.stored_s
+        marks = {
+            "upload": self.read_s - self.began_s,
+            "voice": self.stored_s - self.read_s,
+            "first-audio": first_s - self.stored_s,
+        }
+        if speech.assembly.complete:
+            marks["total"] = time.monotonic() - self.began_s
+            marks["synthesis"] = sum(sentence.synthesis_ms for sentence in speech.spoken) / 1000
+        return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in marks.items())
+
+
+class Shelf(Protocol):
+    """Where orders of one kind are kept under their ids, and the ids under their keys."""
+
+    async def keep(self, request: SpeechRequest) -> bool: ...
+    async def known(self, request: str) -> bool: ...
+    async def forget(self, request: str) -> None: ...
+    async def claim(self, key: str, value: bytes) -> bytes | None: ...
+    async def release(self, key: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Takes orders: of speech that somebody waits for, or of jobs."""
+
+    fleet: Fleet
+    intake: Intake
+    shelf: Shelf
+    metrics: Metrics
+    settings: Settings
+    free_seats: asyncio.Semaphore
+    job: bool = False
+
+    @asynccontextmanager
+    async def taken(self, request: web.Request) -> AsyncIterator[Order]:
+        """Check all that can be checked before anybody works, and keep the request under its id.
+
+        What was not published when the block ends is forgotten, so that it may be sent again. Raises BadRequest,
+        TooManyRequests, RequestIdTaken, IdempotencyKeyReused, and what form, fleet and intake refuse.
+        """
+        if (chosen := request.headers.get("X-Request-Id")) is not None:
+            request[REQUEST_ID] = checked_id(chosen)
+        given_key = request.headers.get("Idempotency-Key")
+        key = None if given_key is None else checked_key(given_key)
+        if self.free_seats.locked():
+            raise TooManyRequests("this server speaks to as many clients as it may; try again soon")
+        async with self.free_seats:
+            self.fleet.require_ready()
+            order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
+            async with read_form(request, self.settings, job=self.job) as form:
+                order.outcome.language, order.read_s = form.language, time.monotonic()
+                order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
+                try:
+                    await self._name(request, order, form)
+                    yield order
+                finally:
+                    if not order.published:
+                        await asyncio.shield(self._forget(order))
+
+    async def _name(self, request: web.Request, order: Order, form: Form) -> None:
+        """Find the request that this order is about, or make it."""
+        claim = Claim(fingerprint(form, "job" if self.job else "speech"), request[REQUEST_ID], self.intake.seed(form))
+        if order.key is not None:
+            claim = await self._claim(order, order.key, claim)
+            request[REQUEST_ID] = order.request_id = claim.request
+            if not order.claimed and await self._find(order, claim.request):
+                return
+        reference = await self.intake.reference(form)
+        order.warnings = reference.warnings
+        timeout_s = self.settings.job_timeout_s if self.job else self.settings.request_timeout_s
+        asked = self.intake.request(claim.request, form, reference.clips, seed=claim.seed, timeout_s=timeout_s)
+        if not await self._keep(asked, named=order.key is not None or "X-Request-Id" in request.headers):
+            if order.key is None:
+                raise RequestIdTaken("this X-Request-Id was used lately; choose another one")
+            order.joined = True  # a retry, or who it repeats, was a little faster
+        order.request, order.stored_s = asked, time.monotonic()
+        self._tell(asked)
+
+    async def _keep(self, asked: SpeechRequest, *, named: bool) -> bool:
+        """Keep the request; a full bucket costs those that nobody can ask for anyway their second chance only."""
+        try:
+            return await self.shelf.keep(asked)
+        except QueueFull:
+            if named or self.job:
+                raise
+            log.warning("request_not_kept", request=asked.request)
+            return True
+
+    async def _find(self, order: Order, request_id: str) -> bool:
+        """Join the request where it is kept."""
+        if await self.shelf.known(request_id):
+            order.joined, order.stored_s = True, time.monotonic()
+            self.metrics.joined.inc()
+            log.info("request_joined", request=request_id)
+        return order.joined
+
+    async def _claim(self, order: Order, key: str, claim: Claim) -> Claim:
+        """Return what stands under the key: this claim where the key is new."""
+        there = await self.shelf.claim(key, msgspec.msgpack.encode(claim))
+        order.claimed = there is None
+        if there is None:
+            return claim
+        before = msgspec.msgpack.decode(there, type=Claim)
+        if before.fingerprint != claim.fingerprint:
+            raise IdempotencyKeyReused("this Idempotency-Key stands for another form; send a new key with a new form")
+        return before
+
+    def _tell(self, request: SpeechRequest) -> None:
+        # Neither text nor voice: how long it is and in what language is all that a log may know.
+        log.info("Synthesizing text", request=request.request, language=request.language, characters=len(request.text))
+
+    async def _forget(self, order: Order) -> None:
+        if order.joined:
+            return
+        if hasattr(order, "request"):
+            await self.shelf.forget(order.request.request)
+        if order.key is not None and order.claimed:
+            await self.shelf.release(order.key)
+
+
+def renewed(request: SpeechRequest, timeout_s: float) -> SpeechRequest:
+    """Return a request that was published before, with a deadline from now on."""
+    return msgspec.structs.replace(request, deadline_unix_ms=round((time.time() + timeout_s) * 1000))
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Speaks what was ordered."""
+
+    speaker: Speaker
+    records: Records
+    grace: Grace
+    metrics: Metrics
+    request_timeout_s: float
+
+    @asynccontextmanager
+    async def speaking(self, order: Order) -> AsyncIterator[Speech]:
+        """Yield the speech of an order: published now, or joined where it is."""
+        if order.joined:
+            order.request = await self._kept(order)
+        opened = self._joined(order) if order.joined else self._published(order)
+        async with opened as speech:
+            order.published = True
+            if order.key is None:
+                yield speech
+                return
+            async with self.grace.listening(order.request):
+                yield speech
+
+    async def _kept(self, order: Order) -> SpeechRequest:
+        """Return the request that an order joins, with time to take it up again."""
+        kept = await self.records.request(order.request_id)
+        if kept is None:
+            raise UnknownRequest("the request that this Idempotency-Key stands for is gone; send it again")
+        return renewed(kept, self.request_timeout_s)
+
+    def _published(self, order: Order) -> AbstractAsyncContextManager[Speech]:
+        if order.key is None:
+            return self.speaker.speaking(order.request)
+        return self.speaker.speaking(order.request, lambda: self.grace.leave(order.request))
+
+    @asynccontextmanager
+    async def _joined(self, order: Order) -> AsyncIterator[Speech]:
+        heard = [order.request.request, *await self.records.runs(order.request.request)]
+        async with (
+            open_runs(self.speaker.bus, self.records, order.request, self.metrics, heard=heard, sole=False) as runs,
+            self.speaker.taking_up(order.request, runs, lambda: self.grace.leave(order.request)) as speech,
+        ):
+            yield speech

@@ -1,0 +1,84 @@
+"""What outlives an answer, in a key-value bucket: the request as it was asked, the runs that speak it, its keys."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from services.common.bus.ports import Bus
+from services.common.wire import codec
+from services.common.wire.messages import SpeechRequest
+
+_MOST_RUNS: Final = 16  # that are listened to; the sound of older ones is hardly stored any more
+
+
+@dataclass(frozen=True)
+class Records:
+    """One tenant's records in one bucket. Every method raises BusUnavailable; those that write, QueueFull."""
+
+    bus: Bus
+    bucket: str
+    tenant: str
+
+    async def keep(self, request: SpeechRequest) -> bool:
+        """Keep a request under its id; return False where the id is taken."""
+        return await self.bus.create_value(self.bucket, self._key("request", request.request), codec.encode(request))
+
+    async def request(self, request: str) -> SpeechRequest | None:
+        """Return a request that was kept."""
+        value = await self._get("request", request)
+        return None if value is None else codec.decode(value, SpeechRequest)
+
+    async def known(self, request: str) -> bool:
+        """Say whether a request is kept under this id."""
+        return await self._get("request", request) is not None
+
+    async def forget(self, request: str) -> None:
+        """Free the id again: the request was never published."""
+        await self.bus.drop_value(self.bucket, self._key("request", request))
+
+    async def runs(self, request: str) -> list[str]:
+        """Return the ids under which this request was published, beside the first one, oldest first."""
+        value = await self._get("runs", request)
+        return value.decode().split(",") if value else []
+
+    async def add_run(self, request: str, run: str) -> None:
+        """Note another run. Of two at once one may be lost, which costs work and no sound."""
+        runs = [*await self.runs(request), run][-_MOST_RUNS:]
+        await self._put("runs", request, ",".join(runs).encode())
+
+    async def cancel(self, request: str) -> None:
+        """Note that somebody cancelled the request, so that nobody takes it up again."""
+        await self._put("cancelled", request, b"yes")
+
+    async def cancelled(self, request: str) -> bool:
+        """Say whether somebody cancelled the request."""
+        return await self._get("cancelled", request) is not None
+
+    async def listen_on(self, request: str) -> None:
+        """Leave a mark that somebody listens now."""
+        await self._put("listening", request, secrets.token_bytes(8))
+
+    async def listening(self, request: str) -> bytes | None:
+        """Return the last mark of a listener: while it changes, somebody listens."""
+        return await self._get("listening", request)
+
+    async def claim(self, key: str, value: bytes) -> bytes | None:
+        """Put a value under an idempotency key; return the one that is there where somebody was first."""
+        while not await self.bus.create_value(self.bucket, self._key("key", key), value):
+            there = await self._get("key", key)
+            if there is not None:  # else it was released in between
+                return there
+        return None
+
+    async def release(self, key: str) -> None:
+        """Free an idempotency key: what it stood for was never published."""
+        await self.bus.drop_value(self.bucket, self._key("key", key))
+
+    async def _get(self, kind: str, name: str) -> bytes | None:
+        return await self.bus.get_value(self.bucket, self._key(kind, name))
+
+    async def _put(self, kind: str, name: str, value: bytes) -> None:
+        await self.bus.put_value(self.bucket, self._key(kind, name), value)
+
+    def _key(self, kind: str, name: str) -> str:
+        return f"{kind}.{self.tenant}.{name}"
