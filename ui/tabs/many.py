@@ -97,6 +97,7 @@ def _row(code: str, speaking: Speaking) -> None:
         if st.toggle(t("many.spectrogram"), key=f"many_spectrogram_{code}"):
             samples = np.frombuffer(speaking.pcm(), dtype="<i2").astype(np.float32) / np.float32(32768)
             rate_hz = speaking.heard.sample_rate_hz if speaking.heard else 24_000
-            st.image(spectrogram(samples, rate_hz), caption=t("many.spectrogram_of", language=languages().get(code, code)))
+            caption = t("many.spectrogram_of", language=languages().get(code, code))
+            st.image(spectrogram(samples, rate_hz), caption=caption, width="stretch")
     length.write(f"{number(speaking.seconds)} s")
     factor.write(number((speaking.synthesis_s or speaking.took_s) / speaking.seconds, 2))

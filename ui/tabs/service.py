@@ -42,12 +42,13 @@ def show() -> None:
 def _show_state(about: Mapping[str, Any], metrics: str) -> None:
     st.subheader(t("service.state"))
     st.button(t("service.refresh"), icon=":material/refresh:", key="service_refresh")
+    workers, queue = metric(metrics, "tts_workers", '"ready"'), metric(metrics, "tts_queue_depth", "TTS_SENTENCES")
     shown = {
         "engine": about.get("engine", "?"),
         "device": about.get("device", "?"),
         "version": about.get("version", "?"),
-        "workers": f"{metric(metrics, 'tts_workers', 'state="ready"'):.0f}",
-        "queue": f"{metric(metrics, 'tts_queue_depth', 'TTS_SENTENCES'):.0f}",
+        "workers": f"{workers:.0f}",
+        "queue": f"{queue:.0f}",
         "owed": f"{number(metric(metrics, 'tts_queued_audio_seconds'))} s",
     }
     columns = st.columns(3)
