@@ -14,6 +14,7 @@ from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire.failures import BusUnavailable
+from services.http_edge.admission import Admission
 from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
 from services.http_edge.intake import Intake
@@ -72,9 +73,11 @@ async def edge(
     """
     metrics, stop = Metrics(), asyncio.Event()
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
+    admission = Admission(fleet, settings, metrics)
 
     async def measure() -> None:
         fleet.measure(metrics)
+        admission.measure()
         try:
             for stream in (topology.REQUESTS, topology.SENTENCES):
                 metrics.queue_depth.labels(stream).set(await bus.waiting(stream))
@@ -87,6 +90,7 @@ async def edge(
     Routes(
         bus=bus,
         fleet=fleet,
+        admission=admission,
         intake=Intake(bus, decoder, settings, metrics),
         speaker=Speaker(bus, metrics, settings.first_audio_timeout_s),
         metrics=metrics,

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,9 +17,10 @@ from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import SpeechRequest
-from services.http_edge.errors import TooManyRequests
+from services.http_edge.admission import Admission
+from services.http_edge.errors import ListenerStalled, TooManyRequests
 from services.http_edge.fleet import Fleet
-from services.http_edge.form import read_form
+from services.http_edge.form import Form, read_form
 from services.http_edge.intake import Intake
 from services.http_edge.listening import Listening
 from services.http_edge.metrics import Metrics
@@ -40,6 +41,7 @@ class Routes:
 
     bus: Bus
     fleet: Fleet
+    admission: Admission
     intake: Intake
     speaker: Speaker
     metrics: Metrics
@@ -105,6 +107,15 @@ class Routes:
             }
         )
 
+    async def _write(self, response: web.StreamResponse, sound: bytes) -> None:
+        """Send sound; whoever takes none of it for long must not be waited for. Raises ListenerStalled."""
+        try:
+            await asyncio.wait_for(response.write(sound), self.settings.listener_timeout_s)
+        except TimeoutError:
+            raise ListenerStalled(
+                f"no sound was taken for {self.settings.listener_timeout_s:.0f} s; read on, or ask for less"
+            ) from None
+
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
         """`POST /synthesize`: the whole speech as one WAV with a true header."""
         async with self._order(request) as order:
@@ -119,10 +130,11 @@ class Routes:
                 response.content_type = "audio/wav"
                 header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=size)
                 response.content_length = len(header) + size
+                order.outcome.response_begun = True
                 await response.prepare(request)
-                await response.write(header)
+                await self._write(response, header)
                 while block := await asyncio.to_thread(whole.read, _BLOCK_BYTES):
-                    await response.write(block)
+                    await self._write(response, block)
                 await response.write_eof()
         order.outcome.sent(size)
         return response
@@ -139,13 +151,13 @@ class Routes:
             response.enable_chunked_encoding()
             order.outcome.response_begun = True
             await response.prepare(request)
-            await response.write(wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None))
+            await self._write(response, wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None))
             listening = Listening(self.metrics, order.sample_rate_hz)
             listening.hear(len(first), time.monotonic())
-            await response.write(first)
+            await self._write(response, first)
             async for pcm in pieces:
                 listening.hear(len(pcm), time.monotonic())
-                await response.write(pcm)
+                await self._write(response, pcm)
             await response.write_eof()
         order.outcome.sent(listening.sent_bytes)
         return response
@@ -157,22 +169,27 @@ class Routes:
             raise TooManyRequests("this server speaks to as many clients as it may; try again soon")
         async with self.free_seats:
             self.fleet.require_ready()
+            self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
             order = Order(outcome_of(request), began_s=time.monotonic())
             async with read_form(request, self.settings) as form:
                 order.outcome.language, order.read_s = form.language, time.monotonic()
                 order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
-                reference = await self.intake.reference(form)
-                order.warnings = reference.warnings
-                order.request = self.intake.request(request[REQUEST_ID], form, reference.clips)
-                order.stored_s = time.monotonic()
-                # Neither text nor voice: how long it is and in what language is all that a log may know.
-                log.info(
-                    "Synthesizing text",
-                    request=order.request.request,
-                    language=form.language,
-                    characters=len(form.text),
-                )
-                yield order
+                with self._admitted(request, form):
+                    await self._take_in(request[REQUEST_ID], form, order)
+                    yield order
+
+    def _admitted(self, request: web.Request, form: Form) -> AbstractContextManager[None]:
+        speed = form.parameters.speed or 1.0
+        return self.admission.admit(request[REQUEST_ID], self.settings.tenant, len(form.text), form.language, speed)
+
+    async def _take_in(self, request_id: str, form: Form, order: "Order") -> None:
+        """Store the voice of a request that was let in."""
+        reference = await self.intake.reference(form)
+        order.warnings = reference.warnings
+        order.request = self.intake.request(request_id, form, reference.clips)
+        order.stored_s = time.monotonic()
+        # Neither text nor voice: how long it is and in what language is all that a log may know.
+        log.info("Synthesizing text", request=request_id, language=form.language, characters=len(form.text))
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():

@@ -46,6 +46,13 @@ def test_bytes_from_before_there_were_parameters_are_read_as_if_none_was_set(ear
     assert decoded == msgspec.structs.replace(now, parameters=none)
 
 
+def test_a_splitter_from_before_there_was_admission_by_sound_is_understood() -> None:
+    earlier = bytes.fromhex((GOLDEN / "before_admission" / "SplitterState.hex").read_text())
+    [now] = [message for message in EXAMPLES if name(message) == "SplitterState"]
+    decoded = codec.decode(earlier, type(now))
+    assert decoded == msgspec.structs.replace(now, due_audio_s={}, taken=())
+
+
 def test_what_is_not_set_is_not_sent() -> None:
     request = msgspec.structs.replace(EXAMPLES[0], parameters=Parameters(speed=2.0))
     assert fields(request)["parameters"] == {"speed": 2.0}

@@ -14,6 +14,7 @@ class PipelineError(Exception):
     code: str = "internal"
     retryable: bool = False
     http_status: int = 500
+    retry_after_s: float | None = None  # when it may succeed, where whoever raised it has measured that
 
 
 class MalformedMessage(PipelineError):
