@@ -8,12 +8,15 @@ other edges let in within the last second is not known here: with several edges 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from services.common.wire.estimate import DUE_S, audio_seconds
 from services.common.wire.failures import PipelineError, QueueFull, TenantQueueFull
 from services.http_edge.fleet import Fleet
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
+
+_GREETING_S: Final = 2.0
 
 
 @dataclass
@@ -89,12 +92,15 @@ class Admission:
     def limit_s(self) -> float:
         """Return how much sound may be due: what is spoken within `QUEUE_WAIT_S`, or what the operator has set.
 
-        As long as nobody has measured the speed, and where it is low, a worker's slot counts as one second a second:
-        nobody is refused while a slot is free.
+        Workers that fill their slots are faster than was measured while few were taken, so a greeting for every slot is
+        let in at any speed; and before anything was measured, a slot counts as a second a second.
         """
         if self.settings.queue_audio_s:
             return self.settings.queue_audio_s
-        return max(self.fleet.speed() or 0.0, self.fleet.slots()) * self.settings.queue_wait_s
+        speed, slots = self.fleet.speed(), self.fleet.slots()
+        if speed is None:
+            return slots * self.settings.queue_wait_s
+        return max(speed * self.settings.queue_wait_s, slots * _GREETING_S)
 
     def measure(self) -> None:
         """Set the gauges."""

@@ -73,6 +73,37 @@ class Speaker:
             await self.bus.tell(subjects.cancel(request.tenant, request.request), codec.encode(message))
 
 
+class _Patience:
+    """When to look for what is missing: after a while without new sound, and at once after something was found.
+
+    No new sound means that nothing comes, or that all that comes has to wait for what was lost before it. The while
+    doubles as long as there is nothing to find.
+    """
+
+    def __init__(self) -> None:
+        self._wait_s = _SILENCE_S
+        self._until_s = time.monotonic() + _SILENCE_S
+
+    @property
+    def left_s(self) -> float:
+        """Return how long to wait yet; never nothing, so that what has arrived is taken first."""
+        return max(0.001, self._until_s - time.monotonic())
+
+    @property
+    def over(self) -> bool:
+        """Say whether it is time to look."""
+        return time.monotonic() >= self._until_s
+
+    def heard(self) -> None:
+        """New sound came, and whoever wanted it has taken it."""
+        self._wait_s, self._until_s = _SILENCE_S, time.monotonic() + _SILENCE_S
+
+    def looked(self, *, found: bool) -> None:
+        """Somebody looked, and found something or nothing."""
+        self._wait_s = _SILENCE_S if found else min(2 * self._wait_s, _LONGEST_SILENCE_S)
+        self._until_s = time.monotonic() + (0.0 if found else self._wait_s)
+
+
 class Speech:
     """The sound of one request."""
 
@@ -94,17 +125,21 @@ class Speech:
         Ends only when every sentence was yielded whole. Raises RemoteFailure for what another service reported,
         DeadlineExceeded where nothing came in time.
         """
-        silence_s, started_s = _SILENCE_S, time.monotonic()
+        patience = _Patience()
+        started_s = time.monotonic()
         while not self.assembly.complete:
             self._check_time(started_s)
-            event = await self._inbox.next(silence_s)
-            if event is None:
+            event = await self._inbox.next(patience.left_s)
+            pieces = [] if event is None else self.assembly.receive(event)
+            looked, found = not pieces and patience.over, False
+            if looked:
                 found, pieces = await self._fetch_missing()
-            else:
-                found, pieces = True, self.assembly.receive(event)
-            silence_s = _SILENCE_S if found else min(2 * silence_s, _LONGEST_SILENCE_S)
             for piece in pieces:
                 yield piece
+            if looked:
+                patience.looked(found=found)
+            elif pieces:
+                patience.heard()
             if self.assembly.failure is not None:
                 raise RemoteFailure(self.assembly.failure)
         if not self.assembly.samples:
@@ -117,20 +152,18 @@ class Speech:
             raise DeadlineExceeded("no sound came within the time limit; the service is busy or broken, try later")
 
     async def _fetch_missing(self) -> tuple[bool, list[bytes]]:
-        """The bus fell silent: get by place what was lost on its way; say whether any was, and what it released."""
-        found, pieces, before = False, list[bytes](), list[Place]()
+        """Get by place some of what was lost on its way; say whether any was, and return what it released.
+
+        No more than a few chunks at a time: whoever listens may be slow, and what is fetched waits for them here.
+        """
         try:
-            while (places := self.assembly.missing()) != before:
-                before, fetched = places, [event for place in places if (event := await self._fetch(place))]
-                found = found or bool(fetched)
-                self._metrics.repairs.inc(len(fetched))
-                pieces += [pcm for event in fetched for pcm in self.assembly.receive(event)]
-            failed = await self._inbox.failed()
+            events = [event for place in self.assembly.missing() if (event := await self._fetch(place))]
+            if not events and (failed := await self._inbox.failed()) is not None:
+                events = [failed]
         except BusUnavailable:
-            return found, pieces  # NATS restarts: look again at the next silence
-        if failed is not None:
-            pieces += self.assembly.receive(failed)
-        return found, pieces
+            return False, []  # NATS restarts: look again later
+        self._metrics.repairs.inc(len(events))
+        return bool(events), [pcm for event in events for pcm in self.assembly.receive(event)]
 
     async def _fetch(self, place: Place) -> RequestEvent | None:
         if place.chunk is None:

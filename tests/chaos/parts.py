@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,11 +117,17 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, edges: int = 1, splitters: int = 2, workers: int = 3, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    edges: int = 1,
+    splitters: int = 2,
+    workers: int = 3,
+    settings: Mapping[str, str] | None = None,
+    tenants: Sequence[str] = ("public",),
 ) -> AsyncIterator[House]:
     """Run a service on one nats-server while the block runs; on leaving, everything is ended hard.
 
-    `settings` go to every process.
+    `settings` go to every process. The edges serve the tenants, one after another.
     """
     monitor_port = free_port()
     async with AsyncExitStack() as stack:
@@ -135,7 +141,13 @@ async def house(
             for number in range(count):
                 line = await stack.enter_async_context(line_to(nats.port))
                 url = f"nats://127.0.0.1:{line.port}"
-                part = Part(module, number, folder, {"NATS_URL": url} | dict(settings or {}), line)
+                part = Part(
+                    module,
+                    number,
+                    folder,
+                    {"NATS_URL": url, "TENANT": tenants[number % len(tenants)]} | dict(settings or {}),
+                    line,
+                )
                 stack.push_async_callback(part.kill)
                 await part.start()
                 kind.append(part)

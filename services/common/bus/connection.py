@@ -21,7 +21,7 @@ from services.common.wire.failures import BusUnavailable, QueueFull
 log = structlog.get_logger()
 
 _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
-_LISTENER_BYTES = 32 * 1024 * 1024
+_LISTENER_BYTES = 8 * 1024 * 1024
 
 
 class NatsBus:
