@@ -5,8 +5,8 @@
 Real processes on loopback: nats-server, an edge, two splitters, two workers with the tone engine, each of whose steps
 takes as long as the sound that it makes for a sentence. Clients come at random (Poisson), ask for one, two or four
 sentences, compare every sample, and do not come back when they are refused. Prints Markdown: goodput (sound of answers
-that came whole, for each second) at rising loads and at five times the peak for `--seconds`, first audio, memory; then a
-greeting beside a text of 500,000 characters, and how two tenants share.
+that came whole, for each second) at rising loads and at five times the peak for `--seconds`, first audio, memory; then
+a greeting beside a text of 500,000 characters, and how two tenants share.
 """
 
 import argparse

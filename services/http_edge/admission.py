@@ -92,15 +92,15 @@ class Admission:
     def limit_s(self) -> float:
         """Return how much sound may be due: what is spoken within `QUEUE_WAIT_S`, or what the operator has set.
 
-        Workers that fill their slots are faster than was measured while few were taken, so a greeting for every slot is
-        let in at any speed; and before anything was measured, a slot counts as a second a second.
+        Workers that fill their slots are faster than was measured while few were taken, so every tenant may have a
+        greeting for every slot at any speed; and before anything was measured, a slot counts as a second a second.
         """
         if self.settings.queue_audio_s:
             return self.settings.queue_audio_s
         speed, slots = self.fleet.speed(), self.fleet.slots()
         if speed is None:
             return slots * self.settings.queue_wait_s
-        return max(speed * self.settings.queue_wait_s, slots * _GREETING_S)
+        return max(speed * self.settings.queue_wait_s, slots * _GREETING_S / self.settings.tenant_share)
 
     def measure(self) -> None:
         """Set the gauges."""

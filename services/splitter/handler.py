@@ -52,6 +52,7 @@ log = structlog.get_logger()
 _EVENT_WAIT_S: Final = 1.0
 _RECHECK_AFTER_WAITS: Final = 5  # an end marker may be lost on its way; the stored one is not
 _FULL_QUEUE_PAUSE_S: Final = 0.2
+_RECALLED_AT_ONCE: Final = 32  # end markers; a book has thousands, and its listener waits
 
 
 @dataclass(frozen=True)
@@ -227,9 +228,12 @@ async def _until_cancelled(held: _Held) -> None:
 
 async def _recall(held: _Held) -> None:
     """Find out what a splitter before this one got spoken."""
-    for place in range(held.progress.sentences):
-        if isinstance(await held.inbox.end(place), SentenceSpoken):
-            held.end(place)
+    places = range(held.progress.sentences)
+    for begin in places[::_RECALLED_AT_ONCE]:
+        batch = places[begin : begin + _RECALLED_AT_ONCE]
+        for place, event in zip(batch, await asyncio.gather(*map(held.inbox.end, batch)), strict=True):
+            if isinstance(event, SentenceSpoken):
+                held.end(place)
 
 
 async def _recheck(held: _Held) -> SentenceSpoken | SpeechFailed | None:

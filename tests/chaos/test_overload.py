@@ -9,9 +9,9 @@ import aiohttp
 
 from services.common.bus import topology
 from services.common.bus.connection import NatsBus
-from tests.chaos.load import goodput, offer, percentile, resident_mib
+from tests.chaos.load import ask, goodput, offer, percentile, resident_mib
 from tests.chaos.parts import House, house
-from tests.chaos.shares import greeting_idle_and_beside_a_book, jain, shares
+from tests.chaos.shares import GREETING, greeting_idle_and_beside_a_book, jain, shares
 
 # A worker's four standard seats and two express ones make at most 6 s of sound in each step of a second.
 SLOW = {"TONE_REAL_TIME_FACTOR": "1", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2", "TENANT_SHARE": "1"}
@@ -60,6 +60,26 @@ async def test_at_five_times_the_capacity_what_is_let_in_is_whole_and_the_rest_i
     assert goodput(answers, began_s + 3, began_s + OVERLOAD_S) > 0.5 * CAPACITY
     assert percentile([a.first_s for a in outcomes["whole"]], 0.99) < 8
     assert {name: mib for name, mib in after.items() if mib > before[name] + 40} == {}
+
+
+async def test_a_crowd_of_one_tenant_is_refused_and_another_tenant_is_not(tmp_path: Path) -> None:
+    settings = SLOW | {"TENANT_SHARE": "0.5"}
+    async with (
+        house(tmp_path, edges=2, splitters=2, workers=2, settings=settings, tenants=("crowd", "quiet")) as service,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+    ):
+        await service.until_ready(session)
+        crowd = asyncio.create_task(offer(session, service.address(0), sound_a_second=5 * CAPACITY, seconds=12, seed=3))
+        quiet = []
+        while not crowd.done():
+            quiet.append(await ask(session, service.address(1), GREETING, len(quiet)))
+            await asyncio.sleep(0.5)
+        answers = await crowd
+    assert {answer.status for answer in quiet} == {200}
+    assert {answer.outcome for answer in quiet} == {"whole"}
+    assert {answer.outcome for answer in answers} == {"whole", "refused"}
+    assert 429 in {answer.status for answer in answers}
+    assert len(quiet) >= 3
 
 
 async def test_two_tenants_share_evenly_though_one_has_ten_times_as_many_requests(tmp_path: Path) -> None:
