@@ -16,6 +16,7 @@ from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire.failures import BusUnavailable
+from services.http_edge.admission import Admission
 from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
 from services.http_edge.grace import Grace
@@ -86,9 +87,11 @@ async def edge(
     """
     metrics, stop = Metrics(), asyncio.Event()
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
+    admission = Admission(fleet, settings, metrics)
 
     async def measure() -> None:
         fleet.measure(metrics)
+        admission.measure()
         try:
             for stream in (topology.REQUESTS, topology.SENTENCES):
                 metrics.queue_depth.labels(stream).set(await bus.waiting(stream))
@@ -101,7 +104,7 @@ async def edge(
     async with tasks() as group:
         kept = Records(bus, topology.KEPT, settings.tenant)
         grace = Grace(bus, kept, settings.idempotency_grace_s, group, stop)
-        parts = _Parts(bus, settings, metrics, fleet)
+        parts = _Parts(bus, settings, metrics, fleet, admission)
         loop = _add_routes(app, parts, decoder, grace, draining)
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
@@ -122,18 +125,20 @@ class _Parts(NamedTuple):
     settings: Settings
     metrics: Metrics
     fleet: Fleet
+    admission: Admission
 
 
 def _add_routes(
     app: web.Application, parts: _Parts, decoder: ReferenceDecoder, grace: Grace, draining: asyncio.Event
 ) -> WorkLoop:
     """Build the handlers; return the loop that sees jobs through."""
-    (bus, settings, metrics, fleet), kept = parts, grace.records
+    (bus, settings, metrics, fleet, admission), kept = parts, grace.records
     job_records = Records(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
     speaker = Speaker(bus, metrics, settings.first_audio_timeout_s)
     orders = Orders(
         fleet=fleet,
+        admission=admission,
         intake=Intake(bus, decoder, settings, metrics),
         shelf=kept,
         metrics=metrics,
@@ -158,7 +163,11 @@ def _add_routes(
     ).add_to(app)
     RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings).add_to(app)
     JobRoutes(
-        bus=bus, store=store, orders=dataclasses.replace(orders, shelf=JobShelf(store), job=True), draining=draining
+        bus=bus,
+        store=store,
+        orders=dataclasses.replace(orders, shelf=JobShelf(store), job=True),
+        settings=settings,
+        draining=draining,
     ).add_to(app)
     work = JobWork(bus=bus, store=store, records=job_records, speaker=speaker, metrics=metrics, stop=draining)
     return WorkLoop(bus, topology.jobs_consumer(), work, seats=settings.max_jobs)

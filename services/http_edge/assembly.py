@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed, TextSplit
 
-_HELD_BYTES: Final = 32 * 1024 * 1024  # sound that came early; what is over this is fetched again when its turn comes
+_HELD_BYTES: Final = 8 * 1024 * 1024  # sound that came early; what is over this is fetched again when its turn comes
 
 
 class Place(NamedTuple):

@@ -23,6 +23,13 @@ class UploadStalled(PipelineError):
     http_status = 408
 
 
+class ListenerStalled(PipelineError):
+    """The client takes no sound any more, but stays."""
+
+    code = "listener_stalled"
+    http_status = 408
+
+
 class TooManyRequests(PipelineError):
     """This edge speaks to as many clients as it may."""
 

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 from services.common.bus.presence import Presence
+from services.common.wire.estimate import DUE_S
 from services.common.wire.failures import EngineUnavailable, UnsupportedLanguage
 from services.common.wire.messages import Parameters, SplitterState, WorkerState
 from services.common.wire.parameters import RANGES, Range, require_taken, takes_of
 from services.http_edge.metrics import Metrics
+
+_FASTEST: Final = 1e-4  # real-time factor; a tone costs next to nothing
 
 
 @dataclass(frozen=True)
@@ -67,22 +71,40 @@ class Fleet:
         """Return the sound, in seconds, that the splitters still owe."""
         return sum(splitter.queued_audio_s for splitter in self.splitters.alive())
 
+    def due_s(self) -> dict[str, float]:
+        """Return, by tenant, the sound that is due at once."""
+        due: dict[str, float] = {}
+        for splitter in self.splitters.alive():
+            for tenant, seconds in _due_s(splitter).items():
+                due[tenant] = due.get(tenant, 0.0) + seconds
+        return due
+
+    def taken(self) -> set[str]:
+        """Return the requests that splitters took up within the last seconds."""
+        return {request for splitter in self.splitters.alive() for request in splitter.taken}
+
+    def slots(self) -> int:
+        """Return how many sentences the engine's workers speak at once."""
+        return sum(worker.slots for worker in self.ready())
+
     def real_time_factor(self) -> float | None:
         """Return the mean work for a second of sound of the engine's workers; None before any has spoken."""
         factors = [worker.real_time_factor for worker in self.ready() if worker.real_time_factor is not None]
         return sum(factors) / len(factors) if factors else None
 
-    def retry_after_s(self) -> int | None:
-        """Return when the sound that is owed now will be spoken, from measured speed; None rather than a guess."""
+    def speed(self) -> float | None:
+        """Return the seconds of sound that the engine's workers make in a second, as measured; None before that."""
         factor = self.real_time_factor()
-        if factor is None:
-            return None
-        return max(1, round(self.owed_s * factor / len(self.ready())))
+        return len(self.ready()) / max(factor, _FASTEST) if factor is not None else None
+
+    def retry_after_s(self) -> float | None:
+        """Return when the sound that is due now will be spoken, from measured speed; None rather than a guess."""
+        speed = self.speed()
+        return None if speed is None else sum(self.due_s().values()) / speed
 
     def measure(self, metrics: Metrics) -> None:
         """Set the gauges that speak of workers and splitters."""
         metrics.model_loaded.set(1 if self.ready() else 0)
-        metrics.queued_audio.set(self.owed_s)
         metrics.workers.clear()
         for (engine, state), count in Counter((w.engine, w.state) for w in self.workers.alive()).items():
             metrics.workers.labels(engine, state).set(count)
@@ -92,6 +114,13 @@ class Fleet:
 
     def _workers(self) -> list[WorkerState]:
         return [worker for worker in self.workers.alive() if worker.engine == self.engine]
+
+
+def _due_s(splitter: SplitterState) -> dict[str, float]:
+    """Return what a splitter says is due; what one of an earlier release owes is nobody's in particular."""
+    if splitter.due_audio_s or not splitter.requests:
+        return dict(splitter.due_audio_s)
+    return {"": min(splitter.queued_audio_s, splitter.requests * DUE_S)}
 
 
 def _described(allowed: Range, default: float) -> dict[str, float | bool]:

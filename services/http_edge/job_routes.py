@@ -21,6 +21,8 @@ from services.http_edge.jobs import submit
 from services.http_edge.middleware import REQUEST_ID, outcome_of
 from services.http_edge.orders import Orders
 from services.http_edge.ranges import Span, asked_span, span_applies
+from services.http_edge.sending import write
+from services.http_edge.settings import Settings
 
 _HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
 _KEEPALIVE_S: Final = 10.0  # proxies close what is silent for longer
@@ -34,6 +36,7 @@ class JobRoutes:
     bus: Bus
     store: JobStore
     orders: Orders
+    settings: Settings
     draining: asyncio.Event
 
     def add_to(self, app: web.Application) -> None:
@@ -86,10 +89,10 @@ class JobRoutes:
         await response.prepare(request)
         async for progress in self._followed(job):
             if progress is None:
-                await response.write(b": still there\n\n")
+                await write(response, b": still there\n\n", self.settings.listener_timeout_s)
                 continue
             for event in await self._news(progress, told):
-                await response.write(event)
+                await write(response, event, self.settings.listener_timeout_s)
             told = progress.spoken
         await response.write_eof()
         return response
@@ -120,7 +123,7 @@ class JobRoutes:
         await response.prepare(request)
         if request.method != "HEAD":
             async for piece in self._span(progress.job, header, lengths, span):
-                await response.write(piece)
+                await write(response, piece, self.settings.listener_timeout_s)
         await response.write_eof()
         return response
 
@@ -144,9 +147,13 @@ class JobRoutes:
             if not sent and progress.spoken:
                 outcome_of(request).response_begun = True
                 await response.prepare(request)
-                await response.write(wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=None))
+                await write(
+                    response,
+                    wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=None),
+                    self.settings.listener_timeout_s,
+                )
             for sentence in range(sent, progress.spoken):
-                await response.write(await self.store.sound(progress.job, sentence))
+                await write(response, await self.store.sound(progress.job, sentence), self.settings.listener_timeout_s)
             sent = progress.spoken
         if progress.state in ("failed", "cancelled"):
             raise _ended(progress)

@@ -56,6 +56,10 @@ class Metrics:
         self.in_flight = Gauge("tts_requests_in_flight", "Requests that speak now", registry=registry)
         self.queue_depth = Gauge("tts_queue_depth", "Messages in a work queue", ["stream"], registry=registry)
         self.queued_audio = Gauge("tts_queued_audio_seconds", "Estimated sound still owed", registry=registry)
+        self.due_audio = Gauge("tts_due_audio_seconds", "Estimated sound that is due at once", registry=registry)
+        self.due_limit = Gauge(
+            "tts_due_audio_limit_seconds", "From so much sound due on, requests are refused", registry=registry
+        )
         self.workers = Gauge("tts_workers", "Workers alive", ["engine", "state"], registry=registry)
         self.real_time_factor = Gauge(
             "tts_real_time_factor",

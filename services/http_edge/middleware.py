@@ -1,6 +1,7 @@
 """Around every handler: a request id, failures as problem+json, and the count of what came of it."""
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -107,9 +108,11 @@ def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics:
     response = problem(failure, request[REQUEST_ID])
     if isinstance(failure, RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{failure.size}"
-    retry_after_s = fleet.retry_after_s() if failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE) else None
+    retry_after_s = failure.retry_after_s
+    if retry_after_s is None and failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE):
+        retry_after_s = fleet.retry_after_s()
     if retry_after_s is not None:
-        response.headers["Retry-After"] = str(retry_after_s)
+        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
     return response
 
 

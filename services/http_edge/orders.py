@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from aiohttp import web
 
 from services.common.wire.failures import QueueFull
 from services.common.wire.messages import SpeechRequest
+from services.http_edge.admission import Admission
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import Form, read_form
@@ -94,6 +95,7 @@ class Orders:
     """Takes orders: of speech that somebody waits for, or of jobs."""
 
     fleet: Fleet
+    admission: Admission
     intake: Intake
     shelf: Shelf
     metrics: Metrics
@@ -106,7 +108,7 @@ class Orders:
         """Check all that can be checked before anybody works, and keep the request under its id.
 
         What was not published when the block ends is forgotten, so that it may be sent again. Raises BadRequest,
-        TooManyRequests, RequestIdTaken, IdempotencyKeyReused, and what form, fleet and intake refuse.
+        TooManyRequests, RequestIdTaken, IdempotencyKeyReused, and what form, fleet, admission and intake refuse.
         """
         if (chosen := request.headers.get("X-Request-Id")) is not None:
             request[REQUEST_ID] = checked_id(chosen)
@@ -116,18 +118,20 @@ class Orders:
             raise TooManyRequests("this server speaks to as many clients as it may; try again soon")
         async with self.free_seats:
             self.fleet.require_ready()
+            if not self.job:  # those wait for their turn
+                self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
             order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
-            async with read_form(request, self.settings, job=self.job) as form:
+            async with read_form(request, self.settings, job=self.job) as form, AsyncExitStack() as let_in:
                 order.outcome.language, order.read_s = form.language, time.monotonic()
                 order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
                 try:
-                    await self._name(request, order, form)
+                    await self._name(request, order, form, let_in)
                     yield order
                 finally:
                     if not order.published:
                         await asyncio.shield(self._forget(order))
 
-    async def _name(self, request: web.Request, order: Order, form: Form) -> None:
+    async def _name(self, request: web.Request, order: Order, form: Form, let_in: AsyncExitStack) -> None:
         """Find the request that this order is about, or make it."""
         claim = Claim(fingerprint(form, "job" if self.job else "speech"), request[REQUEST_ID], self.intake.seed(form))
         if order.key is not None:
@@ -135,6 +139,11 @@ class Orders:
             request[REQUEST_ID] = order.request_id = claim.request
             if not order.claimed and await self._find(order, claim.request):
                 return
+        if not self.job:
+            speed = form.parameters.speed or 1.0
+            let_in.enter_context(
+                self.admission.admit(claim.request, self.settings.tenant, len(form.text), form.language, speed)
+            )
         reference = await self.intake.reference(form)
         order.warnings = reference.warnings
         timeout_s = self.settings.job_timeout_s if self.job else self.settings.request_timeout_s

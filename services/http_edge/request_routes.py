@@ -69,7 +69,7 @@ class RequestRoutes:
                     _, _, whole = await runs.place_of(offset)
                     return await _nothing_left(request, offset, HEADER_BYTES + (whole or 0))
                 sound = Sound(first, pieces, Listening(self.metrics, speech.assembly.sample_rate_hz))
-                return await _send(request, kept, offset, sound)
+                return await _send(request, kept, offset, sound, self.settings.listener_timeout_s)
 
     async def _kept(self, wanted: str) -> SpeechRequest:
         kept = await self.records.request(wanted)
@@ -80,14 +80,16 @@ class RequestRoutes:
         return renewed(kept, self.settings.request_timeout_s)
 
 
-async def _send(request: web.Request, kept: SpeechRequest, offset: int, sound: Sound) -> web.StreamResponse:
+async def _send(
+    request: web.Request, kept: SpeechRequest, offset: int, sound: Sound, patience_s: float
+) -> web.StreamResponse:
     rate_hz = sound.listening.sample_rate_hz
     header = wav_header(sample_rate_hz=rate_hz, data_bytes=None)[offset:]
     response = web.StreamResponse(
         headers={"X-Seed": str(kept.seed), "X-Engine": kept.engine, "X-Sample-Rate": str(rate_hz)}
     )
     outcome_of(request).response_begun = True
-    return await send_sound(request, response, header, sound)
+    return await send_sound(request, response, header, sound, patience_s)
 
 
 def _offset(request: web.Request) -> int:

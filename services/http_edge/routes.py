@@ -16,7 +16,7 @@ from services.http_edge.fleet import Fleet
 from services.http_edge.listening import Listening
 from services.http_edge.metrics import Metrics
 from services.http_edge.orders import Ordered, Orders
-from services.http_edge.sending import Sound, send_sound
+from services.http_edge.sending import Sound, send_sound, write
 from services.http_edge.settings import Settings
 
 NAME: Final = "voice-cloning-pipeline"
@@ -108,10 +108,11 @@ class Routes:
                 response.content_type = "audio/wav"
                 header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=size)
                 response.content_length = len(header) + size
+                order.outcome.response_begun = True
                 await response.prepare(request)
-                await response.write(header)
+                await write(response, header, self.settings.listener_timeout_s)
                 while block := await asyncio.to_thread(whole.read, _BLOCK_BYTES):
-                    await response.write(block)
+                    await write(response, block, self.settings.listener_timeout_s)
                 await response.write_eof()
         order.outcome.sent(size)
         return response
@@ -127,7 +128,8 @@ class Routes:
             header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None)
             listening = Listening(self.metrics, order.sample_rate_hz)
             order.outcome.response_begun = True
-            return await send_sound(request, response, header, Sound(first, pieces, listening))
+            sound = Sound(first, pieces, listening)
+            return await send_sound(request, response, header, sound, self.settings.listener_timeout_s)
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():

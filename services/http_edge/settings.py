@@ -25,4 +25,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     max_job_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 1_500_000
     job_timeout_s: Annotated[float, Meta(gt=0)] = 12 * 3600.0
     max_connections: Annotated[int, Meta(ge=1)] = 1000  # requests that speak at once
+    queue_wait_s: Annotated[float, Meta(gt=0)] = 5.0  # what is due at once may take so long to be spoken
+    queue_audio_s: Annotated[float, Meta(ge=0)] = 0.0  # or: so much sound may be due; 0: by the workers' speed
+    tenant_share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of that, for one tenant
+    listener_timeout_s: Annotated[float, Meta(gt=0)] = 60.0  # a client that takes no sound for so long is cut
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that read reference audio

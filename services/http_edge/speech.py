@@ -81,6 +81,37 @@ class EventSource(Protocol):
     async def failed(self) -> RequestEvent | None: ...
 
 
+class _Patience:
+    """When to look for what is missing: after a while without new sound, and at once after something was found.
+
+    No new sound means that nothing comes, or that all that comes has to wait for what was lost before it. The while
+    doubles as long as there is nothing to find.
+    """
+
+    def __init__(self, *, at_once: bool) -> None:
+        self._wait_s = _SILENCE_S
+        self._until_s = time.monotonic() + (0.0 if at_once else _SILENCE_S)
+
+    @property
+    def left_s(self) -> float:
+        """Return how long to wait yet; never nothing, so that what has arrived is taken first."""
+        return max(0.001, self._until_s - time.monotonic())
+
+    @property
+    def over(self) -> bool:
+        """Say whether it is time to look."""
+        return time.monotonic() >= self._until_s
+
+    def heard(self) -> None:
+        """New sound came, and whoever wanted it has taken it."""
+        self._wait_s, self._until_s = _SILENCE_S, time.monotonic() + _SILENCE_S
+
+    def looked(self, *, found: bool) -> None:
+        """Somebody looked, and found something or nothing."""
+        self._wait_s = _SILENCE_S if found else min(2 * self._wait_s, _LONGEST_SILENCE_S)
+        self._until_s = time.monotonic() + (0.0 if found else self._wait_s)
+
+
 class Speech:
     """The sound of one request."""
 
@@ -115,17 +146,21 @@ class Speech:
         Ends only when every sentence was yielded whole. Raises RemoteFailure for what another service reported,
         DeadlineExceeded where nothing came in time.
         """
-        silence_s, started_s = 0.0 if self._stored else _SILENCE_S, time.monotonic()
+        patience = _Patience(at_once=self._stored)
+        started_s = time.monotonic()
         while not self.assembly.complete:
             self._check_time(started_s)
-            event = await self._inbox.next(silence_s)
-            if event is None:
+            event = await self._inbox.next(patience.left_s)
+            pieces = [] if event is None else self.assembly.receive(event)
+            looked, found = not pieces and patience.over, False
+            if looked:
                 found, pieces = await self._fetch_missing()
-                silence_s = 0.0 if found else min(max(_SILENCE_S, 2 * silence_s), _LONGEST_SILENCE_S)
-            else:
-                silence_s, pieces = _SILENCE_S, self.assembly.receive(event)
             for piece in pieces:
                 yield piece
+            if looked:
+                patience.looked(found=found)
+            elif pieces:
+                patience.heard()
             if self.assembly.failure is not None:
                 raise RemoteFailure(self.assembly.failure)
         if not self.assembly.samples:

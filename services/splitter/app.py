@@ -2,6 +2,9 @@
 
 import asyncio
 import secrets
+from collections import deque
+from itertools import chain
+from typing import Final
 
 import structlog
 
@@ -15,12 +18,15 @@ from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
 from services.common.wire.messages import SplitterState
+from services.splitter.gate import Gate
 from services.splitter.handler import RequestWork
 from services.splitter.ledger import Ledger
 from services.splitter.metrics import Metrics
 from services.splitter.settings import Settings
 
 log = structlog.get_logger()
+
+_TOLD_TIMES: Final = 5  # heartbeats that name a request which was taken up: one may be lost, or read late
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -36,22 +42,31 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Divide texts on this bus until `stop` is set."""
-    metrics, ledger, followers_stop = Metrics(), Ledger(), asyncio.Event()
+    metrics, ledger, followers_stop, fleet = Metrics(), Ledger(), asyncio.Event(), workers(bus)
+    gate, taken = Gate(fleet, settings.splitter_ahead), deque[tuple[str, ...]](maxlen=_TOLD_TIMES)
     name = f"splitter-{secrets.token_hex(4)}"
     work = RequestWork(
         bus=bus,
-        workers=workers(bus),
+        workers=fleet,
         cancels=Cancels(bus),
         ledger=ledger,
         metrics=metrics,
-        window=settings.splitter_window,
+        gate=gate,
         stop=stop,
     )
 
     async def tell_state() -> None:
+        gate.open()
+        taken.append(ledger.take_news())
         metrics.held.set(ledger.requests)
         metrics.queued_audio.set(ledger.owed_s)
-        state = SplitterState(splitter=name, requests=ledger.requests, queued_audio_s=ledger.owed_s)
+        state = SplitterState(
+            splitter=name,
+            requests=ledger.requests,
+            queued_audio_s=ledger.owed_s,
+            due_audio_s=ledger.due_s(),
+            taken=tuple(chain.from_iterable(taken)),
+        )
         await tell_alive(bus, subjects.splitter_state(name), state)
 
     def not_ready() -> str | None:
@@ -68,4 +83,5 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
         log.info("splitter_ready", splitter=name)
         await loop.run(stop)
         followers_stop.set()
+    await tell_state()  # that it owes nothing any more
     log.info("splitter_stopped", splitter=name)

@@ -1,4 +1,4 @@
-"""The story of one request: divide its text, queue its sentences through a window, and hold it until all are spoken.
+"""The story of one request: divide its text, queue its sentences in turn with others, and hold it until all are spoken.
 
 The request is acknowledged at the very end. A splitter that dies is followed by another that is delivered the same
 request, divides it the same way, sees from the stored end markers what is spoken, and queues the rest: what is queued
@@ -6,17 +6,18 @@ already is refused by the stream, so nothing is spoken twice.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
-from services.common.bus.inbox import Inbox, open_inbox
+from services.common.bus.inbox import Inbox, open_inbox_of_ends
 from services.common.bus.ports import Bus, Delivery, SubjectFull
 from services.common.bus.presence import Presence
 from services.common.runtime.deadline import Deadline
+from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import (
     DeadlineExceeded,
@@ -28,6 +29,7 @@ from services.common.wire.failures import (
 )
 from services.common.wire.messages import (
     CancelSpeech,
+    Lane,
     SentenceJob,
     SentenceSpoken,
     Span,
@@ -38,17 +40,19 @@ from services.common.wire.messages import (
 )
 from services.common.wire.parameters import require_taken, takes_of
 from services.common.wire.seeds import sentence_seed
-from services.splitter.ledger import Ledger
+from services.splitter.divider import Task, divide
+from services.splitter.gate import Gate, Seat
+from services.splitter.ledger import Debt, Ledger
 from services.splitter.metrics import Metrics
-from services.splitter.sentences import Sentence, SplitText, split
-from services.splitter.window import Window
+from services.splitter.progress import Progress
+from services.splitter.sentences import Sentence, SplitText
 
 log = structlog.get_logger()
 
-_SHORT_CHARACTERS: Final = 2_000  # divided sooner than a thread would have begun
 _EVENT_WAIT_S: Final = 1.0
 _RECHECK_AFTER_WAITS: Final = 5  # an end marker may be lost on its way; the stored one is not
 _FULL_QUEUE_PAUSE_S: Final = 0.2
+_RECALLED_AT_ONCE: Final = 32  # end markers; a book has thousands, and its listener waits
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class RequestWork:
     cancels: Cancels
     ledger: Ledger
     metrics: Metrics
-    window: int
+    gate: Gate
     stop: asyncio.Event  # set: hand back what is not spoken yet
 
     async def handle(self, delivery: Delivery) -> None:
@@ -70,25 +74,26 @@ class RequestWork:
         workers = await self._workers_of(request.engine)
         limit = _limit(workers, request)
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
-        if len(request.text) < _SHORT_CHARACTERS:
-            division = self._divide(request, limit)
-        else:
-            division = await asyncio.to_thread(self._divide, request, limit)
+        with self.metrics.split_duration.time():
+            division = await divide(Task(request.text, request.language, limit, request.split))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
-        async with open_inbox(self.bus, request.tenant, request.request) as inbox:
-            await self._announce(request, division)
-            window = Window(sentences=len(division.sentences), size=self.window)
-            for place in range(request.first_sentence):
-                window.end(place)  # work is taken up again where it stopped
-            if delivery.attempt > 1:
-                await self._recall(window, inbox)
-            characters = [
-                0 if place in window.ended else len(sentence.spoken)
-                for place, sentence in enumerate(division.sentences)
-            ]
-            speed = request.parameters.speed or 1.0
-            with self.ledger.hold(request.request, characters, request.language, speed=speed):
-                await self._see_through(request, deadline, division.sentences, window, inbox)
+        characters = [  # what is before the first sentence was spoken already, and this takes it up
+            0 if place < request.first_sentence else len(sentence.spoken)
+            for place, sentence in enumerate(division.sentences)
+        ]
+        speed = request.parameters.speed or 1.0
+        async with open_inbox_of_ends(self.bus, request.tenant, request.request) as inbox:
+            with (
+                self.ledger.hold(request.request, request.tenant, characters, request.language, speed) as debt,
+                self.gate.join(request.engine, request.tenant) as seat,
+            ):
+                held = _Held(request, deadline, division.sentences, Progress(len(characters)), inbox, debt, seat)
+                await self._announce(request, division)
+                for place in range(request.first_sentence):
+                    held.end(place)
+                if delivery.attempt > 1:
+                    await _recall(held)
+                await self._see_through(held)
         self.metrics.requests.labels(request.language, "spoken").inc()
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
@@ -122,10 +127,6 @@ class RequestWork:
             raise EngineUnavailable(f"no worker for the engine {engine} is alive")
         return workers
 
-    def _divide(self, request: SpeechRequest, limit: int) -> SplitText:
-        with self.metrics.split_duration.time():
-            return split(request.text, request.language, max_characters=limit, enable_text_splitting=request.split)
-
     async def _announce(self, request: SpeechRequest, division: SplitText) -> None:
         message = TextSplit(
             request=request.request,
@@ -138,76 +139,62 @@ class RequestWork:
             message_id=f"{request.request}.split",
         )
 
-    async def _recall(self, window: Window, inbox: Inbox) -> None:
-        """Find out what a splitter before this one got spoken."""
-        for place in sorted(set(range(window.sentences)) - window.ended):
-            if isinstance(await inbox.end(place), SentenceSpoken):
-                window.end(place)
+    async def _see_through(self, held: "_Held") -> None:
+        """Queue the sentences, and return when all are spoken or one has failed."""
+        key = subjects.RequestKey(held.request.tenant, held.request.request)
+        with self.cancels.watch(key, held.cancelled.set):
+            async with tasks() as group:
+                beside = [
+                    group.create_task(self._queue_all(held), name="queueing"),
+                    group.create_task(_until_cancelled(held), name="until-cancelled"),
+                ]
+                await self._hear_all(held)
+                for task in beside:
+                    task.cancel()
 
-    async def _see_through(
-        self,
-        request: SpeechRequest,
-        deadline: Deadline,
-        sentences: tuple[Sentence, ...],
-        window: Window,
-        inbox: Inbox,
-    ) -> None:
-        cancelled = asyncio.Event()
+    async def _hear_all(self, held: "_Held") -> None:
         silent_waits = 0
-        with self.cancels.watch(subjects.RequestKey(request.tenant, request.request), cancelled.set):
-            while not window.done:
-                self._check(deadline, cancelled)
-                for place in window.to_queue():
-                    await self._queue(request, deadline, sentences, place, cancelled)
-                event = await inbox.next(_EVENT_WAIT_S)
-                silent_waits = 0 if event is not None else silent_waits + 1
-                if silent_waits >= _RECHECK_AFTER_WAITS:
-                    silent_waits, event = 0, await self._recheck(window, inbox)
-                if isinstance(event, SentenceSpoken):
-                    window.end(event.sentence)
-                    self.ledger.spoken(request.request, event.sentence)
-                if isinstance(event, SpeechFailed):
-                    await self._call_off(request.tenant, request.request, event.code)
-                    return  # whoever failed has told the listener
+        while not held.progress.done:
+            self._check(held)
+            event = await held.inbox.next(_EVENT_WAIT_S)
+            silent_waits = 0 if event is not None else silent_waits + 1
+            if silent_waits >= _RECHECK_AFTER_WAITS:
+                silent_waits, event = 0, await _recheck(held)
+            if isinstance(event, SentenceSpoken):
+                held.end(event.sentence)
+            if isinstance(event, SpeechFailed):
+                self._check(held)  # a cancelled sentence fails as well, and that is not its own failure
+                await self._call_off(held.request.tenant, held.request.request, event.code)
+                return  # whoever failed has told the listener
 
-    async def _recheck(self, window: Window, inbox: Inbox) -> SentenceSpoken | SpeechFailed | None:
-        """Look up one end marker that may have been missed; the others follow at the next look."""
-        for place in sorted(window.queued):
-            event = await inbox.end(place)
-            if isinstance(event, SentenceSpoken | SpeechFailed):
-                return event
-        return None
+    async def _queue_all(self, held: "_Held") -> None:
+        """Queue sentence after sentence, each when it is this request's turn."""
+        while (place := held.progress.peek()) is not None:
+            await held.seat.turn(held.lane(place), held.debt.seconds[place])
+            if place in held.progress.ended:  # told so while it waited: an earlier splitter had queued it
+                held.seat.done(held.lane(place))
+                continue
+            held.progress.queue(place)
+            await self._queue(held, place)
 
-    def _check(self, deadline: Deadline, cancelled: asyncio.Event) -> None:
-        if cancelled.is_set():
+    def _check(self, held: "_Held") -> None:
+        if held.cancelled.is_set():
             raise SpeechCancelled("the request was cancelled")
         if self.stop.is_set():
             raise _HandedBack("this splitter stops; another one goes on with the request")
-        if deadline.passed:
+        if held.deadline.passed:
             raise DeadlineExceeded("the text was not spoken within the time that the request allowed")
 
-    async def _queue(
-        self,
-        request: SpeechRequest,
-        deadline: Deadline,
-        sentences: tuple[Sentence, ...],
-        place: int,
-        cancelled: asyncio.Event,
-    ) -> None:
+    async def _queue(self, held: "_Held", place: int) -> None:
         """Queue one sentence; a full queue is waited for, until the request's deadline."""
-        job = _job(request, sentences, place)
-        subject = subjects.sentence(
-            request.engine,
-            "express" if place == request.first_sentence else "standard",
-            request.tenant,
-            request.request,
-            place,
-        )
+        request = held.request
+        job = _job(request, held.sentences, place)
+        subject = subjects.sentence(request.engine, held.lane(place), request.tenant, request.request, place)
         while True:
-            self._check(deadline, cancelled)
+            self._check(held)
             try:
                 await self.bus.publish(
-                    subject, codec.encode(job), message_id=f"{request.request}.{place}", lifetime_s=deadline.left_s
+                    subject, codec.encode(job), message_id=f"{request.request}.{place}", lifetime_s=held.deadline.left_s
                 )
             except SubjectFull:
                 return  # queued by a splitter before this one
@@ -216,6 +203,55 @@ class RequestWork:
             else:
                 self.metrics.sentences.labels(request.language).inc()
                 return
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """A request that is held until all of it is spoken, and how far it has got."""
+
+    request: SpeechRequest
+    deadline: Deadline
+    sentences: tuple[Sentence, ...]
+    progress: Progress
+    inbox: Inbox
+    debt: Debt
+    seat: Seat
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def lane(self, place: int) -> Lane:
+        """Return where a sentence is queued: the first one is waited for."""
+        return "express" if place == self.request.first_sentence else "standard"
+
+    def end(self, place: int) -> None:
+        """Note that a sentence is spoken."""
+        self.debt.pay(place)
+        if self.progress.end(place):
+            self.seat.done(self.lane(place))
+
+
+async def _until_cancelled(held: _Held) -> None:
+    """Raise SpeechCancelled as soon as somebody cancels the request."""
+    await held.cancelled.wait()
+    raise SpeechCancelled("the request was cancelled")
+
+
+async def _recall(held: _Held) -> None:
+    """Find out what a splitter before this one got spoken."""
+    places = range(held.progress.sentences)
+    for begin in places[::_RECALLED_AT_ONCE]:
+        batch = places[begin : begin + _RECALLED_AT_ONCE]
+        for place, event in zip(batch, await asyncio.gather(*map(held.inbox.end, batch)), strict=True):
+            if isinstance(event, SentenceSpoken):
+                held.end(place)
+
+
+async def _recheck(held: _Held) -> SentenceSpoken | SpeechFailed | None:
+    """Look up one end marker that may have been missed; the others follow at the next look."""
+    for place in sorted(held.progress.queued):
+        event = await held.inbox.end(place)
+        if isinstance(event, SentenceSpoken | SpeechFailed):
+            return event
+    return None
 
 
 class _HandedBack(PipelineError):

@@ -1,47 +1,73 @@
-"""How much sound the held requests still owe: what a refusal's Retry-After and the autoscaler are computed from."""
+"""How much sound the held requests still owe: admission, every Retry-After and the autoscaler count on it. Pure."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
-from typing import Final
+from dataclasses import dataclass
 
-# Characters spoken in a second, of ordinary prose; other languages are near the Latin ones.
-_CHARACTERS_PER_SECOND: Final = MappingProxyType({"zh": 4.5, "ja": 7.0, "ko": 6.5, "ar": 11.0, "hi": 11.0})
-_LATIN_CHARACTERS_PER_SECOND: Final = 14.0
+from services.common.wire.estimate import DUE_S, audio_seconds
 
 
-def audio_seconds(characters: int, language: str) -> float:
-    """Estimate how long a text of so many characters sounds, in seconds."""
-    return characters / _CHARACTERS_PER_SECOND.get(language, _LATIN_CHARACTERS_PER_SECOND)
+@dataclass(eq=False)
+class Debt:
+    """The estimated sound that one held request still owes."""
+
+    request: str
+    tenant: str
+    seconds: tuple[float, ...]  # of every sentence
+    owed_s: float
+    spoken: set[int]
+
+    def pay(self, sentence: int) -> None:
+        """Take a spoken sentence off; twice is once."""
+        if 0 <= sentence < len(self.seconds) and sentence not in self.spoken:
+            self.spoken.add(sentence)
+            # the last one leaves nothing, whatever the rounding of thousands of subtractions
+            self.owed_s = max(0.0, self.owed_s - self.seconds[sentence]) if self._open else 0.0
+
+    @property
+    def _open(self) -> bool:
+        return len(self.spoken) < len(self.seconds)
 
 
 class Ledger:
-    """The estimated sound that every held request still owes, by sentence."""
+    """The debts of all held requests. Every question is answered in time that does not depend on their lengths."""
 
     def __init__(self) -> None:
-        self._owed_s: dict[str, dict[int, float]] = {}
+        self._debts: set[Debt] = set()
+        self._taken: list[str] = []
 
     @contextmanager
-    def hold(self, request: str, characters: Sequence[int], language: str, speed: float = 1.0) -> Iterator[None]:
+    def hold(
+        self, request: str, tenant: str, characters: Sequence[int], language: str, speed: float = 1.0
+    ) -> Iterator[Debt]:
         """Count a request's sentences, of so many characters each, at this speed (1 is usual), while the block runs."""
-        self._owed_s[request] = {
-            place: audio_seconds(count, language) / speed for place, count in enumerate(characters)
-        }
+        seconds = tuple(audio_seconds(count, language, speed) for count in characters)
+        debt = Debt(request, tenant, seconds, sum(seconds), set())
+        self._debts.add(debt)
+        self._taken.append(request)
         try:
-            yield
+            yield debt
         finally:
-            self._owed_s.pop(request, None)
+            self._debts.discard(debt)
 
-    def spoken(self, request: str, sentence: int) -> None:
-        """Take a spoken sentence off."""
-        self._owed_s.get(request, {}).pop(sentence, None)
+    def take_news(self) -> tuple[str, ...]:
+        """Return the requests that were taken up since this was asked last."""
+        taken, self._taken = tuple(self._taken), []
+        return taken
 
     @property
     def requests(self) -> int:
         """Return how many requests are held."""
-        return len(self._owed_s)
+        return len(self._debts)
 
     @property
     def owed_s(self) -> float:
         """Return the estimated sound of all sentences not yet spoken, in seconds."""
-        return sum(sum(sentences.values()) for sentences in self._owed_s.values())
+        return sum(debt.owed_s for debt in self._debts)
+
+    def due_s(self) -> dict[str, float]:
+        """Return, by tenant, the sound that is due at once: of every request at most `DUE_S`."""
+        due: dict[str, float] = {}
+        for debt in self._debts:
+            due[debt.tenant] = due.get(debt.tenant, 0.0) + min(debt.owed_s, DUE_S)
+        return due

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,11 +141,17 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *, edges: int = 1, splitters: int = 2, workers: int = 3, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    edges: int = 1,
+    splitters: int = 2,
+    workers: int = 3,
+    settings: Mapping[str, str] | None = None,
+    tenants: Sequence[str] = ("public",),
 ) -> AsyncIterator[House]:
     """Run a service on one nats-server while the block runs, every process on a line of its own.
 
-    `settings` go to every process. On leaving, everything is ended hard.
+    `settings` go to every process. The edges serve the tenants, one after another. On leaving, all is ended hard.
     """
     monitor_port = free_port()
     async with AsyncExitStack() as stack:
@@ -154,13 +160,15 @@ async def house(
         for kind, module, count in service.plan(edges, splitters, workers):
             for number in range(count):
                 line = await stack.enter_async_context(line_to(nats.port))
-                url = {"NATS_URL": f"nats://127.0.0.1:{line.port}"}
-                kind.append(await _started(stack, Part(module, number, folder, url | dict(settings or {}), line)))
+                own = {"NATS_URL": f"nats://127.0.0.1:{line.port}", "TENANT": tenants[number % len(tenants)]}
+                kind.append(await _started(stack, Part(module, number, folder, own | dict(settings or {}), line)))
         yield service
 
 
 @asynccontextmanager
-async def tenants(cluster: Cluster, folder: Path, *, workers: int, settings: Mapping[str, str]) -> AsyncIterator[House]:
+async def house_on(
+    cluster: Cluster, folder: Path, *, workers: int, settings: Mapping[str, str]
+) -> AsyncIterator[House]:
     """Run an edge, two splitters and some workers on a cluster while the block runs."""
     async with AsyncExitStack() as stack:
         service = House(cluster.nodes[0].server, 0)

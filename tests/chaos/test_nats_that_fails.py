@@ -16,7 +16,7 @@ from services.common.runtime.local_nats import find_nats_server
 from services.common.wire import subjects
 from tests.chaos.cluster import nats_cluster
 from tests.chaos.listeners import VOICE, Tally, listen, order_of
-from tests.chaos.parts import house, tenants
+from tests.chaos.parts import house, house_on
 
 SETTINGS = {"TONE_REAL_TIME_FACTOR": "0.06", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2"}
 MEBIBYTE = 1024 * 1024
@@ -26,7 +26,7 @@ async def test_a_cluster_that_loses_the_leader_of_its_streams_loses_no_sample(tm
     tally, draw, done = Tally(), random.Random(11), asyncio.Event()
     async with aiohttp.ClientSession() as session, nats_cluster(tmp_path) as cluster:
         await cluster.until_ready(session)
-        async with tenants(cluster, tmp_path, workers=2, settings=SETTINGS) as service:
+        async with house_on(cluster, tmp_path, workers=2, settings=SETTINGS) as service:
             await service.until_ready(session)
 
             async def keep_listening() -> None:

@@ -52,6 +52,13 @@ def test_bytes_from_before_work_was_taken_up_again_are_read_as_of_a_whole_text()
     assert codec.decode(earlier, SpeechRequest) == msgspec.structs.replace(EXAMPLES[0], first_sentence=0)
 
 
+def test_a_splitter_from_before_there_was_admission_by_sound_is_understood() -> None:
+    earlier = bytes.fromhex((GOLDEN / "before_admission" / "SplitterState.hex").read_text())
+    [now] = [message for message in EXAMPLES if name(message) == "SplitterState"]
+    decoded = codec.decode(earlier, type(now))
+    assert decoded == msgspec.structs.replace(now, due_audio_s={}, taken=())
+
+
 def test_what_is_not_set_is_not_sent() -> None:
     request = msgspec.structs.replace(EXAMPLES[0], parameters=Parameters(speed=2.0))
     assert fields(request)["parameters"] == {"speed": 2.0}

@@ -114,7 +114,9 @@ EXAMPLES: tuple[Message, ...] = (
         real_time_factor=0.25,
         parameters={"speed": 1.0},
     ),
-    SplitterState(splitter="splitter-1a2b3c4d", requests=3, queued_audio_s=12.5),
+    SplitterState(
+        splitter="splitter-1a2b3c4d", requests=3, queued_audio_s=12.5, due_audio_s={"public": 10.0}, taken=(REQUEST,)
+    ),
     DeadLetter(
         subject="tts.v1.sentence.embedded.express.public.r.0",
         payload=b"\x80",

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -25,7 +26,8 @@ log = structlog.get_logger()
 
 _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
 _NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
-_LISTENER_BYTES = 32 * 1024 * 1024
+_TELL_DROPPED_S = 10.0
+_LISTENER_BYTES = 8 * 1024 * 1024
 
 
 class NatsBus:
@@ -291,9 +293,22 @@ class _ConnectionEvents:
 
     def __init__(self) -> None:
         self.expected = False
+        self._dropped = 0
+        self._told_s = -math.inf
 
     async def on_error(self, error: Exception) -> None:
+        if isinstance(error, nats.errors.SlowConsumerError):
+            self._tell_dropped()
+            return
         log.warning("bus_error", error=type(error).__name__, detail=str(error)[:200])
+
+    def _tell_dropped(self) -> None:
+        """A listener is slower than its messages: they are dropped one by one, which is not worth a line each."""
+        self._dropped += 1
+        now_s = time.monotonic()
+        if now_s - self._told_s > _TELL_DROPPED_S:
+            log.warning("listener_slow", dropped=self._dropped)
+            self._dropped, self._told_s = 0, now_s
 
     async def on_disconnect(self) -> None:
         if not self.expected:

@@ -71,7 +71,20 @@ def _decoded(payload: bytes) -> RequestEvent | None:
 @asynccontextmanager
 async def open_inbox(bus: Bus, tenant: str, request: str) -> AsyncIterator[Inbox]:
     """Open a request's inbox and close it again, whatever happens."""
-    listener = await bus.listen(subjects.request_events(tenant, request), limit=_LIMIT)
+    async with _opened(bus, subjects.request_events(tenant, request), tenant, request) as inbox:
+        yield inbox
+
+
+@asynccontextmanager
+async def open_inbox_of_ends(bus: Bus, tenant: str, request: str) -> AsyncIterator[Inbox]:
+    """The same for whoever wants no sound: only the sentences' end markers and failures arrive."""
+    async with _opened(bus, subjects.request_ends(tenant, request), tenant, request) as inbox:
+        yield inbox
+
+
+@asynccontextmanager
+async def _opened(bus: Bus, subject: str, tenant: str, request: str) -> AsyncIterator[Inbox]:
+    listener = await bus.listen(subject, limit=_LIMIT)
     try:
         yield Inbox(bus, listener, tenant, request)
     finally:

@@ -15,6 +15,7 @@ class PipelineError(Exception):
     retryable: bool = False
     http_status: int = 500
     kept: bool = False  # whether its message goes to the dead letters although it was never tried again
+    retry_after_s: float | None = None  # when it may succeed, where whoever raised it has measured that
 
 
 class MalformedMessage(PipelineError):

@@ -192,6 +192,8 @@ class SplitterState(Message, frozen=True, kw_only=True):
     splitter: WorkerId
     requests: Count  # held: not all of their sentences are spoken
     queued_audio_s: float  # estimated sound that these still owe
+    due_audio_s: dict[Tenant, float] = {}  # of it what is due at once, by tenant: of each request at most 5 s
+    taken: tuple[RequestId, ...] = ()  # requests that were taken up lately, and are counted here since
 
 
 class DeadLetter(Message, frozen=True, kw_only=True):

@@ -44,6 +44,11 @@ def request_events(tenant: str, request: str) -> str:
     return f"tts.v1.audio.{tenant}.{request}.>"
 
 
+def request_ends(tenant: str, request: str) -> str:
+    """Return the filter of how all sentences of one request ended: `SentenceSpoken` or `SpeechFailed`."""
+    return f"tts.v1.audio.{tenant}.{request}.*.end"
+
+
 def text_split(tenant: str, request: str) -> str:
     """Return where `TextSplit` goes."""
     return f"tts.v1.audio.{tenant}.{request}.split"

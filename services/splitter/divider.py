@@ -1,0 +1,94 @@
+"""Long texts are divided in a process of their own: in a thread they would hold up every greeting for a second.
+
+The child reads one `Task` from stdin, writes one `Answer` to stdout and ends, also when its splitter is killed.
+"""
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from services.common.wire.failures import EmptyText, SynthesisFailed
+from services.splitter.boundaries import Span
+from services.splitter.sentences import Sentence, SplitText, split
+
+SHORT_CHARACTERS: Final = 2_000  # divided within a millisecond, sooner than anything else would have begun
+LONG_CHARACTERS: Final = 20_000  # in between a thread will do: it is done before a child would have started
+_PATIENCE_S: Final = 120.0
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A text to divide; as the arguments of `split`."""
+
+    text: str
+    language: str
+    max_characters: int
+    enable_text_splitting: bool
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The sentences, or why there are none."""
+
+    sentences: tuple[Sentence, ...] = ()
+    dropped: tuple[Span, ...] = ()
+    empty: str | None = None
+
+
+class DividerDied(SynthesisFailed):
+    """The child ended without an answer, or took too long; another attempt may have more luck."""
+
+    retryable = True
+
+
+async def divide(task: Task) -> SplitText:
+    """Divide a text of any length while the event loop goes on. Raises EmptyText, DividerDied."""
+    if len(task.text) <= SHORT_CHARACTERS:
+        return _split(task)
+    if len(task.text) <= LONG_CHARACTERS:
+        return await asyncio.to_thread(_split, task)
+    answer = await _asked(task)
+    if answer.empty is not None:
+        raise EmptyText(answer.empty)
+    return SplitText(answer.sentences, answer.dropped)
+
+
+def _split(task: Task) -> SplitText:
+    return split(
+        task.text,
+        task.language,
+        max_characters=task.max_characters,
+        enable_text_splitting=task.enable_text_splitting,
+    )
+
+
+async def _asked(task: Task) -> Answer:
+    """Return the answer of a child; whatever happens, none is left behind."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", __name__), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        said, _ = await asyncio.wait_for(child.communicate(msgspec.msgpack.encode(task)), _PATIENCE_S)
+        return msgspec.msgpack.decode(said, type=Answer)
+    except (TimeoutError, msgspec.DecodeError):
+        raise DividerDied("the text could not be divided; send it in parts") from None
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+        await asyncio.shield(child.wait())
+
+
+def main() -> None:
+    """Divide one text."""
+    task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
+    try:
+        divided = _split(task)
+        answer = Answer(divided.sentences, divided.dropped)
+    except EmptyText as failure:
+        answer = Answer(empty=str(failure))
+    sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
+
+
+if __name__ == "__main__":
+    main()
