@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui import shared
 from ui.refusals import Refusal
-from ui.tabs import many, quick, recording, service
+from ui.tabs import many, quick, reading, recording, service
 from ui.words import TONGUES, t
 
 st.set_page_config(page_title="Voix", page_icon="🎙️", layout="centered")
@@ -37,7 +37,7 @@ def _say_whether_ready() -> None:
 
 _head()
 _say_whether_ready()
-_TABS = {"quick": quick, "recording": recording, "many": many, "service": service}
+_TABS = {"quick": quick, "recording": recording, "reading": reading, "many": many, "service": service}
 for tab, module in zip(st.tabs([t(f"tab.{name}") for name in _TABS]), _TABS.values(), strict=True):
     with tab:
         module.show()

@@ -61,7 +61,14 @@ def _status(speaking: Speaking) -> str:
         return t("work.cancelling")
     if speaking.first_after_s is None:
         return t("work.waiting", seconds=number(speaking.took_s))
-    return t("work.sounding", seconds=number(speaking.seconds), first=number(speaking.first_after_s, 2))
+    speaking.look()
+    return t(
+        "work.sounding",
+        spoken=len(speaking.alignment.ends_s),
+        sentences=len(speaking.alignment.spans) or "?",
+        seconds=number(speaking.seconds),
+        first=number(speaking.first_after_s, 2),
+    )
 
 
 def _show_result(place: str, speaking: Speaking) -> None:

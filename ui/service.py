@@ -107,6 +107,34 @@ class Service:
         with self._asked("DELETE", f"/requests/{request_id}"):
             return
 
+    def sentences(self, request_id: str, first: int) -> dict[str, Any]:
+        """Return where the sentences of a request or job are, from this place on. Raises Refusal."""
+        return self._json(f"/requests/{request_id}/sentences?from={first}")
+
+    def begin_job(self, order: Order) -> dict[str, Any]:
+        """Hand over a long text that nobody waits for; return the job. Raises Refusal."""
+        fields = {name: value for name, value in order.fields().items() if name != "text"}
+        files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
+        files.append(("text_file", ("text", order.text.encode())))
+        with self._asked("POST", "/jobs", data=fields, files=files, timeout=(_CONNECT_S, _SPEECH_S)) as response:
+            return _body(response)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return how far a job is. Raises Refusal."""
+        return self._json(f"/jobs/{job_id}")
+
+    def cancel_job(self, job_id: str) -> None:
+        """Stop a job. Raises Refusal."""
+        with self._asked("DELETE", f"/jobs/{job_id}"):
+            return
+
+    @contextmanager
+    def job_audio(self, job_id: str, asked_range: str = "") -> Iterator[requests.Response]:
+        """Yield the answer with a job's WAV, which is read on as it is spoken. Raises Refusal."""
+        headers = {"Range": asked_range} if asked_range else {}
+        with self._asked("GET", f"/jobs/{job_id}/audio", headers=headers, timeout=(_CONNECT_S, _SPEECH_S)) as response:
+            yield response
+
     def _json(self, path: str) -> dict[str, Any]:
         with self._asked("GET", path) as response:
             return _body(response)

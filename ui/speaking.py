@@ -9,6 +9,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from ui.refusals import BUSY, Refusal
+from ui.sentences import Alignment
 from ui.service import HEADER_BYTES, Heard, Order, Service
 
 _MOST: Final = 64  # at once, of all users together; others wait for their turn
@@ -34,6 +35,7 @@ class Speaking:
         self.heard: Heard | None = None
         self.failure: Refusal | None = None
         self.cancelled = threading.Event()
+        self.alignment = Alignment(order.text)
         self._pcm = bytearray()
         SPEAKING[self.id] = self
         threading.Thread(target=self._run, name=f"speaking-{self.id[:8]}", daemon=True).start()
@@ -76,6 +78,10 @@ class Speaking:
     def pcm(self, start: int = 0) -> bytes:
         """Return the PCM (mono, 16-bit little-endian) from this byte on."""
         return bytes(self._pcm[start:])
+
+    def look(self) -> None:
+        """Learn which sentences are spoken; what the service does not tell stays unknown."""
+        _quietly(lambda: self.alignment.learn(self.service.sentences(self.id, len(self.alignment.ends_s))))
 
     def cancel(self) -> None:
         """Stop the work, on the service as well."""

@@ -33,3 +33,13 @@ def number(value: float, digits: int = 1) -> str:
     """Return a number as the session's language writes it."""
     written = f"{value:.{digits}f}"
     return written.replace(".", ",") if tongue() == "fr" else written
+
+
+def duration(seconds: float) -> str:
+    """Return how long something lasts, as one says it: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole // 60 % 60:02} min"

@@ -1,11 +1,9 @@
-"""An uploaded file to samples, in a process of its own: what crashes or swells there harms nobody here.
+"""An uploaded file to samples, in a process of its own.
 
 `python -m ui.audio.reading` reads a file on stdin and writes mono 16-bit PCM at 16 kHz to stdout.
 """
 
 import io
-import resource
-import subprocess
 import sys
 from typing import Final
 
@@ -13,12 +11,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ui.child import ChildFailed, confine, run_child
 from ui.refusals import BadAudio
 
 RATE_HZ: Final = 16_000
-_LONGEST_S: Final = 120  # more is neither measured nor drawn; the service takes 30 s of it
-_PATIENCE_S: Final = 20.0
-_MEMORY_BYTES: Final = 2 * 1024**3
+_LONGEST_S: Final = 120  # more is neither measured nor drawn; the service listens to 30 s of it
 
 Samples = NDArray[np.float32]  # mono, -1 to 1
 
@@ -26,18 +23,17 @@ Samples = NDArray[np.float32]  # mono, -1 to 1
 def read_audio(content: bytes) -> Samples:
     """Return the first two minutes of any audio file at 16 kHz. Raises BadAudio."""
     try:
-        child = subprocess.run(
-            [sys.executable, "-m", "ui.audio.reading"],
-            input=content,
-            capture_output=True,
-            timeout=_PATIENCE_S,
-            check=True,
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pcm = run_child("ui.audio.reading", given=content)
+    except ChildFailed:
         raise BadAudio from None
-    if not child.stdout:
+    if not pcm:
         raise BadAudio
-    return np.frombuffer(child.stdout, dtype="<i2").astype(np.float32) / np.float32(32768)
+    return samples_of(pcm)
+
+
+def samples_of(pcm: bytes) -> Samples:
+    """Return mono 16-bit little-endian PCM as samples."""
+    return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768)
 
 
 def _decode(content: bytes) -> bytes:
@@ -55,8 +51,7 @@ def _decode(content: bytes) -> bytes:
 
 def main() -> None:
     """Decode stdin to stdout; status 1 where that is no audio."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(_PATIENCE_S), int(_PATIENCE_S)))
+    confine()
     try:
         sys.stdout.buffer.write(_decode(sys.stdin.buffer.read()))
     except (av.FFmpegError, IndexError, ValueError, MemoryError):

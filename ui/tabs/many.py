@@ -2,11 +2,11 @@
 
 from typing import Final
 
-import numpy as np
 import streamlit as st
 
 from ui import voices
 from ui.audio.looks import spectrogram
+from ui.audio.reading import samples_of
 from ui.languages import languages
 from ui.notices import refusal_text
 from ui.parameters import chosen_parameters
@@ -95,7 +95,7 @@ def _row(code: str, speaking: Speaking) -> None:
     with sound:
         st.audio(speaking.wav())
         if st.toggle(t("many.spectrogram"), key=f"many_spectrogram_{code}"):
-            samples = np.frombuffer(speaking.pcm(), dtype="<i2").astype(np.float32) / np.float32(32768)
+            samples = samples_of(speaking.pcm())
             rate_hz = speaking.heard.sample_rate_hz if speaking.heard else 24_000
             caption = t("many.spectrogram_of", language=languages().get(code, code))
             st.image(spectrogram(samples, rate_hz), caption=caption, width="stretch")
