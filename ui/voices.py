@@ -85,7 +85,7 @@ def consent(voice: Voice, place: str) -> bool:
         return True
     given: set[str] = st.session_state.setdefault("consents", set())
     tick = f"{place}_consent_{voice.key}"
-    st.session_state.setdefault(tick, voice.key in given)
+    st.session_state[tick] = voice.key in given  # given in another tab, perhaps
     st.checkbox(t("voice.consent"), key=tick, on_change=_note(given, voice.key, tick))
     if not st.session_state[tick]:
         st.caption(t("voice.consent_why"))

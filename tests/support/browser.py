@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -46,22 +48,35 @@ def browser(microphone: Path) -> Iterator[Browser]:
             running.close()
 
 
+@dataclass(frozen=True)
+class Running:
+    """A process, and the file with its output."""
+
+    process: "subprocess.Popen[bytes]"
+    output: Path
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+
+
 @contextmanager
-def process(module: str, *arguments: str, environment: dict[str, str], ready_url: str) -> Iterator[None]:
+def process(module: str, *arguments: str, ready_url: str, **environment: str) -> Iterator["Running"]:
     """Run `python -m module` while the block runs; begin when the URL answers with 200."""
-    running = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        _wait_until_ready(running, ready_url)
-        yield
-    finally:
-        running.terminate()
-        running.wait(60)
+    with tempfile.NamedTemporaryFile(prefix="output-") as output:
+        running = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=output,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_ready(running, ready_url)
+            yield Running(running, Path(output.name))
+        finally:
+            running.terminate()
+            running.wait(60)
 
 
 def _wait_until_ready(running: "subprocess.Popen[bytes]", url: str) -> None:

@@ -109,7 +109,7 @@ class Player {
     const labels = this.data.labels;
     const live = Boolean(this.context);
     this.button.hidden = !live || !this.pieces.length;
-    this.button.textContent = this.root.dataset.state === "paused" ? `▶ ${labels.resume}` : `⏸ ${labels.pause}`;
+    this.button.textContent = this.root.dataset.state === "paused" ? labels.resume : labels.pause;
     this.root.querySelector(".time").textContent = live && this.pieces.length
       ? `${heard.toFixed(1)} s / ${this.received.toFixed(1)} s` : "";
     this.root.dataset.heard = heard.toFixed(2);
@@ -152,8 +152,16 @@ class Player {
     for (const sentence of this.root.querySelectorAll(".sentences span")) {
       const here = Number(sentence.dataset.place) === place;
       sentence.toggleAttribute("aria-current", here);
-      if (here) sentence.scrollIntoView({ block: "nearest" });
+      if (here) this.bringIntoView(sentence);
     }
+  }
+
+  // Scrolls the sentences and never the page, which may show something else by now.
+  bringIntoView(sentence) {
+    const list = sentence.parentElement;
+    const place = sentence.getBoundingClientRect();
+    const frame = list.getBoundingClientRect();
+    if (place.top < frame.top || place.bottom > frame.bottom) list.scrollTop += place.top - frame.top - 20;
   }
 
   jump(place) {
