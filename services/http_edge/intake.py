@@ -88,6 +88,7 @@ class Intake:
             clips=clips,
             seed=secrets.randbits(63) if form.seed is None else form.seed,
             split=form.split,
+            spoken_forms=form.spoken_forms,
             deadline_unix_ms=round((time.time() + self.settings.request_timeout_s) * 1000),
             parameters=form.parameters,
         )

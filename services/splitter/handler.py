@@ -110,7 +110,13 @@ class RequestWork:
 
     def _divide(self, request: SpeechRequest, limit: int) -> SplitText:
         with self.metrics.split_duration.time():
-            return split(request.text, request.language, max_characters=limit, enable_text_splitting=request.split)
+            return split(
+                request.text,
+                request.language,
+                max_characters=limit,
+                enable_text_splitting=request.split,
+                spoken_forms=request.spoken_forms,
+            )
 
     async def _announce(self, request: SpeechRequest, division: SplitText) -> None:
         message = TextSplit(

@@ -10,6 +10,7 @@ from services.splitter.spoken.recogniser import FIGURES, LETTERS, SIGNS, Match, 
 
 _LABEL: Final = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,62}[\p{L}\p{N}])?"
 _PIECE: Final = regex.compile(r"\p{L}[\p{L}\p{M}]*+|\d++|[^\p{L}\p{N}\s]")
+_VOWEL: Final = regex.compile(r"[aeiouyáéíóúäöü]")
 _TOP: Final = "|".join(
     [
         "com",
@@ -73,7 +74,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 
     domain = rf"{_LABEL}(?:\.{_LABEL}){{1,8}}"
     yield Recogniser(
-        compiled(rf"(?<![A-Za-z0-9@.])[A-Za-z0-9](?:[\w.+-]{{0,62}}\w)?@{domain}"), spelled, FIGURES + LETTERS
+        compiled(rf"(?<![A-Za-z0-9@.])[A-Za-z0-9](?:[\w.+-]{{0,62}}\w)?@{domain}(?![\w@-])"), spelled, FIGURES + LETTERS
     )
     path = r"(?:[/?#](?:[A-Za-z0-9/_.~%?#=&+-]{0,200}[A-Za-z0-9/_=&#])?)?"
     yield Recogniser(
@@ -92,6 +93,9 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 def _piece(piece: str, words: dict[str, str], grammar: Grammar) -> str:
     if piece.isdecimal():
         return grammar.digits(piece) if len(piece) > 4 or piece[0] == "0" else grammar.words(int(piece))
+    letters = grammar.table.letters
+    if (piece == "www" or (len(piece) == 2 and not _VOWEL.search(piece))) and "W" in letters:
+        return " ".join(letters.get(letter, letter) for letter in piece.upper())
     if piece == "www":
         return "w w w" if grammar.table.spaced else "www"
     return words.get(piece, "" if not piece[0].isalpha() else piece)

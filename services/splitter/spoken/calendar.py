@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import regex
+
 from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import (
     FIGURES,
@@ -15,6 +17,7 @@ from services.splitter.spoken.recogniser import (
     word_before,
 )
 
+_MINUTES: Final = regex.compile(r"\{oh\}|\{m:[^}]*+\}")
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _Date = Callable[[int, int, str | None, str], str | None]  # day, month, year, the word before -> as said
 
@@ -142,7 +145,8 @@ def _times(grammar: Grammar) -> Iterator[Recogniser]:
         template = times.sharp if minute == 0 and times.sharp else times.full
         if half_day:
             template = times.sharp_half_day if minute == 0 and times.sharp_half_day else times.full_half_day or template
-        template = by_word(after, word) or template
+        special = by_word(after, word)
+        template = (_MINUTES.sub("", special) if minute == 0 else special) or template
         values: dict[str, str | int] = {
             "h": hour,
             "h12": (hour - 1) % 12 + 1,
@@ -150,7 +154,9 @@ def _times(grammar: Grammar) -> Iterator[Recogniser]:
             "hour": _counted(grammar, hour, times.hour),
             "minute": _counted(grammar, minute, times.minute),
             "half": half_day or "",
-            "oh": f"{grammar.digits('0') if grammar.language != 'en' else 'oh'} " if 0 < minute < 10 else "",
+            "oh": f"{grammar.digits('0') if grammar.language != 'en' else 'oh'}{grammar.gap}"
+            if 0 < minute < 10
+            else "",
         }
         spoken = grammar.fill(template, **values)
         if second and int(second):
@@ -160,7 +166,7 @@ def _times(grammar: Grammar) -> Iterator[Recogniser]:
     halves = choices(times.half_day)
 
     def clock(found: Match) -> str | None:
-        half = by_word(halves, found["half"].lower()) if found["half"] else None
+        half = by_word(halves, found["half"].lower().rstrip(".")) if found["half"] else None
         return said(int(found["h"]), int(found["m"] or 0), found["s"], half, word_before(found))
 
     half = rf"(?:\s?(?<half>{'|'.join(times.half_day)})(?!\p{{L}}))" if times.half_day else "(?<half>(?!))"

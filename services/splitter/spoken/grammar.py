@@ -94,6 +94,7 @@ class Roman(msgspec.Struct, frozen=True, kw_only=True):
     ruler: str = ""  # rule after a name; empty: none
     ruler_large: str = ""  # from 11 on, where it differs
     ruler_words: str = "{n}"
+    ruler_feminine: str = ""  # rule after the name of a queen
     ruler_dot: bool = False  # a full stop belongs to it
     before_name: bool = False
     century: str = ""  # words behind one that make it a century's

@@ -7,7 +7,18 @@ from typing import Final
 import regex
 
 from services.splitter.spoken.grammar import Grammar
-from services.splitter.spoken.recogniser import LETTERS, Match, Recogniser, alternatives, compiled, word_before
+from services.splitter.spoken.recogniser import (
+    CJK,
+    LETTERS,
+    Match,
+    Recogniser,
+    alternatives,
+    by_word,
+    choices,
+    compiled,
+    ends_sentence,
+    word_before,
+)
 
 _ROMAN_PATTERN: Final = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _ROMAN: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -37,7 +48,7 @@ def _romans(grammar: Grammar) -> Iterator[Recogniser]:
     if table.counted:
         counted = rf"(?<=(?<!\p{{L}})(?:{table.counted})\s){numeral}(?![\p{{L}}\p{{N}}])"
         yield Recogniser(compiled(counted), lambda found: grammar.words(_value(found["roman"])), LETTERS)
-    if table.suffixes and table.century_rule:
+    if table.century_rule and table.suffixes.rstrip("?+") not in ("", r"\."):
         suffixed = rf"(?<![\p{{L}}\p{{N}}.]){numeral}(?:{table.suffixes.rstrip('?+')})(?!\p{{L}})"
         yield Recogniser(
             compiled(suffixed), lambda found: grammar.words(_value(found["roman"]), table.century_rule), LETTERS
@@ -53,6 +64,7 @@ def _century(found: Match, grammar: Grammar) -> str:
 
 def _rulers(grammar: Grammar, roman: str) -> Iterator[Recogniser]:
     table = grammar.table.roman
+    feminine = choices({r".*[aая]|isabel": "feminine"})
 
     def say(found: Match) -> str | None:
         number = _value(found["roman"])
@@ -62,6 +74,8 @@ def _rulers(grammar: Grammar, roman: str) -> Iterator[Recogniser]:
         if found["roman"] == "I" and grammar.language == "en":
             return None
         rule = table.ruler_large if number > 10 and table.ruler_large else table.ruler
+        if table.ruler_feminine and by_word(feminine, word_before(found)):
+            rule = table.ruler_feminine
         if number == 1 and "first" in grammar.table.ordinals.after:
             rule = grammar.table.ordinals.after["first"]
         return grammar.fill(table.ruler_words, n=grammar.words(number, rule))
@@ -108,7 +122,9 @@ def _abbreviations(grammar: Grammar) -> Iterator[Recogniser]:
         return f"{said}." if written.endswith(".") and _ends(found, written, closing) else said
 
     yield Recogniser(
-        compiled(rf"(?<![\p{{L}}\p{{N}}\p{{M}}.@])(?P<word>{alternatives(words)})(?![\p{{L}}\p{{M}}\p{{N}}@])"),
+        compiled(
+            rf"(?:(?<![\p{{L}}\p{{N}}\p{{M}}.@])|(?<={CJK}))(?P<word>{alternatives(words)})(?:(?![\p{{L}}\p{{M}}\p{{N}}@])|(?={CJK}))"
+        ),
         say,
         LETTERS,
     )
@@ -120,11 +136,10 @@ def _instead(said: str, found: Match) -> str:  # noqa: ARG001  # what is written
 
 def _ends(found: Match, written: str, closing: frozenset[str]) -> bool:
     """Say whether the full stop of a short form ends a sentence too."""
-    after = found.string[found.end() : found.end() + 12]
-    following = after.lstrip(" \u00a0\"'»”)")
-    if not following or following[0] == "\n":
+    if ends_sentence(found):
         return True
-    return written.lower() in closing and after[:1].isspace() and following[0].isupper()
+    after = found.string[found.end() : found.end() + 12]
+    return written.lower() in closing and after[:1].isspace() and after.lstrip(" \u00a0\"'»”)")[:1].isupper()
 
 
 def _initials(grammar: Grammar) -> Iterator[Recogniser]:

@@ -7,16 +7,19 @@ from typing import Final
 from services.splitter.spoken import quantities
 from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import (
+    CJK,
     END,
     FIGURES,
     MINUS,
     SIGNS,
     Match,
     Recogniser,
+    alternatives,
     amount,
     by_word,
     choices,
     compiled,
+    ends_sentence,
     number_pattern,
     parsed,
     word_before,
@@ -30,6 +33,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield from _lists(grammar)
     yield from _named_years(grammar)
     yield from quantities.recognisers(grammar)
+    yield from _millions(grammar)
     yield from _fractions(grammar)
     yield from _ordinals(grammar)
     yield from _suffixed(grammar)
@@ -50,6 +54,19 @@ def _plain(grammar: Grammar) -> Recogniser:
         return f"{gap * glued_before}{said}{gap * glued_after}"
 
     return Recogniser(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS)
+
+
+def _millions(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise so many millions of nothing in particular."""
+    nouns = {word: noun for word, noun in grammar.table.magnitudes.items() if len(word) > 1}
+
+    def say(found: Match) -> str:
+        said = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
+        return f"{said}." if found["magnitude"].endswith(".") and ends_sentence(found) else said
+
+    if nouns and grammar.table.spaced and grammar.language != "ko":
+        pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)})\s?(?P<magnitude>{alternatives(nouns)})(?!\p{{L}})"
+        yield Recogniser(compiled(pattern), say, FIGURES + SIGNS)
 
 
 def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
@@ -94,7 +111,8 @@ def _ordinals(grammar: Grammar) -> Iterator[Recogniser]:
 
 
 def _by_rule(rule: str, grammar: Grammar, found: Match) -> str:
-    return grammar.words(int("".join(filter(str.isdecimal, found["number"]))), rule)
+    said = grammar.words(int("".join(filter(str.isdecimal, found["number"]))), rule)
+    return f"{said}{grammar.gap}" if found.string[found.end() : found.end() + 1].isalpha() else said
 
 
 def _dotted(grammar: Grammar) -> Recogniser:
@@ -160,7 +178,9 @@ def _ranges(grammar: Grammar) -> Recogniser:
 
     number = number_pattern(grammar)
     last = number.replace("group", "groups")
-    pattern = rf"(?<![\w-])(?P<first>{number})(?P<dash>-|\s?[–—~～〜]\s?)(?P<last>{last})(?![-–/\p{{L}}])"
+    pattern = (
+        rf"(?:(?<![\w-])|(?<={CJK}))(?P<first>{number})(?P<dash>-|\s?[–—~～〜]\s?)(?P<last>{last})(?![-–/\p{{L}}])"
+    )
     return Recogniser(compiled(pattern), say)
 
 
@@ -218,10 +238,12 @@ def _years(grammar: Grammar) -> Iterator[Recogniser]:
     def say(found: Match) -> str | None:
         number = int(found["number"])
         rule = by_word(after, word_before(found))
+        if number < 1000 and grammar.language != "ar":
+            return None
         if not rule and grammar.language in ("en", "hi") and 1100 <= number <= 2099 and number % 1000:
             rule = grammar.table.year
         if not rule:
             return None
         return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
 
-    yield Recogniser(compiled(r"(?<![\d.,\p{L}-])(?P<number>[12]\d{3})(?!\d|[.,]\d)(?!\p{L})"), say)
+    yield Recogniser(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), say)

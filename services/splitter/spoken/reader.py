@@ -12,7 +12,7 @@ from typing import Final
 import regex
 
 from services.splitter.spoken import addresses, calendar, names, numbers, symbols
-from services.splitter.spoken.alignment import Aligned, Edit
+from services.splitter.spoken.alignment import Aligned, Edit, changes
 from services.splitter.spoken.characters import cleaned
 from services.splitter.spoken.grammar import Table, grammar
 from services.splitter.spoken.recogniser import FIGURES, LETTERS, SIGNS
@@ -25,6 +25,9 @@ _BEGINS: Final = regex.compile(r"(?:^|[!?…]|\.{3}|\n|[\p{L}\p{M}]{4}\.|[\p{Pe}
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _IN_ADDRESS: Final = "@.-_+:0123456789"
 _ROMANISH: Final = re.compile(r"[IVXLCDM]+(?:[a-zèᵉ]{1,4})?")
+
+
+_PASSES: Final = 4  # what was said may uncover what was not to be seen before: the second pass seldom finds anything
 
 
 class Reader:
@@ -122,7 +125,12 @@ def reader(language: str) -> Reader:
 def read(text: str, language: str, *, spoken: bool = True) -> Aligned:
     """Return a text as it is said, and where its characters come from; `spoken` False: only cleaned."""
     aligned = cleaned(Aligned(text))
-    return aligned.edited(reader(language).edits(aligned.text)) if spoken else aligned
+    for _ in range(_PASSES if spoken else 0):
+        again = aligned.edited(changes(reader(language).edits(aligned.text), aligned.text))
+        if again is aligned:
+            break
+        aligned = again
+    return aligned
 
 
 def spoken_form(text: str, language: str) -> str:

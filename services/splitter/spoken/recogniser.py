@@ -13,7 +13,8 @@ WORD_BEFORE: Final = 24  # characters in which the word before a token is looked
 _LAST_WORD: Final = regex.compile(r"([\p{L}\p{M}'.]+)\s?$")
 
 
-MINUS: Final = r"(?:(?P<minus>(?<![\p{L}\p{N})\]])[-−–](?=\d)|−)\s?)?+"  # no hyphen and no dash
+CJK: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"  # scripts in which a letter before says nothing
+MINUS: Final = rf"(?:(?P<minus>(?:(?<![\p{{L}}\p{{N}})\]])|(?<={CJK}))[-−–](?=\d)|−)\s?)?+"  # no hyphen and no dash
 END: Final = r"(?![\p{L}\p{N}])"
 FIGURES: Final = "0"
 LETTERS: Final = "a"
@@ -46,7 +47,7 @@ def number_pattern(grammar: Grammar) -> str:
     groups = grammar.table.groups
     grouped = rf"\d{{1,3}}(?:(?P<group>[{groups}])\d{{3}})(?:(?P=group)\d{{3}})*+(?!\d)"
     if grammar.table.indian:
-        grouped += r"|\d{1,2}(?:,\d{2})++,\d{3}(?!\d)"
+        grouped += r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?!\d)"
     grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}}){{2,}}+(?![\d])"  # grouped in the foreign way
     lenient = rf"|{regex.escape(other)}(?:\d{{1,2}}|\d{{4,}}+)(?![\d])(?![.,]\d)"
     return (
@@ -68,6 +69,12 @@ def parsed(written: str, grammar: Grammar, *, negative: bool = False) -> Number:
 
 def _figures(written: str) -> str:
     return "".join(character for character in written if character.isdecimal())
+
+
+def ends_sentence(found: Match) -> bool:
+    """Say whether nothing follows in the paragraph, so that the full stop of a short form ends a sentence too."""
+    following = found.string[found.end() : found.end() + 12].lstrip(" \u00a0\"'»”)")
+    return not following or following[0] == "\n"
 
 
 def amount(found: Match, grammar: Grammar) -> Number:
