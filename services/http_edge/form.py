@@ -16,6 +16,7 @@ from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooL
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import MOST_CLIPS, Parameters
 from services.common.wire.parameters import RANGES, Range
+from services.http_edge.detection import AUTO
 from services.http_edge.errors import BadRequest, UploadStalled
 from services.http_edge.settings import Settings
 
@@ -43,7 +44,7 @@ class Form:
     """A checked request."""
 
     text: str
-    language: str
+    language: str  # of ours, or AUTO
     uploads: tuple[Upload, ...]  # one to MOST_CLIPS recordings of one speaker, as they were sent
     split: bool
     spoken_forms: bool  # False: the engine is given figures and signs as they are written
@@ -154,8 +155,8 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
     if len(fields["text"]) > settings.max_text_characters:
         raise _too_long(settings)
     language = fields.get("language", "fr").strip().lower()
-    if language not in LANGUAGES:
-        raise UnsupportedLanguage(f"unknown language; the languages are {' '.join(LANGUAGES)}")
+    if language not in LANGUAGES and language != AUTO:
+        raise UnsupportedLanguage(f"unknown language; the languages are {AUTO} {' '.join(LANGUAGES)}")
     if not uploads:
         raise BadRequest("the file reference_audio is missing; send 6-30 s of one person speaking")
     for place, upload in enumerate(uploads):

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -17,6 +17,7 @@ from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import SpeechRequest
+from services.http_edge.detection import language_of
 from services.http_edge.errors import TooManyRequests
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import read_form
@@ -157,7 +158,8 @@ class Routes:
         async with self.free_seats:
             self.fleet.require_ready()
             order = Order(outcome_of(request), began_s=time.monotonic())
-            async with read_form(request, self.settings) as form:
+            async with read_form(request, self.settings) as sent:
+                form = replace(sent, language=await language_of(sent.text, sent.language))
                 order.outcome.language, order.read_s = form.language, time.monotonic()
                 order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
                 reference = await self.intake.reference(form)
@@ -202,6 +204,7 @@ class Order:
             "X-Seed": str(self.request.seed),
             "X-Sample-Rate": str(self.sample_rate_hz),
             "X-Engine": self.request.engine,
+            "X-Language": self.request.language,
             "Server-Timing": self._timing(speech),
         }
         if self.warnings:

@@ -92,7 +92,7 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recogniser]:
 
     month = rf"(?<month>{'|'.join(dates.written)})(?!\p{{L}})"
     tail = rf"(?:\s?(?:{dates.year_after})(?!\p{{L}}))?+" if dates.year_after else ""
-    year = rf"(?:,?{dates.between}(?<year>\d{{4}})(?![\d]|[.,]\d|\p{{L}}){tail})?+"
+    year = rf"(?:,?{dates.between}(?<year>\d{{4}})(?![\d]|[.,]\d|\p{{L}}|-\p{{L}}){tail})?+"
     yield Recogniser(compiled(rf"(?<![\d.,/-])(?<d>\d{{1,2}}){dates.dotted}{dates.between}{month}{year}"), say)
     if dates.endings:
         yield from _days_with_endings(month_of, month, grammar)
@@ -128,7 +128,7 @@ def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Gram
     ending = r"(?:\.(?!\s*+$)|-(?<ending>\p{Ll}{1,5}))?+"
     yield Recogniser(
         compiled(
-            rf"(?:(?<![\d.,])(?<year>\d{{4}})\.?\s)?(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?!\d){ending}(?![\p{{L}}\d])"
+            rf"(?:(?<!\d)(?<!\d[.,])(?<year>\d{{4}})\.?\s)?(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?!\d){ending}(?![\p{{L}}\d])"
         ),
         say,
         FIGURES + LETTERS,

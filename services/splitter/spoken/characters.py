@@ -39,7 +39,11 @@ def cleaned(aligned: Aligned) -> Aligned:
     aligned = aligned.edited(_removed(_UNHEARD, "", aligned.text))
     aligned = aligned.edited(_removed(_JOINER, "", aligned.text))
     aligned = aligned.edited(changes(_in_form("NFKC", _DISGUISED, aligned.text), aligned.text))
-    aligned = Aligned(aligned.text.translate(_ONE_FOR_ONE), aligned.layers)
+    return composed(Aligned(aligned.text.translate(_ONE_FOR_ONE), aligned.layers))
+
+
+def composed(aligned: Aligned) -> Aligned:
+    """Return the text in NFC."""
     if not unicodedata.is_normalized("NFC", aligned.text):
         aligned = aligned.edited(changes(_in_form("NFC", _COMPOSED, aligned.text), aligned.text))
     return aligned

@@ -190,6 +190,8 @@ class Grammar:
             sources.append(own.read_text(encoding="utf-8"))
         self.rules = Rules("\n".join(sources), PLURALS[language])
         self.gap = " " if self.table.spaced else ""
+        to = self.table.to
+        self.to = to if to == "-" else f"{self.gap}{to}{self.gap}"  # between the ends of a range
 
     def words(self, number: int, rule: str = "") -> str:
         """Return a whole number in words, by a rule or a template with {n}; digit by digit where it is too large."""

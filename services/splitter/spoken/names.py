@@ -71,7 +71,7 @@ def _rulers(grammar: Grammar, roman: str) -> Iterator[Recogniser]:
         after = found.string[found.end() : found.end() + 1]
         if number > _LARGEST_RULER or (len(found["roman"]) == 1 and after == "." and not table.ruler_dot):
             return None  # an initial
-        if found["roman"] == "I" and grammar.language == "en":
+        if found["roman"] in ("I", "X") and grammar.language == "en":  # the pronoun; Malcolm X
             return None
         rule = table.ruler_large if number > 10 and table.ruler_large else table.ruler
         if table.ruler_feminine and by_word(feminine, word_before(found)):

@@ -32,6 +32,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's numbers, the most special first."""
     yield from _lists(grammar)
     yield from _named_years(grammar)
+    yield from _decades(grammar)
     yield from quantities.recognisers(grammar)
     yield from _millions(grammar)
     yield from _fractions(grammar)
@@ -87,7 +88,8 @@ def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
 
     def written(found: Match) -> str | None:
         upper, lower = int(found["upper"]), int(found["lower"])
-        return words(upper, lower) if 0 < upper < lower <= 100 else None
+        known = table.fractions.get(f"{upper}/{lower}")
+        return words(upper, lower) if 0 < upper < lower <= 100 else known
 
     signs = "".join(_VULGAR)
     yield Recogniser(compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS)
@@ -103,7 +105,7 @@ def _ordinals(grammar: Grammar) -> Iterator[Recogniser]:
         )
     for pattern, rule in table.suffixes.items():
         yield Recogniser(
-            compiled(rf"(?<![\d.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){END}"),
+            compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){END}"),
             partial(_by_rule, rule, grammar),
         )
     if table.dot:
@@ -154,7 +156,7 @@ def _counters(grammar: Grammar) -> Iterator[Recogniser]:
     for rule, patterns in by_rule.items():
         yield Recogniser(
             compiled(
-                rf"(?<![\d.,])(?P<number>\d{{1,6}}|\d{{1,3}}(?:,\d{{3}})++)(?P<space>\s?)(?={'|'.join(patterns)})"
+                rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,6}}|\d{{1,3}}(?:,\d{{3}})++)(?P<space>\s?)(?={'|'.join(patterns)})"
             ),
             partial(_counted, rule, grammar),
         )
@@ -170,17 +172,16 @@ def _counted(rule: str, grammar: Grammar, found: Match) -> str | None:
 def _ranges(grammar: Grammar) -> Recogniser:
     def say(found: Match) -> str | None:
         first, last = parsed(found["first"], grammar), parsed(found["last"], grammar)
-        if found["dash"] == "-" and first.value >= last.value and not (first.decimals or last.decimals):
+        score = first.value < 100 and last.value < 100
+        if found["dash"] == "-" and first.value >= last.value and not (score or first.decimals or last.decimals):
             return None
         rule = grammar.table.year if 1100 <= first.value <= 2099 and 1100 <= last.value <= 2099 else ""
-        gap = grammar.gap
-        return f"{grammar.number(first, rule)}{gap}{grammar.table.to}{gap}{grammar.number(last, rule)}"
+        return f"{grammar.number(first, rule)}{grammar.to}{grammar.number(last, rule)}"
 
     number = number_pattern(grammar)
     last = number.replace("group", "groups")
-    pattern = (
-        rf"(?:(?<![\w-])|(?<={CJK}))(?P<first>{number})(?P<dash>-|\s?[–—~～〜]\s?)(?P<last>{last})(?![-–/\p{{L}}])"
-    )
+    begin, end = rf"(?:(?<![\w-])|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
+    pattern = rf"{begin}(?P<first>{number})(?P<dash>-|\s?[–—~～〜]\s?)(?P<last>{last}){end}"
     return Recogniser(compiled(pattern), say)
 
 
@@ -192,7 +193,8 @@ def _versions(grammar: Grammar) -> Recogniser:
         if "." in grammar.table.groups and all(len(part) == 3 for part in parts[1:]):
             return None
         words = (grammar.words(int(part)) for part in parts)
-        return f"{grammar.gap}{grammar.table.dot}{grammar.gap}".join(words)
+        before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
+        return before + f"{grammar.gap}{grammar.table.dot}{grammar.gap}".join(words)
 
     return Recogniser(compiled(r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*\d)"), say)
 
@@ -226,9 +228,23 @@ def _named_years(grammar: Grammar) -> Iterator[Recogniser]:
     for words, rule in grammar.table.years.items():
         if words.startswith("+"):
             yield Recogniser(
-                compiled(rf"(?<![\d.,])(?P<number>\d{{1,4}})(?:{words[1:]})"),
+                compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,4}})(?:{words[1:]})"),
                 partial(_by_rule, rule, grammar),
             )
+
+
+def _decades(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise English decades: the 1990s, the late 80s."""
+
+    def say(found: Match) -> str | None:
+        number = int(found["number"])
+        if number < 100 and not found["mark"] and word_before(found) not in ("the", "early", "late", "mid"):
+            return None  # seconds
+        said = grammar.words(number, grammar.table.year)
+        return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
+
+    if grammar.language == "en":
+        yield Recogniser(compiled(r"(?<!\d)(?<!\d[.,])(?P<mark>')?(?P<number>[12]\d{2}0|[2-9]0)'?s(?!\p{L})"), say)
 
 
 def _years(grammar: Grammar) -> Iterator[Recogniser]:

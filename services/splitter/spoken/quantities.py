@@ -79,8 +79,8 @@ def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar
 
 
 def _range(found: Match, unit: Noun, grammar: Grammar) -> str:
-    gap, last = grammar.gap, grammar.counted(parsed(found["last"], grammar), unit)
-    return f"{grammar.number(amount(found, grammar))}{gap}{grammar.table.to}{gap}{last}"
+    last = grammar.counted(parsed(found["last"], grammar), unit)
+    return f"{grammar.number(amount(found, grammar))}{grammar.to}{last}"
 
 
 def _percentages(grammar: Grammar) -> Recogniser:
@@ -92,7 +92,7 @@ def _percentages(grammar: Grammar) -> Recogniser:
             return _range(found, grammar.noun(word), grammar)
         said = grammar.number(number)
         if found["last"]:
-            said = grammar.gap.join((said, grammar.table.to, grammar.number(parsed(found["last"], grammar))))
+            said = f"{said}{grammar.to}{grammar.number(parsed(found['last'], grammar))}"
         return grammar.fill(word, number=said) if "{" in word else grammar.counted(number, grammar.noun(word))
 
     pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}\s?(?P<sign>[%٪％‰])"

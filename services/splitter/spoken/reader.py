@@ -13,8 +13,9 @@ import regex
 
 from services.splitter.spoken import addresses, calendar, names, numbers, symbols
 from services.splitter.spoken.alignment import Aligned, Edit, changes
-from services.splitter.spoken.characters import cleaned
+from services.splitter.spoken.characters import cleaned, composed
 from services.splitter.spoken.grammar import Table, grammar
+from services.splitter.spoken.markup import bare
 from services.splitter.spoken.recogniser import FIGURES, LETTERS, SIGNS
 
 # A sentence that begins with figures begins with a capital when they are words. After a short word with a full stop,
@@ -70,7 +71,7 @@ class Reader:
             word = found[0]
             if word.isalpha():
                 if (
-                    word in self._heads
+                    self._is_head(word, text[found.end() : found.end() + 1])
                     or (word.isupper() and len(word) > 1)
                     or (word[0] in "IVXLCDM" and _ROMANISH.fullmatch(word))
                 ):
@@ -82,6 +83,11 @@ class Reader:
             else:
                 yield found.start(), FIGURES if word.isdecimal() else SIGNS
 
+    def _is_head(self, word: str, following: str) -> bool:
+        """Say whether a short form may begin with this word before this character."""
+        allowed = self._heads.get(word)
+        return allowed is not None and (following in allowed or "" in allowed)
+
     def _edit(self, text: str, place: int, kind: str) -> Edit | None:
         for recogniser in self._recognisers[kind]:
             found = recogniser.pattern.match(text, place)
@@ -92,8 +98,8 @@ class Reader:
         return None
 
 
-def _heads(table: Table) -> tuple[frozenset[str], tuple[str, ...], "re.Pattern[str]"]:
-    """Return the letters with which a language's short forms begin, the ends of words, and what begins anything."""
+def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Pattern[str]"]:
+    """Return how a language's short forms begin and go on, the ends of words, and a pattern of what may begin."""
     tables = (table.abbreviations, table.before_number, table.money.units, table.number_signs, table.operators)
     written = [word for entries in tables for keys in entries for word in keys.split("|")]
     written += [*table.initials.split(), *table.symbols]
@@ -108,8 +114,11 @@ def _heads(table: Table) -> tuple[frozenset[str], tuple[str, ...], "re.Pattern[s
             "márc",
             "szept",
         ]
-    first = [found[0] for word in written if (found := _LETTERS.match(word))]
-    heads = frozenset(form for word in first for form in (word, word[0].upper() + word[1:]))
+    heads: dict[str, set[str]] = {}
+    for word in written:
+        if found := _LETTERS.match(word):
+            for head in (found[0], found[0][0].upper() + found[0][1:]):
+                heads.setdefault(head, set()).add(word[found.end() : found.end() + 1])
     signs = {word[0] for word in written if not word[0].isalnum()} | set("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞")
     letters = r"[^\W\d_]+" if table.spaced and not table.counters else r"[A-Za-z]+|[^\W\d_A-Za-z]+"
     pattern = rf"{letters}|[0-9]+|[-−–+(](?=[0-9])|[{re.escape(''.join(sorted(signs)))}]"
@@ -126,7 +135,8 @@ def read(text: str, language: str, *, spoken: bool = True) -> Aligned:
     """Return a text as it is said, and where its characters come from; `spoken` False: only cleaned."""
     aligned = cleaned(Aligned(text))
     for _ in range(_PASSES if spoken else 0):
-        again = aligned.edited(changes(reader(language).edits(aligned.text), aligned.text))
+        plain = bare(aligned)
+        again = composed(plain.edited(changes(reader(language).edits(plain.text), plain.text)))
         if again is aligned:
             break
         aligned = again

@@ -14,7 +14,9 @@ _LAST_WORD: Final = regex.compile(r"([\p{L}\p{M}'.]+)\s?$")
 
 
 CJK: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"  # scripts in which a letter before says nothing
-MINUS: Final = rf"(?:(?P<minus>(?:(?<![\p{{L}}\p{{N}})\]])|(?<={CJK}))[-−–](?=\d)|−)\s?)?+"  # no hyphen and no dash
+MINUS: Final = (
+    rf"(?:(?P<minus>(?:(?<![\p{{L}}\p{{N}})\]])|(?<={CJK}))[-−–](?=\d)|(?<!\p{{N}})−)\s?)?+"  # no hyphen and no dash
+)
 END: Final = r"(?![\p{L}\p{N}])"
 FIGURES: Final = "0"
 LETTERS: Final = "a"
@@ -51,7 +53,7 @@ def number_pattern(grammar: Grammar) -> str:
     grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}}){{2,}}+(?![\d])"  # grouped in the foreign way
     lenient = rf"|{regex.escape(other)}(?:\d{{1,2}}|\d{{4,}}+)(?![\d])(?![.,]\d)"
     return (
-        rf"(?<![\d.,]\d?)(?:{grouped}|\d++)"
+        rf"(?<!\d)(?<!\d[.,])(?:{grouped}|\d++)"
         rf"(?:{decimal}\d++(?![{regex.escape('.,')}]\d){lenient})?+"
     )
 

@@ -31,9 +31,10 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         )
     if table.operators:
         signs = alternatives(table.operators)
+        tight = alternatives(sign for sign in table.operators if sign not in "-:")  # 3-2 and 3:2 are no sums
         yield Recogniser(
             compiled(
-                rf"(?:(?<=[\p{{L}}\p{{N}})²³]\s)(?P<sign>{signs})(?=\s[\p{{L}}\p{{N}}(√−-])|(?<=\d)(?P<sign>{signs})(?=\d))"
+                rf"(?:(?<=[\p{{L}}\p{{N}})²³][^\S\n])(?P<sign>{signs})(?=[^\S\n][\p{{L}}\p{{N}}(√−-])|(?<=\d)(?P<sign>{tight})(?=\d))"
             ),
             spaced(table.operators),
             SIGNS + LETTERS,
