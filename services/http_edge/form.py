@@ -17,6 +17,7 @@ from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooL
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import MOST_CLIPS, Parameters
 from services.common.wire.parameters import RANGES, Range
+from services.http_edge.detection import AUTO
 from services.http_edge.errors import BadRequest, UploadStalled
 from services.http_edge.settings import Settings
 
@@ -25,7 +26,7 @@ _BLOCK_BYTES: Final = 256 * 1024
 _FORM_BYTES: Final = 64 * 1024  # boundaries, headers and short fields, on top of the text and the upload
 _SHORT_FIELD_BYTES: Final = 64
 _SEED_LIMIT: Final = 2**63
-_FIELDS: Final = ("text", "language", "reference_audio", "enable_text_splitting", "seed", *RANGES)
+_FIELDS: Final = ("text", "language", "reference_audio", "enable_text_splitting", "spoken_forms", "seed", *RANGES)
 _TEXT_FILE: Final = "text_file"
 _GOOD_REFERENCE: Final = "6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -45,9 +46,10 @@ class Form:
     """A checked request."""
 
     text: str
-    language: str
+    language: str  # of ours, or AUTO
     uploads: tuple[Upload, ...]  # one to MOST_CLIPS recordings of one speaker, as they were sent
     split: bool
+    spoken_forms: bool  # False: the engine is given figures and signs as they are written
     seed: int | None
     parameters: Parameters
 
@@ -167,8 +169,8 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
     if len(fields["text"]) > settings.max_text_characters:
         raise _too_long(settings)
     language = fields.get("language", "fr").strip().lower()
-    if language not in LANGUAGES:
-        raise UnsupportedLanguage(f"unknown language; the languages are {' '.join(LANGUAGES)}")
+    if language not in LANGUAGES and language != AUTO:
+        raise UnsupportedLanguage(f"unknown language; the languages are {AUTO} {' '.join(LANGUAGES)}")
     if not uploads:
         raise BadRequest("the file reference_audio is missing; send 6-30 s of one person speaking")
     for place, upload in enumerate(uploads):
@@ -178,17 +180,18 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
         text=fields["text"],
         language=language,
         uploads=uploads,
-        split=_boolean(fields.get("enable_text_splitting", "true")),
+        split=_boolean(fields, "enable_text_splitting"),
+        spoken_forms=_boolean(fields, "spoken_forms"),
         seed=_seed(fields.get("seed")),
         parameters=_parameters(fields),
     )
 
 
-def _boolean(value: str) -> bool:
+def _boolean(fields: dict[str, str], name: str) -> bool:
     try:
-        return _BOOLEANS[value.strip().lower()]
+        return _BOOLEANS[fields.get(name, "true").strip().lower()]
     except KeyError:
-        raise BadRequest("enable_text_splitting is true or false") from None
+        raise BadRequest(f"{name} is true or false") from None
 
 
 def _seed(value: str | None) -> int | None:

@@ -46,6 +46,7 @@ def fingerprint(form: Form, kind: str) -> str:
         form.text,
         form.language,
         form.split,
+        form.spoken_forms,
         form.seed,
         msgspec.to_builtins(form.parameters),
         [upload.digest for upload in form.uploads],

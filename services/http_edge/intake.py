@@ -94,6 +94,7 @@ class Intake:
             clips=clips,
             seed=seed,
             split=form.split,
+            spoken_forms=form.spoken_forms,
             deadline_unix_ms=round((time.time() + timeout_s) * 1000),
             parameters=form.parameters,
         )

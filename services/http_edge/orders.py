@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ from aiohttp import web
 from services.common.wire.failures import QueueFull
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.admission import Admission
+from services.http_edge.detection import language_of
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import Form, read_form
@@ -60,6 +61,7 @@ class Order:
             "X-Seed": str(self.request.seed),
             "X-Sample-Rate": str(self.sample_rate_hz),
             "X-Engine": self.request.engine,
+            "X-Language": self.request.language,
             "Server-Timing": self._timing(speech),
         }
         if self.warnings:
@@ -121,7 +123,8 @@ class Orders:
             if not self.job:  # those wait for their turn
                 self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
             order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
-            async with read_form(request, self.settings, job=self.job) as form, AsyncExitStack() as let_in:
+            async with read_form(request, self.settings, job=self.job) as sent, AsyncExitStack() as let_in:
+                form = replace(sent, language=await language_of(sent.text, sent.language))
                 order.outcome.language, order.read_s = form.language, time.monotonic()
                 order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
                 try:

@@ -26,6 +26,7 @@ class Task(msgspec.Struct, frozen=True):
     language: str
     max_characters: int
     enable_text_splitting: bool
+    spoken_forms: bool
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -60,6 +61,7 @@ def _split(task: Task) -> SplitText:
         task.language,
         max_characters=task.max_characters,
         enable_text_splitting=task.enable_text_splitting,
+        spoken_forms=task.spoken_forms,
     )
 
 

@@ -75,7 +75,7 @@ class RequestWork:
         limit = _limit(workers, request)
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         with self.metrics.split_duration.time():
-            division = await divide(Task(request.text, request.language, limit, request.split))
+            division = await divide(Task(request.text, request.language, limit, request.split, request.spoken_forms))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
         characters = [  # what is before the first sentence was spoken already, and this takes it up
             0 if place < request.first_sentence else len(sentence.spoken)

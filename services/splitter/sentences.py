@@ -1,7 +1,7 @@
 """A text to the sentences that are spoken, each within the engine's limit. Pure, linear in the text.
 
-Every character of the text is in exactly one sentence, or in a dropped span: white space, lone punctuation, what
-nobody can speak.
+The text is first rewritten as it is said, then divided; the spans still count what was sent. Every character of the
+text is in exactly one sentence, or in a dropped span: white space, lone punctuation, what nobody can speak.
 """
 
 import itertools
@@ -14,7 +14,8 @@ import regex
 from services.common.wire.failures import EmptyText
 from services.splitter.boundaries import Span, boundaries
 from services.splitter.cutting import cut
-from services.splitter.normalize import normalize
+from services.splitter.spoken.alignment import Aligned
+from services.splitter.spoken.reader import read
 
 _PARAGRAPH: Final = regex.compile(r"(?:\n[^\S\n]*+\n|[\u2029\f])\s*+")
 _ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.)])(?:\s|\Z))")  # before one of a list
@@ -43,36 +44,39 @@ class SplitText:
     dropped: tuple[Span, ...]
 
 
-def split(text: str, language: str, *, max_characters: int, enable_text_splitting: bool = True) -> SplitText:
+def split(
+    text: str, language: str, *, max_characters: int, enable_text_splitting: bool = True, spoken_forms: bool = True
+) -> SplitText:
     """Divide a text in a language (ISO 639-1) into sentences of at most `max_characters` spoken characters.
 
-    Without splitting the text stays whole as far as the limit allows. The one thing over a limit is a single
-    character whose spoken form is longer than that, which no limit from 4 on meets. Raises EmptyText where nothing
-    can be spoken.
+    Without splitting the text stays whole as far as the limit allows; without spoken forms, numbers and signs stay as
+    they are written. Raises EmptyText where nothing can be spoken.
     """
+    said = read(text, language, spoken=spoken_forms)
     sentences: list[Sentence] = []
-    for spans in _groups(text, language, max_characters, splitting=enable_text_splitting):
-        spoken = [part for span in spans for part in _spoken(text, span, language, max_characters)]
+    for spans in _groups(said.text, language, max_characters, splitting=enable_text_splitting):
+        spoken = [part for span in spans for part in _spoken(said, span, max_characters)]
         if spoken:
             spoken[-1] = replace(spoken[-1], pause_after_ms=_PARAGRAPH_PAUSE_MS)
         sentences += spoken
     if not sentences:
         raise EmptyText("the text has no word that could be spoken; send at least one")
     sentences[-1] = replace(sentences[-1], pause_after_ms=0)
+    sentences = list(_apart(text, sentences, language))
     return SplitText(tuple(sentences), tuple(_dropped(text, sentences)))
 
 
 def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterator[list[Span]]:
     """Yield the spans to speak, a paragraph at a time; all at once, as few as can be, without splitting."""
-    if not splitting and len(normalize(text, language)) <= limit:
+    if not splitting and len(_collapsed(text)) <= limit:
         yield [(0, len(text))]
         return
     paragraphs = (boundaries(text, paragraph, language) for paragraph in _paragraphs(text))
     if splitting:
         short = _SHORT.get(language, _SHORT_ELSEWHERE)
-        yield from (_joined(text, spans, language, limit, short) for spans in paragraphs)
+        yield from (_joined(text, spans, limit, short) for spans in paragraphs)
     else:
-        yield _joined(text, itertools.chain.from_iterable(paragraphs), language, limit, short=limit)
+        yield _joined(text, itertools.chain.from_iterable(paragraphs), limit, short=limit)
 
 
 def _paragraphs(text: str) -> Iterator[Span]:
@@ -84,7 +88,7 @@ def _paragraphs(text: str) -> Iterator[Span]:
     yield start, len(text)
 
 
-def _joined(text: str, spans: Iterable[Span], language: str, limit: int, short: int) -> list[Span]:
+def _joined(text: str, spans: Iterable[Span], limit: int, short: int) -> list[Span]:
     """Join sentences that are shorter than `short` to the next, and the last to the one before, within the limit.
 
     Leaves out spans in which nothing can be spoken.
@@ -92,7 +96,7 @@ def _joined(text: str, spans: Iterable[Span], language: str, limit: int, short: 
     joined: list[Span] = []
     lengths: list[int] = []  # spoken characters of each
     for start, end in spans:
-        spoken = normalize(text[start:end], language)
+        spoken = _collapsed(text[start:end])
         if not _speakable(spoken):
             continue
         if lengths and lengths[-1] < short and lengths[-1] + 1 + len(spoken) <= limit:
@@ -106,18 +110,37 @@ def _joined(text: str, spans: Iterable[Span], language: str, limit: int, short: 
     return joined
 
 
-def _spoken(text: str, span: Span, language: str, limit: int) -> Iterator[Sentence]:
+def _spoken(said: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
     """Yield a sentence, cut where it is too long, without what nobody can speak."""
 
     def fits(start: int, end: int) -> bool:
-        return len(normalize(text[start:end], language)) <= limit
+        return end - start <= limit or len(_collapsed(said.text[start:end])) <= limit
 
-    start, end = _stripped(text, *span)
-    for piece in cut(text, start, end, fits, limit):
-        spoken = normalize(text[piece.start : piece.end], language)
+    start, end = _stripped(said.text, *span)
+    for piece in cut(said.text, start, end, fits, limit):
+        spoken = _collapsed(said.text[piece.start : piece.end])
         if _speakable(spoken):
             pause_ms = _pause_ms(spoken) if piece.pause_after_ms is None else piece.pause_after_ms
-            yield Sentence(*_stripped(text, piece.start, piece.end), spoken, pause_ms)
+            yield Sentence(*said.source(*_stripped(said.text, piece.start, piece.end)), spoken, pause_ms)
+
+
+def _apart(text: str, sentences: list[Sentence], language: str) -> Iterator[Sentence]:
+    """Yield the sentences with spans that neither overlap nor leave out a letter.
+
+    Both can happen where two sentences share what is written as one: a long number, a ligature of words.
+    """
+    place = 0
+    nexts = [sentence.start for sentence in sentences[1:]]
+    for sentence, following in zip(sentences, [*nexts, len(text)], strict=True):
+        start, end = _stripped(text, max(place, sentence.start), max(place, sentence.end))
+        if end < following and _speakable(text[end:following]) and _speakable(read(text[end:following], language).text):
+            end = following
+        place = max(place, end)
+        yield replace(sentence, start=start, end=max(start, end))
+
+
+def _collapsed(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _speakable(spoken: str) -> bool:

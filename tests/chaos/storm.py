@@ -120,7 +120,7 @@ async def _look(service: House, session: aiohttp.ClientSession, before: dict[str
         name, state = stream["name"], stream["state"]
         if name in (topology.REQUESTS, topology.SENTENCES, topology.DEAD) and state["messages"]:
             left.append(f"{state['messages']} messages in {name}")
-        wanted = {topology.REQUESTS: 1, topology.SENTENCES: 2}.get(name, 0)
+        wanted = {topology.REQUESTS: 1, topology.SENTENCES: 2, topology.JOBS: 1}.get(name, 0)
         if state["consumer_count"] != wanted:
             left.append(f"{state['consumer_count']} consumers on {name}")
     after = await _standing(service, session)

@@ -59,6 +59,11 @@ def test_a_splitter_from_before_there_was_admission_by_sound_is_understood() -> 
     assert decoded == msgspec.structs.replace(now, due_audio_s={}, taken=())
 
 
+def test_a_request_from_before_there_were_spoken_forms_is_said_in_words() -> None:
+    earlier = bytes.fromhex((GOLDEN / "before_spoken_forms" / "SpeechRequest.hex").read_text())
+    assert codec.decode(earlier, SpeechRequest).spoken_forms
+
+
 def test_what_is_not_set_is_not_sent() -> None:
     request = msgspec.structs.replace(EXAMPLES[0], parameters=Parameters(speed=2.0))
     assert fields(request)["parameters"] == {"speed": 2.0}

@@ -152,6 +152,15 @@ async def test_a_seed_that_is_not_given_is_drawn_and_told_and_repeats_the_speech
         await other.read()
 
 
+async def test_the_language_is_found_where_the_client_leaves_it_to_the_service(service: Service) -> None:
+    async with await service.post("/synthesize", text="Guten Morgen, wie geht es Ihnen?", language="auto") as response:
+        assert response.status == 200
+        assert response.headers["X-Language"] == "de"
+    async with await service.post("/synthesize", text="Hej, jag heter Anna och bor här.", language="auto") as refused:
+        assert refused.status == 422
+        assert (await refused.json())["code"] == "unsupported_language"
+
+
 async def test_what_the_service_says_of_itself(service: Service) -> None:
     async with service.session.get(f"{service.address}/") as response:
         about = await response.json()
@@ -204,6 +213,7 @@ REFUSALS: list[tuple[dict[str, Field], int, str, str]] = [
     ({"reference_audio": encoded(speech_of(2).samples, 24_000)}, 422, "unusable_reference", "at least 3 s"),
     ({"reference_audio": encoded(hiss(8), 24_000)}, 422, "unusable_reference", "speech"),
     ({"enable_text_splitting": "perhaps"}, 400, "bad_request", "true or false"),
+    ({"spoken_forms": "perhaps"}, 400, "bad_request", "spoken_forms is true or false"),
     ({"seed": "-1"}, 400, "bad_request", "2^63"),
     ({"seed": "9" * 30}, 400, "bad_request", "2^63"),
     ({"volume": "2"}, 400, "bad_request", "unknown field"),

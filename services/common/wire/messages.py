@@ -65,6 +65,7 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     clips: Clips  # of one speaker, one or more recordings
     seed: Seed
     split: bool = True  # false: keep the text whole where the engine can take it so
+    spoken_forms: bool = True  # false: give the engine figures and signs as they are written
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
     first_sentence: Count = 0  # those before it are not spoken; places and seeds stay as they are

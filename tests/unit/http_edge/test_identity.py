@@ -15,6 +15,7 @@ FORM = Form(
     language="en",
     uploads=(Upload(Path("/tmp/one"), "ab" * 32, 5), Upload(Path("/tmp/two"), "cd" * 32, 6)),
     split=True,
+    spoken_forms=True,
     seed=None,
     parameters=Parameters(speed=1.5),
 )
@@ -43,6 +44,7 @@ def test_a_form_is_the_same_whatever_its_uploads_are_called() -> None:
 
 def test_any_change_makes_it_another_form() -> None:
     changed = [
+        replace(FORM, spoken_forms=False),
         replace(FORM, text="Hello!"),
         replace(FORM, language="fr"),
         replace(FORM, uploads=FORM.uploads[::-1]),

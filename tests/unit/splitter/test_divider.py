@@ -16,12 +16,12 @@ SENTENCE = "Ça va « bien », dit-il à 3,14 personnes. "
 @pytest.mark.parametrize("characters", [100, SHORT_CHARACTERS + 1, LONG_CHARACTERS + 1])
 async def test_a_text_of_any_length_is_divided_as_it_would_be_at_once(characters: int) -> None:
     text = (SENTENCE * (characters // len(SENTENCE) + 1))[:characters]
-    assert await divide(Task(text, "fr", 120, True)) == split(text, "fr", max_characters=120)
+    assert await divide(Task(text, "fr", 120, True, True)) == split(text, "fr", max_characters=120)
 
 
 async def test_a_long_text_without_a_word_is_refused() -> None:
     with pytest.raises(EmptyText, match="no word"):
-        await divide(Task("… " * LONG_CHARACTERS, "fr", 120, True))
+        await divide(Task("… " * LONG_CHARACTERS, "fr", 120, True, True))
 
 
 async def test_a_divider_that_dies_costs_one_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +30,6 @@ async def test_a_divider_that_dies_costs_one_attempt(tmp_path: Path, monkeypatch
     crashing.chmod(0o755)
     monkeypatch.setattr(divider.sys, "executable", str(crashing))
     with pytest.raises(DividerDied) as died:
-        await divide(Task(SENTENCE * 1_000, "fr", 120, True))
+        await divide(Task(SENTENCE * 1_000, "fr", 120, True, True))
     assert died.value.retryable
     assert sys.executable == str(crashing)

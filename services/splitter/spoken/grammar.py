@@ -1,0 +1,297 @@
+"""A language: its table, read from `languages/<code>.toml`, and its numbers in words. Pure.
+
+A table's nouns are written `m euro|euros`: the gender, then the forms in the order of `plurals.FORMS`. Its templates
+hold `{name}` for a word and `{name:rule}` for a number in words by the CLDR rule set `spellout-<rule>`.
+"""
+
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import Annotated, Final
+
+import msgspec
+import regex
+
+from services.splitter.spoken.plurals import FORMS, PLURALS
+from services.splitter.spoken.rbnf import LARGEST, Rules
+
+_HOLE: Final = regex.compile(r"\{(\w++)(?::([a-z-]++))?\}")
+_SPACES: Final = regex.compile(r" {2,}+")
+
+
+class Noun(msgspec.Struct, frozen=True):
+    """What is counted."""
+
+    gender: str
+    forms: dict[str, str]  # by plural category
+
+
+class Sides(msgspec.Struct, frozen=True):
+    """Words before and after a number."""
+
+    before: str = ""
+    after: str = ""
+
+
+class Ordinals(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers that say a place."""
+
+    suffixes: dict[str, str] = {}  # what follows the figures, a regular expression -> rule
+    prefixes: dict[str, str] = {}  # what stands before them
+    dot: bool = False  # "3." before a small letter, or after one of the words below, is one
+    rule: str = "ordinal"
+    after: dict[str, str] = {}  # words before it, a regular expression -> rule
+    before: dict[str, str] = {}  # the noun behind it, a regular expression -> rule
+
+
+class Dates(msgspec.Struct, frozen=True, kw_only=True):
+    """How a day is written and said."""
+
+    order: str = "dmy"
+    day: str = ""  # template with {d}, {month}
+    first: str = ""  # of the first of a month, where it differs
+    year: str = "{day} {y:numbering-year}"
+    months: tuple[str, ...] = ()  # as they are said in a date
+    written: tuple[str, ...] = ()  # regular expressions of what is written
+    between: str = r" "  # between day and month, and month and year, as written
+    dotted: str = r"\.?"  # after a day in figures
+    swapped: bool = False  # "October 3, 2020" too
+    after: dict[str, str] = {}  # words before it -> another template for the day
+    numbers: dict[str, str] = {}  # month in figures -> as said, where no name is
+    months_only: str = ""  # template of a month and its year
+    year_after: str = ""  # written behind the year, not said again
+    endings: bool = False  # "október 3-án": the day takes the ending that is written
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """How a time of day is written and said."""
+
+    full: str = ""  # template with {h}, {hour}, {m}, {minute}
+    sharp: str = ""  # with no minutes
+    marks: str = ""  # what follows a time, as written, and is said by the template
+    separators: str = ":"  # a class of characters
+    letter: str = ""  # 14h30, 14 h: a regular expression, which needs no minutes
+    hour: str = ""  # noun
+    minute: str = ""  # noun
+    second: str = ""  # template with {second}
+    half_day: dict[str, str] = {}  # a.m. -> as said
+    full_half_day: str = ""
+    sharp_half_day: str = ""
+    after: dict[str, str] = {}  # words before it -> another template
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """Currencies."""
+
+    units: dict[str, str] = {}  # symbols and codes -> "noun / noun of the hundredth"
+    both: str = "{whole} {cents}"
+    magnitude: str = "{number} {magnitude} {unit}"
+
+
+class Roman(msgspec.Struct, frozen=True, kw_only=True):
+    """Roman numerals where they are meant."""
+
+    counted: str = ""  # words before one that is read as a cardinal: chapter, volume
+    ruler: str = ""  # rule after a name; empty: none
+    ruler_large: str = ""  # from 11 on, where it differs
+    ruler_words: str = "{n}"
+    ruler_feminine: str = ""  # rule after the name of a queen
+    ruler_dot: bool = False  # a full stop belongs to it
+    before_name: bool = False
+    century: str = ""  # words behind one that make it a century's
+    century_rule: str = ""
+    suffixes: str = ""
+
+
+class Phones(msgspec.Struct, frozen=True, kw_only=True):
+    """Telephone numbers."""
+
+    pairs: bool = False  # digits are said two by two
+    national: str = ""  # a regular expression
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A language's file."""
+
+    decimal: str
+    groups: str  # separators of thousands, a class of characters
+    cardinal: str
+    genders: dict[str, str] = {}  # gender -> rule
+    point: str
+    decimals: str = "digits"  # or "number", or "parts" for tenths and hundredths
+    parts: tuple[str, ...] = ()
+    whole: str = ""
+    minus: str
+    plus: str
+    times: str = ""
+    percent: str
+    permille: str = ""
+    to: str  # between the ends of a range
+    spaced: bool = True  # words have spaces between them
+    indian: bool = False  # groups of two above the thousand: 1,23,456
+    year: str = "numbering-year"
+    digits: str = ""  # rule of a digit by itself; empty: the cardinal's
+    magnitudes: dict[str, str] = {}  # million -> noun
+    units: dict[str, str] = {}
+    counters: dict[str, str] = {}  # a word behind a number -> the rule that it takes
+    fractions: dict[str, str] = {}  # "1/2" -> words
+    denominator: str = ""  # template with {n}, {d}
+    symbols: dict[str, str] = {}
+    operators: dict[str, str] = {}  # between spaces or numbers
+    number_signs: dict[str, str] = {}  # before a number: № 5
+    abbreviations: dict[str, str] = {}
+    before_number: dict[str, str] = {}  # abbreviations that stand before one
+    closing: str = ""  # abbreviations that may end a sentence
+    initials: str = ""  # spelled out letter by letter
+    letters: dict[str, str] = {}
+    at: str = "at"
+    dot: str = "dot"
+    slash: str = "slash"
+    dash: str = "dash"
+    underscore: str = "underscore"
+    years: dict[str, str] = {}  # words before a year, or behind one -> rule
+    suffixed: str = ""  # endings that are written behind figures
+    suffixes: dict[str, str] = {}  # abbreviated ends of words: Hauptstr.
+    ordinals: Ordinals = Ordinals()
+    dates: Dates = Dates()
+    times_of_day: Times = Times()
+    money: Money = Money()
+    roman: Roman = Roman()
+    phones: Phones = Phones()
+
+
+Digits = Annotated[str, msgspec.Meta(pattern=r"^\d*\Z")]
+
+
+class Number(msgspec.Struct, frozen=True):
+    """A number as it is written."""
+
+    whole: Digits
+    decimals: Digits = ""
+    negative: bool = False
+
+    @property
+    def value(self) -> int:
+        """Return its whole part."""
+        return int(self.whole)
+
+
+class Grammar:
+    """A language's table and its numbers in words."""
+
+    def __init__(self, language: str) -> None:
+        """Read both. `language` is one of the service's."""
+        self.language = language
+        folder = files(__package__)
+        table = (folder / "languages" / f"{language}.toml").read_text(encoding="utf-8")
+        self.table = msgspec.toml.decode(table, type=Table)
+        sources = [(folder / "cldr" / f"{language}.rbnf").read_text(encoding="utf-8")]
+        own = folder / "languages" / f"{language}.rbnf"
+        if own.is_file():
+            sources.append(own.read_text(encoding="utf-8"))
+        self.rules = Rules("\n".join(sources), PLURALS[language])
+        self.gap = " " if self.table.spaced else ""
+        to = self.table.to
+        self.to = to if to == "-" else f"{self.gap}{to}{self.gap}"  # between the ends of a range
+
+    def words(self, number: int, rule: str = "") -> str:
+        """Return a whole number in words, by a rule or a template with {n}; digit by digit where it is too large."""
+        if "{" in rule:
+            return self.fill(rule, n=number)
+        if number >= LARGEST:
+            return self.digits(str(number))
+        return self.rules.spell(number, rule or self.table.cardinal)
+
+    def digits(self, figures: str) -> str:
+        """Return figures one by one in words."""
+        rule = self.table.digits or self.table.cardinal
+        return self.gap.join(self.rules.spell(int(figure), rule) for figure in figures)
+
+    def number(self, number: Number, rule: str = "") -> str:
+        """Return a number in words, whatever its sign and size."""
+        sign = f"{self.table.minus}{self.gap}" if number.negative else ""
+        long = len(number.whole) > 18 or (len(number.whole) > 1 and number.whole[0] == "0" and not number.decimals)
+        whole = self.digits(number.whole) if long else self.words(number.value, rule)
+        return f"{sign}{self._with_decimals(number, whole)}" if number.decimals else f"{sign}{whole}"
+
+    def _with_decimals(self, number: Number, whole: str) -> str:
+        table, figures = self.table, number.decimals
+        if table.decimals == "parts" and len(figures) <= len(table.parts):
+            return self._with_parts(number)
+        if table.decimals == "parts-hu" and len(figures) <= len(table.parts) and int(figures):
+            return f"{whole} {table.point} {self.words(int(figures), 'count')} {table.parts[len(figures) - 1]}"
+        zeros = len(figures) - len(figures.lstrip("0"))
+        if table.decimals == "digits" or len(figures) > 3 or zeros == len(figures):
+            said = self.digits(figures)
+        else:
+            said = self.gap.join([*([self.digits("0")] * zeros), self.words(int(figures))])
+        if table.decimals == "celá":
+            whole = self.words(number.value, self.table.genders["f"])
+        point = self.form(self.noun(table.point), number.value) if "|" in table.point else table.point
+        return self.gap.join((whole, point, said))
+
+    def _with_parts(self, number: Number) -> str:
+        """Return a Russian decimal: so many wholes and so many tenths."""
+        feminine = self.table.genders["f"]
+        whole, part = self.noun(self.table.whole), self.noun(self.table.parts[len(number.decimals) - 1])
+        count = int(number.decimals)
+        return (
+            f"{self.words(number.value, feminine)} {self.form(whole, number.value)} "
+            f"{self.words(count, feminine)} {self.form(part, count)}"
+        )
+
+    def noun(self, written: str) -> Noun:
+        """Return a table's noun."""
+        return self._nouns(written)
+
+    @cached_property
+    def _nouns(self) -> "_Nouns":
+        return _Nouns(FORMS[self.language])
+
+    def form(self, noun: Noun, count: int) -> str:
+        """Return the form of a noun after a whole number."""
+        return noun.forms.get(PLURALS[self.language](count)) or noun.forms["other"]
+
+    def counted(self, number: Number, noun: Noun) -> str:
+        """Return so many of something: both in the form that goes with the other."""
+        if number.decimals:
+            part = noun.forms.get("part") or noun.forms.get("few" if self.language == "ru" else "other", "")
+            if self.language == "fr" and number.value < 2:
+                part = noun.forms["one"]
+            return f"{self.number(number)}{self.gap}{part}"
+        form = self.form(noun, number.value)
+        if self.language == "ar" and not number.negative and number.whole in ("1", "2"):
+            return form  # the noun alone says how many
+        said = self.number(number, self.table.genders.get(noun.gender, ""))
+        return f"{said}{self.gap}{form}"
+
+    def fill(self, template: str, **values: str | int) -> str:
+        """Return a template with its holes filled."""
+
+        def value(hole: "regex.Match[str]") -> str:
+            said = values[hole[1]]
+            return self.words(said, hole[2] or "") if isinstance(said, int) else said
+
+        return str(_SPACES.sub(" ", _HOLE.sub(value, template))).strip()
+
+
+class _Nouns(dict[str, Noun]):
+    """Nouns as they were written, read once each."""
+
+    def __init__(self, categories: tuple[str, ...]) -> None:
+        super().__init__()
+        self._categories = categories
+
+    def __call__(self, written: str) -> Noun:
+        noun = self.get(written)
+        if noun is None:
+            gender, _, rest = written.partition(" ") if written[1:2] == " " else ("", "", written)
+            forms = rest.split("|")
+            padded = forms + forms[-1:] * (len(self._categories) - len(forms))
+            noun = self[written] = Noun(gender, dict(zip(self._categories, padded, strict=False)))
+        return noun
+
+
+@cache
+def grammar(language: str) -> Grammar:
+    """Return a language's grammar, read at its first use."""
+    return Grammar(language)

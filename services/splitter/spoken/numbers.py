@@ -1,0 +1,265 @@
+"""Numbers by themselves: cardinals, ordinals, decimals, fractions, ranges, percentages, counted units, money. Pure."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from services.splitter.spoken import quantities
+from services.splitter.spoken.grammar import Grammar
+from services.splitter.spoken.recogniser import (
+    CJK,
+    END,
+    FIGURES,
+    MINUS,
+    SIGNS,
+    Match,
+    Recogniser,
+    alternatives,
+    amount,
+    by_word,
+    choices,
+    compiled,
+    ends_sentence,
+    number_pattern,
+    parsed,
+    word_before,
+)
+
+_VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13, 23, 14, 34, 15, 25, 35, 45, 16, 56, 18, 38, 58, 78), strict=True))
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises a language's numbers, the most special first."""
+    yield from _lists(grammar)
+    yield from _named_years(grammar)
+    yield from _decades(grammar)
+    yield from quantities.recognisers(grammar)
+    yield from _millions(grammar)
+    yield from _fractions(grammar)
+    yield from _ordinals(grammar)
+    yield from _suffixed(grammar)
+    yield from _counters(grammar)
+    yield _ranges(grammar)
+    yield _versions(grammar)
+    yield from _years(grammar)
+    yield _plain(grammar)
+
+
+def _plain(grammar: Grammar) -> Recogniser:
+    gap = grammar.gap
+
+    def say(found: Match) -> str:
+        said = grammar.number(amount(found, grammar))
+        glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
+        glued_after = found.string[found.end() : found.end() + 1].isalpha()
+        return f"{gap * glued_before}{said}{gap * glued_after}"
+
+    return Recogniser(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS)
+
+
+def _millions(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise so many millions of nothing in particular."""
+    nouns = {word: noun for word, noun in grammar.table.magnitudes.items() if len(word) > 1}
+
+    def say(found: Match) -> str:
+        said = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
+        return f"{said}." if found["magnitude"].endswith(".") and ends_sentence(found) else said
+
+    if nouns and grammar.table.spaced and grammar.language != "ko":
+        pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)})\s?(?P<magnitude>{alternatives(nouns)})(?!\p{{L}})"
+        yield Recogniser(compiled(pattern), say, FIGURES + SIGNS)
+
+
+def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
+    table = grammar.table
+
+    def words(upper: int, lower: int) -> str | None:
+        known = table.fractions.get(f"{upper}/{lower}")
+        if known or not table.denominator:
+            return known
+        return grammar.fill(table.denominator, n=upper, d=lower)
+
+    def vulgar(found: Match) -> str | None:
+        said = words(*divmod(_VULGAR[found["sign"]], 10))
+        if not found["number"] or said is None:
+            return said
+        joined = table.fractions.get("and", "{number} {fraction}")
+        return grammar.fill(joined, number=grammar.words(int(found["number"])), fraction=said)
+
+    def written(found: Match) -> str | None:
+        upper, lower = int(found["upper"]), int(found["lower"])
+        known = table.fractions.get(f"{upper}/{lower}")
+        return words(upper, lower) if 0 < upper < lower <= 100 else known
+
+    signs = "".join(_VULGAR)
+    yield Recogniser(compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS)
+    yield Recogniser(compiled(r"(?<![\d/.,])(?P<upper>\d{1,2})[/⁄](?P<lower>\d{1,3})(?![\d/]|[.,]\d)" + END), written)
+
+
+def _ordinals(grammar: Grammar) -> Iterator[Recogniser]:
+    table = grammar.table.ordinals
+    for pattern, rule in table.prefixes.items():
+        yield Recogniser(
+            compiled(rf"(?<={pattern})(?P<number>\d{{1,9}})(?!\d)"),
+            partial(_by_rule, rule, grammar),
+        )
+    for pattern, rule in table.suffixes.items():
+        yield Recogniser(
+            compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){END}"),
+            partial(_by_rule, rule, grammar),
+        )
+    if table.dot:
+        yield _dotted(grammar)
+
+
+def _by_rule(rule: str, grammar: Grammar, found: Match) -> str:
+    said = grammar.words(int("".join(filter(str.isdecimal, found["number"]))), rule)
+    return f"{said}{grammar.gap}" if found.string[found.end() : found.end() + 1].isalpha() else said
+
+
+def _dotted(grammar: Grammar) -> Recogniser:
+    """Recognise "3." as an ordinal: after a word that asks for one, or before a small letter."""
+    table = grammar.table.ordinals
+    after, before = choices(table.after), choices(table.before)
+
+    def say(found: Match) -> str | None:
+        word = word_before(found)
+        chosen = by_word(after, word)
+        following = found["noun"]
+        if not following or not (chosen or following[0].islower()):
+            return None
+        rule = chosen if chosen and not chosen.startswith("noun") else by_word(before, following) or table.rule
+        if chosen == "noun-locative" and not rule.endswith("locative"):
+            rule = "ordinal-feminine-locative" if rule == "ordinal-feminine" else "ordinal-masculine-locative"
+        return f"{grammar.words(int(found['number']), rule)}"
+
+    return Recogniser(compiled(r"(?<![\p{L}\d.,-])(?P<number>\d{1,4})\.(?=\s(?P<noun>\p{L}[\p{L}\p{M}]*+))"), say)
+
+
+def _suffixed(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise figures with an ending of their own, as Turkish and Hungarian write them: 1945'te, 5-kor."""
+    if not grammar.table.suffixed:
+        return
+
+    def say(found: Match) -> str:
+        return f"{grammar.number(parsed(found['number'], grammar))}{found['ending']}"
+
+    number = number_pattern(grammar)
+    yield Recogniser(compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"), say)
+
+
+def _counters(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise numbers whose word depends on what is counted."""
+    by_rule: dict[str, list[str]] = {}
+    for words, rule in grammar.table.counters.items():
+        by_rule.setdefault(rule, []).append(words)
+    for rule, patterns in by_rule.items():
+        yield Recogniser(
+            compiled(
+                rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,6}}|\d{{1,3}}(?:,\d{{3}})++)(?P<space>\s?)(?={'|'.join(patterns)})"
+            ),
+            partial(_counted, rule, grammar),
+        )
+
+
+def _counted(rule: str, grammar: Grammar, found: Match) -> str | None:
+    number = int(found["number"].replace(",", ""))
+    if rule.endswith("native-attributive") and number > 99:
+        return None
+    return f"{grammar.words(number, rule)}{grammar.gap}"
+
+
+def _ranges(grammar: Grammar) -> Recogniser:
+    def say(found: Match) -> str | None:
+        first, last = parsed(found["first"], grammar), parsed(found["last"], grammar)
+        score = first.value < 100 and last.value < 100
+        if found["dash"] == "-" and first.value >= last.value and not (score or first.decimals or last.decimals):
+            return None
+        rule = grammar.table.year if 1100 <= first.value <= 2099 and 1100 <= last.value <= 2099 else ""
+        return f"{grammar.number(first, rule)}{grammar.to}{grammar.number(last, rule)}"
+
+    number = number_pattern(grammar)
+    last = number.replace("group", "groups")
+    begin, end = rf"(?:(?<![\w-])|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
+    pattern = rf"{begin}(?P<first>{number})(?P<dash>-|\s?[–—~～〜]\s?)(?P<last>{last}){end}"
+    return Recogniser(compiled(pattern), say)
+
+
+def _versions(grammar: Grammar) -> Recogniser:
+    """Recognise what has too many points for a number: a version, an address."""
+
+    def say(found: Match) -> str | None:
+        parts = found[0].split(".")
+        if "." in grammar.table.groups and all(len(part) == 3 for part in parts[1:]):
+            return None
+        words = (grammar.words(int(part)) for part in parts)
+        before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
+        return before + f"{grammar.gap}{grammar.table.dot}{grammar.gap}".join(words)
+
+    return Recogniser(compiled(r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*\d)"), say)
+
+
+def _lists(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise the number of an item of a list, which is said as a phrase of its own."""
+    comma = {"ar": "،", "zh": "，", "ja": "、"}.get(grammar.language, ",")
+    tables = (grammar.table.abbreviations, grammar.table.before_number)
+    short = {written.lower() for table in tables for keys in table for written in keys.split("|")}
+
+    def listed(found: Match) -> str | None:
+        word = grammar.words(int(found["number"])).capitalize()
+        return None if word_before(found) in short else f"{word}{comma}"
+
+    def say(found: Match) -> str:
+        paragraph = "\u2029" if found.start() else ""
+        return f"{paragraph}{grammar.words(int(found['number']))}{comma}"
+
+    yield Recogniser(
+        compiled(r"(?<=^|\n[^\S\n]{0,8})(?P<number>\d{1,3})(?:\)|\.(?!\s\p{Ll}))(?=\s\S)(?<![\d]{4})"), say
+    )
+    if not grammar.table.ordinals.dot:
+        yield Recogniser(
+            compiled(r"(?<=[\p{L}\p{M}]{2}[.!?]\s)(?P<number>\d{1,2})[.)](?=\s\p{Lu})"),
+            listed,
+        )
+
+
+def _named_years(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise years by the word behind them."""
+    for words, rule in grammar.table.years.items():
+        if words.startswith("+"):
+            yield Recogniser(
+                compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,4}})(?:{words[1:]})"),
+                partial(_by_rule, rule, grammar),
+            )
+
+
+def _decades(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise English decades: the 1990s, the late 80s."""
+
+    def say(found: Match) -> str | None:
+        number = int(found["number"])
+        if number < 100 and not found["mark"] and word_before(found) not in ("the", "early", "late", "mid"):
+            return None  # seconds
+        said = grammar.words(number, grammar.table.year)
+        return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
+
+    if grammar.language == "en":
+        yield Recogniser(compiled(r"(?<!\d)(?<!\d[.,])(?P<mark>')?(?P<number>[12]\d{2}0|[2-9]0)'?s(?!\p{L})"), say)
+
+
+def _years(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise years where they are said otherwise than a number."""
+    after = choices({words: rule for words, rule in grammar.table.years.items() if not words.startswith("+")})
+
+    def say(found: Match) -> str | None:
+        number = int(found["number"])
+        rule = by_word(after, word_before(found))
+        if number < 1000 and grammar.language != "ar":
+            return None
+        if not rule and grammar.language in ("en", "hi") and 1100 <= number <= 2099 and number % 1000:
+            rule = grammar.table.year
+        if not rule:
+            return None
+        return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
+
+    yield Recogniser(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), say)

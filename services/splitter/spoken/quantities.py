@@ -1,0 +1,113 @@
+"""Money, percentages and counted units: a number and what there is so much of. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from services.splitter.spoken.grammar import Grammar, Noun, Number
+from services.splitter.spoken.recogniser import (
+    END,
+    FIGURES,
+    LETTERS,
+    MINUS,
+    SIGNS,
+    Match,
+    Recogniser,
+    alternatives,
+    amount,
+    compiled,
+    number_pattern,
+    parsed,
+)
+
+_LAST: Final = r"(?:\s?%?\s?[-–—~]\s?(?P<last>\d[\d.,]*+(?<=\d)))?"  # of a range: 3–5 km
+_NEVER: Final = r"(?!)"
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises a language's quantities."""
+    if grammar.table.money.units:
+        yield from _money(grammar)
+    yield _percentages(grammar)
+    if grammar.table.units:
+        yield _units(grammar)
+
+
+def _magnitudes(grammar: Grammar) -> str:
+    words = alternatives(grammar.table.magnitudes) or _NEVER
+    return rf"(?:\s?(?P<magnitude>{words})(?!\p{{L}}))?+" if grammar.table.spaced else rf"(?P<magnitude>{words})?+"
+
+
+def _money(grammar: Grammar) -> Iterator[Recogniser]:
+    table = grammar.table.money.units
+    units = {symbol: nouns.split(" / ") for symbols, nouns in table.items() for symbol in symbols.split("|")}
+    number, magnitude = number_pattern(grammar), _magnitudes(grammar)
+    signs = alternatives(unit for unit in units if not unit[0].isalpha())
+    codes = alternatives(unit for unit in units if unit[0].isalpha())
+
+    def say(found: Match) -> str:
+        nouns, price = units[found["unit"]], amount(found, grammar)
+        unit = grammar.noun(nouns[0])
+        if found["magnitude"]:
+            return _with_magnitude(price, found["magnitude"], unit, grammar)
+        if found["last"]:
+            return _range(found, unit, grammar)
+        return _price(price, unit, grammar.noun(nouns[1]) if len(nouns) > 1 else None, grammar)
+
+    before = rf"(?P<minus>(?<!\w)[-−])?(?P<unit>{signs}|(?<!\p{{L}})(?:{codes or _NEVER}))\s?"
+    after = rf"\s?(?P<unit>{alternatives(units)}){END}"
+    yield Recogniser(compiled(rf"{before}(?P<number>{number}){_LAST}{magnitude}(?!\p{{N}})"), say, SIGNS + LETTERS)
+    yield Recogniser(compiled(rf"{MINUS}(?P<number>{number}){_LAST}{magnitude}{after}"), say, FIGURES + SIGNS)
+
+
+def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) -> str:
+    whole = Number(price.whole, "", price.negative)
+    if not price.decimals.strip("0"):
+        return grammar.counted(whole, unit)
+    if len(price.decimals) > 2 or hundredth is None:
+        return grammar.counted(price, unit)
+    cents = int((price.decimals + "0")[:2])
+    said = grammar.counted(Number(str(cents)), hundredth)
+    if price.value == 0 and not price.negative:
+        return said
+    return grammar.fill(grammar.table.money.both, whole=grammar.counted(whole, unit), cents=said, c=cents)
+
+
+def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar) -> str:
+    """Return so many millions of something."""
+    said = grammar.counted(number, grammar.noun(grammar.table.magnitudes[magnitude]))
+    return grammar.fill(grammar.table.money.magnitude, number=said, unit=unit.forms["other"])
+
+
+def _range(found: Match, unit: Noun, grammar: Grammar) -> str:
+    last = grammar.counted(parsed(found["last"], grammar), unit)
+    return f"{grammar.number(amount(found, grammar))}{grammar.to}{last}"
+
+
+def _percentages(grammar: Grammar) -> Recogniser:
+    words = {**dict.fromkeys("%٪％", grammar.table.percent), "‰": grammar.table.permille}
+
+    def say(found: Match) -> str:
+        word, number = words[found["sign"]], amount(found, grammar)
+        if found["last"] and "{" not in word:
+            return _range(found, grammar.noun(word), grammar)
+        said = grammar.number(number)
+        if found["last"]:
+            said = f"{said}{grammar.to}{grammar.number(parsed(found['last'], grammar))}"
+        return grammar.fill(word, number=said) if "{" in word else grammar.counted(number, grammar.noun(word))
+
+    pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}\s?(?P<sign>[%٪％‰])"
+    return Recogniser(compiled(pattern), say, FIGURES + SIGNS)
+
+
+def _units(grammar: Grammar) -> Recogniser:
+    units = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
+
+    def say(found: Match) -> str:
+        noun, number = grammar.noun(units[found["unit"]]), amount(found, grammar)
+        if found["magnitude"]:
+            return _with_magnitude(number, found["magnitude"], noun, grammar)
+        return _range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)
+
+    end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
+    number = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
+    return Recogniser(compiled(rf"{number}[\s-]?(?P<unit>{alternatives(units)}){end}"), say, FIGURES + SIGNS)

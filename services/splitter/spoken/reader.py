@@ -1,0 +1,148 @@
+"""Written text to spoken text: one pass over the text, in which everything that is not a plain word is said. Pure.
+
+At each place where something may begin the recognisers are asked in order, and the first that has something to say is
+heeded. Each looks at a bounded stretch of the text, so the time is linear in it.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+import regex
+
+from services.splitter.spoken import addresses, calendar, names, numbers, symbols
+from services.splitter.spoken.alignment import Aligned, Edit, changes
+from services.splitter.spoken.characters import cleaned, composed
+from services.splitter.spoken.grammar import Table, grammar
+from services.splitter.spoken.markup import bare
+from services.splitter.spoken.recogniser import FIGURES, LETTERS, SIGNS
+
+# A sentence that begins with figures begins with a capital when they are words. After a short word with a full stop,
+# which may be an abbreviation that nobody knows, figures rather go on.
+_BEGINS: Final = regex.compile(r"(?:^|[!?…]|\.{3}|\n|[\p{L}\p{M}]{4}\.|[\p{Pe}\p{Pf}\"']\.|\.[\p{Pe}\p{Pf}\"'])\s*+$")
+
+
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
+_IN_ADDRESS: Final = "@.-_+:0123456789"
+_ROMANISH: Final = re.compile(r"[IVXLCDM]+(?:[a-zèᵉ]{1,4})?")
+
+
+_PASSES: Final = 4  # what was said may uncover what was not to be seen before: the second pass seldom finds anything
+
+
+class Reader:
+    """Reads one language."""
+
+    def __init__(self, language: str) -> None:
+        """Compile its recognisers."""
+        known = grammar(language)
+        recognisers = (
+            *addresses.recognisers(known),
+            *calendar.recognisers(known),
+            *numbers.recognisers(known),
+            *names.recognisers(known),
+            *symbols.recognisers(known),
+        )
+        self._recognisers = {
+            kind: [recogniser for recogniser in recognisers if kind in recogniser.starts]
+            for kind in (FIGURES, LETTERS, SIGNS)
+        }
+        self._addresses = list(addresses.recognisers(known))
+        self._heads, self._ends, self._signs = _heads(known.table)
+
+    def edits(self, text: str) -> Iterator[Edit]:
+        """Yield what is said instead of what is written, in order."""
+        place, said = 0, ""  # `said` ends where the text before `place` does
+        for start, kind in self._candidates(text):
+            edit = self._edit(text, start, kind) if start >= place else None
+            if edit is None:
+                continue
+            before = text[max(place, edit.start - 8) : edit.start]
+            if _BEGINS.search(before if before.strip() or not place else said + before):
+                edit = Edit(edit.start, edit.end, edit.text[:1].upper() + edit.text[1:])
+            yield edit
+            place, said = edit.end, edit.text
+
+    def _candidates(self, text: str) -> Iterator[tuple[int, str]]:
+        """Yield the places at which something may begin that is no plain word, and what kind of character is there."""
+        links = addresses.HINT.search(text) is not None
+        for found in self._signs.finditer(text):
+            word = found[0]
+            if word.isalpha():
+                if (
+                    self._is_head(word, text[found.end() : found.end() + 1])
+                    or (word.isupper() and len(word) > 1)
+                    or (word[0] in "IVXLCDM" and _ROMANISH.fullmatch(word))
+                ):
+                    yield found.start(), LETTERS
+                elif word.endswith(self._ends):
+                    yield from ((found.end() - len(end), LETTERS) for end in self._ends if word.endswith(end))
+                elif links and found.end() < len(text) and text[found.end()] in _IN_ADDRESS:
+                    yield found.start(), LETTERS
+            else:
+                yield found.start(), FIGURES if word.isdecimal() else SIGNS
+
+    def _is_head(self, word: str, following: str) -> bool:
+        """Say whether a short form may begin with this word before this character."""
+        allowed = self._heads.get(word)
+        return allowed is not None and (following in allowed or "" in allowed)
+
+    def _edit(self, text: str, place: int, kind: str) -> Edit | None:
+        for recogniser in self._recognisers[kind]:
+            found = recogniser.pattern.match(text, place)
+            if found is not None and found.end() > place:
+                said = recogniser.say(found)
+                if said is not None:
+                    return Edit(found.start(), found.end(), said)
+        return None
+
+
+def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Pattern[str]"]:
+    """Return how a language's short forms begin and go on, the ends of words, and a pattern of what may begin."""
+    tables = (table.abbreviations, table.before_number, table.money.units, table.number_signs, table.operators)
+    written = [word for entries in tables for keys in entries for word in keys.split("|")]
+    written += [*table.initials.split(), *table.symbols]
+    if table.dates.swapped or table.dates.months_only or table.dates.endings:
+        written += [
+            *table.dates.months,
+            *(month[:3] for month in table.dates.months),
+            "Sept",
+            "Mrz",
+            "mrt",
+            "febr",
+            "márc",
+            "szept",
+        ]
+    heads: dict[str, set[str]] = {}
+    for word in written:
+        if found := _LETTERS.match(word):
+            for head in (found[0], found[0][0].upper() + found[0][1:]):
+                heads.setdefault(head, set()).add(word[found.end() : found.end() + 1])
+    signs = {word[0] for word in written if not word[0].isalnum()} | set("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞")
+    letters = r"[^\W\d_]+" if table.spaced and not table.counters else r"[A-Za-z]+|[^\W\d_A-Za-z]+"
+    pattern = rf"{letters}|[0-9]+|[-−–+(](?=[0-9])|[{re.escape(''.join(sorted(signs)))}]"
+    return heads, tuple(end.rstrip(".") for end in table.suffixes) or ("\0",), re.compile(pattern)
+
+
+@cache
+def reader(language: str) -> Reader:
+    """Return a language's reader, made at its first use."""
+    return Reader(language)
+
+
+def read(text: str, language: str, *, spoken: bool = True) -> Aligned:
+    """Return a text as it is said, and where its characters come from; `spoken` False: only cleaned."""
+    aligned = cleaned(Aligned(text))
+    for _ in range(_PASSES if spoken else 0):
+        plain = bare(aligned)
+        again = composed(plain.edited(changes(reader(language).edits(plain.text), plain.text)))
+        if again is aligned:
+            break
+        aligned = again
+    return aligned
+
+
+def spoken_form(text: str, language: str) -> str:
+    """Return a text as it is said, its white space collapsed."""
+    return " ".join(read(text, language).text.split())
