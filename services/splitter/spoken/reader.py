@@ -58,8 +58,8 @@ class Reader:
             edit = self._edit(text, start, kind) if start >= place else None
             if edit is None:
                 continue
-            before = text[max(place, edit.start - 8) : edit.start]
-            if _BEGINS.search(before if before.strip() or not place else said + before):
+            before = said[-8:] * (edit.start - place < 8) + text[max(place, edit.start - 8) : edit.start]
+            if _BEGINS.search(before):
                 edit = Edit(edit.start, edit.end, edit.text[:1].upper() + edit.text[1:])
             yield edit
             place, said = edit.end, edit.text
