@@ -89,6 +89,7 @@ class Intake:
             seed=secrets.randbits(63) if form.seed is None else form.seed,
             split=form.split,
             spoken_forms=form.spoken_forms,
+            pronunciations=form.pronunciations,
             deadline_unix_ms=round((time.time() + self.settings.request_timeout_s) * 1000),
             parameters=form.parameters,
         )

@@ -116,6 +116,7 @@ class RequestWork:
                 max_characters=limit,
                 enable_text_splitting=request.split,
                 spoken_forms=request.spoken_forms,
+                pronunciations=request.pronunciations,
             )
 
     async def _announce(self, request: SpeechRequest, division: SplitText) -> None:

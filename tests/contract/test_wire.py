@@ -49,6 +49,7 @@ def test_bytes_from_before_there_were_parameters_are_read_as_if_none_was_set(ear
 def test_a_request_from_before_there_were_spoken_forms_is_said_in_words() -> None:
     earlier = bytes.fromhex((GOLDEN / "before_spoken_forms" / "SpeechRequest.hex").read_text())
     assert codec.decode(earlier, SpeechRequest).spoken_forms
+    assert codec.decode(earlier, SpeechRequest).pronunciations == {}
 
 
 def test_what_is_not_set_is_not_sent() -> None:

@@ -25,6 +25,8 @@ Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 UnixMilliseconds = Annotated[int, Meta(ge=0)]
+Word = Annotated[str, Meta(min_length=1, max_length=100)]
+Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
 Lane = Literal["express", "standard"]  # a request's first sentence, and all others
 
 
@@ -65,6 +67,7 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     seed: Seed
     split: bool = True  # false: keep the text whole where the engine can take it so
     spoken_forms: bool = True  # false: give the engine figures and signs as they are written
+    pronunciations: Pronunciations = {}  # word as written -> as it is to be said
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
 
