@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, MultipartReader, web
 
 from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooLong, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import MOST_CLIPS, Parameters
+from services.common.wire.messages import MOST_CLIPS, Parameters, Pronunciations
 from services.common.wire.parameters import RANGES, Range
 from services.http_edge.detection import AUTO
 from services.http_edge.errors import BadRequest, UploadStalled
@@ -26,7 +26,16 @@ _BLOCK_BYTES: Final = 256 * 1024
 _FORM_BYTES: Final = 64 * 1024  # boundaries, headers and short fields, on top of the text and the upload
 _SHORT_FIELD_BYTES: Final = 64
 _SEED_LIMIT: Final = 2**63
-_FIELDS: Final = ("text", "language", "reference_audio", "enable_text_splitting", "spoken_forms", "seed", *RANGES)
+_FIELDS: Final = (
+    "text",
+    "language",
+    "reference_audio",
+    "enable_text_splitting",
+    "spoken_forms",
+    "pronunciations",
+    "seed",
+    *RANGES,
+)
 _TEXT_FILE: Final = "text_file"
 _GOOD_REFERENCE: Final = "6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -49,6 +58,7 @@ class Form:
     language: str  # of ours, or AUTO
     uploads: tuple[Upload, ...]  # one to MOST_CLIPS recordings of one speaker, as they were sent
     split: bool
+    pronunciations: dict[str, str]  # word as written -> as it is to be said
     spoken_forms: bool  # False: the engine is given figures and signs as they are written
     seed: int | None
     parameters: Parameters
@@ -133,13 +143,16 @@ async def _save(part: BodyPartReader, files: ExitStack, before: list[Upload], se
 
 
 async def _read_field(part: BodyPartReader, name: str, settings: Settings) -> str:
-    is_text = name in ("text", _TEXT_FILE)
-    longest = 4 * settings.max_text_characters if is_text else _SHORT_FIELD_BYTES
+    longest = {
+        "text": 4 * settings.max_text_characters,
+        _TEXT_FILE: 4 * settings.max_text_characters,
+        "pronunciations": _FORM_BYTES // 2,
+    }.get(name, _SHORT_FIELD_BYTES)
     content = bytearray()
     while block := await _in_time(part.read_chunk(_BLOCK_BYTES), settings):
         content += block
         if len(content) > longest:
-            if is_text:
+            if name in ("text", _TEXT_FILE):
                 raise _too_long(settings)
             raise BadRequest(f"the field {name} is too long")
     try:
@@ -182,6 +195,7 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
         uploads=uploads,
         split=_boolean(fields, "enable_text_splitting"),
         spoken_forms=_boolean(fields, "spoken_forms"),
+        pronunciations=_pronunciations(fields.get("pronunciations", "")),
         seed=_seed(fields.get("seed")),
         parameters=_parameters(fields),
     )
@@ -192,6 +206,16 @@ def _boolean(fields: dict[str, str], name: str) -> bool:
         return _BOOLEANS[fields.get(name, "true").strip().lower()]
     except KeyError:
         raise BadRequest(f"{name} is true or false") from None
+
+
+def _pronunciations(value: str) -> dict[str, str]:
+    """Return the words of a JSON object; an empty field is as good as none."""
+    try:
+        return msgspec.json.decode(value, type=Pronunciations) if value.strip() else {}
+    except msgspec.DecodeError:  # of JSON or of the type
+        raise BadRequest(
+            'pronunciations is a JSON object of at most 500 words of at most 100 characters: {"SQL": "sequel"}'
+        ) from None
 
 
 def _seed(value: str | None) -> int | None:

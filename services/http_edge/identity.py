@@ -47,6 +47,7 @@ def fingerprint(form: Form, kind: str) -> str:
         form.language,
         form.split,
         form.spoken_forms,
+        form.pronunciations,
         form.seed,
         msgspec.to_builtins(form.parameters),
         [upload.digest for upload in form.uploads],

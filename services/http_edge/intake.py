@@ -95,6 +95,7 @@ class Intake:
             seed=seed,
             split=form.split,
             spoken_forms=form.spoken_forms,
+            pronunciations=form.pronunciations,
             deadline_unix_ms=round((time.time() + timeout_s) * 1000),
             parameters=form.parameters,
         )

@@ -27,6 +27,7 @@ class Task(msgspec.Struct, frozen=True):
     max_characters: int
     enable_text_splitting: bool
     spoken_forms: bool
+    pronunciations: dict[str, str] = {}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ def _split(task: Task) -> SplitText:
         max_characters=task.max_characters,
         enable_text_splitting=task.enable_text_splitting,
         spoken_forms=task.spoken_forms,
+        pronunciations=task.pronunciations,
     )
 
 

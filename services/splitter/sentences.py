@@ -5,8 +5,9 @@ text is in exactly one sentence, or in a dropped span: white space, lone punctua
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 import regex
@@ -21,6 +22,7 @@ _PARAGRAPH: Final = regex.compile(r"(?:\n[^\S\n]*+\n|[\u2029\f])\s*+")
 _ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.)])(?:\s|\Z))")  # before one of a list
 _SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}  # characters: fragments make engines stumble
 _SHORT_ELSEWHERE: Final = 12
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _PARAGRAPH_PAUSE_MS: Final = 600
 _PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
 _PAUSE_MS: Final = 280
@@ -45,14 +47,21 @@ class SplitText:
 
 
 def split(
-    text: str, language: str, *, max_characters: int, enable_text_splitting: bool = True, spoken_forms: bool = True
+    text: str,
+    language: str,
+    *,
+    max_characters: int,
+    enable_text_splitting: bool = True,
+    spoken_forms: bool = True,
+    pronunciations: Mapping[str, str] = _NONE,
 ) -> SplitText:
     """Divide a text in a language (ISO 639-1) into sentences of at most `max_characters` spoken characters.
 
     Without splitting the text stays whole as far as the limit allows; without spoken forms, numbers and signs stay as
-    they are written. Raises EmptyText where nothing can be spoken.
+    they are written. `pronunciations` says words otherwise than they are.
+    Raises EmptyText where nothing can be spoken.
     """
-    said = read(text, language, spoken=spoken_forms)
+    said = read(text, language, spoken=spoken_forms, pronunciations=pronunciations)
     sentences: list[Sentence] = []
     for spans in _groups(said.text, language, max_characters, splitting=enable_text_splitting):
         spoken = [part for span in spans for part in _spoken(said, span, max_characters)]

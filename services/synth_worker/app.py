@@ -102,14 +102,16 @@ class Worker:
         )
 
     async def _speak_until(self, stop: asyncio.Event) -> None:
-        seats: dict[Lane, int] = {
-            "express": self._settings.worker_express_slots,
-            "standard": self._settings.worker_slots,
-        }
+        standard, express = self._settings.worker_slots, self._settings.worker_express_slots
+        # First sentences may take any seat, the others leave theirs to them. A loop that pulls sits as well.
+        seats: dict[Lane, int] = {"express": standard + express, "standard": standard}
+        shared = asyncio.Semaphore(standard + express)
         engine = self._model.describe().name
         async with tasks() as loops:
             for lane, count in seats.items():
-                loop = WorkLoop(self._bus, topology.sentences_consumer(engine, lane), self._work, seats=count)
+                loop = WorkLoop(
+                    self._bus, topology.sentences_consumer(engine, lane), self._work, seats=count, shared=shared
+                )
                 loops.create_task(loop.run(stop), name=lane)
             loops.create_task(self._stop_when_stuck(stop), name="stuck")
             await stop.wait()

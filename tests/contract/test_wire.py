@@ -62,6 +62,7 @@ def test_a_splitter_from_before_there_was_admission_by_sound_is_understood() -> 
 def test_a_request_from_before_there_were_spoken_forms_is_said_in_words() -> None:
     earlier = bytes.fromhex((GOLDEN / "before_spoken_forms" / "SpeechRequest.hex").read_text())
     assert codec.decode(earlier, SpeechRequest).spoken_forms
+    assert codec.decode(earlier, SpeechRequest).pronunciations == {}
 
 
 def test_what_is_not_set_is_not_sent() -> None:

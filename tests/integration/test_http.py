@@ -213,6 +213,8 @@ REFUSALS: list[tuple[dict[str, Field], int, str, str]] = [
     ({"reference_audio": encoded(speech_of(2).samples, 24_000)}, 422, "unusable_reference", "at least 3 s"),
     ({"reference_audio": encoded(hiss(8), 24_000)}, 422, "unusable_reference", "speech"),
     ({"enable_text_splitting": "perhaps"}, 400, "bad_request", "true or false"),
+    ({"pronunciations": "SQL=sequel"}, 400, "bad_request", "JSON object"),
+    ({"pronunciations": '{"SQL": ""}'}, 400, "bad_request", "JSON object"),
     ({"spoken_forms": "perhaps"}, 400, "bad_request", "spoken_forms is true or false"),
     ({"seed": "-1"}, 400, "bad_request", "2^63"),
     ({"seed": "9" * 30}, 400, "bad_request", "2^63"),

@@ -42,6 +42,7 @@ class WorkLoop:
     consumer: Consumer
     work: Work
     seats: int
+    shared: asyncio.Semaphore | None = None  # seats of several loops together, of which each task takes one as well
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, finish what was begun, hand back what was not, and return."""
@@ -49,14 +50,24 @@ class WorkLoop:
         free = asyncio.Semaphore(self.seats)
         async with asyncio.TaskGroup() as tasks:
             while not stop.is_set():
-                await free.acquire()  # ends: every task below has an end
+                await self._sit(free)  # ends: every task below has an end
                 delivery = None if stop.is_set() else await puller.next(_PULL_S)
                 if delivery is None:
-                    free.release()
+                    self._rise(free)
                     continue
                 task = tasks.create_task(self._work(delivery), name=f"{self.consumer.name}:{delivery.attempt}")
-                task.add_done_callback(lambda _task: free.release())
+                task.add_done_callback(lambda _task: self._rise(free))
         await puller.close()
+
+    async def _sit(self, free: asyncio.Semaphore) -> None:
+        await free.acquire()
+        if self.shared is not None:
+            await self.shared.acquire()
+
+    def _rise(self, free: asyncio.Semaphore) -> None:
+        free.release()
+        if self.shared is not None:
+            self.shared.release()
 
     async def _work(self, delivery: Delivery) -> None:
         heartbeat = asyncio.create_task(self._stay_alive(delivery), name="heartbeat")

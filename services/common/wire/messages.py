@@ -26,6 +26,8 @@ Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 UnixMilliseconds = Annotated[int, Meta(ge=0)]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+Word = Annotated[str, Meta(min_length=1, max_length=100)]
+Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
 Lane = Literal["express", "standard"]  # a request's first sentence, and all others
 
 
@@ -66,6 +68,7 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     seed: Seed
     split: bool = True  # false: keep the text whole where the engine can take it so
     spoken_forms: bool = True  # false: give the engine figures and signs as they are written
+    pronunciations: Pronunciations = {}  # word as written -> as it is to be said
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
     first_sentence: Count = 0  # those before it are not spoken; places and seeds stay as they are

@@ -19,7 +19,7 @@ from services.splitter.spoken.recogniser import (
     by_word,
     choices,
     compiled,
-    ends_sentence,
+    full_stop,
     number_pattern,
     parsed,
     word_before,
@@ -63,7 +63,7 @@ def _millions(grammar: Grammar) -> Iterator[Recogniser]:
 
     def say(found: Match) -> str:
         said = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
-        return f"{said}." if found["magnitude"].endswith(".") and ends_sentence(found) else said
+        return said + full_stop(found, grammar.language)
 
     if nouns and grammar.table.spaced and grammar.language != "ko":
         pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)})\s?(?P<magnitude>{alternatives(nouns)})(?!\p{{L}})"

@@ -15,6 +15,7 @@ from services.splitter.spoken.recogniser import (
     alternatives,
     amount,
     compiled,
+    full_stop,
     number_pattern,
     parsed,
 )
@@ -44,7 +45,7 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
     signs = alternatives(unit for unit in units if not unit[0].isalpha())
     codes = alternatives(unit for unit in units if unit[0].isalpha())
 
-    def say(found: Match) -> str:
+    def priced(found: Match) -> str:
         nouns, price = units[found["unit"]], amount(found, grammar)
         unit = grammar.noun(nouns[0])
         if found["magnitude"]:
@@ -52,6 +53,9 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
         if found["last"]:
             return _range(found, unit, grammar)
         return _price(price, unit, grammar.noun(nouns[1]) if len(nouns) > 1 else None, grammar)
+
+    def say(found: Match) -> str:
+        return priced(found) + full_stop(found, grammar.language)
 
     before = rf"(?P<minus>(?<!\w)[-−])?(?P<unit>{signs}|(?<!\p{{L}})(?:{codes or _NEVER}))\s?"
     after = rf"\s?(?P<unit>{alternatives(units)}){END}"
@@ -104,9 +108,10 @@ def _units(grammar: Grammar) -> Recogniser:
 
     def say(found: Match) -> str:
         noun, number = grammar.noun(units[found["unit"]]), amount(found, grammar)
+        stop = full_stop(found, grammar.language)
         if found["magnitude"]:
-            return _with_magnitude(number, found["magnitude"], noun, grammar)
-        return _range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)
+            return _with_magnitude(number, found["magnitude"], noun, grammar) + stop
+        return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
     end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
     number = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"

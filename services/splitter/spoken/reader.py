@@ -5,8 +5,9 @@ heeded. Each looks at a bounded stretch of the text, so the time is linear in it
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 import regex
@@ -16,6 +17,7 @@ from services.splitter.spoken.alignment import Aligned, Edit, changes
 from services.splitter.spoken.characters import cleaned, composed
 from services.splitter.spoken.grammar import Table, grammar
 from services.splitter.spoken.markup import bare
+from services.splitter.spoken.pronunciations import respelled
 from services.splitter.spoken.recogniser import FIGURES, LETTERS, SIGNS
 
 # A sentence that begins with figures begins with a capital when they are words. After a short word with a full stop,
@@ -28,6 +30,7 @@ _IN_ADDRESS: Final = "@.-_+:0123456789"
 _ROMANISH: Final = re.compile(r"[IVXLCDM]+(?:[a-zèᵉ]{1,4})?")
 
 
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _PASSES: Final = 4  # what was said may uncover what was not to be seen before: the second pass seldom finds anything
 
 
@@ -58,8 +61,8 @@ class Reader:
             edit = self._edit(text, start, kind) if start >= place else None
             if edit is None:
                 continue
-            before = text[max(place, edit.start - 8) : edit.start]
-            if _BEGINS.search(before if before.strip() or not place else said + before):
+            before = said[-8:] * (edit.start - place < 8) + text[max(place, edit.start - 8) : edit.start]
+            if _BEGINS.search(before):
                 edit = Edit(edit.start, edit.end, edit.text[:1].upper() + edit.text[1:])
             yield edit
             place, said = edit.end, edit.text
@@ -131,9 +134,12 @@ def reader(language: str) -> Reader:
     return Reader(language)
 
 
-def read(text: str, language: str, *, spoken: bool = True) -> Aligned:
-    """Return a text as it is said, and where its characters come from; `spoken` False: only cleaned."""
-    aligned = cleaned(Aligned(text))
+def read(text: str, language: str, *, spoken: bool = True, pronunciations: Mapping[str, str] = _NONE) -> Aligned:
+    """Return a text as it is said, and where its characters come from.
+
+    `spoken` False: only cleaned, and with the words of `pronunciations` as they ask to be said.
+    """
+    aligned = respelled(cleaned(Aligned(text)), pronunciations)
     for _ in range(_PASSES if spoken else 0):
         plain = bare(aligned)
         again = composed(plain.edited(changes(reader(language).edits(plain.text), plain.text)))

@@ -79,6 +79,14 @@ def ends_sentence(found: Match) -> bool:
     return not following or following[0] == "\n"
 
 
+def full_stop(found: Match, language: str) -> str:
+    """Return the full stop that a unit's short form shares with its sentence; German capitals tell nothing."""
+    if not found[0].endswith("."):
+        return ""
+    after = found.string[found.end() : found.end() + 2]
+    return "." if ends_sentence(found) or (language != "de" and after[:1].isspace() and after[1:].isupper()) else ""
+
+
 def amount(found: Match, grammar: Grammar) -> Number:
     """Return the number of a match that has the groups `minus` and `number`."""
     return parsed(found["number"], grammar, negative=found["minus"] is not None)

@@ -16,6 +16,7 @@ FORM = Form(
     uploads=(Upload(Path("/tmp/one"), "ab" * 32, 5), Upload(Path("/tmp/two"), "cd" * 32, 6)),
     split=True,
     spoken_forms=True,
+    pronunciations={},
     seed=None,
     parameters=Parameters(speed=1.5),
 )
@@ -45,6 +46,7 @@ def test_a_form_is_the_same_whatever_its_uploads_are_called() -> None:
 def test_any_change_makes_it_another_form() -> None:
     changed = [
         replace(FORM, spoken_forms=False),
+        replace(FORM, pronunciations={"SQL": "sequel"}),
         replace(FORM, text="Hello!"),
         replace(FORM, language="fr"),
         replace(FORM, uploads=FORM.uploads[::-1]),
