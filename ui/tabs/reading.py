@@ -110,14 +110,12 @@ def _show_reading(reading: Reading) -> None:
         show_refusal(reading.failure)
         return
     if reading.alignment.ends_s:
-        alignment = reading.alignment
         play(
             f"/reading/{reading.id}.wav",
             key="reading_player",
             live=not reading.whole,
             whole=reading.whole,
-            sentences=alignment.shown(),
-            ends=alignment.ends_s,
+            marks=f"/marks/{reading.id}",
         )
     if reading.whole:
         _show_downloads(reading)
