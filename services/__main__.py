@@ -1,4 +1,4 @@
-"""The whole service on this machine, in one terminal: NATS, a splitter, workers and an edge.
+"""The whole service on this machine, in one terminal: NATS, a splitter, workers, an edge and the web interface.
 
 `python -m services` runs until Ctrl-C; `python -m services demo` speaks one sentence to a file and ends. Every part is
 a process of its own, started as an operator would start it, and reaches the others over NATS alone.
@@ -88,8 +88,9 @@ async def nats(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def whole_service(workers: int, port: int) -> AsyncIterator[tuple[str, list[Part]]]:
-    """Run everything while the block runs; yield the edge's address and the parts."""
+async def whole_service(workers: int, port: int, ui_port: int | None = None) -> AsyncIterator[tuple[str, list[Part]]]:
+    """Run everything while the block runs, the web interface where it has a port; yield the edge's address and the
+    parts."""
     with tempfile.TemporaryDirectory(prefix="voice-cloning-") as folder:
         async with nats(Path(folder)) as nats_url:
             environment = {"LOG_READABLE": "true", **os.environ, "NATS_URL": nats_url, "HTTP_PORT": str(port)}
@@ -99,6 +100,9 @@ async def whole_service(workers: int, port: int) -> AsyncIterator[tuple[str, lis
                 parts.append(await Part.start("splitter", "services.splitter", environment))
                 for number in range(1, workers + 1):
                     parts.append(await Part.start(f"worker-{number}", "services.synth_worker", environment))  # noqa: PERF401
+                if ui_port is not None:
+                    own = {"UI_PORT": str(ui_port), "SERVICE_URL": f"http://localhost:{port}"}
+                    parts.append(await Part.start("ui", "ui", environment | own))
                 yield f"http://localhost:{port}", parts
             finally:
                 for part in parts:  # the edge first: it takes no new requests, and ends those that it has
@@ -134,15 +138,17 @@ async def until_stopped(parts: list[Part], stop: asyncio.Event) -> None:
             raise PartEnded(f"{ending[task].name} ended with status {ending[task].process.returncode}")
 
 
-async def run(workers: int, port: int) -> None:
+async def run(workers: int, port: int, ui_port: int | None) -> None:
     """Run the service until Ctrl-C."""
     began_s, stop = time.monotonic(), stop_on_signals()
-    async with whole_service(workers, port) as (address, parts):
+    async with whole_service(workers, port, ui_port) as (address, parts):
         await until_ready(address, parts, stop)
         if not stop.is_set():
             say(f"\nReady after {time.monotonic() - began_s:.1f} s on {address}. Hear it in another terminal:\n")
             say(f"  curl {address}/synthesize -F 'text={_DEMO_TEXT}' -F language=fr \\")
             say(f"       -F reference_audio=@{_DEMO_CLIP} -o speech.wav\n")
+            if ui_port is not None:
+                say(f"or in a browser: http://localhost:{ui_port}\n")
             say("Ctrl-C ends everything.\n")
         await until_stopped(parts, stop)
         say("\nEnding...")
@@ -170,6 +176,8 @@ def main() -> None:
     parser.add_argument("command", nargs="?", choices=["run", "demo"], default="run")
     parser.add_argument("--workers", type=int, default=1, help="synthesis workers (run)")
     parser.add_argument("--port", type=int, default=8004, help="of the HTTP edge (run)")
+    parser.add_argument("--ui-port", type=int, default=8501, help="of the web interface (run)")
+    parser.add_argument("--no-ui", action="store_true", help="without the web interface (run)")
     parser.add_argument("--out", type=Path, default=Path("demo.wav"), help="where the speech goes (demo)")
     parser.add_argument("--text", default=_DEMO_TEXT, help="what is said (demo)")
     parser.add_argument("--language", default="fr", help="in which language (demo)")
@@ -180,7 +188,7 @@ def main() -> None:
             choice.out.write_bytes(asyncio.run(speak_once(choice.text, choice.language, choice.clip.read_bytes())))
             say(f"Play {choice.out}")
         else:
-            asyncio.run(run(choice.workers, choice.port))
+            asyncio.run(run(choice.workers, choice.port, None if choice.no_ui else choice.ui_port))
     except KeyboardInterrupt:
         sys.exit(130)
     except TimeoutError:

@@ -31,6 +31,7 @@ from services.http_edge.records import Records
 from services.http_edge.reference import ReferenceDecoder
 from services.http_edge.request_routes import RequestRoutes
 from services.http_edge.routes import Routes
+from services.http_edge.sentence_routes import SentenceRoutes
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker
 
@@ -162,6 +163,7 @@ def _add_routes(
         draining=draining,
     ).add_to(app)
     RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings).add_to(app)
+    SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)).add_to(app)
     JobRoutes(
         bus=bus,
         store=store,

@@ -38,7 +38,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     port = free_port()
     async with local_nats(tmp_path) as nats:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services", "run", "--workers", "2", "--port", str(port)),
+            *(sys.executable, "-m", "services", "run", "--workers", "2", "--port", str(port), "--no-ui"),
             cwd=ROOT,
             env=os.environ | {"NATS_URL": nats.url, "WORKER_THREADS": "1"},
             stdout=asyncio.subprocess.PIPE,
@@ -128,7 +128,7 @@ async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services", "run", "--port", str(other.getsockname()[1])),
+            *(sys.executable, "-m", "services", "run", "--no-ui", "--port", str(other.getsockname()[1])),
             cwd=ROOT,
             env=os.environ | {"ENGINE": "tone"},
             stdout=asyncio.subprocess.PIPE,
@@ -142,7 +142,7 @@ async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
 
 async def test_a_worker_that_cannot_start_ends_the_whole_with_its_reason() -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services", "run", "--port", str(free_port())),
+        *(sys.executable, "-m", "services", "run", "--no-ui", "--port", str(free_port())),
         cwd=ROOT,
         env=os.environ | {"ENGINE": "none-such"},
         stdout=asyncio.subprocess.PIPE,

@@ -23,7 +23,7 @@ TEXT = "Good morning. This is the second sentence, and it follows the first one.
 async def launched(tmp_path: Path, port: int, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
     async with local_nats(tmp_path) as nats:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services", "run", "--port", str(port)),
+            *(sys.executable, "-m", "services", "run", "--no-ui", "--port", str(port)),
             cwd=ROOT,
             env=os.environ | {"ENGINE": "xtts", "NATS_URL": nats.url, "WORKER_THREADS": "1"} | settings,
             stdout=asyncio.subprocess.PIPE,

@@ -1,0 +1,69 @@
+"""Where the sentences of a request are, in its text and in its sound: for subtitles, and to mark what is heard."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from services.common.bus import topology
+from services.common.bus.ports import Bus
+from services.common.wire import codec, subjects
+from services.common.wire.messages import SentenceSpoken, SpeechFailed, TextSplit
+from services.http_edge.errors import BadRequest, UnknownRequest
+from services.http_edge.identity import checked_id
+from services.http_edge.records import Records
+
+_MOST_LOOKED_UP: Final = 200  # ends in one answer; a client asks for the next ones with `from`
+
+
+@dataclass(frozen=True)
+class SentenceRoutes:
+    """The handler, and what it works with."""
+
+    bus: Bus
+    tenant: str
+    shelves: tuple[Records, ...]  # of requests and of jobs: they know under which other ids one is spoken
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the path."""
+        app.router.add_get("/requests/{id}/sentences", self.sentences)
+
+    async def sentences(self, request: web.Request) -> web.Response:
+        """`GET /requests/{id}/sentences?from=N`: the sentences from place N on, with the seconds of those spoken."""
+        wanted, first = checked_id(request.match_info["id"]), _first(request)
+        runs = [wanted, *[run for shelf in self.shelves for run in await shelf.runs(wanted)]]
+        split = await self._split(runs)
+        found: list[dict[str, float]] = [{"start": span.start, "end": span.end} for span in split.sentences[first:]]
+        for place, sentence in enumerate(found[:_MOST_LOOKED_UP], first):
+            seconds = await self._seconds(runs, place)
+            if seconds is None:
+                break
+            sentence["seconds"] = round(seconds, 4)
+        return web.json_response({"count": len(split.sentences), "from": first, "sentences": found})
+
+    async def _split(self, runs: list[str]) -> TextSplit:
+        for run in runs:
+            payload = await self.bus.last(topology.AUDIO, subjects.text_split(self.tenant, run))
+            if payload is not None:
+                return codec.decode(payload, TextSplit)
+        raise UnknownRequest("no sentences of this id are kept: it never was, is not divided yet, or is too long ago")
+
+    async def _seconds(self, runs: list[str], place: int) -> float | None:
+        """Return how long a sentence sounds, its pause included; None where it is not spoken."""
+        for run in runs:
+            payload = await self.bus.last(topology.AUDIO, subjects.end(self.tenant, run, place))
+            if payload is None:
+                continue
+            end = codec.decode(payload, SentenceSpoken | SpeechFailed)  # type: ignore[arg-type]  # msgspec takes unions
+            if isinstance(end, SentenceSpoken):
+                return end.samples / end.sample_rate_hz
+        return None
+
+
+def _first(request: web.Request) -> int:
+    """Return the place from which on the client wants to know. Raises BadRequest."""
+    given = request.query.get("from", "0")
+    if not re.fullmatch(r"[0-9]{1,9}", given):
+        raise BadRequest("from is the place of a sentence, from 0")
+    return int(given)

@@ -1,0 +1,104 @@
+"""What the web interface says when something is wrong: never a traceback, always what to do."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Browser, Page, expect
+
+from services.common.runtime.local_nats import free_port
+from tests.e2e.conftest import Place
+from tests.support.browser import open_page, process
+
+LONG = "Voici une phrase assez longue pour que la synthèse dure un peu de temps. " * 20
+
+
+@pytest.fixture(scope="module")
+def edge_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def pages(edge_port: int) -> Iterator[str]:
+    """Start the pages alone, before a service of theirs."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    with process(
+        "ui", ready_url=f"{url}/_stcore/health", UI_PORT=str(port), SERVICE_URL=f"http://127.0.0.1:{edge_port}"
+    ):
+        yield url
+
+
+@pytest.fixture
+def page(chrome: Browser, pages: str) -> Iterator[Page]:
+    shown = open_page(chrome, pages)
+    yield shown
+    expect(shown.get_by_test_id("stException")).to_have_count(0)
+    expect(shown.get_by_text("Traceback")).to_have_count(0)
+    shown.context.close()
+
+
+def speak(page: Page, text: str) -> None:
+    page.get_by_label("Texte à dire").fill(text)
+    page.get_by_label("Texte à dire").blur()
+    page.get_by_role("button", name="Générer").click()
+
+
+def test_a_service_that_is_not_there_is_said_in_every_tab(page: Page) -> None:
+    expect(page.get_by_text(re.compile("Le service ne répond pas")).first).to_be_visible()
+    speak(page, "Bonjour.")
+    expect(page.get_by_role("tabpanel").get_by_text("Le service ne répond pas").first).to_be_visible()
+    page.get_by_role("tab", name="Lecture de texte").click()
+    page.get_by_role("button", name="Lire", exact=True).click()
+    panel = page.get_by_role("tabpanel", name="Lecture de texte")
+    expect(panel.get_by_text("Vérifiez qu’il est démarré")).to_be_visible()
+    page.get_by_role("tab", name="Paramètres avancés").click()
+    expect(page.get_by_role("tabpanel", name="Paramètres").get_by_text("Le service ne répond pas")).to_be_visible()
+
+
+def test_a_busy_service_says_when_to_come_back_and_one_that_dies_that_sound_is_missing(
+    chrome: Browser, page: Page, running: Place, edge_port: int, pages: str
+) -> None:
+    url = f"http://127.0.0.1:{edge_port}"
+    small = {"NATS_URL": running.nats, "HTTP_PORT": str(edge_port), "QUEUE_AUDIO_S": "0.5"}
+    with process("services.http_edge", ready_url=f"{url}/readyz", **small) as edge:
+        page.reload()
+        speak(page, "Bonjour, ceci est court.")  # the engine's speed is known once it has spoken
+        expect(page.get_by_role("button", name="Télécharger en WAV")).to_be_visible()
+        expect(page.get_by_text("Le service ne répond pas")).to_have_count(0)
+        speak(page, LONG)
+        expect(page.get_by_test_id("player")).to_have_attribute("data-state", "playing")
+        other = open_page(chrome, pages)
+        speak(other, "Bonjour.")
+        expect(other.get_by_text(re.compile(r"Le service est occupé .* Réessayez dans \d+ s"))).to_be_visible()
+        other.context.close()
+        edge.kill()
+    expect(page.get_by_text(re.compile("coupée avant la fin|ne répond pas|interrompu")).first).to_be_visible()
+
+
+def test_a_file_without_sound_is_refused_in_plain_words(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "voice.wav"
+    file.write_bytes(b"this is no sound at all" * 100)
+    page.get_by_test_id("stFileUploader").first.locator("input").set_input_files(file)
+    expect(page.get_by_text("Ce fichier ne contient pas de son lisible").first).to_be_visible()
+
+
+def test_a_text_that_is_too_long_is_refused_before_it_is_sent(page: Page) -> None:
+    page.get_by_label("Texte à dire").fill("a" * 5_001)
+    page.get_by_label("Texte à dire").blur()
+    expect(page.get_by_text("Texte trop long")).to_be_visible()
+    expect(page.get_by_role("button", name="Générer")).to_be_disabled()
+
+
+def test_a_recording_that_the_service_refuses_is_explained(chrome: Browser, running: Place, tmp_path: Path) -> None:
+    silence = tmp_path / "silence.wav"
+    soundfile.write(silence, np.zeros(16_000 * 5), 16_000)
+    page = open_page(chrome, running.pages)
+    page.get_by_test_id("stFileUploader").first.locator("input").set_input_files(silence)
+    expect(page.get_by_text("L’enregistrement est presque silencieux").first).to_be_visible()
+    page.get_by_text("La personne qui parle est d’accord").first.click()
+    page.get_by_role("button", name="Générer").click()
+    expect(page.get_by_text("Cet enregistrement ne peut pas servir de voix")).to_be_visible()
+    page.context.close()

@@ -1,0 +1,37 @@
+"""Sentences in the text and in the sound, and subtitles of them."""
+
+from ui.sentences import Alignment, Cue, srt, vtt
+
+TEXT = "Un, deux.  Trois !\nQuatre."
+SPANS = [{"start": 0, "end": 9}, {"start": 11, "end": 18}, {"start": 19, "end": 26}]
+
+
+def test_what_is_learned_bit_by_bit_fits_together() -> None:
+    alignment = Alignment(TEXT)
+    alignment.learn({"from": 0, "sentences": [SPANS[0] | {"seconds": 1.5}, *SPANS[1:]]})
+    assert alignment.ends_s == [1.5]
+    alignment.learn({"from": 1, "sentences": [SPANS[1] | {"seconds": 2.0}, SPANS[2] | {"seconds": 0.5}]})
+    assert alignment.ends_s == [1.5, 3.5, 4.0]
+    assert "".join(alignment.shown()) == TEXT
+    assert list(alignment.cues()) == [Cue(0, 1.5, "Un, deux."), Cue(1.5, 3.5, "Trois !"), Cue(3.5, 4.0, "Quatre.")]
+
+
+def test_an_answer_that_is_told_twice_counts_once() -> None:
+    alignment = Alignment(TEXT)
+    for _ in range(2):
+        alignment.learn({"from": 0, "sentences": [SPANS[0] | {"seconds": 1.5}, *SPANS[1:]]})
+    assert alignment.ends_s == [1.5]
+
+
+def test_subtitles_are_written_as_players_read_them() -> None:
+    cues = [
+        Cue(0, 1.5, "Un < deux & trois."),
+        Cue(3661.0, 3662.25, "Une phrase trop longue pour une seule ligne de sous-titre."),
+    ]
+    assert srt(cues) == (
+        "1\n00:00:00,000 --> 00:00:01,500\nUn < deux & trois.\n\n"
+        "2\n01:01:01,000 --> 01:01:02,250\nUne phrase trop longue pour une seule\nligne de sous-titre.\n"
+    )
+    assert vtt(cues).startswith(
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nUn &lt; deux &amp; trois.\n\n01:01:01.000 -->"
+    )

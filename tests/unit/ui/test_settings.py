@@ -1,0 +1,26 @@
+"""The interface's settings."""
+
+import pytest
+
+from ui.settings import settings_from
+from ui.tabs.service import metric
+
+
+def test_settings_are_read_from_the_environment() -> None:
+    settings = settings_from({"UI_PORT": "9000", "SERVICE_URL": "http://edge:8004/"})
+    assert (settings.ui_port, settings.service_url, settings.shown_url) == (
+        9000,
+        "http://edge:8004",
+        "http://edge:8004",
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [("UI_PORT", "x"), ("UI_PORT", "70000"), ("SERVICE_URL", "edge:8004")])
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        settings_from({name: value})
+
+
+def test_a_metric_is_summed_over_the_samples_that_are_meant() -> None:
+    text = '# HELP a b\nx{s="ready"} 1.0\nx{s="loading"} 2.0\nx{s="ready",e="2"} 3.0\nxy 9.0\nz 4\n'
+    assert (metric(text, "x", '"ready"'), metric(text, "x"), metric(text, "z"), metric(text, "none")) == (4, 6, 4, 0)

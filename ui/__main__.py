@@ -1,0 +1,44 @@
+"""`python -m ui`: the web interface, until a signal."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from ui import shared
+from ui.routes import ROUTES
+from ui.settings import Settings, settings_from
+
+_PAGE: Final = Path(__file__).with_name("page.py")
+
+
+def _streamlit_settings(settings: Settings) -> dict[str, object]:
+    return {
+        "server.address": settings.ui_host,
+        "server.port": settings.ui_port,
+        "server.headless": True,  # opens no browser
+        "server.fileWatcherType": "none",
+        "server.maxUploadSize": 50,  # MB
+        "browser.gatherUsageStats": False,  # nothing here is told to anybody
+        "client.showErrorDetails": "none",
+        "client.toolbarMode": "minimal",
+        "theme.light.primaryColor": "#0b6e62",
+        "theme.dark.primaryColor": "#4cc9b4",
+        "theme.baseRadius": "medium",
+    }
+
+
+def main() -> None:
+    """Serve the interface."""
+    try:
+        settings = settings_from(os.environ)
+    except ValueError as error:
+        sys.exit(f"ui: {error}")
+    shared.begin(settings)
+    st.App(_PAGE, routes=ROUTES).run(config=_streamlit_settings(settings))
+
+
+if __name__ == "__main__":
+    main()

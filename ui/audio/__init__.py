@@ -1,0 +1,1 @@
+"""Sound as the interface shows it: read, measured, drawn, written."""

@@ -1,0 +1,42 @@
+"""The languages that the service speaks."""
+
+import streamlit as st
+
+from ui import shared
+from ui.refusals import Refusal
+from ui.service import Service
+from ui.words import t, tongue
+
+# What is offered until the service has said what it speaks.
+_USUAL = {
+    "fr": "français", "en": "English", "es": "español", "de": "Deutsch", "it": "italiano", "pt": "português",
+    "pl": "polski", "tr": "Türkçe", "ru": "русский", "nl": "Nederlands", "cs": "čeština", "ar": "العربية", "zh": "中文",
+    "hu": "magyar", "ko": "한국어", "ja": "日本語", "hi": "हिन्दी",
+}  # fmt: skip
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _spoken(url: str) -> dict[str, str]:
+    return Service(url).languages()
+
+
+def languages() -> dict[str, str]:
+    """Return ISO 639-1 code -> the language's own name."""
+    try:
+        return _spoken(shared.settings().service_url)
+    except Refusal:
+        return _USUAL
+
+
+def choose_language(place: str) -> str:
+    """Show the languages and return the chosen one's code."""
+    known = languages()
+    codes = list(known)
+    begin = codes.index(tongue()) if tongue() in codes else 0
+    return st.selectbox(
+        t("language.choose"),
+        codes,
+        index=begin,
+        format_func=lambda code: f"{known[code]} ({code})",
+        key=f"{place}_language",
+    )

@@ -1,0 +1,35 @@
+"""What an operator may set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Environment variables of the same names in upper case."""
+
+    ui_host: str = "127.0.0.1"
+    ui_port: int = 8501
+    service_url: str = "http://localhost:8004"  # where this process reaches the service
+    public_service_url: str = ""  # where its users do, for the cURL examples; empty: the same
+
+    @property
+    def shown_url(self) -> str:
+        """Return the address of the service that a user is told."""
+        return self.public_service_url or self.service_url
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """Read the settings. Raises ValueError, which names the variable that is wrong."""
+    port = environment.get("UI_PORT", "8501")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("UI_PORT is a port, 0 to 65535")
+    for name in ("SERVICE_URL", "PUBLIC_SERVICE_URL"):
+        if not environment.get(name, "http://").startswith(("http://", "https://")):
+            raise ValueError(f"{name} begins with http:// or https://")
+    return Settings(
+        ui_host=environment.get("UI_HOST", Settings.ui_host),
+        ui_port=int(port),
+        service_url=environment.get("SERVICE_URL", Settings.service_url).rstrip("/"),
+        public_service_url=environment.get("PUBLIC_SERVICE_URL", "").rstrip("/"),
+    )

@@ -1,0 +1,65 @@
+"""Tab 2: a voice of one's own, recorded in the browser and tried at once."""
+
+import streamlit as st
+
+from ui import panel, voices
+from ui.languages import choose_language
+from ui.parameters import chosen_parameters
+from ui.presets import preset
+from ui.refusals import BadAudio
+from ui.service import Order
+from ui.voices import Voice
+from ui.words import t, tongue
+
+_RATE_HZ = 48_000
+
+
+def show() -> None:
+    """Show the tab."""
+    st.write(t("recording.intro"))
+    with st.container(border=True):
+        st.caption(t("recording.read_aloud"))
+        st.markdown(f"> {t('recording.text')}")
+    recorded = st.audio_input(t("recording.record"), sample_rate=_RATE_HZ, key="recording")
+    if recorded is not None:
+        _keep_once(recorded.file_id, recorded.getvalue())
+    voice = voices.kept().get(st.session_state.get("recorded_voice", ""))
+    if voice is not None:
+        _show_recorded(voice)
+
+
+def _keep_once(file_id: str, content: bytes) -> None:
+    """Add a new recording to the session's voices; the other tabs then show it."""
+    if st.session_state.get("recorded_file") == file_id:
+        return
+    st.session_state["recorded_file"] = file_id
+    count = st.session_state["recordings"] = st.session_state.get("recordings", 0) + 1
+    try:
+        voice = voices.keep(t("recording.name", number=count), content)
+    except BadAudio:
+        st.error(t("refusal.unreadable_audio"), icon=":material/error:")
+        return
+    st.session_state["recorded_voice"] = st.session_state["newest_voice"] = voice.key
+    st.rerun()
+
+
+def _show_recorded(voice: Voice) -> None:
+    voices.show(voice, "recording")
+    st.download_button(
+        t("recording.download"),
+        data=voice.content,
+        file_name="voice.wav",
+        mime="audio/wav",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    allowed = voices.consent(voice, "recording")
+    language = choose_language("recording")
+    text = st.text_input(t("recording.try_text"), value=preset(tongue(), "test"), key="recording_text")
+    ready = allowed and not panel.busy("recording")
+    if st.button(t("recording.try"), type="primary", disabled=not ready, key="recording_go"):
+        panel.begin("recording", Order(text, language, (voice.content,), chosen_parameters()), stream=True)
+        st.rerun()
+    panel.show("recording")
+    if allowed:
+        st.success(t("recording.kept", name=voice.name), icon=":material/check_circle:")

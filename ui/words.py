@@ -1,0 +1,45 @@
+"""The interface's own words, in two languages."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+FOLDER: Final = Path(__file__).with_name("texts")
+TONGUES: Final = ("fr", "en")
+
+
+@cache
+def words(tongue: str) -> Mapping[str, str]:
+    """Return all texts in a language, by `section.name`."""
+    sections = tomllib.loads((FOLDER / f"{tongue}.toml").read_text(encoding="utf-8"))
+    return {f"{section}.{name}": text for section, texts in sections.items() for name, text in texts.items()}
+
+
+def tongue() -> str:
+    """Return the language that this session reads."""
+    return st.session_state.get("tongue") or TONGUES[0]
+
+
+def t(name: str, /, **values: object) -> str:
+    """Return a text in the session's language, with its values put in."""
+    return words(tongue())[name].format(**values)
+
+
+def number(value: float, digits: int = 1) -> str:
+    """Return a number as the session's language writes it."""
+    written = f"{value:.{digits}f}"
+    return written.replace(".", ",") if tongue() == "fr" else written
+
+
+def duration(seconds: float) -> str:
+    """Return how long something lasts, as one says it: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole // 60 % 60:02} min"
