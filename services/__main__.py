@@ -109,8 +109,8 @@ async def whole_service(workers: int, port: int, ui_port: int | None = None) -> 
                     await part.stop()
 
 
-async def until_ready(address: str, parts: list[Part], stop: asyncio.Event | None = None) -> None:
-    """Wait until the edge can speak, or `stop` is set. Raises PartEnded, TimeoutError."""
+async def until_ready(url: str, parts: list[Part], stop: asyncio.Event | None = None) -> None:
+    """Wait until this answers with 200, or `stop` is set. Raises PartEnded, TimeoutError."""
     patience = aiohttp.ClientTimeout(total=_ANSWER_S)  # somebody else may have the port, and say nothing
     async with asyncio.timeout(_READY_S), aiohttp.ClientSession(timeout=patience) as session:
         while stop is None or not stop.is_set():
@@ -118,7 +118,7 @@ async def until_ready(address: str, parts: list[Part], stop: asyncio.Event | Non
                 if part.process.returncode is not None:
                     raise PartEnded(f"{part.name} ended with status {part.process.returncode}; its lines above say why")
             try:
-                async with session.get(f"{address}/readyz") as response:
+                async with session.get(url) as response:
                     if response.status == 200:
                         return
             except (aiohttp.ClientConnectionError, TimeoutError):
@@ -142,7 +142,9 @@ async def run(workers: int, port: int, ui_port: int | None) -> None:
     """Run the service until Ctrl-C."""
     began_s, stop = time.monotonic(), stop_on_signals()
     async with whole_service(workers, port, ui_port) as (address, parts):
-        await until_ready(address, parts, stop)
+        await until_ready(f"{address}/readyz", parts, stop)
+        if ui_port is not None:
+            await until_ready(f"http://127.0.0.1:{ui_port}/_stcore/health", parts, stop)
         if not stop.is_set():
             say(f"\nReady after {time.monotonic() - began_s:.1f} s on {address}. Hear it in another terminal:\n")
             say(f"  curl {address}/synthesize -F 'text={_DEMO_TEXT}' -F language=fr \\")
@@ -158,7 +160,7 @@ async def run(workers: int, port: int, ui_port: int | None) -> None:
 async def speak_once(text: str, language: str, clip: bytes) -> bytes:
     """Start everything, speak one text and end everything; return the WAV. Raises PartEnded with the refusal."""
     async with whole_service(workers=1, port=free_port()) as (address, parts):
-        await until_ready(address, parts)
+        await until_ready(f"{address}/readyz", parts)
         began_s = time.monotonic()
         form = aiohttp.FormData({"text": text, "language": language})
         form.add_field("reference_audio", clip, filename="reference")

@@ -11,7 +11,7 @@ import soundfile
 from playwright.sync_api import Browser
 
 from services.common.runtime.local_nats import free_port
-from tests.support.browser import browser, process
+from tests.support.browser import browser, process, wait_until_ready
 from tests.support.recordings import CLIP_FILE
 
 
@@ -24,19 +24,20 @@ class Place:
     nats: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running() -> Iterator[Place]:
     """Start everything as a stranger does."""
     port, ui_port = free_port(), free_port()
     arguments = ("run", "--port", str(port), "--ui-port", str(ui_port))
     service, pages = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}"
-    with process("services", *arguments, ready_url=f"{service}/readyz") as started:
+    with process("services", *arguments, ready_url=f"{pages}/_stcore/health") as started:
+        wait_until_ready(started.process, f"{service}/readyz")
         nats = re.search(r"nats +ready on (\S+)", started.output.read_text())
         assert nats is not None
         yield Place(service, pages, nats[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while Playwright is there, no test in this thread can run an event loop
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Start a browser whose microphone hears the example voice."""
     samples, rate_hz = soundfile.read(io.BytesIO(CLIP_FILE.read_bytes()))

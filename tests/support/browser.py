@@ -72,14 +72,15 @@ def process(module: str, *arguments: str, ready_url: str, **environment: str) ->
             start_new_session=True,
         )
         try:
-            _wait_until_ready(running, ready_url)
+            wait_until_ready(running, ready_url)
             yield Running(running, Path(output.name))
         finally:
             running.terminate()
             running.wait(60)
 
 
-def _wait_until_ready(running: "subprocess.Popen[bytes]", url: str) -> None:
+def wait_until_ready(running: "subprocess.Popen[bytes]", url: str) -> None:
+    """Wait until the URL answers with 200. Raises TimeoutError."""
     give_up_at_s = time.monotonic() + _START_S
     while time.monotonic() < give_up_at_s:
         assert running.poll() is None, f"it ended with status {running.returncode} before it was ready"
