@@ -62,3 +62,15 @@ def show_live_count(field: str, *, text: str, most: int, characters_per_second: 
     """Show how long the text in the field of this label is, and sounds; `text` has `{count}` and `{seconds}`."""
     place = {"field": field, "text": text, "most": most, "rate": characters_per_second, "point": point}
     _count()(key=key, data=place)
+
+
+@cache
+def _language() -> "ComponentRenderer":
+    return st.components.v2.component(
+        "page_language", js="export default function ({ data }) { document.documentElement.lang = data; }"
+    )
+
+
+def tell_language(tongue: str) -> None:
+    """Tell the browser, and so its screen reader, in what language the page is."""
+    _language()(key="page_language", data=tongue, height=1)

@@ -1,11 +1,15 @@
 """The languages that the service speaks."""
 
+from typing import Final
+
 import streamlit as st
 
 from ui import shared
 from ui.refusals import Refusal
 from ui.service import Service
 from ui.words import t, tongue
+
+AUTO: Final = "auto"
 
 # What is offered until the service has said what it speaks.
 _USUAL = {
@@ -15,28 +19,28 @@ _USUAL = {
 }  # fmt: skip
 
 
-@st.cache_data(ttl=60, show_spinner=False)
+@st.cache_data(ttl=20, show_spinner=False)
 def _spoken(url: str) -> dict[str, str]:
-    return Service(url).languages()
-
-
-def languages() -> dict[str, str]:
-    """Return ISO 639-1 code -> the language's own name."""
     try:
-        return _spoken(shared.settings().service_url)
+        return Service(url).languages()
     except Refusal:
         return _USUAL
 
 
-def choose_language(place: str) -> str:
-    """Show the languages and return the chosen one's code."""
-    known = languages()
+def languages() -> dict[str, str]:
+    """Return ISO 639-1 code -> the language's own name."""
+    return _spoken(shared.settings().service_url)
+
+
+def choose_language(place: str, *, found: bool = False) -> str:
+    """Show the languages and return the chosen one's code; `found`: or `auto`, so that the service finds it."""
+    known = languages() | ({AUTO: t("language.auto")} if found else {})
     codes = list(known)
     begin = codes.index(tongue()) if tongue() in codes else 0
     return st.selectbox(
         t("language.choose"),
         codes,
         index=begin,
-        format_func=lambda code: f"{known[code]} ({code})",
+        format_func=lambda code: known[code] if code == AUTO else f"{known[code]} ({code})",
         key=f"{place}_language",
     )

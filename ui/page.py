@@ -3,9 +3,10 @@
 import streamlit as st
 
 from ui import shared
+from ui.drawing import tell_language
 from ui.refusals import Refusal
 from ui.tabs import many, quick, reading, recording, service
-from ui.words import TONGUES, t
+from ui.words import TONGUES, t, tongue
 
 st.set_page_config(page_title="Voix", page_icon="🎙️", layout="centered")
 
@@ -36,6 +37,7 @@ def _say_whether_ready() -> None:
 
 
 _head()
+tell_language(tongue())
 _say_whether_ready()
 _TABS = {"quick": quick, "recording": recording, "reading": reading, "many": many, "service": service}
 for tab, module in zip(st.tabs([t(f"tab.{name}") for name in _TABS]), _TABS.values(), strict=True):

@@ -1,6 +1,5 @@
 """The player in the page: plays a sound while it is made, and shows which sentence is heard."""
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,13 +27,11 @@ def _component() -> "ComponentRenderer":
     )
 
 
-def play(
-    url: str, *, key: str, live: bool, whole: bool, sentences: Sequence[str] = (), ends: Sequence[float] = ()
-) -> None:
+def play(url: str, *, key: str, live: bool, whole: bool, marks: str = "") -> None:
     """Show the player of the sound at this address.
 
-    `live`: it begins by itself, with what is there. `whole`: all of it is there, so one may seek. `ends`: where each
-    sentence ends, in seconds; as many as are known.
+    `live`: it begins by itself, with what is there. `whole`: all of it is there, so one may seek. `marks`: the address
+    that tells the sentences and their ends.
     """
     _component()(
         key=key,
@@ -42,8 +39,7 @@ def play(
             "url": url,
             "live": live,
             "whole": whole,
-            "sentences": list(sentences),
-            "ends": list(ends),
+            "marks": marks,
             "labels": {name: t(f"player.{name}") for name in ("player", "pause", "resume")},
         },
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 import requests
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ui.audio.mp3 import encoded
@@ -75,6 +75,16 @@ def reading(request: Request) -> Response:
     return StreamingResponse(_passed_on(answer, stack), answer.status_code, headers, media_type="audio/wav")
 
 
+def marks(request: Request) -> Response:
+    """`GET /marks/{id}?from=N`: a job's sentences, where N is 0, and the ends of those from N on, in seconds."""
+    job, given = READINGS.get(request.path_params["id"]), request.query_params.get("from", "0")
+    if job is None or not re.fullmatch(r"[0-9]{1,7}", given):
+        return PlainTextResponse("gone", status_code=404)
+    ended, first = job.ended, int(given)  # `ended` first: what comes after it is no more
+    sentences = [] if first else job.alignment.shown()
+    return JSONResponse({"sentences": sentences, "ends": job.alignment.ends_s[first:], "ended": ended})
+
+
 def _passed_on(answer: requests.Response, stack: ExitStack) -> Iterator[bytes]:
     with stack:
         yield from answer.iter_content(None)
@@ -92,4 +102,4 @@ def _after_header(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield from blocks
 
 
-ROUTES: Final = (Route("/sound/{id}", sound), Route("/reading/{id}.{kind}", reading))
+ROUTES: Final = (Route("/sound/{id}", sound), Route("/reading/{id}.{kind}", reading), Route("/marks/{id}", marks))

@@ -70,10 +70,14 @@ def choose(place: str) -> Voice | None:
     voices = kept()
     if not voices:
         return None
-    wanted = st.session_state.get("newest_voice")
-    if st.session_state.get(f"{place}_took") != wanted and wanted in voices:
-        st.session_state[f"{place}_voice"] = st.session_state[f"{place}_took"] = wanted
-    key = st.selectbox(t("voice.choose"), list(voices), format_func=lambda key: voices[key].name, key=f"{place}_voice")
+    newest = st.session_state.get("newest_voice")
+    key = st.selectbox(
+        t("voice.choose"),
+        list(voices),
+        index=list(voices).index(newest) if newest in voices else 0,
+        format_func=lambda key: voices[key].name,
+        key=f"{place}_voice_{newest}",  # a new voice is chosen at once, in every tab
+    )
     voice = voices[key]
     show(voice, place)
     return voice if consent(voice, place) else None
@@ -116,10 +120,10 @@ def _upload(place: str) -> None:
     file = st.file_uploader(t("voice.upload"), type=FORMATS, key=f"{place}_upload", help=t("voice.upload_help"))
     if file is None or st.session_state.get(f"{place}_seen") == file.file_id:
         return
-    st.session_state[f"{place}_seen"] = file.file_id
     try:
         with st.spinner(t("voice.reading")):
             st.session_state["newest_voice"] = keep(file.name, file.getvalue()).key
     except BadAudio:
-        st.session_state[f"{place}_seen"] = None
         st.error(t("refusal.unreadable_audio"), icon=":material/error:")
+        return
+    st.session_state[f"{place}_seen"] = file.file_id  # last: a run of the script may end before

@@ -3,6 +3,7 @@
 
 const HEADER_BYTES = 44;
 const AHEAD_S = 0.15; // between a piece's arrival and its sound
+const MOST_AHEAD_S = 60; // a book is not held in memory: the others wait at the service
 const players = new WeakMap();
 
 export default function ({ data, parentElement }) {
@@ -25,6 +26,9 @@ class Player {
     this.url = data.url;
     this.pieces = []; // {at: when it sounds, from: where in the speech, seconds}
     this.received = 0; // seconds
+    this.sentences = [];
+    this.ends = []; // of the sentences that are spoken, in seconds
+    root.querySelector(".sentences").replaceChildren();
     this.aborted = new AbortController();
     this.audio = root.querySelector("audio");
     this.button = root.querySelector("button");
@@ -34,12 +38,12 @@ class Player {
     this.audio.removeAttribute("src");
     this.timer = setInterval(() => this.tick(), 100);
     if (data.live) this.listen();
+    if (data.marks) this.follow(data.marks);
   }
 
   update(data) {
     this.data = data;
     this.audio.setAttribute("aria-label", data.labels.player);
-    this.showSentences();
     if (data.whole && !this.context) this.becomeWhole();
     this.tick();
   }
@@ -59,6 +63,8 @@ class Player {
           rest = rest.slice(HEADER_BYTES);
         }
         if (rate && rest.length >= 2) rest = this.play(rest, rate);
+        while (this.context && this.received - this.position() > MOST_AHEAD_S) await sleep(500);
+        if (!this.context) return;
       }
     } catch (error) {
       if (error.name !== "AbortError") this.root.dataset.state = "failed";
@@ -89,12 +95,9 @@ class Player {
   position() {
     if (!this.context) return this.audio.currentTime;
     const now = this.context.currentTime;
-    let heard = 0;
-    for (const piece of this.pieces) {
-      if (piece.at > now) break;
-      heard = piece.from + Math.min(now - piece.at, piece.seconds);
-    }
-    return heard;
+    while (this.pieces.length > 1 && this.pieces[1].at <= now) this.pieces.shift();
+    const [piece] = this.pieces;
+    return piece ? piece.from + Math.min(Math.max(now - piece.at, 0), piece.seconds) : 0;
   }
 
   tick() {
@@ -129,10 +132,26 @@ class Player {
     this.audio.hidden = false;
   }
 
-  showSentences() {
+  // Asks where the sentences are until all are known.
+  async follow(address) {
+    while (!this.aborted.signal.aborted) {
+      try {
+        const answer = await fetch(`${address}?from=${this.ends.length}`, { signal: this.aborted.signal });
+        if (!answer.ok) return;
+        const { sentences, ends, ended } = await answer.json();
+        if (!this.sentences.length) this.showSentences(sentences);
+        this.ends.push(...ends);
+        if (ended && !ends.length) return;
+      } catch (error) {
+        if (error.name === "AbortError") return;
+      }
+      await sleep(700);
+    }
+  }
+
+  showSentences(sentences) {
+    this.sentences = sentences;
     const list = this.root.querySelector(".sentences");
-    const sentences = this.data.sentences || [];
-    if (list.childElementCount === sentences.length) return;
     list.replaceChildren(...sentences.map((text, place) => {
       const sentence = document.createElement("span");
       sentence.textContent = text;
@@ -144,9 +163,8 @@ class Player {
 
   // Marks the sentence that is heard: the first one that has not ended.
   mark(heard) {
-    const ends = this.data.ends || [];
     const silent = ["waiting", "ended", "ready"].includes(this.root.dataset.state) && !heard;
-    const place = silent ? -1 : ends.findIndex((end) => heard < end);
+    const place = silent ? -1 : this.ends.findIndex((end) => heard < end);
     if (place === this.marked) return;
     this.marked = place;
     for (const sentence of this.root.querySelectorAll(".sentences span")) {
@@ -165,8 +183,8 @@ class Player {
   }
 
   jump(place) {
-    if (this.audio.hidden || !this.data.ends) return;
-    this.audio.currentTime = place ? this.data.ends[place - 1] : 0;
+    if (this.audio.hidden || place > this.ends.length) return;
+    this.audio.currentTime = place ? this.ends[place - 1] : 0;
     this.audio.play();
   }
 
@@ -181,6 +199,10 @@ class Player {
     this.stopContext();
     this.audio.pause();
   }
+}
+
+function sleep(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function joined(a, b) {

@@ -19,7 +19,7 @@ def show() -> None:
     """Show the tab."""
     st.write(t("quick.intro"))
     voice = voices.choose("quick")
-    language = choose_language("quick")
+    language = choose_language("quick", found=True)
     text = _text(language)
     mode = st.radio(
         t("quick.mode"),

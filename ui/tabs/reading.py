@@ -8,7 +8,7 @@ from ui import shared, voices
 from ui.documents import KINDS, read_document
 from ui.estimate import seconds_of
 from ui.jobs import Reading
-from ui.languages import choose_language
+from ui.languages import AUTO, choose_language
 from ui.notices import show_refusal
 from ui.parameters import chosen_parameters
 from ui.player import play
@@ -18,7 +18,7 @@ from ui.refusals import BadDocument, Refusal
 from ui.sentences import srt, vtt
 from ui.service import Order
 from ui.voices import Voice
-from ui.words import duration, t
+from ui.words import duration, t, tongue
 
 _SHOWN_CHARACTERS: Final = 2_000  # of a document, as a sample
 
@@ -27,7 +27,7 @@ def show() -> None:
     """Show the tab."""
     st.write(t("reading.intro"))
     voice = voices.choose("reading")
-    language = choose_language("reading")
+    language = choose_language("reading", found=True)
     text = _text(language)
     st.caption(t("reading.count", count=len(text), duration=duration(seconds_of(text, language))))
     running = _reading()
@@ -66,6 +66,7 @@ def _text(language: str) -> str:
     if source == "file":
         return _document()
     if source == "preset":
+        language = tongue() if language == AUTO else language
         kind = st.radio(
             t("reading.preset"),
             PRESETS,
@@ -109,14 +110,12 @@ def _show_reading(reading: Reading) -> None:
         show_refusal(reading.failure)
         return
     if reading.alignment.ends_s:
-        alignment = reading.alignment
         play(
             f"/reading/{reading.id}.wav",
             key="reading_player",
             live=not reading.whole,
             whole=reading.whole,
-            sentences=alignment.shown(),
-            ends=alignment.ends_s,
+            marks=f"/marks/{reading.id}",
         )
     if reading.whole:
         _show_downloads(reading)

@@ -32,14 +32,14 @@ def _keep_once(file_id: str, content: bytes) -> None:
     """Add a new recording to the session's voices; the other tabs then show it."""
     if st.session_state.get("recorded_file") == file_id:
         return
-    st.session_state["recorded_file"] = file_id
-    count = st.session_state["recordings"] = st.session_state.get("recordings", 0) + 1
+    count = st.session_state.get("recordings", 0) + 1
     try:
         voice = voices.keep(t("recording.name", number=count), content)
     except BadAudio:
         st.error(t("refusal.unreadable_audio"), icon=":material/error:")
         return
     st.session_state["recorded_voice"] = st.session_state["newest_voice"] = voice.key
+    st.session_state["recordings"], st.session_state["recorded_file"] = count, file_id
     st.rerun()
 
 
