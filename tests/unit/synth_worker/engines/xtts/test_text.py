@@ -161,7 +161,11 @@ def test_no_language_lacks_its_packages_here() -> None:
 
 @pytest.mark.parametrize(
     ("module", "language", "packages"),
-    [("pypinyin", "zh", "pypinyin"), ("cutlet", "ja", "cutlet, fugashi and unidic-lite")],
+    [
+        ("pypinyin", "zh", "pypinyin"),
+        ("cutlet", "ja", "cutlet, fugashi, unidic-lite"),
+        ("unidic_lite", "ja", "cutlet, fugashi, unidic-lite"),
+    ],
 )
 def test_a_language_that_lacks_a_package_is_told(
     module: str, language: str, packages: str, monkeypatch: pytest.MonkeyPatch
