@@ -12,21 +12,22 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 import numpy as np
 import structlog
 
-from services.common.audio.clip import Clip, Samples
+from services.common.audio.clip import Clip
 from services.common.wire.failures import EngineCrashed, PipelineError, SpeechCancelled
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Utterance
 from services.synth_worker.isolation import batch, messages
-from services.synth_worker.isolation.messages import Answered, Begin, Described, Ended, FromEngine, Refused, Sounded
+from services.synth_worker.isolation.messages import Answered, Begin, Described, FromEngine, Refused, Sounded
+from services.synth_worker.isolation.speech import IsolatedSpeech, Voice
 from services.synth_worker.settings import Settings
 from services.synth_worker.speaking import ModelClosed, ModelStuck
 
@@ -35,69 +36,6 @@ log = structlog.get_logger()
 _MOST_CAUSELESS_CRASHES: Final = 3  # in a row, with nothing in work: then it is the machine, or the installation
 _LAST_BREATH_S: Final = 1.0
 _GUILTY: Final = "this sentence makes the engine crash; its operator finds it among the dead letters, with the reason"
-
-
-class Voice:
-    """A voice that the engine's process keeps, and this one too, for the engine's successor."""
-
-    def __init__(self, number: int, content: bytes) -> None:
-        self.number = number
-        self.content = content
-
-
-@dataclass(eq=False)
-class IsolatedSpeech:
-    """One sentence in flight. Made by `IsolatedModel.speak`."""
-
-    model: "IsolatedModel"
-    order: messages.Speak
-    voice: Voice
-    made: asyncio.Queue[Samples | Exception | None] = field(default_factory=asyncio.Queue)  # None: the end
-    passed_on: int = 0  # samples, of this engine's process and those before it
-    repeated: int = 0  # samples that this process has to make again before anything is new
-    cancelled: bool = False
-    busy_s: float = 0.0
-    orphaned_s: float = 0.0
-    redrawn: int = 0
-
-    def cancel(self) -> None:
-        """Stop before the next step; `pieces` then raises SpeechCancelled."""
-        if not self.cancelled:
-            self.cancelled = True
-            self.model.send(messages.Cancel(speech=self.order.speech))
-
-    async def pieces(self) -> AsyncIterator[Samples]:
-        """Yield the samples (float32 [n], mono), in order. Raises what the engine raised, or SpeechCancelled."""
-        try:
-            while True:
-                try:
-                    made = await asyncio.wait_for(self.made.get(), self.model.step_timeout_s)
-                except TimeoutError:
-                    self.model.lose_patience()
-                    continue
-                if made is None:
-                    return
-                if isinstance(made, Exception):
-                    raise made
-                yield made
-        finally:
-            self.cancel()
-            self.model.forget(self)
-
-    def take(self, samples: Samples) -> None:
-        """Note what the engine made, and pass on what is new of it."""
-        known = min(self.repeated, len(samples))
-        self.repeated -= known
-        if known < len(samples):
-            self.passed_on += len(samples) - known
-            self.made.put_nowait(samples[known:])
-
-    def end(self, ended: Ended) -> None:
-        """Note how it ended."""
-        self.busy_s += ended.busy_s
-        self.orphaned_s += ended.orphaned_s
-        self.redrawn += ended.redrawn
-        self.made.put_nowait(None if ended.failure is None else messages.error_of(ended.failure))
 
 
 @dataclass(eq=False)

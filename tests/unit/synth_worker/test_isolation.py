@@ -21,7 +21,8 @@ from services.common.wire.failures import (
 )
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
-from services.synth_worker.isolation.parent import IsolatedModel, IsolatedSpeech, Voice
+from services.synth_worker.isolation.parent import IsolatedModel
+from services.synth_worker.isolation.speech import IsolatedSpeech, Voice
 from services.synth_worker.settings import Settings
 
 SETTINGS = Settings(engine="tone", tone_real_time_factor=0.05, tone_crash_word="boom", tone_hang_word="stall")
