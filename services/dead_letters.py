@@ -23,6 +23,7 @@ from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
 from services.common.wire.messages import DeadLetter, SentenceJob, SpeechRequest
 
+_Command = SpeechRequest | SentenceJob  # the message says which
 _MOST: Final = 10_000
 _NEW_LIFE_S: Final = 3600.0  # the old deadline is over when somebody looks
 
@@ -56,12 +57,9 @@ async def replay(bus: Bus, number: int) -> str:
 
 
 def _with_new_deadline(letter: DeadLetter) -> bytes:
+    command: _Command = codec.decode(letter.payload, _Command)  # type: ignore[arg-type]  # a union is a type to msgspec
     deadline_unix_ms = round((time.time() + _NEW_LIFE_S) * 1000)
-    if subjects.is_request(letter.subject):
-        request = codec.decode(letter.payload, SpeechRequest)
-        return codec.encode(msgspec.structs.replace(request, deadline_unix_ms=deadline_unix_ms))
-    job = codec.decode(letter.payload, SentenceJob)
-    return codec.encode(msgspec.structs.replace(job, deadline_unix_ms=deadline_unix_ms))
+    return codec.encode(msgspec.structs.replace(command, deadline_unix_ms=deadline_unix_ms))
 
 
 async def purge(bus: Bus, *, number: int | None = None, code: str | None = None) -> int:
@@ -83,12 +81,7 @@ def described(message: Stored, letter: DeadLetter) -> str:
 
 
 async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
-    async with connected_bus(
-        settings.nats_url,
-        name="dead-letters",
-        replicas=settings.nats_replicas,
-        results_kept_s=settings.job_results_kept_s,
-    ) as bus:
+    async with connected_bus(settings, name="dead-letters") as bus:
         if choice.command == "list":
             found = [described(message, letter) for message, letter in await letters(bus)]
             _say("\n".join(found) or "No dead letters.")

@@ -43,12 +43,7 @@ _SHUTDOWN_S: Final = 30.0  # streams that run get so long to end
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and serve HTTP until `stop` is set. Raises BusUnavailable."""
-    async with connected_bus(
-        settings.nats_url,
-        name="http-edge",
-        replicas=settings.nats_replicas,
-        results_kept_s=settings.job_results_kept_s,
-    ) as bus:
+    async with connected_bus(settings, name="http-edge") as bus:
         await serve(bus, settings, stop)
 
 

@@ -31,12 +31,7 @@ _TOLD_TIMES: Final = 5  # heartbeats that name a request which was taken up: one
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and divide texts until `stop` is set. Raises BusUnavailable."""
-    async with connected_bus(
-        settings.nats_url,
-        name="splitter",
-        replicas=settings.nats_replicas,
-        results_kept_s=settings.job_results_kept_s,
-    ) as bus:
+    async with connected_bus(settings, name="splitter") as bus:
         await serve(bus, settings, stop)
 
 

@@ -32,12 +32,7 @@ State = Literal["loading", "ready", "draining", "failed"]
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and speak sentences until `stop` is set. Raises BusUnavailable, or what loading raised."""
-    async with connected_bus(
-        settings.nats_url,
-        name="synth-worker",
-        replicas=settings.nats_replicas,
-        results_kept_s=settings.job_results_kept_s,
-    ) as bus:
+    async with connected_bus(settings, name="synth-worker") as bus:
         model = IsolatedModel(settings, step_timeout_s=settings.worker_step_timeout_s)
         await Worker(bus, model, settings).serve(stop)
 

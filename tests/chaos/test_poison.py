@@ -14,10 +14,11 @@ from services.common.bus.connection import NatsBus
 from services.common.bus.inbox import open_inbox
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
-from services.common.wire.messages import DeadLetter, SentenceSpoken
+from services.common.wire.messages import DeadLetter, SentenceSpoken, SpeechRequest
 from tests.chaos.listeners import VOICE, Order, Tally, listen
 from tests.chaos.parts import House, house
 from tests.support.buses import bus_of
+from tests.support.service import speech_request
 
 POISON = "Every word of this is harmless but boom, and then it goes on for a while."
 SETTINGS = {"TONE_REAL_TIME_FACTOR": "0.1", "WORKER_SLOTS": "4", "TONE_CRASH_WORD": "boom"}
@@ -107,3 +108,16 @@ async def test_letters_are_purged_by_number_by_code_or_all_at_once(bus: Bus) -> 
     assert [letter.code for _, letter in await dead_letters.letters(bus)] == ["bus_unavailable"]
     assert await dead_letters.purge(bus) == 1
     assert await dead_letters.letters(bus) == []
+
+
+@pytest.mark.parametrize("subject", [subjects.request("public"), subjects.job("public")])
+async def test_the_letter_of_a_request_or_of_a_job_is_published_again_with_time_to_live(bus: Bus, subject: str) -> None:
+    request = speech_request("ab" * 32, lasts_s=-5)
+    letter = DeadLetter(subject=subject, payload=codec.encode(request), code="bus_unavailable", detail="", attempts=5)
+    await bus.publish(subjects.dead(subject), codec.encode(letter), message_id="1")
+    [(message, _)] = await dead_letters.letters(bus)
+    assert await dead_letters.replay(bus, message.number) == subject
+    stream = topology.JOBS if subject == subjects.job("public") else topology.REQUESTS
+    [again] = await bus.stored(stream, subject, most=10)
+    assert codec.decode(again.payload, SpeechRequest).deadline_unix_ms > time.time() * 1000 + 3_000_000
+    assert await bus.waiting(topology.DEAD) == 0

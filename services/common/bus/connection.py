@@ -20,6 +20,7 @@ from services.common.bus.ports import Stored
 from services.common.bus.subscriptions import NatsListener, NatsPuller
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology, value_subject
 from services.common.bus.translation import WRONG_LAST_SEQUENCE, refusal, too_large, translated
+from services.common.runtime.process import ProcessSettings
 from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
@@ -278,11 +279,12 @@ class NatsBus:
 
 
 @asynccontextmanager
-async def connected_bus(url: str, *, name: str, replicas: int, results_kept_s: float) -> AsyncIterator[NatsBus]:
+async def connected_bus(settings: ProcessSettings, *, name: str) -> AsyncIterator[NatsBus]:
     """Connect, see that all streams and buckets exist, and close at the end. Raises BusUnavailable."""
-    bus = await NatsBus.connect(url, name=name)
+    bus = await NatsBus.connect(settings.nats_url, name=name)
     try:
-        await bus.establish(topology(replicas=replicas, results_kept_s=results_kept_s))
+        wanted = topology(replicas=settings.nats_replicas, results_kept_s=settings.job_results_kept_s)
+        await bus.establish(wanted)
         yield bus
     finally:
         await bus.close()

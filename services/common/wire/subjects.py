@@ -84,11 +84,6 @@ def splitter_state(splitter: str) -> str:
     return f"tts.v1.splitter.{splitter}"
 
 
-def is_request(subject: str) -> bool:
-    """Say whether `SpeechRequest`s go there; else, of the commands, it is `SentenceJob`s."""
-    return subject.startswith("tts.v1.request.")
-
-
 def dead(subject: str) -> str:
     """Return where the `DeadLetter` of a message from this subject goes."""
     return f"tts.v1.dead.{subject}"

@@ -14,9 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.common.audio.clip import Clip
 from services.common.runtime.logs import configure_logs
-from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.building import build_engine
 from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
 from services.synth_worker.isolation.batch import Batch
@@ -62,16 +60,7 @@ class Announced:
         self._engine = engine
         self._batch = batch
         self.describe, self.load = engine.describe, engine.load
-        self.restore, self.close = engine.restore, engine.close
-
-    def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
-        """Compute a voice; `call` says for whom."""
-        return self._engine.condition(clips, parameters)
-
-    def condition_for(self, call: int, clips: Sequence[Clip], parameters: Parameters) -> bytes:
-        """Compute a voice for a call."""
-        with self._batch.of([call]):
-            return self._engine.condition(clips, parameters)
+        self.condition, self.restore, self.close = engine.condition, engine.restore, engine.close
 
     def open(self, utterance: Utterance, voice: Any) -> tuple[int, Any]:
         """Begin a sentence."""
@@ -173,7 +162,12 @@ class Child:
 
     async def _condition(self, message: Condition) -> bytes:
         clips = [unpacked(clip) for clip in message.clips]
-        return await self._model.call(lambda: self._engine.condition_for(message.call, clips, message.parameters))
+
+        def condition() -> bytes:
+            with self._batch.of([message.call]):
+                return self._engine.condition(clips, message.parameters)
+
+        return await self._model.call(condition)
 
     async def _restore(self, message: Restore) -> bytes:
         self._voices[message.voice] = await self._model.restore(message.content)
