@@ -50,6 +50,7 @@ from services.splitter.sentences import Sentence, SplitText
 log = structlog.get_logger()
 
 _EVENT_WAIT_S: Final = 1.0
+_WORKERS_WAIT_S: Final = 2.0
 _RECHECK_AFTER_WAITS: Final = 5  # an end marker may be lost on its way; the stored one is not
 _FULL_QUEUE_PAUSE_S: Final = 0.2
 _RECALLED_AT_ONCE: Final = 32  # end markers; a book has thousands, and its listener waits
@@ -102,13 +103,13 @@ class RequestWork:
         self.metrics.requests.labels("", failure.code).inc()
         if request is None:
             return  # so malformed that nobody can be told
-        await self._call_off(tenant, request, failure.code)
         message = SpeechFailed(
             request=request, sentence=None, code=failure.code, detail=str(failure), retryable=failure.retryable
         )
-        await self.bus.publish(
+        await self.bus.publish(  # before its sentences fail, which are called off and do not know why
             subjects.request_failed(tenant, request), codec.encode(message), message_id=f"{request}.failed"
         )
+        await self._call_off(tenant, request, failure.code)
 
     async def _call_off(self, tenant: str, request: str, reason: str) -> None:
         """Take a request's sentences back, those that are being spoken as well."""
@@ -118,14 +119,17 @@ class RequestWork:
             await self.bus.tell(subjects.cancel(tenant, request), codec.encode(message))
 
     async def _workers_of(self, engine: str) -> list[WorkerState]:
-        """Return the engine's workers that are alive, at least one. Raises EngineUnavailable."""
-        workers = [worker for worker in self.workers.alive() if worker.engine == engine]
-        if not workers:
-            await self.workers.news(timeout_s=2.0)  # a splitter that has just started has heard nobody yet
-            workers = [worker for worker in self.workers.alive() if worker.engine == engine]
-        if not workers:
-            raise EngineUnavailable(f"no worker for the engine {engine} is alive")
+        """Return the engine's workers that know what they speak, at least one. Raises EngineUnavailable."""
+        patience = Deadline.after(_WORKERS_WAIT_S)  # a splitter that has just started has heard nobody yet
+        while not (workers := self._known(engine)):
+            if patience.passed:
+                raise EngineUnavailable(f"no worker for the engine {engine} is ready")
+            await self.workers.news(timeout_s=patience.left_s)
         return workers
+
+    def _known(self, engine: str) -> list[WorkerState]:
+        """Return the engine's workers that are alive, but those whose model has not said yet what it speaks."""
+        return [worker for worker in self.workers.alive() if worker.engine == engine and worker.max_characters]
 
     async def _announce(self, request: SpeechRequest, division: SplitText) -> None:
         message = TextSplit(

@@ -10,6 +10,8 @@ import pytest
 from services.common.bus import topology
 from services.common.bus.inbox import open_inbox
 from services.common.bus.ports import Bus
+from services.common.bus.presence import tell_alive
+from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
 from services.common.wire.messages import (
@@ -19,10 +21,13 @@ from services.common.wire.messages import (
     SentenceSpoken,
     SpeechFailed,
     TextSplit,
+    WorkerState,
 )
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech import Speaker
+from services.splitter import app as splitter_app
 from services.splitter.sentences import split
+from services.splitter.settings import Settings
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, SAMPLES_PER_CHARACTER
 from tests.support.buses import bus_of
 from tests.support.service import (
@@ -166,6 +171,31 @@ async def failure_of(bus: Bus, **changes: object) -> PipelineError:
 async def test_a_clip_that_is_not_stored_is_a_failure_for_its_listener(bus: Bus) -> None:
     failure = await failure_of(bus, clips=("0" * 64,))
     assert (failure.code, failure.http_status) == ("unknown_clip", 404)
+
+
+async def test_a_request_that_comes_while_the_only_worker_still_loads_waits_for_it(bus: Bus) -> None:
+    loading = WorkerState(
+        worker="worker-loading", engine="tone", engine_version="unknown", state="loading", detail="", languages=(),
+        max_characters={}, licence="unknown", sample_rate_hz=24_000, device="unknown", slots=3, busy=0,
+        real_time_factor=None, parameters={},
+    )  # fmt: skip
+    stop = asyncio.Event()
+
+    async def tell() -> None:
+        await tell_alive(bus, subjects.worker_state("tone", loading.worker), loading)
+
+    async def heard() -> str:
+        async with speaker(bus).speaking(speech_request(await stored_clip(bus))) as speech:
+            return digest([piece async for piece in speech.pieces()])
+
+    async with tasks() as group:
+        group.create_task(every(0.1, tell, stop))
+        group.create_task(splitter_app.serve(bus, Settings(), stop))
+        hearing = group.create_task(heard())
+        await asyncio.sleep(1.0)  # the splitter has met the request by now, and nobody who knows a language
+        async with tone_service(bus, workers=1):
+            assert await hearing == digest([expected_pcm()])
+        stop.set()
 
 
 async def test_a_text_without_words_is_a_failure_for_its_listener(bus: Bus) -> None:

@@ -19,6 +19,11 @@ class Deadline:
         """Return the deadline that a message names."""
         return cls(time.monotonic() + unix_ms / 1000 - time.time())
 
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the moment so long from now."""
+        return cls(time.monotonic() + seconds)
+
     @property
     def left_s(self) -> float:
         """Return how long it is until then, in seconds; negative afterwards."""

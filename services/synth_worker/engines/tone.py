@@ -116,7 +116,7 @@ class ToneEngine:
 
     def _advance(self, sequence: ToneSequence) -> Step:
         if sequence.made and sequence.end == "crash":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGSEGV)
         while sequence.made and sequence.end == "hang":
             time.sleep(1)
         count = min(SAMPLES_PER_STEP, sequence.total - sequence.made)

@@ -1,12 +1,15 @@
 """The worker's end: an engine in a process of its own, started again when it dies, with all that was in flight.
 
 What the engine worked on when it died is known (`batch`). A sentence that was alone there is guilty and fails; several
-are spoken again, each in steps of its own, so that the guilty one is found here and visits no other worker. All others
-go on: engines repeat their samples for a seed, so a sentence begins anew and what was handed on already is left out.
+are spoken again, each in steps of its own, so that the guilty one is found here and visits no other worker. A process
+that was killed proves nothing (an operator does that, or the kernel when memory is short), so whoever was alone then is
+spoken once more. All others go on: engines repeat their samples for a seed, so a sentence begins anew and what was
+handed on already is left out.
 """
 
 import asyncio
 import itertools
+import signal
 import socket
 import sys
 import tempfile
@@ -44,6 +47,7 @@ class _Call:
 
     message: messages.Load | messages.Condition | messages.Restore
     answer: asyncio.Future[bytes]
+    suspected: bool = False  # it was alone in work when the process was killed
 
 
 class IsolatedModel:
@@ -67,6 +71,7 @@ class IsolatedModel:
         self._loaded = False
         self._serving = False  # the process takes orders
         self._closing = False
+        self._hung = False  # the process, which is killed for it
         self._started_s = 0.0
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -128,6 +133,7 @@ class IsolatedModel:
         """End a process that hangs; it is followed by another one."""
         if self._process is not None and self._process.returncode is None:
             log.error("engine_killed", reason=reason)
+            self._hung = True
             self._process.kill()
 
     def lose_patience(self) -> None:
@@ -153,6 +159,7 @@ class IsolatedModel:
         """Start a process and have it build its engine. Raises PipelineError where it cannot."""
         near, far = socket.socketpair()
         self._batch.clear()
+        self._hung = False
         self._started_s = time.monotonic()
         with far:
             self._process = await self._spawn(far.fileno(), self._batch_file.fileno())
@@ -252,23 +259,26 @@ class IsolatedModel:
         self._causeless = 0 if in_work else self._causeless + 1
         if self._causeless >= _MOST_CAUSELESS_CRASHES:
             raise ModelStuck(f"the engine died {self._causeless} times with nothing in work")
-        self._judge(in_work)
+        self._judge(in_work, proven=self._hung or self._process.returncode != -signal.SIGKILL)
         reader = await self._start()
         self._resume()
         return reader
 
-    def _judge(self, in_work: set[int]) -> None:
-        """Fail what was alone in work; what was there with others is to be alone from now on."""
-        guilty = in_work if len(in_work) == 1 else set()
-        for number, call in self._calls.items():
-            if number in guilty and not call.answer.done():
+    def _judge(self, in_work: set[int], *, proven: bool) -> None:
+        """Fail what was alone in work, where that proves its guilt; what was there with others is to be alone now."""
+        alone = len(in_work) == 1
+        for number in in_work & self._calls.keys():
+            call = self._calls[number]
+            if alone and (proven or call.suspected) and not call.answer.done():
                 call.answer.set_exception(EngineCrashed(_GUILTY.replace("sentence", "reference audio")))
-        for number, speech in list(self._speeches.items()):
-            if number in guilty:
+            call.suspected = alone
+        for number in in_work & self._speeches.keys():
+            speech = self._speeches[number]
+            if alone and (proven or speech.suspected):
                 speech.made.put_nowait(EngineCrashed(_GUILTY))
                 self.forget(speech)
-            elif number in in_work:
-                speech.order = msgspec.structs.replace(speech.order, alone=True)
+            speech.suspected = alone
+            speech.order = msgspec.structs.replace(speech.order, alone=True)
 
     def _resume(self) -> None:
         """Tell a new process everything that the one before it knew."""

@@ -44,6 +44,7 @@ class IsolatedSpeech:
     passed_on: int = 0  # samples, of this engine's process and those before it
     repeated: int = 0  # samples that this process has to make again before anything is new
     cancelled: bool = False
+    suspected: bool = False  # it was alone in work when the process was killed
     busy_s: float = 0.0
     orphaned_s: float = 0.0
     redrawn: int = 0

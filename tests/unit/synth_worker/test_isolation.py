@@ -100,6 +100,23 @@ async def test_a_sentence_that_kills_the_engine_fails_alone_and_soon(model: Isol
     assert not model.stuck.is_set()
 
 
+async def test_a_sentence_that_was_alone_when_the_engine_was_killed_is_spoken_once_more_and_not_twice(
+    model: IsolatedModel, voice: Voice
+) -> None:
+    speech = speak(model, voice, 1)
+    pieces = speech.pieces()
+    heard = [await anext(pieces)]
+    os.kill(child(model), signal.SIGKILL)
+    heard.append(await anext(pieces))  # of the next process, which begins anew and leaves out what was heard
+    os.kill(child(model), signal.SIGKILL)
+    with pytest.raises(EngineCrashed):
+        async for piece in pieces:
+            heard.append(piece)  # noqa: PERF401  # a comprehension would lose what was heard before it raised
+    assert model.crashes == 2
+    assert owed(1).startswith(b"".join(piece.tobytes() for piece in heard))
+    assert await sound(speak(model, voice, 2)) == owed(2)
+
+
 async def test_a_sentence_that_hangs_the_engine_fails_and_the_others_are_spoken(
     model: IsolatedModel, voice: Voice
 ) -> None:
