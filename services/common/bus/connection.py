@@ -75,6 +75,11 @@ class NatsBus:
         """Say whether the connection stands now."""
         return bool(self._client.is_connected)
 
+    @property
+    def client(self) -> Client:
+        """The connection, for what else this room does with NATS."""
+        return self._client
+
     async def establish(self, topology: Topology) -> None:
         """Create what does not exist. An existing stream keeps its settings: they are the operator's."""
         async with translated():

@@ -1,0 +1,76 @@
+"""What the service keeps in NATS, saved while it works and restored into another server."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from services import backup
+from services.common.bus import topology
+from services.common.bus.clips import fetch_clip
+from services.common.bus.connection import NatsBus
+from services.common.bus.snapshots import CannotCopy
+from services.common.runtime.local_nats import local_nats
+from services.common.wire import codec, subjects
+from services.common.wire.messages import SpeechRequest
+from services.http_edge.metrics import Metrics
+from services.http_edge.speech import Speaker
+from tests.support.buses import nats_bus
+from tests.support.service import digest, expected_pcm, speech_request, stored_clip, tone_service
+
+
+def folder(beside: Path, name: str) -> Path:
+    """Make a server's own folder."""
+    made = beside / name
+    made.mkdir()
+    return made
+
+
+async def test_streams_values_and_objects_are_the_same_after_save_and_restore(tmp_path: Path) -> None:
+    async with nats_bus(folder(tmp_path, "before")) as bus:
+        clip = await stored_clip(bus)
+        kept = await fetch_clip(bus, clip)
+        await bus.put_value(topology.VOICES, "a-voice", bytes(range(256)) * 500)
+        await bus.put_object(topology.RESULTS, "a-job.0", b"sound" * 100_000)
+        waiting = speech_request(clip)
+        await bus.publish(subjects.request("public"), codec.encode(waiting), message_id=waiting.request)
+        sizes = await backup.save(bus, tmp_path / "saved")
+    assert {"TTS_REQUESTS", "KV_TTS_VOICES", "OBJ_TTS_CLIPS"} <= set(sizes)
+    async with local_nats(folder(tmp_path, "after")) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=5)
+        messages = await backup.restore(bus, tmp_path / "saved")
+        assert messages.keys() == sizes.keys()
+        await bus.establish(topology.topology())
+        assert await fetch_clip(bus, clip) == kept
+        assert await bus.get_value(topology.VOICES, "a-voice") == bytes(range(256)) * 500
+        assert await bus.get_object(topology.RESULTS, "a-job.0") == b"sound" * 100_000
+        [again] = await bus.stored(topology.REQUESTS, subjects.request("public"), most=10)
+        assert codec.decode(again.payload, SpeechRequest) == waiting
+        async with tone_service(bus, workers=1), asyncio.timeout(30):  # what waited is spoken, and the next one too
+            while await bus.waiting(topology.REQUESTS):
+                await asyncio.sleep(0.1)
+            async with Speaker(bus, Metrics(), first_audio_timeout_s=20).speaking(speech_request(clip)) as speech:
+                assert digest([piece async for piece in speech.pieces()]) == digest([expected_pcm()])
+        await bus.close()
+
+
+async def test_nothing_is_restored_over_what_is_there(tmp_path: Path) -> None:
+    async with nats_bus(folder(tmp_path, "nats")) as bus:
+        await backup.save(bus, tmp_path / "saved")
+        with pytest.raises(CannotCopy, match="there already"):
+            await backup.restore(bus, tmp_path / "saved")
+        with pytest.raises(FileExistsError):
+            await backup.save(bus, tmp_path / "saved")
+
+
+async def test_a_broken_copy_is_refused(tmp_path: Path) -> None:
+    async with nats_bus(folder(tmp_path, "before")) as bus:
+        await stored_clip(bus)
+        await backup.save(bus, tmp_path / "saved")
+    content = tmp_path / "saved" / "OBJ_TTS_CLIPS" / "stream.tar.s2"
+    content.write_bytes(content.read_bytes()[:-200])
+    async with local_nats(folder(tmp_path, "after")) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=5)
+        with pytest.raises(CannotCopy):
+            await backup.restore(bus, tmp_path / "saved")
+        await bus.close()
