@@ -28,10 +28,14 @@ async def save(bus: NatsBus, folder: Path) -> dict[str, int]:
 
 async def restore(bus: NatsBus, folder: Path) -> dict[str, int]:
     """Make each stream anew. Return their messages. Raises CannotCopy where one is there already, BusUnavailable."""
-    names = sorted(path.name for path in folder.iterdir() if path.name.startswith(_PREFIXES))
+    names = _saved(folder)
     if there := set(names) & set(await snapshots.streams(bus)):
         raise CannotCopy(f"there already: {', '.join(sorted(there))}; stop the services and restore into an empty NATS")
     return {name: await snapshots.restore(bus, name, folder / name) for name in names}
+
+
+def _saved(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith(_PREFIXES))
 
 
 async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:

@@ -42,7 +42,7 @@ async def save(bus: NatsBus, stream: str, folder: Path) -> int:
 
     Raises CannotCopy, BusUnavailable, FileExistsError.
     """
-    folder.mkdir(parents=True)
+    await asyncio.to_thread(folder.mkdir, parents=True)
     inbox = bus.client.new_inbox()
     chunks = await bus.client.subscribe(inbox)
     try:
