@@ -1,7 +1,7 @@
 """Everything that the service keeps in NATS, copied into a folder and back: `task nats:save`, `task nats:restore`.
 
-    python -m services.backup save FOLDER       # while all runs
-    python -m services.backup restore FOLDER    # into a NATS that has no such streams: before any service is started
+python -m services.backup save FOLDER       # while all runs
+python -m services.backup restore FOLDER    # into a NATS that has no such streams: before any service is started
 """
 
 import argparse
