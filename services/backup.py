@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from services.common.bus import snapshots
-from services.common.bus.connection import NatsBus
+from services.common.bus.connection import NatsBus, connect
 from services.common.bus.snapshots import CannotCopy
 from services.common.runtime.process import ProcessSettings
 from services.common.runtime.settings import BadSettings, read_settings
@@ -39,7 +39,7 @@ def _saved(folder: Path) -> list[str]:
 
 
 async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
-    bus = await NatsBus.connect(settings.nats_url, name="backup")
+    bus = await connect(settings, name="backup")
     try:
         if choice.command == "save":
             done = {name: f"{size:,} bytes" for name, size in (await save(bus, choice.folder)).items()}

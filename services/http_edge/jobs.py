@@ -47,6 +47,7 @@ class JobWork:
     async def handle(self, delivery: Delivery) -> None:
         """See the job through."""
         request = codec.decode(delivery.payload, SpeechRequest)
+        subjects.require_own(request, delivery.subject)
         if await self.store.progress(request.request) is None:
             await self.store.create(request)  # somebody queued it on the bus
         progress = await self.store.require(request.request)
@@ -60,7 +61,7 @@ class JobWork:
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Say why the job ended, and stop what is still spoken of it."""
-        job, tenant = codec.peek(delivery.payload, "request"), delivery.subject.rsplit(".", 1)[-1]
+        job, tenant = codec.peek(delivery.payload, "request"), subjects.commanding_tenant(delivery.subject)
         state = "cancelled" if failure.code == SpeechCancelled.code else "failed"
         self.metrics.jobs.labels(state).inc()
         progress = None if job is None else await self.store.progress(job)

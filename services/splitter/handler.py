@@ -71,6 +71,7 @@ class RequestWork:
     async def handle(self, delivery: Delivery) -> None:
         """Divide, queue, and wait until all is spoken."""
         request = codec.decode(delivery.payload, SpeechRequest)
+        subjects.require_own(request, delivery.subject)
         deadline = Deadline.at(request.deadline_unix_ms)
         workers = await self._workers_of(request.engine)
         limit = _limit(workers, request)
@@ -99,7 +100,7 @@ class RequestWork:
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Tell the listener, and take the request's sentences back."""
-        request, tenant = codec.peek(delivery.payload, "request"), delivery.subject.rsplit(".", 1)[-1]
+        request, tenant = codec.peek(delivery.payload, "request"), subjects.commanding_tenant(delivery.subject)
         self.metrics.requests.labels("", failure.code).inc()
         if request is None:
             return  # so malformed that nobody can be told

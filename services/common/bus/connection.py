@@ -3,10 +3,13 @@
 import asyncio
 import math
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import nats
 import nats.errors
@@ -18,7 +21,15 @@ from nats.js.object_store import ObjectStore
 
 from services.common.bus.ports import Stored
 from services.common.bus.subscriptions import NatsListener, NatsPuller
-from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, topology, value_subject
+from services.common.bus.topology import (
+    DUPLICATE_WINDOW_S,
+    Consumer,
+    Stream,
+    Topology,
+    stream_names,
+    topology,
+    value_subject,
+)
 from services.common.bus.translation import WRONG_LAST_SEQUENCE, refusal, too_large, translated
 from services.common.runtime.process import ProcessSettings
 from services.common.wire.failures import BusUnavailable
@@ -29,6 +40,27 @@ _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, na
 _NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
 _TELL_DROPPED_S = 10.0
 _LISTENER_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Access:
+    """As whom to connect, and how privately."""
+
+    nkey_seed_file: str = ""
+    ca_file: str = ""
+    inbox_prefix: str = "_INBOX"
+
+    def options(self) -> dict[str, Any]:
+        """Return the client's options. Raises BusUnavailable where a file cannot be read."""
+        options: dict[str, Any] = {"inbox_prefix": self.inbox_prefix.encode()}
+        try:
+            if self.nkey_seed_file:
+                options["nkeys_seed_str"] = Path(self.nkey_seed_file).read_text(encoding="ascii").strip()
+            if self.ca_file:
+                options["tls"] = ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ValueError) as error:
+            raise BusUnavailable(f"NATS_NKEY_SEED_FILE or NATS_CA_FILE cannot be used ({error})") from None
+        return options
 
 
 class NatsBus:
@@ -43,10 +75,10 @@ class NatsBus:
         self._object_stores: dict[str, ObjectStore] = {}
 
     @classmethod
-    async def connect(cls, url: str, *, name: str, patience_s: float = 10.0) -> "NatsBus":
+    async def connect(cls, url: str, *, name: str, patience_s: float = 10.0, access: Access = Access()) -> "NatsBus":
         """Connect to `url`, or to one of several with commas between them, under a name that monitoring shows.
 
-        Raises BusUnavailable.
+        Raises BusUnavailable, also for a user or a certificate that is refused.
         """
         events = _ConnectionEvents()
         connecting = nats.connect(
@@ -60,12 +92,14 @@ class NatsBus:
             ping_interval=2,
             max_outstanding_pings=2,
             drain_timeout=5,
+            **access.options(),
         )
         try:
             client = await asyncio.wait_for(connecting, patience_s)
         except (TimeoutError, OSError, nats.errors.Error):
             message = (
-                f"NATS does not answer within {patience_s:.0f} s; check NATS_URL and that nats-server runs with -js"
+                f"NATS does not answer within {patience_s:.0f} s, or not to us; check NATS_URL, NATS_NKEY_SEED_FILE, "
+                "NATS_CA_FILE, and that nats-server runs with -js"
             )
             raise BusUnavailable(message) from None
         return cls(client, events, patience_s=patience_s)
@@ -100,6 +134,16 @@ class NatsBus:
                     store.name,
                     api.ObjectStoreConfig(ttl=store.max_age_s, max_bytes=store.max_bytes, replicas=topology.replicas),
                 )
+
+    async def require(self, topology: Topology) -> None:
+        """See that everything exists. Raises BusUnavailable, which says who creates it."""
+        for name in stream_names(topology):
+            async with translated():
+                try:
+                    await self._jetstream.stream_info(name)
+                except nats.js.errors.NotFoundError:
+                    message = f"{name} does not exist; run `python -m services.establish` as the operator"
+                    raise BusUnavailable(message) from None
 
     async def _ensure(self, name: str, config: api.StreamConfig) -> None:
         try:
@@ -283,13 +327,22 @@ class NatsBus:
             await self._client.close()
 
 
+async def connect(settings: ProcessSettings, *, name: str) -> NatsBus:
+    """Connect as the settings say. Raises BusUnavailable."""
+    access = Access(settings.nats_nkey_seed_file, settings.nats_ca_file, settings.nats_inbox_prefix)
+    return await NatsBus.connect(settings.nats_url, name=name, access=access)
+
+
 @asynccontextmanager
 async def connected_bus(settings: ProcessSettings, *, name: str) -> AsyncIterator[NatsBus]:
     """Connect, see that all streams and buckets exist, and close at the end. Raises BusUnavailable."""
-    bus = await NatsBus.connect(settings.nats_url, name=name)
+    bus = await connect(settings, name=name)
     try:
         wanted = topology(replicas=settings.nats_replicas, results_kept_s=settings.job_results_kept_s)
-        await bus.establish(wanted)
+        if settings.nats_establish:
+            await bus.establish(wanted)
+        else:
+            await bus.require(wanted)
         yield bus
     finally:
         await bus.close()

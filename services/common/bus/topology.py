@@ -67,6 +67,15 @@ class Topology:
     replicas: int
 
 
+def stream_names(topology: Topology) -> list[str]:
+    """Return the names of all streams, of those that are buckets and object stores as well."""
+    return [
+        *(stream.name for stream in topology.streams),
+        *(f"KV_{bucket.name}" for bucket in topology.buckets),
+        *(f"OBJ_{store.name}" for store in topology.stores),
+    ]
+
+
 def value_subject(bucket: str, key: str) -> str:
     """Return where the changes of a bucket's value are heard (a bucket is a stream: ADR-8 of nats-architecture)."""
     return f"$KV.{bucket}.{key}"

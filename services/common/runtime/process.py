@@ -17,6 +17,10 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     """What every service may be told: environment variables of the same names in upper case."""
 
     nats_url: str = "nats://localhost:4222"
+    nats_nkey_seed_file: str = ""  # the secret of the user to connect as; empty: no user
+    nats_ca_file: str = ""  # of the certificate authority that signed the server's certificate; empty: no TLS
+    nats_inbox_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,72}\Z")] = "_INBOX"  # of the user's own
+    nats_establish: bool = True  # whether it creates streams that do not exist
     nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1  # of the streams and buckets that it creates
     job_results_kept_s: Annotated[float, Meta(ge=60)] = 24 * 3600.0  # of the stores of jobs, where it creates them
     log_level: str = "info"

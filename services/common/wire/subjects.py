@@ -2,7 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from services.common.wire.messages import Lane
+from services.common.wire.failures import MalformedMessage
+from services.common.wire.messages import Lane, SpeechRequest
 
 REQUESTS: Final = "tts.v1.request.*"
 SENTENCES: Final = "tts.v1.sentence.>"
@@ -87,6 +88,17 @@ def splitter_state(splitter: str) -> str:
 def dead(subject: str) -> str:
     """Return where the `DeadLetter` of a message from this subject goes."""
     return f"tts.v1.dead.{subject}"
+
+
+def commanding_tenant(subject: str) -> str:
+    """Return the tenant whose subject of requests or jobs this is: of a user who may publish there, the true one."""
+    return subject.rsplit(".", 1)[-1]
+
+
+def require_own(request: SpeechRequest, subject: str) -> None:
+    """Refuse a request in another tenant's name than that of the subject it came on. Raises MalformedMessage."""
+    if request.tenant != commanding_tenant(subject):
+        raise MalformedMessage("the request names another tenant than its subject")
 
 
 class RequestKey(NamedTuple):

@@ -1,4 +1,4 @@
-"""`python -m services.synth_worker.engines.embedded FOLDER`: join the weights into a folder now, not at the first start."""
+"""`python -m services.synth_worker.engines.embedded FOLDER`: join the weights now, not at the first start."""
 
 import sys
 from pathlib import Path
