@@ -15,8 +15,8 @@ from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
-from services.common.wire.failures import BusUnavailable
 from services.http_edge.admission import Admission
+from services.http_edge.backlog import measure_queues
 from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
 from services.http_edge.grace import Grace
@@ -88,11 +88,7 @@ async def edge(
     async def measure() -> None:
         fleet.measure(metrics)
         admission.measure()
-        try:
-            for stream in (topology.REQUESTS, topology.SENTENCES):
-                metrics.queue_depth.labels(stream).set(await bus.waiting(stream))
-        except BusUnavailable:
-            metrics.queue_depth.clear()  # unknown is not zero
+        await measure_queues(bus, settings.engine, metrics)
 
     app = web.Application(middlewares=[around(metrics, fleet)])
     app.on_response_prepare.append(tell_request_id)

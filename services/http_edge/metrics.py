@@ -54,7 +54,23 @@ class Metrics:
         self.jobs = Counter("tts_jobs_total", "Jobs by how they ended", ["outcome"], registry=registry)
         self.jobs_running = Gauge("tts_jobs_running", "Jobs that this edge sees through now", registry=registry)
         self.in_flight = Gauge("tts_requests_in_flight", "Requests that speak now", registry=registry)
-        self.queue_depth = Gauge("tts_queue_depth", "Messages in a work queue", ["stream"], registry=registry)
+        self.queue_depth = Gauge("tts_queue_depth", "Messages in a stream of work", ["stream"], registry=registry)
+        self.queue_age = Gauge("tts_queue_age_seconds", "Age of its oldest message", ["stream"], registry=registry)
+        of_consumer = ["stream", "consumer"]
+        self.consumer_waiting = Gauge("tts_consumer_waiting", "Given to nobody yet", of_consumer, registry=registry)
+        self.consumer_in_progress = Gauge(
+            "tts_consumer_in_progress", "Messages that somebody works on", of_consumer, registry=registry
+        )
+        self.consumer_repeated = Gauge(
+            "tts_consumer_repeated", "Of those, given more than once", of_consumer, registry=registry
+        )
+        self.of_queues = (
+            self.queue_depth,
+            self.queue_age,
+            self.consumer_waiting,
+            self.consumer_in_progress,
+            self.consumer_repeated,
+        )
         self.queued_audio = Gauge("tts_queued_audio_seconds", "Estimated sound still owed", registry=registry)
         self.due_audio = Gauge("tts_due_audio_seconds", "Estimated sound that is due at once", registry=registry)
         self.due_limit = Gauge(

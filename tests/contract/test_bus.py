@@ -11,7 +11,7 @@ import pytest
 
 from services.common.bus import topology
 from services.common.bus.connection import NatsBus
-from services.common.bus.ports import Bus, SubjectFull
+from services.common.bus.ports import Bus, Lag, SubjectFull
 from services.common.bus.topology import Consumer
 from services.common.runtime.local_nats import LocalNats, local_nats
 from services.common.wire import subjects
@@ -326,3 +326,26 @@ async def test_stored_messages_are_listed_oldest_first_and_removed_by_number(bus
     odd = subjects.dead("tts.v1.request.tenant-1")
     assert [message.payload for message in await bus.stored(topology.DEAD, odd, most=10)] == [b"3"]
     assert await bus.waiting(topology.DEAD) == 3
+
+
+async def test_the_lag_of_a_consumer_counts_what_waits_and_what_is_in_work(bus: Bus) -> None:
+    consumer = topology.requests_consumer()
+    assert await bus.lag(consumer) == Lag(0, 0, 0, 0.0)
+    puller = await bus.pull(consumer)
+    for number in range(3):
+        await bus.publish(subjects.request(f"tenant-{number}"), b"x", message_id=f"lag-{number}")
+    await asyncio.sleep(0.3)
+    delivery = await puller.next(1)
+    assert delivery is not None
+    lag = await bus.lag(consumer)
+    assert (lag.waiting, lag.in_progress, lag.repeated) == (2, 1, 0)
+    assert 0.2 < lag.oldest_s < 30
+    await delivery.retry(0)
+    again = await puller.next(2)
+    while again is not None and again.attempt == 1:
+        await again.ack()
+        again = await puller.next(2)
+    assert again is not None
+    assert (await bus.lag(consumer)).repeated == 1
+    await again.ack()
+    await puller.close()

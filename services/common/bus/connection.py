@@ -8,9 +8,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 import nats
 import nats.errors
 import nats.js.errors
@@ -19,7 +21,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
-from services.common.bus.ports import Stored
+from services.common.bus.ports import Lag, Stored
 from services.common.bus.subscriptions import NatsListener, NatsPuller
 from services.common.bus.topology import (
     DUPLICATE_WINDOW_S,
@@ -40,6 +42,28 @@ _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, na
 _NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
 _TELL_DROPPED_S = 10.0
 _LISTENER_BYTES = 8 * 1024 * 1024
+
+
+class _StreamState(msgspec.Struct, frozen=True):
+    messages: int = 0
+    first_ts: datetime = datetime.fromtimestamp(0, UTC)
+
+
+class _StreamTold(msgspec.Struct, frozen=True):
+    """Of JetStream's answer to STREAM.INFO; where there is no such stream, it is empty."""
+
+    state: _StreamState = _StreamState()
+
+
+class _ConsumerTold(msgspec.Struct, frozen=True):
+    """Of JetStream's answer to CONSUMER.INFO; where there is no such consumer, zeros."""
+
+    num_pending: int = 0
+    num_ack_pending: int = 0
+    num_redelivered: int = 0
+
+
+_ToldT = TypeVar("_ToldT", _StreamTold, _ConsumerTold)
 
 
 @dataclass(frozen=True)
@@ -257,6 +281,19 @@ class NatsBus:
         """Return how many messages a stream holds."""
         async with translated():
             return (await self._jetstream.stream_info(stream)).state.messages
+
+    async def lag(self, consumer: Consumer) -> Lag:
+        """Return how far the consumer is behind; the age is counted on this machine's clock."""
+        stream = await self._told(f"STREAM.INFO.{consumer.stream}", _StreamTold)
+        told = await self._told(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}", _ConsumerTold)
+        age_s = time.time() - stream.state.first_ts.timestamp() if stream.state.messages else 0.0
+        return Lag(told.num_pending, told.num_ack_pending, told.num_redelivered, max(0.0, age_s))
+
+    async def _told(self, what: str, kind: type[_ToldT]) -> _ToldT:
+        """Ask JetStream what nats-py leaves out of its own answers."""
+        async with translated():
+            answer = await self._client.request(f"$JS.API.{what}", timeout=2.0)
+        return msgspec.json.decode(answer.data, type=kind)
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value, by direct get on the bucket's stream (a bucket is a stream: ADR-8 of nats-architecture)."""

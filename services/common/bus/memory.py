@@ -9,7 +9,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
-from services.common.bus.ports import Heard, Stored, SubjectFull
+from services.common.bus.ports import Heard, Lag, Stored, SubjectFull
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, value_subject
 from services.common.wire.failures import BusUnavailable, QueueFull
 
@@ -145,6 +145,18 @@ class MemoryBus:
         """Return how many messages a stream holds."""
         self._streams[stream].forget(self.now_s())
         return len(self._streams[stream].messages)
+
+    async def lag(self, consumer: Consumer) -> Lag:
+        """Return how far the consumer is behind."""
+        now_s, queued = self.now_s(), list(self.queued(consumer))
+        out = [stored for stored in queued if stored.attempts]
+        everything = self._streams[consumer.stream].messages.values()
+        return Lag(
+            waiting=len(queued) - len(out),
+            in_progress=len(out),
+            repeated=sum(stored.attempts > 1 for stored in out),
+            oldest_s=max((now_s - stored.published_at_s for stored in everything), default=0.0),
+        )
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value of a bucket."""

@@ -27,6 +27,15 @@ class Stored(NamedTuple):
     unix_s: float  # when it was stored
 
 
+class Lag(NamedTuple):
+    """How far a consumer of a work queue is behind."""
+
+    waiting: int  # messages that nobody was given yet
+    in_progress: int  # given, and neither done nor handed back
+    repeated: int  # of those, given more than once
+    oldest_s: float  # age of the oldest message of its stream that is still there; 0 where there is none
+
+
 class Delivery(Protocol):
     """A message from a work queue. One of `ack`, `retry` and `reject` ends it; `extend` buys time."""
 
@@ -116,6 +125,9 @@ class Bus(Protocol):
 
     async def waiting(self, stream: str) -> int:
         """Return how many messages a stream holds."""
+
+    async def lag(self, consumer: Consumer) -> Lag:
+        """Return how far the consumer is behind. All zero where nobody has ever pulled from it."""
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value of a key-value bucket, or None."""

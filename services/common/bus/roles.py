@@ -72,6 +72,7 @@ def _edge() -> Role:
             subjects.REQUESTS,
             *(subjects.JOBS, subjects.CANCELS, subjects.DEAD),
             *_pulls(topology.jobs_consumer()),
+            *(f"{_API}.CONSUMER.INFO.{stream}.*" for stream in (topology.REQUESTS, topology.SENTENCES, topology.JOBS)),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
             *_values(topology.KEPT),
             *_values(topology.PROGRESS),

@@ -6,6 +6,12 @@ import sys
 import structlog
 
 
+def _add_severity(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say the level in capitals as well, for those who look for ERROR in a line."""
+    event["severity"] = event["level"].upper()
+    return event
+
+
 def configure_logs(service: str, *, level: str = "info", readable: bool = False) -> None:
     """Send every event of this process to stdout: JSON, or aligned text when `readable`."""
     numeric_level = logging.getLevelNamesMapping()[level.upper()]
@@ -15,6 +21,7 @@ def configure_logs(service: str, *, level: str = "info", readable: bool = False)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        _add_severity,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]

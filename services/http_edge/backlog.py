@@ -1,0 +1,32 @@
+"""How far the work queues are behind: what autoscaling and alerts read."""
+
+from typing import Final
+
+from services.common.bus import topology
+from services.common.bus.ports import Bus
+from services.common.wire.failures import BusUnavailable
+from services.http_edge.metrics import Metrics
+
+_STREAMS: Final = (topology.REQUESTS, topology.SENTENCES, topology.JOBS, topology.DEAD)
+
+
+async def measure_queues(bus: Bus, engine: str, metrics: Metrics) -> None:
+    """Set the gauges of the queues; while NATS is away they are gone, as unknown is not zero."""
+    consumers = (
+        topology.requests_consumer(),
+        topology.jobs_consumer(),
+        topology.sentences_consumer(engine, "express"),
+        topology.sentences_consumer(engine, "standard"),
+    )
+    try:
+        for stream in _STREAMS:
+            metrics.queue_depth.labels(stream).set(await bus.waiting(stream))
+        for consumer in consumers:
+            lag = await bus.lag(consumer)
+            metrics.consumer_waiting.labels(consumer.stream, consumer.name).set(lag.waiting)
+            metrics.consumer_in_progress.labels(consumer.stream, consumer.name).set(lag.in_progress)
+            metrics.consumer_repeated.labels(consumer.stream, consumer.name).set(lag.repeated)
+            metrics.queue_age.labels(consumer.stream).set(lag.oldest_s)
+    except BusUnavailable:
+        for gauge in metrics.of_queues:
+            gauge.clear()

@@ -1,0 +1,238 @@
+"""Prometheus, its rules, the dashboards and the logs, against a service that really runs."""
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from services.common.runtime.local_nats import free_port
+from tests.chaos.parts import ROOT, House, house
+from tests.support.front import form
+from tests.support.service import TEXT
+
+DEPLOY = ROOT / "deploy"
+_DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+_SCRAPES_S = 1
+
+
+def tool(name: str) -> str:
+    """Return a program's path."""
+    path = shutil.which(name)
+    assert path, f"install {name} (Debian: prometheus), or run `./task setup:deploy`"
+    return path
+
+
+async def told(*command: str) -> str:
+    """Run a program and return what it says. Fails where it does."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+async def test_prometheus_takes_the_configuration_and_the_rules() -> None:
+    said = await told(tool("promtool"), "check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
+    assert "SUCCESS: 2 rule files found" in said
+
+
+async def test_each_alert_fires_for_what_it_is_for_and_is_silent_in_an_ordinary_hour() -> None:
+    rules = (DEPLOY / "prometheus" / "rules" / "alerts.yml").read_text()
+    cases = (DEPLOY / "prometheus" / "tests" / "alerts.yml").read_text()
+    for alert in re.findall(r"- alert: (\w+)", rules):
+        assert re.search(rf"alertname: {alert}\n\s+exp_alerts:", cases), f"nothing fires {alert}"
+        assert f"{{eval_time: 59m, alertname: {alert}}}" in cases, f"{alert} may always fire"
+    await told(tool("promtool"), "test", "rules", str(DEPLOY / "prometheus" / "tests" / "alerts.yml"))
+
+
+@dataclass
+class Watched:
+    """A service under load, and a Prometheus that scrapes it."""
+
+    folder: Path
+    prometheus: str
+    session: aiohttp.ClientSession
+
+    async def ask(self, query: str) -> list[dict[str, object]]:
+        """Return the result of a query. Fails where Prometheus cannot parse it."""
+        async with self.session.get(f"{self.prometheus}/api/v1/query", params={"query": query}) as response:
+            said = await response.json()
+            assert said["status"] == "success", (query, said)
+            result: list[dict[str, object]] = said["data"]["result"]
+            return result
+
+    async def names(self) -> set[str]:
+        """Return every metric that Prometheus knows."""
+        async with self.session.get(f"{self.prometheus}/api/v1/label/__name__/values") as response:
+            return set((await response.json())["data"])
+
+    def logs(self) -> list[dict[str, object]]:
+        """Return every line that the service has logged."""
+        lines = [line for path in sorted(self.folder.glob("*-0.log")) for line in path.read_text().splitlines()]
+        return [json.loads(line) for line in lines]
+
+
+def configuration(folder: Path, targets: dict[str, int]) -> Path:
+    """Write the deployed configuration with this machine's targets."""
+    text = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    text = text.replace("15s", f"{_SCRAPES_S}s").replace("rules/*.yml", f"{DEPLOY}/prometheus/rules/*.yml")
+    for job, port in targets.items():
+        text, found = re.subn(
+            rf"(job_name: {job}\b.*\n\s+)dns_sd_configs: .*",
+            rf"\1static_configs: [{{targets: ['127.0.0.1:{port}']}}]",
+            text,
+        )
+        assert found == 1, job
+    path = folder / "prometheus.yml"
+    path.write_text(text.replace("localhost:9090", f"127.0.0.1:{targets['http-edge']}"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def ports() -> dict[str, int]:
+    return {"splitter": free_port(), "worker": free_port()}
+
+
+@pytest.fixture
+async def watched(tmp_path: Path, ports: dict[str, int]) -> AsyncIterator[Watched]:
+    settings = {
+        "SPLITTER_HEALTH_PORT": str(ports["splitter"]),
+        "WORKER_HEALTH_PORT": str(ports["worker"]),
+        "TONE_CRASH_WORD": "boom",
+        "TONE_REAL_TIME_FACTOR": "0.05",
+    }
+    async with (
+        house(tmp_path, splitters=1, workers=1, settings=settings) as service,
+        aiohttp.ClientSession() as session,
+    ):
+        await service.until_ready(session)
+        targets = {"http-edge": service.edges[0].http_port, **ports}
+        port = free_port()
+        process = await asyncio.create_subprocess_exec(
+            tool("prometheus"),
+            f"--config.file={configuration(tmp_path, targets)}",
+            f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        made = Watched(tmp_path, f"http://127.0.0.1:{port}", session)
+        try:
+            await _under_load(service, session)
+            await _until_scraped(made, len(targets))
+            await _under_load(service, session)
+            await asyncio.sleep(3 * _SCRAPES_S)
+            yield made
+        finally:
+            process.terminate()
+            await process.wait()
+            for part in service.parts:
+                await part.stop()
+
+
+async def _under_load(service: House, session: aiohttp.ClientSession) -> None:
+    for endpoint, fields, status in (
+        ("synthesize", {}, 200),
+        ("stream", {}, 200),
+        ("synthesize", {"text": "Every word is harmless but boom, and then it goes on for a while."}, 502),
+        ("synthesize", {"language": "xx"}, 422),
+    ):
+        async with session.post(f"{service.address()}/{endpoint}", data=form(**fields)) as response:
+            await response.read()
+            assert response.status == status, await response.text()
+
+    async with session.post(f"{service.address()}/stream", data=form(text=" ".join([TEXT] * 20))) as response:
+        await response.content.readany()  # and leaves, in the middle of a sentence
+
+
+async def _until_scraped(watched: Watched, targets: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                up = await watched.ask("up == 1")
+            except aiohttp.ClientConnectionError:
+                up = []
+            if len(up) >= targets:
+                return
+            await asyncio.sleep(0.3)
+
+
+def expressions() -> list[tuple[str, str]]:
+    """Return every PromQL expression of the dashboards, the rules and the documents, with where it is."""
+    found = []
+    for path in _DASHBOARDS:
+        for panel in json.loads(path.read_text())["panels"]:
+            if panel["datasource"]["type"] == "prometheus":
+                found += [(f"{path.name}: {panel['title']}", target["expr"]) for target in panel["targets"]]
+    rules = [
+        line for path in (DEPLOY / "prometheus" / "rules").glob("*.yml") for line in path.read_text().split("expr:")[1:]
+    ]
+    for rule in rules:
+        text = re.split(r"\n\s+(?:for|labels|annotations|- record|- alert):|\n  - name", rule)[0]
+        found.append(("rules", " ".join(text.replace(">-", "").split())))
+    [examples] = re.findall(r"```promql\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    found += [("docs/operations.md", line) for line in examples.strip().splitlines()]
+    return [(place, expression.replace("$__rate_interval", "30s")) for place, expression in found]
+
+
+def metrics_in(expression: str) -> set[str]:
+    """Return the metrics that an expression names."""
+    bare = re.sub(r'"[^"]*"', '""', re.sub(r"\{[^}]*\}", "", expression))
+    return set(re.findall(r"\b(?:xtts|tts|process|up)(?:[_:][a-zA-Z0-9_:]+)?\b", bare))
+
+
+async def test_every_query_is_parsed_and_every_metric_in_it_is_really_exported_and_the_documents_have_answers(
+    watched: Watched,
+) -> None:
+    names = await watched.names()
+    # A rate over hours is not recorded within seconds.
+    recorded = set(re.findall(r"record: (\S+)", (DEPLOY / "prometheus" / "rules" / "recording.yml").read_text()))
+    asked = expressions()
+    assert len(asked) > 60
+    for place, expression in asked:
+        await watched.ask(expression)
+        assert metrics_in(expression), expression
+        assert metrics_in(expression) <= names | recorded, (place, metrics_in(expression) - names)
+    for query in (
+        "histogram_quantile(0.95, sum by (le, language) (rate(xtts_synthesis_duration_seconds_bucket[5m])))",
+        'sum(rate(xtts_synthesis_requests_total{status="error"}[5m])) / sum(rate(xtts_synthesis_requests_total[5m]))',
+        "max(xtts_model_loaded)",
+        'sum(up{job="worker"})',
+        'tts_queue_depth{stream="TTS_DEAD"} > 0',
+    ):
+        values = [float(str(one["value"][1])) for one in await watched.ask(query)]  # type: ignore[index]
+        assert values, query
+        assert all(value > 0 for value in values), (query, values)
+
+
+async def test_the_logs_answer_what_an_operator_asks_and_hold_no_text(watched: Watched) -> None:
+    lines = watched.logs()
+    raw = [json.dumps(line) for line in lines]
+    for words in ("Model loaded successfully", "Synthesizing text", "ERROR"):
+        assert any(words in line for line in raw), words
+    assert {line["event"] for line in lines if line["level"] == "error"} == {"engine_crashed"}
+    assert all(line["severity"] == str(line["level"]).upper() for line in lines)
+    assert {line["status_code"] for line in lines if line["event"] == "request_failed"} == {502, 422}
+    one = next(line["request"] for line in lines if line["event"] == "Synthesizing text")
+    assert {line["service"] for line in lines if line.get("request") == one} >= {
+        "http_edge",
+        "splitter",
+        "synth_worker",
+    }
+    for words in (*TEXT.split(". "), "harmless"):
+        assert not any(words in line for line in raw), "a text is in the log"
+
+
+def test_each_logql_example_of_the_documents_names_a_container_that_there_is() -> None:
+    compose = (DEPLOY / "compose" / "compose.yml").read_text()
+    [examples] = re.findall(r"```logql\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    for line in examples.strip().splitlines():
+        [container] = re.findall(r'container=~?"([^"]+)"', line)
+        assert container == ".+" or f"\n  {container}:" in compose, line
