@@ -1,4 +1,4 @@
-"""The nginx in front: real nginx, real edge, real Streamlit, a certificate of its own, TLS all the way to the client."""
+"""The nginx in front: real nginx, edge and Streamlit, and a certificate of its own, up to the client."""
 
 import asyncio
 import os
@@ -45,7 +45,8 @@ class Gateway:
 def certificate(folder: Path) -> None:
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", f"/CN={API}", "-addext", f"subjectAltName=DNS:{API},DNS:{UI}", "-keyout", "tls.key", "-out", "tls.crt"],
+         "-subj", f"/CN={API}", "-addext", f"subjectAltName=DNS:{API},DNS:{UI}",
+         "-keyout", "tls.key", "-out", "tls.crt"],
         cwd=folder, check=True, capture_output=True,
     )  # fmt: skip
 
