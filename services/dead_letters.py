@@ -77,7 +77,8 @@ async def purge(bus: Bus, *, number: int | None = None, code: str | None = None)
 def described(message: Stored, letter: DeadLetter) -> str:
     """Return a letter on one line."""
     when = datetime.fromtimestamp(message.unix_s, UTC).isoformat(timespec="seconds")
-    return f"{message.number:>6}  {when}  {letter.code}  attempt {letter.attempts}  {letter.subject}  {letter.detail}"
+    said = (letter.code, f"attempt {letter.attempts}", letter.subject, letter.trace, letter.detail)
+    return "  ".join([f"{message.number:>6}", when, *filter(None, said)])
 
 
 async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from services.common.runtime.tracing import carried, fail, spanning
 from services.common.wire.failures import PipelineError
 from services.http_edge.errors import HttpFailure, RangeNotSatisfiable, problem
 from services.http_edge.fleet import Fleet
@@ -51,6 +52,12 @@ def around(metrics: Metrics, fleet: Fleet) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID], request[_OUTCOME] = secrets.token_hex(16), Outcome()
+        if request.method == "GET":  # nothing is begun
+            return await _answered(request, handler, fleet, metrics)
+        with spanning(f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]):
+            return await _measured(request, handler)
+
+    async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _endpoint(request) not in _SPEAKING:
             return await _answered(request, handler, fleet, metrics)
         began_s = time.monotonic()
@@ -71,6 +78,7 @@ async def tell_request_id(request: web.Request, response: web.StreamResponse) ->
     """Give every answer its request's id; a handler of the `on_response_prepare` signal."""
     if REQUEST_ID in request:
         response.headers["X-Request-Id"] = request[REQUEST_ID]
+        response.headers.update(carried())
 
 
 def part_when(draining: asyncio.Event) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
@@ -96,6 +104,7 @@ async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metric
 
 def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
     metrics.failures.labels(failure.code).inc()
+    fail(failure.code)
     log.warning(
         "request_failed",
         request=request[REQUEST_ID],

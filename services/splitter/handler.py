@@ -18,6 +18,7 @@ from services.common.bus.ports import Bus, Delivery, SubjectFull
 from services.common.bus.presence import Presence
 from services.common.runtime.deadline import Deadline
 from services.common.runtime.lifecycle import tasks
+from services.common.runtime.tracing import spanning
 from services.common.wire import codec, subjects
 from services.common.wire.failures import (
     DeadlineExceeded,
@@ -76,7 +77,7 @@ class RequestWork:
         workers = await self._workers_of(request.engine)
         limit = _limit(workers, request)
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
-        with self.metrics.split_duration.time():
+        with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
             division = await divide(Task(request.text, request.language, limit, request.split, request.spoken_forms))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
         characters = [  # what is before the first sentence was spoken already, and this takes it up

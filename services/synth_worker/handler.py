@@ -13,6 +13,7 @@ from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.ports import Bus, Delivery
 from services.common.runtime.lifecycle import tasks
+from services.common.runtime.tracing import mark, spanning
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import AudioChunk, SentenceJob, SentenceSpoken, SpeechFailed
@@ -87,8 +88,9 @@ class SentenceWork:
         speech = self.model.speak(utterance, voice, urgent=_lane(delivery) == "express")
         key = subjects.RequestKey(job.tenant, job.request)
         try:
-            with self.cancels.watch(key, speech.cancel):
+            with self.cancels.watch(key, speech.cancel), spanning("synthesis", language=job.language) as span:
                 chunking = await self._publish_chunks(job, delivery.attempt, speech)
+                span.set_attributes({"samples": chunking.samples, "busy_s": speech.busy_s})
         except SpeechCancelled:
             self.metrics.orphaned.labels(self.model.describe().name).inc(speech.orphaned_s)
             raise
@@ -100,6 +102,8 @@ class SentenceWork:
         chunking = Chunking(self.model.describe().sample_rate_hz)
         async with tasks() as storing:
             async for samples in speech.pieces():
+                if not chunking.samples:
+                    mark("first sound")
                 for chunk in chunking.add(samples):
                     storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
             for chunk in chunking.pause(job.pause_after_ms):

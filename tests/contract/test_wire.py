@@ -65,6 +65,12 @@ def test_a_request_from_before_there_were_spoken_forms_is_said_in_words() -> Non
     assert codec.decode(earlier, SpeechRequest).pronunciations == {}
 
 
+def test_a_letter_from_before_there_were_traces_is_read_as_of_none() -> None:
+    earlier = bytes.fromhex((GOLDEN / "before_traces" / "DeadLetter.hex").read_text())
+    [now] = [message for message in EXAMPLES if name(message) == "DeadLetter"]
+    assert codec.decode(earlier, type(now)) == msgspec.structs.replace(now, trace="")
+
+
 def test_what_is_not_set_is_not_sent() -> None:
     request = msgspec.structs.replace(EXAMPLES[0], parameters=Parameters(speed=2.0))
     assert fields(request)["parameters"] == {"speed": 2.0}

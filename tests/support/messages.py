@@ -123,5 +123,6 @@ EXAMPLES: tuple[Message, ...] = (
         code="synthesis_failed",
         detail="given up after 5 attempts",
         attempts=6,
+        trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ),
 )

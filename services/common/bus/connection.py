@@ -34,6 +34,7 @@ from services.common.bus.topology import (
 )
 from services.common.bus.translation import WRONG_LAST_SEQUENCE, refusal, too_large, translated
 from services.common.runtime.process import ProcessSettings
+from services.common.runtime.tracing import carried
 from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
@@ -194,7 +195,7 @@ class NatsBus:
         """Store a message; a publish that was not answered is repeated under the same id, which the server folds."""
         ttl = None if lifetime_s is None else float(max(1, math.ceil(lifetime_s)))
         try:
-            stored = await self._store(subject, payload, {api.Header.MSG_ID.value: message_id}, ttl)
+            stored = await self._store(subject, payload, {api.Header.MSG_ID.value: message_id, **carried()}, ttl)
         except nats.js.errors.APIError as error:
             raise refusal(error) from None
         return not stored.duplicate

@@ -14,6 +14,7 @@ import structlog
 
 from services.common.bus.ports import Bus, Delivery
 from services.common.bus.topology import Consumer
+from services.common.runtime.tracing import carried, fail, spanning
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable, PipelineError, SynthesisFailed
 from services.common.wire.messages import DeadLetter
@@ -72,8 +73,11 @@ class WorkLoop:
     async def _work(self, delivery: Delivery) -> None:
         heartbeat = asyncio.create_task(self._stay_alive(delivery), name="heartbeat")
         try:
-            failure = await self._attempt(delivery)
-            await self._settle(delivery, failure)
+            with spanning(self.consumer.name, delivery.headers, attempt=delivery.attempt, queue_s=delivery.age_s):
+                failure = await self._attempt(delivery)
+                if failure is not None:
+                    fail(failure.code)
+                await self._settle(delivery, failure)
         except BusUnavailable as error:
             # Not acknowledged, so the server delivers it again; the handler's own work is idempotent.
             log.warning("settling_failed", consumer=self.consumer.name, detail=str(error))
@@ -116,6 +120,7 @@ class WorkLoop:
             code=failure.code,
             detail=str(failure),
             attempts=delivery.attempt,
+            trace=carried().get("traceparent", ""),
         )
         payload = codec.encode(letter)
         await self.bus.publish(subjects.dead(delivery.subject), payload, message_id=sha256(payload).hexdigest())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from services.common.bus.ports import Heard, Lag, Stored, SubjectFull
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, value_subject
+from services.common.runtime.tracing import carried
 from services.common.wire.failures import BusUnavailable, QueueFull
 
 
@@ -34,6 +35,7 @@ class _Stored:
     payload: bytes
     published_at_s: float
     expires_at_s: float
+    headers: dict[str, str]
     attempts: int = 0
     visible_at_s: float = 0.0  # when it may be delivered (again)
 
@@ -94,7 +96,7 @@ class MemoryBus:
         stream.seen[message_id] = now_s + DUPLICATE_WINDOW_S
         lives_s = stream.config.max_age_s if lifetime_s is None else lifetime_s
         sequence = next(self._sequence)
-        stream.messages[sequence] = _Stored(sequence, subject, payload, now_s, now_s + lives_s)
+        stream.messages[sequence] = _Stored(sequence, subject, payload, now_s, now_s + lives_s, carried())
         self.wake()
         return True
 
@@ -307,6 +309,7 @@ class MemoryDelivery:
         self._stored = stored
         self.subject = stored.subject
         self.payload = stored.payload
+        self.headers = stored.headers
         self.attempt = stored.attempts
         self.age_s = now_s - stored.published_at_s
 

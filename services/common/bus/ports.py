@@ -44,6 +44,10 @@ class Delivery(Protocol):
     @property
     def payload(self) -> bytes: ...
     @property
+    def headers(self) -> dict[str, str]:
+        """Return the message's headers, of which `traceparent` names the trace that it belongs to."""
+
+    @property
     def attempt(self) -> int:
         """Return 1 for the first delivery."""
 

@@ -86,6 +86,7 @@ class NatsDelivery:
         metadata = message.metadata
         self.subject: str = message.subject
         self.payload: bytes = message.data
+        self.headers: dict[str, str] = message.headers or {}
         self.attempt: int = metadata.num_delivered or 1
         self.age_s: float = max(0.0, time.time() - metadata.timestamp.timestamp())
 

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from services.common.runtime.lifecycle import stop_on_signals
 from services.common.runtime.logs import configure_logs
 from services.common.runtime.settings import BadSettings, read_settings
+from services.common.runtime.tracing import configure_tracing
 
 
 class ProcessSettings(Struct, frozen=True, kw_only=True):
@@ -47,6 +48,7 @@ def run_process(
     try:
         settings = read_settings(kind, os.environ)
         configure_logs(name, level=settings.log_level, readable=settings.log_readable)
+        configure_tracing(name)
         asyncio.run(live(settings))
     except (BadSettings, expected) as error:
         sys.exit(f"{name}: {error}")

@@ -208,6 +208,7 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     code: str  # of the last failure
     detail: str
     attempts: Positive
+    trace: str = ""  # the `traceparent` of its last attempt; empty where traces are off
 
 
 RequestEvent = TextSplit | AudioChunk | SentenceSpoken | SpeechFailed  # what a request's inbox receives

@@ -1,0 +1,62 @@
+"""Traces: one tree of spans for a request, from HTTP over NATS to the engine.
+
+OpenTelemetry's API and W3C Trace Context (https://www.w3.org/TR/trace-context). Without OTEL_EXPORTER_OTLP_ENDPOINT
+nothing is recorded or sent, and what is below costs next to nothing. No span holds a text or a voice.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_TRACER: Final = trace.get_tracer("voice-cloning-pipeline")
+_CARRIER: Final = TraceContextTextMapPropagator()
+Attribute = str | int | float | bool
+
+
+def configure_tracing(service: str) -> None:
+    """Send this process's spans by OTLP over HTTP, where the environment says so (OTEL_*, as OpenTelemetry has it)."""
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return
+    # Imported here, as nobody else needs them.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))  # flushed at the end of the process
+    trace.set_tracer_provider(provider)
+
+
+@contextmanager
+def spanning(name: str, carrier: Mapping[str, str] | None = None, **attributes: Attribute) -> Iterator[Span]:
+    """Record a span while the block runs: of the trace that the carrier names, else of the one that runs here."""
+    parent = None if carrier is None else _CARRIER.extract({key.lower(): value for key, value in carrier.items()})
+    with _TRACER.start_as_current_span(
+        name, parent, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        yield span
+
+
+def mark(event: str) -> None:
+    """Note on the span that runs here that something happens now."""
+    trace.get_current_span().add_event(event)
+
+
+def fail(code: str) -> None:
+    """Note on the span that runs here that it failed, and why."""
+    span = trace.get_current_span()
+    span.set_attribute("failure", code)
+    span.set_status(Status(StatusCode.ERROR))
+
+
+def carried() -> dict[str, str]:
+    """Return the headers that name the span that runs here; none where nothing is recorded."""
+    headers: dict[str, str] = {}
+    _CARRIER.inject(headers)
+    return headers
