@@ -34,6 +34,7 @@ HEALTH: Final = {
     "worker-cpu": "http://127.0.0.1:9102/readyz",
     "ui": "http://127.0.0.1:8501/_stcore/health",
 }
+_EDGE_LAST: Final = ("splitter", "worker-cpu", "http-edge", "ui").index  # it is ready once there is a worker
 CLIP: Final = ROOT / "examples" / "voices" / "austen.flac"
 TEXT: Final = "This sentence was spoken in a container."
 _NOT_OURS: Final = ("tmp", "proc", "sys", "dev", "etc/hosts", "etc/resolv.conf")  # of these a run may write, or buildah
@@ -116,7 +117,7 @@ class Buildah:
         places = ["--root", str(STORE / "root"), "--runroot", str(STORE / "run"), "--storage-driver", "vfs"]
         self._buildah = ["buildah", *places]
         self._containers: dict[str, str] = {}
-        # A machine that reaches PyPI by an index or a certificate of its own names their files here.
+        # A machine that reaches PyPI by an index or certificate of its own names their files here, as for docker's -v.
         self._mounts = os.environ.get("IMAGES_MOUNT", "").split()
 
     def base(self) -> str:
@@ -132,7 +133,8 @@ class Buildah:
 
     def build(self, name: str, base: str | None) -> None:
         how = ["--format", "docker", "--isolation", "chroot", "--network", "host", "--build-arg", f"BASE={base}"]
-        mounts = [part for path in self._mounts for part in ("--volume", f"{path}:{path}:ro")]
+        pairs = [path if ":" in path else f"{path}:{path}" for path in self._mounts]
+        mounts = [part for pair in pairs for part in ("--volume", f"{pair}:ro")]
         what = ["-f", f"deploy/images/{name}.Dockerfile", "-t", _tag(name), "."]
         _said(*self._buildah, "bud", "--quiet", *how, *mounts, *what)
         self._containers[name] = _said(*self._buildah, "from", "--pull-never", f"localhost/{_tag(name)}")
@@ -225,14 +227,15 @@ async def spoken() -> tuple[float, float]:
         session.post("http://127.0.0.1:8004/synthesize", data=form) as answer,
     ):
         wav = await answer.read()
-        if answer.status != 200 or wav[:4] != b"RIFF":
+        if answer.status != 200 or wav[:4] != b"RIFF" or len(wav) < 48_000:
             sys.exit(f"{answer.status}: {wav[:1000]!r}")
     return (len(wav) - 44) / 48_000, time.monotonic() - began_s
 
 
 async def started(tool: Tool, built: list[Built]) -> tuple[list[Built], str]:
     """Start the images against a NATS of our own; return how soon they were ready, and what was heard."""
-    names = [image.name for image in built if image.name in HEALTH]
+    names = sorted((image.name for image in built if image.name in HEALTH), key=_EDGE_LAST)
+    whole = {"http-edge", "splitter", "worker-cpu"} <= set(names)
     ready: dict[str, float] = {}
     heard = ""
     with tempfile.TemporaryDirectory(prefix="images-") as folder, ExitStack() as containers:
@@ -241,11 +244,9 @@ async def started(tool: Tool, built: list[Built]) -> tuple[list[Built], str]:
             for name in names:
                 log = Path(folder) / f"{name}.log"
                 containers.enter_context(running(tool, name, environment, log))
-                if name != "http-edge":  # which is ready once a worker is
-                    ready[name] = await asyncio.to_thread(until_ready, HEALTH[name], log)
-            if {"http-edge", "splitter", "worker-cpu"} <= set(names):
-                log = Path(folder) / "http-edge.log"
-                ready["http-edge"] = await asyncio.to_thread(until_ready, HEALTH["http-edge"], log)
+                url = HEALTH[name] if whole else HEALTH[name].replace("readyz", "livez")
+                ready[name] = await asyncio.to_thread(until_ready, url, log)
+            if whole:
                 sound_s, took_s = await spoken()
                 heard = f"{sound_s:.1f} s of speech in {took_s:.1f} s, the voice's enrolment included"
             for name in names:
