@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 import aiohttp
 
+from services import __version__
 from services.common.runtime.local_nats import local_nats
 
 ROOT: Final = Path(__file__).parents[2]
@@ -72,8 +73,8 @@ class Tool(Protocol):
     def written(self, name: str) -> list[str]:
         """Return the files outside /tmp that a run wrote."""
 
-    def clean(self) -> None:
-        """Remove what was made."""
+    def clean(self, *, keep: bool) -> None:
+        """Remove what was made, or all but the images."""
 
 
 def _said(*command: str) -> str:
@@ -83,12 +84,16 @@ def _said(*command: str) -> str:
 class Docker:
     """The docker engine."""
 
+    def __init__(self) -> None:
+        self._built: list[str] = []
+
     def base(self) -> str | None:
         return None
 
     def build(self, name: str, base: str | None) -> None:
         chosen = ["--build-arg", f"BASE={base}"] if base else []
         _said("docker", "build", "--quiet", *chosen, "-f", f"deploy/images/{name}.Dockerfile", "-t", _tag(name), ".")
+        self._built.append(_tag(name))
 
     def size_mb(self, name: str) -> int:
         return int(_said("docker", "image", "inspect", "--format", "{{.Size}}", _tag(name))) // 10**6
@@ -106,8 +111,9 @@ class Docker:
     def written(self, name: str) -> list[str]:
         return []  # the root was read-only
 
-    def clean(self) -> None:
-        pass  # they are left for compose
+    def clean(self, *, keep: bool) -> None:
+        if not keep:
+            _said("docker", "image", "rm", *self._built)
 
 
 class Buildah:
@@ -117,6 +123,7 @@ class Buildah:
         places = ["--root", str(STORE / "root"), "--runroot", str(STORE / "run"), "--storage-driver", "vfs"]
         self._buildah = ["buildah", *places]
         self._containers: dict[str, str] = {}
+        STORE.mkdir(exist_ok=True)
         # A machine that reaches PyPI by an index or certificate of its own names their files here, as for docker's -v.
         self._mounts = os.environ.get("IMAGES_MOUNT", "").split()
 
@@ -165,15 +172,14 @@ class Buildah:
         apart = [part for path in _NOT_OURS for part in ("-path", f"{folder}/{path}", "-prune", "-o")]
         return _said("find", folder, *apart, "-newer", since, "-type", "f", "-print").split()
 
-    def clean(self) -> None:
+    def clean(self, *, keep: bool) -> None:
         _said(*self._buildah, "rm", "--all")
-        _said(*self._buildah, "rmi", "--all", "--force")
-        shutil.rmtree(STORE)
+        if not keep:
+            _said(*self._buildah, "rmi", "--all", "--force")
+            shutil.rmtree(STORE)
 
 
 def _tag(name: str) -> str:
-    from services import __version__
-
     return f"voice-cloning/{name}:{__version__}"
 
 
@@ -261,7 +267,8 @@ def main() -> None:
     """Build, look, start, ask, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.deploy.build_images", description=__doc__)
     parser.add_argument("images", nargs="*", default=list(HEALTH), help="worker-gpu is built only when it is named")
-    parser.add_argument("--keep", action="store_true", help="the images and the base, for the next time (buildah)")
+    parser.add_argument("--keep", action="store_true", help="the images, and buildah's base, for the next time")
+    parser.add_argument("--base", help="to build on, such as python:3.11-slim-bookworm@sha256:...")
     choice = parser.parse_args()
     engine = (
         shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
@@ -269,8 +276,7 @@ def main() -> None:
     if not engine and not (shutil.which("buildah") and shutil.which("debootstrap") and os.getuid() == 0):
         sys.exit("This needs docker; or root, with buildah and debootstrap (apt-get install buildah debootstrap).")
     tool: Tool = Docker() if engine else Buildah()
-    STORE.mkdir(exist_ok=True)
-    base = tool.base()
+    base = choice.base or tool.base()
     built: list[Built] = []
     for name in choice.images:
         began_s = time.monotonic()
@@ -279,8 +285,7 @@ def main() -> None:
         print(f"built {built[-1]}", flush=True)
         inspect(tool, name)
     built, heard = asyncio.run(started(tool, built))
-    if not choice.keep:
-        tool.clean()
+    tool.clean(keep=choice.keep)
     print("| image | MB, unpacked | built in | ready after |\n|---|---|---|---|")
     for image in built:
         ready = "" if image.ready_s is None else f"{image.ready_s:.1f} s"

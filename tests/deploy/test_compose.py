@@ -127,6 +127,12 @@ def test_services_find_each_other_by_names_and_ports_of_this_file() -> None:
                 assert int(port) == {"nats": 4222, "http-edge": PORTS["http-edge"]}[host]
 
 
+def test_what_is_watched_is_named_as_here_and_answers_there() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    asked = {(name, sd["port"]) for job in scraped for sd in job.get("dns_sd_configs", []) for name in sd["names"]}
+    assert asked == {(name, PORTS[image]) for name, image in OURS.items() if name != "ui"}
+
+
 def test_who_waits_for_health_waits_for_somebody_who_is_asked_for_it() -> None:
     for service in COMPOSED.values():
         for other, how in service.get("depends_on", {}).items():
@@ -170,6 +176,13 @@ def test_only_the_proxy_is_reached_from_other_machines() -> None:
         if not port.startswith("127.0.0.1:")
     }
     assert open_to_all == {"nginx"}
+
+
+def test_nobody_logs_in_to_grafana_with_a_password_that_everybody_knows() -> None:
+    environment = COMPOSED["grafana"]["environment"]
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"  # an empty password would mean `admin`
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert not [name for name in environment if "PASSWORD" in name]
 
 
 def mounts(service: dict[str, Any]) -> list[tuple[str, str]]:
