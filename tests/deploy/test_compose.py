@@ -1,0 +1,223 @@
+"""The compose file: clean to the real plugin where it is here, and one with the images, the settings and the files."""
+
+import asyncio
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+import services
+from services.common.runtime.local_nats import find_nats_server
+from services.common.runtime.settings import read_settings
+from tests.deploy.dockerfiles import NAMES, ROOT, dockerfile
+from tests.deploy.test_images import OTHERS, PORTS, SETTINGS, UI_SETTINGS
+from ui.settings import settings_from
+
+FILE = ROOT / "deploy" / "compose" / "compose.yml"
+OURS = {
+    "http-edge": "http-edge",
+    "splitter": "splitter",
+    "worker-embedded": "worker-cpu",
+    "worker-xtts": "worker-gpu",
+    "ui": "ui",
+}
+CHOICES = ["", "embedded", "xtts", "embedded,monitoring", "xtts,monitoring,tls"]
+
+
+def chosen() -> dict[str, str]:
+    """Return the variables of the file that compose reads by itself."""
+    lines = (FILE.parent / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def composed() -> dict[str, Any]:
+    """Read the file as compose would, with the variables of `.env`."""
+
+    def value(variable: re.Match[str]) -> str:
+        return chosen().get(variable[1]) or variable[2] or ""
+
+    read: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, FILE.read_text()))
+    return read
+
+
+COMPOSED: dict[str, dict[str, Any]] = composed()["services"]
+
+
+def plugin() -> list[str]:
+    """Return the command of docker's compose plugin. Skips the test where there is none."""
+    own = ROOT / ".venv-deploy" / "bin" / "docker-compose"
+    for command in (["docker", "compose"], [str(own)]):
+        try:
+            if subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0:
+                return command
+        except FileNotFoundError:
+            continue
+    pytest.skip("the compose plugin is not here: ./task setup:deploy")
+
+
+@pytest.mark.parametrize("profiles", CHOICES)
+def test_the_plugin_has_nothing_to_say(profiles: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPOSE_PROFILES", profiles)
+    said = subprocess.run(
+        [*plugin(), "-f", str(FILE), "config", "--quiet"], capture_output=True, text=True, check=False
+    )
+    assert (said.stdout, said.stderr, said.returncode) == ("", "", 0)
+
+
+def test_what_runs_by_default_is_the_embedded_engine_with_monitoring() -> None:
+    assert chosen()["COMPOSE_PROFILES"] == "embedded,monitoring"
+    assert chosen()["ENGINE"] == "embedded"
+    assert chosen()["VERSION"] == services.__version__
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_it_runs_the_image_that_its_dockerfile_builds(name: str) -> None:
+    image = OURS[name]
+    assert COMPOSED[name]["image"] == f"voice-cloning/{image}:{services.__version__}"
+    build = COMPOSED[name]["build"]
+    assert (FILE.parent / build["context"]).resolve() == ROOT
+    assert build["dockerfile"] == f"deploy/images/{image}.Dockerfile"
+
+
+def test_every_image_is_run() -> None:
+    assert sorted(OURS.values()) == NAMES
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_it_may_write_to_nothing_but_its_temporary_folder_and_has_no_rights(name: str) -> None:
+    service = COMPOSED[name]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp:mode=1777"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"user", "cap_add", "privileged", "network_mode"} & set(service)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_it_is_told_are_settings_and_readable(name: str) -> None:
+    environment = {key: str(value) for key, value in COMPOSED[name]["environment"].items()}
+    if name == "ui":
+        assert set(environment) <= UI_SETTINGS
+        settings_from(environment)
+    else:
+        kind = SETTINGS[OURS[name]]
+        assert set(environment) - OTHERS <= {field.name.upper() for field in msgspec.structs.fields(kind)}
+        read_settings(kind, environment)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_it_is_reached_where_it_listens(name: str) -> None:
+    port = PORTS[OURS[name]]
+    for published in COMPOSED[name].get("ports", []):
+        assert published == f"127.0.0.1:{port}:{port}"
+    if "healthcheck" in COMPOSED[name]:
+        assert f"127.0.0.1:{port}/readyz" in COMPOSED[name]["healthcheck"]["test"][-1]
+
+
+def test_services_find_each_other_by_names_and_ports_of_this_file() -> None:
+    for name in OURS:
+        for key, value in COMPOSED[name]["environment"].items():
+            if key in ("NATS_URL", "SERVICE_URL"):
+                host, port = str(value).split("//")[1].split(":")
+                assert host in COMPOSED
+                assert int(port) == {"nats": 4222, "http-edge": PORTS["http-edge"]}[host]
+
+
+def test_what_is_watched_is_named_as_here_and_answers_there() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    asked = {(name, sd["port"]) for job in scraped for sd in job.get("dns_sd_configs", []) for name in sd["names"]}
+    assert asked == {(name, PORTS[image]) for name, image in OURS.items() if name != "ui"}
+
+
+def test_who_waits_for_health_waits_for_somebody_who_is_asked_for_it() -> None:
+    for service in COMPOSED.values():
+        for other, how in service.get("depends_on", {}).items():
+            assert how == {"condition": "service_healthy"}
+            asked = "healthcheck" in COMPOSED[other] or dockerfile(OURS[other]).healthcheck()
+            assert asked
+
+
+def test_the_edge_does_not_wait_for_workers_that_may_fetch_weights_for_minutes() -> None:
+    assert set(COMPOSED["http-edge"]["depends_on"]) == {"nats"}
+    assert "healthcheck" not in COMPOSED["http-edge"]
+    assert dockerfile("http-edge").healthcheck()[1][-1].count("/livez") == 1
+
+
+def test_xtts_has_a_gpu_its_weights_in_a_volume_and_time_to_load_them() -> None:
+    worker = COMPOSED["worker-xtts"]
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert worker["healthcheck"]["start_period"] == "360s"
+    assert worker["volumes"] == ["models:/models"]
+    assert chosen()["COQUI_TOS_AGREED"] == "0"  # the operator's to accept
+
+
+def test_profiles_choose_the_engine() -> None:
+    assert COMPOSED["worker-embedded"]["profiles"] == ["embedded"]
+    assert COMPOSED["worker-xtts"]["profiles"] == ["xtts"]
+    assert COMPOSED["http-edge"]["environment"]["ENGINE"] == chosen()["ENGINE"]
+
+
+def test_nothing_is_taken_at_whatever_version_is_newest() -> None:
+    for service in COMPOSED.values():
+        _, version = service["image"].rsplit(":", 1)
+        assert re.search(r"\d", version)
+
+
+def test_only_the_proxy_is_reached_from_other_machines() -> None:
+    open_to_all = {
+        name
+        for name, service in COMPOSED.items()
+        for port in service.get("ports", [])
+        if not port.startswith("127.0.0.1:")
+    }
+    assert open_to_all == {"nginx"}
+
+
+def test_nobody_logs_in_to_grafana_with_a_password_that_everybody_knows() -> None:
+    environment = COMPOSED["grafana"]["environment"]
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"  # an empty password would mean `admin`
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert not [name for name in environment if "PASSWORD" in name]
+
+
+def mounts(service: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is mounted, and whether it may be written to."""
+    parts = [volume.split(":") for volume in service.get("volumes", [])]
+    return [(part[0], part[2] if len(part) > 2 else "rw") for part in parts]
+
+
+def test_files_that_are_mounted_are_there_and_stay_as_they_are() -> None:
+    for service in COMPOSED.values():
+        for source, how in mounts(service):
+            if source.startswith("../"):
+                path = (FILE.parent / source).resolve()
+                part = ROOT / "deploy" / path.relative_to(ROOT / "deploy").parts[0] if "deploy" in path.parts else path
+                assert how == "ro"
+                assert path.exists() or not any(part.glob("**/*.*")), f"{source} is missing"
+
+
+def test_volumes_are_named_and_all_used() -> None:
+    named = set(composed()["volumes"])
+    used = {source for service in COMPOSED.values() for source, _ in mounts(service) if re.fullmatch(r"\w+", source)}
+    assert used == named
+
+
+async def test_nats_takes_its_configuration_and_keeps_its_files_in_the_volume(tmp_path: Path) -> None:
+    nats = COMPOSED["nats"]
+    text = (ROOT / "deploy" / "nats" / "nats.conf").read_text()
+    assert "nats:/data" in nats["volumes"]
+    assert re.search(r"store_dir: /data\b", text)
+    copy = tmp_path / "nats.conf"
+    copy.write_text(text.replace("store_dir: /data", f"store_dir: {tmp_path}"))
+    checking = await asyncio.create_subprocess_exec(
+        find_nats_server(), "-t", "-c", copy, env={"SERVER_NAME": nats["environment"]["SERVER_NAME"]}
+    )
+    assert await checking.wait() == 0
+    assert "port: 4222" in text
+    assert "http_port: 8222" in text
+    assert "127.0.0.1:8222/healthz" in nats["healthcheck"]["test"][-1]
