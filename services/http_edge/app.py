@@ -2,12 +2,17 @@
 
 import asyncio
 import dataclasses
+from asyncio import TaskGroup
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from services.common.bus import topology
 from services.common.bus.connection import connected_bus
@@ -17,13 +22,15 @@ from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
 from services.http_edge.admission import Admission
 from services.http_edge.backlog import measure_queues
+from services.http_edge.callers import Callers
 from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
+from services.http_edge.gate import Browsers, Doorkeeper, asked_by, guarding
 from services.http_edge.grace import Grace
 from services.http_edge.intake import Intake
 from services.http_edge.job_routes import JobRoutes
 from services.http_edge.job_store import JobShelf, JobStore
-from services.http_edge.jobs import JobWork
+from services.http_edge.jobs import EveryonesJobs, JobWork
 from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import around, part_when, tell_request_id
 from services.http_edge.orders import Ordered, Orders
@@ -34,10 +41,13 @@ from services.http_edge.routes import Routes
 from services.http_edge.sentence_routes import SentenceRoutes
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker
+from services.http_edge.spending import Spending
 
 log = structlog.get_logger()
 
 _MEASURE_S: Final = 2.0
+_SWEEP_S: Final = 2.0
+_MOST_TENANTS: Final = 1024  # served at once; those who were longest away are built anew when they come
 _SHUTDOWN_S: Final = 30.0  # streams that run get so long to end
 
 
@@ -48,19 +58,31 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
-    """Serve HTTP on this bus until `stop` is set."""
+    """Serve HTTP on this bus until `stop` is set. Raises CannotListen, CannotReadKeys."""
+    doorkeeper = Doorkeeper(settings.connection_idle_timeout_s)
     async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
+        app.middlewares.insert(0, doorkeeper.middleware())
         # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         try:
             await _listen(runner, settings)
             log.info("edge_ready", url=f"http://{settings.http_host}:{runner.addresses[0][1]}")
-            await stop.wait()
+            async with tasks() as group:
+                group.create_task(_keep_door(runner, doorkeeper, stop), name="doorkeeper")
+                await stop.wait()
             await asyncio.sleep(settings.http_drain_s)  # whoever sends clients here reads /readyz, and stops
         finally:
             await runner.cleanup()
     log.info("edge_stopped")
+
+
+async def _keep_door(runner: web.AppRunner, doorkeeper: Doorkeeper, stop: asyncio.Event) -> None:
+    async def sweep() -> None:
+        if runner.server is not None:
+            doorkeeper.sweep(runner.server.connections)
+
+    await every(_SWEEP_S, sweep, stop)
 
 
 async def _listen(runner: web.AppRunner, settings: Settings) -> None:
@@ -80,6 +102,7 @@ async def edge(
     """Yield the edge's application, which follows workers and splitters while the block runs.
 
     Once `draining` is set it says that it is not ready, and asks every client to connect anew, but answers.
+    Raises CannotReadKeys.
     """
     metrics, stop = Metrics(), asyncio.Event()
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
@@ -90,16 +113,12 @@ async def edge(
         admission.measure()
         await measure_queues(bus, settings.engine, metrics)
 
-    app = web.Application(middlewares=[around(metrics, fleet)])
-    app.on_response_prepare.append(tell_request_id)
-    app.on_response_prepare.append(part_when(draining))
     async with tasks() as group:
-        kept = Records(bus, topology.KEPT, settings.tenant)
-        grace = Grace(bus, kept, settings.idempotency_grace_s, group, stop)
-        parts = _Parts(bus, settings, metrics, fleet, admission)
-        loop = _add_routes(app, parts, decoder, grace, draining)
+        parts = _Parts(bus, metrics, fleet, admission, Spending(bus), decoder, group, stop, draining)
+        app, loop = _built(parts, settings)
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
+        group.create_task(parts.spending.follow(stop), name="spending")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
         jobs = group.create_task(loop.run(draining), name="jobs")
         try:
@@ -111,56 +130,100 @@ async def edge(
 
 
 class _Parts(NamedTuple):
-    """What everything in an edge works with."""
+    """What everything in an edge works with, whosever request it is."""
 
     bus: Bus
-    settings: Settings
     metrics: Metrics
     fleet: Fleet
     admission: Admission
+    spending: Spending
+    decoder: ReferenceDecoder
+    group: TaskGroup
+    stop: asyncio.Event
+    draining: asyncio.Event
 
 
-def _add_routes(
-    app: web.Application, parts: _Parts, decoder: ReferenceDecoder, grace: Grace, draining: asyncio.Event
-) -> WorkLoop:
-    """Build the handlers; return the loop that sees jobs through."""
-    (bus, settings, metrics, fleet, admission), kept = parts, grace.records
+class _Desk(NamedTuple):
+    """What serves one tenant: it sees that tenant's requests and jobs, and no other's."""
+
+    routes: Routes
+    requests: RequestRoutes
+    sentences: SentenceRoutes
+    jobs: JobRoutes
+    work: JobWork
+
+
+def _built(parts: _Parts, settings: Settings) -> tuple[web.Application, WorkLoop]:
+    """Build the application, and the loop that sees jobs through."""
+    intake = Intake(parts.bus, parts.decoder, settings, parts.metrics)
+    free_seats = asyncio.Semaphore(settings.max_connections)
+
+    @lru_cache(maxsize=_MOST_TENANTS)
+    def desk(tenant: str) -> _Desk:
+        own = msgspec.structs.replace(settings, tenant=tenant)
+        return _desk(parts, own, dataclasses.replace(intake, settings=own), free_seats)
+
+    def asked(request: web.Request) -> _Desk:
+        caller = asked_by(request)
+        return desk(settings.tenant if caller is None else caller.key.tenant)
+
+    browsers = Browsers(settings.cors_origins)
+    inner: list[Middleware] = [browsers.preflight()]
+    if settings.api_keys_file:
+        inner.append(guarding(Callers(Path(settings.api_keys_file)), settings))
+    # The outermost turns the refusals of the others into answers.
+    app = web.Application(middlewares=[around(parts.metrics, parts.fleet), *inner])
+    app.on_response_prepare.extend([tell_request_id, part_when(parts.draining), browsers.tell])
+    desk(settings.tenant).routes.add_to(app)
+    Routes.add_speaking(app, lambda request: asked(request).routes)
+    RequestRoutes.add_to(app, lambda request: asked(request).requests)
+    SentenceRoutes.add_to(app, lambda request: asked(request).sentences)
+    JobRoutes.add_to(app, lambda request: asked(request).jobs)
+    work = EveryonesJobs(lambda tenant: desk(tenant).work)
+    return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, seats=settings.max_jobs)
+
+
+def _desk(parts: _Parts, settings: Settings, intake: Intake, free_seats: asyncio.Semaphore) -> _Desk:
+    bus, metrics, draining = parts.bus, parts.metrics, parts.draining
+    kept = Records(bus, topology.KEPT, settings.tenant)
     job_records = Records(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
     speaker = Speaker(bus, metrics, settings.first_audio_timeout_s)
     orders = Orders(
-        fleet=fleet,
-        admission=admission,
-        intake=Intake(bus, decoder, settings, metrics),
+        fleet=parts.fleet,
+        admission=parts.admission,
+        spending=parts.spending,
+        intake=intake,
         shelf=kept,
         metrics=metrics,
         settings=settings,
-        free_seats=asyncio.Semaphore(settings.max_connections),
+        free_seats=free_seats,
     )
     ordered = Ordered(
         speaker=speaker,
         records=kept,
-        grace=grace,
+        grace=Grace(bus, kept, settings.idempotency_grace_s, parts.group, parts.stop),
         metrics=metrics,
         request_timeout_s=settings.request_timeout_s,
     )
-    Routes(
-        bus=bus,
-        fleet=fleet,
-        orders=orders,
-        ordered=ordered,
-        metrics=metrics,
-        settings=settings,
-        draining=draining,
-    ).add_to(app)
-    RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings).add_to(app)
-    SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)).add_to(app)
-    JobRoutes(
-        bus=bus,
-        store=store,
-        orders=dataclasses.replace(orders, shelf=JobShelf(store), job=True),
-        settings=settings,
-        draining=draining,
-    ).add_to(app)
-    work = JobWork(bus=bus, store=store, records=job_records, speaker=speaker, metrics=metrics, stop=draining)
-    return WorkLoop(bus, topology.jobs_consumer(), work, seats=settings.max_jobs)
+    return _Desk(
+        routes=Routes(
+            bus=bus,
+            fleet=parts.fleet,
+            orders=orders,
+            ordered=ordered,
+            metrics=metrics,
+            settings=settings,
+            draining=draining,
+        ),
+        requests=RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings),
+        sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
+        jobs=JobRoutes(
+            bus=bus,
+            store=store,
+            orders=dataclasses.replace(orders, shelf=JobShelf(store), job=True),
+            settings=settings,
+            draining=draining,
+        ),
+        work=JobWork(bus=bus, store=store, records=job_records, speaker=speaker, metrics=metrics, stop=draining),
+    )

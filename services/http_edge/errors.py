@@ -38,6 +38,49 @@ class TooManyRequests(PipelineError):
     http_status = 503
 
 
+class KeyMissing(PipelineError):
+    """The request has no API key, and needs one."""
+
+    code = "key_missing"
+    http_status = 401
+
+
+class UnknownKey(PipelineError):
+    """The API key is none of those that are known."""
+
+    code = "unknown_key"
+    http_status = 401
+
+
+class EngineNotAllowed(PipelineError):
+    """The API key is not for this engine."""
+
+    code = "engine_not_allowed"
+    http_status = 403
+
+
+class RateExceeded(PipelineError):
+    """The API key was used too often within a minute."""
+
+    code = "rate_exceeded"
+    retryable = True
+    http_status = 429
+
+
+class QuotaUsedUp(PipelineError):
+    """The API key's sound for today is used up."""
+
+    code = "quota_used_up"
+    retryable = True
+    http_status = 429
+
+
+class CannotReadKeys(PipelineError):
+    """The file of API keys is not there, or not as it should be; at start only."""
+
+    code = "cannot_read_keys"
+
+
 class RequestIdTaken(PipelineError):
     """Another request has, or had a short while ago, the id that the client chose."""
 

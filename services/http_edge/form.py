@@ -80,7 +80,12 @@ async def read_form(request: web.Request, settings: Settings, *, job: bool = Fal
         settings = msgspec.structs.replace(settings, max_text_characters=settings.max_job_characters)
     _check_before_reading(request, settings)
     with ExitStack() as files:
-        fields, uploads = await _read_parts(request, files, settings, (*_FIELDS, _TEXT_FILE) if job else _FIELDS)
+        try:
+            async with asyncio.timeout(settings.upload_timeout_s):
+                known = (*_FIELDS, _TEXT_FILE) if job else _FIELDS
+                fields, uploads = await _read_parts(request, files, settings, known)
+        except TimeoutError:
+            raise UploadStalled(f"the body did not come within {settings.upload_timeout_s:.0f} s") from None
         yield _checked(_with_text(fields), uploads, settings)
 
 
@@ -97,6 +102,9 @@ async def _read_parts(
 ) -> tuple[dict[str, str], tuple[Upload, ...]]:
     fields: dict[str, str] = {}
     uploads: list[Upload] = []
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
     try:
         reader = await request.multipart()
         while (part := await _in_time(reader.next(), settings)) is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,6 +15,7 @@ from services.common.bus.ports import Bus
 from services.common.wire.messages import JobProgress
 from services.http_edge.commands import cancel
 from services.http_edge.errors import EdgeStops, JobEnded
+from services.http_edge.gate import by, expect_later
 from services.http_edge.identity import checked_id
 from services.http_edge.job_store import ENDED, JobStore
 from services.http_edge.jobs import submit
@@ -39,13 +40,15 @@ class JobRoutes:
     settings: Settings
     draining: asyncio.Event
 
-    def add_to(self, app: web.Application) -> None:
+    @classmethod
+    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "JobRoutes"]) -> None:
         """Register every path."""
-        app.router.add_post("/jobs", self.submit)
-        app.router.add_get("/jobs/{id}", self.show)
-        app.router.add_delete("/jobs/{id}", self.cancel)
-        app.router.add_get("/jobs/{id}/events", self.events, allow_head=False)
-        app.router.add_get("/jobs/{id}/audio", self.audio)
+        at = by(desk_of)
+        app.router.add_post("/jobs", at(cls.submit), expect_handler=expect_later)
+        app.router.add_get("/jobs/{id}", at(cls.show))
+        app.router.add_delete("/jobs/{id}", at(cls.cancel))
+        app.router.add_get("/jobs/{id}/events", at(cls.events), allow_head=False)
+        app.router.add_get("/jobs/{id}/audio", at(cls.audio))
 
     async def submit(self, request: web.Request) -> web.Response:
         """`POST /jobs`: queue a text of any length."""

@@ -6,7 +6,7 @@ sentences are kept, takes what has been said since from `TTS_AUDIO`, and listens
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -162,3 +162,18 @@ class _Pace:
         each_s = (time.monotonic() - self.began_s) / (progress.spoken - self.spoken)
         left_s = each_s * (progress.sentences - progress.spoken)
         return msgspec.structs.replace(progress, estimated_end_unix_ms=round((time.time() + left_s) * 1000))
+
+
+@dataclass(frozen=True)
+class EveryonesJobs:
+    """The queue of jobs is everybody's: each is seen through by the work of its tenant."""
+
+    work_of: Callable[[str], JobWork]
+
+    async def handle(self, delivery: Delivery) -> None:
+        """See the job through."""
+        await self.work_of(subjects.commanding_tenant(delivery.subject)).handle(delivery)
+
+    async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
+        """Say why the job ended."""
+        await self.work_of(subjects.commanding_tenant(delivery.subject)).give_up(delivery, failure)

@@ -117,6 +117,8 @@ def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics:
     response = problem(failure, request[REQUEST_ID])
     if isinstance(failure, RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{failure.size}"
+    if failure.http_status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
     retry_after_s = failure.retry_after_s
     if retry_after_s is None and failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE):
         retry_after_s = fleet.retry_after_s()

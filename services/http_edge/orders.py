@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import QueueFull
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.admission import Admission
@@ -18,6 +19,7 @@ from services.http_edge.detection import language_of
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import Form, read_form
+from services.http_edge.gate import asked_by
 from services.http_edge.grace import Grace
 from services.http_edge.identity import Claim, checked_id, checked_key, fingerprint
 from services.http_edge.intake import Intake
@@ -27,6 +29,7 @@ from services.http_edge.records import Records
 from services.http_edge.runs import open_runs
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker, Speech
+from services.http_edge.spending import Spending
 
 log = structlog.get_logger()
 
@@ -98,6 +101,7 @@ class Orders:
 
     fleet: Fleet
     admission: Admission
+    spending: Spending
     intake: Intake
     shelf: Shelf
     metrics: Metrics
@@ -120,6 +124,8 @@ class Orders:
             raise TooManyRequests("this server speaks to as many clients as it may; try again soon")
         async with self.free_seats:
             self.fleet.require_ready()
+            if (caller := asked_by(request)) is not None:
+                await self.spending.check(caller.key)
             if not self.job:  # those wait for their turn
                 self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
             order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
@@ -142,11 +148,13 @@ class Orders:
             request[REQUEST_ID] = order.request_id = claim.request
             if not order.claimed and await self._find(order, claim.request):
                 return
+        characters, speed = len(form.text), form.parameters.speed or 1.0
         if not self.job:
-            speed = form.parameters.speed or 1.0
             let_in.enter_context(
-                self.admission.admit(claim.request, self.settings.tenant, len(form.text), form.language, speed)
+                self.admission.admit(claim.request, self.settings.tenant, characters, form.language, speed)
             )
+        if (caller := asked_by(request)) is not None:
+            await self.spending.add(caller.key, audio_seconds(characters, form.language, speed))
         reference = await self.intake.reference(form)
         order.warnings = reference.warnings
         timeout_s = self.settings.job_timeout_s if self.job else self.settings.request_timeout_s

@@ -1,7 +1,7 @@
 """What a client may do about a request that it sent: stop it, or go on with an answer that it lost."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,7 @@ from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.commands import cancel
 from services.http_edge.errors import BadRequest, RangeNotSatisfiable, UnknownRequest
+from services.http_edge.gate import by
 from services.http_edge.identity import checked_id
 from services.http_edge.listening import Listening
 from services.http_edge.metrics import Metrics
@@ -37,10 +38,12 @@ class RequestRoutes:
     metrics: Metrics
     settings: Settings
 
-    def add_to(self, app: web.Application) -> None:
+    @classmethod
+    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "RequestRoutes"]) -> None:
         """Register every path."""
-        app.router.add_delete("/requests/{id}", self.cancel)
-        app.router.add_get("/requests/{id}/audio", self.resume, name="resume", allow_head=False)
+        at = by(desk_of)
+        app.router.add_delete("/requests/{id}", at(cls.cancel))
+        app.router.add_get("/requests/{id}/audio", at(cls.resume), name="resume", allow_head=False)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """`DELETE /requests/{id}`: stop it wherever it is; twice is once, and an unknown one is as good as stopped."""

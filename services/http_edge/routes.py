@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
 from services.http_edge.fleet import Fleet
+from services.http_edge.gate import by, expect_later
 from services.http_edge.listening import Listening
 from services.http_edge.metrics import Metrics
 from services.http_edge.orders import Ordered, Orders
@@ -37,15 +39,20 @@ class Routes:
     draining: asyncio.Event
 
     def add_to(self, app: web.Application) -> None:
-        """Register every path."""
+        """Register what is answered to everybody alike."""
         app.router.add_get("/", self.about)
         app.router.add_get("/health", self.health)
         app.router.add_get("/livez", self.live)
         app.router.add_get("/readyz", self.ready)
         app.router.add_get("/languages", self.languages)
         app.router.add_get("/metrics", make_aiohttp_handler(self.metrics.registry))
-        app.router.add_post("/synthesize", self.synthesize, name="synthesize")
-        app.router.add_post("/stream", self.stream, name="stream")
+
+    @classmethod
+    def add_speaking(cls, app: web.Application, desk_of: Callable[[web.Request], "Routes"]) -> None:
+        """Register what is answered in a tenant's name."""
+        at = by(desk_of)
+        app.router.add_post("/synthesize", at(cls.synthesize), name="synthesize", expect_handler=expect_later)
+        app.router.add_post("/stream", at(cls.stream), name="stream", expect_handler=expect_later)
 
     async def about(self, _request: web.Request) -> web.Response:
         """`GET /`."""

@@ -1,6 +1,7 @@
 """Where the sentences of a request are, in its text and in its sound: for subtitles, and to mark what is heard."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
 from services.common.wire.messages import SentenceSpoken, SpeechFailed, TextSplit
 from services.http_edge.errors import BadRequest, UnknownRequest
+from services.http_edge.gate import by
 from services.http_edge.identity import checked_id
 from services.http_edge.records import Records
 
@@ -25,9 +27,11 @@ class SentenceRoutes:
     tenant: str
     shelves: tuple[Records, ...]  # of requests and of jobs: they know under which other ids one is spoken
 
-    def add_to(self, app: web.Application) -> None:
+    @classmethod
+    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "SentenceRoutes"]) -> None:
         """Register the path."""
-        app.router.add_get("/requests/{id}/sentences", self.sentences)
+        at = by(desk_of)
+        app.router.add_get("/requests/{id}/sentences", at(cls.sentences))
 
     async def sentences(self, request: web.Request) -> web.Response:
         """`GET /requests/{id}/sentences?from=N`: the sentences from place N on, with the seconds of those spoken."""

@@ -15,9 +15,13 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     http_drain_s: Annotated[float, Meta(ge=0, le=60)] = 0.0  # on SIGTERM: not ready, but answering, for so long
     engine: str = "embedded"  # that requests are sent to
     tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] = "public"
+    api_keys_file: str = ""  # TOML, made by `task keys:new`; empty: nobody is asked for a key
+    cors_origins: str = ""  # whose pages may read answers, with commas between them; "*": all
+    connection_idle_timeout_s: Annotated[float, Meta(gt=0)] = 60.0  # a connection without a request is closed
     max_text_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
     max_upload_bytes: Annotated[int, Meta(ge=1)] = 200 * 1024 * 1024  # of a request, all its files together
     upload_idle_timeout_s: Annotated[float, Meta(gt=0)] = 30.0  # a client that sends nothing for so long is let go
+    upload_timeout_s: Annotated[float, Meta(gt=0)] = 600.0  # for a whole body, however steadily it comes
     first_audio_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     request_timeout_s: Annotated[float, Meta(gt=0)] = 3600.0
     idempotency_grace_s: Annotated[float, Meta(gt=0, le=600)] = 10.0  # of a keyed request whose client left
