@@ -133,6 +133,15 @@ def test_what_is_watched_is_named_as_here_and_answers_there() -> None:
     assert asked == {(name, PORTS[image]) for name, image in OURS.items() if name != "ui"}
 
 
+def test_nginx_is_told_all_that_its_template_asks_for() -> None:
+    templates = (ROOT / "deploy" / "nginx" / "templates").glob("*.template")
+    asked = {name for path in templates for name in re.findall(r"\$\{(\w+)\}", path.read_text())}
+    environment = COMPOSED["nginx"]["environment"]
+    assert set(environment) == asked
+    assert environment["EDGE"] == f"http-edge:{PORTS['http-edge']}"
+    assert environment["INTERFACE"] == f"ui:{PORTS['ui']}"
+
+
 def test_who_waits_for_health_waits_for_somebody_who_is_asked_for_it() -> None:
     for service in COMPOSED.values():
         for other, how in service.get("depends_on", {}).items():
