@@ -226,6 +226,10 @@ async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(tmp_path: Path)
                 await asyncio.sleep(0.1)
 
         task = asyncio.create_task(drip())
-        assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 408")
+        try:
+            answer = await asyncio.wait_for(reader.readline(), 10)
+        except ConnectionResetError:
+            answer = b""  # it went on sending into a connection that was closed, and the answer is lost with it
+        assert answer.startswith(b"HTTP/1.1 408") or not answer
         task.cancel()
         writer.close()
