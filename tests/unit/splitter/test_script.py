@@ -72,10 +72,10 @@ def test_a_language_that_the_engine_does_not_speak_is_refused() -> None:
 
 
 def test_marks_are_where_they_stand_among_sentences_and_breaks() -> None:
+    before, between = '<mark name="a"/><break time="1s"/><mark name="b"/>', '<break time="2s"/><mark name="f"/>'
     division = ssml(
-        '<mark name="a"/><break time="1s"/><mark name="b"/>The first sentence.<mark name="c"/> The <mark name="d"/>'
-        'second sentence.<mark name="e"/><break time="2s"/><mark name="f"/><break time="3s"/><s>Third</s><break time="4s"/>'
-        '<mark name="g"/>'
+        f'{before}The first sentence.<mark name="c"/> The <mark name="d"/>second sentence.<mark name="e"/>'
+        f'{between}<break time="3s"/><s>Third</s><break time="4s"/><mark name="g"/>'
     )
     assert division.marks == (
         Mark("a", 0, 0),
