@@ -67,9 +67,10 @@ class Answer:
 class Service:
     """The service at one address."""
 
-    def __init__(self, url: str) -> None:
-        """Take the address, without a slash at its end."""
+    def __init__(self, url: str, api_key: str = "") -> None:
+        """Take the address, without a slash at its end, and the key to it where it asks for one."""
         self.url = url
+        self._key = {"X-API-Key": api_key} if api_key else {}
 
     def about(self) -> dict[str, Any]:
         """Return `GET /`: version, engine, device, languages, parameters. Raises Refusal."""
@@ -143,6 +144,7 @@ class Service:
     def _asked(self, method: str, path: str, *, refuse: bool = True, **how: Any) -> Iterator[requests.Response]:
         how.setdefault("timeout", (_CONNECT_S, _ANSWER_S))
         try:
+            how["headers"] = how.get("headers", {}) | self._key
             response = requests.request(method, f"{self.url}{path}", stream=True, **how)  # noqa: S113  # set above
         except requests.RequestException:
             raise Unreachable(self.url) from None

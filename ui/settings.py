@@ -11,6 +11,7 @@ class Settings:
     ui_host: str = "127.0.0.1"
     ui_port: int = 8501
     service_url: str = "http://localhost:8004"  # where this process reaches the service
+    api_key: str = ""  # to the service, where it asks for one
     public_service_url: str = ""  # where its users do, for the cURL examples; empty: the same
 
     @property
@@ -31,5 +32,6 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         ui_host=environment.get("UI_HOST", Settings.ui_host),
         ui_port=int(port),
         service_url=environment.get("SERVICE_URL", Settings.service_url).rstrip("/"),
+        api_key=environment.get("API_KEY", ""),
         public_service_url=environment.get("PUBLIC_SERVICE_URL", "").rstrip("/"),
     )

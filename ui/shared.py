@@ -19,4 +19,4 @@ def settings() -> Settings:
 
 def service() -> Service:
     """Return the service that speaks."""
-    return Service(_settings.service_url)
+    return Service(_settings.service_url, _settings.api_key)

@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, MultipartReader, web
 
 from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooLong, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import MOST_CLIPS, Parameters, Pronunciations
+from services.common.wire.messages import MOST_CLIPS, Parameters, Passage, Pronunciations, TextType
 from services.common.wire.parameters import RANGES, Range
 from services.http_edge.detection import AUTO
 from services.http_edge.errors import BadRequest, UploadStalled
@@ -28,6 +28,7 @@ _SHORT_FIELD_BYTES: Final = 64
 _SEED_LIMIT: Final = 2**63
 _FIELDS: Final = (
     "text",
+    "text_type",
     "language",
     "reference_audio",
     "enable_text_splitting",
@@ -62,6 +63,10 @@ class Form:
     spoken_forms: bool  # False: the engine is given figures and signs as they are written
     seed: int | None
     parameters: Parameters
+    text_type: TextType = "text"
+    characters: int = 0  # that are spoken, without markup
+    languages: tuple[str, ...] = ()  # that it is spoken in, that of most first; known once it is understood
+    passages: tuple[Passage, ...] = ()  # in other languages than most of the text
 
 
 def which_file(place: int, count: int) -> str:
@@ -205,6 +210,8 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
         spoken_forms=_boolean(fields, "spoken_forms"),
         pronunciations=_pronunciations(fields.get("pronunciations", "")),
         seed=_seed(fields.get("seed")),
+        text_type=_text_type(fields),
+        characters=len(fields["text"]),
         parameters=_parameters(fields),
     )
 
@@ -214,6 +221,13 @@ def _boolean(fields: dict[str, str], name: str) -> bool:
         return _BOOLEANS[fields.get(name, "true").strip().lower()]
     except KeyError:
         raise BadRequest(f"{name} is true or false") from None
+
+
+def _text_type(fields: dict[str, str]) -> TextType:
+    given = fields.get("text_type", "").strip().lower()
+    if given not in ("", "text", "ssml"):
+        raise BadRequest("text_type is text or ssml")
+    return "ssml" if given == "ssml" else "text"
 
 
 def _pronunciations(value: str) -> dict[str, str]:

@@ -51,5 +51,6 @@ def fingerprint(form: Form, kind: str) -> str:
         form.seed,
         msgspec.to_builtins(form.parameters),
         [upload.digest for upload in form.uploads],
+        form.text_type,
     )
     return sha256(msgspec.json.encode(said)).hexdigest()

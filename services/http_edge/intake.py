@@ -98,4 +98,6 @@ class Intake:
             pronunciations=form.pronunciations,
             deadline_unix_ms=round((time.time() + timeout_s) * 1000),
             parameters=form.parameters,
+            text_type=form.text_type,
+            passages=form.passages,
         )

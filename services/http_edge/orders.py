@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -15,7 +15,6 @@ from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import QueueFull
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.admission import Admission
-from services.http_edge.detection import language_of
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import Form, read_form
@@ -30,6 +29,7 @@ from services.http_edge.runs import open_runs
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker, Speech
 from services.http_edge.spending import Spending
+from services.http_edge.wording import understood
 
 log = structlog.get_logger()
 
@@ -46,6 +46,7 @@ class Order:
     stored_s: float = 0.0
     first_audio_s: float | None = None
     sample_rate_hz: int = 0
+    languages: tuple[str, ...] = ()  # that of most of the text first
     warnings: tuple[str, ...] = ()  # about the reference audio
     joined: bool = False  # somebody else has published it
     claimed: bool = False  # the key was new
@@ -64,7 +65,7 @@ class Order:
             "X-Seed": str(self.request.seed),
             "X-Sample-Rate": str(self.sample_rate_hz),
             "X-Engine": self.request.engine,
-            "X-Language": self.request.language,
+            "X-Language": ", ".join(self.languages),
             "Server-Timing": self._timing(speech),
         }
         if self.warnings:
@@ -130,7 +131,8 @@ class Orders:
                 self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
             order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
             async with read_form(request, self.settings, job=self.job) as sent, AsyncExitStack() as let_in:
-                form = replace(sent, language=await language_of(sent.text, sent.language))
+                form = await understood(sent)
+                order.languages = form.languages
                 order.outcome.language, order.read_s = form.language, time.monotonic()
                 order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
                 try:
@@ -148,13 +150,13 @@ class Orders:
             request[REQUEST_ID] = order.request_id = claim.request
             if not order.claimed and await self._find(order, claim.request):
                 return
-        characters, speed = len(form.text), form.parameters.speed or 1.0
+        speed = form.parameters.speed or 1.0
         if not self.job:
             let_in.enter_context(
-                self.admission.admit(claim.request, self.settings.tenant, characters, form.language, speed)
+                self.admission.admit(claim.request, self.settings.tenant, form.characters, form.language, speed)
             )
         if (caller := asked_by(request)) is not None:
-            await self.spending.add(caller.key, audio_seconds(characters, form.language, speed))
+            await self.spending.add(caller.key, audio_seconds(form.characters, form.language, speed))
         reference = await self.intake.reference(form)
         order.warnings = reference.warnings
         timeout_s = self.settings.job_timeout_s if self.job else self.settings.request_timeout_s

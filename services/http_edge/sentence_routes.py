@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from services.common.wire.messages import SentenceSpoken, SpeechFailed, TextSpli
 from services.http_edge.errors import BadRequest, UnknownRequest
 from services.http_edge.gate import by
 from services.http_edge.identity import checked_id
+from services.http_edge.marks import Sound
 from services.http_edge.records import Records
 
 _MOST_LOOKED_UP: Final = 200  # ends in one answer; a client asks for the next ones with `from`
@@ -38,13 +39,20 @@ class SentenceRoutes:
         wanted, first = checked_id(request.match_info["id"]), _first(request)
         runs = [wanted, *[run for shelf in self.shelves for run in await shelf.runs(wanted)]]
         split = await self._split(runs)
-        found: list[dict[str, float]] = [{"start": span.start, "end": span.end} for span in split.sentences[first:]]
+        found: list[dict[str, Any]] = [{"start": span.start, "end": span.end} for span in split.sentences[first:]]
+        for sentence, language in zip(found, split.languages[first:], strict=False):
+            sentence["language"] = language
+        sound = Sound(first)
         for place, sentence in enumerate(found[:_MOST_LOOKED_UP], first):
-            seconds = await self._seconds(runs, place)
-            if seconds is None:
+            end = await self._end(runs, place)
+            if end is None:
                 break
-            sentence["seconds"] = round(seconds, 4)
-        return web.json_response({"count": len(split.sentences), "from": first, "sentences": found})
+            sentence["seconds"] = round(end.samples / end.sample_rate_hz, 4)
+            sound.add(end)
+        answer = {"count": len(split.sentences), "from": first, "sentences": found}
+        if split.marks:
+            answer["marks"] = [marked for mark in split.marks if (marked := sound.place(mark))]
+        return web.json_response(answer)
 
     async def _split(self, runs: list[str]) -> TextSplit:
         for run in runs:
@@ -53,15 +61,15 @@ class SentenceRoutes:
                 return codec.decode(payload, TextSplit)
         raise UnknownRequest("no sentences of this id are kept: it never was, is not divided yet, or is too long ago")
 
-    async def _seconds(self, runs: list[str], place: int) -> float | None:
-        """Return how long a sentence sounds, its pause included; None where it is not spoken."""
+    async def _end(self, runs: list[str], place: int) -> SentenceSpoken | None:
+        """Return a sentence's end marker; None where it is not spoken."""
         for run in runs:
             payload = await self.bus.last(topology.AUDIO, subjects.end(self.tenant, run, place))
             if payload is None:
                 continue
             end = codec.decode(payload, SentenceSpoken | SpeechFailed)  # type: ignore[arg-type]  # msgspec takes unions
             if isinstance(end, SentenceSpoken):
-                return end.samples / end.sample_rate_hz
+                return end
         return None
 
 

@@ -10,8 +10,10 @@ from typing import Final
 
 import msgspec
 
-from services.common.wire.failures import EmptyText, SynthesisFailed
+from services.common.wire.failures import EmptyText, MalformedSsml, SynthesisFailed
+from services.common.wire.messages import Mark, Passage, TextType
 from services.splitter.boundaries import Span
+from services.splitter.script import Manner, split_passages, split_ssml
 from services.splitter.sentences import Sentence, SplitText, split
 
 SHORT_CHARACTERS: Final = 2_000  # divided within a millisecond, sooner than anything else would have begun
@@ -28,6 +30,9 @@ class Task(msgspec.Struct, frozen=True):
     enable_text_splitting: bool
     spoken_forms: bool
     pronunciations: dict[str, str] = {}
+    text_type: TextType = "text"
+    passages: tuple[Passage, ...] = ()
+    limits: dict[str, int] = {}  # of the engine's other languages
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -35,7 +40,9 @@ class Answer(msgspec.Struct, frozen=True):
 
     sentences: tuple[Sentence, ...] = ()
     dropped: tuple[Span, ...] = ()
+    marks: tuple[Mark, ...] = ()
     empty: str | None = None
+    malformed: str | None = None  # SSML
 
 
 class DividerDied(SynthesisFailed):
@@ -45,7 +52,7 @@ class DividerDied(SynthesisFailed):
 
 
 async def divide(task: Task) -> SplitText:
-    """Divide a text of any length while the event loop goes on. Raises EmptyText, DividerDied."""
+    """Divide a text of any length while the event loop goes on. Raises EmptyText, MalformedSsml, DividerDied."""
     if len(task.text) <= SHORT_CHARACTERS:
         return _split(task)
     if len(task.text) <= LONG_CHARACTERS:
@@ -53,10 +60,23 @@ async def divide(task: Task) -> SplitText:
     answer = await _asked(task)
     if answer.empty is not None:
         raise EmptyText(answer.empty)
-    return SplitText(answer.sentences, answer.dropped)
+    if answer.malformed is not None:
+        raise MalformedSsml(answer.malformed)
+    return SplitText(answer.sentences, answer.dropped, answer.marks)
 
 
 def _split(task: Task) -> SplitText:
+    if task.text_type == "ssml" or task.passages:
+        manner = Manner(
+            language=task.language,
+            limits=task.limits | {task.language: task.max_characters},
+            splitting=task.enable_text_splitting,
+            spoken_forms=task.spoken_forms,
+            pronunciations=task.pronunciations,
+        )
+        if task.text_type == "ssml":
+            return split_ssml(task.text, manner)
+        return split_passages(task.text, task.passages, manner)
     return split(
         task.text,
         task.language,
@@ -88,9 +108,11 @@ def main() -> None:
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
     try:
         divided = _split(task)
-        answer = Answer(divided.sentences, divided.dropped)
+        answer = Answer(divided.sentences, divided.dropped, divided.marks)
     except EmptyText as failure:
         answer = Answer(empty=str(failure))
+    except MalformedSsml as failure:
+        answer = Answer(malformed=str(failure))
     sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
 
 

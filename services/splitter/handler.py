@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import structlog
 
 from services.common.bus import topology
@@ -31,6 +32,7 @@ from services.common.wire.failures import (
 from services.common.wire.messages import (
     CancelSpeech,
     Lane,
+    Parameters,
     SentenceJob,
     SentenceSpoken,
     Span,
@@ -39,7 +41,7 @@ from services.common.wire.messages import (
     TextSplit,
     WorkerState,
 )
-from services.common.wire.parameters import require_taken, takes_of
+from services.common.wire.parameters import RANGES, require_taken, takes_of
 from services.common.wire.seeds import sentence_seed
 from services.splitter.divider import Task, divide
 from services.splitter.gate import Gate, Seat
@@ -75,10 +77,12 @@ class RequestWork:
         subjects.require_own(request, delivery.subject)
         deadline = Deadline.at(request.deadline_unix_ms)
         workers = await self._workers_of(request.engine)
-        limit = _limit(workers, request)
+        task = _task(workers, request)
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
-            division = await divide(Task(request.text, request.language, limit, request.split, request.spoken_forms))
+            division = await divide(task)
+        if any(sentence.rate != 1 for sentence in division.sentences):
+            require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
         characters = [  # what is before the first sentence was spoken already, and this takes it up
             0 if place < request.first_sentence else len(sentence.spoken)
@@ -138,6 +142,8 @@ class RequestWork:
             request=request.request,
             sentences=tuple(Span(sentence.start, sentence.end) for sentence in division.sentences),
             dropped=tuple(Span(start, end) for start, end in division.dropped),
+            languages=_languages(request, division),
+            marks=division.marks,
         )
         await self.bus.publish(
             subjects.text_split(request.tenant, request.request),
@@ -267,28 +273,58 @@ class _HandedBack(PipelineError):
     retryable = True
 
 
-def _limit(workers: list[WorkerState], request: SpeechRequest) -> int:
-    """Return the longest sentence that every worker takes. Raises UnsupportedLanguage."""
-    limits = [
-        worker.max_characters[request.language] for worker in workers if request.language in worker.max_characters
-    ]
-    if not limits:
-        raise UnsupportedLanguage(f"the engine {request.engine} does not speak {request.language}")
-    return min(limits)
+def _task(workers: list[WorkerState], request: SpeechRequest) -> Task:
+    """Return how to divide the text, so that every worker takes the sentences. Raises UnsupportedLanguage."""
+    languages = {language for worker in workers for language in worker.max_characters}
+    limits = {
+        language: min(worker.max_characters[language] for worker in workers if language in worker.max_characters)
+        for language in languages
+    }
+    for language in (request.language, *(passage.language for passage in request.passages)):
+        if language not in limits:
+            raise UnsupportedLanguage(f"the engine {request.engine} does not speak {language}")
+    return Task(
+        text=request.text,
+        language=request.language,
+        max_characters=limits[request.language],
+        enable_text_splitting=request.split,
+        spoken_forms=request.spoken_forms,
+        pronunciations=request.pronunciations,
+        text_type=request.text_type,
+        passages=request.passages,
+        limits=limits if request.passages or request.text_type == "ssml" else {},
+    )
+
+
+def _languages(request: SpeechRequest, division: SplitText) -> tuple[str, ...]:
+    """Return the language of each sentence, where some are in another than the request's."""
+    languages = tuple(sentence.language or request.language for sentence in division.sentences)
+    return languages if set(languages) != {request.language} else ()
 
 
 def _job(request: SpeechRequest, sentences: tuple[Sentence, ...], place: int) -> SentenceJob:
+    sentence = sentences[place]
     return SentenceJob(
         request=request.request,
         tenant=request.tenant,
         engine=request.engine,
-        language=request.language,
+        language=sentence.language or request.language,
         sentence=place,
         sentences=len(sentences),
-        text=sentences[place].spoken,
+        text=sentence.spoken,
         clips=request.clips,
         seed=sentence_seed(request.seed, place),
-        pause_after_ms=sentences[place].pause_after_ms,
+        pause_before_ms=sentence.pause_before_ms,
+        pause_after_ms=sentence.pause_after_ms,
         deadline_unix_ms=request.deadline_unix_ms,
-        parameters=request.parameters,
+        parameters=_parameters(request.parameters, sentence),
     )
+
+
+def _parameters(asked: Parameters, sentence: Sentence) -> Parameters:
+    """Return the request's parameters at this sentence's speed, within what an engine may be asked for."""
+    if sentence.rate == 1:
+        return asked
+    allowed = RANGES["speed"]
+    speed = min(max((asked.speed or 1.0) * sentence.rate, allowed.lowest), allowed.highest)
+    return msgspec.structs.replace(asked, speed=speed)

@@ -4,7 +4,11 @@ Whoever wants the words alone asks here; the splitter needs `services.splitter.s
 of them comes from.
 """
 
+from typing import Final
+
 from services.splitter.spoken.reader import read
+
+_PASSES: Final = 8  # lines that are joined may be read anew ("#", then a word); the third pass seldom finds anything
 
 
 def normalize(text: str, language: str, *, spoken: bool = True) -> str:
@@ -13,4 +17,9 @@ def normalize(text: str, language: str, *, spoken: bool = True) -> str:
     `spoken` False leaves what is written and only takes out what nobody hears. Time is linear in the text, and
     normalising twice is normalising once.
     """
-    return " ".join(read(text, language, spoken=spoken).text.split())
+    for _ in range(_PASSES):
+        said = " ".join(read(text, language, spoken=spoken).text.split())
+        if said == text:
+            break
+        text = said
+    return text

@@ -13,6 +13,7 @@ from typing import Final
 import regex
 
 from services.common.wire.failures import EmptyText
+from services.common.wire.messages import Mark
 from services.splitter.boundaries import Span, boundaries
 from services.splitter.cutting import cut
 from services.splitter.spoken.alignment import Aligned
@@ -23,8 +24,8 @@ _ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.
 _SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}  # characters: fragments make engines stumble
 _SHORT_ELSEWHERE: Final = 12
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-_PARAGRAPH_PAUSE_MS: Final = 600
-_PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
+PARAGRAPH_PAUSE_MS: Final = 600
+PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
 _PAUSE_MS: Final = 280
 
 
@@ -36,6 +37,9 @@ class Sentence:
     end: int  # one past the last
     spoken: str  # what the engine is given: normalised, never longer than the limit
     pause_after_ms: int  # silence owed after it; none after the last
+    pause_before_ms: int = 0  # silence owed before it, if it is the first
+    language: str = ""  # ISO 639-1; empty: the request's
+    rate: float = 1.0  # 2 is twice as fast as the request asks for
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class SplitText:
 
     sentences: tuple[Sentence, ...]
     dropped: tuple[Span, ...]
+    marks: tuple[Mark, ...] = ()
 
 
 def split(
@@ -66,13 +71,13 @@ def split(
     for spans in _groups(said.text, language, max_characters, splitting=enable_text_splitting):
         spoken = [part for span in spans for part in _spoken(said, span, max_characters)]
         if spoken:
-            spoken[-1] = replace(spoken[-1], pause_after_ms=_PARAGRAPH_PAUSE_MS)
+            spoken[-1] = replace(spoken[-1], pause_after_ms=PARAGRAPH_PAUSE_MS)
         sentences += spoken
     if not sentences:
         raise EmptyText("the text has no word that could be spoken; send at least one")
     sentences[-1] = replace(sentences[-1], pause_after_ms=0)
     sentences = list(_apart(text, sentences, language))
-    return SplitText(tuple(sentences), tuple(_dropped(text, sentences)))
+    return SplitText(tuple(sentences), tuple(dropped(text, sentences)))
 
 
 def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterator[list[Span]]:
@@ -129,7 +134,7 @@ def _spoken(said: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
     for piece in cut(said.text, start, end, fits, limit):
         spoken = _collapsed(said.text[piece.start : piece.end])
         if _speakable(spoken):
-            pause_ms = _pause_ms(spoken) if piece.pause_after_ms is None else piece.pause_after_ms
+            pause_ms = pause_after(spoken) if piece.pause_after_ms is None else piece.pause_after_ms
             yield Sentence(*said.source(*_stripped(said.text, piece.start, piece.end)), spoken, pause_ms)
 
 
@@ -162,15 +167,15 @@ def _stripped(text: str, start: int, end: int) -> Span:
     return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
 
 
-def _pause_ms(spoken: str) -> int:
+def pause_after(spoken: str) -> int:
     """Return the silence owed after a sentence, from the mark that ends it."""
     closing = spoken.rstrip("\"'”’»)]）」』 ")
     if closing.endswith("..."):
-        return _PAUSES_MS["…"]
-    return _PAUSES_MS.get(closing[-1:], _PAUSE_MS)
+        return PAUSES_MS["…"]
+    return PAUSES_MS.get(closing[-1:], _PAUSE_MS)
 
 
-def _dropped(text: str, sentences: list[Sentence]) -> Iterator[Span]:
+def dropped(text: str, sentences: Iterable[Sentence]) -> Iterator[Span]:
     """Yield what lies between the sentences."""
     place = 0
     for sentence in sentences:

@@ -101,6 +101,8 @@ class SentenceWork:
         """Send every chunk as soon as it is made; on return all are stored."""
         chunking = Chunking(self.model.describe().sample_rate_hz)
         async with tasks() as storing:
+            for chunk in chunking.pause(job.pause_before_ms):
+                storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
             async for samples in speech.pieces():
                 if not chunking.samples:
                     mark("first sound")

@@ -16,6 +16,12 @@ from tests.support.messages import EXAMPLES, REQUEST
 GOLDEN = Path(__file__).parent / "golden"
 WIRE_DOC = Path(__file__).parents[2] / "docs" / "wire.md"
 
+PLAIN: dict[str, dict[str, object]] = {  # fields that came with SSML, as they are without them
+    "SpeechRequest": {"text_type": "text", "passages": ()},
+    "SentenceJob": {"pause_before_ms": 0},
+    "TextSplit": {"languages": (), "marks": ()},
+}
+
 
 def name(message: Message) -> str:
     return type(message).__name__
@@ -44,12 +50,14 @@ def test_bytes_from_before_there_were_parameters_are_read_as_if_none_was_set(ear
     none = {} if earlier.stem == "WorkerState" else AS_USUAL
     decoded = codec.decode(bytes.fromhex(earlier.read_text()), type(now))
     whole = {"first_sentence": 0} if earlier.stem == "SpeechRequest" else {}
-    assert decoded == msgspec.structs.replace(now, parameters=none, **whole)
+    assert decoded == msgspec.structs.replace(now, parameters=none, **whole, **PLAIN.get(earlier.stem, {}))
 
 
 def test_bytes_from_before_work_was_taken_up_again_are_read_as_of_a_whole_text() -> None:
     earlier = bytes.fromhex((GOLDEN / "before_first_sentence" / "SpeechRequest.hex").read_text())
-    assert codec.decode(earlier, SpeechRequest) == msgspec.structs.replace(EXAMPLES[0], first_sentence=0)
+    assert codec.decode(earlier, SpeechRequest) == msgspec.structs.replace(
+        EXAMPLES[0], first_sentence=0, **PLAIN["SpeechRequest"]
+    )
 
 
 def test_a_splitter_from_before_there_was_admission_by_sound_is_understood() -> None:
@@ -69,6 +77,13 @@ def test_a_letter_from_before_there_were_traces_is_read_as_of_none() -> None:
     earlier = bytes.fromhex((GOLDEN / "before_traces" / "DeadLetter.hex").read_text())
     [now] = [message for message in EXAMPLES if name(message) == "DeadLetter"]
     assert codec.decode(earlier, type(now)) == msgspec.structs.replace(now, trace="")
+
+
+@pytest.mark.parametrize("earlier", sorted((GOLDEN / "before_ssml").glob("*.hex")), ids=lambda path: path.stem)
+def test_bytes_from_before_there_was_ssml_are_read_as_of_a_plain_text_in_one_language(earlier: Path) -> None:
+    [now] = [message for message in EXAMPLES if name(message) == earlier.stem]
+    decoded = codec.decode(bytes.fromhex(earlier.read_text()), type(now))
+    assert decoded == msgspec.structs.replace(now, **PLAIN[earlier.stem])
 
 
 def test_what_is_not_set_is_not_sent() -> None:

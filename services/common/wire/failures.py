@@ -46,6 +46,13 @@ class TextTooLong(PipelineError):
     http_status = 413
 
 
+class MalformedSsml(PipelineError):
+    """The SSML cannot be read, or asks for what is not spoken; the message names the line and the column."""
+
+    code = "malformed_ssml"
+    http_status = 400
+
+
 class UnspeakableText(PipelineError):
     """The engine cannot speak this sentence, and never will: it is not delivered again."""
 

@@ -28,6 +28,7 @@ UnixMilliseconds = Annotated[int, Meta(ge=0)]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
+TextType = Literal["text", "ssml"]
 Lane = Literal["express", "standard"]  # a request's first sentence, and all others
 
 
@@ -56,6 +57,23 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
 AS_USUAL: Final = Parameters()
 
 
+class Passage(Struct, frozen=True):
+    """Characters [start, end) of the request's text, in code points, are in another language. On the wire a map."""
+
+    start: Count
+    end: Count
+    language: Language
+
+
+class Mark(Struct, frozen=True):
+    """A place in the sound that the text has a name for. On the wire a map."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    sentence: Count  # counted from where this one begins to sound; the number of sentences: from the end of the sound
+    offset_ms: int = 0  # negative: in the silence before it
+    within: bool = False  # it stands inside the sentence, whose beginning is the nearest border before it
+
+
 class SpeechRequest(Message, frozen=True, kw_only=True):
     """Speak this text. From a client or the edge, on `tts.v1.request.<tenant>`."""
 
@@ -72,6 +90,8 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
     first_sentence: Count = 0  # those before it are not spoken; places and seeds stay as they are
+    text_type: TextType = "text"  # what the text is: SSML says itself how it is spoken
+    passages: tuple[Passage, ...] = ()  # in other languages, in order; of plain text only
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -89,6 +109,7 @@ class SentenceJob(Message, frozen=True, kw_only=True):
     pause_after_ms: Count  # silence that belongs to the end of this sentence's samples
     deadline_unix_ms: UnixMilliseconds
     parameters: Parameters = AS_USUAL
+    pause_before_ms: Count = 0  # silence that belongs to the beginning of this sentence's samples
 
 
 class Span(Struct, frozen=True):
@@ -103,7 +124,9 @@ class TextSplit(Message, frozen=True, kw_only=True):
 
     request: RequestId
     sentences: Annotated[tuple[Span, ...], Meta(min_length=1)]
-    dropped: tuple[Span, ...]  # what nobody speaks: white space, lone punctuation
+    dropped: tuple[Span, ...]  # what nobody speaks: white space, lone punctuation, markup
+    languages: tuple[Language, ...] = ()  # of each sentence, where they differ; none: all are in the request's
+    marks: tuple[Mark, ...] = ()  # as they come in the text
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):

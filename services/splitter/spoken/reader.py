@@ -26,6 +26,8 @@ _BEGINS: Final = regex.compile(r"(?:^|[!?…]|\.{3}|\n|[\p{L}\p{M}]{4}\.|[\p{Pe}
 
 
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
+_DIGITS: Final = re.compile(r"[0-9]+")
+_WINDOW: Final = 1_024  # characters that any recogniser looks at, but for a longer number
 _IN_ADDRESS: Final = "@.-_+:0123456789"
 _ROMANISH: Final = re.compile(r"[IVXLCDM]+(?:[a-zèᵉ]{1,4})?")
 
@@ -92,8 +94,13 @@ class Reader:
         return allowed is not None and (following in allowed or "" in allowed)
 
     def _edit(self, text: str, place: int, kind: str) -> Edit | None:
+        # Before it matches at all, `regex` looks for the letters that a pattern ends in, as far as the text goes.
+        end = place + _WINDOW
+        if end < len(text):
+            found = _DIGITS.match(text, end)
+            end = found.end() if found else end  # no number is cut
         for recogniser in self._recognisers[kind]:
-            found = recogniser.pattern.match(text, place)
+            found = recogniser.pattern.match(text, place, end)
             if found is not None and found.end() > place:
                 said = recogniser.say(found)
                 if said is not None:
@@ -122,8 +129,10 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
         if found := _LETTERS.match(word):
             for head in (found[0], found[0][0].upper() + found[0][1:]):
                 heads.setdefault(head, set()).add(word[found.end() : found.end() + 1])
-    signs = {word[0] for word in written if not word[0].isalnum()} | set("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞")
-    letters = r"[^\W\d_]+" if table.spaced and not table.counters else r"[A-Za-z]+|[^\W\d_A-Za-z]+"
+    figures = "²³½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"  # which count among the characters of words
+    signs = {word[0] for word in written if not word[0].isalnum()} | set(figures)
+    latin = "" if table.spaced and not table.counters else "A-Za-z"  # words by themselves, also without spaces
+    letters = rf"[^\W\d_{latin}{figures}]+" + (f"|[{latin}]+" if latin else "")
     pattern = rf"{letters}|[0-9]+|[-−–+(](?=[0-9])|[{re.escape(''.join(sorted(signs)))}]"
     return heads, tuple(end.rstrip(".") for end in table.suffixes) or ("\0",), re.compile(pattern)
 

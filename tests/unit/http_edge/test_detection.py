@@ -3,19 +3,20 @@
 import pytest
 
 from services.common.wire.failures import UnsupportedLanguage
-from services.http_edge.detection import detected, language_of
+from services.common.wire.messages import Passage
+from services.http_edge.detection import detected
 from tests.unit.splitter.gold import GOLD
 
 
 @pytest.mark.parametrize("language", GOLD)
 def test_a_page_of_a_language_is_known(language: str) -> None:
-    assert detected("\n".join(marked.replace("|", "") for marked in GOLD[language])) == language
+    assert detected("\n".join(marked.replace("|", "") for marked in GOLD[language])) == (language, ())
 
 
 def test_of_194_texts_of_one_line_nearly_all_are_known() -> None:
     def known(language: str, text: str) -> bool:
         try:
-            return detected(text) == language
+            return detected(text)[0] == language
         except UnsupportedLanguage:
             return False
 
@@ -23,8 +24,34 @@ def test_of_194_texts_of_one_line_nearly_all_are_known() -> None:
     assert sum(told) >= 0.97 * len(told)
 
 
-def test_the_language_of_most_of_a_mixed_text_is_taken() -> None:
-    assert detected("Une phrase courte en français.\n\n" + "This is rather longer, and it is in English. " * 3) == "en"
+FRENCH = "Une phrase courte, écrite en français."
+ENGLISH = "This is rather longer, and it is in English. " * 3
+GERMAN = "Guten Morgen, wie geht es Ihnen heute? Das Wetter ist schön."
+
+
+@pytest.mark.parametrize("border", ["\n\n", "\n", "\n \n\t\n"])
+def test_each_paragraph_of_a_mixed_text_is_in_its_own_language(border: str) -> None:
+    text = border.join((FRENCH, ENGLISH, "OK.", GERMAN))
+    language, passages = detected(text)
+    assert language == "en"
+    assert [(text[span.start : span.end].strip(), span.language) for span in passages] == [
+        (FRENCH, "fr"),
+        (GERMAN, "de"),
+    ]
+
+
+def test_neighbours_of_one_language_are_one_passage_and_what_tells_little_belongs_to_it() -> None:
+    text = "\n\n".join((ENGLISH, FRENCH, "Oui !", FRENCH, ENGLISH))
+    [passage] = detected(text)[1]
+    assert text[passage.start : passage.end].strip() == "\n\n".join((FRENCH, "Oui !", FRENCH))
+
+
+def test_lines_that_were_wrapped_are_no_paragraphs() -> None:
+    wrapped = ENGLISH.replace(" and", "\nand")
+    assert detected(f"{GERMAN * 9}\n{wrapped}") == (
+        "de",
+        (Passage(len(GERMAN) * 9 + 1, len(GERMAN * 9) + 1 + len(wrapped), "en"),),
+    )
 
 
 def test_another_language_is_refused_with_those_that_are_spoken() -> None:
@@ -36,8 +63,3 @@ def test_another_language_is_refused_with_those_that_are_spoken() -> None:
 def test_a_text_that_tells_too_little_is_refused(text: str) -> None:
     with pytest.raises(UnsupportedLanguage, match="send the field language"):
         detected(text)
-
-
-async def test_a_language_that_was_asked_for_is_taken_as_it_is() -> None:
-    assert await language_of("Guten Morgen, wie geht es Ihnen heute?", "fr") == "fr"
-    assert await language_of("Guten Morgen, wie geht es Ihnen heute?", "auto") == "de"

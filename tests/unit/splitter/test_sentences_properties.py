@@ -13,6 +13,7 @@ from services.common.wire.failures import EmptyText
 from services.common.wire.languages import LANGUAGES
 from services.splitter.normalize import normalize
 from services.splitter.sentences import SplitText, split
+from services.splitter.spoken.reader import read
 
 FRAGMENTS = (
     *("Hello", "M. Dupont", "3.14", "e.g.", "…", "!", '?"', "\n\n", "\n", " ", ", ", "—", "A.", "B.", "1.", "- "),
@@ -38,7 +39,7 @@ def test_every_character_is_in_one_sentence_or_dropped_and_none_is_over_the_limi
     text: str, language: str, limit: int, splitting: bool, spoken_forms: bool
 ) -> None:
     division = divided(text, language, limit, splitting=splitting, spoken_forms=spoken_forms)
-    said = normalize(text, language, spoken=spoken_forms)
+    said = read(text, language, spoken=spoken_forms).text
     if division is None:
         assert not any(character.isalnum() for character in said)
         return
@@ -104,6 +105,13 @@ def test_another_paragraph_changes_nothing_before_it(text: str, more: str, langu
     assert same == [(s.start, s.end, s.spoken) for s in before.sentences]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("text", ["²²²²²", "³²³²³²", "x²²²²²y", "½½½½½½", "5²³²³²", "#\n:", "*\nx"])
+def test_a_run_of_signs_is_said_at_once(text: str, language: str) -> None:
+    once = normalize(text, language)
+    assert normalize(once, language) == once
+
+
 HURTFUL = (
     "a. ",
     "A.",
@@ -135,6 +143,12 @@ HURTFUL = (
     "x\ny ",
     "\u0301 ",
     "𝐀",
+    "1.",
+    "²",
+    "12,",
+    "7",
+    "7 ",
+    "7 е ",
     "т. д. ",
 )
 
@@ -170,6 +184,18 @@ def test_the_steps_grow_with_the_text_and_not_with_its_square(pattern: str) -> N
         return counted
 
     assert calls(24_000) < 3 * calls(12_000) + 1_000
+
+
+@pytest.mark.parametrize("language", ["ru", "es"])  # whose numbers have endings of their own
+def test_four_times_the_figures_take_four_times_the_work(language: str) -> None:
+    def processor_seconds(rows: int) -> float:
+        text = "\n".join("12,3456,78,90123,4" for _ in range(rows))
+        before = time.process_time()
+        normalize(text, language)
+        return time.process_time() - before
+
+    processor_seconds(10)
+    assert processor_seconds(4_000) < 10 * min(processor_seconds(1_000) for _ in range(3))
 
 
 @pytest.mark.parametrize("pattern", HURTFUL, ids=repr)

@@ -1,0 +1,78 @@
+"""What an SSML document asks for, in the order of its text. Pure."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a piece of text is spoken."""
+
+    language: str = ""  # ISO 639-1; empty: the request's
+    rate: float = 1.0  # 2 is twice as fast
+    sentence: int = 0  # which `s` it is in, from 1; 0: none
+
+
+@dataclass(frozen=True)
+class SayAs:
+    """What a piece of text is, as the document says."""
+
+    kind: str  # the attribute interpret-as
+    form: str = ""  # the attribute format
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text that is spoken. Its source is characters [start, end) of the document, in code points."""
+
+    start: int
+    end: int
+    text: str  # what is written there, or the alias of a `sub`
+    style: Style
+    say_as: SayAs | None = None
+
+
+@dataclass(frozen=True)
+class Break:
+    """Silence of exactly this length, in place of the pause that would be there."""
+
+    place: int  # in the document, in code points
+    milliseconds: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A name for a place in the sound."""
+
+    place: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Border:
+    """A paragraph or a sentence begins or ends."""
+
+    place: int
+    paragraph: bool
+
+
+Item = Piece | Break | Mark | Border
+
+
+@dataclass
+class Document:
+    """An SSML document that was read."""
+
+    language: str = ""  # of the root; empty: it says none
+    items: list[Item] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Return what is spoken, without markup; borders are empty lines."""
+        return "".join(
+            item.text if isinstance(item, Piece) else "\n\n" * isinstance(item, Border) for item in self.items
+        )
+
+    def languages(self) -> list[str]:
+        """Return the languages that it asks for, without repeats, as they come."""
+        asked = [item.style.language for item in self.items if isinstance(item, Piece) and item.text.strip()]
+        return list(dict.fromkeys(filter(None, asked)))
