@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import logging
 from asyncio import TaskGroup
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 from aiohttp.typedefs import Middleware
 
 from services.common.bus import topology
@@ -63,6 +66,7 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
         app.middlewares.insert(0, doorkeeper.middleware())
         # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
+        server_logger.addFilter(_OfTheClient())
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         try:
@@ -75,6 +79,15 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
         finally:
             await runner.cleanup()
     log.info("edge_stopped")
+
+
+class _OfTheClient(logging.Filter):
+    """Leaves out what strangers do to the HTTP server: broken heads, connections that break. It has been answered."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether to log the record."""
+        raised = record.exc_info[1] if record.exc_info else None
+        return not isinstance(raised, HttpProcessingError | ConnectionError)
 
 
 async def _keep_door(runner: web.AppRunner, doorkeeper: Doorkeeper, stop: asyncio.Event) -> None:

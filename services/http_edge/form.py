@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooLong, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
@@ -124,7 +125,7 @@ async def _read_parts(
                 uploads.append(await _save(part, files, uploads, settings))
             else:
                 fields[name] = await _read_field(part, name, settings)
-    except (ValueError, AssertionError, RuntimeError, LookupError) as error:  # what the multipart parser raises
+    except (ValueError, AssertionError, RuntimeError, LookupError, HttpProcessingError) as error:  # of the parser
         raise BadRequest(f"the multipart body is broken ({type(error).__name__})") from None
     return fields, tuple(uploads)
 
