@@ -146,7 +146,7 @@ def broken_multipart(draw: Draw) -> bytes:
             good.replace(b'name="text"', b""),
             good.replace(b"\r\n", b"\n"),
             b"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n\r\na\r\n--y--",
-            b"--x\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: form-data; name=text\r\n\r\n!!!\r\n--x--",
+            b"--x\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: form-data; name=text\r\n\r\n!!!\r\n--x",
             b"--x\r\nContent-Encoding: gzip\r\nContent-Disposition: form-data; name=text\r\n\r\nabc\r\n--x--",
             multipart([("text", b"a")] * 3),
             multipart([("text", b"\xff\xfe\xfa"), ("language", b"en")]),
