@@ -1,10 +1,13 @@
 """From settings to an engine. An engine's module is imported only where it is used."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from services.synth_worker.engines.protocol import Engine
 from services.synth_worker.settings import Settings
+
+if TYPE_CHECKING:
+    from services.synth_worker.engines.xtts.weights import WeightSettings
 
 
 def build_engine(settings: Settings) -> Engine[Any, Any]:
@@ -24,18 +27,24 @@ def build_engine(settings: Settings) -> Engine[Any, Any]:
     return EmbeddedEngine(EmbeddedSettings(cache=Path(settings.model_cache), threads=settings.worker_threads))
 
 
+def weight_settings(settings: Settings) -> "WeightSettings":
+    """Return which weights XTTS takes, and whether it may."""
+    from services.synth_worker.engines.xtts.weights import WeightSettings  # noqa: PLC0415
+
+    return WeightSettings(
+        model_dir=Path(settings.xtts_model_dir) if settings.xtts_model_dir else None,
+        agreed=settings.coqui_tos_agreed,
+        revision=settings.xtts_revision,
+        records=Path(settings.model_cache),
+    )
+
+
 def _xtts(settings: Settings) -> Engine[Any, Any]:
     from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings  # noqa: PLC0415
-    from services.synth_worker.engines.xtts.weights import WeightSettings  # noqa: PLC0415
 
     return XttsEngine(
         XttsSettings(
-            weights=WeightSettings(
-                model_dir=Path(settings.xtts_model_dir) if settings.xtts_model_dir else None,
-                agreed=settings.coqui_tos_agreed,
-                revision=settings.xtts_revision,
-                records=Path(settings.model_cache),
-            ),
+            weights=weight_settings(settings),
             device=settings.device,
             precision=None if settings.xtts_precision == "auto" else settings.xtts_precision,
             threads=settings.worker_threads,

@@ -1,0 +1,61 @@
+"""Holds manifests against the schemas of Kubernetes, KEDA and the Prometheus operator; run by `.venv-deploy`.
+
+Reads JSON from stdin, a list of lists of objects, and writes as many lists of complaints.
+"""
+
+import json
+import sys
+from typing import Any
+
+import kubernetes_validate
+from cloudcoil.models.keda import v1alpha1 as keda
+from cloudcoil.models.prometheus_operator import v1 as prometheus
+from pydantic import ValidationError
+
+MODELS = {
+    ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): prometheus.ServiceMonitor,
+    ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
+    ("monitoring.coreos.com/v1", "PrometheusRule"): prometheus.PrometheusRule,
+}
+
+
+def dropped(given: Any, kept: Any, path: str = "") -> list[str]:
+    """Return the fields that a model did not keep, because it does not know them."""
+    if isinstance(given, dict):
+        return [
+            fault
+            for key, value in given.items()
+            for fault in (dropped(value, kept[key], f"{path}.{key}") if key in kept else [f"{path}.{key} is unknown"])
+        ]
+    if isinstance(given, list):
+        return [fault for n, value in enumerate(given) for fault in dropped(value, kept[n], f"{path}[{n}]")]
+    return []
+
+
+def complaints(manifest: dict[str, Any], version: str) -> list[str]:
+    """Return what is wrong with one object, as Kubernetes of this version would see it."""
+    model = MODELS.get((manifest["apiVersion"], manifest["kind"]))
+    try:
+        if model is None:
+            kubernetes_validate.validate(manifest, version, strict=True)
+            return []
+        read = model.model_validate(manifest)
+    except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError, ValidationError) as error:
+        return [str(error).replace("\n", " ")]
+    return dropped(manifest, read.model_dump(by_alias=True, exclude_unset=True, mode="json"))
+
+
+if __name__ == "__main__":
+    json.dump(
+        [
+            [
+                f"{each['kind']} {each['metadata']['name']}: {said}"
+                for each in objects
+                for said in complaints(each, version)
+            ]
+            for objects in json.load(sys.stdin)
+            for version in sys.argv[1:]
+        ],
+        sys.stdout,
+    )
