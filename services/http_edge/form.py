@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack, asynccontextmanager
@@ -138,10 +139,13 @@ async def _in_time(reading: Awaitable[T], settings: Settings) -> T:
 
 
 async def _save(part: BodyPartReader, files: ExitStack, before: list[Upload], settings: Settings) -> Upload:
-    """Write an upload to a temporary file of its own."""
+    """Write an upload to a temporary file without a name: whatever becomes of this process, no voice stays on the disk.
+
+    Whoever is to read it finds it among this process's descriptors (proc_pid_fd(5)).
+    """
     if len(before) == MOST_CLIPS:
         raise BadRequest(f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}")
-    file = files.enter_context(tempfile.NamedTemporaryFile(prefix="reference-"))  # noqa: SIM115  # `files` closes it
+    file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # `files` closes it
     digest, size, room = sha256(), 0, settings.max_upload_bytes - sum(upload.size for upload in before)
     while block := await _in_time(part.read_chunk(_BLOCK_BYTES), settings):
         size += len(block)
@@ -153,7 +157,7 @@ async def _save(part: BodyPartReader, files: ExitStack, before: list[Upload], se
         digest.update(block)
         await asyncio.to_thread(file.write, block)
     await asyncio.to_thread(file.flush)
-    return Upload(Path(file.name), digest.hexdigest(), size)
+    return Upload(Path(f"/proc/{os.getpid()}/fd/{file.fileno()}"), digest.hexdigest(), size)
 
 
 async def _read_field(part: BodyPartReader, name: str, settings: Settings) -> str:

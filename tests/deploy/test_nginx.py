@@ -180,6 +180,7 @@ async def test_too_large_a_body_and_too_many_requests_are_refused(gateway: Gatew
     writer.write(f"POST /synthesize HTTP/1.1\r\n{lines}\r\n".encode())
     assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 413")
     writer.close()
+    await writer.wait_closed()
 
     async def status() -> int:
         async with gateway.session.get(gateway.url("/livez"), headers={"Host": API}, **options) as response:

@@ -9,6 +9,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -229,6 +230,8 @@ async def exchanged(port: int, sent: bytes, *, patient: bool) -> int:
         line = b""
     finally:
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
     parts = line.split(b" ", 2)
     return int(parts[1]) if parts[0].startswith(b"HTTP/") and len(parts) > 1 else 0
 

@@ -85,6 +85,7 @@ async def test_the_limits_are_checked_before_a_byte_of_the_body_is_read(service:
     writer.write(f"{head}Content-Length: 100000000\r\nExpect: 100-continue\r\n\r\n".encode())
     assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 401")
     writer.close()
+    await writer.wait_closed()
 
 
 async def test_requests_over_a_keys_rate_are_told_when_to_come_again(service: Front, keys: dict[str, str]) -> None:
@@ -196,6 +197,13 @@ async def _ready(service: Front, port: int) -> bool:
         return False
 
 
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # it wrote into a connection that was gone
+
+
 async def test_a_connection_on_which_no_request_comes_is_closed_however_its_head_drips(tmp_path: Path) -> None:
     async with listening(tmp_path, connection_idle_timeout_s=1.0) as port:
         silent = await asyncio.open_connection("127.0.0.1", port)
@@ -207,10 +215,11 @@ async def test_a_connection_on_which_no_request_comes_is_closed_however_its_head
                 await asyncio.sleep(0.1)
 
         task = asyncio.create_task(drip())
-        for reader, _ in (silent, dripping):
+        for reader, writer in (silent, dripping):
             with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                 await asyncio.wait_for(reader.readexactly(1), 8)
-        task.cancel()
+            writer.close()
+        await _ended(task)
 
 
 async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(tmp_path: Path) -> None:
@@ -231,5 +240,5 @@ async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(tmp_path: Path)
         except ConnectionResetError:
             answer = b""  # it went on sending into a connection that was closed, and the answer is lost with it
         assert answer.startswith(b"HTTP/1.1 408") or not answer
-        task.cancel()
         writer.close()
+        await _ended(task)
