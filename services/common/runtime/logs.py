@@ -21,7 +21,7 @@ def configure_logs(service: str, *, level: str = "info", readable: bool = False)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        _add_severity,
+        *([] if readable else [_add_severity]),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
