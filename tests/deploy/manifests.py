@@ -87,6 +87,14 @@ def rendered_folder(folder: Path) -> Manifests:
     return Manifests(copy.deepcopy(_parsed(folder)))
 
 
+def with_component(folder: Path, component: str) -> Manifests:
+    """Return the cpu overlay with a component, as an operator's own overlay would have it."""
+    there = [Path("../" * len(folder.parts[1:])) / part.relative_to("/") for part in (
+        KUBERNETES / "overlays" / "cpu", KUBERNETES / "components" / component)]  # fmt: skip
+    (folder / "kustomization.yaml").write_text(f"resources: [{there[0]}]\ncomponents: [{there[1]}]\n")
+    return rendered_folder(folder)
+
+
 @functools.cache
 def _parsed(folder: Path) -> list[Object]:
     return list(yaml.safe_load_all(_rendered(folder)))

@@ -23,7 +23,17 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings as EdgeSettings
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.settings import Settings as WorkerSettings
-from tests.deploy.manifests import ROOT, Manifests, Object, labels_of, quantity, rendered, rendered_folder, selects
+from tests.deploy.manifests import (
+    ROOT,
+    Manifests,
+    Object,
+    labels_of,
+    quantity,
+    rendered,
+    rendered_folder,
+    selects,
+    with_component,
+)
 
 ENGINES = {"local": "embedded", "cpu": "embedded", "gpu": "xtts"}
 ROLES = {
@@ -283,6 +293,20 @@ def test_an_overlay_as_the_page_has_it_accepts_the_licence(tmp_path: Path) -> No
     ingress = manifests.one("Ingress", "http-edge")["spec"]
     assert (ingress["ingressClassName"], ingress["rules"][0]["host"]) == ("nginx", "api.voice.your.example")
     assert only(pod_of(manifests, "http-edge"))["image"].startswith("registry.example/http-edge:")
+
+
+def test_with_keys_the_edge_reads_their_hashes_and_the_pages_send_one(tmp_path: Path) -> None:
+    manifests = with_component(tmp_path, "api-keys")
+    edge, pages = pod_of(manifests, "http-edge"), only(pod_of(manifests, "ui"))
+    variables = manifests.variables(only(edge))
+    folder, file = read_settings(EdgeSettings, variables).api_keys_file.rsplit("/", 1)
+    (mount,) = [each["name"] for each in only(edge)["volumeMounts"] if each["mountPath"] == folder]
+    (secret,) = [each["secret"]["secretName"] for each in edge["spec"]["volumes"] if each["name"] == mount]
+    (sent,) = [each["valueFrom"]["secretKeyRef"] for each in pages["env"] if each["name"] == "API_KEY"]
+    assert "api_key" in ui.settings.Settings.__dataclass_fields__
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    assert f"`{secret}`, `{file}`" in page
+    assert f"`{sent['name']}`, `{sent['key']}`" in page
 
 
 def test_the_weights_are_fetched_to_where_workers_look() -> None:

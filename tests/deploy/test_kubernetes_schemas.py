@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.deploy.manifests import KUBERNETES, OVERLAYS, Manifests, rendered, rendered_folder, tool
+from tests.deploy.manifests import OVERLAYS, Manifests, rendered, tool, with_component
 
 OLDEST, NEWEST = "1.30", "1.37"
 PROGRAM = Path(__file__).with_name("kubernetes_schemas.py")
@@ -26,14 +26,6 @@ def complaints(manifests: list[Manifests], *versions: str) -> list[list[str]]:
 def test_all_overlays_fit_the_schemas(tmp_path: Path) -> None:
     manifests = [*map(rendered, OVERLAYS), with_component(tmp_path, "api-keys")]
     assert complaints(manifests, OLDEST, NEWEST) == [[]] * 10
-
-
-def with_component(folder: Path, component: str) -> Manifests:
-    """Return the cpu overlay with a component, as an operator's own overlay would have it."""
-    there = [Path("../" * len(folder.parts[1:])) / part.relative_to("/") for part in (
-        KUBERNETES / "overlays" / "cpu", KUBERNETES / "components" / component)]  # fmt: skip
-    (folder / "kustomization.yaml").write_text(f"resources: [{there[0]}]\ncomponents: [{there[1]}]\n")
-    return rendered_folder(folder)
 
 
 def _misspelt(all_: Manifests) -> None:
