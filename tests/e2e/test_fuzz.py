@@ -20,7 +20,7 @@ from tests.support.service import TEXT, expected_pcm
 
 REQUESTS, AT_ONCE, SEED = 10_000, 48, 7
 ENDS_S, LEAVES_S, PATIENT = 20.0, 0.5, 0.05
-GROWTH_BYTES = 96 * 1024 * 1024
+GROWTH_BYTES = 48 * 1024 * 1024
 PATHS = [
     "/synthesize",
     "/stream",
@@ -236,10 +236,10 @@ async def exchanged(port: int, sent: bytes, *, patient: bool) -> int:
     return int(parts[1]) if parts[0].startswith(b"HTTP/") and len(parts) > 1 else 0
 
 
-async def fuzzed(service: House) -> Counter[tuple[str, int]]:
-    draw, port = random.Random(SEED), service.edges[0].http_port
+async def fuzzed(service: House, seed: int, requests: int) -> Counter[tuple[str, int]]:
+    draw, port = random.Random(seed), service.edges[0].http_port
     weights, kinds = [weight for weight, _ in KINDS], [kind for _, kind in KINDS]
-    cases = iter([(kind.__name__, kind(draw)) for kind in draw.choices(kinds, weights, k=REQUESTS)])
+    cases = iter([(kind.__name__, kind(draw)) for kind in draw.choices(kinds, weights, k=requests)])
     met: Counter[tuple[str, int]] = Counter()
 
     async def one_after_another() -> None:
@@ -268,11 +268,13 @@ async def test_ten_thousand_malformed_requests_break_nothing(tmp_path: Path) -> 
     ):
         await service.until_ready(session)
         [edge] = service.edges
+        met = await fuzzed(service, SEED, REQUESTS // 4)  # whatever is loaded at its first use is there then
         before = edge.resident_bytes()
-        met = await fuzzed(service)
+        met += await fuzzed(service, SEED + 1, REQUESTS - REQUESTS // 4)
         assert met.total() == REQUESTS
         assert sum(count for (_, status), count in met.items() if status >= 400) > REQUESTS / 3, met
-        assert edge.resident_bytes() - before < GROWTH_BYTES
+        grown = edge.resident_bytes() - before
+        assert grown < GROWTH_BYTES, f"{before / 2**20:.0f} MiB and {grown / 2**20:.0f} more"
         async with session.post(f"{service.address()}/synthesize", data=form()) as response:
             assert (await response.read())[44:] == expected_pcm(TEXT, max_characters=250)
         async with session.get(f"{service.address()}/metrics") as response:
