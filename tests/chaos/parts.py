@@ -52,6 +52,13 @@ class Part:
                 start_new_session=True,
             )
 
+    def last_words(self) -> str:
+        """Return whether it runs, and the end of its log."""
+        assert self.process is not None
+        state = "runs" if self.process.returncode is None else f"ended with {self.process.returncode}"
+        lines = (self.folder / f"{self.name}.log").read_text("utf-8", errors="replace").splitlines()
+        return "\n".join([f"{self.name} {state}", *lines[-8:]])
+
     def resident_bytes(self) -> int:
         """Return how much memory it holds now."""
         assert self.process is not None
@@ -114,11 +121,15 @@ class House:
         ]
 
     async def until_ready(self, session: aiohttp.ClientSession) -> None:
-        """Wait until every edge can speak and knows all the workers."""
-        async with asyncio.timeout(_READY_S):
-            for edge in range(len(self.edges)):
-                while not await self._ready(session, edge):
-                    await asyncio.sleep(0.1)
+        """Wait until every edge can speak and knows all the workers. Raises AssertionError with what all last said."""
+        try:
+            async with asyncio.timeout(_READY_S):
+                for edge in range(len(self.edges)):
+                    while not await self._ready(session, edge):
+                        await asyncio.sleep(0.1)
+        except TimeoutError:
+            said = "\n\n".join(part.last_words() for part in self.parts)
+            raise AssertionError(f"the service is not ready within {_READY_S:.0f} s\n\n{said}") from None
 
     async def _ready(self, session: aiohttp.ClientSession, edge: int) -> bool:
         try:

@@ -1,11 +1,13 @@
 """What the web interface says when something is wrong: never a traceback, always what to do."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import soundfile
 from playwright.sync_api import Browser, Page, expect
 
@@ -13,7 +15,7 @@ from services.common.runtime.local_nats import free_port
 from tests.e2e.conftest import Place
 from tests.support.browser import open_page, process
 
-LONG = "Voici une phrase assez longue pour que la synthèse dure un peu de temps. " * 20
+LONG = "Voici une phrase assez longue pour que la synthèse dure un peu de temps. " * 60
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,17 @@ def speak(page: Page, text: str) -> None:
     page.get_by_role("button", name="Générer").click()
 
 
+def wait_until_full(service: str) -> None:
+    """Wait until the service has more sound due than it takes. Raises TimeoutError."""
+    for _ in range(200):
+        said = requests.get(f"{service}/metrics", timeout=5).text
+        due = {name: float(value) for name, value in re.findall(r"^(tts_due_audio_\w+) (\S+)$", said, re.MULTILINE)}
+        if due["tts_due_audio_seconds"] > due["tts_due_audio_limit_seconds"]:
+            return
+        time.sleep(0.1)
+    raise TimeoutError("the service never had much to do")
+
+
 def test_a_service_that_is_not_there_is_said_in_every_tab(page: Page) -> None:
     expect(page.get_by_text(re.compile("Le service ne répond pas")).first).to_be_visible()
     speak(page, "Bonjour.")
@@ -68,12 +81,13 @@ def test_a_busy_service_says_when_to_come_back_and_one_that_dies_that_sound_is_m
         speak(page, "Bonjour, ceci est court.")  # the engine's speed is known once it has spoken
         expect(page.get_by_role("button", name="Télécharger en WAV")).to_be_visible()
         expect(page.get_by_text("Le service ne répond pas")).to_have_count(0)
-        speak(page, LONG)
-        expect(page.get_by_test_id("player")).to_have_attribute("data-state", "playing")
         other = open_page(chrome, pages)
+        speak(page, LONG)
+        wait_until_full(url)
         speak(other, "Bonjour.")
         expect(other.get_by_text(re.compile(r"Le service est occupé .* Réessayez dans \d+ s"))).to_be_visible()
         other.context.close()
+        expect(page.get_by_test_id("player")).to_have_attribute("data-state", "playing")
         edge.kill()
     expect(page.get_by_text(re.compile("coupée avant la fin|ne répond pas|interrompu")).first).to_be_visible()
 

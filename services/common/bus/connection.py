@@ -5,10 +5,11 @@ import math
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 
 _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
 _NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
+_PAUSE_S: Final = 0.3  # between two attempts at what a server is not ready for
 _TELL_DROPPED_S = 10.0
 _LISTENER_BYTES = 8 * 1024 * 1024
 
@@ -65,6 +67,7 @@ class _ConsumerTold(msgspec.Struct, frozen=True):
 
 
 _ToldT = TypeVar("_ToldT", _StreamTold, _ConsumerTold)
+_AnswerT = TypeVar("_AnswerT")
 
 
 @dataclass(frozen=True)
@@ -140,56 +143,57 @@ class NatsBus:
         return self._client
 
     async def establish(self, topology: Topology) -> None:
-        """Create what does not exist. An existing stream keeps its settings: they are the operator's."""
-        async with translated():
-            for stream in topology.streams:
-                await self._ensure(stream.name, _stream_config(stream, topology.replicas))
-            for bucket in topology.buckets:
-                await self._ensure_bucket(
-                    api.KeyValueConfig(
-                        bucket=bucket.name,
-                        ttl=bucket.max_age_s,
-                        max_bytes=bucket.max_bytes,
-                        replicas=topology.replicas,
-                        direct=True,
-                    )
-                )
-            for store in topology.stores:
-                await self._ensure_store(
-                    store.name,
-                    api.ObjectStoreConfig(ttl=store.max_age_s, max_bytes=store.max_bytes, replicas=topology.replicas),
-                )
+        """Create what does not exist. An existing stream keeps its settings: they are the operator's.
+
+        Patient, as servers that have just started may still be choosing who leads. Raises BusUnavailable.
+        """
+        replicas = topology.replicas
+        for stream in topology.streams:
+            config = _stream_config(stream, replicas)
+            await self._ensure(stream.name, partial(self._jetstream.add_stream, config))
+        for bucket in topology.buckets:
+            values = api.KeyValueConfig(
+                bucket=bucket.name, ttl=bucket.max_age_s, max_bytes=bucket.max_bytes, replicas=replicas, direct=True
+            )
+            await self._ensure(f"KV_{bucket.name}", partial(self._jetstream.create_key_value, values))
+        for store in topology.stores:
+            objects = api.ObjectStoreConfig(ttl=store.max_age_s, max_bytes=store.max_bytes, replicas=replicas)
+            await self._ensure(f"OBJ_{store.name}", partial(self._jetstream.create_object_store, store.name, objects))
 
     async def require(self, topology: Topology) -> None:
         """See that everything exists. Raises BusUnavailable, which says who creates it."""
         for name in stream_names(topology):
-            async with translated():
-                try:
-                    await self._jetstream.stream_info(name)
-                except nats.js.errors.NotFoundError:
-                    message = f"{name} does not exist; run `python -m services.establish` as the operator"
-                    raise BusUnavailable(message) from None
+            if not await self._patiently(partial(self._exists, name)):
+                raise BusUnavailable(f"{name} does not exist; run `python -m services.establish` as the operator")
 
-    async def _ensure(self, name: str, config: api.StreamConfig) -> None:
-        try:
-            await self._jetstream.stream_info(name)
-        except nats.js.errors.NotFoundError:
-            await self._jetstream.add_stream(config)
-            log.info("stream_created", stream=name)
+    async def _ensure(self, stream: str, create: Callable[[], Awaitable[object]]) -> None:
+        async def ensure() -> bool:
+            if missing := not await self._exists(stream):
+                await create()
+            return missing
 
-    async def _ensure_bucket(self, config: api.KeyValueConfig) -> None:
-        try:
-            await self._jetstream.key_value(config.bucket)
-        except nats.js.errors.NotFoundError:
-            await self._jetstream.create_key_value(config)
-            log.info("bucket_created", bucket=config.bucket)
+        if await self._patiently(ensure):
+            log.info("stream_created", stream=stream)
 
-    async def _ensure_store(self, name: str, config: api.ObjectStoreConfig) -> None:
+    async def _exists(self, stream: str) -> bool:
         try:
-            await self._jetstream.stream_info(f"OBJ_{name}")
+            await self._jetstream.stream_info(stream)
         except nats.js.errors.NotFoundError:
-            await self._jetstream.create_object_store(name, config)
-            log.info("object_store_created", store=name)
+            return False
+        return True
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[_AnswerT]]) -> _AnswerT:
+        """Try until it succeeds, for as long as an operation is tried. Raises BusUnavailable."""
+        give_up_at = asyncio.get_running_loop().time() + self._patience_s
+        while True:
+            try:
+                async with translated():
+                    return await attempt()
+            except BusUnavailable as failure:
+                if asyncio.get_running_loop().time() > give_up_at:
+                    raise
+                log.warning("bus_not_ready", detail=str(failure))
+            await asyncio.sleep(_PAUSE_S)
 
     async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
         """Store a message; a publish that was not answered is repeated under the same id, which the server folds."""
@@ -229,7 +233,7 @@ class NatsBus:
         return NatsListener(subscription)
 
     async def pull(self, consumer: Consumer) -> "NatsPuller":
-        """Create the durable where it does not exist and bind to it."""
+        """Create the durable where it does not exist and bind to it; patient, as `establish` is."""
         config = api.ConsumerConfig(
             durable_name=consumer.name,
             filter_subject=consumer.filter,
@@ -238,10 +242,12 @@ class NatsBus:
             max_deliver=consumer.max_deliver,
             max_ack_pending=consumer.max_in_progress,
         )
-        async with translated():
+
+        async def bind() -> JetStreamContext.PullSubscription:
             await self._jetstream.add_consumer(consumer.stream, config)
-            subscription = await self._jetstream.pull_subscribe_bind(durable=consumer.name, stream=consumer.stream)
-        return NatsPuller(subscription)
+            return await self._jetstream.pull_subscribe_bind(durable=consumer.name, stream=consumer.stream)
+
+        return NatsPuller(await self._patiently(bind))
 
     async def last(self, stream: str, subject: str) -> bytes | None:
         """Return the last stored message of exactly this subject, by direct get."""

@@ -33,3 +33,15 @@ async def test_a_divider_that_dies_costs_one_attempt(tmp_path: Path, monkeypatch
         await divide(Task(SENTENCE * 1_000, "fr", 120, True, True))
     assert died.value.retryable
     assert sys.executable == str(crashing)
+
+
+async def test_a_divider_leaves_the_processor_to_those_who_wait_for_a_greeting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling, told = tmp_path / "python", tmp_path / "niceness"
+    telling.write_text(f"#!/bin/sh\ncat > /dev/null\nnice > {told}\n")
+    telling.chmod(0o755)
+    monkeypatch.setattr(divider.sys, "executable", str(telling))
+    with pytest.raises(DividerDied):
+        await divide(Task(SENTENCE * 1_000, "fr", 120, True, True))
+    assert int(told.read_text("ascii")) >= 10
