@@ -12,13 +12,14 @@ from aiohttp import web
 
 from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
-from services.common.wire.messages import JobProgress
+from services.common.wire.messages import JobProgress, Mark
 from services.http_edge.commands import cancel
 from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.gate import by, expect_later
 from services.http_edge.identity import checked_id
 from services.http_edge.job_store import ENDED, JobStore
 from services.http_edge.jobs import submit
+from services.http_edge.marks import Sound
 from services.http_edge.middleware import REQUEST_ID, outcome_of
 from services.http_edge.orders import Orders
 from services.http_edge.ranges import Span, asked_span, span_applies
@@ -83,10 +84,10 @@ class JobRoutes:
         return web.json_response(_shown(progress), status=202)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2), one a sentence, and one of the end."""
+        """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2): sentences, marks, and the end."""
         job = checked_id(request.match_info["id"])
         await self.store.require(job)
-        told = _last_told(request)
+        told, marks = _last_told(request), None
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
         await response.prepare(request)
@@ -94,7 +95,9 @@ class JobRoutes:
             if progress is None:
                 await write(response, b": still there\n\n", self.settings.listener_timeout_s)
                 continue
-            for event in await self._news(progress, told):
+            if marks is None and progress.spoken:
+                marks = await self.store.marks(job)
+            for event in await self._news(progress, told, marks or {}):
                 await write(response, event, self.settings.listener_timeout_s)
             told = progress.spoken
         await response.write_eof()
@@ -187,20 +190,27 @@ class JobRoutes:
                     yield None
                 await news.next(_RECHECK_S)
 
-    async def _news(self, progress: JobProgress, told: int) -> list[bytes]:
-        """Return an event for every sentence since the last one told, and for the end."""
+    async def _news(self, progress: JobProgress, told: int, marks: dict[int, list[Mark]]) -> list[bytes]:
+        """Return an event for every sentence since the last one told, its marks before it, and for the end."""
         events: list[bytes] = []
-        if progress.spoken > told:
-            lengths, sound = await self.store.lengths(progress.job, progress.spoken), 0
-            for place, length in enumerate(lengths, 1):
-                sound += length
-                if place > told:
-                    seconds = round(sound / 2 / progress.sample_rate_hz, 3)
-                    shown = _shown(progress) | {"state": "running", "spoken": place, "audio_seconds": seconds}
-                    events.append(_event("progress", str(place), shown))
+        sound, count, done = Sound(0), progress.spoken, progress.state == "done"
+        if count > told or (done and marks):
+            for place, length in enumerate(await self.store.lengths(progress.job, count)):
+                sound.add(length // 2, progress.sample_rate_hz)
+                if place >= told:
+                    shown = {"state": "running", "spoken": place + 1, "audio_seconds": round(sound.seconds, 3)}
+                    events += _marked(sound, marks.get(place, []))
+                    events.append(_event("progress", _shown(progress) | shown, place + 1))
+        if done:
+            events += _marked(sound, marks.get(count, []))
         if progress.state in ENDED:
-            events.append(_event(progress.state, str(progress.spoken), _shown(progress)))
+            events.append(_event(progress.state, _shown(progress), count))
         return events
+
+
+def _marked(sound: Sound, marks: list[Mark]) -> list[bytes]:
+    """Return the events of marks in what is spoken. Without an id: a client that comes back is told of them again."""
+    return [_event("mark", placed) for mark in marks if (placed := sound.place(mark)) is not None]
 
 
 def _shown(progress: JobProgress) -> dict[str, Any]:
@@ -225,8 +235,9 @@ def _moment(unix_ms: int | None) -> str | None:
     return None if unix_ms is None else datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def _event(name: str, number: str, content: dict[str, Any]) -> bytes:
-    return f"event: {name}\nid: {number}\ndata: {json.dumps(content)}\n\n".encode()
+def _event(name: str, content: dict[str, Any], number: int | None = None) -> bytes:
+    own = "" if number is None else f"id: {number}\n"
+    return f"event: {name}\n{own}data: {json.dumps(content)}\n\n".encode()
 
 
 def _last_told(request: web.Request) -> int:

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from services.common.bus import topology
 from services.common.bus.ports import Bus, Listener
 from services.common.wire import codec
-from services.common.wire.messages import JobProgress, SpeechRequest
+from services.common.wire.messages import JobProgress, Mark, SpeechRequest
 from services.http_edge.errors import UnknownJob
 from services.http_edge.records import Records
 
@@ -83,6 +85,18 @@ class JobStore:
     async def has_sound(self, job: str, sentence: int) -> bool:
         """Say whether a sentence's sound is kept."""
         return await self.bus.has_object(topology.RESULTS, _object(job, sentence))
+
+    async def keep_marks(self, job: str, marks: tuple[Mark, ...]) -> None:
+        """Keep the places in the sound that the text has names for."""
+        await self.bus.put_value(topology.PROGRESS, self._key("marks", job), msgspec.msgpack.encode(marks))
+
+    async def marks(self, job: str) -> dict[int, list[Mark]]:
+        """Return the marks by sentence; of a job that has spoken nothing yet, none."""
+        value = await self.bus.get_value(topology.PROGRESS, self._key("marks", job))
+        found: dict[int, list[Mark]] = {}
+        for mark in msgspec.msgpack.decode(value, type=tuple[Mark, ...]) if value else ():
+            found.setdefault(mark.sentence, []).append(mark)
+        return found
 
     @asynccontextmanager
     async def news(self, job: str) -> AsyncIterator[Listener]:

@@ -20,7 +20,7 @@ from services.http_edge.commands import cancel, publish_request
 from services.http_edge.job_store import ENDED, JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.records import Records
-from services.http_edge.runs import Runs, open_runs
+from services.http_edge.runs import Runs, open_runs, stored_split
 from services.http_edge.speech import Speaker, Speech
 
 log = structlog.get_logger()
@@ -99,6 +99,8 @@ class JobWork:
             speech.assembly.sentences = progress.sentences or None
             async for sentence in _sentences(speech):
                 await self._check(request)
+                if not progress.spoken and request.text_type == "ssml":
+                    await self._keep_marks(request)
                 await self.store.add(request.request, progress.spoken, sentence)
                 progress = msgspec.structs.replace(
                     progress,
@@ -109,6 +111,13 @@ class JobWork:
                 )
                 await self.store.note(pace.estimated(progress))
         await self.store.note(msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None))
+
+    async def _keep_marks(self, request: SpeechRequest) -> None:
+        """Keep the text's marks as long as its sound; what the splitter said is stored for some minutes only."""
+        runs = [request.request, *await self.records.runs(request.request)]
+        split = await stored_split(self.bus, request.tenant, runs)
+        if split is not None and split.marks:
+            await self.store.keep_marks(request.request, split.marks)
 
     async def _check(self, request: SpeechRequest) -> None:
         self._hand_back()

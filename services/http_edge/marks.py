@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.common.wire.messages import Mark, SentenceSpoken
+from services.common.wire.messages import Mark
 
 
 @dataclass
@@ -14,10 +14,15 @@ class Sound:
     sample_rate_hz: int = 0  # 0 until one was added
     _starts: list[int] = field(default_factory=lambda: [0])  # first sample of each, and of the one after the last
 
-    def add(self, end: SentenceSpoken) -> None:
+    @property
+    def seconds(self) -> float:
+        """Return how long they are together."""
+        return self._starts[-1] / self.sample_rate_hz if self.sample_rate_hz else 0.0
+
+    def add(self, samples: int, sample_rate_hz: int) -> None:
         """Take the next sentence."""
-        self.sample_rate_hz = end.sample_rate_hz
-        self._starts.append(self._starts[-1] + end.samples)
+        self.sample_rate_hz = sample_rate_hz
+        self._starts.append(self._starts[-1] + samples)
 
     def place(self, mark: Mark) -> dict[str, Any] | None:
         """Return where a mark is, counted from the beginning of the sentence `first`.

@@ -10,12 +10,13 @@ from aiohttp import web
 from services.common.bus import topology
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
-from services.common.wire.messages import SentenceSpoken, SpeechFailed, TextSplit
+from services.common.wire.messages import SentenceSpoken, SpeechFailed
 from services.http_edge.errors import BadRequest, UnknownRequest
 from services.http_edge.gate import by
 from services.http_edge.identity import checked_id
 from services.http_edge.marks import Sound
 from services.http_edge.records import Records
+from services.http_edge.runs import stored_split
 
 _MOST_LOOKED_UP: Final = 200  # ends in one answer; a client asks for the next ones with `from`
 
@@ -38,7 +39,11 @@ class SentenceRoutes:
         """`GET /requests/{id}/sentences?from=N`: the sentences from place N on, with the seconds of those spoken."""
         wanted, first = checked_id(request.match_info["id"]), _first(request)
         runs = [wanted, *[run for shelf in self.shelves for run in await shelf.runs(wanted)]]
-        split = await self._split(runs)
+        split = await stored_split(self.bus, self.tenant, runs)
+        if split is None:
+            raise UnknownRequest(
+                "no sentences of this id are kept: it never was, is not divided yet, or is too long ago"
+            )
         found: list[dict[str, Any]] = [{"start": span.start, "end": span.end} for span in split.sentences[first:]]
         for sentence, language in zip(found, split.languages[first:], strict=False):
             sentence["language"] = language
@@ -48,18 +53,11 @@ class SentenceRoutes:
             if end is None:
                 break
             sentence["seconds"] = round(end.samples / end.sample_rate_hz, 4)
-            sound.add(end)
+            sound.add(end.samples, end.sample_rate_hz)
         answer = {"count": len(split.sentences), "from": first, "sentences": found}
         if split.marks:
             answer["marks"] = [marked for mark in split.marks if (marked := sound.place(mark))]
         return web.json_response(answer)
-
-    async def _split(self, runs: list[str]) -> TextSplit:
-        for run in runs:
-            payload = await self.bus.last(topology.AUDIO, subjects.text_split(self.tenant, run))
-            if payload is not None:
-                return codec.decode(payload, TextSplit)
-        raise UnknownRequest("no sentences of this id are kept: it never was, is not divided yet, or is too long ago")
 
     async def _end(self, runs: list[str], place: int) -> SentenceSpoken | None:
         """Return a sentence's end marker; None where it is not spoken."""

@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from services.common.bus.connection import NatsBus
 from services.common.wire import codec, subjects
 from services.common.wire.messages import CancelSpeech
 from tests.chaos.parts import house
+from tests.support.events import Event, events_of
 from tests.support.front import SETTINGS, Front, form, front
 from tests.support.service import TEXT, digest, expected_pcm, sentence_count
 
@@ -33,29 +33,6 @@ def whole(text: str = LONG, max_characters: int = 60) -> bytes:
 async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
     async with front(tmp_path, edges=2, real_time_factor=getattr(request, "param", 0.0)) as made:
         yield made
-
-
-@dataclass
-class Event:
-    name: str = ""
-    number: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
-
-
-async def events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
-    """Yield server-sent events until the stream ends."""
-    event = Event()
-    async for line in response.content:
-        name, _, value = line.decode().strip().partition(": ")
-        if name == "event":
-            event.name = value
-        elif name == "id":
-            event.number = value
-        elif name == "data":
-            event.data = json.loads(value)
-        elif not name and event.name:
-            yield event
-            event = Event()
 
 
 async def posted(service: Front, **fields: str | bytes | None) -> str:
@@ -120,7 +97,7 @@ async def test_progress_is_told_sentence_by_sentence_and_from_the_last_one_heard
     early: list[Event] = []
     async with await service.get(f"/jobs/{job}/events") as response:
         assert response.content_type == "text/event-stream"
-        async for event in events(response):
+        async for event in events_of(response):
             early.append(event)
             if event.number == "4":
                 break
@@ -132,7 +109,7 @@ async def test_progress_is_told_sentence_by_sentence_and_from_the_last_one_heard
     assert shown["estimated_end"] > shown["created"]
     headers = {"Last-Event-ID": "4"}
     async with await service.get(f"/jobs/{job}/events", edge=1, headers=headers) as response:
-        late = [event async for event in events(response)]
+        late = [event async for event in events_of(response)]
     count = sentence_count(LONG)
     assert [event.number for event in late[:-1]] == [str(n) for n in range(5, count + 1)]
     assert (late[-1].name, late[-1].data["spoken"], late[-1].data["sentences"]) == ("done", count, count)
@@ -172,7 +149,7 @@ async def test_a_cancelled_job_ends_whether_it_runs_or_waits(service: Front) -> 
         assert (await ended(service, job))["state"] == "cancelled"
         assert await problem(await service.get(f"/jobs/{job}/audio")) == (409, "job_ended")
     async with await service.get(f"/jobs/{waiting}/events") as response:
-        assert [event.name async for event in events(response)] == ["cancelled"]
+        assert [event.name async for event in events_of(response)] == ["cancelled"]
     await service.until_idle()
     assert (await service.delete(f"/jobs/{waiting}"))[0] == 202
 

@@ -9,6 +9,7 @@ import pytest
 
 from services.common.wire.seeds import sentence_seed
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
+from tests.support.events import events_of
 from tests.support.front import Front, front
 
 ID = "a-request-of-mine"
@@ -38,13 +39,15 @@ async def synthesised(service: Front, **fields: str) -> tuple[np.ndarray, dict[s
         return np.frombuffer(wav[44:], np.int16), await response.json(), languages
 
 
+MARKED = (
+    '<speak><break time="100ms"/><mark name="begin"/><s>Hello <mark name="within"/>there</s><mark name="silence"/>'
+    '<break time="1.2345s"/><mark name="next"/><prosody rate="200%">Faster now</prosody>'
+    '<break strength="none"/><lang xml:lang="fr">3 chats</lang><break time="250ms"/><mark name="end"/></speak>'
+)
+
+
 async def test_breaks_marks_languages_and_rates_are_heard_exactly_where_they_stand(service: Front) -> None:
-    text = (
-        '<speak><break time="100ms"/><mark name="begin"/><s>Hello <mark name="within"/>there</s><mark name="silence"/>'
-        '<break time="1.2345s"/><mark name="next"/><prosody rate="200%">Faster now</prosody>'
-        '<break strength="none"/><lang xml:lang="fr">3 chats</lang><break time="250ms"/><mark name="end"/></speak>'
-    )
-    sound, answer, languages = await synthesised(service, text=text, text_type="ssml", speed="0.5")
+    sound, answer, languages = await synthesised(service, text=MARKED, text_type="ssml", speed="0.5")
     first, second, third = tone(0, "Hello there", 0.5), tone(1, "Faster now", 1.0), tone(2, "Trois chats", 0.5)
     expected = np.concatenate([silence(100), first, silence(1234), second, third, silence(250)])
     assert np.array_equal(sound, expected)
@@ -60,6 +63,27 @@ async def test_breaks_marks_languages_and_rates_are_heard_exactly_where_they_sta
     }
     assert [mark["name"] for mark in answer["marks"] if mark.get("within")] == ["within"]
     assert all(mark["seconds"] == pytest.approx(mark["sample"] / 24_000, abs=1e-4) for mark in answer["marks"])
+
+
+async def told(service: Front, job: str, last: str) -> list[tuple[str, Any]]:
+    """Return a job's events, in order: a mark as it is, the others by their number."""
+    async with await service.get(f"/jobs/{job}/events", headers={"Last-Event-ID": last}) as response:
+        events = [event async for event in events_of(response)]
+    return [(event.name, event.data if event.name == "mark" else event.number) for event in events]
+
+
+async def test_the_marks_of_a_job_are_events_before_those_of_their_sentences(service: Front) -> None:
+    async with await service.post("/jobs", text=MARKED, text_type="ssml", speed="0.5") as response:
+        job = (await response.json())["id"]
+    events = await told(service, job, "")
+    async with await service.get(f"/requests/{job}/sentences") as response:
+        marks = [("mark", mark) for mark in (await response.json())["marks"]]
+    assert [mark["name"] for _, mark in marks] == ["begin", "within", "silence", "next", "end"]
+    begin, within, silence, following, end = marks
+    of_next = [silence, following, ("progress", "2")]
+    assert events == [begin, within, ("progress", "1"), *of_next, ("progress", "3"), end, ("done", "3")]
+    assert await told(service, job, "1") == events[3:]
+    assert await told(service, job, "3") == [end, ("done", "3")]
 
 
 REFUSED = [
