@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from ui.markup import is_ssml, without_markup
+
 _COLUMNS: Final = 42  # of a subtitle's line
 
 
@@ -34,14 +36,18 @@ class Alignment:
                 self.ends_s.append((self.ends_s[-1] if self.ends_s else 0.0) + sentence["seconds"])
 
     def shown(self) -> list[str]:
-        """Return the sentences with what stands between them, so that together they are the text."""
+        """Return the sentences with what stands between them, so that together they are the text, or its words."""
         starts = [0, *[start for start, _ in self.spans[1:]], len(self.text)]
-        return [self.text[start:end] for start, end in pairwise(starts)] if self.spans else []
+        return [self._words(start, end) for start, end in pairwise(starts)] if self.spans else []
 
     def cues(self) -> Iterator[Cue]:
         """Yield the sentences that are spoken."""
         for (start, end), (start_s, end_s) in zip(self.spans, pairwise([0.0, *self.ends_s]), strict=False):
-            yield Cue(start_s, end_s, " ".join(self.text[start:end].split()))
+            yield Cue(start_s, end_s, " ".join(self._words(start, end).split()))
+
+    def _words(self, start: int, end: int) -> str:
+        part = self.text[start:end]
+        return without_markup(part) if is_ssml(self.text) else part
 
 
 def srt(cues: Sequence[Cue]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import requests
 
+from ui.markup import is_ssml
 from ui.refusals import CutStream, Refusal, Unreachable
 
 _CONNECT_S: Final = 3.0
@@ -33,6 +34,8 @@ class Order:
     def fields(self) -> dict[str, str]:
         """Return the form's fields, without the files."""
         fields = {"text": self.text, "language": self.language, "enable_text_splitting": str(self.split).lower()}
+        if is_ssml(self.text):
+            fields["text_type"] = "ssml"
         if self.seed is not None:
             fields["seed"] = str(self.seed)
         return fields | {name: f"{value:g}" for name, value in self.parameters.items()}

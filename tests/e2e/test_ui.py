@@ -87,6 +87,15 @@ def test_streaming_is_heard_before_it_is_whole_and_plays_on_while_the_page_chang
     expect(page.get_by_text("First sound")).to_be_visible()
 
 
+def test_a_document_in_ssml_is_spoken_as_its_tags_say(page: Page) -> None:
+    page.get_by_label("Texte à dire").fill('<speak>Bonjour.<break time="7s"/>Au revoir.</speak>')
+    page.get_by_label("Texte à dire").blur()
+    expect(page.get_by_text("Document SSML")).to_be_visible()
+    page.get_by_role("button", name="Générer").click()
+    seconds = wav_seconds(downloaded(page, page.get_by_role("button", name="Télécharger en WAV")))
+    assert 8 < seconds < 12, "seven seconds of silence between two greetings, and no tag read aloud"
+
+
 def test_an_uploaded_voice_speaks_once_its_owner_agrees(page: Page, tmp_path: Path) -> None:
     voice = tmp_path / "mine.mp3"
     samples, rate_hz = soundfile.read(io.BytesIO(CLIP_FILE.read_bytes()))

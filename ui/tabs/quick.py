@@ -8,6 +8,7 @@ from ui import panel, voices
 from ui.drawing import show_live_count
 from ui.estimate import characters_per_second
 from ui.languages import choose_language
+from ui.markup import is_ssml
 from ui.parameters import chosen_parameters
 from ui.service import Order
 from ui.words import t, tongue
@@ -21,6 +22,8 @@ def show() -> None:
     voice = voices.choose("quick")
     language = choose_language("quick", found=True)
     text = _text(language)
+    if is_ssml(text):
+        st.caption(t("markup.ssml"))
     mode = st.radio(
         t("quick.mode"),
         ["stream", "whole"],

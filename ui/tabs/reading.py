@@ -9,6 +9,7 @@ from ui.documents import KINDS, read_document
 from ui.estimate import seconds_of
 from ui.jobs import Reading
 from ui.languages import AUTO, choose_language
+from ui.markup import is_ssml
 from ui.notices import show_refusal
 from ui.parameters import chosen_parameters
 from ui.player import play
@@ -29,6 +30,8 @@ def show() -> None:
     voice = voices.choose("reading")
     language = choose_language("reading", found=True)
     text = _text(language)
+    if is_ssml(text):
+        st.caption(t("markup.ssml"))
     st.caption(t("reading.count", count=len(text), duration=duration(seconds_of(text, language))))
     running = _reading()
     busy = running is not None and not running.ended

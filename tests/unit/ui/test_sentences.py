@@ -1,6 +1,9 @@
 """Sentences in the text and in the sound, and subtitles of them."""
 
+import pytest
+
 from ui.sentences import Alignment, Cue, srt, vtt
+from ui.service import Order
 
 TEXT = "Un, deux.  Trois !\nQuatre."
 SPANS = [{"start": 0, "end": 9}, {"start": 11, "end": 18}, {"start": 19, "end": 26}]
@@ -14,6 +17,25 @@ def test_what_is_learned_bit_by_bit_fits_together() -> None:
     assert alignment.ends_s == [1.5, 3.5, 4.0]
     assert "".join(alignment.shown()) == TEXT
     assert list(alignment.cues()) == [Cue(0, 1.5, "Un, deux."), Cue(1.5, 3.5, "Trois !"), Cue(3.5, 4.0, "Quatre.")]
+
+
+def test_a_document_in_ssml_is_shown_without_its_markup() -> None:
+    text = '<speak>Sel &amp; <mark name="x"/>poivre.<!-- > --><break time="1s"/>Fin.</speak>'
+    alignment = Alignment(text)
+    spans = [{"start": 7, "end": text.index("<!--")}, {"start": text.index("Fin"), "end": text.index("</")}]
+    alignment.learn({"from": 0, "sentences": [span | {"seconds": 1.0} for span in spans]})
+    assert [cue.text for cue in alignment.cues()] == ["Sel & poivre.", "Fin."]
+    assert "".join(alignment.shown()).split() == ["Sel", "&", "poivre.", "Fin."]
+
+
+@pytest.mark.parametrize("text", ["<speak>a</speak>", "\n<?xml version='1.0'?>\n<speak version='1.1'>a</speak>"])
+def test_a_document_in_ssml_is_sent_as_one(text: str) -> None:
+    assert Order(text, "fr", ()).fields()["text_type"] == "ssml"
+
+
+@pytest.mark.parametrize("text", ["a <speak>", "<speaker>", "speak"])
+def test_a_text_with_a_tag_in_it_is_sent_as_it_is(text: str) -> None:
+    assert "text_type" not in Order(text, "fr", ()).fields()
 
 
 def test_an_answer_that_is_told_twice_counts_once() -> None:
