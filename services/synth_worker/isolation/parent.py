@@ -38,6 +38,16 @@ log = structlog.get_logger()
 
 _MOST_CAUSELESS_CRASHES: Final = 3  # in a row, with nothing in work: then it is the machine, or the installation
 _LAST_BREATH_S: Final = 1.0
+_FAULTS: Final = {
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGILL,
+    signal.SIGFPE,
+    signal.SIGABRT,
+    signal.SIGTRAP,
+    signal.SIGSYS,
+}
+_KILLED: Final = frozenset(-number for number in signal.valid_signals() - _FAULTS)  # statuses: somebody else's doing
 _GUILTY: Final = "this sentence makes the engine crash; its operator finds it among the dead letters, with the reason"
 
 
@@ -259,7 +269,7 @@ class IsolatedModel:
         self._causeless = 0 if in_work else self._causeless + 1
         if self._causeless >= _MOST_CAUSELESS_CRASHES:
             raise ModelStuck(f"the engine died {self._causeless} times with nothing in work")
-        self._judge(in_work, proven=self._hung or self._process.returncode != -signal.SIGKILL)
+        self._judge(in_work, proven=self._hung or self._process.returncode not in _KILLED)
         reader = await self._start()
         self._resume()
         return reader

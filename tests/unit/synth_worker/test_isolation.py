@@ -61,6 +61,13 @@ def child(model: IsolatedModel) -> int:
     return model._process.pid
 
 
+async def kill_in_work(model: IsolatedModel, number: signal.Signals) -> None:
+    """Send the engine a signal while it works on something."""
+    while not model._batch.read():
+        await asyncio.sleep(0.001)
+    os.kill(child(model), number)
+
+
 async def test_sentences_sound_as_they_do_in_process(model: IsolatedModel, voice: Voice) -> None:
     sounds = await asyncio.gather(*(sound(speak(model, voice, seed)) for seed in range(5)))
     assert sounds == [owed(seed) for seed in range(5)]
@@ -100,15 +107,16 @@ async def test_a_sentence_that_kills_the_engine_fails_alone_and_soon(model: Isol
     assert not model.stuck.is_set()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 async def test_a_sentence_that_was_alone_when_the_engine_was_killed_is_spoken_once_more_and_not_twice(
-    model: IsolatedModel, voice: Voice
+    model: IsolatedModel, voice: Voice, number: signal.Signals
 ) -> None:
     speech = speak(model, voice, 1)
     pieces = speech.pieces()
     heard = [await anext(pieces)]
-    os.kill(child(model), signal.SIGKILL)
+    await kill_in_work(model, number)
     heard.append(await anext(pieces))  # of the next process, which begins anew and leaves out what was heard
-    os.kill(child(model), signal.SIGKILL)
+    await kill_in_work(model, number)
     with pytest.raises(EngineCrashed):
         async for piece in pieces:
             heard.append(piece)  # noqa: PERF401  # a comprehension would lose what was heard before it raised
