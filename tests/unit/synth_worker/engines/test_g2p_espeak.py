@@ -67,7 +67,7 @@ def test_a_child_that_hangs_is_given_up_within_the_limit_and_leaves_no_process(t
     start = time.monotonic()
     with pytest.raises(SynthesisFailed):
         child.clauses("en-us", ["hello"])
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20  # and not 60
     assert not is_running(process)
 
 
@@ -76,7 +76,7 @@ def test_a_child_that_does_not_read_is_given_up_within_the_limit(tmp_path: Path)
     start = time.monotonic()
     with pytest.raises(SynthesisFailed):
         child.clauses("en-us", ["a text that no pipe holds " * 20_000])
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20  # and not 60
 
 
 def test_a_text_that_kills_the_child_twice_is_unspeakable(tmp_path: Path) -> None:
