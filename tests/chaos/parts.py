@@ -19,6 +19,7 @@ from tests.chaos.line import Line, line_to
 ROOT: Final = Path(__file__).parents[2]
 _READY_S: Final = 60.0
 _END_S: Final = 45.0
+_PORTS: Final = ("HTTP_PORT", "SPLITTER_HEALTH_PORT", "WORKER_HEALTH_PORT")  # of which each kind of process has one
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Part:
 
     async def start(self) -> None:
         """Start it; its log goes to a file."""
-        own = {"ENGINE": "tone", "HTTP_PORT": str(self.http_port)}
+        own = {"ENGINE": "tone"} | dict.fromkeys(_PORTS, str(self.http_port))
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", self.module),
@@ -121,27 +122,27 @@ class House:
         ]
 
     async def until_ready(self, session: aiohttp.ClientSession) -> None:
-        """Wait until every edge can speak and knows all the workers. Raises AssertionError with what all last said."""
+        """Wait until all are ready and edges know all workers. Raises AssertionError with what each last said."""
         try:
             async with asyncio.timeout(_READY_S):
-                for edge in range(len(self.edges)):
-                    while not await self._ready(session, edge):
+                for part in self.parts:
+                    while not await self._ready(session, part):
                         await asyncio.sleep(0.1)
         except TimeoutError:
             said = "\n\n".join(part.last_words() for part in self.parts)
             raise AssertionError(f"the service is not ready within {_READY_S:.0f} s\n\n{said}") from None
 
-    async def _ready(self, session: aiohttp.ClientSession, edge: int) -> bool:
+    async def _ready(self, session: aiohttp.ClientSession, part: Part) -> bool:
+        address = f"http://127.0.0.1:{part.http_port}"
         try:
-            async with session.get(f"{self.address(edge)}/metrics") as response:
+            async with session.get(f"{address}/readyz") as response:
+                ready = response.status == 200
+            async with session.get(f"{address}/metrics") as response:
                 said = await response.text()
         except aiohttp.ClientConnectionError:
             return False
-        wanted = f'tts_workers{{engine="tone",state="ready"}} {float(len(self.workers))}'
-        if wanted not in said:
-            return False
-        async with session.get(f"{self.address(edge)}/readyz") as response:
-            return response.status == 200
+        known = f'tts_workers{{engine="tone",state="ready"}} {float(len(self.workers))}'
+        return ready and (part not in self.edges or known in said)
 
     async def monitor(self, session: aiohttp.ClientSession, what: str) -> dict[str, object]:
         """Return what nats-server's monitoring says, such as `connz?subs=1`."""

@@ -45,7 +45,7 @@ async def storm(folder: Path, *, streams: int, seed: int, at_once: int = 8, mean
         _observed(service, observer),
     ):
         await service.until_ready(session)
-        before = await _standing(service, session)
+        before = await _settled(service, session)
         trouble, stop = Trouble(service), asyncio.Event()
         async with tasks() as group:
             group.create_task(trouble.make(plan(seed, mean_gap_s), stop), name="trouble")
@@ -91,6 +91,15 @@ async def _everybody(
     async with tasks() as group:
         for _ in range(at_once):
             group.create_task(one_after_another())
+
+
+async def _settled(service: House, session: aiohttp.ClientSession) -> dict[str, int]:
+    """Return how many subscriptions stand once no more are added: who is ready may not have pulled yet."""
+    before: dict[str, int] = {}
+    while (now := await _standing(service, session)) != before:
+        before = now
+        await asyncio.sleep(1)
+    return now
 
 
 async def _standing(service: House, session: aiohttp.ClientSession) -> dict[str, int]:
