@@ -95,8 +95,9 @@ def test_a_busy_service_says_when_to_come_back_and_one_that_dies_that_sound_is_m
 def test_a_file_without_sound_is_refused_in_plain_words(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "voice.wav"
     file.write_bytes(b"this is no sound at all" * 100)
-    page.get_by_test_id("stFileUploader").first.locator("input").set_input_files(file)
-    expect(page.get_by_text("Ce fichier ne contient pas de son lisible").first).to_be_visible()
+    panel = page.get_by_role("tabpanel", name="Synthèse rapide")
+    panel.get_by_test_id("stFileUploader").locator("input").set_input_files(file)
+    expect(panel.get_by_text("Ce fichier ne contient pas de son lisible")).to_be_visible()
 
 
 def test_a_text_that_is_too_long_is_refused_before_it_is_sent(page: Page) -> None:
@@ -110,8 +111,8 @@ def test_a_recording_that_the_service_refuses_is_explained(chrome: Browser, runn
     silence = tmp_path / "silence.wav"
     soundfile.write(silence, np.zeros(16_000 * 5), 16_000)
     page = open_page(chrome, running.pages)
-    page.get_by_test_id("stFileUploader").first.locator("input").set_input_files(silence)
     panel = page.get_by_role("tabpanel", name="Synthèse rapide")
+    panel.get_by_test_id("stFileUploader").locator("input").set_input_files(silence)
     expect(panel.get_by_text("L’enregistrement est presque silencieux")).to_be_visible()
     panel.get_by_text("La personne qui parle est d’accord").click()
     page.get_by_role("button", name="Générer").click()

@@ -14,8 +14,12 @@ _UNHEARD: Final = regex.compile(
     r"[[\p{C}\uFFFD\u20E3\uFE00-\uFE0F\U000E0100-\U000E01EF]--[\s\u200C\u200D]]++", regex.V1
 )
 _JOINER: Final = regex.compile(r"(?<![\p{Arabic}\p{Devanagari}])[\u200C\u200D]++")  # elsewhere they mean nothing
-# What is drawn as a picture by default, or by U+FE0F; the text forms ©, ™, ↔ or 1 without it are left as they are.
-_PICTURE: Final = regex.compile(r"\p{Emoji_Presentation}\p{Emoji_Modifier}?|[\p{Emoji}--\p{ASCII}]\uFE0F", regex.V1)
+# What is drawn as a picture by default, or by U+FE0F, with what extends it (Unicode UAX 29); the text forms ©, ™, ↔ or
+# 1 without it are left as they are.
+_PICTURE: Final = regex.compile(
+    r"(?:\p{Emoji_Presentation}\p{Emoji_Modifier}?|[\p{Emoji}--\p{ASCII}]\uFE0F)[\p{Grapheme_Extend}\p{Mc}\u200D]*+",
+    regex.V1,
+)
 # Letters and digits in disguise: ligatures, Arabic presentation forms, wide Latin, half-width kana and Hangul,
 # mathematical alphabets, digits of all scripts. The rest of compatibility (², ½, ㎏) has spoken forms of its own.
 _DISGUISED: Final = regex.compile(

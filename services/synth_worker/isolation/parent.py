@@ -166,7 +166,23 @@ class IsolatedModel:
             self._calls.pop(number, None)
 
     async def _start(self) -> asyncio.StreamReader:
-        """Start a process and have it build its engine. Raises PipelineError where it cannot."""
+        """Start a process and have it build its engine; one that is killed meanwhile is followed by another.
+
+        Raises PipelineError where it cannot.
+        """
+        for tries_left in reversed(range(_MOST_CAUSELESS_CRASHES)):
+            try:
+                return await self._begin()
+            except EOFError:
+                await self._bury()
+                assert self._process is not None  # noqa: S101  # it was buried
+                log.error("engine_crashed", status=self._process.returncode, in_work=0, in_flight=len(self._speeches))
+                if self._closing or self._process.returncode not in _KILLED or not tries_left:
+                    break
+        raise ModelStuck("the engine's process ends before it has begun; its lines above say why")
+
+    async def _begin(self) -> asyncio.StreamReader:
+        """Start a process and have it build its engine. Raises PipelineError, and EOFError where it ends at once."""
         near, far = socket.socketpair()
         self._batch.clear()
         self._hung = False
@@ -178,9 +194,6 @@ class IsolatedModel:
         try:
             while not isinstance(message := await self._hear(reader), Answered):
                 self._take(message)
-        except EOFError:
-            await self._bury()
-            raise ModelStuck("the engine's process ends before it has begun; its lines above say why") from None
         except PipelineError:
             await self._bury()
             raise
@@ -254,11 +267,11 @@ class IsolatedModel:
 
     async def _recover(self) -> asyncio.StreamReader:
         """Find who is to blame, start a successor, and give it what was in flight. Raises PipelineError."""
-        if not self._loaded:
+        assert self._process is not None  # noqa: S101  # it was heard
+        if not self._loaded and self._process.returncode not in _KILLED:
             raise ModelStuck("the engine crashes while it loads; its lines above say why")
         self.crashes += 1
         in_work = self._batch.read()
-        assert self._process is not None  # noqa: S101  # it was heard
         log.error(
             "engine_crashed",
             status=self._process.returncode,
@@ -271,7 +284,10 @@ class IsolatedModel:
             raise ModelStuck(f"the engine died {self._causeless} times with nothing in work")
         self._judge(in_work, proven=self._hung or self._process.returncode not in _KILLED)
         reader = await self._start()
-        self._resume()
+        if self._closing:
+            self.send(messages.Close())
+        else:
+            self._resume()
         return reader
 
     def _judge(self, in_work: set[int], *, proven: bool) -> None:
@@ -292,7 +308,8 @@ class IsolatedModel:
 
     def _resume(self) -> None:
         """Tell a new process everything that the one before it knew."""
-        self.send(messages.Load(call=0))
+        if self._loaded:  # else whoever loads it is among those who asked
+            self.send(messages.Load(call=0))
         for voice in self._voices.values():
             self.send(messages.Restore(call=0, voice=voice.number, content=voice.content))
         for call in list(self._calls.values()):

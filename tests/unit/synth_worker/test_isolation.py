@@ -21,9 +21,11 @@ from services.common.wire.failures import (
 )
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
+from services.synth_worker.isolation import parent
 from services.synth_worker.isolation.parent import IsolatedModel
 from services.synth_worker.isolation.speech import IsolatedSpeech, Voice
 from services.synth_worker.settings import Settings
+from services.synth_worker.speaking import ModelStuck
 
 SETTINGS = Settings(engine="tone", tone_real_time_factor=0.05, tone_crash_word="boom", tone_hang_word="stall")
 TEXT = "This sentence is long enough for some steps of the engine, and a few more of them."
@@ -126,6 +128,47 @@ async def test_a_sentence_that_was_alone_when_the_engine_was_killed_is_spoken_on
     assert model.crashes == 2
     assert owed(1, text).startswith(b"".join(piece.tobytes() for piece in heard))
     assert await sound(speak(model, voice, 2)) == owed(2)
+
+
+@pytest.fixture
+def killed_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let an engine's process be killed at its start as often as there are lines in this file."""
+    deaths, program = tmp_path / "deaths", tmp_path / "python"
+    program.write_text(
+        f'#!/bin/sh\nif [ -s {deaths} ]; then sed -i 1d {deaths}; kill -9 $$; fi\nexec {sys.executable} "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(parent.sys, "executable", str(program))
+    return deaths
+
+
+async def test_an_engine_that_is_killed_before_it_has_begun_is_followed_by_another(killed_at_first: Path) -> None:
+    killed_at_first.write_text("once\ntwice\n")
+    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+    await model.load()
+    assert await sound(speak(model, await model.restore(b"voice"), 1)) == owed(1)
+    await model.close()
+
+
+async def test_an_engine_that_is_killed_again_and_again_before_it_has_begun_is_given_up(killed_at_first: Path) -> None:
+    killed_at_first.write_text("killed\n" * 10)
+    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+    with pytest.raises(ModelStuck, match="before it has begun"):
+        await model.load()
+    await model.close()
+    assert len(killed_at_first.read_text("ascii").splitlines()) == 7
+
+
+async def test_a_model_that_is_killed_while_it_loads_is_loaded_by_the_next_engine() -> None:
+    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+    loading = asyncio.create_task(model.load())
+    async with asyncio.timeout(20):
+        while not model._calls:
+            await asyncio.sleep(0)
+    os.kill(child(model), signal.SIGKILL)
+    await loading
+    assert await sound(speak(model, await model.restore(b"voice"), 1)) == owed(1)
+    await model.close()
 
 
 async def test_a_sentence_that_hangs_the_engine_fails_and_the_others_are_spoken(
