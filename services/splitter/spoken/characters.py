@@ -14,6 +14,7 @@ _UNHEARD: Final = regex.compile(
     r"[[\p{C}\uFFFD\u20E3\uFE00-\uFE0F\U000E0100-\U000E01EF]--[\s\u200C\u200D]]++", regex.V1
 )
 _JOINER: Final = regex.compile(r"(?<![\p{Arabic}\p{Devanagari}])[\u200C\u200D]++")  # elsewhere they mean nothing
+_ORPHAN: Final = regex.compile(r"(?<!\S)[\p{M}\uFF9E\uFF9F]++")  # marks with no letter to stand on
 # What is drawn as a picture by default, or by U+FE0F, with what extends it (Unicode UAX 29); the text forms ©, ™, ↔ or
 # 1 without it are left as they are.
 _PICTURE: Final = regex.compile(
@@ -47,7 +48,10 @@ def cleaned(aligned: Aligned) -> Aligned:
 
 
 def composed(aligned: Aligned) -> Aligned:
-    """Return the text in NFC."""
+    """Return the text in NFC, without marks that what they stood on has left alone."""
+    if aligned.text.isascii():
+        return aligned
+    aligned = aligned.edited(_removed(_ORPHAN, "", aligned.text))
     if not unicodedata.is_normalized("NFC", aligned.text):
         aligned = aligned.edited(changes(_in_form("NFC", _COMPOSED, aligned.text), aligned.text))
     return aligned

@@ -80,6 +80,9 @@ def test_no_letter_and_no_digit_is_dropped(text: str, language: str, limit: int)
 @given(TEXTS, st.sampled_from(list(LANGUAGES)), st.integers(4, 60))
 @example("👩\u200d👧\u0301Hello", "fr", 6)
 @example("👧\u200d\u0301Hello", "fr", 6)
+@example("\ue000\u0301Hello", "fr", 6)
+@example("*\u0301Hello*", "fr", 6)
+@example("\ue000\uff9eHello", "fr", 6)
 def test_no_character_that_a_reader_sees_is_cut_in_two(text: str, language: str, limit: int) -> None:
     division = divided(text, language, limit)
     clusters = [match.span() for match in regex.finditer(r"\X", text)]
