@@ -95,25 +95,16 @@ def configuration(folder: Path, targets: dict[str, int]) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def ports() -> dict[str, int]:
-    return {"splitter": free_port(), "worker": free_port()}
-
-
 @pytest.fixture
-async def watched(tmp_path: Path, ports: dict[str, int]) -> AsyncIterator[Watched]:
-    settings = {
-        "SPLITTER_HEALTH_PORT": str(ports["splitter"]),
-        "WORKER_HEALTH_PORT": str(ports["worker"]),
-        "TONE_CRASH_WORD": "boom",
-        "TONE_REAL_TIME_FACTOR": "0.05",
-    }
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    settings = {"TONE_CRASH_WORD": "boom", "TONE_REAL_TIME_FACTOR": "0.05"}
     async with (
         house(tmp_path, splitters=1, workers=1, settings=settings) as service,
         aiohttp.ClientSession() as session,
     ):
         await service.until_ready(session)
-        targets = {"http-edge": service.edges[0].http_port, **ports}
+        kinds = {"http-edge": service.edges, "splitter": service.splitters, "worker": service.workers}
+        targets = {kind: parts[0].http_port for kind, parts in kinds.items()}
         port = free_port()
         process = await asyncio.create_subprocess_exec(
             tool("prometheus"),
