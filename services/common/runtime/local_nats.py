@@ -2,16 +2,18 @@
 
 import asyncio
 import re
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 OLDEST: Final = (2, 11)  # per-message lifetimes
+_PORTS: Final = range(15_000, 30_000)  # below those that Linux, macOS and Windows give to outgoing connections
 _START_S: Final = 10.0
 _STOP_S: Final = 10.0
 
@@ -39,11 +41,14 @@ def _version(program: str) -> tuple[int, ...]:
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that was free a moment ago, and that no connection is given by itself in the next one."""
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
 
 
 class LocalNats:
