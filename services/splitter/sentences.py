@@ -23,6 +23,11 @@ _PARAGRAPH: Final = regex.compile(r"(?:\n[^\S\n]*+\n|[\u2029\f])\s*+")
 _ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.)])(?:\s|\Z))")  # before one of a list
 _SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}  # characters: fragments make engines stumble
 _SHORT_ELSEWHERE: Final = 12
+# What ends a sentence, however short: a mark behind a word that is no initial and no Roman numeral.
+_WHOLE: Final = regex.compile(
+    r"(?:\p{Ll}[\p{Ll}\p{M}]*+|\p{Lo}[\p{Lo}\p{M}]++)(?:[.!?。！？؟।]|[!?]{2,3})[\p{Pe}\p{Pf}\"']*+$"
+)
+_BEGINS: Final = regex.compile(r"[\p{Ps}\p{Pi}\"'„¿¡]*+[\p{Lu}\p{Lo}\p{Nd}]")
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 PARAGRAPH_PAUSE_MS: Final = 600
 PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
@@ -90,7 +95,7 @@ def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterato
         short = _SHORT.get(language, _SHORT_ELSEWHERE)
         yield from (_joined(text, spans, limit, short) for spans in paragraphs)
     else:
-        yield _joined(text, itertools.chain.from_iterable(paragraphs), limit, short=limit)
+        yield _joined(text, itertools.chain.from_iterable(paragraphs), limit, short=limit, splitting=False)
 
 
 def _paragraphs(text: str) -> Iterator[Span]:
@@ -102,24 +107,28 @@ def _paragraphs(text: str) -> Iterator[Span]:
     yield start, len(text)
 
 
-def _joined(text: str, spans: Iterable[Span], limit: int, short: int) -> list[Span]:
-    """Join sentences that are shorter than `short` to the next, and the last to the one before, within the limit.
+def _joined(text: str, spans: Iterable[Span], limit: int, short: int, *, splitting: bool = True) -> list[Span]:
+    """Join fragments that are shorter than `short` to the next, and the last to the one before, within the limit.
 
-    Leaves out spans in which nothing can be spoken.
+    "Yes." is a sentence and keeps its pause; "A." and what has no mark at its end are fragments, and without splitting
+    every sentence is one. Leaves out spans in which nothing can be spoken.
     """
     joined: list[Span] = []
     lengths: list[int] = []  # spoken characters of each
+    whole = False  # whether the last of them is a sentence, however short
     for start, end in spans:
         spoken = _collapsed(text[start:end])
         if not _speakable(spoken):
             continue
-        if lengths and lengths[-1] < short and lengths[-1] + 1 + len(spoken) <= limit:
+        fragment = lengths and lengths[-1] < short and not (whole and _BEGINS.match(spoken))
+        whole = splitting and len(spoken) < short and _WHOLE.search(spoken) is not None
+        if fragment and lengths[-1] + 1 + len(spoken) <= limit:
             joined[-1] = (joined[-1][0], end)
             lengths[-1] += 1 + len(spoken)
         else:
             joined.append((start, end))
             lengths.append(len(spoken))
-    if len(joined) > 1 and lengths[-1] < short and lengths[-2] + 1 + lengths[-1] <= limit:
+    if len(joined) > 1 and not whole and lengths[-1] < short and lengths[-2] + 1 + lengths[-1] <= limit:
         joined[-2:] = [(joined[-2][0], joined[-1][1])]
     return joined
 
@@ -147,7 +156,7 @@ def _apart(text: str, sentences: list[Sentence], language: str) -> Iterator[Sent
     nexts = [sentence.start for sentence in sentences[1:]]
     for sentence, following in zip(sentences, [*nexts, len(text)], strict=True):
         start, end = _stripped(text, max(place, sentence.start), max(place, sentence.end))
-        if end < following and _speakable(text[end:following]) and _speakable(read(text[end:following], language).text):
+        if text[end:following].strip() and _speakable(read(text[end:following], language).text):
             end = following
         place = max(place, end)
         yield replace(sentence, start=start, end=max(start, end))

@@ -1,4 +1,4 @@
-"""E-mail and web addresses, telephone numbers. Pure."""
+"""E-mail and web addresses. Pure."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import regex
 
 from services.splitter.spoken.grammar import Grammar
-from services.splitter.spoken.recogniser import FIGURES, LETTERS, SIGNS, Match, Recogniser, compiled
+from services.splitter.spoken.recogniser import FIGURES, LETTERS, Match, Recogniser, compiled
 
 _LABEL: Final = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,62}[\p{L}\p{N}])?"
 _PIECE: Final = regex.compile(r"\p{L}[\p{L}\p{M}]*+|\d++|[^\p{L}\p{N}\s]")
@@ -54,7 +54,7 @@ HINT: Final = regex.compile(rf"@|://|www\.|[A-Za-z0-9]\.(?:{_TOP})(?![\p{{L}}\p{
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
-    """Yield what recognises addresses and telephone numbers."""
+    """Yield what recognises addresses."""
     table = grammar.table
     words = {"@": table.at, ".": table.dot, "/": table.slash, "-": table.dash, "_": table.underscore}
     words |= {
@@ -74,11 +74,14 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 
     domain = rf"{_LABEL}(?:\.{_LABEL}){{1,8}}"
     yield Recogniser(
-        compiled(rf"(?<![A-Za-z0-9@.])[A-Za-z0-9](?:[\w.+-]{{0,62}}\w)?@{domain}(?![\w@-])"), spelled, FIGURES + LETTERS
+        compiled(rf"(?<![A-Za-z0-9@.])[A-Za-z0-9](?:[\w.+-]{{0,62}}\w)?@{domain}(?![\w@-])"),
+        spelled,
+        FIGURES + LETTERS,
+        "address",
     )
     path = r"(?:[/?#](?:[A-Za-z0-9/_.~%?#=&+-]{0,200}[A-Za-z0-9/_=&#])?)?"
     yield Recogniser(
-        compiled(rf"(?<![A-Za-z0-9@.])(?:https?://{domain}|www\.{domain}){path}"), spelled, FIGURES + LETTERS
+        compiled(rf"(?<![A-Za-z0-9@.])(?:https?://{domain}|www\.{domain}){path}"), spelled, FIGURES + LETTERS, "address"
     )
     yield Recogniser(
         compiled(
@@ -86,8 +89,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         ),
         spelled,
         FIGURES + LETTERS,
+        "address",
     )
-    yield from _phones(grammar)
 
 
 def _piece(piece: str, words: dict[str, str], grammar: Grammar) -> str:
@@ -99,26 +102,3 @@ def _piece(piece: str, words: dict[str, str], grammar: Grammar) -> str:
     if piece == "www":
         return "w w w" if grammar.table.spaced else "www"
     return words.get(piece, "" if not piece[0].isalpha() else piece)
-
-
-def _phones(grammar: Grammar) -> Iterator[Recogniser]:
-    phones = grammar.table.phones
-
-    def say(found: Match) -> str | None:
-        groups = regex.findall(r"\d+", found[0])
-        if not 7 <= sum(map(len, groups)) <= 15:
-            return None
-        said = [_group(group, grammar, pairs=phones.pairs) for group in groups]
-        sign = f"{grammar.table.plus}{grammar.gap}" if found[0].startswith("+") else ""
-        comma = {"zh": "，", "ja": "、", "ar": "، "}.get(grammar.language, ", ")
-        return sign + comma.join(said)
-
-    international = r"(?<!\w)\+\d{1,3}(?:[\s.\-/]?\(?\d{1,4}\)?){2,6}(?!\d)"
-    national = rf"|(?<![\d.,+-])(?:{phones.national})(?![\d-])" if phones.national else ""
-    yield Recogniser(compiled(rf"{international}{national}"), say, FIGURES + SIGNS)
-
-
-def _group(group: str, grammar: Grammar, *, pairs: bool) -> str:
-    if pairs and len(group) == 2 and group[0] != "0":
-        return grammar.words(int(group))
-    return grammar.digits(group)

@@ -17,6 +17,7 @@ class Edit(NamedTuple):
     start: int
     end: int
     text: str
+    rule: str = ""  # the rule that asks for it, for those who count rewrites
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Aligned:
         placed: list[Span] = []
         replaced: list[Span] = []
         read = written = 0
-        for start, end, text in edits:
+        for start, end, text, _ in edits:
             written += start - read
             pieces += (self.text[read:start], text)
             placed.append((written, written + len(text)))

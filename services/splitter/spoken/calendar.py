@@ -1,11 +1,9 @@
-"""Dates and times of day. Pure."""
+"""Dates. Pure."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import regex
-
-from services.splitter.spoken.grammar import Grammar, Number
+from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import (
     FIGURES,
     LETTERS,
@@ -17,18 +15,15 @@ from services.splitter.spoken.recogniser import (
     word_before,
 )
 
-_MINUTES: Final = regex.compile(r"\{oh\}|\{m:[^}]*+\}")
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _Date = Callable[[int, int, str | None, str], str | None]  # day, month, year, the word before -> as said
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
-    """Yield what recognises a language's dates and times."""
+    """Yield what recognises a language's dates."""
     dates = grammar.table.dates
     if dates.day:
         yield from _dates(grammar)
-    if grammar.table.times_of_day.full:
-        yield from _times(grammar)
 
 
 def _dates(grammar: Grammar) -> Iterator[Recogniser]:
@@ -64,6 +59,7 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
             rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?![/-]\d|\p{{L}})"
         ),
         lambda found: None if len(found["a"]) == len(found["c"]) == 4 else numeric(found),
+        rule="date.figures",
     )
     yield from _named_dates(grammar, said)
 
@@ -93,19 +89,25 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recogniser]:
     month = rf"(?<month>{'|'.join(dates.written)})(?!\p{{L}})"
     tail = rf"(?:\s?(?:{dates.year_after})(?!\p{{L}}))?+" if dates.year_after else ""
     year = rf"(?:,?{dates.between}(?<year>\d{{4}})(?![\d]|[.,]\d|\p{{L}}|-\p{{L}}){tail})?+"
-    yield Recogniser(compiled(rf"(?<![\d.,/-])(?<d>\d{{1,2}}){dates.dotted}{dates.between}{month}{year}"), say)
+    yield Recogniser(
+        compiled(rf"(?<![\d.,/-])(?<d>\d{{1,2}}){dates.dotted}{dates.between}{month}{year}"), say, rule="date.named"
+    )
     if dates.endings:
         yield from _days_with_endings(month_of, month, grammar)
     if dates.swapped:
         year = r"(?:,?\s(?<year>\d{4})(?![\d]|[.,]\d|\p{L}))?+"
         yield Recogniser(
-            compiled(rf"(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:]){year}"), say, LETTERS
+            compiled(rf"(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:]){year}"),
+            say,
+            LETTERS,
+            "date.named",
         )
     if dates.months_only:
         yield Recogniser(
             compiled(rf"(?<!\p{{L}}){month}{dates.between}(?<year>\d{{4}})(?!\d|[.,]\d|\p{{L}}){tail}"),
             lambda found: grammar.fill(dates.months_only, month=full(found["month"]), y=int(found["year"])),
             LETTERS,
+            "date.month",
         )
 
 
@@ -132,68 +134,5 @@ def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Gram
         ),
         say,
         FIGURES + LETTERS,
+        "date.named",
     )
-
-
-def _times(grammar: Grammar) -> Iterator[Recogniser]:
-    times = grammar.table.times_of_day
-    after = choices(times.after)
-
-    def said(hour: int, minute: int, second: str | None, half_day: str | None, word: str) -> str | None:
-        if hour > 24 or minute > 59:
-            return None
-        template = times.sharp if minute == 0 and times.sharp else times.full
-        if half_day:
-            template = times.sharp_half_day if minute == 0 and times.sharp_half_day else times.full_half_day or template
-        special = by_word(after, word)
-        template = (_MINUTES.sub("", special) if minute == 0 else special) or template
-        values: dict[str, str | int] = {
-            "h": hour,
-            "h12": (hour - 1) % 12 + 1,
-            "m": minute,
-            "hour": _counted(grammar, hour, times.hour),
-            "minute": _counted(grammar, minute, times.minute),
-            "half": half_day or "",
-            "oh": f"{grammar.digits('0') if grammar.language != 'en' else 'oh'}{grammar.gap}"
-            if 0 < minute < 10
-            else "",
-        }
-        spoken = grammar.fill(template, **values)
-        if second and int(second):
-            spoken = grammar.gap.join((spoken, _seconds(grammar, int(second))))
-        return spoken
-
-    halves = choices(times.half_day)
-
-    def clock(found: Match) -> str | None:
-        half = by_word(halves, found["half"].lower().rstrip(".")) if found["half"] else None
-        return said(int(found["h"]), int(found["m"] or 0), found["s"], half, word_before(found))
-
-    half = rf"(?:\s?(?<half>{'|'.join(times.half_day)})(?!\p{{L}}))" if times.half_day else "(?<half>(?!))"
-    marks = rf"(?:\s?(?:{times.marks})(?![\p{{L}}]))" if times.marks else ""
-    minutes = rf"[{times.separators}](?<m>\d{{2}})(?::(?<s>\d{{2}}))?(?![\d:]|[.,]\d)"
-    end = r"(?![\p{L}])" if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z])"
-    colon = minutes.replace(times.separators, ":")
-    plain = rf"(?<![\d:.,])(?<h>\d{{1,2}}){colon}(?:{half})?+{marks + '?+' if marks else ''}{end}"
-    yield Recogniser(compiled(plain), clock)
-    if times.half_day:
-        yield Recogniser(compiled(rf"(?<![\d:.,])(?<h>\d{{1,2}})(?:[:.](?<m>\d{{2}})(?<s>(?!))?)?{half}"), clock)
-    if marks and times.separators != ":":
-        yield Recogniser(compiled(rf"(?<![\d:.,])(?<h>\d{{1,2}}){minutes}(?<half>(?!))?{marks}"), clock)
-    if times.letter:
-        yield Recogniser(
-            compiled(
-                rf"(?<![\d:.,])(?<h>\d{{1,2}})(?<s>(?!))?(?<half>(?!))?(?:{times.letter})(?<m>\d{{2}})?(?:\s?(?:min|m))?+"
-                r"(?![\p{L}\p{N}])"
-            ),
-            clock,
-        )
-
-
-def _counted(grammar: Grammar, count: int, noun: str) -> str:
-    return grammar.counted(Number(str(count)), grammar.noun(noun)) if noun else ""
-
-
-def _seconds(grammar: Grammar, count: int) -> str:
-    template = grammar.table.times_of_day.second
-    return grammar.fill(template, second=count) if "{" in template else _counted(grammar, count, template)

@@ -25,13 +25,6 @@ class Noun(msgspec.Struct, frozen=True):
     forms: dict[str, str]  # by plural category
 
 
-class Sides(msgspec.Struct, frozen=True):
-    """Words before and after a number."""
-
-    before: str = ""
-    after: str = ""
-
-
 class Ordinals(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers that say a place."""
 
@@ -77,6 +70,27 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     full_half_day: str = ""
     sharp_half_day: str = ""
     after: dict[str, str] = {}  # words before it -> another template
+    words: str = ""  # words before a time that is written with a full stop, a regular expression
+    afternoon: tuple[str, str] | None = None  # from 13 on: what of the template gives way to what
+
+
+class Durations(msgspec.Struct, frozen=True, kw_only=True):
+    """How hours, minutes and seconds are counted, and the letters that they are written with."""
+
+    hour: str = ""  # noun
+    minute: str = ""
+    second: str = ""
+    hours: str = "h|hrs?"  # regular expressions
+    minutes: str = "min|m|mn|′|'"
+    seconds: str = "sec|s|″"
+
+
+class Ratios(msgspec.Struct, frozen=True, kw_only=True):
+    """How 3:2 is said."""
+
+    ratio: str = ""  # template with {a} and {b}
+    scale: str = ""  # of 1:25 000, where it differs
+    words: str = ""  # before what may be a time otherwise: a regular expression
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,10 +99,23 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     units: dict[str, str] = {}  # symbols and codes -> "noun / noun of the hundredth"
     both: str = "{whole} {cents}"
     magnitude: str = "{number} {magnitude} {unit}"
+    short: dict[str, str] = {}  # letters between an amount and its currency, or behind both: 10 k€, $3m -> noun
+
+
+class RomanNoun(msgspec.Struct, frozen=True, kw_only=True):
+    """A noun that takes an ordinal in Roman numerals before it."""
+
+    words: str  # a regular expression, in any case of letters
+    rule: str
+    after: dict[str, str] = {}  # words before the numeral -> another rule
 
 
 class Roman(msgspec.Struct, frozen=True, kw_only=True):
     """Roman numerals where they are meant."""
+
+    nouns: tuple[RomanNoun, ...] = ()
+    names: str = ""  # of rulers: a regular expression
+    feminine: str = ""  # those of queens
 
     counted: str = ""  # words before one that is read as a cardinal: chapter, volume
     ruler: str = ""  # rule after a name; empty: none
@@ -107,6 +134,8 @@ class Phones(msgspec.Struct, frozen=True, kw_only=True):
 
     pairs: bool = False  # digits are said two by two
     national: str = ""  # a regular expression
+    words: str = ""  # before one: tel., call; a regular expression
+    zero: str = ""  # where a zero is said otherwise in one
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,8 +167,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     symbols: dict[str, str] = {}
     operators: dict[str, str] = {}  # between spaces or numbers
     number_signs: dict[str, str] = {}  # before a number: № 5
-    abbreviations: dict[str, str] = {}
-    before_number: dict[str, str] = {}  # abbreviations that stand before one
+    power: str = "{n}"  # behind its base, with {n}
+    round: str = ""  # between millions and their noun, where nothing smaller follows: trois millions d'euros
+    starters: str = ""  # words that begin sentences, so that a capital tells no name
+    abbreviations: dict[str, str] = {}  # that are no word, no name and no initial
+    within: dict[str, str] = {}  # only where the sentence visibly continues
+    titles: dict[str, str] = {}  # before a name
+    doubtful_titles: dict[str, str] = {}  # which are words or initials, too
+    before_number: dict[str, str] = {}  # before figures or a Roman numeral
+    after_number: dict[str, str] = {}
     closing: str = ""  # abbreviations that may end a sentence
     initials: str = ""  # spelled out letter by letter
     letters: dict[str, str] = {}
@@ -154,6 +190,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ordinals: Ordinals = Ordinals()
     dates: Dates = Dates()
     times_of_day: Times = Times()
+    durations: Durations = Durations()
+    ratios: Ratios = Ratios()
     money: Money = Money()
     roman: Roman = Roman()
     phones: Phones = Phones()
@@ -190,6 +228,8 @@ class Grammar:
             sources.append(own.read_text(encoding="utf-8"))
         self.rules = Rules("\n".join(sources), PLURALS[language])
         self.gap = " " if self.table.spaced else ""
+        self.cased = language not in ("ar", "zh", "hi", "ko", "ja")
+        self.starters = frozenset(self.table.starters.split())
         to = self.table.to
         self.to = to if to == "-" else f"{self.gap}{to}{self.gap}"  # between the ends of a range
 
@@ -262,7 +302,15 @@ class Grammar:
         if self.language == "ar" and not number.negative and number.whole in ("1", "2"):
             return form  # the noun alone says how many
         said = self.number(number, self.table.genders.get(noun.gender, ""))
-        return f"{said}{self.gap}{form}"
+        return f"{said}{self.linked(number.value, form)}"
+
+    def linked(self, count: int, noun: str) -> str:
+        """Return a noun as it follows a number: behind round millions some languages put "de"."""
+        if not self.table.round or count < 1_000_000 or count % 1_000_000:
+            return f"{self.gap}{noun}"
+        full, _, elided = self.table.round.partition("|")
+        vowel = noun[:1].lower() in "aeiouhéèêàâ"
+        return f" {elided}{noun}" if elided and vowel else f" {full} {noun}"
 
     def fill(self, template: str, **values: str | int) -> str:
         """Return a template with its holes filled."""
@@ -272,6 +320,16 @@ class Grammar:
             return self.words(said, hole[2] or "") if isinstance(said, int) else said
 
         return str(_SPACES.sub(" ", _HOLE.sub(value, template))).strip()
+
+    def fill_words(self, template: str, words: list[str]) -> str:
+        """Return words joined as a template joins {a} and {b}, whatever rules it names for them."""
+        between = _HOLE.split(template)[3] if _HOLE.search(template) else " "
+        return between.join(words)
+
+    def capital(self, text: str) -> str:
+        """Return a text with a capital at its beginning, as the language writes it."""
+        first = text[:1]
+        return ("İ" if first == "i" and self.language == "tr" else first.upper()) + text[1:]
 
 
 class _Nouns(dict[str, Noun]):

@@ -11,6 +11,7 @@ from typing import Final
 import regex
 
 from services.splitter.spoken.alignment import Aligned, Edit, changes
+from services.splitter.spoken.tex import lowered, raised
 
 _PARAGRAPH: Final = "\u2029"
 _BLOCKS: Final = (
@@ -23,6 +24,7 @@ _MARKUP: Final = regex.compile(
     rf"""(?xi)
     (?P<comment> <!--(?:(?!-->).){{0,2000}}+--> )
   | (?P<block> </?(?:{_BLOCKS})(?:\s[^<>]{{0,500}}+)?/?> )
+  | <(?P<moved>su[bp])(?:\s[^<>]{{0,100}}+)?>\s*+(?P<figures>[0-9+−-]{{1,9}})\s*+</(?P=moved)>
   | (?P<inline> </?(?:{_INLINE})(?:\s[^<>]{{0,500}}+)?/?> )
   | (?P<rule> ^[^\S\n]{{0,3}}(?:(?:-[^\S\n]?){{3,20}}+|(?:\*[^\S\n]?){{3,20}}+|(?:_[^\S\n]?){{3,20}}+)$ )
   | (?P<fence> ^[^\S\n]{{0,3}}(?:`{{3,9}}[\w-]{{0,20}}+|~{{3,9}})$ )
@@ -56,6 +58,10 @@ def _edits(text: str) -> Iterator[Edit]:
         if found["link"]:
             yield Edit(found.start(), found.start("link"), "")
             yield Edit(found.end("link"), found.end(), "")
+            continue
+        if found["moved"]:
+            moved = raised(found["figures"]) if found["moved"].lower() == "sup" else lowered(found["figures"])
+            yield Edit(found.start(), found.end(), moved)
             continue
         pair = next((name for name in ("star", "low", "tick", "wave") if found[name]), None)
         if pair is not None:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from services.splitter.spoken import quantities
-from services.splitter.spoken.grammar import Grammar
+from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import (
     CJK,
     END,
@@ -24,6 +24,7 @@ from services.splitter.spoken.recogniser import (
     parsed,
     word_before,
 )
+from services.splitter.spoken.symbols import in_formula
 
 _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13, 23, 14, 34, 15, 25, 35, 45, 16, 56, 18, 38, 58, 78), strict=True))
 
@@ -31,6 +32,8 @@ _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13,
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's numbers, the most special first."""
     yield from _lists(grammar)
+    yield _note_marks(grammar)
+    yield _rows(grammar)
     yield from _named_years(grammar)
     yield from _decades(grammar)
     yield from quantities.recognisers(grammar)
@@ -42,7 +45,9 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield _ranges(grammar)
     yield _versions(grammar)
     yield from _years(grammar)
+    yield from _after_counted_words(grammar)
     yield _plain(grammar)
+    yield _leftover(grammar)
 
 
 def _plain(grammar: Grammar) -> Recogniser:
@@ -54,7 +59,66 @@ def _plain(grammar: Grammar) -> Recogniser:
         glued_after = found.string[found.end() : found.end() + 1].isalpha()
         return f"{gap * glued_before}{said}{gap * glued_after}"
 
-    return Recogniser(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS)
+    return Recogniser(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS, "number")
+
+
+def _leftover(grammar: Grammar) -> Recogniser:
+    """Recognise figures that no other rule takes, so that none is passed on as it is written."""
+    gap = grammar.gap
+
+    def say(found: Match) -> str:
+        before, after = found.string[: found.start()][-1:], found.string[found.end() : found.end() + 1]
+        said = grammar.number(Number(found[0]))
+        return f"{gap * (before.isalnum() or before in '.,')}{said}{gap * after.isalpha()}"
+
+    return Recogniser(compiled(r"\d++"), say, rule="number.leftover")
+
+
+def _rows(grammar: Grammar) -> Recogniser:
+    """Recognise figures with commas that are no thousands and no decimal: 1,2,3 is three numbers."""
+    comma = {"ar": "،", "zh": "，", "ja": "、"}.get(grammar.language, ",")
+    one_number = compiled(rf"{number_pattern(grammar)}")
+    grouped_as_in_india = compiled(r"\d{1,2}(?:,\d{2})+,\d{3}")
+
+    def say(found: Match) -> str | None:
+        written = found[0]
+        if one_number.fullmatch(written):
+            return None
+        if grouped_as_in_india.fullmatch(written) and grammar.table.decimal == ".":
+            return grammar.number(Number(written.replace(",", "")))
+        said = f"{comma}{' ' if comma in ',،' else ''}".join(
+            grammar.number(Number(figures)) for figures in written.split(",")
+        )
+        after = found.string[found.end() : found.end() + 1]
+        return f"{said}{grammar.gap * after.isalpha()}"
+
+    return Recogniser(compiled(r"(?<!\d)(?<!\d[.,])\d++(?:,\d++)++(?![.,]?\d|\s?[%°€$£])"), say, rule="number.row")
+
+
+def _note_marks(grammar: Grammar) -> Recogniser:
+    """Recognise the mark of a note behind a sentence's end, which is not said: known.1 Others."""
+    tables = (grammar.table.abbreviations, grammar.table.before_number, grammar.table.within, grammar.table.titles)
+    short = {written.lower().rstrip(".") for table in tables for keys in table for written in keys.split("|")}
+
+    def say(found: Match) -> str | None:
+        return None if word_before(found).rstrip(".!?…").rsplit(".", 1)[-1] in short else ""
+
+    return Recogniser(
+        compiled(r"(?<=[\p{Ll}\p{M}]{3}[.!?…][\"”’»)]{0,2})\d{1,3}(?=\s+[\"“«¿¡(]?\p{Lu}|\s*+$|\s*+\n)"),
+        say,
+        rule="note",
+    )
+
+
+def _after_counted_words(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise figures with a zero in front after a word that is counted: Chapter 05."""
+    counted = grammar.table.roman.counted
+    if counted:
+        yield Recogniser(
+            compiled(rf"(?<=(?<!\p{{L}})(?i:{counted})\s)0(?P<number>\d{{1,2}})(?![\d.,:])"),
+            lambda found: grammar.words(int(found["number"])),
+            rule="number.counted",
+        )
 
 
 def _millions(grammar: Grammar) -> Iterator[Recogniser]:
@@ -63,11 +127,11 @@ def _millions(grammar: Grammar) -> Iterator[Recogniser]:
 
     def say(found: Match) -> str:
         said = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
-        return said + full_stop(found, grammar.language)
+        return said + full_stop(found, grammar)
 
     if nouns and grammar.table.spaced and grammar.language != "ko":
         pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)})\s?(?P<magnitude>{alternatives(nouns)})(?!\p{{L}})"
-        yield Recogniser(compiled(pattern), say, FIGURES + SIGNS)
+        yield Recogniser(compiled(pattern), say, FIGURES + SIGNS, "millions")
 
 
 def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
@@ -92,21 +156,29 @@ def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
         return words(upper, lower) if 0 < upper < lower <= 100 else known
 
     signs = "".join(_VULGAR)
-    yield Recogniser(compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS)
-    yield Recogniser(compiled(r"(?<![\d/.,])(?P<upper>\d{1,2})[/⁄](?P<lower>\d{1,3})(?![\d/]|[.,]\d)" + END), written)
+    yield Recogniser(
+        compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS, "fraction"
+    )
+    yield Recogniser(
+        compiled(r"(?<![\d/.,])(?P<upper>\d{1,2})[/⁄](?P<lower>\d{1,3})(?![\d/]|[.,]\d)" + END),
+        written,
+        rule="fraction",
+    )
 
 
 def _ordinals(grammar: Grammar) -> Iterator[Recogniser]:
     table = grammar.table.ordinals
     for pattern, rule in table.prefixes.items():
         yield Recogniser(
-            compiled(rf"(?<={pattern})(?P<number>\d{{1,9}})(?!\d)"),
+            compiled(rf"(?<={pattern})(?P<number>\d{{1,9}})(?!\d|[.,]\d)"),
             partial(_by_rule, rule, grammar),
+            rule="ordinal.prefix",
         )
     for pattern, rule in table.suffixes.items():
         yield Recogniser(
             compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){END}"),
             partial(_by_rule, rule, grammar),
+            rule="ordinal.suffix",
         )
     if table.dot:
         yield _dotted(grammar)
@@ -133,7 +205,9 @@ def _dotted(grammar: Grammar) -> Recogniser:
             rule = "ordinal-feminine-locative" if rule == "ordinal-feminine" else "ordinal-masculine-locative"
         return f"{grammar.words(int(found['number']), rule)}"
 
-    return Recogniser(compiled(r"(?<![\p{L}\d.,-])(?P<number>\d{1,4})\.(?=\s(?P<noun>\p{L}[\p{L}\p{M}]*+))"), say)
+    return Recogniser(
+        compiled(r"(?<![\p{L}\d.,-])(?P<number>\d{1,4})\.(?=\s(?P<noun>\p{L}[\p{L}\p{M}]*+))"), say, rule="ordinal.dot"
+    )
 
 
 def _suffixed(grammar: Grammar) -> Iterator[Recogniser]:
@@ -145,7 +219,9 @@ def _suffixed(grammar: Grammar) -> Iterator[Recogniser]:
         return f"{grammar.number(parsed(found['number'], grammar))}{found['ending']}"
 
     number = number_pattern(grammar)
-    yield Recogniser(compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"), say)
+    yield Recogniser(
+        compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"), say, rule="number.suffixed"
+    )
 
 
 def _counters(grammar: Grammar) -> Iterator[Recogniser]:
@@ -159,6 +235,7 @@ def _counters(grammar: Grammar) -> Iterator[Recogniser]:
                 rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,6}}|\d{{1,3}}(?:,\d{{3}})++)(?P<space>\s?)(?={'|'.join(patterns)})"
             ),
             partial(_counted, rule, grammar),
+            rule="counter",
         )
 
 
@@ -171,9 +248,11 @@ def _counted(rule: str, grammar: Grammar, found: Match) -> str | None:
 
 def _ranges(grammar: Grammar) -> Recogniser:
     def say(found: Match) -> str | None:
+        if found["dash"] == " - " and in_formula(found.string, found.start("dash"), found.end("dash"), "-"):
+            return None
         first, last = parsed(found["first"], grammar), parsed(found["last"], grammar)
         score = first.value < 100 and last.value < 100
-        if found["dash"] == "-" and first.value >= last.value and not (score or first.decimals or last.decimals):
+        if "-" in found["dash"] and first.value >= last.value and not (score or first.decimals or last.decimals):
             return None
         rule = grammar.table.year if 1100 <= first.value <= 2099 and 1100 <= last.value <= 2099 else ""
         return f"{grammar.number(first, rule)}{grammar.to}{grammar.number(last, rule)}"
@@ -181,8 +260,8 @@ def _ranges(grammar: Grammar) -> Recogniser:
     number = number_pattern(grammar)
     last = number.replace("group", "groups")
     begin, end = rf"(?:(?<![\w-])|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
-    pattern = rf"{begin}(?P<first>{number})(?P<dash>-|\s?[–—~～〜]\s?)(?P<last>{last}){end}"
-    return Recogniser(compiled(pattern), say)
+    pattern = rf"{begin}(?P<first>{number})(?P<dash>-|[^\S\n]-[^\S\n]|\s?[–—~～〜]\s?)(?P<last>{last}){end}"
+    return Recogniser(compiled(pattern), say, rule="range")
 
 
 def _versions(grammar: Grammar) -> Recogniser:
@@ -196,7 +275,7 @@ def _versions(grammar: Grammar) -> Recogniser:
         before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
         return before + f"{grammar.gap}{grammar.table.dot}{grammar.gap}".join(words)
 
-    return Recogniser(compiled(r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*\d)"), say)
+    return Recogniser(compiled(r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*\d)"), say, rule="version")
 
 
 def _lists(grammar: Grammar) -> Iterator[Recogniser]:
@@ -214,12 +293,13 @@ def _lists(grammar: Grammar) -> Iterator[Recogniser]:
         return f"{paragraph}{grammar.words(int(found['number']))}{comma}"
 
     yield Recogniser(
-        compiled(r"(?<=^|\n[^\S\n]{0,8})(?P<number>\d{1,3})(?:\)|\.(?!\s\p{Ll}))(?=\s\S)(?<![\d]{4})"), say
+        compiled(r"(?<=^|\n[^\S\n]{0,8})(?P<number>\d{1,3})(?:\)|\.(?!\s\p{Ll}))(?=\s\S)(?<![\d]{4})"), say, rule="list"
     )
     if not grammar.table.ordinals.dot:
         yield Recogniser(
             compiled(r"(?<=[\p{L}\p{M}]{2}[.!?]\s)(?P<number>\d{1,2})[.)](?=\s\p{Lu})"),
             listed,
+            rule="list",
         )
 
 
@@ -230,6 +310,7 @@ def _named_years(grammar: Grammar) -> Iterator[Recogniser]:
             yield Recogniser(
                 compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,4}})(?:{words[1:]})"),
                 partial(_by_rule, rule, grammar),
+                rule="year",
             )
 
 
@@ -244,7 +325,9 @@ def _decades(grammar: Grammar) -> Iterator[Recogniser]:
         return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
 
     if grammar.language == "en":
-        yield Recogniser(compiled(r"(?<!\d)(?<!\d[.,])(?P<mark>')?(?P<number>[12]\d{2}0|[2-9]0)'?s(?!\p{L})"), say)
+        yield Recogniser(
+            compiled(r"(?<!\d)(?<!\d[.,])(?P<mark>')?(?P<number>[12]\d{2}0|[2-9]0)'?s(?!\p{L})"), say, rule="decade"
+        )
 
 
 def _years(grammar: Grammar) -> Iterator[Recogniser]:
@@ -262,4 +345,4 @@ def _years(grammar: Grammar) -> Iterator[Recogniser]:
             return None
         return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
 
-    yield Recogniser(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), say)
+    yield Recogniser(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), say, rule="year")

@@ -21,7 +21,7 @@ from services.splitter.spoken.recogniser import (
 )
 
 _LAST: Final = r"(?:\s?%?\s?[-–—~]\s?(?P<last>\d[\d.,]*+(?<=\d)))?"  # of a range: 3–5 km
-_NEVER: Final = r"(?!)"
+_DASH: Final = r"(?:[.,](?:[-–—]{1,2}|--))?+"  # instead of hundredths: 3,- €
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
@@ -34,33 +34,54 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 
 
 def _magnitudes(grammar: Grammar) -> str:
-    words = alternatives(grammar.table.magnitudes) or _NEVER
+    words = alternatives(grammar.table.magnitudes)
     return rf"(?:\s?(?P<magnitude>{words})(?!\p{{L}}))?+" if grammar.table.spaced else rf"(?P<magnitude>{words})?+"
 
 
 def _money(grammar: Grammar) -> Iterator[Recogniser]:
-    table = grammar.table.money.units
-    units = {symbol: nouns.split(" / ") for symbols, nouns in table.items() for symbol in symbols.split("|")}
-    number, magnitude = number_pattern(grammar), _magnitudes(grammar)
-    signs = alternatives(unit for unit in units if not unit[0].isalpha())
-    codes = alternatives(unit for unit in units if unit[0].isalpha())
-
-    def priced(found: Match) -> str:
-        nouns, price = units[found["unit"]], amount(found, grammar)
-        unit = grammar.noun(nouns[0])
-        if found["magnitude"]:
-            return _with_magnitude(price, found["magnitude"], unit, grammar)
-        if found["last"]:
-            return _range(found, unit, grammar)
-        return _price(price, unit, grammar.noun(nouns[1]) if len(nouns) > 1 else None, grammar)
+    money = grammar.table.money
+    units = {symbol: nouns.split(" / ") for symbols, nouns in money.units.items() for symbol in symbols.split("|")}
+    signs = alternatives(unit for unit in units if not unit[-1].isalpha())
+    codes = alternatives(unit for unit in units if unit[-1].isalpha())
+    number, magnitude = _price_pattern(grammar), _magnitudes(grammar)
+    short = rf"(?:\s?(?P<short>{alternatives(money.short)}))?+"
 
     def say(found: Match) -> str:
-        return priced(found) + full_stop(found, grammar.language)
+        return _priced(found, units[found["unit"]], grammar) + full_stop(found, grammar)
 
-    before = rf"(?P<minus>(?<!\w)[-−])?(?P<unit>{signs}|(?<!\p{{L}})(?:{codes or _NEVER}))\s?"
-    after = rf"\s?(?P<unit>{alternatives(units)}){END}"
-    yield Recogniser(compiled(rf"{before}(?P<number>{number}){_LAST}{magnitude}(?!\p{{N}})"), say, SIGNS + LETTERS)
-    yield Recogniser(compiled(rf"{MINUS}(?P<number>{number}){_LAST}{magnitude}{after}"), say, FIGURES + SIGNS)
+    def divided(found: Match) -> str:
+        nouns = units[found["unit"]]
+        hundredth = grammar.noun(nouns[1]) if len(nouns) > 1 else None
+        price = Number(amount(found, grammar).whole, found["cents"], found["minus"] is not None)
+        return _price(price, grammar.noun(nouns[0]), hundredth, grammar)
+
+    before = rf"(?P<minus>(?<!\w)[-−])?(?P<unit>(?<!\p{{L}})(?:{signs})|(?<!\p{{L}})(?:{codes}))\s?"
+    behind = rf"(?:{magnitude}(?!\p{{L}})|{short}(?!\p{{L}}))(?!\p{{N}})"
+    yield Recogniser(compiled(rf"{before}(?P<number>{number}){_LAST}{_DASH}{behind}"), say, SIGNS + LETTERS, "money")
+    after = rf"{_DASH}\s?(?P<unit>{alternatives(units)}){END}"
+    sign = rf"(?P<unit>{alternatives(unit for unit in units if len(unit) == 1)})"
+    cents = rf"{MINUS}(?P<number>\d{{1,9}}){sign}(?P<cents>\d{{2}})(?![\d.,]\d|\d|\p{{L}})"
+    yield Recogniser(compiled(cents), divided, FIGURES + SIGNS, "money")
+    yield Recogniser(
+        compiled(rf"{MINUS}(?P<number>{number}){_LAST}(?:{magnitude}|{short}){after}"), say, FIGURES + SIGNS, "money"
+    )
+
+
+def _price_pattern(grammar: Grammar) -> str:
+    """Return the pattern of an amount, which in English may begin with its point: $.50."""
+    number = number_pattern(grammar)
+    return rf"(?:{number}|(?<!\d)\.\d\d(?!\d))" if grammar.table.decimal == "." else number
+
+
+def _priced(found: Match, nouns: list[str], grammar: Grammar) -> str:
+    price, unit = amount(found, grammar), grammar.noun(nouns[0])
+    if found["magnitude"]:
+        return _with_magnitude(price, grammar.table.magnitudes[found["magnitude"]], unit, grammar)
+    if found["short"]:
+        return _with_magnitude(price, grammar.table.money.short[found["short"]], unit, grammar)
+    if found["last"]:
+        return _range(found, unit, grammar)
+    return _price(price, unit, grammar.noun(nouns[1]) if len(nouns) > 1 else None, grammar)
 
 
 def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) -> str:
@@ -78,8 +99,18 @@ def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) 
 
 def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar) -> str:
     """Return so many millions of something."""
-    said = grammar.counted(number, grammar.noun(grammar.table.magnitudes[magnitude]))
-    return grammar.fill(grammar.table.money.magnitude, number=said, unit=unit.forms["other"])
+    said = grammar.counted(number, grammar.noun(magnitude))
+    money, form = grammar.table.money, unit.forms["other"]
+    thousand = _thousand(grammar)
+    if thousand and magnitude == thousand:  # thousands are no noun: dix mille euros
+        if not number.decimals:
+            return grammar.counted(Number(str(number.value * 1000), "", number.negative), unit)
+        return f"{said}{grammar.gap}{form}"
+    return grammar.fill(money.magnitude, number=said, unit=form)
+
+
+def _thousand(grammar: Grammar) -> str:
+    return grammar.table.money.short.get("k", "")
 
 
 def _range(found: Match, unit: Noun, grammar: Grammar) -> str:
@@ -100,7 +131,7 @@ def _percentages(grammar: Grammar) -> Recogniser:
         return grammar.fill(word, number=said) if "{" in word else grammar.counted(number, grammar.noun(word))
 
     pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}\s?(?P<sign>[%٪％‰])"
-    return Recogniser(compiled(pattern), say, FIGURES + SIGNS)
+    return Recogniser(compiled(pattern), say, FIGURES + SIGNS, "percent")
 
 
 def _units(grammar: Grammar) -> Recogniser:
@@ -108,11 +139,16 @@ def _units(grammar: Grammar) -> Recogniser:
 
     def say(found: Match) -> str:
         noun, number = grammar.noun(units[found["unit"]]), amount(found, grammar)
-        stop = full_stop(found, grammar.language)
+        stop = full_stop(found, grammar)
         if found["magnitude"]:
-            return _with_magnitude(number, found["magnitude"], noun, grammar) + stop
+            return _with_magnitude(number, grammar.table.magnitudes[found["magnitude"]], noun, grammar) + stop
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
     end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
     number = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
-    return Recogniser(compiled(rf"{number}[\s-]?(?P<unit>{alternatives(units)}){end}"), say, FIGURES + SIGNS)
+    return Recogniser(
+        compiled(rf"{number}[\s-]?(?P<unit>{alternatives(units)})(?:(?<=\p{{Ll}})\.(?=\s[\d\p{{Ll}}]))?{end}"),
+        say,
+        FIGURES + SIGNS,
+        "unit",
+    )

@@ -1,7 +1,11 @@
-"""Written text to spoken text: one pass over the text, in which everything that is not a plain word is said. Pure.
+"""Written text to spoken text. Pure, linear in the text.
 
-At each place where something may begin the recognisers are asked in order, and the first that has something to say is
-heeded. Each looks at a bounded stretch of the text, so the time is linear in it.
+How it works. The text is cleaned (characters), the words of the request's own pronunciations are put in, markup is
+taken out, and what typewriters, e-books and TeX write in a way of their own is brought into usual characters
+(typography, tex). Then one pass goes over what is left: at each offset where something may begin that is no plain
+word, the recognisers are asked in order, the most special first, and the first that has something to say wins. Its
+words replace what is written, and the pass continues behind it. Nothing that a rule wrote is read by another rule, and
+every rule sees the text around it as it was written.
 """
 
 import re
@@ -12,13 +16,28 @@ from typing import Final
 
 import regex
 
-from services.splitter.spoken import addresses, calendar, names, numbers, symbols
+from services.splitter.spoken import (
+    abbreviations,
+    addresses,
+    calendar,
+    durations,
+    names,
+    numbers,
+    phones,
+    ratios,
+    romans,
+    symbols,
+    times,
+)
 from services.splitter.spoken.alignment import Aligned, Edit, changes
 from services.splitter.spoken.characters import cleaned, composed
 from services.splitter.spoken.grammar import Table, grammar
 from services.splitter.spoken.markup import bare
 from services.splitter.spoken.pronunciations import respelled
 from services.splitter.spoken.recogniser import FIGURES, LETTERS, SIGNS
+from services.splitter.spoken.symbols import PAUSE_SPACE
+from services.splitter.spoken.tex import plain_tex
+from services.splitter.spoken.typography import usual, with_apostrophes
 
 # A sentence that begins with figures begins with a capital when they are words. After a short word with a full stop,
 # which may be an abbreviation that nobody knows, figures rather go on.
@@ -33,7 +52,7 @@ _ROMANISH: Final = re.compile(r"[IVXLCDM]+(?:[a-zèᵉ]{1,4})?")
 
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-_PASSES: Final = 4  # what was said may uncover what was not to be seen before: the second pass seldom finds anything
+_MARKUP_PASSES: Final = 4  # markup inside markup; the second pass seldom finds any
 
 
 class Reader:
@@ -45,7 +64,13 @@ class Reader:
         recognisers = (
             *addresses.recognisers(known),
             *calendar.recognisers(known),
+            *phones.recognisers(known),
+            *durations.recognisers(known),
+            *ratios.recognisers(known),
+            *times.recognisers(known),
             *numbers.recognisers(known),
+            *romans.recognisers(known),
+            *abbreviations.recognisers(known),
             *names.recognisers(known),
             *symbols.recognisers(known),
         )
@@ -53,7 +78,7 @@ class Reader:
             kind: [recogniser for recogniser in recognisers if kind in recogniser.starts]
             for kind in (FIGURES, LETTERS, SIGNS)
         }
-        self._addresses = list(addresses.recognisers(known))
+        self._grammar = known
         self._heads, self._ends, self._signs = _heads(known.table)
 
     def edits(self, text: str) -> Iterator[Edit]:
@@ -65,7 +90,7 @@ class Reader:
                 continue
             before = said[-8:] * (edit.start - place < 8) + text[max(place, edit.start - 8) : edit.start]
             if _BEGINS.search(before):
-                edit = Edit(edit.start, edit.end, edit.text[:1].upper() + edit.text[1:])
+                edit = edit._replace(text=self._grammar.capital(edit.text))
             yield edit
             place, said = edit.end, edit.text
 
@@ -104,13 +129,16 @@ class Reader:
             if found is not None and found.end() > place:
                 said = recogniser.say(found)
                 if said is not None:
-                    return Edit(found.start(), found.end(), said)
+                    return Edit(found.start(), found.end(), said, recogniser.rule)
         return None
 
 
 def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Pattern[str]"]:
     """Return how a language's short forms begin and go on, the ends of words, and a pattern of what may begin."""
-    tables = (table.abbreviations, table.before_number, table.money.units, table.number_signs, table.operators)
+    tables = (
+        *(table.abbreviations, table.within, table.titles, table.doubtful_titles, table.before_number),
+        *(table.after_number, table.money.units, table.number_signs, table.operators),
+    )
     written = [word for entries in tables for keys in entries for word in keys.split("|")]
     written += [*table.initials.split(), *table.symbols]
     if table.dates.swapped or table.dates.months_only or table.dates.endings:
@@ -129,11 +157,13 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
         if found := _LETTERS.match(word):
             for head in (found[0], found[0][0].upper() + found[0][1:]):
                 heads.setdefault(head, set()).add(word[found.end() : found.end() + 1])
-    figures = "²³½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"  # which count among the characters of words
+    figures = "⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"  # which count among the characters of words
     signs = {word[0] for word in written if not word[0].isalnum()} | set(figures)
     latin = "" if table.spaced and not table.counters else "A-Za-z"  # words by themselves, also without spaces
     letters = rf"[^\W\d_{latin}{figures}]+" + (f"|[{latin}]+" if latin else "")
-    pattern = rf"{letters}|[0-9]+|[-−–+(](?=[0-9])|[{re.escape(''.join(sorted(signs)))}]"
+    signs |= set("-−*" + "⁰¹⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉")
+    pause = rf"{PAUSE_SPACE}(?=(?:/|->|>)\s)"
+    pattern = rf"{letters}|[0-9]+|{pause}|[-−–+(](?=[0-9])|[{re.escape(''.join(sorted(signs)))}]"
     return heads, tuple(end.rstrip(".") for end in table.suffixes) or ("\0",), re.compile(pattern)
 
 
@@ -149,15 +179,16 @@ def read(text: str, language: str, *, spoken: bool = True, pronunciations: Mappi
     `spoken` False: only cleaned, and with the words of `pronunciations` as they ask to be said.
     """
     aligned = respelled(cleaned(Aligned(text)), pronunciations)
-    for _ in range(_PASSES if spoken else 0):
+    if not spoken:
+        return aligned
+    aligned = usual(_without_markup(with_apostrophes(plain_tex(aligned))))
+    return composed(aligned.edited(changes(reader(language).edits(aligned.text), aligned.text)))
+
+
+def _without_markup(aligned: Aligned) -> Aligned:
+    for _ in range(_MARKUP_PASSES):
         plain = bare(aligned)
-        again = composed(plain.edited(changes(reader(language).edits(plain.text), plain.text)))
-        if again is aligned:
+        if plain is aligned:
             break
-        aligned = again
+        aligned = composed(plain)
     return aligned
-
-
-def spoken_form(text: str, language: str) -> str:
-    """Return a text as it is said, its white space collapsed."""
-    return " ".join(read(text, language).text.split())

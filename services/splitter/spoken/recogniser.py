@@ -1,4 +1,8 @@
-"""What recognises one kind of thing in a text, and the numbers that many of them hold. Pure."""
+"""What recognises one kind of thing in a text, the contexts that prove it, and the numbers in it. Pure.
+
+A rule fires only where its context proves it. What several rules need to know about a context is here: the word before,
+whether a sentence ends, whether a capital begins a name or a sentence.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +25,8 @@ END: Final = r"(?![\p{L}\p{N}])"
 FIGURES: Final = "0"
 LETTERS: Final = "a"
 SIGNS: Final = "+"
+_OPENERS: Final = " \u00a0\"'»”)"
+_NEXT_WORD: Final = regex.compile(r"""[\s\u00a0"'„“«(¿¡]*+(\p{L}[\p{L}\p{M}'’]*+)""")
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Recogniser:
     pattern: "regex.Pattern[str]"
     say: Callable[[Match], str | None]
     starts: str = FIGURES  # kinds of characters with which it begins
+    rule: str = ""  # its name, for those who count rewrites
 
 
 def compiled(pattern: str) -> "regex.Pattern[str]":
@@ -38,24 +45,25 @@ def compiled(pattern: str) -> "regex.Pattern[str]":
 
 
 def alternatives(words: Iterable[str]) -> str:
-    """Return a pattern of these words, which are taken literally, the longest first."""
-    return "|".join(regex.escape(word, literal_spaces=True) for word in sorted(words, key=len, reverse=True))
+    """Return a pattern of these words, which are taken literally, the longest first; of none, one that never holds."""
+    ordered = sorted(words, key=len, reverse=True)
+    return "|".join(regex.escape(word, literal_spaces=True) for word in ordered) or r"(?!)"
 
 
 def number_pattern(grammar: Grammar) -> str:
-    """Return the pattern of a number without its sign: figures, groups of thousands, decimals."""
+    """Return the pattern of a number without its sign: figures, groups of thousands, decimals.
+
+    A comma is a decimal sign only where the language has it as one; a point is taken for one everywhere, as far as it
+    parts no thousands. Figures with several commas that are no thousands are a list, and no number.
+    """
     decimal = regex.escape(grammar.table.decimal)
-    other = "," if grammar.table.decimal == "." else "."
     groups = grammar.table.groups
     grouped = rf"\d{{1,3}}(?:(?P<group>[{groups}])\d{{3}})(?:(?P=group)\d{{3}})*+(?!\d)"
     if grammar.table.indian:
         grouped += r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?!\d)"
     grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}}){{2,}}+(?![\d])"  # grouped in the foreign way
-    lenient = rf"|{regex.escape(other)}(?:\d{{1,2}}|\d{{4,}}+)(?![\d])(?![.,]\d)"
-    return (
-        rf"(?<!\d)(?<!\d[.,])(?:{grouped}|\d++)"
-        rf"(?:{decimal}\d++(?![{regex.escape('.,')}]\d){lenient})?+"
-    )
+    lenient = r"|\.(?:\d{1,2}|\d{4,}+)(?![\d])(?![.,]\d)" if grammar.table.decimal == "," else ""
+    return rf"(?<!\d)(?<!\d[.,])(?:{grouped}|\d++)(?:{decimal}\d++(?![.,]\d){lenient})?+"
 
 
 def parsed(written: str, grammar: Grammar, *, negative: bool = False) -> Number:
@@ -65,7 +73,7 @@ def parsed(written: str, grammar: Grammar, *, negative: bool = False) -> Number:
     for mark in (decimal, other):
         whole, found, decimals = written.rpartition(mark)
         if found and (mark == decimal or len(decimals) != 3) and mark not in whole:
-            return Number(_figures(whole), _figures(decimals), negative)
+            return Number(_figures(whole) or "0", _figures(decimals), negative)
     return Number(_figures(written), "", negative)
 
 
@@ -74,17 +82,31 @@ def _figures(written: str) -> str:
 
 
 def ends_sentence(found: Match) -> bool:
-    """Say whether nothing follows in the paragraph, so that the full stop of a short form ends a sentence too."""
-    following = found.string[found.end() : found.end() + 12].lstrip(" \u00a0\"'»”)")
+    """Return whether nothing follows in the paragraph, so that the full stop of a short form ends a sentence too."""
+    following = found.string[found.end() : found.end() + 12].lstrip(_OPENERS)
     return not following or following[0] == "\n"
 
 
-def full_stop(found: Match, language: str) -> str:
-    """Return the full stop that a unit's short form shares with its sentence; German capitals tell nothing."""
+def next_word(found: Match) -> str:
+    """Return the word that follows after white space and opening marks; empty where another mark follows."""
+    word = _NEXT_WORD.match(found.string, found.end(), found.end() + 2 * WORD_BEFORE)
+    return word[1] if word else ""
+
+
+def begins_sentence(word: str, grammar: Grammar) -> bool:
+    """Return whether a capitalised word is one that begins sentences and is no name: a pronoun, an article, "when"."""
+    return word[:1].isupper() and word.lower() in grammar.starters
+
+
+def full_stop(found: Match, grammar: Grammar) -> str:
+    """Return the full stop that a short form shares with its sentence; German capitals alone prove nothing."""
     if not found[0].endswith("."):
         return ""
-    after = found.string[found.end() : found.end() + 2]
-    return "." if ends_sentence(found) or (language != "de" and after[:1].isspace() and after[1:].isupper()) else ""
+    if ends_sentence(found):
+        return "."
+    word = next_word(found)
+    capital = word[:1].isupper() if grammar.language != "de" else begins_sentence(word, grammar)
+    return "." if capital and found.string[found.end() : found.end() + 1].isspace() else ""
 
 
 def amount(found: Match, grammar: Grammar) -> Number:

@@ -1,43 +1,159 @@
-"""Signs of mathematics and others that are words. Pure."""
+"""Signs of mathematics and others that are words. Pure.
+
+A sign between spaces is an operator only inside a formula: numbers or single letters on both sides, and another sign of
+a formula next to them. Otherwise a hyphen between spaces is a dash, a slash or an arrow a pause, an asterisk nothing.
+"""
 
 from collections.abc import Callable, Iterator
+from typing import Final
+
+import regex
 
 from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import LETTERS, SIGNS, Match, Recogniser, alternatives, compiled
+
+_OPERAND: Final = r"(?:[\d²³⁰-⁹₀-₉)\]}′'%°π]|(?<![\p{L}\p{M}'’])\p{L})"
+_LEFT: Final = regex.compile(rf"{_OPERAND}[^\S\n]?$")
+_RIGHT: Final = regex.compile(r"[^\S\n]?(?:[-−+±√(]?\d|[-−+±√]?\p{L}(?![\p{L}\p{M}'’])|[(√∞π])")
+_FORMULA_SIGN: Final = regex.compile(r"[=+×÷·*/^<>≤≥≠≈√±−]|(?<=\d[^\S\n])-(?=[^\S\n]\d)")
+_WINDOW: Final = 40  # characters on either side in which the rest of a formula is looked for
+_WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|\n|[.!?;](?:\s|$)")
+PAUSE_SPACE: Final = r"[^\S\n]{1,3}"  # the white space that a pause takes with it
+_SPACED: Final = r"(?<=[^\s][^\S\n]){sign}(?=[^\S\n]+[^\s])"
+_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-0123456789+-")
+_POWER_BEFORE: Final = regex.compile(r"(?:[\d)\]}π]|(?<![\p{L}\p{M}'’])\p{L}|(?<![\p{L}])[mckd]m)$")
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's signs."""
     table, gap = grammar.table, grammar.gap
-
-    def spaced(words: dict[str, str]) -> Callable[[Match], str]:
-        def say(found: Match) -> str:
-            text, said = found.string, words[found["sign"]]
-            before = (
-                gap
-                if found.start() and not text[found.start() - 1].isspace() and text[found.start() - 1] not in "([{"
-                else ""
-            )
-            after = gap if text[found.end() : found.end() + 1].isalnum() else ""
-            return f"{before}{said}{after}"
-
-        return say
-
     if table.number_signs:
         yield Recogniser(
             compiled(rf"(?<![\p{{L}}\p{{N}}&])(?P<sign>{alternatives(table.number_signs)})\s?(?=\d)"),
             lambda found: f"{table.number_signs[found['sign']]}{gap}",
             SIGNS + LETTERS,
+            "number_sign",
         )
+    yield _exponents(grammar)
+    yield _subscripts(grammar)
     if table.operators:
-        signs = alternatives(table.operators)
-        tight = alternatives(sign for sign in table.operators if sign not in "-:")  # 3-2 and 3:2 are no sums
-        yield Recogniser(
-            compiled(
-                rf"(?:(?<=[\p{{L}}\p{{N}})²³][^\S\n])(?P<sign>{signs})(?=[^\S\n][\p{{L}}\p{{N}}(√−-])|(?<=\d)(?P<sign>{tight})(?=\d))"
-            ),
-            spaced(table.operators),
-            SIGNS + LETTERS,
-        )
+        yield from _operators(grammar)
+    yield from _pauses(grammar)
     if table.symbols:
-        yield Recogniser(compiled(rf"(?P<sign>{alternatives(table.symbols)})"), spaced(table.symbols), SIGNS)
+        words = {sign: said for sign, said in table.symbols.items() if sign not in "²³"}
+        pattern = rf"(?P<sign>{alternatives(words)})"
+        yield Recogniser(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
+
+
+def _spaced(words: dict[str, str], grammar: Grammar) -> Callable[[Match], str]:
+    def say(found: Match) -> str:
+        text, said = found.string, words[found["sign"]]
+        before = text[found.start() - 1 : found.start()]
+        after = text[found.end() : found.end() + 1]
+        left = grammar.gap if before and not before.isspace() and before not in "([{" else ""
+        return f"{left}{said}{grammar.gap if after.isalnum() or (after in '([√' and after) else ''}"
+
+    return say
+
+
+def _operators(grammar: Grammar) -> Iterator[Recogniser]:
+    table = grammar.table
+    say = _spaced(table.operators, grammar)
+    spaced = compiled(rf"(?<=[^\S\n])(?P<sign>{alternatives(table.operators)})(?=[^\S\n])")
+    yield Recogniser(
+        spaced, lambda found: say(found) if _in_formula(found) else None, SIGNS + LETTERS, "operator.spaced"
+    )
+    tight = alternatives(sign for sign in table.operators if sign not in ("-", ":", "/"))  # 3-2, 3:2, 3/2 are no sums
+    yield Recogniser(compiled(rf"(?<=\d)(?P<sign>{tight})(?=\d)"), say, SIGNS + LETTERS, "operator.tight")
+    yield Recogniser(
+        compiled(r"(?<=[\d\p{L})²³⁰-⁹₀-₉])(?P<sign>[-−])(?=[\d\p{L}(])"),
+        lambda found: say(found) if found["sign"] in table.operators and _in_equation(found) else None,
+        SIGNS,
+        "operator.equation",
+    )
+
+
+def in_formula(text: str, start: int, end: int, sign: str) -> bool:
+    """Return whether the sign between spaces at text[start:end] stands between operands of a formula."""
+    left, right = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
+    if not _LEFT.search(left) or not _RIGHT.match(right):
+        return False
+    if sign in "<>":
+        return True  # a < b
+    if sign in "*x−" and left.rstrip()[-1:].isdecimal() and right.lstrip()[:1].isdecimal():
+        return True  # 5 * 3
+    return _FORMULA_SIGN.search(_rest(left, right)) is not None
+
+
+def _in_formula(found: Match) -> bool:
+    return in_formula(found.string, found.start(), found.end(), found["sign"])
+
+
+def _rest(left: str, right: str) -> str:
+    """Return what is around a sign, up to the next words: the rest of its formula."""
+    words = list(_WORD.finditer(left))
+    left = left[words[-1].end() :] if words else left
+    word = _WORD.search(right)
+    return f"{left}\n{right[: word.start()] if word else right}"
+
+
+def _in_equation(found: Match) -> bool:
+    """Return whether a tight hyphen between operands is a minus, which only an equals sign proves: 2x-1=5."""
+    text = found.string
+    left, right = text[max(0, found.start() - _WINDOW) : found.start()], text[found.end() : found.end() + _WINDOW]
+    if not _LEFT.search(left) or not _RIGHT.match(right):
+        return False
+    return any(sign in _rest(left, right) for sign in "=≤≥≠")
+
+
+def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise signs between spaces that are no operators: a dash, or a pause."""
+
+    def pause(found: Match) -> str | None:
+        return None if found["sign"] in grammar.table.operators and _in_formula(found) else ","
+
+    yield Recogniser(compiled(_SPACED.replace("{sign}", r"[-−]")), lambda _: "–", SIGNS, "dash")
+    slash = rf"(?<=[\p{{L}}\p{{N}}.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>)(?=[^\S\n]+[^\s])"
+    yield Recogniser(compiled(slash), pause, SIGNS, "pause")
+    yield Recogniser(compiled(_SPACED.replace("{sign}", r"\*{1,3}")), lambda _: "", SIGNS, "asterisk")
+
+
+def _exponents(grammar: Grammar) -> Recogniser:
+    """Recognise superscript figures: a power, the charge of an ion, or a note's mark, which is not said."""
+    table = grammar.table
+
+    def say(found: Match) -> str:
+        text, figures = found.string, found[0].translate(_SUPERSCRIPTS)
+        before = text[max(0, found.start() - 4) : found.start()]
+        gap = grammar.gap if grammar.table.spaced else ""
+        after = gap if text[found.end() : found.end() + 1].isalnum() else ""
+        if figures[-1] in "+-" or before[-1:] in "₀₁₂₃₄₅₆₇₈₉":  # an ion's charge
+            return f"{gap}{_charge(figures, grammar)}{after}"
+        if not _POWER_BEFORE.search(before):
+            return ""
+        known = table.symbols.get(found[0])
+        said = known or grammar.fill(table.power, n=_signed(figures, grammar))
+        return f"{gap}{said}{after}"
+
+    return Recogniser(compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), say, SIGNS, "exponent")
+
+
+def _charge(figures: str, grammar: Grammar) -> str:
+    number, sign = figures.rstrip("+-"), figures[-1]
+    word = {"+": grammar.table.plus, "-": grammar.table.minus}.get(sign, "")
+    return grammar.gap.join(part for part in (grammar.words(int(number)) if number else "", word) if part)
+
+
+def _signed(figures: str, grammar: Grammar) -> str:
+    sign = {"+": grammar.table.plus, "-": grammar.table.minus}.get(figures[0], "")
+    return grammar.gap.join(part for part in (sign, grammar.words(int(figures.lstrip("+-")))) if part)
+
+
+def _subscripts(grammar: Grammar) -> Recogniser:
+    """Recognise subscript figures, which are said as numbers: x₁."""
+
+    def say(found: Match) -> str:
+        after = grammar.gap if found.string[found.end() : found.end() + 1].isalnum() else ""
+        return f"{grammar.gap}{grammar.words(int(found[0].translate(_SUPERSCRIPTS)))}{after}"
+
+    return Recogniser(compiled(r"[₀-₉]{1,9}"), say, SIGNS, "subscript")

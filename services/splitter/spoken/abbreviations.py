@@ -1,0 +1,131 @@
+"""Abbreviations, each where its context proves it. Pure.
+
+How it works. A short form that is no word, no name and no initial (`abbreviations`) is said wherever it stands. Every
+other needs proof: a title needs a name behind it (`titles`; `doubtful_titles` are words or initials too, so the name
+must not be a word that begins sentences), `before_number` and `after_number` need a number, `within` needs a sentence
+that visibly continues. Without proof the text stays as it is, and its full stop stays a full stop.
+
+A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a paragraph, before a
+capitalised word that begins sentences, and, for the forms listed as `closing`, before any capital.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+import regex
+
+from services.splitter.spoken.grammar import Grammar
+from services.splitter.spoken.recogniser import (
+    CJK,
+    LETTERS,
+    SIGNS,
+    Match,
+    Recogniser,
+    alternatives,
+    begins_sentence,
+    compiled,
+    ends_sentence,
+    next_word,
+)
+
+_BEFORE: Final = rf"(?:(?<![\p{{L}}\p{{N}}\p{{M}}.@])|(?<={CJK}))"
+_AFTER: Final = rf"(?:(?![\p{{L}}\p{{M}}\p{{N}}@])|(?={CJK}))"
+_PARTICLES: Final = (
+    r"(?:de|del|della|di|da|do|dos|das|du|d|des|von|van|zu|zum|zur|vom|le|la|les|l|el|al|bin|ibn|ter|ten|den)"
+)
+_NAME: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}[\p{{L}}\p{{M}}])"  # a capitalised word that is no initial
+_NAME_OR_INITIAL: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}|\s\p{{Ll}}{{2,5}}\.)"
+_ANY_NAME: Final = r"(?=\s?[\p{Lo}\p{Lu}])"  # in scripts without capitals
+_NUMBER: Final = r"(?=\s?(?:[-−+(]?\d|[IVXLC]++(?!\p{L})))"
+_CONTINUES: Final = r"(?=[,;:)\]/]|\s[\p{Ll}\p{Lo}\d(«„“\"'])"
+_INITIAL_BEFORE: Final = regex.compile(r"(?<![\p{L}\p{N}])\p{Lu}\.\s?$")
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises a language's abbreviations, those with the most context first."""
+    table = grammar.table
+    for written, said in table.suffixes.items():
+        yield Recogniser(compiled(rf"(?<=\p{{L}}){regex.escape(written)}"), partial(_instead, said), LETTERS, "suffix")
+    yield from _before_numbers(grammar)
+    for kind, entries, behind, ahead, fits in (
+        ("after_number", table.after_number, r"(?<=\d\s?)", _AFTER, _always),
+        ("title", table.titles, _BEFORE, _title_context(grammar), _always),
+        ("title.doubtful", table.doubtful_titles, _BEFORE, _doubtful_context(grammar), partial(_is_title, grammar)),
+        ("within", table.within, _BEFORE, _CONTINUES, _always),
+        ("abbreviation", table.abbreviations, _BEFORE, _AFTER, _always),
+    ):
+        words = {written: said for keys, said in entries.items() for written in keys.split("|")}
+        if words:
+            every = _capitalised(words)
+            pattern = rf"{behind}(?P<word>{alternatives(every)}){ahead}"
+            yield Recogniser(compiled(pattern), _sayer(every, fits, grammar), LETTERS, kind)
+
+
+def _title_context(grammar: Grammar) -> str:
+    return _NAME_OR_INITIAL if grammar.cased else _ANY_NAME
+
+
+def _doubtful_context(grammar: Grammar) -> str:
+    return _NAME if grammar.cased else _ANY_NAME
+
+
+def _capitalised(words: dict[str, str]) -> dict[str, str]:
+    """Return the words with those that begin with a capital because a sentence does."""
+    capital = {written[0].upper() + written[1:]: said for written, said in words.items()}
+    return capital | words
+
+
+def _always(found: Match) -> bool:  # noqa: ARG001  # the pattern has proved it
+    return True
+
+
+def _is_title(grammar: Grammar, found: Match) -> bool:
+    """Return whether a name follows, and no initial stands before a title of one letter: J. M. Barrie."""
+    letters = sum(character.isalpha() for character in found["word"])
+    before = found.string[max(0, found.start() - 4) : found.start()]
+    if letters == 1 and _INITIAL_BEFORE.search(before):
+        return False
+    return not begins_sentence(next_word(found), grammar)
+
+
+def _sayer(words: dict[str, str], fits: Callable[[Match], bool], grammar: Grammar) -> Callable[[Match], str | None]:
+    closing = frozenset(grammar.table.closing.split("|"))
+
+    def say(found: Match) -> str | None:
+        written = found["word"]
+        if not fits(found):
+            return None
+        said = _cased(words[written], written)
+        return f"{said}." if written.endswith(".") and _ends(found, written, closing, grammar) else said
+
+    return say
+
+
+def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar) -> bool:
+    """Return whether the full stop of a short form ends a sentence too."""
+    if ends_sentence(found):
+        return True
+    word = next_word(found) if found.string[found.end() : found.end() + 1].isspace() else ""
+    return begins_sentence(word, grammar) or (written.lower() in closing and word[:1].isupper())
+
+
+def _before_numbers(grammar: Grammar) -> Iterator[Recogniser]:
+    words = {written: said for keys, said in grammar.table.before_number.items() for written in keys.split("|")}
+    if words:
+        pattern = rf"(?<![\p{{L}}\p{{N}}])(?P<word>{alternatives(words)}){_NUMBER}(?P<space>\s?)"
+        yield Recogniser(
+            compiled(pattern),
+            lambda found: f"{_cased(words[found['word']], found['word'])}{grammar.gap}",
+            LETTERS + SIGNS,
+            "before_number",
+        )
+
+
+def _cased(said: str, written: str) -> str:
+    """Return the words with a capital where the short form has one at its beginning."""
+    return said[:1].upper() + said[1:] if written[:1].isupper() else said
+
+
+def _instead(said: str, found: Match) -> str:  # noqa: ARG001  # what is written does not matter
+    return said

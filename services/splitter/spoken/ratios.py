@@ -1,0 +1,53 @@
+"""Ratios, scales and scores with a colon: 3:2, 1:25 000. Pure.
+
+Two figures behind the colon may be minutes, so these are a ratio only after a word that asks for one (scale, score), or
+where they are no time of day. One figure, or three and more, never are minutes.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from services.splitter.spoken.grammar import Grammar
+from services.splitter.spoken.recogniser import FIGURES, Match, Recogniser, compiled, parsed
+
+_WORDS_BEFORE: Final = 32  # characters in which a word that asks for a ratio is looked for
+_SMALLEST_SCALE: Final = 1_000
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises a language's ratios."""
+    table = grammar.table.ratios
+    if not table.ratio:
+        return
+    asks = compiled(rf"(?i)(?:{table.words})[^.!?;\n]{{0,20}}$") if table.words else None
+
+    def say(found: Match) -> str | None:
+        parts = found[0].replace(" : ", ":").split(":")
+        before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+        if _is_time(parts) and not (asks and asks.search(before)):
+            return None
+        return _said(parts, grammar)
+
+    groups = grammar.table.groups
+    part = rf"\d{{1,3}}(?:[{groups}]\d{{3}})+(?!\d)|\d{{1,9}}(?:[.,]\d{{1,2}}(?!\d))?"
+    pattern = rf"(?<![\d:.,\p{{L}}])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,]\d|\p{{L}})"
+    if not grammar.table.spaced:
+        pattern = rf"(?<![\d:.,A-Za-z])(?:{part})(?::(?:{part})){{1,3}}(?![\d:A-Za-z]|[.,]\d)"
+    yield Recogniser(compiled(pattern), say, FIGURES, "ratio")
+
+
+def _is_time(parts: list[str]) -> bool:
+    """Return whether these may be a time of day or a duration: hours, minutes and seconds of two figures."""
+    if not all(part.isdecimal() for part in parts) or len(parts) > 3:
+        return False
+    return all(len(part) == 2 and int(part) < 60 for part in parts[1:]) and int(parts[0]) <= 24 and len(parts[0]) <= 2
+
+
+def _said(parts: list[str], grammar: Grammar) -> str:
+    table = grammar.table.ratios
+    numbers = [parsed(part, grammar) for part in parts]
+    first, last = numbers[0], numbers[-1]
+    if len(parts) == 2 and not last.decimals and not first.decimals:
+        scale = first.value == 1 and last.value >= _SMALLEST_SCALE and table.scale
+        return grammar.fill(scale or table.ratio, a=first.value, b=last.value)
+    return grammar.fill_words(table.ratio, [grammar.number(number) for number in numbers])

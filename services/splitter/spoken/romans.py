@@ -1,0 +1,130 @@
+"""Roman numerals, where what is around them proves that they are numbers. Pure.
+
+A numeral is read after a word that is counted (chapter, act), before a noun that takes an ordinal (century, war), after
+or before the name of a ruler, and, from two letters on, after a capitalised word (Rocky IV, World War II). A single
+letter anywhere else stays a letter.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from services.splitter.spoken.grammar import Grammar, RomanNoun
+from services.splitter.spoken.recogniser import (
+    LETTERS,
+    Match,
+    Recogniser,
+    by_word,
+    choices,
+    compiled,
+    next_word,
+    word_before,
+)
+
+_PATTERN: Final = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_LARGEST_RULER: Final = 30
+_LARGEST_BARE: Final = 39  # after a capitalised word that is no ruler's name: what is larger is rather an initialism
+_NUMERAL: Final = rf"(?P<roman>{_PATTERN})"
+_SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"  # a single one of these is rather a letter: Le, De, vitamin C
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises a language's Roman numerals, the surest first."""
+    table = grammar.table.roman
+    if table.counted:
+        pattern = rf"(?<=(?<!\p{{L}})(?i:{table.counted})\s){_SURE}(?![\p{{L}}\p{{N}}])"
+        yield Recogniser(
+            compiled(pattern), lambda found: grammar.words(_value(found["roman"])), LETTERS, "roman.counted"
+        )
+    for noun in table.nouns:
+        yield _before_noun(noun, grammar)
+    yield from _centuries(grammar)
+    if table.ruler:
+        yield _rulers(grammar)
+    if grammar.table.spaced:
+        yield _after_names(grammar)
+
+
+def _value(roman: str) -> int:
+    values = [_VALUES[letter] for letter in roman]
+    return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
+
+
+def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recogniser:
+    """Recognise a numeral before a noun: w XX wieku, II wojna światowa."""
+    after = choices(noun.after)
+
+    def say(found: Match) -> str:
+        rule = by_word(after, word_before(found)) or noun.rule
+        number = _value(found["roman"])
+        return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
+
+    suffixes = grammar.table.roman.suffixes
+    pattern = rf"(?<![\p{{L}}\p{{N}}.]){_NUMERAL}(?:{suffixes})(?=\s?(?i:{noun.words})(?!\p{{L}}))"
+    return Recogniser(compiled(pattern), say, LETTERS, "roman.noun")
+
+
+def _centuries(grammar: Grammar) -> Iterator[Recogniser]:
+    table = grammar.table.roman
+
+    def century(found: Match) -> str:
+        number, rule = _value(found["roman"]), table.century_rule
+        return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
+
+    if table.century:
+        pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?:{table.suffixes})(?=\s?(?:{table.century})(?!\p{{L}}))"
+        yield Recogniser(compiled(pattern), century, LETTERS, "roman.century")
+    if table.century_rule and table.suffixes.rstrip("?+") not in ("", r"\."):
+        pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?:{table.suffixes.rstrip('?+')})(?!\p{{L}})"
+        yield Recogniser(
+            compiled(pattern),
+            lambda found: grammar.words(_value(found["roman"]), table.century_rule),
+            LETTERS,
+            "roman.suffix",
+        )
+
+
+def _rulers(grammar: Grammar) -> Recogniser:
+    """Recognise a numeral after (in some languages before) a name that rulers have: Louis XIV, II. Erzsébet."""
+    table = grammar.table.roman
+    names, feminine = compiled(rf"(?:{table.names or '(?!)'})"), compiled(rf"(?:{table.feminine or '(?!)'})")
+
+    def say(found: Match) -> str | None:
+        number = _value(found["roman"])
+        name = next_word(found) if table.before_name else _capitalised_before(found)
+        if number > _LARGEST_RULER or not names.fullmatch(name):
+            return None
+        rule = table.ruler_large if number > 10 and table.ruler_large else table.ruler
+        if table.ruler_feminine and feminine.fullmatch(name):
+            rule = table.ruler_feminine
+        if number == 1 and "first" in grammar.table.ordinals.after:
+            rule = grammar.table.ordinals.after["first"]
+        return grammar.fill(table.ruler_words, n=grammar.words(number, rule))
+
+    if table.before_name:
+        dot = r"\." if table.ruler_dot else ""
+        pattern = rf"(?<![\p{{L}}\p{{N}}.]){_NUMERAL}{dot}(?=\s\p{{Lu}}\p{{Ll}})"
+    else:
+        dot = r"\.(?!\s*+$|\s++\p{Lu})" if table.ruler_dot else ""  # else it ends the sentence
+        pattern = rf"(?<=\p{{Lu}}[\p{{Ll}}\p{{M}}]{{1,24}}\s){_NUMERAL}(?:{dot})?+(?![\p{{L}}\p{{N}}])"
+    return Recogniser(compiled(pattern), say, LETTERS, "roman.ruler")
+
+
+_NAME_BEFORE: Final = compiled(r"(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
+
+
+def _capitalised_before(found: Match) -> str:
+    word = _NAME_BEFORE.search(found.string[max(0, found.start() - 32) : found.start()])
+    return word[1] if word else ""
+
+
+def _after_names(grammar: Grammar) -> Recogniser:
+    """Recognise a numeral of two letters or more after a capitalised word, said as a cardinal: Rocky IV."""
+    pattern = rf"(?<=\p{{Lu}}[\p{{L}}\p{{M}}]{{1,24}}\s)(?=[IVXLCDM]{{2}}){_NUMERAL}(?![\p{{L}}\p{{N}}'’])"
+    return Recogniser(compiled(pattern), partial(_bare, grammar), LETTERS, "roman.bare")
+
+
+def _bare(grammar: Grammar, found: Match) -> str | None:
+    number = _value(found["roman"])
+    return grammar.words(number) if number <= _LARGEST_BARE else None
