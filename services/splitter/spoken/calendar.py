@@ -9,9 +9,11 @@ from services.splitter.spoken.recogniser import (
     LETTERS,
     Match,
     Recogniser,
+    alternatives,
     by_word,
     choices,
     compiled,
+    full_stop,
     word_before,
 )
 
@@ -22,8 +24,44 @@ _Date = Callable[[int, int, str | None, str], str | None]  # day, month, year, t
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's dates."""
     dates = grammar.table.dates
+    if dates.weekdays:
+        yield from _weekdays(grammar)
     if dates.day:
         yield from _dates(grammar)
+    if dates.short:
+        yield _short_dates(grammar)
+
+
+def _weekdays(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise short forms of weekdays in a range, before a date or a time, or joined by a word: Mo.-Fr., Fr., 3. Mai."""
+    days = {written: said for keys, said in grammar.table.dates.weekdays.items() for written in keys.split("|")}
+    day = alternatives(days)
+
+    def spanned(found: Match) -> str:
+        return f"{days[found['first']]}{grammar.to}{days[found['last']]}"
+
+    end = r"(?:\.|(?![\p{L}\d]))"
+    yield Recogniser(
+        compiled(rf"(?<!\p{{L}})(?P<first>{day}){end}\s?[-–—]\s?(?P<last>{day}){end}"), spanned, LETTERS, "weekday"
+    )
+    behind = rf"(?=,?\s\d|\s?[/,]\s?(?:{day}){end}|\s\p{{Ll}}{{1,5}}\.?\s(?:{day}){end})"
+    before = rf"(?<=(?<!\p{{L}})(?:{day})\.?(?:\s?[/,]\s?|\s\p{{Ll}}{{1,5}}\.?\s))"
+    for pattern in (rf"(?<!\p{{L}})(?P<day>{day}){end}{behind}", rf"{before}(?P<day>{day}){end}"):
+        yield Recogniser(compiled(pattern), lambda found: days[found["day"]], LETTERS, "weekday")
+
+
+def _short_dates(grammar: Grammar) -> Recogniser:
+    """Recognise a day and a month in figures without a year, after a word that asks for them: am 3.10."""
+    after = choices(grammar.table.dates.short)
+
+    def say(found: Match) -> str | None:
+        template, day, month = by_word(after, word_before(found)), int(found["d"]), int(found["m"])
+        if not template or not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1]:
+            return None
+        return grammar.fill(template, d=day, m=month) + full_stop(found, grammar)
+
+    pattern = r"(?<![\d.,])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.(?!\s?\d)"
+    return Recogniser(compiled(pattern), say, rule="date.short")
 
 
 def _dates(grammar: Grammar) -> Iterator[Recogniser]:

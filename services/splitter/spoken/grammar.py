@@ -52,6 +52,8 @@ class Dates(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, str] = {}  # month in figures -> as said, where no name is
     months_only: str = ""  # template of a month and its year
     year_after: str = ""  # written behind the year, not said again
+    weekdays: dict[str, str] = {}  # short forms, said beside a date, a time or another weekday
+    short: dict[str, str] = {}  # words before 3.10. -> a template with {d} and {m}
     endings: bool = False  # "október 3-án": the day takes the ending that is written
 
 
@@ -158,6 +160,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     spaced: bool = True  # words have spaces between them
     indian: bool = False  # groups of two above the thousand: 1,23,456
     year: str = "numbering-year"
+    bare_years: bool = False  # 1100 to 1999 is a year also without a word that says so, but before a capitalised noun
     digits: str = ""  # rule of a digit by itself; empty: the cardinal's
     magnitudes: dict[str, str] = {}  # million -> noun
     units: dict[str, str] = {}

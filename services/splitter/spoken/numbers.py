@@ -20,6 +20,7 @@ from services.splitter.spoken.recogniser import (
     choices,
     compiled,
     full_stop,
+    next_word,
     number_pattern,
     parsed,
     word_before,
@@ -340,6 +341,8 @@ def _years(grammar: Grammar) -> Iterator[Recogniser]:
         if number < 1000 and grammar.language != "ar":
             return None
         if not rule and grammar.language in ("en", "hi") and 1100 <= number <= 2099 and number % 1000:
+            rule = grammar.table.year
+        if not rule and grammar.table.bare_years and 1100 <= number <= 1999 and not next_word(found)[:1].isupper():
             rule = grammar.table.year
         if not rule:
             return None

@@ -137,7 +137,7 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
     """Return how a language's short forms begin and go on, the ends of words, and a pattern of what may begin."""
     tables = (
         *(table.abbreviations, table.within, table.titles, table.doubtful_titles, table.before_number),
-        *(table.after_number, table.money.units, table.number_signs, table.operators),
+        *(table.dates.weekdays, table.after_number, table.money.units, table.number_signs, table.operators),
     )
     written = [word for entries in tables for keys in entries for word in keys.split("|")]
     written += [*table.initials.split(), *table.symbols]

@@ -28,7 +28,7 @@ def sentence(words: list[str], language: str) -> str:
 
 @st.composite
 def prose(draw: st.DrawFn) -> tuple[str, str]:
-    """Return a language and two to five sentences, each with a capital, each ending in a word of the traps or a plain one."""
+    """Return a language and two to five sentences, each ending in a word of the traps or in a plain one."""
     language = draw(languages)
     table = ORDINARY[language]
     sentences = [
