@@ -11,6 +11,8 @@ from typing import Final
 import regex
 import sentencex
 
+from services.splitter.spoken.grammar import grammar
+
 Span = tuple[int, int]  # first character and one past the last, counted in code points
 
 UNSPACED: Final = frozenset(("zh", "ja"))  # written without spaces between words
@@ -84,6 +86,12 @@ def _missed(language: str) -> "regex.Pattern[str]":
     ends = [r"(?<=\w)…", r"(?<![?!؟])[?!؟]{2,}+"]
     if language in _CLOSING_WORDS:
         ends.append(rf"(?<!\w)(?:{_CLOSING_WORDS[language]})\.(?!\.)")
+    starters = grammar(language).starters if language in _CLOSING_WORDS else ()
+    if starters:  # a capitalised word that begins sentences, behind a word that is no initial
+        capitals = "|".join(sorted(word.capitalize() for word in starters))
+        ends.append(
+            rf"(?<=[\p{{Ll}}\p{{M}}]{{2}})\.(?={_CLOSERS}\s++[\p{{Ps}}\p{{Pi}}\"'„¿¡]*+(?:{capitals})(?!\p{{L}}))"
+        )
     danda = r"|(?<=\p{Devanagari}\s?)\|++\s*+" if language == "hi" else ""  # as typed on a Latin keyboard
     return regex.compile(rf"(?:{'|'.join(ends)}){_CLOSERS}\s++{_NEXT}{danda}", regex.V1)
 

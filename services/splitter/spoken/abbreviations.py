@@ -59,7 +59,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         if words:
             every = _capitalised(words)
             pattern = rf"{behind}(?P<word>{alternatives(every)}){ahead}"
-            yield Recogniser(compiled(pattern), _sayer(every, fits, grammar), LETTERS, kind)
+            titles = kind.startswith("title")
+            yield Recogniser(compiled(pattern), _sayer(every, fits, grammar, titles=titles), LETTERS, kind)
 
 
 def _title_context(grammar: Grammar) -> str:
@@ -89,7 +90,9 @@ def _is_title(grammar: Grammar, found: Match) -> bool:
     return not begins_sentence(next_word(found), grammar)
 
 
-def _sayer(words: dict[str, str], fits: Callable[[Match], bool], grammar: Grammar) -> Callable[[Match], str | None]:
+def _sayer(
+    words: dict[str, str], fits: Callable[[Match], bool], grammar: Grammar, *, titles: bool
+) -> Callable[[Match], str | None]:
     closing = frozenset(grammar.table.closing.split("|"))
 
     def say(found: Match) -> str | None:
@@ -97,7 +100,8 @@ def _sayer(words: dict[str, str], fits: Callable[[Match], bool], grammar: Gramma
         if not fits(found):
             return None
         said = _cased(words[written], written)
-        return f"{said}." if written.endswith(".") and _ends(found, written, closing, grammar) else said
+        ends = ends_sentence(found) if titles else _ends(found, written, closing, grammar)
+        return f"{said}." if written.endswith(".") and ends else said
 
     return say
 

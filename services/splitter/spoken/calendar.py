@@ -33,7 +33,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 
 
 def _weekdays(grammar: Grammar) -> Iterator[Recogniser]:
-    """Recognise short forms of weekdays in a range, before a date or a time, or joined by a word: Mo.-Fr., Fr., 3. Mai."""
+    """Recognise short forms of weekdays in a range, before a figure, or joined to another: Mo.-Fr., Fr., 3. Mai."""
     days = {written: said for keys, said in grammar.table.dates.weekdays.items() for written in keys.split("|")}
     day = alternatives(days)
 
@@ -44,8 +44,8 @@ def _weekdays(grammar: Grammar) -> Iterator[Recogniser]:
     yield Recogniser(
         compiled(rf"(?<!\p{{L}})(?P<first>{day}){end}\s?[-–—]\s?(?P<last>{day}){end}"), spanned, LETTERS, "weekday"
     )
-    behind = rf"(?=,?\s\d|\s?[/,]\s?(?:{day}){end}|\s\p{{Ll}}{{1,5}}\.?\s(?:{day}){end})"
-    before = rf"(?<=(?<!\p{{L}})(?:{day})\.?(?:\s?[/,]\s?|\s\p{{Ll}}{{1,5}}\.?\s))"
+    behind = rf"(?=,?\s\d|\s?[/,]\s?(?:{day}){end}|\s[\p{{Ll}}/]{{1,5}}\.?\s(?:{day}){end})"
+    before = rf"(?<=(?<!\p{{L}})(?:{day})\.?(?:\s?[/,]\s?|\s[\p{{Ll}}/]{{1,5}}\.?\s))"
     for pattern in (rf"(?<!\p{{L}})(?P<day>{day}){end}{behind}", rf"{before}(?P<day>{day}){end}"):
         yield Recogniser(compiled(pattern), lambda found: days[found["day"]], LETTERS, "weekday")
 

@@ -39,9 +39,15 @@ def test_a_writer_without_capitals_writes_sentences_too() -> None:
     assert len(spoken("hello my old friend. i am very well. how are you today?", "en")) == 3
 
 
-def test_very_short_sentences_are_joined_to_their_neighbours() -> None:
-    assert spoken("No. Yes. Perhaps that is how it was.", "en") == ["No. Yes. Perhaps that is how it was."]
-    assert spoken("That is how it was. Or not.", "en") == ["That is how it was. Or not."]
+def test_a_short_sentence_is_a_sentence_and_keeps_its_pause() -> None:
+    assert spoken("No. Yes. Perhaps that is how it was.", "en") == ["No.", "Yes.", "Perhaps that is how it was."]
+    assert spoken("That is how it was. Or not.", "en") == ["That is how it was.", "Or not."]
+    assert spoken("No! Stop! Wait!", "en") == ["No!", "Stop!", "Wait!"]
+
+
+def test_fragments_are_joined_to_their_neighbours() -> None:
+    assert spoken("A... well, perhaps that is how it was.", "en") == ["A... well, perhaps that is how it was."]
+    assert spoken("«Кто там?» — спросила Анна.", "ru") == ["«Кто там?» — спросила Анна."]
 
 
 def test_the_number_of_a_list_stays_with_its_item() -> None:
