@@ -85,6 +85,12 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
             return said(int(parts[2]), int(parts[1]), parts[0], word_before(found))
         if len(parts[2]) == 1 or (len(parts[2]) == 2 and (found["mark"] == "-" or dates.order == "ymd")):
             return None
+        if (
+            len(parts[2]) == 2
+            and found["mark"] == "."
+            and not _is_short_date(parts, by_word(after, word_before(found)))
+        ):
+            return None
         day, month = int(parts[0]), int(parts[1])
         if dates.order == "mdy" and found["mark"] != "." and (month > 12 or day <= 12):
             day, month = month, day
@@ -100,6 +106,11 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
         rule="date.figures",
     )
     yield from _named_dates(grammar, said)
+
+
+def _is_short_date(parts: list[str], asked: str) -> bool:
+    """Return whether 4.2.15 is a date and no version: with zeros, or behind a word that asks for one."""
+    return bool(asked) or len(parts[0]) == len(parts[1]) == 2
 
 
 def _full_year(year: str) -> int:

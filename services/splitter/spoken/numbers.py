@@ -334,10 +334,13 @@ def _decades(grammar: Grammar) -> Iterator[Recogniser]:
 def _years(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise years where they are said otherwise than a number."""
     after = choices({words: rule for words, rule in grammar.table.years.items() if not words.startswith("+")})
+    numbered = {written.lower() for keys in grammar.table.before_number for written in keys.split("|")}
 
     def say(found: Match) -> str | None:
-        number = int(found["number"])
-        rule = by_word(after, word_before(found))
+        number, before = int(found["number"]), word_before(found)
+        rule = by_word(after, before)
+        if before.endswith(".") and before in numbered:
+            return None
         if number < 1000 and grammar.language != "ar":
             return None
         if not rule and grammar.language in ("en", "hi") and 1100 <= number <= 2099 and number % 1000:

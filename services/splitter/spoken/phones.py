@@ -17,7 +17,8 @@ _FEWEST_AFTER_A_WORD: Final = 3
 _WORDS_BEFORE: Final = 32  # characters in which a word that asks for a telephone number is looked for
 _GROUP: Final = regex.compile(r"\d+")
 _RUN: Final = (
-    r"(?<![\d.,\p{L}/:+-])(?:\+\s?)?\(?\d{1,8}\)?(?:(?:[ .\-/]|\)\s?|\s?\(|[\u00a0\u202f\u2011])\(?\d{1,8}\)?){1,7}"
+    r"(?<![\d.,\p{L}/:+-])(?:\+\s?)?(?:\(\d{2,5}\)\s?|\d{1,8}\s?\(\d{1,5}\)\s?|\d{1,8}[ .\-/\u00a0\u202f\u2011])\d{1,8}"
+    r"(?:[ .\-/\u00a0\u202f\u2011]\d{1,8}){0,6}"
     r"(?![\d]|[.,:/-]\d|[%°€$£₹]|\p{L})"
 )
 _LONG: Final = r"(?<![\d.,\p{L}/:+-])0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"
@@ -26,7 +27,11 @@ _LONG: Final = r"(?<![\d.,\p{L}/:+-])0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises telephone numbers."""
     phones = grammar.table.phones
-    asks = compiled(rf"(?i)(?:{phones.words})(?!\p{{L}})[^.!?;\d\n]{{0,12}}\.?:?\s?$") if phones.words else None
+    asks = (
+        compiled(rf"(?i)(?<!\p{{L}})(?:{phones.words})(?!\p{{L}})[^.!?;\d\n]{{0,12}}\.?:?\s?$")
+        if phones.words
+        else None
+    )
 
     def by_groups(found: Match) -> str | None:
         text = found[0]
@@ -35,7 +40,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         asked = asks is not None and asks.search(before) is not None
         if not _FEWEST <= sum(map(len, groups)) <= _MOST and not asked:
             return None
-        proved = asked or text[0] in "+(" or groups[0][0] == "0" or _is_no_number(text, groups, grammar)
+        proved = asked or text[0] == "+" or _begins_a_number(text, groups) or _is_no_number(text, groups, grammar)
         return _said(text, groups, grammar) if proved else None
 
     def asked_for(found: Match) -> str | None:
@@ -57,6 +62,13 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 def _by_length(found: Match, grammar: Grammar) -> str | None:
     groups = _GROUP.findall(found[0])
     return _said(found[0], groups, grammar) if _FEWEST <= sum(map(len, groups)) <= _MOST else None
+
+
+def _begins_a_number(text: str, groups: list[str]) -> bool:
+    """Return whether a zero, or an area code in brackets, stands at the beginning, and no date."""
+    if text.startswith("("):
+        return ")" in text and 2 <= len(groups[0]) <= 5
+    return len(groups[0]) > 1 and groups[0][0] == "0" and not (len(groups[-1]) == 4 and len(groups) == 3)
 
 
 def _is_no_number(text: str, groups: list[str], grammar: Grammar) -> bool:

@@ -41,8 +41,6 @@ def _magnitudes(grammar: Grammar) -> str:
 def _money(grammar: Grammar) -> Iterator[Recogniser]:
     money = grammar.table.money
     units = {symbol: nouns.split(" / ") for symbols, nouns in money.units.items() for symbol in symbols.split("|")}
-    signs = alternatives(unit for unit in units if not unit[-1].isalpha())
-    codes = alternatives(unit for unit in units if unit[-1].isalpha())
     number, magnitude = _price_pattern(grammar), _magnitudes(grammar)
     short = rf"(?:\s?(?P<short>{alternatives(money.short)}))?+"
 
@@ -55,8 +53,11 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
         price = Number(amount(found, grammar).whole, found["cents"], found["minus"] is not None)
         return _price(price, grammar.noun(nouns[0]), hundredth, grammar)
 
-    before = rf"(?P<minus>(?<!\w)[-−])?(?P<unit>(?<!\p{{L}})(?:{signs})|(?<!\p{{L}})(?:{codes}))\s?"
-    behind = rf"(?:{magnitude}(?!\p{{L}})|{short}(?!\p{{L}}))(?!\p{{N}})"
+    lettered = alternatives(unit for unit in units if unit[0].isalpha())
+    bare = alternatives(unit for unit in units if not unit[0].isalpha())
+    before = rf"(?P<minus>(?<!\w)[-−])?(?P<unit>{bare}|(?<!\p{{L}})(?:{lettered}))\s?"
+    end = r"(?!\p{L})" if grammar.table.spaced and grammar.language != "ko" else "(?![A-Za-z])"
+    behind = rf"(?:{magnitude}{end}|{short}{end})(?!\p{{N}})"
     yield Recogniser(compiled(rf"{before}(?P<number>{number}){_LAST}{_DASH}{behind}"), say, SIGNS + LETTERS, "money")
     after = rf"{_DASH}\s?(?P<unit>{alternatives(units)}){END}"
     sign = rf"(?P<unit>{alternatives(unit for unit in units if len(unit) == 1)})"

@@ -24,6 +24,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     def say(found: Match) -> str | None:
         parts = found[0].replace(" : ", ":").split(":")
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+        if any(len(part) > 1 and part[0] == "0" for part in parts):
+            return None
         if _is_time(parts) and not (asks and asks.search(before)):
             return None
         return _said(parts, grammar)

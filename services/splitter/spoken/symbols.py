@@ -64,7 +64,9 @@ def _operators(grammar: Grammar) -> Iterator[Recogniser]:
         spaced, lambda found: say(found) if _in_formula(found) else None, SIGNS + LETTERS, "operator.spaced"
     )
     tight = alternatives(sign for sign in table.operators if sign not in ("-", ":", "/"))  # 3-2, 3:2, 3/2 are no sums
-    yield Recogniser(compiled(rf"(?<=\d)(?P<sign>{tight})(?=\d)"), say, SIGNS + LETTERS, "operator.tight")
+    yield Recogniser(
+        compiled(rf"(?<=\d)(?<!(?<![\d.,])0)(?P<sign>{tight})(?=\d)"), say, SIGNS + LETTERS, "operator.tight"
+    )
     yield Recogniser(
         compiled(r"(?<=[\d\p{L})²³⁰-⁹₀-₉])(?P<sign>[-−])(?=[\d\p{L}(])"),
         lambda found: say(found) if found["sign"] in table.operators and _in_equation(found) else None,

@@ -68,7 +68,8 @@ class _Clock:
     def _seconds(self, count: int) -> str:
         template = self._times.second
         if "{" in template:
-            return self._grammar.fill(template, second=count)
+            seconds = self._counted(count, self._grammar.table.durations.second)
+            return self._grammar.fill(template, second=count, seconds=seconds)
         return self._counted(count, template) or self._grammar.words(count)
 
 
