@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from services.splitter.spoken import quantities
+from services.splitter.spoken.formulas import in_formula
 from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import (
     CJK,
@@ -25,7 +26,6 @@ from services.splitter.spoken.recogniser import (
     parsed,
     word_before,
 )
-from services.splitter.spoken.symbols import in_formula
 
 _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13, 23, 14, 34, 15, 25, 35, 45, 16, 56, 18, 38, 58, 78), strict=True))
 

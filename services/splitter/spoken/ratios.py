@@ -7,6 +7,7 @@ where they are no time of day. One figure, or three and more, never are minutes.
 from collections.abc import Iterator
 from typing import Final
 
+from services.splitter.spoken.formulas import in_formula
 from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import FIGURES, Match, Recogniser, compiled, parsed
 
@@ -24,6 +25,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     def say(found: Match) -> str | None:
         parts = found[0].replace(" : ", ":").split(":")
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+        if " : " in found[0] and in_formula(found.string, *_spaced_colon(found), ":"):
+            return None
         if any(len(part) > 1 and part[0] == "0" for part in parts):
             return None
         if _is_time(parts) and not (asks and asks.search(before)):
@@ -36,6 +39,11 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     if not grammar.table.spaced:
         pattern = rf"(?<![\d:.,A-Za-z])(?:{part})(?::(?:{part})){{1,3}}(?![\d:A-Za-z]|[.,]\d)"
     yield Recogniser(compiled(pattern), say, FIGURES, "ratio")
+
+
+def _spaced_colon(found: Match) -> tuple[int, int]:
+    colon = found.start() + found[0].index(":")
+    return colon, colon + 1
 
 
 def _is_time(parts: list[str]) -> bool:

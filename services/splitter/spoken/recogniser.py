@@ -62,6 +62,8 @@ def number_pattern(grammar: Grammar) -> str:
     if grammar.table.indian:
         grouped += r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?!\d)"
     grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}}){{2,}}+(?![\d])"  # grouped in the foreign way
+    other = r"\." if grammar.table.decimal == "," else ","
+    grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}})++{other}\d{{1,2}}(?!\d)"  # and with foreign decimals: 24,800.00
     lenient = r"|\.(?:\d{1,2}|\d{4,}+)(?![\d])(?![.,]\d)" if grammar.table.decimal == "," else ""
     return rf"(?<!\d)(?<!\d[.,])(?:{grouped}|\d++)(?:{decimal}\d++(?![.,]\d){lenient})?+"
 
@@ -70,6 +72,9 @@ def parsed(written: str, grammar: Grammar, *, negative: bool = False) -> Number:
     """Return the number that is written; what `number_pattern` takes."""
     decimal = grammar.table.decimal
     other = "," if decimal == "." else "."
+    if decimal in written and other in written and written.rindex(other) > written.rindex(decimal):
+        whole, _, decimals = written.rpartition(other)
+        return Number(_figures(whole), _figures(decimals), negative)
     for mark in (decimal, other):
         whole, found, decimals = written.rpartition(mark)
         if found and (mark == decimal or len(decimals) != 3) and mark not in whole:

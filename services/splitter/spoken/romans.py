@@ -14,6 +14,7 @@ from services.splitter.spoken.recogniser import (
     LETTERS,
     Match,
     Recogniser,
+    begins_sentence,
     by_word,
     choices,
     compiled,
@@ -127,4 +128,6 @@ def _after_names(grammar: Grammar) -> Recogniser:
 
 def _bare(grammar: Grammar, found: Match) -> str | None:
     number = _value(found["roman"])
-    return grammar.words(number) if number <= _LARGEST_BARE else None
+    if number > _LARGEST_BARE or begins_sentence(_capitalised_before(found), grammar):
+        return None
+    return grammar.words(number)

@@ -9,15 +9,10 @@ from typing import Final
 
 import regex
 
+from services.splitter.spoken.formulas import in_equation, in_formula
 from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import LETTERS, SIGNS, Match, Recogniser, alternatives, compiled
 
-_OPERAND: Final = r"(?:[\d²³⁰-⁹₀-₉)\]}′'%°π]|(?<![\p{L}\p{M}'’])\p{L})"
-_LEFT: Final = regex.compile(rf"{_OPERAND}[^\S\n]?$")
-_RIGHT: Final = regex.compile(r"[^\S\n]?(?:[-−+±√(]?\d|[-−+±√]?\p{L}(?![\p{L}\p{M}'’])|[(√∞π])")
-_FORMULA_SIGN: Final = regex.compile(r"[=+×÷·*/^<>≤≥≠≈√±−]|(?<=\d[^\S\n])-(?=[^\S\n]\d)")
-_WINDOW: Final = 40  # characters on either side in which the rest of a formula is looked for
-_WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|\n|[.!?;](?:\s|$)")
 PAUSE_SPACE: Final = r"[^\S\n]{1,3}"  # the white space that a pause takes with it
 _SPACED: Final = r"(?<=[^\s][^\S\n]){sign}(?=[^\S\n]+[^\s])"
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-0123456789+-")
@@ -75,37 +70,12 @@ def _operators(grammar: Grammar) -> Iterator[Recogniser]:
     )
 
 
-def in_formula(text: str, start: int, end: int, sign: str) -> bool:
-    """Return whether the sign between spaces at text[start:end] stands between operands of a formula."""
-    left, right = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
-    if not _LEFT.search(left) or not _RIGHT.match(right):
-        return False
-    if sign in "<>":
-        return True  # a < b
-    if sign in "*x−" and left.rstrip()[-1:].isdecimal() and right.lstrip()[:1].isdecimal():
-        return True  # 5 * 3
-    return _FORMULA_SIGN.search(_rest(left, right)) is not None
-
-
 def _in_formula(found: Match) -> bool:
     return in_formula(found.string, found.start(), found.end(), found["sign"])
 
 
-def _rest(left: str, right: str) -> str:
-    """Return what is around a sign, up to the next words: the rest of its formula."""
-    words = list(_WORD.finditer(left))
-    left = left[words[-1].end() :] if words else left
-    word = _WORD.search(right)
-    return f"{left}\n{right[: word.start()] if word else right}"
-
-
 def _in_equation(found: Match) -> bool:
-    """Return whether a tight hyphen between operands is a minus, which only an equals sign proves: 2x-1=5."""
-    text = found.string
-    left, right = text[max(0, found.start() - _WINDOW) : found.start()], text[found.end() : found.end() + _WINDOW]
-    if not _LEFT.search(left) or not _RIGHT.match(right):
-        return False
-    return any(sign in _rest(left, right) for sign in "=≤≥≠")
+    return in_equation(found.string, found.start(), found.end())
 
 
 def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
@@ -115,7 +85,7 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
         return None if found["sign"] in grammar.table.operators and _in_formula(found) else ","
 
     yield Recogniser(compiled(_SPACED.replace("{sign}", r"[-−]")), lambda _: "–", SIGNS, "dash")
-    slash = rf"(?<=[\p{{L}}\p{{N}}.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>)(?=[^\S\n]+[^\s])"
+    slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}.)\]\"'”’»%°]){PAUSE_SPACE}(?P<sign>/|->|>)(?=[^\S\n]+[^\s])"
     yield Recogniser(compiled(slash), pause, SIGNS, "pause")
     yield Recogniser(compiled(_SPACED.replace("{sign}", r"\*{1,3}")), lambda _: "", SIGNS, "asterisk")
 
