@@ -116,7 +116,7 @@ def _after_counted_words(grammar: Grammar) -> Iterator[Recogniser]:
     counted = grammar.table.roman.counted
     if counted:
         yield Recogniser(
-            compiled(rf"(?<=(?<!\p{{L}})(?i:{counted})\s)0(?P<number>\d{{1,2}})(?![\d.,:])"),
+            compiled(rf"(?<=(?<!\p{{L}})(?i:{counted})\s)0(?P<number>\d{{1,2}})(?!\d|[.,:]\d)"),
             lambda found: grammar.words(int(found["number"])),
             rule="number.counted",
         )

@@ -148,7 +148,7 @@ def _units(grammar: Grammar) -> Recogniser:
     end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
     number = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
     return Recogniser(
-        compiled(rf"{number}[\s-]?(?P<unit>{alternatives(units)})(?:(?<=\p{{Ll}})\.(?=\s[\d\p{{Ll}}]))?{end}"),
+        compiled(rf"{number}[\s-]?(?P<unit>{alternatives(units)})(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"),
         say,
         FIGURES + SIGNS,
         "unit",

@@ -62,7 +62,8 @@ def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recogniser:
         return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
 
     suffixes = grammar.table.roman.suffixes
-    pattern = rf"(?<![\p{{L}}\p{{N}}.]){_NUMERAL}(?:{suffixes})\.?(?=\s?(?i:{noun.words})(?!\p{{L}}))"
+    dot = r"\.?" if grammar.table.ordinals.dot else ""
+    pattern = rf"(?<![\p{{L}}\p{{N}}.]){_NUMERAL}(?:{suffixes}){dot}(?=\s?(?i:{noun.words})(?!\p{{L}}))"
     return Recogniser(compiled(pattern), say, LETTERS, "roman.noun")
 
 
