@@ -19,7 +19,10 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 
     hour, minute, second = (rf"\s?(?:{letters})" for letters in (nouns.hours, nouns.minutes, nouns.seconds))
     seconds = rf"(?:\s?(?P<s>\d{{1,2}}){second}{END})?+"
-    bare = r"(?!)" if grammar.table.times_of_day.letter else ""  # 14h30 is a time of day where such are written so
+    letter = grammar.table.times_of_day.letter
+    bare = (
+        r"(?!)" if letter and compiled(letter).fullmatch("h") else ""
+    )  # 14h30 is a time of day where such are written so
     with_hours = rf"(?P<h>\d{{1,3}}){hour}\s?(?P<m>\d{{1,2}})(?:{minute}{END}{seconds}|{bare}(?<s>(?!))?{END})"
     without = rf"(?<h>(?!))?(?P<m>\d{{1,3}}){minute}\s?(?P<s>\d{{1,2}}){second}{END}"
     yield Recogniser(compiled(rf"(?<![\d.,:\p{{L}}])(?:{with_hours}|{without})"), say, FIGURES, "duration")

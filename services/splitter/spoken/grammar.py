@@ -167,6 +167,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     counters: dict[str, str] = {}  # a word behind a number -> the rule that it takes
     fractions: dict[str, str] = {}  # "1/2" -> words
     denominator: str = ""  # template with {n}, {d}
+    denominator_one: str = ""  # of one part, where it differs
     symbols: dict[str, str] = {}
     operators: dict[str, str] = {}  # between spaces or numbers
     number_signs: dict[str, str] = {}  # before a number: № 5

@@ -37,6 +37,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield _rows(grammar)
     yield from _named_years(grammar)
     yield from _decades(grammar)
+    yield from _suffixed_ordinals(grammar)
     yield from quantities.recognisers(grammar)
     yield from _millions(grammar)
     yield from _fractions(grammar)
@@ -142,7 +143,8 @@ def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
         known = table.fractions.get(f"{upper}/{lower}")
         if known or not table.denominator:
             return known
-        return grammar.fill(table.denominator, n=upper, d=lower)
+        template = table.denominator_one if upper == 1 else ""
+        return grammar.fill(template or table.denominator, n=upper, d=lower)
 
     def vulgar(found: Match) -> str | None:
         said = words(*divmod(_VULGAR[found["sign"]], 10))
@@ -175,14 +177,17 @@ def _ordinals(grammar: Grammar) -> Iterator[Recogniser]:
             partial(_by_rule, rule, grammar),
             rule="ordinal.prefix",
         )
-    for pattern, rule in table.suffixes.items():
+    if table.dot:
+        yield _dotted(grammar)
+
+
+def _suffixed_ordinals(grammar: Grammar) -> Iterator[Recogniser]:
+    for pattern, rule in grammar.table.ordinals.suffixes.items():
         yield Recogniser(
             compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){END}"),
             partial(_by_rule, rule, grammar),
             rule="ordinal.suffix",
         )
-    if table.dot:
-        yield _dotted(grammar)
 
 
 def _by_rule(rule: str, grammar: Grammar, found: Match) -> str:

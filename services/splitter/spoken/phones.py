@@ -40,7 +40,12 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         asked = asks is not None and asks.search(before) is not None
         if not _FEWEST <= sum(map(len, groups)) <= _MOST and not asked:
             return None
-        proved = asked or text[0] == "+" or _begins_a_number(text, groups) or _is_no_number(text, groups, grammar)
+        proved = (
+            asked
+            or (text[0] == "+" and len(groups[0]) <= 3)
+            or _begins_a_number(text, groups)
+            or _is_no_number(text, groups, grammar)
+        )
         return _said(text, groups, grammar) if proved else None
 
     def asked_for(found: Match) -> str | None:
@@ -67,15 +72,19 @@ def _by_length(found: Match, grammar: Grammar) -> str | None:
 def _begins_a_number(text: str, groups: list[str]) -> bool:
     """Return whether a zero, or an area code in brackets, stands at the beginning, and no date."""
     if text.startswith("("):
-        return ")" in text and 2 <= len(groups[0]) <= 5
+        return ")" in text and 2 <= len(groups[0]) <= 5 and not _is_year(groups[0])
     return len(groups[0]) > 1 and groups[0][0] == "0" and not (len(groups[-1]) == 4 and len(groups) == 3)
+
+
+def _is_year(group: str) -> bool:
+    return len(group) == 4 and "1000" <= group <= "2199"
 
 
 def _is_no_number(text: str, groups: list[str], grammar: Grammar) -> bool:
     """Return whether groups of figures are neither thousands nor years, dates, a range or a version."""
     if len(groups) < 3 or "." in text or "/" in text:
         return False
-    if all(len(group) == 4 and "1000" <= group <= "2199" for group in groups):
+    if all(map(_is_year, groups)):
         return False
     if " " in text and "-" in text and " " in grammar.table.groups:
         return False

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
+import regex
+
 from services.splitter.spoken.grammar import Grammar, Noun, Number
 from services.splitter.spoken.recogniser import (
     END,
@@ -137,6 +139,7 @@ def _percentages(grammar: Grammar) -> Recogniser:
 
 def _units(grammar: Grammar) -> Recogniser:
     units = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
+    units |= {f"° {written[1]}": noun for written, noun in units.items() if regex.fullmatch("°[CF]", written)}
 
     def say(found: Match) -> str:
         noun, number = grammar.noun(units[found["unit"]]), amount(found, grammar)
@@ -146,7 +149,8 @@ def _units(grammar: Grammar) -> Recogniser:
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
     end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
-    number = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
+    free = r"(?<!\p{L})" if grammar.table.spaced and grammar.language != "ko" else ""  # no cell of a table: A1
+    number = rf"{free}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
     return Recogniser(
         compiled(rf"{number}[\s-]?(?P<unit>{alternatives(units)})(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"),
         say,

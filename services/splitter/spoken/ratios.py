@@ -29,6 +29,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
             return None
         if any(len(part) > 1 and part[0] == "0" for part in parts):
             return None
+        if parts[0] != "1" and any(len(part) > 3 and part.isdecimal() for part in parts):
+            return None  # a standard and its year, a port
         if _is_time(parts) and not (asks and asks.search(before)):
             return None
         return _said(parts, grammar)
