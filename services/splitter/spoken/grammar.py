@@ -34,6 +34,7 @@ class Ordinals(msgspec.Struct, frozen=True, kw_only=True):
     rule: str = "ordinal"
     after: dict[str, str] = {}  # words before it, a regular expression -> rule
     before: dict[str, str] = {}  # the noun behind it, a regular expression -> rule
+    capitals: str = ""  # capitalised nouns before which a figure with a full stop is one: a regular expression
 
 
 class Dates(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     sharp_half_day: str = ""
     after: dict[str, str] = {}  # words before it -> another template
     words: str = ""  # words before a time that is written with a full stop, a regular expression
+    behind: str = ""  # what proves such a time behind it: 15.30'da
     afternoon: tuple[str, str] | None = None  # from 13 on: what of the template gives way to what
 
 
@@ -147,6 +149,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     groups: str  # separators of thousands, a class of characters
     cardinal: str
     genders: dict[str, str] = {}  # gender -> rule
+    attributive: str = ""  # rule of a number before its noun, where that differs
     point: str
     decimals: str = "digits"  # or "number", or "parts" for tenths and hundredths
     parts: tuple[str, ...] = ()
@@ -305,7 +308,7 @@ class Grammar:
         form = self.form(noun, number.value)
         if self.language == "ar" and not number.negative and number.whole in ("1", "2"):
             return form  # the noun alone says how many
-        said = self.number(number, self.table.genders.get(noun.gender, ""))
+        said = self.number(number, self.table.genders.get(noun.gender, self.table.attributive))
         return f"{said}{self.linked(number.value, form)}"
 
     def linked(self, count: int, noun: str) -> str:

@@ -199,12 +199,13 @@ def _dotted(grammar: Grammar) -> Recogniser:
     """Recognise "3." as an ordinal: after a word that asks for one, or before a small letter."""
     table = grammar.table.ordinals
     after, before = choices(table.after), choices(table.before)
+    capitals = compiled(table.capitals or r"(?!)")
 
     def say(found: Match) -> str | None:
         word = word_before(found)
         chosen = by_word(after, word)
         following = found["noun"]
-        if not following or not (chosen or following[0].islower()):
+        if not following or not (chosen or following[0].islower() or capitals.fullmatch(following)):
             return None
         rule = chosen if chosen and not chosen.startswith("noun") else by_word(before, following) or table.rule
         if chosen == "noun-locative" and not rule.endswith("locative"):

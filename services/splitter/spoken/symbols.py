@@ -104,7 +104,8 @@ def _exponents(grammar: Grammar) -> Recogniser:
         if not _POWER_BEFORE.search(before):
             return ""
         known = table.symbols.get(found[0])
-        said = known or grammar.fill(table.power, n=_signed(figures, grammar))
+        exponent = int(figures) if figures.isdecimal() else _signed(figures, grammar)
+        said = known or grammar.fill(table.power, n=exponent)
         return f"{gap}{said}{after}"
 
     return Recogniser(compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), say, SIGNS, "exponent")

@@ -93,7 +93,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield from _ranges(grammar, clock, marks, end)
     colon = r"[:](?<m>\d{2})(?::(?<s>\d{2}))?(?![\d:]|[.,]\d)"
     optional_marks = f"{marks}?+" if marks else ""
-    yield Recogniser(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{end}"), clock.say, rule="time.colon")
+    ending = rf"(?:'(?=\p{{Ll}})|{end})" if grammar.table.suffixed.startswith("'") else end  # 15.30'da
+    yield Recogniser(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{ending}"), clock.say, rule="time.colon")
     if times.half_day:
         pattern = rf"{_START}(?:[:.](?<m>\d{{2}})(?<s>(?!))?)?{half}"
         yield Recogniser(compiled(pattern), clock.say, rule="time.half_day")
@@ -101,7 +102,10 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         pattern = rf"{_START}[{times.separators}](?<m>\d{{2}})(?::(?<s>\d{{2}}))?(?![\d:]|[.,]\d)(?<half>(?!))?{marks}"
         yield Recogniser(compiled(pattern), clock.say, rule="time.marked")
     if times.words:
-        yield _after_words(times, clock, end)
+        yield _after_words(times, clock, ending)
+    if times.behind:
+        pattern = rf"{_START}[.](?<m>[0-5]\d)(?<s>(?!))?(?<half>(?!))?(?={times.behind}){ending}"
+        yield Recogniser(compiled(pattern), clock.say, rule="time.behind")
     if times.letter:
         pattern = (
             rf"{_START}(?<s>(?!))?(?<half>(?!))?(?:{times.letter})(?<m>\d{{2}})?(?:\s?(?:min|m))?+(?![\p{{L}}\p{{N}}])"

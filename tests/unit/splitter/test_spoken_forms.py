@@ -15,8 +15,13 @@ SIGNS = st.sampled_from(
 WRITTEN = st.lists(SIGNS, max_size=30).map("".join)
 
 
+def folded(text: str) -> str:
+    """Return a text without its case, which is not heard; that of the Turkish İ has a dot of its own."""
+    return text.casefold().replace("i\u0307", "i")
+
+
 def told(case: Case) -> bool:
-    return normalize(case.written, case.language).casefold() == case.said.casefold()
+    return folded(normalize(case.written, case.language)) == folded(case.said)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -31,7 +36,7 @@ def test_what_is_written_is_said_as_the_language_says_it(case: Case) -> None:
     if (case.language, case.written) in MISSES:
         assert not told(case), "no longer a miss: take it off the list"
     else:
-        assert normalize(case.written, case.language).casefold() == case.said.casefold()
+        assert folded(normalize(case.written, case.language)) == folded(case.said)
 
 
 def test_at_least_98_in_100_cases_are_told_exactly() -> None:
