@@ -149,10 +149,11 @@ def _units(grammar: Grammar) -> Recogniser:
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
     end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
+    gap = r"\s?" if grammar.table.suffixed.startswith("-") else r"[\s-]?"  # 2-t is an ending in Hungarian
     free = r"(?<!\p{L})" if grammar.table.spaced and grammar.language != "ko" else ""  # no cell of a table: A1
     number = rf"{free}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
     return Recogniser(
-        compiled(rf"{number}[\s-]?(?P<unit>{alternatives(units)})(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"),
+        compiled(rf"{number}{gap}(?P<unit>{alternatives(units)})(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"),
         say,
         FIGURES + SIGNS,
         "unit",

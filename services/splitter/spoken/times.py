@@ -104,7 +104,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     if times.words:
         yield _after_words(times, clock, ending)
     if times.behind:
-        pattern = rf"{_START}[.](?<m>[0-5]\d)(?<s>(?!))?(?<half>(?!))?(?={times.behind}){ending}"
+        hours = r"(?<![\d:.,\p{L}])(?<h>[01]\d|2[0-3])"
+        pattern = rf"{hours}[.](?<m>[0-5][05])(?<s>(?!))?(?<half>(?!))?(?={times.behind}){ending}"
         yield Recogniser(compiled(pattern), clock.say, rule="time.behind")
     if times.letter:
         pattern = (
