@@ -30,6 +30,7 @@ _DISGUISED: Final = regex.compile(
 _COMPOSED: Final = regex.compile(r"(?:[^\p{M}\p{Hangul}]|\p{Hangul}++)\p{M}*+|\p{M}++")
 _ONE_FOR_ONE: Final = str.maketrans(
     {
+        "\u066b": ".",  # the Arabic decimal sign
         **dict.fromkeys("\u2018\u2019\u201b\u02bc\u2032\uff07", "'"),
         **{chr(zero + digit): str(digit) for zero in (0x660, 0x6F0, 0x966) for digit in range(10)},
     }

@@ -81,8 +81,10 @@ def _in_equation(found: Match) -> bool:
 def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise signs between spaces that are no operators: a dash, or a pause."""
 
+    comma = {"zh": "，", "ja": "、", "ar": "،"}.get(grammar.language, ",")
+
     def pause(found: Match) -> str | None:
-        return None if found["sign"] in grammar.table.operators and _in_formula(found) else ","
+        return None if found["sign"] in grammar.table.operators and _in_formula(found) else comma
 
     yield Recogniser(compiled(_SPACED.replace("{sign}", r"[-−]")), lambda _: "–", SIGNS, "dash")
     slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}.)\]\"'”’»%°]){PAUSE_SPACE}(?P<sign>/|->|>)(?=[^\S\n]+[^\s])"

@@ -28,12 +28,17 @@ class _Clock:
 
     def say(self, found: Match) -> str | None:
         """Return the time of a match with the groups h, m, s and half."""
-        half = by_word(self._halves, found["half"].lower().rstrip(".")) if found["half"] else None
+        half = self._half(found) if found["half"] else None
         said = self.time(int(found["h"]), int(found["m"] or 0), half, word_before(found))
         seconds = int(found["s"] or 0)
         if said is None or not seconds:
             return said
         return self._grammar.gap.join((said, self._seconds(seconds)))
+
+    def _half(self, found: Match) -> str:
+        start, end = found.span("half")
+        in_place = (said for pattern, said in self._halves if pattern.fullmatch(found.string, start, end))
+        return next(in_place, "") or by_word(self._halves, found["half"].lower().rstrip("."))
 
     def time(self, hour: int, minute: int, half_day: str | None, word: str) -> str | None:
         """Return a time in words after a word; None where it is no time of day."""
