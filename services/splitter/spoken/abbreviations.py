@@ -111,7 +111,7 @@ def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar)
     if ends_sentence(found):
         return True
     word = next_word(found) if found.string[found.end() : found.end() + 1].isspace() else ""
-    return begins_sentence(word, grammar) or (written.lower() in closing and word[:1].isupper())
+    return begins_sentence(word, grammar) or (written.lower() in closing and word != "" and not word[0].islower())
 
 
 def _before_numbers(grammar: Grammar) -> Iterator[Recogniser]:
