@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from services.synth_worker.engines.xtts.linear import multiplies_bfloat16
+
 SLOPE: Final = 0.1  # of the leaky rectifiers
 
 
@@ -81,6 +83,7 @@ class Convolution:
         self.lag = padding
         image = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         self._packed = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+        self._packed &= weight.dtype != torch.bfloat16 or multiplies_bfloat16()
         self._weight: Tensor = (
             torch.ops.mkldnn._reorder_convolution_weight(image, [0, 0], [1, 1], [1, dilation], 1, None)  # noqa: SLF001  # torch.compile's own entry
             if self._packed

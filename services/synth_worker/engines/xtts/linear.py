@@ -3,11 +3,20 @@
 A decode step multiplies a few rows by every weight of the model, so its time is the time to read the weights: they are
 reordered once for oneDNN, and kept in bfloat16 or int8 where that is asked for.
 
-Every row's result is the same to the last bit whatever rows share its batch. That is a property of the kernels used
-here, held by tests/unit: oneDNN sums over the inputs in one order for two rows or more, so a lone row is given company.
+Every row's result is the same to the last bit whatever rows share its batch, on every processor: so a sentence that is
+delivered again says the same. How oneDNN divides a sum over the inputs may depend on the number of rows, so that number
+is kept from mattering. Its AVX-512 and AVX2 kernels divide the sum in one way for two rows or more: a lone row is given
+company. Its kernels for matrix tiles (AMX, in bfloat16) do so only up to 32 rows, and not for every number of threads:
+there every product has 32 rows exactly, filled up with zeros, so that one kernel makes them all. That should cost
+little, as a product of few rows takes the time in which its weights are read.
+
+A processor that lacks an operation gets the same numbers by another: bfloat16 is rounded to and multiplied in float32
+where there are no products of it, and int8 rounds inputs to 7 bits where sums of two products saturate at 16.
 """
 
 import ctypes
+import functools
+import sys
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -19,7 +28,7 @@ Precision = Literal["float32", "bfloat16", "int8"]
 Activation = Literal["none", "gelu"]
 Linear = Callable[[Tensor], Tensor]  # float32 or `operand` type [rows, inputs] -> float32 or bfloat16 [rows, outputs]
 
-_ZERO_POINT: Final = 128  # int8 rows are moved into 0..255
+_TILED_ROWS: Final = 32  # of every product on matrix tiles, which have 16 rows and are multiplied two at a time
 
 
 def pack(weight: Tensor, bias: Tensor, precision: Precision, activation: Activation = "none") -> Linear:
@@ -31,7 +40,21 @@ def pack(weight: Tensor, bias: Tensor, precision: Precision, activation: Activat
         return _Plain(weight, bias, torch.float32 if precision == "float32" else torch.bfloat16, activation)
     if precision == "int8":
         return _Int8(weight, bias, activation)
-    return _Packed(weight, bias, torch.float32 if precision == "float32" else torch.bfloat16, activation)
+    if precision == "float32":
+        return _Packed(weight, bias, torch.float32, activation)
+    if not multiplies_bfloat16():
+        return _Rounded(weight, bias, activation)
+    return _Packed(weight, bias, torch.bfloat16, activation, rows=_TILED_ROWS if _has_tiles() else None)
+
+
+def multiplies_bfloat16() -> bool:
+    """Return whether oneDNN has products in bfloat16 here: it asks for AVX-512, or AVX2 with conversions from it."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
+def _has_tiles() -> bool:
+    """Return whether the processor multiplies matrix tiles."""
+    return torch.cpu._is_amx_tile_supported()  # noqa: SLF001
 
 
 def give_back_freed_memory() -> None:
@@ -56,20 +79,40 @@ class _Plain:
 class _Packed:
     """Weights in the order in which oneDNN reads them, float32 or bfloat16."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, operand: torch.dtype, activation: Activation) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, operand: torch.dtype, activation: Activation, rows: int | None = None
+    ) -> None:
+        """Pack; with `rows`, every product has so many, else two or more."""
         self._operand = operand
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(operand).contiguous(), None)  # noqa: SLF001  # torch.compile's own entry
         self._bias = bias.to(operand)
         self._activation = activation
+        self._rows = rows
 
     def __call__(self, x: Tensor) -> Tensor:
         rows = x.shape[0]
+        missing = rows == 1 if self._rows is None else -rows % self._rows
         x = x.to(self._operand)
-        company = x.expand(2, -1).contiguous() if rows == 1 else x
+        filled = functional.pad(x, (0, 0, 0, missing)) if missing else x
+        parts = [self._multiply(part) for part in filled.split(self._rows or sys.maxsize)]
+        whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return whole[:rows]
+
+    def _multiply(self, x: Tensor) -> Tensor:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
-            company, self._weight, self._bias, self._activation, [], "tanh" if self._activation == "gelu" else ""
+            x, self._weight, self._bias, self._activation, [], "tanh" if self._activation == "gelu" else ""
         )
-        return y[:rows]
+        return y
+
+
+class _Rounded:
+    """In place of bfloat16 where there are no products of it: rounded to it, multiplied in float32."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
+        self._multiply = _Packed(weight.bfloat16().float(), bias.bfloat16().float(), torch.float32, activation)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._multiply(x.bfloat16().float()).bfloat16()
 
 
 class _Int8:
@@ -81,18 +124,38 @@ class _Int8:
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
         self._scale = (weight.abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
         rounded = (weight / self._scale[:, None]).round().clamp(-127, 127).to(torch.int8).contiguous()
-        self._weight = torch.ops.onednn.qlinear_prepack(rounded, None)
-        self._zero_points = torch.zeros(len(weight), dtype=torch.int64)
+        self._multiply = _product_in_8_bits(rounded, self._scale, zero_point := 128 if _adds_in_32_bits() else 64)
+        self._zero_point = zero_point  # inputs are moved by it, from -127..127 into 1..255, or from -63..63 into 1..127
         self._bias = bias.float()
         self._activation = activation
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.float()
-        scale = (x.abs().amax(1, keepdim=True) / 127).clamp_min(torch.finfo(torch.float32).tiny)
-        rounded = torch.round(x / scale).add_(_ZERO_POINT).to(torch.uint8)
-        y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            rounded, 1.0, _ZERO_POINT, self._weight, self._scale, self._zero_points, None, 1.0, 0, torch.float32,
-            "none", [], "",
-        )  # fmt: skip
-        y = torch.addcmul(self._bias, y, scale)
+        largest = self._zero_point - 1
+        scale = (x.abs().amax(1, keepdim=True) / largest).clamp_min(torch.finfo(torch.float32).tiny)
+        rounded = torch.round(x / scale).add_(self._zero_point).to(torch.uint8)
+        y = torch.addcmul(self._bias, self._multiply(rounded), scale)
         return functional.gelu(y, approximate="tanh") if self._activation == "gelu" else y
+
+
+def _product_in_8_bits(weight: Tensor, scale: Tensor, zero_point: int) -> Linear:
+    """Return (x - zero_point) @ weight.T * scale as a function of x, uint8; `weight` is int8 [outputs, inputs]."""
+    packed = torch.ops.onednn.qlinear_prepack(weight, None)
+    zero_points = torch.zeros(len(weight), dtype=torch.int64)
+
+    def multiply(x: Tensor) -> Tensor:
+        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+            x, 1.0, zero_point, packed, scale, zero_points, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return y
+
+    return multiply
+
+
+@functools.cache
+def _adds_in_32_bits() -> bool:
+    """Return whether sums of 8-bit products are exact: processors without VNNI add pairs in 16 bits, and saturate."""
+    size, largest = 64, 127
+    weight = torch.full((size, size), largest, dtype=torch.int8)
+    multiply = _product_in_8_bits(weight, torch.ones(size), zero_point=0)
+    return bool((multiply(torch.full((2, size), 255, dtype=torch.uint8)) == size * 255 * largest).all())

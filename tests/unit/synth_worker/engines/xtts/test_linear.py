@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from services.synth_worker.engines.xtts import linear
 from services.synth_worker.engines.xtts.linear import Activation, Precision, pack
 
 SHAPES = [(48, 64), (192, 64), (1024, 1024), (1024, 4096), (1026, 1024)]
@@ -39,12 +40,57 @@ def test_a_packed_product_is_the_plain_one_within_its_precision(
 def test_a_row_is_the_same_to_the_last_bit_whatever_rows_share_its_batch(
     shape: tuple[int, int], precision: Precision
 ) -> None:
-    packed = pack(*weights(*shape), precision)
-    rows = torch.randn((64, shape[1]), generator=torch.Generator().manual_seed(2))
+    compare_apart_with_together(pack(*weights(*shape), precision), shape[1])
+
+
+def compare_apart_with_together(packed: linear.Linear, inputs: int) -> None:
+    rows = torch.randn((64, inputs), generator=torch.Generator().manual_seed(2))
     together = packed(rows)
     for count in (1, 2, 3, 5, 8, 16, 33):
         apart = torch.cat([packed(part) for part in rows.split(count)])
         assert torch.equal(apart, together), f"{count} at a time"
+
+
+@pytest.mark.skipif(not linear.multiplies_bfloat16(), reason="there are no tiles where there is no bfloat16")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_where_a_processor_multiplies_tiles_every_product_has_the_same_number_of_rows(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multiplied: list[int] = []
+    multiply = linear._Packed._multiply
+
+    def noting(packed: linear._Packed, x: Tensor) -> Tensor:
+        multiplied.append(len(x))
+        return multiply(packed, x)
+
+    monkeypatch.setattr(linear, "_has_tiles", lambda: True)
+    monkeypatch.setattr(linear._Packed, "_multiply", noting)
+    compare_apart_with_together(pack(*weights(*shape), "bfloat16"), shape[1])
+    assert set(multiplied) == {32}
+
+
+def test_where_a_processor_has_no_bfloat16_products_are_those_of_rounded_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(linear, "multiplies_bfloat16", lambda: False)
+    weight, bias = weights(192, 64)
+    x = torch.randn((7, 64), generator=torch.Generator().manual_seed(1))
+    found = pack(weight, bias, "bfloat16")(x)
+    wanted = torch.nn.functional.linear(x.bfloat16().double(), weight.bfloat16().double(), bias.bfloat16().double())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), wanted, rtol=2**-8, atol=1e-5)  # rounded once, at the end
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_in_int8_no_sum_of_two_products_leaves_what_the_processor_adds_in(
+    exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if exact and not linear._adds_in_32_bits():
+        pytest.skip("this processor adds in 16 bits")
+    monkeypatch.setattr(linear, "_adds_in_32_bits", lambda: exact)
+    weight = torch.ones((48, 64))  # the largest numbers everywhere
+    found = pack(weight, torch.zeros(48), "int8")(torch.ones((3, 64)))
+    torch.testing.assert_close(found, torch.full((3, 48), 64.0))
 
 
 @settings(max_examples=20, deadline=None)
