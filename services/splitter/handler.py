@@ -6,6 +6,7 @@ already is refused by the stream, so nothing is spoken twice.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +34,7 @@ from services.common.wire.messages import (
     CancelSpeech,
     Lane,
     Parameters,
+    RequestEvent,
     SentenceJob,
     SentenceSpoken,
     Span,
@@ -54,7 +56,7 @@ log = structlog.get_logger()
 
 _EVENT_WAIT_S: Final = 1.0
 _WORKERS_WAIT_S: Final = 2.0
-_RECHECK_AFTER_WAITS: Final = 5  # an end marker may be lost on its way; the stored one is not
+_RECHECK_AFTER_WAITS: Final = 5  # end markers may be lost on their way; the stored ones are not
 _FULL_QUEUE_PAUSE_S: Final = 0.2
 _RECALLED_AT_ONCE: Final = 32  # end markers; a book has thousands, and its listener waits
 
@@ -170,14 +172,17 @@ class RequestWork:
             self._check(held)
             event = await held.inbox.next(_EVENT_WAIT_S)
             silent_waits = 0 if event is not None else silent_waits + 1
+            events = [event]
             if silent_waits >= _RECHECK_AFTER_WAITS:
-                silent_waits, event = 0, await _recheck(held)
-            if isinstance(event, SentenceSpoken):
-                held.end(event.sentence)
-            if isinstance(event, SpeechFailed):
-                self._check(held)  # a cancelled sentence fails as well, and that is not its own failure
-                await self._call_off(held.request.tenant, held.request.request, event.code)
-                return  # whoever failed has told the listener
+                events = await _stored_ends(held, sorted(held.progress.queued))
+                silent_waits = _RECHECK_AFTER_WAITS - 1 if events else 0  # there may be more where these were missed
+            for event in events:
+                if isinstance(event, SentenceSpoken):
+                    held.end(event.sentence)
+                if isinstance(event, SpeechFailed):
+                    self._check(held)  # a cancelled sentence fails as well, and that is not its own failure
+                    await self._call_off(held.request.tenant, held.request.request, event.code)
+                    return  # whoever failed has told the listener
 
     async def _queue_all(self, held: "_Held") -> None:
         """Queue sentence after sentence, each when it is this request's turn."""
@@ -249,21 +254,17 @@ async def _until_cancelled(held: _Held) -> None:
 
 async def _recall(held: _Held) -> None:
     """Find out what a splitter before this one got spoken."""
-    places = range(held.progress.sentences)
-    for begin in places[::_RECALLED_AT_ONCE]:
-        batch = places[begin : begin + _RECALLED_AT_ONCE]
-        for place, event in zip(batch, await asyncio.gather(*map(held.inbox.end, batch)), strict=True):
-            if isinstance(event, SentenceSpoken):
-                held.end(place)
+    for event in await _stored_ends(held, range(held.progress.sentences)):
+        if isinstance(event, SentenceSpoken):
+            held.end(event.sentence)
 
 
-async def _recheck(held: _Held) -> SentenceSpoken | SpeechFailed | None:
-    """Look up one end marker that may have been missed; the others follow at the next look."""
-    for place in sorted(held.progress.queued):
-        event = await held.inbox.end(place)
-        if isinstance(event, SentenceSpoken | SpeechFailed):
-            return event
-    return None
+async def _stored_ends(held: _Held, places: Sequence[int]) -> list[RequestEvent | None]:
+    """Return the end markers of these sentences that are stored, some of which may have been missed on their way."""
+    found: list[RequestEvent | None] = []
+    for begin in range(0, len(places), _RECALLED_AT_ONCE):
+        found += await asyncio.gather(*map(held.inbox.end, places[begin : begin + _RECALLED_AT_ONCE]))
+    return [event for event in found if event is not None]
 
 
 class _HandedBack(PipelineError):
