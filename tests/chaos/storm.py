@@ -94,12 +94,27 @@ async def _everybody(
 
 
 async def _settled(service: House, session: aiohttp.ClientSession) -> dict[str, int]:
-    """Return how many subscriptions stand once no more are added: who is ready may not have pulled yet."""
-    before: dict[str, int] = {}
-    while (now := await _standing(service, session)) != before:
-        before = now
-        await asyncio.sleep(1)
-    return now
+    """Return how many subscriptions there are once all processes pull, which is the last thing that they begin."""
+    async with asyncio.timeout(_CLEAN_S):
+        before = await _standing(service, session)
+        while True:
+            await asyncio.sleep(1)
+            now = await _standing(service, session)
+            if now == before and await _all_pull(service, session):
+                return now
+            before = now
+
+
+async def _all_pull(service: House, session: aiohttp.ClientSession) -> bool:
+    """Return whether as many pulls wait at each work queue as there are processes that work on it."""
+    edges, splitters, workers = len(service.edges), len(service.splitters), len(service.workers)
+    wanted = {topology.JOBS: edges, topology.REQUESTS: splitters, topology.SENTENCES: 2 * workers}  # workers: two lanes
+    streams = await service.monitor(session, "jsz?streams=1&consumers=1")
+    pulls = {
+        stream["name"]: sum(consumer["num_waiting"] for consumer in stream.get("consumer_detail") or ())
+        for stream in streams["account_details"][0]["stream_detail"]  # type: ignore[index]
+    }
+    return all(pulls.get(name, 0) >= count for name, count in wanted.items())
 
 
 async def _standing(service: House, session: aiohttp.ClientSession) -> dict[str, int]:
@@ -109,8 +124,9 @@ async def _standing(service: House, session: aiohttp.ClientSession) -> dict[str,
     assert isinstance(connections, list)
     counts: dict[str, int] = {}
     for connection in connections:
-        if connection["name"] != "observer":
-            counts[connection["name"]] = counts.get(connection["name"], 0) + connection["subscriptions"]
+        name = connection.get("name", "observer")  # one that has just been opened has none, and no subscriptions
+        if name != "observer":
+            counts[name] = counts.get(name, 0) + connection["subscriptions"]
     return counts
 
 
