@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import regex
+
 from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import (
     FIGURES,
     LETTERS,
+    WORD_BEFORE,
     Match,
     Recogniser,
     alternatives,
@@ -17,6 +20,7 @@ from services.splitter.spoken.recogniser import (
     word_before,
 )
 
+_LAST_WORD: Final = regex.compile(r"\p{L}++$")
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _Date = Callable[[int, int, str | None, str], str | None]  # day, month, year, the word before -> as said
 
@@ -55,7 +59,9 @@ def _short_dates(grammar: Grammar) -> Recogniser:
     after = choices(grammar.table.dates.short)
 
     def say(found: Match) -> str | None:
-        template, day, month = by_word(after, word_before(found)), int(found["d"]), int(found["m"])
+        before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()].rstrip(" ,.")
+        word = _LAST_WORD.search(before)
+        template, day, month = by_word(after, word[0].lower() if word else ""), int(found["d"]), int(found["m"])
         if not template or not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1]:
             return None
         return grammar.fill(template, d=day, m=month) + full_stop(found, grammar)

@@ -291,11 +291,15 @@ def _lists(grammar: Grammar) -> Iterator[Recogniser]:
     tables = (grammar.table.abbreviations, grammar.table.before_number)
     short = {written.lower() for table in tables for keys in table for written in keys.split("|")}
 
+    ordinal = compiled(grammar.table.ordinals.capitals or r"(?!)")
+
     def listed(found: Match) -> str | None:
         word = grammar.words(int(found["number"])).capitalize()
         return None if word_before(found) in short else f"{word}{comma}"
 
-    def say(found: Match) -> str:
+    def say(found: Match) -> str | None:
+        if ordinal.fullmatch(next_word(found)):
+            return None  # 1. FC Köln
         paragraph = "\u2029" if found.start() else ""
         return f"{paragraph}{grammar.words(int(found['number']))}{comma}"
 

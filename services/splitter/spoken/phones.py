@@ -16,9 +16,10 @@ _FEWEST, _MOST = 7, 19
 _FEWEST_AFTER_A_WORD: Final = 3
 _WORDS_BEFORE: Final = 32  # characters in which a word that asks for a telephone number is looked for
 _GROUP: Final = regex.compile(r"\d+")
+_SEPARATOR: Final = r"(?:[ .\-/\u00a0\u202f\u2011]|\s[-–/]\s)"
 _RUN: Final = (
-    r"(?<![\d.,\p{L}/:+-])(?:\+\s?)?(?:\(\d{2,5}\)\s?|\d{1,8}\s?\(\d{1,5}\)\s?|\d{1,8}[ .\-/\u00a0\u202f\u2011])\d{1,8}"
-    r"(?:[ .\-/\u00a0\u202f\u2011]\d{1,8}){0,6}"
+    rf"(?<![\d.,\p{{L}}/:+-])(?:\+\s?)?(?:\(\d{{2,5}}\)\s?|\d{{1,8}}\s?\(\d{{1,5}}\)\s?|\d{{1,8}}{_SEPARATOR})\d{{1,8}}"
+    rf"(?:{_SEPARATOR}\d{{1,8}}){{0,6}}"
     r"(?![\d]|[.,:/-]\d|[%°€$£₹]|\p{L})"
 )
 _LONG: Final = r"(?<![\d.,\p{L}/:+-])0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"

@@ -79,6 +79,7 @@ class Reader:
             for kind in (FIGURES, LETTERS, SIGNS)
         }
         self._grammar = known
+        self._joint = known.table.suffixed[:1] if known.table.suffixed[:1] in ("'", "-") else ""
         self._heads, self._ends, self._signs = _heads(known.table)
 
     def edits(self, text: str) -> Iterator[Edit]:
@@ -91,8 +92,16 @@ class Reader:
             before = said[-8:] * (edit.start - place < 8) + text[max(place, edit.start - 8) : edit.start]
             if _BEGINS.search(before):
                 edit = edit._replace(text=self._grammar.capital(edit.text))
+            edit = self._with_ending(text, edit)
             yield edit
             place, said = edit.end, edit.text
+
+    def _with_ending(self, text: str, edit: Edit) -> Edit:
+        """Return the edit with the mark behind it that only joins an ending to figures: 2023'te, 50%-os."""
+        following = text[edit.end : edit.end + 2]
+        if following[:1] == self._joint != "" and following[1:].islower() and edit.text[-1:].isalpha():
+            return edit._replace(end=edit.end + 1)
+        return edit
 
     def _candidates(self, text: str) -> Iterator[tuple[int, str]]:
         """Yield the places at which something may begin that is no plain word, and what kind of character is there."""

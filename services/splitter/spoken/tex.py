@@ -21,6 +21,12 @@ _BRACED: Final = r"\{((?:[^{}]|\{[^{}]*\}){0,200})\}"
 _FRACTION: Final = regex.compile(rf"\\[dt]?frac\s*{_BRACED}\s*{_BRACED}")
 _ROOT: Final = regex.compile(rf"\\sqrt\s*{_BRACED}")
 _RAISED: Final = regex.compile(rf"([\^_])(?:{_BRACED}|([\p{{L}}\p{{N}}]))")
+_BARE_HINT: Final = regex.compile(r"\^[-−+{(\d]|_\{?\d|\d[eE][-−+]\d")
+_BARE: Final = regex.compile(
+    r"(?<=[\p{L}\d)\]])\^(?:\{(?P<power>[-−+]?\d{1,9})\}|\((?P<power>[-−+]?\d{1,9})\)|(?P<power>[-−+]?\d{1,9}))(?![\p{L}\d^])"
+    r"|(?<=(?<![\p{L}\d_])\p{L})_(?:\{(?P<index>\d{1,4})\}|(?P<index>\d{1,4}))(?![\p{L}\d_])"
+    r"|(?<=(?<![\w.,])\d{1,9}(?:[.,]\d{1,9})?)[eE](?P<exponent>[-−+]\d{1,3})(?!\w)"
+)
 _COMMAND: Final = regex.compile(r"\\([A-Za-z]+)\s*|\\(.)", regex.S)
 _GREEK: Final = "αβγδεζηθικλμνξπρστφχψωΓΔΘΛΣΦΨΩ"
 _GREEK_NAMES: Final = (
@@ -52,10 +58,12 @@ _LOWERED_CHARACTERS: Final = str.maketrans("0123456789", "₀₁₂₃₄₅₆�
 
 
 def plain_tex(aligned: Aligned) -> Aligned:
-    """Return the text with its TeX formulas in plain characters."""
-    if "$" not in aligned.text and "\\" not in aligned.text:
-        return aligned
-    return aligned.edited(_edits(aligned.text))
+    """Return the text with its TeX formulas, and what else is written so (10^6, x_1, 2e-5), in plain characters."""
+    if "$" in aligned.text or "\\" in aligned.text:
+        aligned = aligned.edited(_edits(aligned.text))
+    if _BARE_HINT.search(aligned.text):
+        aligned = aligned.edited(_bare_edits(aligned.text))
+    return aligned
 
 
 def _edits(text: str) -> Iterator[Edit]:
@@ -63,6 +71,16 @@ def _edits(text: str) -> Iterator[Edit]:
         tex = next(part for part in found.captures("tex") if part is not None)
         if _MARKED.search(tex) or found[0].startswith("$$"):
             yield Edit(found.start(), found.end(), _plain(tex), "tex")
+
+
+def _bare_edits(text: str) -> Iterator[Edit]:
+    for found in _BARE.finditer(text):
+        if exponent := found["exponent"]:
+            yield Edit(found.start(), found.end(), f"×10{raised(exponent.removeprefix('+'))}", "tex")
+        elif found.captures("power"):
+            yield Edit(found.start(), found.end(), raised(found.captures("power")[0].removeprefix("+")), "tex")
+        else:
+            yield Edit(found.start(), found.end(), lowered(found.captures("index")[0]), "tex")
 
 
 def raised(written: str) -> str:

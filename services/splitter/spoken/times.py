@@ -10,7 +10,7 @@ from typing import Final
 import regex
 
 from services.splitter.spoken.grammar import Grammar, Number, Times
-from services.splitter.spoken.recogniser import Match, Recogniser, by_word, choices, compiled, word_before
+from services.splitter.spoken.recogniser import Match, Recogniser, by_word, choices, compiled, full_stop, word_before
 
 _MINUTES: Final = regex.compile(r"\{oh\}|\{m:[^}]*+\}")
 _START: Final = r"(?<![\d:.,])(?<h>\d{1,2})"
@@ -31,9 +31,10 @@ class _Clock:
         half = self._half(found) if found["half"] else None
         said = self.time(int(found["h"]), int(found["m"] or 0), half, word_before(found))
         seconds = int(found["s"] or 0)
-        if said is None or not seconds:
-            return said
-        return self._grammar.gap.join((said, self._seconds(seconds)))
+        if said is None:
+            return None
+        with_seconds = self._grammar.gap.join((said, self._seconds(seconds))) if seconds else said
+        return with_seconds + full_stop(found, self._grammar)
 
     def _half(self, found: Match) -> str:
         start, end = found.span("half")
