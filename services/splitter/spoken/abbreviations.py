@@ -1,9 +1,9 @@
 """Abbreviations, each where its context proves it. Pure.
 
 How it works. A short form that is no word, no name and no initial (`abbreviations`) is said wherever it stands. Every
-other needs proof: a title needs a name behind it (`titles`; `doubtful_titles` are words or initials too, so the name
-must not be a word that begins sentences), `before_number` and `after_number` need a number, `within` needs a sentence
-that visibly continues. Without proof the text stays as it is, and its full stop stays a full stop.
+other needs proof: a title needs a name behind it that is no word that begins sentences (`titles`; before
+`doubtful_titles`, which are words or initials too, the name is no initial), `after_name` needs a name before it,
+`before_number` and `after_number` need a number, `within` needs a sentence that visibly continues. Without proof the text stays as it is, and its full stop stays a full stop.
 
 A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a paragraph, before a
 capitalised word that begins sentences, and, for the forms listed as `closing`, before any capital.
@@ -20,6 +20,7 @@ from services.splitter.spoken.recogniser import (
     CJK,
     LETTERS,
     SIGNS,
+    WORD_BEFORE,
     Match,
     Recogniser,
     alternatives,
@@ -35,11 +36,15 @@ _PARTICLES: Final = (
     r"(?:de|del|della|di|da|do|dos|das|du|d|des|von|van|zu|zum|zur|vom|le|la|les|l|el|al|bin|ibn|ter|ten|den)"
 )
 _NAME: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}[\p{{L}}\p{{M}}])"  # a capitalised word that is no initial
-_NAME_OR_INITIAL: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}|\s\p{{Ll}}{{2,5}}\.)"
+_NAME_OR_INITIAL: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}|\s\p{{Ll}}{{2,5}}\.|-\p{{Lu}}\p{{Ll}})"
 _ANY_NAME: Final = r"(?=\s?[\p{Lo}\p{Lu}])"  # in scripts without capitals
 _NUMBER: Final = r"(?=\s?(?:[-−+(]?\d|[IVXLC]++(?!\p{L})))"
+_AFTER_NAME: Final = r"(?<=(?<!\p{L})(?:\p{Lu}[\p{L}\p{M}'’-]{1,24}|&|\d(?:st|nd|rd|th)),?\s)"
+# An initial, or a capital particle of a name: Le Pen.
+_NAME_AFTER: Final = regex.compile(r"\s(?:\p{Lu}\.|(?:Le|La|Les|Du|Des|De|Di|Da|Van|Von|El|Al)\s\p{Lu}\p{Ll})")
 _CONTINUES: Final = r"(?=[,;:)\]/]|\s[\p{Ll}\p{Lo}\d(«„“\"'])"
 _INITIAL_BEFORE: Final = regex.compile(r"(?<![\p{L}\p{N}])\p{Lu}\.\s?$")
+_NAME_BEFORE: Final = regex.compile(r"(?<!\p{L})(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
@@ -50,8 +55,9 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield from _before_numbers(grammar)
     for kind, entries, behind, ahead, fits in (
         ("after_number", table.after_number, r"(?<=\d\s?)", _AFTER, _always),
-        ("title", table.titles, _BEFORE, _title_context(grammar), _always),
+        ("title", table.titles, _BEFORE, _title_context(grammar), partial(_is_title, grammar)),
         ("title.doubtful", table.doubtful_titles, _BEFORE, _doubtful_context(grammar), partial(_is_title, grammar)),
+        ("after_name", table.after_name, _AFTER_NAME, _AFTER, _always),
         ("within", table.within, _BEFORE, _CONTINUES, _always),
         ("abbreviation", table.abbreviations, _BEFORE, _AFTER, _always),
     ):
@@ -84,10 +90,18 @@ def _always(found: Match) -> bool:  # noqa: ARG001  # the pattern has proved it
 def _is_title(grammar: Grammar, found: Match) -> bool:
     """Return whether a name follows, and no initial stands before a title of one letter: J. M. Barrie."""
     letters = sum(character.isalpha() for character in found["word"])
-    before = found.string[max(0, found.start() - 4) : found.start()]
-    if letters == 1 and _INITIAL_BEFORE.search(before):
+    if letters == 1 and _is_initial(found, grammar):
         return False
-    return not begins_sentence(next_word(found), grammar)
+    return _NAME_AFTER.match(found.string, found.end()) is not None or not begins_sentence(next_word(found), grammar)
+
+
+def _is_initial(found: Match, grammar: Grammar) -> bool:
+    """Return whether a letter follows an initial or a name, so that it is an initial too: J. M. Barrie."""
+    before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()]
+    name = _NAME_BEFORE.search(before)
+    return _INITIAL_BEFORE.search(before) is not None or (
+        name is not None and not begins_sentence(name[1], grammar) and grammar.cased
+    )
 
 
 def _sayer(
@@ -110,6 +124,8 @@ def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar)
     """Return whether the full stop of a short form ends a sentence too."""
     if ends_sentence(found):
         return True
+    if _NAME_AFTER.match(found.string, found.end()):
+        return False
     word = next_word(found) if found.string[found.end() : found.end() + 1].isspace() else ""
     return begins_sentence(word, grammar) or (written.lower() in closing and word != "" and not word[0].islower())
 

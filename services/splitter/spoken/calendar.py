@@ -39,15 +39,15 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 def _weekdays(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise short forms of weekdays in a range, before a figure, or joined to another: Mo.-Fr., Fr., 3. Mai."""
     days = {written: said for keys, said in grammar.table.dates.weekdays.items() for written in keys.split("|")}
-    day = alternatives(days)
+    all_days = days | grammar.table.dates.weekdays_in_ranges
+    day, any_day = alternatives(days), alternatives(all_days)
 
     def spanned(found: Match) -> str:
-        return f"{days[found['first']]}{grammar.to}{days[found['last']]}"
+        return f"{all_days[found['first']]}{grammar.to}{all_days[found['last']]}"
 
     end = r"(?:\.|(?![\p{L}\d]))"
-    yield Recogniser(
-        compiled(rf"(?<!\p{{L}})(?P<first>{day}){end}\s?[-–—]\s?(?P<last>{day}){end}"), spanned, LETTERS, "weekday"
-    )
+    span = rf"(?<!\p{{L}})(?P<first>{any_day}){end}\s?[-–—]\s?(?P<last>{any_day}){end}"
+    yield Recogniser(compiled(span), spanned, LETTERS, "weekday")
     behind = rf"(?=,?\s\d|\s?[/,]\s?(?:{day}){end}|\s[\p{{Ll}}/]{{1,5}}\.?\s(?:{day}){end})"
     before = rf"(?<=(?<!\p{{L}})(?:{day})\.?(?:\s?[/,]\s?|\s[\p{{Ll}}/]{{1,5}}\.?\s))"
     for pattern in (rf"(?<!\p{{L}})(?P<day>{day}){end}{behind}", rf"{before}(?P<day>{day}){end}"):
@@ -139,7 +139,8 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recogniser]:
         return dates.months[month_of(written) - 1]
 
     def say(found: Match) -> str | None:
-        return said(int(found["d"]), month_of(found["month"]), found["year"], word_before(found))
+        spoken = said(int(found["d"]), month_of(found["month"]), found["year"], word_before(found))
+        return spoken if found["year"] else spoken and spoken + full_stop(found, grammar)
 
     month = rf"(?<month>{'|'.join(dates.written)})(?!\p{{L}})"
     tail = rf"(?:\s?(?:{dates.year_after})(?!\p{{L}}))?+" if dates.year_after else ""

@@ -8,6 +8,7 @@ _OPERAND: Final = r"(?:[\d²³⁰-⁹₀-₉)\]}′'%°π]|(?<![\p{L}\p{M}'’])
 _LEFT: Final = regex.compile(rf"{_OPERAND}[^\S\n]?$")
 _RIGHT: Final = regex.compile(r"[^\S\n]?(?:[-−+±√(]?\d|[-−+±√]?\p{L}(?![\p{L}\p{M}'’])|[(√∞π])")
 _FORMULA_SIGN: Final = regex.compile(r"[=+×÷·*/^<>≤≥≠≈√±−]|(?<=\d[^\S\n])-(?=[^\S\n]\d)")
+_VERSION: Final = regex.compile(r"\d\.\d+\.\d+$")
 _WINDOW: Final = 40  # characters on either side in which the rest of a formula is looked for
 _WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|(?<=[\d\p{L}]\s)\p{L}(?=\s[\d\p{L}])|\n|[.!?;](?:\s|$)")
 
@@ -27,7 +28,7 @@ def in_formula(text: str, start: int, end: int, sign: str) -> bool:
 def in_equation(text: str, start: int, end: int) -> bool:
     """Return whether a tight hyphen between operands is a minus, which only an equals sign proves: 2x-1=5."""
     left, right = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
-    if not _LEFT.search(left) or not _RIGHT.match(right):
+    if not _LEFT.search(left) or not _RIGHT.match(right) or _VERSION.search(left):
         return False
     return any(sign in _rest(left, right) for sign in "=≤≥≠")
 

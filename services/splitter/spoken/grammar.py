@@ -54,6 +54,7 @@ class Dates(msgspec.Struct, frozen=True, kw_only=True):
     months_only: str = ""  # template of a month and its year
     year_after: str = ""  # written behind the year, not said again
     weekdays: dict[str, str] = {}  # short forms, said beside a date, a time or another weekday
+    weekdays_in_ranges: dict[str, str] = {}  # those that are words too: Sat-Sun
     short: dict[str, str] = {}  # words before 3.10. -> a template with {d} and {m}
     endings: bool = False  # "október 3-án": the day takes the ending that is written
 
@@ -68,7 +69,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     letter: str = ""  # 14h30, 14 h: a regular expression, which needs no minutes
     hour: str = ""  # noun
     minute: str = ""  # noun
-    second: str = ""  # template with {second}
+    second: str = ""  # noun, or template with {second} or {seconds}
     half_day: dict[str, str] = {}  # a.m. -> as said
     full_half_day: str = ""
     sharp_half_day: str = ""
@@ -95,6 +96,7 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
     ratio: str = ""  # template with {a} and {b}
     scale: str = ""  # of 1:25 000, where it differs
     words: str = ""  # before what may be a time otherwise: a regular expression
+    verses: str = ""  # before chapter and verse: books, a regular expression
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,12 +177,14 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     operators: dict[str, str] = {}  # between spaces or numbers
     number_signs: dict[str, str] = {}  # before a number: № 5
     power: str = "{n}"  # behind its base, with {n}
+    stop: str = ""  # said for the full stop of a version or a section, where decimals have a comma
     round: str = ""  # between millions and their noun, where nothing smaller follows: trois millions d'euros
     starters: str = ""  # words that begin sentences, so that a capital tells no name
     abbreviations: dict[str, str] = {}  # that are no word, no name and no initial
     within: dict[str, str] = {}  # only where the sentence visibly continues
     titles: dict[str, str] = {}  # before a name
     doubtful_titles: dict[str, str] = {}  # which are words or initials, too
+    after_name: dict[str, str] = {}  # behind a capitalised word: Main St.
     before_number: dict[str, str] = {}  # before figures or a Roman numeral
     after_number: dict[str, str] = {}
     closing: str = ""  # abbreviations that may end a sentence

@@ -57,6 +57,8 @@ def _plain(grammar: Grammar) -> Recogniser:
 
     def say(found: Match) -> str:
         said = grammar.number(amount(found, grammar))
+        if grammar.table.stop and "." in found["number"]:  # 2.4 where a decimal is 2,4
+            said = said.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
         glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
         glued_after = found.string[found.end() : found.end() + 1].isalpha()
         return f"{gap * glued_before}{said}{gap * glued_after}"
@@ -156,14 +158,20 @@ def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
     def written(found: Match) -> str | None:
         upper, lower = int(found["upper"]), int(found["lower"])
         known = table.fractions.get(f"{upper}/{lower}")
-        return words(upper, lower) if 0 < upper < lower <= 100 else known
+        said = words(upper, lower) if 0 < upper < lower <= 100 else known
+        if said is None or not found["number"]:
+            return said
+        return grammar.fill(table.fractions.get("and", ""), number=grammar.words(int(found["number"])), fraction=said)
 
     signs = "".join(_VULGAR)
     yield Recogniser(
         compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS, "fraction"
     )
     yield Recogniser(
-        compiled(r"(?<![\d/.,])(?P<upper>\d{1,2})[/⁄](?P<lower>\d{1,3})(?![\d/]|[.,]\d)" + END),
+        compiled(
+            r"(?<![\d/.,A-Za-z])(?:(?P<number>\d{1,6})\s(?=\d/))?+(?P<upper>[1-9]\d?)[/⁄](?P<lower>\d{1,3})(?![\d/]|[.,]\d)"
+            + END
+        ),
         written,
         rule="fraction",
     )
@@ -184,7 +192,7 @@ def _ordinals(grammar: Grammar) -> Iterator[Recogniser]:
 def _suffixed_ordinals(grammar: Grammar) -> Iterator[Recogniser]:
     for pattern, rule in grammar.table.ordinals.suffixes.items():
         yield Recogniser(
-            compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){END}"),
+            compiled(rf"(?<![\dA-Za-z])(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){END}"),
             partial(_by_rule, rule, grammar),
             rule="ordinal.suffix",
         )
@@ -258,16 +266,23 @@ def _ranges(grammar: Grammar) -> Recogniser:
         if found["dash"] == " - " and in_formula(found.string, found.start("dash"), found.end("dash"), "-"):
             return None
         first, last = parsed(found["first"], grammar), parsed(found["last"], grammar)
+        if found["dash"] == "-" and (first.decimals == "") != (last.decimals == ""):
+            return None  # 1.5-3 is a version
         score = first.value < 100 and last.value < 100
         if "-" in found["dash"] and first.value >= last.value and not (score or first.decimals or last.decimals):
             return None
-        rule = grammar.table.year if 1100 <= first.value <= 2099 and 1100 <= last.value <= 2099 else ""
-        return f"{grammar.number(first, rule)}{grammar.to}{grammar.number(last, rule)}"
+        if found["dash"] == "-" and first == last and grammar.table.spaced:
+            return f"{grammar.number(first)}-{grammar.number(last)}"  # fifty-fifty
+        short = len(found["last"]) == 2 and last.value > first.value % 100  # 1995-98
+        years = 1100 <= first.value <= 2099 and (short or 1100 <= last.value <= 2099)
+        rule = grammar.table.year if years else ""
+        return f"{grammar.number(first, rule)}{grammar.to}{grammar.number(last, '' if short else rule)}"
 
+    tildes = "" if grammar.table.spaced and grammar.language != "ko" else "~～〜"
     number = number_pattern(grammar)
     last = number.replace("group", "groups")
-    begin, end = rf"(?:(?<![\w-])|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
-    pattern = rf"{begin}(?P<first>{number})(?P<dash>-|[^\S\n]-[^\S\n]|\s?[–—~～〜]\s?)(?P<last>{last}){end}"
+    begin, end = rf"(?:(?<![\w^-])(?<!\p{{L}}\.)|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
+    pattern = rf"{begin}(?P<first>{number})(?P<dash>-|[^\S\n]-[^\S\n]|\s?[–—{tildes}]\s?)(?P<last>{last}){end}"
     return Recogniser(compiled(pattern), say, rule="range")
 
 
@@ -282,7 +297,7 @@ def _versions(grammar: Grammar) -> Recogniser:
         before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
         return before + f"{grammar.gap}{grammar.table.dot}{grammar.gap}".join(words)
 
-    return Recogniser(compiled(r"(?<![\d.])\d{1,4}(?:\.\d{1,4}){2,5}(?![\d.]*\d)"), say, rule="version")
+    return Recogniser(compiled(r"(?<!\d)(?<!\d\.)\d{1,4}(?:\.\d{1,4}){2,15}(?![\d.]*\d)"), say, rule="version")
 
 
 def _lists(grammar: Grammar) -> Iterator[Recogniser]:
@@ -325,12 +340,20 @@ def _named_years(grammar: Grammar) -> Iterator[Recogniser]:
             )
 
 
+_DECADE_WORDS: Final = frozenset(("the", "early", "late", "mid", "her", "his", "their", "my", "your", "our"))
+
+
+def _asks_for_decade(found: Match) -> bool:
+    before = found.string[max(0, found.start() - 5) : found.start()].lower()
+    return word_before(found) in _DECADE_WORDS or before.endswith(("mid-", "early-", "late-", " '"))
+
+
 def _decades(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise English decades: the 1990s, the late 80s."""
 
     def say(found: Match) -> str | None:
         number = int(found["number"])
-        if number < 100 and not found["mark"] and word_before(found) not in ("the", "early", "late", "mid"):
+        if number < 100 and not found["mark"] and not _asks_for_decade(found):
             return None  # seconds
         said = grammar.words(number, grammar.table.year)
         return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"

@@ -22,6 +22,8 @@ _RUN: Final = (
     rf"(?:{_SEPARATOR}\d{{1,8}}){{0,6}}"
     r"(?![\d]|[.,:/-]\d|[%°€$£₹]|\p{L})"
 )
+_AREA: Final = regex.compile(r"\((?!(?:1[5-9]|20)\d\d\))\d{2,5}\)")  # no year
+_DATE: Final = regex.compile(r"(?<!\d)(?:19|20)\d\d-\d\d-\d\d(?!\d)|\((?:1[5-9]|20)\d\d\)")
 _LONG: Final = r"(?<![\d.,\p{L}/:+-])0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"
 
 
@@ -40,6 +42,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
         asked = asks is not None and asks.search(before) is not None
         if not _FEWEST <= sum(map(len, groups)) <= _MOST and not asked:
+            return None
+        if not asked and (_DATE.search(text) or text.startswith("0.")):
             return None
         proved = (
             asked
@@ -73,7 +77,7 @@ def _by_length(found: Match, grammar: Grammar) -> str | None:
 def _begins_a_number(text: str, groups: list[str]) -> bool:
     """Return whether a zero, or an area code in brackets, stands at the beginning, and no date."""
     if text.startswith("("):
-        return ")" in text and 2 <= len(groups[0]) <= 5 and not _is_year(groups[0])
+        return _AREA.match(text) is not None
     return len(groups[0]) > 1 and groups[0][0] == "0" and not (len(groups[-1]) == 4 and len(groups) == 3)
 
 
@@ -83,7 +87,7 @@ def _is_year(group: str) -> bool:
 
 def _is_no_number(text: str, groups: list[str], grammar: Grammar) -> bool:
     """Return whether groups of figures are neither thousands nor years, dates, a range or a version."""
-    if len(groups) < 3 or "." in text or "/" in text:
+    if len(groups) < 3 or text[0] == "(" or "." in text or "/" in text:
         return False
     if all(map(_is_year, groups)):
         return False

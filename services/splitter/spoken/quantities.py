@@ -106,9 +106,12 @@ def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar
     money, form = grammar.table.money, unit.forms["other"]
     thousand = _thousand(grammar)
     if thousand and magnitude == thousand:  # thousands are no noun: dix mille euros
-        if not number.decimals:
-            return grammar.counted(Number(str(number.value * 1000), "", number.negative), unit)
+        if len(number.decimals) <= 3:
+            thousands = f"{number.whole}{number.decimals:0<3}"
+            return grammar.counted(Number(thousands, "", number.negative), unit)
         return f"{said}{grammar.gap}{form}"
+    if grammar.table.round:
+        return f"{said}{grammar.linked(1_000_000, form)}"
     return grammar.fill(money.magnitude, number=said, unit=form)
 
 
@@ -146,14 +149,17 @@ def _units(grammar: Grammar) -> Recogniser:
         stop = full_stop(found, grammar)
         if found["magnitude"]:
             return _with_magnitude(number, grammar.table.magnitudes[found["magnitude"]], noun, grammar) + stop
+        if grammar.language == "en" and found.string[found.start("unit") - 1] == "-":  # a 32-oz can
+            return f"{grammar.number(number)} {noun.forms['one']}{stop}"
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
     end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
     gap = r"\s?" if grammar.table.suffixed.startswith("-") else r"[\s-]?"  # 2-t is an ending in Hungarian
     free = r"(?<!\p{L})" if grammar.table.spaced and grammar.language != "ko" else ""  # no cell of a table: A1
-    number = rf"{free}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
+    name = r"(?<![A-Za-z%])(?<![A-Za-z]-)"  # bzip2 s, w3m, Aria-192t
+    number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
     return Recogniser(
-        compiled(rf"{number}{gap}(?P<unit>{alternatives(units)})(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"),
+        compiled(rf"{number}{gap}(?P<unit>{alternatives(units)})(?!')(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"),
         say,
         FIGURES + SIGNS,
         "unit",

@@ -13,6 +13,7 @@ from services.splitter.spoken.recogniser import FIGURES, Match, Recogniser, comp
 
 _WORDS_BEFORE: Final = 32  # characters in which a word that asks for a ratio is looked for
 _SMALLEST_SCALE: Final = 1_000
+_YEAR: Final = compiled(r"(?:19|20)\d\d")
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
@@ -33,14 +34,29 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
             return None  # a standard and its year, a port
         if _is_time(parts) and not (asks and asks.search(before)):
             return None
+        if _YEAR.fullmatch(parts[-1]) and not (asks and asks.search(before)):
+            return None  # ISO 9899:2011
         return _said(parts, grammar)
 
+    if table.verses:
+        yield _verses(table.verses, grammar)
     groups = grammar.table.groups
     part = rf"\d{{1,3}}(?:[{groups}]\d{{3}})+(?!\d)|\d{{1,9}}(?:[.,]\d{{1,2}}(?!\d))?"
-    pattern = rf"(?<![\d:.,\p{{L}}])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,]\d|\p{{L}})"
+    pattern = rf"(?<![\d:.,\p{{L}}-])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,-]\d|\p{{L}})"
     if not grammar.table.spaced:
         pattern = rf"(?<![\d:.,A-Za-z])(?:{part})(?::(?:{part})){{1,3}}(?![\d:A-Za-z]|[.,]\d)"
     yield Recogniser(compiled(pattern), say, FIGURES, "ratio")
+
+
+def _verses(books: str, grammar: Grammar) -> Recogniser:
+    """Recognise chapter and verse behind the name of a book: Matthew 5:3-10."""
+
+    def say(found: Match) -> str:
+        chapter, verse, last = (grammar.words(int(part)) if part else "" for part in found.groups())
+        return grammar.gap.join((chapter, verse)) + (f"{grammar.to}{last}" if last else "")
+
+    pattern = rf"(?<=(?<!\p{{L}})(?:{books})\.?\s)(\d{{1,3}}):(\d{{1,3}})(?:[-–](\d{{1,3}}))?(?![\d:]|\p{{L}})"
+    return Recogniser(compiled(pattern), say, FIGURES, "verse")
 
 
 def _spaced_colon(found: Match) -> tuple[int, int]:
@@ -50,6 +66,8 @@ def _spaced_colon(found: Match) -> tuple[int, int]:
 
 def _is_time(parts: list[str]) -> bool:
     """Return whether these may be a time of day or a duration: hours, minutes and seconds of two figures."""
+    if len(parts) == 3 and len(parts[1]) == 2 and parts[0].isdecimal():
+        return True
     if not all(part.isdecimal() for part in parts) or len(parts) > 3:
         return False
     return all(len(part) == 2 and int(part) < 60 for part in parts[1:]) and int(parts[0]) <= 24 and len(parts[0]) <= 2

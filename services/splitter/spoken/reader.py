@@ -146,14 +146,16 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
     """Return how a language's short forms begin and go on, the ends of words, and a pattern of what may begin."""
     tables = (
         *(table.abbreviations, table.within, table.titles, table.doubtful_titles, table.before_number),
-        *(table.dates.weekdays, table.after_number, table.money.units, table.number_signs, table.operators),
+        *(table.after_name, table.after_number, table.money.units, table.number_signs),
+        *(table.dates.weekdays, table.dates.weekdays_in_ranges),
+        table.operators,
     )
     written = [word for entries in tables for keys in entries for word in keys.split("|")]
     written += [*table.initials.split(), *table.symbols]
     if table.dates.swapped or table.dates.months_only or table.dates.endings:
         written += [
             *table.dates.months,
-            *(month[:3] for month in table.dates.months),
+            *(month[:length] for month in table.dates.months for length in (3, 4)),
             "Sept",
             "Mrz",
             "mrt",

@@ -58,7 +58,7 @@ def number_pattern(grammar: Grammar) -> str:
     """
     decimal = regex.escape(grammar.table.decimal)
     groups = grammar.table.groups
-    grouped = rf"\d{{1,3}}(?:(?P<group>[{groups}])\d{{3}})(?:(?P=group)\d{{3}})*+(?!\d)"
+    grouped = rf"(?<![A-Za-z])\d{{1,3}}(?:(?P<group>[{groups}])\d{{3}})(?:(?P=group)\d{{3}})*+(?!\d)"
     if grammar.table.indian:
         grouped += r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?!\d)"
     grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}}){{2,}}+(?![\d])"  # grouped in the foreign way

@@ -27,6 +27,9 @@ _VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 100
 _LARGEST_RULER: Final = 30
 _LARGEST_BARE: Final = 39  # after a capitalised word that is no ruler's name: what is larger is rather an initialism
 _NUMERAL: Final = rf"(?P<roman>{_PATTERN})"
+_CAPITAL_BEFORE: Final = compiled(r"(?<!\p{L})\p{Lu}\p{L}*+\.?\s$")
+_SUBSECTION: Final = compiled(r"\.\d")
+_WORD_AFTER: Final = compiled(r"['’]|\s\p{L}")
 _SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"  # a single one of these is rather a letter: Le, De, vitamin C
 
 
@@ -35,9 +38,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     table = grammar.table.roman
     if table.counted:
         pattern = rf"(?<=(?<!\p{{L}})(?i:{table.counted})\s){_SURE}(?![\p{{L}}\p{{N}}])"
-        yield Recogniser(
-            compiled(pattern), lambda found: grammar.words(_value(found["roman"])), LETTERS, "roman.counted"
-        )
+        yield Recogniser(compiled(pattern), partial(_after_counted, grammar), LETTERS, "roman.counted")
     for noun in table.nouns:
         yield _before_noun(noun, grammar)
     yield from _centuries(grammar)
@@ -50,6 +51,16 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 def _value(roman: str) -> int:
     values = [_VALUES[letter] for letter in roman]
     return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
+
+
+def _after_counted(grammar: Grammar, found: Match) -> str | None:
+    """Return the number after a counted word; "in this part I say" is no part one."""
+    if len(found["roman"]) == 1 and _SUBSECTION.match(found.string, found.end()):
+        return None
+    before = found.string[max(0, found.start() - 24) : found.start()]
+    if grammar.language == "en" and found["roman"] == "I" and not _CAPITAL_BEFORE.search(before):
+        return None if _WORD_AFTER.match(found.string, found.end()) else grammar.words(1)
+    return grammar.words(_value(found["roman"]))
 
 
 def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recogniser:
@@ -74,17 +85,18 @@ def _centuries(grammar: Grammar) -> Iterator[Recogniser]:
         number, rule = _value(found["roman"]), table.century_rule
         return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
 
+    suffixes = choices(grammar.table.ordinals.suffixes)
+
+    def with_suffix(found: Match) -> str:
+        rule = by_word(suffixes, found["suffix"]) or table.century_rule
+        return grammar.words(_value(found["roman"]), rule)
+
     if table.century:
         pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?:{table.suffixes})(?=\s?(?:{table.century})(?!\p{{L}}))"
         yield Recogniser(compiled(pattern), century, LETTERS, "roman.century")
     if table.century_rule and table.suffixes.rstrip("?+") not in ("", r"\."):
-        pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?:{table.suffixes.rstrip('?+')})(?!\p{{L}})"
-        yield Recogniser(
-            compiled(pattern),
-            lambda found: grammar.words(_value(found["roman"]), table.century_rule),
-            LETTERS,
-            "roman.suffix",
-        )
+        pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?P<suffix>{table.suffixes.rstrip('?+')})(?!\p{{L}})"
+        yield Recogniser(compiled(pattern), with_suffix, LETTERS, "roman.suffix")
 
 
 def _rulers(grammar: Grammar) -> Recogniser:
@@ -95,6 +107,8 @@ def _rulers(grammar: Grammar) -> Recogniser:
     def say(found: Match) -> str | None:
         number = _value(found["roman"])
         name = next_word(found) if table.before_name else _capitalised_before(found)
+        if len(found["roman"]) == 1 and _is_initial(found, grammar):
+            return None
         if number > _LARGEST_RULER or not names.fullmatch(name):
             return None
         rule = table.ruler_large if number > 10 and table.ruler_large else table.ruler
@@ -113,6 +127,13 @@ def _rulers(grammar: Grammar) -> Recogniser:
     return Recogniser(compiled(pattern), say, LETTERS, "roman.ruler")
 
 
+def _is_initial(found: Match, grammar: Grammar) -> bool:
+    """Return whether a letter is an initial, before a name: Charles V. Dubois."""
+    word = _NEXT_NAME.match(found.string, found.end())
+    return word is not None and not begins_sentence(word[1], grammar)
+
+
+_NEXT_NAME: Final = compiled(r"\.\s(\p{Lu}[\p{L}\p{M}'’]*+)")
 _NAME_BEFORE: Final = compiled(r"(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
 

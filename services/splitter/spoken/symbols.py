@@ -14,6 +14,7 @@ from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import LETTERS, SIGNS, Match, Recogniser, alternatives, compiled
 
 PAUSE_SPACE: Final = r"[^\S\n]{1,3}"  # the white space that a pause takes with it
+_POWER_OF_TEN: Final = regex.compile(r"\s?10[⁻⁰¹²³⁴-⁹]")  # behind "x", which is "by" elsewhere
 _SPACED: Final = r"(?<=[^\s][^\S\n]){sign}(?=[^\S\n]+[^\s])"
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-0123456789+-")
 _POWER_BEFORE: Final = regex.compile(r"(?:[\d)\]}π]|(?<![\p{L}\p{M}'’])\p{L}|(?<![\p{L}])[mckd]m)$")
@@ -23,8 +24,9 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's signs."""
     table, gap = grammar.table, grammar.gap
     if table.number_signs:
+        signs = alternatives(table.number_signs)
         yield Recogniser(
-            compiled(rf"(?<![\p{{L}}\p{{N}}&])(?P<sign>{alternatives(table.number_signs)})\s?(?=\d)"),
+            compiled(rf"(?<![\p{{L}}\p{{N}}&])(?P<sign>{signs})\s?(?=\d)(?!(?<=#)(?:0|\d*+\p{{L}}))"),
             lambda found: f"{table.number_signs[found['sign']]}{gap}",
             SIGNS + LETTERS,
             "number_sign",
@@ -36,7 +38,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield from _pauses(grammar)
     if table.symbols:
         words = {sign: said for sign, said in table.symbols.items() if sign not in "²³"}
-        pattern = rf"(?P<sign>{alternatives(words)})"
+        pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))"
         yield Recogniser(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
 
 
@@ -53,14 +55,19 @@ def _spaced(words: dict[str, str], grammar: Grammar) -> Callable[[Match], str]:
 
 def _operators(grammar: Grammar) -> Iterator[Recogniser]:
     table = grammar.table
-    say = _spaced(table.operators, grammar)
+    said = _spaced(table.operators, grammar)
+
+    def say(found: Match) -> str:
+        product = found["sign"] == "x" and _POWER_OF_TEN.match(found.string, found.end())
+        return said(found).replace(table.operators["x"], table.symbols["×"]) if product else said(found)
+
     spaced = compiled(rf"(?<=[^\S\n])(?P<sign>{alternatives(table.operators)})(?=[^\S\n])")
     yield Recogniser(
         spaced, lambda found: say(found) if _in_formula(found) else None, SIGNS + LETTERS, "operator.spaced"
     )
     tight = alternatives(sign for sign in table.operators if sign not in ("-", ":", "/"))  # 3-2, 3:2, 3/2 are no sums
     yield Recogniser(
-        compiled(rf"(?<=\d)(?<!(?<![\d.,])0)(?P<sign>{tight})(?=\d)"), say, SIGNS + LETTERS, "operator.tight"
+        compiled(rf"(?<=\d)(?<!(?<![\d.,])0)(?!x0)(?P<sign>{tight})(?=\d)"), say, SIGNS + LETTERS, "operator.tight"
     )
     yield Recogniser(
         compiled(r"(?<=[\d\p{L})²³⁰-⁹₀-₉])(?P<sign>[-−])(?=[\d\p{L}(])"),
@@ -87,9 +94,11 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
         return None if found["sign"] in grammar.table.operators and _in_formula(found) else comma
 
     yield Recogniser(compiled(_SPACED.replace("{sign}", r"[-−]")), lambda _: "–", SIGNS, "dash")
-    slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}.)\]\"'”’»%°]){PAUSE_SPACE}(?P<sign>/|->|>)(?=[^\S\n]+[^\s])"
+    behind = r"(?=[^\S\n]+[\p{L}\p{N}\p{Sc}\p{Pi}\p{Ps}\"'„+-])"
+    slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>){behind}"
     yield Recogniser(compiled(slash), pause, SIGNS, "pause")
-    yield Recogniser(compiled(_SPACED.replace("{sign}", r"\*{1,3}")), lambda _: "", SIGNS, "asterisk")
+    asterisk = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])\*{1,3}(?=[^\S\n]+[^\s])"
+    yield Recogniser(compiled(asterisk), lambda _: "", SIGNS, "asterisk")
 
 
 def _exponents(grammar: Grammar) -> Recogniser:

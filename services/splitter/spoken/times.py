@@ -97,6 +97,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     marks = rf"(?:\s?(?:{times.marks})(?![\p{{L}}]))" if times.marks else ""
     end = r"(?![\p{L}])" if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z])"
     yield from _ranges(grammar, clock, marks, end)
+    if times.letter:
+        yield _range_with_letters(grammar, clock)
     colon = r"[:](?<m>\d{2})(?::(?<s>\d{2}))?(?![\d:]|[.,]\d)"
     optional_marks = f"{marks}?+" if marks else ""
     ending = rf"(?:'(?=\p{{Ll}})|{end})" if grammar.table.suffixed.startswith("'") else end  # 15.30'da
@@ -114,9 +116,9 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         pattern = rf"{hours}[.](?<m>[0-5][05])(?<s>(?!))?(?<half>(?!))?(?={times.behind}){ending}"
         yield Recogniser(compiled(pattern), clock.say, rule="time.behind")
     if times.letter:
-        pattern = (
-            rf"{_START}(?<s>(?!))?(?<half>(?!))?(?:{times.letter})(?<m>\d{{2}})?(?:\s?(?:min|m))?+(?![\p{{L}}\p{{N}}])"
-        )
+        groups = r"(?<s>(?!))?(?<half>(?!))?"
+        minutes = r"(?<m>\d{2})?(?:\s?(?:min|m))?+(?![\p{L}\p{N}])"
+        pattern = rf"(?<!\p{{L}}){_START}{groups}(?:{times.letter}){minutes}"
         yield Recogniser(compiled(pattern), clock.say, rule="time.letter")
 
 
@@ -130,6 +132,19 @@ def _after_words(times: Times, clock: _Clock, end: str) -> Recogniser:
 
     pattern = rf"{_START}[.](?<m>[0-5]\d)(?<s>(?!))?(?<half>(?!))?(?!\d|[.,:]\d){end}"
     return Recogniser(compiled(pattern), say, rule="time.word")
+
+
+def _range_with_letters(grammar: Grammar, clock: _Clock) -> Recogniser:
+    """Recognise two times with the letter of the hours: 9h-17h, 8 h 30 – 12 h."""
+
+    def say(found: Match) -> str | None:
+        first = clock.time(int(found["h"]), int(found["m"] or 0), None, word_before(found))
+        last = clock.time(int(found["h2"]), int(found["m2"] or 0), None, "")
+        return None if first is None or last is None else f"{first}{grammar.to}{last}"
+
+    letter = rf"(?:{grammar.table.times_of_day.letter})"
+    pattern = rf"{_START}{letter}(?<m>[0-5]\d)?\s?[-–—]\s?(?<h2>\d{{1,2}}){letter}(?<m2>[0-5]\d)?(?![\p{{L}}\p{{N}}])"
+    return Recogniser(compiled(pattern), say, rule="time.range")
 
 
 def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[Recogniser]:

@@ -10,9 +10,10 @@ from typing import Final
 import regex
 
 from services.splitter.spoken.alignment import Aligned, Edit
+from services.splitter.spoken.tex import raised
 
 _PARAGRAPH: Final = "\u2029"
-_HINT: Final = regex.compile(r"-[\s-]|\[|([=*_~#^+|<>])\1\1")
+_HINT: Final = regex.compile(r"-[\s-]|\[|\^|([=*_~#^+|<>])\1\1")
 _APOSTROPHE: Final = regex.compile(r"(?<=\p{L})[`´](?=\p{Ll}{1,2}(?!\p{L}))")
 # "pre- and post-war": behind these the hyphen stands for the rest of the second word.
 _JOINING_WORDS: Final = (
@@ -29,6 +30,7 @@ _UNUSUAL: Final = regex.compile(
       (?<=[\p{{L}}\p{{N}}\p{{P}}])[^\S\n]*+(?<!-)-{{2,3}}(?!-)(?=[^\S\n]|$)
     | (?<=[\p{{L}}\p{{N}},.!?;:"'”’)])-{{2,3}}(?=[\p{{L}}\p{{N}}"'“‘(])
     )
+  | (?P<power> (?<=\p{{N}}|[)\]]|(?<!\p{{L}})\p{{L}})\^(?P<exponent>[-−]?\d{{1,4}})(?![\d\p{{L}}]|\.\d) )
   | (?P<note> (?<=[\p{{L}}\p{{N}}.,;:!?"”’»)])\[\d{{1,3}}(?:[,–-]\s?\d{{1,3}}){{0,5}}\](?!\() )
     """,
     regex.M | regex.V1,
@@ -58,6 +60,8 @@ def _edits(text: str) -> Iterator[Edit]:
         elif found["dash"]:
             after = text[end : end + 1]
             yield Edit(start, end, " – " if after and not after.isspace() else " –", "dash")
+        elif found["power"]:
+            yield Edit(start, end, raised(found["exponent"]), "power")
         else:
             kind = "cut word" if found["cut"] else "note" if found["note"] else "decoration"
             yield Edit(start, end, "", kind)
