@@ -260,6 +260,8 @@ def _parameters(fields: dict[str, str]) -> Parameters:
 
 
 def _number(name: str, value: str, allowed: Range) -> Any:  # int where the range is of whole numbers, else float
+    if value.lower() in allowed.words:
+        return value.lower()
     try:
         number = float(value) if value.isascii() and "_" not in value else math.nan
     except ValueError:

@@ -17,6 +17,7 @@ from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
 from services.common.wire.messages import Lane, WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
+from services.synth_worker.finishing.asked import parameters_taken
 from services.synth_worker.handler import SentenceWork
 from services.synth_worker.isolation.parent import IsolatedModel
 from services.synth_worker.metrics import Metrics
@@ -58,6 +59,7 @@ class Worker:
             cancels=Cancels(bus),
             metrics=self._metrics,
             pace=self._pace,
+            loudness=settings.loudness_lufs,
             worker=self.name,
         )
 
@@ -147,7 +149,7 @@ class Worker:
             slots=self._settings.worker_slots + self._settings.worker_express_slots,
             busy=len(self._work.busy),
             real_time_factor=factor,
-            parameters=dict(engine.parameters),
+            parameters=parameters_taken(engine, self._settings.loudness_lufs),
         )
         await tell_alive(self._bus, subjects.worker_state(engine.name, self.name), state)
 

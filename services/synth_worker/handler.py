@@ -5,10 +5,12 @@ JetStream has stored it: a plain publish may vanish with the server, and an end 
 leave the listener waiting for ever.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import structlog
 
+from services.common.audio.clip import Samples
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.ports import Bus, Delivery
@@ -16,10 +18,11 @@ from services.common.runtime.lifecycle import tasks
 from services.common.runtime.tracing import mark, spanning
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError, SpeechCancelled
-from services.common.wire.messages import AudioChunk, SentenceJob, SentenceSpoken, SpeechFailed
+from services.common.wire.messages import AudioChunk, Loudness, SentenceJob, SentenceSpoken, SpeechFailed
 from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
+from services.synth_worker.finishing.asked import Finish, finishing_of, parameters_taken
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.pace import Pace
 from services.synth_worker.speaking import SpeakingModel, Speech
@@ -39,6 +42,7 @@ class SentenceWork:
     metrics: Metrics
     pace: Pace
     worker: str
+    loudness: Loudness  # of requests that ask for none
     busy: set[str] = field(default_factory=set)  # subjects of the sentences in flight
 
     async def handle(self, delivery: Delivery) -> None:
@@ -76,7 +80,7 @@ class SentenceWork:
         if subjects.RequestKey(job.tenant, job.request) in self.cancels:
             raise SpeechCancelled("the request was cancelled")
         engine = self.model.describe()
-        require_taken(job.parameters, engine=engine.name, takes=engine.parameters)
+        require_taken(job.parameters, engine=engine.name, takes=parameters_taken(engine, self.loudness))
 
     async def _spoken_before(self, job: SentenceJob) -> bool:
         """Say whether a worker before this one stored the end marker and died before it acknowledged."""
@@ -89,7 +93,8 @@ class SentenceWork:
         key = subjects.RequestKey(job.tenant, job.request)
         try:
             with self.cancels.watch(key, speech.cancel), spanning("synthesis", language=job.language) as span:
-                chunking = await self._publish_chunks(job, delivery.attempt, speech)
+                finish = finishing_of(self.model.describe(), utterance, self.loudness)
+                chunking = await self._publish_chunks(job, delivery.attempt, speech, finish)
                 span.set_attributes({"samples": chunking.samples, "busy_s": speech.busy_s})
         except SpeechCancelled:
             self.metrics.orphaned.labels(self.model.describe().name).inc(speech.orphaned_s)
@@ -97,13 +102,13 @@ class SentenceWork:
         await self._publish_end(job, delivery, speech, chunking)
         self._count(job, speech, chunking)
 
-    async def _publish_chunks(self, job: SentenceJob, attempt: int, speech: Speech) -> Chunking:
-        """Send every chunk as soon as it is made; on return all are stored."""
+    async def _publish_chunks(self, job: SentenceJob, attempt: int, speech: Speech, finish: Finish) -> Chunking:
+        """Send every chunk as soon as it is made and finished; on return all are stored."""
         chunking = Chunking(self.model.describe().sample_rate_hz)
         async with tasks() as storing:
             for chunk in chunking.pause(job.pause_before_ms):
                 storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
-            async for samples in speech.pieces():
+            async for samples in _finished(speech, finish):
                 if not chunking.samples:
                     mark("first sound")
                 for chunk in chunking.add(samples):
@@ -163,6 +168,15 @@ class SentenceWork:
             audio_s=round(sound_s, 3),
             synthesis_s=round(speech.busy_s, 3),
         )
+
+
+async def _finished(speech: Speech, finish: Finish) -> AsyncIterator[Samples]:
+    """Yield what is to be published of a sentence, float32 [n], as soon as it is known."""
+    async for samples in speech.pieces():
+        if len(finished := finish.push(samples)):
+            yield finished
+    if len(finished := finish.finish()):
+        yield finished
 
 
 def _lane(delivery: Delivery) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from services.common.runtime.process import ProcessSettings
+from services.common.wire.messages import Loudness
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
@@ -18,6 +19,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     worker_voices: Annotated[int, Meta(ge=1, le=10_000)] = 64  # kept in memory
     worker_threads: Annotated[int, Meta(ge=1, le=256)] = 2  # that the model computes with
     worker_step_timeout_s: Annotated[float, Meta(gt=0)] = 120.0  # a step that takes longer is a hung model
+    loudness_lufs: Loudness = -18.0  # of a request that asks for none
     device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)\Z")] = "auto"  # of the xtts engine
     coqui_tos_agreed: bool = False  # whether the operator accepts the licence of the XTTS weights
     xtts_model_dir: str = ""  # folder with the weights; empty: from the hub, into HF_HOME

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from services.common.audio.clip import Clip, Samples
+from services.common.audio.loudness import integrated_lufs, true_peak_db
 from services.common.wire.failures import UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
@@ -18,6 +19,7 @@ from services.synth_worker.engines.tone import ToneEngine
 from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
 from services.synth_worker.engines.xtts.linear import Precision
 from services.synth_worker.engines.xtts.weights import WeightSettings
+from services.synth_worker.finishing.asked import finishing_of
 from tests.support.recordings import speech_of
 from tests.support.xtts_checkpoint import make_checkpoint
 
@@ -99,6 +101,22 @@ def test_every_language_is_spoken_at_a_sensible_length_and_level(
     assert np.all(np.isfinite(samples))
     assert float(np.sqrt(np.mean(np.square(samples)))) > 1e-3
     assert float(np.max(np.abs(samples))) <= 1
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_what_is_levelled_comes_out_as_loud_in_every_language_with_no_peak_too_high(
+    engine: Engine[Any, Any], voice: Any, language: str
+) -> None:
+    utterance = Utterance(SENTENCES[language], language, 1)
+    samples = spoken(engine, utterance, voice)
+    finish = finishing_of(engine.describe(), utterance, -18.0)
+    out = np.concatenate([finish.push(samples), finish.finish()])
+    if engine.describe().level is None:
+        assert out.tobytes() == samples.tobytes()
+        return
+    assert true_peak_db(out) <= -1
+    if engine.describe().name == "embedded":  # the other's weights are random here
+        assert integrated_lufs([out], 24_000) == pytest.approx(-18, abs=1.5)
 
 
 def test_the_same_seed_gives_the_same_samples(engine: Engine[Any, Any], voice: Any) -> None:

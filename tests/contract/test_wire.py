@@ -107,6 +107,9 @@ def test_what_is_not_set_is_not_sent() -> None:
         ("speed", True),
         ("gpt_cond_len", 2),
         ("gpt_cond_len", 31),
+        ("loudness_lufs", -31),
+        ("loudness_lufs", -11),
+        ("loudness_lufs", "on"),
         ("temprature", 0.7),
     ],
 )

@@ -174,6 +174,7 @@ def odd_fields(draw: Draw) -> bytes:
             "seed",
             "speed",
             "temperature",
+            "loudness_lufs",
             "top_k",
             "enable_text_splitting",
             "spoken_forms",

@@ -29,6 +29,7 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
 TextType = Literal["text", "ssml"]
+Loudness = Annotated[float, Meta(ge=-30, le=-12)] | Literal["off"]  # LUFS
 Lane = Literal["express", "standard"]  # a request's first sentence, and all others
 
 
@@ -52,6 +53,9 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = None  # of a beam search; over 0: longer
     speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None  # 2 makes the sound about half as long
     gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = None  # seconds of the clips that the style is taken from
+    loudness_lufs: Loudness | None = (
+        None  # of each sentence, as ITU-R BS.1770 measures it; "off": as the engine makes it
+    )
 
 
 AS_USUAL: Final = Parameters()

@@ -19,27 +19,31 @@ class Range:
     lowest: float
     highest: float
     whole: bool  # whole numbers only
+    words: tuple[str, ...] = ()  # that stand for something else than a number
 
     def __str__(self) -> str:
         """Say it in words."""
-        return f"a {'whole ' if self.whole else ''}number from {self.lowest:g} to {self.highest:g}"
+        numbers = f"a {'whole ' if self.whole else ''}number from {self.lowest:g} to {self.highest:g}"
+        return " or ".join([numbers, *self.words])
 
 
 def _range(field: msgspec.structs.FieldInfo) -> Range:
     """Read a range off the message, so that it is written down once."""
     kinds = inspect.type_info(field.type)
-    for kind in kinds.types if isinstance(kinds, inspect.UnionType) else ():
+    several = kinds.types if isinstance(kinds, inspect.UnionType) else ()
+    words = tuple(str(word) for kind in several if isinstance(kind, inspect.LiteralType) for word in kind.values)
+    for kind in several:
         if isinstance(kind, inspect.IntType | inspect.FloatType) and kind.ge is not None and kind.le is not None:
-            return Range(kind.ge, kind.le, isinstance(kind, inspect.IntType))
+            return Range(kind.ge, kind.le, isinstance(kind, inspect.IntType), words)
     raise TypeError(f"the parameter {field.name} has no range")
 
 
 RANGES: Final = MappingProxyType({field.name: _range(field) for field in msgspec.structs.fields(Parameters)})
 
 
-def given(parameters: Parameters) -> dict[str, float]:
-    """Return the parameters that somebody set, by name."""
-    values: dict[str, float | None] = msgspec.structs.asdict(parameters)
+def given(parameters: Parameters) -> dict[str, float | str]:
+    """Return the parameters that are set, by name."""
+    values: dict[str, float | str | None] = msgspec.structs.asdict(parameters)
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -17,6 +17,16 @@ SequenceT = TypeVar("SequenceT")
 
 
 @dataclass(frozen=True)
+class Level:
+    """What an engine says of the level of its audio, so that a sentence can be levelled while it is being made."""
+
+    usual_lufs: float  # of a sentence
+    spread_lu: float  # standard deviation of that over sentences, voices and languages
+    ahead_ms: int  # audio that is there with a sentence's first chunk, at least, less the quiet before it
+    whole_ms: int = 0  # a sentence of this length comes in one chunk
+
+
+@dataclass(frozen=True)
 class EngineDescription:
     """What an engine says of itself, before and after it is loaded."""
 
@@ -28,6 +38,7 @@ class EngineDescription:
     sample_rate_hz: int
     device: str  # "cpu", "cuda:0"
     max_batch: int  # how many sequences one `step` may advance
+    level: Level | None  # of the audio, whose edges and loudness are made equal; None: it is published as it is
     parameters: Mapping[str, float] = field(default_factory=dict)  # that it takes, of `Parameters`, with their defaults
     progress: str = ""  # of loading, for people; empty before and after
 

@@ -76,6 +76,7 @@ class ToneEngine:
             sample_rate_hz=SAMPLE_RATE_HZ,
             device="cpu",
             max_batch=max_batch,
+            level=None,  # every sample is a watermark
             parameters={"speed": 1.0},
         )
 

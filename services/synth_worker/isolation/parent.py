@@ -342,4 +342,5 @@ def _unknown(name: str) -> EngineDescription:
         sample_rate_hz=24_000,
         device="unknown",
         max_batch=1,
+        level=None,
     )

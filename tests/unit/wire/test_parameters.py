@@ -44,9 +44,16 @@ def test_a_value_outside_its_range_is_refused_by_name(name: str, beyond: int, ab
 
 
 def test_every_parameter_has_a_range_and_says_it_in_words() -> None:
-    assert set(RANGES) == set(Parameters.__struct_fields__) == set(set_in(PARAMETERS))
+    assert set(RANGES) == set(Parameters.__struct_fields__) == {*set_in(PARAMETERS), "loudness_lufs"}
     assert str(RANGES["top_k"]) == "a whole number from 1 to 1000"
     assert str(RANGES["speed"]) == "a number from 0.25 to 4"
+    assert str(RANGES["loudness_lufs"]) == "a number from -30 to -12 or off"
+
+
+def test_a_loudness_may_be_switched_off_and_no_other_word_will_do() -> None:
+    assert read_back(Parameters(loudness_lufs="off")).loudness_lufs == "off"
+    with pytest.raises(MalformedMessage, match="loudness_lufs"):
+        read_back(Parameters(loudness_lufs="loud"))  # type: ignore[arg-type]
 
 
 def test_an_engine_refuses_what_it_does_not_take_by_name_and_says_what_it_takes() -> None:

@@ -27,11 +27,12 @@ from services.synth_worker.engines.embedded.tokens import token_pieces
 from services.synth_worker.engines.embedded.tuner import Tuner
 from services.synth_worker.engines.embedded.voice import ClonedVoice, stock_voice, voice_from_bytes
 from services.synth_worker.engines.embedded.weights import SHA256
-from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
+from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
 
 _CODE_VERSION: Final = "3"  # raise it when the same utterance sounds otherwise though no asset changed
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
+_LEVEL: Final = Level(usual_lufs=-21.9, spread_lu=1.0, ahead_ms=450, whole_ms=1200)  # `task bench:loudness` measures it
 _LICENCE: Final = "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.0-or-later, as a separate program"
 
 
@@ -92,6 +93,7 @@ class EmbeddedEngine:
             sample_rate_hz=SAMPLE_RATE_HZ,
             device="cpu",
             max_batch=1,
+            level=_LEVEL,
             parameters={"speed": 1.0},
         )
 

@@ -19,7 +19,7 @@ from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import EngineUnavailable, SynthesisFailed, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
+from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
 from services.synth_worker.engines.xtts import conditioning
 from services.synth_worker.engines.xtts.checkpoint import Checkpoint, load
 from services.synth_worker.engines.xtts.decoding import Decoder, Decoding
@@ -36,6 +36,7 @@ log = structlog.get_logger()
 SAMPLE_RATE_HZ: Final = 24_000
 _CODE_VERSION: Final = "1"  # changes when the audio of a seed, or a voice, would
 _LICENCE: Final = "Coqui Public Model License 1.0 (non-commercial): https://coqui.ai/cpml"
+_LEVEL: Final = Level(usual_lufs=-22.0, spread_lu=3.0, ahead_ms=200)  # guessed, not measured: hence the wide spread
 _FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder keeps back the last three or so until more follow
 _CHUNK_GROWTH: Final = 4
 _LARGEST_CHUNK: Final = 24
@@ -124,6 +125,7 @@ class XttsEngine:
             sample_rate_hz=SAMPLE_RATE_HZ,
             device=str(self._device),
             max_batch=self._settings.max_batch,
+            level=_LEVEL,
             parameters=_RELEASED,
             progress=self._progress,
         )

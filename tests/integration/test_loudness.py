@@ -1,0 +1,161 @@
+"""A worker whose engine is levelled: what it publishes, and what may be asked of it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from services.common.audio.clip import Samples
+from services.common.audio.loudness import frame_energies, integrated_lufs, lufs_of, true_peak_db
+from services.common.audio.pcm import from_pcm16
+from services.common.bus.inbox import open_inbox
+from services.common.bus.memory import MemoryBus
+from services.common.bus.ports import Bus
+from services.common.runtime.lifecycle import tasks
+from services.common.wire import codec, subjects
+from services.common.wire.messages import (
+    AS_USUAL,
+    AudioChunk,
+    Loudness,
+    Parameters,
+    SentenceJob,
+    SentenceSpoken,
+    SpeechFailed,
+    WorkerState,
+)
+from services.synth_worker.app import Worker
+from services.synth_worker.engines.protocol import EngineDescription, Level, Step
+from services.synth_worker.engines.tone import ToneEngine, ToneSequence
+from services.synth_worker.model import Model
+from services.synth_worker.settings import Settings
+from tests.support.buses import memory_bus
+from tests.support.service import speech_request, stored_clip
+from tests.support.speech import RATE_HZ, at_lufs, syllables, with_quiet
+
+RAW = with_quiet(at_lufs(syllables(3, 1), -22.5), 0.13, 0.45)
+
+
+class Speaking(ToneEngine):
+    """An engine that says the same sentence every time, in chunks of a size of its own."""
+
+    def __init__(self, samples_per_step: int) -> None:
+        super().__init__()
+        self._samples_per_step = samples_per_step
+
+    def describe(self) -> EngineDescription:
+        return replace(super().describe(), level=Level(usual_lufs=-22.0, spread_lu=1.0, ahead_ms=450))
+
+    def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
+        return [self._next(sequence) for sequence in batch]
+
+    def _next(self, sequence: ToneSequence) -> Step:
+        samples = RAW[sequence.made : sequence.made + self._samples_per_step]
+        sequence.made += len(samples)
+        return Step(samples, done=sequence.made == len(RAW))
+
+
+@pytest.fixture
+async def bus() -> MemoryBus:
+    return await memory_bus()
+
+
+async def spoken(
+    bus: Bus,
+    *,
+    default: Loudness = -18.0,
+    parameters: Parameters = AS_USUAL,
+    pauses_ms: tuple[int, int] = (0, 0),
+    samples_per_step: int = 20_000,
+) -> tuple[Samples, SentenceSpoken | SpeechFailed]:
+    """Return the samples that a worker publishes for a sentence, and how it ended."""
+    request = speech_request(await stored_clip(bus))
+    job = SentenceJob(
+        request=request.request,
+        tenant="public",
+        engine="tone",
+        language="en",
+        sentence=0,
+        sentences=1,
+        text="Only one sentence here, and it is as long as most of them are.",
+        clips=request.clips,
+        seed=1,
+        pause_before_ms=pauses_ms[0],
+        pause_after_ms=pauses_ms[1],
+        deadline_unix_ms=request.deadline_unix_ms,
+        parameters=parameters,
+    )
+    stop = asyncio.Event()
+    worker = Worker(bus, Model(Speaking(samples_per_step)), Settings(engine="tone", loudness_lufs=default))
+    chunks: dict[int, bytes] = {}
+    async with tasks() as group, open_inbox(bus, "public", job.request) as inbox:
+        group.create_task(worker.serve(stop))
+        subject = subjects.sentence("tone", "express", "public", job.request, 0)
+        await bus.publish(subject, codec.encode(job), message_id=job.request)
+        while not isinstance(event := await inbox.next(10), SentenceSpoken | SpeechFailed):
+            assert isinstance(event, AudioChunk)
+            chunks[event.first_sample] = event.pcm
+        stop.set()
+    return from_pcm16(b"".join(chunks[place] for place in sorted(chunks))), event
+
+
+def sounding(samples: Samples) -> tuple[int, int]:
+    """Return the first sounding frame of 10 ms and how many are quiet at the end."""
+    levels = np.array([lufs_of(energy) for energy in frame_energies(samples, RATE_HZ)])
+    [frames] = np.nonzero(levels > -50)
+    return int(frames[0]), int(len(levels) - 1 - frames[-1])
+
+
+@pytest.mark.parametrize(("asked", "expected_lufs"), [(None, -18), (-23.0, -23), (-14.0, -14)])
+async def test_a_sentence_is_published_at_the_loudness_asked_for_or_the_workers_own(
+    bus: MemoryBus, asked: float | None, expected_lufs: float
+) -> None:
+    samples, end = await spoken(bus, parameters=Parameters(loudness_lufs=asked))
+    assert integrated_lufs([samples], RATE_HZ) == pytest.approx(expected_lufs, abs=1)
+    assert true_peak_db(samples) <= -1
+    assert isinstance(end, SentenceSpoken)
+
+
+@pytest.mark.parametrize(("default", "asked"), [("off", None), (-18.0, "off")])
+async def test_an_operator_and_a_request_may_switch_it_off(
+    bus: MemoryBus, default: Loudness, asked: Loudness | None
+) -> None:
+    samples, _ = await spoken(bus, default=default, parameters=Parameters(loudness_lufs=asked))
+    assert integrated_lufs([samples], RATE_HZ) == pytest.approx(-22.5, abs=0.2)
+
+
+async def test_a_sentence_that_is_spoken_again_in_other_chunks_has_the_same_bytes(bus: MemoryBus) -> None:
+    _, end = await spoken(bus)
+    _, again = await spoken(bus, samples_per_step=3_331)
+    assert isinstance(end, SentenceSpoken)
+    assert isinstance(again, SentenceSpoken)
+    assert (end.digest, end.samples) == (again.digest, again.samples)
+
+
+async def test_the_end_marker_counts_and_digests_what_was_published(bus: MemoryBus) -> None:
+    samples, end = await spoken(bus, pauses_ms=(70, 280))
+    assert isinstance(end, SentenceSpoken)
+    assert end.samples == len(samples)
+    pcm = np.rint(samples * 32768).astype("<i2").tobytes()
+    assert end.digest == sha256(pcm).hexdigest()
+
+
+async def test_the_pauses_of_the_job_come_on_top_of_margins_of_a_fixed_length(bus: MemoryBus) -> None:
+    samples, _ = await spoken(bus, pauses_ms=(200, 300))
+    first, quiet_after = sounding(samples)
+    assert abs(first - (20 + 5)) <= 1
+    assert abs(quiet_after - (30 + 15)) <= 2
+    assert not samples[: RATE_HZ // 5].any()
+    assert not samples[-RATE_HZ * 3 // 10 :].any()
+
+
+@pytest.mark.parametrize(("default", "told"), [(-20.0, -20.0), ("off", 0.0)])
+async def test_a_worker_tells_the_loudness_among_its_parameters(bus: MemoryBus, default: Loudness, told: float) -> None:
+    listener = await bus.listen(subjects.WORKERS, limit=100)
+    await spoken(bus, default=default)
+    heard = await listener.next(5)
+    await listener.close()
+    assert heard is not None
+    assert codec.decode(heard.payload, WorkerState).parameters == {"speed": 1.0, "loudness_lufs": told}
