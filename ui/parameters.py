@@ -19,6 +19,7 @@ def show_sliders(takes: Mapping[str, Mapping[str, Any]]) -> None:
     if not takes:
         st.caption(t("parameter.none"))
         return
+    takes = with_sliders(takes)
     defaults = {name: _kind(each)(each["default"]) for name, each in takes.items()}
     for name, default in defaults.items():
         st.session_state.setdefault(f"parameter_{name}", default)
@@ -26,6 +27,11 @@ def show_sliders(takes: Mapping[str, Mapping[str, Any]]) -> None:
         st.session_state.update({f"parameter_{name}": default for name, default in defaults.items()})
     values = {name: _slider(name, each) for name, each in takes.items()}
     st.session_state["parameters"] = {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def with_sliders(takes: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the parameters that a slider can show; one whose default is outside its range is switched off."""
+    return {name: each for name, each in takes.items() if each["minimum"] <= each["default"] <= each["maximum"]}
 
 
 def _kind(each: Mapping[str, Any]) -> type[int] | type[float]:

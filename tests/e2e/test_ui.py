@@ -196,7 +196,7 @@ def test_languages_are_spoken_side_by_side_and_one_that_fails_spoils_no_other(pa
 def test_the_service_is_shown_and_its_examples_follow_the_choices(page: Page, running: Place) -> None:
     panel = open_tab(page, "Paramètres avancés")
     expect(panel.get_by_text("embedded")).to_be_visible()
-    speed = panel.get_by_role("slider")
+    speed = panel.get_by_role("slider").first
     speed.focus()
     for _ in range(5):
         speed.press("ArrowRight")
