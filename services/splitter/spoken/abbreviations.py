@@ -3,7 +3,8 @@
 How it works. A short form that is no word, no name and no initial (`abbreviations`) is said wherever it stands. Every
 other needs proof: a title needs a name behind it that is no word that begins sentences (`titles`; before
 `doubtful_titles`, which are words or initials too, the name is no initial), `after_name` needs a name before it,
-`before_number` and `after_number` need a number, `within` needs a sentence that visibly continues. Without proof the text stays as it is, and its full stop stays a full stop.
+`before_number` and `after_number` need a number, `within` needs a sentence that visibly continues. Without proof the
+text stays as it is, and its full stop stays a full stop.
 
 A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a paragraph, before a
 capitalised word that begins sentences, and, for the forms listed as `closing`, before any capital.
@@ -36,9 +37,12 @@ _PARTICLES: Final = (
     r"(?:de|del|della|di|da|do|dos|das|du|d|des|von|van|zu|zum|zur|vom|le|la|les|l|el|al|bin|ibn|ter|ten|den)"
 )
 _NAME: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}[\p{{L}}\p{{M}}])"  # a capitalised word that is no initial
-_NAME_OR_INITIAL: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}|\s\p{{Ll}}{{2,5}}\.|-\p{{Lu}}\p{{Ll}})"
+_NAME_OR_INITIAL: Final = (
+    rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}|\s\p{{Ll}}{{2,5}}\.|-\p{{Lu}}\p{{Ll}}"
+    r"|\s(?:&|\p{Ll}{1,3})\s\p{Lu})"  # Mr. and Mrs. Smith
+)
 _ANY_NAME: Final = r"(?=\s?[\p{Lo}\p{Lu}])"  # in scripts without capitals
-_NUMBER: Final = r"(?=\s?(?:[-−+(]?\d|[IVXLC]++(?!\p{L})))"
+_NUMBER: Final = r"(?=\s?(?:[-−+(]?\d|[IVXLC]{2,}+(?!\p{L})|[IVX](?=[.,;:)\]]|\s*+$)))"
 _AFTER_NAME: Final = r"(?<=(?<!\p{L})(?:\p{Lu}[\p{L}\p{M}'’-]{1,24}|&|\d(?:st|nd|rd|th)),?\s)"
 # An initial, or a capital particle of a name: Le Pen.
 _NAME_AFTER: Final = regex.compile(r"\s(?:\p{Lu}\.|(?:Le|La|Les|Du|Des|De|Di|Da|Van|Von|El|Al)\s\p{Lu}\p{Ll})")

@@ -10,7 +10,7 @@ _RIGHT: Final = regex.compile(r"[^\S\n]?(?:[-−+±√(]?\d|[-−+±√]?\p{L}(?
 _FORMULA_SIGN: Final = regex.compile(r"[=+×÷·*/^<>≤≥≠≈√±−]|(?<=\d[^\S\n])-(?=[^\S\n]\d)")
 _VERSION: Final = regex.compile(r"\d\.\d+\.\d+$")
 _WINDOW: Final = 40  # characters on either side in which the rest of a formula is looked for
-_WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|(?<=[\d\p{L}]\s)\p{L}(?=\s[\d\p{L}])|\n|[.!?;](?:\s|$)")
+_WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|(?<=[\d\p{L}]\s)\p{L}(?=\s[\d\p{L}])|\n|[.,!?;](?:\s|$)")
 
 
 def in_formula(text: str, start: int, end: int, sign: str) -> bool:

@@ -48,6 +48,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield _versions(grammar)
     yield from _years(grammar)
     yield from _after_counted_words(grammar)
+    if grammar.table.round:
+        yield _round_millions(grammar)
     yield _plain(grammar)
     yield _leftover(grammar)
 
@@ -57,13 +59,28 @@ def _plain(grammar: Grammar) -> Recogniser:
 
     def say(found: Match) -> str:
         said = grammar.number(amount(found, grammar))
-        if grammar.table.stop and "." in found["number"]:  # 2.4 where a decimal is 2,4
+        if grammar.table.stop and "." in found["number"] and "," not in found["number"]:  # 2.4 where a decimal is 2,4
             said = said.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
         glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
         glued_after = found.string[found.end() : found.end() + 1].isalpha()
         return f"{gap * glued_before}{said}{gap * glued_after}"
 
     return Recogniser(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS, "number")
+
+
+def _round_millions(grammar: Grammar) -> Recogniser:
+    """Recognise round millions before a noun, to which some languages join them: un million d'habitants."""
+
+    def say(found: Match) -> str | None:
+        number = parsed(found["number"], grammar)
+        if number.decimals or number.value < 1_000_000 or number.value % 1_000_000:
+            return None
+        if found["noun"] in grammar.starters:
+            return None
+        return f"{grammar.number(number)}{grammar.linked(number.value, found['noun'])}"
+
+    pattern = rf"(?P<number>{number_pattern(grammar)})\s(?P<noun>\p{{Ll}}{{3,24}})(?!\p{{L}})"
+    return Recogniser(compiled(pattern), say, rule="millions")
 
 
 def _leftover(grammar: Grammar) -> Recogniser:
@@ -364,10 +381,13 @@ def _decades(grammar: Grammar) -> Iterator[Recogniser]:
         )
 
 
+_ABOUT_YEARS: Final = frozenset(("c.", "ca.", "est.", "geb.", "gest.", "env.", "circa"))  # which a year may follow
+
+
 def _years(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise years where they are said otherwise than a number."""
     after = choices({words: rule for words, rule in grammar.table.years.items() if not words.startswith("+")})
-    numbered = {written.lower() for keys in grammar.table.before_number for written in keys.split("|")}
+    numbered = {written.lower() for keys in grammar.table.before_number for written in keys.split("|")} - _ABOUT_YEARS
 
     def say(found: Match) -> str | None:
         number, before = int(found["number"]), word_before(found)

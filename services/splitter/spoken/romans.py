@@ -14,6 +14,7 @@ from services.splitter.spoken.recogniser import (
     LETTERS,
     Match,
     Recogniser,
+    alternatives,
     begins_sentence,
     by_word,
     choices,
@@ -36,9 +37,16 @@ _SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"  # a single one of these is
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's Roman numerals, the surest first."""
     table = grammar.table.roman
+    short = [written for keys in grammar.table.before_number for written in keys.split("|") if written.endswith(".")]
     if table.counted:
         pattern = rf"(?<=(?<!\p{{L}})(?i:{table.counted})\s){_SURE}(?![\p{{L}}\p{{N}}])"
         yield Recogniser(compiled(pattern), partial(_after_counted, grammar), LETTERS, "roman.counted")
+    if short:
+        lone = r"(?:(?=[IVXLC]{2})|(?=[IVX](?:[.,;:)\]]|\s*+$)))"  # "No. I said" has no number
+        pattern = rf"(?<=(?<!\p{{L}})(?:{alternatives(short)})\s){lone}{_SURE}(?![\p{{L}}\p{{N}}])"
+        yield Recogniser(
+            compiled(pattern), lambda found: grammar.words(_value(found["roman"])), LETTERS, "roman.counted"
+        )
     for noun in table.nouns:
         yield _before_noun(noun, grammar)
     yield from _centuries(grammar)
