@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,3 +97,13 @@ def test_reading_what_is_spoken_changes_nothing(case: tuple[str, str]) -> None:
     language, text = case
     once = read(text, language).text
     assert read(once, language).text == once
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_number_up_to_999_keeps_the_full_stop_of_its_sentence(language: str) -> None:
+    table, known = ORDINARY[language], grammar(language)
+    gap, stop = "" if language in UNSPACED else " ", STOPS.get(language, ".")
+    for number in range(1, 1000):
+        before, after = table["begins"][0] + gap + table["words"][0], table["begins"][1] + gap + table["words"][1]
+        spoken = read(f"{before}{gap}{number}{stop}{gap}{after}{stop}", language).text
+        assert spoken == f"{before}{gap}{known.number(Number(str(number)))}{stop}{gap}{after}{stop}"
