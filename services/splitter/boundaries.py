@@ -88,9 +88,9 @@ def _missed(language: str) -> "regex.Pattern[str]":
         ends.append(rf"(?<!\w)(?:{_CLOSING_WORDS[language]})\.(?!\.)")
     starters = grammar(language).starters if language in _CLOSING_WORDS else ()
     if starters:  # a capitalised word that begins sentences, behind a word that is no initial
-        capitals = "|".join(sorted(word.capitalize() for word in starters))
+        capitals = "|".join(sorted(map(grammar(language).capital, starters)))
         ends.append(
-            rf"(?<=[\p{{Ll}}\p{{M}}]{{2}})\.(?={_CLOSERS}\s++[\p{{Ps}}\p{{Pi}}\"'„¿¡]*+(?:{capitals})(?!\p{{L}}))"
+            rf"(?<=[\p{{Ll}}\p{{M}}]{{2}}[\"”’»)]?)\.(?={_CLOSERS}\s++[\p{{Ps}}\p{{Pi}}\"'„¿¡]*+(?:{capitals})(?!\p{{L}}))"
         )
     danda = r"|(?<=\p{Devanagari}\s?)\|++\s*+" if language == "hi" else ""  # as typed on a Latin keyboard
     return regex.compile(rf"(?:{'|'.join(ends)}){_CLOSERS}\s++{_NEXT}{danda}", regex.V1)
