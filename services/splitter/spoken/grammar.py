@@ -162,6 +162,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     percent: str
     permille: str = ""
     to: str  # between the ends of a range
+    per: str = ""  # between a price and its unit: 5 €/kg
     spaced: bool = True  # words have spaces between them
     indian: bool = False  # groups of two above the thousand: 1,23,456
     year: str = "numbering-year"

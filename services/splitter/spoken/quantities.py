@@ -46,8 +46,17 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
     number, magnitude = _price_pattern(grammar), _magnitudes(grammar)
     short = rf"(?:\s?(?P<short>{alternatives(money.short)}))?+"
 
+    counted = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
+    if grammar.table.durations.hour:
+        counted.setdefault("h", grammar.table.durations.hour)
+    per = rf"(?:/(?P<per>{alternatives(counted)})(?!\p{{L}}))?+" if grammar.table.per else "(?P<per>(?!))?+"
+
     def say(found: Match) -> str:
-        return _priced(found, units[found["unit"]], grammar) + full_stop(found, grammar)
+        said = _priced(found, units[found["unit"]], grammar)
+        if found["per"]:
+            noun = grammar.noun(counted[found["per"]])
+            said = f"{said}{grammar.gap}{grammar.table.per}{grammar.gap}{grammar.form(noun, 1)}"
+        return said + full_stop(found, grammar)
 
     def divided(found: Match) -> str:
         nouns = units[found["unit"]]
@@ -60,8 +69,10 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
     before = rf"(?P<minus>(?<!\w)[-−])?(?P<unit>{bare}|(?<!\p{{L}})(?:{lettered}))\s?"
     end = r"(?!\p{L})" if grammar.table.spaced and grammar.language != "ko" else "(?![A-Za-z])"
     behind = rf"(?:{magnitude}{end}|{short}{end})(?!\p{{N}})"
-    yield Recogniser(compiled(rf"{before}(?P<number>{number}){_LAST}{_DASH}{behind}"), say, SIGNS + LETTERS, "money")
-    after = rf"{_DASH}\s?(?P<unit>{alternatives(units)}){END}"
+    yield Recogniser(
+        compiled(rf"{before}(?P<number>{number}){_LAST}{_DASH}{behind}{per}"), say, SIGNS + LETTERS, "money"
+    )
+    after = rf"{_DASH}\s?(?P<unit>{alternatives(units)}){END}{per}"
     sign = rf"(?P<unit>{alternatives(unit for unit in units if len(unit) == 1)})"
     cents = rf"{MINUS}(?P<number>\d{{1,9}}){sign}(?P<cents>\d{{2}})(?![\d.,]\d|\d|\p{{L}})"
     yield Recogniser(compiled(cents), divided, FIGURES + SIGNS, "money")
