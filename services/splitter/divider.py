@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from services.common.wire.failures import EmptyText, MalformedSsml, SynthesisFailed
+from services.common.wire.failures import EmptyText, MalformedSsml, SynthesisFailed, UnspeakableText
 from services.common.wire.messages import Mark, Passage, TextType
 from services.splitter.boundaries import Span
 from services.splitter.script import Manner, split_passages, split_ssml
@@ -43,7 +43,9 @@ class Answer(msgspec.Struct, frozen=True):
     sentences: tuple[Sentence, ...] = ()
     dropped: tuple[Span, ...] = ()
     marks: tuple[Mark, ...] = ()
+    left_out: tuple[Span, ...] = ()
     empty: str | None = None
+    unspeakable: str | None = None
     malformed: str | None = None  # SSML
 
 
@@ -54,7 +56,10 @@ class DividerDied(SynthesisFailed):
 
 
 async def divide(task: Task) -> SplitText:
-    """Divide a text of any length while the event loop goes on. Raises EmptyText, MalformedSsml, DividerDied."""
+    """Divide a text of any length while the event loop goes on.
+
+    Raises EmptyText, UnspeakableText, MalformedSsml, DividerDied.
+    """
     if len(task.text) <= SHORT_CHARACTERS:
         return _split(task)
     if len(task.text) <= LONG_CHARACTERS:
@@ -62,9 +67,11 @@ async def divide(task: Task) -> SplitText:
     answer = await _asked(task)
     if answer.empty is not None:
         raise EmptyText(answer.empty)
+    if answer.unspeakable is not None:
+        raise UnspeakableText(answer.unspeakable)
     if answer.malformed is not None:
         raise MalformedSsml(answer.malformed)
-    return SplitText(answer.sentences, answer.dropped, answer.marks)
+    return SplitText(answer.sentences, answer.dropped, answer.marks, answer.left_out)
 
 
 def _split(task: Task) -> SplitText:
@@ -111,10 +118,12 @@ def main() -> None:
     """Divide one text."""
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
     try:
-        divided = _split(task)
-        answer = Answer(divided.sentences, divided.dropped, divided.marks)
+        found = _split(task)
+        answer = Answer(found.sentences, found.dropped, found.marks, found.left_out)
     except EmptyText as failure:
         answer = Answer(empty=str(failure))
+    except UnspeakableText as failure:
+        answer = Answer(unspeakable=str(failure))
     except MalformedSsml as failure:
         answer = Answer(malformed=str(failure))
     sys.stdout.buffer.write(msgspec.msgpack.encode(answer))

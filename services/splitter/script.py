@@ -13,10 +13,19 @@ from typing import Final
 from services.common.ssml.document import Border, Break, Item, Piece, Style
 from services.common.ssml.document import Mark as DocumentMark
 from services.common.ssml.reader import read_ssml
-from services.common.wire.failures import EmptyText, MalformedSsml
+from services.common.wire.failures import MalformedSsml
 from services.common.wire.messages import Mark, Passage
+from services.splitter.boundaries import Span
 from services.splitter.cutting import CLAUSE_PAUSE_MS
-from services.splitter.sentences import PARAGRAPH_PAUSE_MS, Sentence, SplitText, dropped, pause_after, split
+from services.splitter.sentences import (
+    PARAGRAPH_PAUSE_MS,
+    Sentence,
+    SplitText,
+    divided,
+    dropped,
+    nothing_spoken,
+    pause_after,
+)
 from services.splitter.spoken.alignment import Aligned, Edit
 from services.splitter.spoken.said_as import said_as
 
@@ -46,27 +55,24 @@ class _Stretch:
 
 
 def split_ssml(source: str, manner: Manner) -> SplitText:
-    """Divide an SSML document. Raises MalformedSsml, EmptyText."""
+    """Divide an SSML document. Raises MalformedSsml, EmptyText, UnspeakableText."""
     document = read_ssml(source)
     for language in document.languages():
         if language not in manner.limits:
             raise MalformedSsml(f"xml:lang asks for {language}, which the engine does not speak; leave it out")
-    sentences = _divided(_stretches(source, document.items, manner.language), document.items, manner)
-    return SplitText(
-        tuple(sentences), tuple(dropped(source, sentences)), tuple(_marks(document.items, tuple(sentences)))
-    )
+    found = _divided(source, _stretches(source, document.items, manner.language), document.items, manner)
+    return replace(found, marks=tuple(_marks(document.items, found.sentences)))
 
 
 def split_passages(text: str, passages: Sequence[Passage], manner: Manner) -> SplitText:
-    """Divide a text with passages in other languages. Raises EmptyText."""
+    """Divide a text with passages in other languages. Raises EmptyText, UnspeakableText."""
     stretches: list[_Stretch] = []
     borders: list[Item] = []
     for start, end, language in _in_order(text, passages):
         stretches.append(_Stretch(start, Aligned(text[start:end]), Style(language)))
         ending = text[start:end]
         borders.append(Border(end, paragraph=ending[len(ending.rstrip()) :].count("\n") > 1))
-    sentences = _divided(stretches, borders, manner)
-    return SplitText(tuple(sentences), tuple(dropped(text, sentences)))
+    return _divided(text, stretches, borders, manner)
 
 
 def _in_order(text: str, passages: Sequence[Passage]) -> Iterator[tuple[int, int, str]]:
@@ -120,41 +126,49 @@ def _edits(source: str, pieces: list[Piece], language: str) -> Iterator[Edit]:
         place = piece.end
 
 
-def _divided(stretches: Iterable[_Stretch], items: Iterable[Item], manner: Manner) -> list[Sentence]:
-    """Return the sentences of all stretches, with their pauses. Raises EmptyText where there is none."""
-    sentences = [sentence for stretch in stretches for sentence in _sentences(stretch, manner)]
+def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], manner: Manner) -> SplitText:
+    """Return the sentences of all stretches, with their pauses. Raises EmptyText, UnspeakableText."""
+    sentences: list[Sentence] = []
+    left_out: list[Span] = []
+    for stretch in stretches:
+        if stretch.plain.text.strip():
+            found = _sentences(stretch, manner)
+            sentences += found.sentences
+            left_out += found.left_out
     if not sentences:
-        raise EmptyText("the text has no word that could be spoken; send at least one")
+        raise nothing_spoken(source, left_out, manner.language)
     sentences[-1] = replace(sentences[-1], pause_after_ms=0)
     _pause(sentences, items)
-    return sentences
+    return SplitText(tuple(sentences), tuple(dropped(source, sentences)), left_out=tuple(left_out))
 
 
-def _sentences(stretch: _Stretch, manner: Manner) -> list[Sentence]:
-    """Return a stretch's sentences with places in the request's text; none where nothing can be spoken."""
+def _sentences(stretch: _Stretch, manner: Manner) -> SplitText:
+    """Return a stretch's sentences and what is left out of it, with places in the request's text."""
     text, style = stretch.plain.text, stretch.style
     language = style.language or manner.language
-    if not text.strip():
-        return []
-    try:
-        found = split(
-            text,
-            language,
-            max_characters=manner.limits[language],
-            enable_text_splitting=manner.splitting and not style.sentence,
-            spoken_forms=manner.spoken_forms,
-            pronunciations=manner.pronunciations,
-        ).sentences
-    except EmptyText:
-        return []
+    found = divided(
+        text,
+        language,
+        max_characters=manner.limits[language],
+        enable_text_splitting=manner.splitting and not style.sentence,
+        spoken_forms=manner.spoken_forms,
+        pronunciations=manner.pronunciations,
+    )
     placed: list[Sentence] = []
-    for sentence in found:
-        start, end = stretch.plain.source(sentence.start, sentence.end)
-        start = max(start + stretch.start, placed[-1].end if placed else 0)  # two may share an alias
-        end = max(end + stretch.start, start)
+    for sentence in found.sentences:
+        start, end = _placed(stretch, sentence.start, sentence.end)
+        start = max(start, placed[-1].end if placed else 0)  # two may share an alias
+        end = max(end, start)
         placed.append(replace(sentence, start=start, end=end, language=style.language, rate=style.rate))
-    placed[-1] = replace(placed[-1], pause_after_ms=_pause_of(placed[-1].spoken))
-    return placed
+    if placed:
+        placed[-1] = replace(placed[-1], pause_after_ms=_pause_of(placed[-1].spoken))
+    return SplitText(tuple(placed), (), left_out=tuple(_placed(stretch, *span) for span in found.left_out))
+
+
+def _placed(stretch: _Stretch, start: int, end: int) -> Span:
+    """Return a stretch's span in the request's text."""
+    start, end = stretch.plain.source(start, end)
+    return start + stretch.start, end + stretch.start
 
 
 def _pause_of(spoken: str) -> int:

@@ -1,22 +1,24 @@
 """A text to the sentences that are spoken, each within the engine's limit. Pure, linear in the text.
 
 The text is first rewritten as it is said, then divided; the spans still count what was sent. Every character of the
-text is in exactly one sentence, or in a dropped span: white space, lone punctuation, what nobody can speak.
+text is in exactly one sentence, or in a dropped span: white space, lone punctuation, what no voice can speak,
+whose places are told.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
 import regex
 
-from services.common.wire.failures import EmptyText
+from services.common.wire.failures import EmptyText, UnspeakableText
 from services.common.wire.messages import Mark
 from services.splitter.boundaries import Span, boundaries
 from services.splitter.cutting import cut
 from services.splitter.spoken.alignment import Aligned
+from services.splitter.spoken.alphabets import script_of, speakable
 from services.splitter.spoken.reader import read
 
 _PARAGRAPH: Final = regex.compile(r"(?:\n[^\S\n]*+\n|[\u2029\f])\s*+")
@@ -28,6 +30,7 @@ _WHOLE: Final = regex.compile(
     r"(?:\p{Ll}[\p{Ll}\p{M}]*+|\p{Lo}[\p{Lo}\p{M}]++)(?:[.!?。！？؟।]|\s[!?]|\s?[!?]{2,3})[\p{Pe}\p{Pf}\"']*+$"
 )
 _BEGINS: Final = regex.compile(r"[\p{Ps}\p{Pi}\"'„¿¡]*+[\p{Lu}\p{Lo}\p{Nd}]")
+_SCRIPTS_NAMED: Final = 3
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 PARAGRAPH_PAUSE_MS: Final = 600
 PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
@@ -54,6 +57,7 @@ class SplitText:
     sentences: tuple[Sentence, ...]
     dropped: tuple[Span, ...]
     marks: tuple[Mark, ...] = ()
+    left_out: tuple[Span, ...] = ()  # letters that no voice of their language can speak, in order
 
 
 def split(
@@ -69,20 +73,55 @@ def split(
 
     Without splitting the text stays whole as far as the limit allows; without spoken forms, numbers and signs stay as
     they are written. `pronunciations` says words otherwise than they are.
-    Raises EmptyText where nothing can be spoken.
+    Raises EmptyText where nothing is to be spoken, UnspeakableText where no voice of the language can speak it.
     """
-    said = read(text, language, spoken=spoken_forms, pronunciations=pronunciations)
+    found = divided(
+        text,
+        language,
+        max_characters=max_characters,
+        enable_text_splitting=enable_text_splitting,
+        spoken_forms=spoken_forms,
+        pronunciations=pronunciations,
+    )
+    if not found.sentences:
+        raise nothing_spoken(text, found.left_out, language)
+    return found
+
+
+def divided(
+    text: str,
+    language: str,
+    *,
+    max_characters: int,
+    enable_text_splitting: bool,
+    spoken_forms: bool,
+    pronunciations: Mapping[str, str],
+) -> SplitText:
+    """Divide a text as `split` does; without a sentence where nothing can be spoken."""
+    said, left_out = speakable(read(text, language, spoken=spoken_forms, pronunciations=pronunciations), language)
     sentences: list[Sentence] = []
     for spans in _groups(said.text, language, max_characters, splitting=enable_text_splitting):
         spoken = [part for span in spans for part in _spoken(said, span, max_characters)]
         if spoken:
             spoken[-1] = replace(spoken[-1], pause_after_ms=PARAGRAPH_PAUSE_MS)
         sentences += spoken
-    if not sentences:
-        raise EmptyText("the text has no word that could be spoken; send at least one")
-    sentences[-1] = replace(sentences[-1], pause_after_ms=0)
-    sentences = list(_apart(text, sentences, language))
-    return SplitText(tuple(sentences), tuple(dropped(text, sentences)))
+    if sentences:
+        sentences[-1] = replace(sentences[-1], pause_after_ms=0)
+        sentences = list(_apart(text, sentences, language))
+    return SplitText(tuple(sentences), tuple(dropped(text, sentences)), left_out=left_out)
+
+
+def nothing_spoken(text: str, left_out: Sequence[Span], language: str) -> EmptyText | UnspeakableText:
+    """Return why nothing of a text is spoken; of what was left out it names the scripts and never the words."""
+    letters = (text[place] for start, end in left_out for place in range(start, end))
+    scripts = list(dict.fromkeys(script_of(letter) for letter in letters if letter.isalpha()))
+    if not scripts:
+        return EmptyText("the text has no word that could be spoken; send at least one")
+    named = ", ".join(scripts[:_SCRIPTS_NAMED])
+    return UnspeakableText(
+        f"the text is written in {named}, which the voices of language={language} cannot speak; "
+        "write it in letters of that language"
+    )
 
 
 def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterator[list[Span]]:
@@ -156,8 +195,9 @@ def _apart(text: str, sentences: list[Sentence], language: str) -> Iterator[Sent
     nexts = [sentence.start for sentence in sentences[1:]]
     for sentence, following in zip(sentences, [*nexts, len(text)], strict=True):
         start, end = _stripped(text, max(place, sentence.start), max(place, sentence.end))
-        if text[end:following].strip() and _speakable(read(text[end:following], language).text):
-            end = following
+        if text[end:following].strip():
+            said, _ = speakable(read(text[end:following], language), language)
+            end = following if _speakable(said.text) else end
         place = max(place, end)
         yield replace(sentence, start=start, end=max(start, end))
 

@@ -22,17 +22,37 @@ _PICTURE: Final = regex.compile(
     regex.V1,
 )
 # Letters and digits in disguise: ligatures, Arabic presentation forms, wide Latin, half-width kana and Hangul,
-# mathematical alphabets, digits of all scripts. The rest of compatibility (², ½, ㎏) has spoken forms of its own.
+# mathematical alphabets, letterlike signs, Roman numerals. The rest of compatibility (², ½, №) has spoken forms.
 _DISGUISED: Final = regex.compile(
-    r"[[\uFB00-\uFB06\uFB50-\uFDF9\uFE70-\uFEFE\uFF01-\uFFDC\U0001D400-\U0001D7FF]&&[\p{L}\p{N}]]++",
+    r"[[\uFB00-\uFB06\uFB50-\uFDFB\uFE70-\uFEFE\uFF01-\uFFDC\U0001D400-\U0001D7FF\u2100-\u214F\u2160-\u217F]"
+    r"&&[\p{L}\p{N}]]++",
     regex.V1,
 )
+# Words in one square, as East Asian text sets them: ㎏, ㎡, ℃, ㌔, ㍻, ㈱, ㈪, Ⓐ, 🄰.
+_SQUARED: Final = regex.compile(
+    r"[\u2103\u2109\u2121\u24B6-\u24E9\u3200-\u321E\u322A-\u3243\u3260-\u327F\u328A-\u32B0\u32C0-\u33FF"
+    r"\U0001F130-\U0001F149]"
+)
+_SQUARED_WORDS: Final = {
+    "㈱": "株式会社", "㊑": "株式会社", "㈲": "有限会社", "㈳": "社団法人", "㈶": "財団法人", "㈾": "合資会社",
+    "㈴": "合名会社", "㈻": "学校法人", "㈷": "祝日", "㈰": "日曜", "㈪": "月曜", "㈫": "火曜", "㈬": "水曜",
+    "㈭": "木曜", "㈮": "金曜", "㈯": "土曜",
+}  # fmt: skip
+_WITHOUT_BRACKETS: Final = str.maketrans({"(": "", ")": "", "\u2044": "/", "\u2215": "/"})
+# Numbers in a circle or in brackets: ①, ⑴, ⒈, ㈠, ❶, ㊿.
+_ENCLOSED: Final = regex.compile(
+    r"[\u2460-\u249B\u24EA-\u24FF\u2776-\u2793\u3220-\u3229\u3248-\u324F\u3251-\u325F\u3280-\u3289\u32B1-\u32BF"
+    r"\U0001F100-\U0001F10C]"
+)
+_PARTED: Final = regex.compile(r"[\p{L}\p{N}--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]]", regex.V1)
+_FIGURE: Final = regex.compile(r"(?![0-9])\p{Nd}")
 _COMPOSED: Final = regex.compile(r"(?:[^\p{M}\p{Hangul}]|\p{Hangul}++)\p{M}*+|\p{M}++")
 _ONE_FOR_ONE: Final = str.maketrans(
     {
         "\u066b": ".",  # the Arabic decimal sign
         **dict.fromkeys("\u2018\u2019\u201b\u02bc\u2032\uff07", "'"),
         **{chr(zero + digit): str(digit) for zero in (0x660, 0x6F0, 0x966) for digit in range(10)},
+        "\u00b5": "\u03bc",  # the micro sign is the Greek letter
     }
 )
 
@@ -45,7 +65,10 @@ def cleaned(aligned: Aligned) -> Aligned:
     aligned = aligned.edited(_removed(_UNHEARD, "", aligned.text))
     aligned = aligned.edited(_removed(_JOINER, "", aligned.text))
     aligned = aligned.edited(changes(_in_form("NFKC", _DISGUISED, aligned.text), aligned.text))
-    return composed(Aligned(aligned.text.translate(_ONE_FOR_ONE), aligned.layers))
+    aligned = aligned.edited(_unsquared(aligned.text))
+    aligned = aligned.edited(_uncircled(aligned.text))
+    plain = _FIGURE.sub(lambda found: str(unicodedata.decimal(found[0])), aligned.text.translate(_ONE_FOR_ONE))
+    return composed(Aligned(plain, aligned.layers))
 
 
 def composed(aligned: Aligned) -> Aligned:
@@ -56,6 +79,22 @@ def composed(aligned: Aligned) -> Aligned:
     if not unicodedata.is_normalized("NFC", aligned.text):
         aligned = aligned.edited(changes(_in_form("NFC", _COMPOSED, aligned.text), aligned.text))
     return aligned
+
+
+def _unsquared(text: str) -> Iterator[Edit]:
+    """Yield the words that are set in one square."""
+    for found in _SQUARED.finditer(text):
+        plain = unicodedata.normalize("NFKC", found[0]).translate(_WITHOUT_BRACKETS)
+        yield Edit(found.start(), found.end(), _SQUARED_WORDS.get(found[0], plain))
+
+
+def _uncircled(text: str) -> Iterator[Edit]:
+    """Yield the figures of enclosed numbers, apart from letters and figures beside them: 第①問 is 第1問, ①② is 1 2."""
+    for found in _ENCLOSED.finditer(text):
+        start, end = found.span()
+        before = " " if start and _PARTED.match(text, start - 1) else ""
+        after = " " if _PARTED.match(text, end) and not _ENCLOSED.match(text, end) else ""
+        yield Edit(start, end, f"{before}{unicodedata.numeric(found[0]):.0f}{after}")
 
 
 def _removed(pattern: "regex.Pattern[str]", substitute: str, text: str) -> Iterator[Edit]:
