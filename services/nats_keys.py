@@ -41,9 +41,11 @@ def users_conf(users: Iterable[tuple[str, Role]]) -> str:
 
 def _entry(key: str, role: Role) -> str:
     publish, subscribe = (", ".join(f'"{subject}"' for subject in side) for side in (role.publish, role.subscribe))
+    answers = '\n        allow_responses: { max: 1, expires: "1m" }' if role.answers else ""
     return (
         f"      # {role.name}\n      {{ nkey: {key}, permissions: {{\n"
-        f"        publish: {{ allow: [{publish}] }}\n        subscribe: {{ allow: [{subscribe}] }}\n      }} }}"
+        f"        publish: {{ allow: [{publish}] }}\n        subscribe: {{ allow: [{subscribe}] }}{answers}\n"
+        "      } }"
     )
 
 

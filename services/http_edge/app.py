@@ -36,6 +36,7 @@ from services.http_edge.job_store import JobShelf, JobStore
 from services.http_edge.jobs import EveryonesJobs, JobWork
 from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import around, part_when, tell_request_id
+from services.http_edge.normalize_routes import NormalizeRoutes
 from services.http_edge.orders import Ordered, Orders
 from services.http_edge.records import Records
 from services.http_edge.reference import ReferenceDecoder
@@ -162,6 +163,7 @@ class _Desk(NamedTuple):
     routes: Routes
     requests: RequestRoutes
     sentences: SentenceRoutes
+    normalize: NormalizeRoutes
     jobs: JobRoutes
     work: JobWork
 
@@ -191,6 +193,7 @@ def _built(parts: _Parts, settings: Settings) -> tuple[web.Application, WorkLoop
     Routes.add_speaking(app, lambda request: asked(request).routes)
     RequestRoutes.add_to(app, lambda request: asked(request).requests)
     SentenceRoutes.add_to(app, lambda request: asked(request).sentences)
+    NormalizeRoutes.add_to(app, lambda request: asked(request).normalize)
     JobRoutes.add_to(app, lambda request: asked(request).jobs)
     work = EveryonesJobs(lambda tenant: desk(tenant).work)
     return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, seats=settings.max_jobs)
@@ -231,6 +234,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, free_seats: asyncio
         ),
         requests=RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings),
         sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
+        normalize=NormalizeRoutes(bus=bus, settings=settings),
         jobs=JobRoutes(
             bus=bus,
             store=store,

@@ -32,6 +32,7 @@ class Assembly:
     sample_rate_hz: int = 0  # 0 until a chunk came
     samples: int = 0  # returned so far
     failure: SpeechFailed | None = None
+    split: TextSplit | None = None  # how the text is divided, once known
     _sentence: int = 0  # whose turn it is
     _chunk: int = 0
     _digest: "sha256" = field(default_factory=sha256)  # type: ignore[valid-type]  # hashlib's types have no names
@@ -62,7 +63,7 @@ class Assembly:
             self.sentences = event.sentences
             self._ends.setdefault(event.sentence, event)
         elif isinstance(event, TextSplit):
-            self.sentences = len(event.sentences)
+            self.sentences, self.split = len(event.sentences), event
         elif self.failure is None:
             self.failure = event
         return self._release()

@@ -38,6 +38,14 @@ class TooManyRequests(PipelineError):
     http_status = 503
 
 
+class SplitterUnavailable(PipelineError):
+    """No splitter answered in time."""
+
+    code = "splitter_unavailable"
+    retryable = True
+    http_status = 503
+
+
 class KeyMissing(PipelineError):
     """The request has no API key, and needs one."""
 

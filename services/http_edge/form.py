@@ -16,8 +16,8 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooLong, UnsupportedLanguage
-from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import MOST_CLIPS, Parameters, Passage, Pronunciations, TextType
+from services.common.wire.languages import LANGUAGES, language_code
+from services.common.wire.messages import MOST_CLIPS, MOST_NORMALIZED, Parameters, Passage, Pronunciations, TextType
 from services.common.wire.parameters import RANGES, Range
 from services.http_edge.detection import AUTO
 from services.http_edge.errors import BadRequest, UploadStalled
@@ -39,6 +39,7 @@ _FIELDS: Final = (
     "seed",
     *RANGES,
 )
+_TEXT_FIELDS: Final = ("text", "text_type", "language", "enable_text_splitting", "spoken_forms", "pronunciations")
 _TEXT_FILE: Final = "text_file"
 _GOOD_REFERENCE: Final = "6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -96,9 +97,25 @@ async def read_form(request: web.Request, settings: Settings, *, job: bool = Fal
         yield _checked(_with_text(fields), uploads, settings)
 
 
-def _check_before_reading(request: web.Request, settings: Settings) -> None:
+async def read_text_form(request: web.Request, settings: Settings) -> Form:
+    """Read and check a form without recordings, whose text is short. Raises as `read_form` does."""
+    most = min(settings.max_text_characters, MOST_NORMALIZED)
+    settings = msgspec.structs.replace(settings, max_text_characters=most, max_upload_bytes=1)
+    _check_before_reading(request, settings, "text and language")
+    with ExitStack() as no_files:
+        try:
+            async with asyncio.timeout(settings.upload_timeout_s):
+                fields, _ = await _read_parts(request, no_files, settings, _TEXT_FIELDS)
+        except TimeoutError:
+            raise UploadStalled(f"the body did not come within {settings.upload_timeout_s:.0f} s") from None
+    return _form(fields, (), settings)
+
+
+def _check_before_reading(
+    request: web.Request, settings: Settings, wanted: str = "text, language and reference_audio"
+) -> None:
     if request.content_type != "multipart/form-data":
-        raise BadRequest("send multipart/form-data with the fields text, language and reference_audio")
+        raise BadRequest(f"send multipart/form-data with the fields {wanted}")
     largest = settings.max_upload_bytes + 4 * settings.max_text_characters + _FORM_BYTES
     if request.content_length is not None and request.content_length > largest:
         raise ReferenceTooLarge(f"the body is larger than {largest} bytes; send 6-30 s of speech")
@@ -193,23 +210,25 @@ def _too_long(settings: Settings) -> TextTooLong:
 
 
 def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Settings) -> Form:
+    form = _form(fields, uploads, settings)
+    if not uploads:
+        raise BadRequest("the file reference_audio is missing; send 6-30 s of one person speaking")
+    for place, upload in enumerate(uploads):
+        if not upload.size:
+            raise BadRequest(f"{which_file(place, len(uploads))}reference_audio is empty; send {_GOOD_REFERENCE}")
+    return form
+
+
+def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Settings) -> Form:
     if "text" not in fields:
         raise BadRequest("the field text is missing")
     if not fields["text"].strip():
         raise EmptyText("the text is empty; send at least one word")
     if len(fields["text"]) > settings.max_text_characters:
         raise _too_long(settings)
-    language = fields.get("language", "fr").strip().lower()
-    if language not in LANGUAGES and language != AUTO:
-        raise UnsupportedLanguage(f"unknown language; the languages are {AUTO} {' '.join(LANGUAGES)}")
-    if not uploads:
-        raise BadRequest("the file reference_audio is missing; send 6-30 s of one person speaking")
-    for place, upload in enumerate(uploads):
-        if not upload.size:
-            raise BadRequest(f"{which_file(place, len(uploads))}reference_audio is empty; send {_GOOD_REFERENCE}")
     return Form(
         text=fields["text"],
-        language=language,
+        language=_language(fields.get("language", "")),
         uploads=uploads,
         split=_boolean(fields, "enable_text_splitting"),
         spoken_forms=_boolean(fields, "spoken_forms"),
@@ -219,6 +238,15 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
         characters=len(fields["text"]),
         parameters=_parameters(fields),
     )
+
+
+def _language(given: str) -> str:
+    """Return the code of a language of ours, however it is written, or AUTO; an empty field is as good as none."""
+    given = given.strip() or "fr"
+    language = AUTO if given.lower() == AUTO else language_code(given)
+    if language is None:
+        raise UnsupportedLanguage(f"language is unknown; send one of {AUTO} {' '.join(LANGUAGES)}")
+    return language
 
 
 def _boolean(fields: dict[str, str], name: str) -> bool:

@@ -17,7 +17,7 @@ CALLER: Final = web.RequestKey("caller", Caller)
 _ASKED: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, X-API-Key, X-Request-Id"
 _TOLD: Final = (
     "Accept-Ranges, Content-Range, ETag, Location, Retry-After, Server-Timing, X-Engine, X-Language, "
-    "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, traceparent"
+    "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, traceparent"
 )
 _SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import QueueFull
-from services.common.wire.messages import SpeechRequest
+from services.common.wire.messages import LeftOut, SpeechRequest
 from services.http_edge.admission import Admission
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
 from services.http_edge.fleet import Fleet
@@ -32,6 +32,8 @@ from services.http_edge.spending import Spending
 from services.http_edge.wording import understood
 
 log = structlog.get_logger()
+
+_SPANS_TOLD: Final = 10  # in a header; GET /requests/{id}/sentences tells more
 
 
 @dataclass
@@ -70,6 +72,8 @@ class Order:
         }
         if self.warnings:
             headers["X-Reference-Warning"] = "; ".join(self.warnings)
+        if speech.left_out is not None:
+            headers["X-Text-Left-Out"] = _told_left_out(speech.left_out)
         return headers
 
     def _timing(self, speech: Speech) -> str:
@@ -84,6 +88,12 @@ class Order:
             marks["total"] = time.monotonic() - self.began_s
             marks["synthesis"] = sum(sentence.synthesis_ms for sentence in speech.spoken) / 1000
         return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in marks.items())
+
+
+def _told_left_out(left_out: LeftOut) -> str:
+    """Return a structured field (RFC 9651): how many characters are not spoken, and where the first of them are."""
+    spans = " ".join(f"{span.start}-{span.end}" for span in left_out.spans[:_SPANS_TOLD])
+    return f'{left_out.characters};spans="{spans}"'
 
 
 class Shelf(Protocol):

@@ -154,6 +154,13 @@ class Runs:
             await self._take_up()
         return None
 
+    async def split(self) -> RequestEvent | None:
+        """Fetch how the text was divided, which is the same in all runs."""
+        for inbox in list(self._inboxes.values()):
+            if (event := await inbox.split()) is not None:
+                return event
+        return None
+
     async def close(self) -> None:
         """Stop listening."""
         for task in self._waiting:

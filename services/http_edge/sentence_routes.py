@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
+from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.ports import Bus
@@ -57,6 +58,8 @@ class SentenceRoutes:
         answer = {"count": len(split.sentences), "from": first, "sentences": found}
         if split.marks:
             answer["marks"] = [marked for mark in split.marks if (marked := sound.place(mark))]
+        if split.left_out is not UNSET:
+            answer["left_out"] = [{"start": span.start, "end": span.end} for span in split.left_out.spans]
         return web.json_response(answer)
 
     async def _end(self, runs: list[str], place: int) -> SentenceSpoken | None:

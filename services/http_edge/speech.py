@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import UNSET
 
 from services.common.bus.inbox import open_inbox
 from services.common.bus.ports import Bus
 from services.common.runtime.deadline import Deadline
 from services.common.wire.failures import BusUnavailable, DeadlineExceeded, SynthesisFailed
-from services.common.wire.messages import RequestEvent, SentenceSpoken, SpeechRequest
+from services.common.wire.messages import LeftOut, RequestEvent, SentenceSpoken, SpeechRequest, TextSplit
 from services.http_edge.assembly import Assembly, Place
 from services.http_edge.commands import cancel, publish_request
 from services.http_edge.errors import RemoteFailure
@@ -79,6 +81,7 @@ class EventSource(Protocol):
     async def chunk(self, sentence: int, chunk: int) -> RequestEvent | None: ...
     async def end(self, sentence: int) -> RequestEvent | None: ...
     async def failed(self) -> RequestEvent | None: ...
+    async def split(self) -> RequestEvent | None: ...
 
 
 class _Patience:
@@ -155,6 +158,8 @@ class Speech:
             looked, found = not pieces and patience.over, False
             if looked:
                 found, pieces = await self._fetch_missing()
+            if pieces and self.assembly.split is None:
+                await self._look_up_split()
             for piece in pieces:
                 yield piece
             if looked:
@@ -165,6 +170,19 @@ class Speech:
                 raise RemoteFailure(self.assembly.failure)
         if not self.assembly.samples:
             raise SynthesisFailed("the engine made no sound of this text")
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Return which letters of the text no voice can speak; known by the first sound, unless NATS was away."""
+        split = self.assembly.split
+        return None if split is None or split.left_out is UNSET else split.left_out
+
+    async def _look_up_split(self) -> None:
+        """Learn how the text was divided, where that was said before anybody listened here."""
+        with suppress(BusUnavailable):
+            event = await self._inbox.split()
+            if isinstance(event, TextSplit):
+                self.assembly.split = event
 
     def _check_time(self, started_s: float) -> None:
         self._check()

@@ -22,6 +22,7 @@ from services.splitter.gate import Gate
 from services.splitter.handler import RequestWork
 from services.splitter.ledger import Ledger
 from services.splitter.metrics import Metrics
+from services.splitter.normalizing import NormalizeWork
 from services.splitter.settings import Settings
 
 log = structlog.get_logger()
@@ -74,6 +75,7 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     ):
         group.create_task(work.workers.follow(followers_stop), name="workers")
         group.create_task(work.cancels.follow(followers_stop), name="cancels")
+        group.create_task(NormalizeWork(bus, fleet).serve(followers_stop), name="normalizing")
         group.create_task(every(HEARTBEAT_S, tell_state, followers_stop), name="state")
         log.info("splitter_ready", splitter=name)
         await loop.run(stop)

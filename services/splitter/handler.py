@@ -28,7 +28,6 @@ from services.common.wire.failures import (
     PipelineError,
     QueueFull,
     SpeechCancelled,
-    UnsupportedLanguage,
 )
 from services.common.wire.messages import (
     CancelSpeech,
@@ -45,12 +44,13 @@ from services.common.wire.messages import (
 )
 from services.common.wire.parameters import RANGES, require_taken, takes_of
 from services.common.wire.seeds import sentence_seed
-from services.splitter.divider import Task, divide
+from services.splitter.divider import divide
 from services.splitter.gate import Gate, Seat
 from services.splitter.ledger import Debt, Ledger
 from services.splitter.metrics import Metrics
 from services.splitter.progress import Progress
 from services.splitter.sentences import Sentence, SplitText
+from services.splitter.terms import in_our_codes, limits_of, task_of, told_left_out
 
 log = structlog.get_logger()
 
@@ -75,11 +75,12 @@ class RequestWork:
 
     async def handle(self, delivery: Delivery) -> None:
         """Divide, queue, and wait until all is spoken."""
-        request = codec.decode(delivery.payload, SpeechRequest)
-        subjects.require_own(request, delivery.subject)
+        asked = codec.decode(delivery.payload, SpeechRequest)
+        subjects.require_own(asked, delivery.subject)
+        request = in_our_codes(asked)
         deadline = Deadline.at(request.deadline_unix_ms)
         workers = await self._workers_of(request.engine)
-        task = _task(workers, request)
+        task = task_of(request, limits_of(workers))
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
             division = await divide(task)
@@ -97,7 +98,7 @@ class RequestWork:
                 self.gate.join(request.engine, request.tenant) as seat,
             ):
                 held = _Held(request, deadline, division.sentences, Progress(len(characters)), inbox, debt, seat)
-                await self._announce(request, division)
+                await self._announce(request, division, written=asked.language)
                 for place in range(request.first_sentence):
                     held.end(place)
                 if delivery.attempt > 1:
@@ -139,13 +140,15 @@ class RequestWork:
         """Return the engine's workers that are alive, but those whose model has not said yet what it speaks."""
         return [worker for worker in self.workers.alive() if worker.engine == engine and worker.max_characters]
 
-    async def _announce(self, request: SpeechRequest, division: SplitText) -> None:
+    async def _announce(self, request: SpeechRequest, division: SplitText, *, written: str) -> None:
+        """Tell how the text is divided; `written`: the request's language as its sender writes it."""
         message = TextSplit(
             request=request.request,
             sentences=tuple(Span(sentence.start, sentence.end) for sentence in division.sentences),
             dropped=tuple(Span(start, end) for start, end in division.dropped),
-            languages=_languages(request, division),
+            languages=_languages(request, division, written),
             marks=division.marks,
+            left_out=told_left_out(division),
         )
         await self.bus.publish(
             subjects.text_split(request.tenant, request.request),
@@ -274,33 +277,10 @@ class _HandedBack(PipelineError):
     retryable = True
 
 
-def _task(workers: list[WorkerState], request: SpeechRequest) -> Task:
-    """Return how to divide the text, so that every worker takes the sentences. Raises UnsupportedLanguage."""
-    languages = {language for worker in workers for language in worker.max_characters}
-    limits = {
-        language: min(worker.max_characters[language] for worker in workers if language in worker.max_characters)
-        for language in languages
-    }
-    for language in (request.language, *(passage.language for passage in request.passages)):
-        if language not in limits:
-            raise UnsupportedLanguage(f"the engine {request.engine} does not speak {language}")
-    return Task(
-        text=request.text,
-        language=request.language,
-        max_characters=limits[request.language],
-        enable_text_splitting=request.split,
-        spoken_forms=request.spoken_forms,
-        pronunciations=request.pronunciations,
-        text_type=request.text_type,
-        passages=request.passages,
-        limits=limits if request.passages or request.text_type == "ssml" else {},
-    )
-
-
-def _languages(request: SpeechRequest, division: SplitText) -> tuple[str, ...]:
-    """Return the language of each sentence, where some are in another than the request's."""
+def _languages(request: SpeechRequest, division: SplitText, written: str) -> tuple[str, ...]:
+    """Return the language of each sentence, where some are in another than the request's as it was written."""
     languages = tuple(sentence.language or request.language for sentence in division.sentences)
-    return languages if set(languages) != {request.language} else ()
+    return languages if set(languages) != {written} else ()
 
 
 def _job(request: SpeechRequest, sentences: tuple[Sentence, ...], place: int) -> SentenceJob:

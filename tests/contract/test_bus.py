@@ -171,6 +171,42 @@ async def test_a_listener_hears_what_is_told_and_what_is_stored(bus: Bus) -> Non
     await listener.close()
 
 
+async def test_a_question_reaches_one_of_a_group_and_comes_back_answered(bus: Bus) -> None:
+    listeners = [await bus.listen(subjects.NORMALIZE, limit=10, group="splitters") for _ in range(3)]
+    beside = await bus.listen(subjects.NORMALIZE, limit=10)
+
+    async def answer() -> list[bytes]:
+        heard = [one for listener in listeners if (one := await listener.next(0.5)) is not None]
+        for one in heard:
+            await bus.tell(one.reply, b"answer to " + one.payload)
+        return [one.payload for one in heard]
+
+    answering = asyncio.create_task(answer())
+    assert await bus.ask(subjects.normalize("public"), b"question", timeout_s=5) == b"answer to question"
+    assert await answering == [b"question"]
+    overheard = await beside.next(1)
+    assert overheard is not None
+    assert overheard.payload == b"question"
+    for listener in (*listeners, beside):
+        await listener.close()
+
+
+async def test_a_question_that_nobody_answers_has_no_answer(bus: Bus) -> None:
+    assert await bus.ask(subjects.normalize("public"), b"question", timeout_s=0.2) is None
+    listener = await bus.listen(subjects.NORMALIZE, limit=10)
+    assert await bus.ask(subjects.normalize("public"), b"question", timeout_s=0.2) is None
+    await listener.close()
+
+
+async def test_what_is_told_has_nowhere_to_answer_to(bus: Bus) -> None:
+    listener = await bus.listen("tts.v1.cancel.*.*", limit=10)
+    await bus.tell(subjects.cancel("public", "request-1"), b"cancel")
+    heard = await listener.next(1)
+    assert heard is not None
+    assert heard.reply == ""
+    await listener.close()
+
+
 async def test_a_closed_listener_hears_nothing(bus: Bus) -> None:
     listener = await bus.listen("tts.v1.cancel.*.*", limit=10)
     await listener.close()

@@ -9,7 +9,16 @@ import pytest
 
 from services.common.wire import codec, failures, messages
 from services.common.wire.failures import MalformedMessage, PipelineError
-from services.common.wire.messages import AS_USUAL, AudioChunk, Message, Parameters, SpeechRequest
+from services.common.wire.messages import (
+    AS_USUAL,
+    AudioChunk,
+    LeftOut,
+    Message,
+    Parameters,
+    Span,
+    SpeechRequest,
+    TextSplit,
+)
 from services.common.wire.parameters import RANGES
 from tests.support.messages import EXAMPLES, REQUEST
 
@@ -86,6 +95,22 @@ def test_bytes_from_before_there_was_ssml_are_read_as_of_a_plain_text_in_one_lan
     assert decoded == msgspec.structs.replace(now, **PLAIN[earlier.stem])
 
 
+def test_letters_that_are_left_out_are_sent_only_where_there_are_some() -> None:
+    [whole] = [message for message in EXAMPLES if isinstance(message, TextSplit)]
+    assert "left_out" not in fields(whole)
+    some = msgspec.structs.replace(whole, left_out=LeftOut(5, (Span(2, 4), Span(9, 12))))
+    spans = [{"start": 2, "end": 4}, {"start": 9, "end": 12}]
+    assert fields(some) == {**fields(whole), "left_out": {"characters": 5, "spans": spans}}
+    assert codec.decode(codec.encode(some), TextSplit) == some
+
+
+@pytest.mark.parametrize("tag", ["fr", "zh-cn", "zh_Hans", "pt-BR", "en_US", "fra", "fr_FR.UTF-8"])
+def test_a_language_is_taken_as_people_write_it(tag: str) -> None:
+    content = {**fields(EXAMPLES[0]), "language": tag, "passages": [{"start": 0, "end": 1, "language": tag}]}
+    decoded = codec.decode(msgpack.packb(content), SpeechRequest)
+    assert (decoded.language, decoded.passages[0].language) == (tag, tag)
+
+
 def test_what_is_not_set_is_not_sent() -> None:
     request = msgspec.structs.replace(EXAMPLES[0], parameters=Parameters(speed=2.0))
     assert fields(request)["parameters"] == {"speed": 2.0}
@@ -155,7 +180,8 @@ def test_a_missing_required_field_is_refused_by_name(message: Message) -> None:
         ("tenant", "*"),
         ("request", "short"),
         ("request", "with.a.dot.inside"),
-        ("language", "FR"),
+        ("language", "french!"),
+        ("language", "f"),
         ("deadline_unix_ms", None),
         ("type", "AudioChunk"),
         ("type", 7),

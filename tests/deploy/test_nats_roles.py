@@ -122,6 +122,11 @@ async def test_every_process_does_its_work_in_its_own_role(service: str) -> None
         async with session.post(f"{service}/synthesize", data=form(), headers={"Idempotency-Key": "a-key"}) as response:
             assert response.status == 200, await response.text()
             assert (await response.read())[44:] == owed
+        text = aiohttp.FormData()
+        text.add_field("text", "Il a 5 ans.", content_type="text/plain")
+        async with session.post(f"{service}/normalize", data=text) as response:
+            assert response.status == 200, await response.text()
+            assert (await response.json())["sentences"][0]["text"] == "Il a cinq ans."
         async with session.post(f"{service}/jobs", data=form()) as response:
             assert response.status == 202, await response.text()
             job = (await response.json())["id"]

@@ -5,8 +5,11 @@ from services.common.wire.messages import (
     CancelSpeech,
     DeadLetter,
     JobProgress,
+    LeftOut,
     Mark,
     Message,
+    NormalizedSentence,
+    NormalizeText,
     Parameters,
     Passage,
     SentenceJob,
@@ -15,6 +18,7 @@ from services.common.wire.messages import (
     SpeechFailed,
     SpeechRequest,
     SplitterState,
+    TextNormalized,
     TextSplit,
     WorkerState,
 )
@@ -127,6 +131,27 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     SplitterState(
         splitter="splitter-1a2b3c4d", requests=3, queued_audio_s=12.5, due_audio_s={"public": 10.0}, taken=(REQUEST,)
+    ),
+    NormalizeText(
+        request=REQUEST,
+        tenant="public",
+        engine="embedded",
+        language="fr-FR",
+        text="Il a 17 ans. OK!",
+        split=False,
+        spoken_forms=False,
+        pronunciations={"OK": "okay"},
+        text_type="ssml",
+        passages=(Passage(13, 16, "en"),),
+    ),
+    TextNormalized(
+        request=REQUEST,
+        language="fr",
+        sentences=(
+            NormalizedSentence(0, 12, "Il a dix-sept ans.", "fr"),
+            NormalizedSentence(13, 16, "okay!", "en"),
+        ),
+        left_out=LeftOut(2, (Span(3, 5),)),
     ),
     DeadLetter(
         subject="tts.v1.sentence.embedded.express.public.r.0",

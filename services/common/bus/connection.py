@@ -224,11 +224,21 @@ class NatsBus:
         async with translated():
             await self._client.publish(subject, payload)
 
-    async def listen(self, subject: str, *, limit: int) -> "NatsListener":
+    async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
+        """Send to one that listens now, and return its answer."""
+        try:
+            async with translated():
+                return (await self._client.request(subject, payload, timeout=timeout_s)).data
+        except BusUnavailable:
+            if not self._client.is_connected:
+                raise
+            return None
+
+    async def listen(self, subject: str, *, limit: int, group: str = "") -> "NatsListener":
         """Subscribe. The server reads a connection in order, so it knows of this before anything published later."""
         async with translated():
             subscription = await self._client.subscribe(
-                subject, pending_msgs_limit=limit, pending_bytes_limit=_LISTENER_BYTES
+                subject, queue=group, pending_msgs_limit=limit, pending_bytes_limit=_LISTENER_BYTES
             )
         return NatsListener(subscription)
 

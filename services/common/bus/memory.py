@@ -104,9 +104,20 @@ class MemoryBus:
         """Send to whoever listens now."""
         self._hear(subject, payload)
 
-    async def listen(self, subject: str, *, limit: int) -> "MemoryListener":
+    async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
+        """Send to one that listens now, and return its answer."""
+        inbox = f"_INBOX.{next(self._sequence)}"
+        listener = await self.listen(inbox, limit=1)
+        try:
+            self._hear(subject, payload, reply=inbox)
+            answer = await listener.next(timeout_s)
+        finally:
+            await listener.close()
+        return None if answer is None else answer.payload
+
+    async def listen(self, subject: str, *, limit: int, group: str = "") -> "MemoryListener":
         """Subscribe."""
-        listener = MemoryListener(self, subject, limit)
+        listener = MemoryListener(self, subject, limit, group)
         self._listeners.append(listener)
         return listener
 
@@ -238,22 +249,26 @@ class MemoryBus:
                 return stream
         raise BusUnavailable("NATS has no such stream, or JetStream is off")
 
-    def _hear(self, subject: str, payload: bytes) -> None:
+    def _hear(self, subject: str, payload: bytes, reply: str = "") -> None:
+        served: set[str] = set()  # groups: the listener that is longest there hears all
         for listener in self._listeners:
-            listener.offer(Heard(subject, payload))
+            if matches(listener.subject, subject) and listener.group not in served:
+                listener.offer(Heard(subject, payload, reply))
+                served |= {listener.group} - {""}
 
 
 class MemoryListener:
     """A subscription with a bounded queue."""
 
-    def __init__(self, bus: MemoryBus, subject: str, limit: int) -> None:
+    def __init__(self, bus: MemoryBus, subject: str, limit: int, group: str = "") -> None:
         self._bus = bus
-        self._subject = subject
+        self.subject = subject
+        self.group = group
         self._queue: asyncio.Queue[Heard] = asyncio.Queue(limit)
 
     def offer(self, heard: Heard) -> None:
-        """Take a message that matches, if there is room."""
-        if matches(self._subject, heard.subject) and not self._queue.full():
+        """Take a message, if there is room."""
+        if not self._queue.full():
             self._queue.put_nowait(heard)
 
     async def next(self, timeout_s: float) -> Heard | None:

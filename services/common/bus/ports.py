@@ -16,6 +16,7 @@ class Heard(NamedTuple):
 
     subject: str
     payload: bytes
+    reply: str = ""  # where its sender waits for an answer; empty: nowhere
 
 
 class Stored(NamedTuple):
@@ -109,8 +110,14 @@ class Bus(Protocol):
     async def tell(self, subject: str, payload: bytes) -> None:
         """Send to whoever listens now; stored nowhere."""
 
-    async def listen(self, subject: str, *, limit: int) -> Listener:
-        """Subscribe; nothing that this bus publishes later, or that answers it, is missed, up to `limit` messages."""
+    async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
+        """Send to one that listens now, and return its answer; None where none comes in time."""
+
+    async def listen(self, subject: str, *, limit: int, group: str = "") -> Listener:
+        """Subscribe; nothing that this bus publishes later, or that answers it, is missed, up to `limit` messages.
+
+        Of the listeners of one `group` each message reaches one.
+        """
 
     async def pull(self, consumer: Consumer) -> Puller:
         """Create the durable consumer where it does not exist, and take a seat at it."""

@@ -29,6 +29,7 @@ class Role:
     name: str
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    answers: bool = False  # whether it may reply, once, to a request that it hears
 
     @property
     def inbox_prefix(self) -> str:
@@ -58,6 +59,7 @@ def tenant_role(tenant: str) -> Role:
         [
             subjects.request(tenant),
             subjects.cancel(tenant, "*"),
+            subjects.normalize(tenant),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.request_events(tenant, '*')}",
             *_writes_objects(topology.CLIPS),
         ],
@@ -70,7 +72,7 @@ def _edge() -> Role:
         "edge",
         [
             subjects.REQUESTS,
-            *(subjects.JOBS, subjects.CANCELS, subjects.DEAD),
+            *(subjects.JOBS, subjects.CANCELS, subjects.DEAD, subjects.NORMALIZE),
             *_pulls(topology.jobs_consumer()),
             *(f"{_API}.CONSUMER.INFO.{stream}.*" for stream in (topology.REQUESTS, topology.SENTENCES, topology.JOBS)),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
@@ -94,7 +96,8 @@ def _splitter() -> Role:
             f"{_API}.STREAM.PURGE.{topology.SENTENCES}",
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
         ],
-        [subjects.request_ends("*", "*"), subjects.CANCELS, subjects.WORKERS],
+        [subjects.request_ends("*", "*"), subjects.CANCELS, subjects.WORKERS, subjects.NORMALIZE],
+        answers=True,
     )
 
 
@@ -114,10 +117,10 @@ def _worker(engines: Iterable[str]) -> Role:
     )
 
 
-def _role(name: str, publish: list[str], subscribe: list[str]) -> Role:
+def _role(name: str, publish: list[str], subscribe: list[str], *, answers: bool = False) -> Role:
     known = [] if name.startswith("tenant-") else [f"{_API}.STREAM.INFO.*"]  # a service sees that the streams are there
     role = Role(name, (*publish, *known), tuple(subscribe))
-    return Role(name, role.publish, (*role.subscribe, f"{role.inbox_prefix}.>"))
+    return Role(name, role.publish, (*role.subscribe, f"{role.inbox_prefix}.>"), answers)
 
 
 def _pulls(consumer: Consumer) -> list[str]:

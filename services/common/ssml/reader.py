@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from services.common.ssml.document import Border, Break, Document, Mark, Piece, SayAs, Style
 from services.common.wire.failures import MalformedSsml
-from services.common.wire.languages import LANGUAGES
+from services.common.wire.languages import LANGUAGES, language_code
 
 DEEPEST: Final = 32  # elements in each other
 MOST_ELEMENTS: Final = 50_000
@@ -25,7 +25,6 @@ _RATES: Final = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fa
 _STRENGTHS_MS: Final = {"none": 0, "x-weak": 120, "weak": 200, "medium": 400, "strong": 700, "x-strong": 1_000}
 _TIME: Final = re.compile(r"\+?([0-9]{1,7}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})(ms|s)", re.ASCII)
 _PERCENTAGE: Final = re.compile(r"([+-]?)([0-9]{1,4}(?:\.[0-9]{0,6})?)%", re.ASCII)
-_LANGUAGE: Final = re.compile(r"([A-Za-z]{2})(?:-[A-Za-z0-9]{1,8}){0,4}", re.ASCII)
 _NAME: Final = re.compile(r"[^\s\x00-\x1f]{1,64}")
 
 _ATTRIBUTES: Final = {
@@ -178,9 +177,8 @@ class _Reader:
             self._refuse("p cannot be within p")
 
     def _language(self, tag: str) -> str:
-        found = _LANGUAGE.fullmatch(tag)
-        language = found[1].lower() if found else ""
-        if language not in LANGUAGES:
+        language = language_code(tag.strip())
+        if language is None:
             self._refuse(f"xml:lang names no language that is spoken; the languages are {' '.join(LANGUAGES)}")
         return language
 

@@ -8,8 +8,12 @@ in words, and tests/contract/test_wire.py holds the bytes.
 
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from services.common.wire.languages import TAG_PATTERN
+
+MOST_LEFT_OUT: Final = 1_000  # spans of one text that are told
+MOST_NORMALIZED: Final = 20_000  # characters of a text that is shown as it would be spoken
 MOST_CLIPS: Final = 8  # recordings of the one speaker of a request
 
 # Identifiers are NATS subject tokens, so that nobody can widen a subject with "." or "*".
@@ -18,6 +22,7 @@ Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 EngineName = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
 WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]  # ISO 639-1
+LanguageTag = Annotated[str, Meta(pattern=TAG_PATTERN)]  # as people write it: `languages.language_code` reads it
 ClipId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the clip's bytes in the object store
 Clips = Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=MOST_CLIPS)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -66,7 +71,7 @@ class Passage(Struct, frozen=True):
 
     start: Count
     end: Count
-    language: Language
+    language: LanguageTag
 
 
 class Mark(Struct, frozen=True):
@@ -84,7 +89,7 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     request: RequestId
     tenant: Tenant
     engine: EngineName
-    language: Language
+    language: LanguageTag
     text: Annotated[str, Meta(min_length=1)]
     clips: Clips  # of one speaker, one or more recordings
     seed: Seed
@@ -123,6 +128,13 @@ class Span(Struct, frozen=True):
     end: Count
 
 
+class LeftOut(Struct, frozen=True):
+    """Letters of the request's text that no voice of their language can speak. On the wire a map."""
+
+    characters: Positive  # of all of them
+    spans: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MOST_LEFT_OUT)]  # the first ones, in order
+
+
 class TextSplit(Message, frozen=True, kw_only=True):
     """The text has these sentences. On `tts.v1.audio.<tenant>.<request>.split`, before the first audio."""
 
@@ -131,6 +143,7 @@ class TextSplit(Message, frozen=True, kw_only=True):
     dropped: tuple[Span, ...]  # what nobody speaks: white space, lone punctuation, markup
     languages: tuple[Language, ...] = ()  # of each sentence, where they differ; none: all are in the request's
     marks: tuple[Mark, ...] = ()  # as they come in the text
+    left_out: LeftOut | UnsetType = UNSET  # letters that no voice of their language can speak; not sent where none are
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):
@@ -225,6 +238,39 @@ class SplitterState(Message, frozen=True, kw_only=True):
     queued_audio_s: float  # estimated sound that these still owe
     due_audio_s: dict[Tenant, float] = {}  # of it what is due at once, by tenant: of each request at most 5 s
     taken: tuple[RequestId, ...] = ()  # requests that were taken up lately, and are counted here since
+
+
+class NormalizeText(Message, frozen=True, kw_only=True):
+    """Return this text as it would be spoken. A core NATS request, on `tts.v1.normalize.<tenant>`."""
+
+    request: RequestId
+    tenant: Tenant
+    engine: EngineName  # whose longest sentences divide the text
+    language: LanguageTag
+    text: Annotated[str, Meta(min_length=1, max_length=MOST_NORMALIZED)]
+    split: bool = True
+    spoken_forms: bool = True
+    pronunciations: Pronunciations = {}
+    text_type: TextType = "text"
+    passages: tuple[Passage, ...] = ()
+
+
+class NormalizedSentence(Struct, frozen=True):
+    """Characters [start, end) of a text, and what is spoken of them. On the wire a map."""
+
+    start: Count
+    end: Count
+    text: Annotated[str, Meta(min_length=1)]
+    language: Language
+
+
+class TextNormalized(Message, frozen=True, kw_only=True):
+    """The text as it would be spoken. The reply to `NormalizeText`, which may be a `SpeechFailed` instead."""
+
+    request: RequestId
+    language: Language  # of the request, as its code
+    sentences: Annotated[tuple[NormalizedSentence, ...], Meta(min_length=1)]
+    left_out: LeftOut | UnsetType = UNSET
 
 
 class DeadLetter(Message, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ WORKERS: Final = "tts.v1.worker.*.*"
 SPLITTERS: Final = "tts.v1.splitter.*"
 DEAD: Final = "tts.v1.dead.>"
 JOBS: Final = "tts.v1.job.*"
+NORMALIZE: Final = "tts.v1.normalize.*"
 
 
 def request(tenant: str) -> str:
@@ -23,6 +24,11 @@ def request(tenant: str) -> str:
 def job(tenant: str) -> str:
     """Return where the `SpeechRequest` of a job goes, that is long and waited for by nobody."""
     return f"tts.v1.job.{tenant}"
+
+
+def normalize(tenant: str) -> str:
+    """Return where a tenant asks `NormalizeText`."""
+    return f"tts.v1.normalize.{tenant}"
 
 
 def lane_sentences(engine: str, lane: Lane) -> str:
@@ -91,7 +97,7 @@ def dead(subject: str) -> str:
 
 
 def commanding_tenant(subject: str) -> str:
-    """Return the tenant whose subject of requests or jobs this is: of a user who may publish there, the true one."""
+    """Return the tenant whose subject of commands this is: of a user who may publish there, the true one."""
     return subject.rsplit(".", 1)[-1]
 
 

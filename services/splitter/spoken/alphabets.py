@@ -120,7 +120,7 @@ def _clusters(text: str, start: int, end: int) -> Iterator[Edit]:
         elif letter.isupper():
             following = text[found.end() : found.end() + 1]
             base = base.upper() if len(base) < 2 or following.isupper() else base.capitalize()
-        yield Edit(*found.span(), base)
+        yield Edit(found.start(), found.end(), base)
 
 
 @lru_cache(maxsize=4096)

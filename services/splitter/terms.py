@@ -1,0 +1,73 @@
+"""Messages in the splitter's own terms, and what it found in theirs. Pure."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from services.common.wire.failures import UnsupportedLanguage
+from services.common.wire.languages import LANGUAGES, language_code
+from services.common.wire.messages import MOST_LEFT_OUT, LeftOut, NormalizeText, Span, SpeechRequest, WorkerState
+from services.splitter.divider import Task
+from services.splitter.sentences import SplitText
+
+AskedT = TypeVar("AskedT", SpeechRequest, NormalizeText)
+_USUAL_LIMIT: Final = 250  # characters of a sentence, where no worker says how many it takes
+
+
+def in_our_codes(asked: AskedT) -> AskedT:
+    """Return a command with the codes of the languages that its tags mean. Raises UnsupportedLanguage."""
+    passages = tuple(
+        msgspec.structs.replace(passage, language=_code(passage.language, f"passages[{index}].language"))
+        for index, passage in enumerate(asked.passages)
+    )
+    return msgspec.structs.replace(asked, language=_code(asked.language, "language"), passages=passages)
+
+
+def _code(tag: str, field: str) -> str:
+    code = language_code(tag)
+    if code is None:
+        raise UnsupportedLanguage(f"{field} names no language that is spoken; send one of {' '.join(LANGUAGES)}")
+    return code
+
+
+def limits_of(workers: Iterable[WorkerState]) -> dict[str, int]:
+    """Return the longest sentence, in characters, that each of these workers takes, by language."""
+    limits: dict[str, int] = {}
+    for worker in workers:
+        for language, most in worker.max_characters.items():
+            limits[language] = min(most, limits.get(language, most))
+    return limits
+
+
+def usual_limits() -> dict[str, int]:
+    """Return limits for all languages, for a text that no worker is there to speak."""
+    return dict.fromkeys(LANGUAGES, _USUAL_LIMIT)
+
+
+def task_of(asked: SpeechRequest | NormalizeText, limits: dict[str, int]) -> Task:
+    """Return how to divide the text of a command. Raises UnsupportedLanguage."""
+    for language in (asked.language, *(passage.language for passage in asked.passages)):
+        if language not in limits:
+            raise UnsupportedLanguage(f"the engine {asked.engine} does not speak {language}")
+    return Task(
+        text=asked.text,
+        language=asked.language,
+        max_characters=limits[asked.language],
+        enable_text_splitting=asked.split,
+        spoken_forms=asked.spoken_forms,
+        pronunciations=asked.pronunciations,
+        text_type=asked.text_type,
+        passages=asked.passages,
+        limits=limits if asked.passages or asked.text_type == "ssml" else {},
+    )
+
+
+def told_left_out(division: SplitText) -> LeftOut | UnsetType:
+    """Return what is left out of a text, as messages tell it; nothing where it is spoken whole."""
+    characters = sum(end - start for start, end in division.left_out)
+    if not characters:
+        return UNSET
+    return LeftOut(characters, tuple(Span(*span) for span in islice(division.left_out, MOST_LEFT_OUT)))
