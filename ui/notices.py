@@ -1,9 +1,15 @@
 """Refusals as a user reads them: what happened, and what to do."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import streamlit as st
 
 from ui.refusals import Refusal
 from ui.words import t, tongue, words
+
+_SHOWN_SPANS: Final = 3
+_SHOWN_CHARACTERS: Final = 40
 
 
 def show_refusal(refusal: Refusal) -> None:
@@ -14,6 +20,14 @@ def show_refusal(refusal: Refusal) -> None:
     st.error(refusal_text(refusal), icon=":material/error:")
     if str(refusal) and refusal.code not in ("unreachable", "cut_stream", "unreadable_audio"):
         st.caption(t("refusal.detail", detail=str(refusal), code=refusal.code))
+
+
+def show_left_out(text: str, spans: Sequence[tuple[int, int]]) -> None:
+    """Warn of letters that are not spoken: which they are, as far as there is room."""
+    if spans:
+        words = [text[start:end][:_SHOWN_CHARACTERS] for start, end in spans[:_SHOWN_SPANS]]
+        more = " …" if len(spans) > _SHOWN_SPANS else ""
+        st.warning(t("spoken.left_out", words=" · ".join(words) + more), icon=":material/warning:")
 
 
 def refusal_text(refusal: Refusal) -> str:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui.estimate import seconds_of
-from ui.notices import show_refusal
+from ui.notices import show_left_out, show_refusal
 from ui.player import play
 from ui.service import Order
 from ui.shared import service
@@ -78,6 +78,8 @@ def _show_result(place: str, speaking: Speaking) -> None:
     sound.metric(t("work.length"), f"{number(speaking.seconds)} s")
     if speaking.heard and speaking.heard.warning:
         st.warning(t("work.warning", warning=speaking.heard.warning), icon=":material/warning:")
+    if speaking.heard:
+        show_left_out(speaking.order.text, speaking.heard.left_out)
     st.download_button(
         t("work.download_wav"),
         data=speaking.wav,

@@ -26,10 +26,12 @@ class Alignment:
     text: str
     spans: list[tuple[int, int]] = field(default_factory=list)  # in code points
     ends_s: list[float] = field(default_factory=list)  # of the sentences that are spoken, in order
+    left_out: tuple[tuple[int, int], ...] = ()  # places of letters that are not spoken
 
     def learn(self, answer: dict[str, Any]) -> None:
         """Take an answer of `GET /requests/{id}/sentences?from=<how many are spoken>`."""
         first, sentences = answer["from"], answer["sentences"]
+        self.left_out = tuple((span["start"], span["end"]) for span in answer.get("left_out", ()))
         self.spans[first:] = [(sentence["start"], sentence["end"]) for sentence in sentences]
         for place, sentence in enumerate(sentences, first):
             if "seconds" in sentence and place == len(self.ends_s):

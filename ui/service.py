@@ -50,6 +50,15 @@ class Heard:
     sample_rate_hz: int
     warning: str  # about the recordings; empty when there is none
     synthesis_s: float | None  # that the engine worked; known of what was sent whole
+    left_out: tuple[tuple[int, int], ...] = ()  # places of letters that are not spoken, in code points: the first ones
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """A text as it would be spoken."""
+
+    sentences: tuple[str, ...]
+    left_out: tuple[tuple[int, int], ...]  # places of letters that are not spoken, in code points
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,17 @@ class Service:
             "POST", path, data=order.fields(), files=files, headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:
             yield Answer(_heard(response), response)
+
+    def normalized(self, text: str, language: str) -> Normalized:
+        """Return a text as it would be spoken. Raises Refusal."""
+        fields = {"text": text, "language": language} | ({"text_type": "ssml"} if is_ssml(text) else {})
+        form = [(name, (None, value)) for name, value in fields.items()]
+        with self._asked("POST", "/normalize", files=form, timeout=(_CONNECT_S, 2 * _ANSWER_S)) as response:
+            answer = _body(response)
+        return Normalized(
+            tuple(str(sentence["text"]) for sentence in answer.get("sentences", ())),
+            tuple((span["start"], span["end"]) for span in answer.get("left_out", ())),
+        )
 
     def cancel(self, request_id: str) -> None:
         """Stop the work on a request, wherever it is. Raises Refusal."""
@@ -164,7 +184,13 @@ def _heard(response: requests.Response) -> Heard:
         sample_rate_hz=int(response.headers.get("X-Sample-Rate", "24000")),
         warning=response.headers.get("X-Reference-Warning", ""),
         synthesis_s=_synthesis_s(response.headers.get("Server-Timing", "")),
+        left_out=spans_of(response.headers.get("X-Text-Left-Out", "")),
     )
+
+
+def spans_of(header: str) -> tuple[tuple[int, int], ...]:
+    """Return the places that `X-Text-Left-Out` names: `18;spans="9-15 20-32"`."""
+    return tuple((int(start), int(end)) for start, end in re.findall(r"\b([0-9]{1,9})-([0-9]{1,9})\b", header))
 
 
 def _synthesis_s(timing: str) -> float | None:

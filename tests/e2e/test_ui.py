@@ -96,6 +96,34 @@ def test_a_document_in_ssml_is_spoken_as_its_tags_say(page: Page) -> None:
     assert 8 < seconds < 12, "seven seconds of silence between two greetings, and no tag read aloud"
 
 
+def test_a_text_is_shown_as_it_will_be_spoken_and_what_is_left_out_is_named(page: Page) -> None:
+    panel = page.get_by_role("tabpanel", name="Synthèse rapide")
+    panel.get_by_label("Texte à dire").fill("Elle a payé 5 € à M. Nguyễn. Et สวัสดี, bonsoir.")
+    panel.get_by_label("Texte à dire").blur()
+    spoken = panel.locator(".st-key-quick_spoken_text")
+    expect(spoken).to_have_count(0)
+    panel.get_by_text("Voir le texte comme il sera dit").click()
+    expect(spoken).to_contain_text("Elle a payé cinq euros à")
+    expect(spoken).to_contain_text("Nguyen.")
+    expect(panel.get_by_text("aucune voix de cette langue ne sait le dire : สวัสดี")).to_have_count(1)
+    panel.get_by_text("Voir le texte comme il sera dit").click()
+    expect(spoken).to_have_count(0)
+    panel.get_by_role("button", name="Générer").click()
+    expect(panel.get_by_text("aucune voix de cette langue ne sait le dire : สวัสดี")).to_have_count(1, timeout=60_000)
+
+
+def test_a_text_of_letters_that_no_voice_speaks_is_refused_and_says_which(page: Page) -> None:
+    panel = open_tab(page, "Lecture de texte")
+    panel.get_by_text("Écrire", exact=True).click()
+    panel.get_by_label("Texte à lire").fill("שלום עולם")
+    panel.get_by_label("Texte à lire").blur()
+    panel.get_by_role("combobox", name="Langue du texte").click()
+    page.get_by_role("option", name="English (en)").click()
+    panel.get_by_text("Voir le texte comme il sera dit").click()
+    expect(panel.get_by_text("Aucune voix de cette langue ne sait dire ce texte.")).to_be_visible()
+    expect(panel.get_by_text("the text is written in Hebrew")).to_be_visible()
+
+
 def test_an_uploaded_voice_speaks_once_its_owner_agrees(page: Page, tmp_path: Path) -> None:
     voice = tmp_path / "mine.mp3"
     samples, rate_hz = soundfile.read(io.BytesIO(CLIP_FILE.read_bytes()))

@@ -4,7 +4,7 @@ from typing import Final
 
 import streamlit as st
 
-from ui import panel, voices
+from ui import panel, preview, voices
 from ui.drawing import show_live_count
 from ui.estimate import characters_per_second
 from ui.languages import choose_language
@@ -24,6 +24,7 @@ def show() -> None:
     text = _text(language)
     if is_ssml(text):
         st.caption(t("markup.ssml"))
+    preview.show("quick", text, language)
     mode = st.radio(
         t("quick.mode"),
         ["stream", "whole"],

@@ -4,13 +4,13 @@ from typing import Final
 
 import streamlit as st
 
-from ui import shared, voices
+from ui import preview, shared, voices
 from ui.documents import KINDS, read_document
 from ui.estimate import seconds_of
 from ui.jobs import Reading
 from ui.languages import AUTO, choose_language
 from ui.markup import is_ssml
-from ui.notices import show_refusal
+from ui.notices import show_left_out, show_refusal
 from ui.parameters import chosen_parameters
 from ui.player import play
 from ui.presets import KINDS as PRESETS
@@ -33,6 +33,7 @@ def show() -> None:
     if is_ssml(text):
         st.caption(t("markup.ssml"))
     st.caption(t("reading.count", count=len(text), duration=duration(seconds_of(text, language))))
+    preview.show("reading", text, language)
     running = _reading()
     busy = running is not None and not running.ended
     if st.button(t("reading.go"), type="primary", disabled=not (voice and text.strip()) or busy, key="reading_go"):
@@ -120,6 +121,7 @@ def _show_reading(reading: Reading) -> None:
             whole=reading.whole,
             marks=f"/marks/{reading.id}",
         )
+    show_left_out(reading.order.text, reading.alignment.left_out)
     if reading.whole:
         _show_downloads(reading)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ui.sentences import Alignment, Cue, srt, vtt
-from ui.service import Order
+from ui.service import Order, spans_of
 
 TEXT = "Un, deux.  Trois !\nQuatre."
 SPANS = [{"start": 0, "end": 9}, {"start": 11, "end": 18}, {"start": 19, "end": 26}]
@@ -17,6 +17,19 @@ def test_what_is_learned_bit_by_bit_fits_together() -> None:
     assert alignment.ends_s == [1.5, 3.5, 4.0]
     assert "".join(alignment.shown()) == TEXT
     assert list(alignment.cues()) == [Cue(0, 1.5, "Un, deux."), Cue(1.5, 3.5, "Trois !"), Cue(3.5, 4.0, "Quatre.")]
+
+
+def test_what_is_left_out_is_learned_with_the_sentences() -> None:
+    alignment = Alignment("Un สอง. Deux.")
+    alignment.learn({"from": 0, "sentences": SPANS[:1], "left_out": [{"start": 3, "end": 6}]})
+    assert alignment.left_out == ((3, 6),)
+
+
+@pytest.mark.parametrize(
+    ("header", "spans"), [("", ()), ('14;spans="24-38"', ((24, 38),)), ('18;spans="9-15 20-32"', ((9, 15), (20, 32)))]
+)
+def test_the_header_of_what_is_left_out_names_its_places(header: str, spans: tuple[tuple[int, int], ...]) -> None:
+    assert spans_of(header) == spans
 
 
 def test_a_document_in_ssml_is_shown_without_its_markup() -> None:
