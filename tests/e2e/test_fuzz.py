@@ -25,6 +25,7 @@ PATHS = [
     "/synthesize",
     "/stream",
     "/jobs",
+    "/normalize",
     "/jobs/x",
     "/requests/x/audio",
     "/requests/abcdefgh/sentences",
