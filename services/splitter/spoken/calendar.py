@@ -16,6 +16,7 @@ from services.splitter.spoken.recogniser import (
     by_word,
     choices,
     compiled,
+    ends_sentence,
     full_stop,
     word_before,
 )
@@ -64,7 +65,8 @@ def _short_dates(grammar: Grammar) -> Recogniser:
         template, day, month = by_word(after, word[0].lower() if word else ""), int(found["d"]), int(found["m"])
         if not template or not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1]:
             return None
-        return grammar.fill(template, d=day, m=month) + full_stop(found, grammar)
+        stop = "" if ends_sentence(found) else full_stop(found, grammar)  # the last full stop is the date's
+        return grammar.fill(template, d=day, m=month) + stop
 
     pattern = r"(?<![\d.,])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.(?!\s?\d)"
     return Recogniser(compiled(pattern), say, rule="date.short")
