@@ -1,0 +1,1 @@
+"""Files to plain paragraphs: one module for each kind of file."""
