@@ -7,6 +7,7 @@ the code most of it is what it was: verdicts stay usable.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from heapq import nsmallest
 from typing import Final
 
@@ -16,8 +17,7 @@ from benchmarks.prose.corpus import stored
 from benchmarks.prose.paragraphs import UNSPACED, digest, words
 from services.splitter.spoken.alignment import Aligned, Edit
 from services.splitter.spoken.characters import cleaned
-from services.splitter.spoken.markup import bare
-from services.splitter.spoken.reader import reader
+from services.splitter.spoken.reader import prepared, reader
 
 _WORDS: Final = 5  # of context on each side
 _SIGNS: Final = 12  # where words are not spaced
@@ -78,25 +78,31 @@ def sampled(language: str, of_each: int, seed: int) -> Found:
 
 
 def rewritten(text: str, language: str, source: str = "") -> Iterator[Rewrite]:
-    """Yield the rewrites in one paragraph, in order."""
-    clean = bare(cleaned(Aligned(text))).text
-    for edit in reader(language).edits(clean):
-        written = clean[edit.start : edit.end]
+    """Yield the rewrites in one paragraph: what the preparation does to its words, then what each rule does."""
+    clean = cleaned(Aligned(text)).text
+    ready = prepared(Aligned(clean)).text
+    edits = [(clean, edit) for edit in _preparation(clean, ready)]
+    edits += [(ready, edit) for edit in reader(language).edits(ready)]
+    for whole, edit in edits:
+        written = whole[edit.start : edit.end]
         if edit.text != written:
-            before = _last(clean[max(0, edit.start - _LONGEST) : edit.start], language)
-            after = _first(clean[edit.end : edit.end + _LONGEST], language)
-            yield Rewrite(language, source, _rule(edit, written), *map(_one_line, (before, written, edit.text, after)))
+            before = _last(whole[max(0, edit.start - _LONGEST) : edit.start], language)
+            after = _first(whole[edit.end : edit.end + _LONGEST], language)
+            yield Rewrite(language, source, edit.rule or "?", *map(_one_line, (before, written, edit.text, after)))
 
 
-def _rule(edit: Edit, written: str) -> str:
-    """Return the name of the rule that an edit tells; of one that tells none, what it was made of."""
-    told = getattr(edit, "rule", "")
-    if told:
-        return str(told)
-    if any(character.isdigit() for character in written):
-        return "figures"
-    letters = regex.sub(r"[^\p{L}\p{M}]+", "", written)
-    return f"letters:{written.casefold()}" if letters else f"signs:{written}"
+def _preparation(clean: str, ready: str) -> Iterator[Edit]:
+    """Yield the words that were changed before any rule was asked: markup, TeX, unusual characters."""
+    if clean == ready:
+        return
+    old = [found.span() for found in regex.finditer(r"\S+", clean)]
+    new = ready.split()
+    matched = SequenceMatcher(None, [clean[start:end] for start, end in old], new, autojunk=False)
+    for kind, begin, end, new_begin, new_end in matched.get_opcodes():
+        if kind != "equal" and old:
+            start = old[begin][0] if begin < len(old) else len(clean)
+            stop = old[end - 1][1] if end > begin else start
+            yield Edit(start, stop, " ".join(new[new_begin:new_end]), "prepared")
 
 
 def _one_line(text: str) -> str:

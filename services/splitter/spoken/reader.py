@@ -192,8 +192,13 @@ def read(text: str, language: str, *, spoken: bool = True, pronunciations: Mappi
     aligned = respelled(cleaned(Aligned(text)), pronunciations)
     if not spoken:
         return aligned
-    aligned = usual(_without_markup(with_apostrophes(plain_tex(aligned))))
+    aligned = prepared(aligned)
     return composed(aligned.edited(changes(reader(language).edits(aligned.text), aligned.text)))
+
+
+def prepared(aligned: Aligned) -> Aligned:
+    """Return a cleaned text as the rules see it: without markup, in usual characters."""
+    return usual(_without_markup(with_apostrophes(plain_tex(aligned))))
 
 
 def _without_markup(aligned: Aligned) -> Aligned:
