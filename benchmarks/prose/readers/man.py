@@ -36,7 +36,7 @@ def man(path: Path) -> Iterator[str]:
         if line:
             paragraph.append(line)
         elif paragraph:
-            yield " ".join(paragraph)
+            yield "\n".join(paragraph)
             paragraph = []
 
 
