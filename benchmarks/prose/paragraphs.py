@@ -18,7 +18,7 @@ _SCRIPTS: Final = {
 UNSPACED: Final = frozenset({"zh", "ja"})
 _LETTERS: Final = regex.compile(r"[\p{L}\p{M}]+")
 _MARKS: Final = regex.compile(r"[^\p{L}\p{M}\p{N}\s.,;:!?'\"’“”„«»()\-–—،؛؟。、，！？「」『』（）।…]")
-_CODE: Final = re.compile(r"\w\(\)|</?\w|[{}\\|]|==|\$\w|\w_\w|(?:^|\s)--?[a-z]|\w/\w+/|#include|::|=\S|\s=\s*$")
+_CODE: Final = re.compile(r"\w\(\)|</?\w|[{}\\|]|==|\$\w|\w_\w|(?:^|\s)--?[a-z]|\w/\w+/|#include|::|=\S|&\w+;|\s=\s*$")
 _HYPHENATED: Final = regex.compile(r"(?<=\p{Ll})[-‐]\n\s*(?=\p{Ll})")
 _LONGEST: Final = 2_000
 _FEWEST_WORDS: Final = 4
