@@ -69,7 +69,7 @@ def test_a_manual_page_is_read_without_its_synopsis_names_and_examples(tmp_path:
         ".fi",
     ]
     path.write_bytes(gzip.compress("\n".join(page).encode()))
-    assert list(man.man(path)) == ["Copies all files, or none.", "Says “more”."]
+    assert [one_line(text) for text in man.man(path)] == ["Copies all files, or none.", "Says “more”."]
 
 
 def test_a_gettext_catalogue_is_read_by_its_sentences(tmp_path: Path) -> None:
