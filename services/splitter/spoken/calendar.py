@@ -156,7 +156,7 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recogniser]:
         year = r"(?:,?\s(?<year>\d{4})(?![\d]|[.,]\d|\p{L}))?+"
         yield Recogniser(
             compiled(rf"(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:]){year}"),
-            say,
+            lambda found: said(int(found["d"]), month_of(found["month"]), found["year"], ""),
             LETTERS,
             "date.named",
         )
