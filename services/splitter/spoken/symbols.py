@@ -11,11 +11,19 @@ import regex
 
 from services.splitter.spoken.formulas import in_equation, in_formula
 from services.splitter.spoken.grammar import Grammar
-from services.splitter.spoken.recogniser import LETTERS, SIGNS, Match, Recogniser, alternatives, compiled
+from services.splitter.spoken.recogniser import (
+    LETTERS,
+    SIGNS,
+    Match,
+    Recogniser,
+    alternatives,
+    compiled,
+    next_word,
+    word_before,
+)
 
 PAUSE_SPACE: Final = r"[^\S\n]{1,3}"  # the white space that a pause takes with it
 _POWER_OF_TEN: Final = regex.compile(r"\s?10[⁻⁰¹²³⁴-⁹]")  # behind "x", which is "by" elsewhere
-_SPACED: Final = r"(?<=[^\s][^\S\n]){sign}(?=[^\S\n]+[^\s])"
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-0123456789+-")
 _POWER_BEFORE: Final = regex.compile(
     r"(?:[\d)\]}π]|(?<![\p{L}\p{M}'’])\p{L}|(?<![\p{L}])[mckd]m|(?<=[=+×·*/−]\s?)\p{L}{2})$"
@@ -93,13 +101,18 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
     comma = {"zh": "，", "ja": "、", "ar": "،"}.get(grammar.language, ",")
 
     def pause(found: Match) -> str | None:
-        return None if found["sign"] in grammar.table.operators and _in_formula(found) else comma
+        if found["sign"] in grammar.table.operators and _in_formula(found):
+            return None
+        # "the / partition" names the sign; "he / she" does not
+        named = word_before(found) in grammar.starters and next_word(found).lower() not in grammar.starters
+        return None if named else comma
 
-    yield Recogniser(compiled(_SPACED.replace("{sign}", r"[-−]")), lambda _: "–", SIGNS, "dash")
+    free = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])"  # not quoted
+    yield Recogniser(compiled(rf"{free}[-−](?=[^\S\n]+[^\s])"), lambda _: "–", SIGNS, "dash")
     behind = r"(?=[^\S\n]+[\p{L}\p{N}\p{Sc}\p{Pi}\p{Ps}\"'„+-])"
     slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>(?=[^\S\n]+\p{{Lu}})){behind}"
     yield Recogniser(compiled(slash), pause, SIGNS, "pause")
-    asterisk = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])\*{1,3}(?=[^\S\n]+[^\s])"
+    asterisk = rf"{free}\*{{1,3}}(?=[^\S\n]+[^\s])"
     yield Recogniser(compiled(asterisk), lambda _: grammar.table.asterisk, SIGNS, "asterisk")
 
 
