@@ -96,6 +96,7 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
 
     ratio: str = ""  # template with {a} and {b}
     scale: str = ""  # of 1:25 000, where it differs
+    several: str = ""  # between three figures and more, where it differs: 4:2:2
     words: str = ""  # before what may be a time otherwise: a regular expression
     verses: str = ""  # before chapter and verse: books, a regular expression
 

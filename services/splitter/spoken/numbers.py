@@ -296,7 +296,8 @@ def _ranges(grammar: Grammar) -> Recogniser:
         if found["dash"] == "-" and (first.decimals == "") != (last.decimals == ""):
             return None  # 1.5-3 is a version
         score = first.value < 100 and last.value < 100
-        short = len(found["last"]) == 2 and last.value > first.value % 100 and first.value >= 1100  # 1914-18
+        # 1914-18, but 2008-12 may be a month
+        short = len(found["last"]) == 2 and last.value > max(12, first.value % 100) and first.value >= 1100
         ordered = first.value < last.value or score or short
         if "-" in found["dash"] and not (ordered or first.decimals or last.decimals):
             return None
