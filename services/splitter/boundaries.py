@@ -45,7 +45,7 @@ _ABBREVIATIONS: Final = {language: frozenset(words.lower().split()) for language
 # These may close a sentence, and do where a capital follows; the library takes them for abbreviations that never do.
 _CLOSING_WORDS: Final = {
     "fr": r"etc",
-    "en": r"no(?!\.\s++\p{N})|me|May|[ap] m",
+    "en": r"no(?!\.\s++\p{N})|me|May|[ap] m|U S(?: A)?|U K",
     "es": r"etc|no(?!\.\s++\p{N})|mar|bien",
     "pt": r"etc",
     "de": r"usw|etc|u\.\s?a\.\s?m",

@@ -29,6 +29,7 @@ from services.splitter.spoken.recogniser import (
     compiled,
     ends_sentence,
     next_word,
+    word_before,
 )
 
 _BEFORE: Final = rf"(?:(?<![\p{{L}}\p{{N}}\p{{M}}.@])|(?<={CJK}))"
@@ -47,6 +48,8 @@ _AFTER_NAME: Final = r"(?<=(?<!\p{L})(?:\p{Lu}[\p{L}\p{M}'’-]{1,24}|&|\d(?:st|
 # An initial, or a capital particle of a name: Le Pen.
 _NAME_AFTER: Final = regex.compile(r"\s(?:\p{Lu}\.|(?:Le|La|Les|Du|Des|De|Di|Da|Van|Von|El|Al)\s\p{Lu}\p{Ll})")
 _CONTINUES: Final = r"(?=[,;:)\]/]|\s[\p{Ll}\p{Lo}\d(«„“\"'])"
+_PRONOUN: Final = regex.compile(r"I\s\p{Ll}")
+_INDEFINITE: Final = frozenset(("a", "an", "un", "une", "ein", "eine", "una", "uma", "een"))
 _INITIAL_BEFORE: Final = regex.compile(r"(?<![\p{L}\p{N}])\p{Lu}\.\s?$")
 _NAME_BEFORE: Final = regex.compile(r"(?<!\p{L})(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
@@ -138,12 +141,15 @@ def _before_numbers(grammar: Grammar) -> Iterator[Recogniser]:
     words = {written: said for keys, said in grammar.table.before_number.items() for written in keys.split("|")}
     if words:
         pattern = rf"(?<![\p{{L}}\p{{N}}])(?P<word>{alternatives(words)}){_NUMBER}(?P<space>\s?)"
-        yield Recogniser(
-            compiled(pattern),
-            lambda found: f"{_cased(words[found['word']], found['word'])}{grammar.gap}",
-            LETTERS + SIGNS,
-            "before_number",
-        )
+
+        def say(found: Match) -> str | None:
+            if grammar.language == "en" and _PRONOUN.match(found.string, found.end()):
+                return None
+            if found["word"].islower() and word_before(found) in _INDEFINITE:
+                return None  # I ate a fig. 3 people came.
+            return f"{_cased(words[found['word']], found['word'])}{grammar.gap}"
+
+        yield Recogniser(compiled(pattern), say, LETTERS + SIGNS, "before_number")
 
 
 def _cased(said: str, written: str) -> str:

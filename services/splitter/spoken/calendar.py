@@ -110,10 +110,15 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
         compiled(
             rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?![/-]\d|\p{{L}})"
         ),
-        lambda found: None if len(found["a"]) == len(found["c"]) == 4 else numeric(found),
+        lambda found: None if len(found["a"]) == len(found["c"]) == 4 else _with_stop(numeric(found), found),
         rule="date.figures",
     )
     yield from _named_dates(grammar, said)
+
+
+def _with_stop(spoken: str | None, found: Match) -> str | None:
+    """Return a date with the full stop of its sentence, which is none of a date with other marks: 2020-05-03."""
+    return f"{spoken}." if spoken and found["mark"] != "." and found[0].endswith(".") else spoken
 
 
 def _is_short_date(parts: list[str], asked: str) -> bool:
@@ -156,7 +161,7 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recogniser]:
         year = r"(?:,?\s(?<year>\d{4})(?![\d]|[.,]\d|\p{L}))?+"
         yield Recogniser(
             compiled(rf"(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:]){year}"),
-            say,
+            lambda found: said(int(found["d"]), month_of(found["month"]), found["year"], ""),
             LETTERS,
             "date.named",
         )

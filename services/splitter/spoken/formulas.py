@@ -20,7 +20,11 @@ def in_formula(text: str, start: int, end: int, sign: str) -> bool:
         return False
     if sign in "<>":
         return True  # a < b
-    if sign in "*x−" and left.rstrip()[-1:].isdecimal() and right.lstrip()[:1].isdecimal():
+    if (
+        sign in "*x−"
+        and left.rstrip()[-1:].isdecimal()
+        and (right.lstrip()[:1].isdecimal() or right.lstrip()[:1] == "(")
+    ):
         return True  # 5 * 3
     return _FORMULA_SIGN.search(_rest(left, right)) is not None
 

@@ -76,6 +76,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     after: dict[str, str] = {}  # words before it -> another template
     words: str = ""  # words before a time that is written with a full stop, a regular expression
     behind: str = ""  # what proves such a time behind it: 15.30'da
+    midnight: str = ""  # said for 00:00
     afternoon: tuple[str, str] | None = None  # from 13 on: what of the template gives way to what
 
 
@@ -95,6 +96,7 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
 
     ratio: str = ""  # template with {a} and {b}
     scale: str = ""  # of 1:25 000, where it differs
+    several: str = ""  # between three figures and more, where it differs: 4:2:2
     words: str = ""  # before what may be a time otherwise: a regular expression
     verses: str = ""  # before chapter and verse: books, a regular expression
 
@@ -177,6 +179,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     symbols: dict[str, str] = {}
     operators: dict[str, str] = {}  # between spaces or numbers
     number_signs: dict[str, str] = {}  # before a number: № 5
+    asterisk: str = ""  # between spaces, where it multiplies nothing
     power: str = "{n}"  # behind its base, with {n}
     stop: str = ""  # said for the full stop of a version or a section, where decimals have a comma
     round: str = ""  # between millions and their noun, where nothing smaller follows: trois millions d'euros

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from math import gcd
 from typing import Final
 
 from services.splitter.spoken import quantities
@@ -13,6 +14,7 @@ from services.splitter.spoken.recogniser import (
     FIGURES,
     MINUS,
     SIGNS,
+    WORD_BEFORE,
     Match,
     Recogniser,
     alternatives,
@@ -27,6 +29,8 @@ from services.splitter.spoken.recogniser import (
     word_before,
 )
 
+_USUAL_DENOMINATORS: Final = frozenset((*range(2, 21), 24, 25, 30, 32, 36, 40, 48, 50, 60, 64, 100))
+_AFTER_NAME: Final = compiled(r"[\p{L}\p{M},][^\S\n]\p{Lu}[\p{L}\p{M}]+[^\S\n]$")
 _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13, 23, 14, 34, 15, 25, 35, 45, 16, 56, 18, 38, 58, 78), strict=True))
 
 
@@ -142,6 +146,11 @@ def _after_counted_words(grammar: Grammar) -> Iterator[Recogniser]:
         )
 
 
+def _follows_name(found: Match) -> bool:
+    """Return whether a capitalised word in the middle of a sentence stands before: Outlook Express 5/6."""
+    return _AFTER_NAME.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]) is not None
+
+
 def _millions(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise so many millions of nothing in particular."""
     nouns = {word: noun for word, noun in grammar.table.magnitudes.items() if len(word) > 1}
@@ -175,7 +184,8 @@ def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
     def written(found: Match) -> str | None:
         upper, lower = int(found["upper"]), int(found["lower"])
         known = table.fractions.get(f"{upper}/{lower}")
-        said = words(upper, lower) if 0 < upper < lower <= 100 else known
+        usual = lower in _USUAL_DENOMINATORS and gcd(upper, lower) == 1 and not _follows_name(found)
+        said = words(upper, lower) if 0 < upper < lower and usual else known
         if said is None or not found["number"]:
             return said
         return grammar.fill(table.fractions.get("and", ""), number=grammar.words(int(found["number"])), fraction=said)
@@ -186,7 +196,7 @@ def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
     )
     yield Recogniser(
         compiled(
-            r"(?<![\d/.,A-Za-z])(?:(?P<number>\d{1,6})\s(?=\d/))?+(?P<upper>[1-9]\d?)[/⁄](?P<lower>\d{1,3})(?![\d/]|[.,]\d)"
+            r"(?<![\d/.,A-Za-z])(?:(?P<number>\d{1,6})[\s-](?=\d/))?+(?P<upper>[1-9]\d?)[/⁄](?P<lower>\d{1,3})(?![\d/]|-\p{L}|[.,]\d)"
             + END
         ),
         written,
@@ -286,11 +296,13 @@ def _ranges(grammar: Grammar) -> Recogniser:
         if found["dash"] == "-" and (first.decimals == "") != (last.decimals == ""):
             return None  # 1.5-3 is a version
         score = first.value < 100 and last.value < 100
-        if "-" in found["dash"] and first.value >= last.value and not (score or first.decimals or last.decimals):
+        # 1914-18, but 2008-12 may be a month
+        short = len(found["last"]) == 2 and last.value > max(12, first.value % 100) and first.value >= 1100
+        ordered = first.value < last.value or score or short
+        if "-" in found["dash"] and not (ordered or first.decimals or last.decimals):
             return None
         if found["dash"] == "-" and first == last and grammar.table.spaced:
             return f"{grammar.number(first)}-{grammar.number(last)}"  # fifty-fifty
-        short = len(found["last"]) == 2 and last.value > first.value % 100  # 1995-98
         years = 1100 <= first.value <= 2099 and (short or 1100 <= last.value <= 2099)
         rule = grammar.table.year if years else ""
         return f"{grammar.number(first, rule)}{grammar.to}{grammar.number(last, '' if short else rule)}"
@@ -314,7 +326,7 @@ def _versions(grammar: Grammar) -> Recogniser:
         before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
         return before + f"{grammar.gap}{grammar.table.dot}{grammar.gap}".join(words)
 
-    return Recogniser(compiled(r"(?<!\d)(?<!\d\.)\d{1,4}(?:\.\d{1,4}){2,15}(?![\d.]*\d)"), say, rule="version")
+    return Recogniser(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){2,15}(?![\d.]*\d)"), say, rule="version")
 
 
 def _lists(grammar: Grammar) -> Iterator[Recogniser]:

@@ -71,7 +71,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 
 def _by_length(found: Match, grammar: Grammar) -> str | None:
     groups = _GROUP.findall(found[0])
-    return _said(found[0], groups, grammar) if _FEWEST <= sum(map(len, groups)) <= _MOST else None
+    dated = _DATE.search(found[0]) is not None
+    return _said(found[0], groups, grammar) if not dated and _FEWEST <= sum(map(len, groups)) <= _MOST else None
 
 
 def _begins_a_number(text: str, groups: list[str]) -> bool:

@@ -20,8 +20,16 @@ from services.splitter.spoken.recogniser import (
     full_stop,
     number_pattern,
     parsed,
+    word_before,
 )
 
+_DETERMINERS: Final = frozenset(("a", "an", "the", "this", "that", "my", "your", "his", "her", "its", "our", "their"))
+_NO_NOUN: Final = (
+    "of|and|or|to|in|on|at|from|by|with|for|as|than|is|are|was|were|be|has|have|had|that|which|who|we|i|you|he|she|it|they"
+    "|per|a|an|the|away|long|wide|high|deep|tall|thick|further|farther|more|less|apart|north|south|east|west|above|below"
+    "|between|before|after|into|over|under|through|so|if|when|because|but|not|only|left|free|used"
+)
+_NOUN: Final = regex.compile(rf"\s(?!(?:{_NO_NOUN})(?!\p{{L}}))\p{{Ll}}++(?![.']\p{{L}})")
 _LAST: Final = r"(?:\s?%?\s?[-–—~]\s?(?P<last>\d[\d.,]*+(?<=\d)))?"  # of a range: 3–5 km
 _DASH: Final = r"(?:[.,](?:[-–—]{1,2}|--))?+"  # instead of hundredths: 3,- €
 
@@ -151,6 +159,13 @@ def _percentages(grammar: Grammar) -> Recogniser:
     return Recogniser(compiled(pattern), say, FIGURES + SIGNS, "percent")
 
 
+def _is_attribute(found: Match) -> bool:
+    """Return whether an English unit has no plural, as it belongs to a noun: a 32-oz can, the 5 km run."""
+    if found.string[found.start("unit") - 1] == "-":
+        return True
+    return word_before(found) in _DETERMINERS and _NOUN.match(found.string, found.end()) is not None
+
+
 def _units(grammar: Grammar) -> Recogniser:
     units = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
     units |= {f"° {written[1]}": noun for written, noun in units.items() if regex.fullmatch("°[CF]", written)}
@@ -160,7 +175,7 @@ def _units(grammar: Grammar) -> Recogniser:
         stop = full_stop(found, grammar)
         if found["magnitude"]:
             return _with_magnitude(number, grammar.table.magnitudes[found["magnitude"]], noun, grammar) + stop
-        if grammar.language == "en" and found.string[found.start("unit") - 1] == "-":  # a 32-oz can
+        if grammar.language == "en" and not found["last"] and _is_attribute(found):
             return f"{grammar.number(number)} {noun.forms['one']}{stop}"
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
@@ -170,7 +185,9 @@ def _units(grammar: Grammar) -> Recogniser:
     name = r"(?<![A-Za-z%])(?<![A-Za-z]-)"  # bzip2 s, w3m, Aria-192t
     number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
     return Recogniser(
-        compiled(rf"{number}{gap}(?P<unit>{alternatives(units)})(?!')(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"),
+        compiled(
+            rf"{number}{gap}(?P<unit>{alternatives(units)})(?!'|-\d|\.\p{{Ll}}\.)(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"
+        ),
         say,
         FIGURES + SIGNS,
         "unit",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from services.splitter.spoken.formulas import in_formula
-from services.splitter.spoken.grammar import Grammar
+from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import FIGURES, Match, Recogniser, compiled, parsed
 
 _WORDS_BEFORE: Final = 32  # characters in which a word that asks for a ratio is looked for
@@ -75,9 +75,21 @@ def _is_time(parts: list[str]) -> bool:
 
 def _said(parts: list[str], grammar: Grammar) -> str:
     table = grammar.table.ratios
-    numbers = [parsed(part, grammar) for part in parts]
+    numbers = [_number(part, grammar) for part in parts]
     first, last = numbers[0], numbers[-1]
     if len(parts) == 2 and not last.decimals and not first.decimals:
         scale = first.value == 1 and last.value >= _SMALLEST_SCALE and table.scale
         return grammar.fill(scale or table.ratio, a=first.value, b=last.value)
-    return grammar.fill_words(table.ratio, [grammar.number(number) for number in numbers])
+    words = [grammar.number(number) for number in numbers]
+    if len(parts) > 2 and table.several:
+        return table.several.join(words)
+    return grammar.fill_words(table.ratio, words)
+
+
+def _number(part: str, grammar: Grammar) -> Number:
+    """Return a part of a ratio; 1.618 is no scale of thousands, which would be round."""
+    number = parsed(part, grammar)
+    foreign = {",": ".", ".": ","}[grammar.table.decimal]
+    if foreign in part and not number.decimals and number.value % 50:
+        return parsed(part.replace(foreign, grammar.table.decimal), grammar)
+    return number

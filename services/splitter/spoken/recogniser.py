@@ -26,7 +26,7 @@ FIGURES: Final = "0"
 LETTERS: Final = "a"
 SIGNS: Final = "+"
 _OPENERS: Final = " \u00a0\"'»”)"
-_NEXT_WORD: Final = regex.compile(r"""[\s\u00a0"'„“«(¿¡]*+(\p{L}[\p{L}\p{M}'’]*+)""")
+_NEXT_WORD: Final = regex.compile(r"""[\s\u00a0"'„“«(¿¡]*+(\p{L}[\p{L}\p{M}'’]*+)(?!\p{N})""")
 
 
 @dataclass(frozen=True)

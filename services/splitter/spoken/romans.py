@@ -142,6 +142,7 @@ def _is_initial(found: Match, grammar: Grammar) -> bool:
 
 
 _NEXT_NAME: Final = compiled(r"\.\s(\p{Lu}[\p{L}\p{M}'’]*+)")
+_PERSON: Final = compiled(r"(?<!\p{L})\p{Lu}\.\s\p{Lu}[\p{L}\p{M}'’-]++,?\s$")
 _NAME_BEFORE: Final = compiled(r"(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
 
@@ -160,4 +161,7 @@ def _bare(grammar: Grammar, found: Match) -> str | None:
     number = _value(found["roman"])
     if number > _LARGEST_BARE or begins_sentence(_capitalised_before(found), grammar):
         return None
+    table = grammar.table.roman
+    if table.ruler and _PERSON.search(found.string[max(0, found.start() - 32) : found.start()]):  # Ivan E. Moore II
+        return grammar.fill(table.ruler_words, n=grammar.words(number, table.ruler))
     return grammar.words(number)

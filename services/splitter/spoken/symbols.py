@@ -11,13 +11,23 @@ import regex
 
 from services.splitter.spoken.formulas import in_equation, in_formula
 from services.splitter.spoken.grammar import Grammar
-from services.splitter.spoken.recogniser import LETTERS, SIGNS, Match, Recogniser, alternatives, compiled
+from services.splitter.spoken.recogniser import (
+    LETTERS,
+    SIGNS,
+    Match,
+    Recogniser,
+    alternatives,
+    compiled,
+    next_word,
+    word_before,
+)
 
 PAUSE_SPACE: Final = r"[^\S\n]{1,3}"  # the white space that a pause takes with it
 _POWER_OF_TEN: Final = regex.compile(r"\s?10[⁻⁰¹²³⁴-⁹]")  # behind "x", which is "by" elsewhere
-_SPACED: Final = r"(?<=[^\s][^\S\n]){sign}(?=[^\S\n]+[^\s])"
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-0123456789+-")
-_POWER_BEFORE: Final = regex.compile(r"(?:[\d)\]}π]|(?<![\p{L}\p{M}'’])\p{L}|(?<![\p{L}])[mckd]m)$")
+_POWER_BEFORE: Final = regex.compile(
+    r"(?:[\d)\]}π]|(?<![\p{L}\p{M}'’])\p{L}|(?<![\p{L}])[mckd]m|(?<=[=+×·*/−]\s?)\p{L}{2})$"
+)
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
@@ -38,7 +48,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield from _pauses(grammar)
     if table.symbols:
         words = {sign: said for sign, said in table.symbols.items() if sign not in "²³"}
-        pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))"
+        pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))(?<!&(?=[A-Za-z.]{{1,40}};))"
         yield Recogniser(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
 
 
@@ -91,14 +101,19 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
     comma = {"zh": "，", "ja": "、", "ar": "،"}.get(grammar.language, ",")
 
     def pause(found: Match) -> str | None:
-        return None if found["sign"] in grammar.table.operators and _in_formula(found) else comma
+        if found["sign"] in grammar.table.operators and _in_formula(found):
+            return None
+        # "the / partition" names the sign; "he / she" does not
+        named = word_before(found) in grammar.starters and next_word(found).lower() not in grammar.starters
+        return None if named else comma
 
-    yield Recogniser(compiled(_SPACED.replace("{sign}", r"[-−]")), lambda _: "–", SIGNS, "dash")
+    free = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])"  # not quoted
+    yield Recogniser(compiled(rf"{free}[-−](?=[^\S\n]+[^\s])"), lambda _: "–", SIGNS, "dash")
     behind = r"(?=[^\S\n]+[\p{L}\p{N}\p{Sc}\p{Pi}\p{Ps}\"'„+-])"
-    slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>){behind}"
+    slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>(?=[^\S\n]+\p{{Lu}})){behind}"
     yield Recogniser(compiled(slash), pause, SIGNS, "pause")
-    asterisk = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])\*{1,3}(?=[^\S\n]+[^\s])"
-    yield Recogniser(compiled(asterisk), lambda _: "", SIGNS, "asterisk")
+    asterisk = rf"{free}\*{{1,3}}(?=[^\S\n]+[^\s])"
+    yield Recogniser(compiled(asterisk), lambda _: grammar.table.asterisk, SIGNS, "asterisk")
 
 
 def _exponents(grammar: Grammar) -> Recogniser:
@@ -107,7 +122,7 @@ def _exponents(grammar: Grammar) -> Recogniser:
 
     def say(found: Match) -> str:
         text, figures = found.string, found[0].translate(_SUPERSCRIPTS)
-        before = text[max(0, found.start() - 4) : found.start()]
+        before = text[max(0, found.start() - 8) : found.start()]
         gap = grammar.gap if grammar.table.spaced else ""
         after = gap if text[found.end() : found.end() + 1].isalnum() else ""
         if figures[-1] in "+-" or before[-1:] in "₀₁₂₃₄₅₆₇₈₉":  # an ion's charge

@@ -33,6 +33,8 @@ class _Clock:
         seconds = int(found["s"] or 0)
         if said is None:
             return None
+        if self._times.midnight and half is None and int(found["h"]) == int(found["m"] or 0) == seconds == 0:
+            said = self._times.midnight
         with_seconds = self._grammar.gap.join((said, self._seconds(seconds))) if seconds else said
         return with_seconds + full_stop(found, self._grammar)
 

@@ -14,7 +14,9 @@ from services.splitter.spoken.tex import raised
 
 _PARAGRAPH: Final = "\u2029"
 _HINT: Final = regex.compile(r"-[\s-]|\[|\^|([=*_~#^+|<>])\1\1")
-_APOSTROPHE: Final = regex.compile(r"(?<=\p{L})[`´](?=\p{Ll}{1,2}(?!\p{L}))")
+_APOSTROPHE: Final = regex.compile(
+    r"(?<=\p{L})[`´](?=\p{Ll}{1,2}(?!\p{L}))|(?<=(?<!\p{L})(?:\p{L}|[Qq]u))[`´](?=\p{L})"  # can`t, l`heure
+)
 # "pre- and post-war": behind these the hyphen stands for the rest of the second word.
 _JOINING_WORDS: Final = (
     "and|or|to|nor|but|und|oder|bis|sowie|noch|bzw|et|ou|à|y|o|u|e|a|ed|od|i|oraz|lub|ani|albo|nebo|či|až|en|of|tot|als"
