@@ -30,7 +30,7 @@ _ABBREVIATION_WORDS: Final = {
     "es": "Sr Sra Srta Dr Dra D Dña Ud Uds Vd Vds pág págs núm vol cap fig aprox tel avda",
     "it": "Sig Sigg dott prof Dott Sig.ra Dott.ssa avv ing arch pag pagg art es tel",
     "pt": "Sr Sra Srs Dr Dra Prof Profa Eng Exmo Exma pág págs núm vol cap fig tel Av R",
-    "pl": "prof dr hab mgr inż ul al pl os tj tzn np m.in str nr tel godz zob ok św",
+    "pl": "prof dr hab mgr inż ul al pl tj tzn np m.in str nr godz zob św",
     "cs": "ul nám č např tzv tj tzn p pí dr Ing Mgr MUDr JUDr str tel r viz sv",
     "nl": "dhr mevr dr drs ir prof mr bijv bv ca nr blz tel o.a d.w.z St",
     "hu": "dr ifj id özv pl kb ún tel u utc ld Szt",

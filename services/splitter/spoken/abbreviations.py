@@ -41,6 +41,8 @@ _NAME_OR_INITIAL: Final = (
     rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}|\s\p{{Ll}}{{2,5}}\.|-\p{{Lu}}\p{{Ll}}"
     r"|\s(?:&|\p{Ll}{1,3})\s\p{Lu})"  # Mr. and Mrs. Smith
 )
+_INITIALS: Final = r"\s(?:\p{Lu}\.\s?){1,3}\p{Lu}[\p{L}\p{M}]"
+_INITIALS_AHEAD: Final = regex.compile(_INITIALS)
 _ANY_NAME: Final = r"(?=\s?[\p{Lo}\p{Lu}])"  # in scripts without capitals
 _NUMBER: Final = r"(?=\s?(?:[-−+(]?\d|[IVXLC]{2,}+(?!\p{L})|[IVX](?=[.,;:)\]]|\s*+$)))"
 _AFTER_NAME: Final = r"(?<=(?<!\p{L})(?:\p{Lu}[\p{L}\p{M}'’-]{1,24}|&|\d(?:st|nd|rd|th)),?\s)"
@@ -78,7 +80,7 @@ def _title_context(grammar: Grammar) -> str:
 
 
 def _doubtful_context(grammar: Grammar) -> str:
-    return _NAME if grammar.cased else _ANY_NAME
+    return rf"(?:{_NAME}|(?={_INITIALS}))" if grammar.cased else _ANY_NAME
 
 
 def _capitalised(words: dict[str, str]) -> dict[str, str]:
@@ -96,6 +98,8 @@ def _is_title(grammar: Grammar, found: Match) -> bool:
     letters = sum(character.isalpha() for character in found["word"])
     if letters == 1 and _is_initial(found, grammar):
         return False
+    if _INITIALS_AHEAD.match(found.string, found.end()):
+        return letters > 1
     return _NAME_AFTER.match(found.string, found.end()) is not None or not begins_sentence(next_word(found), grammar)
 
 

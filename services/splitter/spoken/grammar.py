@@ -76,6 +76,8 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     after: dict[str, str] = {}  # words before it -> another template
     words: str = ""  # words before a time that is written with a full stop, a regular expression
     behind: str = ""  # what proves such a time behind it: 15.30'da
+    range: tuple[str, str] | None = None  # template with {first} and {last}, and that of each, where no word stands before
+    to: str = ""  # words between two times that prove each other: a regular expression
     afternoon: tuple[str, str] | None = None  # from 13 on: what of the template gives way to what
 
 
@@ -97,6 +99,8 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
     scale: str = ""  # of 1:25 000, where it differs
     words: str = ""  # before what may be a time otherwise: a regular expression
     verses: str = ""  # before chapter and verse: books, a regular expression
+    score: str = ""  # of a score, where it differs
+    scores: str = ""  # words before a score: a regular expression
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +116,9 @@ class RomanNoun(msgspec.Struct, frozen=True, kw_only=True):
     """A noun that takes an ordinal in Roman numerals before it."""
 
     words: str  # a regular expression, in any case of letters
-    rule: str
+    rule: str  # or a template with {n}
     after: dict[str, str] = {}  # words before the numeral -> another rule
+    short: bool = False  # the templates say the noun too, which is a short form
 
 
 class Roman(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +127,7 @@ class Roman(msgspec.Struct, frozen=True, kw_only=True):
     nouns: tuple[RomanNoun, ...] = ()
     names: str = ""  # of rulers: a regular expression
     feminine: str = ""  # those of queens
+    cases: dict[str, str] = {}  # names in other cases than the first, a regular expression -> rule
 
     counted: str = ""  # words before one that is read as a cardinal: chapter, volume
     ruler: str = ""  # rule after a name; empty: none
@@ -170,6 +176,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     digits: str = ""  # rule of a digit by itself; empty: the cardinal's
     magnitudes: dict[str, str] = {}  # million -> noun
     units: dict[str, str] = {}
+    doubtful_units: str = ""  # which are words too, so that no word follows
+    versions: str = ""  # words before 2.4, which is no decimal then: a regular expression
     counters: dict[str, str] = {}  # a word behind a number -> the rule that it takes
     fractions: dict[str, str] = {}  # "1/2" -> words
     denominator: str = ""  # template with {n}, {d}
@@ -196,7 +204,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     slash: str = "slash"
     dash: str = "dash"
     underscore: str = "underscore"
-    years: dict[str, str] = {}  # words before a year, or behind one -> rule
+    years: dict[str, str] = {}  # words before a year, or (with "+") behind one -> rule, or template with {n}, {stop}
     suffixed: str = ""  # endings that are written behind figures
     suffixes: dict[str, str] = {}  # abbreviated ends of words: Hauptstr.
     ordinals: Ordinals = Ordinals()

@@ -18,6 +18,7 @@ from services.splitter.spoken.recogniser import (
     amount,
     compiled,
     full_stop,
+    next_word,
     number_pattern,
     parsed,
 )
@@ -154,8 +155,11 @@ def _percentages(grammar: Grammar) -> Recogniser:
 def _units(grammar: Grammar) -> Recogniser:
     units = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
     units |= {f"° {written[1]}": noun for written, noun in units.items() if regex.fullmatch("°[CF]", written)}
+    doubtful = frozenset(grammar.table.doubtful_units.split())
 
-    def say(found: Match) -> str:
+    def say(found: Match) -> str | None:
+        if found["unit"] in doubtful and next_word(found):
+            return None
         noun, number = grammar.noun(units[found["unit"]]), amount(found, grammar)
         stop = full_stop(found, grammar)
         if found["magnitude"]:
@@ -165,7 +169,8 @@ def _units(grammar: Grammar) -> Recogniser:
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
     end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
-    gap = r"\s?" if grammar.table.suffixed.startswith("-") else r"[\s-]?"  # 2-t is an ending in Hungarian
+    ending = grammar.language == "ru" or grammar.table.suffixed.startswith("-")
+    gap = r"\s?" if ending else r"[\s-]?"  # 2-t is an ending in Hungarian, 3-м in Russian
     free = r"(?<!\p{L})" if grammar.table.spaced and grammar.language != "ko" else ""  # no cell of a table: A1
     name = r"(?<![A-Za-z%])(?<![A-Za-z]-)"  # bzip2 s, w3m, Aria-192t
     number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
