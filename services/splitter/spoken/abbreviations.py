@@ -3,11 +3,13 @@
 How it works. A short form that is no word, no name and no initial (`abbreviations`) is said wherever it stands. Every
 other needs proof: a title needs a name behind it that is no word that begins sentences (`titles`; before
 `doubtful_titles`, which are words or initials too, the name is no initial), `after_name` needs a name before it,
-`before_number` and `after_number` need a number, `within` needs a sentence that visibly continues. Without proof the
-text stays as it is, and its full stop stays a full stop.
+`eponyms` (im. Kopernika) need a name behind and what is named before them, `before_number` and `after_number` need a
+number, `within` needs a sentence that visibly continues. Without proof the text stays as it is, and its full stop
+stays a full stop. The word behind a form of `inflected` chooses its ending: tzw. planety, tzw. planet.
 
 A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a paragraph, before a
-capitalised word that begins sentences, and, for the forms listed as `closing`, before any capital.
+capitalised word that begins sentences (but not behind an `opening` form such as "e.g."), and, for the forms listed as
+`closing`, before any capital.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ from services.splitter.spoken.recogniser import (
     Recogniser,
     alternatives,
     begins_sentence,
+    by_word,
+    choices,
     compiled,
     ends_sentence,
     next_word,
@@ -50,6 +54,8 @@ _AFTER_NAME: Final = r"(?<=(?<!\p{L})(?:\p{Lu}[\p{L}\p{M}'’-]{1,24}|&|\d(?:st|
 _NAME_AFTER: Final = regex.compile(r"\s(?:\p{Lu}\.|(?:Le|La|Les|Du|Des|De|Di|Da|Van|Von|El|Al)\s\p{Lu}\p{Ll})")
 _CONTINUES: Final = r"(?=[,;:)\]/]|\s[\p{Ll}\p{Lo}\d(«„“\"'])"
 _INITIAL_BEFORE: Final = regex.compile(r"(?<![\p{L}\p{N}])\p{Lu}\.\s?$")
+_SENTENCE_BEFORE: Final = regex.compile(r"(?:^|[.!?…:\n\u2029]\s{0,2})[\"'„“«(–—]?\s?$")
+_WORD_BEFORE: Final = regex.compile(r"(?<![\p{L}\d])([\p{L}\p{M}]++|\d++)[\"”»]?\s$")
 _NAME_BEFORE: Final = regex.compile(r"(?<!\p{L})(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
 
@@ -63,6 +69,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         ("after_number", table.after_number, r"(?<=\d\s?)", _AFTER, _always),
         ("title", table.titles, _BEFORE, _title_context(grammar), partial(_is_title, grammar)),
         ("title.doubtful", table.doubtful_titles, _BEFORE, _doubtful_context(grammar), partial(_is_title, grammar)),
+        ("eponym", table.eponyms, _BEFORE, _doubtful_context(grammar), partial(_is_eponym, grammar)),
         ("after_name", table.after_name, _AFTER_NAME, _AFTER, _always),
         ("within", table.within, _BEFORE, _CONTINUES, _always),
         ("abbreviation", table.abbreviations, _BEFORE, _AFTER, _always),
@@ -85,8 +92,8 @@ def _doubtful_context(grammar: Grammar) -> str:
 
 def _capitalised(words: dict[str, str]) -> dict[str, str]:
     """Return the words with those that begin with a capital because a sentence does."""
-    capital = {written[0].upper() + written[1:]: said for written, said in words.items()}
-    return capital | words
+    capital = {written[0].upper() + written[1:]: said for written, said in words.items() if written[1:2] != "."}
+    return capital | words  # a single capital is an initial
 
 
 def _always(found: Match) -> bool:  # noqa: ARG001  # the pattern has proved it
@@ -103,6 +110,18 @@ def _is_title(grammar: Grammar, found: Match) -> bool:
     return _NAME_AFTER.match(found.string, found.end()) is not None or not begins_sentence(next_word(found), grammar)
 
 
+def _is_eponym(grammar: Grammar, found: Match) -> bool:
+    """Return whether what is named after somebody stands before the form, and a name behind it: szkoła im. Kopernika."""
+    before = _WORD_BEFORE.search(found.string, max(0, found.start() - WORD_BEFORE), found.start())
+    if before is None or begins_sentence(before[1], grammar) or not _is_title(grammar, found):
+        return False
+    word = before[1]
+    if regex.fullmatch(grammar.table.named, word.lower()):
+        return True
+    first = _SENTENCE_BEFORE.search(found.string, max(0, before.start() - 4), before.start()) is not None
+    return not word[0].islower() and (word[1:].isupper() or not first)
+
+
 def _is_initial(found: Match, grammar: Grammar) -> bool:
     """Return whether a letter follows an initial or a name, so that it is an initial too: J. M. Barrie."""
     before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()]
@@ -116,12 +135,14 @@ def _sayer(
     words: dict[str, str], fits: Callable[[Match], bool], grammar: Grammar, *, titles: bool
 ) -> Callable[[Match], str | None]:
     closing = frozenset(grammar.table.closing.split("|"))
+    inflected = {written: choices(forms) for written, forms in grammar.table.inflected.items()}
 
     def say(found: Match) -> str | None:
         written = found["word"]
         if not fits(found):
             return None
-        said = _cased(words[written], written)
+        inflection = by_word(inflected.get(written.lower(), ()), next_word(found))
+        said = _cased(inflection or words[written], written)
         ends = ends_sentence(found) if titles else _ends(found, written, closing, grammar)
         return f"{said}." if written.endswith(".") and ends else said
 
@@ -132,7 +153,7 @@ def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar)
     """Return whether the full stop of a short form ends a sentence too."""
     if ends_sentence(found):
         return True
-    if _NAME_AFTER.match(found.string, found.end()):
+    if _NAME_AFTER.match(found.string, found.end()) or written.lower() in grammar.table.opening.split("|"):
         return False
     word = next_word(found) if found.string[found.end() : found.end() + 1].isspace() else ""
     return begins_sentence(word, grammar) or (written.lower() in closing and word != "" and not word[0].islower())

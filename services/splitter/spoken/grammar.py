@@ -76,7 +76,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     after: dict[str, str] = {}  # words before it -> another template
     words: str = ""  # words before a time that is written with a full stop, a regular expression
     behind: str = ""  # what proves such a time behind it: 15.30'da
-    range: tuple[str, str] | None = None  # template with {first} and {last}, and that of each, where no word stands before
+    range: tuple[str, str] | None = None  # template with {first} and {last}, and that of each; no word stands before
     to: str = ""  # words between two times that prove each other: a regular expression
     afternoon: tuple[str, str] | None = None  # from 13 on: what of the template gives way to what
 
@@ -196,7 +196,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     after_name: dict[str, str] = {}  # behind a capitalised word: Main St.
     before_number: dict[str, str] = {}  # before figures or a Roman numeral
     after_number: dict[str, str] = {}
+    eponyms: dict[str, str] = {}  # between what is named after somebody and the name: im.
+    named: str = ""  # nouns before an eponym, a regular expression; a capitalised word and figures do anyway
+    inflected: dict[str, dict[str, str]] = {}  # abbreviation -> next word, a regular expression -> as said
     closing: str = ""  # abbreviations that may end a sentence
+    opening: str = ""  # abbreviations behind which none ends
     initials: str = ""  # spelled out letter by letter
     letters: dict[str, str] = {}
     at: str = "at"

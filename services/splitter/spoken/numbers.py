@@ -221,7 +221,8 @@ def _suffixed_ordinals(grammar: Grammar) -> Iterator[Recogniser]:
 
 def _by_rule(rule: str, grammar: Grammar, found: Match) -> str:
     number = int("".join(filter(str.isdecimal, found["number"])))
-    said = grammar.fill(rule, n=number, stop=phrase_stop(found, grammar)) if "{" in rule else grammar.words(number, rule)
+    stop = phrase_stop(found, grammar) if "{stop}" in rule else ""
+    said = grammar.fill(rule, n=number, stop=stop) if "{" in rule else grammar.words(number, rule)
     return f"{said}{grammar.gap}" if found.string[found.end() : found.end() + 1].isalpha() else said
 
 
@@ -245,7 +246,7 @@ def _dotted(grammar: Grammar) -> Recogniser:
 
     return Recogniser(
         compiled(
-            rf"(?<![\p{{L}}\d.,-])(?P<number>\d{{1,4}})\.(?=\s(?:(?:{_JOINING})\s\d{{1,4}}\.\s)?+(?P<noun>\p{{L}}[\p{{L}}\p{{M}}]*+))"
+            rf"(?<![\p{{L}}\d.,-])(?P<number>[1-9]\d{{0,3}})\.(?=\s(?:(?:{_JOINING})\s\d{{1,4}}\.\s)?+(?P<noun>\p{{L}}[\p{{L}}\p{{M}}]*+))"
         ),
         say,
         rule="ordinal.dot",

@@ -20,6 +20,7 @@ _LAST_WORDS: Final = regex.compile(r"(?<![\p{L}\p{M}'.])([\p{L}\p{M}'.]+\s[\p{L}
 
 # Of a sentence there is no more than a preposition, and a month.
 _ONLY_BEGUN: Final = regex.compile(r"(?:^|[.!?…\n\u2029]\s?)\p{Lu}\p{Ll}?\s(?:\p{Ll}+\s)?$")
+_ROMAN: Final = regex.compile(r"[IVX]+")
 CJK: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"  # scripts in which a letter before says nothing
 MINUS: Final = (
     rf"(?:(?P<minus>(?:(?<![\p{{L}}\p{{N}})\]])|(?<={CJK}))[-−–](?=\d)|(?<!\p{{N}})−)\s?)?+"  # no hyphen and no dash
@@ -29,7 +30,7 @@ FIGURES: Final = "0"
 LETTERS: Final = "a"
 SIGNS: Final = "+"
 _OPENERS: Final = " \u00a0\"'»”)"
-_NEXT_WORD: Final = regex.compile(r"""[\s\u00a0"'„“«(¿¡]*+(\p{L}[\p{L}\p{M}'’]*+)""")
+_NEXT_WORD: Final = regex.compile(r"""[\s\u00a0"'„“«(¿¡]*+(\p{L}[\p{L}\p{M}'’]*+)(?!\d)""")
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ def phrase_stop(found: Match, grammar: Grammar) -> str:
     begun = _ONLY_BEGUN.search(found.string, max(0, found.start() - WORD_BEFORE), found.start())
     if begun and not ends_sentence(found) and not begins_sentence(next_word(found), grammar):
         return ""
+    if _ROMAN.fullmatch(next_word(found)):
+        return ""  # w latach 80. XX wieku
     return full_stop(found, grammar)
 
 

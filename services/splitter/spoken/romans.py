@@ -28,6 +28,7 @@ _PATTERN: Final = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX
 _VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000, "Х": 10}  # and a Cyrillic ten
 _LARGEST_RULER: Final = 30
 _LARGEST_BARE: Final = 39  # after a capitalised word that is no ruler's name: what is larger is rather an initialism
+_LARGEST_COUNTED: Final = 200
 _NUMERAL: Final = rf"(?P<roman>{_PATTERN})"
 _CAPITAL_BEFORE: Final = compiled(r"(?<!\p{L})\p{Lu}\p{L}*+\.?\s$")
 _SUBSECTION: Final = compiled(r"\.\d")
@@ -71,7 +72,8 @@ def _after_counted(grammar: Grammar, found: Match) -> str | None:
     before = found.string[max(0, found.start() - 24) : found.start()]
     if grammar.language == "en" and found["roman"] == "I" and not _CAPITAL_BEFORE.search(before):
         return None if _WORD_AFTER.match(found.string, found.end()) else grammar.words(1)
-    return grammar.words(_value(found["roman"]))
+    number = _value(found["roman"])
+    return grammar.words(number) if number <= _LARGEST_COUNTED else None
 
 
 def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recogniser:
