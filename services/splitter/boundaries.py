@@ -35,7 +35,7 @@ _ABBREVIATION_WORDS: Final = {
     "nl": "dhr mevr dr drs ir prof mr bijv bv ca nr blz tel o.a d.w.z St",
     "hu": "dr ifj id özv pl kb ún tel u utc ld Szt",
     "tr": "Dr Prof Doç Yrd Av Sn Bkz örn Cad Sok Mah No Tel",
-    "ru": "ул д кв корп стр т.е им проф акад см рис",
+    "ru": "ул д кв корп стр т.е проф акад см дж ю",
     "de": "Dr Prof Hr Fr Nr Str Bhf bzw ca evtl ggf inkl vgl z.B d.h u.a Abs Art Tel St",
     "hi": "डॉ श्री प्रो रु ई.पू",
     "ar": "د أ م ق.م",

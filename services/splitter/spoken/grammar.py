@@ -157,6 +157,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     groups: str  # separators of thousands, a class of characters
     cardinal: str
     genders: dict[str, str] = {}  # gender -> rule
+    genitive: str = ""  # words before a number in the genitive, a regular expression; needs the rules ...-genitive
     attributive: str = ""  # rule of a number before its noun, where that differs
     point: str
     decimals: str = "digits"  # or "number", or "parts" for tenths and hundredths
@@ -230,6 +231,7 @@ class Number(msgspec.Struct, frozen=True):
     whole: Digits
     decimals: Digits = ""
     negative: bool = False
+    genitive: bool = False  # which the word before it asks for
 
     @property
     def value(self) -> int:
@@ -273,6 +275,8 @@ class Grammar:
     def number(self, number: Number, rule: str = "") -> str:
         """Return a number in words, whatever its sign and size."""
         sign = f"{self.table.minus}{self.gap}" if number.negative else ""
+        if number.genitive:
+            rule = f"{rule or self.table.cardinal}-genitive"
         long = len(number.whole) > 18 or (len(number.whole) > 1 and number.whole[0] == "0" and not number.decimals)
         whole = self.digits(number.whole) if long else self.words(number.value, rule)
         return f"{sign}{self._with_decimals(number, whole)}" if number.decimals else f"{sign}{whole}"
@@ -322,11 +326,17 @@ class Grammar:
             if self.language == "fr" and number.value < 2:
                 part = noun.forms["one"]
             return f"{self.number(number)}{self.gap}{part}"
-        form = self.form(noun, number.value)
+        form = self._genitive(noun, number.value) if number.genitive else self.form(noun, number.value)
         if self.language == "ar" and not number.negative and number.whole in ("1", "2"):
             return form  # the noun alone says how many
         said = self.number(number, self.table.genders.get(noun.gender, self.table.attributive))
         return f"{said}{self.linked(number.value, form)}"
+
+    def _genitive(self, noun: Noun, count: int) -> str:
+        """Return a noun as it stands in the genitive behind a number in the genitive."""
+        if PLURALS[self.language](count) != "one":
+            return noun.forms["other"]
+        return noun.forms.get("part") or noun.forms["few"]
 
     def linked(self, count: int, noun: str) -> str:
         """Return a noun as it follows a number: behind round millions some languages put "de"."""

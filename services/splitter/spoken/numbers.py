@@ -62,7 +62,10 @@ def _plain(grammar: Grammar) -> Recogniser:
     gap = grammar.gap
 
     def say(found: Match) -> str:
-        said = grammar.number(amount(found, grammar))
+        number = amount(found, grammar)
+        if number.genitive and 1100 <= number.value < 2100:  # rather a year
+            number = Number(number.whole, "", number.negative)
+        said = grammar.number(number)
         if grammar.table.stop and "." in found["number"] and "," not in found["number"]:  # 2.4 where a decimal is 2,4
             said = said.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
         glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]

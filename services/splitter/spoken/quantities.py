@@ -100,7 +100,7 @@ def _priced(found: Match, nouns: list[str], grammar: Grammar) -> str:
 
 
 def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) -> str:
-    whole = Number(price.whole, "", price.negative)
+    whole = Number(price.whole, "", price.negative, price.genitive)
     if not price.decimals.strip("0"):
         return grammar.counted(whole, unit)
     if len(price.decimals) > 2 or hundredth is None:
@@ -120,7 +120,7 @@ def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar
     if thousand and magnitude == thousand:  # thousands are no noun: dix mille euros
         if len(number.decimals) <= 3:
             thousands = f"{number.whole}{number.decimals:0<3}"
-            return grammar.counted(Number(thousands, "", number.negative), unit)
+            return grammar.counted(Number(thousands, "", number.negative, number.genitive), unit)
         return f"{said}{grammar.gap}{form}"
     if grammar.table.round:
         return f"{said}{grammar.linked(1_000_000, form)}"
@@ -132,8 +132,10 @@ def _thousand(grammar: Grammar) -> str:
 
 
 def _range(found: Match, unit: Noun, grammar: Grammar) -> str:
-    last = grammar.counted(parsed(found["last"], grammar), unit)
-    return f"{grammar.number(amount(found, grammar))}{grammar.to}{last}"
+    first, last = amount(found, grammar), parsed(found["last"], grammar)
+    if first.genitive and not last.decimals:
+        last = Number(last.whole, genitive=True)
+    return f"{grammar.number(first)}{grammar.to}{grammar.counted(last, unit)}"
 
 
 def _percentages(grammar: Grammar) -> Recogniser:

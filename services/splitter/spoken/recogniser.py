@@ -130,7 +130,11 @@ def phrase_stop(found: Match, grammar: Grammar) -> str:
 
 def amount(found: Match, grammar: Grammar) -> Number:
     """Return the number of a match that has the groups `minus` and `number`."""
-    return parsed(found["number"], grammar, negative=found["minus"] is not None)
+    number = parsed(found["number"], grammar, negative=found["minus"] is not None)
+    asks = grammar.table.genitive
+    if not asks or number.decimals or not regex.fullmatch(asks, word_before(found)):
+        return number
+    return Number(number.whole, "", number.negative, genitive=True)
 
 
 def word_before(found: Match) -> str:
