@@ -106,16 +106,17 @@ def _is_title(grammar: Grammar, found: Match) -> bool:
     if letters == 1 and _is_initial(found, grammar):
         return False
     if _INITIALS_AHEAD.match(found.string, found.end()):
-        return letters > 1
-    return _NAME_AFTER.match(found.string, found.end()) is not None or not begins_sentence(next_word(found), grammar)
+        return bool(letters > 1)
+    named = _NAME_AFTER.match(found.string, found.end()) is not None
+    return named or not begins_sentence(next_word(found), grammar)
 
 
 def _is_eponym(grammar: Grammar, found: Match) -> bool:
-    """Return whether what is named after somebody stands before the form, and a name behind it: szkoła im. Kopernika."""
+    """Return whether a name is behind the form, and what is named so before it: szkoła im. Kopernika."""
     before = _WORD_BEFORE.search(found.string, max(0, found.start() - WORD_BEFORE), found.start())
     if before is None or begins_sentence(before[1], grammar) or not _is_title(grammar, found):
         return False
-    word = before[1]
+    word = str(before[1])
     if regex.fullmatch(grammar.table.named, word.lower()):
         return True
     first = _SENTENCE_BEFORE.search(found.string, max(0, before.start() - 4), before.start()) is not None
