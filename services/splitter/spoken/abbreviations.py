@@ -3,11 +3,13 @@
 How it works. A short form that is no word, no name and no initial (`abbreviations`) is said wherever it stands. Every
 other needs proof: a title needs a name behind it that is no word that begins sentences (`titles`; before
 `doubtful_titles`, which are words or initials too, the name is no initial), `after_name` needs a name before it,
-`before_number` and `after_number` need a number, `within` needs a sentence that visibly continues. Without proof the
-text stays as it is, and its full stop stays a full stop.
+`eponyms` (im. Kopernika) need a name behind and what is named before them, `before_number` and `after_number` need a
+number, `within` needs a sentence that visibly continues. Without proof the text stays as it is, and its full stop
+stays a full stop. The word behind a form of `inflected` chooses its ending: tzw. planety, tzw. planet.
 
 A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a paragraph, before a
-capitalised word that begins sentences, and, for the forms listed as `closing`, before any capital.
+capitalised word that begins sentences (but not behind an `opening` form such as "e.g."), and, for the forms listed as
+`closing`, before any capital.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ from services.splitter.spoken.recogniser import (
     Recogniser,
     alternatives,
     begins_sentence,
+    by_word,
+    choices,
     compiled,
     ends_sentence,
     next_word,
@@ -42,6 +46,8 @@ _NAME_OR_INITIAL: Final = (
     rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}|\s\p{{Ll}}{{2,5}}\.|-\p{{Lu}}\p{{Ll}}"
     r"|\s(?:&|\p{Ll}{1,3})\s\p{Lu})"  # Mr. and Mrs. Smith
 )
+_INITIALS: Final = r"\s(?:\p{Lu}\.\s?){1,3}\p{Lu}[\p{L}\p{M}]"
+_INITIALS_AHEAD: Final = regex.compile(_INITIALS)
 _ANY_NAME: Final = r"(?=\s?[\p{Lo}\p{Lu}])"  # in scripts without capitals
 _NUMBER: Final = r"(?=\s?(?:[-−+(]?\d|[IVXLC]{2,}+(?!\p{L})|[IVX](?=[.,;:)\]]|\s*+$)))"
 _AFTER_NAME: Final = r"(?<=(?<!\p{L})(?:\p{Lu}[\p{L}\p{M}'’-]{1,24}|&|\d(?:st|nd|rd|th)),?\s)"
@@ -49,8 +55,18 @@ _AFTER_NAME: Final = r"(?<=(?<!\p{L})(?:\p{Lu}[\p{L}\p{M}'’-]{1,24}|&|\d(?:st|
 _NAME_AFTER: Final = regex.compile(r"\s(?:\p{Lu}\.|(?:Le|La|Les|Du|Des|De|Di|Da|Van|Von|El|Al)\s\p{Lu}\p{Ll})")
 _CONTINUES: Final = r"(?=[,;:)\]/]|\s[\p{Ll}\p{Lo}\d(«„“\"'])"
 _PRONOUN: Final = regex.compile(r"I\s\p{Ll}")
-_INDEFINITE: Final = frozenset(("a", "an", "un", "une", "ein", "eine", "una", "uma", "een"))
+_INDEFINITE: Final = {  # behind these a short form is rather the word: I ate a fig. 3 people came.
+    "en": ("a", "an"),
+    "fr": ("un", "une"),
+    "es": ("un", "una"),
+    "it": ("un", "una", "uno"),
+    "pt": ("um", "uma"),
+    "de": ("ein", "eine", "einen", "einem", "einer"),
+    "nl": ("een",),
+}
 _INITIAL_BEFORE: Final = regex.compile(r"(?<![\p{L}\p{N}])\p{Lu}\.\s?$")
+_SENTENCE_BEFORE: Final = regex.compile(r"(?:^|[.!?…:\n\u2029]\s{0,2})[\"'„“«(–—]?\s?$")
+_WORD_BEFORE: Final = regex.compile(r"(?<![\p{L}\d])([\p{L}\p{M}]++|\d++)[\"”»]?\s$")
 _NAME_BEFORE: Final = regex.compile(r"(?<!\p{L})(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
 
@@ -64,6 +80,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         ("after_number", table.after_number, r"(?<=\d\s?)", _AFTER, _always),
         ("title", table.titles, _BEFORE, _title_context(grammar), partial(_is_title, grammar)),
         ("title.doubtful", table.doubtful_titles, _BEFORE, _doubtful_context(grammar), partial(_is_title, grammar)),
+        ("eponym", table.eponyms, _BEFORE, _doubtful_context(grammar), partial(_is_eponym, grammar)),
         ("after_name", table.after_name, _AFTER_NAME, _AFTER, _always),
         ("within", table.within, _BEFORE, _CONTINUES, _always),
         ("abbreviation", table.abbreviations, _BEFORE, _AFTER, _always),
@@ -81,13 +98,13 @@ def _title_context(grammar: Grammar) -> str:
 
 
 def _doubtful_context(grammar: Grammar) -> str:
-    return _NAME if grammar.cased else _ANY_NAME
+    return rf"(?:{_NAME}|(?={_INITIALS}))" if grammar.cased else _ANY_NAME
 
 
 def _capitalised(words: dict[str, str]) -> dict[str, str]:
     """Return the words with those that begin with a capital because a sentence does."""
-    capital = {written[0].upper() + written[1:]: said for written, said in words.items()}
-    return capital | words
+    capital = {written[0].upper() + written[1:]: said for written, said in words.items() if written[1:2] != "."}
+    return capital | words  # a single capital is an initial
 
 
 def _always(found: Match) -> bool:  # noqa: ARG001  # the pattern has proved it
@@ -99,7 +116,22 @@ def _is_title(grammar: Grammar, found: Match) -> bool:
     letters = sum(character.isalpha() for character in found["word"])
     if letters == 1 and _is_initial(found, grammar):
         return False
-    return _NAME_AFTER.match(found.string, found.end()) is not None or not begins_sentence(next_word(found), grammar)
+    if _INITIALS_AHEAD.match(found.string, found.end()):
+        return bool(letters > 1)
+    named = _NAME_AFTER.match(found.string, found.end()) is not None
+    return named or not begins_sentence(next_word(found), grammar)
+
+
+def _is_eponym(grammar: Grammar, found: Match) -> bool:
+    """Return whether a name is behind the form, and what is named so before it: szkoła im. Kopernika."""
+    before = _WORD_BEFORE.search(found.string, max(0, found.start() - WORD_BEFORE), found.start())
+    if before is None or begins_sentence(before[1], grammar) or not _is_title(grammar, found):
+        return False
+    word = str(before[1])
+    if regex.fullmatch(grammar.table.named, word.lower()):
+        return True
+    first = _SENTENCE_BEFORE.search(found.string, max(0, before.start() - 4), before.start()) is not None
+    return not word[0].islower() and (word[1:].isupper() or not first)
 
 
 def _is_initial(found: Match, grammar: Grammar) -> bool:
@@ -115,12 +147,14 @@ def _sayer(
     words: dict[str, str], fits: Callable[[Match], bool], grammar: Grammar, *, titles: bool
 ) -> Callable[[Match], str | None]:
     closing = frozenset(grammar.table.closing.split("|"))
+    inflected = {written: choices(forms) for written, forms in grammar.table.inflected.items()}
 
     def say(found: Match) -> str | None:
         written = found["word"]
         if not fits(found):
             return None
-        said = _cased(words[written], written)
+        inflection = by_word(inflected.get(written.lower(), ()), next_word(found))
+        said = _cased(inflection or words[written], written)
         ends = ends_sentence(found) if titles else _ends(found, written, closing, grammar)
         return f"{said}." if written.endswith(".") and ends else said
 
@@ -131,7 +165,7 @@ def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar)
     """Return whether the full stop of a short form ends a sentence too."""
     if ends_sentence(found):
         return True
-    if _NAME_AFTER.match(found.string, found.end()):
+    if _NAME_AFTER.match(found.string, found.end()) or written.lower() in grammar.table.opening.split("|"):
         return False
     word = next_word(found) if found.string[found.end() : found.end() + 1].isspace() else ""
     return begins_sentence(word, grammar) or (written.lower() in closing and word != "" and not word[0].islower())
@@ -145,8 +179,8 @@ def _before_numbers(grammar: Grammar) -> Iterator[Recogniser]:
         def say(found: Match) -> str | None:
             if grammar.language == "en" and _PRONOUN.match(found.string, found.end()):
                 return None
-            if found["word"].islower() and word_before(found) in _INDEFINITE:
-                return None  # I ate a fig. 3 people came.
+            if found["word"].islower() and word_before(found) in _INDEFINITE.get(grammar.language, ()):
+                return None
             return f"{_cased(words[found['word']], found['word'])}{grammar.gap}"
 
         yield Recogniser(compiled(pattern), say, LETTERS + SIGNS, "before_number")

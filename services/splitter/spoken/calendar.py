@@ -96,6 +96,7 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
         if (
             len(parts[2]) == 2
             and found["mark"] == "."
+            and " " not in found[0]
             and not _is_short_date(parts, by_word(after, word_before(found)))
         ):
             return None
@@ -105,7 +106,7 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
         return said(day, month, parts[2], word_before(found))
 
     tail = rf"(?:\s?(?:{dates.year_after})(?!\p{{L}}))?+" if dates.year_after else ""
-    year = rf"(?<c>\d{{4}}|\d{{1,2}})(?!\d|[.,]\d)(?:(?<=\d{{4}}.{{1,9}})\.(?!\s*+$))?+{tail}"
+    year = rf"(?<c>\d{{4}}|\d{{1,2}})(?!\d|[.,]\d)(?:(?<=\d{{4}}\..{{1,8}})\.(?!\s*+$))?+{tail}"
     yield Recogniser(
         compiled(
             rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?![/-]\d|\p{{L}})"

@@ -77,6 +77,8 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     words: str = ""  # words before a time that is written with a full stop, a regular expression
     behind: str = ""  # what proves such a time behind it: 15.30'da
     midnight: str = ""  # said for 00:00
+    range: tuple[str, str] | None = None  # template with {first} and {last}, and that of each; no word stands before
+    to: str = ""  # words between two times that prove each other: a regular expression
     afternoon: tuple[str, str] | None = None  # from 13 on: what of the template gives way to what
 
 
@@ -99,6 +101,8 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
     several: str = ""  # between three figures and more, where it differs: 4:2:2
     words: str = ""  # before what may be a time otherwise: a regular expression
     verses: str = ""  # before chapter and verse: books, a regular expression
+    score: str = ""  # of a score, where it differs
+    scores: str = ""  # words before a score: a regular expression
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,8 +118,9 @@ class RomanNoun(msgspec.Struct, frozen=True, kw_only=True):
     """A noun that takes an ordinal in Roman numerals before it."""
 
     words: str  # a regular expression, in any case of letters
-    rule: str
+    rule: str  # or a template with {n}
     after: dict[str, str] = {}  # words before the numeral -> another rule
+    short: bool = False  # the templates say the noun too, which is a short form
 
 
 class Roman(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +129,7 @@ class Roman(msgspec.Struct, frozen=True, kw_only=True):
     nouns: tuple[RomanNoun, ...] = ()
     names: str = ""  # of rulers: a regular expression
     feminine: str = ""  # those of queens
+    cases: dict[str, str] = {}  # names in other cases than the first, a regular expression -> rule
 
     counted: str = ""  # words before one that is read as a cardinal: chapter, volume
     ruler: str = ""  # rule after a name; empty: none
@@ -153,6 +159,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     groups: str  # separators of thousands, a class of characters
     cardinal: str
     genders: dict[str, str] = {}  # gender -> rule
+    genitive: str = ""  # words before a number in the genitive, a regular expression; needs the rules ...-genitive
     attributive: str = ""  # rule of a number before its noun, where that differs
     point: str
     decimals: str = "digits"  # or "number", or "parts" for tenths and hundredths
@@ -172,6 +179,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     digits: str = ""  # rule of a digit by itself; empty: the cardinal's
     magnitudes: dict[str, str] = {}  # million -> noun
     units: dict[str, str] = {}
+    doubtful_units: str = ""  # which are words too, so that no word follows
+    versions: str = ""  # words before 2.4, which is no decimal then: a regular expression
     counters: dict[str, str] = {}  # a word behind a number -> the rule that it takes
     fractions: dict[str, str] = {}  # "1/2" -> words
     denominator: str = ""  # template with {n}, {d}
@@ -191,7 +200,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     after_name: dict[str, str] = {}  # behind a capitalised word: Main St.
     before_number: dict[str, str] = {}  # before figures or a Roman numeral
     after_number: dict[str, str] = {}
+    eponyms: dict[str, str] = {}  # between what is named after somebody and the name: im.
+    named: str = ""  # nouns before an eponym, a regular expression; a capitalised word and figures do anyway
+    inflected: dict[str, dict[str, str]] = {}  # abbreviation -> next word, a regular expression -> as said
     closing: str = ""  # abbreviations that may end a sentence
+    opening: str = ""  # abbreviations behind which none ends
     initials: str = ""  # spelled out letter by letter
     letters: dict[str, str] = {}
     at: str = "at"
@@ -199,7 +212,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     slash: str = "slash"
     dash: str = "dash"
     underscore: str = "underscore"
-    years: dict[str, str] = {}  # words before a year, or behind one -> rule
+    years: dict[str, str] = {}  # words before a year, or (with "+") behind one -> rule, or template with {n}, {stop}
     suffixed: str = ""  # endings that are written behind figures
     suffixes: dict[str, str] = {}  # abbreviated ends of words: Hauptstr.
     ordinals: Ordinals = Ordinals()
@@ -221,6 +234,7 @@ class Number(msgspec.Struct, frozen=True):
     whole: Digits
     decimals: Digits = ""
     negative: bool = False
+    genitive: bool = False  # which the word before it asks for
 
     @property
     def value(self) -> int:
@@ -264,6 +278,8 @@ class Grammar:
     def number(self, number: Number, rule: str = "") -> str:
         """Return a number in words, whatever its sign and size."""
         sign = f"{self.table.minus}{self.gap}" if number.negative else ""
+        if number.genitive:
+            rule = f"{rule or self.table.cardinal}-genitive"
         long = len(number.whole) > 18 or (len(number.whole) > 1 and number.whole[0] == "0" and not number.decimals)
         whole = self.digits(number.whole) if long else self.words(number.value, rule)
         return f"{sign}{self._with_decimals(number, whole)}" if number.decimals else f"{sign}{whole}"
@@ -313,11 +329,17 @@ class Grammar:
             if self.language == "fr" and number.value < 2:
                 part = noun.forms["one"]
             return f"{self.number(number)}{self.gap}{part}"
-        form = self.form(noun, number.value)
+        form = self._genitive(noun, number.value) if number.genitive else self.form(noun, number.value)
         if self.language == "ar" and not number.negative and number.whole in ("1", "2"):
             return form  # the noun alone says how many
         said = self.number(number, self.table.genders.get(noun.gender, self.table.attributive))
         return f"{said}{self.linked(number.value, form)}"
+
+    def _genitive(self, noun: Noun, count: int) -> str:
+        """Return a noun as it stands in the genitive behind a number in the genitive."""
+        if PLURALS[self.language](count) != "one":
+            return noun.forms["other"]
+        return noun.forms.get("part") or noun.forms["few"]
 
     def linked(self, count: int, noun: str) -> str:
         """Return a noun as it follows a number: behind round millions some languages put "de"."""

@@ -19,6 +19,7 @@ from services.splitter.spoken.recogniser import (
     Recogniser,
     alternatives,
     amount,
+    by_context,
     by_word,
     choices,
     compiled,
@@ -26,11 +27,13 @@ from services.splitter.spoken.recogniser import (
     next_word,
     number_pattern,
     parsed,
+    phrase_stop,
     word_before,
 )
 
 _USUAL_DENOMINATORS: Final = frozenset((*range(2, 21), 24, 25, 30, 32, 36, 40, 48, 50, 60, 64, 100))
 _AFTER_NAME: Final = compiled(r"[\p{L}\p{M},][^\S\n]\p{Lu}[\p{L}\p{M}]+[^\S\n]$")
+_JOINING: Final = "und|oder|bis|i|oraz|lub|a|nebo|až|és|vagy|ve"  # 1. und 2. Klasse
 _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13, 23, 14, 34, 15, 25, 35, 45, 16, 56, 18, 38, 58, 78), strict=True))
 
 
@@ -62,7 +65,10 @@ def _plain(grammar: Grammar) -> Recogniser:
     gap = grammar.gap
 
     def say(found: Match) -> str:
-        said = grammar.number(amount(found, grammar))
+        number = amount(found, grammar)
+        if number.genitive and 1100 <= number.value < 2100:  # rather a year
+            number = Number(number.whole, "", number.negative)
+        said = grammar.number(number)
         if grammar.table.stop and "." in found["number"] and "," not in found["number"]:  # 2.4 where a decimal is 2,4
             said = said.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
         glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
@@ -226,7 +232,9 @@ def _suffixed_ordinals(grammar: Grammar) -> Iterator[Recogniser]:
 
 
 def _by_rule(rule: str, grammar: Grammar, found: Match) -> str:
-    said = grammar.words(int("".join(filter(str.isdecimal, found["number"]))), rule)
+    number = int("".join(filter(str.isdecimal, found["number"])))
+    stop = phrase_stop(found, grammar) if "{stop}" in rule else ""
+    said = grammar.fill(rule, n=number, stop=stop) if "{" in rule else grammar.words(number, rule)
     return f"{said}{grammar.gap}" if found.string[found.end() : found.end() + 1].isalpha() else said
 
 
@@ -237,18 +245,23 @@ def _dotted(grammar: Grammar) -> Recogniser:
     capitals = compiled(table.capitals or r"(?!)")
 
     def say(found: Match) -> str | None:
-        word = word_before(found)
-        chosen = by_word(after, word)
+        chosen = by_context(after, found)
         following = found["noun"]
-        if not following or not (chosen or following[0].islower() or capitals.fullmatch(following)):
-            return None
+        capital = capitals.fullmatch(following) or (chosen and grammar.language in ("de", "tr"))
+        if not (following[0].islower() or capital) or following in grammar.starters:
+            return None  # a capital begins a sentence, and of words like "is" none is counted
         rule = chosen if chosen and not chosen.startswith("noun") else by_word(before, following) or table.rule
-        if chosen == "noun-locative" and not rule.endswith("locative"):
-            rule = "ordinal-feminine-locative" if rule == "ordinal-feminine" else "ordinal-masculine-locative"
+        if chosen.startswith("noun-") and "plural" not in rule and not rule.endswith("accusative"):
+            gender = "feminine" if "feminine" in rule else "masculine"
+            rule = f"ordinal-{gender}-{chosen.removeprefix('noun-')}"
         return f"{grammar.words(int(found['number']), rule)}"
 
     return Recogniser(
-        compiled(r"(?<![\p{L}\d.,-])(?P<number>\d{1,4})\.(?=\s(?P<noun>\p{L}[\p{L}\p{M}]*+))"), say, rule="ordinal.dot"
+        compiled(
+            rf"(?<![\p{{L}}\d.,-])(?P<number>[1-9]\d{{0,3}})\.(?=\s(?:(?:{_JOINING})\s\d{{1,4}}\.\s)?+(?P<noun>\p{{L}}[\p{{L}}\p{{M}}]*+))"
+        ),
+        say,
+        rule="ordinal.dot",
     )
 
 
@@ -316,17 +329,20 @@ def _ranges(grammar: Grammar) -> Recogniser:
 
 
 def _versions(grammar: Grammar) -> Recogniser:
-    """Recognise what has too many points for a number: a version, an address."""
+    """Recognise what has too many points for a number, or a word before it that asks for a version: 2.6.1."""
+    asks = compiled(rf"(?<!\p{{L}})(?:{grammar.table.versions or '(?!)'})\s?$")
 
     def say(found: Match) -> str | None:
         parts = found[0].split(".")
         if "." in grammar.table.groups and all(len(part) == 3 for part in parts[1:]):
             return None
+        if len(parts) == 2 and not asks.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]):
+            return None
         words = (grammar.words(int(part)) for part in parts)
         before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
         return before + f"{grammar.gap}{grammar.table.dot}{grammar.gap}".join(words)
 
-    return Recogniser(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){2,15}(?![\d.]*\d)"), say, rule="version")
+    return Recogniser(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){1,15}(?![\d.]*\d)"), say, rule="version")
 
 
 def _lists(grammar: Grammar) -> Iterator[Recogniser]:
@@ -403,7 +419,7 @@ def _years(grammar: Grammar) -> Iterator[Recogniser]:
 
     def say(found: Match) -> str | None:
         number, before = int(found["number"]), word_before(found)
-        rule = by_word(after, before)
+        rule = by_context(after, found)
         if before.endswith(".") and before in numbered:
             return None
         if number < 1000 and grammar.language != "ar":

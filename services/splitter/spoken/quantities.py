@@ -18,6 +18,7 @@ from services.splitter.spoken.recogniser import (
     amount,
     compiled,
     full_stop,
+    next_word,
     number_pattern,
     parsed,
     word_before,
@@ -107,7 +108,7 @@ def _priced(found: Match, nouns: list[str], grammar: Grammar) -> str:
 
 
 def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) -> str:
-    whole = Number(price.whole, "", price.negative)
+    whole = Number(price.whole, "", price.negative, price.genitive)
     if not price.decimals.strip("0"):
         return grammar.counted(whole, unit)
     if len(price.decimals) > 2 or hundredth is None:
@@ -127,7 +128,7 @@ def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar
     if thousand and magnitude == thousand:  # thousands are no noun: dix mille euros
         if len(number.decimals) <= 3:
             thousands = f"{number.whole}{number.decimals:0<3}"
-            return grammar.counted(Number(thousands, "", number.negative), unit)
+            return grammar.counted(Number(thousands, "", number.negative, number.genitive), unit)
         return f"{said}{grammar.gap}{form}"
     if grammar.table.round:
         return f"{said}{grammar.linked(1_000_000, form)}"
@@ -139,8 +140,10 @@ def _thousand(grammar: Grammar) -> str:
 
 
 def _range(found: Match, unit: Noun, grammar: Grammar) -> str:
-    last = grammar.counted(parsed(found["last"], grammar), unit)
-    return f"{grammar.number(amount(found, grammar))}{grammar.to}{last}"
+    first, last = amount(found, grammar), parsed(found["last"], grammar)
+    if first.genitive and not last.decimals:
+        last = Number(last.whole, genitive=True)
+    return f"{grammar.number(first)}{grammar.to}{grammar.counted(last, unit)}"
 
 
 def _percentages(grammar: Grammar) -> Recogniser:
@@ -169,8 +172,11 @@ def _is_attribute(found: Match) -> bool:
 def _units(grammar: Grammar) -> Recogniser:
     units = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
     units |= {f"° {written[1]}": noun for written, noun in units.items() if regex.fullmatch("°[CF]", written)}
+    doubtful = frozenset(grammar.table.doubtful_units.split())
 
-    def say(found: Match) -> str:
+    def say(found: Match) -> str | None:
+        if found["unit"] in doubtful and next_word(found):
+            return None
         noun, number = grammar.noun(units[found["unit"]]), amount(found, grammar)
         stop = full_stop(found, grammar)
         if found["magnitude"]:
@@ -180,7 +186,8 @@ def _units(grammar: Grammar) -> Recogniser:
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
     end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
-    gap = r"\s?" if grammar.table.suffixed.startswith("-") else r"[\s-]?"  # 2-t is an ending in Hungarian
+    ending = grammar.language == "ru" or grammar.table.suffixed.startswith("-")
+    gap = r"\s?" if ending else r"[\s-]?"  # 2-t is an ending in Hungarian, 3-м in Russian
     free = r"(?<!\p{L})" if grammar.table.spaced and grammar.language != "ko" else ""  # no cell of a table: A1
     name = r"(?<![A-Za-z%])(?<![A-Za-z]-)"  # bzip2 s, w3m, Aria-192t
     number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"

@@ -7,6 +7,8 @@ where they are no time of day. One figure, or three and more, never are minutes.
 from collections.abc import Iterator
 from typing import Final
 
+import regex
+
 from services.splitter.spoken.formulas import in_formula
 from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import FIGURES, Match, Recogniser, compiled, parsed
@@ -21,22 +23,24 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     table = grammar.table.ratios
     if not table.ratio:
         return
-    asks = compiled(rf"(?i)(?:{table.words})[^.!?;\n]{{0,20}}$") if table.words else None
+    ratio, score = _asking(table.words), _asking(table.scores)
 
     def say(found: Match) -> str | None:
         parts = found[0].replace(" : ", ":").split(":")
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+        asked, scored = ratio.search(before) is not None, score.search(before) is not None
         if " : " in found[0] and in_formula(found.string, *_spaced_colon(found), ":"):
             return None
         if any(len(part) > 1 and part[0] == "0" for part in parts):
             return None
         if parts[0] != "1" and any(len(part) > 3 and part.isdecimal() for part in parts):
             return None  # a standard and its year, a port
-        if _is_time(parts) and not (asks and asks.search(before)):
+        if _is_time(parts) and (len(parts) > 2 or not (asked or scored)):
             return None
-        if _YEAR.fullmatch(parts[-1]) and not (asks and asks.search(before)):
+        if _YEAR.fullmatch(parts[-1]) and not asked:
             return None  # ISO 9899:2011
-        return _said(parts, grammar)
+        scored = scored or not (asked or (parts[0] == "1" and parts[-1] != "0"))  # 1:2 is rather a ratio
+        return _said(parts, (scored and table.score) or table.ratio, grammar)
 
     if table.verses:
         yield _verses(table.verses, grammar)
@@ -64,6 +68,11 @@ def _spaced_colon(found: Match) -> tuple[int, int]:
     return colon, colon + 1
 
 
+def _asking(words: str) -> "regex.Pattern[str]":
+    """Return the pattern of what stands before a token and asks for something by one of these words."""
+    return compiled(rf"(?i)(?:{words})[^.!?;\n]{{0,20}}$" if words else r"(?!)")
+
+
 def _is_time(parts: list[str]) -> bool:
     """Return whether these may be a time of day or a duration: hours, minutes and seconds of two figures."""
     if len(parts) == 3 and len(parts[1]) == 2 and parts[0].isdecimal():
@@ -73,17 +82,17 @@ def _is_time(parts: list[str]) -> bool:
     return all(len(part) == 2 and int(part) < 60 for part in parts[1:]) and int(parts[0]) <= 24 and len(parts[0]) <= 2
 
 
-def _said(parts: list[str], grammar: Grammar) -> str:
+def _said(parts: list[str], template: str, grammar: Grammar) -> str:
     table = grammar.table.ratios
     numbers = [_number(part, grammar) for part in parts]
     first, last = numbers[0], numbers[-1]
     if len(parts) == 2 and not last.decimals and not first.decimals:
         scale = first.value == 1 and last.value >= _SMALLEST_SCALE and table.scale
-        return grammar.fill(scale or table.ratio, a=first.value, b=last.value)
+        return grammar.fill(scale or template, a=first.value, b=last.value)
     words = [grammar.number(number) for number in numbers]
     if len(parts) > 2 and table.several:
         return table.several.join(words)
-    return grammar.fill_words(table.ratio, words)
+    return grammar.fill_words(template, words)
 
 
 def _number(part: str, grammar: Grammar) -> Number:

@@ -147,7 +147,7 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
     tables = (
         *(table.abbreviations, table.within, table.titles, table.doubtful_titles, table.before_number),
         *(table.after_name, table.after_number, table.money.units, table.number_signs),
-        *(table.dates.weekdays, table.dates.weekdays_in_ranges),
+        *(table.dates.weekdays, table.eponyms, table.dates.weekdays_in_ranges),
         table.operators,
     )
     written = [word for entries in tables for keys in entries for word in keys.split("|")]

@@ -15,8 +15,12 @@ from services.splitter.spoken.grammar import Grammar, Number
 Match: TypeAlias = "regex.Match[str]"
 WORD_BEFORE: Final = 24  # characters in which the word before a token is looked for
 _LAST_WORD: Final = regex.compile(r"([\p{L}\p{M}'.]+)\s?$")
+_LAST_WORDS: Final = regex.compile(r"(?<![\p{L}\p{M}'.])([\p{L}\p{M}'.]+\s[\p{L}\p{M}'.]+)\s?$")
 
 
+# Of a sentence there is no more than a preposition, and a month.
+_ONLY_BEGUN: Final = regex.compile(r"(?:^|[.!?…\n\u2029]\s?)\p{Lu}\p{Ll}?\s(?:\p{Ll}+\s)?$")
+_ROMAN: Final = regex.compile(r"[IVX]+")
 CJK: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"  # scripts in which a letter before says nothing
 MINUS: Final = (
     rf"(?:(?P<minus>(?:(?<![\p{{L}}\p{{N}})\]])|(?<={CJK}))[-−–](?=\d)|(?<!\p{{N}})−)\s?)?+"  # no hyphen and no dash
@@ -114,9 +118,23 @@ def full_stop(found: Match, grammar: Grammar) -> str:
     return "." if capital and found.string[found.end() : found.end() + 1].isspace() else ""
 
 
+def phrase_stop(found: Match, grammar: Grammar) -> str:
+    """Return the full stop that a short form shares with its sentence, unless this has only begun: W 1939 r. Niemcy."""
+    begun = _ONLY_BEGUN.search(found.string, max(0, found.start() - WORD_BEFORE), found.start())
+    if begun and not ends_sentence(found) and not begins_sentence(next_word(found), grammar):
+        return ""
+    if _ROMAN.fullmatch(next_word(found)):
+        return ""  # w latach 80. XX wieku
+    return full_stop(found, grammar)
+
+
 def amount(found: Match, grammar: Grammar) -> Number:
     """Return the number of a match that has the groups `minus` and `number`."""
-    return parsed(found["number"], grammar, negative=found["minus"] is not None)
+    number = parsed(found["number"], grammar, negative=found["minus"] is not None)
+    asks = grammar.table.genitive
+    if not asks or number.decimals or not regex.fullmatch(asks, word_before(found)):
+        return number
+    return Number(number.whole, "", number.negative, genitive=True)
 
 
 def word_before(found: Match) -> str:
@@ -129,6 +147,13 @@ def word_before(found: Match) -> str:
 def by_word(choices: Iterable[tuple["regex.Pattern[str]", str]], word: str) -> str:
     """Return what the first pattern that is the whole word leads to; empty where none is."""
     return next((chosen for pattern, chosen in choices if pattern.fullmatch(word)), "")
+
+
+def by_context(choices: Iterable[tuple["regex.Pattern[str]", str]], found: Match) -> str:
+    """Return what the two words before a token lead to, or the last of them; empty where neither does."""
+    before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()]
+    words = _LAST_WORDS.search(before)
+    return (words and by_word(choices, words[1].lower())) or by_word(choices, word_before(found))
 
 
 def choices(table: dict[str, str]) -> tuple[tuple["regex.Pattern[str]", str], ...]:

@@ -16,21 +16,25 @@ from services.splitter.spoken.recogniser import (
     Recogniser,
     alternatives,
     begins_sentence,
+    by_context,
     by_word,
     choices,
     compiled,
     next_word,
-    word_before,
+    phrase_stop,
 )
 
 _PATTERN: Final = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
-_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000, "Х": 10}  # and a Cyrillic ten
 _LARGEST_RULER: Final = 30
 _LARGEST_BARE: Final = 39  # after a capitalised word that is no ruler's name: what is larger is rather an initialism
+_LARGEST_COUNTED: Final = 200
 _NUMERAL: Final = rf"(?P<roman>{_PATTERN})"
 _CAPITAL_BEFORE: Final = compiled(r"(?<!\p{L})\p{Lu}\p{L}*+\.?\s$")
 _SUBSECTION: Final = compiled(r"\.\d")
 _WORD_AFTER: Final = compiled(r"['’]|\s\p{L}")
+_JOINING: Final = "and|or|et|ou|und|oder|y|o|e|i|oraz|lub|a|nebo|či|až|и|или|en|of"
+_NOUN_SAID: Final = compiled(r"(?<=^[^}]*+)\}.*+")  # what a template says behind the number
 _SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"  # a single one of these is rather a letter: Le, De, vitamin C
 
 
@@ -68,21 +72,31 @@ def _after_counted(grammar: Grammar, found: Match) -> str | None:
     before = found.string[max(0, found.start() - 24) : found.start()]
     if grammar.language == "en" and found["roman"] == "I" and not _CAPITAL_BEFORE.search(before):
         return None if _WORD_AFTER.match(found.string, found.end()) else grammar.words(1)
-    return grammar.words(_value(found["roman"]))
+    number = _value(found["roman"])
+    return grammar.words(number) if number <= _LARGEST_COUNTED else None
 
 
 def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recogniser:
-    """Recognise a numeral before a noun: w XX wieku, II wojna światowa."""
+    """Recognise a numeral, or two that are joined, before a noun: w XX wieku, XIX i XX wiek, II wojna światowa."""
     after = choices(noun.after)
 
     def say(found: Match) -> str:
-        rule = by_word(after, word_before(found)) or noun.rule
-        number = _value(found["roman"])
-        return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
+        rule = by_context(after, found) or noun.rule
+        said = grammar.words(_value(found["roman"]), rule)
+        if found["first"]:
+            link = grammar.to if found["link"].strip() in ("-", "–", "—") else found["link"]
+            only = _NOUN_SAID.sub("}", rule) if noun.short else rule
+            said = f"{grammar.words(_value(found['first']), only)}{link}{said}"
+        return said + phrase_stop(found, grammar) if noun.short else said
 
     suffixes = grammar.table.roman.suffixes
+    first = rf"(?:{_NUMERAL.replace('roman', 'first')}(?:{suffixes})(?P<link>\s?[-–—]\s?|\s(?:{_JOINING})\s))?+"
+    words = rf"\s?(?i:{noun.words})(?!\p{{L}})"
     dot = r"\.?" if grammar.table.ordinals.dot else ""
-    pattern = rf"(?<![\p{{L}}\p{{N}}.]){_NUMERAL}(?:{suffixes}){dot}(?=\s?(?i:{noun.words})(?!\p{{L}}))"
+    ahead = words.replace(r"\s?", r"\s", 1) if noun.short else rf"(?={words})"
+    pattern = rf"(?<![\p{{L}}\p{{N}}.]){first}{_NUMERAL}(?:{suffixes}){dot}{ahead}"
+    if grammar.language == "ru":  # whose writers take their own letter for the ten
+        pattern = pattern.replace("X", "[XХ]").replace("[IV[XХ]", "[IVXХ")
     return Recogniser(compiled(pattern), say, LETTERS, "roman.noun")
 
 
@@ -110,6 +124,7 @@ def _centuries(grammar: Grammar) -> Iterator[Recogniser]:
 def _rulers(grammar: Grammar) -> Recogniser:
     """Recognise a numeral after (in some languages before) a name that rulers have: Louis XIV, II. Erzsébet."""
     table = grammar.table.roman
+    cases = choices(table.cases)
     names, feminine = compiled(rf"(?:{table.names or '(?!)'})"), compiled(rf"(?:{table.feminine or '(?!)'})")
 
     def say(found: Match) -> str | None:
@@ -117,10 +132,13 @@ def _rulers(grammar: Grammar) -> Recogniser:
         name = next_word(found) if table.before_name else _capitalised_before(found)
         if len(found["roman"]) == 1 and _is_initial(found, grammar):
             return None
-        if number > _LARGEST_RULER or not names.fullmatch(name):
+        case = by_word(cases, name.lower())
+        if number > _LARGEST_RULER or not (case or names.fullmatch(name)):
             return None
         rule = table.ruler_large if number > 10 and table.ruler_large else table.ruler
-        if table.ruler_feminine and feminine.fullmatch(name):
+        if case:
+            rule = case
+        elif table.ruler_feminine and feminine.fullmatch(name):
             rule = table.ruler_feminine
         if number == 1 and "first" in grammar.table.ordinals.after:
             rule = grammar.table.ordinals.after["first"]

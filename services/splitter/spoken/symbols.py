@@ -130,8 +130,7 @@ def _exponents(grammar: Grammar) -> Recogniser:
         if not _POWER_BEFORE.search(before):
             return ""
         known = table.symbols.get(found[0])
-        exponent = int(figures) if figures.isdecimal() else _signed(figures, grammar)
-        said = known or grammar.fill(table.power, n=exponent)
+        said = known or _power(figures, grammar)
         return f"{gap}{said}{after}"
 
     return Recogniser(compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), say, SIGNS, "exponent")
@@ -143,9 +142,11 @@ def _charge(figures: str, grammar: Grammar) -> str:
     return grammar.gap.join(part for part in (grammar.words(int(number)) if number else "", word) if part)
 
 
-def _signed(figures: str, grammar: Grammar) -> str:
+def _power(figures: str, grammar: Grammar) -> str:
+    """Return an exponent in words, its sign before its number."""
     sign = {"+": grammar.table.plus, "-": grammar.table.minus}.get(figures[0], "")
-    return grammar.gap.join(part for part in (sign, grammar.words(int(figures.lstrip("+-")))) if part)
+    template = grammar.table.power.replace("{n", f"{sign}{grammar.gap}{{n") if sign else grammar.table.power
+    return grammar.fill(template, n=int(figures.lstrip("+-")))
 
 
 def _subscripts(grammar: Grammar) -> Recogniser:

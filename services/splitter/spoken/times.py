@@ -10,7 +10,7 @@ from typing import Final
 import regex
 
 from services.splitter.spoken.grammar import Grammar, Number, Times
-from services.splitter.spoken.recogniser import Match, Recogniser, by_word, choices, compiled, full_stop, word_before
+from services.splitter.spoken.recogniser import Match, Recogniser, by_context, by_word, choices, compiled, full_stop
 
 _MINUTES: Final = regex.compile(r"\{oh\}|\{m:[^}]*+\}")
 _START: Final = r"(?<![\d:.,])(?<h>\d{1,2})"
@@ -23,13 +23,13 @@ class _Clock:
     def __init__(self, grammar: Grammar) -> None:
         self._grammar = grammar
         self._times = grammar.table.times_of_day
-        self._after = choices(self._times.after)
+        self.after = choices(self._times.after)
         self._halves = choices(self._times.half_day)
 
     def say(self, found: Match) -> str | None:
         """Return the time of a match with the groups h, m, s and half."""
         half = self._half(found) if found["half"] else None
-        said = self.time(int(found["h"]), int(found["m"] or 0), half, word_before(found))
+        said = self.time(int(found["h"]), int(found["m"] or 0), half, by_context(self.after, found))
         seconds = int(found["s"] or 0)
         if said is None:
             return None
@@ -43,8 +43,8 @@ class _Clock:
         in_place = (said for pattern, said in self._halves if pattern.fullmatch(found.string, start, end))
         return next(in_place, "") or by_word(self._halves, found["half"].lower().rstrip("."))
 
-    def time(self, hour: int, minute: int, half_day: str | None, word: str) -> str | None:
-        """Return a time in words after a word; None where it is no time of day."""
+    def time(self, hour: int, minute: int, half_day: str | None, special: str) -> str | None:
+        """Return a time in words, by a `special` template if any; None where it is no time of day."""
         if hour > 24 or minute > 59:
             return None
         times, grammar = self._times, self._grammar
@@ -57,7 +57,6 @@ class _Clock:
             "half": half_day or "",
             "oh": self._oh(minute),
         }
-        special = by_word(self._after, word)
         special = _MINUTES.sub("", special) if minute == 0 else special
         template = special or _template(times, minute, half_day=half_day is not None)
         if hour > 12 and times.afternoon:
@@ -140,7 +139,7 @@ def _range_with_letters(grammar: Grammar, clock: _Clock) -> Recogniser:
     """Recognise two times with the letter of the hours: 9h-17h, 8 h 30 – 12 h."""
 
     def say(found: Match) -> str | None:
-        first = clock.time(int(found["h"]), int(found["m"] or 0), None, word_before(found))
+        first = clock.time(int(found["h"]), int(found["m"] or 0), None, by_context(clock.after, found))
         last = clock.time(int(found["h2"]), int(found["m2"] or 0), None, "")
         return None if first is None or last is None else f"{first}{grammar.to}{last}"
 
@@ -151,14 +150,17 @@ def _range_with_letters(grammar: Grammar, clock: _Clock) -> Recogniser:
 
 def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[Recogniser]:
     """Recognise two times with a hyphen or dash between them: 10:00-14:00, 9.00-17.00."""
+    ranges, words = grammar.table.times_of_day.range, grammar.table.times_of_day.to or "(?!)"
 
     def say(separator: str) -> Callable[[Match], str | None]:
         def said(found: Match) -> str | None:
-            first = clock.time(int(found["h"]), int(found["m"]), None, word_before(found))
-            last = clock.time(int(found["h2"]), int(found["m2"]), None, "")
+            word, before = found["to"] or "", by_context(clock.after, found)
+            whole, each = (not (word or before) and ranges) or (f"{{first}}{word or grammar.to}{{last}}", "")
+            first = clock.time(int(found["h"]), int(found["m"]), None, before or each)
+            last = clock.time(int(found["h2"]), int(found["m2"]), None, by_word(clock.after, word.strip()) or each)
             if first is None or last is None or (separator == "." and grammar.table.decimal == "."):
                 return None
-            return f"{first}{grammar.to}{last}"
+            return grammar.fill(whole, first=first, last=last) + full_stop(found, grammar)
 
         return said
 
@@ -166,6 +168,7 @@ def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[R
     for separator in ":.":
         time = rf"\{separator}"
         pattern = (
-            rf"{_START}{time}(?<m>[0-5]\d)\s?[-–—~～]\s?(?<h2>\d{{1,2}}){time}(?<m2>[0-5]\d)(?!\d|[:.,]\d){tail}{end}"
+            rf"{_START}{time}(?<m>[0-5]\d)(?:\s?[-–—~～]\s?|(?<to>\s(?:{words})\s))"
+            rf"(?<h2>\d{{1,2}}){time}(?<m2>[0-5]\d)(?!\d|[:.,]\d){tail}{end}"
         )
         yield Recogniser(compiled(pattern), say(separator), rule="time.range")
