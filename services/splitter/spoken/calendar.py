@@ -13,11 +13,13 @@ from services.splitter.spoken.recogniser import (
     Match,
     Recogniser,
     alternatives,
+    begins_sentence,
     by_word,
     choices,
     compiled,
     ends_sentence,
     full_stop,
+    next_word,
     word_before,
 )
 
@@ -111,15 +113,17 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
         compiled(
             rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?![/-]\d|\p{{L}})"
         ),
-        lambda found: None if len(found["a"]) == len(found["c"]) == 4 else _with_stop(numeric(found), found),
+        lambda found: None if len(found["a"]) == len(found["c"]) == 4 else _with_stop(numeric(found), found, grammar),
         rule="date.figures",
     )
     yield from _named_dates(grammar, said)
 
 
-def _with_stop(spoken: str | None, found: Match) -> str | None:
-    """Return a date with the full stop of its sentence, which is none of a date with other marks: 2020-05-03."""
-    return f"{spoken}." if spoken and found["mark"] != "." and found[0].endswith(".") else spoken
+def _with_stop(spoken: str | None, found: Match, grammar: Grammar) -> str | None:
+    """Return a date with the full stop of its sentence; 2020. 05. 03. has one of its own."""
+    if not spoken or not found[0].endswith("."):
+        return spoken
+    return f"{spoken}." if found["mark"] != "." or begins_sentence(next_word(found), grammar) else spoken
 
 
 def _is_short_date(parts: list[str], asked: str) -> bool:

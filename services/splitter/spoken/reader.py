@@ -100,7 +100,8 @@ class Reader:
         """Return the edit with the mark behind it that only joins an ending to figures: 2023'te, 50%-os."""
         following = text[edit.end : edit.end + 2]
         if following[:1] == self._joint != "" and following[1:].islower() and edit.text[-1:].isalpha():
-            return edit._replace(end=edit.end + 1)
+            vowel = edit.rule.startswith("date") and following[1] in "áé"  # huszonnyolcadika + -án
+            return edit._replace(end=edit.end + 1, text=edit.text[:-1] if vowel else edit.text)
         return edit
 
     def _candidates(self, text: str) -> Iterator[tuple[int, str]]:
