@@ -88,7 +88,7 @@ def _is_year(group: str) -> bool:
 
 def _is_no_number(text: str, groups: list[str], grammar: Grammar) -> bool:
     """Return whether groups of figures are neither thousands nor years, dates, a range or a version."""
-    if len(groups) < 3 or text[0] == "(" or "." in text or "/" in text:
+    if len(groups) < 3 or text[0] == "(" or "." in text or "/" in text or " - " in text or " – " in text:
         return False
     if all(map(_is_year, groups)):
         return False

@@ -48,7 +48,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield from _pauses(grammar)
     if table.symbols:
         words = {sign: said for sign, said in table.symbols.items() if sign not in "²³"}
-        pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))(?<!&(?=[A-Za-z.]{{1,40}};))"
+        pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))"
         yield Recogniser(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
 
 
