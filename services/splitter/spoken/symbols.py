@@ -109,7 +109,7 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
 
     free = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])"  # not quoted
     yield Recogniser(compiled(rf"{free}[-−](?=[^\S\n]+[^\s])"), lambda _: "–", SIGNS, "dash")
-    behind = r"(?=[^\S\n]+[\p{L}\p{N}\p{Sc}\p{Pi}\p{Ps}\"'„+-])"
+    behind = r"(?=[^\S\n]+[\p{L}\p{N}\p{Sc}\p{Pi}\"'„+-])"
     slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>(?=[^\S\n]+\p{{Lu}})){behind}"
     yield Recogniser(compiled(slash), pause, SIGNS, "pause")
     asterisk = rf"{free}\*{{1,3}}(?=[^\S\n]+[^\s])"
