@@ -92,8 +92,6 @@ def _said(parts: list[str], template: str, grammar: Grammar) -> str:
     words = [grammar.number(number) for number in numbers]
     if len(parts) > 2 and table.several:
         return table.several.join(words)
-    if ":" in template:  # which says the second in a case of its own
-        template = "{a} {b}"
     return grammar.fill_words(template, words)
 
 
