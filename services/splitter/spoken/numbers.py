@@ -24,6 +24,7 @@ from services.splitter.spoken.recogniser import (
     choices,
     compiled,
     full_stop,
+    in_case,
     next_word,
     number_pattern,
     parsed,
@@ -318,6 +319,8 @@ def _ranges(grammar: Grammar) -> Recogniser:
             return f"{grammar.number(first)}-{grammar.number(last)}"  # fifty-fifty
         years = 1100 <= first.value <= 2099 and (short or 1100 <= last.value <= 2099)
         rule = grammar.table.year if years else ""
+        if not years:
+            first, last = in_case(first, found, grammar), in_case(last, found, grammar)
         return f"{grammar.number(first, rule)}{grammar.to}{grammar.number(last, '' if short else rule)}"
 
     tildes = "" if grammar.table.spaced and grammar.language != "ko" else "~～〜"

@@ -130,7 +130,11 @@ def phrase_stop(found: Match, grammar: Grammar) -> str:
 
 def amount(found: Match, grammar: Grammar) -> Number:
     """Return the number of a match that has the groups `minus` and `number`."""
-    number = parsed(found["number"], grammar, negative=found["minus"] is not None)
+    return in_case(parsed(found["number"], grammar, negative=found["minus"] is not None), found, grammar)
+
+
+def in_case(number: Number, found: Match, grammar: Grammar) -> Number:
+    """Return a number in the case that the word before a match asks for: около 5."""
     asks = grammar.table.genitive
     if not asks or number.decimals or not regex.fullmatch(asks, word_before(found)):
         return number

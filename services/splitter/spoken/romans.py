@@ -132,7 +132,7 @@ def _rulers(grammar: Grammar) -> Recogniser:
         name = next_word(found) if table.before_name else _capitalised_before(found)
         if len(found["roman"]) == 1 and _is_initial(found, grammar):
             return None
-        case = by_word(cases, name.lower())
+        case = by_word(cases, name.lower()) or by_context(cases, found)
         if number > _LARGEST_RULER or not (case or names.fullmatch(name)):
             return None
         rule = table.ruler_large if number > 10 and table.ruler_large else table.ruler

@@ -31,7 +31,7 @@ class _Clock:
         half = self._half(found) if found["half"] else None
         said = self.time(int(found["h"]), int(found["m"] or 0), half, by_context(self.after, found))
         seconds = int(found["s"] or 0)
-        if said is None:
+        if said is None or seconds > 59:
             return None
         if self._times.midnight and half is None and int(found["h"]) == int(found["m"] or 0) == seconds == 0:
             said = self._times.midnight
