@@ -210,7 +210,7 @@ def _units(grammar: Grammar) -> Recogniser:
     ending = grammar.language == "ru" or grammar.table.suffixed.startswith("-")
     gap = r"\s?" if ending else r"[\s-]?"  # 2-t is an ending in Hungarian, 3-м in Russian
     free = rf"(?<![{grammar.letter}])"  # no cell of a table: A1
-    name = r"(?<![A-Za-z%])(?<![A-Za-z]-)(?<![\dA-F]:)"  # bzip2 s, w3m, Aria-192t, a hardware address
+    name = r"(?<![A-Za-z%])(?<![A-Za-z]-)(?<![\dA-F]:)(?<!\s\.)"  # bzip2 s, w3m, Aria-192t, a hardware address
     number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
     return Recogniser(
         compiled(
