@@ -27,7 +27,8 @@ _SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}  # characters: fra
 _SHORT_ELSEWHERE: Final = 12
 # What ends a sentence, however short: a mark behind a word that is no initial and no Roman numeral.
 _WHOLE: Final = regex.compile(
-    r"(?:\p{Ll}[\p{Ll}\p{M}]*+|\p{Lo}[\p{Lo}\p{M}]++)(?:[.!?。！？؟।]|\s[!?]|\s?[!?]{2,3})[\p{Pe}\p{Pf}\"']*+$"
+    r"(?:\p{Ll}[\p{Ll}\p{M}]*+|\p{Lo}[\p{Lo}\p{M}]++|[\p{Han}\p{Hiragana}\p{Katakana}]|(?![가나다라마바사아자차카타파하]\.)\p{Hangul})"
+    r"(?:[.!?。！？؟।]|\s[!?]|\s?[!?]{2,3})[\p{Pe}\p{Pf}\"']*+$"
 )
 _BEGINS: Final = regex.compile(r"[\p{Ps}\p{Pi}\"'„¿¡]*+[\p{Lu}\p{Lo}\p{Nd}]")
 _SCRIPTS_NAMED: Final = 3

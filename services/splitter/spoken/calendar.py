@@ -111,11 +111,12 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
     year = rf"(?<c>\d{{4}}|\d{{1,2}})(?!\d|[.,]\d)(?:(?<=\d{{4}}\..{{1,8}})\.(?!\s*+$))?+{tail}"
     yield Recogniser(
         compiled(
-            rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?![/-]\d|\p{{L}})"
+            rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?![/-]\d|[{grammar.letter}])"
         ),
         lambda found: None if len(found["a"]) == len(found["c"]) == 4 else _with_stop(numeric(found), found, grammar),
         rule="date.figures",
     )
+    yield from _slashed(dates.slashed, dates.weekday, said)
     yield from _named_dates(grammar, said)
 
 
@@ -129,6 +130,20 @@ def _with_stop(spoken: str | None, found: Match, grammar: Grammar) -> str | None
 def _is_short_date(parts: list[str], asked: str) -> bool:
     """Return whether 4.2.15 is a date and no version: with zeros, or behind a word that asks for one."""
     return bool(asked) or len(parts[0]) == len(parts[1]) == 2
+
+
+def _slashed(proof: str, weekday: str, said: _Date) -> Iterator[Recogniser]:
+    """Recognise a month and a day where what follows proves them, and more so where they may be a fraction."""
+    weekdays = compiled(weekday or "(?!)")
+
+    def say(found: Match) -> str | None:
+        month, day = int(found["m"]), int(found["d"])
+        sure = day <= month or weekdays.match(found.string, found.end()) is not None
+        return said(day, month, None, "") if sure else None
+
+    pattern = rf"(?<![\d.,/:-])(?<m>\d{{1,2}})/(?<d>\d{{1,2}})(?=(?:{proof})|(?:{weekday or '(?!)'}))"
+    if proof:
+        yield Recogniser(compiled(pattern), say, FIGURES, "date.slashed")
 
 
 def _full_year(year: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from services.splitter.spoken.grammar import Grammar, Number
-from services.splitter.spoken.recogniser import END, FIGURES, Match, Recogniser, compiled
+from services.splitter.spoken.recogniser import FIGURES, Match, Recogniser, compiled
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
@@ -17,12 +17,13 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         said = [grammar.counted(Number(count), grammar.noun(noun)) for count, noun in parts if count]
         return grammar.gap.join(said) if len(said) > 1 else None
 
+    end = rf"(?![{grammar.letter}\p{{N}}])"
     hour, minute, second = (rf"\s?(?:{letters})" for letters in (nouns.hours, nouns.minutes, nouns.seconds))
-    seconds = rf"(?:\s?(?P<s>\d{{1,2}}){second}{END})?+"
+    seconds = rf"(?:\s?(?P<s>\d{{1,2}}){second}{end})?+"
     letter = grammar.table.times_of_day.letter
     bare = (
         r"(?!)" if letter and compiled(letter).fullmatch("h") else ""
     )  # 14h30 is a time of day where such are written so
-    with_hours = rf"(?P<h>\d{{1,3}}){hour}\s?(?P<m>\d{{1,2}})(?:{minute}{END}{seconds}|{bare}(?<s>(?!))?{END})"
-    without = rf"(?<h>(?!))?(?P<m>\d{{1,3}}){minute}\s?(?P<s>\d{{1,2}}){second}{END}"
-    yield Recogniser(compiled(rf"(?<![\d.,:\p{{L}}])(?:{with_hours}|{without})"), say, FIGURES, "duration")
+    with_hours = rf"(?P<h>\d{{1,3}}){hour}\s?(?P<m>\d{{1,2}})(?:{minute}{end}{seconds}|{bare}(?<s>(?!))?{end})"
+    without = rf"(?<h>(?!))?(?P<m>\d{{1,3}}){minute}\s?(?P<s>\d{{1,2}}){second}{end}"
+    yield Recogniser(compiled(rf"(?<![\d.,:{grammar.letter}])(?:{with_hours}|{without})"), say, FIGURES, "duration")

@@ -9,8 +9,10 @@ _LEFT: Final = regex.compile(rf"{_OPERAND}[^\S\n]?$")
 _RIGHT: Final = regex.compile(r"[^\S\n]?(?:[-−+±√(]?\d|[-−+±√]?\p{L}(?![\p{L}\p{M}'’])|[(√∞π])")
 _FORMULA_SIGN: Final = regex.compile(r"[=+×÷·*/^<>≤≥≠≈√±−]|(?<=\d[^\S\n])-(?=[^\S\n]\d)")
 _VERSION: Final = regex.compile(r"\d\.\d+\.\d+$")
+_OPENS: Final = regex.compile(r"<\s\w{1,10}\s?$")  # Alt-F < n >
+_CLOSES: Final = regex.compile(r"\s?\w{1,10}\s>")
 _WINDOW: Final = 40  # characters on either side in which the rest of a formula is looked for
-_WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|(?<=[\d\p{L}]\s)\p{L}(?=\s[\d\p{L}])|\n|[.,!?;](?:\s|$)")
+_WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|(?<=[\d\p{L}]\s)\p{L}(?=\s[\d\p{L}])|\n|[.,!?;](?:\s|$)|[，。、；！？]")
 
 
 def in_formula(text: str, start: int, end: int, sign: str) -> bool:
@@ -19,9 +21,9 @@ def in_formula(text: str, start: int, end: int, sign: str) -> bool:
     if not _LEFT.search(left) or not _RIGHT.match(right):
         return False
     if sign in "<>":
-        return True  # a < b
+        return not (_CLOSES.match(right) if sign == "<" else _OPENS.search(left))  # a < b
     if (
-        sign in "*x−"
+        sign in "*x−+"
         and left.rstrip()[-1:].isdecimal()
         and (right.lstrip()[:1].isdecimal() or right.lstrip()[:1] == "(")
     ):

@@ -56,6 +56,8 @@ class Dates(msgspec.Struct, frozen=True, kw_only=True):
     weekdays: dict[str, str] = {}  # short forms, said beside a date, a time or another weekday
     weekdays_in_ranges: dict[str, str] = {}  # those that are words too: Sat-Sun
     short: dict[str, str] = {}  # words before 3.10. -> a template with {d} and {m}
+    slashed: str = ""  # what proves that 12/5 before it is a month and a day
+    weekday: str = ""  # the same even of 3/4, which may be a fraction otherwise
     endings: bool = False  # "október 3-án": the day takes the ending that is written
 
 
@@ -150,6 +152,7 @@ class Phones(msgspec.Struct, frozen=True, kw_only=True):
     national: str = ""  # a regular expression
     words: str = ""  # before one: tel., call; a regular expression
     zero: str = ""  # where a zero is said otherwise in one
+    joined: bool = False  # the digits of a group are one word
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -189,6 +192,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     operators: dict[str, str] = {}  # between spaces or numbers
     number_signs: dict[str, str] = {}  # before a number: № 5
     asterisk: str = ""  # between spaces, where it multiplies nothing
+    # Figures with a name of their own, a regular expression -> words with {digits} or {number}.
+    figures_named: dict[str, str] = {}
+    tilde: str = ""  # what may follow the sign of a range, besides figures: a regular expression
+    beside: dict[str, str] = {}  # signs by what is beside them, a regular expression -> words: 5元/月
     power: str = "{n}"  # behind its base, with {n}
     stop: str = ""  # said for the full stop of a version or a section, where decimals have a comma
     round: str = ""  # between millions and their noun, where nothing smaller follows: trois millions d'euros
@@ -257,10 +264,16 @@ class Grammar:
             sources.append(own.read_text(encoding="utf-8"))
         self.rules = Rules("\n".join(sources), PLURALS[language])
         self.gap = " " if self.table.spaced else ""
+        self.glued = language in ("zh", "ja", "ko")  # words and particles follow figures without a space
+        self.letter = "A-Za-z" if self.glued else r"\p{L}"  # what may not follow a number directly, in a class
+        # What belongs to the word before it, without a space: Korean 은, 는.
+        self.particle = regex.compile(rf"(?:{self.table.suffixed or '(?!)'})(?!\p{{L}})", regex.V1)
         self.cased = language not in ("ar", "zh", "hi", "ko", "ja")
         self.starters = frozenset(self.table.starters.split())
         to = self.table.to
-        self.to = to if to == "-" else f"{self.gap}{to}{self.gap}"  # between the ends of a range
+        as_written = to == "-" or to.endswith(" ")  # Korean: 에서, which belongs to the word before it
+        self.to = to if as_written else f"{self.gap}{to}{self.gap}"  # between the ends of a range
+        self.comma = {"ar": "،", "zh": "，", "ja": "、"}.get(language, ",")
 
     def words(self, number: int, rule: str = "") -> str:
         """Return a whole number in words, by a rule or a template with {n}; digit by digit where it is too large."""

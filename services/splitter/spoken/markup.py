@@ -19,6 +19,7 @@ _BLOCKS: Final = (
 )
 _INLINE: Final = "b|i|u|s|a|em|strong|span|code|small|sub|sup|font|img|td|th|mark|del|ins|abbr|cite|q|kbd|tbody|thead"
 _HINT: Final = regex.compile(r"[<&*_`#~\[>+•·▪]|-{3}")
+_CJK: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"  # words have no spaces around them
 _ENTITY: Final = regex.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,31}\d{0,2});")
 _MARKUP: Final = regex.compile(
     rf"""(?xi)
@@ -32,7 +33,8 @@ _MARKUP: Final = regex.compile(
   | (?P<quote> ^[^\S\n]{{0,3}}>[^\S\n]?+ )
   | (?P<bullet> ^[^\S\n]{{0,8}}[*+•·▪][^\S\n]{{1,4}}+(?=\S) )
   | !?\[(?P<link>[^\[\]\n]{{1,300}}+)\]\((?P<target>[^()\s]{{0,500}}+)\)
-  | (?<![\w*])(?P<star>\*{{1,3}})(?=[^\s*])(?P<starred>[^\n*]{{1,400}}+)(?<=\S)(?P<star_end>\*{{1,3}})(?![\w*])
+  | (?:(?<![\w*])|(?<={_CJK}))(?P<star>\*{{1,3}})(?=[^\s*])
+    (?P<starred>[^\n*]{{1,400}}+)(?<=\S)(?P<star_end>\*{{1,3}})(?:(?![\w*])|(?={_CJK}))
   | (?<![\w])(?P<low>_{{1,2}})(?=[^\s_])(?P<lowed>[^\n_]{{1,400}}+)(?<=\S)(?P<low_end>_{{1,2}})(?![\w])
   | (?P<tick>`{{1,2}})(?=[^\s`])(?P<ticked>[^\n`]{{1,400}}+)(?<=\S)(?P<tick_end>`{{1,2}})
   | (?P<wave>~~)(?=[^\s~])(?P<waved>[^\n~]{{1,400}}+)(?<=\S)(?P<wave_end>~~)

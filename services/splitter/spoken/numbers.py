@@ -5,12 +5,11 @@ from functools import partial
 from math import gcd
 from typing import Final
 
-from services.splitter.spoken import quantities
+from services.splitter.spoken import named, quantities
 from services.splitter.spoken.formulas import in_formula
 from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import (
     CJK,
-    END,
     FIGURES,
     MINUS,
     SIGNS,
@@ -40,12 +39,14 @@ _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13,
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's numbers, the most special first."""
+    yield from named.recognisers(grammar)
     yield from _lists(grammar)
     yield _note_marks(grammar)
     yield _rows(grammar)
     yield from _named_years(grammar)
     yield from _decades(grammar)
     yield from _suffixed_ordinals(grammar)
+    yield from named.range_signs(grammar)
     yield from quantities.recognisers(grammar)
     yield from _millions(grammar)
     yield from _fractions(grammar)
@@ -73,7 +74,10 @@ def _plain(grammar: Grammar) -> Recogniser:
         if grammar.table.stop and "." in found["number"] and "," not in found["number"]:  # 2.4 where a decimal is 2,4
             said = said.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
         glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
-        glued_after = found.string[found.end() : found.end() + 1].isalpha()
+        after = found.string[found.end() : found.end() + 1]
+        glued_after = after.isalpha() and (not grammar.glued or after not in grammar.table.magnitudes)
+        if glued_after and grammar.particle.match(found.string, found.end()):
+            glued_after = False
         return f"{gap * glued_before}{said}{gap * glued_after}"
 
     return Recogniser(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS, "number")
@@ -108,7 +112,7 @@ def _leftover(grammar: Grammar) -> Recogniser:
 
 def _rows(grammar: Grammar) -> Recogniser:
     """Recognise figures with commas that are no thousands and no decimal: 1,2,3 is three numbers."""
-    comma = {"ar": "،", "zh": "，", "ja": "、"}.get(grammar.language, ",")
+    comma = grammar.comma
     one_number = compiled(rf"{number_pattern(grammar)}")
     grouped_as_in_india = compiled(r"\d{1,2}(?:,\d{2})+,\d{3}")
 
@@ -121,8 +125,10 @@ def _rows(grammar: Grammar) -> Recogniser:
         said = f"{comma}{' ' if comma in ',،' else ''}".join(
             grammar.number(Number(figures)) for figures in written.split(",")
         )
-        after = found.string[found.end() : found.end() + 1]
-        return f"{said}{grammar.gap * after.isalpha()}"
+        glued = found.string[found.end() : found.end() + 1].isalpha() and not grammar.particle.match(
+            found.string, found.end()
+        )
+        return f"{said}{grammar.gap * glued}"
 
     return Recogniser(compiled(r"(?<!\d)(?<!\d[.,])\d++(?:,\d++)++(?![.,]?\d|\s?[%°€$£])"), say, rule="number.row")
 
@@ -197,14 +203,14 @@ def _fractions(grammar: Grammar) -> Iterator[Recogniser]:
             return said
         return grammar.fill(table.fractions.get("and", ""), number=grammar.words(int(found["number"])), fraction=said)
 
-    signs = "".join(_VULGAR)
+    signs, end = "".join(_VULGAR), rf"(?![{grammar.letter}\p{{N}}])"
     yield Recogniser(
         compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS, "fraction"
     )
     yield Recogniser(
         compiled(
-            r"(?<![\d/.,A-Za-z])(?:(?P<number>\d{1,6})[\s-](?=\d/))?+(?P<upper>[1-9]\d?)[/⁄](?P<lower>\d{1,3})(?![\d/]|-\p{L}|[.,]\d)"
-            + END
+            r"(?<![\d/.,A-Za-z])(?<![A-Za-z]-)(?:(?P<number>\d{1,6})[\s-](?=\d/))?+(?P<upper>[1-9]\d?)[/⁄](?P<lower>\d{1,3})(?![\d/]|-\p{L}|[.,]\d)"
+            + end
         ),
         written,
         rule="fraction",
@@ -215,8 +221,8 @@ def _ordinals(grammar: Grammar) -> Iterator[Recogniser]:
     table = grammar.table.ordinals
     for pattern, rule in table.prefixes.items():
         yield Recogniser(
-            compiled(rf"(?<={pattern})(?P<number>\d{{1,9}})(?!\d|[.,]\d)"),
-            partial(_by_rule, rule, grammar),
+            compiled(rf"(?<={pattern})(?P<number>\d{{1,9}})(?:\s?[-–~～〜]\s?(?P<last>\d{{1,9}}))?+(?!\d|[.,]\d)"),
+            partial(_prefixed, rule, grammar),
             rule="ordinal.prefix",
         )
     if table.dot:
@@ -224,19 +230,30 @@ def _ordinals(grammar: Grammar) -> Iterator[Recogniser]:
 
 
 def _suffixed_ordinals(grammar: Grammar) -> Iterator[Recogniser]:
+    end = rf"(?![{grammar.letter}\p{{N}}])"
     for pattern, rule in grammar.table.ordinals.suffixes.items():
         yield Recogniser(
-            compiled(rf"(?<![\dA-Za-z])(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){END}"),
+            compiled(rf"(?<![\dA-Za-z])(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){end}"),
             partial(_by_rule, rule, grammar),
             rule="ordinal.suffix",
         )
+
+
+def _prefixed(rule: str, grammar: Grammar, found: Match) -> str:
+    if not found["last"]:
+        return _by_rule(rule, grammar, found)
+    gap = grammar.gap * found.string[found.end() : found.end() + 1].isalpha()
+    return f"{grammar.words(int(found['number']), rule)}{grammar.to}{grammar.words(int(found['last']), rule)}{gap}"
 
 
 def _by_rule(rule: str, grammar: Grammar, found: Match) -> str:
     number = int("".join(filter(str.isdecimal, found["number"])))
     stop = phrase_stop(found, grammar) if "{stop}" in rule else ""
     said = grammar.fill(rule, n=number, stop=stop) if "{" in rule else grammar.words(number, rule)
-    return f"{said}{grammar.gap}" if found.string[found.end() : found.end() + 1].isalpha() else said
+    glued = found.string[found.end() : found.end() + 1].isalpha() and not grammar.particle.match(
+        found.string, found.end()
+    )
+    return f"{said}{grammar.gap * glued}"
 
 
 def _dotted(grammar: Grammar) -> Recogniser:
@@ -272,7 +289,8 @@ def _suffixed(grammar: Grammar) -> Iterator[Recogniser]:
         return
 
     def say(found: Match) -> str:
-        return f"{grammar.number(parsed(found['number'], grammar))}{found['ending']}"
+        glued = found.string[found.start() - 1 : found.start()].isalpha()
+        return f"{grammar.gap * glued}{grammar.number(parsed(found['number'], grammar))}{found['ending']}"
 
     number = number_pattern(grammar)
     yield Recogniser(
@@ -288,7 +306,8 @@ def _counters(grammar: Grammar) -> Iterator[Recogniser]:
     for rule, patterns in by_rule.items():
         yield Recogniser(
             compiled(
-                rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,6}}|\d{{1,3}}(?:,\d{{3}})++)(?P<space>\s?)(?={'|'.join(patterns)})"
+                rf"(?<!\d)(?<!\d[.,])(?:(?<!-)(?P<first>\d{{1,4}})\s?[-–~～〜]\s?)?+(?P<number>\d{{1,6}}|\d{{1,3}}(?:,\d{{3}})++)"
+                rf"(?P<space>\s?)(?=(?P<counter>{'|'.join(patterns)}))"
             ),
             partial(_counted, rule, grammar),
             rule="counter",
@@ -299,7 +318,11 @@ def _counted(rule: str, grammar: Grammar, found: Match) -> str | None:
     number = int(found["number"].replace(",", ""))
     if rule.endswith("native-attributive") and number > 99:
         return None
-    return f"{grammar.words(number, rule)}{grammar.gap}"
+    said = f"{grammar.words(number, rule)}{grammar.gap}"
+    if not found["first"]:
+        return said
+    counter = f" {found['counter']}" if grammar.table.spaced else ""  # 두 명에서 세 명
+    return f"{grammar.words(int(found['first']), rule)}{counter}{grammar.to}{said}"
 
 
 def _ranges(grammar: Grammar) -> Recogniser:
@@ -318,6 +341,10 @@ def _ranges(grammar: Grammar) -> Recogniser:
         if found["dash"] == "-" and first == last and grammar.table.spaced:
             return f"{grammar.number(first)}-{grammar.number(last)}"  # fifty-fifty
         years = 1100 <= first.value <= 2099 and (short or 1100 <= last.value <= 2099)
+        if grammar.glued:
+            if _is_label(found, first, last):
+                return None
+            years, short = _are_years(found, last.value - first.value), False
         rule = grammar.table.year if years else ""
         if not years:
             first, last = in_case(first, found, grammar), in_case(last, found, grammar)
@@ -331,6 +358,23 @@ def _ranges(grammar: Grammar) -> Recogniser:
     return Recogniser(compiled(pattern), say, rule="range")
 
 
+def _is_label(found: Match, first: Number, last: Number) -> bool:
+    """Return whether a hyphen between figures is rather that of a version or of a figure's number: 1.5-2, 图2-1."""
+    odd = first.value >= last.value or bool(first.decimals) != bool(last.decimals)
+    around = found.string[max(0, found.start() - 8) : found.end() + 10]
+    odd = odd or (bool(first.decimals) and any(word in around for word in ("バージョン", "版", "버전")))
+    return odd and "-" in found["dash"] and not found.string[found.end() : found.end() + 1].isalpha()
+
+
+def _are_years(found: Match, span: int) -> bool:
+    """Return whether 1990-1995 stands before 年, or in brackets as somebody's life does."""
+    if len(found["last"]) != 4 or span <= 0:
+        return False
+    before, after = found.string[: found.start()][-1:], found.string[found.end() : found.end() + 1]
+    life = before in "(（，" and after in ")）" and bool(before and after) and span < 120
+    return life or (after == "年" and len(found["first"]) == 4)
+
+
 def _versions(grammar: Grammar) -> Recogniser:
     """Recognise what has too many points for a number, or a word before it that asks for a version: 2.6.1."""
     asks = compiled(rf"(?<!\p{{L}})(?:{grammar.table.versions or '(?!)'})\s?$")
@@ -342,15 +386,16 @@ def _versions(grammar: Grammar) -> Recogniser:
         if len(parts) == 2 and not asks.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]):
             return None
         words = (grammar.words(int(part)) for part in parts)
+        dot = grammar.table.point if grammar.glued else grammar.table.dot  # Japanese: ドット is of addresses alone
         before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
-        return before + f"{grammar.gap}{grammar.table.dot}{grammar.gap}".join(words)
+        return before + f"{grammar.gap}{dot}{grammar.gap}".join(words)
 
     return Recogniser(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){1,15}(?![\d.]*\d)"), say, rule="version")
 
 
 def _lists(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise the number of an item of a list, which is said as a phrase of its own."""
-    comma = {"ar": "،", "zh": "，", "ja": "、"}.get(grammar.language, ",")
+    comma = grammar.comma
     tables = (grammar.table.abbreviations, grammar.table.before_number)
     short = {written.lower() for table in tables for keys in table for written in keys.split("|")}
 

@@ -13,31 +13,32 @@ from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import FIGURES, SIGNS, Match, Recogniser, compiled
 
 _FEWEST, _MOST = 7, 19
+_MOST_ABROAD: Final = 15  # ITU-T E.164
 _FEWEST_AFTER_A_WORD: Final = 3
 _WORDS_BEFORE: Final = 32  # characters in which a word that asks for a telephone number is looked for
 _GROUP: Final = regex.compile(r"\d+")
 _SEPARATOR: Final = r"(?:[ .\-/\u00a0\u202f\u2011]|\s[-–/]\s)"
 _RUN: Final = (
-    rf"(?<![\d.,\p{{L}}/:+-])(?:\+\s?)?(?:\(\d{{2,5}}\)\s?|\d{{1,8}}\s?\(\d{{1,5}}\)\s?|\d{{1,8}}{_SEPARATOR})\d{{1,8}}"
+    rf"(?<![\d.,\p{{L}}/+-])(?<!\d:)(?:\+\s?)?(?:\(\d{{2,5}}\)\s?|\d{{1,8}}\s?\(\d{{1,5}}\)\s?|\d{{1,8}}{_SEPARATOR})\d{{1,8}}"
     rf"(?:{_SEPARATOR}\d{{1,8}}){{0,6}}"
     r"(?![\d]|[.,:/-]\d|[%°€$£₹]|\p{L})"
 )
 _AREA: Final = regex.compile(r"\((?!(?:1[5-9]|20)\d\d\))\d{2,5}\)")  # no year
 _DATE: Final = regex.compile(r"(?<!\d)(?:19|20)\d\d-\d\d-\d\d(?!\d)|\((?:1[5-9]|20)\d\d\)")
-_LONG: Final = r"(?<![\d.,\p{L}/:+-])0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"
+_LONG: Final = r"(?<![\d.,\p{L}/+-])(?<!\d:)0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises telephone numbers."""
     phones = grammar.table.phones
-    asks = (
-        compiled(rf"(?i)(?<!\p{{L}})(?:{phones.words})(?!\p{{L}})[^.!?;\d\n]{{0,12}}\.?:?\s?$")
-        if phones.words
-        else None
-    )
+    before = rf"(?<![{grammar.letter}])"
+    between = r"(?!\p{L})[^.!?;\d\n]{0,12}\.?:?" if not grammar.glued else r"\s?[:：]?"
+    asks = compiled(rf"(?i){before}(?:{phones.words}){between}\s?$") if phones.words else None
 
     def by_groups(found: Match) -> str | None:
         text = found[0]
+        if _DATE.search(text):
+            return None
         groups = _GROUP.findall(text)
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
         asked = asks is not None and asks.search(before) is not None
@@ -61,18 +62,18 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         pattern = rf"(?<![\d.,+-])(?:{phones.national})(?![\d-])"
         yield Recogniser(compiled(pattern), lambda found: _by_length(found, grammar), FIGURES + SIGNS, "phone")
     international = r"(?<!\w)\+\d{1,3}(?:[\s.\-/]?\(?\d{1,4}\)?){2,6}(?!\d)"
-    yield Recogniser(compiled(international), lambda found: _by_length(found, grammar), SIGNS, "phone")
-    run = _RUN if grammar.table.spaced else _RUN.replace(r"\p{L}", "A-Za-z")
+    yield Recogniser(compiled(international), lambda found: _by_length(found, grammar, _MOST_ABROAD), SIGNS, "phone")
+    run = _RUN.replace(r"\p{L}", grammar.letter)
     yield Recogniser(compiled(run), by_groups, FIGURES + SIGNS, "phone")
-    long = _LONG if grammar.table.spaced else _LONG.replace(r"\p{L}", "A-Za-z")
+    long = _LONG.replace(r"\p{L}", grammar.letter)
     yield Recogniser(compiled(long), lambda found: _said(found[0], [found[0]], grammar), FIGURES, "phone")
     yield Recogniser(compiled(rf"(?<![\d.,])\d{{{_FEWEST_AFTER_A_WORD},15}}(?![\d]|[.,]\d)"), asked_for, rule="phone")
 
 
-def _by_length(found: Match, grammar: Grammar) -> str | None:
+def _by_length(found: Match, grammar: Grammar, most: int = _MOST) -> str | None:
     groups = _GROUP.findall(found[0])
     dated = _DATE.search(found[0]) is not None
-    return _said(found[0], groups, grammar) if not dated and _FEWEST <= sum(map(len, groups)) <= _MOST else None
+    return _said(found[0], groups, grammar) if not dated and _FEWEST <= sum(map(len, groups)) <= most else None
 
 
 def _begins_a_number(text: str, groups: list[str]) -> bool:
@@ -103,12 +104,13 @@ def _said(text: str, groups: list[str], grammar: Grammar) -> str:
     phones = grammar.table.phones
     said = [_group(group, grammar) for group in groups]
     sign = f"{grammar.table.plus}{grammar.gap}" if text.startswith("+") else ""
-    comma = {"zh": "，", "ja": "、", "ar": "، "}.get(grammar.language, ", ")
-    spoken = sign + comma.join(said)
+    gap = "" if grammar.language in ("zh", "ja") else " "
+    spoken = sign + f"{grammar.comma}{gap}".join(said)
     return spoken.replace(grammar.digits("0"), phones.zero) if phones.zero else spoken
 
 
 def _group(group: str, grammar: Grammar) -> str:
     if grammar.table.phones.pairs and len(group) == 2 and group[0] != "0":
         return grammar.words(int(group))
-    return grammar.digits(group)
+    digits = grammar.digits(group)
+    return digits.replace(" ", "") if grammar.table.phones.joined else digits

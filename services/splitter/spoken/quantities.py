@@ -7,7 +7,6 @@ import regex
 
 from services.splitter.spoken.grammar import Grammar, Noun, Number
 from services.splitter.spoken.recogniser import (
-    END,
     FIGURES,
     LETTERS,
     MINUS,
@@ -73,17 +72,18 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
         price = Number(amount(found, grammar).whole, found["cents"], found["minus"] is not None)
         return _price(price, grammar.noun(nouns[0]), hundredth, grammar)
 
-    lettered = alternatives(unit for unit in units if unit[0].isalpha())
+    letter = grammar.letter
+    lettered = alternatives(unit for unit in units if unit[0].isalpha() and (unit[0] < "\u0250" or not grammar.glued))
     bare = alternatives(unit for unit in units if not unit[0].isalpha())
-    before = rf"(?P<minus>(?<!\w)[-−])?(?P<unit>{bare}|(?<!\p{{L}})(?:{lettered}))\s?"
-    end = r"(?!\p{L})" if grammar.table.spaced and grammar.language != "ko" else "(?![A-Za-z])"
+    before = rf"(?P<minus>(?<![{letter}\d_])[-−])?(?P<unit>{bare}|(?<![{letter}])(?:{lettered}))\s?"
+    end = rf"(?![{letter}])"
     behind = rf"(?:{magnitude}{end}|{short}{end})(?!\p{{N}})"
     yield Recogniser(
         compiled(rf"{before}(?P<number>{number}){_LAST}{_DASH}{behind}{per}"), say, SIGNS + LETTERS, "money"
     )
-    after = rf"{_DASH}\s?(?P<unit>{alternatives(units)}){END}{per}"
+    after = rf"{_DASH}\s?(?P<unit>{alternatives(units)})(?![{letter}\p{{N}}]){per}"
     sign = rf"(?P<unit>{alternatives(unit for unit in units if len(unit) == 1)})"
-    cents = rf"{MINUS}(?P<number>\d{{1,9}}){sign}(?P<cents>\d{{2}})(?![\d.,]\d|\d|\p{{L}})"
+    cents = rf"{MINUS}(?P<number>\d{{1,9}}){sign}(?P<cents>\d{{2}})(?![\d.,]\d|\d|[{letter}])"
     yield Recogniser(compiled(cents), divided, FIGURES + SIGNS, "money")
     yield Recogniser(
         compiled(rf"{MINUS}(?P<number>{number}){_LAST}(?:{magnitude}|{short}){after}"), say, FIGURES + SIGNS, "money"
@@ -101,7 +101,12 @@ def _priced(found: Match, nouns: list[str], grammar: Grammar) -> str:
     if found["magnitude"]:
         return _with_magnitude(price, grammar.table.magnitudes[found["magnitude"]], unit, grammar)
     if found["short"]:
-        return _with_magnitude(price, grammar.table.money.short[found["short"]], unit, grammar)
+        short = grammar.table.money.short[found["short"]]
+        return (
+            grammar.counted(_times(price, short), unit)
+            if short.isdecimal()
+            else _with_magnitude(price, short, unit, grammar)
+        )
     if found["last"]:
         return _range(found, unit, grammar)
     return _price(price, unit, grammar.noun(nouns[1]) if len(nouns) > 1 else None, grammar)
@@ -112,7 +117,8 @@ def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) 
     if not price.decimals.strip("0"):
         return grammar.counted(whole, unit)
     if len(price.decimals) > 2 or hundredth is None:
-        return grammar.counted(price, unit)
+        decimals = price.decimals.rstrip("0") if grammar.glued else price.decimals  # 3.50元 is 三点五元
+        return grammar.counted(Number(price.whole, decimals, price.negative), unit)
     cents = int((price.decimals + "0")[:2])
     said = grammar.counted(Number(str(cents)), hundredth)
     if price.value == 0 and not price.negative:
@@ -123,6 +129,8 @@ def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) 
 def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar) -> str:
     """Return so many millions of something."""
     said = grammar.counted(number, grammar.noun(magnitude))
+    if grammar.glued and not number.decimals:
+        said = "".join(said.rsplit(" ", 1))  # 백만, one word
     money, form = grammar.table.money, unit.forms["other"]
     thousand = _thousand(grammar)
     if thousand and magnitude == thousand:  # thousands are no noun: dix mille euros
@@ -133,6 +141,13 @@ def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar
     if grammar.table.round:
         return f"{said}{grammar.linked(1_000_000, form)}"
     return grammar.fill(money.magnitude, number=said, unit=form)
+
+
+def _times(number: Number, power: str) -> Number:
+    """Return a number times a power of ten, which is written out."""
+    zeros = len(power) - 1
+    moved = number.decimals.ljust(zeros, "0")
+    return Number((number.whole + moved[:zeros]).lstrip("0") or "0", moved[zeros:].rstrip("0"), number.negative)
 
 
 def _thousand(grammar: Grammar) -> str:
@@ -153,10 +168,16 @@ def _percentages(grammar: Grammar) -> Recogniser:
         word, number = words[found["sign"]], amount(found, grammar)
         if found["last"] and "{" not in word:
             return _range(found, grammar.noun(word), grammar)
+        sign = ""
+        if number.negative and word.endswith("{number}"):  # 负百分之三
+            sign = f"{grammar.table.minus}{grammar.gap}"
+            number = Number(number.whole, number.decimals)
         said = grammar.number(number)
         if found["last"]:
             said = f"{said}{grammar.to}{grammar.number(parsed(found['last'], grammar))}"
-        return grammar.fill(word, number=said) if "{" in word else grammar.counted(number, grammar.noun(word))
+        return (
+            f"{sign}{grammar.fill(word, number=said)}" if "{" in word else grammar.counted(number, grammar.noun(word))
+        )
 
     pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}\s?(?P<sign>[%٪％‰])"
     return Recogniser(compiled(pattern), say, FIGURES + SIGNS, "percent")
@@ -185,11 +206,11 @@ def _units(grammar: Grammar) -> Recogniser:
             return f"{grammar.number(number)} {noun.forms['one']}{stop}"
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
-    end = END if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z\p{N}])"
+    end = rf"(?![{grammar.letter}\p{{N}}])"
     ending = grammar.language == "ru" or grammar.table.suffixed.startswith("-")
     gap = r"\s?" if ending else r"[\s-]?"  # 2-t is an ending in Hungarian, 3-м in Russian
-    free = r"(?<!\p{L})" if grammar.table.spaced and grammar.language != "ko" else ""  # no cell of a table: A1
-    name = r"(?<![A-Za-z%])(?<![A-Za-z]-)"  # bzip2 s, w3m, Aria-192t
+    free = rf"(?<![{grammar.letter}])"  # no cell of a table: A1
+    name = r"(?<![A-Za-z%])(?<![A-Za-z]-)(?<![\dA-F]:)(?<!\s\.)"  # bzip2 s, w3m, Aria-192t, a hardware address
     number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
     return Recogniser(
         compiled(

@@ -4,10 +4,8 @@ Two figures behind the colon may be minutes, so these are a ratio only after a w
 where they are no time of day. One figure, or three and more, never are minutes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
-
-import regex
 
 from services.splitter.spoken.formulas import in_formula
 from services.splitter.spoken.grammar import Grammar, Number
@@ -23,12 +21,12 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     table = grammar.table.ratios
     if not table.ratio:
         return
-    ratio, score = _asking(table.words), _asking(table.scores)
+    between = r"[^.!?;,，。、；！？\n]{0,8}" if grammar.glued else r"[^.!?;\n]{0,20}"
+    ratio, score = _asker(grammar, table.words, between), _asker(grammar, table.scores, between)
 
     def say(found: Match) -> str | None:
         parts = found[0].replace(" : ", ":").split(":")
-        before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
-        asked, scored = ratio.search(before) is not None, score.search(before) is not None
+        asked, scored = ratio(found), score(found)
         if " : " in found[0] and in_formula(found.string, *_spaced_colon(found), ":"):
             return None
         if any(len(part) > 1 and part[0] == "0" for part in parts):
@@ -47,9 +45,35 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     groups = grammar.table.groups
     part = rf"\d{{1,3}}(?:[{groups}]\d{{3}})+(?!\d)|\d{{1,9}}(?:[.,]\d{{1,2}}(?!\d))?"
     pattern = rf"(?<![\d:.,\p{{L}}-])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,-]\d|\p{{L}})"
-    if not grammar.table.spaced:
+    if grammar.glued:
         pattern = rf"(?<![\d:.,A-Za-z])(?:{part})(?::(?:{part})){{1,3}}(?![\d:A-Za-z]|[.,]\d)"
     yield Recogniser(compiled(pattern), say, FIGURES, "ratio")
+    yield from _scores(grammar)
+
+
+def _scores(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise 3-2 beside a word that asks for a score; elsewhere such a hyphen is said as that of a range."""
+
+    asked = _asker(grammar, grammar.table.ratios.words, r"\s?")
+
+    def say(found: Match) -> str | None:
+        return _said(found[0].split("-"), grammar.table.ratios.ratio, grammar) if asked(found) else None
+
+    if grammar.glued:
+        yield Recogniser(compiled(r"(?<![\d.,:A-Za-z-])\d{1,3}-\d{1,3}(?![\d:A-Za-z-]|[.,]\d)"), say, rule="ratio")
+
+
+def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool]:
+    """Return what tells whether a word before a match, or in scripts without spaces behind it, asks for a ratio."""
+    words = words or "(?!)"
+    before = compiled(rf"(?i)(?:{words}){between}$")
+    behind = compiled(rf"\s?(?:の|的|으?로)?\s?(?:{words})" if grammar.glued else "(?!)")
+
+    def asked(found: Match) -> bool:
+        text = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+        return before.search(text) is not None or behind.match(found.string, found.end()) is not None
+
+    return asked
 
 
 def _verses(books: str, grammar: Grammar) -> Recogniser:
@@ -66,11 +90,6 @@ def _verses(books: str, grammar: Grammar) -> Recogniser:
 def _spaced_colon(found: Match) -> tuple[int, int]:
     colon = found.start() + found[0].index(":")
     return colon, colon + 1
-
-
-def _asking(words: str) -> "regex.Pattern[str]":
-    """Return the pattern of what stands before a token and asks for something by one of these words."""
-    return compiled(rf"(?i)(?:{words})[^.!?;\n]{{0,20}}$" if words else r"(?!)")
 
 
 def _is_time(parts: list[str]) -> bool:

@@ -174,7 +174,8 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
     latin = "" if table.spaced and not table.counters else "A-Za-z"  # words by themselves, also without spaces
     letters = rf"[^\W\d_{latin}{figures}]+" + (f"|[{latin}]+" if latin else "")
     signs |= set("-−*" + "⁰¹⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉")
-    pause = rf"{PAUSE_SPACE}(?=(?:/|->|>)\s)"
+    signs |= (set("~～〜") if table.tilde else set()) | (set("/&#") if table.beside else set())
+    pause = rf"{PAUSE_SPACE}(?=(?:/|->|>)\s)" + (r"|[^\S\n](?=[~～〜])" if table.tilde else "")
     pattern = rf"{letters}|[0-9]+|{pause}|[-−–+(](?=[0-9])|[{re.escape(''.join(sorted(signs)))}]"
     return heads, tuple(end.rstrip(".") for end in table.suffixes) or ("\0",), re.compile(pattern)
 

@@ -51,6 +51,9 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         yield Recogniser(
             compiled(pattern), lambda found: grammar.words(_value(found["roman"])), LETTERS, "roman.counted"
         )
+    if table.counted and grammar.glued:  # 第II章
+        pattern = rf"(?<=(?:{table.counted})\s?){_SURE}(?![A-Za-z\d])"
+        yield Recogniser(compiled(pattern), partial(_small, grammar), LETTERS, "roman.counted")
     for noun in table.nouns:
         yield _before_noun(noun, grammar)
     yield from _centuries(grammar)
@@ -173,6 +176,11 @@ def _after_names(grammar: Grammar) -> Recogniser:
     """Recognise a numeral of two letters or more after a capitalised word, said as a cardinal: Rocky IV."""
     pattern = rf"(?<=\p{{Lu}}[\p{{L}}\p{{M}}]{{1,24}}\s)(?=[IVXLCDM]{{2}}){_NUMERAL}(?![\p{{L}}\p{{N}}'’])"
     return Recogniser(compiled(pattern), partial(_bare, grammar), LETTERS, "roman.bare")
+
+
+def _small(grammar: Grammar, found: Match) -> str | None:
+    number = _value(found["roman"])
+    return grammar.words(number) if number <= _LARGEST_BARE else None
 
 
 def _bare(grammar: Grammar, found: Match) -> str | None:

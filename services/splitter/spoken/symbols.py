@@ -5,6 +5,7 @@ a formula next to them. Otherwise a hyphen between spaces is a dash, a slash or 
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import regex
@@ -12,6 +13,7 @@ import regex
 from services.splitter.spoken.formulas import in_equation, in_formula
 from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import (
+    CJK,
     LETTERS,
     SIGNS,
     Match,
@@ -23,16 +25,20 @@ from services.splitter.spoken.recogniser import (
 )
 
 PAUSE_SPACE: Final = r"[^\S\n]{1,3}"  # the white space that a pause takes with it
+_SIGN_AS_NOUN: Final = regex.compile(r"\s+(?:[でがをはにのもとやへ]|から|文件夹|目录|键|符号|[를을의은는에](?!\p{L}))")
+_OPEN: Final = regex.compile(r"<\s?\w{1,10}$")
 _POWER_OF_TEN: Final = regex.compile(r"\s?10[⁻⁰¹²³⁴-⁹]")  # behind "x", which is "by" elsewhere
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-0123456789+-")
 _POWER_BEFORE: Final = regex.compile(
-    r"(?:[\d)\]}π]|(?<![\p{L}\p{M}'’])\p{L}|(?<![\p{L}])[mckd]m|(?<=[=+×·*/−]\s?)\p{L}{2})$"
+    rf"(?:[\d)\]}}π]|(?:(?<![\p{{L}}\p{{M}}'’])|(?<={CJK}))\p{{L}}|(?<![A-Za-z])[mckd]m|(?<=[=+×·*/−]\s?)\p{{L}}{{2}})$"
 )
 
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's signs."""
     table, gap = grammar.table, grammar.gap
+    for pattern, said in table.beside.items():
+        yield Recogniser(compiled(pattern), partial(_instead, said), SIGNS, "beside")
     if table.number_signs:
         signs = alternatives(table.number_signs)
         yield Recogniser(
@@ -50,6 +56,10 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         words = {sign: said for sign, said in table.symbols.items() if sign not in "²³"}
         pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))"
         yield Recogniser(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
+
+
+def _instead(said: str, found: Match) -> str:  # noqa: ARG001  # what is written does not matter
+    return said
 
 
 def _spaced(words: dict[str, str], grammar: Grammar) -> Callable[[Match], str]:
@@ -98,14 +108,14 @@ def _in_equation(found: Match) -> bool:
 def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise signs between spaces that are no operators: a dash, or a pause."""
 
-    comma = {"zh": "，", "ja": "、", "ar": "،"}.get(grammar.language, ",")
-
     def pause(found: Match) -> str | None:
         if found["sign"] in grammar.table.operators and _in_formula(found):
             return None
+        if _is_named(found, grammar):
+            return None
         # "the / partition" names the sign; "he / she" does not
         named = word_before(found) in grammar.starters and next_word(found).lower() not in grammar.starters
-        return None if named else comma
+        return None if named else grammar.comma
 
     free = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])"  # not quoted
     yield Recogniser(compiled(rf"{free}[-−](?=[^\S\n]+[^\s])"), lambda _: "–", SIGNS, "dash")
@@ -116,6 +126,13 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
     yield Recogniser(compiled(asterisk), lambda _: grammar.table.asterisk, SIGNS, "asterisk")
 
 
+def _is_named(found: Match, grammar: Grammar) -> bool:
+    """Return whether a text is about the sign itself, or the sign closes a bracket: スラッシュ / で, < n >."""
+    if found["sign"] == ">" and _OPEN.search(found.string, max(0, found.start() - 12), found.start()):
+        return True
+    return grammar.glued and _SIGN_AS_NOUN.match(found.string, found.end()) is not None
+
+
 def _exponents(grammar: Grammar) -> Recogniser:
     """Recognise superscript figures: a power, the charge of an ion, or a note's mark, which is not said."""
     table = grammar.table
@@ -123,7 +140,7 @@ def _exponents(grammar: Grammar) -> Recogniser:
     def say(found: Match) -> str:
         text, figures = found.string, found[0].translate(_SUPERSCRIPTS)
         before = text[max(0, found.start() - 8) : found.start()]
-        gap = grammar.gap if grammar.table.spaced else ""
+        gap = "" if grammar.glued else grammar.gap
         after = gap if text[found.end() : found.end() + 1].isalnum() else ""
         if figures[-1] in "+-" or before[-1:] in "₀₁₂₃₄₅₆₇₈₉":  # an ion's charge
             return f"{gap}{_charge(figures, grammar)}{after}"

@@ -168,7 +168,7 @@ def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[R
     for separator in ":.":
         time = rf"\{separator}"
         pattern = (
-            rf"{_START}{time}(?<m>[0-5]\d)(?:\s?[-–—~～]\s?|(?<to>\s(?:{words})\s))"
+            rf"{_START}{time}(?<m>[0-5]\d)(?:\s?[-–—~～〜]\s?|(?<to>\s(?:{words})\s))"
             rf"(?<h2>\d{{1,2}}){time}(?<m2>[0-5]\d)(?!\d|[:.,]\d){tail}{end}"
         )
         yield Recogniser(compiled(pattern), say(separator), rule="time.range")

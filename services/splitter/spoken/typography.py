@@ -13,7 +13,7 @@ from services.splitter.spoken.alignment import Aligned, Edit
 from services.splitter.spoken.tex import raised
 
 _PARAGRAPH: Final = "\u2029"
-_HINT: Final = regex.compile(r"-[\s-]|\[|\^|([=*_~#^+|<>])\1\1")
+_HINT: Final = regex.compile(r"[：．／－]|-[\s-]|\[|\^|([=*_~#^+|<>])\1\1")
 _APOSTROPHE: Final = regex.compile(
     r"(?<=\p{L})[`´](?=\p{Ll}{1,2}(?!\p{L}))|(?<=(?<!\p{L})(?:\p{L}|[Qq]u))[`´](?=\p{L})"  # can`t, l`heure
 )
@@ -22,6 +22,7 @@ _JOINING_WORDS: Final = (
     "and|or|to|nor|but|und|oder|bis|sowie|noch|bzw|et|ou|à|y|o|u|e|a|ed|od|i|oraz|lub|ani|albo|nebo|či|až|en|of|tot|als"
     "|és|vagy|meg|illetve|ve|veya|ya|ile|и|или|а|до|либо"
 )
+_NARROW: Final = {"：": ":", "．": ".", "／": "/", "－": "-"}  # between figures: ２：１
 _AFTER_CUT: Final = rf"(?=\p{{Ll}}{{2}})(?!(?:{_JOINING_WORDS})(?!\p{{L}}))"
 _UNUSUAL: Final = regex.compile(
     rf"""(?x)
@@ -33,6 +34,7 @@ _UNUSUAL: Final = regex.compile(
     | (?<=[\p{{L}}\p{{N}},.!?;:"'”’)])-{{2,3}}(?=[\p{{L}}\p{{N}}"'“‘(])
     )
   | (?P<power> (?<=\p{{N}}|[)\]]|(?<!\p{{L}})\p{{L}})\^(?P<exponent>[-−]?\d{{1,4}})(?![\d\p{{L}}]|\.\d) )
+  | (?P<wide> (?<=\d)[：．／－](?=\d) | (?<![\p{{L}}\p{{N}}])－(?=\d) )
   | (?P<note> (?<=[\p{{L}}\p{{N}}.,;:!?"”’»)])\[\d{{1,3}}(?:[,–-]\s?\d{{1,3}}){{0,5}}\](?!\() )
     """,
     regex.M | regex.V1,
@@ -64,6 +66,8 @@ def _edits(text: str) -> Iterator[Edit]:
             yield Edit(start, end, " – " if after and not after.isspace() else " –", "dash")
         elif found["power"]:
             yield Edit(start, end, raised(found["exponent"]), "power")
+        elif found["wide"]:
+            yield Edit(start, end, _NARROW[found[0]], "wide")
         else:
             kind = "cut word" if found["cut"] else "note" if found["note"] else "decoration"
             yield Edit(start, end, "", kind)
