@@ -19,8 +19,8 @@ from services.common.audio.clip import Clip
 from services.common.audio.wav import write_wav
 from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.answer import Answer
-from services.http_edge.reference.decoding import RATE_HZ, decode
-from services.http_edge.reference.selection import select
+from services.http_edge.reference.decoding import RATE_HZ
+from services.http_edge.reference.search import find_speech
 
 _MEMORY_BYTES: Final = 1024**3  # address space: 0.2 GB when warm, and ten minutes of stereo take 0.3 more
 _PROCESSOR_S: Final = 60  # for one file; ends a decoder that hangs after the edge itself was killed
@@ -29,7 +29,7 @@ _PROCESSOR_S: Final = 60  # for one file; ends a decoder that hangs after the ed
 def prepare(path: Path) -> tuple[Answer, bytes]:
     """Return the answer for one file, and the WAV that follows it."""
     try:
-        selected = select(decode(path))
+        selected = find_speech(path)
     except UnusableReference as refusal:
         return Answer(refusal=str(refusal)), b""
     except MemoryError:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import UnusableReference
-from services.http_edge.reference.speech import FRAME_S, Frames, frames_of
+from services.http_edge.reference.hum import without_hum
+from services.http_edge.reference.speech import FRAME_S, Frames, frames_of, levels_db
 
 _SILENT_DB: Final = -65.0  # a recording whose loudest second is under this is silent
 _DYNAMICS_DB: Final = 30.0  # frames so far under the loud ones are pauses
@@ -21,10 +22,33 @@ _SHORT_S: Final = 6.0
 _VOICED_SHARE: Final = 0.1  # of speech, half and more of the sounding frames are voiced
 _MOVEMENT_DB: Final = 2.2  # speech under noise as loud as itself has 2.4 and more, steady noise 2.0 at most
 _PURE: Final = 0.95
-_NOISY_DB: Final = 16.0
+_STILL: Final = 0.45  # speech in 70 voices has 0.25 at most, single syllables 0.42, nine of ten pieces of music more
+_NOISY_DB: Final = 21.0  # white noise 10 dB under speech leaves 13 to 20, 20 dB under it 21 to 30
 _CLIPPED_SHARE: Final = 5e-4
 
+_TRIES: Final = 30
+ADVICE: Final = "send 6-30 s of one person speaking"
+
 _Marks = NDArray[np.bool_]  # one a frame
+
+
+class SilentReference(UnusableReference):
+    """There is nothing to hear in it."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Where a recording has the most speech, and how good it is."""
+
+    start: int  # frames of 20 ms
+    end: int
+    usable_s: float  # of sound, with its pauses of up to 0.3 s
+    range_db: float  # the loud frames over the quiet ones
+
+    @property
+    def short(self) -> bool:
+        """Return whether a longer one would copy the voice better."""
+        return self.usable_s < _SHORT_S
 
 
 @dataclass(frozen=True)
@@ -32,19 +56,57 @@ class Selection:
     """The clip that is stored."""
 
     clip: Clip
+    stretch: Stretch
     warnings: tuple[str, ...]  # ASCII, a token and what it means
 
 
 def select(recording: Clip) -> Selection:
-    """Return the best <= 30 s of a recording, silence trimmed at both ends.
+    """Return the best <= 30 s of a recording, silence trimmed at both ends and the hum of the mains taken out.
 
-    Raises UnusableReference for silence, for under 3 s of sound, and for sound that is nothing like speech.
+    Raises SilentReference for silence, UnusableReference for under 3 s of sound, and for what is nothing like speech.
     """
-    frames = frames_of(recording)
+    clean = without_hum(recording)
+    frames = frames_of(clean)
+    if clean is not recording and _loud_db(frames.levels_db) < max(_SILENT_DB, _loud_db(levels_db(recording)) - 50):
+        raise UnusableReference(f"the reference audio is a hum and does not sound like speech; {ADVICE}")
+    stretch = speech_in(frames)
+    samples = _cut(clean, stretch.start, stretch.end)
+    return Selection(Clip(_in_scale(samples), clean.sample_rate_hz), stretch, _warnings(samples, stretch))
+
+
+def speech_in(frames: Frames) -> Stretch:
+    """Return the best <= 30 s that are speech; music and noise before or after it are passed over.
+
+    Raises as `select` does, and says of the first stretch that was tried what it is instead.
+    """
     loud = _loud_db(frames.levels_db)
     if loud < _SILENT_DB:
-        raise UnusableReference("the reference audio is silent; send 6-30 s of one person speaking")
+        raise SilentReference(f"the reference audio is silent; {ADVICE}")
     active = frames.levels_db > _threshold_db(frames.levels_db, loud)
+    reasons = []
+    for _ in range(_TRIES):
+        try:
+            return _judged(frames, active, loud)
+        except _NotSpeech as found:
+            reasons.append(UnusableReference(f"the reference audio {found}; {ADVICE}"))
+            active = active.copy()
+            active[found.start : found.end] = False
+        except UnusableReference as too_short:
+            raise (reasons or [too_short])[0] from None
+    raise reasons[0]
+
+
+class _NotSpeech(Exception):
+    """The frames [start, end) hold something else."""
+
+    def __init__(self, what: str, start: int, end: int) -> None:
+        super().__init__(what)
+        self.start = start
+        self.end = end
+
+
+def _judged(frames: Frames, active: _Marks, loud: float) -> Stretch:
+    """Return the best stretch of what is active. Raises _NotSpeech, and UnusableReference where it is too short."""
     start, end = best_stretch(active, active & frames.voiced)
     chosen = np.zeros_like(active)
     chosen[start:end] = active[start:end]
@@ -53,10 +115,10 @@ def select(recording: Clip) -> Selection:
         raise UnusableReference(
             f"only {usable_s:.1f} s of sound; send at least 3 s, better 6-30 s, of one person speaking"
         )
-    _require_speech(frames, chosen)
-    samples = _cut(recording, start, end)
-    quiet = float(np.percentile(frames.levels_db[start:end], 10))
-    return Selection(Clip(_in_scale(samples), recording.sample_rate_hz), _warnings(samples, usable_s, loud - quiet))
+    what = _instead_of_speech(frames, chosen)
+    if what:
+        raise _NotSpeech(what, start, end)
+    return Stretch(start, end, usable_s, loud - float(np.percentile(frames.levels_db[start:end], 10)))
 
 
 def best_stretch(active: _Marks, voiced: _Marks) -> tuple[int, int]:
@@ -124,22 +186,29 @@ def _cut(recording: Clip, start: int, end: int) -> Samples:
 def _in_scale(samples: Samples) -> Samples:
     """Return the samples in -1..1: decoders and float files may go over by a little, or by 32768."""
     peak = np.abs(samples).max()
-    return samples / peak if peak > 1 else samples
+    return samples / peak if peak > 1 else samples.copy()  # of the recording no more is kept
 
 
-def _require_speech(frames: Frames, chosen: _Marks) -> None:
-    """Part of speech is voiced, its spectrum moves all the time, and it has overtones: a hiss has not the first, a hum
-    not the second, a beep not the third. Music passes: this looks for what cannot be a voice, no more."""
-    voiced = float(frames.voiced[chosen].mean())
-    pure = float(np.median(frames.purity[chosen])) > _PURE
-    if voiced < _VOICED_SHARE or pure or frames.movement_db(chosen) < _MOVEMENT_DB:
-        raise UnusableReference("the reference audio does not sound like speech; send 6-30 s of one person speaking")
+def _instead_of_speech(frames: Frames, chosen: _Marks) -> str:
+    """Return what the chosen frames are if they are no speech, else nothing.
+
+    Part of speech is voiced, its spectrum moves all the time, it has overtones, and its pitch glides: a hiss has not
+    the first, a hum not the second, a beep not the third, and the notes of music not the last. A song or drums alone
+    may pass: this looks for what cannot be a voice, no more.
+    """
+    if float(np.median(frames.purity[chosen])) > _PURE:
+        return "is a tone and does not sound like speech"
+    if float(frames.voiced[chosen].mean()) < _VOICED_SHARE or frames.movement_db(chosen) < _MOVEMENT_DB:
+        return "does not sound like speech, but like steady noise or a hum"
+    if frames.stillness(chosen) > _STILL:
+        return "does not sound like speech, but like music or tones"
+    return ""
 
 
-def _warnings(samples: Samples, usable_s: float, range_db: float) -> tuple[str, ...]:
+def _warnings(samples: Samples, stretch: Stretch) -> tuple[str, ...]:
     found = (
-        (usable_s < _SHORT_S, f"short: {usable_s:.1f} s of sound, 6-30 s copy a voice better"),
-        (range_db < _NOISY_DB, "noisy: record in a quiet place for a closer voice"),
+        (stretch.short, f"short: {stretch.usable_s:.1f} s of sound, 6-30 s copy a voice better"),
+        (stretch.range_db < _NOISY_DB, "noisy: record in a quiet place for a closer voice"),
         (_clipped_share(samples) > _CLIPPED_SHARE, "clipped: record with less gain for a closer voice"),
     )
     return tuple(text for true, text in found if true)

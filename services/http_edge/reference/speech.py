@@ -21,6 +21,9 @@ _LAGS: Final = np.arange(_RATE_HZ // 400, _RATE_HZ // 60)  # pitch of 60-400 Hz
 _BANDS_HZ: Final = (100, 300, 600, 1000, 1500, 2000)
 _BLOCK_FRAMES: Final = 1_500
 _VOICED: Final = 0.6  # of a frame's energy comes again one period later
+_LATER: Final = 3  # frames
+_STILL_OCTAVES: Final = 0.1 / 12
+_LEAP_OCTAVES: Final = 3 / 12  # more is another octave of the same sound, or the next note
 _FLOOR: Final = 1e-12
 
 
@@ -30,6 +33,7 @@ class Frames:
 
     levels_db: NDArray[np.float64]  # [n], RMS over full scale, without the mean
     voiced: NDArray[np.bool_]  # [n]
+    octaves: NDArray[np.float64]  # [n], the pitch, log2 of Hz; means something where voiced
     purity: NDArray[np.float64]  # [n], share of the energy under 2 kHz that is in its strongest 75 Hz
     bands_db: NDArray[np.float64]  # [n, 5], energies of the bands, less their mean
 
@@ -37,41 +41,56 @@ class Frames:
         """Return how far the spectrum's shape moves over the chosen frames: std in dB, averaged over the bands."""
         return float(self.bands_db[chosen].std(axis=0).mean())
 
+    def stillness(self, chosen: NDArray[np.bool_]) -> float:
+        """Return the share of the chosen voiced frames whose pitch is the same 60 ms later: a note's is, a voice's is
+        not, as it glides all the time."""
+        sung = chosen & self.voiced
+        moves = np.abs(self.octaves[_LATER:] - self.octaves[:-_LATER])[sung[_LATER:] & sung[:-_LATER]]
+        moves = moves[moves < _LEAP_OCTAVES]
+        return float((moves < _STILL_OCTAVES).mean()) if len(moves) else 0.0
+
 
 def frames_of(recording: Clip) -> Frames:
     """Measure a recording."""
-    levels = _levels(recording)
+    levels = levels_db(recording)
     low = resample(recording, _RATE_HZ).samples
     padded = np.pad(low, (_HOP // 2, _WINDOW + _HOP))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][: len(levels)]
     starts = range(0, max(1, len(windows)), _BLOCK_FRAMES)
     parts = [_spectral(windows[start : start + _BLOCK_FRAMES].astype(np.float64)) for start in starts]
-    voiced, purity, bands = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Frames(levels, voiced > _VOICED, purity, bands)
+    voiced, octaves, purity, bands = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Frames(levels, voiced > _VOICED, octaves, purity, bands)
 
 
-def _levels(recording: Clip) -> NDArray[np.float64]:
+def levels_db(recording: Clip) -> NDArray[np.float64]:
+    """Return the level of each whole 20 ms, RMS over full scale, without the mean."""
     size = int(recording.sample_rate_hz * FRAME_S)
     frames = recording.samples[: len(recording.samples) // size * size].reshape(-1, size)
     levels: NDArray[np.float64] = 10 * np.log10(np.var(frames, axis=1, dtype=np.float64) + _FLOOR)
     return levels
 
 
-def _spectral(windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return periodicity [n], purity [n] and bands [n, 5] of windows [n, 160]."""
+def _spectral(windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Return periodicity [n], pitch [n], purity [n] and bands [n, 5] of windows [n, 160]."""
     centred = windows - windows.mean(axis=1, keepdims=True)
     spectra = np.square(np.abs(np.fft.rfft(centred * np.hanning(_WINDOW), axis=1)))  # [n, 81], 25 Hz apart
     around = spectra[:, :-2] + spectra[:, 1:-1] + spectra[:, 2:]
     purity = around.max(axis=1) / (spectra.sum(axis=1) + _FLOOR)
     edges = np.array(_BANDS_HZ) * _WINDOW // _RATE_HZ
     bands = 10 * np.log10(np.add.reduceat(spectra[:, : edges[-1]], edges[:-1], axis=1) + 1e-9)
-    return _periodicity(centred), purity, bands - bands.mean(axis=1, keepdims=True)
+    return *_periodicity(centred), purity, bands - bands.mean(axis=1, keepdims=True)
 
 
-def _periodicity(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the highest normalised autocorrelation in the range of pitch, unbiased for the window's end, [n]."""
+def _periodicity(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the highest normalised autocorrelation in the range of pitch, unbiased for the window's end, [n], and the
+    pitch that it stands for, log2 of Hz, from the parabola through it and its neighbours."""
     power = np.square(np.abs(np.fft.rfft(centred, 2 * _WINDOW, axis=1)))
     correlation = np.fft.irfft(power, axis=1)[:, :_WINDOW]
     unbiased = correlation[:, _LAGS] / (correlation[:, :1] + 1e-9) * (_WINDOW / (_WINDOW - _LAGS))
     highest: NDArray[np.float64] = unbiased.max(axis=1, initial=0.0)
-    return highest
+    best = unbiased.argmax(axis=1)
+    place = np.clip(best, 1, len(_LAGS) - 2)
+    before, at, after = (unbiased[np.arange(len(place)), place + step] for step in (-1, 0, 1))
+    curvature = np.minimum(before - 2 * at + after, -1e-9)
+    periods = _LAGS[place] + np.clip((before - after) / (2 * curvature), -1, 1)
+    return highest, np.where(best == place, np.log2(_RATE_HZ / periods), np.nan)

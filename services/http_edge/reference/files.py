@@ -1,0 +1,129 @@
+"""Files of any kind, block by block: their content decides how they are read, never their name.
+
+WAV, FLAC, OGG, AIFF, CAF and AU are read by libsndfile, all else by FFmpeg (through PyAV). MP3 is FFmpeg's too: without
+a header that tells its length libsndfile guesses it, and stops there. A file that is cut or damaged gives what can be
+read of it: a packet that the decoder refuses is left out, whatever its reason.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import av
+import av.error
+import av.logging
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from services.common.wire.failures import UnusableReference
+from services.http_edge.reference.answer import FORMATS
+
+_BLOCK_SAMPLES: Final = 1 << 17  # in all channels together
+_MOST_ERRORS: Final = 100  # of the container, after each of which it is asked for the next packet
+_SNDFILE_FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "AIFF", "CAF", "AU"})
+# Containers that hold sound and nothing but it or a picture. A playlist would make the decoder open what it names.
+_CONTAINERS: Final = "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta"
+
+av.logging.set_level(av.logging.PANIC)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Consecutive decoded audio."""
+
+    frames: NDArray[np.float32]  # [n, channels]
+    rate_hz: int
+
+
+@dataclass(frozen=True)
+class Track:
+    """One of a file's audio tracks."""
+
+    path: Path
+    index: int | None  # among its audio tracks; None where libsndfile reads the file
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield its audio, all of it of one rate and number of channels. Raises UnusableReference."""
+        return _blocks_by_sndfile(self.path) if self.index is None else _blocks_by_ffmpeg(self.path, self.index)
+
+
+def tracks_of(path: Path) -> list[Track]:
+    """Return the file's audio tracks, one or more. Raises UnusableReference."""
+    if _sndfile_reads(path):
+        return [Track(path, None)]
+    with _opened(path) as container:
+        count = len(container.streams.audio)
+    if not count:
+        raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {FORMATS}")
+    return [Track(path, index) for index in range(count)]
+
+
+def _sndfile_reads(path: Path) -> bool:
+    try:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            return file.format in _SNDFILE_FORMATS and len(file.read(1, always_2d=True)) > 0
+    except soundfile.LibsndfileError:
+        return False
+
+
+def _blocks_by_sndfile(path: Path) -> Iterator[Block]:
+    with soundfile.SoundFile(os.fsencode(path)) as file:
+        size = max(1, _BLOCK_SAMPLES // file.channels)
+        try:
+            while len(frames := file.read(size, dtype="float32", always_2d=True)):
+                yield Block(frames, file.samplerate)
+        except soundfile.LibsndfileError:
+            return  # damaged in the middle: what came before may do
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """Open a file, whose tags may be in any encoding. Raises UnusableReference, also for what is raised within."""
+    try:
+        with (
+            path.open("rb") as file,
+            av.open(file, "r", options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore") as container,
+        ):
+            yield container
+    except (av.error.FFmpegError, ValueError):
+        raise UnusableReference(f"the file is not audio that can be read; send {FORMATS}") from None
+
+
+def _blocks_by_ffmpeg(path: Path, index: int) -> Iterator[Block]:
+    with _opened(path) as container:
+        stream = container.streams.audio[index]
+        converter: av.AudioResampler | None = None
+        for frame in _frames(container, stream):
+            converter = converter or av.AudioResampler("fltp", frame.layout, frame.sample_rate)
+            yield from _converted(converter, frame)
+
+
+def _converted(converter: av.AudioResampler, frame: av.AudioFrame) -> Iterator[Block]:
+    """Yield a frame in the converter's rate and layout, which are the first frame's: a chained file may change them,
+    and a damaged one claims to."""
+    frame.pts = None  # gaps between packets that could be read are not filled
+    if frame.sample_rate != converter.rate or frame.layout.name != converter.layout.name:
+        converter = av.AudioResampler("fltp", converter.layout, converter.rate)
+    for converted in converter.resample(frame):
+        yield Block(np.ascontiguousarray(converted.to_ndarray().T), converted.sample_rate)
+
+
+def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """Yield the stream's frames, passing over packets that the decoder refuses, as players do."""
+    packets = container.demux(stream)
+    errors = 0
+    while errors < _MOST_ERRORS:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.error.FFmpegError:
+            errors += 1
+            packets = container.demux(stream)
+            continue
+        with suppress(av.error.FFmpegError):
+            yield from packet.decode()
