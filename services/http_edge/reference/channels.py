@@ -11,8 +11,8 @@ from services.common.audio.resample import Resampler
 from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.files import Block
 from services.http_edge.reference.hum import without_hum
-from services.http_edge.reference.selection import Stretch, speech_in
-from services.http_edge.reference.speech import frames_of
+from services.http_edge.reference.selection import Stretch, require_sound, speech_in
+from services.http_edge.reference.speech import frames_of, levels_db
 
 _RATE_HZ: Final = 4_000  # enough to tell speech: ten minutes of a channel take 10 MB
 _MOST_CHANNELS: Final = 16  # that are listened to
@@ -61,6 +61,7 @@ def sum_of(frames: NDArray[np.float32], weights: Weights) -> Samples:
 
 def _heard(samples: Samples) -> Stretch | None:
     try:
+        require_sound(levels_db(Clip(samples, _RATE_HZ)))  # at once for silence
         return speech_in(frames_of(without_hum(Clip(samples, _RATE_HZ))))
     except UnusableReference:
         return None

@@ -23,7 +23,7 @@ from services.http_edge.reference.decoding import RATE_HZ
 from services.http_edge.reference.search import find_speech
 
 _MEMORY_BYTES: Final = 1024**3  # address space: 0.2 GB when warm, and ten minutes of stereo take 0.3 more
-_PROCESSOR_S: Final = 60  # for one file; ends a decoder that hangs after the edge itself was killed
+_PROCESSOR_S: Final = 80  # for one file; ends a decoder that hangs after the edge itself was killed
 
 
 def prepare(path: Path) -> tuple[Answer, bytes]:

@@ -1,8 +1,9 @@
 """Files of any kind, block by block: their content decides how they are read, never their name.
 
-WAV, FLAC, OGG, AIFF, CAF and AU are read by libsndfile, all else by FFmpeg (through PyAV). MP3 is FFmpeg's too: without
-a header that tells its length libsndfile guesses it, and stops there. A file that is cut or damaged gives what can be
-read of it: a packet that the decoder refuses is left out, whatever its reason.
+WAV, OGG, AIFF, CAF and AU are read by libsndfile, all else by FFmpeg (through PyAV), or by libsndfile where FFmpeg
+refuses it. MP3 is FFmpeg's because libsndfile guesses the length of one that does not tell it, and stops there; FLAC
+because libsndfile stops at a damaged frame. A file that is cut or damaged gives what can be read of it: a packet that
+the decoder refuses is left out, whatever its reason.
 """
 
 import os
@@ -24,7 +25,7 @@ from services.http_edge.reference.answer import FORMATS
 
 _BLOCK_SAMPLES: Final = 1 << 17  # in all channels together
 _MOST_ERRORS: Final = 100  # of the container, after each of which it is asked for the next packet
-_SNDFILE_FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "AIFF", "CAF", "AU"})
+_SNDFILE_FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "OGG", "AIFF", "CAF", "AU"})
 # Containers that hold sound and nothing but it or a picture. A playlist would make the decoder open what it names.
 _CONTAINERS: Final = "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta"
 
@@ -53,21 +54,28 @@ class Track:
 
 def tracks_of(path: Path) -> list[Track]:
     """Return the file's audio tracks, one or more. Raises UnusableReference."""
-    if _sndfile_reads(path):
+    kind = _kind_by_sndfile(path)
+    if kind in _SNDFILE_FORMATS:
         return [Track(path, None)]
-    with _opened(path) as container:
-        count = len(container.streams.audio)
+    try:
+        with _opened(path) as container:
+            count = len(container.streams.audio)
+    except UnusableReference:
+        if kind is None:
+            raise
+        return [Track(path, None)]
     if not count:
         raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {FORMATS}")
     return [Track(path, index) for index in range(count)]
 
 
-def _sndfile_reads(path: Path) -> bool:
+def _kind_by_sndfile(path: Path) -> str | None:
+    """Return libsndfile's name for the file's format; None where it reads nothing of it."""
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:
-            return file.format in _SNDFILE_FORMATS and len(file.read(1, always_2d=True)) > 0
+            return str(file.format) if len(file.read(1, always_2d=True)) else None
     except soundfile.LibsndfileError:
-        return False
+        return None
 
 
 def _blocks_by_sndfile(path: Path) -> Iterator[Block]:
@@ -95,21 +103,30 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
 
 def _blocks_by_ffmpeg(path: Path, index: int) -> Iterator[Block]:
     with _opened(path) as container:
-        stream = container.streams.audio[index]
-        converter: av.AudioResampler | None = None
-        for frame in _frames(container, stream):
-            converter = converter or av.AudioResampler("fltp", frame.layout, frame.sample_rate)
-            yield from _converted(converter, frame)
+        for frame in _of_one_kind(_frames(container, container.streams.audio[index])):
+            yield Block(np.ascontiguousarray(frame.to_ndarray().T), frame.sample_rate)
 
 
-def _converted(converter: av.AudioResampler, frame: av.AudioFrame) -> Iterator[Block]:
-    """Yield a frame in the converter's rate and layout, which are the first frame's: a chained file may change them,
-    and a damaged one claims to."""
-    frame.pts = None  # gaps between packets that could be read are not filled
-    if frame.sample_rate != converter.rate or frame.layout.name != converter.layout.name:
-        converter = av.AudioResampler("fltp", converter.layout, converter.rate)
-    for converted in converter.resample(frame):
-        yield Block(np.ascontiguousarray(converted.to_ndarray().T), converted.sample_rate)
+def _of_one_kind(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Yield long frames of planar floats in the first one's rate and layout: a chained file may change them, and a
+    damaged one claims to."""
+    first: av.AudioFrame | None = None
+    before: av.AudioFrame | None = None
+    converter: av.AudioResampler | None = None
+    for frame in frames:
+        first = first or frame
+        if converter is None or _kind(frame) != _kind(before or frame):
+            yield from converter.resample(None) if converter else ()
+            size = _BLOCK_SAMPLES // len(first.layout.channels)
+            converter = av.AudioResampler("fltp", first.layout, first.sample_rate, frame_size=size)
+        frame.pts = None  # what could not be read leaves no gap
+        yield from converter.resample(frame)
+        before = frame
+    yield from converter.resample(None) if converter else ()
+
+
+def _kind(frame: av.AudioFrame) -> tuple[int, str, str]:
+    return frame.sample_rate, frame.layout.name, frame.format.name
 
 
 def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:

@@ -26,6 +26,8 @@ _STILL: Final = 0.45  # speech in 70 voices has 0.25 at most, single syllables 0
 _NOISY_DB: Final = 21.0  # white noise 10 dB under speech leaves 13 to 20, 20 dB under it 21 to 30
 _CLIPPED_SHARE: Final = 5e-4
 
+_MOSTLY: Final = 0.5
+_HELD_DB: Final = 3.5  # speech in noise as loud as itself has a range of 5 and more
 _TRIES: Final = 30
 ADVICE: Final = "send 6-30 s of one person speaking"
 
@@ -65,11 +67,12 @@ def select(recording: Clip) -> Selection:
 
     Raises SilentReference for silence, UnusableReference for under 3 s of sound, and for what is nothing like speech.
     """
+    require_sound(levels_db(recording))
     clean = without_hum(recording)
-    frames = frames_of(clean)
-    if clean is not recording and _loud_db(frames.levels_db) < max(_SILENT_DB, _loud_db(levels_db(recording)) - 50):
-        raise UnusableReference(f"the reference audio is a hum and does not sound like speech; {ADVICE}")
-    stretch = speech_in(frames)
+    try:
+        stretch = speech_in(frames_of(clean))
+    except UnusableReference as refusal:
+        raise refusal if clean is recording else UnusableReference(f"under a hum of the mains, {refusal}") from None
     samples = _cut(clean, stretch.start, stretch.end)
     return Selection(Clip(_in_scale(samples), clean.sample_rate_hz), stretch, _warnings(samples, stretch))
 
@@ -79,14 +82,13 @@ def speech_in(frames: Frames) -> Stretch:
 
     Raises as `select` does, and says of the first stretch that was tried what it is instead.
     """
-    loud = _loud_db(frames.levels_db)
-    if loud < _SILENT_DB:
-        raise SilentReference(f"the reference audio is silent; {ADVICE}")
+    loud = require_sound(frames.levels_db)
     active = frames.levels_db > _threshold_db(frames.levels_db, loud)
+    music = frames.held(active)
     reasons = []
     for _ in range(_TRIES):
         try:
-            return _judged(frames, active, loud)
+            return _judged(frames, active, music, loud)
         except _NotSpeech as found:
             reasons.append(UnusableReference(f"the reference audio {found}; {ADVICE}"))
             active = active.copy()
@@ -94,6 +96,14 @@ def speech_in(frames: Frames) -> Stretch:
         except UnusableReference as too_short:
             raise (reasons or [too_short])[0] from None
     raise reasons[0]
+
+
+def require_sound(levels: NDArray[np.float64]) -> float:
+    """Return how loud the loud frames are, in dB. Raises SilentReference."""
+    loud = _loud_db(levels)
+    if loud < _SILENT_DB:
+        raise SilentReference(f"the reference audio is silent; {ADVICE}")
+    return loud
 
 
 class _NotSpeech(Exception):
@@ -105,9 +115,15 @@ class _NotSpeech(Exception):
         self.end = end
 
 
-def _judged(frames: Frames, active: _Marks, loud: float) -> Stretch:
-    """Return the best stretch of what is active. Raises _NotSpeech, and UnusableReference where it is too short."""
-    start, end = best_stretch(active, active & frames.voiced)
+def _judged(frames: Frames, active: _Marks, music: _Marks, loud: float) -> Stretch:
+    """Return the best stretch of what is active, without music at its ends if enough is left.
+
+    Raises _NotSpeech, and UnusableReference where it is too short.
+    """
+    wanted = active & ~music
+    if _usable_frames(wanted) * FRAME_S < _SHORT_S:
+        wanted = active
+    start, end = best_stretch(wanted, wanted & frames.voiced)
     chosen = np.zeros_like(active)
     chosen[start:end] = active[start:end]
     usable_s = _usable_frames(chosen) * FRAME_S
@@ -115,10 +131,11 @@ def _judged(frames: Frames, active: _Marks, loud: float) -> Stretch:
         raise UnusableReference(
             f"only {usable_s:.1f} s of sound; send at least 3 s, better 6-30 s, of one person speaking"
         )
-    what = _instead_of_speech(frames, chosen)
+    range_db = loud - float(np.percentile(frames.levels_db[start:end], 10))
+    what = _instead_of_speech(frames, chosen, range_db)
     if what:
         raise _NotSpeech(what, start, end)
-    return Stretch(start, end, usable_s, loud - float(np.percentile(frames.levels_db[start:end], 10)))
+    return Stretch(start, end, usable_s, range_db)
 
 
 def best_stretch(active: _Marks, voiced: _Marks) -> tuple[int, int]:
@@ -189,19 +206,20 @@ def _in_scale(samples: Samples) -> Samples:
     return samples / peak if peak > 1 else samples.copy()  # of the recording no more is kept
 
 
-def _instead_of_speech(frames: Frames, chosen: _Marks) -> str:
+def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
     """Return what the chosen frames are if they are no speech, else nothing.
 
-    Part of speech is voiced, its spectrum moves all the time, it has overtones, and its pitch glides: a hiss has not
-    the first, a hum not the second, a beep not the third, and the notes of music not the last. A song or drums alone
-    may pass: this looks for what cannot be a voice, no more.
+    Part of speech is voiced, its spectrum moves all the time, it has overtones, its pitch glides, and it has pauses: a
+    hiss has not the first, a hum not the second, a beep not the third, the notes of music not the fourth, a held chord
+    not the last. A song or drums alone may pass: this looks for what cannot be a voice, no more.
     """
     if float(np.median(frames.purity[chosen])) > _PURE:
         return "is a tone and does not sound like speech"
-    if float(frames.voiced[chosen].mean()) < _VOICED_SHARE or frames.movement_db(chosen) < _MOVEMENT_DB:
+    voiced = float(frames.voiced[chosen].mean())
+    if frames.stillness(chosen) > _STILL or (voiced > _MOSTLY and range_db < _HELD_DB):
+        return "is music or tones, not speech: it does not sound like speech"
+    if voiced < _VOICED_SHARE or frames.movement_db(chosen) < _MOVEMENT_DB:
         return "does not sound like speech, but like steady noise or a hum"
-    if frames.stillness(chosen) > _STILL:
-        return "does not sound like speech, but like music or tones"
     return ""
 
 

@@ -23,6 +23,9 @@ _BLOCK_FRAMES: Final = 1_500
 _VOICED: Final = 0.6  # of a frame's energy comes again one period later
 _LATER: Final = 3  # frames
 _STILL_OCTAVES: Final = 0.1 / 12
+_AROUND_FRAMES: Final = 125  # to each side
+_LEAST_STILL: Final = 20  # frames
+_HELD: Final = 0.6
 _LEAP_OCTAVES: Final = 3 / 12  # more is another octave of the same sound, or the next note
 _FLOOR: Final = 1e-12
 
@@ -44,10 +47,19 @@ class Frames:
     def stillness(self, chosen: NDArray[np.bool_]) -> float:
         """Return the share of the chosen voiced frames whose pitch is the same 60 ms later: a note's is, a voice's is
         not, as it glides all the time."""
-        sung = chosen & self.voiced
-        moves = np.abs(self.octaves[_LATER:] - self.octaves[:-_LATER])[sung[_LATER:] & sung[:-_LATER]]
-        moves = moves[moves < _LEAP_OCTAVES]
-        return float((moves < _STILL_OCTAVES).mean()) if len(moves) else 0.0
+        still, moving = self._moves(chosen)
+        return float(still.sum() / max(1, still.sum() + moving.sum()))
+
+    def held(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the frames around which most voiced frames stand still for 5 s, as they do in music alone."""
+        still, moving = (_around(marks) for marks in self._moves(chosen))
+        return (still > _LEAST_STILL) & (still > _HELD * (still + moving))
+
+    def _moves(self, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return where the pitch is the same 60 ms later, and where it has moved, both [n]."""
+        sung = np.where(chosen & self.voiced, self.octaves, np.nan)
+        moves = np.abs(np.concatenate([sung[_LATER:], np.full(min(_LATER, len(sung)), np.nan)]) - sung)
+        return moves < _STILL_OCTAVES, (moves >= _STILL_OCTAVES) & (moves < _LEAP_OCTAVES)
 
 
 def frames_of(recording: Clip) -> Frames:
@@ -60,6 +72,15 @@ def frames_of(recording: Clip) -> Frames:
     parts = [_spectral(windows[start : start + _BLOCK_FRAMES].astype(np.float64)) for start in starts]
     voiced, octaves, purity, bands = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Frames(levels, voiced > _VOICED, octaves, purity, bands)
+
+
+def _around(marks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many of the 5 s around each frame are marked, [n]."""
+    sums = np.concatenate([[0], np.cumsum(marks, dtype=np.int64)])
+    places = np.arange(len(marks))
+    after = np.minimum(places + _AROUND_FRAMES, len(marks))
+    around: NDArray[np.int64] = sums[after] - sums[np.maximum(places - _AROUND_FRAMES, 0)]
+    return around
 
 
 def levels_db(recording: Clip) -> NDArray[np.float64]:

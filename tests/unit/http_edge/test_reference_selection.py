@@ -11,7 +11,7 @@ from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.decoding import decode
 from services.http_edge.reference.selection import Selection, best_stretch, select
 from tests.support import sounds
-from tests.support.sounds import noise, noisy, silence, speech, tone
+from tests.support.sounds import chords, noise, noisy, silence, speech, tone
 
 
 def selected(*parts: Samples) -> Selection:
@@ -86,8 +86,9 @@ def test_speech_under_noise_as_loud_as_itself_is_still_speech(tilt: float, snr_d
 
 
 @pytest.mark.parametrize("tilt", [0, 1])
-def test_a_very_noisy_clip_is_used_with_a_warning(tilt: float) -> None:
-    assert "noisy" in tokens(selected(noisy(speech(9), 3, tilt=tilt)))
+@pytest.mark.parametrize("snr_db", [10, 6, 3])
+def test_a_noisy_clip_is_used_with_a_warning(tilt: float, snr_db: float) -> None:
+    assert "noisy" in tokens(selected(noisy(speech(9), snr_db, tilt=tilt)))
     assert "noisy" not in tokens(selected(noisy(speech(9), 20, tilt=tilt)))
 
 
@@ -152,6 +153,48 @@ NO_SPEECH = {
 @pytest.mark.parametrize("kind", NO_SPEECH)
 def test_what_cannot_be_a_voice_is_refused(kind: str) -> None:
     assert "does not sound like speech" in refusal(NO_SPEECH[kind])
+
+
+def trembling(sound: Samples, rate_hz: float) -> Samples:
+    swells = 1 + 0.8 * np.sin(2 * np.pi * rate_hz * np.arange(len(sound)) / 24_000)
+    return (0.5 * sound * swells).astype(np.float32)
+
+
+MUSIC = {
+    "major chords": chords(9),
+    "rich chords": chords(9, notes=(0, 3, 7, 10, 14)),
+    "fast chords": chords(9, each_s=0.2),
+    "slow chords": chords(9, each_s=1.5),
+    "intervals": chords(9, notes=(0, 7)),
+    "a chord that is held": chords(9, each_s=9),
+    "a chord that trembles": trembling(chords(9, each_s=9), 4),
+    "quiet chords": 0.02 * chords(9),
+    "chords in noise": noisy(chords(9), 15),
+    "chords with rests": np.concatenate([part for _ in range(8) for part in (chords(1), silence(0.3))]),
+    "a melody with overtones": chords(9, notes=(0, 12, 19, 24, 28)),
+}
+
+
+@pytest.mark.parametrize("kind", MUSIC)
+def test_music_is_refused_as_music(kind: str) -> None:
+    assert "music or tones, not speech" in refusal(MUSIC[kind])
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("kind", ["major chords", "a melody with overtones"])
+def test_speech_in_a_recording_with_music_is_kept_without_the_music(kind: str, first: bool) -> None:
+    music = np.tile(MUSIC[kind], 5)
+    parts = (music, silence(1), speech(20)) if first else (speech(20), silence(1), music)
+    samples = selected(*parts).clip.samples
+    assert len(samples) / 24_000 == pytest.approx(20, abs=1.5)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000])
+@pytest.mark.parametrize("pace", [0.8, 1.0, 1.25, 1.6])
+def test_speech_of_any_pitch_and_band_is_no_music(rate_hz: int, pace: float) -> None:
+    narrow = sounds.soxr.resample(sounds.soxr.resample(speech(9), 24_000, rate_hz), rate_hz, 24_000)
+    shifted = sounds.soxr.resample(narrow, 24_000 * pace, 24_000)
+    assert selected(shifted.astype(np.float32)).clip.seconds > 5
 
 
 marks = arrays.arrays(np.bool_, st.integers(0, 5_000))
