@@ -11,12 +11,14 @@ import av
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from services.common.audio.clip import Samples
 from services.common.audio.wav import read_wav
 from services.common.wire.failures import UnusableReference
 from services.http_edge.reference import PreparedClip, ReferenceDecoder
 from tests.support.recordings import encoded, hiss, hum, speech_of
+from tests.support.sounds import chords
 
 
 @pytest.fixture
@@ -213,3 +215,14 @@ async def test_a_client_that_leaves_in_the_middle_costs_no_decoder(decoder: Refe
     with pytest.raises(asyncio.CancelledError):
         await leaving
     assert (await prepared(decoder, upload, encoded(speech_of(7).samples, 24_000))).seconds > 6
+
+
+async def test_what_is_music_is_refused_as_music(decoder: ReferenceDecoder, upload: Path) -> None:
+    assert "music or tones, not speech" in await refusal(decoder, upload, encoded(chords(9), 24_000))
+
+
+async def test_two_who_take_turns_are_warned_of(decoder: ReferenceDecoder, upload: Path) -> None:
+    one = speech_of(5).samples
+    other = soxr.resample(speech_of(9).samples, 24_000 * 0.72, 24_000)[: 5 * 24_000]
+    clip = await prepared(decoder, upload, encoded(np.concatenate([one, other, one, other]), 24_000))
+    assert [warning.split(":")[0] for warning in clip.warnings] == ["speakers"]

@@ -21,7 +21,9 @@ from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.answer import Answer
 from services.http_edge.reference.decoding import RATE_HZ
 from services.http_edge.reference.search import find_speech
+from services.http_edge.reference.speakers import encoder, two_take_turns
 
+_SEVERAL: Final = "speakers: it sounds like more than one person; send one person alone"
 _MEMORY_BYTES: Final = 1024**3  # address space: 0.2 GB when warm, and ten minutes of stereo take 0.3 more
 _PROCESSOR_S: Final = 80  # for one file; ends a decoder that hangs after the edge itself was killed
 
@@ -35,7 +37,8 @@ def prepare(path: Path) -> tuple[Answer, bytes]:
     except MemoryError:
         return Answer(refusal="the audio needs too much memory to decode; send 6-30 s of it"), b""
     wav = write_wav(selected.clip)
-    return Answer(wav_bytes=len(wav), seconds=selected.clip.seconds, warnings=selected.warnings), wav
+    warnings = (*selected.warnings, *([_SEVERAL] if two_take_turns(selected.clip) else []))
+    return Answer(wav_bytes=len(wav), seconds=selected.clip.seconds, warnings=warnings), wav
 
 
 def main() -> None:
@@ -63,7 +66,9 @@ def _own_stdout() -> BinaryIO:
 
 
 def _warm_up() -> None:
-    """Take a file that is no sound and a sound that is no speech all the way, so that every library is loaded."""
+    """Load every library and the speaker encoder: take a file that is no sound and a sound that is no speech all the
+    way."""
+    encoder()
     with tempfile.NamedTemporaryFile() as file:
         for content in (b"no sound", write_wav(Clip(np.sin(np.arange(4.0 * RATE_HZ, dtype=np.float32)), RATE_HZ))):
             file.seek(0)

@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from services.common.audio.speaker_encoder import SpeakerEncoder
+from services.common.audio.spectra import Floats
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.embedded.spectra import Floats
 
 STOCK_VOICES: Final = "stock_voices.npz"
 STYLE_SPACE: Final = "style_space.npz"
-SPEAKER_ENCODER: Final = "speaker_encoder.npz"
 TUNER: Final = "tuner.npz"
 STOCK_PITCH: Final = "stock_pitch.json"
 CHECKSUMS: Final = "SHA256SUMS"  # in the format of sha256sum(1)
@@ -43,6 +43,17 @@ def load_arrays(name: str) -> dict[str, Floats]:
         raise EngineUnavailable(f"The embedded engine's file {name} is damaged; install the service again.")
     with resources.as_file(file) as path, np.load(path, allow_pickle=False) as arrays:
         return {key: arrays[key].astype(np.float32) for key in arrays.files}
+
+
+def load_speaker_encoder() -> SpeakerEncoder:
+    """Read the encoder, which the edge uses too.
+
+    Raises EngineUnavailable where its file is not the one that was recorded.
+    """
+    try:
+        return SpeakerEncoder.bundled()
+    except ValueError as error:
+        raise EngineUnavailable(f"The embedded engine cannot start: {error}.") from None
 
 
 def load_stock_pitch() -> Mapping[str, Mapping[str, float]]:

@@ -21,7 +21,6 @@ from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 from services.synth_worker.engines.embedded.kokoro import SAMPLE_RATE_HZ, Kokoro
 from services.synth_worker.engines.embedded.prosody import pitch_scale
 from services.synth_worker.engines.embedded.rendering import Delivery, render
-from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
 from services.synth_worker.engines.embedded.styles import Recolouring, StockStyles, towards
 from services.synth_worker.engines.embedded.tokens import token_pieces
 from services.synth_worker.engines.embedded.tuner import Tuner
@@ -102,7 +101,7 @@ class EmbeddedEngine:
         kokoro = Kokoro(self._settings.cache, self._settings.threads)
         styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
         enrolment = Enrolment(
-            encoder=SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER)),
+            encoder=assets.load_speaker_encoder(),
             tuner=Tuner.from_arrays(assets.load_arrays(assets.TUNER)),
             space=assets.load_arrays(assets.STYLE_SPACE),
             styles=styles,

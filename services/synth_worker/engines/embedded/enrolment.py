@@ -6,16 +6,17 @@ from typing import Final
 
 import numpy as np
 
+from services.common.audio import speaker_encoder
 from services.common.audio.clip import Clip, Samples
 from services.common.audio.resample import resample
+from services.common.audio.speaker_encoder import SpeakerEncoder
+from services.common.audio.spectra import Floats
 from services.common.wire.failures import UnusableReference
-from services.synth_worker.engines.embedded import envelope, speaker_encoder
+from services.synth_worker.engines.embedded import envelope
 from services.synth_worker.engines.embedded.activity import without_pauses
 from services.synth_worker.engines.embedded.pitch import track_pitch
 from services.synth_worker.engines.embedded.prosody import pitch_scale
 from services.synth_worker.engines.embedded.search import Start, coordinates, descend
-from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
-from services.synth_worker.engines.embedded.spectra import Floats
 from services.synth_worker.engines.embedded.styles import HOLD, StockStyles, is_low_voice
 from services.synth_worker.engines.embedded.tuner import TIMBRE_COORDINATES, Tuner, tuner_inputs
 from services.synth_worker.engines.embedded.voice import ClonedVoice

@@ -17,7 +17,7 @@ from scipy.fft import dct, idct
 from scipy.ndimage import uniform_filter1d
 
 from services.common.audio.clip import Samples
-from services.synth_worker.engines.embedded.spectra import Floats, istft, slaney_mel, stft
+from services.common.audio.spectra import Floats, istft, slaney_mel, stft
 
 RATE_HZ: Final = 24_000
 HOP: Final = 240

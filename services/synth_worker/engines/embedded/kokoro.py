@@ -7,10 +7,10 @@ import numpy as np
 import onnxruntime as ort
 
 from services.common.audio.clip import Samples
+from services.common.audio.spectra import Floats
 from services.common.wire.failures import EngineUnavailable
 from services.synth_worker.engines.embedded import graph, weights
 from services.synth_worker.engines.embedded.prosody import Prosody
-from services.synth_worker.engines.embedded.spectra import Floats
 
 SAMPLE_RATE_HZ: Final = 24_000
 

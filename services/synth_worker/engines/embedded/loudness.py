@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from services.common.audio.clip import Samples
-from services.synth_worker.engines.embedded.spectra import Floats
+from services.common.audio.spectra import Floats
 
 _TARGET: Final = 10 ** (-24 / 20)  # RMS of the speech in a sentence; louder, low voices often meet the knee
 _GAINS: Final = (0.1, 8.0)

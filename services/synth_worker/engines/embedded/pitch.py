@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from services.common.audio.clip import Clip
 from services.common.audio.resample import resample
-from services.synth_worker.engines.embedded.spectra import Floats, frames_of, hann
+from services.common.audio.spectra import Floats, frames_of, hann
 
 LOWEST_HZ: Final = 55.0
 HIGHEST_HZ: Final = 500.0

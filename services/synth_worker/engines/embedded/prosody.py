@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.synth_worker.engines.embedded.spectra import Floats
+from services.common.audio.spectra import Floats
 
 FRAME_SAMPLES: Final = 600  # of 24 kHz sound, for one frame of content
 PITCH_FRAME_SAMPLES: Final = 300

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.common.audio.clip import Samples
+from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import envelope
 from services.synth_worker.engines.embedded.envelope import EnvelopeFilter, Statistics
 from services.synth_worker.engines.embedded.kokoro import Kokoro
 from services.synth_worker.engines.embedded.loudness import limited, sentence_gain
 from services.synth_worker.engines.embedded.prosody import FRAME_SAMPLES, Prosody, cut_prosody, moved_pitch, voiced_at
 from services.synth_worker.engines.embedded.seams import Seams
-from services.synth_worker.engines.embedded.spectra import Floats
 from services.synth_worker.engines.embedded.styles import Recolouring, StockStyles
 from services.synth_worker.engines.embedded.windows import Window, plan_windows
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from services.synth_worker.engines.embedded.spectra import Floats
+from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.styles import TIMBRE
 from services.synth_worker.engines.embedded.tuner import TIMBRE_COORDINATES, Tuner
 

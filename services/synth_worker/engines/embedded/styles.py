@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from services.synth_worker.engines.embedded.spectra import Floats
+from services.common.audio.spectra import Floats
 
 TIMBRE: Final = 128  # the first so many numbers of a style; the rest is prosody
 LOW_VOICE_HZ: Final = 165.0  # where pitch alone says nothing of whether a voice is a low one

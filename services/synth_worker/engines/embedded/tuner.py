@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from scipy.special import erf
 
-from services.synth_worker.engines.embedded.spectra import Floats
+from services.common.audio.spectra import Floats
 
 TIMBRE_COORDINATES: Final = 40
 

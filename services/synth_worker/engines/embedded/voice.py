@@ -7,8 +7,8 @@ from typing import Final
 import msgpack
 import numpy as np
 
+from services.common.audio.spectra import Floats
 from services.common.wire.failures import MalformedMessage
-from services.synth_worker.engines.embedded.spectra import Floats
 from services.synth_worker.engines.embedded.styles import LOW_VOICE_HZ
 
 _FORMAT: Final = "embedded-voice-2"

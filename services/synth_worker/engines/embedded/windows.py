@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.prosody import Prosody
-from services.synth_worker.engines.embedded.spectra import Floats
 
 # In frames of 25 ms: rendered on both sides of a window and not heard, so that the model has heard what is around.
 CONTEXT_FRAMES: Final = 8

@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.audio.clip import Clip, Samples
+from services.common.audio.spectra import Floats, istft, stft
 from services.synth_worker.engines.embedded import assets, envelope
 from services.synth_worker.engines.embedded.activity import without_pauses
 from services.synth_worker.engines.embedded.enrolment import Enrolment, fair_shares
 from services.synth_worker.engines.embedded.envelope import EnvelopeFilter
 from services.synth_worker.engines.embedded.pitch import track_pitch
 from services.synth_worker.engines.embedded.search import Start, coordinates, descend
-from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
-from services.synth_worker.engines.embedded.spectra import Floats, istft, stft
 from services.synth_worker.engines.embedded.styles import SPACE_REGISTERS, Recolouring, StockStyles, is_low_voice
 from services.synth_worker.engines.embedded.tuner import Tuner, tuner_inputs
 from services.synth_worker.engines.embedded.voice import ClonedVoice, voice_from_bytes
@@ -47,7 +46,7 @@ def space() -> Mapping[str, Floats]:
 
 @pytest.fixture(scope="module")
 def enrolment(tuner: Tuner, space: Mapping[str, Floats]) -> Enrolment:
-    encoder = SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER))
+    encoder = assets.load_speaker_encoder()
     styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
     return Enrolment(encoder, tuner, space, styles, assets.load_stock_pitch())
 
@@ -212,7 +211,7 @@ def test_a_muffled_reference_still_gives_a_filter() -> None:
 
 
 def test_one_speaker_is_nearer_to_himself_than_to_another() -> None:
-    encoder = SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER))
+    encoder = assets.load_speaker_encoder()
 
     def embedding(pitch_hz: float, formants_hz: tuple[float, ...], seconds: float) -> Floats:
         return encoder.embed(vowel(pitch_hz, seconds, formants_hz)[::2] * np.float32(0.5))

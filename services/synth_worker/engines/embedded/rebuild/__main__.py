@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from services.common.audio import speaker_encoder
+from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 from services.synth_worker.engines.embedded.kokoro import Kokoro
 from services.synth_worker.engines.embedded.rebuild import calibration, clips, sources, stock, training
-from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
-from services.synth_worker.engines.embedded.spectra import Floats
 from services.synth_worker.engines.embedded.styles import StockStyles
 
 _FOLDER = Path(__file__).parent.parent / "assets"
+_ENCODER_FILE = Path(speaker_encoder.__file__).parent / "assets" / speaker_encoder.WEIGHTS
 
 
 def main() -> None:
@@ -37,16 +38,16 @@ def main() -> None:
         space = _make_untrained(work)
         _make_stock_pitch(kokoro)
         pairs = clips.training_pairs(_speakers(kokoro, space), VOCABULARY, work / "clips")
-        _save(assets.TUNER, training.trained_arrays(pairs), np.float16)
+        _save(_FOLDER / assets.TUNER, training.trained_arrays(pairs), np.float16)
     _record_checksums()
 
 
 def _make_untrained(work: Path) -> dict[str, Floats]:
     packs = sources.voice_packs(work)
     space = stock.style_space(packs)
-    _save(assets.STOCK_VOICES, stock.stock_arrays(packs), np.float16)
-    _save(assets.SPEAKER_ENCODER, stock.encoder_arrays(sources.encoder_checkpoint(work)), np.float16)
-    _save(assets.STYLE_SPACE, space, np.float32)
+    _save(_FOLDER / assets.STOCK_VOICES, stock.stock_arrays(packs), np.float16)
+    _save(_ENCODER_FILE, stock.encoder_arrays(sources.encoder_checkpoint(work)), np.float16)
+    _save(_FOLDER / assets.STYLE_SPACE, space, np.float32)
     _record_checksums()
     return space
 
@@ -60,19 +61,18 @@ def _make_stock_pitch(kokoro: Kokoro) -> None:
 
 
 def _speakers(kokoro: Kokoro, space: dict[str, Floats]) -> clips.Speakers:
-    return clips.Speakers(kokoro, SpeakerEncoder(assets.load_arrays(assets.SPEAKER_ENCODER)), space)
+    return clips.Speakers(kokoro, assets.load_speaker_encoder(), space)
 
 
-def _save(name: str, arrays: Mapping[str, Floats], kind: type[np.floating[Any]]) -> None:
-    np.savez_compressed(
-        _FOLDER / name, allow_pickle=False, **{key: value.astype(kind) for key, value in arrays.items()}
-    )
+def _save(file: Path, arrays: Mapping[str, Floats], kind: type[np.floating[Any]]) -> None:
+    np.savez_compressed(file, allow_pickle=False, **{key: value.astype(kind) for key, value in arrays.items()})
 
 
 def _record_checksums() -> None:
-    names = sorted(path.name for path in _FOLDER.iterdir() if path.suffix in {".npz", ".json"})
-    lines = [f"{hashlib.sha256((_FOLDER / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    (_FOLDER / assets.CHECKSUMS).write_text("".join(lines), encoding="ascii")
+    for folder in (_FOLDER, _ENCODER_FILE.parent):
+        names = sorted(path.name for path in folder.iterdir() if path.suffix in {".npz", ".json"})
+        lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+        (folder / assets.CHECKSUMS).write_text("".join(lines), encoding="ascii")
 
 
 if __name__ == "__main__":

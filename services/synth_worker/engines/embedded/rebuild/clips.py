@@ -7,16 +7,16 @@ from typing import Final
 
 import numpy as np
 
+from services.common.audio import speaker_encoder
 from services.common.audio.clip import Clip
 from services.common.audio.resample import resample
-from services.synth_worker.engines.embedded import speaker_encoder
+from services.common.audio.speaker_encoder import SpeakerEncoder
+from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.activity import without_pauses
 from services.synth_worker.engines.embedded.kokoro import SAMPLE_RATE_HZ, Kokoro
 from services.synth_worker.engines.embedded.prosody import moved_pitch, voiced_pitch
 from services.synth_worker.engines.embedded.rebuild.sentences import SENTENCES
 from services.synth_worker.engines.embedded.rebuild.training import Pairs
-from services.synth_worker.engines.embedded.speaker_encoder import SpeakerEncoder
-from services.synth_worker.engines.embedded.spectra import Floats
 from services.synth_worker.engines.embedded.tuner import tuner_inputs
 
 CLIPS: Final = 800

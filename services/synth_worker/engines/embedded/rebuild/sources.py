@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from services.synth_worker.engines.embedded.spectra import Floats
+from services.common.audio.spectra import Floats
 
 _PACKS: Final = "kokoro-js@1.2.1"
 _PACKS_FILE: Final = "kokoro-js-1.2.1.tgz"

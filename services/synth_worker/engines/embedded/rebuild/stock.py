@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from services.synth_worker.engines.embedded.spectra import Floats
+from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.styles import STOCK_VOICES, TIMBRE
 
 ROWS: Final = 256  # the engine speaks pieces of fewer tokens than that

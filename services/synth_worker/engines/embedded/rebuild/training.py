@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from services.synth_worker.engines.embedded.spectra import Floats
+from services.common.audio.spectra import Floats
 
 MEMBERS: Final = 3
 _HIDDEN: Final = 48

@@ -3,12 +3,15 @@
 Source: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (2018); weights from Resemblyzer 0.1.4.
 """
 
+import hashlib
 from collections.abc import Mapping
-from typing import Final
+from importlib import resources
+from io import BytesIO
+from typing import Final, Self
 
 import numpy as np
 
-from services.synth_worker.engines.embedded.spectra import Floats, slaney_mel, stft
+from services.common.audio.spectra import Floats, slaney_mel, stft
 
 SAMPLE_RATE_HZ: Final = 16_000
 _FFT: Final = 400
@@ -18,6 +21,7 @@ _WINDOW_FRAMES: Final = 160
 _STEP_FRAMES: Final = 77  # 1.3 windows a second
 _LEAST_COVERAGE: Final = 0.75
 _LAYERS: Final = 3
+WEIGHTS: Final = "speaker_encoder.npz"
 _TARGET_LEVEL: Final = 10 ** (-30 / 20)  # the loudness that the encoder was trained at
 
 
@@ -32,11 +36,28 @@ class SpeakerEncoder:
         self._weights = {name: value.astype(np.float32) for name, value in weights.items()}
         self._mel = slaney_mel(SAMPLE_RATE_HZ, _FFT, _BANDS, 0, SAMPLE_RATE_HZ / 2).T.copy()
 
+    @classmethod
+    def bundled(cls) -> Self:
+        """Return the encoder with the weights that are stored beside this module.
+
+        Raises ValueError where they are not those that were recorded.
+        """
+        folder = resources.files(__package__) / "assets"
+        content = (folder / WEIGHTS).read_bytes()
+        if f"{hashlib.sha256(content).hexdigest()}  {WEIGHTS}" not in (folder / "SHA256SUMS").read_text("ascii"):
+            raise ValueError(f"the file {WEIGHTS} is damaged; install the service again")
+        with np.load(BytesIO(content), allow_pickle=False) as arrays:
+            return cls({key: arrays[key] for key in arrays.files})
+
     def embed(self, speech: Floats) -> Floats:
         """Return the embedding, float32 [256] of length 1, of 16 kHz speech that has no long pauses."""
+        return unit(self.embed_windows(speech).mean(axis=0))
+
+    def embed_windows(self, speech: Floats) -> Floats:
+        """Return the embedding of each 1.6 s, 1.3 a second, float32 [windows, 256], as `embed` takes the mean of."""
         level = np.sqrt(np.mean(speech.astype(np.float64) ** 2)) + 1e-9
         windows = self._windows(speech * np.float32(max(1.0, _TARGET_LEVEL / level)))
-        return unit(unit(self._project(self._last_states(windows))).mean(axis=0))
+        return unit(self._project(self._last_states(windows)))
 
     def _windows(self, speech: Floats) -> Floats:
         """Cut the mel spectrogram into windows of 1.6 s: [windows, 160, 40]."""
