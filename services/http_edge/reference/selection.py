@@ -214,12 +214,12 @@ def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
     not the last. A song or drums alone may pass: this looks for what cannot be a voice, no more.
     """
     if float(np.median(frames.purity[chosen])) > _PURE:
-        return "is a tone and does not sound like speech"
+        return "is a tone, not speech"
     voiced = float(frames.voiced[chosen].mean())
     if frames.stillness(chosen) > _STILL or (voiced > _MOSTLY and range_db < _HELD_DB):
-        return "is music or tones, not speech: it does not sound like speech"
+        return "is music or tones, not speech"
     if voiced < _VOICED_SHARE or frames.movement_db(chosen) < _MOVEMENT_DB:
-        return "does not sound like speech, but like steady noise or a hum"
+        return "is steady noise or a hum, not speech"
     return ""
 
 
