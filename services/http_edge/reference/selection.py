@@ -84,7 +84,7 @@ def speech_in(frames: Frames) -> Stretch:
     """
     loud = require_sound(frames.levels_db)
     active = frames.levels_db > _threshold_db(frames.levels_db, loud)
-    music = frames.held(active)
+    music = frames.held(frames.levels_db > loud - _DYNAMICS_DB)
     reasons = []
     for _ in range(_TRIES):
         try:
@@ -132,7 +132,9 @@ def _judged(frames: Frames, active: _Marks, music: _Marks, loud: float) -> Stret
             f"only {usable_s:.1f} s of sound; send at least 3 s, better 6-30 s, of one person speaking"
         )
     range_db = loud - float(np.percentile(frames.levels_db[start:end], 10))
-    what = _instead_of_speech(frames, chosen, range_db)
+    heard = np.zeros_like(active)  # more than chosen where it hardly gets quieter, as in music
+    heard[start:end] = frames.levels_db[start:end] > loud - _DYNAMICS_DB
+    what = _instead_of_speech(frames, chosen, frames.stillness(heard), range_db)
     if what:
         raise _NotSpeech(what, start, end)
     return Stretch(start, end, usable_s, range_db)
@@ -206,7 +208,7 @@ def _in_scale(samples: Samples) -> Samples:
     return samples / peak if peak > 1 else samples.copy()  # of the recording no more is kept
 
 
-def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
+def _instead_of_speech(frames: Frames, chosen: _Marks, stillness: float, range_db: float) -> str:
     """Return what the chosen frames are if they are no speech, else nothing.
 
     Part of speech is voiced, its spectrum moves all the time, it has overtones, its pitch glides, and it has pauses: a
@@ -216,7 +218,7 @@ def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
     if float(np.median(frames.purity[chosen])) > _PURE:
         return "is a tone, not speech"
     voiced = float(frames.voiced[chosen].mean())
-    if frames.stillness(chosen) > _STILL or (voiced > _MOSTLY and range_db < _HELD_DB):
+    if stillness > _STILL or (voiced > _MOSTLY and range_db < _HELD_DB):
         return "is music or tones, not speech"
     if voiced < _VOICED_SHARE or frames.movement_db(chosen) < _MOVEMENT_DB:
         return "is steady noise or a hum, not speech"

@@ -16,7 +16,7 @@ from services.common.audio.speaker_encoder import SAMPLE_RATE_HZ, SpeakerEncoder
 from services.common.audio.spectra import Floats
 from services.http_edge.reference.speech import FRAME_S, levels_db
 
-_ALIKE: Final = 0.72  # the cosine between the groups: of one speaker 0.88 mostly, of two 0.67
+_ALIKE: Final = 0.74  # the cosine between the groups: of one speaker 0.90 mostly, of two 0.65
 _LEAST_SHARE: Final = 0.15  # of the windows in the smaller group: fewer are an odd word or a noise
 _LEAST_WINDOWS: Final = 6
 _PAUSE_DB: Final = 30.0
