@@ -22,7 +22,7 @@ _SHORT_S: Final = 6.0
 _VOICED_SHARE: Final = 0.1  # of speech, half and more of the sounding frames are voiced
 _MOVEMENT_DB: Final = 2.2  # speech under noise as loud as itself has 2.4 and more, steady noise 2.0 at most
 _PURE: Final = 0.95
-_STILL: Final = 0.45  # speech in 70 voices has 0.25 at most, single syllables 0.42, nine of ten pieces of music more
+_STILL: Final = 0.45  # speech in 70 voices has 0.25 at most, single syllables 0.42, four of five pieces of music more
 _NOISY_DB: Final = 21.0  # white noise 10 dB under speech leaves 13 to 20, 20 dB under it 21 to 30
 _CLIPPED_SHARE: Final = 5e-4
 
@@ -84,7 +84,7 @@ def speech_in(frames: Frames) -> Stretch:
     """
     loud = require_sound(frames.levels_db)
     active = frames.levels_db > _threshold_db(frames.levels_db, loud)
-    music = frames.held(frames.levels_db > loud - _DYNAMICS_DB)
+    music = frames.held(active)
     reasons = []
     for _ in range(_TRIES):
         try:
@@ -132,9 +132,7 @@ def _judged(frames: Frames, active: _Marks, music: _Marks, loud: float) -> Stret
             f"only {usable_s:.1f} s of sound; send at least 3 s, better 6-30 s, of one person speaking"
         )
     range_db = loud - float(np.percentile(frames.levels_db[start:end], 10))
-    heard = np.zeros_like(active)  # more than chosen where it hardly gets quieter, as in music
-    heard[start:end] = frames.levels_db[start:end] > loud - _DYNAMICS_DB
-    what = _instead_of_speech(frames, chosen, frames.stillness(heard), range_db)
+    what = _instead_of_speech(frames, chosen, range_db)
     if what:
         raise _NotSpeech(what, start, end)
     return Stretch(start, end, usable_s, range_db)
@@ -208,7 +206,7 @@ def _in_scale(samples: Samples) -> Samples:
     return samples / peak if peak > 1 else samples.copy()  # of the recording no more is kept
 
 
-def _instead_of_speech(frames: Frames, chosen: _Marks, stillness: float, range_db: float) -> str:
+def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
     """Return what the chosen frames are if they are no speech, else nothing.
 
     Part of speech is voiced, its spectrum moves all the time, it has overtones, its pitch glides, and it has pauses: a
@@ -218,7 +216,7 @@ def _instead_of_speech(frames: Frames, chosen: _Marks, stillness: float, range_d
     if float(np.median(frames.purity[chosen])) > _PURE:
         return "is a tone, not speech"
     voiced = float(frames.voiced[chosen].mean())
-    if stillness > _STILL or (voiced > _MOSTLY and range_db < _HELD_DB):
+    if frames.stillness(chosen) > _STILL or (voiced > _MOSTLY and range_db < _HELD_DB):
         return "is music or tones, not speech"
     if voiced < _VOICED_SHARE or frames.movement_db(chosen) < _MOVEMENT_DB:
         return "is steady noise or a hum, not speech"

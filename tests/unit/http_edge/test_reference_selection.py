@@ -215,3 +215,8 @@ def test_the_bundled_clip_is_a_good_reference() -> None:
     selection = select(decode(sounds.AUSTEN))
     assert 8 <= selection.clip.seconds <= 12
     assert selection.warnings == ()
+
+
+def test_speech_over_quieter_music_is_taken() -> None:
+    music = np.resize(chords(9), len(speech(9)))
+    assert selected(speech(9) + 0.3 * music * np.std(speech(9)) / np.std(music)).clip.seconds > 8
