@@ -5,7 +5,7 @@ from typing import Final
 
 import regex
 
-from services.splitter.spoken.grammar import Grammar, Noun, Number
+from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import (
     FIGURES,
     LETTERS,
@@ -22,6 +22,7 @@ from services.splitter.spoken.recogniser import (
     parsed,
     word_before,
 )
+from services.splitter.spoken.table import Noun
 
 _DETERMINERS: Final = frozenset(("a", "an", "the", "this", "that", "my", "your", "his", "her", "its", "our", "their"))
 _NO_NOUN: Final = (

@@ -31,11 +31,12 @@ from services.splitter.spoken import (
 )
 from services.splitter.spoken.alignment import Aligned, Edit, changes
 from services.splitter.spoken.characters import cleaned, composed
-from services.splitter.spoken.grammar import Table, grammar
+from services.splitter.spoken.grammar import grammar
 from services.splitter.spoken.markup import bare
 from services.splitter.spoken.pronunciations import respelled
 from services.splitter.spoken.recogniser import FIGURES, LETTERS, SIGNS
 from services.splitter.spoken.symbols import PAUSE_SPACE
+from services.splitter.spoken.table import Table
 from services.splitter.spoken.tex import plain_tex
 from services.splitter.spoken.typography import usual, with_apostrophes
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from services.splitter.spoken.grammar import Grammar, RomanNoun
+from services.splitter.spoken.grammar import Grammar
 from services.splitter.spoken.recogniser import (
     LETTERS,
     Match,
@@ -23,6 +23,7 @@ from services.splitter.spoken.recogniser import (
     next_word,
     phrase_stop,
 )
+from services.splitter.spoken.table import RomanNoun
 
 _PATTERN: Final = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000, "Х": 10}  # and a Cyrillic ten

@@ -9,8 +9,9 @@ from typing import Final
 
 import regex
 
-from services.splitter.spoken.grammar import Grammar, Number, Times
+from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import Match, Recogniser, by_context, by_word, choices, compiled, full_stop
+from services.splitter.spoken.table import Times
 
 _MINUTES: Final = regex.compile(r"\{oh\}|\{m:[^}]*+\}")
 _START: Final = r"(?<![\d:.,])(?<h>\d{1,2})"
