@@ -31,7 +31,7 @@ _NO_NOUN: Final = (
     "|between|before|after|into|over|under|through|so|if|when|because|but|not|only|left|free|used"
 )
 _NOUN: Final = regex.compile(rf"\s(?!(?:{_NO_NOUN})(?!\p{{L}}))\p{{Ll}}++(?![.']\p{{L}})")
-_LAST: Final = r"(?:\s?%?\s?[-–—~]\s?(?P<last>\d[\d.,]*+(?<=\d)))?"  # of a range: 3–5 km
+_LAST: Final = r"(?:\s?%?\s?[-–—~]\s?(?P<last>\d++(?:[.,]\d++)*+))?"  # of a range: 3–5 km
 _DASH: Final = r"(?:[.,](?:[-–—]{1,2}|--))?+"  # instead of hundredths: 3,- €
 
 
@@ -58,13 +58,19 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
     counted = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
     if grammar.table.durations.hour:
         counted.setdefault("h", grammar.table.durations.hour)
-    per = rf"(?:/(?P<per>{alternatives(counted)})(?!\p{{L}}))?+" if grammar.table.per else "(?P<per>(?!))?+"
+    per = (
+        rf"(?:/(?:(?P<per>{alternatives(counted)})(?!\p{{L}})|(?P<word>\p{{L}}{{3,15}})))?+"
+        if grammar.table.per
+        else "(?P<per>(?!))?+(?P<word>(?!))?+"
+    )
 
     def say(found: Match) -> str:
         said = _priced(found, units[found["unit"]], grammar)
         if found["per"]:
             noun = grammar.noun(counted[found["per"]])
             said = f"{said}{grammar.gap}{grammar.table.per}{grammar.gap}{grammar.form(noun, 1)}"
+        elif found["word"]:
+            said = f"{said}{grammar.gap}{grammar.table.per}{grammar.gap}{found['word']}"
         return said + full_stop(found, grammar)
 
     def divided(found: Match) -> str:
@@ -76,11 +82,12 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
     letter = grammar.letter
     lettered = alternatives(unit for unit in units if unit[0].isalpha() and (unit[0] < "\u0250" or not grammar.glued))
     bare = alternatives(unit for unit in units if not unit[0].isalpha())
+    last = _LAST.replace("(?P<last>", r"(?:(?P=unit)\s?)?(?P<last>")  # $5-$10
     before = rf"(?P<minus>(?<![{letter}\d_])[-−])?(?P<unit>{bare}|(?<![{letter}])(?:{lettered}))\s?"
     end = rf"(?![{letter}])"
     behind = rf"(?:{magnitude}{end}|{short}{end})(?!\p{{N}})"
     yield Recogniser(
-        compiled(rf"{before}(?P<number>{number}){_LAST}{_DASH}{behind}{per}"), say, SIGNS + LETTERS, "money"
+        compiled(rf"{before}(?P<number>{number}){last}{_DASH}{behind}{per}"), say, SIGNS + LETTERS, "money"
     )
     after = rf"{_DASH}\s?(?P<unit>{alternatives(units)})(?![{letter}\p{{N}}]){per}"
     sign = rf"(?P<unit>{alternatives(unit for unit in units if len(unit) == 1)})"

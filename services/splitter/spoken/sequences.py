@@ -76,7 +76,8 @@ def versions(grammar: Grammar) -> Recogniser:
 
     def say(found: Match) -> str | None:
         parts = found[0].split(".")
-        if "." in grammar.table.groups and all(len(part) == 3 for part in parts[1:]):
+        address = len(parts) == 4 and all(int(part) <= 255 and part == str(int(part)) for part in parts)
+        if len(parts) > 2 - ("." in grammar.table.groups) and all(len(part) == 3 for part in parts[1:]) and not address:
             return None
         if len(parts) == 2 and not asks.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]):
             return None
