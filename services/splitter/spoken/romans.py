@@ -137,7 +137,8 @@ def _rulers(grammar: Grammar) -> Recogniser:
         if len(found["roman"]) == 1 and _is_initial(found, grammar):
             return None
         case = by_word(cases, name.lower()) or by_context(cases, found)
-        if number > _LARGEST_RULER or not (case or names.fullmatch(name)):
+        known = case or names.fullmatch(name) or _has_title(found, before_name=table.before_name)
+        if number > _LARGEST_RULER or not known:
             return None
         rule = table.ruler_large if number > 10 and table.ruler_large else table.ruler
         if case:
@@ -155,6 +156,24 @@ def _rulers(grammar: Grammar) -> Recogniser:
         dot = r"\.(?!\s*+$|\s++\p{Lu})" if table.ruler_dot else ""  # else it ends the sentence
         pattern = rf"(?<=\p{{Lu}}[\p{{Ll}}\p{{M}}]{{1,24}}\s){_NUMERAL}(?:{dot})?+(?![\p{{L}}\p{{N}}])"
     return Recogniser(compiled(pattern), say, LETTERS, "roman.ruler")
+
+
+# What stands before a ruler's name, so that a name on no list is one, too: King Haldric II.
+_TITLES: Final = (
+    "King|Queen|Emperor|Empress|Pope|Prince|Duke|[Rr]oi|[Rr]eine|[Ee]mpereur|[Pp]ape|[Rr]ey|[Rr]eina|[Pp]apa|[Ee]mperador"
+    "|[Rr]e|[Rr]egina|[Ii]mperatore|[Rr]ei|[Rr]ainha|[Ii]mperador|König|Königin|Kaiser|Kaiserin|Papst|Herzog|Fürst"
+    "|[Kk]oning|[Kk]oningin|[Kk]eizer|[Pp]aus|[Kk]ról|[Kk]rólowa|[Kk]róla|[Cc]esarz|[Pp]apież|[Kk]rál|[Kk]rále"
+    "|[Cc]ísař|[Pp]apež|[Кк]ороль|[Кк]ороля|[Цц]арь|[Цц]аря|[Ии]мператор|[Ии]мператора|[Пп]апа|[Kk]ral|[Kk]ralı"
+    "|[Kk]irály|[Cc]sászár|[Pp]ápa"
+)
+_TITLED: Final = compiled(rf"(?<!\p{{L}})(?:{_TITLES})\s(?:\p{{Lu}}[\p{{L}}\p{{M}}'’-]*+\s){{1,2}}$")
+_TITLED_BEFORE: Final = compiled(rf"(?<!\p{{L}})(?:{_TITLES})\s$")
+
+
+def _has_title(found: Match, *, before_name: bool) -> bool:
+    """Return whether a ruler's title stands before the name, or before the numeral where that precedes the name."""
+    before = found.string[max(0, found.start() - 48) : found.start()]
+    return (_TITLED_BEFORE if before_name else _TITLED).search(before) is not None
 
 
 def _is_initial(found: Match, grammar: Grammar) -> bool:

@@ -1,7 +1,7 @@
 """Signs of mathematics and others that are words. Pure.
 
 A sign between spaces is an operator only inside a formula: numbers or single letters on both sides, and another sign of
-a formula next to them. Otherwise a hyphen between spaces is a dash, a slash or an arrow a pause, an asterisk nothing.
+a formula next to them. Otherwise a hyphen between spaces is a dash, a slash or an arrow a pause, and an asterisk stays.
 """
 
 from collections.abc import Callable, Iterator
@@ -122,8 +122,9 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
     behind = r"(?=[^\S\n]+[\p{L}\p{N}\p{Sc}\p{Pi}\"'„+-])"
     slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>(?=[^\S\n]+\p{{Lu}})){behind}"
     yield Recogniser(compiled(slash), pause, SIGNS, "pause")
-    asterisk = rf"{free}\*{{1,3}}(?=[^\S\n]+[^\s])"
-    yield Recogniser(compiled(asterisk), lambda _: grammar.table.asterisk, SIGNS, "asterisk")
+    if grammar.table.asterisk:
+        asterisk = rf"{free}\*{{1,3}}(?=[^\S\n]+[^\s])"
+        yield Recogniser(compiled(asterisk), lambda _: grammar.table.asterisk, SIGNS, "asterisk")
 
 
 def _is_named(found: Match, grammar: Grammar) -> bool:
