@@ -111,7 +111,7 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
     year = rf"(?<c>\d{{4}}|\d{{1,2}})(?!\d|[.,]\d)(?:(?<=\d{{4}}\..{{1,8}})\.(?!\s*+$))?+{tail}"
     yield Recogniser(
         compiled(
-            rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?![/-]\d|[{grammar.letter}])"
+            rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?:(?<=\d{{4}}-\d\d-\d\d)T(?=\d\d:\d\d))?+(?![/-]\d|[{grammar.letter}])"
         ),
         lambda found: None if len(found["a"]) == len(found["c"]) == 4 else _with_stop(numeric(found), found, grammar),
         rule="date.figures",
@@ -122,6 +122,8 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
 
 def _with_stop(spoken: str | None, found: Match, grammar: Grammar) -> str | None:
     """Return a date with the full stop of its sentence; 2020. 05. 03. has one of its own."""
+    if spoken and found[0].endswith("T"):  # 2001-09-11T08:46
+        return f"{spoken}{grammar.comma.strip()}{grammar.gap}"
     if not spoken or not found[0].endswith("."):
         return spoken
     return f"{spoken}." if found["mark"] != "." or begins_sentence(next_word(found), grammar) else spoken

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import gcd
 from typing import Final
 
-from services.splitter.spoken.grammar import Grammar
+from services.splitter.spoken.grammar import Grammar, Number
 from services.splitter.spoken.recogniser import (
     FIGURES,
     SIGNS,
@@ -47,6 +47,10 @@ def fractions(grammar: Grammar) -> Iterator[Recogniser]:
             return said
         return grammar.fill(table.fractions.get("and", ""), number=grammar.words(int(found["number"])), fraction=said)
 
+    def apart(found: Match) -> str:
+        """Return both numbers of what is no fraction: 24/7, RAID 5/6."""
+        return " ".join(grammar.number(Number(figures)) for figures in (found["upper"], found["lower"]))
+
     signs, end = "".join(_VULGAR), rf"(?![{grammar.letter}\p{{N}}])"
     yield Recogniser(
         compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS, "fraction"
@@ -59,6 +63,9 @@ def fractions(grammar: Grammar) -> Iterator[Recogniser]:
         written,
         rule="fraction",
     )
+    if grammar.table.spaced:
+        pattern = r"(?<![\d/.,\p{L}])(?P<upper>\d{1,4})/(?P<lower>\d{1,4})(?![\d/\p{L}]|[.,]\d|-\p{L})"
+        yield Recogniser(compiled(pattern), apart, rule="fraction.none")
 
 
 def _follows_name(found: Match) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Final
 
 from services.splitter.spoken import fractions, named, ordinals, quantities, sequences, years
 from services.splitter.spoken.grammar import Grammar, Number
@@ -20,6 +21,8 @@ from services.splitter.spoken.recogniser import (
     word_before,
 )
 
+_NO_COUNT: Final = "run(?!\\p{L})|race(?!\\p{L})|mod(?!\\p{L})"  # a 10k run
+
 
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's numbers, the most special first."""
@@ -33,6 +36,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield from named.range_signs(grammar)
     yield from quantities.recognisers(grammar)
     yield from _millions(grammar)
+    if grammar.table.spaced:
+        yield _short_magnitudes(grammar)
     yield from fractions.fractions(grammar)
     yield from ordinals.ordinals(grammar)
     yield from _suffixed(grammar)
@@ -79,6 +84,22 @@ def _round_millions(grammar: Grammar) -> Recogniser:
         return f"{grammar.number(number)}{grammar.linked(number.value, found['noun'])}"
 
     pattern = rf"(?P<number>{number_pattern(grammar)})\s(?P<noun>\p{{Ll}}{{3,24}})(?!\p{{L}})"
+    return Recogniser(compiled(pattern), say, rule="millions")
+
+
+def _short_magnitudes(grammar: Grammar) -> Recogniser:
+    """Recognise a letter for thousands or millions, written at its number before what is counted: 1.5M users."""
+    short = grammar.table.money.short
+
+    def say(found: Match) -> str | None:
+        number = amount(found, grammar)
+        if found["short"] in "kK" and number.value < 10:
+            return None  # 5k is a distance, 4K a screen
+        return grammar.counted(number, grammar.noun(short[found["short"]]))
+
+    letters = "".join(letter for letter in short if letter in ("k", "K", "M", "B"))
+    number = rf"(?<![\p{{L}}-]){MINUS}(?P<number>{number_pattern(grammar)})"
+    pattern = rf"{number}(?P<short>[{letters or '&'}])(?!\p{{L}})(?=\s(?!{_NO_COUNT})\p{{Ll}}{{3,}})"
     return Recogniser(compiled(pattern), say, rule="millions")
 
 

@@ -48,7 +48,7 @@ def ranges(grammar: Grammar) -> Recogniser:
     tildes = "" if grammar.table.spaced and grammar.language != "ko" else "~～〜"
     number = number_pattern(grammar)
     last = number.replace("group", "groups")
-    begin, end = rf"(?:(?<![\w^-])(?<!\p{{L}}\.)|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
+    begin, end = rf"(?:(?<![\w^-])(?<!\p{{Lu}}\.)|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
     pattern = rf"{begin}(?P<first>{number})(?P<dash>-|[^\S\n]-[^\S\n]|\s?[–—{tildes}]\s?)(?P<last>{last}){end}"
     return Recogniser(compiled(pattern), say, rule="range")
 

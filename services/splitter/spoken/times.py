@@ -10,7 +10,16 @@ from typing import Final
 import regex
 
 from services.splitter.spoken.grammar import Grammar, Number
-from services.splitter.spoken.recogniser import Match, Recogniser, by_context, by_word, choices, compiled, full_stop
+from services.splitter.spoken.recogniser import (
+    SIGNS,
+    Match,
+    Recogniser,
+    by_context,
+    by_word,
+    choices,
+    compiled,
+    full_stop,
+)
 from services.splitter.spoken.table import Times
 
 _MINUTES: Final = regex.compile(r"\{oh\}|\{m:[^}]*+\}")
@@ -98,7 +107,12 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     half = rf"(?:\s?(?<half>{'|'.join(times.half_day)})(?!\p{{L}}))" if times.half_day else "(?<half>(?!))"
     marks = rf"(?:\s?(?:{times.marks})(?![\p{{L}}]))" if times.marks else ""
     end = r"(?![\p{L}])" if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z])"
+    end = rf"(?:Z(?!\p{{L}}))?+{end}"  # of a time stamp
     yield from _ranges(grammar, clock, marks, end)
+    if times.half_day:
+        halves = "|".join(times.half_day)
+        hyphen = rf"(?<=\d\s?(?:{halves}))[-–—]\s?(?=\d{{1,2}}(?:[:.]\d\d)?\s?(?:{halves}))"
+        yield Recogniser(compiled(hyphen), lambda _: grammar.to, SIGNS, "time.range")
     if times.letter:
         yield _range_with_letters(grammar, clock)
     colon = r"[:](?<m>\d{2})(?::(?<s>\d{2}))?(?![\d:]|[.,]\d)"
