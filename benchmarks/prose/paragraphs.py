@@ -23,7 +23,7 @@ _HYPHENATED: Final = regex.compile(r"(?<=\p{Ll})[-‐]\n\s*(?=\p{Ll})")
 _LONGEST: Final = 2_000
 _FEWEST_WORDS: Final = 4
 _SURELY_WITH_FREQUENT: Final = 8  # words of a text that has some of the frequent ones
-# What is not in the language of its file is nearly always English that nobody has translated.
+# What is not in the language of its file is nearly always English without a translation.
 _ENGLISH: Final = "the of and to is that for it with you are be this as on not or from by have can will which in a"
 _FREQUENT: Final = {
     "fr": "le la les l de des du d un une et est en que qui dans pour pas sur au vous ne se ce il à sont par avec",

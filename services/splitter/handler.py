@@ -185,7 +185,7 @@ class RequestWork:
                 if isinstance(event, SpeechFailed):
                     self._check(held)  # a cancelled sentence fails as well, and that is not its own failure
                     await self._call_off(held.request.tenant, held.request.request, event.code)
-                    return  # whoever failed has told the listener
+                    return  # the process that failed has told the listener
 
     async def _queue_all(self, held: "_Held") -> None:
         """Queue sentence after sentence, each when it is this request's turn."""

@@ -1,7 +1,7 @@
 """Answers what a text is when it is spoken, without speaking it: a request and a reply over core NATS.
 
 Texts are short (docs/wire.md), so one after another is soon done. All splitters share the questions; one that has too
-many of them drops the rest, and whoever asked gives up after a while.
+many of them drops the rest, and the client gives up after a while.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class NormalizeWork:
         message = SpeechFailed(
             request=request, sentence=None, code=failure.code, detail=str(failure), retryable=failure.retryable
         )
-        with suppress(BusUnavailable):  # whoever asked gives up after a while
+        with suppress(BusUnavailable):  # the client gives up after a while
             await self._reply(heard, message)
 
     async def _reply(self, heard: Heard, message: Message) -> None:

@@ -65,7 +65,7 @@ class Levelling:
         return self._gains_db[-1:]
 
     def finish(self) -> list[float]:
-        """Return the gains of a sentence that ended before it had any: all the same, as it was measured as a whole."""
+        """Return the gains of a sentence that ended before it had any: one gain, as it was measured as a whole."""
         if self._gains_db:
             return []
         loudness = gated_lufs(np.array(self._energies))
