@@ -41,7 +41,9 @@ def fractions(grammar: Grammar) -> Iterator[Recogniser]:
     def written(found: Match) -> str | None:
         upper, lower = int(found["upper"]), int(found["lower"])
         known = table.fractions.get(f"{upper}/{lower}")
-        usual = lower in _USUAL_DENOMINATORS and gcd(upper, lower) == 1 and not _follows_name(found)
+        if _follows_name(found) and grammar.language != "de":  # where every noun has a capital
+            return None
+        usual = lower in _USUAL_DENOMINATORS and gcd(upper, lower) == 1
         said = words(upper, lower) if 0 < upper < lower and usual else known
         if said is None or not found["number"]:
             return said

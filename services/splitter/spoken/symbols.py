@@ -120,8 +120,9 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
     free = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])"  # not quoted
     yield Recogniser(compiled(rf"{free}[-−](?=[^\S\n]+[^\s])"), lambda _: "–", SIGNS, "dash")
     behind = r"(?=[^\S\n]+[\p{L}\p{N}\p{Sc}\p{Pi}\"'„+-])"
-    slash = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|>(?=[^\S\n]+\p{{Lu}})){behind}"
-    yield Recogniser(compiled(slash), pause, SIGNS, "pause")
+    path = r"(?<=\p{L}[^\S\n]+)>(?=[^\S\n]+\p{Lu})"  # of a menu: File > Open
+    sign = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|{path}){behind}"
+    yield Recogniser(compiled(sign), pause, SIGNS, "pause")
     if grammar.table.asterisk:
         asterisk = rf"{free}\*{{1,3}}(?=[^\S\n]+[^\s])"
         yield Recogniser(compiled(asterisk), lambda _: grammar.table.asterisk, SIGNS, "asterisk")
