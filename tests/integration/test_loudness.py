@@ -21,7 +21,6 @@ from services.common.wire.messages import (
     AudioChunk,
     Loudness,
     Parameters,
-    SentenceJob,
     SentenceSpoken,
     SpeechFailed,
     WorkerState,
@@ -32,7 +31,7 @@ from services.synth_worker.engines.tone import ToneEngine, ToneSequence
 from services.synth_worker.model import Model
 from services.synth_worker.settings import Settings
 from tests.support.buses import memory_bus
-from tests.support.service import speech_request, stored_clip
+from tests.support.service import only_sentence, speech_request, stored_clip
 from tests.support.speech import RATE_HZ, at_lufs, syllables, with_quiet
 
 RAW = with_quiet(at_lufs(syllables(3, 1), -22.5), 0.13, 0.45)
@@ -72,20 +71,11 @@ async def spoken(
 ) -> tuple[Samples, SentenceSpoken | SpeechFailed]:
     """Return the samples that a worker publishes for a sentence, and how it ended."""
     request = speech_request(await stored_clip(bus))
-    job = SentenceJob(
-        request=request.request,
-        tenant="public",
-        engine="tone",
-        language="en",
-        sentence=0,
-        sentences=1,
+    job = only_sentence(
+        request,
         text="Only one sentence here, and it is as long as most of them are.",
-        clips=request.clips,
-        seed=1,
-        pause_before_ms=pauses_ms[0],
-        pause_after_ms=pauses_ms[1],
-        deadline_unix_ms=request.deadline_unix_ms,
         parameters=parameters,
+        pauses_ms=pauses_ms,
     )
     stop = asyncio.Event()
     worker = Worker(bus, Model(Speaking(samples_per_step)), Settings(engine="tone", loudness_lufs=default))

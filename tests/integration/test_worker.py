@@ -12,7 +12,7 @@ from services.common.bus.memory import MemoryBus
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import EngineUnavailable
-from services.common.wire.messages import Parameters, SentenceJob, SpeechFailed, WorkerState
+from services.common.wire.messages import Parameters, SpeechFailed, WorkerState
 from services.synth_worker.app import Worker
 from services.synth_worker.engines.protocol import EngineDescription, Step
 from services.synth_worker.engines.tone import ToneEngine, ToneSequence
@@ -20,7 +20,7 @@ from services.synth_worker.model import Model
 from services.synth_worker.settings import Settings
 from services.synth_worker.speaking import ModelStuck
 from tests.support.buses import memory_bus
-from tests.support.service import speech_request, stored_clip, tone_service
+from tests.support.service import only_sentence, speech_request, stored_clip, tone_service
 
 SETTINGS = Settings(engine="tone", worker_step_timeout_s=0.3)
 
@@ -104,20 +104,7 @@ async def test_a_worker_tells_what_its_engine_takes_and_how_far_loading_is(bus: 
 
 async def test_a_job_with_a_parameter_that_the_engine_does_not_take_is_refused_by_the_worker(bus: MemoryBus) -> None:
     request = speech_request(await stored_clip(bus))
-    job = SentenceJob(
-        request=request.request,
-        tenant="public",
-        engine="tone",
-        language="en",
-        sentence=0,
-        sentences=1,
-        text="Only one sentence here.",
-        clips=request.clips,
-        seed=1,
-        pause_after_ms=0,
-        deadline_unix_ms=request.deadline_unix_ms,
-        parameters=Parameters(repetition_penalty=2.0),
-    )
+    job = only_sentence(request, text="Only one sentence here.", parameters=Parameters(repetition_penalty=2.0))
     subject = subjects.sentence("tone", "express", "public", job.request, 0)
     async with tone_service(bus, workers=1), open_inbox(bus, "public", job.request) as inbox:
         await bus.publish(subject, codec.encode(job), message_id=job.request)

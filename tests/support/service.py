@@ -15,7 +15,7 @@ from services.common.audio.wav import write_wav
 from services.common.bus.clips import store_clip
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import tasks
-from services.common.wire.messages import SpeechRequest
+from services.common.wire.messages import Parameters, SentenceJob, SpeechRequest
 from services.common.wire.seeds import sentence_seed
 from services.splitter import app as splitter_app
 from services.splitter.sentences import split
@@ -65,6 +65,27 @@ def speech_request(clip: str, text: str = TEXT, *, seed: int = 42, lasts_s: floa
         clips=(clip,),
         seed=seed,
         deadline_unix_ms=round((time.time() + lasts_s) * 1000),
+    )
+
+
+def only_sentence(
+    request: SpeechRequest, *, text: str, parameters: Parameters, pauses_ms: tuple[int, int] = (0, 0)
+) -> SentenceJob:
+    """Return the one sentence of a request, with the silence owed before and after it."""
+    return SentenceJob(
+        request=request.request,
+        tenant=request.tenant,
+        engine=request.engine,
+        language=request.language,
+        sentence=0,
+        sentences=1,
+        text=text,
+        clips=request.clips,
+        seed=1,
+        pause_before_ms=pauses_ms[0],
+        pause_after_ms=pauses_ms[1],
+        deadline_unix_ms=request.deadline_unix_ms,
+        parameters=parameters,
     )
 
 
