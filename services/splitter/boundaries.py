@@ -5,7 +5,8 @@ that it misses are added, and what it cut in the middle of a sentence is joined 
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 import regex
@@ -81,6 +82,7 @@ _WRAPPED: Final = 30  # characters: shorter lines are lines on purpose, such as 
 _WRAPPED_WIDE: Final = 16
 
 
+@cache
 def _missed(language: str) -> "regex.Pattern[str]":
     """Return the pattern of the ends that the library misses in a language."""
     ends = [r"(?<=\w)…", r"(?<![?!؟])[?!؟]{2,}+"]
@@ -96,17 +98,11 @@ def _missed(language: str) -> "regex.Pattern[str]":
     return regex.compile(rf"(?:{'|'.join(ends)}){_CLOSERS}\s++{_NEXT}{danda}", regex.V1)
 
 
-_MISSED_ELSEWHERE: Final = _missed("")
-_MISSED: Final[Mapping[str, "regex.Pattern[str]"]] = {
-    language: _missed(language) for language in (*_CLOSING_WORDS, "hi")
-}
-
-
 def boundaries(text: str, paragraph: Span, language: str) -> list[Span]:
     """Return the sentences of a paragraph: spans of the text, in order, that together are the paragraph."""
     start, end = paragraph
     edges = {start, end, *_library_ends(text, start, end, language), *_line_ends(text, start, end, language)}
-    pattern = _WIDE_END if language in UNSPACED else _MISSED.get(language, _MISSED_ELSEWHERE)
+    pattern = _WIDE_END if language in UNSPACED else _missed(language)
     found = {match.end() for match in pattern.finditer(text, start, end)}
     edges |= found
     asides = [_ASIDE.match(text, *span) for span in itertools.pairwise(sorted(edges))]

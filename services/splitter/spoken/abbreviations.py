@@ -32,9 +32,11 @@ from services.splitter.spoken.recogniser import (
     choices,
     compiled,
     ends_sentence,
+    instead,
     next_word,
     word_before,
 )
+from services.splitter.spoken.table import written_forms
 
 _BEFORE: Final = rf"(?:(?<![\p{{L}}\p{{N}}\p{{M}}.@])|(?<={CJK}))"
 _AFTER: Final = rf"(?:(?![\p{{L}}\p{{M}}\p{{N}}@])|(?={CJK}))"
@@ -74,7 +76,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's abbreviations, those with the most context first."""
     table = grammar.table
     for written, said in table.suffixes.items():
-        yield Recogniser(compiled(rf"(?<=\p{{L}}){regex.escape(written)}"), partial(_instead, said), LETTERS, "suffix")
+        yield Recogniser(compiled(rf"(?<=\p{{L}}){regex.escape(written)}"), partial(instead, said), LETTERS, "suffix")
     yield from _before_numbers(grammar)
     for kind, entries, behind, ahead, fits in (
         ("after_number", table.after_number, r"(?<=\d\s?)", _AFTER, _always),
@@ -85,7 +87,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         ("within", table.within, _BEFORE, _CONTINUES, _always),
         ("abbreviation", table.abbreviations, _BEFORE, _AFTER, _always),
     ):
-        words = {written: said for keys, said in entries.items() for written in keys.split("|")}
+        words = written_forms(entries)
         if words:
             every = _capitalised(words)
             pattern = rf"{behind}(?P<word>{alternatives(every)}){ahead}"
@@ -172,7 +174,7 @@ def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar)
 
 
 def _before_numbers(grammar: Grammar) -> Iterator[Recogniser]:
-    words = {written: said for keys, said in grammar.table.before_number.items() for written in keys.split("|")}
+    words = written_forms(grammar.table.before_number)
     if words:
         pattern = rf"(?<![\p{{L}}\p{{N}}])(?P<word>{alternatives(words)}){_NUMBER}(?P<space>\s?)"
 
@@ -189,7 +191,3 @@ def _before_numbers(grammar: Grammar) -> Iterator[Recogniser]:
 def _cased(said: str, written: str) -> str:
     """Return the words with a capital where the short form has one at its beginning."""
     return said[:1].upper() + said[1:] if written[:1].isupper() else said
-
-
-def _instead(said: str, found: Match) -> str:  # noqa: ARG001  # what is written does not matter
-    return said

@@ -22,6 +22,7 @@ from services.splitter.spoken.recogniser import (
     next_word,
     word_before,
 )
+from services.splitter.spoken.table import written_forms
 
 _LAST_WORD: Final = regex.compile(r"\p{L}++$")
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -41,7 +42,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 
 def _weekdays(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise short forms of weekdays in a range, before a figure, or joined to another: Mo.-Fr., Fr., 3. Mai."""
-    days = {written: said for keys, said in grammar.table.dates.weekdays.items() for written in keys.split("|")}
+    days = written_forms(grammar.table.dates.weekdays)
     all_days = days | grammar.table.dates.weekdays_in_ranges
     day, any_day = alternatives(days), alternatives(all_days)
 

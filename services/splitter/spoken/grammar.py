@@ -60,6 +60,7 @@ class Grammar:
         to = self.table.to
         as_written = to == "-" or to.endswith(" ")  # Korean: 에서, which belongs to the word before it
         self.to = to if as_written else f"{self.gap}{to}{self.gap}"  # between the ends of a range
+        self.joint = self.table.suffixed[:1] if self.table.suffixed[:1] in ("'", "-") else ""  # before an ending: 5'te
         self.comma = {"ar": "،", "zh": "，", "ja": "、"}.get(language, ",")
 
     def words(self, number: int, rule: str = "") -> str:

@@ -10,7 +10,7 @@ from services.splitter.spoken.recogniser import LETTERS, Match, Recogniser, alte
 
 _CONSONANTS: Final = r"[BCDFGHJKLMNPQRSTVWXZБВГДЖЗКЛМНПРСТФХЦЧШЩ]{2,5}"
 _SUBSCRIPTS: Final = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_PIECE: Final = regex.compile(r"\p{Lu}\p{Ll}?|[₀-₉]+")
+_PIECE: Final = regex.compile(r"\p{Lu}\p{Ll}?|[₀-₉\d]+")
 _PLAIN_FORMULAS: Final = r"H2O|H2O2|CO2|NO2|SO2|N2O|CH4|NH3|H2SO4|O2|O3|N2|H2"
 
 
@@ -40,12 +40,10 @@ def _formulas(grammar: Grammar) -> Recogniser:
     """Recognise a chemical formula, said letter by letter and figure by figure: SO₄, H2O."""
 
     def say(found: Match) -> str:
-        pieces = _PIECE.findall(regex.sub(r"\d", lambda digit: chr(0x2080 + int(digit[0])), found[0]))
-        said = [
-            grammar.words(int(piece.translate(_SUBSCRIPTS))) if piece[0] in "₀₁₂₃₄₅₆₇₈₉" else _letters(piece, grammar)
-            for piece in pieces
-        ]
-        return " ".join(said)
+        pieces = (piece.translate(_SUBSCRIPTS) for piece in _PIECE.findall(found[0]))
+        return " ".join(
+            grammar.words(int(piece)) if piece.isdecimal() else _letters(piece, grammar) for piece in pieces
+        )
 
     subscripted = r"(?=[A-Za-z]*[₀-₉])(?:[A-Z][a-z]?[₀-₉]{0,3}){1,8}"
     pattern = rf"(?<![\p{{L}}\p{{N}}])(?:{subscripted}|{_PLAIN_FORMULAS})(?![\p{{L}}\p{{Nd}}])"

@@ -20,7 +20,9 @@ from services.splitter.spoken.recogniser import (
     parsed,
     word_before,
 )
+from services.splitter.spoken.table import written_forms
 
+_SHORT: Final = frozenset("kKMB")
 _NO_COUNT: Final = "run(?!\\p{L})|race(?!\\p{L})|mod(?!\\p{L})"  # a 10k run
 
 
@@ -36,7 +38,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield from named.range_signs(grammar)
     yield from quantities.recognisers(grammar)
     yield from _millions(grammar)
-    if grammar.table.spaced:
+    if not _SHORT.isdisjoint(grammar.table.money.short):
         yield _short_magnitudes(grammar)
     yield from fractions.fractions(grammar)
     yield from ordinals.ordinals(grammar)
@@ -97,9 +99,9 @@ def _short_magnitudes(grammar: Grammar) -> Recogniser:
             return None  # 5k is a distance, 4K a screen
         return grammar.counted(number, grammar.noun(short[found["short"]]))
 
-    letters = "".join(letter for letter in short if letter in ("k", "K", "M", "B"))
+    letters = "".join(letter for letter in short if letter in _SHORT)
     number = rf"(?<![\p{{L}}-]){MINUS}(?P<number>{number_pattern(grammar)})"
-    pattern = rf"{number}(?P<short>[{letters or '&'}])(?!\p{{L}})(?=\s(?!{_NO_COUNT})\p{{Ll}}{{3,}})"
+    pattern = rf"{number}(?P<short>[{letters}])(?!\p{{L}})(?=\s(?!{_NO_COUNT})\p{{Ll}}{{3,}})"
     return Recogniser(compiled(pattern), say, rule="millions")
 
 
@@ -108,7 +110,7 @@ def _leftover(grammar: Grammar) -> Recogniser:
     gap = grammar.gap
 
     def say(found: Match) -> str:
-        before, after = found.string[: found.start()][-1:], found.string[found.end() : found.end() + 1]
+        before, after = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
         said = grammar.number(Number(found[0]))
         return f"{gap * (before.isalnum() or before in '.,')}{said}{gap * after.isalpha()}"
 
@@ -118,7 +120,7 @@ def _leftover(grammar: Grammar) -> Recogniser:
 def _note_marks(grammar: Grammar) -> Recogniser:
     """Recognise the mark of a note behind a sentence's end, which is not said: known.1 Others."""
     tables = (grammar.table.abbreviations, grammar.table.before_number, grammar.table.within, grammar.table.titles)
-    short = {written.lower().rstrip(".") for table in tables for keys in table for written in keys.split("|")}
+    short = {written.lower().rstrip(".") for table in tables for written in written_forms(table)}
 
     def say(found: Match) -> str | None:
         return None if word_before(found).rstrip(".!?…").rsplit(".", 1)[-1] in short else ""
@@ -149,7 +151,7 @@ def _millions(grammar: Grammar) -> Iterator[Recogniser]:
         said = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
         return said + full_stop(found, grammar)
 
-    if nouns and grammar.table.spaced and grammar.language != "ko":
+    if nouns and not grammar.glued:
         pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)})\s?(?P<magnitude>{alternatives(nouns)})(?!\p{{L}})"
         yield Recogniser(compiled(pattern), say, FIGURES + SIGNS, "millions")
 

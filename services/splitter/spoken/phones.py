@@ -44,7 +44,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         asked = asks is not None and asks.search(before) is not None
         if not _FEWEST <= sum(map(len, groups)) <= _MOST and not asked:
             return None
-        if not asked and (_DATE.search(text) or text.startswith("0.")):
+        if not asked and text.startswith("0."):
             return None
         proved = (
             asked
@@ -104,8 +104,7 @@ def _said(text: str, groups: list[str], grammar: Grammar) -> str:
     phones = grammar.table.phones
     said = [_group(group, grammar) for group in groups]
     sign = f"{grammar.table.plus}{grammar.gap}" if text.startswith("+") else ""
-    gap = "" if grammar.language in ("zh", "ja") else " "
-    spoken = sign + f"{grammar.comma}{gap}".join(said)
+    spoken = sign + f"{grammar.comma}{grammar.gap}".join(said)
     return spoken.replace(grammar.digits("0"), phones.zero) if phones.zero else spoken
 
 

@@ -22,7 +22,7 @@ from services.splitter.spoken.recogniser import (
     parsed,
     word_before,
 )
-from services.splitter.spoken.table import Noun
+from services.splitter.spoken.table import Noun, written_forms
 
 _DETERMINERS: Final = frozenset(("a", "an", "the", "this", "that", "my", "your", "his", "her", "its", "our", "their"))
 _NO_NOUN: Final = (
@@ -55,7 +55,7 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
     number, magnitude = _price_pattern(grammar), _magnitudes(grammar)
     short = rf"(?:\s?(?P<short>{alternatives(money.short)}))?+"
 
-    counted = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
+    counted = written_forms(grammar.table.units)
     if grammar.table.durations.hour:
         counted.setdefault("h", grammar.table.durations.hour)
     per = (
@@ -199,7 +199,7 @@ def _is_attribute(found: Match) -> bool:
 
 
 def _units(grammar: Grammar) -> Recogniser:
-    units = {written: noun for keys, noun in grammar.table.units.items() for written in keys.split("|")}
+    units = written_forms(grammar.table.units)
     units |= {f"° {written[1]}": noun for written, noun in units.items() if regex.fullmatch("°[CF]", written)}
     doubtful = frozenset(grammar.table.doubtful_units.split())
 
@@ -215,7 +215,7 @@ def _units(grammar: Grammar) -> Recogniser:
         return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
 
     end = rf"(?![{grammar.letter}\p{{N}}])"
-    ending = grammar.language == "ru" or grammar.table.suffixed.startswith("-")
+    ending = grammar.language == "ru" or grammar.joint == "-"
     gap = r"\s?" if ending else r"[\s-]?"  # 2-t is an ending in Hungarian, 3-м in Russian
     free = rf"(?<![{grammar.letter}])"  # no cell of a table: A1
     name = r"(?<![A-Za-z%])(?<![A-Za-z]-)(?<![\dA-F]:)(?<!\s\.)"  # bzip2 s, w3m, Aria-192t, a hardware address

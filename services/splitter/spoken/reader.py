@@ -80,7 +80,6 @@ class Reader:
             for kind in (FIGURES, LETTERS, SIGNS)
         }
         self._grammar = known
-        self._joint = known.table.suffixed[:1] if known.table.suffixed[:1] in ("'", "-") else ""
         self._heads, self._ends, self._signs = _heads(known.table)
 
     def edits(self, text: str) -> Iterator[Edit]:
@@ -100,7 +99,7 @@ class Reader:
     def _with_ending(self, text: str, edit: Edit) -> Edit:
         """Return the edit with the mark behind it that only joins an ending to figures: 2023'te, 50%-os."""
         following = text[edit.end : edit.end + 2]
-        if following[:1] == self._joint != "" and following[1:].islower() and edit.text[-1:].isalpha():
+        if following[:1] == self._grammar.joint != "" and following[1:].islower() and edit.text[-1:].isalpha():
             vowel = edit.rule.startswith("date") and following[1] in "áé"  # huszonnyolcadika + -án
             return edit._replace(end=edit.end + 1, text=edit.text[:-1] if vowel else edit.text)
         return edit
@@ -174,7 +173,7 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
     signs = {word[0] for word in written if not word[0].isalnum()} | set(figures)
     latin = "" if table.spaced and not table.counters else "A-Za-z"  # words by themselves, also without spaces
     letters = rf"[^\W\d_{latin}{figures}]+" + (f"|[{latin}]+" if latin else "")
-    signs |= set("-−*" + "⁰¹⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉")
+    signs |= set("-−*⁺⁻")
     signs |= (set("~～〜") if table.tilde else set()) | (set("/&#") if table.beside else set())
     pause = rf"{PAUSE_SPACE}(?=(?:/|->|>)\s)" + (r"|[^\S\n](?=[~～〜])" if table.tilde else "")
     pattern = rf"{letters}|[0-9]+|{pause}|[-−–+(](?=[0-9])|[{re.escape(''.join(sorted(signs)))}]"

@@ -23,7 +23,7 @@ from services.splitter.spoken.recogniser import (
     next_word,
     phrase_stop,
 )
-from services.splitter.spoken.table import RomanNoun
+from services.splitter.spoken.table import RomanNoun, written_forms
 
 _PATTERN: Final = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
 _VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000, "Х": 10}  # and a Cyrillic ten
@@ -42,7 +42,7 @@ _SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"  # a single one of these is
 def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's Roman numerals, the surest first."""
     table = grammar.table.roman
-    short = [written for keys in grammar.table.before_number for written in keys.split("|") if written.endswith(".")]
+    short = [written for written in written_forms(grammar.table.before_number) if written.endswith(".")]
     if table.counted:
         pattern = rf"(?<=(?<!\p{{L}})(?i:{table.counted})\s){_SURE}(?![\p{{L}}\p{{N}}])"
         yield Recogniser(compiled(pattern), partial(_after_counted, grammar), LETTERS, "roman.counted")

@@ -82,7 +82,7 @@ def _telephone(text: str, _form: str, known: Grammar) -> str | None:
 
 
 def _comma(known: Grammar) -> str:
-    return {"zh": "，", "ja": "、", "ar": "، "}.get(known.language, ", ")
+    return f"{known.comma}{known.gap}"
 
 
 _KINDS: Final = MappingProxyType[str, Callable[[str, str, Grammar], str | None]](

@@ -16,6 +16,7 @@ from services.splitter.spoken.recogniser import (
     parsed,
     word_before,
 )
+from services.splitter.spoken.table import written_forms
 
 
 def ranges(grammar: Grammar) -> Recogniser:
@@ -45,7 +46,7 @@ def ranges(grammar: Grammar) -> Recogniser:
             first, last = in_case(first, found, grammar), in_case(last, found, grammar)
         return f"{grammar.number(first, rule)}{grammar.to}{grammar.number(last, '' if short else rule)}"
 
-    tildes = "" if grammar.table.spaced and grammar.language != "ko" else "~～〜"
+    tildes = "~～〜" if grammar.glued else ""
     number = number_pattern(grammar)
     last = number.replace("group", "groups")
     begin, end = rf"(?:(?<![\w^-])(?<!\p{{Lu}}\.)|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
@@ -65,7 +66,7 @@ def _are_years(found: Match, span: int) -> bool:
     """Return whether 1990-1995 stands before 年, or in brackets as somebody's life does."""
     if len(found["last"]) != 4 or span <= 0:
         return False
-    before, after = found.string[: found.start()][-1:], found.string[found.end() : found.end() + 1]
+    before, after = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
     life = before in "(（，" and after in ")）" and bool(before and after) and span < 120
     return life or (after == "年" and len(found["first"]) == 4)
 
@@ -93,7 +94,7 @@ def lists(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise the number of an item of a list, which is said as a phrase of its own."""
     comma = grammar.comma
     tables = (grammar.table.abbreviations, grammar.table.before_number)
-    short = {written.lower() for table in tables for keys in table for written in keys.split("|")}
+    short = {written.lower() for table in tables for written in written_forms(table)}
 
     ordinal = compiled(grammar.table.ordinals.capitals or r"(?!)")
 

@@ -20,6 +20,7 @@ from services.splitter.spoken.recogniser import (
     Recogniser,
     alternatives,
     compiled,
+    instead,
     next_word,
     word_before,
 )
@@ -38,7 +39,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     """Yield what recognises a language's signs."""
     table, gap = grammar.table, grammar.gap
     for pattern, said in table.beside.items():
-        yield Recogniser(compiled(pattern), partial(_instead, said), SIGNS, "beside")
+        yield Recogniser(compiled(pattern), partial(instead, said), SIGNS, "beside")
     if table.number_signs:
         signs = alternatives(table.number_signs)
         yield Recogniser(
@@ -56,10 +57,6 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         words = {sign: said for sign, said in table.symbols.items() if sign not in "²³"}
         pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))"
         yield Recogniser(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
-
-
-def _instead(said: str, found: Match) -> str:  # noqa: ARG001  # what is written does not matter
-    return said
 
 
 def _spaced(words: dict[str, str], grammar: Grammar) -> Callable[[Match], str]:

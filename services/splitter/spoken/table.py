@@ -1,6 +1,13 @@
 """The table of a language, as `languages/<code>.toml` has it. Pure."""
 
+from collections.abc import Mapping
+
 import msgspec
+
+
+def written_forms(entries: Mapping[str, str]) -> dict[str, str]:
+    """Return a table's entries by each of their written forms: "n°|nº" is two."""
+    return {written: said for forms, said in entries.items() for written in forms.split("|")}
 
 
 class Noun(msgspec.Struct, frozen=True):
@@ -155,7 +162,6 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     whole: str = ""
     minus: str
     plus: str
-    times: str = ""
     percent: str
     permille: str = ""
     to: str  # between the ends of a range

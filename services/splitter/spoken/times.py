@@ -106,7 +106,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     clock = _Clock(grammar)
     half = rf"(?:\s?(?<half>{'|'.join(times.half_day)})(?!\p{{L}}))" if times.half_day else "(?<half>(?!))"
     marks = rf"(?:\s?(?:{times.marks})(?![\p{{L}}]))" if times.marks else ""
-    end = r"(?![\p{L}])" if grammar.table.spaced and grammar.language != "ko" else r"(?![A-Za-z])"
+    end = r"(?![\p{L}])" if not grammar.glued else r"(?![A-Za-z])"
     end = rf"(?:Z(?!\p{{L}}))?+{end}"  # of a time stamp
     yield from _ranges(grammar, clock, marks, end)
     if times.half_day:
@@ -117,8 +117,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         yield _range_with_letters(grammar, clock)
     colon = r"[:](?<m>\d{2})(?::(?<s>\d{2}))?(?![\d:]|[.,]\d)"
     optional_marks = f"{marks}?+" if marks else ""
-    ending = rf"(?:'(?=\p{{Ll}})|{end})" if grammar.table.suffixed.startswith("'") else end  # 15.30'da
-    yield Recogniser(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{ending}"), clock.say, rule="time.colon")
+    yield Recogniser(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{end}"), clock.say, rule="time.colon")
     if times.half_day:
         pattern = rf"{_START}(?:[:.](?<m>\d{{2}})(?<s>(?!))?)?{half}"
         yield Recogniser(compiled(pattern), clock.say, rule="time.half_day")
@@ -126,10 +125,10 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         pattern = rf"{_START}[{times.separators}](?<m>\d{{2}})(?::(?<s>\d{{2}}))?(?![\d:]|[.,]\d)(?<half>(?!))?{marks}"
         yield Recogniser(compiled(pattern), clock.say, rule="time.marked")
     if times.words:
-        yield _after_words(times, clock, ending)
+        yield _after_words(times, clock, end)
     if times.behind:
         hours = r"(?<![\d:.,\p{L}])(?<h>[01]\d|2[0-3])"
-        pattern = rf"{hours}[.](?<m>[0-5][05])(?<s>(?!))?(?<half>(?!))?(?={times.behind}){ending}"
+        pattern = rf"{hours}[.](?<m>[0-5][05])(?<s>(?!))?(?<half>(?!))?(?={times.behind}){end}"
         yield Recogniser(compiled(pattern), clock.say, rule="time.behind")
     if times.letter:
         groups = r"(?<s>(?!))?(?<half>(?!))?"

@@ -15,6 +15,7 @@ from services.splitter.spoken.recogniser import (
     next_word,
     word_before,
 )
+from services.splitter.spoken.table import written_forms
 
 _DECADE_WORDS: Final = frozenset(("the", "early", "late", "mid", "her", "his", "their", "my", "your", "our"))
 _ABOUT_YEARS: Final = frozenset(("c.", "ca.", "est.", "geb.", "gest.", "env.", "circa"))  # which a year may follow
@@ -55,7 +56,7 @@ def decades(grammar: Grammar) -> Iterator[Recogniser]:
 def years(grammar: Grammar) -> Iterator[Recogniser]:
     """Recognise years where they are said otherwise than a number."""
     after = choices({words: rule for words, rule in grammar.table.years.items() if not words.startswith("+")})
-    numbered = {written.lower() for keys in grammar.table.before_number for written in keys.split("|")} - _ABOUT_YEARS
+    numbered = {written.lower() for written in written_forms(grammar.table.before_number)} - _ABOUT_YEARS
 
     def say(found: Match) -> str | None:
         number, before = int(found["number"]), word_before(found)
