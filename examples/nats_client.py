@@ -21,13 +21,14 @@ async def speak(url: str, wav: bytes, language: str, text: str) -> None:
     bus = await nats.connect(url)
     jetstream = bus.jetstream()
     clip, request = hashlib.sha256(wav).hexdigest(), secrets.token_hex(16)
-    await (await jetstream.object_store("TTS_CLIPS")).put(clip, wav)
+    await (await jetstream.object_store("TTS_CLIPS")).put(f"public/{clip}", wav)
 
     events = await bus.subscribe(f"tts.v1.audio.public.{request}.>")  # before the request, so that nothing is missed
     command = {"type": "SpeechRequest", "request": request, "tenant": "public", "engine": "embedded",
                "language": language, "text": text, "clips": [clip], "seed": 1,
                "deadline_unix_ms": int((time.time() + 300) * 1000)}  # fmt: skip
-    await jetstream.publish("tts.v1.request.public", msgpack.packb(command), headers={"Nats-Msg-Id": request})
+    own = {"Nats-Msg-Id": f"request.public.{request}"}  # holds the tenant, as all tenants share the stream
+    await jetstream.publish("tts.v1.request.public", msgpack.packb(command), headers=own)
 
     chunks: dict[tuple[int, int], bytes] = {}
     counts: dict[int, int] = {}  # sentence -> how many chunks it has, once it is spoken

@@ -109,7 +109,7 @@ class Service:
         """Have it spoken: yield the answer once the first sound is there (or all of it). Raises Refusal."""
         files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
         path = "/stream" if stream else "/synthesize"
-        headers = {"X-Request-Id": request_id}
+        headers = {"Request-Name": request_id}
         with self._asked(
             "POST", path, data=order.fields(), files=files, headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:

@@ -12,6 +12,7 @@ from typing import Final
 
 from services.common.wire.estimate import DUE_S, audio_seconds
 from services.common.wire.failures import PipelineError, QueueFull, TenantQueueFull
+from services.common.wire.identity import Identity
 from services.http_edge.fleet import Fleet
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
@@ -23,8 +24,7 @@ _GREETING_S: Final = 2.0
 class Guest:
     """A request that was let in."""
 
-    request: str
-    tenant: str
+    identity: Identity
     owed_s: float
     reported: bool = False  # by a splitter, which counts it from then on
 
@@ -41,7 +41,7 @@ class Admission:
     fleet: Fleet
     settings: Settings
     metrics: Metrics
-    _guests: dict[str, Guest] = field(default_factory=dict)
+    _guests: dict[Identity, Guest] = field(default_factory=dict)
 
     def check(self, tenant: str) -> None:
         """Refuse before anything of a request is read where any request would be refused.
@@ -64,25 +64,31 @@ class Admission:
         Raises TenantQueueFull and QueueFull, each with when to come back where that is known.
         """
         self.check(tenant)
-        guest = Guest(request, tenant, audio_seconds(characters, language, speed))
+        identity = Identity(tenant, "request", request)
+        guest = Guest(identity, audio_seconds(characters, language, speed))
         if guest.owed_s > DUE_S:
             self._check_total()
-        self._guests[request] = guest
+        self._guests[identity] = guest
         try:
             yield
         finally:
-            del self._guests[request]
+            if self._guests.get(identity) is guest:
+                del self._guests[identity]
 
     def note_reports(self) -> None:
         """Stop counting what a splitter counts; to be called at least every other second."""
-        for request in self.fleet.taken() & self._guests.keys():
-            self._guests[request].reported = True
+        taken = self.fleet.taken()
+        for identity, guest in self._guests.items():
+            # A splitter of an earlier release says ids alone.
+            if identity in taken or identity._replace(tenant="") in taken:
+                guest.reported = True
 
     def due_s(self) -> dict[str, float]:
         """Return the sound that is due at once, by tenant: of each request at most `DUE_S`."""
         due = self.fleet.due_s()
         for guest in self._unreported():
-            due[guest.tenant] = due.get(guest.tenant, 0.0) + guest.due_s
+            tenant = guest.identity.tenant
+            due[tenant] = due.get(tenant, 0.0) + guest.due_s
         return due
 
     def owed_s(self) -> float:

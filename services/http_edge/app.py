@@ -211,6 +211,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, free_seats: asyncio
         spending=parts.spending,
         intake=intake,
         shelf=kept,
+        other=JobShelf(store),
         metrics=metrics,
         settings=settings,
         free_seats=free_seats,
@@ -238,7 +239,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, free_seats: asyncio
         jobs=JobRoutes(
             bus=bus,
             store=store,
-            orders=dataclasses.replace(orders, shelf=JobShelf(store), job=True),
+            orders=dataclasses.replace(orders, shelf=JobShelf(store), other=kept, job=True),
             settings=settings,
             draining=draining,
         ),

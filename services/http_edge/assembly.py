@@ -5,6 +5,7 @@ Pure: no waiting and no clock, so that a property test can feed it every order t
 
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 from typing import Final, NamedTuple
 
 from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed, TextSplit
@@ -60,10 +61,11 @@ class Assembly:
             self.sample_rate_hz = event.sample_rate_hz
             self._hold(event)
         elif isinstance(event, SentenceSpoken):
-            self.sentences = event.sentences
+            self._agree(event, event.sentences)
             self._ends.setdefault(event.sentence, event)
         elif isinstance(event, TextSplit):
-            self.sentences, self.split = len(event.sentences), event
+            self._agree(event, len(event.sentences))
+            self.split = event
         elif self.failure is None:
             self.failure = event
         return self._release()
@@ -75,13 +77,25 @@ class Assembly:
         end = self._ends.get(self._sentence)
         if end is None:
             return [Place(self._sentence, self._chunk), Place(self._sentence, None)]
-        places = range(self._chunk, end.chunks)
-        return [Place(self._sentence, chunk) for chunk in places if (self._sentence, chunk) not in self._held][:most]
+        lacking = (chunk for chunk in range(self._chunk, end.chunks) if (self._sentence, chunk) not in self._held)
+        return [Place(self._sentence, chunk) for chunk in islice(lacking, most)]
 
     def needs(self, sentence: int) -> int | None:
         """Return the next chunk of a sentence to be played, or None where it is here already."""
         chunk = self._chunk if sentence == self._sentence else 0
         return None if sentence < self._sentence or (sentence, chunk) in self._held else chunk
+
+    def _agree(self, event: SentenceSpoken | TextSplit, sentences: int) -> None:
+        """Note how many sentences the text has; fail where another event said another number."""
+        if self.sentences not in (None, sentences) and self.failure is None:
+            self.failure = SpeechFailed(
+                request=event.request,
+                sentence=None,
+                code="inconsistent_audio",
+                detail="two attempts divide the text differently; send it again",
+                retryable=True,
+            )
+        self.sentences = sentences
 
     def _hold(self, chunk: AudioChunk) -> None:
         place = (chunk.sentence, chunk.chunk)

@@ -6,19 +6,20 @@ from services.common.bus.ports import Bus, SubjectFull
 from services.common.runtime.deadline import Deadline
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable, QueueFull, TenantQueueFull
+from services.common.wire.identity import Kind, identity_of
 from services.common.wire.messages import CancelSpeech, SpeechRequest
 
 
-async def publish_request(bus: Bus, request: SpeechRequest, subject: str | None = None) -> None:
-    """Queue a request, as speech or, on another `subject`, as a job; it leaves the queue at its deadline.
+async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "request") -> None:
+    """Queue a request, or a job; it leaves the queue at its deadline.
 
     Raises TenantQueueFull, QueueFull, TextTooLong, BusUnavailable.
     """
     try:
         await bus.publish(
-            subject or subjects.request(request.tenant),
+            subjects.job(request.tenant) if kind == "job" else subjects.request(request.tenant),
             codec.encode(request),
-            message_id=request.request,
+            message_id=identity_of(request)._replace(kind=kind).message_id(),
             lifetime_s=Deadline.at(request.deadline_unix_ms).left_s,
         )
     except SubjectFull:

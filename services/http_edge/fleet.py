@@ -1,12 +1,16 @@
 """What the edge knows of the workers and splitters: only what they say of themselves on the bus."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+from msgspec import UNSET
 
 from services.common.bus.presence import Presence
 from services.common.wire.estimate import DUE_S
 from services.common.wire.failures import EngineUnavailable, UnsupportedLanguage
+from services.common.wire.identity import Identity
 from services.common.wire.messages import Parameters, SplitterState, WorkerState
 from services.common.wire.parameters import RANGES, Range, require_taken, takes_of
 from services.http_edge.metrics import Metrics
@@ -79,9 +83,9 @@ class Fleet:
                 due[tenant] = due.get(tenant, 0.0) + seconds
         return due
 
-    def taken(self) -> set[str]:
+    def taken(self) -> set[Identity]:
         """Return the requests that splitters took up within the last seconds."""
-        return {request for splitter in self.splitters.alive() for request in splitter.taken}
+        return {identity for splitter in self.splitters.alive() for identity in _taken(splitter)}
 
     def slots(self) -> int:
         """Return how many sentences the engine's workers speak at once."""
@@ -121,6 +125,13 @@ def _due_s(splitter: SplitterState) -> dict[str, float]:
     if splitter.due_audio_s or not splitter.requests:
         return dict(splitter.due_audio_s)
     return {"": min(splitter.queued_audio_s, splitter.requests * DUE_S)}
+
+
+def _taken(splitter: SplitterState) -> Iterator[Identity]:
+    """Yield the requests that a splitter has taken up; those of an earlier release's without their tenant."""
+    by_tenant = {"": splitter.taken} if splitter.taken_by is UNSET else splitter.taken_by
+    for tenant, requests in by_tenant.items():
+        yield from (Identity(tenant, "request", request) for request in requests)
 
 
 def _described(allowed: Range, default: float) -> dict[str, float | bool]:

@@ -14,9 +14,12 @@ from services.http_edge.settings import Settings
 
 OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})  # asked for without a key
 CALLER: Final = web.RequestKey("caller", Caller)
-_ASKED: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, X-API-Key, X-Request-Id"
+_ASKED: Final = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, Request-Name, "
+    "X-API-Key, X-Request-Id"
+)
 _TOLD: Final = (
-    "Accept-Ranges, Content-Range, ETag, Location, Retry-After, Server-Timing, X-Engine, X-Language, "
+    "Accept-Ranges, Content-Range, ETag, Location, Request-Name, Retry-After, Server-Timing, X-Engine, X-Language, "
     "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, traceparent"
 )
 _SECURITY: Final = {

@@ -6,8 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.common.bus import topology
-from services.common.bus.clips import store_clip
+from services.common.bus.clips import has_clip, store_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import UnusableReference
 from services.common.wire.messages import SpeechRequest
@@ -43,7 +42,9 @@ class Intake:
     decoder: ReferenceDecoder
     settings: Settings
     metrics: Metrics
-    _known: OrderedDict[str, StoredClip] = field(default_factory=OrderedDict)  # by digest of the upload
+    _known: OrderedDict[tuple[str, str], StoredClip] = field(
+        default_factory=OrderedDict
+    )  # by tenant and upload's digest
 
     async def reference(self, form: Form) -> Reference:
         """Decode and store the uploads. Of several, refusals and warnings say which, by its place and never its name.
@@ -64,15 +65,17 @@ class Intake:
 
     async def _clip(self, upload: Upload) -> StoredClip:
         """Decode and store an upload, unless these very bytes were stored before."""
-        known = self._known.get(upload.digest)
-        if known is not None and await self.bus.has_object(topology.CLIPS, known.clip):
+        tenant = self.settings.tenant
+        key = (tenant, upload.digest)  # no tenant learns, by how long it takes, what another one has sent
+        known = self._known.get(key)
+        if known is not None and await has_clip(self.bus, tenant, known.clip):
             self.metrics.reference_cache.labels("known").inc()
-            self._known.move_to_end(upload.digest)
+            self._known.move_to_end(key)
             return known
         prepared = await self.decoder.prepare(upload.path)
-        stored = StoredClip(await store_clip(self.bus, prepared.wav), prepared.warnings)
+        stored = StoredClip(await store_clip(self.bus, tenant, prepared.wav), prepared.warnings)
         self.metrics.reference_cache.labels("decoded").inc()
-        self._known[upload.digest] = stored
+        self._known[key] = stored
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return stored

@@ -12,6 +12,7 @@ import msgspec
 from services.common.bus import topology
 from services.common.bus.ports import Bus, Listener
 from services.common.wire import codec
+from services.common.wire.identity import Identity
 from services.common.wire.messages import JobProgress, Mark, SpeechRequest
 from services.http_edge.errors import UnknownJob
 from services.http_edge.records import Records
@@ -36,12 +37,15 @@ class JobStore:
             created_unix_ms=round(time.time() * 1000),
             deadline_unix_ms=request.deadline_unix_ms,
         )
-        return await self.bus.create_value(topology.PROGRESS, self._key("job", progress.job), codec.encode(progress))
+        return await self.bus.create_value(
+            topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress)
+        )
 
     async def progress(self, job: str) -> JobProgress | None:
         """Return how far a job is, or None where it is not kept."""
-        value = await self.bus.get_value(topology.PROGRESS, self._key("job", job))
-        return None if value is None else codec.decode(value, JobProgress)
+        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("job"))
+        progress = None if value is None else codec.decode(value, JobProgress)
+        return progress if progress is not None and progress.job == job else None
 
     async def require(self, job: str) -> JobProgress:
         """Return how far a job is. Raises UnknownJob."""
@@ -52,19 +56,19 @@ class JobStore:
 
     async def note(self, progress: JobProgress) -> None:
         """Keep how far a job is."""
-        await self.bus.put_value(topology.PROGRESS, self._key("job", progress.job), codec.encode(progress))
+        await self.bus.put_value(topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress))
 
     async def forget(self, job: str) -> None:
         """Free the id: the job was never queued."""
-        await self.bus.drop_value(topology.PROGRESS, self._key("job", job))
+        await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("job"))
 
     async def add(self, job: str, sentence: int, pcm: bytes) -> None:
         """Keep a sentence's sound, and how long it is; those before it are kept already."""
-        await self.bus.put_object(topology.RESULTS, _object(job, sentence), pcm)
+        await self.bus.put_object(topology.RESULTS, self._identity(job).object_name(sentence), pcm)
         page, place = divmod(sentence, _PAGE)
         lengths = [*(await self._page(job, page))[:place], len(pcm)]
         await self.bus.put_value(
-            topology.PROGRESS, self._key("lengths", f"{job}.{page}"), struct.pack(f"<{len(lengths)}I", *lengths)
+            topology.PROGRESS, self._identity(job).key("lengths", page), struct.pack(f"<{len(lengths)}I", *lengths)
         )
 
     async def lengths(self, job: str, sentences: int) -> list[int]:
@@ -77,22 +81,22 @@ class JobStore:
 
     async def sound(self, job: str, sentence: int) -> bytes:
         """Return a sentence's PCM. Raises UnknownJob where it is not kept any more."""
-        pcm = await self.bus.get_object(topology.RESULTS, _object(job, sentence))
+        pcm = await self.bus.get_object(topology.RESULTS, self._identity(job).object_name(sentence))
         if pcm is None:
             raise UnknownJob("the job is too long ago; its sound is no longer kept")
         return pcm
 
     async def has_sound(self, job: str, sentence: int) -> bool:
         """Say whether a sentence's sound is kept."""
-        return await self.bus.has_object(topology.RESULTS, _object(job, sentence))
+        return await self.bus.has_object(topology.RESULTS, self._identity(job).object_name(sentence))
 
     async def keep_marks(self, job: str, marks: tuple[Mark, ...]) -> None:
         """Keep the places in the sound that the text has names for."""
-        await self.bus.put_value(topology.PROGRESS, self._key("marks", job), msgspec.msgpack.encode(marks))
+        await self.bus.put_value(topology.PROGRESS, self._identity(job).key("marks"), msgspec.msgpack.encode(marks))
 
     async def marks(self, job: str) -> dict[int, list[Mark]]:
         """Return the marks by sentence; of a job that has spoken nothing yet, none."""
-        value = await self.bus.get_value(topology.PROGRESS, self._key("marks", job))
+        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("marks"))
         found: dict[int, list[Mark]] = {}
         for mark in msgspec.msgpack.decode(value, type=tuple[Mark, ...]) if value else ():
             found.setdefault(mark.sentence, []).append(mark)
@@ -101,7 +105,7 @@ class JobStore:
     @asynccontextmanager
     async def news(self, job: str) -> AsyncIterator[Listener]:
         """Hear whenever the job's progress changes, while the block runs."""
-        subject = topology.value_subject(topology.PROGRESS, self._key("job", job))
+        subject = topology.value_subject(topology.PROGRESS, self._identity(job).key("job"))
         listener = await self.bus.listen(subject, limit=_NEWS)
         try:
             yield listener
@@ -109,11 +113,11 @@ class JobStore:
             await listener.close()
 
     async def _page(self, job: str, page: int) -> list[int]:
-        value = await self.bus.get_value(topology.PROGRESS, self._key("lengths", f"{job}.{page}")) or b""
+        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("lengths", page)) or b""
         return list(struct.unpack(f"<{len(value) // 4}I", value))
 
-    def _key(self, kind: str, name: str) -> str:
-        return f"{kind}.{self.records.tenant}.{name}"
+    def _identity(self, job: str) -> Identity:
+        return Identity(self.records.tenant, "job", job)
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,3 @@ class JobShelf:
     async def release(self, key: str) -> None:
         """Free an idempotency key."""
         await self.store.records.release(key)
-
-
-def _object(job: str, sentence: int) -> str:
-    return f"{job}/{sentence}"

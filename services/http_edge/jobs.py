@@ -13,8 +13,9 @@ import msgspec
 import structlog
 
 from services.common.bus.ports import Bus, Delivery
-from services.common.wire import codec, subjects
-from services.common.wire.failures import PipelineError, SpeechCancelled
+from services.common.wire import codec
+from services.common.wire.addressing import require_own, tenant_of
+from services.common.wire.failures import MalformedMessage, PipelineError, SpeechCancelled
 from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.commands import cancel, publish_request
 from services.http_edge.job_store import ENDED, JobStore
@@ -47,7 +48,7 @@ class JobWork:
     async def handle(self, delivery: Delivery) -> None:
         """See the job through."""
         request = codec.decode(delivery.payload, SpeechRequest)
-        subjects.require_own(request, delivery.subject)
+        require_own(request, delivery.subject)
         if await self.store.progress(request.request) is None:
             await self.store.create(request)  # somebody queued it on the bus
         progress = await self.store.require(request.request)
@@ -61,7 +62,7 @@ class JobWork:
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Say why the job ended, and stop what is still spoken of it."""
-        job, tenant = codec.peek(delivery.payload, "request"), subjects.commanding_tenant(delivery.subject)
+        job, tenant = codec.peek_request(delivery.payload), self.records.tenant
         state = "cancelled" if failure.code == SpeechCancelled.code else "failed"
         self.metrics.jobs.labels(state).inc()
         progress = None if job is None else await self.store.progress(job)
@@ -131,7 +132,7 @@ class JobWork:
 
 async def submit(bus: Bus, request: SpeechRequest) -> None:
     """Queue a job. Raises TenantQueueFull, QueueFull, TextTooLong, BusUnavailable."""
-    await publish_request(bus, request, subjects.job(request.tenant))
+    await publish_request(bus, request, "job")
 
 
 async def _let_be() -> None:
@@ -181,8 +182,14 @@ class EveryonesJobs:
 
     async def handle(self, delivery: Delivery) -> None:
         """See the job through."""
-        await self.work_of(subjects.commanding_tenant(delivery.subject)).handle(delivery)
+        await self._work(delivery).handle(delivery)
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Say why the job ended."""
-        await self.work_of(subjects.commanding_tenant(delivery.subject)).give_up(delivery, failure)
+        await self._work(delivery).give_up(delivery, failure)
+
+    def _work(self, delivery: Delivery) -> JobWork:
+        tenant = tenant_of(delivery.subject)
+        if tenant is None:
+            raise MalformedMessage("the job came on a subject of no tenant; publish on tts.v1.job.<tenant>")
+        return self.work_of(tenant)

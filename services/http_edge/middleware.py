@@ -2,9 +2,11 @@
 
 import asyncio
 import math
+import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -21,7 +23,9 @@ from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
 
-REQUEST_ID: Final = web.RequestKey("request_id", str)
+REQUEST_ID: Final = web.RequestKey("request_id", str)  # the name of a request: what /requests/{id} takes
+_CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # what the client or a gateway calls it
+_CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
 
 
@@ -52,6 +56,10 @@ def around(metrics: Metrics, fleet: Fleet) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID], request[_OUTCOME] = secrets.token_hex(16), Outcome()
+        with _correlated(request):
+            return await _traced(request, handler)
+
+    async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method == "GET":  # nothing is begun
             return await _answered(request, handler, fleet, metrics)
         with spanning(f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]):
@@ -74,10 +82,23 @@ def around(metrics: Metrics, fleet: Fleet) -> Middleware:
     return middleware
 
 
+@contextmanager
+def _correlated(request: web.Request) -> Iterator[None]:
+    """Note the `X-Request-Id` that came, and log it with every event while the block runs."""
+    given = request.headers.get("X-Request-Id", "")
+    if not _CORRELATION.fullmatch(given):  # none, or nothing to be repeated in a log
+        yield
+        return
+    request[_CORRELATION_ID] = given
+    with structlog.contextvars.bound_contextvars(correlation_id=given):
+        yield
+
+
 async def tell_request_id(request: web.Request, response: web.StreamResponse) -> None:
-    """Give every answer its request's id; a handler of the `on_response_prepare` signal."""
+    """Give every answer its request's name, and the client's own id for it; a handler of `on_response_prepare`."""
     if REQUEST_ID in request:
-        response.headers["X-Request-Id"] = request[REQUEST_ID]
+        response.headers["Request-Name"] = request[REQUEST_ID]
+        response.headers["X-Request-Id"] = request.get(_CORRELATION_ID, request[REQUEST_ID])
         response.headers.update(carried())
 
 

@@ -33,6 +33,7 @@ from services.http_edge.wording import understood
 
 log = structlog.get_logger()
 
+REQUEST_NAME: Final = "Request-Name"  # header: the id that the client chooses
 _SPANS_TOLD: Final = 10  # in a header; GET /requests/{id}/sentences tells more
 
 
@@ -115,6 +116,7 @@ class Orders:
     spending: Spending
     intake: Intake
     shelf: Shelf
+    other: Shelf  # where requests of the other kind are: an id is unique over both
     metrics: Metrics
     settings: Settings
     free_seats: asyncio.Semaphore
@@ -127,7 +129,7 @@ class Orders:
         What was not published when the block ends is forgotten, so that it may be sent again. Raises BadRequest,
         TooManyRequests, RequestIdTaken, IdempotencyKeyReused, and what form, fleet, admission and intake refuse.
         """
-        if (chosen := request.headers.get("X-Request-Id")) is not None:
+        if (chosen := request.headers.get(REQUEST_NAME)) is not None:
             request[REQUEST_ID] = checked_id(chosen)
         given_key = request.headers.get("Idempotency-Key")
         key = None if given_key is None else checked_key(given_key)
@@ -171,9 +173,11 @@ class Orders:
         order.warnings = reference.warnings
         timeout_s = self.settings.job_timeout_s if self.job else self.settings.request_timeout_s
         asked = self.intake.request(claim.request, form, reference.clips, seed=claim.seed, timeout_s=timeout_s)
-        if not await self._keep(asked, named=order.key is not None or "X-Request-Id" in request.headers):
+        if not await self._keep(asked, named=order.key is not None or REQUEST_NAME in request.headers):
             if order.key is None:
-                raise RequestIdTaken("this X-Request-Id was used lately; choose another one")
+                raise RequestIdTaken(
+                    "Request-Name is already the name of another request or job; send another one, or none"
+                )
             order.joined = True  # a retry, or who it repeats, was a little faster
         order.request, order.stored_s = asked, time.monotonic()
         self._tell(asked)
@@ -181,12 +185,18 @@ class Orders:
     async def _keep(self, asked: SpeechRequest, *, named: bool) -> bool:
         """Keep the request; a full bucket costs those that nobody can ask for anyway their second chance only."""
         try:
-            return await self.shelf.keep(asked)
+            if not await self.shelf.keep(asked):
+                return False
         except QueueFull:
             if named or self.job:
                 raise
             log.warning("request_not_kept", request=asked.request)
             return True
+        # Both kinds keep their own first and look for the other then: of two at once, at most one stays.
+        if named and await self.other.known(asked.request):
+            await self.shelf.forget(asked.request)
+            return False
+        return True
 
     async def _find(self, order: Order, request_id: str) -> bool:
         """Join the request where it is kept."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.common.bus.ports import Bus
 from services.common.wire import codec
+from services.common.wire.identity import tenant_key
 from services.common.wire.messages import SpeechRequest
 
 _MOST_RUNS: Final = 16  # that are listened to; the sound of older ones is hardly stored any more
@@ -26,7 +27,8 @@ class Records:
     async def request(self, request: str) -> SpeechRequest | None:
         """Return a request that was kept."""
         value = await self._get("request", request)
-        return None if value is None else codec.decode(value, SpeechRequest)
+        kept = None if value is None else codec.decode(value, SpeechRequest)
+        return kept if kept is not None and (kept.tenant, kept.request) == (self.tenant, request) else None
 
     async def known(self, request: str) -> bool:
         """Say whether a request is kept under this id."""
@@ -81,4 +83,4 @@ class Records:
         await self.bus.put_value(self.bucket, self._key(kind, name), value)
 
     def _key(self, kind: str, name: str) -> str:
-        return f"{kind}.{self.tenant}.{name}"
+        return tenant_key(self.tenant, kind, name)

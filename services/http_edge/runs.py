@@ -14,9 +14,9 @@ import msgspec
 import structlog
 
 from services.common.bus import topology
-from services.common.bus.inbox import Inbox, open_inbox
+from services.common.bus.inbox import Inbox, decoded, open_inbox
 from services.common.bus.ports import Bus
-from services.common.wire import codec, subjects
+from services.common.wire import subjects
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import (
     AudioChunk,
@@ -41,9 +41,11 @@ _POLL_S: Final = 60.0
 async def stored_split(bus: Bus, tenant: str, runs: Sequence[str]) -> TextSplit | None:
     """Return how a request's text was divided, which is the same in all its runs; None where it is not stored."""
     for run in runs:
-        payload = await bus.last(topology.AUDIO, subjects.text_split(tenant, run))
-        if payload is not None:
-            return codec.decode(payload, TextSplit)
+        subject = subjects.text_split(tenant, run)
+        payload = await bus.last(topology.AUDIO, subject)
+        event = None if payload is None else decoded(subject, payload)
+        if isinstance(event, TextSplit):
+            return event
     return None
 
 

@@ -9,9 +9,10 @@ from aiohttp import web
 from msgspec import UNSET
 
 from services.common.bus import topology
+from services.common.bus.inbox import decoded
 from services.common.bus.ports import Bus
-from services.common.wire import codec, subjects
-from services.common.wire.messages import SentenceSpoken, SpeechFailed
+from services.common.wire import subjects
+from services.common.wire.messages import SentenceSpoken
 from services.http_edge.errors import BadRequest, UnknownRequest
 from services.http_edge.gate import by
 from services.http_edge.identity import checked_id
@@ -65,10 +66,9 @@ class SentenceRoutes:
     async def _end(self, runs: list[str], place: int) -> SentenceSpoken | None:
         """Return a sentence's end marker; None where it is not spoken."""
         for run in runs:
-            payload = await self.bus.last(topology.AUDIO, subjects.end(self.tenant, run, place))
-            if payload is None:
-                continue
-            end = codec.decode(payload, SentenceSpoken | SpeechFailed)  # type: ignore[arg-type]  # msgspec takes unions
+            subject = subjects.end(self.tenant, run, place)
+            payload = await self.bus.last(topology.AUDIO, subject)
+            end = None if payload is None else decoded(subject, payload)
             if isinstance(end, SentenceSpoken):
                 return end
         return None

@@ -12,6 +12,7 @@ from typing import Final
 
 from services.common.bus import topology
 from services.common.bus.ports import Bus
+from services.common.wire.identity import tenant_key
 from services.http_edge.callers import Key
 from services.http_edge.errors import QuotaUsedUp
 
@@ -68,7 +69,7 @@ class Spending:
 
 
 def _place(key: Key) -> str:
-    return f"spent.{key.tenant}.{key.name}.{_today()}"
+    return tenant_key(key.tenant, "spent", key.name, _today())
 
 
 def _today() -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Iterable
 from itertools import chain
 from typing import Final
 
@@ -17,6 +18,7 @@ from services.common.bus.presence import HEARTBEAT_S, tell_alive, workers
 from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
+from services.common.wire.identity import Identity
 from services.common.wire.messages import SplitterState
 from services.splitter.gate import Gate
 from services.splitter.handler import RequestWork
@@ -39,7 +41,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Divide texts on this bus until `stop` is set."""
     metrics, ledger, followers_stop, fleet = Metrics(), Ledger(), asyncio.Event(), workers(bus)
-    gate, taken = Gate(fleet, settings.splitter_ahead), deque[tuple[str, ...]](maxlen=_TOLD_TIMES)
+    gate, taken = Gate(fleet, settings.splitter_ahead), deque[tuple[Identity, ...]](maxlen=_TOLD_TIMES)
     name = f"splitter-{secrets.token_hex(4)}"
     work = RequestWork(
         bus=bus,
@@ -61,7 +63,8 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
             requests=ledger.requests,
             queued_audio_s=ledger.owed_s,
             due_audio_s=ledger.due_s(),
-            taken=tuple(chain.from_iterable(taken)),
+            taken=tuple(identity.id for identity in chain.from_iterable(taken)),
+            taken_by=_by_tenant(chain.from_iterable(taken)),
         )
         await tell_alive(bus, subjects.splitter_state(name), state)
 
@@ -82,3 +85,11 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
         followers_stop.set()
     await tell_state()  # that it owes nothing any more
     log.info("splitter_stopped", splitter=name)
+
+
+def _by_tenant(identities: Iterable[Identity]) -> dict[str, tuple[str, ...]]:
+    """Return the ids of each tenant."""
+    found: dict[str, tuple[str, ...]] = {}
+    for identity in identities:
+        found[identity.tenant] = (*found.get(identity.tenant, ()), identity.id)
+    return found

@@ -22,13 +22,16 @@ from services.common.runtime.deadline import Deadline
 from services.common.runtime.lifecycle import tasks
 from services.common.runtime.tracing import spanning
 from services.common.wire import codec, subjects
+from services.common.wire.addressing import require_own, tenant_of
 from services.common.wire.failures import (
     DeadlineExceeded,
     EngineUnavailable,
+    MalformedMessage,
     PipelineError,
     QueueFull,
     SpeechCancelled,
 )
+from services.common.wire.identity import Identity, identity_of
 from services.common.wire.messages import (
     CancelSpeech,
     Lane,
@@ -76,7 +79,7 @@ class RequestWork:
     async def handle(self, delivery: Delivery) -> None:
         """Divide, queue, and wait until all is spoken."""
         asked = codec.decode(delivery.payload, SpeechRequest)
-        subjects.require_own(asked, delivery.subject)
+        require_own(asked, delivery.subject)
         request = in_our_codes(asked)
         deadline = Deadline.at(request.deadline_unix_ms)
         workers = await self._workers_of(request.engine)
@@ -84,6 +87,7 @@ class RequestWork:
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
             division = await divide(task)
+        _check_first(request, division)
         if any(sentence.rate != 1 for sentence in division.sentences):
             require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
@@ -108,15 +112,17 @@ class RequestWork:
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Tell the listener, and take the request's sentences back."""
-        request, tenant = codec.peek(delivery.payload, "request"), subjects.commanding_tenant(delivery.subject)
+        request, tenant = codec.peek_request(delivery.payload), tenant_of(delivery.subject)
         self.metrics.requests.labels("", failure.code).inc()
-        if request is None:
-            return  # so malformed that nobody can be told
+        if request is None or tenant is None:
+            return  # so malformed that its sender cannot be told
         message = SpeechFailed(
             request=request, sentence=None, code=failure.code, detail=str(failure), retryable=failure.retryable
         )
         await self.bus.publish(  # before its sentences fail, which are called off and do not know why
-            subjects.request_failed(tenant, request), codec.encode(message), message_id=f"{request}.failed"
+            subjects.request_failed(tenant, request),
+            codec.encode(message),
+            message_id=Identity(tenant, "request", request).message_id("failed"),
         )
         await self._call_off(tenant, request, failure.code)
 
@@ -153,13 +159,12 @@ class RequestWork:
         await self.bus.publish(
             subjects.text_split(request.tenant, request.request),
             codec.encode(message),
-            message_id=f"{request.request}.split",
+            message_id=identity_of(request).message_id("split"),
         )
 
     async def _see_through(self, held: "_Held") -> None:
         """Queue the sentences, and return when all are spoken or one has failed."""
-        key = subjects.RequestKey(held.request.tenant, held.request.request)
-        with self.cancels.watch(key, held.cancelled.set):
+        with self.cancels.watch(identity_of(held.request), held.cancelled.set):
             async with tasks() as group:
                 beside = [
                     group.create_task(self._queue_all(held), name="queueing"),
@@ -214,7 +219,10 @@ class RequestWork:
             self._check(held)
             try:
                 await self.bus.publish(
-                    subject, codec.encode(job), message_id=f"{request.request}.{place}", lifetime_s=held.deadline.left_s
+                    subject,
+                    codec.encode(job),
+                    message_id=identity_of(request).message_id(place),
+                    lifetime_s=held.deadline.left_s,
                 )
             except SubjectFull:
                 return  # queued by a splitter before this one
@@ -275,6 +283,15 @@ class _HandedBack(PipelineError):
 
     code = "handed_back"
     retryable = True
+
+
+def _check_first(request: SpeechRequest, division: SplitText) -> None:
+    """Refuse to resume behind the end of a text. Raises MalformedMessage."""
+    if request.first_sentence >= len(division.sentences):
+        raise MalformedMessage(
+            f"first_sentence is {request.first_sentence}, and the text has {len(division.sentences)} sentences; "
+            "send an index of one of them, from 0"
+        )
 
 
 def _languages(request: SpeechRequest, division: SplitText, written: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.common.wire.estimate import DUE_S, audio_seconds
+from services.common.wire.identity import Identity
 
 
 @dataclass(eq=False)
@@ -34,7 +35,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._debts: set[Debt] = set()
-        self._taken: list[str] = []
+        self._taken: list[Identity] = []
 
     @contextmanager
     def hold(
@@ -44,13 +45,13 @@ class Ledger:
         seconds = tuple(audio_seconds(count, language, speed) for count in characters)
         debt = Debt(request, tenant, seconds, sum(seconds), set())
         self._debts.add(debt)
-        self._taken.append(request)
+        self._taken.append(Identity(tenant, "request", request))
         try:
             yield debt
         finally:
             self._debts.discard(debt)
 
-    def take_news(self) -> tuple[str, ...]:
+    def take_news(self) -> tuple[Identity, ...]:
         """Return the requests that were taken up since this was asked last."""
         taken, self._taken = tuple(self._taken), []
         return taken

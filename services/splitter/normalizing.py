@@ -14,7 +14,8 @@ import structlog
 from services.common.bus.ports import Bus, Heard
 from services.common.bus.presence import Presence
 from services.common.wire import codec, subjects
-from services.common.wire.failures import BusUnavailable, MalformedMessage, PipelineError
+from services.common.wire.addressing import require_own
+from services.common.wire.failures import BusUnavailable, PipelineError
 from services.common.wire.messages import (
     Message,
     NormalizedSentence,
@@ -62,7 +63,7 @@ class NormalizeWork:
             await self._refuse(heard, PipelineError("an internal error; the splitter's log says which"))
 
     async def _refuse(self, heard: Heard, failure: PipelineError) -> None:
-        request = codec.peek(heard.payload, "request")
+        request = codec.peek_request(heard.payload)
         if request is None:
             return
         message = SpeechFailed(
@@ -76,8 +77,7 @@ class NormalizeWork:
 
     async def _normalized(self, heard: Heard) -> TextNormalized:
         asked = codec.decode(heard.payload, NormalizeText)
-        if asked.tenant != subjects.commanding_tenant(heard.subject):
-            raise MalformedMessage("the request names another tenant than its subject")
+        require_own(asked, heard.subject)
         asked = in_our_codes(asked)
         workers = [worker for worker in self.workers.alive() if worker.engine == asked.engine]
         division = await divide(task_of(asked, limits_of(workers) or usual_limits()))

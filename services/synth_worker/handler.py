@@ -17,7 +17,9 @@ from services.common.bus.ports import Bus, Delivery
 from services.common.runtime.lifecycle import tasks
 from services.common.runtime.tracing import mark, spanning
 from services.common.wire import codec, subjects
+from services.common.wire.addressing import require_addressed
 from services.common.wire.failures import PipelineError, SpeechCancelled
+from services.common.wire.identity import identity_of
 from services.common.wire.messages import AudioChunk, Loudness, SentenceJob, SentenceSpoken, SpeechFailed
 from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
@@ -48,6 +50,7 @@ class SentenceWork:
     async def handle(self, delivery: Delivery) -> None:
         """Speak one sentence."""
         job = codec.decode(delivery.payload, SentenceJob)
+        require_addressed(job, delivery.subject)
         self._check(job)
         if delivery.attempt > 1 and await self._spoken_before(job):
             return
@@ -60,24 +63,29 @@ class SentenceWork:
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Tell the listener that this sentence will not come."""
-        *_, tenant, request, sentence = delivery.subject.split(".")
         self.metrics.sentences.labels(self.model.describe().name, "", failure.code).inc()
+        addressed = subjects.parse_as(delivery.subject, subjects.SentenceSubject)
+        if addressed is None:
+            return  # on a subject of no sentence: its sender cannot be told
         message = SpeechFailed(
-            request=request,
-            sentence=int(sentence),
+            request=addressed.request,
+            sentence=addressed.sentence,
             code=failure.code,
             detail=str(failure),
             retryable=failure.retryable,
         )
-        subject = subjects.end(tenant, request, int(sentence))
-        await self.bus.publish(subject, codec.encode(message), message_id=f"{request}.{sentence}.failed")
+        await self.bus.publish(
+            subjects.end(addressed.tenant, addressed.request, addressed.sentence),
+            codec.encode(message),
+            message_id=identity_of(addressed).message_id(addressed.sentence, "failed"),
+        )
 
     def _check(self, job: SentenceJob) -> None:
         """Refuse what nobody wants or this engine cannot do.
 
         No deadline: a job leaves the queue at its own, by the clock of nats-server, which all share.
         """
-        if subjects.RequestKey(job.tenant, job.request) in self.cancels:
+        if identity_of(job) in self.cancels:
             raise SpeechCancelled("the request was cancelled")
         engine = self.model.describe()
         require_taken(job.parameters, engine=engine.name, takes=parameters_taken(engine, self.loudness))
@@ -87,12 +95,14 @@ class SentenceWork:
         return await self.bus.last(topology.AUDIO, subjects.end(job.tenant, job.request, job.sentence)) is not None
 
     async def _speak(self, job: SentenceJob, delivery: Delivery) -> None:
-        voice = await self.voices.get(job.clips, job.parameters)
+        voice = await self.voices.get(job.tenant, job.clips, job.parameters)
         utterance = Utterance(text=job.text, language=job.language, seed=job.seed, parameters=job.parameters)
         speech = self.model.speak(utterance, voice, urgent=_lane(delivery) == "express")
-        key = subjects.RequestKey(job.tenant, job.request)
         try:
-            with self.cancels.watch(key, speech.cancel), spanning("synthesis", language=job.language) as span:
+            with (
+                self.cancels.watch(identity_of(job), speech.cancel),
+                spanning("synthesis", language=job.language) as span,
+            ):
                 finish = finishing_of(self.model.describe(), utterance, self.loudness)
                 chunking = await self._publish_chunks(job, delivery.attempt, speech, finish)
                 span.set_attributes({"samples": chunking.samples, "busy_s": speech.busy_s})
@@ -130,7 +140,7 @@ class SentenceWork:
         await self.bus.publish(
             subjects.chunk(job.tenant, job.request, job.sentence, chunk.place),
             codec.encode(message),
-            message_id=f"{job.request}.{job.sentence}.{chunk.place}.{attempt}",
+            message_id=identity_of(job).message_id(job.sentence, chunk.place, attempt),
         )
 
     async def _publish_end(self, job: SentenceJob, delivery: Delivery, speech: Speech, chunking: Chunking) -> None:
@@ -150,7 +160,7 @@ class SentenceWork:
         await self.bus.publish(
             subjects.end(job.tenant, job.request, job.sentence),
             codec.encode(message),
-            message_id=f"{job.request}.{job.sentence}.end",
+            message_id=identity_of(job).message_id(job.sentence, "end"),
         )
 
     def _count(self, job: SentenceJob, speech: Speech, chunking: Chunking) -> None:
@@ -180,5 +190,6 @@ async def _finished(speech: Speech, finish: Finish) -> AsyncIterator[Samples]:
 
 
 def _lane(delivery: Delivery) -> str:
-    """Return the lane token of `tts.v1.sentence.<engine>.<lane>...`."""
-    return delivery.subject.split(".")[4]
+    """Return the lane of a sentence's subject; empty for any other subject."""
+    addressed = subjects.parse_as(delivery.subject, subjects.SentenceSubject)
+    return "" if addressed is None else addressed.lane

@@ -12,6 +12,7 @@ from services.common.bus import topology
 from services.common.bus.clips import fetch_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import QueueFull
+from services.common.wire.identity import voice_key
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.speaking import SpeakingModel
@@ -29,18 +30,18 @@ class Voices:
         self._capacity = capacity
         self._kept: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
 
-    async def get(self, clips: tuple[str, ...], parameters: Parameters = AS_USUAL) -> Any:
-        """Return the engine's voice (its own type, passed back to it unseen) for these clips.
+    async def get(self, tenant: str, clips: tuple[str, ...], parameters: Parameters = AS_USUAL) -> Any:
+        """Return the engine's voice (its own type, passed back to it unseen) for these clips of a tenant.
 
         Sentences that ask for the same voice at the same time share one computation. Raises UnknownClip,
         UnusableReference, BusUnavailable.
         """
         # The engine sees what is in the key and nothing else: a voice must not depend on who asked for it first.
         shaping = Parameters(gpt_cond_len=parameters.gpt_cond_len)
-        key = self._key(clips, shaping)
+        key = self._key(tenant, clips, shaping)
         task = self._kept.get(key)
         if task is None:
-            task = asyncio.create_task(self._fetch(key, clips, shaping), name="voice")
+            task = asyncio.create_task(self._fetch(key, tenant, clips, shaping), name="voice")
             self._kept[key] = task
             task.add_done_callback(lambda done: self._forget_failure(key, done))
         else:
@@ -54,16 +55,16 @@ class Voices:
         if (task.cancelled() or task.exception() is not None) and self._kept.get(key) is task:
             del self._kept[key]
 
-    async def _fetch(self, key: str, clips: tuple[str, ...], parameters: Parameters) -> Any:
+    async def _fetch(self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> Any:
         stored = await self._bus.get_value(topology.VOICES, key)
         if stored is None:
-            stored = await self._compute(key, clips, parameters)
+            stored = await self._compute(key, tenant, clips, parameters)
         else:
             self._metrics.voices.labels("shared").inc()
         return await self._model.restore(stored)
 
-    async def _compute(self, key: str, clips: tuple[str, ...], parameters: Parameters) -> bytes:
-        recordings = [read_wav(await fetch_clip(self._bus, clip)) for clip in clips]
+    async def _compute(self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> bytes:
+        recordings = [read_wav(await fetch_clip(self._bus, tenant, clip)) for clip in clips]
         with self._metrics.conditioning.time():
             voice = await self._model.condition(recordings, parameters)
         self._metrics.voices.labels("computed").inc()
@@ -73,8 +74,9 @@ class Voices:
             log.warning("voice_not_shared", reason="the bucket is full")
         return voice
 
-    def _key(self, clips: tuple[str, ...], parameters: Parameters) -> str:
+    def _key(self, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> str:
         """Return the bucket's key: another engine version computes another voice, and so does more of the clips."""
         description = self._model.describe()
         parts = clips if parameters.gpt_cond_len is None else (*clips, str(parameters.gpt_cond_len))
-        return f"{description.name}.{description.version}.{sha256('/'.join(parts).encode()).hexdigest()}"
+        digest = sha256("/".join(parts).encode()).hexdigest()
+        return voice_key(tenant, description.name, description.version, digest)

@@ -221,10 +221,10 @@ def test_audio_travels_as_bytes_not_as_numbers() -> None:
 
 def test_a_malformed_request_still_says_whose_it_is() -> None:
     payload = msgpack.packb({"type": "SpeechRequest", "request": REQUEST, "text": 7})
-    assert codec.peek(payload, "request") == REQUEST
-    assert codec.peek(msgpack.packb({"request": "tts.>"}), "request") is None
-    assert codec.peek(b"\xc1", "request") is None
-    assert codec.peek(msgpack.packb([1]), "request") is None
+    assert codec.peek_request(payload) == REQUEST
+    assert codec.peek_request(msgpack.packb({"request": "tts.>"})) is None
+    assert codec.peek_request(b"\xc1") is None
+    assert codec.peek_request(msgpack.packb([1])) is None
 
 
 def test_the_documentation_names_every_failure_code_with_its_status() -> None:

@@ -29,7 +29,7 @@ def folder(beside: Path, name: str) -> Path:
 async def test_streams_values_and_objects_are_the_same_after_save_and_restore(tmp_path: Path) -> None:
     async with nats_bus(folder(tmp_path, "before")) as bus:
         clip = await stored_clip(bus)
-        kept = await fetch_clip(bus, clip)
+        kept = await fetch_clip(bus, "public", clip)
         await bus.put_value(topology.VOICES, "a-voice", bytes(range(256)) * 500)
         await bus.put_object(topology.RESULTS, "a-job.0", b"sound" * 100_000)
         waiting = speech_request(clip)
@@ -41,7 +41,7 @@ async def test_streams_values_and_objects_are_the_same_after_save_and_restore(tm
         messages = await backup.restore(bus, tmp_path / "saved")
         assert messages.keys() == sizes.keys()
         await bus.establish(topology.topology())
-        assert await fetch_clip(bus, clip) == kept
+        assert await fetch_clip(bus, "public", clip) == kept
         assert await bus.get_value(topology.VOICES, "a-voice") == bytes(range(256)) * 500
         assert await bus.get_object(topology.RESULTS, "a-job.0") == b"sound" * 100_000
         [again] = await bus.stored(topology.REQUESTS, subjects.request("public"), most=10)

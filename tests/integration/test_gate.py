@@ -121,7 +121,7 @@ async def test_a_tenant_sees_its_own_requests_and_jobs_alone(service: Front, key
     for path in (f"/jobs/{job}", f"/jobs/{job}/audio", f"/jobs/{job}/events"):
         async with await service.get(path, headers=globex) as response:
             assert response.status == 404, path
-    async with await service.post("/stream", headers=acme | {"X-Request-Id": "the-request-of-acme"}) as response:
+    async with await service.post("/stream", headers=acme | {"Request-Name": "the-request-of-acme"}) as response:
         await response.read()
     async with await service.get("/requests/the-request-of-acme/audio?from=44", headers=acme) as response:
         assert await response.read() == expected_pcm(TEXT)

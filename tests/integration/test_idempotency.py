@@ -26,7 +26,7 @@ async def heard(asking: asyncio.Task[aiohttp.ClientResponse] | aiohttp.ClientRes
     response = await asking if isinstance(asking, asyncio.Task) else asking
     async with response:
         assert response.status == 200, await response.text()
-        return response.headers["X-Request-Id"], digest([(await response.read())[44:]])
+        return response.headers["Request-Name"], digest([(await response.read())[44:]])
 
 
 async def problem(response: aiohttp.ClientResponse) -> tuple[int, str]:
@@ -80,7 +80,7 @@ async def test_a_key_stands_for_one_form_and_a_refused_one_frees_it(service: Fro
 @pytest.mark.parametrize("service", [0.5], indirect=True)
 async def test_a_client_that_left_finds_its_work_going_on_and_without_anybody_it_ends(service: Front) -> None:
     async with await service.post("/stream", text=LONG, headers=KEY) as response:
-        request = response.headers["X-Request-Id"]
+        request = response.headers["Request-Name"]
         await response.content.readexactly(1_000)
         response.close()
     await asyncio.sleep(0.4)

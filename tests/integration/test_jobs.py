@@ -197,7 +197,7 @@ async def test_a_text_over_the_limit_of_nats_is_refused_and_leaves_nothing(tmp_p
     async with front(tmp_path) as service:
         text = ("Grüß Gott. " * 100_000).encode()  # 1.3 MB
         service.bus._client._max_payload = 1024 * 1024
-        answer = await service.post("/jobs", text=None, text_file=text, headers={"X-Request-Id": "a-large-job"})
+        answer = await service.post("/jobs", text=None, text_file=text, headers={"Request-Name": "a-large-job"})
         assert await problem(answer) == (413, "text_too_long")
         assert await problem(await service.get("/jobs/a-large-job")) == (404, "unknown_job")
 

@@ -45,7 +45,7 @@ async def test_the_sentences_shown_are_those_that_are_spoken(service: Front) -> 
     shown = await normalized(service, text=f"{TEXT} It cost $5.", language="en")
     assert len(shown["sentences"]) == sentence_count(f"{TEXT} It cost $5.")
     assert shown["sentences"][-1]["text"].endswith("It cost five dollars.")
-    async with await service.post("/synthesize", text=f"{TEXT} It cost $5.", headers={"X-Request-Id": ID}) as response:
+    async with await service.post("/synthesize", text=f"{TEXT} It cost $5.", headers={"Request-Name": ID}) as response:
         await response.read()
         assert "X-Text-Left-Out" not in response.headers
     async with await service.get(f"/requests/{ID}/sentences") as response:
@@ -92,7 +92,7 @@ async def test_another_body_than_a_form_is_refused(service: Front) -> None:
 
 @pytest.mark.parametrize("path", ["/synthesize", "/stream"])
 async def test_what_is_left_out_is_told_in_a_header_and_among_the_sentences(service: Front, path: str) -> None:
-    headers = {"X-Request-Id": ID, "Origin": "http://pages"}
+    headers = {"Request-Name": ID, "Origin": "http://pages"}
     async with await service.post(path, text=THAI, headers=headers) as response:
         await response.read()
         assert response.status == 200

@@ -228,7 +228,7 @@ async def test_a_request_that_is_too_late_is_a_failure_for_its_listener(bus: Bus
 async def test_a_malformed_request_is_answered_on_the_bus(bus: Bus) -> None:
     async with tone_service(bus, workers=1), open_inbox(bus, "public", "request-1") as inbox:
         payload = codec.encode(speech_request("0" * 64)).replace(b"\xa4seed", b"\xa4sead")
-        payload = payload.replace(codec.peek(payload, "request").encode(), b"request-1" + b"0" * 23)  # type: ignore[union-attr]
+        payload = payload.replace(codec.peek_request(payload).encode(), b"request-1" + b"0" * 23)  # type: ignore[union-attr]
         async with open_inbox(bus, "public", "request-1" + "0" * 23) as own:
             await bus.publish(subjects.request("public"), payload, message_id="malformed")
             event = await own.next(10)

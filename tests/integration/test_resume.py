@@ -35,12 +35,12 @@ async def problem(response: aiohttp.ClientResponse) -> tuple[int, str]:
 @pytest.mark.parametrize("service", [0.3], indirect=True)
 async def test_a_client_that_lost_its_stream_gets_exactly_the_rest_from_another_edge(service: Front) -> None:
     async with await service.post("/stream", text=LONG) as response:
-        request = response.headers["X-Request-Id"]
+        request = response.headers["Request-Name"]
         had = await response.content.readexactly(300_001)
         response.close()
     async with await service.get(f"/requests/{request}/audio?from={len(had)}", edge=1) as response:
         assert response.status == 200
-        assert response.headers["X-Request-Id"] == request
+        assert response.headers["Request-Name"] == request
         rest = await response.read()
     assert digest([had, rest]) == digest([whole()])
     await service.until_idle()
@@ -52,7 +52,7 @@ async def test_a_client_that_lost_its_stream_gets_exactly_the_rest_from_another_
 @pytest.mark.parametrize("service", [0.3], indirect=True)
 async def test_an_answer_that_is_lost_again_and_again_is_whole_in_the_end(service: Front) -> None:
     async with await service.post("/stream", text=LONG) as response:
-        request = response.headers["X-Request-Id"]
+        request = response.headers["Request-Name"]
         had = await response.content.readexactly(1)
         response.close()
     for number in range(4):
@@ -66,7 +66,7 @@ async def test_an_answer_that_is_lost_again_and_again_is_whole_in_the_end(servic
 
 async def test_every_byte_is_a_place_to_go_on_at_and_no_later_one(service: Front) -> None:
     async with await service.post("/stream") as response:
-        request = response.headers["X-Request-Id"]
+        request = response.headers["Request-Name"]
         answer = await response.read()
     assert digest([answer]) == digest([whole(TEXT)])
     spoken = await service.spoken()
@@ -86,12 +86,12 @@ async def test_every_byte_is_a_place_to_go_on_at_and_no_later_one(service: Front
 async def test_a_request_is_cancelled_by_the_id_that_its_client_chose_before_its_answer_begins(tmp_path: Path) -> None:
     async with front(tmp_path, real_time_factor=3.0) as service:
         chosen = secrets.token_hex(16)
-        asking = asyncio.create_task(service.post("/synthesize", text=LONG, headers={"X-Request-Id": chosen}))
+        asking = asyncio.create_task(service.post("/synthesize", text=LONG, headers={"Request-Name": chosen}))
         await asyncio.sleep(1.0)
         for _ in range(2):
             assert await service.delete(f"/requests/{chosen}") == (202, {"id": chosen, "state": "cancelled"})
         response = await asyncio.wait_for(asking, 5)
-        assert response.headers["X-Request-Id"] == chosen
+        assert response.headers["Request-Name"] == chosen
         assert await problem(response) == (499, "cancelled")
         await service.until_idle()
         assert await problem(await service.get(f"/requests/{chosen}/audio")) == (499, "cancelled")
@@ -99,18 +99,18 @@ async def test_a_request_is_cancelled_by_the_id_that_its_client_chose_before_its
 
 
 async def test_an_id_is_one_requests_alone_and_a_refused_request_frees_it(service: Front) -> None:
-    chosen = {"X-Request-Id": "my-request-0001"}
+    chosen = {"Request-Name": "my-request-0001"}
     assert await problem(await service.post("/stream", headers=chosen, language="xx")) == (422, "unsupported_language")
     noise = b"no sound at all " * 100
     refused = await service.post("/stream", headers=chosen, reference_audio=noise)
     assert await problem(refused) == (422, "unusable_reference")
     async with await service.post("/stream", headers=chosen) as response:
-        assert (response.status, response.headers["X-Request-Id"]) == (200, "my-request-0001")
+        assert (response.status, response.headers["Request-Name"]) == (200, "my-request-0001")
         second = await service.post("/stream", headers=chosen, edge=1)
         assert await problem(second) == (409, "request_id_taken")
         assert digest([await response.read()]) == digest([whole(TEXT)])
     for bad in ("short", "with.dots.in.it", "x" * 65, "späße-und-mehr"):
-        assert await problem(await service.post("/stream", headers={"X-Request-Id": bad})) == (400, "bad_request")
+        assert await problem(await service.post("/stream", headers={"Request-Name": bad})) == (400, "bad_request")
 
 
 async def test_a_stream_of_a_killed_edge_goes_on_at_another_one(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_a_stream_of_a_killed_edge_goes_on_at_another_one(tmp_path: Path) 
     ):
         await service.until_ready(session)
         async with session.post(f"{service.address(0)}/stream", data=form(text=LONG)) as response:
-            request = response.headers["X-Request-Id"]
+            request = response.headers["Request-Name"]
             had = await response.content.readexactly(200_000)
             service.edges[0].signal(signal.SIGKILL)
             with pytest.raises(aiohttp.ClientError):

@@ -19,7 +19,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Front]:
 
 
 async def test_the_sentences_of_a_request_fill_its_text_and_its_sound(service: Front) -> None:
-    async with await service.post("/synthesize", headers={"X-Request-Id": ID}) as response:
+    async with await service.post("/synthesize", headers={"Request-Name": ID}) as response:
         wav = await response.read()
     async with await service.get(f"/requests/{ID}/sentences", edge=1) as response:
         answer = await response.json()

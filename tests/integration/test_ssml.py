@@ -31,7 +31,7 @@ def silence(milliseconds: int) -> np.ndarray:
 
 
 async def synthesised(service: Front, **fields: str) -> tuple[np.ndarray, dict[str, Any], str]:
-    async with await service.post("/synthesize", headers={"X-Request-Id": ID}, **fields) as response:
+    async with await service.post("/synthesize", headers={"Request-Name": ID}, **fields) as response:
         wav = await response.read()
         assert response.status == 200, wav
         languages = response.headers["X-Language"]

@@ -51,7 +51,7 @@ async def tone_service(bus: Bus, *, workers: int = 2, real_time_factor: float = 
 async def stored_clip(bus: Bus) -> str:
     """Store a clip of four seconds of noise and return its id."""
     samples = np.random.default_rng(1).normal(0, 0.1, 4 * SAMPLE_RATE_HZ).astype(np.float32)
-    return await store_clip(bus, write_wav(Clip(samples, SAMPLE_RATE_HZ)))
+    return await store_clip(bus, "public", write_wav(Clip(samples, SAMPLE_RATE_HZ)))
 
 
 def speech_request(clip: str, text: str = TEXT, *, seed: int = 42, lasts_s: float = 60) -> SpeechRequest:

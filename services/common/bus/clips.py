@@ -1,26 +1,37 @@
-"""Reference clips in the object store, under the SHA-256 of their bytes: equal sound is stored once."""
+"""A tenant's reference clips in the object store, under the SHA-256 of their bytes: equal audio is stored once."""
 
 from hashlib import sha256
 
 from services.common.bus import topology
 from services.common.bus.ports import Bus
 from services.common.wire.failures import UnknownClip
+from services.common.wire.identity import clip_object
 
 
-async def store_clip(bus: Bus, wav: bytes) -> str:
+async def store_clip(bus: Bus, tenant: str, wav: bytes) -> str:
     """Store a clip (a mono 16-bit WAV) unless it is there, and return its id, 64 hex digits.
 
     Raises QueueFull where the store has no room, BusUnavailable.
     """
     clip = sha256(wav).hexdigest()
-    if not await bus.has_object(topology.CLIPS, clip):
-        await bus.put_object(topology.CLIPS, clip, wav)
+    if not await has_clip(bus, tenant, clip):
+        await bus.put_object(topology.CLIPS, clip_object(tenant, clip), wav)
     return clip
 
 
-async def fetch_clip(bus: Bus, clip: str) -> bytes:
-    """Return a clip's WAV bytes. Raises UnknownClip, BusUnavailable."""
-    wav = await bus.get_object(topology.CLIPS, clip)
+async def has_clip(bus: Bus, tenant: str, clip: str) -> bool:
+    """Return whether the object store holds this clip of a tenant. Raises BusUnavailable."""
+    return await bus.has_object(topology.CLIPS, clip_object(tenant, clip))
+
+
+async def fetch_clip(bus: Bus, tenant: str, clip: str) -> bytes:
+    """Return a clip's WAV bytes. Raises UnknownClip, BusUnavailable.
+
+    A clip under its bare id, where clients of earlier releases put it, is everybody's who knows that id.
+    """
+    wav = await bus.get_object(topology.CLIPS, clip_object(tenant, clip))
+    if wav is None:
+        wav = await bus.get_object(topology.CLIPS, clip)
     if wav is None or sha256(wav).hexdigest() != clip:
         raise UnknownClip("the object store does not hold this reference clip; send the reference audio again")
     return wav

@@ -10,6 +10,7 @@ import structlog
 from services.common.bus import topology
 from services.common.bus.ports import Bus, Listener
 from services.common.wire import codec, subjects
+from services.common.wire.addressing import is_event_of
 from services.common.wire.failures import MalformedMessage
 from services.common.wire.messages import RequestEvent
 
@@ -34,7 +35,7 @@ class Inbox:
             heard = await self._listener.next(left_s)
             if heard is None:
                 return None
-            if (event := _decoded(heard.payload)) is not None:
+            if (event := decoded(heard.subject, heard.payload)) is not None:
                 return event
         return None
 
@@ -56,16 +57,23 @@ class Inbox:
 
     async def _stored(self, subject: str) -> RequestEvent | None:
         payload = await self._bus.last(topology.AUDIO, subject)
-        return None if payload is None else _decoded(payload)
+        return None if payload is None else decoded(subject, payload)
 
 
-def _decoded(payload: bytes) -> RequestEvent | None:
-    """Anybody may publish on the bus: what is not an event is named in the log and passed over."""
+def decoded(subject: str, payload: bytes) -> RequestEvent | None:
+    """Return the event in a message on this subject; None for what is no event, or one of another subject.
+
+    Such a message is logged and ignored: the request goes on as if it had never come.
+    """
     try:
-        return codec.decode(payload, RequestEvent)  # type: ignore[arg-type]  # a union is a type to msgspec
+        event: RequestEvent = codec.decode(payload, RequestEvent)  # type: ignore[arg-type]  # a union is a type to msgspec
     except MalformedMessage as error:
         log.warning("event_malformed", detail=str(error))
         return None
+    if not is_event_of(event, subjects.parse(subject)):
+        log.warning("event_misaddressed", kind=type(event).__name__)
+        return None
+    return event
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
+from services.common.wire.addressing import is_heartbeat_of
 from services.common.wire.failures import BusUnavailable, MalformedMessage
 from services.common.wire.messages import SplitterState, WorkerState
 
@@ -47,6 +48,8 @@ class Presence(Generic[StateT]):
             state = codec.decode(payload, self._kind)
         except MalformedMessage:
             return  # a stranger on the subject is no worker
+        if not is_heartbeat_of(state, subject):
+            return
         self._last[subject] = (asyncio.get_running_loop().time(), state)
         self._news.set()
         self._news = asyncio.Event()

@@ -39,11 +39,11 @@ def _without_values(complaint: str) -> str:
     return complaint[:300]
 
 
-def peek(payload: bytes, field: str) -> str | None:
-    """Return a text field of a message that may be malformed elsewhere, so that its sender can be told; else None."""
+def peek_request(payload: bytes) -> str | None:
+    """Return the request id of a message that may be malformed elsewhere, so that its sender can be told; else None."""
     try:
         content: Any = msgpack.unpackb(payload, raw=False)
     except (ValueError, msgpack.UnpackException):
         return None
-    value = content.get(field) if isinstance(content, dict) else None
-    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value) else None
+    value = content.get("request") if isinstance(content, dict) else None
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{8,64}", value) else None

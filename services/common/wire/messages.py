@@ -15,11 +15,17 @@ from services.common.wire.languages import TAG_PATTERN
 MOST_LEFT_OUT: Final = 1_000  # spans of one text that are told
 MOST_NORMALIZED: Final = 20_000  # characters of a text that is shown as it would be spoken
 MOST_CLIPS: Final = 8  # recordings of the one speaker of a request
+MOST_SENTENCES: Final = 1_000_000  # of one request
+MOST_CHUNKS: Final = 1_000_000  # of one sentence
+MOST_PASSAGES: Final = 10_000  # of one request
+LONGEST_PAUSE_MS: Final = 660_000  # before or after a sentence; SSML's breaks are 600,000 at most, all together
+ENGINE_PATTERN: Final = "[a-z0-9-]{1,32}"
 
+# Every number has an upper bound: whoever reads a message may count up to what it says.
 # Identifiers are NATS subject tokens, so that nobody can widen a subject with "." or "*".
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
-EngineName = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+EngineName = Annotated[str, Meta(pattern=rf"^{ENGINE_PATTERN}\Z")]
 WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]  # ISO 639-1
 LanguageTag = Annotated[str, Meta(pattern=TAG_PATTERN)]  # as people write it: `languages.language_code` reads it
@@ -27,9 +33,17 @@ ClipId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the clip
 Clips = Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=MOST_CLIPS)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
-UnixMilliseconds = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Positive = Annotated[int, Meta(ge=1, le=2**53)]
+SentenceIndex = Annotated[int, Meta(ge=0, le=MOST_SENTENCES)]  # from 0
+SentenceCount = Annotated[int, Meta(ge=1, le=MOST_SENTENCES)]
+ChunkIndex = Annotated[int, Meta(ge=0, le=MOST_CHUNKS)]  # from 0; also how many chunks there are
+Attempt = Annotated[int, Meta(ge=1, le=1_000_000)]
+SampleRate = Annotated[int, Meta(ge=1, le=768_000)]  # Hz
+Pause = Annotated[int, Meta(ge=0, le=LONGEST_PAUSE_MS)]  # milliseconds
+Slots = Annotated[int, Meta(ge=0, le=100_000)]  # of one worker
+Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+UnixMilliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]  # to the end of the year 9999
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
@@ -74,12 +88,17 @@ class Passage(Struct, frozen=True):
     language: LanguageTag
 
 
+Passages = Annotated[tuple[Passage, ...], Meta(max_length=MOST_PASSAGES)]
+
+
 class Mark(Struct, frozen=True):
     """A place in the sound that the text has a name for. On the wire a map."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
-    sentence: Count  # counted from where this one begins to sound; the number of sentences: from the end of the sound
-    offset_ms: int = 0  # negative: in the silence before it
+    sentence: (
+        SentenceIndex  # counted from where this one begins to sound; the number of sentences: from the end of the sound
+    )
+    offset_ms: Annotated[int, Meta(ge=-(2**31), le=2**31)] = 0  # negative: in the silence before it
     within: bool = False  # it stands inside the sentence, whose beginning is the nearest border before it
 
 
@@ -98,9 +117,9 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     pronunciations: Pronunciations = {}  # word as written -> as it is to be said
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
-    first_sentence: Count = 0  # those before it are not spoken; places and seeds stay as they are
+    first_sentence: SentenceIndex = 0  # those before it are not spoken; places and seeds stay as they are
     text_type: TextType = "text"  # what the text is: SSML says itself how it is spoken
-    passages: tuple[Passage, ...] = ()  # in other languages, in order; of plain text only
+    passages: Passages = ()  # in other languages, in order; of plain text only
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -110,15 +129,15 @@ class SentenceJob(Message, frozen=True, kw_only=True):
     tenant: Tenant
     engine: EngineName
     language: Language
-    sentence: Count  # place in the text, from 0
-    sentences: Positive  # how many the text has
+    sentence: SentenceIndex  # place in the text, from 0
+    sentences: SentenceCount  # how many the text has
     text: Annotated[str, Meta(min_length=1)]  # as it is to be spoken
     clips: Clips
     seed: Seed  # this sentence's own, derived from the request's and its place
-    pause_after_ms: Count  # silence that belongs to the end of this sentence's samples
+    pause_after_ms: Pause  # silence that belongs to the end of this sentence's samples
     deadline_unix_ms: UnixMilliseconds
     parameters: Parameters = AS_USUAL
-    pause_before_ms: Count = 0  # silence that belongs to the beginning of this sentence's samples
+    pause_before_ms: Pause = 0  # silence that belongs to the beginning of this sentence's samples
 
 
 class Span(Struct, frozen=True):
@@ -139,7 +158,7 @@ class TextSplit(Message, frozen=True, kw_only=True):
     """The text has these sentences. On `tts.v1.audio.<tenant>.<request>.split`, before the first audio."""
 
     request: RequestId
-    sentences: Annotated[tuple[Span, ...], Meta(min_length=1)]
+    sentences: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MOST_SENTENCES)]
     dropped: tuple[Span, ...]  # what nobody speaks: white space, lone punctuation, markup
     languages: tuple[Language, ...] = ()  # of each sentence, where they differ; none: all are in the request's
     marks: tuple[Mark, ...] = ()  # as they come in the text
@@ -153,11 +172,11 @@ class AudioChunk(Message, frozen=True, kw_only=True):
     """
 
     request: RequestId
-    sentence: Count
-    chunk: Count  # place in the sentence, from 0
-    attempt: Positive  # which delivery of the sentence's job made it
+    sentence: SentenceIndex
+    chunk: ChunkIndex  # place in the sentence, from 0
+    attempt: Attempt  # which delivery of the sentence's job made it
     first_sample: Count  # place of the first sample in the sentence
-    sample_rate_hz: Positive
+    sample_rate_hz: SampleRate
     pcm: bytes  # mono, 16-bit little-endian
 
 
@@ -165,12 +184,12 @@ class SentenceSpoken(Message, frozen=True, kw_only=True):
     """A sentence is complete. On `tts.v1.audio.<tenant>.<request>.<sentence>.end`, after its chunks are stored."""
 
     request: RequestId
-    sentence: Count
-    sentences: Positive
-    attempt: Positive
-    chunks: Count
+    sentence: SentenceIndex
+    sentences: SentenceCount
+    attempt: Attempt
+    chunks: ChunkIndex
     samples: Count
-    sample_rate_hz: Positive
+    sample_rate_hz: SampleRate
     digest: Digest  # SHA-256 of the sentence's PCM, all chunks in order
     worker: WorkerId
     queue_ms: Count  # from the job's publication to its first step
@@ -181,7 +200,7 @@ class SpeechFailed(Message, frozen=True, kw_only=True):
     """The request cannot be completed. On `...<request>.<sentence>.end` for a sentence, else `...<request>.failed`."""
 
     request: RequestId
-    sentence: Count | None
+    sentence: SentenceIndex | None
     code: str  # one of services/common/wire/failures.py
     detail: str  # says what to do; never holds the text
     retryable: bool  # whether the same request may succeed later
@@ -202,8 +221,8 @@ class JobProgress(Message, frozen=True, kw_only=True):
     state: JobState
     created_unix_ms: UnixMilliseconds
     deadline_unix_ms: UnixMilliseconds
-    sentences: Count = 0  # that the text has; 0 until that is known
-    spoken: Count = 0  # sentences whose sound is kept, the first ones of the text
+    sentences: SentenceIndex = 0  # that the text has; 0 until that is known
+    spoken: SentenceIndex = 0  # sentences whose sound is kept, the first ones of the text
     samples: Count = 0  # of these sentences
     sample_rate_hz: Count = 0  # 0 before the first sound
     estimated_end_unix_ms: UnixMilliseconds | None = None  # from measured speed; none rather than a guess
@@ -222,11 +241,11 @@ class WorkerState(Message, frozen=True, kw_only=True):
     languages: tuple[Language, ...]
     max_characters: dict[str, Positive]  # language -> longest sentence
     licence: str
-    sample_rate_hz: Positive
+    sample_rate_hz: SampleRate
     device: str
-    slots: Positive  # sentences that it speaks at once
-    busy: Count
-    real_time_factor: float | None  # seconds of work for a second of sound, of late; none before the first sentence
+    slots: Annotated[int, Meta(ge=1, le=100_000)]  # sentences that it speaks at once
+    busy: Slots
+    real_time_factor: Seconds | None  # seconds of work for a second of sound, of late; none before the first sentence
     parameters: dict[str, float] = {}  # that the engine takes, with their defaults; named as in `Parameters`
 
 
@@ -235,9 +254,10 @@ class SplitterState(Message, frozen=True, kw_only=True):
 
     splitter: WorkerId
     requests: Count  # held: not all of their sentences are spoken
-    queued_audio_s: float  # estimated sound that these still owe
-    due_audio_s: dict[Tenant, float] = {}  # of it what is due at once, by tenant: of each request at most 5 s
-    taken: tuple[RequestId, ...] = ()  # requests that were taken up lately, and are counted here since
+    queued_audio_s: Seconds  # estimated sound that these still owe
+    due_audio_s: dict[Tenant, Seconds] = {}  # of it what is due at once, by tenant: of each request at most 5 s
+    taken: tuple[RequestId, ...] = ()  # requests that were taken up in the last seconds, and are counted here since
+    taken_by: dict[Tenant, tuple[RequestId, ...]] | UnsetType = UNSET  # the same, by tenant: ids are a tenant's own
 
 
 class NormalizeText(Message, frozen=True, kw_only=True):
@@ -252,7 +272,7 @@ class NormalizeText(Message, frozen=True, kw_only=True):
     spoken_forms: bool = True
     pronunciations: Pronunciations = {}
     text_type: TextType = "text"
-    passages: tuple[Passage, ...] = ()
+    passages: Passages = ()
 
 
 class NormalizedSentence(Struct, frozen=True):

@@ -1,9 +1,14 @@
-"""The subjects of the public contract, version 1: one function for each, so that no other file spells one."""
+"""The subjects of the public contract, version 1: one function for each, so that no other file spells one.
 
-from typing import Final, NamedTuple
+`parse` is the way back. It reads any string, and returns None for what is not a subject of the contract.
+"""
 
-from services.common.wire.failures import MalformedMessage
-from services.common.wire.messages import Lane, SpeechRequest
+import re
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeVar
+
+from services.common.wire.messages import ENGINE_PATTERN, MOST_CHUNKS, MOST_SENTENCES, Lane
 
 REQUESTS: Final = "tts.v1.request.*"
 SENTENCES: Final = "tts.v1.sentence.>"
@@ -36,9 +41,9 @@ def lane_sentences(engine: str, lane: Lane) -> str:
     return f"tts.v1.sentence.{engine}.{lane}.>"
 
 
-def sentence(engine: str, lane: Lane, tenant: str, request: str, place: int) -> str:
-    """Return where the `SentenceJob` of the sentence at this place goes."""
-    return f"tts.v1.sentence.{engine}.{lane}.{tenant}.{request}.{place}"
+def sentence(engine: str, lane: Lane, tenant: str, request: str, index: int) -> str:
+    """Return where the `SentenceJob` of the sentence at this index goes."""
+    return f"tts.v1.sentence.{engine}.{lane}.{tenant}.{request}.{index}"
 
 
 def request_sentences(tenant: str, request: str) -> str:
@@ -67,7 +72,7 @@ def request_failed(tenant: str, request: str) -> str:
 
 
 def chunk(tenant: str, request: str, sentence: int, chunk: int) -> str:
-    """Return where the `AudioChunk` at this place goes."""
+    """Return where the `AudioChunk` at this index of a sentence goes."""
     return f"tts.v1.audio.{tenant}.{request}.{sentence}.{chunk}"
 
 
@@ -82,12 +87,12 @@ def cancel(tenant: str, request: str) -> str:
 
 
 def worker_state(engine: str, worker: str) -> str:
-    """Return where a worker says that it is alive."""
+    """Return where a worker publishes its heartbeat, `WorkerState`."""
     return f"tts.v1.worker.{engine}.{worker}"
 
 
 def splitter_state(splitter: str) -> str:
-    """Return where a splitter says that it is alive."""
+    """Return where a splitter publishes its heartbeat, `SplitterState`."""
     return f"tts.v1.splitter.{splitter}"
 
 
@@ -96,25 +101,150 @@ def dead(subject: str) -> str:
     return f"tts.v1.dead.{subject}"
 
 
-def commanding_tenant(subject: str) -> str:
-    """Return the tenant whose subject of commands this is: of a user who may publish there, the true one."""
-    return subject.rsplit(".", 1)[-1]
+class RequestSubject(NamedTuple):
+    """Of a `SpeechRequest`."""
+
+    tenant: str
 
 
-def require_own(request: SpeechRequest, subject: str) -> None:
-    """Refuse a request in another tenant's name than that of the subject it came on. Raises MalformedMessage."""
-    if request.tenant != commanding_tenant(subject):
-        raise MalformedMessage("the request names another tenant than its subject")
+class JobSubject(NamedTuple):
+    """Of the `SpeechRequest` of a job."""
+
+    tenant: str
 
 
-class RequestKey(NamedTuple):
-    """Whose request."""
+class NormalizeSubject(NamedTuple):
+    """Of a `NormalizeText`."""
+
+    tenant: str
+
+
+class SentenceSubject(NamedTuple):
+    """Of a `SentenceJob`."""
+
+    engine: str
+    lane: str
+    tenant: str
+    request: str
+    sentence: int
+
+
+class ChunkSubject(NamedTuple):
+    """Of an `AudioChunk`."""
+
+    tenant: str
+    request: str
+    sentence: int
+    chunk: int
+
+
+class EndSubject(NamedTuple):
+    """Of a sentence's `SentenceSpoken` or `SpeechFailed`."""
+
+    tenant: str
+    request: str
+    sentence: int
+
+
+class SplitSubject(NamedTuple):
+    """Of a `TextSplit`."""
 
     tenant: str
     request: str
 
 
-def cancelled_request(subject: str) -> RequestKey:
-    """Return the request that a cancel subject names."""
-    _, _, _, tenant, request = subject.split(".")
-    return RequestKey(tenant, request)
+class FailedSubject(NamedTuple):
+    """Of a request's `SpeechFailed`."""
+
+    tenant: str
+    request: str
+
+
+class CancelSubject(NamedTuple):
+    """Of a `CancelSpeech`."""
+
+    tenant: str
+    request: str
+
+
+class WorkerSubject(NamedTuple):
+    """Of a `WorkerState`."""
+
+    engine: str
+    worker: str
+
+
+class SplitterSubject(NamedTuple):
+    """Of a `SplitterState`."""
+
+    splitter: str
+
+
+class DeadSubject(NamedTuple):
+    """Of a `DeadLetter`."""
+
+    subject: str  # that the dead message came on
+
+
+EventSubject = ChunkSubject | EndSubject | SplitSubject | FailedSubject
+Parsed = (
+    RequestSubject
+    | JobSubject
+    | NormalizeSubject
+    | SentenceSubject
+    | EventSubject
+    | CancelSubject
+    | WorkerSubject
+    | SplitterSubject
+    | DeadSubject
+)
+ParsedT = TypeVar("ParsedT", bound=Parsed)
+
+_TENANT: Final = r"(?P<tenant>[A-Za-z0-9_-]{1,64})"
+_REQUEST: Final = r"(?P<request>[A-Za-z0-9_-]{8,64})"
+_SENTENCE: Final = r"(?P<sentence>0|[1-9][0-9]{0,6})"
+_ENGINE: Final = f"(?P<engine>{ENGINE_PATTERN})"
+_PROCESS: Final = "[A-Za-z0-9_-]{1,64}"
+_PATTERNS: Final = MappingProxyType(
+    {
+        RequestSubject: re.compile(rf"tts\.v1\.request\.{_TENANT}"),
+        JobSubject: re.compile(rf"tts\.v1\.job\.{_TENANT}"),
+        NormalizeSubject: re.compile(rf"tts\.v1\.normalize\.{_TENANT}"),
+        SentenceSubject: re.compile(
+            rf"tts\.v1\.sentence\.{_ENGINE}\.(?P<lane>express|standard)\.{_TENANT}\.{_REQUEST}\.{_SENTENCE}"
+        ),
+        ChunkSubject: re.compile(
+            rf"tts\.v1\.audio\.{_TENANT}\.{_REQUEST}\.{_SENTENCE}\.(?P<chunk>0|[1-9][0-9]{{0,6}})"
+        ),
+        EndSubject: re.compile(rf"tts\.v1\.audio\.{_TENANT}\.{_REQUEST}\.{_SENTENCE}\.end"),
+        SplitSubject: re.compile(rf"tts\.v1\.audio\.{_TENANT}\.{_REQUEST}\.split"),
+        FailedSubject: re.compile(rf"tts\.v1\.audio\.{_TENANT}\.{_REQUEST}\.failed"),
+        CancelSubject: re.compile(rf"tts\.v1\.cancel\.{_TENANT}\.{_REQUEST}"),
+        WorkerSubject: re.compile(rf"tts\.v1\.worker\.{_ENGINE}\.(?P<worker>{_PROCESS})"),
+        SplitterSubject: re.compile(rf"tts\.v1\.splitter\.(?P<splitter>{_PROCESS})"),
+        DeadSubject: re.compile(r"tts\.v1\.dead\.(?P<subject>[!-~]+)"),
+    }
+)
+_NUMBERS: Final = MappingProxyType({"sentence": MOST_SENTENCES, "chunk": MOST_CHUNKS})
+
+
+def parse(subject: str) -> Parsed | None:
+    """Return what a subject of the contract names; None for any other string. Never raises."""
+    for kind, pattern in _PATTERNS.items():
+        found = pattern.fullmatch(subject)
+        if found is not None:
+            return _made(kind, found.groupdict())
+    return None
+
+
+def parse_as(subject: str, kind: type[ParsedT]) -> ParsedT | None:
+    """Return what a subject of this kind names; None for any other string. Never raises."""
+    found = _PATTERNS[kind].fullmatch(subject)
+    made = None if found is None else _made(kind, found.groupdict())
+    return made if isinstance(made, kind) else None
+
+
+def _made(kind: Callable[..., Parsed], tokens: dict[str, str]) -> Parsed | None:
+    fields = {name: int(token) if name in _NUMBERS else token for name, token in tokens.items()}
+    too_large = any(int(tokens[name]) > most for name, most in _NUMBERS.items() if name in tokens)
+    return None if too_large else kind(**fields)

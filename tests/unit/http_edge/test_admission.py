@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from services.common.wire.failures import QueueFull, TenantQueueFull
 from services.common.wire.messages import SplitterState, WorkerState
@@ -41,9 +42,18 @@ class Door:
         fleet = Fleet("embedded", self.workers, self.splitters)  # type: ignore[arg-type]
         self.admission = Admission(fleet, self.settings, Metrics())
 
-    def report(self, *taken: str, owed_s: float = 0.0, **due_s: float) -> None:
+    def report(
+        self, *taken: str, by_tenant: dict[str, tuple[str, ...]] | None = None, owed_s: float = 0.0, **due_s: float
+    ) -> None:
         self.splitters.said = [
-            SplitterState(splitter="splitter", requests=9, queued_audio_s=owed_s, due_audio_s=due_s, taken=taken)
+            SplitterState(
+                splitter="splitter",
+                requests=9,
+                queued_audio_s=owed_s,
+                due_audio_s=due_s,
+                taken=taken,
+                taken_by=by_tenant or UNSET,
+            )
         ]
 
 
@@ -80,11 +90,31 @@ def test_what_a_splitter_reports_is_counted_once() -> None:
     with ExitStack() as held:
         let_in(door, held, most=5)
         before_s = door.admission.due_s()
-        door.report(*[f"public-{number:08}" for number in range(5)], owed_s=10.0, public=10.0)
+        ids = tuple(f"public-{number:08}" for number in range(5))
+        door.report(*ids, by_tenant={"public": ids}, owed_s=10.0, public=10.0)
         door.admission.note_reports()
         assert door.admission.due_s() == before_s == {"public": 10.0}
         door.report(public=4.0)  # later heartbeats do not name them any more
         assert door.admission.due_s() == {"public": 4.0}
+
+
+def test_an_id_that_another_tenant_chose_as_well_is_not_taken_for_ones_own() -> None:
+    door = Door()
+    with ExitStack() as held:
+        for tenant in ("acme", "globex"):
+            held.enter_context(door.admission.admit("the-same-id", tenant, GREETING, "en"))
+        door.report("the-same-id", by_tenant={"acme": ("the-same-id",)}, owed_s=2.0, acme=2.0)
+        door.admission.note_reports()
+        assert door.admission.due_s() == {"acme": 2.0, "globex": 2.0}
+
+
+def test_a_splitter_that_names_no_tenants_is_understood() -> None:
+    door = Door()
+    with ExitStack() as held:
+        held.enter_context(door.admission.admit("a-request", "acme", GREETING, "en"))
+        door.report("a-request", owed_s=2.0, acme=2.0)
+        door.admission.note_reports()
+        assert door.admission.due_s() == {"acme": 2.0}
 
 
 def test_nothing_slips_through_between_admission_and_the_next_report() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.wire.estimate import DUE_S, audio_seconds
+from services.common.wire.identity import Identity
 from services.splitter.ledger import Ledger
 from services.splitter.progress import Progress
 
@@ -83,7 +84,7 @@ def test_of_a_book_no_more_is_due_at_once_than_of_a_paragraph() -> None:
 def test_what_was_taken_up_is_news_once() -> None:
     ledger = Ledger()
     with ledger.hold("request-1", "public", [1], "en"):
-        assert ledger.take_news() == ("request-1",)
+        assert ledger.take_news() == (Identity("public", "request", "request-1"),)
         assert ledger.take_news() == ()
 
 

@@ -47,7 +47,7 @@ class Worker:
     async def clip(self, seed: int) -> str:
         """Store six seconds of noise."""
         samples = np.random.default_rng(seed).normal(0, 0.1, 6 * SAMPLE_RATE_HZ).astype(np.float32)
-        return await store_clip(self.bus, write_wav(Clip(samples, SAMPLE_RATE_HZ)))
+        return await store_clip(self.bus, "public", write_wav(Clip(samples, SAMPLE_RATE_HZ)))
 
 
 @pytest.fixture
@@ -61,30 +61,30 @@ async def worker() -> AsyncIterator[Worker]:
 async def test_more_of_the_clips_is_another_voice_in_memory_and_in_the_bucket(worker: Worker) -> None:
     clips, here = (await worker.clip(1),), worker.voices()
     asked = (AS_USUAL, Parameters(gpt_cond_len=3), Parameters(gpt_cond_len=4))
-    computed = [await here.get(clips, parameters) for parameters in asked]
+    computed = [await here.get("public", clips, parameters) for parameters in asked]
     assert len(set(computed)) == 3
     elsewhere = worker.voices()
-    assert [await elsewhere.get(clips, parameters) for parameters in asked] == computed
+    assert [await elsewhere.get("public", clips, parameters) for parameters in asked] == computed
     assert len(worker.engine.heard) == 3
 
 
 async def test_parameters_of_speaking_neither_change_a_voice_nor_reach_its_computation(worker: Worker) -> None:
     clips, voices = (await worker.clip(1),), worker.voices()
     hot = Parameters(temperature=1.5, top_k=3, speed=2.0, gpt_cond_len=4)
-    assert await voices.get(clips, hot) == await voices.get(clips, Parameters(gpt_cond_len=4))
+    assert await voices.get("public", clips, hot) == await voices.get("public", clips, Parameters(gpt_cond_len=4))
     assert worker.engine.heard == [(1, Parameters(gpt_cond_len=4))]
 
 
 async def test_several_clips_are_one_voice_of_all_of_them_in_their_order(worker: Worker) -> None:
     first, second = await worker.clip(1), await worker.clip(2)
     voices = worker.voices()
-    found = [await voices.get(clips) for clips in ((first,), (second,), (first, second), (second, first))]
+    found = [await voices.get("public", clips) for clips in ((first,), (second,), (first, second), (second, first))]
     assert len(set(found)) == 4
     assert [count for count, _ in worker.engine.heard] == [1, 1, 2, 2]
 
 
 async def test_sentences_that_need_a_voice_at_the_same_time_share_one_computation(worker: Worker) -> None:
     clips, voices = (await worker.clip(1),), worker.voices()
-    found = await asyncio.gather(*(voices.get(clips, Parameters(gpt_cond_len=5)) for _ in range(6)))
+    found = await asyncio.gather(*(voices.get("public", clips, Parameters(gpt_cond_len=5)) for _ in range(6)))
     assert len(set(found)) == 1
     assert len(worker.engine.heard) == 1

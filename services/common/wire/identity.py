@@ -1,0 +1,59 @@
+"""What a message, a stored value or an object belongs to: tenant, kind and id. The only place that makes their names.
+
+Two tenants may choose the same id, so an id alone never names anything: every name below holds the tenant. An id is
+unique within its tenant over requests and jobs; the kind says in which streams and buckets it is looked up.
+"""
+
+from typing import Literal, NamedTuple, Protocol
+
+Kind = Literal["request", "job"]
+
+
+class Identity(NamedTuple):
+    """One request or job of one tenant."""
+
+    tenant: str
+    kind: Kind
+    id: str
+
+    def message_id(self, *parts: str | int) -> str:
+        """Return the `Nats-Msg-Id` of one of its messages: `<kind>.<tenant>.<id>`, and the parts.
+
+        JetStream drops a second message with the same id in a stream, whichever tenant published it.
+        """
+        return ".".join((self.kind, self.tenant, self.id, *map(str, parts)))
+
+    def key(self, record: str, *parts: str | int) -> str:
+        """Return the key of a value that is kept for it: `<record>.<tenant>.<id>`, and the parts."""
+        return tenant_key(self.tenant, record, self.id, *parts)
+
+    def object_name(self, sentence: int) -> str:
+        """Return the name of a sentence's PCM in the object store `TTS_RESULTS`: `<tenant>/<id>/<sentence>`."""
+        return f"{self.tenant}/{self.id}/{sentence}"
+
+
+class _OfRequest(Protocol):
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def request(self) -> str: ...
+
+
+def identity_of(message: _OfRequest) -> Identity:
+    """Return the request that a message with the fields `tenant` and `request` belongs to."""
+    return Identity(message.tenant, "request", message.request)
+
+
+def tenant_key(tenant: str, record: str, *parts: str | int) -> str:
+    """Return the key of a tenant's value that belongs to no request: `<record>.<tenant>.<part>...`."""
+    return ".".join((record, tenant, *map(str, parts)))
+
+
+def clip_object(tenant: str, clip: str) -> str:
+    """Return the name of a reference clip in the object store `TTS_CLIPS`: `<tenant>/<clip>`."""
+    return f"{tenant}/{clip}"
+
+
+def voice_key(tenant: str, engine: str, version: str, digest: str) -> str:
+    """Return the key of a computed voice in the bucket `TTS_VOICES`: `<engine>.<version>.<tenant>.<digest>`."""
+    return f"{engine}.{version}.{tenant}.{digest}"
