@@ -20,6 +20,7 @@ from services.common.bus.clips import fetch_clip
 from services.common.bus.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
 from services.http_edge.app import edge
+from services.http_edge.commands import cancel
 from services.http_edge.reference import ReferenceDecoder
 from services.http_edge.settings import Settings
 from tests.support.recordings import encoded, hiss, speech_of
@@ -353,7 +354,7 @@ async def test_a_speech_that_fails_in_the_middle_is_cut_and_never_ends_as_if_who
     async with await service.post("/stream", text=TEXT * 10) as response:
         request = response.headers["Request-Name"]
         await response.content.readexactly(1_000)
-        await service.bus.tell(f"tts.v1.cancel.public.{request}", b"stop")
+        await cancel(service.bus, "public", request)
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
     await service.until_idle()

@@ -246,7 +246,9 @@ class WorkerState(Message, frozen=True, kw_only=True):
     slots: Annotated[int, Meta(ge=1, le=100_000)]  # sentences that it speaks at once
     busy: Slots
     real_time_factor: Seconds | None  # seconds of work for a second of sound, of late; none before the first sentence
-    parameters: dict[str, float] = {}  # that the engine takes, with their defaults; named as in `Parameters`
+    parameters: dict[
+        str, Annotated[float, Meta(ge=-1e12, le=1e12)]
+    ] = {}  # that the engine takes, with their defaults; named as in `Parameters`
 
 
 class SplitterState(Message, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Attacks that were tried on the service, each as a test: bounded in time and size, on loopback."""
