@@ -49,7 +49,7 @@ class Intake:
     async def reference(self, form: Form) -> Reference:
         """Decode and store the uploads. Of several, refusals and warnings say which, by its place and never its name.
 
-        Raises UnusableReference, QueueFull, BusUnavailable.
+        Raises UnusableReference, TenantQueueFull, QueueFull, BusUnavailable.
         """
         clips: list[str] = []
         warnings: list[str] = []
@@ -72,7 +72,7 @@ class Intake:
             self.metrics.reference_cache.labels("known").inc()
             self._known.move_to_end(key)
             return known
-        prepared = await self.decoder.prepare(upload.path)
+        prepared = await self.decoder.prepare(upload.path, tenant)
         stored = StoredClip(await store_clip(self.bus, tenant, prepared.wav), prepared.warnings)
         self.metrics.reference_cache.labels("decoded").inc()
         self._known[key] = stored

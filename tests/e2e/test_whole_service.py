@@ -95,7 +95,7 @@ async def test_a_stranger_hears_a_cloned_voice_over_http_and_over_nats(running: 
         assert crowded[44:] == pcm, "and whatever else is spoken at the same time"
 
     async with ReferenceDecoder(1) as decoder:
-        clip = await decoder.prepare(CLIP_FILE)
+        clip = await decoder.prepare(CLIP_FILE, "acme")
     reference = tmp_path / "reference.wav"
     reference.write_bytes(clip.wav)
     client = await asyncio.create_subprocess_exec(

@@ -104,7 +104,7 @@ async def prepared(file: bytes) -> bytes:
         with tempfile.NamedTemporaryFile() as upload:
             upload.write(file)
             upload.flush()
-            return (await decoder.prepare(Path(upload.name))).wav
+            return (await decoder.prepare(Path(upload.name), "acme")).wav
 
 
 async def test_the_whole_speech_is_a_wav_with_true_lengths(service: Service) -> None:

@@ -1,16 +1,37 @@
-"""What a decoder process says about a file: one line of JSON, and then as many bytes of WAV as it names."""
+"""What a decoder process says: a line of JSON, and then as many bytes as it names."""
 
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 FORMATS: Final = "WAV, FLAC, MP3, OGG, WebM or M4A"
+MOST_WAV_BYTES: Final = 2_000_000  # 30 s have 1.44 million
+MOST_ANSWER_BYTES: Final = MOST_WAV_BYTES + 64_000
+
+Warned = Annotated[str, Meta(pattern=r"^[ -~]{1,200}\Z")]  # it becomes a response header
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """The process is warm, and files are decoded under these layers of confinement."""
+
+    layers: tuple[str, ...]
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """How the work on one file ended. `content_bytes` follow: an `Answer`, a line feed, and the answer's WAV."""
+
+    status: int  # 0, 70 for a bug, or less the signal that ended it
+    content_bytes: Annotated[int, Meta(ge=0, le=MOST_ANSWER_BYTES)]
+    processor_s: float
+    peak_bytes: int
+    overrun: bool = False  # it was killed for its time
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A refusal, or a clip."""
+    """A refusal, or a clip. It comes from where a stranger's bytes were read, so it is checked as if they wrote it."""
 
-    refusal: str | None = None  # why not, and what to send instead
-    wav_bytes: Annotated[int, Meta(ge=0, le=2_000_000)] = 0  # 30 s have 1.44 million
-    seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
+    refusal: Annotated[str, Meta(max_length=1_000)] | None = None  # why not, and what to send instead
+    fault: Annotated[str, Meta(max_length=4_000)] | None = None  # a traceback: the decoder has a bug
+    wav_bytes: Annotated[int, Meta(ge=0, le=MOST_WAV_BYTES)] = 0
+    seconds: Annotated[float, Meta(ge=0, le=31)] = 0.0
+    warnings: Annotated[tuple[Warned, ...], Meta(max_length=8)] = ()

@@ -1,57 +1,180 @@
 """The decoder process: a path on each line of stdin, an answer for each on stdout, until stdin ends.
 
-It is started by `decoder`, reads bytes that strangers sent, and so may do little: its memory and its processor time
-have limits, and it can write no file.
+It is started by `decoder` and reads no stranger's bytes itself: it opens the file and forks, and the fork, which
+decodes, may do next to nothing (`confinement`). Where there is no such fork, elsewhere than on Linux, it decodes
+itself.
 """
 
+import importlib
+import io
 import os
+import pkgutil
 import resource
+import signal
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import av
 import msgspec
 import numpy as np
+import soundfile
 
-from services.common.audio.clip import Clip
 from services.common.audio.wav import write_wav
+from services.common.runtime.confinement import (
+    Limits,
+    Outcome,
+    die_with_parent,
+    hide_from_other_processes,
+    leave_shared_namespaces,
+    run_confined,
+)
 from services.common.wire.failures import UnusableReference
-from services.http_edge.reference.answer import Answer
+from services.http_edge.reference.answer import MOST_ANSWER_BYTES, Answer, Ended, Ready
 from services.http_edge.reference.decoding import RATE_HZ
 from services.http_edge.reference.search import find_speech
+from services.http_edge.reference.source import OpenFile, Source
 from services.http_edge.reference.speakers import encoder, two_take_turns
 
 _SEVERAL: Final = "speakers: it sounds like more than one person; send one person alone"
 _MEMORY_BYTES: Final = 1024**3  # address space: 0.2 GB when warm, and ten minutes of stereo take 0.3 more
-_PROCESSOR_S: Final = 80  # for one file; ends a decoder that hangs after the edge itself was killed
+_SEARCH_SHARE: Final = 0.8  # of the processor time; the speaker encoder takes some
+_MOST_FAULT: Final = 4_000  # characters
+_CONFINES: Final = sys.platform == "linux"
+_LOADED_LATE: Final = ("encodings.idna", "encodings.latin_1", "encodings.utf_16", "encodings.cp1252", "linecache")
+
+Answered = Callable[[tuple[str, ...]], bytes]
 
 
-def prepare(path: Path) -> tuple[Answer, bytes]:
-    """Return the answer for one file, and the WAV that follows it."""
+class Decoder:
+    """Prepares files, each in a process of its own."""
+
+    def __init__(self, *, processor_s: int, wall_s: float) -> None:
+        self._processor_s = processor_s
+        self._wall_s = wall_s
+        self._without: Collection[str] = ()
+
+    def warm_up(self) -> tuple[str, ...]:
+        """Load every library and the speaker encoder; return the layers of confinement under which files are decoded.
+
+        Where a known recording cannot be decoded under the filter of system calls, that is left out: a libc may need
+        one that is not on its list. Raises OSError where it cannot be decoded at all.
+        """
+        encoder()
+        _load_late_modules()
+        with tempfile.NamedTemporaryFile() as file:
+            for content in _recordings():
+                file.seek(0)
+                file.truncate()
+                file.write(content)
+                file.flush()
+                source = OpenFile.of(file.fileno())
+                expected = prepare(source, self._processor_s)
+            if not _CONFINES:
+                self._limit_here()
+                return ()
+            shared = leave_shared_namespaces()
+            hide_from_other_processes()
+            for self._without in ((), ("seccomp",)):
+                held = self._confined(lambda layers: " ".join(layers).encode())
+                if self._confined(lambda _: prepare(source, self._processor_s), file.fileno()).content == expected:
+                    return shared + tuple(held.content.decode().split())
+        raise OSError("a recording of the decoder's own cannot be decoded")
+
+    def outcome(self, path: Path) -> Outcome:
+        """Decode one file. Raises OSError where it is not there."""
+        with path.open("rb", buffering=0) as file:
+            source = OpenFile.of(file.fileno())
+            if _CONFINES:
+                return self._confined(lambda _: prepare(source, self._processor_s), file.fileno())
+            self._limit_processor_here()
+            return Outcome(0, prepare(source, self._processor_s), 0.0, 0)
+
+    def _confined(self, work: Answered, *descriptors: int) -> Outcome:
+        return run_confined(
+            work,
+            Limits(memory_bytes=_MEMORY_BYTES, processor_s=self._processor_s),
+            descriptors=descriptors,
+            without=self._without,
+            most_bytes=MOST_ANSWER_BYTES,
+            most_s=self._wall_s,
+        )
+
+    @staticmethod
+    def _limit_here() -> None:
+        for name, most in (("RLIMIT_AS", _MEMORY_BYTES), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0)):
+            with suppress(AttributeError, ValueError, OSError):
+                resource.setrlimit(getattr(resource, name), (most, most))
+
+    def _limit_processor_here(self) -> None:
+        """Only the soft limit: it has to be raised again for the next file."""
+        soft = int(time.process_time()) + self._processor_s + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _recordings() -> Iterator[bytes]:
+    """Yield files that take all paths through the libraries, the last one with sound."""
+    yield b"no sound"
+    sound = np.sin(np.arange(4.0 * RATE_HZ, dtype=np.float32))
+    for kind in ("MP3", "WAV", "FLAC"):
+        file = io.BytesIO()
+        soundfile.write(file, np.stack([sound, sound / 2], axis=1), RATE_HZ, format=kind)
+        yield file.getvalue()
+
+
+def _load_late_modules() -> None:
+    """Import what the libraries import when they need it: a confined process reads no file, so it imports nothing."""
+    names = [f"av.{module.name}" for module in pkgutil.iter_modules(av.__path__)]
+    packages = [name for name in names if not name.endswith(("__main__", "datasets"))]
+    for name in (*packages, "av.subtitles.stream", "av.subtitles.codeccontext", *_LOADED_LATE):
+        importlib.import_module(name)
+
+
+def prepare(source: Source, processor_s: float) -> bytes:
+    """Return the answer for one file, a line feed, and the WAV that follows it."""
+    answer, wav = _prepared(source, processor_s)
+    return msgspec.json.encode(answer) + b"\n" + wav
+
+
+def _prepared(source: Source, processor_s: float) -> tuple[Answer, bytes]:
     try:
-        selected = find_speech(path)
+        selected = find_speech(source, processor_s=_SEARCH_SHARE * processor_s)
+        wav = write_wav(selected.clip)
+        warnings = (*selected.warnings, *([_SEVERAL] if two_take_turns(selected.clip) else []))
     except UnusableReference as refusal:
         return Answer(refusal=str(refusal)), b""
     except MemoryError:
         return Answer(refusal="the audio needs too much memory to decode; send 6-30 s of it"), b""
-    wav = write_wav(selected.clip)
-    warnings = (*selected.warnings, *([_SEVERAL] if two_take_turns(selected.clip) else []))
+    except Exception:  # noqa: BLE001  # the edge logs it; this process has nowhere to
+        return Answer(fault=traceback.format_exc()[-_MOST_FAULT:]), b""
     return Answer(wav_bytes=len(wav), seconds=selected.clip.seconds, warnings=warnings), wav
 
 
 def main() -> None:
-    """Warm up, say that it is ready, then answer until stdin ends."""
+    """Warm up, say so, then answer until stdin ends."""
+    processor_s, wall_s = int(sys.argv[1]), float(sys.argv[2])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they are for the edge, which ends this process in its time
     answers = _own_stdout()
-    _warm_up()
-    _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_CORE, 0)
-    _say(answers, Answer())
+    decoder = Decoder(processor_s=processor_s, wall_s=wall_s)
+    layers = decoder.warm_up()
+    die_with_parent()
+    _say(answers, Ready(layers=layers))
     for line in sys.stdin.buffer:
-        _limit(resource.RLIMIT_CPU, int(time.process_time()) + _PROCESSOR_S)
-        _say(answers, *prepare(Path(os.fsdecode(line.removesuffix(b"\n")))))
+        outcome = decoder.outcome(Path(os.fsdecode(line.removesuffix(b"\n"))))
+        ended = Ended(
+            status=outcome.status,
+            content_bytes=len(outcome.content),
+            processor_s=outcome.processor_s,
+            peak_bytes=outcome.peak_bytes,
+            overrun=outcome.overrun,
+        )
+        _say(answers, ended, outcome.content)
 
 
 def _own_stdout() -> BinaryIO:
@@ -65,25 +188,8 @@ def _own_stdout() -> BinaryIO:
     return answers
 
 
-def _warm_up() -> None:
-    """Load every library and the speaker encoder: take a file that is no sound and a sound that is no speech all the
-    way."""
-    encoder()
-    with tempfile.NamedTemporaryFile() as file:
-        for content in (b"no sound", write_wav(Clip(np.sin(np.arange(4.0 * RATE_HZ, dtype=np.float32)), RATE_HZ))):
-            file.seek(0)
-            file.write(content)
-            file.flush()
-            prepare(Path(file.name))
-
-
-def _limit(kind: int, most: int) -> None:
-    """Lower a soft limit; the hard one stays, so that it can be raised again for the next file."""
-    resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
-
-
-def _say(answers: BinaryIO, answer: Answer, wav: bytes = b"") -> None:
-    answers.write(msgspec.json.encode(answer) + b"\n" + wav)
+def _say(answers: BinaryIO, message: Ready | Ended, content: bytes = b"") -> None:
+    answers.write(msgspec.json.encode(message) + b"\n" + content)
     answers.flush()
 
 

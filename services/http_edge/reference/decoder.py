@@ -1,12 +1,15 @@
 """Child processes that decode: untrusted bytes meet C decoders there, never in the process that serves everybody.
 
-A child that crashes, hangs or grows costs its own upload and is replaced. It is asked by one line with a path, and
-answers by one line of JSON, which a WAV of the length it names may follow.
+Each file is decoded in a confined process of its own, which its child process forks (`child`). A file that crashes,
+hangs or grows costs its own upload; a child that does is replaced. It is asked by one line with a path, and answers by
+one line of JSON, which content of the length it names follows. Tenants share the children's time (`fair_queue`).
 """
 
 import asyncio
 import os
+import signal
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,20 +20,29 @@ from typing import Final, Self
 import msgspec
 import structlog
 
-from services.common.wire.failures import QueueFull, UnusableReference
-from services.http_edge.reference.answer import FORMATS, Answer
+from services.common.audio.wav import read_wav
+from services.common.runtime.confinement import LAYERS
+from services.common.wire.failures import UnusableReference
+from services.http_edge.reference.answer import FORMATS, Answer, Ended, Ready
+from services.http_edge.reference.fair_queue import FairQueue
 
 log = structlog.get_logger()
 
 _START_S: Final = 60.0
 _RETRY_S: Final = 5.0
 _GRACE_S: Final = 1.0
-_TIME_LIMIT_S: Final = 60.0  # ten minutes take a second or two, an hour without speech ten or twenty
+_PROCESSOR_S: Final = 5  # for one file: ten minutes take one to three
+_TIME_LIMIT_S: Final = 60.0  # on a machine that is busy with other things
 _WAITING: Final = 64
+_WAITING_PER_TENANT: Final = 32
 _WAIT_S: Final = 60.0
 _ROOT: Final = Path(__file__).parents[3]
 # A child learns nothing else of the environment: what broke into it would look for secrets there.
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+_TOO_SLOW: Final = f"the audio took too long to decode; send 6-30 s as {FORMATS}"
+_UNREADABLE: Final = f"the file cannot be decoded; send 6-30 s of speech as {FORMATS}"
+
+_Ticket = asyncio.Future["_Child"]
 
 
 @dataclass(frozen=True)
@@ -43,17 +55,28 @@ class PreparedClip:
 
 
 class ReferenceDecoder:
-    """A few decoder processes, used one upload each at a time."""
+    """A few decoder processes, used one upload each at a time, in an order that is fair to tenants."""
 
-    def __init__(self, children: int, *, time_limit_s: float = _TIME_LIMIT_S, waiting: int = _WAITING) -> None:
+    def __init__(
+        self,
+        children: int,
+        *,
+        processor_s: int = _PROCESSOR_S,
+        time_limit_s: float = _TIME_LIMIT_S,
+        waiting: int = _WAITING,
+        waiting_per_tenant: int = _WAITING_PER_TENANT,
+    ) -> None:
         self._count = children
+        self._processor_s = processor_s
         self._time_limit_s = time_limit_s
-        self._waiting = waiting
-        self._free: asyncio.Queue[_Child] = asyncio.Queue()
+        self._free: deque[_Child] = deque()
+        self._queue: FairQueue[_Ticket] = FairQueue(most=waiting, most_per_tenant=waiting_per_tenant)
         self._children: set[_Child] = set()
         self._starts: set[asyncio.Task[None]] = set()  # that go on; never cancelled, as that may leave a process behind
         self._closing = asyncio.Event()
-        self._queued = 0
+        self.last_peak_bytes = 0  # of the process that decoded the last upload: resident memory, at most
+        self.last_processor_s = 0.0
+        self._told = False
 
     async def __aenter__(self) -> Self:
         """Start the processes and wait until they are warm. Raises OSError where one does not."""
@@ -72,19 +95,24 @@ class ReferenceDecoder:
         """End the processes, whatever they do."""
         await self._close()
 
-    async def prepare(self, path: Path) -> PreparedClip:
+    async def prepare(self, path: Path, tenant: str) -> PreparedClip:
         """Decode the file and return its clip.
 
-        Raises UnusableReference: not audio, silent, too short, nothing like speech, or nothing that a decoder
-        survives. Raises QueueFull where too many uploads wait already.
+        Raises UnusableReference: not audio, silent, too short, nothing like speech, costly to decode, or nothing that a
+        decoder survives. Raises TenantQueueFull where too many of the tenant's uploads wait already, QueueFull where
+        too many of all do.
         """
-        async with self._child() as child, asyncio.timeout(self._time_limit_s):
-            return await child.ask(path)
+        async with self._child(tenant) as child, asyncio.timeout(self._time_limit_s + _GRACE_S):
+            ended, content = await child.ask(path)
+            self.last_peak_bytes = ended.peak_bytes
+            self.last_processor_s = ended.processor_s
+            return _clip_of(ended, content)
 
     @asynccontextmanager
-    async def _child(self) -> AsyncIterator["_Child"]:
+    async def _child(self, tenant: str) -> AsyncIterator["_Child"]:
         """Lend a process, and replace it unless it gave an answer or a refusal."""
-        child = await self._next_free()
+        child = await self._next_free(tenant)
+        began_s = asyncio.get_running_loop().time()
         usable = False
         try:
             yield child
@@ -94,29 +122,47 @@ class ReferenceDecoder:
             raise
         except TimeoutError:
             log.warning("decoder_too_slow", limit_s=self._time_limit_s)
-            raise UnusableReference(f"the audio took too long to decode; send 6-30 s as {FORMATS}") from None
+            raise UnusableReference(_TOO_SLOW) from None
         except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no answer, or none that makes sense
             log.warning("decoder_died", status=await child.status())
-            raise UnusableReference(f"the file cannot be decoded; send 6-30 s of speech as {FORMATS}") from None
+            raise UnusableReference(_UNREADABLE) from None
         finally:
+            self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
             self._give_back(child, usable=usable)
 
-    async def _next_free(self) -> "_Child":
-        if self._queued >= self._waiting:
-            raise QueueFull("too many uploads wait to be decoded; try again soon")
-        self._queued += 1
+    async def _next_free(self, tenant: str) -> "_Child":
+        ticket: _Ticket = asyncio.get_running_loop().create_future()
+        displaced = self._queue.add(tenant, ticket)
+        if displaced is not None and not displaced.done():
+            displaced.set_exception(self._queue.full())
+        self._lend()
         try:
             async with asyncio.timeout(_WAIT_S):
-                return await self._free.get()
-        except TimeoutError:
-            raise QueueFull("no decoder gets free; try again soon") from None
+                return await ticket
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if ticket.done() and not ticket.cancelled() and ticket.exception() is None:  # both at once
+                self._queue.charge(tenant, 0.0)
+                self._give_back(ticket.result(), usable=True)
+            if isinstance(error, TimeoutError):
+                raise self._queue.full() from None
+            raise
         finally:
-            self._queued -= 1
+            self._queue.remove(tenant, ticket)
+
+    def _lend(self) -> None:
+        """Give the free processes to those who are next."""
+        while self._free and (following := self._queue.pop()):
+            tenant, ticket = following
+            if ticket.done():  # its client has left
+                self._queue.charge(tenant, 0.0)
+            else:
+                ticket.set_result(self._free.popleft())
 
     def _give_back(self, child: "_Child", *, usable: bool) -> None:
         """No await here: a client that leaves in the middle must not cost the pool a process."""
         if usable:
-            self._free.put_nowait(child)
+            self._free.append(child)
+            self._lend()
         elif not self._closing.is_set():
             self._start(self._replace(child))
 
@@ -140,17 +186,26 @@ class ReferenceDecoder:
 
     async def _add_child(self) -> None:
         """Start a process and lend it out when it is warm. Raises OSError where that fails."""
-        child = await _Child.start()
+        child = await _Child.start(self._processor_s, self._time_limit_s)
         self._children.add(child)
         try:
             if self._closing.is_set():
                 await child.end()
             async with asyncio.timeout(_START_S):
-                await child.ready()
+                self._tell(await child.ready())
         except (TimeoutError, msgspec.DecodeError):
             self._children.discard(child)
             raise OSError(f"a decoder process does not get ready; it ended with {await child.status()}") from None
-        self._free.put_nowait(child)
+        self._give_back(child, usable=True)
+
+    def _tell(self, ready: Ready) -> None:
+        """Log once which layers of confinement hold here, and which do not."""
+        if self._told:
+            return
+        self._told = True
+        missing = [layer for layer in LAYERS if layer not in ready.layers]
+        tell = log.warning if sys.platform == "linux" and "seccomp" in missing else log.info
+        tell("decoder_confined", layers=list(ready.layers), missing=missing)
 
     async def _close(self) -> None:
         self._closing.set()
@@ -160,7 +215,7 @@ class ReferenceDecoder:
 
 
 class _Child:
-    """One decoder process."""
+    """One decoder process, which decodes each file in a process of its own."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader
@@ -170,13 +225,15 @@ class _Child:
         self._stdout = stdout
 
     @classmethod
-    async def start(cls) -> "_Child":
+    async def start(cls, processor_s: int, time_limit_s: float) -> "_Child":
         """Start a process: a new interpreter, as a fork would share this one's memory. Raises OSError."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
             "services.http_edge.reference.child",
+            str(processor_s),
+            str(time_limit_s),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -187,24 +244,16 @@ class _Child:
             raise OSError("a decoder process has no pipes")
         return cls(process, process.stdin, process.stdout)
 
-    async def ready(self) -> None:
+    async def ready(self) -> Ready:
         """Wait until it is warm. Raises msgspec.DecodeError where it died instead."""
-        await self._answer()
+        return msgspec.json.decode(await self._stdout.readline(), type=Ready)
 
-    async def ask(self, path: Path) -> PreparedClip:
-        """Have one file decoded.
-
-        Raises UnusableReference, and EOFError, OSError, ValueError or msgspec.DecodeError where the process died.
-        """
+    async def ask(self, path: Path) -> tuple[Ended, bytes]:
+        """Have one file decoded. Raises EOFError, OSError, ValueError or msgspec.DecodeError where the process died."""
         self._stdin.write(os.fsencode(path) + b"\n")
         await self._stdin.drain()
-        answer = await self._answer()
-        if answer.refusal is not None:
-            raise UnusableReference(answer.refusal)
-        return PreparedClip(await self._stdout.readexactly(answer.wav_bytes), answer.seconds, answer.warnings)
-
-    async def _answer(self) -> Answer:
-        return msgspec.json.decode(await self._stdout.readline(), type=Answer)
+        ended = msgspec.json.decode(await self._stdout.readline(), type=Ended)
+        return ended, await self._stdout.readexactly(ended.content_bytes)
 
     async def status(self) -> int:
         """Return how the process ended, which it has if its answers have; end it otherwise."""
@@ -213,7 +262,30 @@ class _Child:
         return await self.end()
 
     async def end(self) -> int:
-        """End the process at once, unless it has ended, and return its status."""
+        """End the process and what it forked at once, unless it has ended, and return its status."""
         if self._process.returncode is None:
-            self._process.kill()
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         return await self._process.wait()
+
+
+def _clip_of(ended: Ended, content: bytes) -> PreparedClip:
+    """Return the clip in the answer of a process that had to do with a stranger's bytes. Raises UnusableReference."""
+    figures = {"processor_s": round(ended.processor_s, 3), "peak_bytes": ended.peak_bytes}
+    if ended.overrun or ended.status == -signal.SIGXCPU:
+        log.warning("decoder_too_slow", **figures)
+        raise UnusableReference(_TOO_SLOW)
+    line, _, wav = content.partition(b"\n")
+    answer: Answer | None = None
+    try:
+        answer = msgspec.json.decode(line, type=Answer)
+        if answer.refusal is not None:
+            raise UnusableReference(answer.refusal)
+        if ended.status or answer.fault is not None or len(wav) != answer.wav_bytes:
+            raise ValueError("no clip")
+        read_wav(wav)
+    except (ValueError, msgspec.DecodeError):
+        fault = None if answer is None else answer.fault
+        log.warning("decoder_died", status=ended.status, fault=fault, **figures)
+        raise UnusableReference(_UNREADABLE) from None
+    return PreparedClip(wav, answer.seconds, answer.warnings)

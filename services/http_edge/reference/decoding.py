@@ -1,8 +1,13 @@
-"""A file of any kind to mono samples, ten minutes at a time."""
+"""A file of any kind to mono samples, a window at a time: ten minutes, or less where many channels or samples a second
+make them costly.
 
-from collections.abc import Iterable, Iterator
+How much is decoded for a window is bounded by samples, not by what the file declares: five minutes of stereo at
+48 kHz, 20 s of eight channels at 192 kHz.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,58 +19,72 @@ from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.answer import FORMATS
 from services.http_edge.reference.channels import mixing, sum_of
 from services.http_edge.reference.files import Block, Track, tracks_of
+from services.http_edge.reference.source import Source
 
 RATE_HZ: Final = 24_000
 WINDOW_S: Final = 600
-_RATES_HZ: Final = (7_000, 768_000)
-_MOST_CHANNELS: Final = 64
+_WINDOW_SAMPLES: Final = 30_000_000  # in all channels: about 3 s of processor time in the slowest usual codec
 
 
-def decode(path: Path) -> Clip:
-    """Return the first ten minutes of the file's first track, as `recordings` does."""
-    return next(recordings(tracks_of(path)[0]))
+@dataclass(frozen=True)
+class Recording:
+    """One window of a track."""
+
+    clip: Clip  # 24 kHz mono
+    cut: bool  # whether the window ended before the track
 
 
-def recordings(track: Track) -> Iterator[Clip]:
-    """Yield the track's audio, up to ten minutes at a time, as 24 kHz mono, float32 [n], finite; floats may go over
-    -1..1. The channels with the best speech of each ten minutes make the mono audio, so they are read twice.
+def decode(source: Source) -> Clip:
+    """Return the first window of the file's first track, as `recordings` does."""
+    return next(recordings(tracks_of(source)[0])).clip
+
+
+def recordings(track: Track, share: float = 1.0) -> Iterator[Recording]:
+    """Yield the track's audio window by window, each that `share` of one, as 24 kHz mono, float32 [n], finite; floats
+    may go over -1..1. The channels with the best speech of a window make the mono audio, so they are read twice.
 
     Raises UnusableReference.
     """
-    listened = _windows(_checked(track.blocks()))
-    read = _windows(_checked(track.blocks()))
+    listened = _windows(_first_seen(track.blocks()), share)
+    read = _windows(_first_seen(track.blocks()), share)
     for listening, reading in zip(listened, read, strict=True):
-        yield _finite(np.concatenate(list(_resampled(reading, mixing(listening)))))
+        samples = np.concatenate(list(_resampled(reading.blocks, mixing(listening.blocks))))
+        yield Recording(_finite(samples), reading.cut)
 
 
-def _windows(blocks: Iterator[Block]) -> Iterator[Iterator[Block]]:
-    """Cut in windows of ten minutes. What is not taken of one is passed over when the next is asked for."""
+class _Window:
+    """Blocks up to a bound."""
+
+    def __init__(self, blocks: Iterator[Block], share: float) -> None:
+        self.cut = False
+        self.blocks = self._bounded(blocks, WINDOW_S * share, _WINDOW_SAMPLES * share)
+
+    def _bounded(self, blocks: Iterator[Block], most_s: float, most_samples: float) -> Iterator[Block]:
+        seconds = 0.0
+        samples = 0
+        for block in blocks:
+            yield block
+            seconds += len(block.frames) / block.rate_hz
+            samples += block.frames.size
+            if seconds >= most_s or samples >= most_samples:
+                self.cut = True
+                return
+
+
+def _windows(blocks: Iterator[Block], share: float) -> Iterator[_Window]:
+    """Cut in windows. What is not taken of one is passed over when the next is asked for."""
     for first in blocks:
-        window = _window(chain([first], blocks))
+        window = _Window(chain([first], blocks), share)
         yield window
-        for _ in window:
+        for _ in window.blocks:
             pass
 
 
-def _window(blocks: Iterable[Block]) -> Iterator[Block]:
-    seconds = 0.0
-    for block in blocks:
-        yield block
-        seconds += len(block.frames) / block.rate_hz
-        if seconds >= WINDOW_S:
-            return
-
-
-def _checked(blocks: Iterator[Block]) -> Iterator[Block]:
-    """Yield the blocks. Raises UnusableReference where there is none, or its rate or channels make no sense."""
+def _first_seen(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield the blocks. Raises UnusableReference where there is none."""
     first = next(blocks, None)
     if first is None:
         raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {FORMATS}")
-    low, high = _RATES_HZ
-    if not low <= first.rate_hz <= high:
-        raise UnusableReference(f"the file has {first.rate_hz} samples a second; send 8000 or more, best 24000 or more")
-    if first.frames.shape[1] > _MOST_CHANNELS:
-        raise UnusableReference(f"the file has {first.frames.shape[1]} channels; send one or two")
     yield first
     yield from blocks
 

@@ -4,13 +4,13 @@ WAV, OGG, AIFF, CAF and AU are read by libsndfile, all else by FFmpeg (through P
 refuses it. MP3 is FFmpeg's because libsndfile guesses the length of one that does not tell it, and stops there; FLAC
 because libsndfile stops at a damaged frame. A file that is cut or damaged gives what can be read of it: a packet that
 the decoder refuses is left out, whatever its reason.
+
+What a file declares is checked before any of it is decoded, and what each frame has when it comes: a header may lie.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import av
@@ -22,8 +22,11 @@ from numpy.typing import NDArray
 
 from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.answer import FORMATS
+from services.http_edge.reference.source import Source
 
-_BLOCK_SAMPLES: Final = 1 << 17  # in all channels together
+_RATES_HZ: Final = (7_000, 192_000)
+_MOST_CHANNELS: Final = 8
+_BLOCK_SAMPLES: Final = 1 << 17  # in all channels together, or a second where that is less
 _MOST_ERRORS: Final = 100  # of the container, after each of which it is asked for the next packet
 _SNDFILE_FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "OGG", "AIFF", "CAF", "AU"})
 # Containers that hold sound and nothing but it or a picture. A playlist would make the decoder open what it names.
@@ -44,43 +47,55 @@ class Block:
 class Track:
     """One of a file's audio tracks."""
 
-    path: Path
+    source: Source
     index: int | None  # among its audio tracks; None where libsndfile reads the file
 
     def blocks(self) -> Iterator[Block]:
         """Yield its audio, all of it of one rate and number of channels. Raises UnusableReference."""
-        return _blocks_by_sndfile(self.path) if self.index is None else _blocks_by_ffmpeg(self.path, self.index)
+        return _blocks_by_sndfile(self.source) if self.index is None else _blocks_by_ffmpeg(self.source, self.index)
 
 
-def tracks_of(path: Path) -> list[Track]:
+def tracks_of(source: Source) -> list[Track]:
     """Return the file's audio tracks, one or more. Raises UnusableReference."""
-    kind = _kind_by_sndfile(path)
+    kind = _kind_by_sndfile(source)
     if kind in _SNDFILE_FORMATS:
-        return [Track(path, None)]
+        return [Track(source, None)]
     try:
-        with _opened(path) as container:
+        with _opened(source) as container:
             count = len(container.streams.audio)
     except UnusableReference:
         if kind is None:
             raise
-        return [Track(path, None)]
+        return [Track(source, None)]
     if not count:
         raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {FORMATS}")
-    return [Track(path, index) for index in range(count)]
+    return [Track(source, index) for index in range(count)]
 
 
-def _kind_by_sndfile(path: Path) -> str | None:
+def require_usual(rate_hz: int, channels: int) -> None:
+    """Raise UnusableReference where a rate or a number of channels is none of a recording's."""
+    low, high = _RATES_HZ
+    if not low <= rate_hz <= high:
+        raise UnusableReference(
+            f"the file has {rate_hz} samples a second; send 8000 to {high}, best 24000 to 48000, as {FORMATS}"
+        )
+    if not 1 <= channels <= _MOST_CHANNELS:
+        raise UnusableReference(f"the file has {channels} channels; send one or two")
+
+
+def _kind_by_sndfile(source: Source) -> str | None:
     """Return libsndfile's name for the file's format; None where it reads nothing of it."""
     try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
+        with source.open("rb") as opened, soundfile.SoundFile(opened) as file:
             return str(file.format) if len(file.read(1, always_2d=True)) else None
     except soundfile.LibsndfileError:
         return None
 
 
-def _blocks_by_sndfile(path: Path) -> Iterator[Block]:
-    with soundfile.SoundFile(os.fsencode(path)) as file:
-        size = max(1, _BLOCK_SAMPLES // file.channels)
+def _blocks_by_sndfile(source: Source) -> Iterator[Block]:
+    with source.open("rb") as opened, soundfile.SoundFile(opened) as file:
+        require_usual(file.samplerate, file.channels)
+        size = _block_size(file.samplerate, file.channels)
         try:
             while len(frames := file.read(size, dtype="float32", always_2d=True)):
                 yield Block(frames, file.samplerate)
@@ -89,11 +104,11 @@ def _blocks_by_sndfile(path: Path) -> Iterator[Block]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+def _opened(source: Source) -> Iterator[av.container.InputContainer]:
     """Open a file, whose tags may be in any encoding. Raises UnusableReference, also for what is raised within."""
     try:
         with (
-            path.open("rb") as file,
+            source.open("rb") as file,
             av.open(file, "r", options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore") as container,
         ):
             yield container
@@ -101,28 +116,37 @@ def _opened(path: Path) -> Iterator[av.container.InputContainer]:
         raise UnusableReference(f"the file is not audio that can be read; send {FORMATS}") from None
 
 
-def _blocks_by_ffmpeg(path: Path, index: int) -> Iterator[Block]:
-    with _opened(path) as container:
-        for frame in _of_one_kind(_frames(container, container.streams.audio[index])):
-            yield Block(np.ascontiguousarray(frame.to_ndarray().T), frame.sample_rate)
+def _blocks_by_ffmpeg(source: Source, index: int) -> Iterator[Block]:
+    with _opened(source) as container:
+        stream = container.streams.audio[index]
+        if stream.rate and stream.channels:  # else the first frame tells
+            require_usual(stream.rate, stream.channels)
+        for frame in _of_one_kind(_frames(container, stream)):
+            interleaved = np.asarray(frame.to_ndarray(), dtype=np.float32)
+            yield Block(interleaved.reshape(-1, frame.layout.nb_channels), frame.sample_rate)
 
 
 def _of_one_kind(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Yield long frames of planar floats in the first one's rate and layout: a chained file may change them, and a
-    damaged one claims to."""
+    """Yield long frames of interleaved floats in the first one's rate and layout: a chained file may change them, and
+    a damaged one claims to. (Of planar frames PyAV reads one plane too many where there are eight.)"""
     first: av.AudioFrame | None = None
     before: av.AudioFrame | None = None
     converter: av.AudioResampler | None = None
     for frame in frames:
+        require_usual(frame.sample_rate, frame.layout.nb_channels)
         first = first or frame
         if converter is None or _kind(frame) != _kind(before or frame):
             yield from converter.resample(None) if converter else ()
-            size = _BLOCK_SAMPLES // len(first.layout.channels)
-            converter = av.AudioResampler("fltp", first.layout, first.sample_rate, frame_size=size)
+            size = _block_size(first.sample_rate, first.layout.nb_channels)
+            converter = av.AudioResampler("flt", first.layout, first.sample_rate, frame_size=size)
         frame.pts = None  # what could not be read leaves no gap
         yield from converter.resample(frame)
         before = frame
     yield from converter.resample(None) if converter else ()
+
+
+def _block_size(rate_hz: int, channels: int) -> int:
+    return min(rate_hz, _BLOCK_SAMPLES // channels)
 
 
 def _kind(frame: av.AudioFrame) -> tuple[int, str, str]:
