@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
 
+from services.common.runtime.confinement import hide_from_other_processes
 from services.common.runtime.lifecycle import stop_on_signals
 from services.common.runtime.logs import configure_logs
 from services.common.runtime.settings import BadSettings, read_settings
@@ -39,12 +40,14 @@ def run_process(
 ) -> None:
     """Read the settings, run the service until SIGTERM or SIGINT, and exit.
 
-    Bad settings and `expected` failures end with status 1 and their message alone.
+    Bad settings and `expected` failures end with status 1 and their message alone. From the start on, others of its
+    user cannot read its environment, which may name or hold secrets.
     """
 
     async def live(settings: SettingsT) -> None:
         await run(settings, stop_on_signals())
 
+    hide_from_other_processes()
     try:
         settings = read_settings(kind, os.environ)
         configure_logs(name, level=settings.log_level, readable=settings.log_readable)

@@ -4,7 +4,6 @@ It lives as long as its worker's end of the socket, and no longer: also in the m
 """
 
 import asyncio
-import ctypes
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.common.runtime.confinement import die_with_parent
 from services.common.runtime.logs import configure_logs
 from services.synth_worker.building import build_engine
 from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
@@ -43,7 +43,6 @@ from services.synth_worker.model import Model, Speech
 
 _NO_LIMIT_S: Final = 1e6  # the worker has the clock: it ends this process
 _PROGRESS_S: Final = 0.25
-_PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True)
@@ -202,12 +201,6 @@ class Child:
         )
 
 
-def _die_with_the_worker() -> None:
-    """Ask Linux for a signal when the worker dies; elsewhere, and before this, the socket's end is heard."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 async def _serve(connection: socket.socket, batch: Batch) -> None:
     reader, writer = await asyncio.open_connection(sock=connection)
     await Child(reader, writer, batch).live()
@@ -216,7 +209,7 @@ async def _serve(connection: socket.socket, batch: Batch) -> None:
 
 def main() -> None:
     """Serve the worker whose descriptors the command line names."""
-    _die_with_the_worker()
+    die_with_parent()  # where the kernel offers that; else, and before this, the socket's end is heard
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they are for the worker, which ends this process in its time
     connection = socket.socket(fileno=int(sys.argv[1]))

@@ -9,6 +9,7 @@ handed on already is left out.
 
 import asyncio
 import itertools
+import os
 import signal
 import socket
 import sys
@@ -25,6 +26,7 @@ import numpy as np
 import structlog
 
 from services.common.audio.clip import Clip
+from services.common.runtime.confinement import without_secrets
 from services.common.wire.failures import EngineCrashed, PipelineError, SpeechCancelled
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Utterance
@@ -209,6 +211,7 @@ class IsolatedModel:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "services.synth_worker.isolation.child", *map(str, descriptors)),
                 pass_fds=descriptors,
+                env=without_secrets(os.environ),
                 stdin=asyncio.subprocess.DEVNULL,
             )
         except OSError as error:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-_PREFIXES: Final = ("NATS_", "API_KEY", "OTEL_")
-_WORDS: Final = ("SECRET", "PASSWORD", "PASSWD", "TOKEN", "CREDENTIAL", "NKEY", "SEED")
+_SERVICES: Final = ("NATS_", "API_KEY", "OTEL_")
+_HUBS: Final = ("HF_",)  # an engine fetches its weights
+_WORDS: Final = frozenset({"SECRET", "PASSWORD", "PASSWD", "TOKEN", "CREDENTIALS", "NKEY", "SEED", "KEY", "KEYS"})
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
@@ -13,4 +14,6 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _secret(name: str) -> bool:
-    return name.startswith(_PREFIXES) or any(word in name for word in _WORDS)
+    if name.startswith(_HUBS):
+        return False
+    return name.startswith(_SERVICES) or not _WORDS.isdisjoint(name.split("_"))

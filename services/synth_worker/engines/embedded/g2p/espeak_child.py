@@ -23,6 +23,8 @@ _AUDIO_OUTPUT_SYNCHRONOUS: Final = 2
 _DONT_EXIT: Final = 0x8000
 _UTF8: Final = 1
 _IPA_TIED_WITH_CARET: Final = 0x02 | 0x80 | ord("^") << 8
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 class Library:
@@ -76,9 +78,18 @@ def answer(library: Library, request: Request) -> dict[str, object]:
     return {"clauses": [library.clauses(text) for text in request["texts"]]}
 
 
+def give_up_privileges() -> None:
+    """On Linux: end with the process that started this one, and gain nothing from set-user-id programs."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
 def main() -> None:
     """Answer until the input ends."""
     path, data, alarm_seconds = sys.argv[1:]
+    give_up_privileges()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; our parent says when we end
     library = Library(path, data)
     print(json.dumps({"version": library.version()}), flush=True)  # noqa: T201 - the protocol

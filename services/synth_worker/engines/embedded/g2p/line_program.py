@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 _END_SECONDS: Final = 5.0
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 class ProgramDied(Exception):
@@ -26,7 +27,7 @@ class LineProgram:
         command = [sys.executable, "-I", "-S", str(program), *arguments]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own file
-                command, stdin=theirs_in, stdout=theirs_out, stderr=subprocess.DEVNULL
+                command, stdin=theirs_in, stdout=theirs_out, stderr=subprocess.DEVNULL, env=_environment()
             )
         finally:
             os.close(theirs_in)
@@ -77,3 +78,8 @@ class LineProgram:
             self._unread += piece
         line, _, self._unread = self._unread.partition(b"\n")
         return line
+
+
+def _environment() -> dict[str, str]:
+    """Return what the program learns of ours: no secret."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
