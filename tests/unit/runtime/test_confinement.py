@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.runtime.confinement import seccomp, without_secrets
+from services.common.runtime.confinement import leave_shared_namespaces, linux, seccomp, without_secrets
 
 ALLOW, REFUSE, KILL = "allow", "refuse", "kill"
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
@@ -89,3 +89,11 @@ run_process("test", ProcessSettings, run, OSError)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "0"  # not dumpable
+
+
+def test_where_namespaces_are_forbidden_the_process_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(flags: int) -> None:
+        raise PermissionError(flags)
+
+    monkeypatch.setattr(linux, "unshare", forbidden)
+    assert leave_shared_namespaces() == ()
