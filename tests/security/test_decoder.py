@@ -1,6 +1,7 @@
 """Reference audio as an attack: on the decoder's time, on other tenants' turns, and on what the edge knows."""
 
 import asyncio
+import ctypes
 import io
 import json
 import os
@@ -199,19 +200,41 @@ def test_confined_work_is_ended_by_its_processor_time_though_it_ignores_the_sign
     assert time.process_time() - began_s < 4
 
 
+def test_confined_work_that_crashes_fails_or_babbles_ends_alone() -> None:
+    def crashes(_: object) -> bytes:
+        return ctypes.string_at(0)
+
+    def fails(_: object) -> bytes:
+        raise ZeroDivisionError
+
+    def babbles(_: object) -> bytes:
+        return bytes(10_000_000)
+
+    def answers(_: object) -> bytes:
+        return bytes(1_000)
+
+    def grows(_: object) -> bytes:
+        return bytes(2**31)
+
+    came = [run_in_new_process(work) for work in (crashes, fails, babbles, grows, answers)]
+    assert [one["status"] for one in came] == [-signal.SIGSEGV, 70, -signal.SIGKILL, 70, 0]
+    assert [one["bytes"] for one in came] == [0, 0, 0, 0, 1_000]
+
+
 def run_in_new_process(work: object) -> dict[str, float]:
     """Run work confined from a process with a single thread, which this one may not be."""
     read, write = os.pipe()
     process = os.fork()
     if process == 0:
         outcome = run_confined(work, LIMITS, most_bytes=1_000, most_s=60)  # type: ignore[arg-type]
-        os.write(write, json.dumps({"status": outcome.status, "processor_s": outcome.processor_s}).encode())
+        said = {"status": outcome.status, "processor_s": outcome.processor_s, "bytes": len(outcome.content)}
+        os.write(write, json.dumps(said).encode())
         os._exit(0)
     os.close(write)
     os.waitpid(process, 0)
     with os.fdopen(read) as answer:
-        said: dict[str, float] = json.load(answer)
-        return said
+        came: dict[str, float] = json.load(answer)
+        return came
 
 
 def probe(user: str, tmp_path: Path, *without: str, only: str = "") -> tuple[list[str], dict[str, str]]:

@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -51,19 +52,28 @@ _LOADED_LATE: Final = ("encodings.idna", "encodings.latin_1", "encodings.utf_16"
 Answered = Callable[[tuple[str, ...]], bytes]
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How long one file may take."""
+
+    processor_s: int
+    wall_s: float
+
+
+_OWN_RECORDING: Final = Bounds(processor_s=20, wall_s=50.0)  # at the start, on a machine that starts other things
+
+
 class Decoder:
     """Prepares files, each in a process of its own."""
 
-    def __init__(self, *, processor_s: int, wall_s: float) -> None:
-        self._processor_s = processor_s
-        self._wall_s = wall_s
-        self._without: Collection[str] = ()
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._without: tuple[str, ...] = ()  # layers of confinement
 
     def warm_up(self) -> tuple[str, ...]:
         """Load every library and the speaker encoder; return the layers of confinement under which files are decoded.
 
-        Where a known recording cannot be decoded under the filter of system calls, that is left out: a libc may need
-        one that is not on its list. Raises OSError where it cannot be decoded at all.
+        Raises OSError where a recording of its own cannot be decoded.
         """
         encoder()
         _load_late_modules()
@@ -74,36 +84,25 @@ class Decoder:
                 file.write(content)
                 file.flush()
                 source = OpenFile.of(file.fileno())
-                expected = prepare(source, self._processor_s)
+                expected = prepare(source, _OWN_RECORDING.processor_s)
             if not _CONFINES:
                 self._limit_here()
                 return ()
             shared = leave_shared_namespaces()
             hide_from_other_processes()
-            for self._without in ((), ("seccomp",)):
-                held = self._confined(lambda layers: " ".join(layers).encode())
-                if self._confined(lambda _: prepare(source, self._processor_s), file.fileno()).content == expected:
-                    return shared + tuple(held.content.decode().split())
-        raise OSError("a recording of the decoder's own cannot be decoded")
+            self._without = _left_out(source, expected)
+        held = _confined(lambda layers: " ".join(layers).encode(), _OWN_RECORDING, self._without)
+        return shared + tuple(held.content.decode().split())
 
     def outcome(self, path: Path) -> Outcome:
         """Decode one file. Raises OSError where it is not there."""
+        processor_s = self._bounds.processor_s
         with path.open("rb", buffering=0) as file:
             source = OpenFile.of(file.fileno())
             if _CONFINES:
-                return self._confined(lambda _: prepare(source, self._processor_s), file.fileno())
+                return _confined(lambda _: prepare(source, processor_s), self._bounds, self._without, source.descriptor)
             self._limit_processor_here()
-            return Outcome(0, prepare(source, self._processor_s), 0.0, 0)
-
-    def _confined(self, work: Answered, *descriptors: int) -> Outcome:
-        return run_confined(
-            work,
-            Limits(memory_bytes=_MEMORY_BYTES, processor_s=self._processor_s),
-            descriptors=descriptors,
-            without=self._without,
-            most_bytes=MOST_ANSWER_BYTES,
-            most_s=self._wall_s,
-        )
+            return Outcome(0, prepare(source, processor_s), 0.0, 0)
 
     @staticmethod
     def _limit_here() -> None:
@@ -113,8 +112,36 @@ class Decoder:
 
     def _limit_processor_here(self) -> None:
         """Only the soft limit: it has to be raised again for the next file."""
-        soft = int(time.process_time()) + self._processor_s + 1
+        soft = int(time.process_time()) + self._bounds.processor_s + 1
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _confined(work: Answered, bounds: Bounds, without: tuple[str, ...], *descriptors: int) -> Outcome:
+    return run_confined(
+        work,
+        Limits(memory_bytes=_MEMORY_BYTES, processor_s=bounds.processor_s),
+        descriptors=descriptors,
+        without=without,
+        most_bytes=MOST_ANSWER_BYTES,
+        most_s=bounds.wall_s,
+    )
+
+
+def _left_out(source: OpenFile, expected: bytes) -> tuple[str, ...]:
+    """Return the layers under which a known recording cannot be decoded: none, or the filter of system calls, where
+    this libc needs one that is not on its list.
+
+    Raises OSError where it cannot be decoded without the filter either, or not in time.
+    """
+    for without in ((), ("seccomp",)):
+        outcome = _confined(
+            lambda _: prepare(source, _OWN_RECORDING.processor_s), _OWN_RECORDING, without, source.descriptor
+        )
+        if outcome.content == expected:
+            return without
+        if outcome.overrun or outcome.status == -signal.SIGXCPU:
+            break
+    raise OSError("a recording of the decoder's own cannot be decoded")
 
 
 def _recordings() -> Iterator[bytes]:
@@ -157,11 +184,11 @@ def _prepared(source: Source, processor_s: float) -> tuple[Answer, bytes]:
 
 def main() -> None:
     """Warm up, say so, then answer until stdin ends."""
-    processor_s, wall_s = int(sys.argv[1]), float(sys.argv[2])
+    bounds = Bounds(processor_s=int(sys.argv[1]), wall_s=float(sys.argv[2]))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they are for the edge, which ends this process in its time
     answers = _own_stdout()
-    decoder = Decoder(processor_s=processor_s, wall_s=wall_s)
+    decoder = Decoder(bounds)
     layers = decoder.warm_up()
     die_with_parent()
     _say(answers, Ready(layers=layers))

@@ -126,9 +126,12 @@ class ReferenceDecoder:
         except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no answer, or none that makes sense
             log.warning("decoder_died", status=await child.status())
             raise UnusableReference(_UNREADABLE) from None
-        finally:
-            self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
-            self._give_back(child, usable=usable)
+        finally:  # no await here: a client that leaves in the middle must not cost the pool a process
+            if usable:
+                self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
+                self._give_back(child)
+            elif not self._closing.is_set():
+                self._start(self._replace(child, tenant, began_s))
 
     async def _next_free(self, tenant: str) -> "_Child":
         ticket: _Ticket = asyncio.get_running_loop().create_future()
@@ -142,7 +145,7 @@ class ReferenceDecoder:
         except (TimeoutError, asyncio.CancelledError) as error:
             if ticket.done() and not ticket.cancelled() and ticket.exception() is None:  # both at once
                 self._queue.charge(tenant, 0.0)
-                self._give_back(ticket.result(), usable=True)
+                self._give_back(ticket.result())
             if isinstance(error, TimeoutError):
                 raise self._queue.full() from None
             raise
@@ -158,13 +161,9 @@ class ReferenceDecoder:
             else:
                 ticket.set_result(self._free.popleft())
 
-    def _give_back(self, child: "_Child", *, usable: bool) -> None:
-        """No await here: a client that leaves in the middle must not cost the pool a process."""
-        if usable:
-            self._free.append(child)
-            self._lend()
-        elif not self._closing.is_set():
-            self._start(self._replace(child))
+    def _give_back(self, child: "_Child") -> None:
+        self._free.append(child)
+        self._lend()
 
     def _start(self, starting: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(starting, name="start-decoder")
@@ -172,12 +171,15 @@ class ReferenceDecoder:
         task.add_done_callback(self._starts.discard)
         return task
 
-    async def _replace(self, child: "_Child") -> None:
+    async def _replace(self, child: "_Child", tenant: str, began_s: float) -> None:
+        """End a process that was lent to a tenant since then, and start another; the tenant is charged for both."""
         await child.end()
         self._children.discard(child)
         while not self._closing.is_set():
             try:
-                await self._add_child()
+                successor = await self._warm_child()
+                self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
+                self._give_back(successor)
                 break
             except OSError as error:
                 log.error("decoder_not_started", reason=str(error))
@@ -186,6 +188,10 @@ class ReferenceDecoder:
 
     async def _add_child(self) -> None:
         """Start a process and lend it out when it is warm. Raises OSError where that fails."""
+        self._give_back(await self._warm_child())
+
+    async def _warm_child(self) -> "_Child":
+        """Start a process and return it when it is warm. Raises OSError where that fails."""
         child = await _Child.start(self._processor_s, self._time_limit_s)
         self._children.add(child)
         try:
@@ -196,7 +202,7 @@ class ReferenceDecoder:
         except (TimeoutError, msgspec.DecodeError):
             self._children.discard(child)
             raise OSError(f"a decoder process does not get ready; it ended with {await child.status()}") from None
-        self._give_back(child, usable=True)
+        return child
 
     def _tell(self, ready: Ready) -> None:
         """Log once which layers of confinement hold here, and which do not."""
