@@ -197,7 +197,7 @@ async def test_a_decoder_that_dies_costs_one_upload_and_is_replaced(decoder: Ref
 
 
 async def test_a_decoder_that_hangs_is_replaced_when_its_time_is_over(upload: Path) -> None:
-    async with ReferenceDecoder(1, time_limit_s=1) as decoder:
+    async with ReferenceDecoder(1, time_limit_s=5) as decoder:
         [child] = decoder._free
         os.kill(child._process.pid, 19)
         assert "too long" in await refusal(decoder, upload, encoded(speech_of(7).samples, 24_000))
