@@ -1,9 +1,13 @@
-"""Voices: from this process's memory, else from the bucket that all workers share, else computed from the clips."""
+"""Voices: from this process's memory, else from the bucket that all workers share, else computed from the clips.
+
+The bucket keeps a voice behind its SHA-256. A stored voice that does not match it, or that the engine cannot read, is
+computed again and replaced. The keys name that format too, so workers of another release never read each other's.
+"""
 
 import asyncio
 from collections import OrderedDict
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -11,13 +15,16 @@ from services.common.audio.wav import read_wav
 from services.common.bus import topology
 from services.common.bus.clips import fetch_clip
 from services.common.bus.ports import Bus
-from services.common.wire.failures import QueueFull
+from services.common.wire.failures import EngineCrashed, MalformedMessage, QueueFull, SynthesisFailed
 from services.common.wire.identity import voice_key
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.speaking import SpeakingModel
+from services.synth_worker.speaking import ModelClosed, ModelStuck, SpeakingModel
 
 log = structlog.get_logger()
+
+_FORMAT: Final = "2"  # part of the keys: raise it when the stored bytes mean something else
+_DIGEST_BYTES: Final = 32
 
 
 class Voices:
@@ -56,12 +63,26 @@ class Voices:
             del self._kept[key]
 
     async def _fetch(self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> Any:
+        voice = await self._stored(key)
+        if voice is None:
+            voice = await self._model.restore(await self._compute(key, tenant, clips, parameters))
+        return voice
+
+    async def _stored(self, key: str) -> Any | None:
+        """Return the engine's voice of what the bucket holds; None where that is nothing, or cannot be read."""
         stored = await self._bus.get_value(topology.VOICES, key)
         if stored is None:
-            stored = await self._compute(key, tenant, clips, parameters)
-        else:
-            self._metrics.voices.labels("shared").inc()
-        return await self._model.restore(stored)
+            return None
+        try:
+            voice = await self._model.restore(_unsealed(stored))
+        except (ModelStuck, ModelClosed):
+            raise
+        except (MalformedMessage, SynthesisFailed, EngineCrashed) as failure:
+            self._metrics.voices.labels("unreadable").inc()
+            log.warning("voice_unreadable", key=key, stored_bytes=len(stored), reason=str(failure))
+            return None
+        self._metrics.voices.labels("shared").inc()
+        return voice
 
     async def _compute(self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> bytes:
         recordings = [read_wav(await fetch_clip(self._bus, tenant, clip)) for clip in clips]
@@ -69,7 +90,7 @@ class Voices:
             voice = await self._model.condition(recordings, parameters)
         self._metrics.voices.labels("computed").inc()
         try:
-            await self._bus.put_value(topology.VOICES, key, voice)
+            await self._bus.put_value(topology.VOICES, key, _sealed(voice))
         except QueueFull:
             log.warning("voice_not_shared", reason="the bucket is full")
         return voice
@@ -77,6 +98,20 @@ class Voices:
     def _key(self, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> str:
         """Return the bucket's key: another engine version computes another voice, and so does more of the clips."""
         description = self._model.describe()
-        parts = clips if parameters.gpt_cond_len is None else (*clips, str(parameters.gpt_cond_len))
+        length = () if parameters.gpt_cond_len is None else (str(parameters.gpt_cond_len),)
+        parts = (_FORMAT, *clips, *length)
         digest = sha256("/".join(parts).encode()).hexdigest()
         return voice_key(tenant, description.name, description.version, digest)
+
+
+def _sealed(voice: bytes) -> bytes:
+    """Return what the bucket keeps of a voice: its SHA-256, then its bytes."""
+    return sha256(voice).digest() + voice
+
+
+def _unsealed(stored: bytes) -> bytes:
+    """Return the voice. Raises MalformedMessage where its bytes are not those that were stored."""
+    digest, voice = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if sha256(voice).digest() != digest:
+        raise MalformedMessage("the stored voice does not match its SHA-256")
+    return voice

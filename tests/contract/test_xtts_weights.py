@@ -148,6 +148,19 @@ def test_a_folder_of_the_operator_is_used_as_it_is(machine: Machine, tmp_path: P
     assert machine.hub.asked == []
 
 
+def test_a_folder_of_the_operator_is_checked_against_the_sums_that_lie_in_it(machine: Machine, tmp_path: Path) -> None:
+    contents = {"config.json": CONFIG, "vocab.json": VOCABULARY, "model.pth": MODEL}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items()]
+    (tmp_path / "SHA256SUMS").write_text("".join(lines))
+    assert machine.folder(model_dir=str(tmp_path)) == tmp_path
+    (tmp_path / "vocab.json").write_bytes(VOCABULARY.replace(b"1.0", b"1.1"))
+    refusal = machine.refusal(model_dir=str(tmp_path))
+    assert f"{tmp_path / 'vocab.json'} is damaged" in refusal
+    assert "SHA256SUMS" in refusal
+
+
 def test_a_folder_of_the_operator_that_lacks_files_is_refused(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "config.json").touch()
     refusal = machine.refusal(model_dir=str(tmp_path))
@@ -217,6 +230,15 @@ def test_weights_that_rot_in_the_cache_are_noticed(machine: Machine) -> None:
     assert "damaged" in refusal
     (machine.cache / "snapshots" / COMMIT / "config.json").unlink()
     assert machine.refusal() == refusal  # also where another file has to be fetched
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.json"])
+def test_small_files_that_rot_in_the_cache_are_noticed(machine: Machine, name: str) -> None:
+    blob = (machine.folder() / name).resolve()
+    blob.write_bytes(blob.read_bytes().replace(b"x", b"y").replace(b"1.0", b"1.1"))
+    refusal = machine.refusal()
+    assert str(blob) in refusal
+    assert "damaged" in refusal
 
 
 def test_weights_of_the_cache_are_checked_once(machine: Machine) -> None:

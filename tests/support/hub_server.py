@@ -90,7 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, name: str, content: bytes) -> None:
         digest = hashlib.sha256(content).hexdigest()
         if name != self.served.large:
-            self._say(200, {"X-Repo-Commit": COMMIT, "ETag": f'"{digest[:40]}"'}, content)
+            object_id = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names it
+            self._say(200, {"X-Repo-Commit": COMMIT, "ETag": f'"{object_id}"'}, content)
             return
         headers = {
             "X-Repo-Commit": COMMIT,

@@ -1,22 +1,26 @@
 """Voices: what shapes one, and that it is computed once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.common.audio.clip import Clip
 from services.common.audio.wav import write_wav
+from services.common.bus import topology
 from services.common.bus.clips import store_clip
-from services.common.bus.memory import MemoryBus
+from services.common.bus.ports import Bus
+from services.common.wire.failures import EngineCrashed, MalformedMessage, SynthesisFailed
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, ToneEngine
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.model import Model
+from services.synth_worker.speaking import ModelClosed, ModelStuck
 from services.synth_worker.voices import Voices
-from tests.support.buses import memory_bus
+from tests.support.buses import bus_of, memory_bus
 
 
 class Listening(ToneEngine):
@@ -37,12 +41,12 @@ class Worker:
     """What of a worker has to do with voices."""
 
     engine: Listening
-    bus: MemoryBus
+    bus: Bus
     model: Model
 
-    def voices(self) -> Voices:
+    def voices(self, metrics: Metrics | None = None) -> Voices:
         """Return voices with nothing in memory."""
-        return Voices(self.bus, self.model, Metrics(), capacity=8)
+        return Voices(self.bus, self.model, metrics or Metrics(), capacity=8)
 
     async def clip(self, seed: int) -> str:
         """Store six seconds of noise."""
@@ -50,12 +54,13 @@ class Worker:
         return await store_clip(self.bus, "public", write_wav(Clip(samples, SAMPLE_RATE_HZ)))
 
 
-@pytest.fixture
-async def worker() -> AsyncIterator[Worker]:
-    engine, bus = Listening(), await memory_bus()
-    model = Model(engine)
-    yield Worker(engine, bus, model)
-    await model.close()
+@pytest.fixture(params=["memory", "nats"])
+async def worker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Worker]:
+    async with bus_of(request.param, tmp_path) as bus:
+        engine = Listening()
+        model = Model(engine)
+        yield Worker(engine, bus, model)
+        await model.close()
 
 
 async def test_more_of_the_clips_is_another_voice_in_memory_and_in_the_bucket(worker: Worker) -> None:
@@ -88,3 +93,79 @@ async def test_sentences_that_need_a_voice_at_the_same_time_share_one_computatio
     found = await asyncio.gather(*(voices.get("public", clips, Parameters(gpt_cond_len=5)) for _ in range(6)))
     assert len(set(found)) == 1
     assert len(worker.engine.heard) == 1
+
+
+def rotten(stored: bytes) -> bytes:
+    """Return what was stored with one bit changed in its middle."""
+    middle = len(stored) // 2
+    return stored[:middle] + bytes([stored[middle] ^ 1]) + stored[middle + 1 :]
+
+
+@pytest.mark.parametrize("damaged", [lambda _: b"junk", rotten, lambda stored: stored[:-1]])
+async def test_a_stored_voice_that_is_damaged_is_computed_again_and_replaced(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, damaged: Callable[[bytes], bytes]
+) -> None:
+    keys: list[str] = []
+    put = worker.bus.put_value
+
+    async def noted(bucket: str, key: str, value: bytes) -> None:
+        keys.append(key)
+        await put(bucket, key, value)
+
+    monkeypatch.setattr(worker.bus, "put_value", noted)
+    clips, metrics = (await worker.clip(1),), Metrics()
+    voice = await worker.voices().get("public", clips)
+    [key] = keys
+    whole = await worker.bus.get_value(topology.VOICES, key)
+    assert whole is not None
+    await put(topology.VOICES, key, damaged(whole))
+
+    assert await worker.voices(metrics).get("public", clips) == voice
+    assert await worker.bus.get_value(topology.VOICES, key) == whole
+    assert await worker.voices(metrics).get("public", clips) == voice
+    assert len(worker.engine.heard) == 2
+    counted = {source: metrics.voices.labels(source)._value.get() for source in ("unreadable", "computed", "shared")}
+    assert counted == {"unreadable": 1, "computed": 1, "shared": 1}
+
+
+class Refusing(Listening):
+    """A tone engine that reads no voice but those that it computed since it was told to refuse."""
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__()
+        self.failure: Exception | None = failure
+
+    def restore(self, voice: bytes) -> bytes:
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        return super().restore(voice)
+
+
+@pytest.mark.parametrize("failure", [MalformedMessage("no voice"), SynthesisFailed("a bug"), EngineCrashed("died")])
+async def test_a_stored_voice_that_the_engine_cannot_read_is_computed_again(failure: Exception) -> None:
+    engine, bus = Refusing(failure), await memory_bus()
+    refused, engine.failure = engine.failure, None
+    model = Model(engine)
+    worker = Worker(engine, bus, model)
+    clips = (await worker.clip(1),)
+    voice = await worker.voices().get("public", clips)
+    engine.failure = refused
+    assert await worker.voices().get("public", clips) == voice
+    assert len(engine.heard) == 2
+    await model.close()
+
+
+@pytest.mark.parametrize("failure", [ModelStuck("the engine hangs"), ModelClosed("the worker stops")])
+async def test_an_engine_that_is_gone_is_no_reason_to_compute_a_voice_again(failure: Exception) -> None:
+    engine, bus = Refusing(failure), await memory_bus()
+    refused, engine.failure = engine.failure, None
+    model = Model(engine)
+    worker = Worker(engine, bus, model)
+    clips = (await worker.clip(1),)
+    await worker.voices().get("public", clips)
+    engine.failure = refused
+    with pytest.raises(type(failure)):
+        await worker.voices().get("public", clips)
+    assert len(engine.heard) == 1
+    await model.close()

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
+from io import BytesIO
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,7 @@ STOCK_VOICES: Final = "stock_voices.npz"
 STYLE_SPACE: Final = "style_space.npz"
 TUNER: Final = "tuner.npz"
 STOCK_PITCH: Final = "stock_pitch.json"
+VOCABULARY: Final = "vocabulary.json"
 CHECKSUMS: Final = "SHA256SUMS"  # in the format of sha256sum(1)
 
 
@@ -37,11 +39,7 @@ def load_arrays(name: str) -> dict[str, Floats]:
 
     Raises EngineUnavailable where the file is not the one that was recorded.
     """
-    file = folder() / name
-    content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != checksums()[name]:
-        raise EngineUnavailable(f"The embedded engine's file {name} is damaged; install the service again.")
-    with resources.as_file(file) as path, np.load(path, allow_pickle=False) as arrays:
+    with np.load(BytesIO(_content(name)), allow_pickle=False) as arrays:
         return {key: arrays[key].astype(np.float32) for key in arrays.files}
 
 
@@ -57,6 +55,21 @@ def load_speaker_encoder() -> SpeakerEncoder:
 
 
 def load_stock_pitch() -> Mapping[str, Mapping[str, float]]:
-    """Language -> stock voice -> the median pitch in Hz at which it speaks that language."""
-    table: Mapping[str, Mapping[str, float]] = json.loads((folder() / STOCK_PITCH).read_text(encoding="ascii"))
+    """Language -> stock voice -> the median pitch in Hz at which it speaks that language.
+
+    Raises EngineUnavailable where the file is not the one that was recorded.
+    """
+    table: Mapping[str, Mapping[str, float]] = json.loads(_content(STOCK_PITCH))
     return table
+
+
+def check_vocabulary() -> None:
+    """Raise EngineUnavailable where the table of symbols, read when it is imported, is not the one recorded."""
+    _content(VOCABULARY)
+
+
+def _content(name: str) -> bytes:
+    content = (folder() / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != checksums()[name]:
+        raise EngineUnavailable(f"The embedded engine's file {name} is damaged; install the service again.")
+    return content

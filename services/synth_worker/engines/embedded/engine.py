@@ -98,6 +98,7 @@ class EmbeddedEngine:
 
     def load(self) -> None:
         """Load the model, joining its weights at the first time. Raises EngineUnavailable where that cannot be."""
+        assets.check_vocabulary()
         kokoro = Kokoro(self._settings.cache, self._settings.threads)
         styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
         enrolment = Enrolment(

@@ -28,6 +28,7 @@ _LOW_HZ: Final = 60.0
 _HIGH_HZ: Final = 11_500.0
 _CEPSTRA: Final = 24  # kept of the cosine transform: the smooth envelope
 _LEAST_BANDS: Final = 28
+FILLED_BANDS: Final = range(_LEAST_BANDS, _BANDS + 1)  # of a reference
 _FEATURES: Final = 15
 _CONTEXT: Final = 4  # frames
 _GRADIENT_WEIGHT: Final = 2.0

@@ -9,14 +9,18 @@ that makes sound is then rewritten into faster operators.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import onnx
+import structlog
 from onnx import TensorProto, helper
 
 from services.synth_worker.engines.embedded.speedups import sped_up
-from services.synth_worker.engines.embedded.weights import SHA256, write_atomically
+from services.synth_worker.engines.embedded.weights import SHA256, joined_weights, sha256_of, write_atomically
+
+log = structlog.get_logger()
 
 VERSION: Final = "2"  # part of the cached files' names: raise it with every change here or in `speedups`
 
@@ -46,22 +50,36 @@ class GraphFiles:
     sound: Path
 
 
-def cut_graphs(weights: Path, cache: Path) -> GraphFiles:
-    """Cut the whole export in `weights` into the two halves in `cache`; done once, then found again.
+def cut_graphs(cache: Path) -> GraphFiles:
+    """Return the two halves in `cache`; they are cut at the first time, and where they are damaged.
 
-    Raises EngineUnavailable where the cache cannot be written.
+    Raises EngineUnavailable where the weights cannot be had, or the cache cannot be written.
     """
     stem = f"kokoro-{SHA256[:16]}-cut-{VERSION}"
     files = GraphFiles(prosody=cache / f"{stem}-prosody.onnx", sound=cache / f"{stem}-sound.onnx")
-    if not (files.prosody.exists() and files.sound.exists()):
-        whole = onnx.load(weights)
-        _store(part(whole, (_TOKENS, _STYLE, _SPEED), (CONTENT, PITCH, ENERGY)), files.prosody)
-        _store(sped_up(part(whole, (CONTENT, PITCH, ENERGY, _STYLE), (_AUDIO,))), files.sound)
+    sums = cache / f"{stem}.sha256"
+    if not _are_whole(files, sums):
+        whole = onnx.load(joined_weights(cache))
+        prosody = part(whole, (_TOKENS, _STYLE, _SPEED), (CONTENT, PITCH, ENERGY)).SerializeToString()
+        sound = sped_up(part(whole, (CONTENT, PITCH, ENERGY, _STYLE), (_AUDIO,))).SerializeToString()
+        write_atomically(files.prosody, (prosody,))
+        write_atomically(files.sound, (sound,))
+        written = ((prosody, files.prosody.name), (sound, files.sound.name))
+        write_atomically(sums, (f"{sha256(content).hexdigest()}  {name}\n".encode() for content, name in written))
     return files
 
 
-def _store(model: onnx.ModelProto, path: Path) -> None:
-    write_atomically(path, (model.SerializeToString(),))
+def _are_whole(files: GraphFiles, sums: Path) -> bool:
+    """Return whether both halves are what was written. Nothing notices a wrong weight later on but the ear."""
+    try:
+        recorded = sums.read_text(encoding="ascii")
+        found = [f"{sha256_of(path)}  {path.name}\n" for path in (files.prosody, files.sound)]
+    except (OSError, UnicodeDecodeError):
+        return False
+    if "".join(found) == recorded:
+        return True
+    log.warning("model_files_damaged", folder=str(sums.parent), action="cutting the weights again")
+    return False
 
 
 def part(whole: onnx.ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from services.common.audio.clip import Samples
 from services.common.audio.spectra import Floats
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.embedded import graph, weights
+from services.synth_worker.engines.embedded import graph
 from services.synth_worker.engines.embedded.prosody import Prosody
 
 SAMPLE_RATE_HZ: Final = 24_000
@@ -23,7 +23,7 @@ class Kokoro:
 
         Raises EngineUnavailable where the weights or the cache cannot be had, saying what to do.
         """
-        files = graph.cut_graphs(weights.joined_weights(cache), cache)
+        files = graph.cut_graphs(cache)
         self._prosody = _session(files.prosody, threads)
         self._sound = _session(files.sound, threads)
 

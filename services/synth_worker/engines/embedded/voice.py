@@ -9,6 +9,7 @@ import numpy as np
 
 from services.common.audio.spectra import Floats
 from services.common.wire.failures import MalformedMessage
+from services.synth_worker.engines.embedded.envelope import FILLED_BANDS
 from services.synth_worker.engines.embedded.styles import LOW_VOICE_HZ
 
 _FORMAT: Final = "embedded-voice-2"
@@ -48,16 +49,36 @@ def voice_from_bytes(stored: bytes) -> ClonedVoice:
         fields = msgpack.unpackb(stored)
         if fields["format"] != _FORMAT:
             raise ValueError
-        return ClonedVoice(
-            timbre=None if fields["timbre"] is None else _floats(fields["timbre"], "<f4", 128)[0],
-            shifts={str(key): _floats(shift, "<f4", 128)[0] for key, shift in fields["shifts"].items()},
-            low=bool(fields["low"]),
-            pitch_hz=float(fields["pitch_hz"]),
-            bands=int(fields["bands"]),
-            cepstra=_floats(fields["cepstra"], "<f2", _CEPSTRA),
+        return _usable(
+            ClonedVoice(
+                timbre=None if fields["timbre"] is None else _floats(fields["timbre"], "<f4", 128)[0],
+                shifts={str(key): _floats(shift, "<f4", 128)[0] for key, shift in fields["shifts"].items()},
+                low=bool(fields["low"]),
+                pitch_hz=float(fields["pitch_hz"]),
+                bands=int(fields["bands"]),
+                cepstra=_floats(fields["cepstra"], "<f2", _CEPSTRA),
+            )
         )
-    except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        msgpack.UnpackException,
+    ) as error:
         raise MalformedMessage("A stored voice cannot be read; compute it again from its clip.") from error
+
+
+def _usable(voice: ClonedVoice) -> ClonedVoice:
+    """Return the voice. Raises ValueError for numbers that enrolment never makes."""
+    numbers = [voice.cepstra, *voice.shifts.values(), *(() if voice.timbre is None else (voice.timbre,))]
+    if not all(np.isfinite(values).all() for values in (*numbers, voice.pitch_hz)):
+        raise ValueError
+    if len(voice.cepstra) and voice.bands not in FILLED_BANDS:
+        raise ValueError
+    return voice
 
 
 def stock_voice(pitch_hz: float) -> ClonedVoice:

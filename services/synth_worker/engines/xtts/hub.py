@@ -45,6 +45,7 @@ from services.common.wire.failures import EngineUnavailable
 
 _LARGE: Final = "model.pth"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_SHA1: Final = re.compile(r"[0-9a-f]{40}")
 _SPARE_BYTES: Final = 64 << 20  # left free on the disk
 _WAIT_S: Final = 2.0  # between looks whether another process has fetched it
 _LONGEST_WAIT_S: Final = 2 * 3600.0
@@ -120,6 +121,24 @@ def check_once(path: Path, records: Path, tell: Tell) -> None:
     if _digest(blob) != blob.name:
         raise EngineUnavailable(f"{blob} is damaged: its SHA-256 is not its name. Delete it and start again.")
     _remember(records, blob.name, state)
+
+
+def check_small(path: Path) -> None:
+    """Check a small file of the hub's cache against the git object id that it is named by, or, as some mirrors name
+    files, its SHA-1.
+
+    Raises EngineUnavailable for a damaged file.
+    """
+    blob = path.resolve()
+    if not _SHA1.fullmatch(blob.name):
+        return  # on a disk without links, huggingface_hub keeps files by their names
+    content = blob.read_bytes()
+    as_git = b"blob %d\0" % len(content) + content
+    if blob.name not in {hashlib.sha1(named, usedforsecurity=False).hexdigest() for named in (as_git, content)}:
+        raise EngineUnavailable(
+            f"{blob} is damaged: its name is neither its git object id nor its SHA-1. Delete it and start again, "
+            f"{_INSTEAD}."
+        )
 
 
 def _fetch_large(source: Source, large: HfFileMetadata, records: Path, tell: Tell) -> None:

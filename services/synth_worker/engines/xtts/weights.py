@@ -5,6 +5,7 @@ network. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what the
 them when it is imported.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Final
 from services.common.wire.failures import EngineUnavailable
 
 FILES: Final = ("config.json", "vocab.json", "model.pth")
+CHECKSUMS: Final = "SHA256SUMS"  # optional in an operator's folder, in the format of sha256sum(1)
 _LICENCE: Final = (
     "The XTTS-v2 weights are under the Coqui Public Model License 1.0, which allows non-commercial use only, of the "
     "model and of what it speaks. Read it at https://coqui.ai/cpml (or LICENSE.txt beside the weights); if you accept "
@@ -30,7 +32,9 @@ def _default_records() -> Path:
 class WeightSettings:
     """Which weights, and whether the operator may use them."""
 
-    model_dir: Path | None  # a folder with FILES; none: the hub's cache, and if they are not there, the hub
+    model_dir: (
+        Path | None
+    )  # a folder with FILES, checked where it has CHECKSUMS; none: the hub's cache, and if they are not there, the hub
     agreed: bool  # whether the operator accepts the licence
     repository: str = "coqui/XTTS-v2"
     revision: str = "main"  # a branch, tag or commit
@@ -58,6 +62,8 @@ def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:
     if folder is None:
         return hub.fetched_folder(source, FILES, settings.records, tell)
     hub.check_once(folder / "model.pth", settings.records, tell)
+    for name in ("config.json", "vocab.json"):
+        hub.check_small(folder / name)
     return folder
 
 
@@ -68,4 +74,22 @@ def _operators_folder(folder: Path) -> Path:
             f"XTTS_MODEL_DIR is {folder}, which lacks {', '.join(missing)}; set it to a folder with the files of "
             "coqui/XTTS-v2, or leave it empty to have them fetched."
         )
+    if (folder / CHECKSUMS).is_file():
+        _require_sums(folder)
     return folder
+
+
+def _require_sums(folder: Path) -> None:
+    """Check the files that the operator recorded. Raises EngineUnavailable for one that is another by now."""
+    for line in (folder / CHECKSUMS).read_text("utf-8", "replace").splitlines():
+        digest, _, name = line.partition(" ")
+        name = name.strip().removeprefix("*")
+        if name not in FILES:
+            continue
+        with (folder / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise EngineUnavailable(
+                f"{folder / name} is damaged: its SHA-256 is not the one in {CHECKSUMS} beside it. Copy it again, or "
+                f"record its new one with `sha256sum {' '.join(FILES)} > {CHECKSUMS}`."
+            )

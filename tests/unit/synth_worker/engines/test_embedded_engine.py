@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgpack
 import numpy as np
 import pytest
 
@@ -176,6 +177,19 @@ def noise() -> list[Clip]:
 def test_a_reference_without_a_voice_is_refused(engine: EmbeddedEngine, clips: list[Clip]) -> None:
     with pytest.raises(UnusableReference, match="Send at least 6 s"):
         engine.condition(clips)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pitch_hz": float("nan")}, {"pitch_hz": float("-inf")}, {"bands": 0}, {"bands": 2**62}, {"bands": -1}]
+)
+def test_a_stored_voice_with_numbers_that_enrolment_never_makes_is_refused(
+    engine: EmbeddedEngine, changes: dict[str, float]
+) -> None:
+    fields = {"format": "embedded-voice-2", "timbre": None, "shifts": {}, "low": True, "pitch_hz": 100.0, "bands": 40}
+    fields["cepstra"] = np.random.default_rng(1).normal(0, 1, (50, 24)).astype("<f2").tobytes()
+    engine.restore(msgpack.packb(fields))
+    with pytest.raises(MalformedMessage):
+        engine.restore(msgpack.packb(fields | changes))
 
 
 @pytest.mark.parametrize("stored", [b"", b"\x00", b"\x81\xa6format\xa5other", b"not a voice"])

@@ -2,6 +2,8 @@
 
 import errno
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from services.common.wire.failures import EngineUnavailable
 from services.synth_worker.engines.embedded import assets, graph, weights
-from services.synth_worker.engines.embedded.g2p import VOCABULARY
+from services.synth_worker.engines.embedded.g2p import VOCABULARY, installed
 from services.synth_worker.engines.embedded.kokoro import Kokoro
 from services.synth_worker.engines.embedded.styles import STOCK_VOICES, StockStyles
 
@@ -46,6 +48,64 @@ def test_weights_of_another_hash_are_refused_and_leave_nothing(tmp_path: Path, m
     with pytest.raises(EngineUnavailable, match="Reinstall the packages"):
         weights.joined_weights(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def flip_a_bit(file: Path) -> None:
+    """Damage a file as a disk does: same size, same time."""
+    before, content = file.stat(), bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_one_wrong_bit_in_the_joined_weights_is_noticed_and_repaired(tmp_path: Path) -> None:
+    path = weights.joined_weights(tmp_path)
+    flip_a_bit(path)
+    weights.joined_weights(tmp_path)
+    assert digests(tmp_path) == {path.name: weights.SHA256}
+
+
+def test_one_wrong_bit_in_any_cached_model_file_is_noticed_and_repaired(tmp_path: Path) -> None:
+    graph.cut_graphs(tmp_path)
+    whole = digests(tmp_path)
+    assert len(whole) == 4  # the joined weights, two halves, their sums
+    for name in whole:
+        flip_a_bit(tmp_path / name)
+        graph.cut_graphs(tmp_path)
+        if name.endswith(".onnx") and "cut" not in name:
+            assert digests(tmp_path)[name] != whole[name]  # the halves are whole, so nothing reads it
+            weights.joined_weights(tmp_path)
+        assert digests(tmp_path) == whole, name
+
+
+def test_halves_that_are_whole_are_not_cut_again(tmp_path: Path) -> None:
+    files = graph.cut_graphs(tmp_path)
+    written = {path: path.stat().st_ino for path in (files.prosody, files.sound)}
+    graph.cut_graphs(tmp_path)
+    assert {path: path.stat().st_ino for path in written} == written
+
+
+def test_a_damaged_model_or_dictionary_of_an_installed_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed.require_whole()  # as they were installed
+    recorded = installed._recorded("text2tashkeel", (".onnx",))
+    assert recorded
+    copies = [(Path(shutil.copy(path, tmp_path)), digest) for path, digest in recorded]
+    monkeypatch.setattr(installed, "_recorded", lambda package, _: copies if package == "text2tashkeel" else [])
+    installed.require_whole()
+    flip_a_bit(copies[0][0])
+    with pytest.raises(EngineUnavailable, match="install the package text2tashkeel again"):
+        installed.require_whole()
+
+
+@pytest.mark.parametrize("package", installed.DATA)
+def test_every_package_with_data_has_files_to_check(package: str) -> None:
+    assert installed._recorded(package, installed.DATA[package])
 
 
 def test_a_missing_wheel_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +188,17 @@ def test_a_damaged_asset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "checksums", lambda: {assets.TUNER: "0" * 64})
     with pytest.raises(EngineUnavailable, match="install the service again"):
         assets.load_arrays(assets.TUNER)
+
+
+@pytest.mark.parametrize("name", sorted(assets.checksums()))
+def test_one_wrong_bit_in_any_asset_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "assets"
+    shutil.copytree(Path(str(assets.folder())), copy)
+    flip_a_bit(copy / name)
+    monkeypatch.setattr(assets, "folder", lambda: copy)
+    read = {assets.VOCABULARY: assets.check_vocabulary, assets.STOCK_PITCH: assets.load_stock_pitch}
+    with pytest.raises(EngineUnavailable, match=rf"{name} is damaged; install the service again"):
+        read.get(name, lambda: assets.load_arrays(name))()
 
 
 def test_the_pitch_of_every_stock_voice_is_known_in_its_languages() -> None:

@@ -6,6 +6,7 @@ from services.synth_worker.engines.embedded.g2p.arabic import ArabicVowels
 from services.synth_worker.engines.embedded.g2p.arabic_sounds import sounds
 from services.synth_worker.engines.embedded.g2p.chinese import Chinese
 from services.synth_worker.engines.embedded.g2p.espeak import Espeak
+from services.synth_worker.engines.embedded.g2p.installed import require_whole
 from services.synth_worker.engines.embedded.g2p.ipa import kokoro_symbols
 from services.synth_worker.engines.embedded.g2p.japanese import Japanese
 from services.synth_worker.engines.embedded.g2p.korean import Korean
@@ -33,8 +34,9 @@ class Phonemizer:
     def load(self) -> None:
         """Start espeak-ng and read the dictionaries: 1.5 s, 220 MB, of which 100 MB are shared by all workers.
 
-        Raises EngineUnavailable where something is missing, saying what to install.
+        Raises EngineUnavailable where something is missing or damaged, saying what to install.
         """
+        require_whole()
         self._espeak.start()
         self._chinese.load()
         self._japanese.load()

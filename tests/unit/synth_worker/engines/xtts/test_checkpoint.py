@@ -48,6 +48,16 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     torch.save(change(torch.load(path, weights_only=True)), path)
 
 
+def test_one_wrong_bit_in_the_weights_is_refused(folder: Path) -> None:
+    path = folder / "model.pth"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)  # which does not notice
+    assert "is damaged: " in (said := refusal(folder))
+    assert "does not match its checksum" in said
+
+
 def test_every_weight_is_the_one_that_stock_loads(loaded: Checkpoint, stock: Any) -> None:
     for ours, theirs in ((loaded.gpt, stock.gpt), (loaded.vocoder, stock.hifigan_decoder)):
         expected = {
