@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Final
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from ui import shared
+from ui.hosts import Guard, Hosts
 from ui.routes import ROUTES
 from ui.settings import Settings, settings_from
 
@@ -37,7 +39,8 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"ui: {error}")
     shared.begin(settings)
-    st.App(_PAGE, routes=ROUTES).run(config=_streamlit_settings(settings))
+    guard = Middleware(Guard, hosts=Hosts(settings.served_hosts))
+    st.App(_PAGE, routes=ROUTES, middleware=[guard]).run(config=_streamlit_settings(settings))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
 """What an operator may set."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+_NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
 
 
 @dataclass(frozen=True)
@@ -13,11 +18,17 @@ class Settings:
     service_url: str = "http://localhost:8004"  # where this process reaches the service
     api_key: str = ""  # to the service, where it asks for one
     public_service_url: str = ""  # where its users do, for the cURL examples; empty: the same
+    allowed_hosts: str = ""  # names of the pages in the public DNS, with commas between them; "*": any
 
     @property
     def shown_url(self) -> str:
         """Return the address of the service that a user is told."""
         return self.public_service_url or self.service_url
+
+    @property
+    def served_hosts(self) -> str:
+        """Return the names that the pages are served under, beside the private ones."""
+        return f"{self.allowed_hosts},{urlsplit(self.public_service_url).hostname or ''}"
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -28,10 +39,13 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     for name in ("SERVICE_URL", "PUBLIC_SERVICE_URL"):
         if not environment.get(name, "http://").startswith(("http://", "https://")):
             raise ValueError(f"{name} begins with http:// or https://")
+    if not re.fullmatch(rf"({_NAME}( *, *{_NAME})*)?", environment.get("ALLOWED_HOSTS", "")):
+        raise ValueError("ALLOWED_HOSTS holds host names with commas between them, such as voice.example.org")
     return Settings(
         ui_host=environment.get("UI_HOST", Settings.ui_host),
         ui_port=int(port),
         service_url=environment.get("SERVICE_URL", Settings.service_url).rstrip("/"),
         api_key=environment.get("API_KEY", ""),
         public_service_url=environment.get("PUBLIC_SERVICE_URL", "").rstrip("/"),
+        allowed_hosts=environment.get("ALLOWED_HOSTS", ""),
     )

@@ -28,8 +28,9 @@ from services.http_edge.backlog import measure_queues
 from services.http_edge.callers import Callers
 from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
-from services.http_edge.gate import Browsers, Doorkeeper, asked_by, guarding
+from services.http_edge.gate import Browsers, Doorkeeper, asked_by, guarding, naming
 from services.http_edge.grace import Grace
+from services.http_edge.hosts import Hosts
 from services.http_edge.intake import Intake
 from services.http_edge.job_routes import JobRoutes
 from services.http_edge.job_store import JobShelf, JobStore
@@ -184,8 +185,10 @@ def _built(parts: _Parts, settings: Settings) -> tuple[web.Application, WorkLoop
 
     browsers = Browsers(settings.cors_origins)
     inner: list[Middleware] = [browsers.preflight()]
-    if settings.api_keys_file:
+    if settings.api_keys_file:  # no other site's page has a key, so whatever name it calls the service by is harmless
         inner.append(guarding(Callers(Path(settings.api_keys_file)), settings))
+    else:
+        inner.insert(0, naming(Hosts(settings.allowed_hosts)))
     # The outermost turns the refusals of the others into answers.
     app = web.Application(middlewares=[around(parts.metrics, parts.fleet), *inner])
     app.on_response_prepare.extend([tell_request_id, part_when(parts.draining), browsers.tell])

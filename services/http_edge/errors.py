@@ -46,6 +46,13 @@ class SplitterUnavailable(PipelineError):
     http_status = 503
 
 
+class MisdirectedRequest(PipelineError):
+    """The request gives a host name that is not this service's: it may come of DNS rebinding."""
+
+    code = "misdirected_request"
+    http_status = 421
+
+
 class KeyMissing(PipelineError):
     """The request has no API key, and needs one."""
 

@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.http_edge.callers import Caller, Callers
-from services.http_edge.errors import EngineNotAllowed, KeyMissing
+from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
+from services.http_edge.hosts import Hosts
 from services.http_edge.settings import Settings
 
 OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})  # asked for without a key
@@ -77,6 +78,20 @@ def guarding(callers: Callers, settings: Settings) -> Middleware:
         return await handler(request)
 
     return guard
+
+
+def naming(hosts: Hosts) -> Middleware:
+    """Return the middleware that refuses requests for other host names than these. Raises MisdirectedRequest."""
+
+    @web.middleware
+    async def name(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not hosts.serve(request.headers.getall("Host", ())):
+            raise MisdirectedRequest(
+                "this service is not served under this host name; list it in ALLOWED_HOSTS, or configure API keys"
+            )
+        return await handler(request)
+
+    return name
 
 
 def _secret(request: web.Request) -> str:

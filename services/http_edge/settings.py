@@ -1,10 +1,12 @@
 """What an operator may set."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from services.common.runtime.process import ProcessSettings
+
+_NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
@@ -17,6 +19,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] = "public"
     api_keys_file: str = ""  # TOML, made by `task keys:new`; empty: nobody is asked for a key
     cors_origins: str = ""  # whose pages may read answers, with commas between them; "*": all
+    # Names of this edge in the public DNS, beside the private ones: "tts.example.org, *.example.org"; "*": any.
+    allowed_hosts: Annotated[str, Meta(pattern=rf"^({_NAME}( *, *{_NAME})*)?\Z")] = ""
     connection_idle_timeout_s: Annotated[float, Meta(gt=0)] = 60.0  # a connection without a request is closed
     max_text_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
     max_upload_bytes: Annotated[int, Meta(ge=1)] = 200 * 1024 * 1024  # of a request, all its files together

@@ -142,6 +142,12 @@ def test_nginx_is_told_all_that_its_template_asks_for() -> None:
     assert environment["INTERFACE"] == f"ui:{PORTS['ui']}"
 
 
+def test_the_names_of_the_proxy_are_those_that_are_served() -> None:
+    proxied = COMPOSED["nginx"]["environment"]
+    assert COMPOSED["http-edge"]["environment"]["ALLOWED_HOSTS"] == proxied["API_HOST"]
+    assert COMPOSED["ui"]["environment"]["ALLOWED_HOSTS"] == proxied["UI_HOST"]
+
+
 def test_who_waits_for_health_waits_for_somebody_who_is_asked_for_it() -> None:
     for service in COMPOSED.values():
         for other, how in service.get("depends_on", {}).items():

@@ -21,7 +21,7 @@ SETTINGS: dict[str, type[msgspec.Struct]] = {
     "worker-cpu": WorkerSettings,
     "worker-gpu": WorkerSettings,
 }
-UI_SETTINGS = {"UI_HOST", "UI_PORT", "SERVICE_URL", "PUBLIC_SERVICE_URL"}
+UI_SETTINGS = {"UI_HOST", "UI_PORT", "SERVICE_URL", "PUBLIC_SERVICE_URL", "ALLOWED_HOSTS"}
 # Of Python, the hub's client and NVIDIA's container runtime.
 OTHERS = {"PATH", "HOME", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "HF_HOME"}
 OTHERS |= {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}

@@ -19,6 +19,7 @@ from services.common.runtime.process import ProcessSettings
 from services.common.runtime.settings import read_settings
 from services.common.wire.failures import EngineUnavailable
 from services.http_edge.app import _SHUTDOWN_S
+from services.http_edge.hosts import Hosts
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings as EdgeSettings
 from services.splitter.settings import Settings as SplitterSettings
@@ -291,6 +292,7 @@ def test_an_overlay_as_the_page_has_it_accepts_the_licence(tmp_path: Path) -> No
         variables = manifests.variables(only(pod_of(manifests, name)))
         assert read_settings(WorkerSettings, variables).coqui_tos_agreed is True
     ingress = manifests.one("Ingress", "http-edge")["spec"]
+    assert served_names(manifests, "http-edge") == ingress["rules"][0]["host"]
     assert (ingress["ingressClassName"], ingress["rules"][0]["host"]) == ("nginx", "api.voice.your.example")
     assert only(pod_of(manifests, "http-edge"))["image"].startswith("registry.example/http-edge:")
 
@@ -423,6 +425,22 @@ def test_large_uploads_and_streams_pass_the_ingress() -> None:
             ports = manifests.one("Service", backend["name"])["spec"]["ports"]
             assert backend["port"]["name"] in [port["name"] for port in ports]
             assert rule["host"] in [host for each in ingress["spec"]["tls"] for host in each["hosts"]]
+
+
+def served_names(manifests: Manifests, name: str) -> str:
+    """Return the ALLOWED_HOSTS of a Deployment."""
+    [container] = manifests.one("Deployment", name)["spec"]["template"]["spec"]["containers"]
+    [value] = [variable["value"] for variable in container["env"] if variable["name"] == "ALLOWED_HOSTS"]
+    return str(value)
+
+
+@pytest.mark.parametrize("overlay", ["cpu", "gpu"])
+def test_the_names_of_an_ingress_are_served_by_what_is_behind_it(overlay: str) -> None:
+    manifests = rendered(overlay)
+    for name in ("http-edge", "ui"):
+        [rule] = manifests.one("Ingress", name)["spec"]["rules"]
+        assert Hosts(served_names(manifests, name)).serve([rule["host"]])
+        assert not Hosts("").serve([rule["host"]])
 
 
 def test_the_rules_are_those_that_are_tested() -> None:

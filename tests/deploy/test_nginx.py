@@ -205,8 +205,12 @@ async def test_the_pages_and_their_websocket_pass_through(gateway: Gateway, requ
     if asked:
         async with gateway.session.get(gateway.url("/"), **options) as response:
             assert response.status == 401
+            assert response.headers.getall("X-Frame-Options") == ["DENY"]
     async with gateway.session.get(gateway.url("/"), **who) as response:
         assert response.status == 200
         assert "<html" in await response.text()
+        assert response.headers.getall("X-Frame-Options") == ["DENY"]
+        assert response.headers.getall("Content-Security-Policy") == ["frame-ancestors 'none'"]
+        assert response.headers["Strict-Transport-Security"]
     async with gateway.session.ws_connect(gateway.url("/_stcore/stream"), **who) as socket:
         assert not socket.closed
