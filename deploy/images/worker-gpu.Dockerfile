@@ -7,9 +7,10 @@ FROM ${BASE} AS build
 ARG TORCH=2.13.0
 SHELL ["/bin/sh", "-eu", "-c"]
 COPY requirements/images/worker-gpu.txt /requirements.txt
+COPY requirements/torch /torch
+ENV PIP_NO_CACHE_DIR=1
 RUN python3 -m venv /venv \
- && /venv/bin/pip install --no-cache-dir --disable-pip-version-check "torch==${TORCH}" \
- && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps torchaudio==2.11.0 torchcodec==0.12.0 \
+ && sh /torch/install.sh /venv/bin/pip "${TORCH}" \
  && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /requirements.txt
 WORKDIR /app
 COPY LICENSE NOTICE ./

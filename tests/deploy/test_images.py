@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ UI_SETTINGS = {"UI_HOST", "UI_PORT", "SERVICE_URL", "PUBLIC_SERVICE_URL", "ALLOW
 OTHERS = {"PATH", "HOME", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "HF_HOME"}
 OTHERS |= {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
 MODULES = {"http-edge": "services.http_edge", "splitter": "services.splitter", "ui": "ui"}
+TORCH = ROOT / "requirements" / "torch"
 COMPILERS = re.compile(r"apt-get|\bgcc\b|g\+\+|build-essential|\bcargo\b|\brustc\b|\bmake\b|pip install")
 PORTS = {"http-edge": 8004, "splitter": 9101, "worker-cpu": 9102, "worker-gpu": 9102, "ui": 8501}
 
@@ -152,11 +154,45 @@ def test_the_weights_of_xtts_are_in_no_image() -> None:
     assert dockerfile("worker-gpu").environment()["HF_HOME"] == "/models/xtts"
 
 
-def test_torch_is_the_version_that_was_tested() -> None:
-    taskfile = (ROOT / "Taskfile.yml").read_text()
-    text = (IMAGES / "worker-gpu.Dockerfile").read_text()
-    version = re.search(r"ARG TORCH=(\S+)", text)
-    assert version is not None
-    assert f"torch=={version[1]}" in taskfile
-    for pin in re.findall(r"torch(?:audio|codec)==\S+", text):
-        assert pin in taskfile
+def test_torch_is_the_version_that_was_tested_everywhere() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["xtts"]
+    tested = {requirement for requirement in extra if requirement.startswith("torch")}
+    locks = [pins(TORCH / "torch.txt"), pins(TORCH / "codecs.txt")]
+    for requirement in tested:
+        package, version = requirement.split("==")
+        [hashes] = [lock[package] for lock in locks if package in lock]
+        assert version in hashes
+        assert len(hashes) > 10  # a wheel for each Python and each kind of machine
+    script = (TORCH / "install.sh").read_text()
+    assert set(re.findall(r"\btorch\w*==\d[\w.]+", script)) == tested
+    assert dockerfile("worker-gpu").stages[0][1].rest == f"TORCH={script.partition('${2:-')[2].partition('}')[0]}"
+    assert "sh requirements/torch/install.sh .venv/bin/pip" in (ROOT / "Taskfile.yml").read_text()
+
+
+def test_what_torch_needs_is_what_the_engine_was_tested_with() -> None:
+    tested, needed = pins(ROOT / "requirements" / "xtts.txt"), pins(TORCH / "torch.txt")
+    common = tested.keys() & needed.keys()
+    assert len(common) > 5
+    assert {package for package in common if not needed[package] <= tested[package]} == set()
+
+
+PIP = """#!/bin/sh
+echo "$*" >> "$(dirname "$0")/asked"
+case "$*" in
+*--report*torch==*) echo '{"version": "%s"}';;
+*--report*) echo '{"version": "2.11.0"} {"version": "0.12.0"}';;
+esac
+"""
+
+
+@pytest.mark.parametrize(("offered", "checked"), [("2.13.0", True), ("2.13.0+cpu", False), ("2.13.0+cu128", False)])
+def test_a_build_of_pypi_is_checked_by_hash_and_one_of_another_index_is_taken_as_it_is(
+    tmp_path: Path, offered: str, checked: bool
+) -> None:
+    pip = tmp_path / "pip"
+    pip.write_text(PIP % offered)
+    pip.chmod(0o755)
+    said = subprocess.run(["sh", TORCH / "install.sh", pip], capture_output=True, text=True, check=True).stdout
+    asked = [line for line in (tmp_path / "asked").read_text().splitlines() if "--dry-run" not in line]
+    assert [("--require-hashes" in line) for line in asked] == [checked, True]
+    assert ("not checked by hash" in said) is not checked
