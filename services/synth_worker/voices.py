@@ -1,7 +1,7 @@
 """Voices: from this process's memory, else from the bucket that all workers share, else computed from the clips.
 
 The bucket keeps a voice behind its SHA-256. A stored voice that does not match it, or that the engine cannot read, is
-computed again and replaced. The keys name that format too, so workers of another release never read each other's.
+computed again and replaced.
 """
 
 import asyncio
@@ -23,7 +23,6 @@ from services.synth_worker.speaking import ModelClosed, ModelStuck, SpeakingMode
 
 log = structlog.get_logger()
 
-_FORMAT: Final = "2"  # part of the keys: raise it when the stored bytes mean something else
 _DIGEST_BYTES: Final = 32
 
 
@@ -99,7 +98,7 @@ class Voices:
         """Return the bucket's key: another engine version computes another voice, and so does more of the clips."""
         description = self._model.describe()
         length = () if parameters.gpt_cond_len is None else (str(parameters.gpt_cond_len),)
-        parts = (_FORMAT, *clips, *length)
+        parts = (*clips, *length)
         digest = sha256("/".join(parts).encode()).hexdigest()
         return voice_key(tenant, description.name, description.version, digest)
 
