@@ -13,6 +13,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from services.api_keys import main as make_key
+from services.common.runtime.settings import BadSettings, read_settings
 from services.http_edge.app import edge
 from services.http_edge.hosts import Hosts
 from services.http_edge.reference import ReferenceDecoder
@@ -58,6 +59,14 @@ def test_names_that_are_listed_are_served_and_those_below_a_star(kind: type[Host
     assert hosts.serve(["a.b.example.net."])
     for host in ("example.org", "a.voice.example.org", "example.net", "badexample.net", "example.net.evil.com"):
         assert not hosts.serve([host])
+
+
+@pytest.mark.parametrize("value", ["https://a.example", "a.example:443", "*a.example", "a,,b", "a b", "a/b"])
+def test_what_is_no_list_of_names_is_refused_at_start(value: str) -> None:
+    with pytest.raises(BadSettings, match="ALLOWED_HOSTS"):
+        read_settings(Settings, {"ALLOWED_HOSTS": value})
+    for good in ("", "*", "a.example", "*.a.example , b.example,c", "xn--bcher-kva.example"):
+        read_settings(Settings, {"ALLOWED_HOSTS": good})
 
 
 @pytest.fixture

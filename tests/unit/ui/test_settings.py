@@ -15,7 +15,14 @@ def test_settings_are_read_from_the_environment() -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "value"), [("UI_PORT", "x"), ("UI_PORT", "70000"), ("SERVICE_URL", "edge:8004")])
+WRONG_HOSTS = [
+    ("ALLOWED_HOSTS", value) for value in ("https://a.example", "a.example:443", "*a.example", "a,,b", "a b")
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("UI_PORT", "x"), ("UI_PORT", "70000"), ("SERVICE_URL", "edge:8004"), *WRONG_HOSTS]
+)
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=name):
         settings_from({name: value})
