@@ -32,6 +32,7 @@ from services.http_edge.gate import Browsers, Doorkeeper, asked_by, guarding, na
 from services.http_edge.grace import Grace
 from services.http_edge.hosts import Hosts
 from services.http_edge.intake import Intake
+from services.http_edge.job_news import JobNews
 from services.http_edge.job_routes import JobRoutes
 from services.http_edge.job_store import JobShelf, JobStore
 from services.http_edge.jobs import EveryonesJobs, JobWork
@@ -120,6 +121,7 @@ async def edge(
     Raises CannotReadKeys.
     """
     metrics, stop = Metrics(), asyncio.Event()
+    metrics.bus_connected.set_function(lambda: float(bus.connected))
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
     admission = Admission(fleet, settings, metrics)
 
@@ -129,12 +131,14 @@ async def edge(
         await measure_queues(bus, settings.engine, metrics)
 
     async with tasks() as group:
-        parts = _Parts(bus, metrics, fleet, admission, Spending(bus), decoder, group, stop, draining)
+        news = JobNews(settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining)
+        parts = _Parts(bus, metrics, fleet, admission, Spending(bus), decoder, news, group, stop, draining)
         app, loop = _built(parts, settings)
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
         group.create_task(parts.spending.follow(stop), name="spending")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
+        group.create_task(news.part(), name="job-news")
         jobs = group.create_task(loop.run(draining), name="jobs")
         try:
             yield app
@@ -153,6 +157,7 @@ class _Parts(NamedTuple):
     admission: Admission
     spending: Spending
     decoder: ReferenceDecoder
+    news: JobNews
     group: TaskGroup
     stop: asyncio.Event
     draining: asyncio.Event
@@ -190,7 +195,8 @@ def _built(parts: _Parts, settings: Settings) -> tuple[web.Application, WorkLoop
     else:
         inner.insert(0, naming(Hosts(settings.allowed_hosts)))
     # The outermost turns the refusals of the others into answers.
-    app = web.Application(middlewares=[around(parts.metrics, parts.fleet), *inner])
+    unkeyed = None if settings.api_keys_file else settings.tenant
+    app = web.Application(middlewares=[around(parts.metrics, parts.fleet, unkeyed), *inner])
     app.on_response_prepare.extend([tell_request_id, part_when(parts.draining), browsers.tell])
     desk(settings.tenant).routes.add_to(app)
     Routes.add_speaking(app, lambda request: asked(request).routes)
@@ -243,6 +249,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, free_seats: asyncio
             bus=bus,
             store=store,
             orders=dataclasses.replace(orders, shelf=JobShelf(store), other=kept, job=True),
+            news=parts.news,
             settings=settings,
             draining=draining,
         ),

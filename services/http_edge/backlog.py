@@ -11,7 +11,11 @@ _STREAMS: Final = (topology.REQUESTS, topology.SENTENCES, topology.JOBS, topolog
 
 
 async def measure_queues(bus: Bus, engine: str, metrics: Metrics) -> None:
-    """Set the gauges of the queues; while NATS is away they are gone, as unknown is not zero."""
+    """Set the gauges of the queues; while NATS is away they are gone, as unknown is not zero.
+
+    `labels()` makes a series, at 0, so it is called when its value is there: a series whose value never came would say
+    that NATS answers, and that nothing waits.
+    """
     consumers = (
         topology.requests_consumer(),
         topology.jobs_consumer(),
@@ -20,7 +24,8 @@ async def measure_queues(bus: Bus, engine: str, metrics: Metrics) -> None:
     )
     try:
         for stream in _STREAMS:
-            metrics.queue_depth.labels(stream).set(await bus.waiting(stream))
+            waiting = await bus.waiting(stream)
+            metrics.queue_depth.labels(stream).set(waiting)
         for consumer in consumers:
             lag = await bus.lag(consumer)
             metrics.consumer_waiting.labels(consumer.stream, consumer.name).set(lag.waiting)

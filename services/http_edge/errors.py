@@ -38,6 +38,14 @@ class TooManyRequests(PipelineError):
     http_status = 503
 
 
+class TooManyStreams(PipelineError):
+    """This tenant's clients follow as many jobs at this edge as they may."""
+
+    code = "too_many_streams"
+    retryable = True
+    http_status = 429
+
+
 class SplitterUnavailable(PipelineError):
     """No splitter answered in time."""
 

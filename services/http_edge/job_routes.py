@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,23 +12,23 @@ from aiohttp import web
 
 from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
+from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import JobProgress, Mark
 from services.http_edge.commands import cancel
 from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.gate import by, expect_later
 from services.http_edge.identity import checked_id
+from services.http_edge.job_news import JobNews, WatchedJob
 from services.http_edge.job_store import ENDED, JobStore
-from services.http_edge.jobs import submit
+from services.http_edge.jobs import submit, tell_end
 from services.http_edge.marks import Sound
 from services.http_edge.middleware import REQUEST_ID, outcome_of
 from services.http_edge.orders import Orders
 from services.http_edge.ranges import Span, asked_span, span_applies
-from services.http_edge.sending import write
+from services.http_edge.sending import LAST_BYTES, finish, write
 from services.http_edge.settings import Settings
 
 _HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
-_KEEPALIVE_S: Final = 10.0  # proxies close what is silent for longer
-_RECHECK_S: Final = 2.0  # news may be lost on its way; the stored progress is not
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class JobRoutes:
     bus: Bus
     store: JobStore
     orders: Orders
+    news: JobNews
     settings: Settings
     draining: asyncio.Event
 
@@ -45,11 +46,11 @@ class JobRoutes:
     def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "JobRoutes"]) -> None:
         """Register every path."""
         at = by(desk_of)
-        app.router.add_post("/jobs", at(cls.submit), expect_handler=expect_later)
+        app.router.add_post("/jobs", at(cls.submit), name="jobs", expect_handler=expect_later)
         app.router.add_get("/jobs/{id}", at(cls.show))
         app.router.add_delete("/jobs/{id}", at(cls.cancel))
         app.router.add_get("/jobs/{id}/events", at(cls.events), allow_head=False)
-        app.router.add_get("/jobs/{id}/audio", at(cls.audio))
+        app.router.add_get("/jobs/{id}/audio", at(cls.audio), name="job_audio")
 
     async def submit(self, request: web.Request) -> web.Response:
         """`POST /jobs`: queue a text of any length."""
@@ -81,27 +82,29 @@ class JobRoutes:
             if progress.state == "queued":
                 progress = msgspec.structs.replace(progress, state="cancelled")
                 await self.store.note(progress)
+                tell_end(self.orders.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
         return web.json_response(_shown(progress), status=202)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2): sentences, marks, and the end."""
         job = checked_id(request.match_info["id"])
-        await self.store.require(job)
-        told, marks = _last_told(request), None
-        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        response.content_type = "text/event-stream"
-        await response.prepare(request)
-        async for progress in self._followed(job):
-            if progress is None:
-                await write(response, b": still there\n\n", self.settings.listener_timeout_s)
-                continue
-            if marks is None and progress.spoken:
-                marks = await self.store.marks(job)
-            for event in await self._news(progress, told, marks or {}):
-                await write(response, event, self.settings.listener_timeout_s)
-            told = progress.spoken
-        await response.write_eof()
-        return response
+        patience_s = self.settings.listener_timeout_s
+        async with self.news.following(self.store, job) as watched:
+            await watched.first()
+            telling, marks = _Telling(watched, _last_told(request)), None
+            response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+            response.content_type = "text/event-stream"
+            await response.prepare(request)
+            async for progress in watched.changes(self.draining):
+                if progress is None:
+                    await write(response, b": still there\n\n", patience_s)
+                    continue
+                if marks is None and progress.spoken:
+                    marks = await self.store.marks(job)
+                for event in await telling.news(progress, marks or {}):
+                    await write(response, event, patience_s)
+            await response.write_eof()
+            return response
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/{id}/audio`: the WAV of a job that is done, in ranges; of one that runs, what comes."""
@@ -110,7 +113,8 @@ class JobRoutes:
             raise _ended(progress)
         if progress.state == "done":
             return await self._whole(request, progress)
-        return await self._so_far(request, progress)
+        async with self.news.following(self.store, progress.job) as watched:
+            return await self._so_far(request, watched)
 
     async def _whole(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
         lengths = await self.store.lengths(progress.job, progress.spoken)
@@ -125,12 +129,17 @@ class JobRoutes:
             response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{size}"
         span = span or Span(0, size)
         response.content_type, response.content_length = "audio/wav", span.end - span.start
-        outcome_of(request).response_begun = True
+        outcome, last = outcome_of(request), b""
+        outcome.sample_rate_hz = progress.sample_rate_hz
         await response.prepare(request)
         if request.method != "HEAD":
             async for piece in self._span(progress.job, header, lengths, span):
-                await write(response, piece, self.settings.listener_timeout_s)
-        await response.write_eof()
+                outcome.heard_first()
+                await write(response, last + piece[:-LAST_BYTES], self.settings.listener_timeout_s)
+                last = piece[-LAST_BYTES:]
+                outcome.audio_bytes += len(piece)
+        outcome.audio_bytes -= len(header[span.start : span.end]) if outcome.audio_bytes else 0
+        await finish(request, response, last, self.settings.listener_timeout_s)
         return response
 
     async def _span(self, job: str, header: bytes, lengths: list[int], span: Span) -> AsyncIterator[bytes]:
@@ -143,15 +152,17 @@ class JobRoutes:
                 yield (await self.store.sound(job, sentence))[start - begin : end - begin]
             begin += length
 
-    async def _so_far(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
+    async def _so_far(self, request: web.Request, watched: WatchedJob) -> web.StreamResponse:
         """Send the sentences that are there, and the others as they come; a job that fails cuts the body."""
-        response, sent = web.StreamResponse(), 0
+        response, outcome, sent = web.StreamResponse(), outcome_of(request), 0
         response.content_type = "audio/wav"
         response.enable_chunked_encoding()
-        async for news in self._followed(progress.job):
+        progress = await watched.first()
+        async for news in watched.changes(self.draining):
             progress = progress if news is None else news
             if not sent and progress.spoken:
-                outcome_of(request).response_begun = True
+                outcome.heard_first()
+                outcome.sample_rate_hz = progress.sample_rate_hz
                 await response.prepare(request)
                 await write(
                     response,
@@ -159,48 +170,40 @@ class JobRoutes:
                     self.settings.listener_timeout_s,
                 )
             for sentence in range(sent, progress.spoken):
-                await write(response, await self.store.sound(progress.job, sentence), self.settings.listener_timeout_s)
+                pcm = await self.store.sound(progress.job, sentence)
+                await write(response, pcm, self.settings.listener_timeout_s)
+                outcome.audio_bytes += len(pcm)
             sent = progress.spoken
         if progress.state in ("failed", "cancelled"):
             raise _ended(progress)
         if progress.state != "done":
             raise EdgeStops("this server stops; ask for the audio again")
-        await response.write_eof()
+        await finish(request, response, b"", self.settings.listener_timeout_s)
         return response
 
-    async def _followed(self, job: str) -> AsyncIterator[JobProgress | None]:
-        """Yield a job's progress now, whenever it changes, and at its end; None when nothing changed for a while.
 
-        Ends before the job does where this edge stops.
-        """
-        loop, last = asyncio.get_running_loop(), None
-        async with self.store.news(job) as news:
-            told_s = loop.time()
-            while True:
-                progress = await self.store.require(job)
-                if progress != last:
-                    last, told_s = progress, loop.time()
-                    yield progress
-                    if progress.state in ENDED:
-                        return
-                elif self.draining.is_set():
-                    return
-                elif loop.time() - told_s > _KEEPALIVE_S:
-                    told_s = loop.time()
-                    yield None
-                await news.next(_RECHECK_S)
+@dataclass
+class _Telling:
+    """What a client of a job's events is told next."""
 
-    async def _news(self, progress: JobProgress, told: int, marks: dict[int, list[Mark]]) -> list[bytes]:
+    watched: WatchedJob
+    told: int  # sentences that the client knows of
+    sound: Sound = field(default_factory=lambda: Sound(0))
+    added: int = 0  # sentences to the sound
+
+    async def news(self, progress: JobProgress, marks: dict[int, list[Mark]]) -> list[bytes]:
         """Return an event for every sentence since the last one told, its marks before it, and for the end."""
         events: list[bytes] = []
-        sound, count, done = Sound(0), progress.spoken, progress.state == "done"
-        if count > told or (done and marks):
-            for place, length in enumerate(await self.store.lengths(progress.job, count)):
-                sound.add(length // 2, progress.sample_rate_hz)
-                if place >= told:
+        sound, count, done = self.sound, progress.spoken, progress.state == "done"
+        if count > self.told or (done and marks):
+            lengths = await self.watched.lengths(count)
+            for place in range(self.added, count):
+                sound.add(lengths[place] // 2, progress.sample_rate_hz)
+                if place >= self.told:
                     shown = {"state": "running", "spoken": place + 1, "audio_seconds": round(sound.seconds, 3)}
                     events += _marked(sound, marks.get(place, []))
                     events.append(_event("progress", _shown(progress) | shown, place + 1))
+            self.added, self.told = count, max(self.told, count)
         if done:
             events += _marked(sound, marks.get(count, []))
         if progress.state in ENDED:

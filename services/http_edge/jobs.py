@@ -56,38 +56,46 @@ class JobWork:
             return
         await self._check(request)
         with self.metrics.jobs_running.track_inprogress():
-            await self._see_through(request, progress)
-        self.metrics.jobs.labels("done").inc()
-        log.info("job_done", request=request.request)
+            done = await self._see_through(request, progress)
+        tell_end(self.metrics, request.tenant, done, language=request.language)
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Say why the job ended, and stop what is still spoken of it."""
         job, tenant = codec.peek_request(delivery.payload), self.records.tenant
         state = "cancelled" if failure.code == SpeechCancelled.code else "failed"
-        self.metrics.jobs.labels(state).inc()
         progress = None if job is None else await self.store.progress(job)
-        if progress is None or progress.state in ENDED:
-            return  # nobody asks for it
+        if progress is None:  # nobody asks for it
+            self.metrics.jobs.labels(state).inc()
+            return
+        if progress.state in ENDED:
+            return
         await cancel(self.bus, tenant, progress.job, *await self.records.runs(progress.job), reason=failure.code)
         ended = msgspec.structs.replace(progress, state=state, estimated_end_unix_ms=None)
         if state == "failed":
             ended = msgspec.structs.replace(ended, code=failure.code, detail=str(failure))
         await self.store.note(ended)
+        language = codec.peek(delivery.payload, "language")
+        tell_end(self.metrics, tenant, ended, http_status=failure.http_status, language=language)
 
-    async def _see_through(self, request: SpeechRequest, progress: JobProgress) -> None:
+    async def _see_through(self, request: SpeechRequest, progress: JobProgress) -> JobProgress:
+        """Keep all its audio; return how it ended."""
         began = progress.state == "running"
         progress = msgspec.structs.replace(progress, state="running")
         await self.store.note(progress)
         heard = [request.request, *await self.records.runs(request.request)] if began else []
         if 0 < progress.sentences == progress.spoken:  # the edge before this one kept all, and died
-            await self.store.note(msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None))
-            return
+            return await self._done(progress)
         async with open_runs(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as runs:
             if not began:
                 await runs.begin(run=request.request)
-            await self._keep_all(request, progress, runs)
+            return await self._keep_all(request, progress, runs)
 
-    async def _keep_all(self, request: SpeechRequest, progress: JobProgress, runs: Runs) -> None:
+    async def _done(self, progress: JobProgress) -> JobProgress:
+        done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
+        await self.store.note(done)
+        return done
+
+    async def _keep_all(self, request: SpeechRequest, progress: JobProgress, runs: Runs) -> JobProgress:
         pace = _Pace(time.monotonic(), progress.spoken)
         async with self.speaker.taking_up(
             request,
@@ -111,7 +119,7 @@ class JobWork:
                     sample_rate_hz=speech.assembly.sample_rate_hz,
                 )
                 await self.store.note(pace.estimated(progress))
-        await self.store.note(msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None))
+        return await self._done(progress)
 
     async def _keep_marks(self, request: SpeechRequest) -> None:
         """Keep the text's marks as long as its sound; what the splitter said is stored for some minutes only."""
@@ -128,6 +136,27 @@ class JobWork:
     def _hand_back(self) -> None:
         if self.stop.is_set():
             raise JobHandedBack("this edge stops; another one goes on with the job")
+
+
+def tell_end(
+    metrics: Metrics, tenant: str, ended: JobProgress, *, http_status: int = 200, language: str | None = None
+) -> None:
+    """Count how a job ended, and log it as the completion of a request."""
+    metrics.jobs.labels(ended.state).inc()
+    log.info(
+        "request_completed",
+        endpoint="job",
+        request=ended.job,
+        tenant=tenant,
+        status=http_status,
+        outcome={"done": "success", "failed": "error"}.get(ended.state, ended.state),
+        code=ended.code or (SpeechCancelled.code if ended.state == "cancelled" else None),
+        language=language,
+        seconds=round(time.time() - ended.created_unix_ms / 1000, 3),
+        first_audio_seconds=None,
+        bytes=ended.samples * 2,
+        audio_seconds=round(ended.samples / ended.sample_rate_hz, 3) if ended.sample_rate_hz else 0.0,
+    )
 
 
 async def submit(bus: Bus, request: SpeechRequest) -> None:

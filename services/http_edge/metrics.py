@@ -14,7 +14,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         self.requests = Counter(
             "xtts_synthesis_requests_total",
-            "Requests by outcome",
+            "Requests by outcome: success, error, or cancelled",
             ["language", "endpoint", "status"],
             registry=registry,
         )
@@ -71,6 +71,7 @@ class Metrics:
             self.consumer_in_progress,
             self.consumer_repeated,
         )
+        self.bus_connected = Gauge("tts_bus_connected", "1 while connected to NATS", registry=registry)
         self.queued_audio = Gauge("tts_queued_audio_seconds", "Estimated sound still owed", registry=registry)
         self.due_audio = Gauge("tts_due_audio_seconds", "Estimated sound that is due at once", registry=registry)
         self.due_limit = Gauge(

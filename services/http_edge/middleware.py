@@ -6,8 +6,8 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
@@ -16,9 +16,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.common.runtime.tracing import carried, fail, spanning
-from services.common.wire.failures import PipelineError
+from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.http_edge.errors import HttpFailure, RangeNotSatisfiable, problem
 from services.http_edge.fleet import Fleet
+from services.http_edge.gate import asked_by
 from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
@@ -27,19 +28,58 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)  # the name of a request: 
 _CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # what the client or a gateway calls it
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
+_LOGGED: Final = (*_SPEAKING, "normalize", "jobs", "job_audio")  # whose completion is an event in the log
+_CLIENT_LEFT: Final = 499  # what nginx logs where no answer had begun
+_BYTES_PER_SAMPLE: Final = 2
 
 
 @dataclass
 class Outcome:
-    """What came of a request that speaks."""
+    """What came of a request, as far as it has come."""
 
     language: str = ""
-    audio_bytes: int | None = None  # all that was to be sent; None until it is
-    response_begun: bool = False
+    sample_rate_hz: int = 0
+    audio_bytes: int = 0  # PCM that was handed to the connection
+    whole: bool = False  # the last byte was handed over: whatever happens next, the answer is a success
+    left: bool = False  # the client did, before that
+    code: str = ""  # of the failure
+    http_status: int = _CLIENT_LEFT
+    response: web.StreamResponse | None = None  # once it has begun
+    began_s: float = field(default_factory=time.monotonic)
+    first_audio_s: float | None = None
 
-    def sent(self, audio_bytes: int) -> None:
-        """Note that the whole speech left."""
-        self.audio_bytes = audio_bytes
+    @property
+    def response_begun(self) -> bool:
+        """Return whether the head of an answer was sent."""
+        return self.response is not None
+
+    @property
+    def status(self) -> str:
+        """Return `success`, `error`, or `cancelled` where the client left or cancelled the request."""
+        if self.whole:
+            return "success"
+        return "cancelled" if self.left or self.code == SpeechCancelled.code else "error"
+
+    @property
+    def audio_seconds(self) -> float:
+        """Return how long the audio is that was handed over."""
+        return self.audio_bytes / _BYTES_PER_SAMPLE / self.sample_rate_hz if self.sample_rate_hz else 0.0
+
+    def heard_first(self) -> None:
+        """Note that there is audio; later calls change nothing."""
+        self.first_audio_s = self.first_audio_s or time.monotonic()
+
+    def failed(self, code: str, http_status: int) -> None:
+        """Note the failure, and the status of its answer where none has begun."""
+        self.code = code
+        if not self.response_begun:
+            self.http_status = http_status
+
+    def answered(self, response: web.StreamResponse) -> None:
+        """Note what the handler, or its failure, returned: what fits into one answer is whole with it."""
+        if not self.response_begun:
+            self.http_status = response.status
+        self.whole = self.whole or not (self.code or self.response_begun)
 
 
 _OUTCOME: Final = web.RequestKey("outcome", Outcome)
@@ -50,8 +90,8 @@ def outcome_of(request: web.Request) -> Outcome:
     return request[_OUTCOME]
 
 
-def around(metrics: Metrics, fleet: Fleet) -> Middleware:
-    """Return the middleware."""
+def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
+    """Return the middleware. `tenant`: whose requests without an API key are; None where every request has one."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -61,23 +101,33 @@ def around(metrics: Metrics, fleet: Fleet) -> Middleware:
 
     async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method == "GET":  # nothing is begun
-            return await _answered(request, handler, fleet, metrics)
+            return await _measured(request, handler)
         with spanning(f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]):
             return await _measured(request, handler)
 
     async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if _endpoint(request) not in _SPEAKING:
+        if _endpoint(request) not in _LOGGED:
             return await _answered(request, handler, fleet, metrics)
-        began_s = time.monotonic()
-        with metrics.in_flight.track_inprogress():
+        with metrics.in_flight.track_inprogress() if _endpoint(request) in _SPEAKING else nullcontext():
             try:
-                return await _answered(request, handler, fleet, metrics)
-            except (asyncio.CancelledError, ConnectionError):
-                metrics.cancelled.inc()
-                log.info("client_left", request=request[REQUEST_ID])
-                raise
+                return await _concluded(request, handler)
             finally:
-                _count(request, metrics, time.monotonic() - began_s)
+                if _endpoint(request) in _SPEAKING:
+                    _count(request, metrics)
+                _tell_completion(request, tenant)
+
+    async def _concluded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        outcome = outcome_of(request)
+        try:
+            response = await _answered(request, handler, fleet, metrics)
+        except (asyncio.CancelledError, ConnectionError):
+            outcome.left = not outcome.whole  # one that has all may go while the handler closes what it has opened
+            raise
+        except Exception:
+            outcome.failed("internal_error", HTTPStatus.INTERNAL_SERVER_ERROR)
+            raise
+        outcome.answered(response)
+        return response
 
     return middleware
 
@@ -95,8 +145,13 @@ def _correlated(request: web.Request) -> Iterator[None]:
 
 
 async def tell_request_id(request: web.Request, response: web.StreamResponse) -> None:
-    """Give every answer its request's name, and the client's own id for it; a handler of `on_response_prepare`."""
+    """Give every answer its request's name, and the client's own id for it, and note that it begins.
+
+    A handler of the `on_response_prepare` signal.
+    """
     if REQUEST_ID in request:
+        outcome = outcome_of(request)
+        outcome.response, outcome.http_status = response, response.status
         response.headers["Request-Name"] = request[REQUEST_ID]
         response.headers["X-Request-Id"] = request.get(_CORRELATION_ID, request[REQUEST_ID])
         response.headers.update(carried())
@@ -117,8 +172,14 @@ async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metric
     try:
         response = await handler(request)
     except web.HTTPException as error:
-        return problem(HttpFailure(error.status), request[REQUEST_ID])
+        refusal = HttpFailure(error.status)
+        outcome_of(request).failed(refusal.code, refusal.http_status)
+        return problem(refusal, request[REQUEST_ID])
     except PipelineError as failure:
+        outcome = outcome_of(request)
+        if outcome.whole and outcome.response is not None:
+            log.warning("closing_failed", request=request[REQUEST_ID], code=failure.code)
+            return outcome.response
         return _failed(request, failure, fleet, metrics)
     return response
 
@@ -126,6 +187,7 @@ async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metric
 def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
     metrics.failures.labels(failure.code).inc()
     fail(failure.code)
+    outcome_of(request).failed(failure.code, failure.http_status)
     log.warning(
         "request_failed",
         request=request[REQUEST_ID],
@@ -152,10 +214,32 @@ def _endpoint(request: web.Request) -> str:
     return request.match_info.route.name or ""
 
 
-def _count(request: web.Request, metrics: Metrics, took_s: float) -> None:
+def _count(request: web.Request, metrics: Metrics) -> None:
     outcome = outcome_of(request)
-    status = "error" if outcome.audio_bytes is None else "success"
-    metrics.requests.labels(outcome.language, _endpoint(request), status).inc()
-    if outcome.audio_bytes is not None:
-        metrics.duration.labels(outcome.language).observe(took_s)
+    metrics.requests.labels(outcome.language, _endpoint(request), outcome.status).inc()
+    if outcome.left:
+        metrics.cancelled.inc()
+        log.info("client_left", request=request[REQUEST_ID])
+    if outcome.whole and outcome.audio_bytes:  # a client that resumed, and had it all already, waited for nothing
+        metrics.duration.labels(outcome.language).observe(time.monotonic() - outcome.began_s)
         metrics.output.observe(outcome.audio_bytes)
+
+
+def _tell_completion(request: web.Request, tenant: str | None) -> None:
+    """Log what came of a request, whatever that was: neither its text nor its voice."""
+    outcome, caller = outcome_of(request), asked_by(request)
+    first_s = outcome.first_audio_s
+    log.info(
+        "request_completed",
+        endpoint=_endpoint(request),
+        request=request[REQUEST_ID],
+        tenant=tenant if caller is None else caller.key.tenant,
+        status=outcome.http_status,
+        outcome=outcome.status,
+        code=outcome.code or None,
+        language=outcome.language or None,
+        seconds=round(time.monotonic() - outcome.began_s, 3),
+        first_audio_seconds=None if first_s is None else round(first_s - outcome.began_s, 3),
+        bytes=outcome.audio_bytes,
+        audio_seconds=round(outcome.audio_seconds, 3),
+    )

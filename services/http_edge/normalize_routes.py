@@ -14,7 +14,7 @@ from services.common.wire.messages import NormalizeText, SpeechFailed, TextNorma
 from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
 from services.http_edge.form import Form, read_text_form
 from services.http_edge.gate import by
-from services.http_edge.middleware import REQUEST_ID
+from services.http_edge.middleware import REQUEST_ID, outcome_of
 from services.http_edge.settings import Settings
 from services.http_edge.wording import understood
 
@@ -41,6 +41,7 @@ class NormalizeRoutes:
             raise TooManyRequests("too many texts are being normalized; retry later")
         async with self._free:
             form = await understood(await read_text_form(request, self.settings))
+            outcome_of(request).language = form.language
             return web.json_response(_shown(form, await self._asked(request[REQUEST_ID], form)))
 
     async def _asked(self, request_id: str, form: Form) -> TextNormalized:

@@ -60,6 +60,7 @@ class Order:
         """Note the first sound; later calls change nothing."""
         if self.first_audio_s is None:
             self.first_audio_s = time.monotonic()
+            self.outcome.heard_first()
             metrics.first_byte.labels(endpoint).observe(self.first_audio_s - self.read_s)
 
     def headers(self, speech: Speech) -> dict[str, str]:
@@ -147,6 +148,7 @@ class Orders:
                 order.languages = form.languages
                 order.outcome.language, order.read_s = form.language, time.monotonic()
                 order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
+                order.outcome.sample_rate_hz = order.sample_rate_hz
                 try:
                     await self._name(request, order, form, let_in)
                     yield order

@@ -64,13 +64,13 @@ class RequestRoutes:
         async with open_runs(self.bus, self.records, kept, self.metrics, heard=heard, sole=True) as runs:
             sentence, skip, whole = await runs.place_of(max(0, offset - HEADER_BYTES))
             if whole is not None:
-                return await _nothing_left(request, offset, HEADER_BYTES + whole)
+                return _nothing_left(offset, HEADER_BYTES + whole)
             async with self.speaker.taking_up(kept, runs, runs.cancel, first_sentence=sentence) as speech:
                 pieces = _without_first(skip, speech.pieces())
                 first = await anext(pieces, b"")
                 if not first and offset > HEADER_BYTES:
                     _, _, whole = await runs.place_of(offset)
-                    return await _nothing_left(request, offset, HEADER_BYTES + (whole or 0))
+                    return _nothing_left(offset, HEADER_BYTES + (whole or 0))
                 sound = Sound(first, pieces, Listening(self.metrics, speech.assembly.sample_rate_hz))
                 return await _send(request, kept, offset, sound, self.settings.listener_timeout_s)
 
@@ -91,7 +91,6 @@ async def _send(
     response = web.StreamResponse(
         headers={"X-Seed": str(kept.seed), "X-Engine": kept.engine, "X-Sample-Rate": str(rate_hz)}
     )
-    outcome_of(request).response_begun = True
     return await send_sound(request, response, header, sound, patience_s)
 
 
@@ -113,9 +112,8 @@ async def _without_first(count: int, pieces: AsyncIterator[bytes]) -> AsyncItera
         count = 0
 
 
-async def _nothing_left(request: web.Request, offset: int, whole: int) -> web.StreamResponse:
+def _nothing_left(offset: int, whole: int) -> web.StreamResponse:
     """Answer a client that has every byte already. Raises RangeNotSatisfiable for one that wants more than all."""
     if offset > whole:
         raise RangeNotSatisfiable(f"the answer has {whole} bytes; you have it all", size=whole)
-    outcome_of(request).sent(0)
     return web.Response(body=b"", content_type="audio/wav")

@@ -18,7 +18,7 @@ from services.http_edge.gate import by, expect_later
 from services.http_edge.listening import Listening
 from services.http_edge.metrics import Metrics
 from services.http_edge.orders import Ordered, Orders
-from services.http_edge.sending import Sound, send_sound, write
+from services.http_edge.sending import LAST_BYTES, Sound, finish, send_sound, write
 from services.http_edge.settings import Settings
 
 NAME: Final = "voice-cloning-pipeline"
@@ -115,13 +115,15 @@ class Routes:
                 response.content_type = "audio/wav"
                 header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=size)
                 response.content_length = len(header) + size
-                order.outcome.response_begun = True
                 await response.prepare(request)
                 await write(response, header, self.settings.listener_timeout_s)
-                while block := await asyncio.to_thread(whole.read, _BLOCK_BYTES):
+                while (left := size - whole.tell() - LAST_BYTES) > 0:
+                    block = await asyncio.to_thread(whole.read, min(left, _BLOCK_BYTES))
                     await write(response, block, self.settings.listener_timeout_s)
-                await response.write_eof()
-        order.outcome.sent(size)
+                    order.outcome.audio_bytes = whole.tell()
+                last = await asyncio.to_thread(whole.read)
+                order.outcome.audio_bytes = size
+                await finish(request, response, last, self.settings.listener_timeout_s)
         return response
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
@@ -134,7 +136,6 @@ class Routes:
             response = web.StreamResponse(headers=order.headers(speech))
             header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None)
             listening = Listening(self.metrics, order.sample_rate_hz)
-            order.outcome.response_begun = True
             sound = Sound(first, pieces, listening)
             return await send_sound(request, response, header, sound, self.settings.listener_timeout_s)
 

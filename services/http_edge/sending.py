@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
 from services.http_edge.errors import ListenerStalled
 from services.http_edge.listening import Listening
 from services.http_edge.middleware import outcome_of
+
+LAST_BYTES: Final = 4096  # of a body of known length: what the connection takes at once, with the end
 
 
 class Sound(NamedTuple):
@@ -25,7 +27,29 @@ async def write(response: web.StreamResponse, content: bytes, patience_s: float)
     try:
         await asyncio.wait_for(response.write(content), patience_s)
     except TimeoutError:
-        raise ListenerStalled(f"no sound was taken for {patience_s:.0f} s; read on, or ask for less") from None
+        raise _stalled(patience_s) from None
+
+
+async def finish(request: web.Request, response: web.StreamResponse, last: bytes, patience_s: float) -> None:
+    """Hand over the last bytes and the end of a body; from then on the answer is whole, whatever the client does next.
+
+    A client that has all may close its connection at once, which cancels the handler wherever it waits. So the end of a
+    body of known length is kept for this call: nobody has all of it before. Raises ListenerStalled.
+    """
+    outcome = outcome_of(request)
+    try:
+        async with asyncio.timeout(patience_s):
+            await response.write_eof(last)
+    except TimeoutError:
+        raise _stalled(patience_s) from None
+    except asyncio.CancelledError:
+        outcome.whole = True  # the connection has every byte; waited for was only room for more
+        raise
+    outcome.whole = True
+
+
+def _stalled(patience_s: float) -> ListenerStalled:
+    return ListenerStalled(f"no sound was taken for {patience_s:.0f} s; read on, or ask for less")
 
 
 async def send_sound(
@@ -37,9 +61,12 @@ async def send_sound(
 ) -> web.StreamResponse:
     """Send a WAV header (or what is missing of it), and PCM, in a chunked body.
 
-    What the sound raises cuts the body, and so does a client that takes nothing for `patience_s`; the caller has said
-    that the answer has begun. Raises ListenerStalled.
+    What the sound raises cuts the body, and so does a client that takes nothing for `patience_s`. Raises
+    ListenerStalled.
     """
+    outcome = outcome_of(request)
+    outcome.sample_rate_hz = sound.listening.sample_rate_hz
+    outcome.heard_first()
     response.content_type = "audio/wav"
     response.enable_chunked_encoding()
     await response.prepare(request)
@@ -48,9 +75,10 @@ async def send_sound(
     sound.listening.hear(len(sound.first), time.monotonic())
     if sound.first:
         await write(response, sound.first, patience_s)
+    outcome.audio_bytes = sound.listening.sent_bytes
     async for pcm in sound.rest:
         sound.listening.hear(len(pcm), time.monotonic())
         await write(response, pcm, patience_s)
-    await response.write_eof()
-    outcome_of(request).sent(sound.listening.sent_bytes)
+        outcome.audio_bytes = sound.listening.sent_bytes
+    await finish(request, response, b"", patience_s)
     return response

@@ -33,6 +33,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     max_job_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 1_500_000
     job_timeout_s: Annotated[float, Meta(gt=0)] = 12 * 3600.0
     max_connections: Annotated[int, Meta(ge=1)] = 1000  # requests that speak at once
+    max_job_streams: Annotated[int, Meta(ge=1)] = 1000  # clients that follow jobs, by events or audio as it comes
+    max_job_streams_per_tenant: Annotated[int, Meta(ge=1)] = 250
     queue_wait_s: Annotated[float, Meta(gt=0)] = 5.0  # what is due at once may take so long to be spoken
     queue_audio_s: Annotated[float, Meta(ge=0)] = 0.0  # or: so much sound may be due; 0: by the workers' speed
     tenant_share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of that, for one tenant

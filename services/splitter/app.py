@@ -41,6 +41,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Divide texts on this bus until `stop` is set."""
     metrics, ledger, followers_stop, fleet = Metrics(), Ledger(), asyncio.Event(), workers(bus)
+    metrics.bus_connected.set_function(lambda: float(bus.connected))
     gate, taken = Gate(fleet, settings.splitter_ahead), deque[tuple[Identity, ...]](maxlen=_TOLD_TIMES)
     name = f"splitter-{secrets.token_hex(4)}"
     work = RequestWork(

@@ -8,6 +8,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.bus_connected = Gauge("tts_bus_connected", "1 while connected to NATS", registry=self.registry)
         self.requests = Counter(
             "tts_splitter_requests_total", "Requests by outcome", ["language", "outcome"], registry=self.registry
         )

@@ -50,6 +50,7 @@ class Worker:
         self._progress = ""  # of loading, as it was logged last
         self._crashes = 0  # of the engine, that are counted
         self._metrics = Metrics()
+        self._metrics.bus_connected.set_function(lambda: float(bus.connected))
         self._pace = Pace()
         self._model = model
         self._work = SentenceWork(
