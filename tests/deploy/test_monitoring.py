@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.support.service import TEXT
 
 DEPLOY = ROOT / "deploy"
 _DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+_RULES = DEPLOY / "prometheus" / "rules"
 _SCRAPES_S = 1
 
 
@@ -44,7 +46,7 @@ async def test_prometheus_takes_the_configuration_and_the_rules() -> None:
 
 
 async def test_each_alert_fires_for_what_it_is_for_and_is_silent_in_an_ordinary_hour() -> None:
-    rules = (DEPLOY / "prometheus" / "rules" / "alerts.yml").read_text()
+    rules = (_RULES / "alerts.yml").read_text()
     cases = (DEPLOY / "prometheus" / "tests" / "alerts.yml").read_text()
     for alert in re.findall(r"- alert: (\w+)", rules):
         assert re.search(rf"alertname: {alert}\n\s+exp_alerts:", cases), f"nothing fires {alert}"
@@ -68,6 +70,12 @@ class Watched:
             result: list[dict[str, object]] = said["data"]["result"]
             return result
 
+    async def firing(self) -> set[str]:
+        """Return the alerts that fire."""
+        async with self.session.get(f"{self.prometheus}/api/v1/alerts") as response:
+            alerts = (await response.json())["data"]["alerts"]
+            return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
     async def names(self) -> set[str]:
         """Return every metric that Prometheus knows."""
         async with self.session.get(f"{self.prometheus}/api/v1/label/__name__/values") as response:
@@ -79,10 +87,10 @@ class Watched:
         return [json.loads(line) for line in lines]
 
 
-def configuration(folder: Path, targets: dict[str, int]) -> Path:
+def configuration(folder: Path, targets: dict[str, int], rules: Path) -> Path:
     """Write the deployed configuration with this machine's targets."""
     text = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
-    text = text.replace("15s", f"{_SCRAPES_S}s").replace("rules/*.yml", f"{DEPLOY}/prometheus/rules/*.yml")
+    text = text.replace("15s", f"{_SCRAPES_S}s").replace("rules/*.yml", f"{rules}/*.yml")
     for job, port in targets.items():
         text, found = re.subn(
             rf"(job_name: {job}\b.*\n\s+)dns_sd_configs: .*",
@@ -95,6 +103,29 @@ def configuration(folder: Path, targets: dict[str, int]) -> Path:
     return path
 
 
+@asynccontextmanager
+async def prometheus(
+    folder: Path, service: House, session: aiohttp.ClientSession, rules: Path = _RULES
+) -> AsyncIterator[Watched]:
+    """Run a Prometheus that scrapes the first process of each kind, while the block runs."""
+    kinds = {"http-edge": service.edges, "splitter": service.splitters, "worker": service.workers}
+    targets = {kind: parts[0].http_port for kind, parts in kinds.items()}
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        tool("prometheus"),
+        f"--config.file={configuration(folder, targets, rules)}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield Watched(folder, f"http://127.0.0.1:{port}", session)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     settings = {"TONE_CRASH_WORD": "boom", "TONE_REAL_TIME_FACTOR": "0.05"}
@@ -103,29 +134,14 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         aiohttp.ClientSession() as session,
     ):
         await service.until_ready(session)
-        kinds = {"http-edge": service.edges, "splitter": service.splitters, "worker": service.workers}
-        targets = {kind: parts[0].http_port for kind, parts in kinds.items()}
-        port = free_port()
-        process = await asyncio.create_subprocess_exec(
-            tool("prometheus"),
-            f"--config.file={configuration(tmp_path, targets)}",
-            f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        made = Watched(tmp_path, f"http://127.0.0.1:{port}", session)
-        try:
+        async with prometheus(tmp_path, service, session) as made:
             await _under_load(service, session)
-            await _until_scraped(made, len(targets))
+            await _until_scraped(made, 3)
             await _under_load(service, session)
             await asyncio.sleep(3 * _SCRAPES_S)
             yield made
-        finally:
-            process.terminate()
-            await process.wait()
-            for part in service.parts:
-                await part.stop()
+        for part in service.parts:
+            await part.stop()
 
 
 async def _under_load(service: House, session: aiohttp.ClientSession) -> None:
@@ -155,6 +171,50 @@ async def _until_scraped(watched: Watched, targets: int) -> None:
             await asyncio.sleep(0.3)
 
 
+async def test_a_dead_nats_is_seen_in_the_metrics_of_an_edge_and_pages_for_as_long_as_it_is_dead(
+    tmp_path: Path,
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    for path in _RULES.glob("*.yml"):
+        (rules / path.name).write_text(path.read_text().replace("for: 1m", f"for: {3 * _SCRAPES_S}s"))
+    async with house(tmp_path, splitters=1, workers=1) as service, aiohttp.ClientSession() as session:
+        await service.until_ready(session)
+
+        async def queues_and_connection() -> list[str]:
+            async with session.get(f"{service.address()}/metrics") as response:
+                lines = (await response.text()).splitlines()
+            return [line for line in lines if line.startswith(("tts_queue_", "tts_consumer_", "tts_bus_connected"))]
+
+        async with prometheus(tmp_path, service, session, rules) as watched:
+            await _until_scraped(watched, 3)
+            async with asyncio.timeout(30):
+                while not await watched.ask("tts_queue_depth"):
+                    await asyncio.sleep(0.3)
+            assert "tts_bus_connected 1.0" in await queues_and_connection()
+            assert "NatsAway" not in await watched.firing()
+
+            await service.nats.kill()
+            async with asyncio.timeout(60):
+                while "NatsAway" not in await watched.firing():
+                    await asyncio.sleep(0.3)
+            for _ in range(20):  # and does not flap: an alert that ended would have to wait again
+                assert await queues_and_connection() == ["tts_bus_connected 0.0"]
+                assert "NatsAway" in await watched.firing()
+                await asyncio.sleep(0.5)
+            assert {str(one["metric"]["job"]) for one in await watched.ask("tts_bus_connected == 0")} >= {  # type: ignore[index]
+                "http-edge",
+                "splitter",
+                "worker",
+            }
+
+            await service.nats.start()
+            async with asyncio.timeout(60):
+                while "NatsAway" in await watched.firing():
+                    await asyncio.sleep(0.3)
+            assert "tts_bus_connected 1.0" in await queues_and_connection()
+
+
 def expressions() -> list[tuple[str, str]]:
     """Return every PromQL expression of the dashboards, the rules and the documents, with where it is."""
     found = []
@@ -162,9 +222,7 @@ def expressions() -> list[tuple[str, str]]:
         for panel in json.loads(path.read_text())["panels"]:
             if panel["datasource"]["type"] == "prometheus":
                 found += [(f"{path.name}: {panel['title']}", target["expr"]) for target in panel["targets"]]
-    rules = [
-        line for path in (DEPLOY / "prometheus" / "rules").glob("*.yml") for line in path.read_text().split("expr:")[1:]
-    ]
+    rules = [line for path in _RULES.glob("*.yml") for line in path.read_text().split("expr:")[1:]]
     for rule in rules:
         text = re.split(r"\n\s+(?:for|labels|annotations|- record|- alert):|\n  - name", rule)[0]
         found.append(("rules", " ".join(text.replace(">-", "").split())))
@@ -184,7 +242,7 @@ async def test_every_query_is_parsed_and_every_metric_in_it_is_really_exported_a
 ) -> None:
     names = await watched.names()
     # A rate over hours is not recorded within seconds.
-    recorded = set(re.findall(r"record: (\S+)", (DEPLOY / "prometheus" / "rules" / "recording.yml").read_text()))
+    recorded = set(re.findall(r"record: (\S+)", (_RULES / "recording.yml").read_text()))
     asked = expressions()
     assert len(asked) > 60
     for place, expression in asked:
@@ -193,7 +251,9 @@ async def test_every_query_is_parsed_and_every_metric_in_it_is_really_exported_a
         assert metrics_in(expression) <= names | recorded, (place, metrics_in(expression) - names)
     for query in (
         "histogram_quantile(0.95, sum by (le, language) (rate(xtts_synthesis_duration_seconds_bucket[5m])))",
-        'sum(rate(xtts_synthesis_requests_total{status="error"}[5m])) / sum(rate(xtts_synthesis_requests_total[5m]))',
+        'sum(rate(xtts_synthesis_requests_total{status="error"}[5m])) '
+        '/ sum(rate(xtts_synthesis_requests_total{status!="cancelled"}[5m]))',
+        'sum(rate(xtts_synthesis_requests_total{status="cancelled"}[5m]))',
         "max(xtts_model_loaded)",
         'sum(up{job="worker"})',
         'tts_queue_depth{stream="TTS_DEAD"} > 0',
