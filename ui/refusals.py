@@ -3,7 +3,7 @@
 from typing import Final
 
 # The service has too much to do; nothing of the request was done.
-BUSY: Final = ("queue_full", "tenant_queue_full", "too_many_requests")
+BUSY: Final = ("queue_full", "tenant_queue_full", "too_many_requests", "too_many_streams")
 
 
 class Refusal(Exception):

@@ -326,3 +326,28 @@ async def test_an_unexpected_error_of_a_handler_is_one_error() -> None:
     [told] = completions(logged, "stream")
     assert (told["outcome"], told["status"], told["code"]) == ("error", 500, "internal_error")
     assert counted.requests.labels("", "stream", "error")._value.get() == 1
+
+
+async def test_clients_that_follow_jobs_are_bounded_and_leave_their_room(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(SETTINGS, max_job_streams=3, max_job_streams_per_tenant=2, max_jobs=1)
+    async with front(tmp_path, real_time_factor=3.0, settings=settings) as service:
+        async with await service.post("/jobs", text=LONG) as response:
+            job = (await response.json())["id"]
+        async with await service.get("/jobs/never-there/events") as response:
+            assert response.status == 404
+        events = await service.get(f"/jobs/{job}/events")
+        audio = await service.get(f"/jobs/{job}/audio")
+        assert events.status == audio.status == 200
+        for path in ("events", "audio"):
+            async with await service.get(f"/jobs/{job}/{path}") as response:
+                assert (response.status, (await response.json(content_type=None))["code"]) == (429, "too_many_streams")
+        async with await service.get(f"/jobs/{job}") as response:
+            assert response.status == 200
+        events.close()
+        async with asyncio.timeout(10):
+            while (again := await service.get(f"/jobs/{job}/events")).status != 200:
+                again.close()
+                await asyncio.sleep(0.05)
+        again.close()
+        audio.close()
+        await service.delete(f"/jobs/{job}")
