@@ -7,6 +7,7 @@ sentences are kept, takes what has been said since from `TTS_AUDIO`, and listens
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -74,8 +75,7 @@ class JobWork:
         if state == "failed":
             ended = msgspec.structs.replace(ended, code=failure.code, detail=str(failure))
         await self.store.note(ended)
-        language = codec.peek(delivery.payload, "language")
-        tell_end(self.metrics, tenant, ended, http_status=failure.http_status, language=language)
+        tell_end(self.metrics, tenant, ended, http_status=failure.http_status, language=_language(delivery.payload))
 
     async def _see_through(self, request: SpeechRequest, progress: JobProgress) -> JobProgress:
         """Keep all its audio; return how it ended."""
@@ -136,6 +136,13 @@ class JobWork:
     def _hand_back(self) -> None:
         if self.stop.is_set():
             raise JobHandedBack("this edge stops; another one goes on with the job")
+
+
+def _language(payload: bytes) -> str | None:
+    """Return the language of a request that may be malformed."""
+    with suppress(MalformedMessage):
+        return codec.decode(payload, SpeechRequest).language
+    return None
 
 
 def tell_end(
