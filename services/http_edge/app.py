@@ -3,9 +3,10 @@
 import asyncio
 import dataclasses
 import logging
+import socket
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,12 +24,17 @@ from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
+from services.common.runtime.sparing import sparing_logs
+from services.common.wire.messages import MOST_CLIPS
 from services.http_edge.admission import Admission
 from services.http_edge.backlog import measure_queues
 from services.http_edge.callers import Callers
+from services.http_edge.connections import Addresses, Connections
+from services.http_edge.descriptors import accepted_at_once, most_connections, raise_limit
 from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
-from services.http_edge.gate import Browsers, Doorkeeper, asked_by, guarding, naming
+from services.http_edge.form import Reader
+from services.http_edge.gate import OPEN, Browsers, asked_by, guarding, naming, place_of
 from services.http_edge.grace import Grace
 from services.http_edge.hosts import Hosts
 from services.http_edge.intake import Intake
@@ -48,12 +54,16 @@ from services.http_edge.sentence_routes import SentenceRoutes
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker
 from services.http_edge.spending import Spending
+from services.http_edge.uploads import Uploads
 
 log = structlog.get_logger()
 
 _MEASURE_S: Final = 2.0
 _SWEEP_S: Final = 2.0
 _MOST_TENANTS: Final = 1024  # served at once; those who were longest away are built anew when they come
+_WAITING: Final = 1024  # connections that are not accepted yet
+_READ_BYTES: Final = 64 * 1024  # of a body that wait in memory before the connection is paused, twice at most
+_LINGER_S: Final = 5.0  # an answer that came before the end of the body may be read for so long
 _SHUTDOWN_S: Final = 30.0  # streams that run get so long to end
 
 
@@ -65,23 +75,55 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Serve HTTP on this bus until `stop` is set. Raises CannotListen, CannotReadKeys."""
-    doorkeeper = Doorkeeper(settings.connection_idle_timeout_s)
-    async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
-        app.middlewares.insert(0, doorkeeper.middleware())
-        # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
-        server_logger.addFilter(_OfTheClient())
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
-        await runner.setup()
-        try:
-            await _listen(runner, settings)
-            log.info("edge_ready", url=f"http://{settings.http_host}:{runner.addresses[0][1]}")
-            async with tasks() as group:
-                group.create_task(_keep_door(runner, doorkeeper, stop), name="doorkeeper")
-                await stop.wait()
-            await asyncio.sleep(settings.http_drain_s)  # whoever sends clients here reads /readyz, and stops
-        finally:
-            await runner.cleanup()
+    raise_limit()
+    addresses = Addresses(settings.trusted_proxies)
+    connections = _connections(addresses, settings)
+    with sparing_logs(), _of_the_client():
+        async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
+            app.middlewares.insert(0, connections.middleware())
+            # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
+            # auto_decompress: bodies that are compressed are refused, and nothing of them is inflated before.
+            runner = web.AppRunner(
+                app,
+                access_log=None,
+                handler_cancellation=True,
+                shutdown_timeout=_SHUTDOWN_S,
+                auto_decompress=False,
+                read_bufsize=_READ_BYTES,
+                lingering_time=_LINGER_S,
+            )
+            await runner.setup()
+            try:
+                async with _listening(runner, connections, settings) as address:
+                    log.info("edge_ready", url=f"http://{settings.http_host}:{address[1]}")
+                    async with tasks() as group:
+                        group.create_task(_keep_door(connections, stop), name="doorkeeper")
+                        await stop.wait()
+                    await asyncio.sleep(settings.http_drain_s)  # whoever sends clients here reads /readyz, and stops
+            finally:
+                await runner.cleanup()
     log.info("edge_stopped")
+
+
+def _connections(addresses: Addresses, settings: Settings) -> Connections:
+    most = most_connections(settings.max_sockets, files=MOST_CLIPS * settings.max_uploads)
+    return Connections(
+        addresses,
+        most=most,
+        most_of_address=min(settings.max_sockets_per_address or most * 3 // 4, most),
+        idle_s=settings.connection_idle_timeout_s,
+        public=OPEN,
+    )
+
+
+@contextmanager
+def _of_the_client() -> Iterator[None]:
+    quiet = _OfTheClient()
+    server_logger.addFilter(quiet)
+    try:
+        yield
+    finally:
+        server_logger.removeFilter(quiet)
 
 
 class _OfTheClient(logging.Filter):
@@ -93,22 +135,38 @@ class _OfTheClient(logging.Filter):
         return not isinstance(raised, HttpProcessingError | ConnectionError)
 
 
-async def _keep_door(runner: web.AppRunner, doorkeeper: Doorkeeper, stop: asyncio.Event) -> None:
+async def _keep_door(connections: Connections, stop: asyncio.Event) -> None:
     async def sweep() -> None:
-        if runner.server is not None:
-            doorkeeper.sweep(runner.server.connections)
+        connections.sweep()
 
     await every(_SWEEP_S, sweep, stop)
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+@asynccontextmanager
+async def _listening(
+    runner: web.AppRunner, connections: Connections, settings: Settings
+) -> AsyncIterator[tuple[str, int]]:
+    """Accept connections while the block runs, and yield the address. Raises CannotListen."""
+    server = runner.server
+    assert server is not None  # noqa: S101  # since `setup`
+    loop = asyncio.get_running_loop()
     try:
-        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+        listener = await loop.create_server(
+            lambda: connections.protocol(server), settings.http_host, settings.http_port, backlog=accepted_at_once()
+        )
+        for accepting in listener.sockets:  # the kernel may let more wait than the event loop accepts at once
+            with socket.fromfd(accepting.fileno(), accepting.family, accepting.type) as same:
+                same.listen(_WAITING)
     except OSError as error:
         place = f"{settings.http_host}:{settings.http_port}"
         raise CannotListen(
             f"cannot listen on {place} ({error.strerror}); choose another HTTP_PORT or HTTP_HOST"
         ) from None
+    try:
+        host, port, *_ = listener.sockets[0].getsockname()
+        yield host, port
+    finally:
+        listener.close()
 
 
 @asynccontextmanager
@@ -163,6 +221,14 @@ class _Parts(NamedTuple):
     draining: asyncio.Event
 
 
+class _Entrance(NamedTuple):
+    """What all tenants share of an edge that reads bodies and speaks."""
+
+    free_seats: asyncio.Semaphore
+    uploads: Uploads
+    place_of: Callable[[web.Request], str]
+
+
 class _Desk(NamedTuple):
     """What serves one tenant: it sees that tenant's requests and jobs, and no other's."""
 
@@ -177,12 +243,14 @@ class _Desk(NamedTuple):
 def _built(parts: _Parts, settings: Settings) -> tuple[web.Application, WorkLoop]:
     """Build the application, and the loop that sees jobs through."""
     intake = Intake(parts.bus, parts.decoder, settings, parts.metrics)
-    free_seats = asyncio.Semaphore(settings.max_connections)
+    entrance = _Entrance(
+        asyncio.Semaphore(settings.max_connections), Uploads(settings), place_of(Addresses(settings.trusted_proxies))
+    )
 
     @lru_cache(maxsize=_MOST_TENANTS)
     def desk(tenant: str) -> _Desk:
         own = msgspec.structs.replace(settings, tenant=tenant)
-        return _desk(parts, own, dataclasses.replace(intake, settings=own), free_seats)
+        return _desk(parts, own, dataclasses.replace(intake, settings=own), entrance)
 
     def asked(request: web.Request) -> _Desk:
         caller = asked_by(request)
@@ -208,12 +276,13 @@ def _built(parts: _Parts, settings: Settings) -> tuple[web.Application, WorkLoop
     return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, seats=settings.max_jobs)
 
 
-def _desk(parts: _Parts, settings: Settings, intake: Intake, free_seats: asyncio.Semaphore) -> _Desk:
+def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance) -> _Desk:
     bus, metrics, draining = parts.bus, parts.metrics, parts.draining
     kept = Records(bus, topology.KEPT, settings.tenant)
     job_records = Records(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
     speaker = Speaker(bus, metrics, settings.first_audio_timeout_s)
+    reader = Reader(entrance.uploads, settings)
     orders = Orders(
         fleet=parts.fleet,
         admission=parts.admission,
@@ -223,7 +292,9 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, free_seats: asyncio
         other=JobShelf(store),
         metrics=metrics,
         settings=settings,
-        free_seats=free_seats,
+        free_seats=entrance.free_seats,
+        reader=reader,
+        place_of=entrance.place_of,
     )
     ordered = Ordered(
         speaker=speaker,
@@ -241,14 +312,17 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, free_seats: asyncio
             metrics=metrics,
             settings=settings,
             draining=draining,
+            space=entrance.uploads.space,
         ),
         requests=RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings),
         sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
-        normalize=NormalizeRoutes(bus=bus, settings=settings),
+        normalize=NormalizeRoutes(bus=bus, settings=settings, reader=reader, place_of=entrance.place_of),
         jobs=JobRoutes(
             bus=bus,
             store=store,
-            orders=dataclasses.replace(orders, shelf=JobShelf(store), other=kept, job=True),
+            orders=dataclasses.replace(
+                orders, shelf=JobShelf(store), other=kept, job=True, reader=dataclasses.replace(reader, job=True)
+            ),
             news=parts.news,
             settings=settings,
             draining=draining,

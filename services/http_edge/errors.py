@@ -23,6 +23,35 @@ class UploadStalled(PipelineError):
     http_status = 408
 
 
+class UnsupportedEncoding(PipelineError):
+    """The body, or a part of it, is compressed or encoded."""
+
+    code = "unsupported_encoding"
+    http_status = 415
+
+
+class TooManyUploads(PipelineError):
+    """The places for bodies that are being read are taken: the caller's own, or all."""
+
+    code = "too_many_uploads"
+    retryable = True
+    retry_after_s = 5.0
+
+    def __init__(self, detail: str, status: int) -> None:
+        """`status`: 429 where the caller's own places are taken, 503 where all are."""
+        super().__init__(detail)
+        self.http_status = status
+
+
+class InsufficientStorage(PipelineError):
+    """The disk, or this service's share of it, has no room for an upload or an answer."""
+
+    code = "insufficient_storage"
+    retryable = True
+    http_status = 503
+    retry_after_s = 10.0
+
+
 class ListenerStalled(PipelineError):
     """The client takes no sound any more, but stays."""
 
@@ -204,6 +233,14 @@ def _status_by_code() -> dict[str, int]:
         statuses[kind.code] = kind.http_status
         kinds += kind.__subclasses__()
     return statuses
+
+
+class UnexpectedFailure(PipelineError):
+    """A fault of this service; the log has the place in the code."""
+
+    code = "internal"
+    retryable = True
+    http_status = 500
 
 
 class HttpFailure(PipelineError):

@@ -4,26 +4,28 @@ import asyncio
 import math
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
-from aiohttp import BodyPartReader, MultipartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooLong, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.messages import MOST_CLIPS, MOST_NORMALIZED, Parameters, Passage, Pronunciations, TextType
 from services.common.wire.parameters import RANGES, Range
+from services.http_edge.connections import received_by
+from services.http_edge.descriptors import highest_descriptor
 from services.http_edge.detection import AUTO
-from services.http_edge.errors import BadRequest, UploadStalled
+from services.http_edge.errors import BadRequest, InsufficientStorage, UploadStalled
+from services.http_edge.multipart import MultipartBody, Part
 from services.http_edge.settings import Settings
+from services.http_edge.uploads import Hold, Uploads
 
-T = TypeVar("T")
 _BLOCK_BYTES: Final = 256 * 1024
 _FORM_BYTES: Final = 64 * 1024  # boundaries, headers and short fields, on top of the text and the upload
 _SHORT_FIELD_BYTES: Final = 64
@@ -49,7 +51,7 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 class Upload:
     """A file that was sent as reference audio."""
 
-    path: Path  # exists as long as the block of `read_form`
+    path: Path  # exists as long as the block of `Reader.form`
     digest: str  # SHA-256 of its bytes, hex
     size: int  # bytes
 
@@ -77,38 +79,59 @@ def which_file(place: int, count: int) -> str:
     return f"file {place + 1} of {count}: " if count > 1 else ""
 
 
-@asynccontextmanager
-async def read_form(request: web.Request, settings: Settings, *, job: bool = False) -> AsyncIterator[Form]:
-    """Read and check the form; the files of its uploads go when the block ends. A job's text may be long, and a file.
+@dataclass(frozen=True)
+class Reader:
+    """Reads forms, each in a place of its caller's."""
 
-    Raises BadRequest, EmptyText, TextTooLong, UnsupportedLanguage, ReferenceTooLarge, UploadStalled: each says what
-    to send.
-    """
-    if job:
-        settings = msgspec.structs.replace(settings, max_text_characters=settings.max_job_characters)
-    _check_before_reading(request, settings)
-    with ExitStack() as files:
-        try:
-            async with asyncio.timeout(settings.upload_timeout_s):
-                known = (*_FIELDS, _TEXT_FILE) if job else _FIELDS
-                fields, uploads = await _read_parts(request, files, settings, known)
-        except TimeoutError:
-            raise UploadStalled(f"the body did not come within {settings.upload_timeout_s:.0f} s") from None
-        yield _checked(_with_text(fields), uploads, settings)
+    uploads: Uploads
+    settings: Settings
+    job: bool = False  # a job's text may be long, and a file
 
+    @asynccontextmanager
+    async def form(self, request: web.Request, caller: str) -> AsyncIterator[Form]:
+        """Read and check the form; the files of its uploads go when the block ends.
 
-async def read_text_form(request: web.Request, settings: Settings) -> Form:
-    """Read and check a form without recordings, whose text is short. Raises as `read_form` does."""
-    most = min(settings.max_text_characters, MOST_NORMALIZED)
-    settings = msgspec.structs.replace(settings, max_text_characters=most, max_upload_bytes=1)
-    _check_before_reading(request, settings, "text and language")
-    with ExitStack() as no_files:
-        try:
-            async with asyncio.timeout(settings.upload_timeout_s):
-                fields, _ = await _read_parts(request, no_files, settings, _TEXT_FIELDS)
-        except TimeoutError:
-            raise UploadStalled(f"the body did not come within {settings.upload_timeout_s:.0f} s") from None
-    return _form(fields, (), settings)
+        Raises BadRequest, EmptyText, TextTooLong, UnsupportedLanguage, ReferenceTooLarge, UploadStalled,
+        TooManyUploads, InsufficientStorage: each says what to send.
+        """
+        settings = self.settings
+        if self.job:
+            settings = msgspec.structs.replace(settings, max_text_characters=settings.max_job_characters)
+        _check_before_reading(request, settings)
+        known = (*_FIELDS, _TEXT_FILE) if self.job else _FIELDS
+        with ExitStack() as files, self.uploads.space.hold(caller) as hold:
+            self.uploads.space.check(request.content_length or 0, caller)
+            fields, uploads = await self._parts(request, caller, _Files(files, hold, settings), known)
+            yield _checked(_with_text(fields), uploads, settings)
+
+    async def text_form(self, request: web.Request, caller: str) -> Form:
+        """Read and check a form without recordings, whose text is short. Raises as `form` does."""
+        most = min(self.settings.max_text_characters, MOST_NORMALIZED)
+        settings = msgspec.structs.replace(self.settings, max_text_characters=most, max_upload_bytes=1)
+        _check_before_reading(request, settings, "text and language")
+        with ExitStack() as no_files, self.uploads.space.hold(caller) as hold:
+            fields, _ = await self._parts(request, caller, _Files(no_files, hold, settings), _TEXT_FIELDS)
+        return _form(fields, (), settings)
+
+    async def _parts(
+        self, request: web.Request, caller: str, files: "_Files", known: tuple[str, ...]
+    ) -> tuple[dict[str, str], tuple[Upload, ...]]:
+        fields: dict[str, str] = {}
+        idle_s = self.settings.upload_idle_timeout_s
+        async with self.uploads.reading(caller, received_by(request)) as upload:
+            await _expect_body(request)
+            body = MultipartBody(request, turn=self.uploads.turn, idle_s=idle_s, received=upload.received)
+            part = await _in_time(body, idle_s)
+            while isinstance(part, Part):
+                if part.name not in known:
+                    raise BadRequest(f"unknown field; the fields are {', '.join(known)}")
+                if part.name in fields:
+                    raise BadRequest(f"the field {part.name} was sent twice")
+                if part.name == "reference_audio":
+                    part = await files.save(body)
+                else:
+                    fields[part.name], part = await _read_field(body, part.name, files.settings)
+        return fields, tuple(files.uploads)
 
 
 def _check_before_reading(
@@ -121,77 +144,78 @@ def _check_before_reading(
         raise ReferenceTooLarge(f"the body is larger than {largest} bytes; send 6-30 s of speech")
 
 
-async def _read_parts(
-    request: web.Request, files: ExitStack, settings: Settings, known: tuple[str, ...]
-) -> tuple[dict[str, str], tuple[Upload, ...]]:
-    fields: dict[str, str] = {}
-    uploads: list[Upload] = []
+async def _expect_body(request: web.Request) -> None:
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
-    try:
-        reader = await request.multipart()
-        while (part := await _in_time(reader.next(), settings)) is not None:
-            if isinstance(part, MultipartReader):
-                raise BadRequest("a part of the form is itself multipart; send plain fields")
-            name = part.name or ""
-            if name not in known:
-                raise BadRequest(f"unknown field; the fields are {', '.join(known)}")
-            if name in fields:
-                raise BadRequest(f"the field {name} was sent twice")
-            if name == "reference_audio":
-                uploads.append(await _save(part, files, uploads, settings))
-            else:
-                fields[name] = await _read_field(part, name, settings)
-    except (ValueError, AssertionError, RuntimeError, LookupError, HttpProcessingError) as error:  # of the parser
-        raise BadRequest(f"the multipart body is broken ({type(error).__name__})") from None
-    return fields, tuple(uploads)
 
 
-async def _in_time(reading: Awaitable[T], settings: Settings) -> T:
+async def _in_time(body: MultipartBody, idle_s: float) -> Part | bytes | None:
     try:
-        return await asyncio.wait_for(reading, settings.upload_idle_timeout_s)
+        return await body.next()
     except TimeoutError:
-        raise UploadStalled(f"nothing arrived for {settings.upload_idle_timeout_s:.0f} s; send it again") from None
+        raise UploadStalled(f"nothing arrived for {idle_s:.0f} s; send it again") from None
 
 
-async def _save(part: BodyPartReader, files: ExitStack, before: list[Upload], settings: Settings) -> Upload:
-    """Write an upload to a temporary file without a name: whatever becomes of this process, no voice stays on the disk.
+@dataclass
+class _Files:
+    """The uploads of a form, in temporary files without names: whatever becomes of this process, no voice stays.
 
-    Whoever is to read it finds it among this process's descriptors (proc_pid_fd(5)).
+    Whoever is to read one finds it among this process's descriptors (proc_pid_fd(5)).
     """
-    if len(before) == MOST_CLIPS:
-        raise BadRequest(f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}")
-    file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # `files` closes it
-    digest, size, room = sha256(), 0, settings.max_upload_bytes - sum(upload.size for upload in before)
-    while block := await _in_time(part.read_chunk(_BLOCK_BYTES), settings):
-        size += len(block)
-        if size > room:
-            raise ReferenceTooLarge(
-                f"the reference audio is larger than {settings.max_upload_bytes} bytes, all files together; "
-                "send 6-30 s of speech"
-            )
-        digest.update(block)
-        await asyncio.to_thread(file.write, block)
-    await asyncio.to_thread(file.flush)
-    return Upload(Path(f"/proc/{os.getpid()}/fd/{file.fileno()}"), digest.hexdigest(), size)
+
+    stack: ExitStack  # closes the files
+    hold: Hold
+    settings: Settings
+    uploads: list[Upload] = field(default_factory=list)
+
+    async def save(self, body: MultipartBody) -> Part | bytes | None:
+        """Write the content that comes next to a file, and return what comes after it."""
+        if len(self.uploads) == MOST_CLIPS:
+            raise BadRequest(f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}")
+        file = self.stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
+        if file.fileno() >= highest_descriptor():
+            raise InsufficientStorage("too many files are open; retry later")
+        digest = sha256()
+        size = 0
+        room = self.settings.max_upload_bytes - sum(upload.size for upload in self.uploads)
+        content = bytearray()
+        while isinstance(found := await _in_time(body, self.settings.upload_idle_timeout_s), bytes):
+            size += len(found)
+            if size > room:
+                raise ReferenceTooLarge(
+                    f"the reference audio is larger than {self.settings.max_upload_bytes} bytes, all files together; "
+                    "send 6-30 s of speech"
+                )
+            digest.update(found)
+            self.hold.add(len(found))
+            content += found
+            if len(content) >= _BLOCK_BYTES:
+                await asyncio.to_thread(file.write, bytes(content))
+                content.clear()
+        await asyncio.to_thread(file.write, bytes(content))
+        await asyncio.to_thread(file.flush)
+        path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+        self.uploads.append(Upload(path, digest.hexdigest(), size))
+        return found
 
 
-async def _read_field(part: BodyPartReader, name: str, settings: Settings) -> str:
+async def _read_field(body: MultipartBody, name: str, settings: Settings) -> tuple[str, Part | bytes | None]:
+    """Return the content that comes next, and what comes after it."""
     longest = {
         "text": 4 * settings.max_text_characters,
         _TEXT_FILE: 4 * settings.max_text_characters,
         "pronunciations": _FORM_BYTES // 2,
     }.get(name, _SHORT_FIELD_BYTES)
     content = bytearray()
-    while block := await _in_time(part.read_chunk(_BLOCK_BYTES), settings):
-        content += block
+    while isinstance(found := await _in_time(body, settings.upload_idle_timeout_s), bytes):
+        content += found
         if len(content) > longest:
             if name in ("text", _TEXT_FILE):
                 raise _too_long(settings)
             raise BadRequest(f"the field {name} is too long")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8"), found
     except UnicodeDecodeError:
         raise BadRequest(f"the field {name} is not UTF-8") from None
 

@@ -1,14 +1,13 @@
-"""Before any handler: whose key it is, what browsers may do, and how long a connection may be of no use."""
+"""Before any handler: whose key it is, and what browsers may do."""
 
-import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.http_edge.callers import Caller, Callers
+from services.http_edge.connections import Addresses
 from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
 from services.http_edge.hosts import Hosts
 from services.http_edge.settings import Settings
@@ -43,6 +42,16 @@ def asked_by(request: web.Request) -> Caller | None:
     return request.get(CALLER)
 
 
+def place_of(addresses: Addresses) -> Callable[[web.Request], str]:
+    """Return what says whose upload a request is: a tenant's, or without keys that of an address."""
+
+    def place(request: web.Request) -> str:
+        caller = asked_by(request)
+        return f"address {addresses.client(request)}" if caller is None else f"tenant {caller.key.tenant}"
+
+    return place
+
+
 def by(
     desk_of: Callable[[web.Request], DeskT],
 ) -> Callable[[Callable[[DeskT, web.Request], Awaitable[web.StreamResponse]]], Handler]:
@@ -58,7 +67,7 @@ def by(
 
 
 async def expect_later(_request: web.Request) -> None:
-    """Say no "100 Continue" yet: whoever waits for it sends nothing before all is checked. `form.read_form` says it."""
+    """Say no "100 Continue" yet: whoever waits for it sends nothing before all is checked. `form.Reader` says it."""
 
 
 def guarding(callers: Callers, settings: Settings) -> Middleware:
@@ -136,36 +145,3 @@ class Browsers:
         if (origin := self._may(request)) is not None:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _TOLD
-
-
-class Doorkeeper:
-    """Closes connections on which no request has come for too long: idle ones, and heads that come byte by byte."""
-
-    def __init__(self, idle_s: float) -> None:
-        self._idle_s = idle_s
-        self._busy: Counter[web.RequestHandler] = Counter()
-        self._since_s: dict[web.RequestHandler, float] = {}
-
-    def middleware(self) -> Middleware:
-        """Return the middleware that notes when requests begin and end."""
-
-        @web.middleware
-        async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
-            connection = request.protocol
-            self._busy[connection] += 1
-            try:
-                return await handler(request)
-            finally:
-                self._busy[connection] -= 1
-                self._since_s[connection] = time.monotonic()
-
-        return note
-
-    def sweep(self, connections: Iterable[web.RequestHandler]) -> None:
-        """Look at all connections; to be called every few seconds."""
-        now_s, there = time.monotonic(), set(connections)
-        self._since_s = {connection: self._since_s.get(connection, now_s) for connection in there}
-        self._busy = Counter({connection: count for connection, count in self._busy.items() if count})
-        for connection, since_s in self._since_s.items():
-            if not self._busy[connection] and now_s - since_s > self._idle_s and connection.transport is not None:
-                connection.transport.abort()

@@ -155,8 +155,7 @@ class JobRoutes:
     async def _so_far(self, request: web.Request, watched: WatchedJob) -> web.StreamResponse:
         """Send the sentences that are there, and the others as they come; a job that fails cuts the body."""
         response, outcome, sent = web.StreamResponse(), outcome_of(request), 0
-        response.content_type = "audio/wav"
-        response.enable_chunked_encoding()
+        response.content_type = "audio/wav"  # chunked, or to the end of the connection with HTTP/1.0
         progress = await watched.first()
         async for news in watched.changes(self.draining):
             progress = progress if news is None else news

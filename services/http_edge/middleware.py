@@ -1,10 +1,14 @@
 """Around every handler: a request id, failures as problem+json, and the count of what came of it."""
 
 import asyncio
+import errno
 import math
 import re
 import secrets
+import socket
+import struct
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -12,12 +16,20 @@ from http import HTTPStatus
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler, Middleware
 
+from services.common.runtime.sparing import Sparing
 from services.common.runtime.tracing import carried, fail, spanning
 from services.common.wire.failures import PipelineError, SpeechCancelled
-from services.http_edge.errors import HttpFailure, RangeNotSatisfiable, problem
+from services.http_edge.errors import (
+    HttpFailure,
+    InsufficientStorage,
+    RangeNotSatisfiable,
+    UnexpectedFailure,
+    UnsupportedEncoding,
+    problem,
+)
 from services.http_edge.fleet import Fleet
 from services.http_edge.gate import asked_by
 from services.http_edge.metrics import Metrics
@@ -27,6 +39,9 @@ log = structlog.get_logger()
 REQUEST_ID: Final = web.RequestKey("request_id", str)  # the name of a request: what /requests/{id} takes
 _CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # what the client or a gateway calls it
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
+_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+_FRAMES: Final = 8  # of a fault's traceback, in the log
+_REFUSALS: Final = Sparing(burst=100, a_second=10)  # lines
 _SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
 _LOGGED: Final = (*_SPEAKING, "normalize", "jobs", "job_audio")  # whose completion is an event in the log
 _CLIENT_LEFT: Final = 499  # what nginx logs where no answer had begun
@@ -170,7 +185,8 @@ def part_when(draining: asyncio.Event) -> Callable[[web.Request, web.StreamRespo
 
 async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
     try:
-        response = await handler(request)
+        _check_encoding(request)
+        return await handler(request)
     except web.HTTPException as error:
         refusal = HttpFailure(error.status)
         outcome_of(request).failed(refusal.code, refusal.http_status)
@@ -181,25 +197,64 @@ async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metric
             log.warning("closing_failed", request=request[REQUEST_ID], code=failure.code)
             return outcome.response
         return _failed(request, failure, fleet, metrics)
-    return response
+    except asyncio.CancelledError:
+        if outcome_of(request).response_begun and not outcome_of(request).whole:
+            cut(request)
+        raise
+    except Exception as error:
+        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            raise  # the client has left
+        return _failed(request, _unexpected(request, error), fleet, metrics)
+
+
+def _check_encoding(request: web.Request) -> None:
+    """Refuse compressed bodies, whether anything reads them or not: 5 KB of gzip may be 5 MB."""
+    codings = ",".join(request.headers.getall("Content-Encoding", [])).split(",")
+    if any(coding.strip().lower() not in ("", "identity") for coding in codings):
+        raise UnsupportedEncoding("the body is compressed; send it without Content-Encoding")
+
+
+def _unexpected(request: web.Request, error: Exception) -> PipelineError:
+    """Return what a client is told of a fault. The log has where it was, not what it says: that may quote a text."""
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return InsufficientStorage("the disk of this server is full; retry later")
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    log.error("unexpected_failure", request=request[REQUEST_ID], error=type(error).__name__, places=places)
+    return UnexpectedFailure("this service failed; retry later, and tell the operator the request_id")
+
+
+def cut(request: web.Request) -> None:
+    """End an answer in its middle so that the client sees it: without a last chunk; with HTTP/1.0, by a reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    if request.version < HttpVersion11 and (connection := transport.get_extra_info("socket")) is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
     metrics.failures.labels(failure.code).inc()
     fail(failure.code)
-    outcome_of(request).failed(failure.code, failure.http_status)
-    log.warning(
-        "request_failed",
-        request=request[REQUEST_ID],
-        code=failure.code,
-        status_code=failure.http_status,
-        cut=outcome_of(request).response_begun,
-    )
-    if outcome_of(request).response_begun and request.transport is not None:
-        request.transport.abort()  # no last chunk: the client sees that the body is not whole
+    outcome = outcome_of(request)
+    outcome.failed(failure.code, failure.http_status)
+    if (left_out := _REFUSALS.allows()) is not None or failure.http_status >= 500:
+        log.warning(
+            "request_failed",
+            request=request[REQUEST_ID],
+            code=failure.code,
+            status_code=failure.http_status,
+            cut=outcome.response_begun,
+            **({"left_out": left_out} if left_out else {}),
+        )
+    if outcome.response_begun:
+        cut(request)
     response = problem(failure, request[REQUEST_ID])
     if isinstance(failure, RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{failure.size}"
+    if isinstance(failure, UnsupportedEncoding):
+        response.headers["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
     if failure.http_status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     retry_after_s = failure.retry_after_s

@@ -12,7 +12,7 @@ from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
 from services.common.wire.messages import NormalizeText, SpeechFailed, TextNormalized
 from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
-from services.http_edge.form import Form, read_text_form
+from services.http_edge.form import Form, Reader
 from services.http_edge.gate import by
 from services.http_edge.middleware import REQUEST_ID, outcome_of
 from services.http_edge.settings import Settings
@@ -28,6 +28,8 @@ class NormalizeRoutes:
 
     bus: Bus
     settings: Settings
+    reader: Reader
+    place_of: Callable[[web.Request], str]  # whose upload it is
     _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     @classmethod
@@ -37,10 +39,11 @@ class NormalizeRoutes:
 
     async def normalize(self, request: web.Request) -> web.Response:
         """`POST /normalize`: the sentences of a text as they would be spoken, and what would be left out."""
+        sent = await self.reader.text_form(request, self.place_of(request))
         if self._free.locked():
             raise TooManyRequests("too many texts are being normalized; retry later")
         async with self._free:
-            form = await understood(await read_text_form(request, self.settings))
+            form = await understood(sent)
             outcome_of(request).language = form.language
             return web.json_response(_shown(form, await self._asked(request[REQUEST_ID], form)))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -17,7 +17,7 @@ from services.common.wire.messages import LeftOut, SpeechRequest
 from services.http_edge.admission import Admission
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
 from services.http_edge.fleet import Fleet
-from services.http_edge.form import Form, read_form
+from services.http_edge.form import Form, Reader
 from services.http_edge.gate import asked_by
 from services.http_edge.grace import Grace
 from services.http_edge.identity import Claim, checked_id, checked_key, fingerprint
@@ -121,6 +121,8 @@ class Orders:
     metrics: Metrics
     settings: Settings
     free_seats: asyncio.Semaphore
+    reader: Reader
+    place_of: Callable[[web.Request], str]  # whose upload it is
     job: bool = False
 
     @asynccontextmanager
@@ -134,27 +136,32 @@ class Orders:
             request[REQUEST_ID] = checked_id(chosen)
         given_key = request.headers.get("Idempotency-Key")
         key = None if given_key is None else checked_key(given_key)
+        self._check_seats()
+        self.fleet.require_ready()
+        if (caller := asked_by(request)) is not None:
+            await self.spending.check(caller.key)
+        if not self.job:  # those wait for their turn
+            self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
+        order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
+        async with AsyncExitStack() as let_in:
+            try:
+                async with self.reader.form(request, self.place_of(request)) as sent:
+                    self._check_seats()
+                    await let_in.enter_async_context(self.free_seats)
+                    form = await understood(sent)
+                    order.languages = form.languages
+                    order.outcome.language, order.read_s = form.language, time.monotonic()
+                    order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
+                    order.outcome.sample_rate_hz = order.sample_rate_hz
+                    await self._name(request, order, form, let_in)
+                yield order  # the files of the uploads are gone
+            finally:
+                if not order.published:
+                    await asyncio.shield(self._forget(order))
+
+    def _check_seats(self) -> None:
         if self.free_seats.locked():
             raise TooManyRequests("this server speaks to as many clients as it may; try again soon")
-        async with self.free_seats:
-            self.fleet.require_ready()
-            if (caller := asked_by(request)) is not None:
-                await self.spending.check(caller.key)
-            if not self.job:  # those wait for their turn
-                self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
-            order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
-            async with read_form(request, self.settings, job=self.job) as sent, AsyncExitStack() as let_in:
-                form = await understood(sent)
-                order.languages = form.languages
-                order.outcome.language, order.read_s = form.language, time.monotonic()
-                order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
-                order.outcome.sample_rate_hz = order.sample_rate_hz
-                try:
-                    await self._name(request, order, form, let_in)
-                    yield order
-                finally:
-                    if not order.published:
-                        await asyncio.shield(self._forget(order))
 
     async def _name(self, request: web.Request, order: Order, form: Form, let_in: AsyncExitStack) -> None:
         """Find the request that this order is about, or make it."""

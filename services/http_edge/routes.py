@@ -20,6 +20,7 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.orders import Ordered, Orders
 from services.http_edge.sending import LAST_BYTES, Sound, finish, send_sound, write
 from services.http_edge.settings import Settings
+from services.http_edge.uploads import TempSpace
 
 NAME: Final = "voice-cloning-pipeline"
 _MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a whole answer; what is over this waits on disk
@@ -37,6 +38,7 @@ class Routes:
     metrics: Metrics
     settings: Settings
     draining: asyncio.Event
+    space: TempSpace
 
     def add_to(self, app: web.Application) -> None:
         """Register what is answered to everybody alike."""
@@ -104,10 +106,12 @@ class Routes:
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
         """`POST /synthesize`: the whole speech as one WAV with a true header."""
         async with self.orders.taken(request) as order:
-            with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole:
+            with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole, self.space.hold() as hold:
                 async with self.ordered.speaking(order) as speech:
                     async for pcm in speech.pieces():
                         order.heard_first("synthesize", self.metrics)
+                        if whole.tell() + len(pcm) > _MEMORY_BYTES:
+                            hold.add(whole.tell() + len(pcm) - hold.size)
                         await asyncio.to_thread(whole.write, pcm)
                 size = whole.tell()
                 whole.seek(0)

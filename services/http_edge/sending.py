@@ -59,7 +59,9 @@ async def send_sound(
     sound: Sound,
     patience_s: float,
 ) -> web.StreamResponse:
-    """Send a WAV header (or what is missing of it), and PCM, in a chunked body.
+    """Send a WAV header (or what is missing of it), and PCM, in a body that ends with the sound.
+
+    The body is chunked; to a client of HTTP/1.0 it ends with the connection, and a cut is a reset (`middleware.cut`).
 
     What the sound raises cuts the body, and so does a client that takes nothing for `patience_s`. Raises
     ListenerStalled.
@@ -68,7 +70,6 @@ async def send_sound(
     outcome.sample_rate_hz = sound.listening.sample_rate_hz
     outcome.heard_first()
     response.content_type = "audio/wav"
-    response.enable_chunked_encoding()
     await response.prepare(request)
     if header:
         await write(response, header, patience_s)

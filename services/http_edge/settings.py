@@ -26,6 +26,13 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     max_upload_bytes: Annotated[int, Meta(ge=1)] = 200 * 1024 * 1024  # of a request, all its files together
     upload_idle_timeout_s: Annotated[float, Meta(gt=0)] = 30.0  # a client that sends nothing for so long is let go
     upload_timeout_s: Annotated[float, Meta(gt=0)] = 600.0  # for a whole body, however steadily it comes
+    upload_bytes_a_second: Annotated[float, Meta(ge=0)] = 1024.0  # a body that comes more slowly is ended; 0: none is
+    max_uploads: Annotated[int, Meta(ge=1, le=10_000)] = 128  # bodies read at once
+    max_uploads_per_caller: Annotated[int, Meta(ge=1, le=10_000)] = 32  # of a tenant; without keys, of an address
+    temp_space_bytes: Annotated[int, Meta(ge=1)] = 1536 * 1024 * 1024  # for uploads and long answers on disk
+    max_sockets: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096  # open connections, as far as descriptors allow
+    max_sockets_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # of these; 0: three quarters
+    trusted_proxies: str = ""  # addresses or networks, with commas between them, whose X-Forwarded-For is believed
     first_audio_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     request_timeout_s: Annotated[float, Meta(gt=0)] = 3600.0
     idempotency_grace_s: Annotated[float, Meta(gt=0, le=600)] = 10.0  # of a keyed request whose client left

@@ -91,7 +91,7 @@ def test_every_image_is_run() -> None:
 def test_it_may_write_to_nothing_but_its_temporary_folder_and_has_no_rights(name: str) -> None:
     service = COMPOSED[name]
     assert service["read_only"] is True
-    assert service["tmpfs"] == ["/tmp:mode=1777"]
+    assert service["tmpfs"] == ["/tmp:mode=1777,size=2g"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"user", "cap_add", "privileged", "network_mode"} & set(service)

@@ -1,0 +1,62 @@
+"""Log lines that strangers can cause are limited: some at once, then some a second, and a count of the others."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_LOGGERS: Final = ("asyncio", "aiohttp.server")
+_BURST: Final = 10
+_A_SECOND: Final = 0.5
+
+
+class Sparing:
+    """A token bucket of lines."""
+
+    def __init__(self, *, burst: float, a_second: float) -> None:
+        self._burst = self._tokens = burst
+        self._a_second = a_second
+        self._at_s = time.monotonic()
+        self._left_out = 0
+
+    def allows(self) -> int | None:
+        """Return how many lines were left out since the last one that was allowed; None for a line to leave out."""
+        now_s = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._a_second)
+        self._at_s = now_s
+        if self._tokens < 1:
+            self._left_out += 1
+            return None
+        self._tokens -= 1
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
+class _Limit(logging.Filter):
+    """Limits the records of a logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sparing = Sparing(burst=_BURST, a_second=_A_SECOND)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log the record."""
+        left_out = self._sparing.allows()
+        if left_out:
+            record.msg = f"{record.getMessage()} ({left_out} lines left out before)"
+            record.args = ()
+        return left_out is not None
+
+
+@contextmanager
+def sparing_logs() -> Iterator[None]:
+    """Limit what the event loop (accepts that fail) and the HTTP server log while the block runs."""
+    limits = [(logging.getLogger(name), _Limit()) for name in _LOGGERS]
+    for logger, limit in limits:
+        logger.addFilter(limit)
+    try:
+        yield
+    finally:
+        for logger, limit in limits:
+            logger.removeFilter(limit)

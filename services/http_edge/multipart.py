@@ -1,0 +1,172 @@
+"""A multipart/form-data body (RFC 7578), parsed as it arrives, with a limit on all that is not content.
+
+How it works. `MultipartBody.next` returns what comes next: a `Part`, the bytes of its content in blocks, and None at
+the end. When nothing is left it reads from the connection, under the idle limit, and feeds at most `_BLOCK_BYTES` to
+the parser of python-multipart, which calls back for parts, headers and content. A block costs milliseconds at worst
+(lines that almost match the boundary, tiny parts), and after each the event loop runs: `turn` lets one body at a time
+parse a block, so that a hundred bodies delay the other connections no more than one does.
+
+What a body may hold beside its content: a preamble and an epilogue of about a block each, `_MOST_PARTS` parts, and
+`_MOST_HEADERS` headers of `_HEADER_BYTES` for each of them. Content is not decoded: compressed or encoded parts are
+refused.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from aiohttp.helpers import parse_mimetype
+from aiohttp.http_exceptions import HttpProcessingError
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+
+from services.http_edge.errors import BadRequest, UnsupportedEncoding
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+_BLOCK_BYTES: Final = 16 * 1024
+_EXTRA_BYTES: Final = 1024  # of a preamble, and of an epilogue; counted by the block
+_MOST_PARTS: Final = 64
+_MOST_HEADERS: Final = 8  # of a part
+_HEADER_BYTES: Final = 2048  # of a header, with a long file name
+_BOUNDARY_CHARACTERS: Final = 70  # RFC 2046, 5.1.1
+_PLAIN: Final = frozenset({b"", b"binary", b"8bit", b"7bit", b"identity"})
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each broken body; we answer them
+
+
+@dataclass(frozen=True)
+class Part:
+    """The beginning of a part."""
+
+    name: str  # of the form field; empty where it has none
+
+
+class MultipartBody:
+    """The body of a request, part by part."""
+
+    def __init__(
+        self, request: web.Request, *, turn: asyncio.Lock, idle_s: float, received: Callable[[int], None]
+    ) -> None:
+        """`received` is told of every read, in bytes, and may raise. Raises BadRequest for a missing boundary."""
+        self._content = request.content
+        self._turn = turn
+        self._idle_s = idle_s
+        self._received = received
+        self._unfed = b""
+        self._offset = 0  # in what is not fed yet
+        self._found = _Found()
+        self._parser = MultipartParser(
+            _boundary(request),
+            self._found.callbacks(),
+            max_header_count=_MOST_HEADERS,
+            max_header_size=_HEADER_BYTES,
+        )
+        self._preamble_bytes = 0
+        self._epilogue_bytes = 0
+
+    async def next(self) -> Part | bytes | None:
+        """Return the next part, or content of the part before, or None at the end.
+
+        Raises TimeoutError when nothing arrives in time; BadRequest and UnsupportedEncoding for a body that is broken.
+        """
+        while not self._found.events:
+            block = await self._block()
+            if not block:
+                self._check_end()
+                return None
+            async with self._turn:
+                self._feed(block)
+                await asyncio.sleep(0)
+        return self._found.events.popleft()
+
+    async def _block(self) -> bytes:
+        """Return some bytes of the body; none at its end."""
+        if self._offset >= len(self._unfed):
+            try:
+                async with asyncio.timeout(self._idle_s):
+                    self._unfed, self._offset = await self._content.readany(), 0
+            except (web.RequestPayloadError, HttpProcessingError):
+                raise BadRequest(
+                    "the body is broken; send its Content-Length, or chunks as HTTP/1.1 has them"
+                ) from None
+            self._received(len(self._unfed))
+        block = self._unfed[self._offset : self._offset + _BLOCK_BYTES]
+        self._offset += len(block)
+        return block
+
+    def _feed(self, block: bytes) -> None:
+        if self._found.ended:
+            self._epilogue_bytes += len(block)
+        else:
+            try:
+                self._parser.write(block)
+            except FormParserError as error:
+                raise BadRequest(f"the multipart body is broken ({type(error).__name__})") from None
+            if not self._found.parts:
+                self._preamble_bytes += len(block)
+        if max(self._preamble_bytes, self._epilogue_bytes) > _EXTRA_BYTES:
+            raise BadRequest("the multipart body has data outside its parts; send the parts alone")
+
+    def _check_end(self) -> None:
+        if not self._found.ended:
+            raise BadRequest("the multipart body ends before its last boundary")
+
+
+class _Found:
+    """What the parser found in a block."""
+
+    def __init__(self) -> None:
+        self.events: deque[Part | bytes] = deque()
+        self.parts = 0
+        self.ended = False
+        self._name = bytearray()
+        self._value = bytearray()
+        self._headers: dict[bytes, bytes] = {}
+
+    def callbacks(self) -> "MultipartCallbacks":
+        """Return what the parser calls."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header,
+            "on_headers_finished": self._start,
+            "on_part_data": lambda data, start, end: self.events.append(data[start:end]),
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        self.parts += 1
+        if self.parts > _MOST_PARTS:
+            raise BadRequest(f"the form has more than {_MOST_PARTS} parts")
+        self._headers.clear()
+
+    def _header(self) -> None:
+        self._headers[bytes(self._name).lower()] = bytes(self._value).strip()
+        self._name.clear()
+        self._value.clear()
+
+    def _start(self) -> None:
+        for name in (b"content-encoding", b"content-transfer-encoding"):
+            if self._headers.get(name, b"").lower() not in _PLAIN:
+                raise UnsupportedEncoding("a part of the form is compressed or encoded; send it as it is")
+        if self._headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
+            raise BadRequest("a part of the form is itself multipart; send plain fields")
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        self.events.append(Part(options.get(b"name", b"").decode("utf-8", "replace")))
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def _boundary(request: web.Request) -> bytes:
+    boundary = parse_mimetype(request.headers.get("Content-Type", "")).parameters.get("boundary", "")
+    if not 1 <= len(boundary) <= _BOUNDARY_CHARACTERS or not boundary.isascii():
+        raise BadRequest(f"the Content-Type needs a boundary of 1 to {_BOUNDARY_CHARACTERS} ASCII characters")
+    return boundary.encode()
