@@ -138,9 +138,6 @@ def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
         except (asyncio.CancelledError, ConnectionError):
             outcome.left = not outcome.whole  # one that has all may go while the handler closes what it has opened
             raise
-        except Exception:
-            outcome.failed("internal_error", HTTPStatus.INTERNAL_SERVER_ERROR)
-            raise
         outcome.answered(response)
         return response
 
@@ -204,7 +201,10 @@ async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metric
     except Exception as error:
         if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
             raise  # the client has left
-        return _failed(request, _unexpected(request, error), fleet, metrics)
+        failure, outcome = _unexpected(request, error), outcome_of(request)
+        if outcome.whole and outcome.response is not None:
+            return outcome.response  # only closing failed
+        return _failed(request, failure, fleet, metrics)
 
 
 def _check_encoding(request: web.Request) -> None:

@@ -324,7 +324,7 @@ async def test_an_unexpected_error_of_a_handler_is_one_error() -> None:
             async with session.post(address) as response:
                 assert response.status == 500
     [told] = completions(logged, "stream")
-    assert (told["outcome"], told["status"], told["code"]) == ("error", 500, "internal_error")
+    assert (told["outcome"], told["status"], told["code"]) == ("error", 500, "internal")
     assert counted.requests.labels("", "stream", "error")._value.get() == 1
 
 
