@@ -201,10 +201,10 @@ async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metric
     except Exception as error:
         if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
             raise  # the client has left
-        failure, outcome = _unexpected(request, error), outcome_of(request)
+        told, outcome = _unexpected(request, error), outcome_of(request)
         if outcome.whole and outcome.response is not None:
             return outcome.response  # only closing failed
-        return _failed(request, failure, fleet, metrics)
+        return _failed(request, told, fleet, metrics)
 
 
 def _check_encoding(request: web.Request) -> None:
