@@ -1,99 +1,113 @@
 """The whole service on this machine, in one terminal: NATS, a splitter, workers, an edge and the web interface.
 
 `python -m services` runs until Ctrl-C; `python -m services demo` speaks one sentence to a file and ends. Every part is
-a process of its own, started as an operator would start it, and reaches the others over NATS alone.
+a process of its own, started as an operator would start it, and reaches the others over NATS alone. However this
+process ends, so do they.
 """
 
 import argparse
 import asyncio
 import os
+import signal
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 
-from services.common.runtime.lifecycle import stop_on_signals
-from services.common.runtime.local_nats import LocalNats, NoNatsServer, free_port, local_nats
+from services.common.runtime.lifecycle import ended_before, every, stop_on_signals
+from services.common.runtime.local_nats import NoNatsServer, local_nats
+from services.common.runtime.ports import CannotListen, free_port, listens, require_free
+from services.common.runtime.scratch import scratch_folder
+from services.common.runtime.settings import BadSettings, read_settings
+from services.http_edge.settings import Settings as EdgeSettings
+from services.parts import NatsPart, Part, PartEnded, Watched, ended, say
+from services.splitter.settings import Settings as SplitterSettings
+from services.synth_worker.settings import Settings as WorkerSettings
 
 _READY_S: Final = 300.0
 _ANSWER_S: Final = 2.0
-_STOP_S: Final = 40.0
+_PARENT_S: Final = 0.5  # how often to see whether who started this is still there
+_STOP_S: Final = 40.0  # for a part of which it is not known how long it takes
+_SCRATCH: Final = "voice-cloning-"
+# On one machine whoever ends this wants it to end: no other edge goes on with the streams. The environment may differ.
+_USUAL: Final = {"LOG_READABLE": "true", "HTTP_STOP_S": "5", "WORKER_STOP_S": "5"}
 _DEMO_TEXT: Final = "Bonjour ! Cette voix est née d'un court extrait, et elle parle maintenant votre langue."
 _DEMO_CLIP: Final = Path(__file__).parents[1] / "examples" / "voices" / "austen.flac"
 
 
-class PartEnded(Exception):
-    """A part of the service ended by itself."""
+class Port(NamedTuple):
+    """A port that something will listen on."""
+
+    host: str
+    number: int
+    advice: str  # where it is taken
 
 
-class Part:
-    """One child process, its lines shown under its name."""
+class Running(NamedTuple):
+    """All that runs: what was started here in the order in which it is ended, and what has to go on running."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
-        self.name = name
-        self.process = process
-        self._showing = asyncio.create_task(self._show(), name=f"show-{name}")
-
-    @classmethod
-    async def start(cls, name: str, module: str, environment: dict[str, str]) -> "Part":
-        """Start `python -m module`."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches this process only, which ends the parts in order
-        )
-        return cls(name, process)
-
-    async def _show(self) -> None:
-        assert self.process.stdout is not None  # noqa: S101  # it is a pipe
-        while line := await self.process.stdout.readline():
-            say(f"{self.name:<9} {line.decode(errors='replace').rstrip()}")
-
-    async def stop(self) -> None:
-        """Ask it to end, and see that it does."""
-        if self.process.returncode is None:
-            self.process.terminate()
-            try:
-                await asyncio.wait_for(self.process.wait(), _STOP_S)
-            except TimeoutError:
-                self.process.kill()
-        await self._showing
+    address: str
+    parts: list[Part]
+    watched: list[Watched]
 
 
-def say(line: str) -> None:
-    """Show a line at once."""
-    print(line, flush=True)  # noqa: T201  # this program's output is its terminal
+def ports_of(environment: Mapping[str, str], workers: int, port: int, ui_port: int | None) -> list[Port]:
+    """Return the ports that the service will listen on. Raises CannotListen where two of them are one."""
+    wanted = [Port(environment.get("HTTP_HOST") or "127.0.0.1", port, "stop it, or choose another port with --port")]
+    if ui_port is not None:
+        host = environment.get("UI_HOST") or "127.0.0.1"
+        wanted.append(Port(host, ui_port, "stop it, choose another port with --ui-port, or leave it out with --no-ui"))
+    for kind, count in (("SPLITTER", 1), ("WORKER", workers)):
+        given = environment.get(f"{kind}_HEALTH_PORT", "")
+        if not given.isascii() or not given.isdigit() or given == "0":
+            continue  # none, or the service itself says what is wrong
+        if count > 1:
+            raise CannotListen(
+                f"{kind}_HEALTH_PORT is one port for {count} processes; leave it out, or use --workers 1"
+            )
+        host = environment.get(f"{kind}_HEALTH_HOST") or "127.0.0.1"
+        wanted.append(Port(host, int(given), f"stop it, or choose another {kind}_HEALTH_PORT"))
+    numbers = [each.number for each in wanted]
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise CannotListen(f"port {number} is to be used twice; choose different ports for all parts")
+    return wanted
+
+
+def require_ports(wanted: Sequence[Port]) -> None:
+    """Raise CannotListen, which says who has the port and what to do, where one is taken."""
+    for each in wanted:
+        try:
+            require_free(each.host, each.number)
+        except CannotListen as taken:
+            raise CannotListen(f"{taken}; {each.advice}") from None
 
 
 @asynccontextmanager
-async def nats(folder: Path) -> AsyncIterator[str]:
-    """Yield the URL of NATS: the operator's, or that of a server of our own."""
+async def nats(folder: Path) -> AsyncIterator[tuple[str, list[Watched]]]:
+    """Yield the URL of NATS: the operator's, or that of a server of our own, which is to be watched."""
     if os.environ.get("NATS_URL"):
-        yield os.environ["NATS_URL"]
+        yield os.environ["NATS_URL"], []
         return
-    server: LocalNats
     async with local_nats(folder) as server:
         say(f"nats      ready on {server.url}")
-        yield server.url
+        yield server.url, [NatsPart(server)]
 
 
 @asynccontextmanager
-async def whole_service(workers: int, port: int, ui_port: int | None = None) -> AsyncIterator[tuple[str, list[Part]]]:
-    """Run everything while the block runs, the web interface where it has a port; yield the edge's address and the
-    parts."""
-    with tempfile.TemporaryDirectory(prefix="voice-cloning-") as folder:
-        async with nats(Path(folder)) as nats_url:
-            environment = {"LOG_READABLE": "true", **os.environ, "NATS_URL": nats_url, "HTTP_PORT": str(port)}
+async def whole_service(workers: int, port: int, ui_port: int | None = None) -> AsyncIterator[Running]:
+    """Run everything while the block runs, the web interface where it has a port. Raises CannotListen."""
+    require_ports(ports_of(os.environ, workers, port, ui_port))
+    with scratch_folder(_SCRATCH) as folder:
+        for name in ("nats", "tmp"):
+            (folder / name).mkdir()
+        async with nats(folder / "nats") as (nats_url, watched):
+            own = {"NATS_URL": nats_url, "HTTP_PORT": str(port), "TMPDIR": str(folder / "tmp")}
+            environment = _USUAL | os.environ | own
             parts: list[Part] = []
             try:
                 parts.append(await Part.start("edge", "services.http_edge", environment))
@@ -101,75 +115,145 @@ async def whole_service(workers: int, port: int, ui_port: int | None = None) -> 
                 for number in range(1, workers + 1):
                     parts.append(await Part.start(f"worker-{number}", "services.synth_worker", environment))  # noqa: PERF401
                 if ui_port is not None:
-                    own = {"UI_PORT": str(ui_port), "SERVICE_URL": f"http://localhost:{port}"}
-                    parts.append(await Part.start("ui", "ui", environment | own))
-                yield f"http://localhost:{port}", parts
+                    pages = {"UI_PORT": str(ui_port), "SERVICE_URL": f"http://localhost:{port}"}
+                    parts.append(await Part.start("ui", "ui", environment | pages))
+                yield Running(f"http://localhost:{port}", parts, [*watched, *parts])
             finally:
-                for part in parts:  # the edge first: it takes no new requests, and ends those that it has
-                    await part.stop()
+                await end(parts, environment)
 
 
-async def until_ready(url: str, parts: list[Part], stop: asyncio.Event | None = None) -> None:
-    """Wait until this answers with 200, or `stop` is set. Raises PartEnded, TimeoutError."""
-    patience = aiohttp.ClientTimeout(total=_ANSWER_S)  # somebody else may have the port, and say nothing
+async def end(parts: Sequence[Part], environment: Mapping[str, str]) -> None:
+    """End the edge, which takes no new requests and ends those that it has, and then the others."""
+    patience_s = {
+        "edge": exit_s(EdgeSettings, environment),
+        "splitter": exit_s(SplitterSettings, environment),
+        "worker": exit_s(WorkerSettings, environment),
+    }
+    for some in (parts[:1], parts[1:]):
+        await asyncio.gather(*(part.stop(patience_s.get(part.name.partition("-")[0], _STOP_S)) for part in some))
+
+
+def exit_s(kind: type[EdgeSettings | SplitterSettings | WorkerSettings], environment: Mapping[str, str]) -> float:
+    """Return how long a service may take to end."""
+    try:
+        return read_settings(kind, environment).exit_s
+    except BadSettings:
+        return _STOP_S  # it has ended by itself
+
+
+async def until_ready(url: str, running: Running, part: Part, stop: asyncio.Event | None = None) -> None:
+    """Wait until this part answers with 200, or `stop` is set. Raises PartEnded, TimeoutError."""
+    patience = aiohttp.ClientTimeout(total=_ANSWER_S)  # another process may have the port, and say nothing
+    port = int(url.split(":")[2].partition("/")[0])
     async with asyncio.timeout(_READY_S), aiohttp.ClientSession(timeout=patience) as session:
         while stop is None or not stop.is_set():
-            for part in parts:
-                if part.process.returncode is not None:
-                    raise PartEnded(f"{part.name} ended with status {part.process.returncode}; its lines above say why")
+            for each in running.watched:
+                if each.status is not None:
+                    raise ended(each)
             try:
                 async with session.get(url) as response:
-                    if response.status == 200:
+                    if response.status == 200 and listens(part.process.pid, port):
                         return
             except (aiohttp.ClientConnectionError, TimeoutError):
                 pass  # it does not listen yet
             await asyncio.sleep(0.1)
 
 
-async def until_stopped(parts: list[Part], stop: asyncio.Event) -> None:
-    """Wait until `stop` is set. Raises PartEnded where a part ends before that."""
+async def until_stopped(watched: Sequence[Watched], stop: asyncio.Event) -> None:
+    """Wait until `stop` is set. Raises PartEnded where a part, or NATS, ends before that."""
     stopping = asyncio.create_task(stop.wait(), name="signals")
-    ending = {asyncio.create_task(part.process.wait(), name=part.name): part for part in parts}
+    ending = {asyncio.create_task(each.wait(), name=each.name): each for each in watched}
     done, waiting = await asyncio.wait([stopping, *ending], return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
     for task in done:
-        if task is not stopping:
-            raise PartEnded(f"{ending[task].name} ended with status {ending[task].process.returncode}")
+        if task is not stopping and not stop.is_set():
+            raise ended(ending[task])
 
 
-async def run(workers: int, port: int, ui_port: int | None) -> None:
-    """Run the service until Ctrl-C."""
-    began_s, stop = time.monotonic(), stop_on_signals()
-    async with whole_service(workers, port, ui_port) as (address, parts):
-        await until_ready(f"{address}/readyz", parts, stop)
+async def stop_with(parent: int | None, stop: asyncio.Event) -> None:
+    """Set `stop` where the process of this number is no longer this one's parent."""
+
+    async def look() -> None:
+        if parent is not None and os.getppid() != parent:
+            say("What started this has ended.")
+            stop.set()
+
+    await every(_PARENT_S, look, stop)
+
+
+def kill_at_next_signal(parts: Sequence[Part]) -> None:
+    """Have a second Ctrl-C end everything at once."""
+
+    def kill() -> None:
+        for part in parts:
+            part.kill()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, kill)
+
+
+async def run(workers: int, port: int, ui_port: int | None, stop: asyncio.Event) -> None:
+    """Run the service until `stop` is set."""
+    began_s = time.monotonic()
+    async with whole_service(workers, port, ui_port) as running:
+        await until_ready(f"{running.address}/readyz", running, running.parts[0], stop)
         if ui_port is not None:
-            await until_ready(f"http://127.0.0.1:{ui_port}/_stcore/health", parts, stop)
+            await until_ready(f"http://127.0.0.1:{ui_port}/_stcore/health", running, running.parts[-1], stop)
         if not stop.is_set():
-            say(f"\nReady after {time.monotonic() - began_s:.1f} s on {address}. Hear it in another terminal:\n")
-            say(f"  curl {address}/synthesize -F 'text={_DEMO_TEXT}' -F language=fr \\")
+            say(
+                f"\nReady after {time.monotonic() - began_s:.1f} s on {running.address}. Hear it in another terminal:\n"
+            )
+            say(f"  curl {running.address}/synthesize -F 'text={_DEMO_TEXT}' -F language=fr \\")
             say(f"       -F reference_audio=@{_DEMO_CLIP} -o speech.wav\n")
             if ui_port is not None:
                 say(f"or in a browser: http://localhost:{ui_port}\n")
             say("Ctrl-C ends everything.\n")
-        await until_stopped(parts, stop)
-        say("\nEnding...")
+        await until_stopped(running.watched, stop)
+        kill_at_next_signal(running.parts)
+        say("\nEnding... Ctrl-C again ends it at once.")
     say("Ended.")
 
 
-async def speak_once(text: str, language: str, clip: bytes) -> bytes:
-    """Start everything, speak one text and end everything; return the WAV. Raises PartEnded with the refusal."""
-    async with whole_service(workers=1, port=free_port()) as (address, parts):
-        await until_ready(f"{address}/readyz", parts)
+async def speak_once(text: str, language: str, clip: bytes, out: Path) -> None:
+    """Start everything, speak one text to a WAV file and end everything. Raises PartEnded with the refusal."""
+    async with whole_service(workers=1, port=free_port()) as running:
+        await until_ready(f"{running.address}/readyz", running, running.parts[0])
         began_s = time.monotonic()
         form = aiohttp.FormData({"text": text, "language": language})
         form.add_field("reference_audio", clip, filename="reference")
-        async with aiohttp.ClientSession() as session, session.post(f"{address}/synthesize", data=form) as response:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{running.address}/synthesize", data=form) as response,
+        ):
             body = await response.read()
             if response.status != 200:
                 raise PartEnded(body.decode(errors="replace"))
         say(f"\n{(len(body) - 44) / 48_000:.1f} s of speech in {time.monotonic() - began_s:.1f} s")
-    return body
+    await asyncio.to_thread(out.write_bytes, body)
+    say(f"Play {out}")
+
+
+async def live(choice: argparse.Namespace) -> None:
+    """Do what the command line says, until a signal."""
+    stop = stop_on_signals()
+    parent = asyncio.create_task(stop_with(choice.parent, stop), name="parent")
+    try:
+        if choice.command == "run":
+            await run(choice.workers, choice.port, None if choice.no_ui else choice.ui_port, stop)
+        else:
+            clip = await asyncio.to_thread(choice.clip.read_bytes)
+            if not await ended_before(stop, speak_once(choice.text, choice.language, clip, choice.out)):
+                sys.exit(130)
+    finally:
+        parent.cancel()
+
+
+def port_number(text: str) -> int:
+    """Return a port from the command line."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 65535:
+        raise argparse.ArgumentTypeError("a port is 1 to 65535")
+    return int(text)
 
 
 def main() -> None:
@@ -177,25 +261,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
     parser.add_argument("command", nargs="?", choices=["run", "demo"], default="run")
     parser.add_argument("--workers", type=int, default=1, help="synthesis workers (run)")
-    parser.add_argument("--port", type=int, default=8004, help="of the HTTP edge (run)")
-    parser.add_argument("--ui-port", type=int, default=8501, help="of the web interface (run)")
+    parser.add_argument("--port", type=port_number, default=8004, help="of the HTTP edge (run)")
+    parser.add_argument("--ui-port", type=port_number, default=8501, help="of the web interface (run)")
     parser.add_argument("--no-ui", action="store_true", help="without the web interface (run)")
     parser.add_argument("--out", type=Path, default=Path("demo.wav"), help="where the speech goes (demo)")
     parser.add_argument("--text", default=_DEMO_TEXT, help="what is said (demo)")
     parser.add_argument("--language", default="fr", help="in which language (demo)")
     parser.add_argument("--clip", type=Path, default=_DEMO_CLIP, help="reference recording of the voice (demo)")
-    choice = parser.parse_args()
+    parser.add_argument("--parent", type=int, help="end when the process of this number, which started this one, does")
     try:
-        if choice.command == "demo":
-            choice.out.write_bytes(asyncio.run(speak_once(choice.text, choice.language, choice.clip.read_bytes())))
-            say(f"Play {choice.out}")
-        else:
-            asyncio.run(run(choice.workers, choice.port, None if choice.no_ui else choice.ui_port))
-    except KeyboardInterrupt:
-        sys.exit(130)
+        asyncio.run(live(parser.parse_args()))
     except TimeoutError:
         sys.exit(f"the service was not ready within {_READY_S:.0f} s; the lines above say how far it came")
-    except (PartEnded, NoNatsServer, OSError) as error:
+    except (PartEnded, NoNatsServer, CannotListen, OSError) as error:
         sys.exit(str(error))
 
 

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from ui import shared
 from ui.hosts import Guard, Hosts
 from ui.routes import ROUTES
-from ui.settings import Settings, settings_from
+from ui.settings import Settings, settings_from, warnings_about
 
 _PAGE: Final = Path(__file__).with_name("page.py")
 
@@ -38,6 +38,8 @@ def main() -> None:
         settings = settings_from(os.environ)
     except ValueError as error:
         sys.exit(f"ui: {error}")
+    for warning in warnings_about(settings, os.environ):
+        print(f"ui: warning: {warning}", file=sys.stderr)  # noqa: T201  # its log
     shared.begin(settings)
     guard = Middleware(Guard, hosts=Hosts(settings.served_hosts))
     st.App(_PAGE, routes=ROUTES, middleware=[guard]).run(config=_streamlit_settings(settings))

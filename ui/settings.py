@@ -1,12 +1,15 @@
 """What an operator may set."""
 
+import difflib
+import ipaddress
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Final
 from urllib.parse import urlsplit
 
 _NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
+_CLOSE: Final = 0.84  # 1: the same name
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,27 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         public_service_url=environment.get("PUBLIC_SERVICE_URL", "").rstrip("/"),
         allowed_hosts=environment.get("ALLOWED_HOSTS", ""),
     )
+
+
+def warnings_about(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what an operator should know: that the pages are open, and which variables are perhaps misspelled."""
+    if not _is_loopback(settings.ui_host):
+        yield (
+            f"UI_HOST={settings.ui_host}: anyone who reaches this address may use the service through these pages; "
+            "put a proxy that asks for a password in front, or set UI_HOST=127.0.0.1"
+        )
+    known = [field.name.upper() for field in fields(Settings)]
+    for name, value in sorted(environment.items()):
+        # Kubernetes names its Services so: UI_SERVICE_HOST, UI_PORT_8501_TCP.
+        if name in known or not value or "_SERVICE_" in name.removeprefix("PUBLIC") or "_PORT_" in name:
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE)
+        if near or name.startswith("UI_"):
+            yield f"{name} is no setting" + (f"; is {near[0]} meant?" if near else "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -24,6 +24,7 @@ from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
+from services.common.runtime.ports import is_loopback, why_not
 from services.common.runtime.sparing import sparing_logs
 from services.common.wire.messages import MOST_CLIPS
 from services.http_edge.admission import Admission
@@ -54,6 +55,7 @@ from services.http_edge.sentence_routes import SentenceRoutes
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker
 from services.http_edge.spending import Spending
+from services.http_edge.stopping import CLEANUP_S, Running
 from services.http_edge.uploads import Uploads
 
 log = structlog.get_logger()
@@ -64,7 +66,7 @@ _MOST_TENANTS: Final = 1024  # served at once; those who were longest away are b
 _WAITING: Final = 1024  # connections that are not accepted yet
 _READ_BYTES: Final = 64 * 1024  # of a body that wait in memory before the connection is paused, twice at most
 _LINGER_S: Final = 5.0  # an answer that came before the end of the body may be read for so long
-_SHUTDOWN_S: Final = 30.0  # streams that run get so long to end
+_OPEN: Final = "anyone who reaches this address may use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -77,17 +79,18 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Serve HTTP on this bus until `stop` is set. Raises CannotListen, CannotReadKeys."""
     raise_limit()
     addresses = Addresses(settings.trusted_proxies)
-    connections = _connections(addresses, settings)
+    connections, running = _connections(addresses, settings), Running()
     with sparing_logs(), _of_the_client():
         async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
             app.middlewares.insert(0, connections.middleware())
+            app.middlewares.append(running.middleware())
             # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
             # auto_decompress: bodies that are compressed are refused, and nothing of them is inflated before.
             runner = web.AppRunner(
                 app,
                 access_log=None,
                 handler_cancellation=True,
-                shutdown_timeout=_SHUTDOWN_S,
+                shutdown_timeout=CLEANUP_S,
                 auto_decompress=False,
                 read_bufsize=_READ_BYTES,
                 lingering_time=_LINGER_S,
@@ -95,12 +98,15 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
             await runner.setup()
             try:
                 async with _listening(runner, connections, settings) as address:
+                    if not settings.api_keys_file and not is_loopback(settings.http_host):
+                        log.warning("open_without_keys", host=settings.http_host, advice=_OPEN)
                     log.info("edge_ready", url=f"http://{settings.http_host}:{address[1]}")
                     async with tasks() as group:
                         group.create_task(_keep_door(connections, stop), name="doorkeeper")
                         await stop.wait()
                     await asyncio.sleep(settings.http_drain_s)  # whoever sends clients here reads /readyz, and stops
             finally:
+                await running.end(settings.http_stop_s)
                 await runner.cleanup()
     log.info("edge_stopped")
 
@@ -158,10 +164,8 @@ async def _listening(
             with socket.fromfd(accepting.fileno(), accepting.family, accepting.type) as same:
                 same.listen(_WAITING)
     except OSError as error:
-        place = f"{settings.http_host}:{settings.http_port}"
-        raise CannotListen(
-            f"cannot listen on {place} ({error.strerror}); choose another HTTP_PORT or HTTP_HOST"
-        ) from None
+        reason = why_not(settings.http_host, settings.http_port, error)
+        raise CannotListen(f"{reason}; choose another HTTP_PORT or HTTP_HOST") from None
     try:
         host, port, *_ = listener.sockets[0].getsockname()
         yield host, port

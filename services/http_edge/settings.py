@@ -7,6 +7,7 @@ from msgspec import Meta
 from services.common.runtime.process import ProcessSettings
 
 _NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
+_EXIT_MARGIN_S: Final = 20.0  # to cut what runs, hand jobs back and leave NATS; less than a second where all answer
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
@@ -15,6 +16,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 8004
     http_drain_s: Annotated[float, Meta(ge=0, le=60)] = 0.0  # on SIGTERM: not ready, but answering, for so long
+    http_stop_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0  # then running requests get so long to end, and are cut
     engine: str = "embedded"  # that requests are sent to
     tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] = "public"
     api_keys_file: str = ""  # TOML, made by `task keys:new`; empty: nobody is asked for a key
@@ -47,3 +49,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     tenant_share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of that, for one tenant
     listener_timeout_s: Annotated[float, Meta(gt=0)] = 60.0  # a client that takes no sound for so long is cut
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that read reference audio
+
+    @property
+    def exit_s(self) -> float:
+        """Return within how many seconds of SIGTERM the process has ended: the least grace that it needs."""
+        return self.http_drain_s + self.http_stop_s + _EXIT_MARGIN_S

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from services.common.runtime.confinement import without_secrets
+from services.common.runtime.parent import tied
 from services.common.wire.failures import EmptyText, MalformedSsml, SynthesisFailed, UnspeakableText
 from services.common.wire.messages import Mark, Passage, TextType
 from services.splitter.boundaries import Span
@@ -100,7 +101,7 @@ def _split(task: Task) -> SplitText:
 async def _asked(task: Task) -> Answer:
     """Return the answer of a child; whatever happens, none is left behind."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__),
+        *tied(sys.executable, "-m", __name__),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=without_secrets(os.environ),

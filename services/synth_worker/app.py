@@ -13,7 +13,7 @@ from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import HEARTBEAT_S, tell_alive
 from services.common.runtime.health import health_server
-from services.common.runtime.lifecycle import every, tasks
+from services.common.runtime.lifecycle import ended_before, every, tasks
 from services.common.wire import subjects
 from services.common.wire.messages import Lane, WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
@@ -65,7 +65,8 @@ class Worker:
         )
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Load the model, then speak sentences until `stop` is set; what is in flight is finished."""
+        """Load the model, then speak sentences until `stop` is set; what is in flight is finished, or handed back
+        where it takes long."""
         followers_stop = asyncio.Event()
         host, port = self._settings.worker_health_host, self._settings.worker_health_port
         try:
@@ -76,8 +77,8 @@ class Worker:
                 group.create_task(every(HEARTBEAT_S, self._tell_state, followers_stop), name="state")
                 group.create_task(self._work.cancels.follow(followers_stop), name="cancels")
                 try:
-                    await self._load()
-                    await self._speak_until(stop)
+                    if await ended_before(stop, self._load()):
+                        await self._speak_until(stop)
                 finally:
                     followers_stop.set()
         finally:
@@ -108,7 +109,12 @@ class Worker:
         async with tasks() as loops:
             for lane, count in seats.items():
                 loop = WorkLoop(
-                    self._bus, topology.sentences_consumer(engine, lane), self._work, seats=count, shared=shared
+                    self._bus,
+                    topology.sentences_consumer(engine, lane),
+                    self._work,
+                    seats=count,
+                    shared=shared,
+                    finish_s=self._settings.worker_stop_s,
                 )
                 loops.create_task(loop.run(stop), name=lane)
             loops.create_task(self._stop_when_stuck(stop), name="stuck")

@@ -1,12 +1,14 @@
 """What an operator may set."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
 from services.common.runtime.process import ProcessSettings
 from services.common.wire.messages import Loudness
+
+_EXIT_MARGIN_S: Final = 20.0  # to end the engine's process and leave NATS
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
@@ -19,6 +21,9 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     worker_voices: Annotated[int, Meta(ge=1, le=10_000)] = 64  # kept in memory
     worker_threads: Annotated[int, Meta(ge=1, le=256)] = 2  # that the model computes with
     worker_step_timeout_s: Annotated[float, Meta(gt=0)] = 120.0  # a step that takes longer is a hung model
+    worker_stop_s: Annotated[float, Meta(ge=0, le=3600)] = (
+        60.0  # on SIGTERM: sentences that take longer are handed back
+    )
     loudness_lufs: Loudness = -18.0  # of a request that asks for none
     device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)\Z")] = "auto"  # of the xtts engine
     coqui_tos_agreed: bool = False  # whether the operator accepts the licence of the XTTS weights
@@ -30,3 +35,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     tone_hang_word: str = ""  # and one with this never ends
     worker_health_host: str = "127.0.0.1"
     worker_health_port: Annotated[int, Meta(ge=0, le=65535)] = 0  # 0: no health server
+
+    @property
+    def exit_s(self) -> float:
+        """Return within how many seconds of SIGTERM the process has ended: the least grace that it needs."""
+        return self.worker_stop_s + _EXIT_MARGIN_S

@@ -12,6 +12,7 @@ import yaml
 
 import services
 from services.common.runtime.local_nats import find_nats_server
+from services.common.runtime.misspelled import misspelled
 from services.common.runtime.settings import read_settings
 from tests.deploy.dockerfiles import NAMES, ROOT, dockerfile
 from tests.deploy.test_images import OTHERS, PORTS, SETTINGS, UI_SETTINGS
@@ -236,3 +237,17 @@ async def test_nats_takes_its_configuration_and_keeps_its_files_in_the_volume(tm
     assert "port: 4222" in text
     assert "http_port: 8222" in text
     assert "127.0.0.1:8222/healthz" in nats["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "ui"])
+def test_whoever_stops_may_finish(name: str) -> None:
+    environment = {key: str(value) for key, value in COMPOSED[name]["environment"].items()}
+    settings = read_settings(SETTINGS[OURS[name]], environment)
+    assert settings.exit_s <= float(COMPOSED[name]["stop_grace_period"].removesuffix("s"))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_nothing_that_it_is_told_is_taken_for_a_typo(name: str) -> None:
+    environment = {key: str(value) for key, value in COMPOSED[name]["environment"].items()}
+    image = dict(word.split("=", 1) for word in dockerfile(OURS[name]).one("ENV").split())
+    assert list(misspelled(image | chosen() | environment)) == []

@@ -15,10 +15,10 @@ import ui.settings
 from services import __version__
 from services.common.bus.roles import service_roles
 from services.common.bus.topology import sentences_consumer
+from services.common.runtime.misspelled import misspelled
 from services.common.runtime.process import ProcessSettings
 from services.common.runtime.settings import read_settings
 from services.common.wire.failures import EngineUnavailable
-from services.http_edge.app import _SHUTDOWN_S
 from services.http_edge.hosts import Hosts
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings as EdgeSettings
@@ -57,7 +57,6 @@ BY_THE_OPERATOR = {
     "Secret": {"nats-users", "nats-tls", "nats-edge", "nats-splitter", "nats-worker", "nats-operator", "ingress-tls"},
     "ConfigMap": {"nats-ca"},
 }
-NATS_DRAIN_S = 5  # services/common/bus/connection.py
 
 overlays = pytest.mark.parametrize("overlay", list(ENGINES))
 
@@ -96,6 +95,7 @@ def test_every_variable_is_a_setting_and_every_value_is_taken(overlay: str) -> N
                 known |= {"ENGINE"}
             read_settings(SETTINGS[name], variables)
         assert set(variables) <= known, name
+        assert list(misspelled(variables)) == []
 
 
 @overlays
@@ -226,13 +226,11 @@ def test_whoever_stops_may_finish(overlay: str) -> None:
             only(pod_of(manifests, name)).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         )
 
+    for name in ("http-edge", "splitter", f"worker-{ENGINES[overlay]}"):
+        settings = read_settings(SETTINGS[name], manifests.variables(only(pod_of(manifests, name))))
+        assert pause_s(name) + settings.exit_s <= grace_s(name), name  # type: ignore[attr-defined]
     drain_s = float(manifests.variables(only(pod_of(manifests, "http-edge")))["HTTP_DRAIN_S"])
     assert drain_s >= 5  # a proxy has noticed
-    assert pause_s("http-edge") + drain_s + _SHUTDOWN_S + NATS_DRAIN_S <= grace_s("http-edge")
-    worker = f"worker-{ENGINES[overlay]}"
-    step_s = read_settings(WorkerSettings, manifests.variables(only(pod_of(manifests, worker)))).worker_step_timeout_s
-    assert pause_s(worker) + step_s + NATS_DRAIN_S <= grace_s(worker)
-    assert grace_s("splitter") > NATS_DRAIN_S
     assert 5 <= pause_s("ui") < grace_s("ui")
     server = manifests.one("ConfigMap", "nats-config")["data"]["nats.conf"]
     waits_s = [int(found) for found in re.findall(r"lame_duck_(?:grace_period|duration): (\d+)s", server)]

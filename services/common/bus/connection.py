@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 _NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
 _NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
+_DRAIN_S: Final = 5
+_CLOSE_S: Final = 6.0  # a server that does not answer is left without a farewell
 _PAUSE_S: Final = 0.3  # between two attempts at what a server is not ready for
 _TELL_DROPPED_S = 10.0
 _LISTENER_BYTES = 8 * 1024 * 1024
@@ -119,7 +121,7 @@ class NatsBus:
             reconnect_time_wait=0.1,
             ping_interval=2,
             max_outstanding_pings=2,
-            drain_timeout=5,
+            drain_timeout=_DRAIN_S,
             **access.options(),
         )
         try:
@@ -374,7 +376,7 @@ class NatsBus:
         self._events.expected = True
         if self._client.is_connected:
             try:
-                await self._client.drain()
+                await asyncio.wait_for(self._client.drain(), _CLOSE_S)
             except (nats.errors.Error, TimeoutError):
                 await self._client.close()
         else:

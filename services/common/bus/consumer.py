@@ -44,12 +44,18 @@ class WorkLoop:
     work: Work
     seats: int
     shared: asyncio.Semaphore | None = None  # seats of several loops together, of which each task takes one as well
+    finish_s: float = 10.0  # what was begun before a stop gets so long to end
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, finish what was begun, hand back what was not, and return."""
+        """Work until `stop` is set, finish what was begun, hand back what was not, and return.
+
+        What takes longer than `finish_s` then is cancelled, and delivered again where it is not acknowledged.
+        """
         puller = await self.bus.pull(self.consumer)
         free = asyncio.Semaphore(self.seats)
+        working = set[asyncio.Task[None]]()
         async with asyncio.TaskGroup() as tasks:
+            late = tasks.create_task(self._cancel_late(stop, working), name=f"{self.consumer.name}:late")
             while not stop.is_set():
                 await self._sit(free)  # ends: every task below has an end
                 delivery = None if stop.is_set() else await puller.next(_PULL_S)
@@ -57,8 +63,25 @@ class WorkLoop:
                     self._rise(free)
                     continue
                 task = tasks.create_task(self._work(delivery), name=f"{self.consumer.name}:{delivery.attempt}")
+                working.add(task)
                 task.add_done_callback(lambda _task: self._rise(free))
+                task.add_done_callback(working.discard)
+            if working:
+                await asyncio.wait(working)
+            late.cancel()
         await puller.close()
+
+    async def _cancel_late(self, stop: asyncio.Event, working: set[asyncio.Task[None]]) -> None:
+        """Cancel what has not ended in time after a stop; the caller cancels this where all has."""
+        await stop.wait()
+        await asyncio.sleep(self.finish_s)
+        if working:
+            log.warning("handed_back", consumer=self.consumer.name, messages=len(working))
+        while True:
+            for task in working:
+                if not task.cancelling():
+                    task.cancel()
+            await asyncio.sleep(_PULL_S)  # a last pull may have brought another one
 
     async def _sit(self, free: asyncio.Semaphore) -> None:
         await free.acquire()

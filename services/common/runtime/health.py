@@ -7,12 +7,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from services.common.runtime.ports import CannotListen, why_not
+
 NotReady = Callable[[], str | None]  # why the service cannot work now; None when it can
 
 
 @asynccontextmanager
 async def health_server(port: int, registry: CollectorRegistry, not_ready: NotReady, host: str) -> AsyncIterator[None]:
-    """Serve while the block runs. Port 0: serve nothing, for many workers on one machine."""
+    """Serve while the block runs. Port 0: serve nothing, for many workers on one machine. Raises CannotListen."""
     if port == 0:
         yield
         return
@@ -23,7 +25,10 @@ async def health_server(port: int, registry: CollectorRegistry, not_ready: NotRe
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise CannotListen(f"{why_not(host, port, error)}; choose another port for the health server") from None
         yield
     finally:
         await runner.cleanup()

@@ -1,9 +1,10 @@
-"""Start, tell, stop: a process ends on SIGTERM or SIGINT, after it has finished or handed back what it holds."""
+"""Start, tell, stop: a process ends on SIGTERM, SIGINT or SIGHUP, once it has finished or handed back what it holds."""
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import structlog
 
@@ -11,11 +12,16 @@ log = structlog.get_logger()
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Return an event that the first SIGTERM or SIGINT sets; the process does not end by itself."""
+    """Return an event that the first SIGTERM, SIGINT or SIGHUP sets; the process does not end by itself.
+
+    SIGHUP says that the terminal has closed: there is nothing to reload. Where it is ignored already, as under `nohup`,
+    it stays so.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, stop.set)
     return stop
 
 
@@ -25,6 +31,21 @@ async def every(seconds: float, act: Callable[[], Awaitable[None]], stop: asynci
         await act()
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def ended_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work, unless `stop` is set before it ends: then cancel it and return false."""
+    working, stopping = asyncio.create_task(work, name="work"), asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working  # raises what it raised
+            return True
+        return False
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -2,20 +2,22 @@
 
 import asyncio
 import re
-import secrets
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from services.common.runtime.parent import tied
+from services.common.runtime.ports import CannotListen, free_port, require_free
+
 OLDEST: Final = (2, 11)  # per-message lifetimes
-_PORTS: Final = range(15_000, 30_000)  # below those that Linux, macOS and Windows give to outgoing connections
 _START_S: Final = 10.0
 _STOP_S: Final = 10.0
+_TRIES: Final = 3  # where the port is of our own choice: another program may take it first
+_READY: Final = b"Server is ready"  # in its log, where it listens
 
 
 class NoNatsServer(Exception):
@@ -40,17 +42,6 @@ def _version(program: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.groups()) if found else (0, 0)
 
 
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago, and that no connection is given by itself in the next one."""
-    while True:
-        port = _PORTS.start + secrets.randbelow(len(_PORTS))
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
-
-
 class LocalNats:
     """One server process with JetStream on; it may be killed and started again on the same port and files."""
 
@@ -63,29 +54,45 @@ class LocalNats:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start and wait until it listens. Raises NoNatsServer."""
+        """Start and wait until it listens. Raises NoNatsServer; CannotListen where another process has its port."""
+        require_free("127.0.0.1", self.port)
         configuration = self._folder / "nats.conf"
         configuration.write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
             "max_payload: 8MB\n"
             f'jetstream {{ store_dir: "{self._folder}", max_file_store: 64GB }}\n{self._more}'
         )
+        told = len(self._log())
         self._process = await asyncio.create_subprocess_exec(
-            find_nats_server(),
-            "-c",
-            configuration,
-            "-l",
-            self._folder / "nats.log",
+            *tied(find_nats_server(), "-c", configuration, "-l", self._folder / "nats.log"),
             start_new_session=True,  # Ctrl-C ends the services first
         )
         for _ in range(int(_START_S / 0.02)):
+            if _READY in self._log()[told:]:
+                return
             if self._process.returncode is not None:
                 break
-            if _listens(self.port):
-                return
             await asyncio.sleep(0.02)
         await self.stop()
-        raise NoNatsServer(f"nats-server did not start; see {self._folder / 'nats.log'}")
+        raise NoNatsServer(f"nats-server did not start; the end of its log: {self.last_words()}")
+
+    def _log(self) -> bytes:
+        log = self._folder / "nats.log"
+        return log.read_bytes() if log.exists() else b""
+
+    def last_words(self) -> str:
+        """Return the last line of its log."""
+        return self._log().decode(errors="replace").strip().rpartition("\n")[2] or "nothing"
+
+    @property
+    def status(self) -> int | None:
+        """Return how it ended; None while it runs."""
+        return None if self._process is None else self._process.returncode
+
+    async def wait(self) -> int:
+        """Wait until it ends, and return its status."""
+        assert self._process is not None  # noqa: S101  # it was started
+        return await self._process.wait()
 
     async def stop(self) -> None:
         """Ask it to end, and see that it does."""
@@ -103,18 +110,28 @@ class LocalNats:
             await self._process.wait()
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @asynccontextmanager
 async def local_nats(folder: Path, port: int | None = None, more: str = "") -> AsyncIterator[LocalNats]:
-    """Run a server while the block runs; without a port, on a free one; `more` is further configuration."""
-    server = LocalNats(folder, port or free_port(), more)
-    await server.start()
+    """Run a server while the block runs; without a port, on a free one; `more` is further configuration.
+
+    Raises NoNatsServer; CannotListen where another process has the port.
+    """
+    server = await _started(folder, port, more)
     try:
         yield server
     finally:
         await server.stop()
+
+
+async def _started(folder: Path, port: int | None, more: str) -> LocalNats:
+    tries_left = 0 if port else _TRIES - 1
+    while True:
+        server = LocalNats(folder, port or free_port(), more)
+        try:
+            await server.start()
+        except (NoNatsServer, CannotListen):
+            if not tries_left:
+                raise
+            tries_left -= 1
+        else:
+            return server

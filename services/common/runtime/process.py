@@ -6,13 +6,19 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
+import msgspec
+import structlog
 from msgspec import Meta, Struct
 
 from services.common.runtime.confinement import hide_from_other_processes
 from services.common.runtime.lifecycle import stop_on_signals
 from services.common.runtime.logs import configure_logs
+from services.common.runtime.misspelled import misspelled
+from services.common.runtime.ports import CannotListen
 from services.common.runtime.settings import BadSettings, read_settings
 from services.common.runtime.tracing import configure_tracing
+
+log = structlog.get_logger()
 
 
 class ProcessSettings(Struct, frozen=True, kw_only=True):
@@ -25,7 +31,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     nats_establish: bool = True  # whether it creates streams that do not exist
     nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1  # of the streams and buckets that it creates
     job_results_kept_s: Annotated[float, Meta(ge=60)] = 24 * 3600.0  # of the stores of jobs, where it creates them
-    log_level: str = "info"
+    log_level: Annotated[str, Meta(pattern=r"^(?i:debug|info|warn|warning|error|critical|fatal)\Z")] = "info"
     log_readable: bool = False
 
 
@@ -38,10 +44,10 @@ def run_process(
     run: Callable[[SettingsT, asyncio.Event], Awaitable[None]],
     expected: type[Exception],
 ) -> None:
-    """Read the settings, run the service until SIGTERM or SIGINT, and exit.
+    """Read the settings, run the service until SIGTERM, SIGINT or SIGHUP, and exit.
 
-    Bad settings and `expected` failures end with status 1 and their message alone. From the start on, others of its
-    user cannot read its environment, which may name or hold secrets.
+    Bad settings, a port that is taken and `expected` failures end with status 1 and their message alone. From the start
+    on, others of its user cannot read its environment, which may name or hold secrets.
     """
 
     async def live(settings: SettingsT) -> None:
@@ -51,7 +57,9 @@ def run_process(
     try:
         settings = read_settings(kind, os.environ)
         configure_logs(name, level=settings.log_level, readable=settings.log_readable)
+        for found in misspelled(os.environ, {field.name.upper() for field in msgspec.structs.fields(kind)}):
+            log.warning("unknown_setting", name=found.name, nearest=found.nearest)
         configure_tracing(name)
         asyncio.run(live(settings))
-    except (BadSettings, expected) as error:
+    except (BadSettings, CannotListen, expected) as error:
         sys.exit(f"{name}: {error}")

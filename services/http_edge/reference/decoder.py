@@ -22,6 +22,7 @@ import structlog
 
 from services.common.audio.wav import read_wav
 from services.common.runtime.confinement import LAYERS
+from services.common.runtime.parent import tied
 from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.answer import FORMATS, Answer, Ended, Ready
 from services.http_edge.reference.fair_queue import FairQueue
@@ -234,12 +235,14 @@ class _Child:
     async def start(cls, processor_s: int, time_limit_s: float) -> "_Child":
         """Start a process: a new interpreter, as a fork would share this one's memory. Raises OSError."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "services.http_edge.reference.child",
-            str(processor_s),
-            str(time_limit_s),
+            *tied(
+                sys.executable,
+                "-P",
+                "-m",
+                "services.http_edge.reference.child",
+                str(processor_s),
+                str(time_limit_s),
+            ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={name: os.environ[name] for name in _INHERITED if name in os.environ}

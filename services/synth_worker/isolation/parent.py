@@ -27,6 +27,7 @@ import structlog
 
 from services.common.audio.clip import Clip
 from services.common.runtime.confinement import without_secrets
+from services.common.runtime.parent import tied
 from services.common.wire.failures import EngineCrashed, PipelineError, SpeechCancelled
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Utterance
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 
 _MOST_CAUSELESS_CRASHES: Final = 3  # in a row, with nothing in work: then it is the machine, or the installation
 _LAST_BREATH_S: Final = 1.0
+_END_S: Final = 10.0  # a step that takes longer is not waited for when the worker stops
 _FAULTS: Final = {
     signal.SIGSEGV,
     signal.SIGBUS,
@@ -122,19 +124,28 @@ class IsolatedModel:
         return speech
 
     async def close(self) -> None:
-        """End the process, after the step that runs; one that hangs is killed."""
+        """End the process, after the step that runs; one that hangs, or loads, is killed."""
         self._closing = True
         self.send(messages.Close())
-        try:
-            if self._process is not None:
-                await asyncio.wait_for(self._process.wait(), self.step_timeout_s)
-        except TimeoutError:
-            self.kill("it does not end")
+        if self._process is not None:
+            await self._end(self._process)
         if self._living is not None:
             with suppress(PipelineError):
                 await self._living
         self._fail_all(ModelClosed("the worker stops"))
         self._batch_file.close()
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        try:
+            await asyncio.wait_for(process.wait(), min(self.step_timeout_s, _END_S) if self._loaded else 0.0)
+        except TimeoutError:
+            if self._loaded:
+                self.kill("it does not end")
+            elif process.returncode is None:
+                process.kill()
+            await process.wait()
+        if self._writer is not None:
+            self._writer.close()
 
     def send(self, message: messages.Message) -> None:
         """Send something; while one process follows another it is left out, as the new one is told everything."""
@@ -209,7 +220,7 @@ class IsolatedModel:
         """Start the engine's program, which inherits the descriptors. Raises ModelStuck."""
         try:
             return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "services.synth_worker.isolation.child", *map(str, descriptors)),
+                *tied(sys.executable, "-m", "services.synth_worker.isolation.child", *map(str, descriptors)),
                 pass_fds=descriptors,
                 env=without_secrets(os.environ),
                 stdin=asyncio.subprocess.DEVNULL,

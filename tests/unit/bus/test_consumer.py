@@ -177,3 +177,42 @@ async def test_stopping_finishes_what_was_begun_and_takes_nothing_new(bus: Memor
         await until(lambda: work.attempts == [1])
     assert len(finished) == 1
     assert await bus.waiting(topology.SENTENCES) == 2
+
+
+async def test_what_does_not_end_after_a_stop_is_cancelled_and_comes_again(bus: MemoryBus) -> None:
+    begun, stop = asyncio.Event(), asyncio.Event()
+
+    async def never_end(_delivery: Delivery) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    work = Recorder(never_end)
+    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=1, finish_s=0.1).run(stop))
+    await bus.publish(SUBJECT, b"job", message_id="a")  # the only seat is taken, so the loop waits for it
+    async with asyncio.timeout(10):
+        await begun.wait()
+        stop.set()
+        await loop
+    assert await bus.waiting(topology.SENTENCES) == 1
+    after = Recorder(done)
+    async with working(bus, after):
+        await until(lambda: after.attempts == [2])
+    assert (work.given_up, after.given_up) == ([], [])
+
+
+async def test_what_ends_in_time_after_a_stop_is_done(bus: MemoryBus) -> None:
+    begun, stop = asyncio.Event(), asyncio.Event()
+
+    async def end_soon(_delivery: Delivery) -> None:
+        begun.set()
+        await stop.wait()
+        await asyncio.sleep(0.1)
+
+    work = Recorder(end_soon)
+    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=2, finish_s=60.0).run(stop))
+    await bus.publish(SUBJECT, b"job", message_id="a")
+    async with asyncio.timeout(10):
+        await begun.wait()
+        stop.set()
+        await loop
+    assert await bus.waiting(topology.SENTENCES) == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ui.settings import settings_from
+from ui.settings import settings_from, warnings_about
 from ui.tabs.service import metric
 
 
@@ -26,6 +26,18 @@ WRONG_HOSTS = [
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=name):
         settings_from({name: value})
+
+
+def test_an_operator_is_told_of_open_pages_and_of_typos() -> None:
+    typos = {"UI_HOTS": "0.0.0.0", "SERVICE_ULR": "http://edge:8004", "API_KYE": "secret"}
+    told = list(warnings_about(settings_from({"UI_HOST": "0.0.0.0"}), {"UI_HOST": "0.0.0.0"} | typos))
+    assert [line.partition(" ")[0] for line in told] == ["UI_HOST=0.0.0.0:", "API_KYE", "SERVICE_ULR", "UI_HOTS"]
+    assert "secret" not in "".join(told)
+
+
+def test_there_is_nothing_to_tell_of_what_other_services_and_kubernetes_set() -> None:
+    others = {"API_KEYS_FILE": "/keys.toml", "UI_SERVICE_HOST": "10.0.0.1", "UI_PORT_8501_TCP_ADDR": "10.0.0.1"}
+    assert list(warnings_about(settings_from({}), others)) == []
 
 
 def test_a_metric_is_summed_over_the_samples_that_are_meant() -> None:

@@ -1,0 +1,129 @@
+"""Variables of the environment that look like settings of this service and are none: a typo would go unnoticed.
+
+A name is suspected where it is nearly that of a setting, or begins as only settings do. What Kubernetes puts into every
+container (links to its Services), and what other programs read, is left alone.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Final, NamedTuple
+
+# Of every service and of the web interface; a test compares.
+KNOWN: Final = frozenset(
+    [
+        "API_KEY",
+        "API_KEYS_FILE",
+        "CONNECTION_IDLE_TIMEOUT_S",
+        "COQUI_TOS_AGREED",
+        "CORS_ORIGINS",
+        "DECODERS",
+        "DEVICE",
+        "ENGINE",
+        "FIRST_AUDIO_TIMEOUT_S",
+        "HTTP_DRAIN_S",
+        "HTTP_HOST",
+        "HTTP_PORT",
+        "HTTP_STOP_S",
+        "IDEMPOTENCY_GRACE_S",
+        "JOB_RESULTS_KEPT_S",
+        "JOB_TIMEOUT_S",
+        "LISTENER_TIMEOUT_S",
+        "LOG_LEVEL",
+        "LOG_READABLE",
+        "LOUDNESS_LUFS",
+        "MAX_CONNECTIONS",
+        "MAX_JOBS",
+        "MAX_JOB_CHARACTERS",
+        "MAX_TEXT_CHARACTERS",
+        "MAX_UPLOAD_BYTES",
+        "MODEL_CACHE",
+        "NATS_CA_FILE",
+        "NATS_ESTABLISH",
+        "NATS_INBOX_PREFIX",
+        "NATS_NKEY_SEED_FILE",
+        "NATS_REPLICAS",
+        "NATS_URL",
+        "PUBLIC_SERVICE_URL",
+        "QUEUE_AUDIO_S",
+        "QUEUE_WAIT_S",
+        "REQUEST_TIMEOUT_S",
+        "SERVICE_URL",
+        "SPLITTER_AHEAD",
+        "SPLITTER_HEALTH_HOST",
+        "SPLITTER_HEALTH_PORT",
+        "SPLITTER_REQUESTS",
+        "TENANT",
+        "TENANT_SHARE",
+        "TONE_CRASH_WORD",
+        "TONE_HANG_WORD",
+        "TONE_REAL_TIME_FACTOR",
+        "UI_HOST",
+        "UI_PORT",
+        "UPLOAD_IDLE_TIMEOUT_S",
+        "UPLOAD_TIMEOUT_S",
+        "WORKER_EXPRESS_SLOTS",
+        "WORKER_HEALTH_HOST",
+        "WORKER_HEALTH_PORT",
+        "WORKER_SLOTS",
+        "WORKER_STEP_TIMEOUT_S",
+        "WORKER_STOP_S",
+        "WORKER_THREADS",
+        "WORKER_VOICES",
+        "XTTS_MODEL_DIR",
+        "XTTS_PRECISION",
+        "XTTS_REVISION",
+    ]
+)
+
+_OURS: Final = ("API_KEY", "COQUI_", "HTTP_", "NATS_", "SPLITTER_", "TONE_", "UI_", "WORKER_", "XTTS_")
+_OF_OTHERS: Final = frozenset(
+    {"HTTP_PROXY", "NATS_CONTEXT", "NATS_COLOR", "NATS_SERVER"}
+)  # curl and more; the nats tool
+_PREFIXES_OF_OTHERS: Final = (
+    "BUILDKITE_",
+    "CI_",
+    "CIRCLE_",
+    "GITHUB_",
+    "GITLAB_",
+    "HF_",
+    "OTEL_",
+    "RUNNER_",
+    "TRAVIS_",
+)
+_SERVICE_LINK: Final = re.compile(
+    r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)\Z|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?\Z"
+)
+_CLOSE: Final = 0.83  # 1: the same; two letters of six that changed places are 0.833
+_NEAR: Final = 0.6
+
+
+class Misspelled(NamedTuple):
+    """A variable that is no setting, and the setting whose name is nearest; empty where none is near."""
+
+    name: str
+    nearest: str
+
+
+def misspelled(environment: Mapping[str, str], own: AbstractSet[str] = frozenset()) -> Iterator[Misspelled]:
+    """Yield the variables that look like settings and are none; `own`: names of settings, known or not.
+
+    Values stay unsaid, as some are secrets.
+    """
+    known = KNOWN | own
+    for name, value in sorted(environment.items()):
+        if name in known or not value:
+            continue
+        if name.upper() in known:
+            yield Misspelled(name, name.upper())
+        elif name == name.upper() and not _of_others(name, value):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR if name.startswith(_OURS) else _CLOSE)
+            if near or name.startswith(_OURS):
+                yield Misspelled(name, near[0] if near else "")
+
+
+def _of_others(name: str, value: str) -> bool:
+    if name in _OF_OTHERS or name.startswith(_PREFIXES_OF_OTHERS):
+        return True
+    return bool(_SERVICE_LINK.search(name)) or (name.endswith("_PORT") and "://" in value)

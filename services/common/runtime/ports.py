@@ -1,0 +1,108 @@
+"""TCP ports: a free one, whether one can be listened on, and which process has it."""
+
+import errno
+import ipaddress
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_PORTS: Final = range(15_000, 30_000)  # below those that Linux, macOS and Windows give to outgoing connections
+_PROC: Final = Path("/proc")
+_LISTENS: Final = "0A"  # of Linux's tcp_states.h
+_COMMAND_CHARACTERS: Final = 80
+_UNSEEN: Final = "another process, which cannot be seen from here"
+
+
+class CannotListen(Exception):
+    """The port is taken, or may not be used; the message names who has it."""
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago, and that no connection is given by itself in the next one."""
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with suppress(CannotListen):
+            require_free("127.0.0.1", port)
+            return port
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether this address is reached from this machine alone; a name that is not `localhost` is not."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise CannotListen where this process could not listen there, saying why."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise CannotListen(why_not(host, port, error)) from None
+
+
+def why_not(host: str, port: int, error: OSError) -> str:
+    """Return why nobody can listen there: who has the port, where that can be seen."""
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is taken by {holder_of(port) or _UNSEEN}"
+    return f"cannot listen on {host}:{port} ({error.strerror})"
+
+
+def listens(process: int, port: int) -> bool:
+    """Return whether the process listens on the port, and true where that cannot be seen."""
+    listening = set(_listening(port))
+    return not listening or bool(listening & set(_sockets(_PROC / str(process))))
+
+
+def holder_of(port: int) -> str | None:
+    """Return which process listens on a TCP port of this machine, and its command; None where that cannot be seen."""
+    inodes = set(_listening(port))
+    if not inodes:
+        return None
+    for process in _processes():
+        if inodes & set(_sockets(process)):
+            return f"process {process.name} ({_command(process)})"
+    return _UNSEEN
+
+
+def _listening(port: int) -> Iterator[str]:
+    """Yield the inodes of the sockets that listen on a port."""
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (_PROC / "net" / table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield fields[9]
+
+
+def _processes() -> Iterator[Path]:
+    with suppress(OSError):
+        yield from (folder for folder in _PROC.iterdir() if folder.name.isdigit())
+
+
+def _sockets(process: Path) -> Iterator[str]:
+    """Yield the inodes of a process's sockets; none where it is another user's, or gone."""
+    with suppress(OSError):
+        for descriptor in (process / "fd").iterdir():
+            with suppress(OSError):
+                if found := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor)):  # noqa: PTH115  # not a path
+                    yield found[1]
+
+
+def _command(process: Path) -> str:
+    with suppress(OSError):
+        words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        printable = "".join(letter if letter.isprintable() else "?" for letter in words)
+        return printable if len(printable) <= _COMMAND_CHARACTERS else printable[:_COMMAND_CHARACTERS] + "..."
+    return "unknown"
