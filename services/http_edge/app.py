@@ -24,7 +24,7 @@ from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
-from services.common.runtime.ports import is_loopback, why_not
+from services.common.runtime.ports import why_not
 from services.common.runtime.sparing import sparing_logs
 from services.common.wire.messages import MOST_CLIPS
 from services.http_edge.admission import Admission
@@ -71,6 +71,8 @@ _OPEN: Final = "anyone who reaches this address may use the service; set API_KEY
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and serve HTTP until `stop` is set. Raises BusUnavailable."""
+    if settings.open_to_all:
+        log.warning("open_without_keys", host=settings.http_host, advice=_OPEN)
     async with connected_bus(settings, name="http-edge") as bus:
         await serve(bus, settings, stop)
 
@@ -98,8 +100,6 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
             await runner.setup()
             try:
                 async with _listening(runner, connections, settings) as address:
-                    if not settings.api_keys_file and not is_loopback(settings.http_host):
-                        log.warning("open_without_keys", host=settings.http_host, advice=_OPEN)
                     log.info("edge_ready", url=f"http://{settings.http_host}:{address[1]}")
                     async with tasks() as group:
                         group.create_task(_keep_door(connections, stop), name="doorkeeper")

@@ -4,11 +4,10 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from services.common.runtime.ports import is_loopback
 from services.common.runtime.process import ProcessSettings
 
 _NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
-_EXIT_MARGIN_S: Final = 20.0  # to cut what runs, hand jobs back and leave NATS; less than a second where all answer
-
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
     """Environment variables of the same names in upper case, beside those of every process."""
@@ -51,6 +50,11 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that read reference audio
 
     @property
+    def open_to_all(self) -> bool:
+        """Return whether anyone who reaches this machine may use the service."""
+        return not self.api_keys_file and not is_loopback(self.http_host)
+
+    @property
     def exit_s(self) -> float:
         """Return within how many seconds of SIGTERM the process has ended: the least grace that it needs."""
-        return self.http_drain_s + self.http_stop_s + _EXIT_MARGIN_S
+        return self.http_drain_s + self.http_stop_s + super().exit_s

@@ -1,12 +1,10 @@
 """What an operator may set."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta
 
 from services.common.runtime.process import ProcessSettings
-
-_EXIT_S: Final = 20.0  # to hand requests back and leave NATS; a second or two where NATS answers
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
@@ -16,8 +14,3 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     splitter_ahead: Annotated[float, Meta(ge=1, le=100)] = 1.0  # sentences queued or being spoken, for a worker's slot
     splitter_health_host: str = "127.0.0.1"
     splitter_health_port: Annotated[int, Meta(ge=0, le=65535)] = 0  # 0: no health server
-
-    @property
-    def exit_s(self) -> float:
-        """Return within how many seconds of SIGTERM the process has ended: the least grace that it needs."""
-        return _EXIT_S

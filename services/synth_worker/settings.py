@@ -1,14 +1,12 @@
 """What an operator may set."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from services.common.runtime.process import ProcessSettings
 from services.common.wire.messages import Loudness
-
-_EXIT_MARGIN_S: Final = 20.0  # to end the engine's process and leave NATS
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
@@ -39,4 +37,4 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     @property
     def exit_s(self) -> float:
         """Return within how many seconds of SIGTERM the process has ended: the least grace that it needs."""
-        return self.worker_stop_s + _EXIT_MARGIN_S
+        return self.worker_stop_s + super().exit_s

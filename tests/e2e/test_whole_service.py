@@ -127,17 +127,20 @@ async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
+        other_port = other.getsockname()[1]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services", "run", "--no-ui", "--port", str(other.getsockname()[1])),
+            *(sys.executable, "-m", "services", "run", "--no-ui", "--port", str(other_port)),
             cwd=ROOT,
             env=os.environ | {"ENGINE": "tone"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        out, error = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
-    assert b"choose another HTTP_PORT" in out
-    assert b"Traceback" not in out
+    taken = f"port {other_port} is taken by process {os.getpid()} ("
+    assert taken in error.decode()
+    assert b"choose another port with --port" in error
+    assert out == b"", "nothing was started"
 
 
 async def test_a_worker_that_cannot_start_ends_the_whole_with_its_reason() -> None:

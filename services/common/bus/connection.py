@@ -374,13 +374,15 @@ class NatsBus:
     async def close(self) -> None:
         """Drain: what was published is sent, subscriptions end, the connection closes."""
         self._events.expected = True
+        closing = asyncio.create_task(self._leave(), name="leave-nats")
+        await asyncio.wait([closing], timeout=_CLOSE_S)
+        closing.cancel()
+
+    async def _leave(self) -> None:
         if self._client.is_connected:
-            try:
-                await asyncio.wait_for(self._client.drain(), _CLOSE_S)
-            except (nats.errors.Error, TimeoutError):
-                await self._client.close()
-        else:
-            await self._client.close()
+            with suppress(nats.errors.Error, TimeoutError):
+                await self._client.drain()
+        await self._client.close()
 
 
 async def connect(settings: ProcessSettings, *, name: str) -> NatsBus:

@@ -1,14 +1,18 @@
 """Start, tell, stop: a process ends on SIGTERM, SIGINT or SIGHUP, once it has finished or handed back what it holds."""
 
 import asyncio
+import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final
 
 import structlog
 
 log = structlog.get_logger()
+
+_TASKS_TOLD: Final = 20  # in one line
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -23,6 +27,30 @@ def stop_on_signals() -> asyncio.Event:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             loop.add_signal_handler(number, stop.set)
     return stop
+
+
+@contextmanager
+def exiting_within(seconds: float, stop: asyncio.Event) -> Iterator[None]:
+    """End this process hard where the block takes longer to end after `stop` is set, and say what it waited for."""
+    loop = asyncio.get_running_loop()
+
+    def give_up() -> None:
+        waiting = sorted(task.get_name() for task in asyncio.all_tasks(loop))
+        log.error("stop_overdue", seconds=seconds, waiting=waiting[:_TASKS_TOLD])
+        os._exit(1)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+
+    async def begin() -> None:
+        await stop.wait()
+        timer.start()
+
+    beginning = asyncio.create_task(begin(), name="overdue")
+    try:
+        yield
+    finally:
+        beginning.cancel()
 
 
 async def every(seconds: float, act: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:

@@ -11,7 +11,7 @@ import structlog
 from msgspec import Meta, Struct
 
 from services.common.runtime.confinement import hide_from_other_processes
-from services.common.runtime.lifecycle import stop_on_signals
+from services.common.runtime.lifecycle import exiting_within, stop_on_signals
 from services.common.runtime.logs import configure_logs
 from services.common.runtime.misspelled import misspelled
 from services.common.runtime.ports import CannotListen
@@ -34,6 +34,11 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[str, Meta(pattern=r"^(?i:debug|info|warn|warning|error|critical|fatal)\Z")] = "info"
     log_readable: bool = False
 
+    @property
+    def exit_s(self) -> float:
+        """Return within how many seconds of SIGTERM the process has ended: the least grace that it needs."""
+        return 20.0  # to hand work back and leave NATS; a second or two where NATS answers
+
 
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
 
@@ -51,7 +56,9 @@ def run_process(
     """
 
     async def live(settings: SettingsT) -> None:
-        await run(settings, stop_on_signals())
+        stop = stop_on_signals()
+        with exiting_within(settings.exit_s, stop):
+            await run(settings, stop)
 
     hide_from_other_processes()
     try:
