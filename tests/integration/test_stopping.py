@@ -165,7 +165,9 @@ async def test_a_worker_whose_model_hangs_ends_within_its_grace(tmp_path: Path) 
         await asyncio.sleep(1.5)  # it may as well be stopped before it hangs: it ends all the same
         took_s = await stopped_within(service.workers[0], grace_s("worker-embedded"))
         asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
+        (answer,) = await asyncio.gather(asked, return_exceptions=True)
+        if isinstance(answer, aiohttp.ClientResponse):
+            answer.close()
     assert took_s <= WorkerSettings(worker_stop_s=1).exit_s
 
 
