@@ -9,6 +9,7 @@ from services.common.runtime.process import ProcessSettings
 
 _NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
 
+
 class Settings(ProcessSettings, frozen=True, kw_only=True):
     """Environment variables of the same names in upper case, beside those of every process."""
 

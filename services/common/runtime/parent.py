@@ -20,9 +20,10 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def die_with_parent(parent: int | None = None) -> None:
     """Have this process killed when its parent dies; end it now where that is not `parent` any more."""
+    expected = os.getppid() if parent is None else parent
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if parent is not None and os.getppid() != parent:
+        if os.getppid() != expected:
             os._exit(1)  # it died before the tie was made
 
 

@@ -30,11 +30,11 @@ from services.common.audio.wav import write_wav
 from services.common.runtime.confinement import (
     Limits,
     Outcome,
-    die_with_parent,
     hide_from_other_processes,
     leave_shared_namespaces,
     run_confined,
 )
+from services.common.runtime.parent import die_with_parent
 from services.common.wire.failures import UnusableReference
 from services.http_edge.reference.answer import MOST_ANSWER_BYTES, Answer, Ended, Ready
 from services.http_edge.reference.decoding import RATE_HZ

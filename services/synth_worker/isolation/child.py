@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.common.runtime.confinement import die_with_parent
 from services.common.runtime.logs import configure_logs
+from services.common.runtime.parent import die_with_parent
 from services.synth_worker.building import build_engine
 from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
 from services.synth_worker.isolation.batch import Batch

@@ -17,7 +17,6 @@ from services.common.runtime.confinement.layers import (
     LAYERS,
     Limits,
     confine,
-    die_with_parent,
     hide_from_other_processes,
     leave_shared_namespaces,
 )
@@ -28,7 +27,6 @@ __all__ = [
     "Limits",
     "Outcome",
     "confine",
-    "die_with_parent",
     "hide_from_other_processes",
     "leave_shared_namespaces",
     "run_confined",

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from services.common.runtime.confinement.layers import Limits, confine, die_with_parent
+from services.common.runtime.confinement.layers import Limits, confine
+from services.common.runtime.parent import die_with_parent
 
 _READ_BYTES: Final = 1 << 16
 FAILED: Final = 70  # the status of work that raised

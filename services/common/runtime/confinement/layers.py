@@ -5,7 +5,6 @@ import platform
 import resource
 import signal
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,15 +33,6 @@ class Limits:
 
     memory_bytes: int  # address space
     processor_s: int  # a second later it is killed even if it ignores SIGXCPU
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies; elsewhere than on Linux, do nothing."""
-    parent = os.getppid()
-    with suppress(OSError):
-        linux.set_parent_death_signal(signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel was asked
-        os._exit(1)
 
 
 def hide_from_other_processes() -> bool:
