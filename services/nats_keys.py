@@ -1,8 +1,9 @@
 """Makes the users of a NATS that asks who is there: `task nats:keys -- FOLDER --tenants acme globex --hosts nats`.
 
-Writes `users.conf` for nats-server, the secret of each user as `<role>.seed`, and, with --hosts, a certificate
-authority of its own (`ca.crt`, `ca.key`; ten years) and the server's certificate (`tls.crt`, `tls.key`; one year).
-Users that are there already keep their keys, so a tenant is added by running it again.
+Writes `users.conf` for nats-server (an account for the services and one for each tenant), the secret of each user as
+`<role>.seed`, and, with --hosts, a certificate authority of its own (`ca.crt`, `ca.key`; ten years) and the server's
+certificate (`tls.crt`, `tls.key`; one year). Users that are there already keep their keys, so a tenant is added by
+running it again.
 """
 
 import argparse
@@ -10,13 +11,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import nkeys
 from nacl.signing import SigningKey
 
-from services.common.bus.roles import ACCOUNT, ENGINES, Role, service_roles, tenant_role
+from services.common.bus import accounts
+from services.common.bus.accounts import Share
+from services.common.bus.roles import ENGINES, Role, service_roles, tenant_role
 
 
 def user(folder: Path, role: Role) -> str:
@@ -33,17 +36,56 @@ def _write_secret(path: Path, secret: bytes) -> None:
         file.write(secret)
 
 
-def users_conf(users: Iterable[tuple[str, Role]]) -> str:
-    """Return nats-server's configuration of the account with its users, each a public key and a role."""
-    entries = "\n".join(_entry(key, role) for key, role in users)
-    return f"accounts {{\n  {ACCOUNT} {{\n    jetstream: enabled\n    users: [\n{entries}\n    ]\n  }}\n}}\n"
+def users_conf(services: Sequence[tuple[str, Role]], tenants: Mapping[str, tuple[str, Role]]) -> str:
+    """Return nats-server's configuration of all accounts: users are public keys and roles, tenants are by name.
+
+    The services' account exports to each tenant's account what that one imports, and to no other.
+    """
+    importers: dict[Share, list[str]] = {}
+    for tenant in tenants:
+        for share in accounts.shares(tenant):
+            importers.setdefault(share, []).append(accounts.tenant_account(tenant))
+    exports = [_export(share, names) for share, names in importers.items()]
+    service = _account(accounts.SERVICE, "jetstream: enabled", services, exports=exports)
+    own = [_tenant_account(tenant, user) for tenant, user in tenants.items()]
+    return "accounts {\n" + "\n".join([service, *own]) + "\n}\n"
 
 
-def _entry(key: str, role: Role) -> str:
+def _tenant_account(tenant: str, user: tuple[str, Role]) -> str:
+    limits = (
+        f"limits {{ max_connections: {accounts.MAX_CONNECTIONS}, max_subscriptions: {accounts.MAX_SUBSCRIPTIONS}, "
+        f"max_payload: {accounts.MAX_PAYLOAD_BYTES} }}"
+    )
+    imports = [_import(share) for share in accounts.shares(tenant)]
+    return _account(accounts.tenant_account(tenant), limits, [user], imports=imports)
+
+
+def _account(name: str, settings: str, users: Iterable[tuple[str, Role]], **shared: Sequence[str]) -> str:
+    lists = {"users": [_user(key, role) for key, role in users], **shared}
+    blocks = [
+        "\n".join([f"    {title}: [", *(f"      {entry}" for entry in entries), "    ]"])
+        for title, entries in lists.items()
+    ]
+    return "\n".join([f'  "{name}" {{', f"    {settings}", *blocks, "  }"])
+
+
+def _export(share: Share, importers: Sequence[str]) -> str:
+    # The threshold bounds what the server remembers of requests that nobody answers (two minutes by default).
+    threshold = f', threshold: "{share.answer_s}s"' if share.kind == "service" else ""
+    named = ", ".join(f'"{account}"' for account in importers)
+    return f'{{ {share.kind}: "{share.subject}", accounts: [{named}]{threshold} }}'
+
+
+def _import(share: Share) -> str:
+    to = f', to: "{share.local}"' if share.local != share.subject else ""
+    return f'{{ {share.kind}: {{ account: "{accounts.SERVICE}", subject: "{share.subject}" }}{to} }}'
+
+
+def _user(key: str, role: Role) -> str:
     publish, subscribe = (", ".join(f'"{subject}"' for subject in side) for side in (role.publish, role.subscribe))
-    answers = '\n        allow_responses: { max: 1, expires: "1m" }' if role.answers else ""
+    answers = f', allow_responses: {{ max: 1, expires: "{role.answer_s}s" }}' if role.answer_s else ""
     return (
-        f"      # {role.name}\n      {{ nkey: {key}, permissions: {{\n"
+        f"# {role.name}\n      {{ nkey: {key}, permissions: {{\n"
         f"        publish: {{ allow: [{publish}] }}\n        subscribe: {{ allow: [{subscribe}] }}{answers}\n"
         "      } }"
     )
@@ -81,14 +123,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.umask(0o077)
     choice.folder.mkdir(parents=True, exist_ok=True)
     there = (path.stem.removeprefix("tenant-") for path in choice.folder.glob("tenant-*.seed"))
+    services = service_roles(choice.engines)
     try:
-        roles = [*service_roles(choice.engines), *map(tenant_role, sorted({*choice.tenants, *there}))]
+        tenants = {name: tenant_role(name) for name in sorted({*choice.tenants, *there})}
     except ValueError as error:
         sys.exit(f"nats_keys: {error}")
-    (choice.folder / "users.conf").write_text(users_conf((user(choice.folder, role), role) for role in roles))
+    content = users_conf(
+        [(user(choice.folder, role), role) for role in services],
+        {name: (user(choice.folder, role), role) for name, role in tenants.items()},
+    )
+    (choice.folder / "users.conf").write_text(content)
     if choice.hosts:
         certificates(choice.folder, choice.hosts)
-    for role in roles:
+    for role in (*services, *tenants.values()):
         seed = choice.folder / f"{role.name}.seed"
         print(f"{role.name:<16} NATS_NKEY_SEED_FILE={seed} NATS_INBOX_PREFIX={role.inbox_prefix}")  # noqa: T201
 

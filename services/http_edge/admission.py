@@ -58,7 +58,7 @@ class Admission:
             )
 
     @contextmanager
-    def admit(self, request: str, tenant: str, characters: int, language: str, speed: float = 1.0) -> Iterator[None]:
+    def admit(self, request: str, tenant: str, characters: int, language: str, speed: float = 1.0) -> Iterator[Guest]:
         """Let a request of so many characters in, and count it while the block runs.
 
         Raises TenantQueueFull and QueueFull, each with when to come back where that is known.
@@ -70,7 +70,7 @@ class Admission:
             self._check_total()
         self._guests[identity] = guest
         try:
-            yield
+            yield guest
         finally:
             if self._guests.get(identity) is guest:
                 del self._guests[identity]

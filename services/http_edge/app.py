@@ -26,12 +26,14 @@ from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
 from services.common.runtime.ports import why_not
 from services.common.runtime.sparing import sparing_logs
+from services.common.wire import subjects
 from services.common.wire.messages import MOST_CLIPS
 from services.http_edge.admission import Admission
 from services.http_edge.backlog import measure_queues
 from services.http_edge.callers import Callers
 from services.http_edge.connections import Addresses, Connections
 from services.http_edge.descriptors import accepted_at_once, most_connections, raise_limit
+from services.http_edge.door import ClipDoor, RequestDoor, Serving
 from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import Reader
@@ -195,12 +197,15 @@ async def edge(
     async with tasks() as group:
         news = JobNews(settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining)
         parts = _Parts(bus, metrics, fleet, admission, Spending(bus), decoder, news, group, stop, draining)
-        app, loop = _built(parts, settings)
+        intake = Intake(bus, decoder, settings, metrics)
+        app, loop = _built(parts, settings, intake)
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
         group.create_task(parts.spending.follow(stop), name="spending")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
         group.create_task(news.part(), name="job-news")
+        for serving in _doors(parts, settings, intake):
+            group.create_task(serving.serve(draining), name=serving.subject)
         jobs = group.create_task(loop.run(draining), name="jobs")
         try:
             yield app
@@ -244,9 +249,21 @@ class _Desk(NamedTuple):
     work: JobWork
 
 
-def _built(parts: _Parts, settings: Settings) -> tuple[web.Application, WorkLoop]:
+def _doors(parts: _Parts, settings: Settings, intake: Intake) -> tuple[Serving, Serving]:
+    """Build what answers tenants that use NATS directly."""
+
+    def intake_of(tenant: str) -> Intake:
+        return dataclasses.replace(intake, settings=msgspec.structs.replace(settings, tenant=tenant))
+
+    requests = RequestDoor(parts.bus, parts.fleet, parts.admission, settings, parts.group, parts.stop)
+    return (
+        Serving(parts.bus, parts.metrics, subjects.DOOR_REQUESTS, requests, at_once=64, in_all=512),
+        Serving(parts.bus, parts.metrics, subjects.STORE_CLIPS, ClipDoor(intake_of), at_once=4, in_all=16),
+    )
+
+
+def _built(parts: _Parts, settings: Settings, intake: Intake) -> tuple[web.Application, WorkLoop]:
     """Build the application, and the loop that sees jobs through."""
-    intake = Intake(parts.bus, parts.decoder, settings, parts.metrics)
     entrance = _Entrance(
         asyncio.Semaphore(settings.max_connections), Uploads(settings), place_of(Addresses(settings.trusted_proxies))
     )

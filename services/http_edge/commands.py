@@ -10,13 +10,14 @@ from services.common.wire.identity import Kind, identity_of
 from services.common.wire.messages import CancelSpeech, SpeechRequest
 
 
-async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "request") -> None:
+async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "request") -> bool:
     """Queue a request, or a job; it leaves the queue at its deadline.
 
-    Raises TenantQueueFull, QueueFull, TextTooLong, BusUnavailable.
+    Return False where it is queued already, or was within the last two minutes. Raises TenantQueueFull, QueueFull,
+    TextTooLong, BusUnavailable.
     """
     try:
-        await bus.publish(
+        return await bus.publish(
             subjects.job(request.tenant) if kind == "job" else subjects.request(request.tenant),
             codec.encode(request),
             message_id=identity_of(request)._replace(kind=kind).message_id(),

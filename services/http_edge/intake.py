@@ -6,10 +6,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.common.bus.clips import has_clip, store_clip
+from services.common.bus.clips import clip_id, has_clip, store_clip
 from services.common.bus.ports import Bus
-from services.common.wire.failures import UnusableReference
+from services.common.wire.failures import PipelineError, UnusableReference
 from services.common.wire.messages import SpeechRequest
+from services.http_edge.clip_room import ClipRoom
 from services.http_edge.form import Form, Upload, which_file
 from services.http_edge.metrics import Metrics
 from services.http_edge.reference import ReferenceDecoder
@@ -49,22 +50,25 @@ class Intake:
     async def reference(self, form: Form) -> Reference:
         """Decode and store the uploads. Of several, refusals and warnings say which, by its place and never its name.
 
-        Raises UnusableReference, TenantQueueFull, QueueFull, BusUnavailable.
+        Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
         """
         clips: list[str] = []
         warnings: list[str] = []
         for place, upload in enumerate(form.uploads):
             prefix = which_file(place, len(form.uploads))
             try:
-                stored = await self._clip(upload)
+                stored = await self.clip(upload)
             except UnusableReference as refusal:
                 raise UnusableReference(f"{prefix}{refusal}") from None
             clips.append(stored.clip)
             warnings += [f"{prefix}{warning}" for warning in stored.warnings]
         return Reference(tuple(dict.fromkeys(clips)), tuple(warnings))
 
-    async def _clip(self, upload: Upload) -> StoredClip:
-        """Decode and store an upload, unless these very bytes were stored before."""
+    async def clip(self, upload: Upload) -> StoredClip:
+        """Decode and store an upload, unless these very bytes were stored before.
+
+        Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
+        """
         tenant = self.settings.tenant
         key = (tenant, upload.digest)  # no tenant learns, by how long it takes, what another one has sent
         known = self._known.get(key)
@@ -73,12 +77,23 @@ class Intake:
             self._known.move_to_end(key)
             return known
         prepared = await self.decoder.prepare(upload.path, tenant)
-        stored = StoredClip(await store_clip(self.bus, tenant, prepared.wav), prepared.warnings)
+        stored = StoredClip(await self._store(prepared.wav), prepared.warnings)
         self.metrics.reference_cache.labels("decoded").inc()
         self._known[key] = stored
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return stored
+
+    async def _store(self, wav: bytes) -> str:
+        """Store a clip in the tenant's part of the store, and return its id."""
+        room = ClipRoom(self.bus, self.settings.tenant, self.settings.tenant_clips_bytes)
+        clip = clip_id(wav)
+        await room.take(clip, len(wav))
+        try:
+            return await store_clip(self.bus, self.settings.tenant, wav)
+        except PipelineError:
+            await room.release(clip, len(wav))
+            raise
 
     def seed(self, form: Form) -> int:
         """Return the seed that was given, or draw one."""

@@ -364,6 +364,20 @@ async def test_stored_messages_are_listed_oldest_first_and_removed_by_number(bus
     assert await bus.waiting(topology.DEAD) == 3
 
 
+async def test_messages_and_values_are_counted_by_subject(bus: Bus) -> None:
+    for number in range(3):
+        await bus.publish(subjects.request("acme"), b"request", message_id=f"acme-{number}")
+    await bus.publish(subjects.request("globex"), b"request", message_id="globex-0")
+    assert await bus.count_by_subject(topology.REQUESTS, subjects.request("acme")) == {subjects.request("acme"): 3}
+    assert await bus.count_by_subject(topology.REQUESTS, subjects.request("nobody")) == {}
+    for key in ("clip.acme.a.10", "clip.acme.b.20", "clip.globex.a.10"):
+        await bus.create_value(topology.PROGRESS, key, b"1")
+    own = topology.value_subject(topology.PROGRESS, "clip.acme.*.*")
+    assert sorted(await bus.count_by_subject(f"KV_{topology.PROGRESS}", own)) == [
+        topology.value_subject(topology.PROGRESS, key) for key in ("clip.acme.a.10", "clip.acme.b.20")
+    ]
+
+
 async def test_the_lag_of_a_consumer_counts_what_waits_and_what_is_in_work(bus: Bus) -> None:
     consumer = topology.requests_consumer()
     assert await bus.lag(consumer) == Lag(0, 0, 0, 0.0)

@@ -3,6 +3,8 @@
 from services.common.wire.messages import (
     AudioChunk,
     CancelSpeech,
+    ClipRefused,
+    ClipStored,
     DeadLetter,
     JobProgress,
     LeftOut,
@@ -18,6 +20,7 @@ from services.common.wire.messages import (
     SpeechFailed,
     SpeechRequest,
     SplitterState,
+    StoreClip,
     TextNormalized,
     TextSplit,
     WorkerState,
@@ -153,6 +156,9 @@ EXAMPLES: tuple[Message, ...] = (
         ),
         left_out=LeftOut(2, (Span(3, 5),)),
     ),
+    StoreClip(tenant="public", audio=b"RIFF....WAVE"),
+    ClipStored(clip="cd" * 32, warnings=("the recording is short",)),
+    ClipRefused(code="unusable_reference", detail="the recording is silent; send 6-30 s of speech", retryable=False),
     DeadLetter(
         subject="tts.v1.sentence.embedded.express.public.r.0",
         payload=b"\x80",

@@ -8,12 +8,17 @@ from services.common.wire.failures import UnknownClip
 from services.common.wire.identity import clip_object
 
 
+def clip_id(wav: bytes) -> str:
+    """Return the id of a clip: the SHA-256 of its bytes, 64 hex digits."""
+    return sha256(wav).hexdigest()
+
+
 async def store_clip(bus: Bus, tenant: str, wav: bytes) -> str:
     """Store a clip (a mono 16-bit WAV) unless it is there, and return its id, 64 hex digits.
 
     Raises QueueFull where the store has no room, BusUnavailable.
     """
-    clip = sha256(wav).hexdigest()
+    clip = clip_id(wav)
     if not await has_clip(bus, tenant, clip):
         await bus.put_object(topology.CLIPS, clip_object(tenant, clip), wav)
     return clip
@@ -32,6 +37,6 @@ async def fetch_clip(bus: Bus, tenant: str, clip: str) -> bytes:
     wav = await bus.get_object(topology.CLIPS, clip_object(tenant, clip))
     if wav is None:
         wav = await bus.get_object(topology.CLIPS, clip)
-    if wav is None or sha256(wav).hexdigest() != clip:
+    if wav is None or clip_id(wav) != clip:
         raise UnknownClip("the object store does not hold this reference clip; send the reference audio again")
     return wav

@@ -22,7 +22,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
-from services.common.bus.ports import Lag, Stored
+from services.common.bus.ports import LISTENER_BYTES, Lag, Stored
 from services.common.bus.subscriptions import NatsListener, NatsPuller
 from services.common.bus.topology import (
     DUPLICATE_WINDOW_S,
@@ -46,7 +46,6 @@ _DRAIN_S: Final = 5
 _CLOSE_S: Final = 6.0  # a server that does not answer is left without a farewell
 _PAUSE_S: Final = 0.3  # between two attempts at what a server is not ready for
 _TELL_DROPPED_S = 10.0
-_LISTENER_BYTES = 8 * 1024 * 1024
 
 
 class _StreamState(msgspec.Struct, frozen=True):
@@ -236,11 +235,13 @@ class NatsBus:
                 raise
             return None
 
-    async def listen(self, subject: str, *, limit: int, group: str = "") -> "NatsListener":
+    async def listen(
+        self, subject: str, *, limit: int, group: str = "", limit_bytes: int = LISTENER_BYTES
+    ) -> "NatsListener":
         """Subscribe. The server reads a connection in order, so it knows of this before anything published later."""
         async with translated():
             subscription = await self._client.subscribe(
-                subject, queue=group, pending_msgs_limit=limit, pending_bytes_limit=_LISTENER_BYTES
+                subject, queue=group, pending_msgs_limit=limit, pending_bytes_limit=limit_bytes
             )
         return NatsListener(subscription)
 
@@ -300,6 +301,12 @@ class NatsBus:
         """Return how many messages a stream holds."""
         async with translated():
             return (await self._jetstream.stream_info(stream)).state.messages
+
+    async def count_by_subject(self, stream: str, subject_filter: str) -> dict[str, int]:
+        """Return how many messages a stream holds on each subject that matches."""
+        async with translated():
+            told = await self._jetstream.stream_info(stream, subjects_filter=subject_filter)
+        return dict(told.state.subjects or {})
 
     async def lag(self, consumer: Consumer) -> Lag:
         """Return how far the consumer is behind; the age is counted on this machine's clock."""

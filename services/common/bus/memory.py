@@ -7,9 +7,10 @@ message id, limits by stream and subject, last message by subject, and core subs
 import asyncio
 import itertools
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
-from services.common.bus.ports import Heard, Lag, Stored, SubjectFull
+from services.common.bus.ports import LISTENER_BYTES, Heard, Lag, Stored, SubjectFull
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, value_subject
 from services.common.runtime.tracing import carried
 from services.common.wire.failures import BusUnavailable, QueueFull
@@ -115,8 +116,15 @@ class MemoryBus:
             await listener.close()
         return None if answer is None else answer.payload
 
-    async def listen(self, subject: str, *, limit: int, group: str = "") -> "MemoryListener":
-        """Subscribe."""
+    async def listen(
+        self,
+        subject: str,
+        *,
+        limit: int,
+        group: str = "",
+        limit_bytes: int = LISTENER_BYTES,  # noqa: ARG002
+    ) -> "MemoryListener":
+        """Subscribe; only the real bus counts bytes."""
         listener = MemoryListener(self, subject, limit, group)
         self._listeners.append(listener)
         return listener
@@ -158,6 +166,16 @@ class MemoryBus:
         """Return how many messages a stream holds."""
         self._streams[stream].forget(self.now_s())
         return len(self._streams[stream].messages)
+
+    async def count_by_subject(self, stream: str, subject_filter: str) -> dict[str, int]:
+        """Return how many messages a stream holds on each subject; a bucket's values are messages as well."""
+        if stream.startswith("KV_"):
+            bucket = stream.removeprefix("KV_")
+            held = [value_subject(bucket, key) for key in self._buckets[bucket]]
+        else:
+            self._streams[stream].forget(self.now_s())
+            held = [stored.subject for stored in self._streams[stream].messages.values()]
+        return dict(Counter(subject for subject in held if matches(subject_filter, subject)))
 
     async def lag(self, consumer: Consumer) -> Lag:
         """Return how far the consumer is behind."""

@@ -1,10 +1,13 @@
 """What the services ask of the bus. `connection.NatsBus` is the real one, `memory.MemoryBus` its twin in one process;
 tests/contract/test_bus.py holds both to the same cases."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
 
 from services.common.bus.topology import Consumer, Topology
 from services.common.wire.failures import QueueFull
+
+LISTENER_BYTES: Final = 8 * 1024 * 1024  # of messages that a listener holds and nobody has taken yet
 
 
 class SubjectFull(QueueFull):
@@ -17,6 +20,7 @@ class Heard(NamedTuple):
     subject: str
     payload: bytes
     reply: str = ""  # where its sender waits for an answer; empty: nowhere
+    headers: Mapping[str, str] = {}  # of which `traceparent` names the trace that it belongs to
 
 
 class Stored(NamedTuple):
@@ -113,7 +117,7 @@ class Bus(Protocol):
     async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
         """Send to one that listens now, and return its answer; None where none comes in time."""
 
-    async def listen(self, subject: str, *, limit: int, group: str = "") -> Listener:
+    async def listen(self, subject: str, *, limit: int, group: str = "", limit_bytes: int = LISTENER_BYTES) -> Listener:
         """Subscribe; nothing that this bus publishes later, or that answers it, is missed, up to `limit` messages.
 
         Of the listeners of one `group` each message reaches one.
@@ -136,6 +140,9 @@ class Bus(Protocol):
 
     async def waiting(self, stream: str) -> int:
         """Return how many messages a stream holds."""
+
+    async def count_by_subject(self, stream: str, subject_filter: str) -> dict[str, int]:
+        """Return how many messages a stream holds on each subject that matches; subjects without any are left out."""
 
     async def lag(self, consumer: Consumer) -> Lag:
         """Return how far the consumer is behind. All zero where nobody has ever pulled from it."""

@@ -1,24 +1,22 @@
 """Who may do what on NATS: the least that each role needs, from the topology and the subjects of the contract.
 
-All users are in one account. `$JS.API` is how JetStream is asked (docs.nats.io, "NATS API Reference"). Answers come to
-inboxes under a prefix of the role's own, so that nobody hears what another role is told.
+The services' users are in one account, and trusted: permissions do not bind the reply subject of a message, nor its
+headers. A tenant's user is in an account of its own (accounts.py). `$JS.API` is how JetStream is asked (docs.nats.io,
+"NATS API Reference"). Answers come to inboxes under a prefix of the role's own, so that no role hears another's.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from services.common.bus import topology
+from services.common.bus import accounts, topology
 from services.common.bus.topology import Consumer
 from services.common.wire import subjects
 from services.common.wire.messages import Lane
 
-ACCOUNT: Final = "TTS"
 ENGINES: Final = ("embedded", "xtts")
 
 _API: Final = "$JS.API"
-_TENANT: Final = re.compile(r"[A-Za-z0-9_-]{1,57}")
 _LANES: Final[tuple[Lane, ...]] = ("express", "standard")
 
 
@@ -29,12 +27,13 @@ class Role:
     name: str
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
-    answers: bool = False  # whether it may reply, once, to a request that it hears
+    answer_s: int = 0  # for how long it may reply, once, to a request that it hears; 0: it may not
+    account: str = accounts.SERVICE
 
     @property
     def inbox_prefix(self) -> str:
         """Return the `NATS_INBOX_PREFIX` of its connections; it may hear nothing under another one."""
-        return f"_INBOX_{self.name}"
+        return _inbox_prefix(self.name)
 
 
 def service_roles(engines: Iterable[str] = ENGINES) -> list[Role]:
@@ -48,22 +47,17 @@ def service_roles(engines: Iterable[str] = ENGINES) -> list[Role]:
 
 
 def tenant_role(tenant: str) -> Role:
-    """Return the role of somebody who speaks and listens on NATS: `tenant-...`. Raises ValueError for a bad name.
+    """Return the role of a tenant that uses NATS directly: `tenant-...`. Raises ValueError for a bad name.
 
-    It writes clips, but lists and reads none; whoever has a clip's sound knows its name, which is its hash.
+    It may do what its account imports, and hear its own inbox.
     """
-    if not _TENANT.fullmatch(tenant):
-        raise ValueError(f"{tenant!r} is no tenant: 1 to 57 letters, digits, - and _")
-    return _role(
-        f"tenant-{tenant}",
-        [
-            subjects.request(tenant),
-            subjects.cancel(tenant, "*"),
-            subjects.normalize(tenant),
-            f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.request_events(tenant, '*')}",
-            *_writes_objects(topology.CLIPS),
-        ],
-        [subjects.request_events(tenant, "*"), subjects.WORKERS],
+    shared = accounts.shares(tenant)
+    name = f"tenant-{tenant}"
+    return Role(
+        name,
+        publish=tuple(share.local for share in shared if share.kind == "service"),
+        subscribe=(*(share.local for share in shared if share.kind == "stream"), f"{_inbox_prefix(name)}.>"),
+        account=accounts.tenant_account(tenant),
     )
 
 
@@ -76,12 +70,16 @@ def _edge() -> Role:
             *_pulls(topology.jobs_consumer()),
             *(f"{_API}.CONSUMER.INFO.{stream}.*" for stream in (topology.REQUESTS, topology.SENTENCES, topology.JOBS)),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
-            *_values(topology.KEPT),
-            *_values(topology.PROGRESS),
+            *(*_values(topology.KEPT), *_drops_values(topology.KEPT)),
+            *(*_values(topology.PROGRESS), *_drops_values(topology.PROGRESS)),
             *_objects(topology.CLIPS),
             *_objects(topology.RESULTS),
         ],
-        [subjects.AUDIO, subjects.WORKERS, subjects.SPLITTERS, topology.value_subject(topology.PROGRESS, ">")],
+        [
+            *(subjects.AUDIO, subjects.WORKERS, subjects.SPLITTERS, topology.value_subject(topology.PROGRESS, ">")),
+            *(subjects.DOOR_REQUESTS, subjects.STORE_CLIPS),
+        ],
+        answer_s=120,  # a clip may wait for a decoder
     )
 
 
@@ -97,7 +95,7 @@ def _splitter() -> Role:
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
         ],
         [subjects.request_ends("*", "*"), subjects.CANCELS, subjects.WORKERS, subjects.NORMALIZE],
-        answers=True,
+        answer_s=60,
     )
 
 
@@ -117,10 +115,13 @@ def _worker(engines: Iterable[str]) -> Role:
     )
 
 
-def _role(name: str, publish: list[str], subscribe: list[str], *, answers: bool = False) -> Role:
-    known = [] if name.startswith("tenant-") else [f"{_API}.STREAM.INFO.*"]  # a service sees that the streams are there
-    role = Role(name, (*publish, *known), tuple(subscribe))
-    return Role(name, role.publish, (*role.subscribe, f"{role.inbox_prefix}.>"), answers)
+def _role(name: str, publish: list[str], subscribe: list[str], *, answer_s: int = 0) -> Role:
+    seen = f"{_API}.STREAM.INFO.*"  # a service sees that the streams are there
+    return Role(name, (*publish, seen), (*subscribe, f"{_inbox_prefix(name)}.>"), answer_s)
+
+
+def _inbox_prefix(name: str) -> str:
+    return f"_INBOX_{name}"
 
 
 def _pulls(consumer: Consumer) -> list[str]:
@@ -130,7 +131,11 @@ def _pulls(consumer: Consumer) -> list[str]:
 
 def _values(bucket: str) -> list[str]:
     own = topology.value_subject(bucket, ">")
-    return [own, f"{_API}.DIRECT.GET.KV_{bucket}.{own}", f"{_API}.STREAM.PURGE.KV_{bucket}"]
+    return [own, f"{_API}.DIRECT.GET.KV_{bucket}.{own}"]
+
+
+def _drops_values(bucket: str) -> list[str]:
+    return [f"{_API}.STREAM.PURGE.KV_{bucket}"]
 
 
 def _writes_objects(store: str) -> list[str]:

@@ -34,7 +34,7 @@ class NatsListener:
             return None
         except (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError):
             raise BusUnavailable("the connection to NATS was closed") from None
-        return Heard(message.subject, message.data, message.reply)
+        return Heard(message.subject, message.data, message.reply, message.headers or {})
 
     async def close(self) -> None:
         """Unsubscribe; a lost connection has done so already."""

@@ -15,12 +15,15 @@ from services.common.wire.messages import (
     SpeechFailed,
     SpeechRequest,
     SplitterState,
+    StoreClip,
     TextSplit,
     WorkerState,
 )
 from services.common.wire.subjects import (
     CancelSubject,
     ChunkSubject,
+    ClipSubject,
+    DoorSubject,
     EndSubject,
     EventSubject,
     FailedSubject,
@@ -35,14 +38,16 @@ from services.common.wire.subjects import (
     parse,
 )
 
+_Commands = RequestSubject | DoorSubject | JobSubject | NormalizeSubject | ClipSubject
+
 
 def tenant_of(subject: str) -> str | None:
     """Return the tenant whose subject of commands this is; None for any other subject."""
     parsed = parse(subject)
-    return parsed.tenant if isinstance(parsed, RequestSubject | JobSubject | NormalizeSubject) else None
+    return parsed.tenant if isinstance(parsed, _Commands) else None
 
 
-def require_own(command: SpeechRequest | NormalizeText, subject: str) -> None:
+def require_own(command: SpeechRequest | NormalizeText | StoreClip, subject: str) -> None:
     """Refuse a command in another tenant's name than that of its subject. Raises MalformedMessage."""
     if command.tenant != tenant_of(subject):
         raise MalformedMessage("tenant differs from the tenant in the subject; publish on your own tenant's subject")

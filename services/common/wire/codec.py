@@ -41,7 +41,9 @@ def _without_values(complaint: str) -> str:
 def peek_request(payload: bytes) -> str | None:
     """Return the request id of a message that may be malformed elsewhere, so that its sender can be told; else None."""
     try:
-        value = msgspec.msgpack.decode(msgspec.msgpack.decode(payload, type=dict[str, msgspec.Raw])["request"], type=str)
+        value = msgspec.msgpack.decode(
+            msgspec.msgpack.decode(payload, type=dict[str, msgspec.Raw])["request"], type=str
+        )
     except (ValueError, RecursionError, KeyError):
         return None
     return value if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", value) else None

@@ -120,6 +120,14 @@ class TenantQueueFull(PipelineError):
     http_status = 429
 
 
+class TenantClipsFull(PipelineError):
+    """This tenant has stored all the reference clips that it may within a day."""
+
+    code = "tenant_clips_full"
+    retryable = True
+    http_status = 429
+
+
 class DeadlineExceeded(PipelineError):
     """The time that the client gave is over; to deliver the work again would not bring it back."""
 

@@ -295,6 +295,28 @@ class TextNormalized(Message, frozen=True, kw_only=True):
     left_out: LeftOut | UnsetType = UNSET
 
 
+class StoreClip(Message, frozen=True, kw_only=True):
+    """Make a reference clip of this recording and store it. A core NATS request, on `tts.v1.clip.<tenant>`."""
+
+    tenant: Tenant
+    audio: Annotated[bytes, Meta(min_length=1)]  # a file of any format that the HTTP API takes
+
+
+class ClipStored(Message, frozen=True, kw_only=True):
+    """A clip that requests of its tenant may name. The reply to `StoreClip`, which may be `ClipRefused` instead."""
+
+    clip: ClipId
+    warnings: tuple[str, ...] = ()  # what makes it a doubtful reference
+
+
+class ClipRefused(Message, frozen=True, kw_only=True):
+    """No clip was stored. The other reply to `StoreClip`."""
+
+    code: str  # one of services/common/wire/failures.py
+    detail: str  # says what to do
+    retryable: bool  # whether the same recording may be taken later
+
+
 class DeadLetter(Message, frozen=True, kw_only=True):
     """A command that failed at every attempt. In the stream `TTS_DEAD`, on `tts.v1.dead.<its own subject>`."""
 

@@ -19,6 +19,8 @@ SPLITTERS: Final = "tts.v1.splitter.*"
 DEAD: Final = "tts.v1.dead.>"
 JOBS: Final = "tts.v1.job.*"
 NORMALIZE: Final = "tts.v1.normalize.*"
+DOOR_REQUESTS: Final = "tts.v1.door.request.*"
+STORE_CLIPS: Final = "tts.v1.clip.*"
 
 
 def request(tenant: str) -> str:
@@ -34,6 +36,21 @@ def job(tenant: str) -> str:
 def normalize(tenant: str) -> str:
     """Return where a tenant asks `NormalizeText`."""
     return f"tts.v1.normalize.{tenant}"
+
+
+def door_request(tenant: str) -> str:
+    """Return where an edge hears the `SpeechRequest` that a tenant publishes in its own NATS account."""
+    return f"tts.v1.door.request.{tenant}"
+
+
+def clip(tenant: str) -> str:
+    """Return where a tenant asks `StoreClip`."""
+    return f"tts.v1.clip.{tenant}"
+
+
+def tenant_events(tenant: str) -> str:
+    """Return the filter of everything that happens to all requests of one tenant."""
+    return f"tts.v1.audio.{tenant}.>"
 
 
 def lane_sentences(engine: str, lane: Lane) -> str:
@@ -119,6 +136,18 @@ class NormalizeSubject(NamedTuple):
     tenant: str
 
 
+class DoorSubject(NamedTuple):
+    """Of a `SpeechRequest` that an edge is asked to queue."""
+
+    tenant: str
+
+
+class ClipSubject(NamedTuple):
+    """Of a `StoreClip`."""
+
+    tenant: str
+
+
 class SentenceSubject(NamedTuple):
     """Of a `SentenceJob`."""
 
@@ -191,6 +220,8 @@ Parsed = (
     RequestSubject
     | JobSubject
     | NormalizeSubject
+    | DoorSubject
+    | ClipSubject
     | SentenceSubject
     | EventSubject
     | CancelSubject
@@ -210,6 +241,8 @@ _PATTERNS: Final = MappingProxyType(
         RequestSubject: re.compile(rf"tts\.v1\.request\.{_TENANT}"),
         JobSubject: re.compile(rf"tts\.v1\.job\.{_TENANT}"),
         NormalizeSubject: re.compile(rf"tts\.v1\.normalize\.{_TENANT}"),
+        DoorSubject: re.compile(rf"tts\.v1\.door\.request\.{_TENANT}"),
+        ClipSubject: re.compile(rf"tts\.v1\.clip\.{_TENANT}"),
         SentenceSubject: re.compile(
             rf"tts\.v1\.sentence\.{_ENGINE}\.(?P<lane>express|standard)\.{_TENANT}\.{_REQUEST}\.{_SENTENCE}"
         ),

@@ -1,0 +1,72 @@
+"""Accounts of NATS: one for the services, and one for each tenant, which shares a few subjects with the first.
+
+How it works. An account is a world of its own: what is published in one is not heard in another, unless the first
+exports a subject and the second imports it (docs.nats.io, "Multi Tenancy using Accounts"). A tenant's user lives in the
+tenant's account. A reply subject that it sets, whatever it is, is a subject of that account; the server puts one of its
+own making (`_R_.<random>`) before the message goes on, so that the services' answer comes back to that tenant, and
+reaches nobody else. A header of JetStream (roll-up, message id, lifetime) means nothing on a subject that no stream
+has: all that a tenant may publish ends at a service, never in a stream.
+
+So the one thing that a tenant publishes and that has to be stored, a request, goes to a door: edges hear it as
+`tts.v1.door.request.<tenant>`, check it, store it and answer as JetStream would. In the tenant's account the subject is
+the documented one, `tts.v1.request.<tenant>`, and a client does not see the difference.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from services.common.bus import topology
+from services.common.wire import subjects
+
+SERVICE: Final = "TTS"
+MAX_CONNECTIONS: Final = 64  # of one tenant, at each server
+MAX_SUBSCRIPTIONS: Final = 1024  # of one connection
+MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024  # the server's own limit (deploy/nats/nats.conf): a clip is one message
+
+_API: Final = "$JS.API"
+_TENANT: Final = re.compile(r"[A-Za-z0-9_-]{1,57}")
+
+
+@dataclass(frozen=True)
+class Share:
+    """A subject filter that the services' account exports to one tenant."""
+
+    kind: Literal["service", "stream"]  # published by the tenant, or heard by it
+    subject: str  # in the services' account
+    local: str  # in the tenant's account
+    answer_s: int = 0  # of a service: how long the server remembers where an answer goes
+
+
+def require_tenant(tenant: str) -> None:
+    """Raise ValueError for what cannot name a tenant's account, user and subjects."""
+    if not _TENANT.fullmatch(tenant):
+        raise ValueError(f"{tenant!r} is no tenant: 1 to 57 letters, digits, - and _")
+
+
+def tenant_account(tenant: str) -> str:
+    """Return the name of a tenant's account."""
+    return f"TENANT_{tenant}"
+
+
+def shares(tenant: str) -> tuple[Share, ...]:
+    """Return all that a tenant's account shares with the services. Raises ValueError for a bad name."""
+    require_tenant(tenant)
+    stored = f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.tenant_events(tenant)}"
+    return (
+        Share("service", subjects.door_request(tenant), subjects.request(tenant), answer_s=15),
+        _service(subjects.cancel(tenant, "*"), answer_s=1),  # nobody answers, so nothing is remembered for long
+        _service(subjects.normalize(tenant), answer_s=15),
+        _service(subjects.clip(tenant), answer_s=120),
+        _service(stored, answer_s=5),
+        _stream(subjects.tenant_events(tenant)),
+        _stream(subjects.WORKERS),
+    )
+
+
+def _service(subject: str, *, answer_s: int) -> Share:
+    return Share("service", subject, subject, answer_s)
+
+
+def _stream(subject: str) -> Share:
+    return Share("stream", subject, subject)

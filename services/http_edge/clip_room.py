@@ -1,0 +1,44 @@
+"""How much each tenant has stored of reference clips, so that none fills the store that all share.
+
+One value for each clip, whose key holds the clip's size; values are forgotten about when clips are. The server counts
+keys, so edges that store at the same time see each other, and a crash loses no count.
+"""
+
+from dataclasses import dataclass
+
+from services.common.bus import topology
+from services.common.bus.ports import Bus
+from services.common.wire.failures import TenantClipsFull
+from services.common.wire.identity import tenant_key
+
+
+@dataclass(frozen=True)
+class ClipRoom:
+    """One tenant's part of the clip store."""
+
+    bus: Bus
+    tenant: str
+    limit_bytes: int
+
+    async def take(self, clip: str, size: int) -> None:
+        """Count a clip, once. Raises TenantClipsFull, BusUnavailable, and QueueFull where the bucket is full."""
+        key = self._key(clip, size)
+        if not await self.bus.create_value(topology.PROGRESS, key, b"1"):
+            return
+        held = await self.bus.count_by_subject(
+            f"KV_{topology.PROGRESS}",
+            topology.value_subject(topology.PROGRESS, tenant_key(self.tenant, "clip", "*", "*")),
+        )
+        if sum(int(subject.rsplit(".", 1)[1]) for subject in held) > self.limit_bytes:
+            await self.release(clip, size)
+            raise TenantClipsFull(
+                f"your reference clips of the last 24 h fill {self.limit_bytes // topology.MEBIBYTE} MiB; "
+                "use voices that you sent before, or wait until the oldest are forgotten"
+            )
+
+    async def release(self, clip: str, size: int) -> None:
+        """Stop counting a clip that was not stored."""
+        await self.bus.drop_value(topology.PROGRESS, self._key(clip, size))
+
+    def _key(self, clip: str, size: int) -> str:
+        return tenant_key(self.tenant, "clip", clip, size)
