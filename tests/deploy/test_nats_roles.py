@@ -1,25 +1,18 @@
 """Users of NATS, over TLS, on a real server: each role can do its own work, and nothing of anybody else's."""
 
 import asyncio
-import base64
-import hashlib
-import json
 import secrets
-import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-import nats
+import msgspec
 import nats.errors
 import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from services import establish, nats_keys
-from services.common.audio.clip import Clip
-from services.common.audio.wav import write_wav
+from services import nats_keys
 from services.common.bus import topology
 from services.common.bus.connection import connect
 from services.common.bus.roles import service_roles, tenant_role
@@ -27,93 +20,24 @@ from services.common.runtime.local_nats import free_port, local_nats
 from services.common.runtime.process import ProcessSettings
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable
-from tests.chaos.parts import Part
-from tests.support.front import form
-from tests.support.recordings import speech_of
+from services.common.wire.messages import ClipStored, StoreClip
+from tests.support.front import VOICE, form
+from tests.support.guarded import Guarded, guarded_nats, guarded_service, make_keys
 from tests.support.service import TEXT, expected_pcm, speech_request
 
 ROLES = {role.name: role for role in [*service_roles(), tenant_role("acme"), tenant_role("globex")]}
 
 
-@dataclass
-class Guarded:
-    """A server that asks who is there, and the keys to it."""
-
-    folder: Path
-    url: str
-    refused: list[str]  # what it refused to the clients below
-
-    def environment(self, role: str) -> dict[str, str]:
-        return {
-            "NATS_URL": self.url,
-            "NATS_NKEY_SEED_FILE": str(self.folder / f"{role}.seed"),
-            "NATS_CA_FILE": str(self.folder / "ca.crt"),
-            "NATS_INBOX_PREFIX": f"_INBOX_{role}",
-            "NATS_ESTABLISH": "false",
-        }
-
-    def settings(self, role: str) -> ProcessSettings:
-        said = self.environment(role)
-        return ProcessSettings(
-            nats_url=self.url,
-            nats_nkey_seed_file=said["NATS_NKEY_SEED_FILE"],
-            nats_ca_file=said["NATS_CA_FILE"],
-            nats_inbox_prefix=said["NATS_INBOX_PREFIX"],
-            nats_establish=False,
-        )
-
-    async def client(self, role: str) -> Client:
-        async def note(error: Exception) -> None:
-            self.refused.append(str(error).lower())
-
-        return await nats.connect(
-            self.url,
-            nkeys_seed=str(self.folder / f"{role}.seed"),
-            tls=ssl.create_default_context(cafile=self.folder / "ca.crt"),
-            inbox_prefix=f"_INBOX_{role}".encode(),
-            error_cb=note,
-        )
-
-
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
-    keys = tmp_path / "keys"
-    nats_keys.main(
-        [str(keys), "--tenants", "acme", "globex", "--engines", "embedded", "tone", "--hosts", "localhost", "127.0.0.1"]
-    )
-    more = f'tls {{ cert_file: "{keys}/tls.crt", key_file: "{keys}/tls.key" }}\ninclude "keys/users.conf"\n'
-    async with local_nats(tmp_path, more=more) as server:
-        made = Guarded(keys, server.url.replace("127.0.0.1", "localhost"), [])
-        await establish.establish(made.settings("operator"))
+    async with guarded_nats(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 async def service(guarded: Guarded, tmp_path: Path) -> AsyncIterator[str]:
-    """Run an edge, a splitter and a worker, each in its own role, and yield the edge's address."""
-    modules = {"edge": "services.http_edge", "splitter": "services.splitter", "worker": "services.synth_worker"}
-    parts = [Part(module, 0, tmp_path, guarded.environment(role)) for role, module in modules.items()]
-    for part in parts:
-        await part.start()
-    address = f"http://127.0.0.1:{parts[0].http_port}"
-    try:
-        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-            while not await _ready(session, address):
-                await asyncio.sleep(0.1)
+    async with guarded_service(guarded, tmp_path) as address:
         yield address
-    finally:
-        statuses = [await part.stop() for part in parts]
-    logs = "".join((tmp_path / f"{part.name}.log").read_text() for part in parts)
-    assert statuses == [0, 0, 0], logs
-    assert "permissions violation" not in logs.lower(), logs
-
-
-async def _ready(session: aiohttp.ClientSession, address: str) -> bool:
-    try:
-        async with session.get(f"{address}/readyz") as response:
-            return response.status == 200
-    except aiohttp.ClientConnectionError:
-        return False
 
 
 async def test_every_process_does_its_work_in_its_own_role(service: str) -> None:
@@ -146,36 +70,24 @@ async def _shown(session: aiohttp.ClientSession, url: str) -> dict[str, str]:
         return shown
 
 
-async def stored_by_tenant(client: Client) -> str:
+async def stored_by_tenant(client: Client, tenant: str) -> str:
     """Store a clip as docs/wire.md tells a tenant to, and return its name."""
-    wav = write_wav(Clip(speech_of(7).samples, 24_000))
-    clip, place = hashlib.sha256(wav).hexdigest(), secrets.token_hex(11)
-    stream = client.jetstream()
-    pieces = [wav[begin : begin + 131_072] for begin in range(0, len(wav), 131_072)]
-    for piece in pieces:
-        await stream.publish(f"$O.TTS_CLIPS.C.{place}", piece)
-    digest = "SHA-256=" + base64.urlsafe_b64encode(bytes.fromhex(clip)).decode()
-    described = {"name": clip, "bucket": "TTS_CLIPS", "nuid": place, "size": len(wav), "chunks": len(pieces)}
-    name = base64.urlsafe_b64encode(clip.encode()).decode()
-    await stream.publish(
-        f"$O.TTS_CLIPS.M.{name}",
-        json.dumps(described | {"digest": digest}).encode(),
-        headers={"Nats-Rollup": "sub"},
-    )
-    return clip
+    asked = StoreClip(tenant=tenant, audio=VOICE)
+    reply = await client.request(subjects.clip(tenant), codec.encode(asked), timeout=60)
+    return codec.decode(reply.data, ClipStored).clip
 
 
 @pytest.mark.usefixtures("service")
 async def test_a_tenant_speaks_and_listens_on_nats_alone_and_hears_nobody_else(guarded: Guarded) -> None:
     acme, globex = await guarded.client("tenant-acme"), await guarded.client("tenant-globex")
-    request = speech_request(await stored_by_tenant(acme))
-    request = type(request)(**{name: getattr(request, name) for name in request.__struct_fields__} | {"tenant": "acme"})
+    request = msgspec.structs.replace(speech_request(await stored_by_tenant(acme, "acme")), tenant="acme")
     own = await acme.subscribe(f"tts.v1.audio.acme.{request.request}.>")
     foreign = [
         await globex.subscribe(subject)
         for subject in ("tts.v1.audio.acme.>", "tts.v1.audio.>", "tts.v1.>", ">", "_INBOX_tenant-acme.>")
     ]
-    await acme.jetstream().publish("tts.v1.request.acme", codec.encode(request))
+    stored = await acme.jetstream().publish("tts.v1.request.acme", codec.encode(request), timeout=10)
+    assert (stored.stream, stored.duplicate) == ("TTS_REQUESTS", None)
     async with asyncio.timeout(20):
         while not (await own.next_msg(timeout=20)).subject.endswith(".end"):
             pass
@@ -216,6 +128,7 @@ REFUSED = [
     ("worker", "tts.v1.sentence.tone.express.acme.some-request.0"),
     ("worker", "$JS.API.CONSUMER.MSG.NEXT.TTS_REQUESTS.splitter"),
     ("worker", "$JS.API.CONSUMER.MSG.NEXT.TTS_SENTENCES.worker-xtts-express"),
+    ("worker", "$JS.API.STREAM.PURGE.KV_TTS_VOICES"),
     ("worker", "$KV.TTS_KEPT.request.acme.some-request"),
     ("worker", "$O.TTS_CLIPS.C.chunk"),
     ("worker", "$JS.API.STREAM.PURGE.TTS_SENTENCES"),
@@ -224,6 +137,10 @@ REFUSED = [
     ("splitter", "$JS.API.STREAM.MSG.GET.OBJ_TTS_CLIPS"),
     ("splitter", "$JS.API.STREAM.PURGE.TTS_AUDIO"),
     ("splitter", "$JS.API.DIRECT.GET.KV_TTS_KEPT.$KV.TTS_KEPT.request.acme.some-request"),
+    ("tenant-globex", "$O.TTS_CLIPS.C.chunk"),
+    ("tenant-globex", "$O.TTS_CLIPS.M.name"),
+    ("tenant-globex", "tts.v1.door.request.globex"),
+    ("tenant-globex", "tts.v1.clip.acme"),
     ("edge", "tts.v1.sentence.tone.express.acme.some-request.0"),
     ("edge", "tts.v1.audio.acme.some-request.0.0"),
     ("edge", "$JS.API.STREAM.PURGE.TTS_SENTENCES"),
@@ -247,17 +164,23 @@ async def test_no_role_may_do_the_work_of_another(guarded: Guarded) -> None:
 
 @pytest.mark.usefixtures("service")
 async def test_a_request_in_another_tenants_name_is_refused(guarded: Guarded) -> None:
-    acme, globex = await guarded.client("tenant-acme"), await guarded.client("tenant-globex")
+    globex, victim = await guarded.client("tenant-globex"), await guarded.client("edge")
     request = speech_request("ab" * 32)  # says that it is of the tenant "public"
-    victim = await guarded.client("edge")
-    forged = await victim.subscribe("tts.v1.audio.public.>")
-    told = await globex.subscribe(subjects.request_events("globex", request.request))
-    await globex.jetstream().publish("tts.v1.request.globex", codec.encode(request))
-    assert b"malformed" in (await told.next_msg(timeout=10)).data
+    forged = await victim.subscribe("tts.v1.audio.>")
+    await victim.flush()
+    with pytest.raises(nats.js.errors.BadRequestError, match="malformed_message: the request names another tenant"):
+        await globex.jetstream().publish("tts.v1.request.globex", codec.encode(request), timeout=10)
     with pytest.raises(nats.errors.TimeoutError):
         await forged.next_msg(timeout=0.5)
-    for client in (acme, globex, victim):
+    for client in (globex, victim):
         await client.close()
+
+
+async def test_a_tenant_is_told_at_once_that_no_edge_is_there(guarded: Guarded) -> None:
+    acme = await guarded.client("tenant-acme")
+    with pytest.raises(nats.js.errors.NoStreamResponseError):
+        await acme.jetstream().publish("tts.v1.request.acme", b"", timeout=20)
+    await acme.close()
 
 
 async def test_without_a_user_or_over_a_stranger_there_is_no_connection_and_it_says_so(guarded: Guarded) -> None:
@@ -285,6 +208,35 @@ def test_a_tenants_name_cannot_widen_its_role() -> None:
             tenant_role(name)
 
 
+@pytest.mark.usefixtures("service")
+async def test_a_tenant_is_added_while_everybody_goes_on(guarded: Guarded) -> None:
+    acme = await guarded.client("tenant-acme")
+    make_keys(guarded.folder, "initech")
+    for _ in range(2):  # nats-server 2.15 follows a new account's imports from its second reload on
+        guarded.server.reload()
+        await asyncio.sleep(1)
+    initech = await _admitted(guarded, "tenant-initech")
+    for client, tenant in ((initech, "initech"), (acme, "acme")):
+        clip = await stored_by_tenant(client, tenant)
+        request = msgspec.structs.replace(speech_request(clip), tenant=tenant)
+        heard = await client.subscribe(f"tts.v1.audio.{tenant}.{request.request}.>")
+        await client.jetstream().publish(f"tts.v1.request.{tenant}", codec.encode(request), timeout=10)
+        async with asyncio.timeout(30):
+            while not (await heard.next_msg(timeout=20)).subject.endswith(".end"):
+                pass
+        await client.close()
+
+
+async def _admitted(guarded: Guarded, role: str) -> Client:
+    """Connect as a user that the server learns of soon."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await guarded.client(role)
+            except (nats.errors.Error, OSError):
+                await asyncio.sleep(0.2)
+
+
 def test_keys_are_kept_when_a_tenant_is_added(tmp_path: Path) -> None:
     nats_keys.main([str(tmp_path), "--tenants", "acme"])
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.seed")}
@@ -293,4 +245,5 @@ def test_keys_are_kept_when_a_tenant_is_added(tmp_path: Path) -> None:
     assert before.items() <= after.items()
     assert after.keys() - before.keys() == {"tenant-globex.seed"}
     assert "# tenant-acme" in (tmp_path / "users.conf").read_text()
+    assert (tmp_path / "users.conf").read_text().count('"TENANT_') > 2
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())

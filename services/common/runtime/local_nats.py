@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -102,6 +103,11 @@ class LocalNats:
                 await asyncio.wait_for(self._process.wait(), _STOP_S)
             except TimeoutError:
                 await self.kill()
+
+    def reload(self) -> None:
+        """Have it read its configuration again, as `nats-server --signal reload` does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     async def kill(self) -> None:
         """End it at once, as a crash would."""
