@@ -1,0 +1,182 @@
+"""The door that tenants' requests and clips come in by, on a real bus and on its twin; workers and splitters only say
+that they are there, so that what was queued stays in the queue."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.common.bus import topology
+from services.common.bus.ports import Bus
+from services.common.bus.presence import splitters, workers
+from services.common.runtime.lifecycle import every, tasks
+from services.common.wire import codec, subjects
+from services.common.wire.messages import SpeechRequest, SplitterState
+from services.http_edge.admission import Admission
+from services.http_edge.door import RequestDoor, Serving
+from services.http_edge.fleet import Fleet
+from services.http_edge.job_store import JobStore
+from services.http_edge.metrics import Metrics
+from services.http_edge.records import Records
+from services.http_edge.settings import Settings
+from tests.support.buses import bus_of
+from tests.support.messages import EXAMPLES
+from tests.support.service import speech_request, stored_clip
+
+SETTINGS = Settings(engine="tone", queue_audio_s=20.0, tenant_share=0.5, max_text_characters=1000)
+
+
+@dataclass
+class Front:
+    """Somebody who publishes as a tenant's client does."""
+
+    bus: Bus
+    clip: str
+
+    def request(self, tenant: str = "acme", text: str = "Hello.") -> SpeechRequest:
+        return msgspec.structs.replace(speech_request(self.clip, text), tenant=tenant)
+
+    async def ask(self, request: SpeechRequest | bytes, tenant: str = "acme") -> dict[str, object]:
+        payload = request if isinstance(request, bytes) else codec.encode(request)
+        answer = await self.bus.ask(subjects.door_request(tenant), payload, timeout_s=20)
+        assert answer is not None
+        told: dict[str, object] = json.loads(answer)
+        return told
+
+    async def refused(self, request: SpeechRequest | bytes, tenant: str = "acme") -> tuple[int, str]:
+        """Return the status and the code of a refusal."""
+        error = (await self.ask(request, tenant))["error"]
+        assert isinstance(error, dict)
+        return error["code"], error["description"].partition(":")[0]
+
+    async def queued(self) -> int:
+        return await self.bus.waiting(topology.REQUESTS)
+
+
+@asynccontextmanager
+async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
+    stop, metrics = asyncio.Event(), Metrics()
+    fleet = Fleet(settings.engine, workers(bus), splitters(bus))
+    admission = Admission(fleet, settings, metrics)
+    [worker] = [example for example in EXAMPLES if type(example).__name__ == "WorkerState"]
+    worker = msgspec.structs.replace(worker, engine="tone", state="ready", languages=("en",), slots=2)
+
+    async def beat() -> None:
+        await bus.tell(subjects.worker_state("tone", "w1"), codec.encode(worker))
+        idle = SplitterState(splitter="splitter-1", requests=0, queued_audio_s=0.0)
+        await bus.tell(subjects.splitter_state("splitter-1"), codec.encode(idle))
+
+    async with tasks() as group:
+        work = RequestDoor(bus, fleet, admission, settings, group, stop)
+        serving = Serving(bus, metrics, subjects.DOOR_REQUESTS, work, at_once=8, in_all=16)
+        for running in (fleet.workers.follow(stop), fleet.splitters.follow(stop), serving.serve(stop)):
+            group.create_task(running)
+        group.create_task(every(0.5, beat, stop))
+        while fleet.why_not_ready() is not None:
+            await asyncio.sleep(0.02)
+        try:
+            yield Front(bus, await stored_clip(bus))
+        finally:
+            stop.set()
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def front(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Front]:
+    async with bus_of(request.param, tmp_path) as bus, door(bus) as made:
+        yield made
+
+
+async def test_a_request_is_queued_and_acknowledged_as_by_jetstream(front: Front) -> None:
+    assert await front.ask(front.request()) == {"stream": "TTS_REQUESTS", "seq": 0}
+    assert await front.queued() == 1
+
+
+async def test_the_same_request_again_is_the_same_request(front: Front) -> None:
+    request = front.request()
+    await front.ask(request)
+    assert await front.ask(request) == {"stream": "TTS_REQUESTS", "seq": 0, "duplicate": True}
+    assert await front.queued() == 1
+
+
+async def test_a_request_that_was_kept_but_never_queued_is_queued_when_it_comes_again(front: Front) -> None:
+    request = front.request()
+    await Records(front.bus, topology.KEPT, "acme").keep(request)
+    assert "duplicate" not in await front.ask(request)
+    assert await front.queued() == 1
+
+
+async def test_an_id_stands_for_one_request_or_job_of_its_tenant(front: Front) -> None:
+    first = front.request()
+    await front.ask(first)
+    assert await front.refused(msgspec.structs.replace(first, text="Another.")) == (409, "request_id_taken")
+    job = front.request()
+    await JobStore(front.bus, Records(front.bus, topology.PROGRESS, "acme")).create(job)
+    assert await front.refused(job) == (409, "request_id_taken")
+    assert await front.queued() == 1
+
+
+async def test_what_http_would_refuse_is_refused(front: Front) -> None:
+    good = front.request()
+    refusals = {
+        (400, "malformed_message"): [
+            b"",
+            b"\xc1",
+            b"{}",
+            codec.encode(front.request(tenant="globex")),
+            codec.encode(EXAMPLES[-1]),
+        ],
+        (413, "text_too_long"): [front.request(text="a" * 1001), b"\xdb" + b"x" * 1_100_000],
+        (404, "unknown_clip"): [msgspec.structs.replace(good, clips=("0" * 64,))],
+        (422, "unsupported_language"): [msgspec.structs.replace(good, language=tag) for tag in ("xx", "fr")],
+        (504, "deadline_exceeded"): [msgspec.structs.replace(good, deadline_unix_ms=1)],
+        (503, "engine_unavailable"): [msgspec.structs.replace(good, engine="no-such")],
+    }
+    for refusal, requests in refusals.items():
+        for request in requests:
+            assert await front.refused(request) == refusal
+    assert await front.queued() == 0
+    assert "error" not in await front.ask(good)  # none of them took its id
+
+
+async def test_a_deadline_is_no_later_than_that_of_a_request_over_http(front: Front) -> None:
+    await front.ask(msgspec.structs.replace(front.request(), deadline_unix_ms=2**53))
+    [stored] = await front.bus.stored(topology.REQUESTS, subjects.REQUESTS, most=2)
+    lasts_s = codec.decode(stored.payload, SpeechRequest).deadline_unix_ms / 1000 - stored.unix_s
+    assert 0 < lasts_s < SETTINGS.request_timeout_s + 60
+
+
+async def test_a_tenant_over_its_share_is_refused_and_others_are_not(front: Front) -> None:
+    long = "A sentence that lasts. " * 20  # 5 s of it are due
+    told = [await front.ask(front.request(text=long)) for _ in range(4)]
+    assert ["error" in answer for answer in told] == [False, False, True, True]
+    assert await front.refused(front.request()) == (429, "tenant_queue_full")
+    assert "error" not in await front.ask(front.request(tenant="globex"), tenant="globex")
+
+
+async def test_large_requests_leave_the_queue_to_others(front: Front) -> None:
+    for _ in range(40):
+        await front.bus.publish(subjects.request("acme"), b"queued", message_id=secrets.token_hex(8))
+    words = {f"{'w' * 90}{number:03}": "x" * 100 for number in range(500)}
+    crowd = tuple(front.clip for _ in range(8))
+    large = msgspec.structs.replace(front.request(), pronunciations=words, clips=crowd)
+    assert len(codec.encode(large)) > 90_000
+    assert "error" not in await front.ask(large)
+    for _ in range(160):
+        await front.bus.publish(subjects.request("acme"), b"queued", message_id=secrets.token_hex(8))
+    again = msgspec.structs.replace(large, request=secrets.token_hex(16))
+    assert await front.refused(again) == (429, "tenant_queue_full")
+    assert "error" not in await front.ask(front.request())
+
+
+async def test_a_flood_of_one_tenant_is_refused_and_costs_no_other_its_answer(front: Front) -> None:
+    flood = [asyncio.create_task(front.ask(b"\xc1")) for _ in range(60)]
+    assert "error" not in await front.ask(front.request(tenant="globex"), tenant="globex")
+    told = [answer["error"] for answer in await asyncio.gather(*flood)]
+    codes = {error["code"] for error in told if isinstance(error, dict)}
+    assert codes <= {400, 429}
