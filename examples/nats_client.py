@@ -1,34 +1,52 @@
-"""Speaks a text over NATS alone, without the HTTP edge, by the contract of docs/wire.md.
+"""Speaks a text over NATS alone, without HTTP, by the contract of docs/wire.md.
 
     python examples/nats_client.py nats://127.0.0.1:4222 reference.wav en "Hello from the bus." > speech.raw
 
-The reference is a mono 16-bit WAV of 3 to 30 s. Play the result with: aplay -f S16_LE -r 24000 speech.raw
+The reference is 6 to 30 s of one person speaking, in any usual format. Play the result with: aplay -f S16_LE -r 24000
+speech.raw. As a tenant of a NATS that has users (docs/deploy.md), add TENANT=acme NATS_NKEY_SEED_FILE=tenant-acme.seed
+NATS_CA_FILE=ca.crt to the environment.
 """
 
 import asyncio
-import hashlib
+import os
 import secrets
+import ssl
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import nats
 
+TENANT = os.environ.get("TENANT", "public")
 
-async def speak(url: str, wav: bytes, language: str, text: str) -> None:
+
+def access() -> dict[str, Any]:
+    """Return the options of the connection: as whom, and how privately."""
+    options: dict[str, Any] = {}
+    if seed := os.environ.get("NATS_NKEY_SEED_FILE"):
+        options = {"nkeys_seed": seed, "inbox_prefix": f"_INBOX_tenant-{TENANT}".encode()}
+    if certificate := os.environ.get("NATS_CA_FILE"):
+        options["tls"] = ssl.create_default_context(cafile=certificate)
+    return options
+
+
+async def speak(url: str, recording: bytes, language: str, text: str) -> None:
     """Publish one request and write its samples to stdout, in order, as they come."""
-    bus = await nats.connect(url)
-    jetstream = bus.jetstream()
-    clip, request = hashlib.sha256(wav).hexdigest(), secrets.token_hex(16)
-    await (await jetstream.object_store("TTS_CLIPS")).put(f"public/{clip}", wav)
+    bus = await nats.connect(url, **access())
+    store = msgpack.packb({"type": "StoreClip", "tenant": TENANT, "audio": recording})
+    stored = msgpack.unpackb((await bus.request(f"tts.v1.clip.{TENANT}", store, timeout=120)).data)
+    if stored["type"] == "ClipRefused":
+        sys.exit(f"{stored['code']}: {stored['detail']}")
 
-    events = await bus.subscribe(f"tts.v1.audio.public.{request}.>")  # before the request, so that nothing is missed
-    command = {"type": "SpeechRequest", "request": request, "tenant": "public", "engine": "embedded",
-               "language": language, "text": text, "clips": [clip], "seed": 1,
+    request = secrets.token_hex(16)
+    events = await bus.subscribe(f"tts.v1.audio.{TENANT}.{request}.>")  # before the request, so that nothing is missed
+    command = {"type": "SpeechRequest", "request": request, "tenant": TENANT, "engine": "embedded",
+               "language": language, "text": text, "clips": [stored["clip"]], "seed": 1,
                "deadline_unix_ms": int((time.time() + 300) * 1000)}  # fmt: skip
-    own = {"Nats-Msg-Id": f"request.public.{request}"}  # holds the tenant, as all tenants share the stream
-    await jetstream.publish("tts.v1.request.public", msgpack.packb(command), headers=own)
+    own = {"Nats-Msg-Id": f"request.{TENANT}.{request}"}  # holds the tenant, as all tenants share the stream
+    await bus.jetstream().publish(f"tts.v1.request.{TENANT}", msgpack.packb(command), headers=own, timeout=10)
 
     chunks: dict[tuple[int, int], bytes] = {}
     counts: dict[int, int] = {}  # sentence -> how many chunks it has, once it is spoken

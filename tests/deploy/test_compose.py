@@ -227,11 +227,13 @@ async def test_nats_takes_its_configuration_and_keeps_its_files_in_the_volume(tm
     nats = COMPOSED["nats"]
     text = (ROOT / "deploy" / "nats" / "nats.conf").read_text()
     assert "nats:/data" in nats["volumes"]
-    assert re.search(r"store_dir: /data\b", text)
+    assert nats["working_dir"] == "/"
+    assert re.search(r"store_dir: data\b", text)
     copy = tmp_path / "nats.conf"
-    copy.write_text(text.replace("store_dir: /data", f"store_dir: {tmp_path}"))
+    copy.write_text(text)
+    _, _, *options = nats["command"]
     checking = await asyncio.create_subprocess_exec(
-        find_nats_server(), "-t", "-c", copy, env={"SERVER_NAME": nats["environment"]["SERVER_NAME"]}
+        find_nats_server(), "-t", "-c", copy, *options, cwd=tmp_path, env={}
     )
     assert await checking.wait() == 0
     assert "port: 4222" in text

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,15 +13,16 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from services import nats_keys
+from services import establish, nats_keys
 from services.common.bus import topology
 from services.common.bus.connection import connect
 from services.common.bus.roles import service_roles, tenant_role
-from services.common.runtime.local_nats import free_port, local_nats
+from services.common.runtime.local_nats import find_nats_server, free_port, local_nats
 from services.common.runtime.process import ProcessSettings
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable
 from services.common.wire.messages import ClipStored, StoreClip
+from tests.deploy.manifests import ROOT
 from tests.support.front import VOICE, form
 from tests.support.guarded import Guarded, guarded_nats, guarded_service, make_keys
 from tests.support.service import TEXT, expected_pcm, speech_request
@@ -200,6 +202,31 @@ async def test_a_service_says_who_creates_what_is_missing(tmp_path: Path) -> Non
         with pytest.raises(BusUnavailable, match=r"TTS_REQUESTS does not exist; run `python -m services.establish`"):
             await bus.require(topology.topology())
         await bus.close()
+
+
+async def test_the_secure_server_starts_as_documented(tmp_path: Path) -> None:
+    for name in ("nats.conf", "secure.conf"):
+        shutil.copy(ROOT / "deploy" / "nats" / name, tmp_path)
+    make_keys(tmp_path / "keys", "acme")
+    assert "(cd deploy/nats && nats-server -c secure.conf)" in (ROOT / "docs" / "deploy.md").read_text()
+    port = free_port()
+    ports = ["--port", str(port), "--http_port", str(free_port())]
+    running = await asyncio.create_subprocess_exec(
+        find_nats_server(), "-c", "secure.conf", *ports, "-l", "log", cwd=tmp_path, env={}
+    )
+    try:
+        seed, ca = tmp_path / "keys" / "operator.seed", tmp_path / "keys" / "ca.crt"
+        settings = ProcessSettings(
+            nats_url=f"nats://localhost:{port}",
+            nats_nkey_seed_file=str(seed),
+            nats_ca_file=str(ca),
+            nats_inbox_prefix="_INBOX_operator",
+        )
+        await establish.establish(settings)
+        assert (tmp_path / "data" / "jetstream" / "TTS").is_dir()
+    finally:
+        running.terminate()
+        await running.wait()
 
 
 def test_a_tenants_name_cannot_widen_its_role() -> None:
