@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import urllib.request
 from collections.abc import AsyncIterator
@@ -13,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nats
+import nats.errors
 import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from services import nats_keys
 from services.common.bus.connection import connect
@@ -29,10 +34,10 @@ PAGE = ROOT / "docs" / "deploy.md"
 NAMES = ("nats", "*.nats-headless")  # as docs/deploy.md has the certificate made for
 
 
-def keys(folder: Path) -> None:
+def keys(folder: Path, *tenants: str) -> None:
     """Make users and a certificate as an operator does; `localhost` is where this test has the servers."""
     assert f"--hosts {' '.join(NAMES)}".replace("*.nats-headless", "'*.nats-headless'") in PAGE.read_text()
-    nats_keys.main([str(folder), "--hosts", *NAMES, "localhost"])
+    nats_keys.main([str(folder), "--tenants", *tenants, "--hosts", *NAMES, "localhost"])
 
 
 @dataclass
@@ -99,8 +104,8 @@ async def until_healthy(servers: list[Server], within_s: float = 30) -> None:
 
 
 @asynccontextmanager
-async def cluster(folder: Path) -> AsyncIterator[tuple[list[Server], list[asyncio.subprocess.Process]]]:
-    keys(folder)
+async def cluster(folder: Path, *tenants: str) -> AsyncIterator[tuple[list[Server], list[asyncio.subprocess.Process]]]:
+    keys(folder, *tenants)
     servers = [Server(f"nats-{n}", folder / str(n), free_port(), free_port(), free_port()) for n in range(3)]
     async with AsyncExitStack() as stack:
         running = []
@@ -130,6 +135,70 @@ async def test_three_servers_keep_all_streams_and_one_may_die(tmp_path: Path) ->
                     break
         assert await bus.waiting(SENTENCES) == 2
         await bus.close()
+
+
+async def test_a_tenant_is_served_across_servers_and_another_is_added_by_restarting_one_by_one(tmp_path: Path) -> None:
+    async with cluster(tmp_path, "acme") as (servers, running), AsyncExitStack() as stack:
+        await establish(settings(tmp_path, servers))
+        edge = await user(tmp_path, servers, "edge", servers[2])
+
+        async def answer(message: Msg) -> None:
+            await message.respond(b"taken: " + message.data)
+
+        heard: list[str] = []
+
+        async def note(message: Msg) -> None:
+            heard.append(message.subject)
+
+        await edge.subscribe(subjects.DOOR_REQUESTS, queue="edges", cb=answer)
+        await edge.subscribe(subjects.AUDIO, cb=note)
+        await edge.flush()
+        acme = await user(tmp_path, servers, "tenant-acme", servers[0])
+        assert await asked(acme, subjects.request("acme")) == b"taken: speak"
+        await acme.publish(subjects.request("acme"), b"speak", reply="tts.v1.audio.globex.some-request.0.0")
+        await acme.flush()
+
+        keys(tmp_path, "globex")
+        for number, server in enumerate(servers):
+            running[number].terminate()
+            await running[number].wait()
+            shutil.copy(tmp_path / "users.conf", server.folder)
+            running[number] = await stack.enter_async_context(server.running())
+            await until_healthy(servers)
+        globex = await user(tmp_path, servers, "tenant-globex", servers[1])
+        for client, tenant in ((globex, "globex"), (acme, "acme")):
+            assert await asked(client, subjects.request(tenant)) == b"taken: speak"
+        assert heard == []
+        for client in (edge, acme, globex):
+            await client.close()
+
+
+async def user(folder: Path, servers: list[Server], role: str, first: Server) -> Client:
+    """Connect in a role, at one of the servers while it is there."""
+    urls = [f"nats://localhost:{server.client}" for server in sorted(servers, key=lambda server: server != first)]
+    return await nats.connect(
+        urls,
+        nkeys_seed=str(folder / f"{role}.seed"),
+        tls=ssl.create_default_context(cafile=folder / "ca.crt"),
+        inbox_prefix=f"_INBOX_{role}".encode(),
+        dont_randomize=True,
+        reconnect_time_wait=0.1,
+        max_reconnect_attempts=-1,
+        error_cb=_silent,
+    )
+
+
+async def _silent(_error: Exception) -> None:
+    """Say nothing of servers that are gone for a moment."""
+
+
+async def asked(client: Client, subject: str) -> bytes:
+    """Return the answer to a question, asked again while servers find each other."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(nats.errors.Error):
+                return (await client.request(subject, b"speak", timeout=2)).data
+            await asyncio.sleep(0.2)
 
 
 def sentence_subject(place: int) -> str:
