@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from services.common.bus.ports import Bus
@@ -10,6 +11,8 @@ from services.common.wire.identity import tenant_key
 from services.common.wire.messages import SpeechRequest
 
 _MOST_RUNS: Final = 16  # that are listened to; the sound of older ones is hardly stored any more
+
+_DIGEST_BYTES: Final = 32  # a request has more
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,18 @@ class Records:
         """Keep a request under its id; return False where the id is taken."""
         return await self.bus.create_value(self.bucket, self._key("request", request.request), codec.encode(request))
 
+    async def hold(self, request: SpeechRequest) -> bool:
+        """Take an id without keeping the text, as nobody will resume this request; return False where it is taken."""
+        return await self.bus.create_value(self.bucket, self._key("request", request.request), _digest(request))
+
+    async def holds(self, request: SpeechRequest) -> bool:
+        """Return whether this very request holds its id."""
+        return await self._get("request", request.request) == _digest(request)
+
     async def request(self, request: str) -> SpeechRequest | None:
-        """Return a request that was kept."""
+        """Return a request that was kept; one that only holds its id was not."""
         value = await self._get("request", request)
-        kept = None if value is None else codec.decode(value, SpeechRequest)
+        kept = None if value is None or len(value) == _DIGEST_BYTES else codec.decode(value, SpeechRequest)
         return kept if kept is not None and (kept.tenant, kept.request) == (self.tenant, request) else None
 
     async def known(self, request: str) -> bool:
@@ -84,3 +95,7 @@ class Records:
 
     def _key(self, kind: str, name: str) -> str:
         return tenant_key(self.tenant, kind, name)
+
+
+def _digest(request: SpeechRequest) -> bytes:
+    return sha256(codec.encode(request)).digest()

@@ -109,11 +109,22 @@ async def test_the_same_request_again_is_the_same_request(front: Front) -> None:
     assert await front.queued() == 1
 
 
-async def test_a_request_that_was_kept_but_never_queued_is_queued_when_it_comes_again(front: Front) -> None:
+async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it_comes_again(front: Front) -> None:
     request = front.request()
-    await Records(front.bus, topology.KEPT, "acme").keep(request)
+    await Records(front.bus, topology.KEPT, "acme").hold(request)
     assert "duplicate" not in await front.ask(request)
     assert await front.queued() == 1
+
+
+async def test_no_text_is_kept_of_a_request_that_nobody_resumes(front: Front) -> None:
+    request = front.request(text="Something private.")
+    await front.ask(request)
+    records = Records(front.bus, topology.KEPT, "acme")
+    assert await records.known(request.request)
+    assert await records.request(request.request) is None
+    value = await front.bus.get_value(topology.KEPT, f"request.acme.{request.request}")
+    assert value is not None
+    assert len(value) == 32
 
 
 async def test_an_id_stands_for_one_request_or_job_of_its_tenant(front: Front) -> None:

@@ -1,4 +1,4 @@
-"""Takes a tenant's `SpeechRequest` from NATS as HTTP takes a form: checked, admitted, kept under its id, and queued.
+"""Takes a tenant's `SpeechRequest` from NATS as HTTP takes a form: checked, admitted, alone under its id, and queued.
 
 The sender publishes as into a stream, and is answered as by one: with a JetStream publish acknowledgement
 (nats-architecture, ADR-3 and "PubAck"), or with its `error`, whose description begins with a failure code of the
@@ -108,11 +108,11 @@ class RequestDoor:
             raise TenantQueueFull("your requests fill your share of the queue; wait for some to finish")
 
     async def _queue(self, request: SpeechRequest, language: str) -> bool:
-        """Keep the request under its id and queue it; return False where the same one is queued already."""
+        """Take the request's id and queue it; return False where the same one is queued already."""
         records = Records(self.bus, topology.KEPT, request.tenant)
         jobs = JobStore(self.bus, Records(self.bus, topology.PROGRESS, request.tenant))
-        if not await records.keep(request):
-            if await records.request(request.request) != request:
+        if not await records.hold(request):
+            if not await records.holds(request):
                 raise RequestIdTaken("another request has this id; choose another one, at random")
             return await publish_request(self.bus, self._in_time(request))  # which JetStream knows by its message id
         with ExitStack() as held:
