@@ -20,6 +20,7 @@ import msgpack
 import nats
 
 TENANT = os.environ.get("TENANT", "public")
+ENGINE = os.environ.get("ENGINE", "embedded")
 
 
 def access() -> dict[str, Any]:
@@ -42,7 +43,7 @@ async def speak(url: str, recording: bytes, language: str, text: str) -> None:
 
     request = secrets.token_hex(16)
     events = await bus.subscribe(f"tts.v1.audio.{TENANT}.{request}.>")  # before the request, so that nothing is missed
-    command = {"type": "SpeechRequest", "request": request, "tenant": TENANT, "engine": "embedded",
+    command = {"type": "SpeechRequest", "request": request, "tenant": TENANT, "engine": ENGINE,
                "language": language, "text": text, "clips": [stored["clip"]], "seed": 1,
                "deadline_unix_ms": int((time.time() + 300) * 1000)}  # fmt: skip
     own = {"Nats-Msg-Id": f"request.{TENANT}.{request}"}  # holds the tenant, as all tenants share the stream

@@ -1,20 +1,24 @@
 """Users of NATS, over TLS, on a real server: each role can do its own work, and nothing of anybody else's."""
 
 import asyncio
+import os
 import secrets
 import shutil
+import ssl
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import msgspec
+import nats
 import nats.errors
 import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
 from services import establish, nats_keys
-from services.common.bus import topology
+from services.common.bus import accounts, topology
 from services.common.bus.connection import connect
 from services.common.bus.roles import service_roles, tenant_role
 from services.common.runtime.local_nats import find_nats_server, free_port, local_nats
@@ -161,6 +165,32 @@ async def test_no_role_may_do_the_work_of_another(guarded: Guarded) -> None:
         await asyncio.sleep(0.02)
         assert guarded.refused == [f'nats: permissions violation for publish to "{subject.lower()}"'], (role, subject)
     for client in clients.values():
+        await client.close()
+
+
+@pytest.mark.usefixtures("service")
+async def test_the_example_speaks_as_a_tenant(guarded: Guarded, tmp_path: Path) -> None:
+    recording = tmp_path / "recording.wav"
+    recording.write_bytes(VOICE)
+    program = [sys.executable, ROOT / "examples" / "nats_client.py", guarded.url, recording, "en", TEXT]
+    example = await asyncio.create_subprocess_exec(
+        *program,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | guarded.environment("tenant-acme") | {"TENANT": "acme", "ENGINE": "tone"},
+    )
+    audio, _ = await asyncio.wait_for(example.communicate(), 60)
+    assert example.returncode == 0
+    assert audio == expected_pcm(TEXT, seed=1, max_characters=250)
+
+
+async def test_a_tenant_has_no_more_than_its_connections(guarded: Guarded) -> None:
+    seed = str(guarded.folder / "tenant-acme.seed")
+    tls = ssl.create_default_context(cafile=guarded.folder / "ca.crt")
+    held = [await nats.connect(guarded.url, nkeys_seed=seed, tls=tls) for _ in range(accounts.MAX_CONNECTIONS)]
+    with pytest.raises((nats.errors.Error, OSError)):
+        await nats.connect(guarded.url, nkeys_seed=seed, tls=tls, allow_reconnect=False, max_reconnect_attempts=1)
+    globex = await guarded.client("tenant-globex")
+    for client in (*held, globex):
         await client.close()
 
 

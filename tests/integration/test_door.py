@@ -192,9 +192,13 @@ async def test_large_requests_leave_the_queue_to_others(front: Front) -> None:
     assert "error" not in await front.ask(front.request())
 
 
-async def test_a_flood_of_one_tenant_is_refused_and_costs_no_other_its_answer(front: Front) -> None:
+async def test_a_flood_of_one_tenant_is_refused_and_costs_no_other_its_answer(
+    front: Front, capsys: pytest.CaptureFixture[str]
+) -> None:
     flood = [asyncio.create_task(front.ask(b"\xc1")) for _ in range(60)]
     assert "error" not in await front.ask(front.request(tenant="globex"), tenant="globex")
     told = [answer["error"] for answer in await asyncio.gather(*flood)]
+    lines = capsys.readouterr().out.count("door_refused")
+    assert 1 <= lines <= 2, "a flood is not logged line by line"
     codes = {error["code"] for error in told if isinstance(error, dict)}
     assert codes <= {400, 429}

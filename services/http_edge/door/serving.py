@@ -1,6 +1,7 @@
 """Requests over core NATS, each answered once: all edges share them, and no tenant takes the others' turns."""
 
 import asyncio
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ log = structlog.get_logger()
 _GROUP: Final = "edges"  # of which each request reaches one
 _WAITING: Final = 1024  # messages that this process has heard and not begun
 _WAITING_BYTES: Final = 64 * 1024 * 1024
+_TELL_S: Final = 10.0
+_SUBJECTS: Final = 1024  # whose last line is remembered
 _LOOK_S: Final = 0.5  # how often to see whether to stop
 
 
@@ -32,6 +35,25 @@ class Answering(Protocol):
         """Return the reply that says why not."""
 
 
+class _Refusals:
+    """Logs the first refusal on a subject, and then a line every while: a flood must not fill the disk."""
+
+    def __init__(self) -> None:
+        self._told_s: dict[str, float] = {}
+        self._untold: Counter[str] = Counter()
+
+    def tell(self, subject: str, code: str) -> None:
+        """Log a refusal, or count it for the next line."""
+        now_s = time.monotonic()
+        if now_s - self._told_s.get(subject, -_TELL_S) < _TELL_S:
+            self._untold[subject] += 1
+            return
+        if len(self._told_s) >= _SUBJECTS:
+            self._told_s.clear()
+        self._told_s[subject] = now_s
+        log.warning("door_refused", subject=subject, code=code, more=self._untold.pop(subject, 0))
+
+
 @dataclass(frozen=True)
 class Serving:
     """Serves the requests on one subject, whose last token is the tenant."""
@@ -43,6 +65,7 @@ class Serving:
     at_once: int  # of one tenant at this edge
     in_all: int
     _running: Counter[str] = field(default_factory=Counter)
+    _refusals: _Refusals = field(default_factory=_Refusals)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer until `stop` is set; what was begun is finished."""
@@ -85,7 +108,7 @@ class Serving:
     async def _refuse(self, heard: Heard, failure: PipelineError) -> None:
         self.metrics.failures.labels(failure.code).inc()
         fail(failure.code)
-        log.warning("door_refused", subject=heard.subject, code=failure.code)
+        self._refusals.tell(heard.subject, failure.code)
         await self._reply(heard, self.work.refuse(failure))
 
     async def _reply(self, heard: Heard, payload: bytes) -> None:
