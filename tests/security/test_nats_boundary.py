@@ -235,8 +235,9 @@ async def populated(service: Client, other: Client) -> dict[str, str]:
     awaited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def answer(message: Msg) -> None:
-        if message.data == b"wait" and not awaited.done():
-            awaited.set_result(message.reply)
+        if message.data == b"wait":
+            if not awaited.done():
+                awaited.set_result(message.reply)
         elif message.reply:
             await message.respond(b"an answer of the services")
 
