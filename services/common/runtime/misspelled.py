@@ -63,6 +63,7 @@ KNOWN: Final = frozenset(
         "SPLITTER_REQUESTS",
         "TEMP_SPACE_BYTES",
         "TENANT",
+        "TENANT_CLIPS_BYTES",
         "TENANT_SHARE",
         "TONE_CRASH_WORD",
         "TONE_HANG_WORD",
