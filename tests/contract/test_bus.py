@@ -267,6 +267,53 @@ async def test_a_value_that_was_dropped_may_be_created_again(bus: Bus) -> None:
     assert not await bus.create_value(topology.KEPT, "key.public.abc", b"third")
 
 
+async def test_a_value_is_updated_by_who_has_read_its_last_write(bus: Bus) -> None:
+    assert await bus.get_revision(topology.PROGRESS, "spent.a.b") is None
+    assert await bus.update_value(topology.PROGRESS, "spent.a.b", b"one", 0)
+    first = await bus.get_revision(topology.PROGRESS, "spent.a.b")
+    assert first is not None
+    assert first.content == b"one"
+    assert not await bus.update_value(topology.PROGRESS, "spent.a.b", b"again", 0)
+    assert await bus.update_value(topology.PROGRESS, "spent.a.b", b"two", first.revision)
+    assert not await bus.update_value(topology.PROGRESS, "spent.a.b", b"late", first.revision)
+    assert await bus.get_value(topology.PROGRESS, "spent.a.b") == b"two"
+    await bus.drop_value(topology.PROGRESS, "spent.a.b")
+    assert await bus.get_revision(topology.PROGRESS, "spent.a.b") is None
+    assert not await bus.update_value(topology.PROGRESS, "spent.a.b", b"late", first.revision)
+    assert await bus.update_value(topology.PROGRESS, "spent.a.b", b"anew", 0)
+
+
+async def test_many_who_count_in_one_value_lose_nothing(bus: Bus) -> None:
+    async def count_up() -> None:
+        while True:
+            read = await bus.get_revision(topology.PROGRESS, "spent.a.b")
+            number, revision = (int(read.content), read.revision) if read else (0, 0)
+            if await bus.update_value(topology.PROGRESS, "spent.a.b", b"%d" % (number + 1), revision):
+                return
+
+    await asyncio.gather(*(count_up() for _ in range(16)))
+    assert await bus.get_value(topology.PROGRESS, "spent.a.b") == b"16"
+
+
+async def test_a_dropped_object_frees_its_room_and_its_name(bus: Bus) -> None:
+    await bus.drop_object(topology.RESULTS, "acme/job/0")  # there is none
+    before = await bus.room(f"OBJ_{topology.RESULTS}")
+    await bus.put_object(topology.RESULTS, "acme/job/0", bytes(300_000))
+    await bus.put_object(topology.RESULTS, "acme/job/1", b"stays")
+    assert (await bus.room(f"OBJ_{topology.RESULTS}")).used > before.used + 300_000
+    await bus.drop_object(topology.RESULTS, "acme/job/0")
+    assert await bus.get_object(topology.RESULTS, "acme/job/0") is None
+    assert not await bus.has_object(topology.RESULTS, "acme/job/0")
+    assert (await bus.room(f"OBJ_{topology.RESULTS}")).used < before.used + 10_000
+    assert await bus.get_object(topology.RESULTS, "acme/job/1") == b"stays"
+    await bus.put_object(topology.RESULTS, "acme/job/0", b"anew")
+    assert await bus.get_object(topology.RESULTS, "acme/job/0") == b"anew"
+
+
+async def test_a_store_says_how_much_it_takes(bus: Bus) -> None:
+    assert (await bus.room(f"OBJ_{topology.RESULTS}")).most == 8192 * topology.MEBIBYTE
+
+
 async def test_a_value_that_changes_is_heard(bus: Bus) -> None:
     listener = await bus.listen(topology.value_subject(topology.PROGRESS, "job.public.abc"), limit=10)
     await bus.create_value(topology.PROGRESS, "job.public.abc", b"created")

@@ -5,6 +5,7 @@ import math
 import secrets
 import ssl
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
-from services.common.bus.ports import LISTENER_BYTES, Lag, Stored
+from services.common.bus.ports import LISTENER_BYTES, Lag, Room, Stored, Value
 from services.common.bus.subscriptions import NatsListener, NatsPuller
 from services.common.bus.topology import (
     DUPLICATE_WINDOW_S,
@@ -331,12 +332,26 @@ class NatsBus:
             await self._jetstream.publish(value_subject(bucket, key), value)
 
     async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
-        """Set a value where the subject has no message yet; the server decides, so one of many callers wins.
+        """Set a value where the subject has no message yet; the server decides, so one of many callers wins."""
+        return await self.update_value(bucket, key, value, 0)
+
+    async def get_revision(self, bucket: str, key: str) -> Value | None:
+        """Return a value and the number of its message; what a follower reads late costs a failed update."""
+        subject = value_subject(bucket, key)
+        async with translated():
+            try:
+                message = await self._jetstream.get_msg(f"KV_{bucket}", subject=subject, direct=True)
+            except nats.js.errors.NotFoundError:
+                return None
+        return Value(message.data or b"", message.seq or 0)
+
+    async def update_value(self, bucket: str, key: str, value: bytes, revision: int) -> bool:
+        """Set a value where the last message of the subject is this one; the server decides, so one of many wins.
 
         A publish that nobody answered is repeated under one message id, so that it does not meet itself.
         """
         headers = {
-            api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0",
+            api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(revision),
             api.Header.MSG_ID.value: secrets.token_hex(16),
         }
         try:
@@ -372,6 +387,22 @@ class NatsBus:
         """Store an object in chunks of 128 KiB."""
         async with translated():
             await (await self._objects(store)).put(name, content)
+
+    async def drop_object(self, store: str, name: str) -> None:
+        """Remove an object's messages, its description first; unlike the client's delete it leaves no marker."""
+        async with translated():
+            try:
+                info = await (await self._objects(store)).get_info(name)
+            except nats.js.errors.NotFoundError:
+                return
+        await self.purge(f"OBJ_{store}", f"$O.{store}.M.{urlsafe_b64encode(name.encode()).decode()}")
+        await self.purge(f"OBJ_{store}", f"$O.{store}.C.{info.nuid}")
+
+    async def room(self, stream: str) -> Room:
+        """Return how full a stream is."""
+        async with translated():
+            found = await self._jetstream.stream_info(stream)
+        return Room(found.state.bytes, found.config.max_bytes or -1)
 
     async def _objects(self, store: str) -> ObjectStore:
         if store not in self._object_stores:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from services.common.bus.ports import LISTENER_BYTES, Heard, Lag, Stored, SubjectFull
+from services.common.bus.ports import LISTENER_BYTES, Heard, Lag, Room, Stored, SubjectFull, Value
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, value_subject
 from services.common.runtime.tracing import carried
 from services.common.wire.failures import BusUnavailable, QueueFull
@@ -75,6 +75,8 @@ class MemoryBus:
         self._streams: dict[str, _MemoryStream] = {}
         self._listeners: list[MemoryListener] = []
         self._buckets: dict[str, dict[str, bytes]] = {}
+        self._revisions: dict[tuple[str, str], int] = {}  # of the values, by bucket and key
+        self._most: dict[str, int] = {}  # bytes that a store or bucket takes
         self._changed = asyncio.Event()
         self.connected = True
 
@@ -84,6 +86,7 @@ class MemoryBus:
             self._streams.setdefault(stream.name, _MemoryStream(stream))
         for bucket in (*topology.buckets, *topology.stores):
             self._buckets.setdefault(bucket.name, {})
+            self._most.setdefault(bucket.name, bucket.max_bytes)
 
     async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
         """Store a message in the stream of its subject, and let listeners hear it."""
@@ -196,11 +199,22 @@ class MemoryBus:
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Set a value of a bucket."""
         self._buckets[bucket][key] = value
+        self._revisions[bucket, key] = next(self._sequence)
         self._hear(value_subject(bucket, key), value)
 
     async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
         """Set a value that is not set."""
-        if key in self._buckets[bucket]:
+        return await self.update_value(bucket, key, value, 0)
+
+    async def get_revision(self, bucket: str, key: str) -> Value | None:
+        """Return a value of a bucket and its revision."""
+        content = self._buckets[bucket].get(key)
+        return None if content is None else Value(content, self._revisions[bucket, key])
+
+    async def update_value(self, bucket: str, key: str, value: bytes, revision: int) -> bool:
+        """Set a value that has this revision."""
+        now = self._revisions[bucket, key] if key in self._buckets[bucket] else 0
+        if now != revision:
             return False
         await self.put_value(bucket, key, value)
         return True
@@ -219,7 +233,23 @@ class MemoryBus:
 
     async def put_object(self, store: str, name: str, content: bytes) -> None:
         """Store an object."""
+        used, most = await self.room(f"OBJ_{store}")
+        if 0 <= most < used - len(self._buckets[store].get(name, b"")) + len(content):
+            raise QueueFull("the stream holds all the messages that it takes")
         self._buckets[store][name] = content
+
+    async def drop_object(self, store: str, name: str) -> None:
+        """Forget an object."""
+        self._buckets[store].pop(name, None)
+
+    async def room(self, stream: str) -> Room:
+        """Return how full a stream is; of messages it counts the payloads."""
+        if stream in self._streams:
+            kept = self._streams[stream]
+            kept.forget(self.now_s())
+            return Room(sum(len(stored.payload) for stored in kept.messages.values()), kept.config.max_bytes)
+        name = stream.partition("_")[2]
+        return Room(sum(map(len, self._buckets[name].values())), self._most[name])
 
     async def close(self) -> None:
         """Disconnect."""

@@ -32,6 +32,20 @@ class Stored(NamedTuple):
     unix_s: float  # when it was stored
 
 
+class Value(NamedTuple):
+    """A value of a key-value bucket, as it was read."""
+
+    content: bytes
+    revision: int  # of this write; `update_value` takes it
+
+
+class Room(NamedTuple):
+    """How full a stream, a bucket or an object store is, in bytes."""
+
+    used: int
+    most: int  # -1: no limit
+
+
 class Lag(NamedTuple):
     """How far a consumer of a work queue is behind."""
 
@@ -159,6 +173,16 @@ class Bus(Protocol):
     async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
         """Set a value that nobody has set yet; return False, and change nothing, where somebody has."""
 
+    async def get_revision(self, bucket: str, key: str) -> Value | None:
+        """Return a value with its revision, or None."""
+
+    async def update_value(self, bucket: str, key: str, value: bytes, revision: int) -> bool:
+        """Set a value that has this revision still, or with 0 one that is not set; return False, and change nothing,
+        where another write came first.
+
+        Raises QueueFull, TextTooLong, and BusUnavailable, after which the write may have been stored or not.
+        """
+
     async def drop_value(self, bucket: str, key: str) -> None:
         """Forget a value, so that it may be created again."""
 
@@ -170,6 +194,12 @@ class Bus(Protocol):
 
     async def put_object(self, store: str, name: str, content: bytes) -> None:
         """Store an object. Raises QueueFull where the store has no room."""
+
+    async def drop_object(self, store: str, name: str) -> None:
+        """Free an object's room; one that is not there is no failure."""
+
+    async def room(self, stream: str) -> Room:
+        """Return how full a stream is; a bucket is `KV_<name>`, an object store `OBJ_<name>`."""
 
     async def close(self) -> None:
         """Send what is pending and disconnect."""
