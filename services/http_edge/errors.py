@@ -119,14 +119,6 @@ class RateExceeded(PipelineError):
     http_status = 429
 
 
-class QuotaUsedUp(PipelineError):
-    """The API key's sound for today is used up."""
-
-    code = "quota_used_up"
-    retryable = True
-    http_status = 429
-
-
 class CannotReadKeys(PipelineError):
     """The file of API keys is not there, or not as it should be; at start only."""
 

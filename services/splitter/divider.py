@@ -5,15 +5,16 @@ The child reads one `Task` from stdin, writes one `Answer` to stdout and ends, a
 
 import asyncio
 import os
+import resource
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Final
 
 import msgspec
 
 from services.common.runtime.confinement import without_secrets
 from services.common.runtime.parent import tied
-from services.common.wire.failures import EmptyText, MalformedSsml, SynthesisFailed, UnspeakableText
+from services.common.wire.failures import EmptyText, MalformedSsml, SynthesisFailed, TextTooLong, UnspeakableText
 from services.common.wire.messages import Mark, Passage, TextType
 from services.splitter.boundaries import Span
 from services.splitter.script import Manner, split_passages, split_ssml
@@ -21,6 +22,8 @@ from services.splitter.sentences import Sentence, SplitText, split
 
 SHORT_CHARACTERS: Final = 2_000  # divided within a millisecond, sooner than anything else would have begun
 LONG_CHARACTERS: Final = 20_000  # in between a thread will do: it is done before a child would have started
+MOST_CHILDREN: Final = 2  # at once: with their memory they stay under the 1 GiB that a splitter is given
+CHILD_BYTES: Final = 384 * 1024 * 1024  # address space; 1.5 M characters of prose take 80 to 160 MiB
 _PATIENCE_S: Final = 120.0
 _NICENESS: Final = 10  # a greeting on the same core goes first
 
@@ -49,6 +52,7 @@ class Answer(msgspec.Struct, frozen=True):
     empty: str | None = None
     unspeakable: str | None = None
     malformed: str | None = None  # SSML
+    too_long: str | None = None
 
 
 class DividerDied(SynthesisFailed):
@@ -57,23 +61,33 @@ class DividerDied(SynthesisFailed):
     retryable = True
 
 
-async def divide(task: Task) -> SplitText:
-    """Divide a text of any length while the event loop goes on.
+async def divide(task: Task, children: asyncio.Semaphore | None = None) -> SplitText:
+    """Divide a text of any length while the event loop goes on. `children`: how many processes may do so at once.
 
-    Raises EmptyText, UnspeakableText, MalformedSsml, DividerDied.
+    Raises EmptyText, UnspeakableText, MalformedSsml, TextTooLong, DividerDied.
     """
-    if len(task.text) <= SHORT_CHARACTERS:
+    characters = _most_read(task)
+    if characters <= SHORT_CHARACTERS:
         return _split(task)
-    if len(task.text) <= LONG_CHARACTERS:
+    if characters <= LONG_CHARACTERS:
         return await asyncio.to_thread(_split, task)
-    answer = await _asked(task)
+    async with children or nullcontext():
+        answer = await _asked(task)
     if answer.empty is not None:
         raise EmptyText(answer.empty)
     if answer.unspeakable is not None:
         raise UnspeakableText(answer.unspeakable)
     if answer.malformed is not None:
         raise MalformedSsml(answer.malformed)
+    if answer.too_long is not None:
+        raise TextTooLong(answer.too_long)
     return SplitText(answer.sentences, answer.dropped, answer.marks, answer.left_out)
+
+
+def _most_read(task: Task) -> int:
+    """Return how many characters there are at most when the pronunciations are put in."""
+    growth = max((len(said) / len(word) for word, said in task.pronunciations.items()), default=1.0)
+    return round(len(task.text) * max(1.0, growth))
 
 
 def _split(task: Task) -> SplitText:
@@ -120,7 +134,8 @@ async def _asked(task: Task) -> Answer:
 
 
 def main() -> None:
-    """Divide one text."""
+    """Divide one text, within bounded memory."""
+    resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
     try:
         found = _split(task)
@@ -131,6 +146,10 @@ def main() -> None:
         answer = Answer(unspeakable=str(failure))
     except MalformedSsml as failure:
         answer = Answer(malformed=str(failure))
+    except TextTooLong as failure:
+        answer = Answer(too_long=str(failure))
+    except MemoryError:
+        answer = Answer(too_long="the text takes too much memory to divide; send it in parts")
     sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
 
 

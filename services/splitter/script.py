@@ -25,8 +25,9 @@ from services.splitter.sentences import (
     dropped,
     nothing_spoken,
     pause_after,
+    require_few,
 )
-from services.splitter.spoken.alignment import Aligned, Edit
+from services.splitter.spoken.alignment import Aligned, Edit, SpokenTooLong, most_spoken
 from services.splitter.spoken.said_as import said_as
 
 _ENDS: Final = frozenset(".!?…:;。！？؟।｡")
@@ -55,7 +56,7 @@ class _Stretch:
 
 
 def split_ssml(source: str, manner: Manner) -> SplitText:
-    """Divide an SSML document. Raises MalformedSsml, EmptyText, UnspeakableText."""
+    """Divide an SSML document. Raises MalformedSsml, EmptyText, UnspeakableText, TextTooLong."""
     document = read_ssml(source)
     for language in document.languages():
         if language not in manner.limits:
@@ -130,11 +131,16 @@ def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], 
     """Return the sentences of all stretches, with their pauses. Raises EmptyText, UnspeakableText."""
     sentences: list[Sentence] = []
     left_out: list[Span] = []
+    spoken = 0
     for stretch in stretches:
         if stretch.plain.text.strip():
             found = _sentences(stretch, manner)
             sentences += found.sentences
             left_out += found.left_out
+            require_few(sentences)
+            spoken += sum(len(sentence.spoken) for sentence in found.sentences)
+            if spoken > (most := most_spoken(len(source))):  # each stretch may be short, and all together long
+                raise SpokenTooLong(most, "pronunciations" if manner.pronunciations else "numbers and signs")
     if not sentences:
         raise nothing_spoken(source, left_out, manner.language)
     sentences[-1] = replace(sentences[-1], pause_after_ms=0)

@@ -13,7 +13,7 @@ from typing import Final
 
 import regex
 
-from services.common.wire.failures import EmptyText, UnspeakableText
+from services.common.wire.failures import EmptyText, TextTooLong, UnspeakableText
 from services.common.wire.messages import Mark
 from services.splitter.boundaries import Span, boundaries
 from services.splitter.cutting import cut
@@ -33,6 +33,7 @@ _WHOLE: Final = regex.compile(
 _BEGINS: Final = regex.compile(r"[\p{Ps}\p{Pi}\"'„¿¡]*+[\p{Lu}\p{Lo}\p{Nd}]")
 _SCRIPTS_NAMED: Final = 3
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
+MOST_SENTENCES: Final = 100_000  # of one text
 PARAGRAPH_PAUSE_MS: Final = 600
 PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
 _PAUSE_MS: Final = 280
@@ -74,7 +75,8 @@ def split(
 
     Without splitting the text stays whole as far as the limit allows; without spoken forms, numbers and signs stay as
     they are written. `pronunciations` says words otherwise than they are.
-    Raises EmptyText where nothing is to be spoken, UnspeakableText where no voice of the language can speak it.
+    Raises EmptyText where nothing is to be spoken, UnspeakableText where no voice of the language can speak it,
+    TextTooLong where what is spoken is many times longer than what is written, or has too many sentences.
     """
     found = divided(
         text,
@@ -106,10 +108,17 @@ def divided(
         if spoken:
             spoken[-1] = replace(spoken[-1], pause_after_ms=PARAGRAPH_PAUSE_MS)
         sentences += spoken
+        require_few(sentences)
     if sentences:
         sentences[-1] = replace(sentences[-1], pause_after_ms=0)
         sentences = list(_apart(text, sentences, language))
     return SplitText(tuple(sentences), tuple(dropped(text, sentences)), left_out=left_out)
+
+
+def require_few(sentences: Sequence[Sentence]) -> None:
+    """Raise TextTooLong where a text has more sentences than one request may have."""
+    if len(sentences) > MOST_SENTENCES:
+        raise TextTooLong(f"the text has more than {MOST_SENTENCES} sentences; send it in parts")
 
 
 def nothing_spoken(text: str, left_out: Sequence[Span], language: str) -> EmptyText | UnspeakableText:

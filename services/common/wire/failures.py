@@ -128,6 +128,13 @@ class TenantClipsFull(PipelineError):
     http_status = 429
 
 
+class QuotaUsedUp(PipelineError):
+    """The API key's audio for today is used up, or the text asks for more than is left of it."""
+
+    code = "quota_used_up"
+    http_status = 429
+
+
 class DeadlineExceeded(PipelineError):
     """The time that the client gave is over; to deliver the work again would not bring it back."""
 

@@ -120,6 +120,7 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     first_sentence: SentenceIndex = 0  # those before it are not spoken; places and seeds stay as they are
     text_type: TextType = "text"  # what the text is: SSML says itself how it is spoken
     passages: Passages = ()  # in other languages, in order; of plain text only
+    max_audio_s: Seconds | UnsetType = UNSET  # refuse a text whose audio is estimated longer; not sent where unlimited
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -163,6 +164,7 @@ class TextSplit(Message, frozen=True, kw_only=True):
     languages: tuple[Language, ...] = ()  # of each sentence, where they differ; none: all are in the request's
     marks: tuple[Mark, ...] = ()  # as they come in the text
     left_out: LeftOut | UnsetType = UNSET  # letters that no voice of their language can speak; not sent where none are
+    audio_s: Seconds | UnsetType = UNSET  # estimated, from `first_sentence` on; sent where the request has a limit
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):

@@ -5,10 +5,32 @@ Spans of a request count its own text, so every step of the rewriting keeps a li
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from services.common.wire.failures import TextTooLong
+
+MOST_CHARACTERS: Final = 4_000_000  # of a text as it is spoken, however it is written
+_MOST_TIMES: Final = 8  # as long as it is written: figures alone are 5 to 7 times as long in words
+_MOST_MORE: Final = 20_000  # characters, beyond that: a short text may be all signs
 
 Span = tuple[int, int]  # first character and one past the last, counted in code points
+
+
+class SpokenTooLong(TextTooLong):
+    """What is spoken of a text is many times longer than what is written."""
+
+    def __init__(self, most: int, what: str = "numbers and signs") -> None:
+        """`most`: characters that may be spoken; `what` makes it longer."""
+        super().__init__(
+            f"{what} make the spoken text longer than {most} characters; send fewer of them, or the text in parts"
+        )
+        self.most = most
+
+
+def most_spoken(written: int) -> int:
+    """Return how many characters may be spoken of a text that is written in so many."""
+    return min(MOST_CHARACTERS, _MOST_TIMES * written + _MOST_MORE)
 
 
 class Edit(NamedTuple):
@@ -45,15 +67,23 @@ class Aligned:
 
     text: str
     layers: tuple[_Layer, ...] = ()
+    written: int = -1  # characters of the first text; -1: this is the first
 
     def edited(self, edits: Iterable[Edit]) -> "Aligned":
-        """Return the text with these replacements, which are in order and do not overlap."""
+        """Return the text with these replacements, which are in order and do not overlap.
+
+        Raises SpokenTooLong as soon as it has more characters than may be spoken of the first text.
+        """
+        first = len(self.text) if self.written < 0 else self.written
+        most = most_spoken(first)
         pieces: list[str] = []
         placed: list[Span] = []
         replaced: list[Span] = []
         read = written = 0
         for start, end, text, _ in edits:
             written += start - read
+            if written + len(text) > most:
+                raise SpokenTooLong(most)
             pieces += (self.text[read:start], text)
             placed.append((written, written + len(text)))
             replaced.append((start, end))
@@ -62,7 +92,11 @@ class Aligned:
             return self
         pieces.append(self.text[read:])
         layer = _Layer(tuple(placed), tuple(replaced), tuple(start for start, _ in placed))
-        return Aligned("".join(pieces), (*self.layers, layer))
+        return Aligned("".join(pieces), (*self.layers, layer), first)
+
+    def translated(self, text: str) -> "Aligned":
+        """Return another text in place of this one, character for character."""
+        return replace(self, text=text, written=len(self.text) if self.written < 0 else self.written)
 
     def source(self, start: int, end: int) -> Span:
         """Return the span of the first text that [start, end) of this one was made from."""

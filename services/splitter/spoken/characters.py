@@ -68,7 +68,7 @@ def cleaned(aligned: Aligned) -> Aligned:
     aligned = aligned.edited(_unsquared(aligned.text))
     aligned = aligned.edited(_uncircled(aligned.text))
     plain = _FIGURE.sub(lambda found: str(unicodedata.decimal(found[0])), aligned.text.translate(_ONE_FOR_ONE))
-    return composed(Aligned(plain, aligned.layers))
+    return composed(aligned.translated(plain))
 
 
 def composed(aligned: Aligned) -> Aligned:

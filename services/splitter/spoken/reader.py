@@ -29,7 +29,7 @@ from services.splitter.spoken import (
     symbols,
     times,
 )
-from services.splitter.spoken.alignment import Aligned, Edit, changes
+from services.splitter.spoken.alignment import Aligned, Edit, SpokenTooLong, changes
 from services.splitter.spoken.characters import cleaned, composed
 from services.splitter.spoken.grammar import grammar
 from services.splitter.spoken.markup import bare
@@ -190,12 +190,16 @@ def read(text: str, language: str, *, spoken: bool = True, pronunciations: Mappi
     """Return a text as it is said, and where its characters come from.
 
     `spoken` False: only cleaned, and with the words of `pronunciations` as they ask to be said.
+    Raises TextTooLong where what is said is many times longer than what is written.
     """
-    aligned = respelled(cleaned(Aligned(text)), pronunciations)
-    if not spoken:
-        return aligned
-    aligned = prepared(aligned)
-    return composed(aligned.edited(changes(reader(language).edits(aligned.text), aligned.text)))
+    try:
+        aligned = respelled(cleaned(Aligned(text)), pronunciations)
+        if not spoken:
+            return aligned
+        aligned = prepared(aligned)
+        return composed(aligned.edited(changes(reader(language).edits(aligned.text), aligned.text)))
+    except SpokenTooLong as refusal:
+        raise (SpokenTooLong(refusal.most, "pronunciations") if pronunciations else refusal) from None
 
 
 def prepared(aligned: Aligned) -> Aligned:
