@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.common.wire.estimate import DUE_S, audio_seconds
+from services.common.wire.estimate import DUE_S
 from services.common.wire.failures import PipelineError, QueueFull, TenantQueueFull
 from services.common.wire.identity import Identity
 from services.http_edge.fleet import Fleet
@@ -58,14 +58,14 @@ class Admission:
             )
 
     @contextmanager
-    def admit(self, request: str, tenant: str, characters: int, language: str, speed: float = 1.0) -> Iterator[Guest]:
-        """Let a request of so many characters in, and count it while the block runs.
+    def admit(self, request: str, tenant: str, audio_s: float) -> Iterator[Guest]:
+        """Let a request of so much estimated audio in, and count it while the block runs.
 
         Raises TenantQueueFull and QueueFull, each with when to come back where that is known.
         """
         self.check(tenant)
         identity = Identity(tenant, "request", request)
-        guest = Guest(identity, audio_seconds(characters, language, speed))
+        guest = Guest(identity, audio_s)
         if guest.owed_s > DUE_S:
             self._check_total()
         self._guests[identity] = guest

@@ -31,6 +31,7 @@ from services.common.wire.messages import MOST_CLIPS
 from services.http_edge.admission import Admission
 from services.http_edge.backlog import measure_queues
 from services.http_edge.callers import Callers
+from services.http_edge.charges import Charges
 from services.http_edge.connections import Addresses, Connections
 from services.http_edge.descriptors import accepted_at_once, most_connections, raise_limit
 from services.http_edge.door import ClipDoor, RequestDoor, Serving
@@ -42,6 +43,7 @@ from services.http_edge.grace import Grace
 from services.http_edge.hosts import Hosts
 from services.http_edge.intake import Intake
 from services.http_edge.job_news import JobNews
+from services.http_edge.job_room import JobRoom
 from services.http_edge.job_routes import JobRoutes
 from services.http_edge.job_store import JobShelf, JobStore
 from services.http_edge.jobs import EveryonesJobs, JobWork
@@ -49,6 +51,7 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import around, part_when, tell_request_id
 from services.http_edge.normalize_routes import NormalizeRoutes
 from services.http_edge.orders import Ordered, Orders
+from services.http_edge.quota import Quota
 from services.http_edge.records import Records
 from services.http_edge.reference import ReferenceDecoder
 from services.http_edge.request_routes import RequestRoutes
@@ -56,7 +59,6 @@ from services.http_edge.routes import Routes
 from services.http_edge.sentence_routes import SentenceRoutes
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker
-from services.http_edge.spending import Spending
 from services.http_edge.stopping import CLEANUP_S, Running
 from services.http_edge.uploads import Uploads
 
@@ -69,6 +71,7 @@ _WAITING: Final = 1024  # connections that are not accepted yet
 _READ_BYTES: Final = 64 * 1024  # of a body that wait in memory before the connection is paused, twice at most
 _LINGER_S: Final = 5.0  # an answer that came before the end of the body may be read for so long
 _OPEN: Final = "anyone who reaches this address may use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
+_TENANT_RESULTS: Final = 0.5  # of the store, for the jobs of one tenant, where there are several and nothing is set
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -196,12 +199,11 @@ async def edge(
 
     async with tasks() as group:
         news = JobNews(settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining)
-        parts = _Parts(bus, metrics, fleet, admission, Spending(bus), decoder, news, group, stop, draining)
+        parts = _Parts(bus, metrics, fleet, admission, Quota(bus), decoder, news, group, stop, draining)
         intake = Intake(bus, decoder, settings, metrics)
         app, loop = _built(parts, settings, intake)
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
-        group.create_task(parts.spending.follow(stop), name="spending")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
         group.create_task(news.part(), name="job-news")
         for serving in _doors(parts, settings, intake):
@@ -222,7 +224,7 @@ class _Parts(NamedTuple):
     metrics: Metrics
     fleet: Fleet
     admission: Admission
-    spending: Spending
+    quota: Quota
     decoder: ReferenceDecoder
     news: JobNews
     group: TaskGroup
@@ -302,12 +304,13 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
     kept = Records(bus, topology.KEPT, settings.tenant)
     job_records = Records(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
+    charges, job_charges = Charges(bus, kept, parts.quota), Charges(bus, job_records, parts.quota)
     speaker = Speaker(bus, metrics, settings.first_audio_timeout_s)
     reader = Reader(entrance.uploads, settings)
     orders = Orders(
         fleet=parts.fleet,
         admission=parts.admission,
-        spending=parts.spending,
+        charges=charges,
         intake=intake,
         shelf=kept,
         other=JobShelf(store),
@@ -320,9 +323,27 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
     ordered = Ordered(
         speaker=speaker,
         records=kept,
+        charges=charges,
         grace=Grace(bus, kept, settings.idempotency_grace_s, parts.group, parts.stop),
         metrics=metrics,
         request_timeout_s=settings.request_timeout_s,
+    )
+    room = JobRoom(
+        bus,
+        settings.tenant,
+        settings.job_results_kept_s,
+        settings.job_results_tenant_bytes,
+        _TENANT_RESULTS if settings.api_keys_file else 1.0,
+    )
+    work = JobWork(
+        bus=bus,
+        store=store,
+        records=job_records,
+        charges=job_charges,
+        room=room,
+        speaker=speaker,
+        metrics=metrics,
+        stop=draining,
     )
     return _Desk(
         routes=Routes(
@@ -335,18 +356,27 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
             draining=draining,
             space=entrance.uploads.space,
         ),
-        requests=RequestRoutes(bus=bus, records=kept, speaker=speaker, metrics=metrics, settings=settings),
+        requests=RequestRoutes(
+            bus=bus, records=kept, charges=charges, speaker=speaker, metrics=metrics, settings=settings
+        ),
         sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
         normalize=NormalizeRoutes(bus=bus, settings=settings, reader=reader, place_of=entrance.place_of),
         jobs=JobRoutes(
             bus=bus,
             store=store,
+            room=room,
+            work=work,
             orders=dataclasses.replace(
-                orders, shelf=JobShelf(store), other=kept, job=True, reader=dataclasses.replace(reader, job=True)
+                orders,
+                shelf=JobShelf(store),
+                other=kept,
+                charges=job_charges,
+                job=True,
+                reader=dataclasses.replace(reader, job=True),
             ),
             news=parts.news,
             settings=settings,
             draining=draining,
         ),
-        work=JobWork(bus=bus, store=store, records=job_records, speaker=speaker, metrics=metrics, stop=draining),
+        work=work,
     )

@@ -160,6 +160,13 @@ class JobEnded(PipelineError):
     http_status = 409
 
 
+class ResultsFull(PipelineError):
+    """The results of jobs take all the room that they may; deleting jobs makes some."""
+
+    code = "results_full"
+    http_status = 507
+
+
 class RangeNotSatisfiable(PipelineError):
     """The audio has no such byte."""
 

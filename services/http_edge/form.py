@@ -69,7 +69,7 @@ class Form:
     seed: int | None
     parameters: Parameters
     text_type: TextType = "text"
-    characters: int = 0  # that are spoken, without markup
+    audio_s: float = 0.0  # estimated, pauses and pronunciations included; known once it is understood
     languages: tuple[str, ...] = ()  # that it is spoken in, that of most first; known once it is understood
     passages: tuple[Passage, ...] = ()  # in other languages than most of the text
 
@@ -259,7 +259,6 @@ def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Setting
         pronunciations=_pronunciations(fields.get("pronunciations", "")),
         seed=_seed(fields.get("seed")),
         text_type=_text_type(fields),
-        characters=len(fields["text"]),
         parameters=_parameters(fields),
     )
 

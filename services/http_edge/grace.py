@@ -1,7 +1,7 @@
 """Requests with an idempotency key outlive their listeners a little, so that a retry finds them at work."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -31,9 +31,9 @@ class Grace:
         finally:
             marking.cancel()
 
-    async def leave(self, request: SpeechRequest) -> None:
-        """Somebody left before the end: look after a while whether others listen."""
-        self.group.create_task(self._cancel_later(request), name="grace")
+    async def leave(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Somebody left before the end: look after a while whether others listen. `cancelled` is called if not."""
+        self.group.create_task(self._cancel_later(request, cancelled), name="grace")
 
     async def _mark(self, request: SpeechRequest) -> None:
         while True:
@@ -41,7 +41,7 @@ class Grace:
                 await self.records.listen_on(request.request)
             await asyncio.sleep(self.grace_s / 4)
 
-    async def _cancel_later(self, request: SpeechRequest) -> None:
+    async def _cancel_later(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None) -> None:
         with suppress(BusUnavailable):  # its sentences run into their deadline
             mark = await self.records.listening(request.request)
             with suppress(TimeoutError):
@@ -49,3 +49,5 @@ class Grace:
                 return  # a client of an edge that stops comes again, at another edge
             if await self.records.listening(request.request) == mark:
                 await cancel(self.bus, request.tenant, request.request, *await self.records.runs(request.request))
+                if cancelled is not None:
+                    await cancelled()

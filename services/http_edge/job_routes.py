@@ -19,11 +19,12 @@ from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.gate import by, expect_later
 from services.http_edge.identity import checked_id
 from services.http_edge.job_news import JobNews, WatchedJob
+from services.http_edge.job_room import SENTENCE_BYTES, JobRoom
 from services.http_edge.job_store import ENDED, JobStore
-from services.http_edge.jobs import submit, tell_end
+from services.http_edge.jobs import JobWork, submit, tell_end
 from services.http_edge.marks import Sound
 from services.http_edge.middleware import REQUEST_ID, outcome_of
-from services.http_edge.orders import Orders
+from services.http_edge.orders import Order, Orders
 from services.http_edge.ranges import Span, asked_span, span_applies
 from services.http_edge.sending import LAST_BYTES, finish, write
 from services.http_edge.settings import Settings
@@ -37,6 +38,8 @@ class JobRoutes:
 
     bus: Bus
     store: JobStore
+    room: JobRoom
+    work: JobWork
     orders: Orders
     news: JobNews
     settings: Settings
@@ -48,7 +51,7 @@ class JobRoutes:
         at = by(desk_of)
         app.router.add_post("/jobs", at(cls.submit), name="jobs", expect_handler=expect_later)
         app.router.add_get("/jobs/{id}", at(cls.show))
-        app.router.add_delete("/jobs/{id}", at(cls.cancel))
+        app.router.add_delete("/jobs/{id}", at(cls.delete))
         app.router.add_get("/jobs/{id}/events", at(cls.events), allow_head=False)
         app.router.add_get("/jobs/{id}/audio", at(cls.audio), name="job_audio")
 
@@ -57,8 +60,7 @@ class JobRoutes:
         async with self.orders.taken(request) as order:
             told: dict[str, str] = {}
             if not order.joined:
-                await submit(self.bus, order.request)
-                order.published = True
+                await self._queue(order)
                 told = {"X-Seed": str(order.request.seed)}
             if order.warnings:
                 told["X-Reference-Warning"] = "; ".join(order.warnings)
@@ -70,19 +72,33 @@ class JobRoutes:
         """`GET /jobs/{id}`: how far it is."""
         return web.json_response(_shown(await self.store.require(checked_id(request.match_info["id"]))))
 
-    async def cancel(self, request: web.Request) -> web.Response:
-        """`DELETE /jobs/{id}`: stop it, queued or running; one that has ended stays as it is."""
+    async def _queue(self, order: Order) -> None:
+        """Queue a job for which there is room. Raises ResultsFull, and what `submit` raises."""
+        job, deadline_unix_ms = order.request.request, order.request.deadline_unix_ms
+        size = round(2 * order.sample_rate_hz * order.audio_s) + SENTENCE_BYTES
+        await self.room.take(job, size, deadline_unix_ms)
+        try:
+            await submit(self.bus, order.request)
+            order.published = True
+        finally:
+            if not order.published:
+                await asyncio.shield(self.room.settle(job, 0))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """`DELETE /jobs/{id}`: stop one that waits or runs, and free its audio; forget one that has ended."""
         job = checked_id(request.match_info["id"])
         progress = await self.store.require(job)
-        if progress.state not in ENDED:
-            records = self.store.records
-            await records.cancel(job)
-            await cancel(self.bus, records.tenant, job, *await records.runs(job), reason="the client cancelled it")
-            progress = await self.store.require(job)
-            if progress.state == "queued":
-                progress = msgspec.structs.replace(progress, state="cancelled")
-                await self.store.note(progress)
-                tell_end(self.orders.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
+        if progress.state in ENDED:
+            await asyncio.shield(self.work.forget(progress))
+            return web.json_response(_shown(progress), status=202)
+        records = self.store.records
+        await records.cancel(job)
+        await cancel(self.bus, records.tenant, job, *await records.runs(job), reason="the client cancelled it")
+        progress = await self.store.require(job)
+        if progress.state == "queued":
+            progress = msgspec.structs.replace(progress, state="cancelled")
+            await asyncio.shield(self.work.end(progress))
+            tell_end(self.orders.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
         return web.json_response(_shown(progress), status=202)
 
     async def events(self, request: web.Request) -> web.StreamResponse:

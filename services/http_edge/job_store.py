@@ -1,5 +1,6 @@
 """What is kept of jobs: how far each is, how long its sentences are, and their sound."""
 
+import asyncio
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from services.http_edge.records import Records
 
 ENDED: Final = ("done", "failed", "cancelled")
 _PAGE: Final = 512  # sentences whose lengths are one value
+_FREED_AT_ONCE: Final = 16  # objects
 _NEWS: Final = 64  # changes of a job that a listener has not taken yet; the newest is read again anyway
 
 
@@ -82,13 +84,21 @@ class JobStore:
     async def sound(self, job: str, sentence: int) -> bytes:
         """Return a sentence's PCM. Raises UnknownJob where it is not kept any more."""
         pcm = await self.bus.get_object(topology.RESULTS, self._identity(job).object_name(sentence))
+        if pcm is None:  # an earlier release kept it under a name without the tenant
+            pcm = await self.bus.get_object(topology.RESULTS, f"{job}/{sentence}")
         if pcm is None:
             raise UnknownJob("the job is too long ago; its sound is no longer kept")
         return pcm
 
-    async def has_sound(self, job: str, sentence: int) -> bool:
-        """Say whether a sentence's sound is kept."""
-        return await self.bus.has_object(topology.RESULTS, self._identity(job).object_name(sentence))
+    async def free(self, job: str, sentences: int) -> None:
+        """Free what is kept of the audio of a job's first sentences: it, their lengths, the marks."""
+        for first in range(0, sentences, _FREED_AT_ONCE):
+            places = range(first, min(first + _FREED_AT_ONCE, sentences))
+            names = (self._identity(job).object_name(place) for place in places)
+            await asyncio.gather(*(self.bus.drop_object(topology.RESULTS, name) for name in names))
+        for page in range((sentences + _PAGE - 1) // _PAGE):
+            await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("lengths", page))
+        await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("marks"))
 
     async def keep_marks(self, job: str, marks: tuple[Mark, ...]) -> None:
         """Keep the places in the sound that the text has names for."""
@@ -128,7 +138,7 @@ class JobShelf:
 
     async def keep(self, request: SpeechRequest) -> bool:
         """Begin to keep a job; return False where the id is taken."""
-        return await self.store.create(request)
+        return not await self.store.records.deleted(request.request) and await self.store.create(request)
 
     async def known(self, request: str) -> bool:
         """Say whether the job is kept."""
@@ -137,6 +147,10 @@ class JobShelf:
     async def forget(self, request: str) -> None:
         """Free the id: the job was never queued."""
         await self.store.forget(request)
+
+    async def claimed(self, key: str) -> bool:
+        """Say whether an idempotency key is in use."""
+        return await self.store.records.claimed(key)
 
     async def claim(self, key: str, value: bytes) -> bytes | None:
         """Put a value under an idempotency key; return the one that is there where somebody was first."""

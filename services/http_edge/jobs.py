@@ -9,16 +9,22 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import structlog
 
 from services.common.bus.ports import Bus, Delivery
+from services.common.runtime.deadline import Deadline
 from services.common.wire import codec
 from services.common.wire.addressing import require_own, tenant_of
-from services.common.wire.failures import MalformedMessage, PipelineError, SpeechCancelled
+from services.common.wire.estimate import audio_seconds
+from services.common.wire.failures import MalformedMessage, PipelineError, QueueFull, SpeechCancelled
 from services.common.wire.messages import JobProgress, SpeechRequest
+from services.http_edge.charges import Charges
 from services.http_edge.commands import cancel, publish_request
+from services.http_edge.errors import ResultsFull, UnknownJob
+from services.http_edge.job_room import SENTENCE_BYTES, JobRoom
 from services.http_edge.job_store import ENDED, JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.records import Records
@@ -26,6 +32,10 @@ from services.http_edge.runs import Runs, open_runs, stored_split
 from services.http_edge.speech import Speaker, Speech
 
 log = structlog.get_logger()
+
+_FULL_STORE_S: Final = 60.0  # so long a job waits for room in a full store
+_FULL_STORE_PAUSE_S: Final = 1.0
+_USUAL_RATE_HZ: Final = 24_000
 
 
 class JobHandedBack(PipelineError):
@@ -42,6 +52,8 @@ class JobWork:
     bus: Bus
     store: JobStore
     records: Records
+    charges: Charges
+    room: JobRoom
     speaker: Speaker
     metrics: Metrics
     stop: asyncio.Event  # set: hand back what is not done
@@ -51,11 +63,14 @@ class JobWork:
         request = codec.decode(delivery.payload, SpeechRequest)
         require_own(request, delivery.subject)
         if await self.store.progress(request.request) is None:
+            await self._check(request)
             await self.store.create(request)  # somebody queued it on the bus
         progress = await self.store.require(request.request)
         if progress.state in ENDED:
+            await self._free(progress)  # the edge before this one may have died before it was done with that
             return
         await self._check(request)
+        await self.room.take(request.request, _estimated_bytes(request), request.deadline_unix_ms)
         with self.metrics.jobs_running.track_inprogress():
             done = await self._see_through(request, progress)
         tell_end(self.metrics, request.tenant, done, language=request.language)
@@ -69,13 +84,51 @@ class JobWork:
             self.metrics.jobs.labels(state).inc()
             return
         if progress.state in ENDED:
+            await self.end(progress)
             return
         await cancel(self.bus, tenant, progress.job, *await self.records.runs(progress.job), reason=failure.code)
         ended = msgspec.structs.replace(progress, state=state, estimated_end_unix_ms=None)
         if state == "failed":
             ended = msgspec.structs.replace(ended, code=failure.code, detail=str(failure))
-        await self.store.note(ended)
+        await self.end(ended)
         tell_end(self.metrics, tenant, ended, http_status=failure.http_status, language=_language(delivery.payload))
+
+    async def end(self, progress: JobProgress) -> None:
+        """Note that a job has ended, charge what was spoken of it, and free the audio of one that is not whole."""
+        await self.store.note(progress)
+        await self._charge(progress)
+        await self._free(progress)
+
+    async def forget(self, progress: JobProgress) -> None:
+        """Free all that is kept of a job that has ended; its id stays taken."""
+        await self.records.delete(progress.job)
+        await self.store.free(progress.job, progress.spoken)
+        await self.room.settle(progress.job, 0)
+        await self.store.forget(progress.job)
+
+    async def _free(self, progress: JobProgress) -> None:
+        if progress.state == "done":
+            return
+        taken = await self.room.taken(progress.job)
+        if taken is None or taken.size:
+            await self.store.free(progress.job, progress.spoken + 1)  # one may be stored that is not noted yet
+            await self.room.settle(progress.job, 0)
+
+    async def _charge(self, progress: JobProgress) -> None:
+        meter = await self.charges.find(progress.job)
+        if meter is not None:
+            try:
+                lengths = await self.store.lengths(progress.job, progress.spoken)
+            except UnknownJob:
+                lengths = []
+            seconds = {place: length / 2 / progress.sample_rate_hz for place, length in enumerate(lengths)}
+            await meter.settle_lengths(seconds, whole=progress.state == "done")
+
+    async def _done(self, progress: JobProgress) -> JobProgress:
+        await self.room.settle(progress.job, 2 * progress.samples + SENTENCE_BYTES * progress.spoken)
+        done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
+        await self.end(done)
+        return done
 
     async def _see_through(self, request: SpeechRequest, progress: JobProgress) -> JobProgress:
         """Keep all its audio; return how it ended."""
@@ -90,13 +143,11 @@ class JobWork:
                 await runs.begin(run=request.request)
             return await self._keep_all(request, progress, runs)
 
-    async def _done(self, progress: JobProgress) -> JobProgress:
-        done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
-        await self.store.note(done)
-        return done
-
     async def _keep_all(self, request: SpeechRequest, progress: JobProgress, runs: Runs) -> JobProgress:
-        pace = _Pace(time.monotonic(), progress.spoken)
+        pace, held = _Pace(time.monotonic(), progress.spoken), 0
+        meter = await self.charges.find(request.request)
+        if meter is not None:
+            meter.first = not progress.spoken
         async with self.speaker.taking_up(
             request,
             runs,
@@ -104,13 +155,14 @@ class JobWork:
             first_sentence=progress.spoken,
             first_audio_timeout_s=float("inf"),
             check=self._hand_back,
+            meter=meter,
         ) as speech:
             speech.assembly.sentences = progress.sentences or None
             async for sentence in _sentences(speech):
                 await self._check(request)
                 if not progress.spoken and request.text_type == "ssml":
                     await self._keep_marks(request)
-                await self.store.add(request.request, progress.spoken, sentence)
+                held = await self._store(request, progress, sentence, held)
                 progress = msgspec.structs.replace(
                     progress,
                     sentences=speech.assembly.sentences or 0,
@@ -121,6 +173,28 @@ class JobWork:
                 await self.store.note(pace.estimated(progress))
         return await self._done(progress)
 
+    async def _store(self, request: SpeechRequest, progress: JobProgress, pcm: bytes, held: int) -> int:
+        """Keep a sentence's audio; return how much room the job has. A full store is waited for, but not for long.
+
+        Raises ResultsFull.
+        """
+        size = 2 * progress.samples + len(pcm) + SENTENCE_BYTES * (progress.spoken + 1)
+        if size > held:
+            held = await self.room.need(request.request, size)
+        patience = Deadline.after(_FULL_STORE_S)
+        while True:
+            try:
+                await self.store.add(request.request, progress.spoken, pcm)
+            except QueueFull:
+                if patience.passed:
+                    raise ResultsFull(
+                        "the store of job results is full; delete jobs (DELETE /jobs/ID), and post it again"
+                    ) from None
+                await self._check(request)
+                await asyncio.sleep(_FULL_STORE_PAUSE_S)
+            else:
+                return held
+
     async def _keep_marks(self, request: SpeechRequest) -> None:
         """Keep the text's marks as long as its sound; what the splitter said is stored for some minutes only."""
         runs = [request.request, *await self.records.runs(request.request)]
@@ -130,7 +204,7 @@ class JobWork:
 
     async def _check(self, request: SpeechRequest) -> None:
         self._hand_back()
-        if await self.records.cancelled(request.request):
+        if await self.records.cancelled(request.request) or await self.records.deleted(request.request):
             raise SpeechCancelled("the job was cancelled")
 
     def _hand_back(self) -> None:
@@ -169,6 +243,12 @@ def tell_end(
 async def submit(bus: Bus, request: SpeechRequest) -> None:
     """Queue a job. Raises TenantQueueFull, QueueFull, TextTooLong, BusUnavailable."""
     await publish_request(bus, request, "job")
+
+
+def _estimated_bytes(request: SpeechRequest) -> int:
+    """Return how much room a job takes about that was queued on the bus."""
+    seconds = audio_seconds(len(request.text), request.language[:2].lower(), request.parameters.speed or 1.0)
+    return round(2 * _USUAL_RATE_HZ * seconds) + SENTENCE_BYTES
 
 
 async def _let_be() -> None:

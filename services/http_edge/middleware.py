@@ -21,7 +21,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from services.common.runtime.sparing import Sparing
 from services.common.runtime.tracing import carried, fail, spanning
-from services.common.wire.failures import PipelineError, SpeechCancelled
+from services.common.wire.failures import PipelineError, QuotaUsedUp, SpeechCancelled
 from services.http_edge.errors import (
     HttpFailure,
     InsufficientStorage,
@@ -33,6 +33,7 @@ from services.http_edge.errors import (
 from services.http_edge.fleet import Fleet
 from services.http_edge.gate import asked_by
 from services.http_edge.metrics import Metrics
+from services.http_edge.quota import until_midnight_s
 
 log = structlog.get_logger()
 
@@ -258,6 +259,8 @@ def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics:
     if failure.http_status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     retry_after_s = failure.retry_after_s
+    if retry_after_s is None and failure.code == QuotaUsedUp.code:
+        retry_after_s = until_midnight_s()
     if retry_after_s is None and failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE):
         retry_after_s = fleet.retry_after_s()
     if retry_after_s is not None:

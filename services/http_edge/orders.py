@@ -11,10 +11,10 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import QueueFull
 from services.common.wire.messages import LeftOut, SpeechRequest
 from services.http_edge.admission import Admission
+from services.http_edge.charges import Charges, Meter
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import Form, Reader
@@ -27,8 +27,7 @@ from services.http_edge.middleware import REQUEST_ID, Outcome, outcome_of
 from services.http_edge.records import Records
 from services.http_edge.runs import open_runs
 from services.http_edge.settings import Settings
-from services.http_edge.speech import Speaker, Speech
-from services.http_edge.spending import Spending
+from services.http_edge.speech import Leaving, Speaker, Speech
 from services.http_edge.wording import understood
 
 log = structlog.get_logger()
@@ -49,11 +48,13 @@ class Order:
     stored_s: float = 0.0
     first_audio_s: float | None = None
     sample_rate_hz: int = 0
+    audio_s: float = 0.0  # estimated
     languages: tuple[str, ...] = ()  # that of most of the text first
     warnings: tuple[str, ...] = ()  # about the reference audio
     joined: bool = False  # somebody else has published it
     claimed: bool = False  # the key was new
     published: bool = False
+    meter: Meter | None = None  # of a request of a key with a quota
     request: SpeechRequest = field(init=False)
 
     def heard_first(self, endpoint: str, metrics: Metrics) -> None:
@@ -104,6 +105,7 @@ class Shelf(Protocol):
     async def keep(self, request: SpeechRequest) -> bool: ...
     async def known(self, request: str) -> bool: ...
     async def forget(self, request: str) -> None: ...
+    async def claimed(self, key: str) -> bool: ...
     async def claim(self, key: str, value: bytes) -> bytes | None: ...
     async def release(self, key: str) -> None: ...
 
@@ -114,7 +116,7 @@ class Orders:
 
     fleet: Fleet
     admission: Admission
-    spending: Spending
+    charges: Charges
     intake: Intake
     shelf: Shelf
     other: Shelf  # where requests of the other kind are: an id is unique over both
@@ -138,8 +140,7 @@ class Orders:
         key = None if given_key is None else checked_key(given_key)
         self._check_seats()
         self.fleet.require_ready()
-        if (caller := asked_by(request)) is not None:
-            await self.spending.check(caller.key)
+        await self._check_quota(request, key)
         if not self.job:  # those wait for their turn
             self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
         order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
@@ -149,7 +150,7 @@ class Orders:
                     self._check_seats()
                     await let_in.enter_async_context(self.free_seats)
                     form = await understood(sent)
-                    order.languages = form.languages
+                    order.languages, order.audio_s = form.languages, form.audio_s
                     order.outcome.language, order.read_s = form.language, time.monotonic()
                     order.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
                     order.outcome.sample_rate_hz = order.sample_rate_hz
@@ -163,6 +164,12 @@ class Orders:
         if self.free_seats.locked():
             raise TooManyRequests("this server speaks to as many clients as it may; try again soon")
 
+    async def _check_quota(self, request: web.Request, key: str | None) -> None:
+        """Refuse a key whose quota is used up, but no retry, which may cost nothing. Raises QuotaUsedUp."""
+        caller = asked_by(request)
+        if caller is not None and (key is None or not await self.shelf.claimed(key)):
+            await self.charges.quota.check(caller.key)
+
     async def _name(self, request: web.Request, order: Order, form: Form, let_in: AsyncExitStack) -> None:
         """Find the request that this order is about, or make it."""
         claim = Claim(fingerprint(form, "job" if self.job else "speech"), request[REQUEST_ID], self.intake.seed(form))
@@ -171,23 +178,23 @@ class Orders:
             request[REQUEST_ID] = order.request_id = claim.request
             if not order.claimed and await self._find(order, claim.request):
                 return
-        speed = form.parameters.speed or 1.0
         if not self.job:
-            let_in.enter_context(
-                self.admission.admit(claim.request, self.settings.tenant, form.characters, form.language, speed)
-            )
+            let_in.enter_context(self.admission.admit(claim.request, self.settings.tenant, form.audio_s))
         if (caller := asked_by(request)) is not None:
-            await self.spending.add(caller.key, audio_seconds(form.characters, form.language, speed))
+            order.meter = await self.charges.open(caller.key, claim.request, form.audio_s)
         reference = await self.intake.reference(form)
         order.warnings = reference.warnings
         timeout_s = self.settings.job_timeout_s if self.job else self.settings.request_timeout_s
         asked = self.intake.request(claim.request, form, reference.clips, seed=claim.seed, timeout_s=timeout_s)
+        asked = asked if order.meter is None else order.meter.limited(asked)
         if not await self._keep(asked, named=order.key is not None or REQUEST_NAME in request.headers):
             if order.key is None:
                 raise RequestIdTaken(
                     "Request-Name is already the name of another request or job; send another one, or none"
                 )
             order.joined = True  # a retry, or who it repeats, was a little faster
+        elif order.meter is not None and not order.meter.first:  # it was here before, and is gone
+            order.meter = await self.charges.resume(asked.request)
         order.request, order.stored_s = asked, time.monotonic()
         self._tell(asked)
 
@@ -231,6 +238,8 @@ class Orders:
         log.info("Synthesizing text", request=request.request, language=request.language, characters=len(request.text))
 
     async def _forget(self, order: Order) -> None:
+        if order.meter is not None:
+            await order.meter.refund()
         if order.joined:
             return
         if hasattr(order, "request"):
@@ -250,6 +259,7 @@ class Ordered:
 
     speaker: Speaker
     records: Records
+    charges: Charges
     grace: Grace
     metrics: Metrics
     request_timeout_s: float
@@ -260,31 +270,40 @@ class Ordered:
         if order.joined:
             order.request = await self._kept(order)
         opened = self._joined(order) if order.joined else self._published(order)
-        async with opened as speech:
-            order.published = True
-            if order.key is None:
-                yield speech
-                return
-            async with self.grace.listening(order.request):
-                yield speech
+        try:
+            async with opened as speech:
+                order.published = True
+                if order.key is None:
+                    yield speech
+                    return
+                async with self.grace.listening(order.request):
+                    yield speech
+        finally:
+            if order.published and order.meter is not None:
+                await asyncio.shield(order.meter.settle(over=order.key is None or order.meter.over))
 
     async def _kept(self, order: Order) -> SpeechRequest:
         """Return the request that an order joins, with time to take it up again."""
         kept = await self.records.request(order.request_id)
         if kept is None:
             raise UnknownRequest("the request that this Idempotency-Key stands for is gone; send it again")
+        order.meter = await self.charges.resume(order.request_id)
+        kept = kept if order.meter is None else order.meter.limited(kept)
         return renewed(kept, self.request_timeout_s)
 
     def _published(self, order: Order) -> AbstractAsyncContextManager[Speech]:
         if order.key is None:
-            return self.speaker.speaking(order.request)
-        return self.speaker.speaking(order.request, lambda: self.grace.leave(order.request))
+            return self.speaker.speaking(order.request, meter=order.meter)
+        return self.speaker.speaking(order.request, self._leaving(order), order.meter)
+
+    def _leaving(self, order: Order) -> Leaving:
+        return lambda: self.grace.leave(order.request, None if order.meter is None else order.meter.settle)
 
     @asynccontextmanager
     async def _joined(self, order: Order) -> AsyncIterator[Speech]:
         heard = [order.request.request, *await self.records.runs(order.request.request)]
         async with (
             open_runs(self.speaker.bus, self.records, order.request, self.metrics, heard=heard, sole=False) as runs,
-            self.speaker.taking_up(order.request, runs, lambda: self.grace.leave(order.request)) as speech,
+            self.speaker.taking_up(order.request, runs, self._leaving(order), meter=order.meter) as speech,
         ):
             yield speech

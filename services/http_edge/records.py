@@ -67,6 +67,14 @@ class Records:
         """Say whether somebody cancelled the request."""
         return await self._get("cancelled", request) is not None
 
+    async def delete(self, request: str) -> None:
+        """Note that somebody deleted what was kept under this id, which stays taken."""
+        await self._put("deleted", request, b"yes")
+
+    async def deleted(self, request: str) -> bool:
+        """Say whether somebody deleted what was kept under this id."""
+        return await self._get("deleted", request) is not None
+
     async def listen_on(self, request: str) -> None:
         """Leave a mark that somebody listens now."""
         await self._put("listening", request, secrets.token_bytes(8))
@@ -74,6 +82,10 @@ class Records:
     async def listening(self, request: str) -> bytes | None:
         """Return the last mark of a listener: while it changes, somebody listens."""
         return await self._get("listening", request)
+
+    async def claimed(self, key: str) -> bool:
+        """Say whether an idempotency key is in use."""
+        return await self._get("key", key) is not None
 
     async def claim(self, key: str, value: bytes) -> bytes | None:
         """Put a value under an idempotency key; return the one that is there where somebody was first."""

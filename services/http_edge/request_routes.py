@@ -11,6 +11,7 @@ from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import SpeechRequest
+from services.http_edge.charges import Charges
 from services.http_edge.commands import cancel
 from services.http_edge.errors import BadRequest, RangeNotSatisfiable, UnknownRequest
 from services.http_edge.gate import by
@@ -34,6 +35,7 @@ class RequestRoutes:
 
     bus: Bus
     records: Records
+    charges: Charges
     speaker: Speaker
     metrics: Metrics
     settings: Settings
@@ -61,11 +63,21 @@ class RequestRoutes:
         outcome_of(request).language = kept.language
         self.metrics.resumed.inc()
         heard = [wanted, *await self.records.runs(wanted)]
-        async with open_runs(self.bus, self.records, kept, self.metrics, heard=heard, sole=True) as runs:
+        async with (
+            self.charges.resuming(wanted) as meter,
+            open_runs(
+                self.bus,
+                self.records,
+                kept if meter is None else meter.limited(kept),
+                self.metrics,
+                heard=heard,
+                sole=True,
+            ) as runs,
+        ):
             sentence, skip, whole = await runs.place_of(max(0, offset - HEADER_BYTES))
             if whole is not None:
                 return _nothing_left(offset, HEADER_BYTES + whole)
-            async with self.speaker.taking_up(kept, runs, runs.cancel, first_sentence=sentence) as speech:
+            async with self.speaker.taking_up(kept, runs, runs.cancel, first_sentence=sentence, meter=meter) as speech:
                 pieces = _without_first(skip, speech.pieces())
                 first = await anext(pieces, b"")
                 if not first and offset > HEADER_BYTES:

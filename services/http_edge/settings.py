@@ -41,6 +41,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     max_jobs: Annotated[int, Meta(ge=1, le=1000)] = 4  # that this edge sees through at once
     max_job_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 1_500_000
     job_timeout_s: Annotated[float, Meta(gt=0)] = 12 * 3600.0
+    job_results_tenant_bytes: Annotated[int, Meta(ge=0)] = 0  # of one tenant's jobs; 0: half of the store, or all of it
     max_connections: Annotated[int, Meta(ge=1)] = 1000  # requests that speak at once
     max_job_streams: Annotated[int, Meta(ge=1)] = 1000  # clients that follow jobs, by events or audio as it comes
     max_job_streams_per_tenant: Annotated[int, Meta(ge=1)] = 250

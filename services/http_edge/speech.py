@@ -33,14 +33,17 @@ class Speaker:
     first_audio_timeout_s: float
 
     @asynccontextmanager
-    async def speaking(self, request: SpeechRequest, leaving: "Leaving | None" = None) -> AsyncIterator["Speech"]:
+    async def speaking(
+        self, request: SpeechRequest, leaving: "Leaving | None" = None, meter: "Metering | None" = None
+    ) -> AsyncIterator["Speech"]:
         """Publish the request and yield its speech.
 
-        What is not complete on leaving is cancelled on the bus, or `leaving` says what becomes of it.
+        What is not complete on leaving is cancelled on the bus, or `leaving` says what becomes of it. `meter` is told
+        of what comes, and may raise.
         Raises TenantQueueFull, QueueFull, BusUnavailable.
         """
         async with open_inbox(self.bus, request.tenant, request.request) as inbox:
-            speech = Speech(request, inbox, Assembly(), self.metrics, self.first_audio_timeout_s)
+            speech = Speech(request, inbox, Assembly(), self.metrics, self.first_audio_timeout_s, meter=meter)
             try:
                 await publish_request(self.bus, request)
                 yield speech
@@ -58,11 +61,14 @@ class Speaker:
         first_sentence: int = 0,
         first_audio_timeout_s: float | None = None,
         check: Callable[[], None] = lambda: None,
+        meter: "Metering | None" = None,
     ) -> AsyncIterator["Speech"]:
         """Yield the speech of a request that was published before, from a sentence on: what is stored, what comes,
         and, where nobody speaks it any more, what another run makes. `check` is called now and then, and may raise."""
         timeout_s = self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
-        speech = Speech(request, runs, Assembly(first_sentence), self.metrics, timeout_s, stored=True, check=check)
+        speech = Speech(
+            request, runs, Assembly(first_sentence), self.metrics, timeout_s, stored=True, check=check, meter=meter
+        )
         runs.serve(speech.assembly)
         try:
             yield speech
@@ -72,6 +78,13 @@ class Speaker:
 
 
 Leaving = Callable[[], Awaitable[None]]  # what becomes of work that its listener left
+
+
+class Metering(Protocol):
+    """Counts what is spoken against a quota."""
+
+    async def heard(self, assembly: Assembly) -> None:
+        """Look at what has come. Raises QuotaUsedUp."""
 
 
 class EventSource(Protocol):
@@ -128,6 +141,7 @@ class Speech:
         *,
         stored: bool = False,
         check: Callable[[], None] = lambda: None,
+        meter: Metering | None = None,
     ) -> None:
         """`stored`: some of it may have been said before anybody listened here, so look at once."""
         self.assembly = assembly
@@ -137,6 +151,7 @@ class Speech:
         self._first_audio_timeout_s = first_audio_timeout_s
         self._stored = stored
         self._check = check
+        self._meter = meter
 
     @property
     def spoken(self) -> list[SentenceSpoken]:
@@ -160,6 +175,8 @@ class Speech:
                 found, pieces = await self._fetch_missing()
             if pieces and self.assembly.split is None:
                 await self._look_up_split()
+            if self._meter is not None:
+                await self._meter.heard(self.assembly)
             for piece in pieces:
                 yield piece
             if looked:

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
@@ -45,15 +46,23 @@ from services.common.wire.messages import (
     TextSplit,
     WorkerState,
 )
-from services.common.wire.parameters import RANGES, require_taken, takes_of
+from services.common.wire.parameters import require_taken, takes_of
 from services.common.wire.seeds import sentence_seed
-from services.splitter.divider import divide
+from services.splitter.divider import MOST_CHILDREN, divide
 from services.splitter.gate import Gate, Seat
 from services.splitter.ledger import Debt, Ledger
 from services.splitter.metrics import Metrics
 from services.splitter.progress import Progress
 from services.splitter.sentences import Sentence, SplitText
-from services.splitter.terms import in_our_codes, limits_of, task_of, told_left_out
+from services.splitter.terms import (
+    in_our_codes,
+    limits_of,
+    require_within_quota,
+    seconds_of,
+    task_of,
+    told_left_out,
+    within_range,
+)
 
 log = structlog.get_logger()
 
@@ -75,6 +84,7 @@ class RequestWork:
     metrics: Metrics
     gate: Gate
     stop: asyncio.Event  # set: hand back what is not spoken yet
+    children: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_CHILDREN))
 
     async def handle(self, delivery: Delivery) -> None:
         """Divide, queue, and wait until all is spoken."""
@@ -86,23 +96,20 @@ class RequestWork:
         task = task_of(request, limits_of(workers))
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
-            division = await divide(task)
+            division = await divide(task, self.children)
         _check_first(request, division)
         if any(sentence.rate != 1 for sentence in division.sentences):
             require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
-        characters = [  # what is before the first sentence was spoken already, and this takes it up
-            0 if place < request.first_sentence else len(sentence.spoken)
-            for place, sentence in enumerate(division.sentences)
-        ]
-        speed = request.parameters.speed or 1.0
+        seconds = seconds_of(request, division.sentences)
+        require_within_quota(request, seconds)
         async with open_inbox_of_ends(self.bus, request.tenant, request.request) as inbox:
             with (
-                self.ledger.hold(request.request, request.tenant, characters, request.language, speed) as debt,
+                self.ledger.hold(request.request, request.tenant, seconds) as debt,
                 self.gate.join(request.engine, request.tenant) as seat,
             ):
-                held = _Held(request, deadline, division.sentences, Progress(len(characters)), inbox, debt, seat)
-                await self._announce(request, division, written=asked.language)
+                held = _Held(request, deadline, division.sentences, Progress(len(seconds)), inbox, debt, seat)
+                await self._announce(request, division, sum(seconds), written=asked.language)
                 for place in range(request.first_sentence):
                     held.end(place)
                 if delivery.attempt > 1:
@@ -146,7 +153,7 @@ class RequestWork:
         """Return the engine's workers that are alive, but those whose model has not said yet what it speaks."""
         return [worker for worker in self.workers.alive() if worker.engine == engine and worker.max_characters]
 
-    async def _announce(self, request: SpeechRequest, division: SplitText, *, written: str) -> None:
+    async def _announce(self, request: SpeechRequest, division: SplitText, audio_s: float, *, written: str) -> None:
         """Tell how the text is divided; `written`: the request's language as its sender writes it."""
         message = TextSplit(
             request=request.request,
@@ -155,6 +162,7 @@ class RequestWork:
             languages=_languages(request, division, written),
             marks=division.marks,
             left_out=told_left_out(division),
+            audio_s=UNSET if request.max_audio_s is UNSET else audio_s,
         )
         await self.bus.publish(
             subjects.text_split(request.tenant, request.request),
@@ -323,6 +331,4 @@ def _parameters(asked: Parameters, sentence: Sentence) -> Parameters:
     """Return the request's parameters at this sentence's speed, within what an engine may be asked for."""
     if sentence.rate == 1:
         return asked
-    allowed = RANGES["speed"]
-    speed = min(max((asked.speed or 1.0) * sentence.rate, allowed.lowest), allowed.highest)
-    return msgspec.structs.replace(asked, speed=speed)
+    return msgspec.structs.replace(asked, speed=within_range((asked.speed or 1.0) * sentence.rate))

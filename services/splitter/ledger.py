@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.common.wire.estimate import DUE_S, audio_seconds
+from services.common.wire.estimate import DUE_S
 from services.common.wire.identity import Identity
 
 
@@ -38,12 +38,9 @@ class Ledger:
         self._taken: list[Identity] = []
 
     @contextmanager
-    def hold(
-        self, request: str, tenant: str, characters: Sequence[int], language: str, speed: float = 1.0
-    ) -> Iterator[Debt]:
-        """Count a request's sentences, of so many characters each, at this speed (1 is usual), while the block runs."""
-        seconds = tuple(audio_seconds(count, language, speed) for count in characters)
-        debt = Debt(request, tenant, seconds, sum(seconds), set())
+    def hold(self, request: str, tenant: str, seconds: Sequence[float]) -> Iterator[Debt]:
+        """Count a request's sentences, of so many estimated seconds of audio each, while the block runs."""
+        debt = Debt(request, tenant, tuple(seconds), sum(seconds), set())
         self._debts.add(debt)
         self._taken.append(Identity(tenant, "request", request))
         try:

@@ -1,17 +1,19 @@
 """Messages in the splitter's own terms, and what it found in theirs. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.common.wire.failures import UnsupportedLanguage
+from services.common.wire.estimate import audio_seconds
+from services.common.wire.failures import QuotaUsedUp, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.messages import MOST_LEFT_OUT, LeftOut, NormalizeText, Span, SpeechRequest, WorkerState
+from services.common.wire.parameters import RANGES
 from services.splitter.divider import Task
-from services.splitter.sentences import SplitText
+from services.splitter.sentences import Sentence, SplitText
 
 AskedT = TypeVar("AskedT", SpeechRequest, NormalizeText)
 _USUAL_LIMIT: Final = 250  # characters of a sentence, where no worker says how many it takes
@@ -63,6 +65,35 @@ def task_of(asked: SpeechRequest | NormalizeText, limits: dict[str, int]) -> Tas
         passages=asked.passages,
         limits=limits if asked.passages or asked.text_type == "ssml" else {},
     )
+
+
+def seconds_of(request: SpeechRequest, sentences: Sequence[Sentence]) -> list[float]:
+    """Return the estimated audio of each sentence, its pauses included; of those spoken already, nothing."""
+    asked = request.parameters.speed or 1.0
+    return [
+        0.0
+        if index < request.first_sentence
+        else audio_seconds(
+            len(sentence.spoken), sentence.language or request.language, within_range(asked * sentence.rate)
+        )
+        + (sentence.pause_before_ms + sentence.pause_after_ms) / 1000
+        for index, sentence in enumerate(sentences)
+    ]
+
+
+def within_range(speed: float) -> float:
+    """Return the nearest speed that an engine may be asked for."""
+    allowed = RANGES["speed"]
+    return min(max(speed, allowed.lowest), allowed.highest)
+
+
+def require_within_quota(request: SpeechRequest, seconds: Iterable[float]) -> None:
+    """Raise QuotaUsedUp where a request asks for more audio than its sender has left."""
+    if request.max_audio_s is not UNSET and (asked_s := sum(seconds)) > request.max_audio_s:
+        raise QuotaUsedUp(
+            f"the text is about {asked_s:.0f} s of audio, and {request.max_audio_s:.0f} s are left of today's quota; "
+            "send a shorter one, or wait until midnight UTC"
+        )
 
 
 def told_left_out(division: SplitText) -> LeftOut | UnsetType:

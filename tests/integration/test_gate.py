@@ -26,7 +26,7 @@ def keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
         ("acme", ["--tenant", "acme"]),
         ("globex", ["--tenant", "globex"]),
         ("hasty", ["--requests-a-minute", "2"]),
-        ("poor", ["--audio-seconds-a-day", "1"]),
+        ("poor", ["--audio-seconds-a-day", "16"]),
         ("other-engine", ["--engines", "xtts"]),
     ):
         api_keys.main([str(tmp_path / "keys.toml"), "--name", name, *limits])
@@ -97,9 +97,7 @@ async def test_requests_over_a_keys_rate_are_told_when_to_come_again(service: Fr
 
 async def test_a_keys_sound_of_a_day_is_counted_at_all_edges_together(service: Front, keys: dict[str, str]) -> None:
     assert await refused(service, "/synthesize", bearing(keys["poor"])) == (200, "")
-    async with asyncio.timeout(5):  # the other edge hears of it
-        while await refused(service, "/synthesize", bearing(keys["poor"]), edge=1) != (429, "quota_used_up"):
-            await asyncio.sleep(0.05)
+    assert await refused(service, "/synthesize", bearing(keys["poor"]), edge=1) == (429, "quota_used_up")
     async with await service.post("/jobs", headers=bearing(keys["poor"])) as response:
         assert response.status == 429
         assert 1 <= int(response.headers["Retry-After"]) <= 86_400

@@ -22,6 +22,7 @@ from services.common.bus.ports import Bus, Heard
 from services.common.runtime.deadline import Deadline
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_own
+from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import (
     DeadlineExceeded,
     PipelineError,
@@ -129,9 +130,8 @@ class RequestDoor:
         return stored
 
     def _admitted(self, request: SpeechRequest, language: str) -> AbstractContextManager[Guest]:
-        return self.admission.admit(
-            request.request, request.tenant, len(request.text), language, request.parameters.speed or 1.0
-        )
+        audio_s = audio_seconds(len(request.text), language, request.parameters.speed or 1.0)
+        return self.admission.admit(request.request, request.tenant, audio_s)
 
     def _in_time(self, request: SpeechRequest) -> SpeechRequest:
         """Return the request with a deadline that is no later than one that came over HTTP would have."""

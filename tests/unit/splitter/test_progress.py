@@ -54,7 +54,7 @@ def test_an_end_marker_for_a_sentence_that_does_not_exist_changes_nothing() -> N
 
 def test_the_ledger_owes_what_is_not_spoken_and_nothing_when_the_request_is_over() -> None:
     ledger = Ledger()
-    with ledger.hold("request-1", "public", [140, 70], "en") as debt:
+    with ledger.hold("request-1", "public", [10.0, 5.0]) as debt:
         assert (ledger.requests, ledger.owed_s) == (1, 15.0)
         debt.pay(0)
         debt.pay(0)
@@ -64,18 +64,12 @@ def test_the_ledger_owes_what_is_not_spoken_and_nothing_when_the_request_is_over
     assert (ledger.requests, ledger.owed_s) == (0, 0)
 
 
-def test_a_request_at_twice_the_speed_owes_half_as_much() -> None:
-    ledger = Ledger()
-    with ledger.hold("request-1", "public", [140, 70], "en", speed=2.0):
-        assert ledger.owed_s == 7.5
-
-
 def test_of_a_book_no_more_is_due_at_once_than_of_a_paragraph() -> None:
     ledger = Ledger()
     with (
-        ledger.hold("book", "public", [140] * 6_000, "en"),
-        ledger.hold("paragraph", "public", [140], "en"),
-        ledger.hold("greeting", "other", [28], "en"),
+        ledger.hold("book", "public", [10.0] * 6_000),
+        ledger.hold("paragraph", "public", [10.0]),
+        ledger.hold("greeting", "other", [2.0]),
     ):
         assert ledger.due_s() == {"public": 2 * DUE_S, "other": pytest.approx(2.0)}
     assert ledger.due_s() == {}
@@ -83,7 +77,7 @@ def test_of_a_book_no_more_is_due_at_once_than_of_a_paragraph() -> None:
 
 def test_what_was_taken_up_is_news_once() -> None:
     ledger = Ledger()
-    with ledger.hold("request-1", "public", [1], "en"):
+    with ledger.hold("request-1", "public", [1.0]):
         assert ledger.take_news() == (Identity("public", "request", "request-1"),)
         assert ledger.take_news() == ()
 
