@@ -48,12 +48,13 @@ class JobRoom:
         before = await self.taken(job)
         if before is not None and before.size:
             return
-        store = await self.bus.room(_STORE)
-        if 0 < store.most < store.used + size:
-            raise QueueFull("the store of job results is full; delete jobs that you have heard, or retry later")
         taken = Taken(size, _hour(deadline_unix_ms / 1000 + self.kept_s))
         await self._add(size, taken.until)
         await self._note(job, taken)
+        store = await self.bus.room(_STORE)
+        if 0 < store.most < store.used + size:
+            await self.settle(job, 0)
+            raise QueueFull("the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later")
 
     async def need(self, job: str, size: int) -> int:
         """See that a job that runs has so much room; return how much it has. Raises ResultsFull."""

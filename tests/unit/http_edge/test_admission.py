@@ -102,7 +102,7 @@ def test_an_id_that_another_tenant_chose_as_well_is_not_taken_for_ones_own() -> 
     door = Door()
     with ExitStack() as held:
         for tenant in ("acme", "globex"):
-            held.enter_context(door.admission.admit("the-same-id", tenant, GREETING, "en"))
+            held.enter_context(door.admission.admit("the-same-id", tenant, GREETING_S))
         door.report("the-same-id", by_tenant={"acme": ("the-same-id",)}, owed_s=2.0, acme=2.0)
         door.admission.note_reports()
         assert door.admission.due_s() == {"acme": 2.0, "globex": 2.0}
@@ -111,7 +111,7 @@ def test_an_id_that_another_tenant_chose_as_well_is_not_taken_for_ones_own() -> 
 def test_a_splitter_that_names_no_tenants_is_understood() -> None:
     door = Door()
     with ExitStack() as held:
-        held.enter_context(door.admission.admit("a-request", "acme", GREETING, "en"))
+        held.enter_context(door.admission.admit("a-request", "acme", GREETING_S))
         door.report("a-request", owed_s=2.0, acme=2.0)
         door.admission.note_reports()
         assert door.admission.due_s() == {"acme": 2.0}

@@ -1,0 +1,286 @@
+"""Attempts to get more audio than a key's quota, more memory than a splitter has, and other tenants' room for jobs."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from services import api_keys
+from services.http_edge.callers import Key
+from services.http_edge.quota import Quota, account_of
+from tests.support.front import SETTINGS, Front, front
+from tests.support.service import TEXT, expected_pcm
+
+QUOTA_S = 60.0
+FIVE_BREAKS = "".join('<break time="10s"/>' for _ in range(59))
+SENTENCE = "It was a bright cold day in April and the clocks were striking. "  # 64 characters, about 4.9 s
+
+
+@pytest.fixture
+def keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    made = {}
+    for name in ("acme", "globex"):
+        limits = ["--tenant", name, "--audio-seconds-a-day", str(QUOTA_S)]
+        api_keys.main([str(tmp_path / "keys.toml"), "--name", name, *limits])
+        made[name] = capsys.readouterr().out.strip()
+    api_keys.main([str(tmp_path / "keys.toml"), "--name", "free", "--tenant", "acme"])
+    made["free"] = capsys.readouterr().out.strip().splitlines()[-1]
+    return made
+
+
+@pytest.fixture
+async def service(tmp_path: Path, keys: dict[str, str], request: pytest.FixtureRequest) -> AsyncIterator[Front]:
+    assert keys
+    settings = msgspec.structs.replace(SETTINGS, api_keys_file=str(tmp_path / "keys.toml"))
+    (tmp_path / "nats").mkdir()
+    factor = getattr(request, "param", 0.0)
+    async with front(tmp_path / "nats", edges=2, settings=settings, real_time_factor=factor) as made:
+        yield made
+
+
+def bearing(secret: str, **more: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"} | more
+
+
+async def used_s(service: Front, name: str = "acme") -> float:
+    account = account_of(Key(name=name, hash="0" * 64, tenant=name, audio_seconds_a_day=QUOTA_S))
+    assert account is not None
+    return QUOTA_S - await Quota(service.bus).left_s(account)
+
+
+async def until_used(service: Front, seconds: float, name: str = "acme") -> None:
+    """Wait until a key is charged this, within a hundredth of a second."""
+    async with asyncio.timeout(20):
+        while abs(await used_s(service, name) - seconds) > 0.01:
+            await asyncio.sleep(0.05)
+
+
+async def asked(
+    service: Front, headers: dict[str, str], path: str = "/synthesize", edge: int = 0, **fields: str | bytes | None
+) -> tuple[int, str, float]:
+    """Return status, code, and the seconds of audio in the body."""
+    async with await service.post(path, edge=edge, headers=headers, **fields) as response:
+        if response.status == 200:
+            return 200, "", (len(await response.read()) - 44) / 48_000
+        code: str = (await response.json(content_type="application/problem+json"))["code"]
+        if code == "quota_used_up":
+            assert 1 <= int(response.headers["Retry-After"]) <= 86_400
+        return response.status, code, 0.0
+
+
+ATTACKS: dict[str, dict[str, str]] = {
+    "silence": {"text": f"<speak>Yes.{FIVE_BREAKS} No.</speak>", "text_type": "ssml"},
+    "pauses of paragraphs": {"text": "A.\n\nB.\n\n" * 80},
+    "pronunciations": {"text": "a " * 2_000, "pronunciations": json.dumps({"a": "word " * 19 + "word"})},
+    "pronunciations to digits": {"text": "a " * 200, "pronunciations": json.dumps({"a": "9" * 100})},
+    "a long text": {"text": SENTENCE * 1_500},
+    "digits": {"text": "123456789 " * 60},
+    "one long number": {"text": f"It is {'7' * 400}."},
+    "signs": {"text": "It is " + "≤ " * 100},
+    "a slow voice": {"text": SENTENCE * 5, "speed": "0.25"},
+    "a slow passage": {"text": f'<speak><prosody rate="25%">{SENTENCE * 5}</prosody></speak>', "text_type": "ssml"},
+    "aliases": {"text": f'<speak><sub alias="{SENTENCE * 20}">x</sub></speak>', "text_type": "ssml"},
+    "figures one by one": {
+        "text": "<speak>" + '<say-as interpret-as="characters">9999999999</say-as>. ' * 20 + "</speak>",
+        "text_type": "ssml",
+    },
+    "characters of few a second": {"text": "雪又下了。" * 80, "language": "zh"},
+}
+
+
+async def test_what_would_sound_longer_than_the_quota_is_refused_before_a_word_is_spoken(
+    service: Front, keys: dict[str, str]
+) -> None:
+    headers = bearing(keys["acme"])
+    for attack, fields in ATTACKS.items():
+        for path in ("/synthesize", "/stream"):
+            assert (await asked(service, headers, path, **fields))[:2] == (429, "quota_used_up"), attack
+        async with await service.post("/jobs", headers=headers, **fields) as response:
+            status, answer = response.status, await response.json(content_type=None)
+        if status == 202:
+            answer = await ended(service, answer["id"], keys["acme"])
+            assert answer["state"] == "failed", attack
+        assert answer["code"] == "quota_used_up", attack
+        assert await service.spoken() == 0, attack
+        await until_used(service, 0.0)
+
+
+async def ended(service: Front, job: str, secret: str) -> dict[str, Any]:
+    async with asyncio.timeout(30):
+        while True:
+            async with await service.get(f"/jobs/{job}", headers=bearing(secret)) as response:
+                shown: dict[str, Any] = await response.json()
+            if shown["state"] in ("done", "failed", "cancelled"):
+                return shown
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_charged_is_what_was_spoken_with_its_silence(service: Front, keys: dict[str, str]) -> None:
+    *_, seconds = await asked(service, bearing(keys["acme"]))
+    assert seconds == pytest.approx(len(expected_pcm(TEXT)) / 48_000)
+    await until_used(service, seconds)
+    *_, more = await asked(service, bearing(keys["acme"]), "/stream", edge=1, text="Yes.")
+    await until_used(service, seconds + more)
+    text = '<speak>Yes.<break time="10s"/> No.</speak>'
+    *_, silent = await asked(service, bearing(keys["acme"]), text=text, text_type="ssml")
+    assert silent > 10
+    await until_used(service, seconds + more + silent)
+    async with await service.post("/jobs", headers=bearing(keys["acme"]), text="No.") as response:
+        job = (await response.json())["id"]
+    shown = await ended(service, job, keys["acme"])
+    assert shown["state"] == "done"
+    await until_used(service, seconds + more + silent + shown["audio_seconds"])
+
+
+async def test_what_cannot_be_spoken_costs_nothing(service: Front, keys: dict[str, str]) -> None:
+    headers = bearing(keys["acme"])
+    for fields, status in (
+        ({"reference_audio": b"this is no recording"}, 422),
+        ({"text": "?! ..."}, 422),
+        ({"text": "<speak><break/></speak>", "text_type": "ssml"}, 422),
+        ({"text": "שלום עולם", "language": "en"}, 422),
+        ({"temperature": "0.7"}, 422),
+        ({"seed": "many"}, 400),
+    ):
+        for path in ("/synthesize", "/stream"):
+            assert (await asked(service, headers, path, **fields))[0] == status, fields
+        await until_used(service, 0.0)
+    assert (await asked(service, headers, text=SENTENCE * 9))[0] == 200
+
+
+async def test_of_many_at_once_no_more_are_let_in_than_the_quota_holds(service: Front, keys: dict[str, str]) -> None:
+    requests = [
+        asked(service, bearing(keys["acme"]), "/stream" if number % 2 else "/synthesize", number % 2, text=SENTENCE * 8)
+        for number in range(12)
+    ]
+    answers = await asyncio.gather(*requests)
+    spoken = [seconds for status, _, seconds in answers if status == 200]
+    assert len(spoken) == 1
+    assert {code for status, code, _ in answers if status != 200} == {"quota_used_up"}
+    await until_used(service, sum(spoken))
+
+
+async def test_texts_that_only_a_splitter_can_estimate_share_the_quota_as_well(
+    service: Front, keys: dict[str, str]
+) -> None:
+    numbers = "In all there were 123456789 of them. " * 8  # 21 s by its characters, over 50 s when it is spoken
+    answers = await asyncio.gather(
+        *(asked(service, bearing(keys["acme"]), edge=number % 2, text=numbers) for number in range(6))
+    )
+    assert sum(seconds for *_, seconds in answers) < QUOTA_S
+    assert {code for _, code, _ in answers} <= {"", "quota_used_up"}
+    async with asyncio.timeout(20):
+        while await used_s(service) > 1.05 * QUOTA_S:  # what was spoken of the others before they were stopped counts
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("service", [0.3], indirect=True)
+async def test_a_client_that_leaves_is_charged_what_was_spoken_and_a_resumption_what_is_spoken_then(
+    service: Front, keys: dict[str, str]
+) -> None:
+    text, name = SENTENCE * 8, "left-in-the-middle"
+    whole_s = len(expected_pcm(text)) / 48_000
+    response = await service.post("/stream", headers=bearing(keys["acme"], **{"Request-Name": name}), text=text)
+    await response.content.readexactly(200_000)
+    response.close()
+    await service.until_idle()
+    async with asyncio.timeout(20):
+        while not 4.0 < await used_s(service) < whole_s - 4:
+            await asyncio.sleep(0.05)
+    async with await service.get(f"/requests/{name}/audio?from=200000", headers=bearing(keys["acme"])) as rest:
+        body = await rest.read()
+    assert 200_000 + len(body) == 44 + round(whole_s * 48_000)
+    await until_used(service, whole_s)
+    async with await service.get(f"/requests/{name}/audio?from=0", headers=bearing(keys["acme"]), edge=1) as again:
+        assert len(await again.read()) == 44 + round(whole_s * 48_000)
+    await until_used(service, whole_s)  # what is stored is heard again for nothing
+
+
+async def test_a_retry_under_an_idempotency_key_is_not_charged_again_and_comes_through_when_all_is_used(
+    service: Front, keys: dict[str, str]
+) -> None:
+    headers, text = bearing(keys["acme"], **{"Idempotency-Key": "a-retry"}), SENTENCE * 10
+    answers = await asyncio.gather(*(asked(service, headers, edge=number % 2, text=text) for number in range(4)))
+    assert {answer[:2] for answer in answers} == {(200, "")}
+    whole_s = answers[0][2]
+    await until_used(service, whole_s)
+    assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 8))[:2] == (429, "quota_used_up")
+    assert await asked(service, headers, "/stream", 1, text=text) == (200, "", pytest.approx(whole_s))
+    await until_used(service, whole_s)
+
+
+@pytest.mark.parametrize("service", [0.3], indirect=True)
+async def test_requests_that_are_left_and_taken_up_again_do_not_add_up_to_more_than_the_quota(
+    service: Front, keys: dict[str, str]
+) -> None:
+    names = [f"left-at-once-{number}" for number in range(5)]
+    for name in names:
+        response = await service.post(
+            "/stream", headers=bearing(keys["acme"], **{"Request-Name": name}), text=SENTENCE * 8
+        )
+        await response.content.readexactly(45)
+        response.close()
+        await service.until_idle()
+        async with asyncio.timeout(20):
+            while await used_s(service) > 30:  # what was reserved for the rest is given back
+                await asyncio.sleep(0.05)
+
+    async def resumed(name: str) -> int:
+        async with await service.get(f"/requests/{name}/audio?from=0", headers=bearing(keys["acme"])) as response:
+            try:
+                return len(await response.read()) if response.status == 200 else 0
+            except aiohttp.ClientPayloadError:
+                return 0
+
+    heard = await asyncio.gather(*map(resumed, names))
+    assert sum(map(bool, heard)) <= 1
+    await service.until_idle()
+    async with asyncio.timeout(20):
+        while await used_s(service) > QUOTA_S:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("service", [2.0], indirect=True)
+async def test_a_job_that_is_cancelled_costs_what_was_spoken_and_one_that_waits_nothing(
+    service: Front, keys: dict[str, str]
+) -> None:
+    headers = bearing(keys["acme"])
+    async with await service.post("/jobs", headers=headers, text=SENTENCE * 8) as response:
+        job = (await response.json())["id"]
+    assert await used_s(service) > 30
+    async with service.session.delete(f"{service.addresses[0]}/jobs/{job}", headers=headers) as response:
+        assert response.status == 202
+    assert (await ended(service, job, keys["acme"]))["state"] == "cancelled"
+    async with asyncio.timeout(20):
+        while await used_s(service) > 20:
+            await asyncio.sleep(0.05)
+
+
+async def test_each_tenant_and_each_key_has_a_quota_of_its_own(service: Front, keys: dict[str, str]) -> None:
+    assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 10))[0] == 200
+    assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 10))[0] == 429
+    assert (await asked(service, bearing(keys["globex"]), text=SENTENCE * 10))[0] == 200
+    assert (await asked(service, bearing(keys["free"]), text=SENTENCE * 20))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/synthesize", "/jobs"])
+async def test_pronunciations_that_make_a_text_many_times_longer_are_refused(
+    service: Front, keys: dict[str, str], path: str
+) -> None:
+    fields = {"text": "a " * (9_000 if path == "/jobs" else 45_000), "pronunciations": json.dumps({"a": "9" * 100})}
+    async with await service.post(path, headers=bearing(keys["free"]), **fields) as response:
+        status, answer = response.status, await response.json(content_type=None)
+    if path == "/jobs":
+        shown = await ended(service, answer["id"], keys["free"])
+        assert (shown["state"], shown["code"]) == ("failed", "text_too_long")
+        answer = shown
+    else:
+        assert (status, answer["code"]) == (413, "text_too_long")
+    assert "pronunciations" in answer["detail"]
+    await service.until_idle()
+    assert await service.spoken() == 0
