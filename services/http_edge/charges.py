@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 _LONGER: Final = 2.0  # as long as estimated, and a few seconds: beyond that and the quota a speech is cut
 _LONGER_S: Final = 5.0
+_OPENING_LOOKS: Final = 100
+_OPENING_LOOK_S: Final = 0.02
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -44,11 +46,12 @@ class Charge(msgspec.Struct, frozen=True):
     account: str
     limit_s: float
     asked_s: float  # estimated audio of the whole text
-    reserved_s: float  # counted in the account, and not spoken yet
+    reserved_s: float = 0.0  # counted in the account, and not spoken yet
     sentences: int = 0  # charged: so many, the first of the text
     seconds: float = 0.0  # of these
     partial_s: float = 0.0  # charged of the sentence after them
     whole: bool = False  # all of it is spoken
+    opening: bool = False  # an edge is about to reserve it
 
     @property
     def charged_s(self) -> float:
@@ -69,17 +72,40 @@ class Charges:
         account = account_of(key)
         if account is None:
             return None
-        charge = Charge(account.name, account.limit_s, asked_s, reserved_s=asked_s)
-        unreserved = msgspec.msgpack.encode(msgspec.structs.replace(charge, reserved_s=0.0))
-        if not await self.bus.create_value(self.records.bucket, self.key(request_id), unreserved):
-            return await self.find(request_id)  # another request, or an earlier attempt, has this id
+        charge = Charge(account.name, account.limit_s, asked_s, opening=True)
+        for _ in range(_OPENING_LOOKS):
+            if await self.bus.create_value(self.records.bucket, self.key(request_id), msgspec.msgpack.encode(charge)):
+                break
+            found = await self.find(request_id)
+            if found is not None and not found.charge.opening:
+                return found  # a retry, or another request, has this id
+            await asyncio.sleep(_OPENING_LOOK_S)  # an edge that does not come back from it has died
+        return await self._reserved(request_id, charge)
+
+    async def begin(self, key: Key, request_id: str, asked_s: float) -> "Meter | None":
+        """Reserve a request that is to be published though its id was found in use before. Raises QuotaUsedUp."""
+        account, found = account_of(key), await self.find(request_id)
+        if account is None or found is None or found.charge.reserved_s or found.charge.charged_s:
+            meter = await self.resume(request_id) or await self.open(key, request_id, asked_s)
+        else:
+            meter = await self._reserved(request_id, Charge(account.name, account.limit_s, asked_s))
+        if meter is not None:
+            meter.first = True
+        return meter
+
+    async def _reserved(self, request_id: str, charge: Charge) -> "Meter":
+        """Reserve all of a request of which nothing is charged. Raises QuotaUsedUp."""
+        account, opened = Account(charge.account, charge.limit_s), msgspec.structs.replace(charge, opening=False)
+
+        async def put(_content: bytes) -> bytes:
+            return msgspec.msgpack.encode(opened)
+
         try:
-            left_s = await self.quota.reserve(account, asked_s)
-        except PipelineError:
-            await self.drop(request_id)
-            raise
-        await self.change(request_id, charge, reserved_by_s=asked_s)
-        return Meter(self, request_id, charge, left_s, first=True)
+            left_s = await self.quota.reserve(account, charge.asked_s)
+            opened = msgspec.structs.replace(opened, reserved_s=charge.asked_s)
+        finally:
+            await change_value(self.bus, self.records.bucket, self.key(request_id), put)
+        return Meter(self, request_id, opened, left_s, first=True)
 
     async def resume(self, request_id: str) -> "Meter | None":
         """Reserve what is not spoken of a request that goes on, unless that is reserved already; None where it costs
@@ -129,10 +155,6 @@ class Charges:
             )
 
         await change_value(self.bus, self.records.bucket, self.key(request_id), changed)
-
-    async def drop(self, request_id: str) -> None:
-        """Forget a request that was never published."""
-        await self.bus.drop_value(self.records.bucket, self.key(request_id))
 
     async def spoken_s(self, runs: list[str], sentence: int) -> float | None:
         """Return how long a sentence is by its stored end marker; None where it has none."""
@@ -239,8 +261,6 @@ class Meter:
         """Give back what was reserved here for a request that was not published."""
         if self.first or self.reserved:
             await self.settle()
-        if self.first:
-            await self.charges.drop(self.request_id)
 
     async def _plan(self, audio_s: float) -> None:
         """Reserve what the splitter estimates in place of what the edge did. Raises QuotaUsedUp."""

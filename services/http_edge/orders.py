@@ -193,8 +193,11 @@ class Orders:
                     "Request-Name is already the name of another request or job; send another one, or none"
                 )
             order.joined = True  # a retry, or who it repeats, was a little faster
-        elif order.meter is not None and not order.meter.first:  # it was here before, and is gone
-            order.meter = await self.charges.resume(asked.request)
+            order.meter = None
+        elif caller is not None and order.meter is not None and not order.meter.first:
+            order.request = asked  # it is kept, and forgotten if there is no room
+            order.meter = await self.charges.begin(caller.key, asked.request, form.audio_s)
+            asked = asked if order.meter is None else order.meter.limited(asked)
         order.request, order.stored_s = asked, time.monotonic()
         self._tell(asked)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
 from services.common.bus import topology
@@ -12,7 +13,7 @@ from services.common.wire.failures import BusUnavailable, QuotaUsedUp
 from services.common.wire.messages import SentenceSpoken, Span, TextSplit
 from services.http_edge.assembly import Assembly
 from services.http_edge.callers import Key
-from services.http_edge.charges import Charges, Meter
+from services.http_edge.charges import Charge, Charges, Meter
 from services.http_edge.quota import Account, Quota, account_of
 from services.http_edge.records import Records
 from services.http_edge.shared_values import change_value
@@ -116,16 +117,19 @@ async def test_a_request_that_does_not_fit_leaves_no_trace() -> None:
         await charges.open(KEY, REQUEST, 61.0)
     assert refused.value.retry_after_s is not None
     assert await used_s(bus) == 0
-    assert await charges.find(REQUEST) is None
     assert await charges.open(Key(name="free", hash="0" * 64, tenant="acme"), REQUEST, 1e6) is None
 
 
 async def test_what_is_not_published_is_given_back_and_may_be_asked_for_again() -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
-    for _ in range(3):
-        meter = await opened(charges, 50.0)
-        assert await used_s(bus) == 50.0
+    for asked_s in (50.0, 40.0, 30.0):
+        meter = await opened(charges, asked_s)
+        if not meter.first:  # its id was used for what is not there any more
+            begun = await charges.begin(KEY, REQUEST, asked_s)
+            assert begun is not None
+            meter = begun
+        assert await used_s(bus) == asked_s
         await meter.refund()
         assert await used_s(bus) == 0
 
@@ -227,6 +231,35 @@ async def test_an_id_that_is_in_use_reserves_nothing_and_gives_nothing_back() ->
     second = await opened(charges, 40.0)
     assert not second.first
     await second.refund()
+    assert await used_s(bus) == 40.0
+
+
+async def test_of_retries_at_once_one_reserves_and_all_know_what_is_left() -> None:
+    bus = await memory_bus()
+    meters = await asyncio.gather(*(charges_of(bus).open(KEY, REQUEST, 40.0) for _ in range(8)))
+    assert sum(meter is not None and meter.first for meter in meters) == 1
+    assert {meter.left_s for meter in meters if meter is not None} == {60.0}
+    assert await used_s(bus) == 40.0
+
+
+async def test_a_retry_that_publishes_after_the_first_gave_up_reserves_anew() -> None:
+    bus = await memory_bus()
+    charges = charges_of(bus)
+    first, second = await opened(charges, 40.0), await opened(charges, 40.0)
+    await first.refund()
+    begun = await charges.begin(KEY, second.request_id, 40.0)
+    assert begun is not None
+    assert begun.first
+    assert await used_s(bus) == 40.0
+
+
+async def test_an_edge_that_died_while_it_reserved_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = await memory_bus()
+    charges = charges_of(bus)
+    monkeypatch.setattr("services.http_edge.charges._OPENING_LOOK_S", 0.0)
+    dead = Charge(account().name, 60.0, 40.0, opening=True)
+    await bus.create_value(topology.KEPT, charges.key(REQUEST), msgspec.msgpack.encode(dead))
+    assert (await opened(charges, 40.0)).first
     assert await used_s(bus) == 40.0
 
 
