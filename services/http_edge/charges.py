@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 _LONGER: Final = 2.0  # as long as estimated, and a few seconds: beyond that and the quota a speech is cut
 _LONGER_S: Final = 5.0
+_MOST_S: Final = 1e9  # that a message says; more is as good as no limit
 _OPENING_LOOKS: Final = 100
 _OPENING_LOOK_S: Final = 0.02
 
@@ -196,7 +197,7 @@ class Meter:
 
     def limited(self, request: SpeechRequest) -> SpeechRequest:
         """Return the request with what is left for it."""
-        return msgspec.structs.replace(request, max_audio_s=self.left_s)
+        return msgspec.structs.replace(request, max_audio_s=min(self.left_s, _MOST_S))
 
     async def heard(self, assembly: Assembly) -> None:
         """Look at what has come. Raises QuotaUsedUp where it is too much."""

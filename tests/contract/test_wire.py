@@ -104,6 +104,17 @@ def test_letters_that_are_left_out_are_sent_only_where_there_are_some() -> None:
     assert codec.decode(codec.encode(some), TextSplit) == some
 
 
+def test_limits_and_estimates_of_audio_are_sent_only_where_there_are_some() -> None:
+    [split] = [message for message in EXAMPLES if isinstance(message, TextSplit)]
+    assert "max_audio_s" not in fields(EXAMPLES[0])
+    assert "audio_s" not in fields(split)
+    limited = msgspec.structs.replace(EXAMPLES[0], max_audio_s=60.0)
+    assert fields(limited) == {**fields(EXAMPLES[0]), "max_audio_s": 60.0}
+    assert codec.decode(codec.encode(limited), SpeechRequest) == limited
+    estimated = msgspec.structs.replace(split, audio_s=12.5)
+    assert codec.decode(codec.encode(estimated), TextSplit) == estimated
+
+
 @pytest.mark.parametrize("tag", ["fr", "zh-cn", "zh_Hans", "pt-BR", "en_US", "fra", "fr_FR.UTF-8"])
 def test_a_language_is_taken_as_people_write_it(tag: str) -> None:
     content = {**fields(EXAMPLES[0]), "language": tag, "passages": [{"start": 0, "end": 1, "language": tag}]}

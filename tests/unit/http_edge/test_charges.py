@@ -10,7 +10,7 @@ from services.common.bus import topology
 from services.common.bus.memory import MemoryBus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable, QuotaUsedUp
-from services.common.wire.messages import SentenceSpoken, Span, TextSplit
+from services.common.wire.messages import SentenceSpoken, Span, SpeechRequest, TextSplit
 from services.http_edge.assembly import Assembly
 from services.http_edge.callers import Key
 from services.http_edge.charges import Charge, Charges, Meter
@@ -18,6 +18,7 @@ from services.http_edge.quota import Account, Quota, account_of
 from services.http_edge.records import Records
 from services.http_edge.shared_values import change_value
 from tests.support.buses import memory_bus
+from tests.support.service import speech_request
 
 RATE_HZ = 24_000
 KEY = Key(name="a-key", hash="0" * 64, tenant="acme", audio_seconds_a_day=60.0)
@@ -144,6 +145,14 @@ async def test_the_splitters_estimate_takes_the_place_of_the_edges() -> None:
         assert await used_s(bus) == estimate_s
         await meter.settle()
         assert await used_s(bus) == 0
+
+
+async def test_a_quota_without_end_is_said_in_a_number_that_messages_hold() -> None:
+    endless = Key(name="endless", hash="0" * 64, tenant="acme", audio_seconds_a_day=float("inf"))
+    meter = await charges_of(await memory_bus()).open(endless, REQUEST, 10.0)
+    assert meter is not None
+    limited = meter.limited(speech_request("ab" * 32))
+    assert codec.decode(codec.encode(limited), SpeechRequest) == limited
 
 
 async def test_of_two_whose_estimates_grow_at_once_the_second_is_refused() -> None:
