@@ -84,8 +84,6 @@ class JobStore:
     async def sound(self, job: str, sentence: int) -> bytes:
         """Return a sentence's PCM. Raises UnknownJob where it is not kept any more."""
         pcm = await self.bus.get_object(topology.RESULTS, self._identity(job).object_name(sentence))
-        if pcm is None:  # an earlier release kept it under a name without the tenant
-            pcm = await self.bus.get_object(topology.RESULTS, f"{job}/{sentence}")
         if pcm is None:
             raise UnknownJob("the job is too long ago; its sound is no longer kept")
         return pcm

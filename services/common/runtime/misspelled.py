@@ -29,6 +29,7 @@ KNOWN: Final = frozenset(
         "HTTP_STOP_S",
         "IDEMPOTENCY_GRACE_S",
         "JOB_RESULTS_KEPT_S",
+        "JOB_RESULTS_TENANT_BYTES",
         "JOB_TIMEOUT_S",
         "LISTENER_TIMEOUT_S",
         "LOG_LEVEL",
