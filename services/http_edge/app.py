@@ -305,7 +305,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
     job_records = Records(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
     charges, job_charges = Charges(bus, kept, parts.quota), Charges(bus, job_records, parts.quota)
-    speaker = Speaker(bus, metrics, settings.first_audio_timeout_s)
+    speaker = Speaker(bus, metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2)
     reader = Reader(entrance.uploads, settings)
     orders = Orders(
         fleet=parts.fleet,

@@ -10,8 +10,10 @@ from services.common.wire.identity import Kind, identity_of
 from services.common.wire.messages import CancelSpeech, SpeechRequest
 
 
-async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "request") -> bool:
+async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "request", part: int = 0) -> bool:
     """Queue a request, or a job; it leaves the queue at its deadline.
+
+    `part` tells the later portions of a request apart, which have its id: the first sentence of each.
 
     Return False where it is queued already, or was within the last two minutes. Raises TenantQueueFull, QueueFull,
     TextTooLong, BusUnavailable.
@@ -20,7 +22,7 @@ async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "reques
         return await bus.publish(
             subjects.job(request.tenant) if kind == "job" else subjects.request(request.tenant),
             codec.encode(request),
-            message_id=identity_of(request)._replace(kind=kind).message_id(),
+            message_id=identity_of(request)._replace(kind=kind).message_id(*([part] if part else [])),
             lifetime_s=Deadline.at(request.deadline_unix_ms).left_s,
         )
     except SubjectFull:

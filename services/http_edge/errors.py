@@ -59,6 +59,14 @@ class ListenerStalled(PipelineError):
     http_status = 408
 
 
+class AudioGone(PipelineError):
+    """The audio store dropped the audio before it was sent, each time that it was made."""
+
+    code = "audio_gone"
+    retryable = True
+    http_status = 503
+
+
 class TooManyRequests(PipelineError):
     """This edge speaks to as many clients as it may."""
 

@@ -25,10 +25,11 @@ from services.http_edge.charges import Charges
 from services.http_edge.commands import cancel, publish_request
 from services.http_edge.errors import ResultsFull, UnknownJob
 from services.http_edge.job_room import SENTENCE_BYTES, JobRoom
+from services.http_edge.heard import stored_split
 from services.http_edge.job_store import ENDED, JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.records import Records
-from services.http_edge.runs import Runs, open_runs, stored_split
+from services.http_edge.runs import Runs, open_runs
 from services.http_edge.speech import Speaker, Speech
 
 log = structlog.get_logger()
@@ -140,7 +141,7 @@ class JobWork:
             return await self._done(progress)
         async with open_runs(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as runs:
             if not began:
-                await runs.begin(run=request.request)
+                await runs.begin(run=request.request, portions=False)
             return await self._keep_all(request, progress, runs)
 
     async def _keep_all(self, request: SpeechRequest, progress: JobProgress, runs: Runs) -> JobProgress:

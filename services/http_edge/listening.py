@@ -1,27 +1,77 @@
-"""What a listener experiences: when sound began, and whether it ever ran out."""
+"""What a listener experiences: when audio began, and whether it ever ran out."""
 
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from services.http_edge.metrics import Metrics
+
+_TICK_S: Final = 1.0  # a stall is counted this often while it lasts
 
 
 @dataclass
 class Listening:
-    """Follows one stream's sound against the clock. Pure but for the metrics: the caller says what time it is."""
+    """Follows one stream's audio against the clock: the caller says what time it is (monotonic seconds)."""
 
     metrics: Metrics
     sample_rate_hz: int
     first_at_s: float | None = None
     sent_bytes: int = 0
-    waited_s: float = 0.0  # that a player stood still for want of sound
+    waited_s: float = 0.0  # that a player stood still for want of audio
+    _stalled: bool = False
+
+    @property
+    def dry_at_s(self) -> float:
+        """Return when a player that plays on has no audio left."""
+        return (self.first_at_s or 0.0) + self.waited_s + self.sent_bytes / 2 / self.sample_rate_hz
 
     def hear(self, pcm_bytes: int, now_s: float) -> None:
-        """Note that so much 16-bit sound left at this time."""
+        """Note that so much 16-bit audio left at this time."""
         if self.first_at_s is None:
             self.first_at_s = now_s
-        late_s = now_s - (self.first_at_s + self.waited_s + self.sent_bytes / 2 / self.sample_rate_hz)
-        if self.sent_bytes and late_s > 0:
-            self.waited_s += late_s
-            self.metrics.stalls.inc()
-            self.metrics.stall_time.inc(late_s)
+        self.note(now_s)
+        if self._stalled:
+            self._stalled = False
+            self.metrics.stalled.dec()
         self.sent_bytes += pcm_bytes
+
+    def note(self, now_s: float) -> None:
+        """Count what a stall lasted so far."""
+        late_s = now_s - self.dry_at_s
+        if not self.sent_bytes or late_s <= 0:
+            return
+        if not self._stalled:
+            self._stalled = True
+            self.metrics.stalls.inc()
+            self.metrics.stalled.inc()
+        self.waited_s += late_s
+        self.metrics.stall_time.inc(late_s)
+
+    def taken(self, now_s: float) -> None:
+        """Note that the client has taken all that was sent: a client that took long had audio to play."""
+        self.waited_s += max(0.0, now_s - self.dry_at_s)
+
+    @contextmanager
+    def ticking(self) -> Iterator[None]:
+        """Count a stall while it lasts, as long as the block waits for audio."""
+        loop = asyncio.get_running_loop()
+        timer: list[asyncio.TimerHandle] = []
+
+        def tick() -> None:
+            self.note(time.monotonic())
+            timer[:] = [loop.call_later(_TICK_S, tick)]
+
+        timer.append(loop.call_later(max(_TICK_S, self.dry_at_s - time.monotonic()), tick))
+        try:
+            yield
+        finally:
+            timer[0].cancel()
+
+    def end(self) -> None:
+        """Note that the stream ended, whole or not."""
+        if self._stalled:
+            self._stalled = False
+            self.metrics.stalled.dec()

@@ -42,10 +42,14 @@ class Metrics:
         self.failures = Counter("tts_failures_total", "Failed requests by reason", ["code"], registry=registry)
         self.stalls = Counter("tts_stream_stalls_total", "Times a listener ran out of sound", registry=registry)
         self.stall_time = Counter("tts_stream_stall_seconds_total", "How long listeners waited then", registry=registry)
+        self.stalled = Gauge("tts_streams_stalled", "Listeners that have run out of audio now", registry=registry)
         self.repairs = Counter("tts_chunks_fetched_again_total", "Events fetched by place", registry=registry)
         self.cancelled = Counter("tts_cancelled_requests_total", "Requests whose client left", registry=registry)
         self.taken_up = Counter(
             "tts_requests_taken_up_total", "Requests published again from a sentence", registry=registry
+        )
+        self.spoken_again = Counter(
+            "tts_audio_spoken_again_total", "Times that audio was synthesized again as it was gone", registry=registry
         )
         self.joined = Counter("tts_requests_joined_total", "Retries that joined a request", registry=registry)
         self.resumed = Counter(

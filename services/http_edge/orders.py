@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -25,7 +26,6 @@ from services.http_edge.intake import Intake
 from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import REQUEST_ID, Outcome, outcome_of
 from services.http_edge.records import Records
-from services.http_edge.runs import open_runs
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Leaving, Speaker, Speech
 from services.http_edge.wording import understood
@@ -268,11 +268,11 @@ class Ordered:
     request_timeout_s: float
 
     @asynccontextmanager
-    async def speaking(self, order: Order) -> AsyncIterator[Speech]:
-        """Yield the speech of an order: published now, or joined where it is."""
+    async def speaking(self, order: Order, *, listening: bool = False) -> AsyncIterator[Speech]:
+        """Yield the speech of an order: published now, or joined where it is. `listening`: as of `Speaker.speaking`."""
         if order.joined:
             order.request = await self._kept(order)
-        opened = self._joined(order) if order.joined else self._published(order)
+        opened = self._joined(order, listening) if order.joined else self._published(order, listening)
         try:
             async with opened as speech:
                 order.published = True
@@ -294,19 +294,22 @@ class Ordered:
         kept = kept if order.meter is None else order.meter.limited(kept)
         return renewed(kept, self.request_timeout_s)
 
-    def _published(self, order: Order) -> AbstractAsyncContextManager[Speech]:
+    def _published(self, order: Order, listening: bool) -> AbstractAsyncContextManager[Speech]:
         if order.key is None:
-            return self.speaker.speaking(order.request, meter=order.meter)
-        return self.speaker.speaking(order.request, self._leaving(order), order.meter)
+            return self.speaker.speaking(order.request, meter=order.meter, listening=listening)
+        return self.speaker.speaking(order.request, self._leaving(order), order.meter, listening=listening)
 
     def _leaving(self, order: Order) -> Leaving:
         return lambda: self.grace.leave(order.request, None if order.meter is None else order.meter.settle)
 
     @asynccontextmanager
-    async def _joined(self, order: Order) -> AsyncIterator[Speech]:
+    async def _joined(self, order: Order, listening: bool) -> AsyncIterator[Speech]:
         heard = [order.request.request, *await self.records.runs(order.request.request)]
+        leaving = partial(self.grace.leave, order.request)
         async with (
-            open_runs(self.speaker.bus, self.records, order.request, self.metrics, heard=heard, sole=False) as runs,
-            self.speaker.taking_up(order.request, runs, self._leaving(order), meter=order.meter) as speech,
+            self.speaker.open_runs(order.request, heard=heard, sole=False, renewing=True) as runs,
+            self.speaker.taking_up(
+                order.request, runs, self._leaving(order), meter=order.meter, listening=listening
+            ) as speech,
         ):
             yield speech

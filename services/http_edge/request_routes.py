@@ -21,7 +21,6 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import REQUEST_ID, outcome_of
 from services.http_edge.orders import renewed
 from services.http_edge.records import Records
-from services.http_edge.runs import open_runs
 from services.http_edge.sending import Sound, send_sound
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker
@@ -65,19 +64,16 @@ class RequestRoutes:
         heard = [wanted, *await self.records.runs(wanted)]
         async with (
             self.charges.resuming(wanted) as meter,
-            open_runs(
-                self.bus,
-                self.records,
-                kept if meter is None else meter.limited(kept),
-                self.metrics,
-                heard=heard,
-                sole=True,
+            self.speaker.open_runs(
+                kept if meter is None else meter.limited(kept), heard=heard, sole=True, renewing=True
             ) as runs,
         ):
             sentence, skip, whole = await runs.place_of(max(0, offset - HEADER_BYTES))
             if whole is not None:
                 return _nothing_left(offset, HEADER_BYTES + whole)
-            async with self.speaker.taking_up(kept, runs, runs.cancel, first_sentence=sentence, meter=meter) as speech:
+            async with self.speaker.taking_up(
+                kept, runs, runs.cancel, first_sentence=sentence, meter=meter, listening=True
+            ) as speech:
                 pieces = _without_first(skip, speech.pieces())
                 first = await anext(pieces, b"")
                 if not first and offset > HEADER_BYTES:

@@ -133,7 +133,7 @@ class Routes:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """`POST /stream`: the same, as it is made. A failure before the first sound is an HTTP error; a later one cuts
         the body, so that no client takes a part for the whole."""
-        async with self.orders.taken(request) as order, self.ordered.speaking(order) as speech:
+        async with self.orders.taken(request) as order, self.ordered.speaking(order, listening=True) as speech:
             pieces = speech.pieces()
             first = await anext(pieces)
             order.heard_first("stream", self.metrics)

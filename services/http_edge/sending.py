@@ -9,7 +9,7 @@ from aiohttp import web
 
 from services.http_edge.errors import ListenerStalled
 from services.http_edge.listening import Listening
-from services.http_edge.middleware import outcome_of
+from services.http_edge.middleware import Outcome, outcome_of
 
 LAST_BYTES: Final = 4096  # of a body of known length: what the connection takes at once, with the end
 
@@ -73,13 +73,24 @@ async def send_sound(
     await response.prepare(request)
     if header:
         await write(response, header, patience_s)
-    sound.listening.hear(len(sound.first), time.monotonic())
-    if sound.first:
-        await write(response, sound.first, patience_s)
-    outcome.audio_bytes = sound.listening.sent_bytes
-    async for pcm in sound.rest:
-        sound.listening.hear(len(pcm), time.monotonic())
-        await write(response, pcm, patience_s)
-        outcome.audio_bytes = sound.listening.sent_bytes
+    try:
+        await _send(outcome, response, sound, patience_s)
+    finally:
+        sound.listening.end()
     await finish(request, response, b"", patience_s)
     return response
+
+
+async def _send(outcome: Outcome, response: web.StreamResponse, sound: Sound, patience_s: float) -> None:
+    listening, pcm = sound.listening, sound.first
+    while True:
+        listening.hear(len(pcm), time.monotonic())
+        if pcm:
+            await write(response, pcm, patience_s)
+            listening.taken(time.monotonic())
+        outcome.audio_bytes = listening.sent_bytes
+        with listening.ticking():
+            try:
+                pcm = await anext(sound.rest)
+            except StopAsyncIteration:
+                return

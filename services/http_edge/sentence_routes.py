@@ -15,10 +15,10 @@ from services.common.wire import subjects
 from services.common.wire.messages import SentenceSpoken
 from services.http_edge.errors import BadRequest, UnknownRequest
 from services.http_edge.gate import by
+from services.http_edge.heard import stored_split
 from services.http_edge.identity import checked_id
 from services.http_edge.marks import Sound
 from services.http_edge.records import Records
-from services.http_edge.runs import stored_split
 
 _MOST_LOOKED_UP: Final = 200  # ends in one answer; a client asks for the next ones with `from`
 

@@ -2,26 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from msgspec import UNSET
 
-from services.common.bus.inbox import open_inbox
+from services.common.bus import topology
 from services.common.bus.ports import Bus
 from services.common.runtime.deadline import Deadline
-from services.common.wire.failures import BusUnavailable, DeadlineExceeded, SynthesisFailed
+from services.common.wire.failures import BusUnavailable, DeadlineExceeded, QueueFull, SynthesisFailed
 from services.common.wire.messages import LeftOut, RequestEvent, SentenceSpoken, SpeechRequest, TextSplit
 from services.http_edge.assembly import Assembly, Place
-from services.http_edge.commands import cancel, publish_request
 from services.http_edge.errors import RemoteFailure
 from services.http_edge.metrics import Metrics
-from services.http_edge.runs import Runs
+from services.http_edge.portions import PORTION_S
+from services.http_edge.records import Records
+from services.http_edge.runs import Runs, open_runs
 
 _SILENCE_S: Final = 0.5  # after so long without an event, look whether one was lost
 _LONGEST_SILENCE_S: Final = 4.0  # the wait doubles up to this while there is nothing to fetch
+_SLOWEST: Final = 2.0  # seconds that a listener may take for a second of audio, on top of the request's time
 
 
 @dataclass(frozen=True)
@@ -31,25 +33,50 @@ class Speaker:
     bus: Bus
     metrics: Metrics
     first_audio_timeout_s: float
+    portion_s: float = PORTION_S
 
     @asynccontextmanager
     async def speaking(
-        self, request: SpeechRequest, leaving: "Leaving | None" = None, meter: "Metering | None" = None
+        self,
+        request: SpeechRequest,
+        leaving: "Leaving | None" = None,
+        meter: "Metering | None" = None,
+        *,
+        listening: bool = False,
     ) -> AsyncIterator["Speech"]:
         """Publish the request and yield its speech.
 
-        What is not complete on leaving is cancelled on the bus, or `leaving` says what becomes of it. `meter` is told
-        of what comes, and may raise.
+        `listening`: to a client who takes its time, so it is asked for in portions, and its deadline moves with
+        what was heard. What is not complete on leaving is cancelled on the bus, or `leaving` says what becomes of it.
+        `meter` is told of what comes, and may raise.
         Raises TenantQueueFull, QueueFull, BusUnavailable.
         """
-        async with open_inbox(self.bus, request.tenant, request.request) as inbox:
-            speech = Speech(request, inbox, Assembly(), self.metrics, self.first_audio_timeout_s, meter=meter)
+        async with self.open_runs(request, heard=[], sole=leaving is None, renewing=listening) as runs:
+            timeout_s = self.first_audio_timeout_s
+            speech = Speech(request, runs, Assembly(), self.metrics, timeout_s, meter=meter, listening=listening)
+            runs.serve(speech.assembly)
             try:
-                await publish_request(self.bus, request)
+                await runs.begin(run=request.request, portions=listening)
                 yield speech
             finally:
                 if not speech.assembly.complete:
-                    await asyncio.shield(leaving() if leaving else cancel(self.bus, request.tenant, request.request))
+                    await asyncio.shield(leaving() if leaving else runs.cancel())
+
+    def open_runs(
+        self, request: SpeechRequest, *, heard: Sequence[str], sole: bool, renewing: bool
+    ) -> AbstractAsyncContextManager[Runs]:
+        """Listen to these runs of a request that is no job, while the block runs."""
+        records = Records(self.bus, topology.KEPT, request.tenant)
+        return open_runs(
+            self.bus,
+            records,
+            request,
+            self.metrics,
+            heard=heard,
+            sole=sole,
+            portion_s=self.portion_s,
+            renewing=renewing,
+        )
 
     @asynccontextmanager
     async def taking_up(
@@ -62,12 +89,21 @@ class Speaker:
         first_audio_timeout_s: float | None = None,
         check: Callable[[], None] = lambda: None,
         meter: "Metering | None" = None,
+        listening: bool = False,
     ) -> AsyncIterator["Speech"]:
         """Yield the speech of a request that was published before, from a sentence on: what is stored, what comes,
         and, where nobody speaks it any more, what another run makes. `check` is called now and then, and may raise."""
         timeout_s = self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
         speech = Speech(
-            request, runs, Assembly(first_sentence), self.metrics, timeout_s, stored=True, check=check, meter=meter
+            request,
+            runs,
+            Assembly(first_sentence),
+            self.metrics,
+            timeout_s,
+            stored=True,
+            check=check,
+            meter=meter,
+            listening=listening,
         )
         runs.serve(speech.assembly)
         try:
@@ -88,13 +124,15 @@ class Metering(Protocol):
 
 
 class EventSource(Protocol):
-    """Where a speech's events come from: one inbox, or those of several runs."""
+    """Where a speech's events come from: `Runs`."""
 
     async def next(self, timeout_s: float) -> RequestEvent | None: ...
     async def chunk(self, sentence: int, chunk: int) -> RequestEvent | None: ...
     async def end(self, sentence: int) -> RequestEvent | None: ...
     async def failed(self) -> RequestEvent | None: ...
     async def split(self) -> RequestEvent | None: ...
+    async def recover(self) -> None: ...
+    def listened(self) -> None: ...
 
 
 class _Patience:
@@ -142,8 +180,12 @@ class Speech:
         stored: bool = False,
         check: Callable[[], None] = lambda: None,
         meter: Metering | None = None,
+        listening: bool = False,
     ) -> None:
-        """`stored`: some of it may have been said before anybody listened here, so look at once."""
+        """`stored`: some of it may have been said before anybody listened here, so look at once.
+
+        `listening`: what was heard puts the deadline off.
+        """
         self.assembly = assembly
         self.deadline = Deadline.at(request.deadline_unix_ms)
         self._inbox = inbox
@@ -152,6 +194,7 @@ class Speech:
         self._stored = stored
         self._check = check
         self._meter = meter
+        self._listening = listening
 
     @property
     def spoken(self) -> list[SentenceSpoken]:
@@ -168,11 +211,12 @@ class Speech:
         started_s = time.monotonic()
         while not self.assembly.complete:
             self._check_time(started_s)
+            self._inbox.listened()
             event = await self._inbox.next(patience.left_s)
             pieces = [] if event is None else self.assembly.receive(event)
             looked, found = not pieces and patience.over, False
             if looked:
-                found, pieces = await self._fetch_missing()
+                found, pieces = await self._fetch_missing(idle=event is None)
             if pieces and self.assembly.split is None:
                 await self._look_up_split()
             if self._meter is not None:
@@ -203,13 +247,21 @@ class Speech:
 
     def _check_time(self, started_s: float) -> None:
         self._check()
-        if self.deadline.passed:
+        if self.deadline.left_s + self._heard_s() * _SLOWEST < 0:
             raise DeadlineExceeded("the text was not spoken within the time limit; send a shorter one or try later")
         if not self.assembly.samples and time.monotonic() - started_s > self._first_audio_timeout_s:
             raise DeadlineExceeded("no sound came within the time limit; the service is busy or broken, try later")
 
-    async def _fetch_missing(self) -> tuple[bool, list[bytes]]:
-        """The bus fell silent: get by place what did not come; say whether there may be more, and what it released."""
+    def _heard_s(self) -> float:
+        """Return the seconds of audio that a listener took, and that put its deadline off."""
+        rate_hz = self.assembly.sample_rate_hz
+        return self.assembly.samples / rate_hz if self._listening and rate_hz else 0.0
+
+    async def _fetch_missing(self, *, idle: bool) -> tuple[bool, list[bytes]]:
+        """The bus fell silent: get by place what did not come; say whether there may be more, and what it released.
+
+        `idle`: nothing waits in the inbox either, so what is not stored has to be spoken again.
+        """
         pieces, places = list[bytes](), self.assembly.missing()
         try:
             fetched = [event for place in places if (event := await self._fetch(place))]
@@ -218,8 +270,10 @@ class Speech:
             if self.assembly.missing() != places:
                 return True, pieces
             failed = await self._inbox.failed()
-        except BusUnavailable:
-            return False, pieces  # NATS restarts: look again at the next silence
+            if failed is None and idle:
+                await self._inbox.recover()
+        except (BusUnavailable, QueueFull):
+            return False, pieces  # NATS restarts, or its queue is full: look again at the next silence
         if failed is not None:
             pieces += self.assembly.receive(failed)
         return False, pieces

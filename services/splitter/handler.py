@@ -6,8 +6,10 @@ already is refused by the stream, so nothing is spoken twice.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -37,6 +39,7 @@ from services.common.wire.messages import (
     CancelSpeech,
     Lane,
     Parameters,
+    Portion,
     RequestEvent,
     SentenceJob,
     SentenceSpoken,
@@ -48,10 +51,11 @@ from services.common.wire.messages import (
 )
 from services.common.wire.parameters import require_taken, takes_of
 from services.common.wire.seeds import sentence_seed
-from services.splitter.divider import MOST_CHILDREN, divide
+from services.splitter.divider import MOST_CHILDREN, Task, divide
 from services.splitter.gate import Gate, Seat
 from services.splitter.ledger import Debt, Ledger
 from services.splitter.metrics import Metrics
+from services.splitter.portions import Divisions, first_lane, portion_of, told_portion
 from services.splitter.progress import Progress
 from services.splitter.sentences import Sentence, SplitText
 from services.splitter.terms import (
@@ -84,7 +88,7 @@ class RequestWork:
     metrics: Metrics
     gate: Gate
     stop: asyncio.Event  # set: hand back what is not spoken yet
-    children: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_CHILDREN))
+    divisions: Divisions = field(default_factory=lambda: Divisions(_bounded_divide()))
 
     async def handle(self, delivery: Delivery) -> None:
         """Divide, queue, and wait until all is spoken."""
@@ -96,26 +100,31 @@ class RequestWork:
         task = task_of(request, limits_of(workers))
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
-            division = await divide(task, self.children)
+            division = await self.divisions.of(task, in_portions=request.portion_s is not UNSET)
         _check_first(request, division)
+        portion = portion_of(request, division.sentences)
         if any(sentence.rate != 1 for sentence in division.sentences):
             require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
-        seconds = seconds_of(request, division.sentences)
-        require_within_quota(request, seconds)
+        rest = seconds_of(request, division.sentences)
+        require_within_quota(request, rest)
+        portion = portion_of(request, rest)
+        # What is before the portion was spoken already, and what is after it is not asked for yet.
+        seconds = [s if portion.first <= index < portion.until else 0.0 for index, s in enumerate(rest)]
         async with open_inbox_of_ends(self.bus, request.tenant, request.request) as inbox:
             with (
                 self.ledger.hold(request.request, request.tenant, seconds) as debt,
                 self.gate.join(request.engine, request.tenant) as seat,
             ):
                 held = _Held(request, deadline, division.sentences, Progress(len(seconds)), inbox, debt, seat)
-                await self._announce(request, division, sum(seconds), written=asked.language)
-                for place in range(request.first_sentence):
+                await self._announce(request, division, portion, sum(rest), written=asked.language)
+                for place in chain(range(portion.first), range(portion.until, len(seconds))):
                     held.end(place)
                 if delivery.attempt > 1:
                     await _recall(held)
                 await self._see_through(held)
-        self.metrics.requests.labels(request.language, "spoken").inc()
+        if portion.until == len(characters):
+            self.metrics.requests.labels(request.language, "spoken").inc()
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Tell the listener, and take the request's sentences back."""
@@ -153,7 +162,9 @@ class RequestWork:
         """Return the engine's workers that are alive, but those whose model has not said yet what it speaks."""
         return [worker for worker in self.workers.alive() if worker.engine == engine and worker.max_characters]
 
-    async def _announce(self, request: SpeechRequest, division: SplitText, audio_s: float, *, written: str) -> None:
+    async def _announce(
+        self, request: SpeechRequest, division: SplitText, portion: Portion, audio_s: float, *, written: str
+    ) -> None:
         """Tell how the text is divided; `written`: the request's language as its sender writes it."""
         message = TextSplit(
             request=request.request,
@@ -163,11 +174,13 @@ class RequestWork:
             marks=division.marks,
             left_out=told_left_out(division),
             audio_s=UNSET if request.max_audio_s is UNSET else audio_s,
+            portion=told_portion(request, portion),
         )
+        later = [portion.first] if message.portion is not UNSET and portion.first else []
         await self.bus.publish(
             subjects.text_split(request.tenant, request.request),
             codec.encode(message),
-            message_id=identity_of(request).message_id("split"),
+            message_id=identity_of(request).message_id("split", *later),
         )
 
     async def _see_through(self, held: "_Held") -> None:
@@ -256,7 +269,7 @@ class _Held:
 
     def lane(self, place: int) -> Lane:
         """Return where a sentence is queued: the first one is waited for."""
-        return "express" if place == self.request.first_sentence else "standard"
+        return first_lane(self.request) if place == self.request.first_sentence else "standard"
 
     def end(self, place: int) -> None:
         """Note that a sentence is spoken."""
@@ -291,6 +304,11 @@ class _HandedBack(PipelineError):
 
     code = "handed_back"
     retryable = True
+
+
+def _bounded_divide() -> Callable[[Task], Awaitable[SplitText]]:
+    """Return `divide`, with a bound on the processes that divide at once."""
+    return partial(divide, children=asyncio.Semaphore(MOST_CHILDREN))
 
 
 def _check_first(request: SpeechRequest, division: SplitText) -> None:

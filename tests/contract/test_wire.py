@@ -15,6 +15,7 @@ from services.common.wire.messages import (
     LeftOut,
     Message,
     Parameters,
+    Portion,
     Span,
     SpeechRequest,
     TextSplit,
@@ -265,3 +266,21 @@ def test_the_documentation_gives_every_parameter_its_range() -> None:
     for parameter, allowed in RANGES.items():
         kind = "integer" if allowed.whole else "float"
         assert f"| {kind}, {allowed.lowest:g} to {allowed.highest:g} |" in documented[parameter]
+
+
+def test_a_request_for_a_portion_adds_fields_that_others_do_not_send() -> None:
+    [request] = [message for message in EXAMPLES if isinstance(message, SpeechRequest)]
+    assert not {"portion_s", "first_lane"} & fields(request).keys()
+    asked = msgspec.structs.replace(request, portion_s=60.0, first_lane="standard")
+    assert fields(asked) == fields(request) | {"portion_s": 60.0, "first_lane": "standard"}
+    assert codec.decode(codec.encode(asked), SpeechRequest) == asked
+    [split] = [message for message in EXAMPLES if isinstance(message, TextSplit)]
+    told = msgspec.structs.replace(split, portion=Portion(0, 1))
+    assert fields(told) == fields(split) | {"portion": {"first": 0, "until": 1}}
+
+
+@pytest.mark.parametrize("portion_s", [0, -1, 1e9, float("nan"), float("inf"), "60"])
+def test_a_portion_of_no_or_endless_audio_is_refused(portion_s: object) -> None:
+    content = fields(EXAMPLES[0]) | {"portion_s": portion_s}
+    with pytest.raises(MalformedMessage):
+        codec.decode(msgpack.packb(content), SpeechRequest)

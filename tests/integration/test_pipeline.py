@@ -244,7 +244,9 @@ async def test_lost_events_are_fetched_by_place(bus: Bus) -> None:
     request = speech_request(clip)
     async with tone_service(bus, workers=1):
         async with speaker(bus).speaking(request) as speech:
-            deaf = await speech._inbox._listener.close()  # hears nothing more: everything has to be fetched
+            deaf = await speech._inbox._heard._runs[
+                request.request
+            ].inbox._listener.close()  # hears nothing more: everything has to be fetched
             assert deaf is None
             pieces = [piece async for piece in speech.pieces()]
     assert digest(pieces) == digest([expected_pcm()])

@@ -23,6 +23,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
+from services.common.bus.drift import differences, stream_limits
 from services.common.bus.ports import LISTENER_BYTES, Lag, Room, Stored, Value
 from services.common.bus.subscriptions import NatsListener, NatsPuller
 from services.common.bus.topology import (
@@ -161,12 +162,22 @@ class NatsBus:
         for store in topology.stores:
             objects = api.ObjectStoreConfig(ttl=store.max_age_s, max_bytes=store.max_bytes, replicas=replicas)
             await self._ensure(f"OBJ_{store.name}", partial(self._jetstream.create_object_store, store.name, objects))
+        await self._tell_differences(topology)
 
     async def require(self, topology: Topology) -> None:
         """See that everything exists. Raises BusUnavailable, which says who creates it."""
         for name in stream_names(topology):
             if not await self._patiently(partial(self._exists, name)):
                 raise BusUnavailable(f"{name} does not exist; run `python -m services.establish` as the operator")
+        await self._tell_differences(topology)
+
+    async def _tell_differences(self, topology: Topology) -> None:
+        """Log where a stream that exists has other limits than the settings say: it keeps its own."""
+        for name, wanted in stream_limits(topology).items():
+            async with translated():
+                is_now = (await self._jetstream.stream_info(name)).config
+            for limit, (found, expected) in differences(wanted, is_now).items():
+                log.warning("stream_differs", stream=name, limit=limit, found=found, expected=expected)
 
     async def _ensure(self, stream: str, create: Callable[[], Awaitable[object]]) -> None:
         async def ensure() -> bool:
@@ -434,7 +445,12 @@ async def connected_bus(settings: ProcessSettings, *, name: str) -> AsyncIterato
     """Connect, see that all streams and buckets exist, and close at the end. Raises BusUnavailable."""
     bus = await connect(settings, name=name)
     try:
-        wanted = topology(replicas=settings.nats_replicas, results_kept_s=settings.job_results_kept_s)
+        wanted = topology(
+            replicas=settings.nats_replicas,
+            audio_max_bytes=settings.audio_store_bytes,
+            audio_kept_s=settings.audio_kept_s,
+            results_kept_s=settings.job_results_kept_s,
+        )
         if settings.nats_establish:
             await bus.establish(wanted)
         else:

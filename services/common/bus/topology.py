@@ -85,6 +85,7 @@ def topology(
     *,
     replicas: int = 1,
     audio_max_bytes: int = 1024 * MEBIBYTE,
+    audio_kept_s: float = 600,
     requests_per_tenant: int = 500,
     results_kept_s: float = 24 * 3600,
 ) -> Topology:
@@ -129,7 +130,7 @@ def topology(
                 subjects=(subjects.AUDIO,),
                 retention="limits",
                 discard="old",
-                max_age_s=600,
+                max_age_s=audio_kept_s,
                 max_bytes=audio_max_bytes,
                 max_messages_per_subject=1,  # a repeated chunk takes the place of its equal
             ),

@@ -50,6 +50,7 @@ Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
 TextType = Literal["text", "ssml"]
 Loudness = Annotated[float, Meta(ge=-30, le=-12)] | Literal["off"]  # LUFS
 Lane = Literal["express", "standard"]  # a request's first sentence, and all others
+PortionSeconds = Annotated[float, Meta(gt=0, le=86_400)]  # of audio, estimated
 
 
 class Message(Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
@@ -121,6 +122,8 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     text_type: TextType = "text"  # what the text is: SSML says itself how it is spoken
     passages: Passages = ()  # in other languages, in order; of plain text only
     max_audio_s: Seconds | UnsetType = UNSET  # refuse a text whose audio is estimated longer; not sent where unlimited
+    portion_s: PortionSeconds | UnsetType = UNSET  # from `first_sentence` on, about so much; not sent: the whole rest
+    first_lane: Lane | UnsetType = UNSET  # of the first sentence; not sent: express
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -148,6 +151,13 @@ class Span(Struct, frozen=True):
     end: Count
 
 
+class Portion(Struct, frozen=True):
+    """Sentences [first, until) of a request that are spoken now; the next ones have to be asked for. A map."""
+
+    first: SentenceIndex
+    until: SentenceIndex
+
+
 class LeftOut(Struct, frozen=True):
     """Letters of the request's text that no voice of their language can speak. On the wire a map."""
 
@@ -165,6 +175,7 @@ class TextSplit(Message, frozen=True, kw_only=True):
     marks: tuple[Mark, ...] = ()  # as they come in the text
     left_out: LeftOut | UnsetType = UNSET  # letters that no voice of their language can speak; not sent where none are
     audio_s: Seconds | UnsetType = UNSET  # estimated, from `first_sentence` on; sent where the request has a limit
+    portion: Portion | UnsetType = UNSET  # of what is spoken now; not sent: all from `first_sentence` on
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):

@@ -1,0 +1,191 @@
+"""A listener in real time: synthesis stays within a window ahead of it, and audio that was dropped is spoken again."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.common.bus import topology
+from services.common.bus.memory import MemoryBus, MemoryListener, matches
+from services.common.bus.ports import Bus
+from services.common.wire import subjects
+from services.common.wire.failures import PipelineError
+from services.http_edge import runs as runs_module
+from services.http_edge.metrics import Metrics
+from services.http_edge.records import Records
+from services.http_edge.speech import Speaker, Speech
+from tests.support.buses import bus_of
+from tests.support.service import TEXT, digest, expected_pcm, sentence_count, speech_request, stored_clip, tone_service
+
+BOOK = " ".join(f"{TEXT} That was chapter {number}." for number in range(12))  # 144 s
+PORTION_S = 10.0
+LONGEST_SENTENCE_S = 5.0
+BYTES_A_SECOND = 48_000
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bus]:
+    async with bus_of(request.param, tmp_path) as bus:
+        yield bus
+
+
+def speaker(bus: Bus) -> Speaker:
+    return Speaker(bus, Metrics(), first_audio_timeout_s=30, portion_s=PORTION_S)
+
+
+async def until_idle(bus: Bus) -> None:
+    async with asyncio.timeout(20):
+        while await bus.waiting(topology.REQUESTS) + await bus.waiting(topology.SENTENCES):
+            await asyncio.sleep(0.05)
+
+
+async def deaf(speech: Speech, run: str) -> None:
+    """Let a speech hear no audio any more, but end markers, as when more came than an inbox holds."""
+    await speech._inbox._heard._runs[run].inbox._listener.close()  # type: ignore[attr-defined]
+
+
+async def stored_seconds(bus: Bus, request: str) -> float:
+    """Return how much of a request's audio was made; all of it is stored, as the store is large."""
+    found = await bus.stored(topology.AUDIO, subjects.request_events("public", request), most=10_000)
+    return sum(len(message.payload) for message in found if len(message.payload) > 2_000) / BYTES_A_SECOND
+
+
+async def test_synthesis_stays_within_two_portions_of_its_listener(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    request, heard, ahead_s = speech_request(clip, BOOK), bytearray(), list[float]()
+    async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
+        async for piece in speech.pieces():
+            before, heard = len(heard) // 720_000, heard + piece
+            if len(heard) // 720_000 > before:  # every 15 seconds of audio: look how much is ready
+                await until_idle(bus)
+                ahead_s.append(await stored_seconds(bus, request.request) - len(heard) / BYTES_A_SECOND)
+    assert digest([bytes(heard)]) == digest([expected_pcm(BOOK)])
+    assert len(ahead_s) > 7
+    assert max(ahead_s) < 2 * PORTION_S + 2 * LONGEST_SENTENCE_S
+    assert len(speech.spoken) == sentence_count(BOOK)
+
+
+async def test_a_portion_that_nobody_asks_for_is_not_spoken(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    request = speech_request(clip, BOOK)
+    async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
+        pieces = speech.pieces()
+        await anext(pieces)
+        await until_idle(bus)
+        first_s = await stored_seconds(bus, request.request)
+        await asyncio.sleep(1)
+        assert await stored_seconds(bus, request.request) == first_s < PORTION_S + LONGEST_SENTENCE_S
+
+
+async def test_who_takes_everything_at_once_is_given_it_in_one_portion(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    request = speech_request(clip, BOOK)
+    async with tone_service(bus), speaker(bus).speaking(request) as speech:
+        pieces = [await anext(speech.pieces())]
+        await until_idle(bus)
+        assert await stored_seconds(bus, request.request) > 100
+        pieces += [piece async for piece in speech.pieces()]
+    assert digest(pieces) == digest([expected_pcm(BOOK)])
+
+
+async def test_audio_that_was_dropped_before_it_was_heard_is_spoken_again(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    request, here = speech_request(clip, BOOK), speaker(bus)
+    async with tone_service(bus), here.speaking(request, listening=True) as speech:
+        pieces = list[bytes]()
+        async for piece in speech.pieces():
+            pieces.append(piece)
+            if len(pieces) == 1:  # in the middle of a sentence
+                await until_idle(bus)
+                await deaf(speech, speech._inbox._heard.ids[-1])  # type: ignore[attr-defined]
+                await bus.purge(topology.AUDIO, subjects.AUDIO)
+    assert digest(pieces) == digest([expected_pcm(BOOK)])
+    assert here.metrics.spoken_again._value.get() >= 1
+
+
+async def test_audio_that_was_dropped_with_its_end_markers_is_spoken_again_after_a_while(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "_OWN_PATIENCE_S", 1.0)
+    clip = await stored_clip(bus)
+    request = speech_request(clip, BOOK)
+    async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
+        pieces = list[bytes]()
+        async for piece in speech.pieces():
+            pieces.append(piece)
+            if len(pieces) == 1:
+                await until_idle(bus)
+                await deaf(speech, request.request)
+                run = speech._inbox._heard._runs[request.request]  # type: ignore[attr-defined]
+                await run._ends._listener.close()
+                await bus.purge(topology.AUDIO, subjects.request_events("public", request.request))
+    assert digest(pieces) == digest([expected_pcm(BOOK)])
+
+
+async def test_two_listeners_of_one_request_hear_it_whole_each_at_a_pace_of_its_own(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    request, here = speech_request(clip, BOOK), speaker(bus)
+    records = Records(bus, topology.KEPT, "public")
+
+    async def leave() -> None:
+        return
+
+    async def hear(speech: Speech, pause_s: float) -> str:
+        pieces = list[bytes]()
+        async for piece in speech.pieces():
+            pieces.append(piece)
+            await asyncio.sleep(pause_s)
+        return digest(pieces)
+
+    async with tone_service(bus), here.speaking(request, leave, listening=True) as first:
+        heard = [request.request, *await records.runs(request.request)]
+        async with (
+            here.open_runs(request, heard=heard, sole=False, renewing=True) as joined,
+            here.taking_up(request, joined, leave, listening=True) as second,
+        ):
+            digests = await asyncio.gather(hear(first, 0.0), hear(second, 0.01))
+    assert set(digests) == {digest([expected_pcm(BOOK)])}
+
+
+async def test_a_listener_may_take_twice_as_long_as_the_audio_on_top_of_the_requests_time(bus: Bus) -> None:
+    clip = await stored_clip(bus)
+    request = speech_request(clip, BOOK, lasts_s=3)
+    async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
+        pieces, began_s = list[bytes](), time.monotonic()
+        async for piece in speech.pieces():
+            pieces.append(piece)
+            await asyncio.sleep(0.03)
+    assert time.monotonic() - began_s > 3
+    assert digest(pieces) == digest([expected_pcm(BOOK)])
+
+
+class ForgetfulBus(MemoryBus):
+    """Audio is neither stored nor heard: as in a store that is far too small, read by an edge that is far too slow."""
+
+    def _hear(self, subject: str, payload: bytes, reply: str = "") -> None:
+        listeners = self._listeners
+        if _is_chunk(subject):
+            self._listeners = list[MemoryListener]()
+        super()._hear(subject, payload, reply)
+        self._listeners = listeners
+
+    async def last(self, stream: str, subject: str) -> bytes | None:
+        return None if _is_chunk(subject) else await super().last(stream, subject)
+
+
+def _is_chunk(subject: str) -> bool:
+    return matches("tts.v1.audio.*.*.*.*", subject) and not subject.endswith(".end")
+
+
+async def test_audio_that_is_gone_however_often_it_is_spoken_fails_the_request_within_seconds() -> None:
+    bus = ForgetfulBus()
+    await bus.establish(topology.topology())
+    clip = await stored_clip(bus)
+    async with tone_service(bus), speaker(bus).speaking(speech_request(clip), listening=True) as speech:
+        async with asyncio.timeout(20):
+            with pytest.raises(PipelineError) as refused:
+                await anext(speech.pieces())
+    assert refused.value.code == "audio_gone"
+    assert refused.value.retryable
