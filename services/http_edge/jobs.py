@@ -24,8 +24,8 @@ from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.charges import Charges
 from services.http_edge.commands import cancel, publish_request
 from services.http_edge.errors import ResultsFull, UnknownJob
-from services.http_edge.job_room import SENTENCE_BYTES, JobRoom
 from services.http_edge.heard import stored_split
+from services.http_edge.job_room import SENTENCE_BYTES, JobRoom
 from services.http_edge.job_store import ENDED, JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.records import Records

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -305,7 +304,6 @@ class Ordered:
     @asynccontextmanager
     async def _joined(self, order: Order, listening: bool) -> AsyncIterator[Speech]:
         heard = [order.request.request, *await self.records.runs(order.request.request)]
-        leaving = partial(self.grace.leave, order.request)
         async with (
             self.speaker.open_runs(order.request, heard=heard, sole=False, renewing=True) as runs,
             self.speaker.taking_up(

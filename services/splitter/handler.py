@@ -102,7 +102,6 @@ class RequestWork:
         with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
             division = await self.divisions.of(task, in_portions=request.portion_s is not UNSET)
         _check_first(request, division)
-        portion = portion_of(request, division.sentences)
         if any(sentence.rate != 1 for sentence in division.sentences):
             require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
@@ -123,7 +122,7 @@ class RequestWork:
                 if delivery.attempt > 1:
                     await _recall(held)
                 await self._see_through(held)
-        if portion.until == len(characters):
+        if portion.until == len(seconds):
             self.metrics.requests.labels(request.language, "spoken").inc()
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
