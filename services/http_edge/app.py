@@ -2,11 +2,9 @@
 
 import asyncio
 import dataclasses
-import logging
-import socket
 from asyncio import TaskGroup
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,8 +12,6 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.log import server_logger
 from aiohttp.typedefs import Middleware
 
 from services.common.bus import topology
@@ -24,21 +20,17 @@ from services.common.bus.consumer import WorkLoop
 from services.common.bus.ports import Bus
 from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
-from services.common.runtime.ports import why_not
-from services.common.runtime.sparing import sparing_logs
 from services.common.wire import subjects
-from services.common.wire.messages import MOST_CLIPS
 from services.http_edge.admission import Admission
 from services.http_edge.backlog import measure_queues
 from services.http_edge.callers import Callers
 from services.http_edge.charges import Charges
-from services.http_edge.connections import Addresses, Connections
-from services.http_edge.descriptors import accepted_at_once, most_connections, raise_limit
+from services.http_edge.connections import Addresses
+from services.http_edge.descriptors import raise_limit
 from services.http_edge.door import ClipDoor, RequestDoor, Serving
-from services.http_edge.errors import CannotListen
 from services.http_edge.fleet import Fleet
 from services.http_edge.form import Reader
-from services.http_edge.gate import OPEN, Browsers, asked_by, guarding, naming, place_of
+from services.http_edge.gate import Browsers, asked_by, guarding, naming, place_of
 from services.http_edge.grace import Grace
 from services.http_edge.hosts import Hosts
 from services.http_edge.intake import Intake
@@ -57,19 +49,15 @@ from services.http_edge.reference import ReferenceDecoder
 from services.http_edge.request_routes import RequestRoutes
 from services.http_edge.routes import Routes
 from services.http_edge.sentence_routes import SentenceRoutes
+from services.http_edge.server import serve_http
 from services.http_edge.settings import Settings
 from services.http_edge.speech import Speaker
-from services.http_edge.stopping import CLEANUP_S, Running
 from services.http_edge.uploads import Uploads
 
 log = structlog.get_logger()
 
 _MEASURE_S: Final = 2.0
-_SWEEP_S: Final = 2.0
 _MOST_TENANTS: Final = 1024  # served at once; those who were longest away are built anew when they come
-_WAITING: Final = 1024  # connections that are not accepted yet
-_READ_BYTES: Final = 64 * 1024  # of a body that wait in memory before the connection is paused, twice at most
-_LINGER_S: Final = 5.0  # an answer that came before the end of the body may be read for so long
 _OPEN: Final = "anyone who reaches this address may use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
 _TENANT_RESULTS: Final = 0.5  # of the store, for the jobs of one tenant, where there are several and nothing is set
 
@@ -85,97 +73,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Serve HTTP on this bus until `stop` is set. Raises CannotListen, CannotReadKeys."""
     raise_limit()
-    addresses = Addresses(settings.trusted_proxies)
-    connections, running = _connections(addresses, settings), Running()
-    with sparing_logs(), _of_the_client():
-        async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
-            app.middlewares.insert(0, connections.middleware())
-            app.middlewares.append(running.middleware())
-            # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
-            # auto_decompress: bodies that are compressed are refused, and nothing of them is inflated before.
-            runner = web.AppRunner(
-                app,
-                access_log=None,
-                handler_cancellation=True,
-                shutdown_timeout=CLEANUP_S,
-                auto_decompress=False,
-                read_bufsize=_READ_BYTES,
-                lingering_time=_LINGER_S,
-            )
-            await runner.setup()
-            try:
-                async with _listening(runner, connections, settings) as address:
-                    log.info("edge_ready", url=f"http://{settings.http_host}:{address[1]}")
-                    async with tasks() as group:
-                        group.create_task(_keep_door(connections, stop), name="doorkeeper")
-                        await stop.wait()
-                    await asyncio.sleep(settings.http_drain_s)  # whoever sends clients here reads /readyz, and stops
-            finally:
-                await running.end(settings.http_stop_s)
-                await runner.cleanup()
+    async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
+        await serve_http(app, settings, stop)
     log.info("edge_stopped")
-
-
-def _connections(addresses: Addresses, settings: Settings) -> Connections:
-    most = most_connections(settings.max_sockets, files=MOST_CLIPS * settings.max_uploads)
-    return Connections(
-        addresses,
-        most=most,
-        most_of_address=min(settings.max_sockets_per_address or most * 3 // 4, most),
-        idle_s=settings.connection_idle_timeout_s,
-        public=OPEN,
-    )
-
-
-@contextmanager
-def _of_the_client() -> Iterator[None]:
-    quiet = _OfTheClient()
-    server_logger.addFilter(quiet)
-    try:
-        yield
-    finally:
-        server_logger.removeFilter(quiet)
-
-
-class _OfTheClient(logging.Filter):
-    """Leaves out what strangers do to the HTTP server: broken heads, connections that break. It has been answered."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether to log the record."""
-        raised = record.exc_info[1] if record.exc_info else None
-        return not isinstance(raised, HttpProcessingError | ConnectionError)
-
-
-async def _keep_door(connections: Connections, stop: asyncio.Event) -> None:
-    async def sweep() -> None:
-        connections.sweep()
-
-    await every(_SWEEP_S, sweep, stop)
-
-
-@asynccontextmanager
-async def _listening(
-    runner: web.AppRunner, connections: Connections, settings: Settings
-) -> AsyncIterator[tuple[str, int]]:
-    """Accept connections while the block runs, and yield the address. Raises CannotListen."""
-    server = runner.server
-    assert server is not None  # noqa: S101  # since `setup`
-    loop = asyncio.get_running_loop()
-    try:
-        listener = await loop.create_server(
-            lambda: connections.protocol(server), settings.http_host, settings.http_port, backlog=accepted_at_once()
-        )
-        for accepting in listener.sockets:  # the kernel may let more wait than the event loop accepts at once
-            with socket.fromfd(accepting.fileno(), accepting.family, accepting.type) as same:
-                same.listen(_WAITING)
-    except OSError as error:
-        reason = why_not(settings.http_host, settings.http_port, error)
-        raise CannotListen(f"{reason}; choose another HTTP_PORT or HTTP_HOST") from None
-    try:
-        host, port, *_ = listener.sockets[0].getsockname()
-        yield host, port
-    finally:
-        listener.close()
 
 
 @asynccontextmanager
