@@ -39,6 +39,7 @@ from services.http_edge.job_room import JobRoom
 from services.http_edge.job_routes import JobRoutes
 from services.http_edge.job_store import JobShelf, JobStore
 from services.http_edge.jobs import EveryonesJobs, JobWork
+from services.http_edge.kept_room import KeptRoom
 from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import around, part_when, tell_request_id
 from services.http_edge.normalize_routes import NormalizeRoutes
@@ -137,6 +138,7 @@ class _Entrance(NamedTuple):
 
     free_seats: asyncio.Semaphore
     uploads: Uploads
+    kept_room: KeptRoom
     place_of: Callable[[web.Request], str]
 
 
@@ -167,7 +169,10 @@ def _doors(parts: _Parts, settings: Settings, intake: Intake) -> tuple[Serving, 
 def _built(parts: _Parts, settings: Settings, intake: Intake) -> tuple[web.Application, WorkLoop]:
     """Build the application, and the loop that sees jobs through."""
     entrance = _Entrance(
-        asyncio.Semaphore(settings.max_connections), Uploads(settings), place_of(Addresses(settings.trusted_proxies))
+        asyncio.Semaphore(settings.max_connections),
+        Uploads(settings),
+        KeptRoom(settings.tenant_requests_bytes, topology.KEPT_S),
+        place_of(Addresses(settings.trusted_proxies)),
     )
 
     @lru_cache(maxsize=_MOST_TENANTS)
@@ -211,6 +216,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
         fleet=parts.fleet,
         admission=parts.admission,
         charges=charges,
+        kept_room=entrance.kept_room,
         intake=intake,
         shelf=kept,
         other=JobShelf(store),
@@ -239,6 +245,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
         bus=bus,
         store=store,
         records=job_records,
+        requests=kept,
         charges=job_charges,
         room=room,
         speaker=speaker,

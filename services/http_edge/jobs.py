@@ -23,7 +23,7 @@ from services.common.wire.failures import MalformedMessage, PipelineError, Queue
 from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.charges import Charges
 from services.http_edge.commands import cancel, publish_request
-from services.http_edge.errors import ResultsFull, UnknownJob
+from services.http_edge.errors import RequestIdTaken, ResultsFull, UnknownJob
 from services.http_edge.heard import stored_split
 from services.http_edge.job_room import SENTENCE_BYTES, JobRoom
 from services.http_edge.job_store import ENDED, JobStore
@@ -53,6 +53,7 @@ class JobWork:
     bus: Bus
     store: JobStore
     records: Records
+    requests: Records  # that are no jobs: an id is unique over both
     charges: Charges
     room: JobRoom
     speaker: Speaker
@@ -65,7 +66,7 @@ class JobWork:
         require_own(request, delivery.subject)
         if await self.store.progress(request.request) is None:
             await self._check(request)
-            await self.store.create(request)  # somebody queued it on the bus
+            await self._create(request)
         progress = await self.store.require(request.request)
         if progress.state in ENDED:
             await self._free(progress)  # the edge before this one may have died before it was done with that
@@ -75,6 +76,12 @@ class JobWork:
         with self.metrics.jobs_running.track_inprogress():
             done = await self._see_through(request, progress)
         tell_end(self.metrics, request.tenant, done, language=request.language)
+
+    async def _create(self, request: SpeechRequest) -> None:
+        """Begin to keep a job that was queued on the bus. Raises RequestIdTaken where a request has its id."""
+        await self.store.create(request)
+        if await self.requests.known(request.request):
+            raise RequestIdTaken("a request has this id; choose another one, at random")
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Say why the job ended, and stop what is still spoken of it."""

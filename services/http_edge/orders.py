@@ -11,7 +11,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from services.common.wire.failures import QueueFull
+from services.common.bus.topology import MEBIBYTE
+from services.common.wire import codec
+from services.common.wire.failures import QueueFull, TenantRequestsFull
 from services.common.wire.messages import LeftOut, SpeechRequest
 from services.http_edge.admission import Admission
 from services.http_edge.charges import Charges, Meter
@@ -22,6 +24,7 @@ from services.http_edge.gate import asked_by
 from services.http_edge.grace import Grace
 from services.http_edge.identity import Claim, checked_id, checked_key, fingerprint
 from services.http_edge.intake import Intake
+from services.http_edge.kept_room import KeptRoom
 from services.http_edge.metrics import Metrics
 from services.http_edge.middleware import REQUEST_ID, Outcome, outcome_of
 from services.http_edge.records import Records
@@ -116,6 +119,7 @@ class Orders:
     fleet: Fleet
     admission: Admission
     charges: Charges
+    kept_room: KeptRoom
     intake: Intake
     shelf: Shelf
     other: Shelf  # where requests of the other kind are: an id is unique over both
@@ -203,6 +207,7 @@ class Orders:
     async def _keep(self, asked: SpeechRequest, *, named: bool) -> bool:
         """Keep the request; a full bucket costs those that nobody can ask for anyway their second chance only."""
         try:
+            self._take_room(asked)
             if not await self.shelf.keep(asked):
                 return False
         except QueueFull:
@@ -215,6 +220,15 @@ class Orders:
             await self.shelf.forget(asked.request)
             return False
         return True
+
+    def _take_room(self, asked: SpeechRequest) -> None:
+        """Count what is kept of the tenant's requests; of jobs, `JobRoom` does. Raises TenantRequestsFull."""
+        size = len(codec.encode(asked))
+        if not self.job and not self.kept_room.take(self.settings.tenant, size, time.monotonic()):
+            raise TenantRequestsFull(
+                f"your requests of the last two hours fill {self.kept_room.limit_bytes // MEBIBYTE} MiB of what is "
+                "kept for retries; send this one without Request-Name and Idempotency-Key, or wait"
+            )
 
     async def _find(self, order: Order, request_id: str) -> bool:
         """Join the request where it is kept."""
@@ -246,6 +260,7 @@ class Orders:
             return
         if hasattr(order, "request"):
             await self.shelf.forget(order.request.request)
+            self.kept_room.release(self.settings.tenant, len(codec.encode(order.request)))
         if order.key is not None and order.claimed:
             await self.shelf.release(order.key)
 

@@ -48,6 +48,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     queue_wait_s: Annotated[float, Meta(gt=0)] = 5.0  # what is due at once may take so long to be spoken
     queue_audio_s: Annotated[float, Meta(ge=0)] = 0.0  # or: so much sound may be due; 0: by the workers' speed
     tenant_share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of that, for one tenant
+    tenant_requests_bytes: Annotated[int, Meta(ge=1)] = 128 * 1024 * 1024  # of one tenant, kept by one edge for 2 h
     tenant_clips_bytes: Annotated[int, Meta(ge=1)] = 512 * 1024 * 1024  # reference clips that a tenant stores in 24 h
     stream_ahead_s: Annotated[float, Meta(ge=2, le=3600)] = 120.0  # audio that is made before its listener takes it
     listener_timeout_s: Annotated[float, Meta(gt=0)] = 60.0  # a client that takes no sound for so long is cut

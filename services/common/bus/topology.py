@@ -18,6 +18,7 @@ PROGRESS: Final = "TTS_PROGRESS"  # key-value bucket: how far jobs are
 RESULTS: Final = "TTS_RESULTS"  # object store: the sound of jobs, sentence by sentence
 
 DUPLICATE_WINDOW_S: Final = 120.0
+KEPT_S: Final = 2 * 3600.0  # requests in TTS_KEPT
 MEBIBYTE: Final = 1024 * 1024
 
 
@@ -145,7 +146,7 @@ def topology(
         ),
         buckets=(
             Bucket(VOICES, max_age_s=7 * 24 * 3600, max_bytes=1024 * MEBIBYTE),
-            Bucket(KEPT, max_age_s=2 * 3600, max_bytes=1024 * MEBIBYTE),
+            Bucket(KEPT, max_age_s=KEPT_S, max_bytes=1024 * MEBIBYTE),
             Bucket(PROGRESS, max_age_s=results_kept_s, max_bytes=256 * MEBIBYTE),
         ),
         stores=(

@@ -68,6 +68,7 @@ KNOWN: Final = frozenset(
         "TEMP_SPACE_BYTES",
         "TENANT",
         "TENANT_CLIPS_BYTES",
+        "TENANT_REQUESTS_BYTES",
         "TENANT_SHARE",
         "TONE_CRASH_WORD",
         "TONE_HANG_WORD",

@@ -128,6 +128,13 @@ class TenantClipsFull(PipelineError):
     http_status = 429
 
 
+class TenantRequestsFull(QueueFull):
+    """This tenant's requests fill its share of what is kept for resumption and retries."""
+
+    code = "tenant_requests_full"
+    http_status = 429
+
+
 class QuotaUsedUp(PipelineError):
     """The API key's audio for today is used up, or the text asks for more than is left of it."""
 
