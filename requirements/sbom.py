@@ -4,7 +4,7 @@
 it installs for XTTS, and what each image holds. Versions and hashes are those of the locks, licences those of
 `licences.toml`. Outside are the base image's own packages, which a scanner of images lists, and the weights, which
 NOTICE names.
-`python requirements/sbom.py --notice` writes the list in NOTICE anew.
+`python requirements/sbom.py --notice` rewrites the list in NOTICE.
 """
 
 import json

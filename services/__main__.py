@@ -33,7 +33,7 @@ _ANSWER_S: Final = 2.0
 _PARENT_S: Final = 0.5  # how often to see whether who started this is still there
 _STOP_S: Final = 40.0  # for a part of which it is not known how long it takes
 _SCRATCH: Final = "voice-cloning-"
-# On one machine whoever ends this wants it to end: no other edge goes on with the streams. The environment may differ.
+# On one machine a stop is meant to be quick: no other edge continues the streams. The environment may differ.
 _USUAL: Final = {"LOG_READABLE": "true", "HTTP_STOP_S": "5", "WORKER_STOP_S": "5"}
 _DEMO_TEXT: Final = "Bonjour ! Cette voix est née d'un court extrait, et elle parle maintenant votre langue."
 _DEMO_CLIP: Final = Path(__file__).parents[1] / "examples" / "voices" / "austen.flac"

@@ -70,7 +70,7 @@ def _account(name: str, settings: str, users: Iterable[tuple[str, Role]], **shar
 
 
 def _export(share: Share, importers: Sequence[str]) -> str:
-    # The threshold bounds what the server remembers of requests that nobody answers (two minutes by default).
+    # The threshold bounds what the server remembers of requests that are never answered (two minutes by default).
     threshold = f', threshold: "{share.answer_s}s"' if share.kind == "service" else ""
     named = ", ".join(f'"{account}"' for account in importers)
     return f'{{ {share.kind}: "{share.subject}", accounts: [{named}]{threshold} }}'

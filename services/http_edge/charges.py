@@ -1,11 +1,11 @@
 """What a request costs its key: the audio that is spoken of it, each sentence once, however often it is asked for.
 
-How it works. A request of a key with a quota has a `Charge` beside it in the bucket: how much is reserved for it in the
+How it works. A request of a key with a quota has a `Charge` in the same bucket: how much is reserved for it in the
 day's count (`quota`), and how many sentences have been charged. The edge reserves its estimate before it works
 (`open`), and asks for no more than is left with `max_audio_s`; the splitter, which alone knows all words and pauses,
 refuses more, and tells its own estimate, which replaces the edge's (`Meter.heard`). When a listener leaves, what was
 spoken since the last time is charged, by the end markers (`Meter.settle`), and what is reserved for the rest is given
-back where nobody goes on. A retry or a resumption finds the charge, and reserves what is not spoken yet (`resume`).
+back where it ends. A retry or a resumption finds the charge, and reserves what is not spoken yet (`resume`).
 The charge is changed before the day's count: a crash in between gives away seconds, and charges none twice.
 """
 

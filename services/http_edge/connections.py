@@ -4,7 +4,7 @@ How it works. Each connection begins in `_Connection`, which hands what arrives 
 while a request is handled, and idle before and after: also while a head drips in. Where there are too many
 connections, of its address or in all, the one that has been idle for longest makes room for a new one; so half-open
 connections push each other out and never a request that is handled. Where none is idle, a few connections more are
-let in that are answered on the public paths alone (`/livez` among them); every other one is answered 503 and closed.
+accepted that are answered on the public paths alone (`/livez` among them); every other one is answered 503 and closed.
 
 What arrives is parsed a little at a time, so that no connection keeps the others waiting. The rest of a body that was
 answered before its end is read and thrown away unparsed, for the few seconds that a client needs to read the answer.

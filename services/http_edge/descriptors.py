@@ -17,7 +17,7 @@ def raise_limit() -> None:
 
 @lru_cache(maxsize=1)
 def highest_descriptor() -> int:
-    """Return from which descriptor on nothing more is let in.
+    """Return the descriptor from which on no more connections are accepted.
 
     The kernel hands out the lowest number that is free, so a higher one says that as many are taken. What is kept lets
     the event loop accept some before it refuses them: an accept without descriptors stops it for a second.

@@ -161,7 +161,7 @@ async def _in_time(body: MultipartBody, idle_s: float) -> Part | bytes | None:
 class _Files:
     """The uploads of a form, in temporary files without names: whatever becomes of this process, no voice stays.
 
-    Whoever is to read one finds it among this process's descriptors (proc_pid_fd(5)).
+    The process that reads one finds it among this process's descriptors (proc_pid_fd(5)).
     """
 
     stack: ExitStack  # closes the files

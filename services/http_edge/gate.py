@@ -67,7 +67,7 @@ def by(
 
 
 async def expect_later(_request: web.Request) -> None:
-    """Say no "100 Continue" yet: whoever waits for it sends nothing before all is checked. `form.Reader` says it."""
+    """Say no "100 Continue" yet: a client that waits sends nothing before all is checked. `form.Reader` says it."""
 
 
 def guarding(callers: Callers, settings: Settings) -> Middleware:

@@ -32,7 +32,7 @@ class Grace:
             marking.cancel()
 
     async def leave(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Somebody left before the end: look after a while whether others listen. `cancelled` is called if not."""
+        """A listener left before the end: check after a while whether others listen. `cancelled` is called if not."""
         self.group.create_task(self._cancel_later(request, cancelled), name="grace")
 
     async def _mark(self, request: SpeechRequest) -> None:

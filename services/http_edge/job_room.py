@@ -3,7 +3,7 @@
 How it works. A tenant has one value in NATS, changed by compare-and-set: bytes, by the hour until which they are
 counted. A job takes its estimate when it is submitted, more where it grows beyond that, and at its end what it really
 has; deleted, it gives all of it back. What is never given back (an edge died) runs out with its
-hour, as the objects themselves do. Beside it, a value for each job says what that job takes.
+hour, as the objects themselves do. Next to it, a value for each job says what that job takes.
 """
 
 import math

@@ -147,7 +147,7 @@ class JobShelf:
         await self.store.forget(request)
 
     async def claimed(self, key: str) -> bool:
-        """Say whether an idempotency key is in use."""
+        """Return whether an idempotency key is in use."""
         return await self.store.records.claimed(key)
 
     async def claim(self, key: str, value: bytes) -> bytes | None:

@@ -88,7 +88,7 @@ class JobWork:
         job, tenant = codec.peek_request(delivery.payload), self.records.tenant
         state = "cancelled" if failure.code == SpeechCancelled.code else "failed"
         progress = None if job is None else await self.store.progress(job)
-        if progress is None:  # nobody asks for it
+        if progress is None:  # it is not kept
             self.metrics.jobs.labels(state).inc()
             return
         if progress.state in ENDED:

@@ -28,7 +28,7 @@ class Records:
         return await self.bus.create_value(self.bucket, self._key("request", request.request), codec.encode(request))
 
     async def hold(self, request: SpeechRequest) -> bool:
-        """Take an id without keeping the text, as nobody will resume this request; return False where it is taken."""
+        """Take an id without keeping the text, as this request is never resumed; return False where it is taken."""
         return await self.bus.create_value(self.bucket, self._key("request", request.request), _digest(request))
 
     async def holds(self, request: SpeechRequest) -> bool:
@@ -68,11 +68,11 @@ class Records:
         return await self._get("cancelled", request) is not None
 
     async def delete(self, request: str) -> None:
-        """Note that somebody deleted what was kept under this id, which stays taken."""
+        """Note that what was kept under this id is deleted; the id stays taken."""
         await self._put("deleted", request, b"yes")
 
     async def deleted(self, request: str) -> bool:
-        """Say whether somebody deleted what was kept under this id."""
+        """Return whether what was kept under this id was deleted."""
         return await self._get("deleted", request) is not None
 
     async def listen_on(self, request: str) -> None:
@@ -84,7 +84,7 @@ class Records:
         return await self._get("listening", request)
 
     async def claimed(self, key: str) -> bool:
-        """Say whether an idempotency key is in use."""
+        """Return whether an idempotency key is in use."""
         return await self._get("key", key) is not None
 
     async def claim(self, key: str, value: bytes) -> bytes | None:

@@ -34,7 +34,7 @@ async def finish(request: web.Request, response: web.StreamResponse, last: bytes
     """Hand over the last bytes and the end of a body; from then on the answer is whole, whatever the client does next.
 
     A client that has all may close its connection at once, which cancels the handler wherever it waits. So the end of a
-    body of known length is kept for this call: nobody has all of it before. Raises ListenerStalled.
+    body of known length is kept for this call: no client has all of it before. Raises ListenerStalled.
     """
     outcome = outcome_of(request)
     try:

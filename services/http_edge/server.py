@@ -55,7 +55,7 @@ async def serve_http(app: web.Application, settings: Settings, stop: asyncio.Eve
                 async with tasks() as group:
                     group.create_task(_sweep(connections, stop), name="sweep")
                     await stop.wait()
-                await asyncio.sleep(settings.http_drain_s)  # whoever sends clients here reads /readyz, and stops
+                await asyncio.sleep(settings.http_drain_s)  # load balancers read /readyz, and send no more clients
         finally:
             await running.end(settings.http_stop_s)
             await runner.cleanup()

@@ -258,7 +258,7 @@ class Speech:
         return self.assembly.samples / rate_hz if self._listening and rate_hz else 0.0
 
     async def _fetch_missing(self, *, idle: bool) -> tuple[bool, list[bytes]]:
-        """The bus fell silent: get by place what did not come; say whether there may be more, and what it released.
+        """The bus fell silent: get by place what did not come; return whether there may be more, and what it released.
 
         `idle`: nothing waits in the inbox either, so what is not stored has to be spoken again.
         """

@@ -1,7 +1,7 @@
 """The end of an edge: requests that run may end, and what does not end in time is cut, and said to be.
 
 A request that is cut fails as `edge_stops`: before its answer has begun it is a 503, afterwards the body ends without
-its last chunk, so that no client takes a part for the whole. Another edge goes on with it when the client asks there.
+its last chunk, so that no client takes a part for the whole. Another edge continues it when the client asks there.
 """
 
 import asyncio

@@ -2,9 +2,9 @@
 
 How it works. A body is read in a place of its caller's, of which there are `MAX_UPLOADS_PER_CALLER`, and
 `MAX_UPLOADS` in all. Where none is free the next body waits, unread, for `_WAIT_S`, and an upload that is slower than
-`UPLOAD_BYTES_A_SECOND` loses its place to it: whoever sends drop by drop delays others by seconds, not by the time
-that an upload may take. Where nobody waits, a slow upload is ended after `UPLOAD_IDLE_TIMEOUT_S`. Temporary files
-share `TEMP_SPACE_BYTES`; one caller's uploads take at most half of it.
+`UPLOAD_BYTES_A_SECOND` loses its place to it: a client that sends drop by drop delays others by seconds,
+not by the time that an upload may take. Where no other upload waits, a slow one is ended after `UPLOAD_IDLE_TIMEOUT_S`.
+Temporary files share `TEMP_SPACE_BYTES`; one caller's uploads take at most half of it.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from services.http_edge.errors import BadRequest, InsufficientStorage, TooManyUp
 from services.http_edge.settings import Settings
 
 _WAIT_S: Final = 5.0  # for a place
-_LOOK_AGAIN_S: Final = 0.5  # for a slow upload, while somebody waits
+_LOOK_AGAIN_S: Final = 0.5  # for a slow upload, while another waits
 _GRACE_S: Final = 2.0  # an upload is not called slow before
 _FRAMING_BYTES: Final = 64 * 1024  # that may come beside content at the beginning: heads, what was sent before
 
@@ -77,7 +77,7 @@ class Upload:
     """A body that is being read."""
 
     least_bytes_s: float
-    grace_s: float  # so long it may be slower, where nobody waits
+    grace_s: float  # so long it may be slower, where no other waits
     wire_bytes: Callable[[], int]  # received on its connection
     limit: asyncio.Timeout
     began_s: float = field(default_factory=lambda: asyncio.get_running_loop().time())

@@ -35,7 +35,7 @@ SETTINGS = Settings(engine="tone", queue_audio_s=20.0, tenant_share=0.5, max_tex
 
 @dataclass
 class Front:
-    """Somebody who publishes as a tenant's client does."""
+    """A client that publishes as a tenant's client does."""
 
     bus: Bus
     clip: str

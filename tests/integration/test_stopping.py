@@ -162,7 +162,7 @@ async def test_a_worker_whose_model_hangs_ends_within_its_grace(tmp_path: Path) 
     settings = {"TONE_HANG_WORD": "hang", "WORKER_STOP_S": "1"}
     async with serving(tmp_path, settings) as (service, session):
         asked = asyncio.create_task(session.post(f"{service.address()}/stream", data=form(text="Let it hang.")))
-        await asyncio.sleep(1.5)  # it may as well be stopped before it hangs: it ends all the same
+        await asyncio.sleep(1.5)  # it may also be stopped before it hangs, and ends then too
         took_s = await stopped_within(service.workers[0], grace_s("worker-embedded"))
         asked.cancel()
         (answer,) = await asyncio.gather(asked, return_exceptions=True)

@@ -1,6 +1,6 @@
 """NATS is a boundary: all that a tenant may do, tried against everything that is not its own, on a real server.
 
-Somebody watches in the services' account, in another tenant's and in the system's, and may hear all that is there. The
+A watcher listens in the services' account, in another tenant's and in the system's, and may hear all that is there. The
 table of what was tried is in docs/deploy.md; `./task nats:boundary` writes it.
 """
 
@@ -37,7 +37,7 @@ VICTIM = "0123456789abcdef"  # a request of globex, whose id acme knows
 GRANTS = [share for share in shares(OWN) if share.kind == "service"]
 HEARD = [share for share in shares(OWN) if share.kind == "stream"]
 
-# What somebody might reach for: what it is -> subjects. `<ack>` and `<reply>` stand for real ones of the moment.
+# What an attacker might reach for: what it is -> subjects. `<ack>` and `<reply>` stand for real ones of the moment.
 TARGETS: Final[dict[str, list[str]]] = {
     "another tenant's audio and events": [
         f"tts.v1.audio.{OTHER}.{VICTIM}.0.0",
@@ -119,7 +119,7 @@ PAYLOADS: Final = [
 
 @dataclass
 class Watched:
-    """What came to somebody who hears everything in an account."""
+    """What came to a client that hears everything in an account."""
 
     client: Client
     seen: list[Msg] = field(default_factory=list)
@@ -189,7 +189,7 @@ class Scene:
 
 
 def _asked_by_the_test(message: Msg) -> bool:
-    """Say whether a message is a question of `Scene.state`, or JetStream's advisory of one."""
+    """Return whether a message is a question of `Scene.state`, or JetStream's advisory of one."""
     subject, payload = message.subject, message.data
     if subject == "$JS.EVENT.ADVISORY.API":
         told = json.loads(payload)
@@ -244,7 +244,7 @@ async def populated(service: Client, other: Client) -> dict[str, str]:
     for subject in (subjects.DOOR_REQUESTS, subjects.STORE_CLIPS, subjects.NORMALIZE):
         await service.subscribe(subject, queue="services", cb=answer)
     await service.flush()
-    # A question of globex that nobody has answered yet: where its answer goes is a subject of the services' account.
+    # A question of globex that is not answered yet: where its answer goes is a subject of the services' account.
     async with asyncio.timeout(20):
         while not awaited.done():  # core NATS: what is lost is asked again
             await other.publish(f"tts.v1.normalize.{OTHER}", b"wait", reply="_INBOX.waiting")

@@ -186,7 +186,7 @@ async def test_a_cancel_that_names_another_request_than_its_subject_stops_neithe
 
 async def test_audio_of_another_request_is_not_heard_whatever_subject_it_came_on(bus: Bus) -> None:
     clip = await stored_clip(bus)
-    request, other = speech_request(clip), speech_request(clip, "Words of somebody else.")
+    request, other = speech_request(clip), speech_request(clip, "Words of another tenant.")
     chunk = messages.AudioChunk(
         request=other.request, sentence=0, chunk=0, attempt=1, first_sample=0, sample_rate_hz=24_000, pcm=b"\1\0" * 50
     )

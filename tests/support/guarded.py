@@ -17,7 +17,7 @@ from services.common.runtime.local_nats import LocalNats, local_nats
 from services.common.runtime.process import ProcessSettings
 from tests.chaos.parts import Part
 
-WATCHER = "watcher"  # user and password of somebody who hears everything in an account
+WATCHER = "watcher"  # user and password of a client that hears everything in an account
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Guarded:
         )
 
     async def watcher(self, account: str) -> Client:
-        """Connect as somebody who may hear and publish everything in this account."""
+        """Connect as a client that may hear and publish everything in this account."""
         return await nats.connect(self.url, user=f"{WATCHER}-{account}", password=WATCHER, tls=self._tls())
 
     def _tls(self) -> ssl.SSLContext:

@@ -4,7 +4,7 @@ How it works. An account is a world of its own: what is published in one is not 
 exports a subject and the second imports it (docs.nats.io, "Multi Tenancy using Accounts"). A tenant's user lives in the
 tenant's account. A reply subject that it sets, whatever it is, is a subject of that account; the server puts one of its
 own making (`_R_.<random>`) before the message goes on, so that the services' answer comes back to that tenant, and
-reaches nobody else. A header of JetStream (roll-up, message id, lifetime) means nothing on a subject that no stream
+reaches no other one. A header of JetStream (roll-up, message id, lifetime) means nothing on a subject that no stream
 has: all that a tenant may publish ends at a service, never in a stream.
 
 So the one thing that a tenant publishes and that has to be stored, a request, goes to a door: edges hear it as
@@ -55,7 +55,7 @@ def shares(tenant: str) -> tuple[Share, ...]:
     stored = f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.tenant_events(tenant)}"
     return (
         Share("service", subjects.door_request(tenant), subjects.request(tenant), answer_s=15),
-        _service(subjects.cancel(tenant, "*"), answer_s=1),  # nobody answers, so nothing is remembered for long
+        _service(subjects.cancel(tenant, "*"), answer_s=1),  # there is no answer, so nothing is remembered for long
         _service(subjects.normalize(tenant), answer_s=15),
         _service(subjects.clip(tenant), answer_s=120),
         _service(stored, answer_s=5),

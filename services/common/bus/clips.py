@@ -32,7 +32,7 @@ async def has_clip(bus: Bus, tenant: str, clip: str) -> bool:
 async def fetch_clip(bus: Bus, tenant: str, clip: str) -> bytes:
     """Return a clip's WAV bytes. Raises UnknownClip, BusUnavailable.
 
-    A clip under its bare id, where clients of earlier releases put it, is everybody's who knows that id.
+    A clip under its bare id, where clients of earlier releases put it, can be used by every tenant that knows that id.
     """
     wav = await bus.get_object(topology.CLIPS, clip_object(tenant, clip))
     if wav is None:

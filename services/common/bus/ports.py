@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Protocol
 from services.common.bus.topology import Consumer, Topology
 from services.common.wire.failures import QueueFull
 
-LISTENER_BYTES: Final = 8 * 1024 * 1024  # of messages that a listener holds and nobody has taken yet
+LISTENER_BYTES: Final = 8 * 1024 * 1024  # of messages that a listener holds and has not returned yet
 
 
 class SubjectFull(QueueFull):

@@ -53,7 +53,7 @@ def require_free(host: str, port: int) -> None:
 
 
 def why_not(host: str, port: int, error: OSError) -> str:
-    """Return why nobody can listen there: who has the port, where that can be seen."""
+    """Return why the port cannot be listened on: which process has it, where that can be seen."""
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is taken by {holder_of(port) or _UNSEEN}"
     return f"cannot listen on {host}:{port} ({error.strerror})"

@@ -21,7 +21,7 @@ MOST_PASSAGES: Final = 10_000  # of one request
 LONGEST_PAUSE_MS: Final = 660_000  # before or after a sentence; SSML's breaks are 600,000 at most, all together
 ENGINE_PATTERN: Final = "[a-z0-9-]{1,32}"
 
-# Every number has an upper bound: whoever reads a message may count up to what it says.
+# Every number has an upper bound: a reader may count up to what a message says.
 # Identifiers are NATS subject tokens, so that nobody can widen a subject with "." or "*".
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -258,7 +258,7 @@ class WorkerState(Message, frozen=True, kw_only=True):
     device: str
     slots: Annotated[int, Meta(ge=1, le=100_000)]  # sentences that it speaks at once
     busy: Slots
-    real_time_factor: Seconds | None  # seconds of work for a second of sound, of late; none before the first sentence
+    real_time_factor: Seconds | None  # seconds of work for a second of audio, recently; none before the first sentence
     parameters: dict[
         str, Annotated[float, Meta(ge=-1e12, le=1e12)]
     ] = {}  # that the engine takes, with their defaults; named as in `Parameters`

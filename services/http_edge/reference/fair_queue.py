@@ -24,7 +24,7 @@ class _Flow(Generic[T]):
 
     tag_s: float
     running: int = 0
-    waiting: deque[tuple[int, T]] = field(default_factory=deque)  # arrival, and whoever waits
+    waiting: deque[tuple[int, T]] = field(default_factory=deque)  # arrival, and the item that waits
 
 
 class FairQueue(Generic[T]):

@@ -1,4 +1,4 @@
-"""What a request costs its key: each sentence once, whoever asks for it and however it ends."""
+"""What a request costs its key: each sentence once, by whichever edge and however it ends."""
 
 import asyncio
 from collections.abc import Iterable

@@ -95,7 +95,7 @@ def test_a_high_descriptor_says_that_the_others_are_taken() -> None:
 @pytest.mark.parametrize(
     ("remote", "forwarded", "expected"),
     [
-        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),  # nobody that is trusted says so
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),  # no trusted proxy says so
         ("10.0.0.1", "203.0.113.1, 198.51.100.7", "198.51.100.7"),
         ("10.0.0.1", "198.51.100.7, 10.0.0.2", "198.51.100.7"),
         ("10.0.0.1", "", "10.0.0.1"),

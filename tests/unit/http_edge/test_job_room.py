@@ -40,7 +40,7 @@ async def test_of_many_jobs_at_once_no_more_begin_than_there_is_room_for() -> No
 async def test_a_job_takes_room_once_grows_within_the_bound_and_keeps_what_it_really_has() -> None:
     own = room(await memory_bus())
     await own.take("the-job", 300_000, in_an_hour())
-    await own.take("the-job", 300_000, in_an_hour())  # another edge goes on with it
+    await own.take("the-job", 300_000, in_an_hour())  # another edge continues it
     assert await own.used_bytes() == 300_000
     assert await own.need("the-job", 200_000) == 300_000
     assert await own.need("the-job", 350_000) >= 350_000

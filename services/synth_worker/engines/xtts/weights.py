@@ -90,6 +90,6 @@ def _require_sums(folder: Path) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
             raise EngineUnavailable(
-                f"{folder / name} is damaged: its SHA-256 is not the one in {CHECKSUMS} beside it. Copy it again, or "
+                f"{folder / name} is damaged: its SHA-256 is not the one in {CHECKSUMS} next to it. Copy it again, or "
                 f"record its new one with `sha256sum {' '.join(FILES)} > {CHECKSUMS}`."
             )
