@@ -88,13 +88,7 @@ class Assembly:
     def _agree(self, event: SentenceSpoken | TextSplit, sentences: int) -> None:
         """Note how many sentences the text has; fail where another event said another number."""
         if self.sentences not in (None, sentences) and self.failure is None:
-            self.failure = SpeechFailed(
-                request=event.request,
-                sentence=None,
-                code="inconsistent_audio",
-                detail="two attempts divide the text differently; send it again",
-                retryable=True,
-            )
+            self.failure = inconsistent(event, "two attempts divide the text differently; send it again")
         self.sentences = sentences
 
     def _hold(self, chunk: AudioChunk) -> None:
@@ -131,14 +125,15 @@ class Assembly:
         if end is None or self._chunk < end.chunks:
             return False
         if self._digest.hexdigest() != end.digest:  # type: ignore[attr-defined]
-            self.failure = SpeechFailed(
-                request=end.request,
-                sentence=end.sentence,
-                code="inconsistent_audio",
-                detail="two attempts at this sentence differ; ask again",
-                retryable=True,
-            )
+            self.failure = inconsistent(end, "two attempts at this sentence differ; send it again", end.sentence)
             return False
         self.spoken.append(self._ends.pop(self._sentence))
         self._sentence, self._chunk, self._digest = self._sentence + 1, 0, sha256()
         return True
+
+
+def inconsistent(event: RequestEvent, detail: str, sentence: int | None = None) -> SpeechFailed:
+    """Return the failure of a request whose attempts do not make one speech; sent again, it may."""
+    return SpeechFailed(
+        request=event.request, sentence=sentence, code="inconsistent_audio", detail=detail, retryable=True
+    )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+import msgspec
+
 from services.common.bus.ports import Bus
 from services.common.wire import codec
 from services.common.wire.identity import tenant_key
@@ -58,6 +60,20 @@ class Records:
         """Note another run. Of two at once one may be lost, which costs work and no sound."""
         runs = [*await self.runs(request), run][-_MOST_RUNS:]
         await self._put("runs", request, ",".join(runs).encode())
+
+    async def renew(self, request: str) -> None:
+        """Keep a request as long again: it is still listened to."""
+        if (value := await self._get("request", request)) is not None:
+            await self._put("request", request, value)
+
+    async def keep_places(self, request: str, places: list[tuple[int, int]]) -> None:
+        """Keep where some sentences begin: their index, and the byte of the request's PCM."""
+        await self._put("places", request, msgspec.msgpack.encode(places))
+
+    async def places(self, request: str) -> list[tuple[int, int]]:
+        """Return where some sentences begin."""
+        value = await self._get("places", request)
+        return msgspec.msgpack.decode(value, type=list[tuple[int, int]]) if value else []
 
     async def cancel(self, request: str) -> None:
         """Note that somebody cancelled the request, so that nobody takes it up again."""

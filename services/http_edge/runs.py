@@ -29,11 +29,12 @@ from services.common.wire.messages import (
     SpeechRequest,
     TextSplit,
 )
-from services.http_edge.assembly import Assembly
+from services.http_edge.assembly import Assembly, inconsistent
 from services.http_edge.commands import cancel, publish_request
 from services.http_edge.errors import AudioGone
 from services.http_edge.heard import HeardRuns
 from services.http_edge.metrics import Metrics
+from services.http_edge.places import Places
 from services.http_edge.portions import PORTION_S, Asked, Commands
 from services.http_edge.records import Records
 
@@ -58,6 +59,7 @@ class Runs:
         self._commands = commands
         self._metrics = metrics
         self._sole = sole
+        self._places = Places(records, request.request)
         self._heard = HeardRuns(bus, request.tenant, Assembly())
         self._ended: set[str] = set()
         self._own: str | None = None  # the run that was started here
@@ -125,17 +127,16 @@ class Runs:
 
     async def place_of(self, offset: int) -> tuple[int, int, int | None]:
         """Return the sentence that holds this byte of the PCM, how far into it that is, and the whole length in bytes
-        where the byte is past the end of a whole speech.
-
-        Where a sentence's length is not stored, its beginning is the place: the bytes before are to be dropped.
+        where the byte is past the end. Past the last known length it is the sentence after that: drop what is before.
         """
-        sentence, before = 0, 0
+        sentence, before = await self._places.last_before(offset)
         while (spoken := await self._heard.spoken(sentence)) is not None:
             if before + 2 * spoken.samples > offset:
                 break
             sentence, before = sentence + 1, before + 2 * spoken.samples
             if sentence == spoken.sentences:
                 return sentence, 0, before
+        self._places.begin = before
         return sentence, offset - before, None
 
     async def next(self, timeout_s: float) -> RequestEvent | None:
@@ -207,6 +208,7 @@ class Runs:
                 return
             await publish_request(self._bus, self._commands.next_portion(asked.run, first), part=first)
             asked.first, asked.until = first, None
+            await self._places.note(self._assembly)
         except (BusUnavailable, QueueFull) as failure:  # the listener has a portion in hand yet
             log.warning("portion_delayed", request=self._request.request, code=failure.code)
             self._ask_from_s = self._now_s() + _ASK_AGAIN_S
@@ -239,13 +241,7 @@ class Runs:
             if self._asked is not None:
                 self._asked.hear(event)
             return event
-        return SpeechFailed(
-            request=event.request,
-            sentence=None,
-            code="inconsistent_audio",
-            detail="the engine now divides this text otherwise than when it began; send it again",
-            retryable=False,
-        )
+        return inconsistent(event, "the engine divides this text otherwise than when it began; send it again")
 
     def _own_covers(self) -> bool:
         """Return whether a run that was started here speaks the sentence that is needed."""

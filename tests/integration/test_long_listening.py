@@ -189,3 +189,25 @@ async def test_audio_that_is_gone_however_often_it_is_spoken_fails_the_request_w
                 await anext(speech.pieces())
     assert refused.value.code == "audio_gone"
     assert refused.value.retryable
+
+
+async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_from_its_beginning(bus: Bus) -> None:
+    request, speaking, heard = speech_request(await stored_clip(bus), BOOK), speaker(bus), bytearray()
+    assert await Records(bus, topology.KEPT, "public").keep(request)
+    async with tone_service(bus):
+        async with speaking.speaking(request, listening=True) as speech:
+            async for piece in speech.pieces():
+                heard += piece
+                if len(heard) > 60 * BYTES_A_SECOND:
+                    break
+        await until_idle(bus)
+        await bus.purge(topology.AUDIO, subjects.AUDIO)
+        async with speaking.open_runs(request, heard=[request.request], sole=True, renewing=True) as runs:
+            sentence, skip, _ = await runs.place_of(len(heard))
+            assert sentence > 5
+            async with speaking.taking_up(
+                request, runs, runs.cancel, first_sentence=sentence, listening=True
+            ) as speech:
+                rest = b"".join([piece async for piece in speech.pieces()])
+    assert digest([bytes(heard), rest[skip:]]) == digest([expected_pcm(BOOK)])
+    assert len(rest) < len(expected_pcm(BOOK)) - len(heard) + 3 * PORTION_S * BYTES_A_SECOND
