@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from services.common.bus.ports import Bus
 from services.common.wire import codec
@@ -126,4 +127,9 @@ class Records:
 
 
 def _digest(request: SpeechRequest) -> bytes:
+    """Return a digest of what is asked for; all portions of one request have the same."""
+    if request.portion_s is not UNSET:
+        request = msgspec.structs.replace(
+            request, first_sentence=0, portion_s=UNSET, first_lane=UNSET, deadline_unix_ms=0
+        )
     return sha256(codec.encode(request)).digest()

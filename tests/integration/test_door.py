@@ -109,6 +109,18 @@ async def test_the_same_request_again_is_the_same_request(front: Front) -> None:
     assert await front.queued() == 1
 
 
+async def test_the_portions_of_a_request_share_its_id_and_each_is_queued(front: Front) -> None:
+    first = msgspec.structs.replace(front.request(), portion_s=10.0)
+    later = msgspec.structs.replace(
+        first, first_sentence=3, first_lane="standard", deadline_unix_ms=first.deadline_unix_ms + 5
+    )
+    for portion in (first, later):
+        assert await front.ask(portion) == {"stream": "TTS_REQUESTS", "seq": 0}
+    assert await front.ask(later) == {"stream": "TTS_REQUESTS", "seq": 0, "duplicate": True}
+    assert await front.queued() == 2
+    assert (await front.refused(msgspec.structs.replace(later, text="Other words.")))[1] == "request_id_taken"
+
+
 async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it_comes_again(front: Front) -> None:
     request = front.request()
     await Records(front.bus, topology.KEPT, "acme").hold(request)

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.clips import has_clip
@@ -115,19 +116,23 @@ class RequestDoor:
         if not await records.hold(request):
             if not await records.holds(request):
                 raise RequestIdTaken("another request has this id; choose another one, at random")
-            return await publish_request(self.bus, self._in_time(request))  # which JetStream knows by its message id
+            return await self._publish(request)  # which JetStream knows by its message id
         with ExitStack() as held:
             try:
                 if await jobs.progress(request.request) is not None:  # as `orders` does: its own first, then the other
                     raise RequestIdTaken("a job has this request id; choose another one, at random")
                 guest = held.enter_context(self._admitted(request, language))
-                stored = await publish_request(self.bus, self._in_time(request))
+                stored = await self._publish(request)
             except PipelineError:
                 await records.forget(request.request)
                 raise
             self.group.create_task(self._count(guest, held.pop_all()), name="counted")
         log.info("Synthesizing text", request=request.request, language=language, characters=len(request.text))
         return stored
+
+    async def _publish(self, request: SpeechRequest) -> bool:
+        portion = 0 if request.portion_s is UNSET else request.first_sentence
+        return await publish_request(self.bus, self._in_time(request), part=portion)
 
     def _admitted(self, request: SpeechRequest, language: str) -> AbstractContextManager[Guest]:
         audio_s = audio_seconds(len(request.text), language, request.parameters.speed or 1.0)
