@@ -104,8 +104,9 @@ async def test_a_client_that_reads_a_byte_a_second_costs_no_memory_and_is_cut(tm
 
 async def test_a_listener_who_takes_more_time_than_the_workers_hears_every_sample(tmp_path: Path) -> None:
     text = TEXT[:12_000]  # 35 MB, made in a second or two and heard in more
+    at_once = {"STREAM_AHEAD_S": "3600"}  # more than an inbox holds; by default no more is made than it does
     async with (
-        house(tmp_path, splitters=1, workers=2, settings=SETTINGS) as service,
+        house(tmp_path, splitters=1, workers=2, settings=SETTINGS | at_once) as service,
         aiohttp.ClientSession(read_bufsize=2**14) as session,
     ):
         await service.until_ready(session)
