@@ -12,7 +12,6 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-import msgspec
 import structlog
 from msgspec import UNSET
 
@@ -33,6 +32,7 @@ from services.common.wire.failures import (
     PipelineError,
     QueueFull,
     SpeechCancelled,
+    SynthesisFailed,
 )
 from services.common.wire.identity import Identity, identity_of
 from services.common.wire.messages import (
@@ -41,7 +41,6 @@ from services.common.wire.messages import (
     Parameters,
     Portion,
     RequestEvent,
-    SentenceJob,
     SentenceSpoken,
     Span,
     SpeechFailed,
@@ -50,8 +49,7 @@ from services.common.wire.messages import (
     WorkerState,
 )
 from services.common.wire.parameters import require_taken, takes_of
-from services.common.wire.seeds import sentence_seed
-from services.splitter.divider import MOST_CHILDREN, Task, divide
+from services.splitter.divider import MOST_CHILDREN, DividerDied, Task, divide
 from services.splitter.gate import Gate, Seat
 from services.splitter.ledger import Debt, Ledger
 from services.splitter.metrics import Metrics
@@ -60,16 +58,18 @@ from services.splitter.progress import Progress
 from services.splitter.sentences import Sentence, SplitText
 from services.splitter.terms import (
     in_our_codes,
+    job_of,
+    languages_of,
     limits_of,
     require_within_quota,
     seconds_of,
     task_of,
     told_left_out,
-    within_range,
 )
 
 log = structlog.get_logger()
 
+_MOST_DIVISIONS: Final = 3
 _EVENT_WAIT_S: Final = 1.0
 _WORKERS_WAIT_S: Final = 2.0
 _RECHECK_AFTER_WAITS: Final = 5  # end markers may be lost on their way; the stored ones are not
@@ -99,8 +99,7 @@ class RequestWork:
         workers = await self._workers_of(request.engine)
         task = task_of(request, limits_of(workers))
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
-        with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
-            division = await self.divisions.of(task, in_portions=request.portion_s is not UNSET)
+        division = await self._divided(task, request, delivery.attempt)
         _check_first(request, division)
         if any(sentence.rate != 1 for sentence in division.sentences):
             require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
@@ -124,6 +123,16 @@ class RequestWork:
                 await self._see_through(held)
         if portion.until == len(seconds):
             self.metrics.requests.labels(request.language, "spoken").inc()
+
+    async def _divided(self, task: Task, request: SpeechRequest, attempt: int) -> SplitText:
+        """Divide the text. One that costs its process the third time is not tried again. Raises what `divide` does."""
+        with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
+            try:
+                return await self.divisions.of(task, in_portions=request.portion_s is not UNSET)
+            except DividerDied as failure:
+                if attempt < _MOST_DIVISIONS:
+                    raise
+                raise SynthesisFailed(str(failure)) from None
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Tell the listener, and take the request's sentences back."""
@@ -169,7 +178,7 @@ class RequestWork:
             request=request.request,
             sentences=tuple(Span(sentence.start, sentence.end) for sentence in division.sentences),
             dropped=tuple(Span(start, end) for start, end in division.dropped),
-            languages=_languages(request, division, written),
+            languages=languages_of(request, division, written),
             marks=division.marks,
             left_out=told_left_out(division),
             audio_s=UNSET if request.max_audio_s is UNSET else audio_s,
@@ -233,7 +242,7 @@ class RequestWork:
     async def _queue(self, held: "_Held", place: int) -> None:
         """Queue one sentence; a full queue is waited for, until the request's deadline."""
         request = held.request
-        job = _job(request, held.sentences, place)
+        job = job_of(request, held.sentences, place)
         subject = subjects.sentence(request.engine, held.lane(place), request.tenant, request.request, place)
         while True:
             self._check(held)
@@ -317,35 +326,3 @@ def _check_first(request: SpeechRequest, division: SplitText) -> None:
             f"first_sentence is {request.first_sentence}, and the text has {len(division.sentences)} sentences; "
             "send an index of one of them, from 0"
         )
-
-
-def _languages(request: SpeechRequest, division: SplitText, written: str) -> tuple[str, ...]:
-    """Return the language of each sentence, where some are in another than the request's as it was written."""
-    languages = tuple(sentence.language or request.language for sentence in division.sentences)
-    return languages if set(languages) != {written} else ()
-
-
-def _job(request: SpeechRequest, sentences: tuple[Sentence, ...], place: int) -> SentenceJob:
-    sentence = sentences[place]
-    return SentenceJob(
-        request=request.request,
-        tenant=request.tenant,
-        engine=request.engine,
-        language=sentence.language or request.language,
-        sentence=place,
-        sentences=len(sentences),
-        text=sentence.spoken,
-        clips=request.clips,
-        seed=sentence_seed(request.seed, place),
-        pause_before_ms=sentence.pause_before_ms,
-        pause_after_ms=sentence.pause_after_ms,
-        deadline_unix_ms=request.deadline_unix_ms,
-        parameters=_parameters(request.parameters, sentence),
-    )
-
-
-def _parameters(asked: Parameters, sentence: Sentence) -> Parameters:
-    """Return the request's parameters at this sentence's speed, within what an engine may be asked for."""
-    if sentence.rate == 1:
-        return asked
-    return msgspec.structs.replace(asked, speed=within_range((asked.speed or 1.0) * sentence.rate))

@@ -10,8 +10,18 @@ from msgspec import UNSET, UnsetType
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import QuotaUsedUp, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import MOST_LEFT_OUT, LeftOut, NormalizeText, Span, SpeechRequest, WorkerState
+from services.common.wire.messages import (
+    MOST_LEFT_OUT,
+    LeftOut,
+    NormalizeText,
+    Parameters,
+    SentenceJob,
+    Span,
+    SpeechRequest,
+    WorkerState,
+)
 from services.common.wire.parameters import RANGES
+from services.common.wire.seeds import sentence_seed
 from services.splitter.divider import Task
 from services.splitter.sentences import Sentence, SplitText
 
@@ -102,3 +112,36 @@ def told_left_out(division: SplitText) -> LeftOut | UnsetType:
     if not characters:
         return UNSET
     return LeftOut(characters, tuple(Span(*span) for span in islice(division.left_out, MOST_LEFT_OUT)))
+
+
+def languages_of(request: SpeechRequest, division: SplitText, written: str) -> tuple[str, ...]:
+    """Return the language of each sentence, where some are in another than the request's as it was written."""
+    languages = tuple(sentence.language or request.language for sentence in division.sentences)
+    return languages if set(languages) != {written} else ()
+
+
+def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], place: int) -> SentenceJob:
+    """Return the command to speak the sentence at this place."""
+    sentence = sentences[place]
+    return SentenceJob(
+        request=request.request,
+        tenant=request.tenant,
+        engine=request.engine,
+        language=sentence.language or request.language,
+        sentence=place,
+        sentences=len(sentences),
+        text=sentence.spoken,
+        clips=request.clips,
+        seed=sentence_seed(request.seed, place),
+        pause_before_ms=sentence.pause_before_ms,
+        pause_after_ms=sentence.pause_after_ms,
+        deadline_unix_ms=request.deadline_unix_ms,
+        parameters=_parameters(request.parameters, sentence),
+    )
+
+
+def _parameters(asked: Parameters, sentence: Sentence) -> Parameters:
+    """Return the request's parameters at this sentence's speed, within what an engine may be asked for."""
+    if sentence.rate == 1:
+        return asked
+    return msgspec.structs.replace(asked, speed=within_range((asked.speed or 1.0) * sentence.rate))
