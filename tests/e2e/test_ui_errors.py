@@ -107,6 +107,15 @@ def test_a_text_that_is_too_long_is_refused_before_it_is_sent(page: Page) -> Non
     expect(page.get_by_role("button", name="Générer")).to_be_disabled()
 
 
+def until_nothing_is_due(running: Place) -> None:
+    """Wait until what earlier tests asked for is spoken: a busy service refuses before it hears a recording."""
+    address, idle = f"{running.service}/metrics", re.compile(r"^tts_due_audio_seconds 0\.0$", re.MULTILINE)
+    give_up_s = time.monotonic() + 120
+    while not idle.search(requests.get(address, timeout=10).text):
+        assert time.monotonic() < give_up_s, "the service does not come to rest"
+        time.sleep(0.2)
+
+
 def test_a_recording_that_the_service_refuses_is_explained(chrome: Browser, running: Place, tmp_path: Path) -> None:
     silence = tmp_path / "silence.wav"
     soundfile.write(silence, np.zeros(16_000 * 5), 16_000)
@@ -115,6 +124,7 @@ def test_a_recording_that_the_service_refuses_is_explained(chrome: Browser, runn
     panel.get_by_test_id("stFileUploader").locator("input").set_input_files(silence)
     expect(panel.get_by_text("L’enregistrement est presque silencieux")).to_be_visible()
     panel.get_by_text("La personne qui parle est d’accord").click()
+    until_nothing_is_due(running)
     page.get_by_role("button", name="Générer").click()
     expect(page.get_by_text("Cet enregistrement ne peut pas servir de voix")).to_be_visible()
     page.context.close()

@@ -97,8 +97,8 @@ async def test_a_stream_that_was_cut_goes_on_at_another_edge(tmp_path: Path) -> 
 async def test_what_ends_in_time_is_whole_and_the_edge_waits_no_longer(tmp_path: Path) -> None:
     async with serving(tmp_path, {"TONE_REAL_TIME_FACTOR": "0.3", "HTTP_STOP_S": "120"}) as (service, session):
         response = await begun(session, service.address(), SHORT)
-        idle = await session.get(f"{service.address()}/livez")  # a connection that is kept and has nothing to say
-        assert idle.status == 200
+        async with session.get(f"{service.address()}/livez") as idle:  # a connection that is kept, with nothing to say
+            assert idle.status == 200
         reading = asyncio.create_task(response.read())
         took_s = await stopped_within(service.edges[0], 60)
         assert digest([await reading]) == digest([expected_pcm(SHORT, max_characters=250)[2:]])

@@ -92,7 +92,8 @@ def unbounded(kind: Any, name: str = "") -> list[str]:
     """Return the places of numbers without bounds in a type of the contract."""
     found: list[str] = []
     if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
-        return [] if kind.ge is not None and kind.le is not None else [name]
+        lowest = kind.ge if kind.ge is not None else kind.gt
+        return [] if lowest is not None and kind.le is not None else [name]
     for part in ("item_type", "key_type", "value_type"):
         found += unbounded(getattr(kind, part), f"{name}[]") if hasattr(kind, part) else []
     for inner in getattr(kind, "types", getattr(kind, "item_types", ())):
