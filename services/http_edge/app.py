@@ -204,43 +204,53 @@ def _built(parts: _Parts, settings: Settings, intake: Intake) -> tuple[web.Appli
     return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, seats=settings.max_jobs)
 
 
-def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance) -> _Desk:
-    bus, metrics, draining = parts.bus, parts.metrics, parts.draining
-    kept = Records(bus, topology.KEPT, settings.tenant)
-    job_records = Records(bus, topology.PROGRESS, settings.tenant)
-    store = JobStore(bus, job_records)
-    charges, job_charges = Charges(bus, kept, parts.quota), Charges(bus, job_records, parts.quota)
-    speaker = Speaker(bus, metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2)
-    reader = Reader(entrance.uploads, settings)
-    orders = Orders(
+def _orders(
+    parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance, *, kept: Records, store: JobStore
+) -> Orders:
+    """Build what takes requests that are no jobs."""
+    return Orders(
         fleet=parts.fleet,
         admission=parts.admission,
-        charges=charges,
+        charges=Charges(parts.bus, kept, parts.quota),
         kept_room=entrance.kept_room,
         intake=intake,
         shelf=kept,
         other=JobShelf(store),
-        metrics=metrics,
+        metrics=parts.metrics,
         settings=settings,
         free_seats=entrance.free_seats,
-        reader=reader,
+        reader=Reader(entrance.uploads, settings),
         place_of=entrance.place_of,
     )
-    ordered = Ordered(
-        speaker=speaker,
-        records=kept,
-        charges=charges,
-        grace=Grace(bus, kept, settings.idempotency_grace_s, parts.group, parts.stop),
-        metrics=metrics,
-        request_timeout_s=settings.request_timeout_s,
-    )
-    room = JobRoom(
+
+
+def _job_room(bus: Bus, settings: Settings) -> JobRoom:
+    return JobRoom(
         bus,
         settings.tenant,
         settings.job_results_kept_s,
         settings.job_results_tenant_bytes,
         _TENANT_RESULTS if settings.api_keys_file else 1.0,
     )
+
+
+def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance) -> _Desk:
+    bus, metrics, draining = parts.bus, parts.metrics, parts.draining
+    kept = Records(bus, topology.KEPT, settings.tenant)
+    job_records = Records(bus, topology.PROGRESS, settings.tenant)
+    store = JobStore(bus, job_records)
+    job_charges = Charges(bus, job_records, parts.quota)
+    speaker = Speaker(bus, metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2)
+    orders = _orders(parts, settings, intake, entrance, kept=kept, store=store)
+    ordered = Ordered(
+        speaker=speaker,
+        records=kept,
+        charges=orders.charges,
+        grace=Grace(bus, kept, settings.idempotency_grace_s, parts.group, parts.stop),
+        metrics=metrics,
+        request_timeout_s=settings.request_timeout_s,
+    )
+    room = _job_room(bus, settings)
     work = JobWork(
         bus=bus,
         store=store,
@@ -264,10 +274,10 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
             space=entrance.uploads.space,
         ),
         requests=RequestRoutes(
-            bus=bus, records=kept, charges=charges, speaker=speaker, metrics=metrics, settings=settings
+            bus=bus, records=kept, charges=orders.charges, speaker=speaker, metrics=metrics, settings=settings
         ),
         sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
-        normalize=NormalizeRoutes(bus=bus, settings=settings, reader=reader, place_of=entrance.place_of),
+        normalize=NormalizeRoutes(bus=bus, settings=settings, reader=orders.reader, place_of=entrance.place_of),
         jobs=JobRoutes(
             bus=bus,
             store=store,
@@ -279,7 +289,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
                 other=kept,
                 charges=job_charges,
                 job=True,
-                reader=dataclasses.replace(reader, job=True),
+                reader=dataclasses.replace(orders.reader, job=True),
             ),
             news=parts.news,
             settings=settings,

@@ -13,7 +13,7 @@ from services.http_edge.assembly import Assembly
 from services.http_edge.records import Records
 
 _LATEST: Final = 8  # places that are kept: a client may have lost what was on its way
-_RENEW_S: Final = 1200.0  # how often a request that is listened to is kept anew
+_RENEW_S: Final = 1200.0  # how often the record of a request that is listened to is renewed
 
 
 @dataclass
