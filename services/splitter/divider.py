@@ -4,8 +4,10 @@ The child reads one `Task` from stdin, writes one `Answer` to stdout and ends, a
 """
 
 import asyncio
+import errno
 import os
 import resource
+import signal
 import sys
 from contextlib import nullcontext, suppress
 from typing import Final
@@ -24,6 +26,7 @@ SHORT_CHARACTERS: Final = 2_000  # divided within a millisecond, sooner than any
 LONG_CHARACTERS: Final = 20_000  # in between a thread will do: it is done before a child would have started
 MOST_CHILDREN: Final = 2  # at once: with their memory they stay under the 1 GiB that a splitter is given
 CHILD_BYTES: Final = 384 * 1024 * 1024  # address space; 1.5 M characters of prose take 80 to 160 MiB
+_OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, -signal.SIGABRT})  # what native libraries do is abort
 _PATIENCE_S: Final = 120.0
 _NICENESS: Final = 10  # a greeting on the same core goes first
 
@@ -124,6 +127,8 @@ async def _asked(task: Task) -> Answer:
         os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
     try:
         said, _ = await asyncio.wait_for(child.communicate(msgspec.msgpack.encode(task)), _PATIENCE_S)
+        if child.returncode in _OUT_OF_MEMORY:
+            return Answer(too_long="the text takes too much memory to divide; send it in parts")
         return msgspec.msgpack.decode(said, type=Answer)
     except (TimeoutError, msgspec.DecodeError):
         raise DividerDied("the text could not be divided; send it in parts") from None
@@ -136,6 +141,13 @@ async def _asked(task: Task) -> Answer:
 def main() -> None:
     """Divide one text, within bounded memory."""
     resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
+    try:
+        _answer()
+    except MemoryError:
+        os._exit(errno.ENOMEM)  # nothing else can be trusted to work without memory
+
+
+def _answer() -> None:
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
     try:
         found = _split(task)
@@ -148,9 +160,8 @@ def main() -> None:
         answer = Answer(malformed=str(failure))
     except TextTooLong as failure:
         answer = Answer(too_long=str(failure))
-    except MemoryError:
-        answer = Answer(too_long="the text takes too much memory to divide; send it in parts")
     sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

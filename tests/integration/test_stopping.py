@@ -86,6 +86,7 @@ async def test_a_stream_that_was_cut_goes_on_at_another_edge(tmp_path: Path) -> 
         with pytest.raises(aiohttp.ClientPayloadError):
             async for piece in response.content.iter_any():
                 got += piece
+        response.close()
         await stopping
         rest_url = f"{service.address(1)}/requests/{response.headers['X-Request-Id']}/audio?from={len(got)}"
         async with session.get(rest_url) as rest:

@@ -76,6 +76,20 @@ async def test_a_divider_that_needs_too_much_memory_says_so_and_is_not_tried_aga
     assert not refused.value.retryable
 
 
+@pytest.mark.parametrize("end", ["os.abort()", "os._exit(errno.ENOMEM)"])
+async def test_native_code_that_aborts_for_want_of_memory_is_a_text_too_long(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    asked = asyncio.create_subprocess_exec
+
+    async def aborting(python: str, *_arguments: str, **pipes: object) -> asyncio.subprocess.Process:
+        return await asked(python, "-c", f"import errno, os, sys; sys.stdin.buffer.read(); {end}", **pipes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(divider.asyncio, "create_subprocess_exec", aborting)
+    with pytest.raises(TextTooLong, match="memory"):
+        await divide(task("Yes.\n\n" * 95_000))
+
+
 async def test_long_texts_are_divided_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     running, most = 0, 0
 
