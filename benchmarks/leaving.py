@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.wire import subjects
 from tests.chaos.leavers import SETTINGS, chunks_until_silence, leave
 from tests.chaos.parts import house

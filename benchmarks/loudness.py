@@ -21,7 +21,7 @@ from services.common.audio.pcm import from_pcm16, silence, to_pcm16
 from services.common.wire.messages import Loudness
 from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings, LoadedVoice
 from services.synth_worker.engines.protocol import Utterance
-from services.synth_worker.finishing.asked import finishing_of
+from services.synth_worker.finishing.parameters import finishing_of
 
 RATE_HZ = 24_000
 PAUSE_MS = 280  # what the splitter owes after a full stop

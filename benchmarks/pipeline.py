@@ -18,13 +18,13 @@ from pathlib import Path
 import aiohttp
 
 from services.__main__ import until_ready, whole_service
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import free_port, local_nats
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech import Speaker
+from services.http_edge.speech.session import Speaker
+from services.synth_worker.engine_thread import Model
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.tone import ToneEngine
-from services.synth_worker.model import Model
 from tests.support.service import speech_request, stored_clip
 
 TEXT = "A greeting of ordinary length."

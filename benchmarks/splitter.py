@@ -2,7 +2,7 @@
 
     python -m benchmarks.splitter
 
-Prints Markdown: the F1 of sentence ends on the gold texts of tests/unit/splitter/gold.py, and on those of
+Prints Markdown: the F1 of sentence ends on the gold texts of tests/unit/splitter/normalization/gold.py, and on those of
 gold_fresh.py, on which no rule was tried; and processor seconds per million characters.
 "Ours, as said" looks at the text after it was
 rewritten as it is said.
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from services.common.wire.languages import LANGUAGES
-from services.splitter.boundaries import boundaries
-from services.splitter.sentences import split
-from services.splitter.spoken.reader import read
-from tests.unit.splitter.gold import GOLD
-from tests.unit.splitter.gold_fresh import FRESH
+from services.splitter.normalization.reader import read
+from services.splitter.segmentation.boundaries import boundaries
+from services.splitter.segmentation.sentences import split
+from tests.unit.splitter.normalization.gold import GOLD
+from tests.unit.splitter.normalization.gold_fresh import FRESH
 
 Splitter = Callable[[str, str], list[str]]  # (text, language) -> sentences, in order
 SPEED_CHARACTERS = 1_000_000

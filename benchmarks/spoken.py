@@ -6,10 +6,10 @@ Run: `python -m benchmarks.spoken`
 import time
 
 from services.common.wire.languages import LANGUAGES
-from services.splitter.normalize import normalize
-from services.splitter.sentences import split
-from tests.unit.splitter.gold import GOLD
-from tests.unit.splitter.said import CLASSES, Case, cases
+from services.splitter.normalization.normalize import normalize
+from services.splitter.segmentation.sentences import split
+from tests.unit.splitter.normalization.gold import GOLD
+from tests.unit.splitter.normalization.said import CLASSES, Case, cases
 
 CHARACTERS = 1_000_000
 

@@ -11,10 +11,10 @@ from typing import Final
 
 from services.common.wire.failures import UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.splitter.sentences import split
-from services.synth_worker.engines.xtts.text import MAX_CHARACTERS, TextEncoder
-from tests.unit.splitter.gold import GOLD
-from tests.unit.splitter.said import cases
+from services.splitter.segmentation.sentences import split
+from services.synth_worker.engines.xtts.text.tokenizer import MAX_CHARACTERS, TextEncoder
+from tests.unit.splitter.normalization.gold import GOLD
+from tests.unit.splitter.normalization.said import cases
 
 LIMIT: Final = 402  # gpt_max_text_tokens of the released config.json
 CHARACTERS: Final = 40_000  # of a text without a full stop, so that every sentence is as long as it may be

@@ -22,9 +22,9 @@ import torch
 
 from services.common.audio.clip import Clip
 from services.synth_worker.engines.protocol import Utterance
+from services.synth_worker.engines.xtts.decoder.linear import Precision
 from services.synth_worker.engines.xtts.engine import LoadedVoice, XttsEngine, XttsSettings
-from services.synth_worker.engines.xtts.linear import Precision
-from services.synth_worker.engines.xtts.weights import WeightSettings
+from services.synth_worker.engines.xtts.weights.location import WeightSettings
 from tests.support.xtts_checkpoint import make_checkpoint, stock_model
 
 RATE_HZ = 24_000

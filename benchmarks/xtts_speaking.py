@@ -12,7 +12,7 @@ from benchmarks.xtts_verify import Review
 from services.common.audio.clip import Clip, Samples
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
-from services.synth_worker.engines.xtts.weights import WeightSettings
+from services.synth_worker.engines.xtts.weights.location import WeightSettings
 
 RATE_HZ = 24_000
 

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from services.synth_worker.engines.xtts.imports import HifiDecoder
-from services.synth_worker.engines.xtts.vocoder import Vocoder
+from services.synth_worker.engines.xtts.vocoder.stream import Vocoder
+from services.synth_worker.engines.xtts.weights.imports import HifiDecoder
 
 RATE_HZ = 24_000
 CODES = 150

@@ -20,11 +20,11 @@ import aiohttp
 
 from services.common.runtime.lifecycle import ended_before, every, stop_on_signals
 from services.common.runtime.local_nats import NoNatsServer, local_nats
-from services.common.runtime.ports import CannotListen, free_port, listens, require_free
 from services.common.runtime.scratch import scratch_folder
 from services.common.runtime.settings import BadSettings, read_settings
+from services.common.runtime.tcp_ports import CannotListen, free_port, listens, require_free
 from services.http_edge.settings import Settings as EdgeSettings
-from services.parts import NatsPart, Part, PartEnded, Watched, ended, say
+from services.processes import NatsPart, Part, PartEnded, Watched, ended, say
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.settings import Settings as WorkerSettings
 

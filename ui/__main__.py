@@ -9,8 +9,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from ui import shared
-from ui.hosts import Guard, Hosts
-from ui.routes import ROUTES
+from ui.http.host_names import Guard, Hosts
+from ui.http.routes import ROUTES
 from ui.settings import Settings, settings_from, warnings_about
 
 _PAGE: Final = Path(__file__).with_name("page.py")

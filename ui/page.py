@@ -3,10 +3,10 @@
 import streamlit as st
 
 from ui import shared
-from ui.drawing import tell_language
-from ui.refusals import Refusal
+from ui.errors import Refusal
 from ui.tabs import many, quick, reading, recording, service
-from ui.words import TONGUES, t, tongue
+from ui.translations import TONGUES, t, tongue
+from ui.widgets.drawing import tell_language
 
 st.set_page_config(page_title="Voix", page_icon="🎙️", layout="centered")
 

@@ -1,6 +1,6 @@
 """What every session of this process shares: the settings, and the service that they name."""
 
-from ui.service import Service
+from ui.client.service import Service
 from ui.settings import Settings
 
 _settings = Settings()

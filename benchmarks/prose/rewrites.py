@@ -15,9 +15,9 @@ import regex
 
 from benchmarks.prose.corpus import stored
 from benchmarks.prose.paragraphs import UNSPACED, digest, words
-from services.splitter.spoken.alignment import Aligned, Edit
-from services.splitter.spoken.characters import cleaned
-from services.splitter.spoken.reader import prepared, reader
+from services.splitter.normalization.reader import prepared, reader
+from services.splitter.normalization.text.alignment import Aligned, Edit
+from services.splitter.normalization.text.characters import cleaned
 
 _WORDS: Final = 5  # of context on each side
 _SIGNS: Final = 12  # where words are not spaced

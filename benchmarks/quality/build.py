@@ -9,7 +9,14 @@ _REPOSITORY: Final = Path(__file__).parents[2]
 _ENGINE: Final = _REPOSITORY / "services" / "synth_worker" / "engines" / "embedded"
 # The g2p is named by the phonemes that it gives, and `rebuild` by the assets that it makes.
 _ELSEWHERE: Final = frozenset({"g2p", "rebuild", "__pycache__"})
-_STOCK_PARTS: Final = ("kokoro.py", "graph.py", "styles.py", "tokens.py", "weights.py", "assets/stock_voices.npz")
+_STOCK_PARTS: Final = (
+    "rendering/kokoro.py",
+    "rendering/graph.py",
+    "voices/styles.py",
+    "rendering/tokens.py",
+    "weights.py",
+    "assets/stock_voices.npz",
+)
 
 
 def clone_build() -> str:

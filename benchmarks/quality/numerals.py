@@ -1,7 +1,7 @@
 """Are figures, dates and prices understood: `python -m benchmarks.quality.numerals`, in `.venv-quality`.
 
-The cases of tests/unit/splitter/said, four to a text, are spoken by the embedded engine in one cloned voice: as they
-are written, which leaves them to the engine's own reading, and as the splitter says them. whisper-base writes down what
+The cases of tests/unit/splitter/normalization/said, four to a text, are spoken by the embedded engine in one cloned
+voice: as they are written, which leaves them to the engine's own reading, and as the splitter says them. whisper-base writes down what
 it hears, figures as figures, so each transcript is said by the splitter before it is compared with the forms that the
 cases' sources demand. Prints the error rates before and after.
 """
@@ -25,7 +25,7 @@ from benchmarks.quality.references import RATE_HZ
 from benchmarks.quality.sources import cache_folder
 from benchmarks.quality.synthesis import REPOSITORY, Job, Spoken, speak
 from services.common.wire.languages import LANGUAGES
-from tests.unit.splitter.said import CLASSES, cases
+from tests.unit.splitter.normalization.said import CLASSES, cases
 
 VOICE: Final = REPOSITORY / "examples" / "voices" / "austen.flac"
 _EVERY: Final = 4  # of the twenty cases of a class

@@ -10,9 +10,9 @@ import numpy as np
 from services.common.audio.clip import Samples
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY
-from services.synth_worker.engines.embedded.kokoro import Kokoro
-from services.synth_worker.engines.embedded.styles import StockStyles
-from services.synth_worker.engines.embedded.tokens import token_pieces
+from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
+from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
+from services.synth_worker.engines.embedded.voices.styles import StockStyles
 
 
 class StockVoices:

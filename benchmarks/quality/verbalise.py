@@ -6,7 +6,7 @@ Reads JSON [[language, text], ...] from standard input and writes the spoken for
 import json
 import sys
 
-from services.splitter.normalize import normalize
+from services.splitter.normalization.normalize import normalize
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ COPY LICENSE NOTICE ./
 COPY services/__init__.py services/__init__.py
 COPY services/common services/common
 COPY services/splitter services/splitter
-COPY services/establish.py services/establish.py
+COPY services/admin services/admin
 RUN /venv/bin/python -m compileall -q services \
  && /venv/bin/pip uninstall --yes --quiet pip setuptools
 

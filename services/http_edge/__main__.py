@@ -1,6 +1,6 @@
 """Starts an edge: `python -m services.http_edge`."""
 
-from services.common.runtime.process import run_process
+from services.common.runtime.service_process import run_process
 from services.common.wire.failures import PipelineError
 from services.http_edge.app import run
 from services.http_edge.settings import Settings

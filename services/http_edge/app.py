@@ -15,45 +15,45 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from services.common.bus import topology
-from services.common.bus.connection import connected_bus
 from services.common.bus.consumer import WorkLoop
+from services.common.bus.heartbeats import splitters, workers
+from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
-from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
-from services.http_edge.admission import Admission
-from services.http_edge.backlog import measure_queues
-from services.http_edge.callers import Callers
-from services.http_edge.charges import Charges
-from services.http_edge.connections import Addresses
-from services.http_edge.descriptors import raise_limit
-from services.http_edge.door import ClipDoor, RequestDoor, Serving
-from services.http_edge.fleet import Fleet
-from services.http_edge.form import Reader
-from services.http_edge.gate import Browsers, asked_by, guarding, naming, place_of
-from services.http_edge.grace import Grace
-from services.http_edge.hosts import Hosts
-from services.http_edge.intake import Intake
-from services.http_edge.job_news import JobNews
-from services.http_edge.job_room import JobRoom
-from services.http_edge.job_routes import JobRoutes
-from services.http_edge.job_store import JobShelf, JobStore
-from services.http_edge.jobs import EveryonesJobs, JobWork
-from services.http_edge.kept_room import KeptRoom
+from services.http_edge.auth.api_keys import Callers
+from services.http_edge.auth.guard import Browsers, asked_by, guarding, naming, place_of
+from services.http_edge.auth.quota import Quota
+from services.http_edge.capacity.admission import Admission
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.capacity.queue_metrics import measure_queues
+from services.http_edge.http.job_routes import JobRoutes
+from services.http_edge.http.middleware import around, part_when, tell_request_id
+from services.http_edge.http.normalize_routes import NormalizeRoutes
+from services.http_edge.http.request_routes import RequestRoutes
+from services.http_edge.http.sentence_routes import SentenceRoutes
+from services.http_edge.http.server import serve_http
+from services.http_edge.http.speech_routes import Routes
+from services.http_edge.ingress import ClipDoor, RequestDoor, Serving
+from services.http_edge.intake.acceptance import Ordered, Orders
+from services.http_edge.intake.clips import Intake
+from services.http_edge.intake.form import Reader
+from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.uploads import Uploads
+from services.http_edge.jobs.events import JobNews
+from services.http_edge.jobs.results_quota import JobRoom
+from services.http_edge.jobs.runner import EveryonesJobs, JobWork
+from services.http_edge.jobs.store import JobShelf, JobStore
 from services.http_edge.metrics import Metrics
-from services.http_edge.middleware import around, part_when, tell_request_id
-from services.http_edge.normalize_routes import NormalizeRoutes
-from services.http_edge.orders import Ordered, Orders
-from services.http_edge.quota import Quota
-from services.http_edge.records import Records
-from services.http_edge.reference import ReferenceDecoder
-from services.http_edge.request_routes import RequestRoutes
-from services.http_edge.routes import Routes
-from services.http_edge.sentence_routes import SentenceRoutes
-from services.http_edge.server import serve_http
 from services.http_edge.settings import Settings
-from services.http_edge.speech import Speaker
-from services.http_edge.uploads import Uploads
+from services.http_edge.speech.disconnect_grace import Grace
+from services.http_edge.speech.metering import Charges
+from services.http_edge.speech.request_quota import KeptRoom
+from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.session import Speaker
+from services.http_edge.transport.connections import Addresses
+from services.http_edge.transport.file_descriptors import raise_limit
+from services.http_edge.transport.host_names import Hosts
 
 log = structlog.get_logger()
 

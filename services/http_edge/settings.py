@@ -4,8 +4,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from services.common.runtime.ports import is_loopback
-from services.common.runtime.process import ProcessSettings
+from services.common.runtime.service_process import ProcessSettings
+from services.common.runtime.tcp_ports import is_loopback
 
 _NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
 

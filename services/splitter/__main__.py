@@ -1,6 +1,6 @@
 """Starts a splitter: `python -m services.splitter`."""
 
-from services.common.runtime.process import run_process
+from services.common.runtime.service_process import run_process
 from services.common.wire.failures import PipelineError
 from services.splitter.app import run
 from services.splitter.settings import Settings

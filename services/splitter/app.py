@@ -11,20 +11,20 @@ import structlog
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
-from services.common.bus.connection import connected_bus
 from services.common.bus.consumer import WorkLoop
+from services.common.bus.heartbeats import HEARTBEAT_S, tell_alive, workers
+from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
-from services.common.bus.presence import HEARTBEAT_S, tell_alive, workers
 from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
 from services.common.wire.identity import Identity
 from services.common.wire.messages import SplitterState
-from services.splitter.gate import Gate
 from services.splitter.handler import RequestWork
-from services.splitter.ledger import Ledger
 from services.splitter.metrics import Metrics
-from services.splitter.normalizing import NormalizeWork
+from services.splitter.normalize_handler import NormalizeWork
+from services.splitter.scheduling.backlog import Ledger
+from services.splitter.scheduling.scheduler import Gate
 from services.splitter.settings import Settings
 
 log = structlog.get_logger()

@@ -17,9 +17,9 @@ from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
+from services.common.bus.heartbeats import Presence
 from services.common.bus.inbox import Inbox, open_inbox_of_ends
 from services.common.bus.ports import Bus, Delivery, SubjectFull
-from services.common.bus.presence import Presence
 from services.common.runtime.deadline import Deadline
 from services.common.runtime.lifecycle import tasks
 from services.common.runtime.tracing import spanning
@@ -49,14 +49,7 @@ from services.common.wire.messages import (
     WorkerState,
 )
 from services.common.wire.parameters import require_taken, takes_of
-from services.splitter.divider import MOST_CHILDREN, DividerDied, Task, divide
-from services.splitter.gate import Gate, Seat
-from services.splitter.ledger import Debt, Ledger
-from services.splitter.metrics import Metrics
-from services.splitter.portions import Divisions, first_lane, portion_of, told_portion
-from services.splitter.progress import Progress
-from services.splitter.sentences import Sentence, SplitText
-from services.splitter.terms import (
+from services.splitter.conversion import (
     in_our_codes,
     job_of,
     languages_of,
@@ -66,6 +59,13 @@ from services.splitter.terms import (
     task_of,
     told_left_out,
 )
+from services.splitter.metrics import Metrics
+from services.splitter.scheduling.backlog import Debt, Ledger
+from services.splitter.scheduling.progress import Progress
+from services.splitter.scheduling.scheduler import Gate, Seat
+from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, told_portion
+from services.splitter.segmentation.process import MOST_CHILDREN, DividerDied, Task, divide
+from services.splitter.segmentation.sentences import Sentence, SplitText
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from services.common.runtime.process import ProcessSettings
+from services.common.runtime.service_process import ProcessSettings
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):

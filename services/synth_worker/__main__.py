@@ -1,6 +1,6 @@
 """Starts a worker: `python -m services.synth_worker`."""
 
-from services.common.runtime.process import run_process
+from services.common.runtime.service_process import run_process
 from services.common.wire.failures import PipelineError
 from services.synth_worker.app import run
 from services.synth_worker.settings import Settings

@@ -8,22 +8,22 @@ import structlog
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
-from services.common.bus.connection import connected_bus
 from services.common.bus.consumer import WorkLoop
+from services.common.bus.heartbeats import HEARTBEAT_S, tell_alive
+from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
-from services.common.bus.presence import HEARTBEAT_S, tell_alive
 from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import ended_before, every, tasks
 from services.common.wire import subjects
 from services.common.wire.messages import Lane, WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
-from services.synth_worker.finishing.asked import parameters_taken
+from services.synth_worker.finishing.parameters import parameters_taken
 from services.synth_worker.handler import SentenceWork
-from services.synth_worker.isolation.parent import IsolatedModel
+from services.synth_worker.isolation.supervisor import IsolatedModel
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.pace import Pace
+from services.synth_worker.ports import ModelStuck, SpeakingModel
 from services.synth_worker.settings import Settings
-from services.synth_worker.speaking import ModelStuck, SpeakingModel
+from services.synth_worker.speed import Pace
 from services.synth_worker.voices import Voices
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from services.synth_worker.engines.protocol import Engine
 from services.synth_worker.settings import Settings
 
 if TYPE_CHECKING:
-    from services.synth_worker.engines.xtts.weights import WeightSettings
+    from services.synth_worker.engines.xtts.weights.location import WeightSettings
 
 
 def build_engine(settings: Settings) -> Engine[Any, Any]:
@@ -29,7 +29,7 @@ def build_engine(settings: Settings) -> Engine[Any, Any]:
 
 def weight_settings(settings: Settings) -> "WeightSettings":
     """Return which weights XTTS takes, and whether it may."""
-    from services.synth_worker.engines.xtts.weights import WeightSettings  # noqa: PLC0415
+    from services.synth_worker.engines.xtts.weights.location import WeightSettings  # noqa: PLC0415
 
     return WeightSettings(
         model_dir=Path(settings.xtts_model_dir) if settings.xtts_model_dir else None,

@@ -24,10 +24,10 @@ from services.common.wire.messages import AudioChunk, Loudness, SentenceJob, Sen
 from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
-from services.synth_worker.finishing.asked import Finish, finishing_of, parameters_taken
+from services.synth_worker.finishing.parameters import Finish, finishing_of, parameters_taken
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.pace import Pace
-from services.synth_worker.speaking import SpeakingModel, Speech
+from services.synth_worker.ports import SpeakingModel, Speech
+from services.synth_worker.speed import Pace
 from services.synth_worker.voices import Voices
 
 log = structlog.get_logger()

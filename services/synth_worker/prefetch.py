@@ -7,10 +7,10 @@ import asyncio
 
 import structlog
 
-from services.common.runtime.process import run_process
+from services.common.runtime.service_process import run_process
 from services.common.wire.failures import PipelineError
 from services.synth_worker.building import weight_settings
-from services.synth_worker.engines.xtts.weights import find_weights
+from services.synth_worker.engines.xtts.weights.location import find_weights
 from services.synth_worker.settings import Settings
 
 log = structlog.get_logger()

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from services.common.runtime.process import ProcessSettings
+from services.common.runtime.service_process import ProcessSettings
 from services.common.wire.messages import Loudness
 
 

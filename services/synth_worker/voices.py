@@ -19,7 +19,7 @@ from services.common.wire.failures import EngineCrashed, MalformedMessage, Queue
 from services.common.wire.identity import voice_key
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.speaking import ModelClosed, ModelStuck, SpeakingModel
+from services.synth_worker.ports import ModelClosed, ModelStuck, SpeakingModel
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ import time
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import MalformedMessage
 from services.common.wire.messages import AudioChunk, RequestEvent

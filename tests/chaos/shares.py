@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import subjects
 from tests.chaos.load import WAV_HEADER, form_of, text_of

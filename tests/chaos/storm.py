@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.lifecycle import tasks
 from tests.chaos.failover import Observer
 from tests.chaos.faults import Trouble, plan

@@ -6,7 +6,7 @@ import pytest
 
 from services.common.bus.memory import MemoryBus
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech import Speaker
+from services.http_edge.speech.session import Speaker
 from tests.support.buses import memory_bus
 from tests.support.service import digest, expected_pcm, speech_request, stored_clip, tone_service
 

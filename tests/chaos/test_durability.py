@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import free_port, local_nats
 from services.common.wire import subjects
 

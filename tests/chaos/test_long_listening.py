@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from tests.chaos.listeners import LONGEST_SENTENCE
 from tests.chaos.load import BYTES_A_SECOND, WAV_HEADER, form_of, text_of
 from tests.chaos.parts import House, house

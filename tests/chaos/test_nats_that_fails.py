@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.lifecycle import tasks
 from services.common.runtime.local_nats import find_nats_server
 from services.common.wire import subjects

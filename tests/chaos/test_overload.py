@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from tests.chaos.load import ask, goodput, offer, percentile, resident_mib
 from tests.chaos.parts import House, house
 from tests.chaos.shares import GREETING, greeting_idle_and_beside_a_book, jain, shares

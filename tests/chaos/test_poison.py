@@ -8,10 +8,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from services import dead_letters
+from services.admin import dead_letters
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
 from services.common.bus.inbox import open_inbox
+from services.common.bus.nats.connection import NatsBus
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
 from services.common.wire.messages import DeadLetter, SentenceSpoken, SpeechRequest

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from tests.chaos.load import CLIP, ask, resident_mib, text_of
 from tests.chaos.parts import House, house
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.bus.ports import Bus, Lag, SubjectFull
 from services.common.bus.topology import Consumer
 from services.common.runtime.local_nats import LocalNats, local_nats

@@ -16,10 +16,10 @@ from services.common.wire.parameters import RANGES
 from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from services.synth_worker.engines.protocol import Engine, Utterance
 from services.synth_worker.engines.tone import ToneEngine
+from services.synth_worker.engines.xtts.decoder.linear import Precision
 from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
-from services.synth_worker.engines.xtts.linear import Precision
-from services.synth_worker.engines.xtts.weights import WeightSettings
-from services.synth_worker.finishing.asked import finishing_of
+from services.synth_worker.engines.xtts.weights.location import WeightSettings
+from services.synth_worker.finishing.parameters import finishing_of
 from tests.support.recordings import speech_of
 from tests.support.xtts_checkpoint import make_checkpoint
 

@@ -28,7 +28,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.xtts.weights import WeightSettings, find_weights
+from services.synth_worker.engines.xtts.weights.location import WeightSettings, find_weights
 asked = json.loads(sys.argv[1])
 for name in ("model_dir", "records"):
     asked[name] = Path(asked[name]) if asked[name] else None

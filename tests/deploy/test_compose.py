@@ -12,8 +12,8 @@ import yaml
 
 import services
 from services.common.runtime.local_nats import find_nats_server
-from services.common.runtime.misspelled import misspelled
 from services.common.runtime.settings import read_settings
+from services.common.runtime.unknown_settings import misspelled
 from tests.deploy.dockerfiles import NAMES, ROOT, dockerfile
 from tests.deploy.test_images import OTHERS, PORTS, SETTINGS, UI_SETTINGS
 from ui.settings import settings_from

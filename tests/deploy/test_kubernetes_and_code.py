@@ -13,15 +13,15 @@ import yaml
 
 import ui.settings
 from services import __version__
-from services.common.bus.roles import service_roles
+from services.common.bus.nats.roles import service_roles
 from services.common.bus.topology import sentences_consumer
-from services.common.runtime.misspelled import misspelled
-from services.common.runtime.process import ProcessSettings
+from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.settings import read_settings
+from services.common.runtime.unknown_settings import misspelled
 from services.common.wire.failures import EngineUnavailable
-from services.http_edge.hosts import Hosts
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings as EdgeSettings
+from services.http_edge.transport.host_names import Hosts
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.settings import Settings as WorkerSettings
 from tests.deploy.manifests import (
@@ -256,7 +256,8 @@ def test_images_are_ours_at_this_version_or_pinned(overlay: str) -> None:
 def test_a_job_starts_a_module_that_its_image_has(job: str, image: str) -> None:
     command = only(pod_of(rendered("gpu"), job))["command"]
     assert command[:2] == ["python", "-m"]
-    module = Path(*command[2].split(".")).with_suffix(".py")
+    module = Path(*command[2].split("."))
+    module = module / "__main__.py" if (ROOT / module).is_dir() else module.with_suffix(".py")
     assert (ROOT / module).exists()
     recipe = (ROOT / "deploy" / "images" / f"{image}.Dockerfile").read_text()
     copied = re.findall(r"^COPY (services/\S+)", recipe, re.MULTILINE)

@@ -20,14 +20,14 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from services import nats_keys
-from services.common.bus.connection import connect
+from services.admin import nats_users
+from services.admin.streams import establish
+from services.common.bus.nats.connection import connect
 from services.common.bus.topology import SENTENCES, sentences_consumer, topology
 from services.common.runtime.local_nats import find_nats_server, free_port
-from services.common.runtime.process import ProcessSettings
+from services.common.runtime.service_process import ProcessSettings
 from services.common.wire import subjects
 from services.common.wire.failures import BusUnavailable
-from services.establish import establish
 from tests.deploy.manifests import ROOT, Manifests, Object, quantity, rendered
 
 PAGE = ROOT / "docs" / "deploy.md"
@@ -37,7 +37,7 @@ NAMES = ("nats", "*.nats-headless")  # as docs/deploy.md has the certificate mad
 def keys(folder: Path, *tenants: str) -> None:
     """Make users and a certificate as an operator does; `localhost` is where this test has the servers."""
     assert f"--hosts {' '.join(NAMES)}".replace("*.nats-headless", "'*.nats-headless'") in PAGE.read_text()
-    nats_keys.main([str(folder), "--tenants", *tenants, "--hosts", *NAMES, "localhost"])
+    nats_users.main([str(folder), "--tenants", *tenants, "--hosts", *NAMES, "localhost"])
 
 
 @dataclass

@@ -17,12 +17,13 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from services import establish, nats_keys
-from services.common.bus import accounts, topology
-from services.common.bus.connection import connect
-from services.common.bus.roles import service_roles, tenant_role
+from services.admin import nats_users, streams
+from services.common.bus import topology
+from services.common.bus.nats import accounts
+from services.common.bus.nats.connection import connect
+from services.common.bus.nats.roles import service_roles, tenant_role
 from services.common.runtime.local_nats import find_nats_server, free_port, local_nats
-from services.common.runtime.process import ProcessSettings
+from services.common.runtime.service_process import ProcessSettings
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable
 from services.common.wire.messages import ClipStored, StoreClip
@@ -229,7 +230,9 @@ async def test_a_service_says_who_creates_what_is_missing(tmp_path: Path) -> Non
     async with local_nats(tmp_path, free_port()) as server:
         settings = ProcessSettings(nats_url=server.url, nats_establish=False)
         bus = await connect(settings, name="service")
-        with pytest.raises(BusUnavailable, match=r"TTS_REQUESTS does not exist; run `python -m services.establish`"):
+        with pytest.raises(
+            BusUnavailable, match=r"TTS_REQUESTS does not exist; run `python -m services.admin streams`"
+        ):
             await bus.require(topology.topology())
         await bus.close()
 
@@ -252,7 +255,7 @@ async def test_the_secure_server_starts_as_documented(tmp_path: Path) -> None:
             nats_ca_file=str(ca),
             nats_inbox_prefix="_INBOX_operator",
         )
-        await establish.establish(settings)
+        await streams.establish(settings)
         assert (tmp_path / "data" / "jetstream" / "TTS").is_dir()
     finally:
         running.terminate()
@@ -295,9 +298,9 @@ async def _admitted(guarded: Guarded, role: str) -> Client:
 
 
 def test_keys_are_kept_when_a_tenant_is_added(tmp_path: Path) -> None:
-    nats_keys.main([str(tmp_path), "--tenants", "acme"])
+    nats_users.main([str(tmp_path), "--tenants", "acme"])
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.seed")}
-    nats_keys.main([str(tmp_path), "--tenants", "globex"])
+    nats_users.main([str(tmp_path), "--tenants", "globex"])
     after = {path.name: path.read_bytes() for path in tmp_path.glob("*.seed")}
     assert before.items() <= after.items()
     assert after.keys() - before.keys() == {"tenant-globex.seed"}

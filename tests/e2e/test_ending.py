@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from services.common.runtime.local_nats import free_port
-from services.common.runtime.ports import holder_of
+from services.common.runtime.tcp_ports import holder_of
 
 ROOT = Path(__file__).parents[2]
 END_S = 60.0
@@ -132,7 +132,13 @@ async def test_a_killed_runner_takes_every_process_along_and_the_next_one_remove
     async with started(tmp_path, arguments=["--ui-port", str(free_port())]) as terminal:
         await terminal.until_said("Ready after")
         commands = " ".join(terminal.started().values())
-        for program in ("nats-server", "services.http_edge", "reference.child", "isolation.child", "services.splitter"):
+        for program in (
+            "nats-server",
+            "services.http_edge",
+            "reference.decoder_process",
+            "isolation.engine_process",
+            "services.splitter",
+        ):
             assert program in commands
         assert re.search(r"-m ui\b", commands)
         terminal.process.kill()
@@ -149,7 +155,7 @@ async def test_a_killed_runner_takes_every_process_along_and_the_next_one_remove
 async def test_the_embedded_engine_and_its_espeak_end_with_a_killed_runner(tmp_path: Path) -> None:
     async with started(tmp_path, ENGINE="embedded", WORKER_THREADS="1") as terminal:
         await terminal.until_said("Ready after")
-        assert "espeak_child" in " ".join(terminal.started().values())
+        assert "espeak/program" in " ".join(terminal.started().values())
         terminal.process.kill()
         await terminal.until_gone()
 
@@ -209,7 +215,7 @@ async def test_what_task_started_ends_with_task(tmp_path: Path, signals: list[si
     )
     async with started(tmp_path, task, "--taskfile", str(taskfile), "run", "--") as terminal:
         await terminal.until_said("Ready after")
-        assert "reference.child" in " ".join(terminal.started().values())
+        assert "reference.decoder_process" in " ".join(terminal.started().values())
         for number in signals:
             terminal.process.send_signal(number)
             await asyncio.sleep(0.5)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from services import backup
+from services.admin import backup
 from services.common.bus import topology
 from services.common.bus.clips import fetch_clip
-from services.common.bus.connection import NatsBus
-from services.common.bus.snapshots import CannotCopy
+from services.common.bus.nats.connection import NatsBus
+from services.common.bus.nats.snapshots import CannotCopy
 from services.common.runtime.local_nats import local_nats
 from services.common.wire import codec, subjects
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech import Speaker
+from services.http_edge.speech.session import Speaker
 from tests.support.buses import nats_bus
 from tests.support.service import digest, expected_pcm, speech_request, stored_clip, tone_service
 

@@ -14,18 +14,18 @@ import pytest
 
 from services.common.bus import topology
 from services.common.bus.clips import clip_id, store_clip
+from services.common.bus.heartbeats import splitters, workers
 from services.common.bus.ports import Bus
-from services.common.bus.presence import splitters, workers
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import codec, subjects
 from services.common.wire.messages import SpeechRequest, SplitterState
-from services.http_edge.admission import Admission
-from services.http_edge.door import RequestDoor, Serving
-from services.http_edge.fleet import Fleet
-from services.http_edge.job_store import JobStore
+from services.http_edge.capacity.admission import Admission
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.ingress import RequestDoor, Serving
+from services.http_edge.jobs.store import JobStore
 from services.http_edge.metrics import Metrics
-from services.http_edge.records import Records
 from services.http_edge.settings import Settings
+from services.http_edge.speech.request_store import Records
 from tests.support.buses import bus_of
 from tests.support.messages import EXAMPLES
 from tests.support.service import speech_request

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
-from services.common.bus.presence import splitters, workers
+from services.common.bus.heartbeats import splitters, workers
+from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.lifecycle import tasks
 from services.common.runtime.local_nats import LocalNats, local_nats
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech import Speaker
+from services.http_edge.speech.session import Speaker
 from tests.support.service import digest, expected_pcm, speech_request, stored_clip
 
 TEXT = " ".join(f"This is sentence number {number}." for number in range(12))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from services.http_edge import orders, routes
+from services.http_edge.http import speech_routes
+from services.http_edge.intake import acceptance
 from tests.support.front import Front, front
 from tests.support.service import TEXT, expected_pcm
 
@@ -56,7 +57,7 @@ async def test_a_full_disk_is_a_503_for_uploads_and_answers(
         full.setattr(tempfile, "SpooledTemporaryFile", lambda **_: FullDisk())
         assert await problem(service, "/synthesize") == (503, "insufficient_storage", "10")
     with monkeypatch.context() as full:
-        full.setattr(routes, "_MEMORY_BYTES", 1024)
+        full.setattr(speech_routes, "_MEMORY_BYTES", 1024)
         assert (await (await service.post("/synthesize")).read())[44:] == expected_pcm(TEXT)
 
 
@@ -66,7 +67,7 @@ async def test_a_fault_is_a_problem_with_the_request_id_and_the_log_quotes_no_te
     async def fail(_form: object) -> None:
         raise ValueError(SECRET)
 
-    monkeypatch.setattr(orders, "understood", fail)
+    monkeypatch.setattr(acceptance, "understood", fail)
     with capture_logs() as logs:
         assert await problem(service, "/synthesize") == (500, "internal", "")
     [fault] = [entry for entry in logs if entry["event"] == "unexpected_failure"]

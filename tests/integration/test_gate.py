@@ -9,10 +9,10 @@ import aiohttp
 import msgspec
 import pytest
 
-from services import api_keys
+from services.admin import keys as api_keys
 from services.common.runtime.local_nats import free_port
 from services.http_edge import app as edge_app
-from services.http_edge.callers import Callers
+from services.http_edge.auth.api_keys import Callers
 from services.http_edge.errors import CannotReadKeys
 from tests.support.front import SETTINGS, VOICE, Front, front
 from tests.support.service import TEXT, expected_pcm

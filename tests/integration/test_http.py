@@ -17,12 +17,12 @@ from aiohttp.test_utils import TestServer
 from services.common.audio.wav import read_wav, wav_header
 from services.common.bus import topology
 from services.common.bus.clips import fetch_clip
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
 from services.http_edge.app import edge
-from services.http_edge.commands import cancel
-from services.http_edge.reference import ReferenceDecoder
+from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.settings import Settings
+from services.http_edge.speech.commands import cancel
 from tests.support.recordings import encoded, hiss, speech_of
 from tests.support.service import TEXT, digest, expected_pcm, tone_service
 

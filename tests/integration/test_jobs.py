@@ -13,7 +13,7 @@ import pytest
 
 from services.common.audio.wav import wav_header
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.wire import codec, subjects
 from services.common.wire.messages import CancelSpeech
 from tests.chaos.parts import house

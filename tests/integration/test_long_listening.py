@@ -12,10 +12,10 @@ from services.common.bus.memory import MemoryBus, MemoryListener, matches
 from services.common.bus.ports import Bus
 from services.common.wire import subjects
 from services.common.wire.failures import PipelineError
-from services.http_edge import runs as runs_module
 from services.http_edge.metrics import Metrics
-from services.http_edge.records import Records
-from services.http_edge.speech import Speaker, Speech
+from services.http_edge.speech import resume as runs_module
+from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.session import Speaker, Speech
 from tests.support.buses import bus_of
 from tests.support.service import TEXT, digest, expected_pcm, sentence_count, speech_request, stored_clip, tone_service
 

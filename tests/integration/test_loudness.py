@@ -26,9 +26,9 @@ from services.common.wire.messages import (
     WorkerState,
 )
 from services.synth_worker.app import Worker
+from services.synth_worker.engine_thread import Model
 from services.synth_worker.engines.protocol import EngineDescription, Level, Step
 from services.synth_worker.engines.tone import ToneEngine, ToneSequence
-from services.synth_worker.model import Model
 from services.synth_worker.settings import Settings
 from tests.support.buses import memory_bus
 from tests.support.service import only_sentence, speech_request, stored_clip

@@ -14,8 +14,8 @@ from services.common.bus.inbox import open_inbox
 from services.common.wire import codec, subjects
 from services.common.wire.messages import NormalizeText, SpeechFailed, SpeechRequest, TextNormalized, TextSplit
 from services.http_edge.app import edge
-from services.http_edge.commands import publish_request
-from services.http_edge.reference import ReferenceDecoder
+from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.speech.commands import publish_request
 from tests.support.buses import bus_of
 from tests.support.front import SETTINGS, Front, front
 from tests.support.service import TEXT, sentence_count, speech_request, stored_clip

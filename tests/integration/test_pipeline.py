@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from services.common.bus import topology
+from services.common.bus.heartbeats import tell_alive
 from services.common.bus.inbox import open_inbox
 from services.common.bus.ports import Bus
-from services.common.bus.presence import tell_alive
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
@@ -24,9 +24,9 @@ from services.common.wire.messages import (
     WorkerState,
 )
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech import Speaker
+from services.http_edge.speech.session import Speaker
 from services.splitter import app as splitter_app
-from services.splitter.sentences import split
+from services.splitter.segmentation.sentences import split
 from services.splitter.settings import Settings
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, SAMPLES_PER_CHARACTER
 from tests.support.buses import bus_of

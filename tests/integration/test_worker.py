@@ -14,11 +14,11 @@ from services.common.wire import codec, subjects
 from services.common.wire.failures import EngineUnavailable
 from services.common.wire.messages import Parameters, SpeechFailed, WorkerState
 from services.synth_worker.app import Worker
+from services.synth_worker.engine_thread import Model
 from services.synth_worker.engines.protocol import EngineDescription, Step
 from services.synth_worker.engines.tone import ToneEngine, ToneSequence
-from services.synth_worker.model import Model
+from services.synth_worker.ports import ModelStuck
 from services.synth_worker.settings import Settings
-from services.synth_worker.speaking import ModelStuck
 from tests.support.buses import memory_bus
 from tests.support.service import only_sentence, speech_request, stored_clip, tone_service
 

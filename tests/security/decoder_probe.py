@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from services.common.runtime.confinement import (
+from services.common.runtime.child.confinement import (
     Limits,
     hide_from_other_processes,
     leave_shared_namespaces,

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from services.common.bus import topology
-from services.common.bus.connection import NatsBus
+from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import free_port, local_nats
 from tests.chaos.parts import ROOT
 from tests.support.service import tone_service

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from services.common.audio.wav import wav_header
-from services.common.runtime.confinement import Limits, run_confined
+from services.common.runtime.child.confinement import Limits, run_confined
 from services.common.wire.failures import QueueFull, TenantQueueFull, UnusableReference
-from services.http_edge.reference import ReferenceDecoder
-from services.http_edge.reference.decoder import _Child
+from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import _Child
 from tests.support import sounds
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limits alone hold, as documented")

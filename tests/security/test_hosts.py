@@ -12,14 +12,14 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
-from services.api_keys import main as make_key
+from services.admin.keys import main as make_key
 from services.common.runtime.settings import BadSettings, read_settings
 from services.http_edge.app import edge
-from services.http_edge.hosts import Hosts
-from services.http_edge.reference import ReferenceDecoder
+from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.settings import Settings
+from services.http_edge.transport.host_names import Hosts
 from tests.support.buses import memory_bus
-from ui.hosts import Hosts as PageHosts
+from ui.http.host_names import Hosts as PageHosts
 
 ROOT = Path(__file__).parents[2]
 OWN = [

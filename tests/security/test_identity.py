@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from services import api_keys
+from services.admin import keys as api_keys
 from services.common.bus import topology
 from tests.support.front import SETTINGS, Front, front
 from tests.support.service import TEXT, digest, expected_pcm

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from services import api_keys
+from services.admin import keys as api_keys
 from services.common.bus import topology
 from services.common.wire.failures import QueueFull
-from services.http_edge import jobs
-from services.http_edge.job_room import JobRoom
+from services.http_edge.jobs import runner
+from services.http_edge.jobs.results_quota import JobRoom
 from tests.support.front import SETTINGS, Front, front
 
 SENTENCE = "It was a bright cold day in April and the clocks were striking. "  # 64 characters, 4.9 s by estimate
@@ -166,7 +166,7 @@ async def test_a_job_that_is_cancelled_frees_what_was_spoken_of_it(service: Fron
 async def test_in_a_store_that_is_full_a_job_fails_soon_with_its_reason_and_frees_what_it_has(
     service: Front, acme: dict[str, str], globex: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_FULL_STORE_S", 2.0)
+    monkeypatch.setattr(runner, "_FULL_STORE_S", 2.0)
     status, job = await posted(service, acme)
     assert status == 202
     filler = 0

@@ -17,12 +17,12 @@ from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from services.common.bus.presence import splitters, workers
+from services.common.bus.heartbeats import splitters, workers
 from services.common.wire.failures import BusUnavailable
-from services.http_edge.fleet import Fleet
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.http.audio_response import finish, write
+from services.http_edge.http.middleware import around, tell_request_id
 from services.http_edge.metrics import Metrics
-from services.http_edge.middleware import around, tell_request_id
-from services.http_edge.sending import finish, write
 from tests.support.buses import memory_bus
 from tests.support.front import SETTINGS, VOICE, Front, form, front
 from tests.support.service import TEXT, expected_pcm

@@ -19,9 +19,9 @@ from services.common.wire import codec, messages, subjects
 from services.common.wire.failures import MalformedMessage
 from services.common.wire.identity import clip_object
 from services.common.wire.messages import MOST_SENTENCES, Message, SpeechFailed, SpeechRequest
-from services.http_edge.assembly import Assembly
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech import Speaker
+from services.http_edge.speech.assembly import Assembly
+from services.http_edge.speech.session import Speaker
 from tests.support.buses import bus_of
 from tests.support.messages import EXAMPLES
 from tests.support.service import digest, expected_pcm, only_sentence, speech_request, stored_clip, tone_service

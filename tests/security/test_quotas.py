@@ -10,9 +10,9 @@ import aiohttp
 import msgspec
 import pytest
 
-from services import api_keys
-from services.http_edge.callers import Key
-from services.http_edge.quota import Quota, account_of
+from services.admin import keys as api_keys
+from services.http_edge.auth.api_keys import Key
+from services.http_edge.auth.quota import Quota, account_of
 from tests.support.front import SETTINGS, Front, front
 from tests.support.service import TEXT, expected_pcm
 

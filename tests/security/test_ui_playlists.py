@@ -14,7 +14,7 @@ import pytest
 from tests.support import sounds
 from ui.audio import reading
 from ui.audio.reading import read_audio
-from ui.refusals import BadAudio
+from ui.errors import BadAudio
 
 
 def tone() -> bytes:

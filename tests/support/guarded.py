@@ -12,9 +12,9 @@ import aiohttp
 import nats
 from nats.aio.client import Client
 
-from services import establish, nats_keys
+from services.admin import nats_users, streams
 from services.common.runtime.local_nats import LocalNats, local_nats
-from services.common.runtime.process import ProcessSettings
+from services.common.runtime.service_process import ProcessSettings
 from tests.chaos.parts import Part
 
 WATCHER = "watcher"  # user and password of a client that hears everything in an account
@@ -74,7 +74,7 @@ class Guarded:
 
 def make_keys(folder: Path, *tenants: str) -> None:
     """Make users and certificates as an operator does."""
-    nats_keys.main(
+    nats_users.main(
         [str(folder), "--tenants", *tenants, "--engines", "embedded", "tone", "--hosts", "localhost", "127.0.0.1"]
     )
 
@@ -91,7 +91,7 @@ async def guarded_nats(
     more = f'tls {{ cert_file: "{keys}/tls.crt", key_file: "{keys}/tls.key" }}\ninclude "keys/users.conf"\n'
     async with local_nats(folder, more=more) as server:
         made = Guarded(keys, server, server.url.replace("127.0.0.1", "localhost"), [])
-        await establish.establish(made.settings("operator"))
+        await streams.establish(made.settings("operator"))
         yield made
 
 

@@ -18,11 +18,11 @@ from services.common.runtime.lifecycle import tasks
 from services.common.wire.messages import Parameters, SentenceJob, SpeechRequest
 from services.common.wire.seeds import sentence_seed
 from services.splitter import app as splitter_app
-from services.splitter.sentences import split
+from services.splitter.segmentation.sentences import split
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.app import Worker
+from services.synth_worker.engine_thread import Model
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, SAMPLES_PER_CHARACTER, ToneEngine, watermark
-from services.synth_worker.model import Model
 from services.synth_worker.settings import Settings as WorkerSettings
 
 MAX_CHARACTERS = 60

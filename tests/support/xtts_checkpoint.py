@@ -15,7 +15,7 @@ from unittest import mock
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-import services.synth_worker.engines.xtts.imports  # noqa: F401  # disarms what follows
+import services.synth_worker.engines.xtts.weights.imports  # noqa: F401  # disarms what follows
 
 # isort: split
 from TTS.encoder.models.resnet import ResNetSpeakerEncoder

@@ -11,8 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ui.child import ChildFailed, confine, run_child
-from ui.refusals import BadAudio
+from ui.child_process import ChildFailed, confine, run_child
+from ui.errors import BadAudio
 
 RATE_HZ: Final = 16_000
 _LONGEST_S: Final = 120  # more is neither measured nor drawn; the service listens to 30 s of it

@@ -4,17 +4,17 @@ from typing import Final
 
 import streamlit as st
 
-from ui import voices
 from ui.audio.looks import spectrogram
 from ui.audio.reading import samples_of
-from ui.languages import languages
-from ui.notices import refusal_text
-from ui.parameters import chosen_parameters
+from ui.client.service import Order
+from ui.client.speech import Speaking
 from ui.presets import preset
-from ui.service import Order
 from ui.shared import service
-from ui.speaking import Speaking
-from ui.words import number, t
+from ui.translations import number, t
+from ui.widgets import voices
+from ui.widgets.languages import languages
+from ui.widgets.notices import refusal_text
+from ui.widgets.parameters import chosen_parameters
 
 _FIRST: Final = ("fr", "en", "es", "de")
 _PATIENCE_S: Final = 180.0  # seventeen at once are more than a small service lets in

@@ -4,14 +4,14 @@ from typing import Final
 
 import streamlit as st
 
-from ui import panel, preview, voices
-from ui.drawing import show_live_count
-from ui.estimate import characters_per_second
-from ui.languages import choose_language
-from ui.markup import is_ssml
-from ui.parameters import chosen_parameters
-from ui.service import Order
-from ui.words import t, tongue
+from ui.client.service import Order
+from ui.text.estimate import characters_per_second
+from ui.text.markup import is_ssml
+from ui.translations import t, tongue
+from ui.widgets import panel, preview, voices
+from ui.widgets.drawing import show_live_count
+from ui.widgets.languages import choose_language
+from ui.widgets.parameters import chosen_parameters
 
 MOST_CHARACTERS: Final = 5_000  # longer texts have their own tab
 

@@ -4,22 +4,23 @@ from typing import Final
 
 import streamlit as st
 
-from ui import preview, shared, voices
-from ui.documents import KINDS, read_document
-from ui.estimate import seconds_of
-from ui.jobs import Reading
-from ui.languages import AUTO, choose_language
-from ui.markup import is_ssml
-from ui.notices import show_left_out, show_refusal
-from ui.parameters import chosen_parameters
-from ui.player import play
+from ui import shared
+from ui.client.jobs import Reading
+from ui.client.service import Order
+from ui.errors import BadDocument, Refusal
 from ui.presets import KINDS as PRESETS
 from ui.presets import preset
-from ui.refusals import BadDocument, Refusal
-from ui.sentences import srt, vtt
-from ui.service import Order
-from ui.voices import Voice
-from ui.words import duration, t, tongue
+from ui.text.documents import KINDS, read_document
+from ui.text.estimate import seconds_of
+from ui.text.markup import is_ssml
+from ui.text.sentences import srt, vtt
+from ui.translations import duration, t, tongue
+from ui.widgets import preview, voices
+from ui.widgets.languages import AUTO, choose_language
+from ui.widgets.notices import show_left_out, show_refusal
+from ui.widgets.parameters import chosen_parameters
+from ui.widgets.player import play
+from ui.widgets.voices import Voice
 
 _SHOWN_CHARACTERS: Final = 2_000  # of a document, as a sample
 

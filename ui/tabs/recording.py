@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from ui import panel, voices
-from ui.languages import choose_language
-from ui.parameters import chosen_parameters
+from ui.client.service import Order
+from ui.errors import BadAudio
 from ui.presets import preset
-from ui.refusals import BadAudio
-from ui.service import Order
-from ui.voices import Voice
-from ui.words import t, tongue
+from ui.translations import t, tongue
+from ui.widgets import panel, voices
+from ui.widgets.languages import choose_language
+from ui.widgets.parameters import chosen_parameters
+from ui.widgets.voices import Voice
 
 _RATE_HZ = 48_000
 

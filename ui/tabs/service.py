@@ -7,11 +7,11 @@ from typing import Any, Final
 import streamlit as st
 
 from ui import shared
-from ui.languages import languages
-from ui.notices import show_refusal
-from ui.parameters import chosen_parameters, show_sliders
-from ui.refusals import Refusal
-from ui.words import number, t
+from ui.errors import Refusal
+from ui.translations import number, t
+from ui.widgets.languages import languages
+from ui.widgets.notices import show_refusal
+from ui.widgets.parameters import chosen_parameters, show_sliders
 
 _ENDPOINTS: Final = (
     "GET /", "GET /health", "GET /livez", "GET /readyz", "GET /languages", "GET /metrics",

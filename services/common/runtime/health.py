@@ -7,7 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from services.common.runtime.ports import CannotListen, why_not
+from services.common.runtime.tcp_ports import CannotListen, why_not
 
 NotReady = Callable[[], str | None]  # why the service cannot work now; None when it can
 

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from services.common.runtime.parent import tied
-from services.common.runtime.ports import CannotListen, free_port, require_free
+from services.common.runtime.child.parent_death import tied
+from services.common.runtime.tcp_ports import CannotListen, free_port, require_free
 
 OLDEST: Final = (2, 11)  # per-message lifetimes
 _START_S: Final = 10.0

@@ -5,15 +5,15 @@ import asyncio
 import pytest
 
 from services.common.bus.cancels import Cancels
-from services.common.bus.presence import workers
+from services.common.bus.heartbeats import workers
 from services.common.wire.failures import SynthesisFailed
-from services.splitter.divider import DividerDied, Task
-from services.splitter.gate import Gate
 from services.splitter.handler import RequestWork
-from services.splitter.ledger import Ledger
 from services.splitter.metrics import Metrics
-from services.splitter.portions import Divisions
-from services.splitter.sentences import SplitText
+from services.splitter.scheduling.backlog import Ledger
+from services.splitter.scheduling.scheduler import Gate
+from services.splitter.segmentation.portions import Divisions
+from services.splitter.segmentation.process import DividerDied, Task
+from services.splitter.segmentation.sentences import SplitText
 from tests.support.buses import memory_bus
 from tests.support.messages import CLIP
 from tests.support.service import speech_request

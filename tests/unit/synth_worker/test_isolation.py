@@ -21,11 +21,11 @@ from services.common.wire.failures import (
 )
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
-from services.synth_worker.isolation import parent
-from services.synth_worker.isolation.parent import IsolatedModel
-from services.synth_worker.isolation.speech import IsolatedSpeech, Voice
+from services.synth_worker.isolation import supervisor
+from services.synth_worker.isolation.in_flight import IsolatedSpeech, Voice
+from services.synth_worker.isolation.supervisor import IsolatedModel
+from services.synth_worker.ports import ModelStuck
 from services.synth_worker.settings import Settings
-from services.synth_worker.speaking import ModelStuck
 
 SETTINGS = Settings(engine="tone", tone_real_time_factor=0.05, tone_crash_word="boom", tone_hang_word="stall")
 TEXT = "This sentence is long enough for some steps of the engine, and a few more of them."
@@ -138,7 +138,7 @@ def killed_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f'#!/bin/sh\nif [ -s {deaths} ]; then sed -i 1d {deaths}; kill -9 $$; fi\nexec {sys.executable} "$@"\n'
     )
     program.chmod(0o755)
-    monkeypatch.setattr(parent.sys, "executable", str(program))
+    monkeypatch.setattr(supervisor.sys, "executable", str(program))
     return deaths
 
 
@@ -229,7 +229,7 @@ async def test_the_engine_ends_with_its_worker_even_in_the_middle_of_a_step(tmp_
     script.write_text(
         "import asyncio\n"
         "from services.synth_worker.engines.protocol import Utterance\n"
-        "from services.synth_worker.isolation.parent import IsolatedModel\n"
+        "from services.synth_worker.isolation.supervisor import IsolatedModel\n"
         "from services.synth_worker.settings import Settings\n"
         "async def main():\n"
         "    model = IsolatedModel(Settings(engine='tone', tone_hang_word='stall'), step_timeout_s=60)\n"

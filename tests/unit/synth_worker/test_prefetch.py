@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.xtts.weights import FILES
+from services.synth_worker.engines.xtts.weights.location import FILES
 from services.synth_worker.prefetch import fetch
 from services.synth_worker.settings import Settings
 

@@ -15,10 +15,10 @@ from services.common.bus.clips import store_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import EngineCrashed, MalformedMessage, SynthesisFailed
 from services.common.wire.messages import AS_USUAL, Parameters
+from services.synth_worker.engine_thread import Model
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, ToneEngine
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.model import Model
-from services.synth_worker.speaking import ModelClosed, ModelStuck
+from services.synth_worker.ports import ModelClosed, ModelStuck
 from services.synth_worker.voices import Voices
 from tests.support.buses import bus_of, memory_bus
 

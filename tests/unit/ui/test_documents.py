@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui.documents import epub, markdown, plain, read_document
-from ui.refusals import BadDocument
+from ui.errors import BadDocument
+from ui.text.documents import epub, markdown, plain, read_document
 
 
 def book(chapters: dict[str, str], spine: list[str]) -> bytes:

@@ -7,7 +7,7 @@ from tests.support.recordings import CLIP_FILE
 from ui.audio.looks import quality, spectrogram, waveform_path
 from ui.audio.mp3 import encoded
 from ui.audio.reading import RATE_HZ, Samples, read_audio
-from ui.refusals import BadAudio
+from ui.errors import BadAudio
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Which parameters of the engine the pages show."""
 
-from ui.parameters import with_sliders
+from ui.widgets.parameters import with_sliders
 
 SPEED = {"default": 1.0, "minimum": 0.25, "maximum": 4.0, "whole": False}
 LOUDNESS = {"default": -18.0, "minimum": -30.0, "maximum": -12.0, "whole": False}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ui.sentences import Alignment, Cue, srt, vtt
-from ui.service import Order, spans_of
+from ui.client.service import Order, spans_of
+from ui.text.sentences import Alignment, Cue, srt, vtt
 
 TEXT = "Un, deux.  Trois !\nQuatre."
 SPANS = [{"start": 0, "end": 9}, {"start": 11, "end": 18}, {"start": 19, "end": 26}]

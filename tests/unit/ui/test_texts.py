@@ -8,7 +8,7 @@ import pytest
 
 from services.common.wire.languages import LANGUAGES
 from ui.presets import KINDS, presets
-from ui.words import TONGUES, words
+from ui.translations import TONGUES, words
 
 # What a program does wrong that these pages do not do, or what has words under another name.
 OF_PROGRAMS = {

@@ -14,17 +14,18 @@ from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import EngineUnavailable, UnspeakableText, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engines.embedded import assets, graph
-from services.synth_worker.engines.embedded.enrolment import Enrolment
-from services.synth_worker.engines.embedded.envelope import EnvelopeFilter
+from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
-from services.synth_worker.engines.embedded.kokoro import SAMPLE_RATE_HZ, Kokoro
-from services.synth_worker.engines.embedded.prosody import pitch_scale
-from services.synth_worker.engines.embedded.rendering import Delivery, render
-from services.synth_worker.engines.embedded.styles import Recolouring, StockStyles, towards
-from services.synth_worker.engines.embedded.tokens import token_pieces
-from services.synth_worker.engines.embedded.tuner import Tuner
-from services.synth_worker.engines.embedded.voice import ClonedVoice, stock_voice, voice_from_bytes
+from services.synth_worker.engines.embedded.rendering import graph
+from services.synth_worker.engines.embedded.rendering.envelope import EnvelopeFilter
+from services.synth_worker.engines.embedded.rendering.kokoro import SAMPLE_RATE_HZ, Kokoro
+from services.synth_worker.engines.embedded.rendering.prosody import pitch_scale
+from services.synth_worker.engines.embedded.rendering.renderer import Delivery, render
+from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
+from services.synth_worker.engines.embedded.voices.enrolment import Enrolment
+from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles, towards
+from services.synth_worker.engines.embedded.voices.tuner import Tuner
+from services.synth_worker.engines.embedded.voices.voice import ClonedVoice, stock_voice, voice_from_bytes
 from services.synth_worker.engines.embedded.weights import SHA256
 from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from services.common.audio.clip import Clip
 from services.common.wire.failures import MalformedMessage, UnusableReference
-from services.synth_worker.engines.xtts.checkpoint import Checkpoint
-from services.synth_worker.engines.xtts.imports import mel_spectrogram, resample
+from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint
+from services.synth_worker.engines.xtts.weights.imports import mel_spectrogram, resample
 
 PROMPT_LENGTH: Final = 32  # latents of the Perceiver resampler
 EMBEDDING_SIZE: Final = 512

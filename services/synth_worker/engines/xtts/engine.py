@@ -21,15 +21,15 @@ from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
 from services.synth_worker.engines.xtts import conditioning
-from services.synth_worker.engines.xtts.checkpoint import Checkpoint, load
-from services.synth_worker.engines.xtts.decoding import Decoder, Decoding
-from services.synth_worker.engines.xtts.guard import Fault, Guard
-from services.synth_worker.engines.xtts.linear import Precision, give_back_freed_memory
-from services.synth_worker.engines.xtts.sampling import Sampling
-from services.synth_worker.engines.xtts.text import MAX_CHARACTERS, TextEncoder, missing_extras
-from services.synth_worker.engines.xtts.transformer import Memory
-from services.synth_worker.engines.xtts.vocoder import Vocoder, VocoderStream
-from services.synth_worker.engines.xtts.weights import WeightSettings, find_weights
+from services.synth_worker.engines.xtts.decoder.batch import Decoder, Decoding
+from services.synth_worker.engines.xtts.decoder.guard import Fault, Guard
+from services.synth_worker.engines.xtts.decoder.linear import Precision, give_back_freed_memory
+from services.synth_worker.engines.xtts.decoder.sampling import Sampling
+from services.synth_worker.engines.xtts.decoder.transformer import Memory
+from services.synth_worker.engines.xtts.text.tokenizer import MAX_CHARACTERS, TextEncoder, missing_extras
+from services.synth_worker.engines.xtts.vocoder.stream import Vocoder, VocoderStream
+from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, load
+from services.synth_worker.engines.xtts.weights.location import WeightSettings, find_weights
 
 log = structlog.get_logger()
 

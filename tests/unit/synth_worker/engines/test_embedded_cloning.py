@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 
 from services.common.audio.clip import Clip, Samples
 from services.common.audio.spectra import Floats, istft, stft
-from services.synth_worker.engines.embedded import assets, envelope
-from services.synth_worker.engines.embedded.activity import without_pauses
-from services.synth_worker.engines.embedded.enrolment import Enrolment, fair_shares
-from services.synth_worker.engines.embedded.envelope import EnvelopeFilter
-from services.synth_worker.engines.embedded.pitch import track_pitch
-from services.synth_worker.engines.embedded.search import Start, coordinates, descend
-from services.synth_worker.engines.embedded.styles import SPACE_REGISTERS, Recolouring, StockStyles, is_low_voice
-from services.synth_worker.engines.embedded.tuner import Tuner, tuner_inputs
-from services.synth_worker.engines.embedded.voice import ClonedVoice, voice_from_bytes
+from services.synth_worker.engines.embedded import assets
+from services.synth_worker.engines.embedded.rendering import envelope
+from services.synth_worker.engines.embedded.rendering.envelope import EnvelopeFilter
+from services.synth_worker.engines.embedded.voices.activity import without_pauses
+from services.synth_worker.engines.embedded.voices.enrolment import Enrolment, fair_shares
+from services.synth_worker.engines.embedded.voices.pitch import track_pitch
+from services.synth_worker.engines.embedded.voices.search import Start, coordinates, descend
+from services.synth_worker.engines.embedded.voices.styles import SPACE_REGISTERS, Recolouring, StockStyles, is_low_voice
+from services.synth_worker.engines.embedded.voices.tuner import Tuner, tuner_inputs
+from services.synth_worker.engines.embedded.voices.voice import ClonedVoice, voice_from_bytes
 
 RATE = 24_000
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.synth_worker.engines.embedded.g2p import VOCABULARY
-from services.synth_worker.engines.embedded.loudness import limited
-from services.synth_worker.engines.embedded.prosody import Prosody
-from services.synth_worker.engines.embedded.seams import HALF_FADE, Seams
-from services.synth_worker.engines.embedded.tokens import MOST_TOKENS, token_pieces
-from services.synth_worker.engines.embedded.windows import plan_windows
+from services.synth_worker.engines.embedded.rendering.levels import limited
+from services.synth_worker.engines.embedded.rendering.prosody import Prosody
+from services.synth_worker.engines.embedded.rendering.seams import HALF_FADE, Seams
+from services.synth_worker.engines.embedded.rendering.tokens import MOST_TOKENS, token_pieces
+from services.synth_worker.engines.embedded.rendering.windows import plan_windows
 
 FRAME = 600
 

@@ -14,10 +14,11 @@ import onnxruntime
 import pytest
 
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.embedded import assets, graph, weights
+from services.synth_worker.engines.embedded import assets, weights
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, installed
-from services.synth_worker.engines.embedded.kokoro import Kokoro
-from services.synth_worker.engines.embedded.styles import STOCK_VOICES, StockStyles
+from services.synth_worker.engines.embedded.rendering import graph
+from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
+from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 
 TOKENS = [VOCABULARY[symbol] for symbol in "ðə ɡˈɑːɹdən ɪz bɪhˈInd ði ˈOld hˈWs."]
 

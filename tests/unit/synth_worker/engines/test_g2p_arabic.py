@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.synth_worker.engines.embedded.g2p.arabic import ArabicVowels
-from services.synth_worker.engines.embedded.g2p.arabic_sounds import sounds
+from services.synth_worker.engines.embedded.g2p.languages.arabic import ArabicVowels
+from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import sounds
 
 
 @pytest.mark.parametrize(

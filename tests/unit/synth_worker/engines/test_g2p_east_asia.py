@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.synth_worker.engines.embedded.g2p.chinese import Chinese, syllable_symbols
-from services.synth_worker.engines.embedded.g2p.japanese import mora_symbols
-from services.synth_worker.engines.embedded.g2p.korean import Korean, pronounced, syllables, symbols
-from services.synth_worker.engines.embedded.g2p.numerals import KOREAN, MANDARIN, spelled
+from services.synth_worker.engines.embedded.g2p.languages.chinese import Chinese, syllable_symbols
+from services.synth_worker.engines.embedded.g2p.languages.japanese import mora_symbols
+from services.synth_worker.engines.embedded.g2p.languages.korean import Korean, pronounced, syllables, symbols
+from services.synth_worker.engines.embedded.g2p.languages.numerals import KOREAN, MANDARIN, spelled
 
 # Examples of the Standard Pronunciation of Korean, as written and as heard.
 HEARD = [

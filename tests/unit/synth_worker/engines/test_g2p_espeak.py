@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.common.wire.failures import EngineUnavailable, SynthesisFailed, UnspeakableText
-from services.synth_worker.engines.embedded.g2p.espeak import PROGRAM, Espeak, espeak_library
+from services.synth_worker.engines.embedded.g2p.espeak.client import PROGRAM, Espeak, espeak_library
 
 READY = 'print(\'{"version": "0"}\', flush=True)\n'
 

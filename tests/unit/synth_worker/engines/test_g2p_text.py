@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.synth_worker.engines.embedded.g2p.ipa import kokoro_symbols
+from services.synth_worker.engines.embedded.g2p.espeak.ipa import kokoro_symbols
 from services.synth_worker.engines.embedded.g2p.punctuation import Stretch, stretches
 from services.synth_worker.engines.embedded.g2p.scripts import runs
 from services.synth_worker.engines.embedded.g2p.vocabulary import VOCABULARY, known

@@ -11,7 +11,7 @@ from services.common.audio.clip import Samples
 from services.common.audio.loudness import frame_energies, integrated_lufs, lufs_of, true_peak_db
 from services.common.audio.pcm import from_pcm16, to_pcm16
 from services.synth_worker.engines.protocol import Level
-from services.synth_worker.finishing.finishing import Finishing
+from services.synth_worker.finishing.chain import Finishing
 from tests.support.speech import RATE_HZ, at_lufs, cut, syllables, with_quiet
 
 LEVEL = Level(usual_lufs=-22.0, spread_lu=1.5, ahead_ms=450, whole_ms=1200)

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from services.synth_worker.engines.embedded.g2p.arabic import ArabicVowels
-from services.synth_worker.engines.embedded.g2p.arabic_sounds import sounds
-from services.synth_worker.engines.embedded.g2p.chinese import Chinese
-from services.synth_worker.engines.embedded.g2p.espeak import Espeak
+from services.synth_worker.engines.embedded.g2p.espeak.client import Espeak
+from services.synth_worker.engines.embedded.g2p.espeak.ipa import kokoro_symbols
 from services.synth_worker.engines.embedded.g2p.installed import require_whole
-from services.synth_worker.engines.embedded.g2p.ipa import kokoro_symbols
-from services.synth_worker.engines.embedded.g2p.japanese import Japanese
-from services.synth_worker.engines.embedded.g2p.korean import Korean
+from services.synth_worker.engines.embedded.g2p.languages.arabic import ArabicVowels
+from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import sounds
+from services.synth_worker.engines.embedded.g2p.languages.chinese import Chinese
+from services.synth_worker.engines.embedded.g2p.languages.japanese import Japanese
+from services.synth_worker.engines.embedded.g2p.languages.korean import Korean
 from services.synth_worker.engines.embedded.g2p.punctuation import stretches
 from services.synth_worker.engines.embedded.g2p.scripts import runs
 from services.synth_worker.engines.embedded.g2p.vocabulary import known

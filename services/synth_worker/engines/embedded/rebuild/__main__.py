@@ -19,9 +19,9 @@ from services.common.audio import speaker_encoder
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
-from services.synth_worker.engines.embedded.kokoro import Kokoro
 from services.synth_worker.engines.embedded.rebuild import calibration, clips, sources, stock, training
-from services.synth_worker.engines.embedded.styles import StockStyles
+from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
+from services.synth_worker.engines.embedded.voices.styles import StockStyles
 
 _FOLDER = Path(__file__).parent.parent / "assets"
 _ENCODER_FILE = Path(speaker_encoder.__file__).parent / "assets" / speaker_encoder.WEIGHTS

@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
-from services.synth_worker.engines.embedded.kokoro import Kokoro
-from services.synth_worker.engines.embedded.prosody import voiced_pitch
-from services.synth_worker.engines.embedded.styles import STOCK_VOICES, StockStyles
-from services.synth_worker.engines.embedded.tokens import token_pieces
+from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
+from services.synth_worker.engines.embedded.rendering.prosody import voiced_pitch
+from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
+from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 
 _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "en": ("The garden is behind the old house.", "We will meet again tomorrow, shortly after nine."),

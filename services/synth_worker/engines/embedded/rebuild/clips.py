@@ -12,12 +12,12 @@ from services.common.audio.clip import Clip
 from services.common.audio.resample import resample
 from services.common.audio.speaker_encoder import SpeakerEncoder
 from services.common.audio.spectra import Floats
-from services.synth_worker.engines.embedded.activity import without_pauses
-from services.synth_worker.engines.embedded.kokoro import SAMPLE_RATE_HZ, Kokoro
-from services.synth_worker.engines.embedded.prosody import moved_pitch, voiced_pitch
 from services.synth_worker.engines.embedded.rebuild.sentences import SENTENCES
 from services.synth_worker.engines.embedded.rebuild.training import Pairs
-from services.synth_worker.engines.embedded.tuner import tuner_inputs
+from services.synth_worker.engines.embedded.rendering.kokoro import SAMPLE_RATE_HZ, Kokoro
+from services.synth_worker.engines.embedded.rendering.prosody import moved_pitch, voiced_pitch
+from services.synth_worker.engines.embedded.voices.activity import without_pauses
+from services.synth_worker.engines.embedded.voices.tuner import tuner_inputs
 
 CLIPS: Final = 800
 _SEED: Final = 20_240_817

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from services.common.audio.spectra import Floats
-from services.synth_worker.engines.embedded.styles import STOCK_VOICES, TIMBRE
+from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, TIMBRE
 
 ROWS: Final = 256  # the engine speaks pieces of fewer tokens than that
 _TYPICAL: Final = slice(30, 120)  # rows whose mean stands for a voice

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.xtts.checkpoint import Checkpoint, load
+from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, load
 from tests.support.xtts_checkpoint import make_checkpoint
 
 # isort: split

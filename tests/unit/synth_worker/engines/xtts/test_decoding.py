@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from services.synth_worker.engines.xtts.decoding import Decoder, Decoding
-from services.synth_worker.engines.xtts.sampling import Sampling
+from services.synth_worker.engines.xtts.decoder.batch import Decoder, Decoding
+from services.synth_worker.engines.xtts.decoder.sampling import Sampling
 
 TEXTS = [[20 + (7 * place + length) % 90 for place in range(length)] for length in (9, 60, 22, 100, 36, 14)]
 SAMPLED, GREEDY = Sampling(), Sampling(greedy=True)

@@ -13,9 +13,9 @@ from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import EngineUnavailable, MalformedMessage, SynthesisFailed, UnspeakableText
 from services.common.wire.messages import Parameters
 from services.synth_worker.engines.protocol import Step, Utterance
-from services.synth_worker.engines.xtts.decoding import Decoder, Decoding
+from services.synth_worker.engines.xtts.decoder.batch import Decoder, Decoding
 from services.synth_worker.engines.xtts.engine import LoadedVoice, XttsEngine, XttsSettings
-from services.synth_worker.engines.xtts.weights import WeightSettings
+from services.synth_worker.engines.xtts.weights.location import WeightSettings
 
 TEXT = "Most of the visitors came by train, although the road to the harbour had been repaired in spring."
 SHORT = "Yes, it is so."

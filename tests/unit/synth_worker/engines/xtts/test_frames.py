@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from services.synth_worker.engines.xtts.frames import Frames
+from services.synth_worker.engines.xtts.vocoder.frames import Frames
 
 UP, RESAMPLED = 1024 / 256, 24_000 / 22_050
 SPEEDS = st.one_of(st.sampled_from([0.5, 0.8, 0.85, 1.0, 1.1, 1.25, 1.5, 2.0]), st.floats(0.5, 2.0))

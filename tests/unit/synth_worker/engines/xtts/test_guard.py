@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.synth_worker.engines.xtts.guard import CODES_PER_SECOND, Guard
+from services.synth_worker.engines.xtts.decoder.guard import CODES_PER_SECOND, Guard
 
 RATE_HZ = 24_000
 TEXT = "The visitors came by train, although the road had been repaired."  # some 4 s

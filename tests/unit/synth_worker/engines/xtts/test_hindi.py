@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.synth_worker.engines.xtts.hindi import spell_out, with_numbers_spelled_out
+from services.synth_worker.engines.xtts.text.hindi import spell_out, with_numbers_spelled_out
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from services.synth_worker.engines.xtts.imports import mel_spectrogram, resample
+from services.synth_worker.engines.xtts.weights.imports import mel_spectrogram, resample
 
 # isort: split
 import torchaudio
 from TTS.tts.models.xtts import wav_to_mel_cloning
 
-MODULE = "services.synth_worker.engines.xtts.imports"
+MODULE = "services.synth_worker.engines.xtts.weights.imports"
 SOUND = torch.sin(torch.arange(22_050) / 11)[None] * 0.3
 
 
@@ -58,7 +58,7 @@ print(sys.modules["torchaudio._extension"] is own)
 def test_a_checkpoint_is_loaded_without_a_word(checkpoint_folder: Path) -> None:
     said = run(f"""
 from pathlib import Path
-from services.synth_worker.engines.xtts.checkpoint import load
+from services.synth_worker.engines.xtts.weights.checkpoint import load
 print(load(Path({str(checkpoint_folder)!r}), 261, 0).gpt.heads)
 """)
     assert said == "4"

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from services.synth_worker.engines.xtts import linear
-from services.synth_worker.engines.xtts.linear import Activation, Precision, pack
+from services.synth_worker.engines.xtts.decoder import linear
+from services.synth_worker.engines.xtts.decoder.linear import Activation, Precision, pack
 
 SHAPES = [(48, 64), (192, 64), (1024, 1024), (1024, 4096), (1026, 1024)]
 TOLERANCES: dict[Precision, float] = {"float32": 1e-6, "bfloat16": 5e-3, "int8": 1.5e-2}

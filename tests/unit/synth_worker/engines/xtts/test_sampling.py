@@ -12,7 +12,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from services.synth_worker.engines.xtts.sampling import Noise, Sampling, choose, settings_of
+from services.synth_worker.engines.xtts.decoder.sampling import Noise, Sampling, choose, settings_of
 
 CODES = 1026
 SAMPLINGS = st.builds(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.common.wire.failures import EngineUnavailable, UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.synth_worker.engines.xtts.text import MAX_CHARACTERS, TextEncoder, missing_extras
+from services.synth_worker.engines.xtts.text.tokenizer import MAX_CHARACTERS, TextEncoder, missing_extras
 
 LIMIT = 402
 SENTENCES = {

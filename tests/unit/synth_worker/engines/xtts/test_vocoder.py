@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from services.synth_worker.engines.xtts.imports import HifiDecoder
-from services.synth_worker.engines.xtts.layers import Convolution
-from services.synth_worker.engines.xtts.vocoder import Vocoder, VocoderStream
+from services.synth_worker.engines.xtts.vocoder.layers import Convolution
+from services.synth_worker.engines.xtts.vocoder.stream import Vocoder, VocoderStream
+from services.synth_worker.engines.xtts.weights.imports import HifiDecoder
 
 WIDTH = 24
 TOLERANCE = 2e-5  # of full scale

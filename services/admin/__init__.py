@@ -1,0 +1,1 @@
+"""Operator commands, one module per command: `python -m services.admin COMMAND`."""

@@ -1,0 +1,37 @@
+"""The operator's command line: `python -m services.admin keys | nats-users | streams | backup | dead-letters`."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+_COMMANDS: Final = {
+    "keys": ("keys", "create an API key of the HTTP edge"),
+    "nats-users": ("nats_users", "generate NATS users (nkeys), accounts and TLS certificates"),
+    "streams": ("streams", "create the streams, buckets and object stores"),
+    "backup": ("backup", "save all streams to a folder, or restore them"),
+    "dead-letters": ("dead_letters", "list, replay or purge dead letters"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that is named first, with the arguments behind it. Exits with status 2 on an unknown command.
+
+    Only the module of that command is imported: an image holds the packages of the commands that run in it.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m services.admin",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="\n".join(f"{name:<14} {help_}" for name, (_, help_) in _COMMANDS.items()),
+    )
+    parser.add_argument("command", choices=list(_COMMANDS))
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="see COMMAND --help")
+    choice = parser.parse_args(arguments)
+
+    module, _ = _COMMANDS[choice.command]
+    importlib.import_module(f"services.admin.{module}").main(choice.arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

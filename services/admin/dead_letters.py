@@ -1,0 +1,117 @@
+"""Commands that failed at every attempt: `python -m services.admin dead-letters list | replay NUMBER | purge`.
+
+Never shows a text: a letter's payload is for the service alone.
+"""
+
+import argparse
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from services.common.bus import topology
+from services.common.bus.nats.connection import connected_bus
+from services.common.bus.ports import Bus, Stored
+from services.common.runtime.service_process import ProcessSettings
+from services.common.runtime.settings import BadSettings, read_settings
+from services.common.wire import codec, subjects
+from services.common.wire.failures import PipelineError
+from services.common.wire.messages import DeadLetter, SentenceJob, SpeechRequest
+
+_Command = SpeechRequest | SentenceJob  # the message says which
+_MOST: Final = 10_000
+_NEW_LIFE_S: Final = 3600.0  # the old deadline is over when somebody looks
+
+
+class NoSuchLetter(Exception):
+    """No dead letter has this number."""
+
+
+async def letters(bus: Bus) -> list[tuple[Stored, DeadLetter]]:
+    """Return all dead letters, oldest first."""
+    stored = await bus.stored(topology.DEAD, subjects.DEAD, most=_MOST)
+    return [(message, codec.decode(message.payload, DeadLetter)) for message in stored]
+
+
+async def replay(bus: Bus, number: int) -> str:
+    """Publish a letter's command again, with a new deadline, and remove the letter; return the command's subject.
+
+    Raises NoSuchLetter, and QueueFull where the queue has no room, which leaves the letter where it is.
+    """
+    for message, letter in await letters(bus):
+        if message.number == number:
+            await bus.publish(
+                letter.subject,
+                _with_new_deadline(letter),
+                message_id=f"replay.{number}.{secrets.token_hex(8)}",
+                lifetime_s=_NEW_LIFE_S,
+            )
+            await bus.remove(topology.DEAD, number)
+            return letter.subject
+    raise NoSuchLetter(f"no dead letter has the number {number}; `list` shows those that there are")
+
+
+def _with_new_deadline(letter: DeadLetter) -> bytes:
+    command: _Command = codec.decode(letter.payload, _Command)  # type: ignore[arg-type]  # a union is a type to msgspec
+    deadline_unix_ms = round((time.time() + _NEW_LIFE_S) * 1000)
+    return codec.encode(msgspec.structs.replace(command, deadline_unix_ms=deadline_unix_ms))
+
+
+async def purge(bus: Bus, *, number: int | None = None, code: str | None = None) -> int:
+    """Remove one letter, those with a failure code, or all; return how many."""
+    chosen = [
+        message.number
+        for message, letter in await letters(bus)
+        if (number is None or message.number == number) and (code is None or letter.code == code)
+    ]
+    for each in chosen:
+        await bus.remove(topology.DEAD, each)
+    return len(chosen)
+
+
+def described(message: Stored, letter: DeadLetter) -> str:
+    """Return a letter on one line."""
+    when = datetime.fromtimestamp(message.unix_s, UTC).isoformat(timespec="seconds")
+    said = (letter.code, f"attempt {letter.attempts}", letter.subject, letter.trace, letter.detail)
+    return "  ".join([f"{message.number:>6}", when, *filter(None, said)])
+
+
+async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
+    async with connected_bus(settings, name="dead-letters") as bus:
+        if choice.command == "list":
+            found = [described(message, letter) for message, letter in await letters(bus)]
+            _say("\n".join(found) or "No dead letters.")
+        elif choice.command == "replay":
+            _say(f"Published again on {await replay(bus, choice.number)}")
+        else:
+            _say(f"Removed {await purge(bus, number=choice.number, code=choice.code)}.")
+
+
+def _say(line: str) -> None:
+    print(line)  # noqa: T201  # this program's output is its terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and do it; NATS_URL says where."""
+    parser = argparse.ArgumentParser(prog="python -m services.admin dead-letters", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="when, why and which, one a line")
+    commands.add_parser("replay", help="publish one again").add_argument("number", type=int)
+    purging = commands.add_parser("purge", help="remove some").add_mutually_exclusive_group(required=True)
+    purging.add_argument("number", type=int, nargs="?")
+    purging.add_argument("--code", help="those with this failure code")
+    purging.add_argument("--all", action="store_true")
+    try:
+        asyncio.run(_act(parser.parse_args(arguments), read_settings(ProcessSettings, os.environ)))
+    except (PipelineError, NoSuchLetter, BadSettings) as error:
+        sys.exit(f"dead_letters: {error}")
+
+
+if __name__ == "__main__":
+    main()

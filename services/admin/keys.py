@@ -1,0 +1,43 @@
+"""Makes an API key of the edge: `task keys:new -- keys.toml --name acme-web --tenant acme --requests-a-minute 60`.
+
+Appends its hash to the file that API_KEYS_FILE names, and shows the key, which is kept nowhere. Edges read a file that
+has changed within seconds; to take a key back, remove its lines.
+"""
+
+import argparse
+import hashlib
+import json
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make a key."""
+    parser = argparse.ArgumentParser(prog="python -m services.admin keys", description=__doc__.split("\n")[0])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--name", required=True, help="of whoever uses it; letters, digits, - and _")
+    parser.add_argument("--tenant", default="public")
+    parser.add_argument("--requests-a-minute", type=int, default=0, metavar="N", help="0: as many as they like")
+    parser.add_argument("--audio-seconds-a-day", type=float, default=0, metavar="S", help="0: as much as they like")
+    parser.add_argument("--engines", nargs="*", default=[], metavar="NAME", help="none: all")
+    choice = parser.parse_args(arguments)
+    if not choice.name.replace("-", "").replace("_", "").isalnum() or not choice.name.isascii():
+        sys.exit("api_keys: a name is made of letters, digits, - and _")
+    secret = secrets.token_urlsafe(32)
+    fields = {
+        "name": choice.name,
+        "hash": hashlib.sha256(secret.encode()).hexdigest(),
+        "tenant": choice.tenant,
+        "requests_a_minute": choice.requests_a_minute,
+        "audio_seconds_a_day": choice.audio_seconds_a_day,
+        "engines": choice.engines,
+    }
+    with choice.file.open("a", encoding="utf-8") as file:  # JSON's values are TOML's, for these kinds
+        file.write("\n[[keys]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items()))
+    print(secret)  # noqa: T201  # once, and never again
+
+
+if __name__ == "__main__":
+    main()

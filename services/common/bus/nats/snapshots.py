@@ -1,0 +1,109 @@
+"""Streams copied out of JetStream and back into it, while it runs.
+
+The snapshot protocol of nats-server (JetStream API `STREAM.SNAPSHOT` and `STREAM.RESTORE`; schemas
+io.nats.jetstream.api.v1.stream_snapshot_request and following), which nats-py does not speak. A folder holds, for each
+stream, `backup.json` and `stream.tar.s2`.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import nats
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+from services.common.bus.nats.connection import NatsBus
+from services.common.wire.failures import BusUnavailable
+
+_CHUNK_BYTES: Final = 128 * 1024
+_CHUNK_TIMEOUT_S: Final = 30.0
+_DESCRIPTION: Final = "backup.json"
+_CONTENT: Final = "stream.tar.s2"
+
+
+class CannotCopy(Exception):
+    """JetStream refused; the message is its own."""
+
+
+async def streams(bus: NatsBus) -> list[str]:
+    """Return the names of all streams; buckets and object stores are streams too (`KV_...`, `OBJ_...`)."""
+    names: list[str] = []
+    while True:
+        page = await _asked(bus.client, "$JS.API.STREAM.NAMES", {"offset": len(names)})
+        names += page["streams"] or []
+        if len(names) >= page["total"]:
+            return names
+
+
+async def save(bus: NatsBus, stream: str, folder: Path) -> int:
+    """Write a stream, with its messages and consumers as they are now, into a new folder. Return its size in bytes.
+
+    Raises CannotCopy, BusUnavailable, FileExistsError.
+    """
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    inbox = bus.client.new_inbox()
+    chunks = await bus.client.subscribe(inbox)
+    try:
+        wanted = {"deliver_subject": inbox, "chunk_size": _CHUNK_BYTES}
+        described = await _asked(bus.client, f"$JS.API.STREAM.SNAPSHOT.{stream}", wanted)
+        size = await _written(chunks, folder / _CONTENT)
+    finally:
+        await chunks.unsubscribe()
+    description = {"config": described["config"], "state": described["state"]}
+    (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(description))  # last: a folder without it is no backup
+    return size
+
+
+async def _written(chunks: Subscription, path: Path) -> int:
+    size = 0
+    with path.open("wb") as file:
+        while True:
+            try:
+                chunk = await chunks.next_msg(timeout=_CHUNK_TIMEOUT_S)
+            except nats.errors.TimeoutError:
+                raise BusUnavailable("NATS stopped in the middle of a snapshot; take it again") from None
+            if not chunk.data:
+                return _ended(chunk.headers or {}, size)
+            size += await asyncio.to_thread(file.write, chunk.data)
+            if chunk.reply:
+                await chunk.respond(b"")  # the server sends only so far ahead
+
+
+def _ended(headers: dict[str, str], size: int) -> int:
+    if headers.get("Status", "204") != "204":
+        raise CannotCopy(f"the snapshot was broken off: {headers.get('Description', headers['Status'])}")
+    return size
+
+
+async def restore(bus: NatsBus, stream: str, folder: Path) -> int:
+    """Make a stream from such a folder. Return its messages.
+
+    Raises CannotCopy, as where a stream of this name exists; BusUnavailable; FileNotFoundError.
+    """
+    description = msgspec.json.decode((folder / _DESCRIPTION).read_bytes())
+    begun = await _asked(bus.client, f"$JS.API.STREAM.RESTORE.{stream}", description)
+    with (folder / _CONTENT).open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            await _answer(bus.client, begun["deliver_subject"], chunk)
+    made = _checked(await _answer(bus.client, begun["deliver_subject"], b""))
+    return int(made["state"]["messages"])
+
+
+async def _asked(client: Client, subject: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    return _checked(await _answer(client, subject, msgspec.json.encode(wanted)))
+
+
+async def _answer(client: Client, subject: str, payload: bytes) -> bytes:
+    try:
+        return (await client.request(subject, payload, timeout=_CHUNK_TIMEOUT_S)).data
+    except (nats.errors.TimeoutError, nats.errors.NoRespondersError):
+        raise BusUnavailable("NATS does not answer; check that JetStream runs and may be asked") from None
+
+
+def _checked(answer: bytes) -> dict[str, Any]:
+    decoded: dict[str, Any] = msgspec.json.decode(answer)
+    if error := decoded.get("error"):
+        raise CannotCopy(error.get("description", str(error)))
+    return decoded

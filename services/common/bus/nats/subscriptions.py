@@ -1,0 +1,111 @@
+"""Subscriptions on a real NATS server: core listeners, pulls from a work queue, and what they deliver."""
+
+import asyncio
+import time
+from typing import Final
+
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js import JetStreamContext
+
+from services.common.bus.nats.errors import translated
+from services.common.bus.ports import Heard
+from services.common.wire.failures import BusUnavailable
+
+log = structlog.get_logger()
+
+_HAND_BACK_S: Final = 0.2  # longer than this process still pulls
+_GONE = (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError, nats.errors.ConnectionDrainingError)
+
+
+class NatsListener:
+    """A core subscription."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    async def next(self, timeout_s: float) -> Heard | None:
+        """Return the next message, or None after the timeout."""
+        try:
+            message = await self._subscription.next_msg(timeout=timeout_s)
+        except nats.errors.TimeoutError:
+            return None
+        except (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError):
+            raise BusUnavailable("the connection to NATS was closed") from None
+        return Heard(message.subject, message.data, message.reply, message.headers or {})
+
+    async def close(self) -> None:
+        """Unsubscribe; a lost connection has done so already."""
+        try:
+            await self._subscription.unsubscribe()
+        except _GONE:
+            return
+
+
+class NatsPuller:
+    """A pull subscription on a durable consumer."""
+
+    def __init__(self, subscription: JetStreamContext.PullSubscription) -> None:
+        self._subscription = subscription
+
+    async def next(self, timeout_s: float) -> "NatsDelivery | None":
+        """Fetch one message."""
+        try:
+            [message] = await self._subscription.fetch(1, timeout=timeout_s)
+        except nats.errors.TimeoutError:
+            return None
+        except (nats.errors.Error, OSError) as error:
+            # No stream while the server restarts, no quorum, a lost connection: all pass, or /readyz tells.
+            log.warning("pull_failed", error=type(error).__name__)
+            await asyncio.sleep(min(timeout_s, 0.2))
+            return None
+        return NatsDelivery(message)
+
+    async def close(self) -> None:
+        """Hand back what a fetch that timed out had already been sent, and pull nothing more.
+
+        A pull here could be given a message, hand it back, and be given it again, until its deliveries are used up.
+        """
+        while self._subscription.pending_msgs:
+            late = await self.next(timeout_s=0.02)
+            if late is not None:
+                await late.retry(_HAND_BACK_S)
+        try:
+            await self._subscription.unsubscribe()
+        except _GONE:
+            return
+
+
+class NatsDelivery:
+    """A JetStream message that waits for its acknowledgement."""
+
+    def __init__(self, message: Msg) -> None:
+        self._message = message
+        metadata = message.metadata
+        self.subject: str = message.subject
+        self.payload: bytes = message.data
+        self.headers: dict[str, str] = message.headers or {}
+        self.attempt: int = metadata.num_delivered or 1
+        self.age_s: float = max(0.0, time.time() - metadata.timestamp.timestamp())
+
+    async def ack(self) -> None:
+        """Acknowledge and wait for the server's word, so that a lost ack is noticed."""
+        async with translated():
+            await self._message.ack_sync(timeout=2)
+
+    async def retry(self, delay_s: float) -> None:
+        """Negative acknowledgement with a delay."""
+        async with translated():
+            await self._message.nak(delay=delay_s)
+
+    async def reject(self) -> None:
+        """Terminate."""
+        async with translated():
+            await self._message.term()
+
+    async def extend(self) -> None:
+        """In progress."""
+        async with translated():
+            await self._message.in_progress()

@@ -1,0 +1,147 @@
+"""Before any handler: whose key it is, and what browsers may do."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from services.http_edge.auth.api_keys import Caller, Callers
+from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
+from services.http_edge.settings import Settings
+from services.http_edge.transport.connections import Addresses
+from services.http_edge.transport.host_names import Hosts
+
+OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})  # asked for without a key
+CALLER: Final = web.RequestKey("caller", Caller)
+_ASKED: Final = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, Request-Name, "
+    "X-API-Key, X-Request-Id"
+)
+_TOLD: Final = (
+    "Accept-Ranges, Content-Range, ETag, Location, Request-Name, Retry-After, Server-Timing, X-Engine, X-Language, "
+    "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, traceparent"
+)
+_SECURITY: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+    "Server": "voice-cloning-pipeline",
+}
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": _ASKED,
+    "Access-Control-Max-Age": "600",
+}
+DeskT = TypeVar("DeskT")
+
+
+def asked_by(request: web.Request) -> Caller | None:
+    """Return who asks; None where no keys are asked for."""
+    return request.get(CALLER)
+
+
+def place_of(addresses: Addresses) -> Callable[[web.Request], str]:
+    """Return what says whose upload a request is: a tenant's, or without keys that of an address."""
+
+    def place(request: web.Request) -> str:
+        caller = asked_by(request)
+        return f"address {addresses.client(request)}" if caller is None else f"tenant {caller.key.tenant}"
+
+    return place
+
+
+def by(
+    desk_of: Callable[[web.Request], DeskT],
+) -> Callable[[Callable[[DeskT, web.Request], Awaitable[web.StreamResponse]]], Handler]:
+    """Return what makes a handler of a method: of the object that serves whoever asks."""
+
+    def handler(method: Callable[[DeskT, web.Request], Awaitable[web.StreamResponse]]) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await method(desk_of(request), request)
+
+        return answer
+
+    return handler
+
+
+async def expect_later(_request: web.Request) -> None:
+    """Say no "100 Continue" yet: a client that waits sends nothing before all is checked. `form.Reader` says it."""
+
+
+def guarding(callers: Callers, settings: Settings) -> Middleware:
+    """Return the middleware that lets nobody in without a key, before anything of a body is read.
+
+    Raises KeyMissing, UnknownKey, EngineNotAllowed, RateExceeded.
+    """
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in OPEN:
+            caller = callers.find(_secret(request))
+            if caller.key.engines and settings.engine not in caller.key.engines:
+                raise EngineNotAllowed(f"this key is not for the engine {settings.engine}")
+            caller.take_turn()
+            request[CALLER] = caller
+        return await handler(request)
+
+    return guard
+
+
+def naming(hosts: Hosts) -> Middleware:
+    """Return the middleware that refuses requests for other host names than these. Raises MisdirectedRequest."""
+
+    @web.middleware
+    async def name(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not hosts.serve(request.headers.getall("Host", ())):
+            raise MisdirectedRequest(
+                "this service is not served under this host name; list it in ALLOWED_HOSTS, or configure API keys"
+            )
+        return await handler(request)
+
+    return name
+
+
+def _secret(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    secret = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
+    if not secret:
+        raise KeyMissing("send your key as Authorization: Bearer KEY, or as X-API-Key: KEY")
+    return secret
+
+
+class Browsers:
+    """What pages of other origins may do (WHATWG Fetch, CORS), and what a browser is told of every answer."""
+
+    def __init__(self, origins: str) -> None:
+        """`origins`: those that may read answers, with commas between them; "*" for all, nothing for none."""
+        self._allowed = frozenset(origin.strip() for origin in origins.split(",") if origin.strip())
+
+    def _may(self, request: web.Request) -> str | None:
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return None
+        return "*" if "*" in self._allowed else origin if origin in self._allowed else None
+
+    def preflight(self) -> Middleware:
+        """Return the middleware that answers preflights, for which nobody needs a key."""
+
+        @web.middleware
+        async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+                return await handler(request)
+            if self._may(request) is None:
+                raise web.HTTPForbidden
+            return web.Response(status=204, headers=_PREFLIGHT)
+
+        return preflight
+
+    async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the headers; a handler of the `on_response_prepare` signal."""
+        response.headers.update(_SECURITY)
+        if self._allowed:
+            response.headers.add("Vary", "Origin")
+        if (origin := self._may(request)) is not None:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = _TOLD

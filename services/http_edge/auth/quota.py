@@ -1,0 +1,102 @@
+"""What each key has used of its audio for today, in seconds: one count that all edges share.
+
+How it works. The count is a value in NATS, changed by compare-and-set, so that no edge's sum is lost. A request is
+counted with its estimate before anything is done for it (`reserve`), which is refused where it does not fit. When it is
+over, the difference to what was spoken is added or given back (`add`). `charges` knows what to count of a request.
+"""
+
+import struct
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from services.common.bus import topology
+from services.common.bus.atomic_update import change_value
+from services.common.bus.ports import Bus
+from services.common.wire.failures import QuotaUsedUp
+from services.common.wire.identity import tenant_key
+from services.http_edge.auth.api_keys import Key
+
+_SECONDS: Final = struct.Struct("<d")
+
+
+@dataclass(frozen=True)
+class Account:
+    """One key's count of one day."""
+
+    name: str  # the bucket's key
+    limit_s: float
+
+
+def account_of(key: Key) -> Account | None:
+    """Return what a key's requests of today are counted in; None for a key without a quota."""
+    if not key.audio_seconds_a_day:
+        return None
+    today = datetime.now(UTC).date().isoformat()
+    return Account(tenant_key(key.tenant, "spent", key.name, today), key.audio_seconds_a_day)
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The counts of all keys. Every method raises BusUnavailable; those that write, QueueFull."""
+
+    bus: Bus
+
+    async def left_s(self, account: Account) -> float:
+        """Return how much audio is left; negative where speech was longer than its estimate."""
+        return account.limit_s - _read(await self.bus.get_value(topology.PROGRESS, account.name) or b"")
+
+    async def check(self, key: Key) -> None:
+        """Refuse before anything of a request is read. Raises QuotaUsedUp, with when the next day begins."""
+        account = account_of(key)
+        if account is not None and (left_s := await self.left_s(account)) <= 0:
+            raise used_up(account, left_s)
+
+    async def reserve(self, account: Account, seconds: float) -> float:
+        """Count so much audio and return what was left before. Raises QuotaUsedUp where less is left."""
+        left_s = 0.0
+
+        async def reserved(content: bytes) -> bytes:
+            nonlocal left_s
+            used_s = _read(content)
+            left_s = account.limit_s - used_s
+            if left_s <= 0 or seconds > left_s:
+                raise used_up(account, left_s, seconds)
+            return _SECONDS.pack(used_s + seconds)
+
+        await change_value(self.bus, topology.PROGRESS, account.name, reserved)
+        return left_s
+
+    async def add(self, account: Account, seconds: float) -> None:
+        """Count audio that was spoken beyond its estimate, or, negative, give back what was not."""
+
+        async def added(content: bytes) -> bytes:
+            return _SECONDS.pack(max(0.0, _read(content) + seconds))
+
+        if seconds:
+            await change_value(self.bus, topology.PROGRESS, account.name, added)
+
+
+def used_up(account: Account, left_s: float, asked_s: float = 0.0) -> QuotaUsedUp:
+    """Return the refusal of a request, with when to come back."""
+    limit = f"this key's {account.limit_s:g} s of audio for today"
+    if left_s <= 0:
+        failure = QuotaUsedUp(f"{limit} are used up; wait until midnight UTC")
+    else:
+        failure = QuotaUsedUp(
+            f"the text is about {asked_s:.0f} s of audio, and {left_s:.0f} s are left of {limit}; "
+            "send a shorter one, or wait until midnight UTC"
+        )
+    failure.retry_after_s = until_midnight_s()
+    return failure
+
+
+def until_midnight_s() -> float:
+    """Return how long today lasts in UTC."""
+    midnight = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
+    return midnight.timestamp() - time.time()
+
+
+def _read(content: bytes) -> float:
+    return _SECONDS.unpack(content)[0] if len(content) == _SECONDS.size else 0.0

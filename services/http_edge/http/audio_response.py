@@ -1,0 +1,96 @@
+"""Sound on its way to a client, as it comes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from services.http_edge.context import Outcome, outcome_of
+from services.http_edge.errors import ListenerStalled
+from services.http_edge.speech.playback import Listening
+
+LAST_BYTES: Final = 4096  # of a body of known length: what the connection takes at once, with the end
+
+
+class Sound(NamedTuple):
+    """PCM of which the first piece is there, so that the answer may begin."""
+
+    first: bytes
+    rest: AsyncIterator[bytes]
+    listening: Listening
+
+
+async def write(response: web.StreamResponse, content: bytes, patience_s: float) -> None:
+    """Send bytes; whoever takes none of them for long must not be waited for. Raises ListenerStalled."""
+    try:
+        await asyncio.wait_for(response.write(content), patience_s)
+    except TimeoutError:
+        raise _stalled(patience_s) from None
+
+
+async def finish(request: web.Request, response: web.StreamResponse, last: bytes, patience_s: float) -> None:
+    """Hand over the last bytes and the end of a body; from then on the answer is whole, whatever the client does next.
+
+    A client that has all may close its connection at once, which cancels the handler wherever it waits. So the end of a
+    body of known length is kept for this call: no client has all of it before. Raises ListenerStalled.
+    """
+    outcome = outcome_of(request)
+    try:
+        async with asyncio.timeout(patience_s):
+            await response.write_eof(last)
+    except TimeoutError:
+        raise _stalled(patience_s) from None
+    except asyncio.CancelledError:
+        outcome.whole = True  # the connection has every byte; waited for was only room for more
+        raise
+    outcome.whole = True
+
+
+def _stalled(patience_s: float) -> ListenerStalled:
+    return ListenerStalled(f"no sound was taken for {patience_s:.0f} s; read on, or ask for less")
+
+
+async def send_sound(
+    request: web.Request,
+    response: web.StreamResponse,
+    header: bytes,
+    sound: Sound,
+    patience_s: float,
+) -> web.StreamResponse:
+    """Send a WAV header (or what is missing of it), and PCM, in a body that ends with the sound.
+
+    The body is chunked; to a client of HTTP/1.0 it ends with the connection, and a cut is a reset (`middleware.cut`).
+
+    What the sound raises cuts the body, and so does a client that takes nothing for `patience_s`. Raises
+    ListenerStalled.
+    """
+    outcome = outcome_of(request)
+    outcome.sample_rate_hz = sound.listening.sample_rate_hz
+    outcome.heard_first()
+    response.content_type = "audio/wav"
+    await response.prepare(request)
+    if header:
+        await write(response, header, patience_s)
+    try:
+        await _send(outcome, response, sound, patience_s)
+    finally:
+        sound.listening.end()
+    await finish(request, response, b"", patience_s)
+    return response
+
+
+async def _send(outcome: Outcome, response: web.StreamResponse, sound: Sound, patience_s: float) -> None:
+    listening, pcm = sound.listening, sound.first
+    while True:
+        listening.hear(len(pcm), time.monotonic())
+        if pcm:
+            await write(response, pcm, patience_s)
+            listening.taken(time.monotonic())
+        outcome.audio_bytes = listening.sent_bytes
+        with listening.ticking():
+            try:
+                pcm = await anext(sound.rest)
+            except StopAsyncIteration:
+                return

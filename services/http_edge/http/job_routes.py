@@ -1,0 +1,269 @@
+"""Jobs over HTTP: long texts that nobody waits for."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from services.common.audio.wav import wav_header
+from services.common.bus.ports import Bus
+from services.common.wire.failures import SpeechCancelled
+from services.common.wire.messages import JobProgress, Mark
+from services.http_edge.auth.guard import by, expect_later
+from services.http_edge.context import REQUEST_ID, outcome_of
+from services.http_edge.errors import EdgeStops, JobEnded
+from services.http_edge.http.audio_response import LAST_BYTES, finish, write
+from services.http_edge.http.ranges import Span, asked_span, span_applies
+from services.http_edge.intake.acceptance import Order, Orders
+from services.http_edge.intake.idempotency import checked_id
+from services.http_edge.jobs.events import JobNews, WatchedJob
+from services.http_edge.jobs.results_quota import SENTENCE_BYTES, JobRoom
+from services.http_edge.jobs.runner import JobWork, submit, tell_end
+from services.http_edge.jobs.store import ENDED, JobStore
+from services.http_edge.settings import Settings
+from services.http_edge.speech.commands import cancel
+from services.http_edge.speech.marks import Sound
+
+_HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
+
+
+@dataclass(frozen=True)
+class JobRoutes:
+    """The handlers, and what they work with."""
+
+    bus: Bus
+    store: JobStore
+    room: JobRoom
+    work: JobWork
+    orders: Orders
+    news: JobNews
+    settings: Settings
+    draining: asyncio.Event
+
+    @classmethod
+    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "JobRoutes"]) -> None:
+        """Register every path."""
+        at = by(desk_of)
+        app.router.add_post("/jobs", at(cls.submit), name="jobs", expect_handler=expect_later)
+        app.router.add_get("/jobs/{id}", at(cls.show))
+        app.router.add_delete("/jobs/{id}", at(cls.delete))
+        app.router.add_get("/jobs/{id}/events", at(cls.events), allow_head=False)
+        app.router.add_get("/jobs/{id}/audio", at(cls.audio), name="job_audio")
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """`POST /jobs`: queue a text of any length."""
+        async with self.orders.taken(request) as order:
+            told: dict[str, str] = {}
+            if not order.joined:
+                await self._queue(order)
+                told = {"X-Seed": str(order.request.seed)}
+            if order.warnings:
+                told["X-Reference-Warning"] = "; ".join(order.warnings)
+        progress = await self.store.require(request[REQUEST_ID])
+        told["Location"] = f"/jobs/{progress.job}"
+        return web.json_response(_shown(progress), status=202, headers=told)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """`GET /jobs/{id}`: how far it is."""
+        return web.json_response(_shown(await self.store.require(checked_id(request.match_info["id"]))))
+
+    async def _queue(self, order: Order) -> None:
+        """Queue a job for which there is room. Raises ResultsFull, and what `submit` raises."""
+        job, deadline_unix_ms = order.request.request, order.request.deadline_unix_ms
+        size = round(2 * order.sample_rate_hz * order.audio_s) + SENTENCE_BYTES
+        await self.room.take(job, size, deadline_unix_ms)
+        try:
+            await submit(self.bus, order.request)
+            order.published = True
+        finally:
+            if not order.published:
+                await asyncio.shield(self.room.settle(job, 0))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """`DELETE /jobs/{id}`: stop one that waits or runs, and free its audio; forget one that has ended."""
+        job = checked_id(request.match_info["id"])
+        progress = await self.store.require(job)
+        if progress.state in ENDED:
+            await asyncio.shield(self.work.forget(progress))
+            return web.json_response(_shown(progress), status=202)
+        records = self.store.records
+        await records.cancel(job)
+        await cancel(self.bus, records.tenant, job, *await records.runs(job), reason="the client cancelled it")
+        progress = await self.store.require(job)
+        if progress.state == "queued":
+            progress = msgspec.structs.replace(progress, state="cancelled")
+            await asyncio.shield(self.work.end(progress))
+            tell_end(self.orders.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
+        return web.json_response(_shown(progress), status=202)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2): sentences, marks, and the end."""
+        job = checked_id(request.match_info["id"])
+        patience_s = self.settings.listener_timeout_s
+        async with self.news.following(self.store, job) as watched:
+            await watched.first()
+            telling, marks = _Telling(watched, _last_told(request)), None
+            response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+            response.content_type = "text/event-stream"
+            await response.prepare(request)
+            async for progress in watched.changes(self.draining):
+                if progress is None:
+                    await write(response, b": still there\n\n", patience_s)
+                    continue
+                if marks is None and progress.spoken:
+                    marks = await self.store.marks(job)
+                for event in await telling.news(progress, marks or {}):
+                    await write(response, event, patience_s)
+            await response.write_eof()
+            return response
+
+    async def audio(self, request: web.Request) -> web.StreamResponse:
+        """`GET /jobs/{id}/audio`: the WAV of a job that is done, in ranges; of one that runs, what comes."""
+        progress = await self.store.require(checked_id(request.match_info["id"]))
+        if progress.state in ("failed", "cancelled"):
+            raise _ended(progress)
+        if progress.state == "done":
+            return await self._whole(request, progress)
+        async with self.news.following(self.store, progress.job) as watched:
+            return await self._so_far(request, watched)
+
+    async def _whole(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
+        lengths = await self.store.lengths(progress.job, progress.spoken)
+        await self.store.sound(progress.job, 0)  # the oldest, so the first to be forgotten
+        header = wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=sum(lengths))
+        size, etag = len(header) + sum(lengths), f'"{progress.job}-{progress.samples}"'
+        applies = span_applies(request.headers.get("If-Range"), etag)
+        span = asked_span(request.headers.get("Range"), size) if applies else None
+        response = web.StreamResponse(status=200 if span is None else 206)
+        response.headers.update({"ETag": etag, "Accept-Ranges": "bytes"})
+        if span is not None:
+            response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{size}"
+        span = span or Span(0, size)
+        response.content_type, response.content_length = "audio/wav", span.end - span.start
+        outcome, last = outcome_of(request), b""
+        outcome.sample_rate_hz = progress.sample_rate_hz
+        await response.prepare(request)
+        if request.method != "HEAD":
+            async for piece in self._span(progress.job, header, lengths, span):
+                outcome.heard_first()
+                await write(response, last + piece[:-LAST_BYTES], self.settings.listener_timeout_s)
+                last = piece[-LAST_BYTES:]
+                outcome.audio_bytes += len(piece)
+        outcome.audio_bytes -= len(header[span.start : span.end]) if outcome.audio_bytes else 0
+        await finish(request, response, last, self.settings.listener_timeout_s)
+        return response
+
+    async def _span(self, job: str, header: bytes, lengths: list[int], span: Span) -> AsyncIterator[bytes]:
+        """Yield these bytes of the WAV."""
+        yield header[span.start : span.end]
+        begin = len(header)
+        for sentence, length in enumerate(lengths):
+            start, end = max(span.start, begin), min(span.end, begin + length)
+            if start < end:
+                yield (await self.store.sound(job, sentence))[start - begin : end - begin]
+            begin += length
+
+    async def _so_far(self, request: web.Request, watched: WatchedJob) -> web.StreamResponse:
+        """Send the sentences that are there, and the others as they come; a job that fails cuts the body."""
+        response, outcome, sent = web.StreamResponse(), outcome_of(request), 0
+        response.content_type = "audio/wav"  # chunked, or to the end of the connection with HTTP/1.0
+        progress = await watched.first()
+        async for news in watched.changes(self.draining):
+            progress = progress if news is None else news
+            if not sent and progress.spoken:
+                outcome.heard_first()
+                outcome.sample_rate_hz = progress.sample_rate_hz
+                await response.prepare(request)
+                await write(
+                    response,
+                    wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=None),
+                    self.settings.listener_timeout_s,
+                )
+            for sentence in range(sent, progress.spoken):
+                pcm = await self.store.sound(progress.job, sentence)
+                await write(response, pcm, self.settings.listener_timeout_s)
+                outcome.audio_bytes += len(pcm)
+            sent = progress.spoken
+        if progress.state in ("failed", "cancelled"):
+            raise _ended(progress)
+        if progress.state != "done":
+            raise EdgeStops("this server stops; ask for the audio again")
+        await finish(request, response, b"", self.settings.listener_timeout_s)
+        return response
+
+
+@dataclass
+class _Telling:
+    """What a client of a job's events is told next."""
+
+    watched: WatchedJob
+    told: int  # sentences that the client knows of
+    sound: Sound = field(default_factory=lambda: Sound(0))
+    added: int = 0  # sentences to the sound
+
+    async def news(self, progress: JobProgress, marks: dict[int, list[Mark]]) -> list[bytes]:
+        """Return an event for every sentence since the last one told, its marks before it, and for the end."""
+        events: list[bytes] = []
+        sound, count, done = self.sound, progress.spoken, progress.state == "done"
+        if count > self.told or (done and marks):
+            lengths = await self.watched.lengths(count)
+            for place in range(self.added, count):
+                sound.add(lengths[place] // 2, progress.sample_rate_hz)
+                if place >= self.told:
+                    shown = {"state": "running", "spoken": place + 1, "audio_seconds": round(sound.seconds, 3)}
+                    events += _marked(sound, marks.get(place, []))
+                    events.append(_event("progress", _shown(progress) | shown, place + 1))
+            self.added, self.told = count, max(self.told, count)
+        if done:
+            events += _marked(sound, marks.get(count, []))
+        if progress.state in ENDED:
+            events.append(_event(progress.state, _shown(progress), count))
+        return events
+
+
+def _marked(sound: Sound, marks: list[Mark]) -> list[bytes]:
+    """Return the events of marks in what is spoken. Without an id: a client that comes back is told of them again."""
+    return [_event("mark", placed) for mark in marks if (placed := sound.place(mark)) is not None]
+
+
+def _shown(progress: JobProgress) -> dict[str, Any]:
+    """Return a job as clients see it."""
+    shown = {
+        "id": progress.job,
+        "state": progress.state,
+        "sentences": progress.sentences or None,
+        "spoken": progress.spoken,
+        "audio_seconds": round(progress.samples / progress.sample_rate_hz, 3) if progress.sample_rate_hz else 0.0,
+        "created": _moment(progress.created_unix_ms),
+        "deadline": _moment(progress.deadline_unix_ms),
+        "estimated_end": _moment(progress.estimated_end_unix_ms),
+        "code": progress.code or None,
+        "detail": progress.detail or None,
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _moment(unix_ms: int | None) -> str | None:
+    """Return a moment as RFC 3339 writes it."""
+    return None if unix_ms is None else datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _event(name: str, content: dict[str, Any], number: int | None = None) -> bytes:
+    own = "" if number is None else f"id: {number}\n"
+    return f"event: {name}\n{own}data: {json.dumps(content)}\n\n".encode()
+
+
+def _last_told(request: web.Request) -> int:
+    """Return how many sentences the client knows of, from the id of the last event that it had."""
+    given = request.headers.get("Last-Event-ID", "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
+
+
+def _ended(progress: JobProgress) -> JobEnded:
+    why = f" ({progress.code}: {progress.detail})" if progress.code else ""
+    return JobEnded(f"the job was {progress.state} after {progress.spoken} sentences{why}; post it again")

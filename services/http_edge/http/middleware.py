@@ -1,0 +1,243 @@
+"""Around every handler: a request id, failures as problem+json, and the count of what came of it."""
+
+import asyncio
+import errno
+import math
+import re
+import secrets
+import socket
+import struct
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from aiohttp import HttpVersion11, web
+from aiohttp.typedefs import Handler, Middleware
+
+from services.common.runtime.log_limits import Sparing
+from services.common.runtime.tracing import carried, fail, spanning
+from services.common.wire.failures import PipelineError, QuotaUsedUp
+from services.http_edge.auth.guard import asked_by
+from services.http_edge.auth.quota import until_midnight_s
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.context import OUTCOME, REQUEST_ID, Outcome, outcome_of
+from services.http_edge.errors import (
+    HttpFailure,
+    InsufficientStorage,
+    RangeNotSatisfiable,
+    UnexpectedFailure,
+    UnsupportedEncoding,
+    problem,
+)
+from services.http_edge.metrics import Metrics
+
+log = structlog.get_logger()
+
+_CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # what the client or a gateway calls it
+_CORRELATION: Final = re.compile(r"[!-~]{1,128}")
+_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+_FRAMES: Final = 8  # of a fault's traceback, in the log
+_REFUSALS: Final = Sparing(burst=100, a_second=10)  # lines
+_SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
+_LOGGED: Final = (*_SPEAKING, "normalize", "jobs", "job_audio")  # whose completion is an event in the log
+
+
+def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
+    """Return the middleware. `tenant`: whose requests without an API key are; None where every request has one."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[REQUEST_ID], request[OUTCOME] = secrets.token_hex(16), Outcome()
+        with _correlated(request):
+            return await _traced(request, handler)
+
+    async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "GET":  # nothing is begun
+            return await _measured(request, handler)
+        with spanning(f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]):
+            return await _measured(request, handler)
+
+    async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if _endpoint(request) not in _LOGGED:
+            return await _answered(request, handler, fleet, metrics)
+        with metrics.in_flight.track_inprogress() if _endpoint(request) in _SPEAKING else nullcontext():
+            try:
+                return await _concluded(request, handler)
+            finally:
+                if _endpoint(request) in _SPEAKING:
+                    _count(request, metrics)
+                _tell_completion(request, tenant)
+
+    async def _concluded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        outcome = outcome_of(request)
+        try:
+            response = await _answered(request, handler, fleet, metrics)
+        except (asyncio.CancelledError, ConnectionError):
+            outcome.left = not outcome.whole  # one that has all may go while the handler closes what it has opened
+            raise
+        outcome.answered(response)
+        return response
+
+    return middleware
+
+
+@contextmanager
+def _correlated(request: web.Request) -> Iterator[None]:
+    """Note the `X-Request-Id` that came, and log it with every event while the block runs."""
+    given = request.headers.get("X-Request-Id", "")
+    if not _CORRELATION.fullmatch(given):  # none, or nothing to be repeated in a log
+        yield
+        return
+    request[_CORRELATION_ID] = given
+    with structlog.contextvars.bound_contextvars(correlation_id=given):
+        yield
+
+
+async def tell_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Give every answer its request's name, and the client's own id for it, and note that it begins.
+
+    A handler of the `on_response_prepare` signal.
+    """
+    if REQUEST_ID in request:
+        outcome = outcome_of(request)
+        outcome.response, outcome.http_status = response, response.status
+        response.headers["Request-Name"] = request[REQUEST_ID]
+        response.headers["X-Request-Id"] = request.get(_CORRELATION_ID, request[REQUEST_ID])
+        response.headers.update(carried())
+
+
+def part_when(draining: asyncio.Event) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return a handler of the `on_response_prepare` signal that lets connections end with their answers."""
+
+    async def part(_request: web.Request, response: web.StreamResponse) -> None:
+        if draining.is_set():
+            response.force_close()
+            response.headers["Connection"] = "close"
+
+    return part
+
+
+async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
+    try:
+        _check_encoding(request)
+        return await handler(request)
+    except web.HTTPException as error:
+        refusal = HttpFailure(error.status)
+        outcome_of(request).failed(refusal.code, refusal.http_status)
+        return problem(refusal, request[REQUEST_ID])
+    except PipelineError as failure:
+        outcome = outcome_of(request)
+        if outcome.whole and outcome.response is not None:
+            log.warning("closing_failed", request=request[REQUEST_ID], code=failure.code)
+            return outcome.response
+        return _failed(request, failure, fleet, metrics)
+    except asyncio.CancelledError:
+        if outcome_of(request).response_begun and not outcome_of(request).whole:
+            cut(request)
+        raise
+    except Exception as error:
+        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+            raise  # the client has left
+        told, outcome = _unexpected(request, error), outcome_of(request)
+        if outcome.whole and outcome.response is not None:
+            return outcome.response  # only closing failed
+        return _failed(request, told, fleet, metrics)
+
+
+def _check_encoding(request: web.Request) -> None:
+    """Refuse compressed bodies, whether anything reads them or not: 5 KB of gzip may be 5 MB."""
+    codings = ",".join(request.headers.getall("Content-Encoding", [])).split(",")
+    if any(coding.strip().lower() not in ("", "identity") for coding in codings):
+        raise UnsupportedEncoding("the body is compressed; send it without Content-Encoding")
+
+
+def _unexpected(request: web.Request, error: Exception) -> PipelineError:
+    """Return what a client is told of a fault. The log has where it was, not what it says: that may quote a text."""
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return InsufficientStorage("the disk of this server is full; retry later")
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    log.error("unexpected_failure", request=request[REQUEST_ID], error=type(error).__name__, places=places)
+    return UnexpectedFailure("this service failed; retry later, and tell the operator the request_id")
+
+
+def cut(request: web.Request) -> None:
+    """End an answer in its middle so that the client sees it: without a last chunk; with HTTP/1.0, by a reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    if request.version < HttpVersion11 and (connection := transport.get_extra_info("socket")) is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
+    metrics.failures.labels(failure.code).inc()
+    fail(failure.code)
+    outcome = outcome_of(request)
+    outcome.failed(failure.code, failure.http_status)
+    if (left_out := _REFUSALS.allows()) is not None or failure.http_status >= 500:
+        log.warning(
+            "request_failed",
+            request=request[REQUEST_ID],
+            code=failure.code,
+            status_code=failure.http_status,
+            cut=outcome.response_begun,
+            **({"left_out": left_out} if left_out else {}),
+        )
+    if outcome.response_begun:
+        cut(request)
+    response = problem(failure, request[REQUEST_ID])
+    if isinstance(failure, RangeNotSatisfiable):
+        response.headers["Content-Range"] = f"bytes */{failure.size}"
+    if isinstance(failure, UnsupportedEncoding):
+        response.headers["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
+    if failure.http_status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    retry_after_s = failure.retry_after_s
+    if retry_after_s is None and failure.code == QuotaUsedUp.code:
+        retry_after_s = until_midnight_s()
+    if retry_after_s is None and failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE):
+        retry_after_s = fleet.retry_after_s()
+    if retry_after_s is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+    return response
+
+
+def _endpoint(request: web.Request) -> str:
+    return request.match_info.route.name or ""
+
+
+def _count(request: web.Request, metrics: Metrics) -> None:
+    outcome = outcome_of(request)
+    metrics.requests.labels(outcome.language, _endpoint(request), outcome.status).inc()
+    if outcome.left:
+        metrics.cancelled.inc()
+        log.info("client_left", request=request[REQUEST_ID])
+    if outcome.whole and outcome.audio_bytes:  # a client that resumed, and had it all already, waited for nothing
+        metrics.duration.labels(outcome.language).observe(time.monotonic() - outcome.began_s)
+        metrics.output.observe(outcome.audio_bytes)
+
+
+def _tell_completion(request: web.Request, tenant: str | None) -> None:
+    """Log what came of a request, whatever that was: neither its text nor its voice."""
+    outcome, caller = outcome_of(request), asked_by(request)
+    first_s = outcome.first_audio_s
+    log.info(
+        "request_completed",
+        endpoint=_endpoint(request),
+        request=request[REQUEST_ID],
+        tenant=tenant if caller is None else caller.key.tenant,
+        status=outcome.http_status,
+        outcome=outcome.status,
+        code=outcome.code or None,
+        language=outcome.language or None,
+        seconds=round(time.monotonic() - outcome.began_s, 3),
+        first_audio_seconds=None if first_s is None else round(first_s - outcome.began_s, 3),
+        bytes=outcome.audio_bytes,
+        audio_seconds=round(outcome.audio_seconds, 3),
+    )

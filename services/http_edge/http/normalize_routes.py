@@ -1,0 +1,84 @@
+"""What a text is when it is spoken, shown and not spoken: a splitter is asked over the bus."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import web
+from msgspec import UNSET
+
+from services.common.bus.ports import Bus
+from services.common.wire import codec, subjects
+from services.common.wire.messages import NormalizeText, SpeechFailed, TextNormalized
+from services.http_edge.auth.guard import by
+from services.http_edge.context import REQUEST_ID, outcome_of
+from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
+from services.http_edge.intake.form import Form, Reader
+from services.http_edge.intake.text import understood
+from services.http_edge.settings import Settings
+
+_ANSWER_S: Final = 5.0
+_AT_ONCE: Final = 32  # of one tenant at this edge
+
+
+@dataclass(frozen=True)
+class NormalizeRoutes:
+    """The handler, and what it works with."""
+
+    bus: Bus
+    settings: Settings
+    reader: Reader
+    place_of: Callable[[web.Request], str]  # whose upload it is
+    _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    @classmethod
+    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "NormalizeRoutes"]) -> None:
+        """Register the path."""
+        app.router.add_post("/normalize", by(desk_of)(cls.normalize), name="normalize")
+
+    async def normalize(self, request: web.Request) -> web.Response:
+        """`POST /normalize`: the sentences of a text as they would be spoken, and what would be left out."""
+        sent = await self.reader.text_form(request, self.place_of(request))
+        if self._free.locked():
+            raise TooManyRequests("too many texts are being normalized; retry later")
+        async with self._free:
+            form = await understood(sent)
+            outcome_of(request).language = form.language
+            return web.json_response(_shown(form, await self._asked(request[REQUEST_ID], form)))
+
+    async def _asked(self, request_id: str, form: Form) -> TextNormalized:
+        """Return a splitter's answer. Raises SplitterUnavailable, RemoteFailure."""
+        question = NormalizeText(
+            request=request_id,
+            tenant=self.settings.tenant,
+            engine=self.settings.engine,
+            language=form.language,
+            text=form.text,
+            split=form.split,
+            spoken_forms=form.spoken_forms,
+            pronunciations=form.pronunciations,
+            text_type=form.text_type,
+            passages=form.passages,
+        )
+        subject = subjects.normalize(self.settings.tenant)
+        payload = await self.bus.ask(subject, codec.encode(question), timeout_s=_ANSWER_S)
+        if payload is None:
+            raise SplitterUnavailable(f"no splitter answered within {_ANSWER_S:.0f} s; retry later")
+        answer = codec.decode(payload, TextNormalized | SpeechFailed)  # type: ignore[arg-type]  # msgspec takes unions
+        if isinstance(answer, SpeechFailed):
+            raise RemoteFailure(answer)
+        return answer
+
+
+def _shown(form: Form, answer: TextNormalized) -> dict[str, Any]:
+    spans = () if answer.left_out is UNSET else answer.left_out.spans
+    return {
+        "language": answer.language,
+        "languages": list(form.languages),
+        "sentences": [
+            {"start": found.start, "end": found.end, "text": found.text, "language": found.language}
+            for found in answer.sentences
+        ],
+        "left_out": [{"start": span.start, "end": span.end} for span in spans],
+    }

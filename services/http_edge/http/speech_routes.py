@@ -1,0 +1,149 @@
+"""HTTP in, audio out: what each path answers."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from services import __version__
+from services.common.audio.wav import wav_header
+from services.common.bus.ports import Bus
+from services.common.wire.languages import LANGUAGES
+from services.http_edge.auth.guard import by, expect_later
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.http.audio_response import LAST_BYTES, Sound, finish, send_sound, write
+from services.http_edge.intake.acceptance import Ordered, Orders
+from services.http_edge.intake.uploads import TempSpace
+from services.http_edge.metrics import Metrics
+from services.http_edge.settings import Settings
+from services.http_edge.speech.playback import Listening
+
+NAME: Final = "voice-cloning-pipeline"
+_MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a whole answer; what is over this waits on disk
+_BLOCK_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The handlers, and what they work with."""
+
+    bus: Bus
+    fleet: Fleet
+    orders: Orders
+    ordered: Ordered
+    metrics: Metrics
+    settings: Settings
+    draining: asyncio.Event
+    space: TempSpace
+
+    def add_to(self, app: web.Application) -> None:
+        """Register what is answered to everybody alike."""
+        app.router.add_get("/", self.about)
+        app.router.add_get("/health", self.health)
+        app.router.add_get("/livez", self.live)
+        app.router.add_get("/readyz", self.ready)
+        app.router.add_get("/languages", self.languages)
+        app.router.add_get("/metrics", make_aiohttp_handler(self.metrics.registry))
+
+    @classmethod
+    def add_speaking(cls, app: web.Application, desk_of: Callable[[web.Request], "Routes"]) -> None:
+        """Register what is answered in a tenant's name."""
+        at = by(desk_of)
+        app.router.add_post("/synthesize", at(cls.synthesize), name="synthesize", expect_handler=expect_later)
+        app.router.add_post("/stream", at(cls.stream), name="stream", expect_handler=expect_later)
+
+    async def about(self, _request: web.Request) -> web.Response:
+        """`GET /`."""
+        return web.json_response(
+            {
+                "name": NAME,
+                "version": __version__,
+                "supported_languages": list(LANGUAGES),
+                "model_loaded": bool(self.fleet.ready()),
+                "device": self.fleet.device,
+                "engine": self.settings.engine,
+                "parameters": self.fleet.parameters(),
+            }
+        )
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """`GET /health`: always 200, so that a person or a dashboard can read the state; probes ask /readyz."""
+        reason = self._not_ready()
+        return web.json_response(
+            {
+                "status": "healthy" if reason is None else "unhealthy",
+                "model_loaded": bool(self.fleet.ready()),
+                "device": self.fleet.device,
+                "detail": reason or "",
+            }
+        )
+
+    async def live(self, _request: web.Request) -> web.Response:
+        """`GET /livez`: this process answers."""
+        return web.json_response({"status": "alive"})
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """`GET /readyz`: NATS answers, a splitter and a worker for the engine are alive."""
+        reason = self._not_ready()
+        if reason is not None:
+            return web.json_response({"status": "not ready", "detail": reason}, status=503)
+        return web.json_response({"status": "ready"})
+
+    async def languages(self, _request: web.Request) -> web.Response:
+        """`GET /languages`."""
+        return web.json_response(
+            {
+                "supported_languages": list(LANGUAGES),
+                "count": len(LANGUAGES),
+                "languages_details": dict(LANGUAGES),
+            }
+        )
+
+    async def synthesize(self, request: web.Request) -> web.StreamResponse:
+        """`POST /synthesize`: the whole speech as one WAV with a true header."""
+        async with self.orders.taken(request) as order:
+            with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole, self.space.hold() as hold:
+                async with self.ordered.speaking(order) as speech:
+                    async for pcm in speech.pieces():
+                        order.heard_first("synthesize", self.metrics)
+                        if whole.tell() + len(pcm) > _MEMORY_BYTES:
+                            hold.add(whole.tell() + len(pcm) - hold.size)
+                        await asyncio.to_thread(whole.write, pcm)
+                size = whole.tell()
+                whole.seek(0)
+                response = web.StreamResponse(headers=order.headers(speech))
+                response.content_type = "audio/wav"
+                header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=size)
+                response.content_length = len(header) + size
+                await response.prepare(request)
+                await write(response, header, self.settings.listener_timeout_s)
+                while (left := size - whole.tell() - LAST_BYTES) > 0:
+                    block = await asyncio.to_thread(whole.read, min(left, _BLOCK_BYTES))
+                    await write(response, block, self.settings.listener_timeout_s)
+                    order.outcome.audio_bytes = whole.tell()
+                last = await asyncio.to_thread(whole.read)
+                order.outcome.audio_bytes = size
+                await finish(request, response, last, self.settings.listener_timeout_s)
+        return response
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """`POST /stream`: the same, as it is made. A failure before the first sound is an HTTP error; a later one cuts
+        the body, so that no client takes a part for the whole."""
+        async with self.orders.taken(request) as order, self.ordered.speaking(order, listening=True) as speech:
+            pieces = speech.pieces()
+            first = await anext(pieces)
+            order.heard_first("stream", self.metrics)
+            response = web.StreamResponse(headers=order.headers(speech))
+            header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None)
+            listening = Listening(self.metrics, order.sample_rate_hz)
+            sound = Sound(first, pieces, listening)
+            return await send_sound(request, response, header, sound, self.settings.listener_timeout_s)
+
+    def _not_ready(self) -> str | None:
+        if self.draining.is_set():
+            return "this server is stopping"
+        return self.fleet.why_not_ready() if self.bus.connected else "NATS does not answer"

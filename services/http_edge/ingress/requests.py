@@ -1,0 +1,152 @@
+"""Takes a tenant's `SpeechRequest` from NATS as HTTP takes a form: checked, admitted, alone under its id, and queued.
+
+The sender publishes as into a stream, and is answered as by one: with a JetStream publish acknowledgement
+(nats-architecture, ADR-3 and "PubAck"), or with its `error`, whose description begins with a failure code of the
+contract. The sequence number is always 0: the true one would tell how much other tenants ask.
+"""
+
+import asyncio
+import json
+import time
+from asyncio import TaskGroup
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec import UNSET
+
+from services.common.bus import topology
+from services.common.bus.clips import has_clip
+from services.common.bus.ports import Bus, Heard
+from services.common.runtime.deadline import Deadline
+from services.common.wire import codec, subjects
+from services.common.wire.addressing import require_own
+from services.common.wire.estimate import audio_seconds
+from services.common.wire.failures import (
+    DeadlineExceeded,
+    PipelineError,
+    TenantQueueFull,
+    TextTooLong,
+    UnknownClip,
+    UnsupportedLanguage,
+)
+from services.common.wire.languages import language_code
+from services.common.wire.messages import SpeechRequest
+from services.http_edge.capacity.admission import Admission, Guest
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.errors import RequestIdTaken
+from services.http_edge.jobs.store import JobStore
+from services.http_edge.settings import Settings
+from services.http_edge.speech.commands import publish_request
+from services.http_edge.speech.request_store import Records
+
+log = structlog.get_logger()
+
+_MOST_BYTES: Final = 1024 * 1024  # of a request: the longest text in any script, and all that goes with it
+# A tenant's queued requests times the size of a new one: large ones leave most of the stream's 256 MiB to the others.
+_MOST_QUEUED_BYTES: Final = 16 * 1024 * 1024
+_COUNTED_S: Final = 10.0  # a splitter reports what it has taken every second
+
+
+@dataclass(frozen=True)
+class RequestDoor:
+    """Puts tenants' requests into the queue."""
+
+    bus: Bus
+    fleet: Fleet
+    admission: Admission
+    settings: Settings
+    group: TaskGroup
+    stop: asyncio.Event
+
+    async def answer(self, tenant: str, heard: Heard) -> bytes:
+        """Queue a request and return its acknowledgement.
+
+        Raises MalformedMessage, TextTooLong, DeadlineExceeded, EngineUnavailable, UnsupportedLanguage,
+        UnsupportedParameter, UnknownClip, TenantQueueFull, QueueFull, RequestIdTaken, BusUnavailable.
+        """
+        if len(heard.payload) > _MOST_BYTES:
+            raise TextTooLong(f"the request is larger than {_MOST_BYTES} bytes; send the text in parts")
+        request = codec.decode(heard.payload, SpeechRequest)
+        require_own(request, heard.subject)
+        self.admission.check(tenant)
+        language = self._check(request)
+        await self._check_clips(request)
+        await self._check_queue(request)
+        stored = await self._queue(request, language)
+        acknowledged = {"stream": topology.REQUESTS, "seq": 0}
+        return json.dumps(acknowledged if stored else acknowledged | {"duplicate": True}).encode()
+
+    def refuse(self, failure: PipelineError) -> bytes:
+        """Return the acknowledgement that says why a request was not queued."""
+        error = {"code": failure.http_status, "err_code": 0, "description": f"{failure.code}: {failure}"}
+        return json.dumps({"error": error}, ensure_ascii=False).encode()
+
+    def _check(self, request: SpeechRequest) -> str:
+        """Return the code of the request's language. Refuses what no worker could speak, or not in time."""
+        if len(request.text) > self.settings.max_text_characters:
+            raise TextTooLong(
+                f"the text is longer than {self.settings.max_text_characters} characters; send it in parts"
+            )
+        if Deadline.at(request.deadline_unix_ms).passed:
+            raise DeadlineExceeded("deadline_unix_ms is over; send the request with a later one")
+        language = language_code(request.language)
+        if language is None:
+            raise UnsupportedLanguage("language is unknown; send one that a worker names")
+        Fleet(request.engine, self.fleet.workers, self.fleet.splitters).require(language, request.parameters)
+        return language
+
+    async def _check_clips(self, request: SpeechRequest) -> None:
+        for clip in request.clips:
+            if not await has_clip(self.bus, request.tenant, clip):
+                raise UnknownClip("the object store does not hold this reference clip; store it again, with StoreClip")
+
+    async def _check_queue(self, request: SpeechRequest) -> None:
+        subject = subjects.request(request.tenant)
+        queued = await self.bus.count_by_subject(topology.REQUESTS, subject)
+        if queued.get(subject, 0) * len(codec.encode(request)) > _MOST_QUEUED_BYTES:
+            raise TenantQueueFull("your requests fill your share of the queue; wait for some to finish")
+
+    async def _queue(self, request: SpeechRequest, language: str) -> bool:
+        """Take the request's id and queue it; return False where the same one is queued already."""
+        records = Records(self.bus, topology.KEPT, request.tenant)
+        jobs = JobStore(self.bus, Records(self.bus, topology.PROGRESS, request.tenant))
+        if not await records.hold(request):
+            if not await records.holds(request):
+                raise RequestIdTaken("another request has this id; choose another one, at random")
+            return await self._publish(request)  # which JetStream knows by its message id
+        with ExitStack() as held:
+            try:
+                if await jobs.progress(request.request) is not None:  # as `orders` does: its own first, then the other
+                    raise RequestIdTaken("a job has this request id; choose another one, at random")
+                guest = held.enter_context(self._admitted(request, language))
+                stored = await self._publish(request)
+            except PipelineError:
+                await records.forget(request.request)
+                raise
+            self.group.create_task(self._count(guest, held.pop_all()), name="counted")
+        log.info("Synthesizing text", request=request.request, language=language, characters=len(request.text))
+        return stored
+
+    async def _publish(self, request: SpeechRequest) -> bool:
+        portion = 0 if request.portion_s is UNSET else request.first_sentence
+        return await publish_request(self.bus, self._in_time(request), part=portion)
+
+    def _admitted(self, request: SpeechRequest, language: str) -> AbstractContextManager[Guest]:
+        audio_s = audio_seconds(len(request.text), language, request.parameters.speed or 1.0)
+        return self.admission.admit(request.request, request.tenant, audio_s)
+
+    def _in_time(self, request: SpeechRequest) -> SpeechRequest:
+        """Return the request with a deadline that is no later than one that came over HTTP would have."""
+        latest = round((time.time() + self.settings.request_timeout_s) * 1000)
+        return msgspec.structs.replace(request, deadline_unix_ms=min(latest, request.deadline_unix_ms))
+
+    async def _count(self, guest: Guest, held: ExitStack) -> None:
+        """Count a request as due until a splitter does."""
+        with held:
+            until_s = time.monotonic() + _COUNTED_S
+            while not guest.reported and time.monotonic() < until_s and not self.stop.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.stop.wait(), 0.25)

@@ -1,0 +1,121 @@
+"""From a checked form to a request for the bus: the voice's clips are stored, the seed is given or drawn."""
+
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.common.bus.clips import clip_id, has_clip, store_clip
+from services.common.bus.ports import Bus
+from services.common.wire.failures import PipelineError, UnusableReference
+from services.common.wire.messages import SpeechRequest
+from services.http_edge.intake.clip_quota import ClipRoom
+from services.http_edge.intake.form import Form, Upload, which_file
+from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.metrics import Metrics
+from services.http_edge.settings import Settings
+
+_REMEMBERED: Final = 1024  # uploads whose clip is known
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """A clip in the object store, and what its sender should know about it."""
+
+    clip: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One speaker's clips, and what their sender should know about them."""
+
+    clips: tuple[str, ...]  # in the order of the uploads, each once
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Turns forms into requests."""
+
+    bus: Bus
+    decoder: ReferenceDecoder
+    settings: Settings
+    metrics: Metrics
+    _known: OrderedDict[tuple[str, str], StoredClip] = field(
+        default_factory=OrderedDict
+    )  # by tenant and upload's digest
+
+    async def reference(self, form: Form) -> Reference:
+        """Decode and store the uploads. Of several, refusals and warnings say which, by its place and never its name.
+
+        Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
+        """
+        clips: list[str] = []
+        warnings: list[str] = []
+        for place, upload in enumerate(form.uploads):
+            prefix = which_file(place, len(form.uploads))
+            try:
+                stored = await self.clip(upload)
+            except UnusableReference as refusal:
+                raise UnusableReference(f"{prefix}{refusal}") from None
+            clips.append(stored.clip)
+            warnings += [f"{prefix}{warning}" for warning in stored.warnings]
+        return Reference(tuple(dict.fromkeys(clips)), tuple(warnings))
+
+    async def clip(self, upload: Upload) -> StoredClip:
+        """Decode and store an upload, unless these very bytes were stored before.
+
+        Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
+        """
+        tenant = self.settings.tenant
+        key = (tenant, upload.digest)  # no tenant learns, by how long it takes, what another one has sent
+        known = self._known.get(key)
+        if known is not None and await has_clip(self.bus, tenant, known.clip):
+            self.metrics.reference_cache.labels("known").inc()
+            self._known.move_to_end(key)
+            return known
+        prepared = await self.decoder.prepare(upload.path, tenant)
+        stored = StoredClip(await self._store(prepared.wav), prepared.warnings)
+        self.metrics.reference_cache.labels("decoded").inc()
+        self._known[key] = stored
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return stored
+
+    async def _store(self, wav: bytes) -> str:
+        """Store a clip in the tenant's part of the store, and return its id."""
+        room = ClipRoom(self.bus, self.settings.tenant, self.settings.tenant_clips_bytes)
+        clip = clip_id(wav)
+        await room.take(clip, len(wav))
+        try:
+            return await store_clip(self.bus, self.settings.tenant, wav)
+        except PipelineError:
+            await room.release(clip, len(wav))
+            raise
+
+    def seed(self, form: Form) -> int:
+        """Return the seed that was given, or draw one."""
+        return secrets.randbits(63) if form.seed is None else form.seed
+
+    def request(
+        self, request_id: str, form: Form, clips: tuple[str, ...], *, seed: int, timeout_s: float
+    ) -> SpeechRequest:
+        """Return the command to speak this form's text in the voice of these clips."""
+        return SpeechRequest(
+            request=request_id,
+            tenant=self.settings.tenant,
+            engine=self.settings.engine,
+            language=form.language,
+            text=form.text,
+            clips=clips,
+            seed=seed,
+            split=form.split,
+            spoken_forms=form.spoken_forms,
+            pronunciations=form.pronunciations,
+            deadline_unix_ms=round((time.time() + timeout_s) * 1000),
+            parameters=form.parameters,
+            text_type=form.text_type,
+            passages=form.passages,
+        )

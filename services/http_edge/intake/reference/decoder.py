@@ -1,0 +1,300 @@
+"""Child processes that decode: untrusted bytes meet C decoders there, never in the process that serves everybody.
+
+Each file is decoded in a confined process of its own, which its child process forks (`child`). A file that crashes,
+hangs or grows costs its own upload; a child that does is replaced. It is asked by one line with a path, and answers by
+one line of JSON, which content of the length it names follows. Tenants share the children's time (`fair_queue`).
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+import structlog
+
+from services.common.audio.wav import read_wav
+from services.common.runtime.child.confinement import LAYERS
+from services.common.runtime.child.parent_death import tied
+from services.common.wire.failures import UnusableReference
+from services.http_edge.intake.reference.answer import FORMATS, Answer, Ended, Ready
+from services.http_edge.intake.reference.decode_queue import FairQueue
+
+log = structlog.get_logger()
+
+_START_S: Final = 60.0
+_RETRY_S: Final = 5.0
+_GRACE_S: Final = 1.0
+_PROCESSOR_S: Final = 5  # for one file: ten minutes take one to three
+_TIME_LIMIT_S: Final = 60.0  # on a machine that is busy with other things
+_WAITING: Final = 64
+_WAITING_PER_TENANT: Final = 32
+_WAIT_S: Final = 60.0
+_ROOT: Final = Path(__file__).parents[4]
+# A child learns nothing else of the environment: what broke into it would look for secrets there.
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+_TOO_SLOW: Final = f"the audio took too long to decode; send 6-30 s as {FORMATS}"
+_UNREADABLE: Final = f"the file cannot be decoded; send 6-30 s of speech as {FORMATS}"
+
+_Ticket = asyncio.Future["_Child"]
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """What is stored of an upload."""
+
+    wav: bytes  # 24 kHz, mono, 16-bit, at most 30 s
+    seconds: float
+    warnings: tuple[str, ...]  # ASCII, for a response header: what makes this a doubtful reference
+
+
+class ReferenceDecoder:
+    """A few decoder processes, used one upload each at a time, in an order that is fair to tenants."""
+
+    def __init__(
+        self,
+        children: int,
+        *,
+        processor_s: int = _PROCESSOR_S,
+        time_limit_s: float = _TIME_LIMIT_S,
+        waiting: int = _WAITING,
+        waiting_per_tenant: int = _WAITING_PER_TENANT,
+    ) -> None:
+        self._count = children
+        self._processor_s = processor_s
+        self._time_limit_s = time_limit_s
+        self._free: deque[_Child] = deque()
+        self._queue: FairQueue[_Ticket] = FairQueue(most=waiting, most_per_tenant=waiting_per_tenant)
+        self._children: set[_Child] = set()
+        self._starts: set[asyncio.Task[None]] = set()  # that go on; never cancelled, as that may leave a process behind
+        self._closing = asyncio.Event()
+        self.last_peak_bytes = 0  # of the process that decoded the last upload: resident memory, at most
+        self.last_processor_s = 0.0
+        self._told = False
+
+    async def __aenter__(self) -> Self:
+        """Start the processes and wait until they are warm. Raises OSError where one does not."""
+        starting = [self._start(self._add_child()) for _ in range(self._count)]
+        try:
+            await asyncio.wait(starting)
+            await asyncio.gather(*starting)
+        except (OSError, asyncio.CancelledError):
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the processes, whatever they do."""
+        await self._close()
+
+    async def prepare(self, path: Path, tenant: str) -> PreparedClip:
+        """Decode the file and return its clip.
+
+        Raises UnusableReference: not audio, silent, too short, nothing like speech, costly to decode, or nothing that a
+        decoder survives. Raises TenantQueueFull where too many of the tenant's uploads wait already, QueueFull where
+        too many of all do.
+        """
+        async with self._child(tenant) as child, asyncio.timeout(self._time_limit_s + _GRACE_S):
+            ended, content = await child.ask(path)
+            self.last_peak_bytes = ended.peak_bytes
+            self.last_processor_s = ended.processor_s
+            return _clip_of(ended, content)
+
+    @asynccontextmanager
+    async def _child(self, tenant: str) -> AsyncIterator["_Child"]:
+        """Lend a process, and replace it unless it gave an answer or a refusal."""
+        child = await self._next_free(tenant)
+        began_s = asyncio.get_running_loop().time()
+        usable = False
+        try:
+            yield child
+            usable = True
+        except UnusableReference:
+            usable = True
+            raise
+        except TimeoutError:
+            log.warning("decoder_too_slow", limit_s=self._time_limit_s)
+            raise UnusableReference(_TOO_SLOW) from None
+        except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no answer, or none that makes sense
+            log.warning("decoder_died", status=await child.status())
+            raise UnusableReference(_UNREADABLE) from None
+        finally:  # no await here: a client that leaves in the middle must not cost the pool a process
+            if usable:
+                self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
+                self._give_back(child)
+            elif not self._closing.is_set():
+                self._start(self._replace(child, tenant, began_s))
+
+    async def _next_free(self, tenant: str) -> "_Child":
+        ticket: _Ticket = asyncio.get_running_loop().create_future()
+        displaced = self._queue.add(tenant, ticket)
+        if displaced is not None and not displaced.done():
+            displaced.set_exception(self._queue.full())
+        self._lend()
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                return await ticket
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if ticket.done() and not ticket.cancelled() and ticket.exception() is None:  # both at once
+                self._queue.charge(tenant, 0.0)
+                self._give_back(ticket.result())
+            if isinstance(error, TimeoutError):
+                raise self._queue.full() from None
+            raise
+        finally:
+            self._queue.remove(tenant, ticket)
+
+    def _lend(self) -> None:
+        """Give the free processes to those who are next."""
+        while self._free and (following := self._queue.pop()):
+            tenant, ticket = following
+            if ticket.done():  # its client has left
+                self._queue.charge(tenant, 0.0)
+            else:
+                ticket.set_result(self._free.popleft())
+
+    def _give_back(self, child: "_Child") -> None:
+        self._free.append(child)
+        self._lend()
+
+    def _start(self, starting: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(starting, name="start-decoder")
+        self._starts.add(task)
+        task.add_done_callback(self._starts.discard)
+        return task
+
+    async def _replace(self, child: "_Child", tenant: str, began_s: float) -> None:
+        """End a process that was lent to a tenant since then, and start another; the tenant is charged for both."""
+        await child.end()
+        self._children.discard(child)
+        while not self._closing.is_set():
+            try:
+                successor = await self._warm_child()
+                self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
+                self._give_back(successor)
+                break
+            except OSError as error:
+                log.error("decoder_not_started", reason=str(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), _RETRY_S)
+
+    async def _add_child(self) -> None:
+        """Start a process and lend it out when it is warm. Raises OSError where that fails."""
+        self._give_back(await self._warm_child())
+
+    async def _warm_child(self) -> "_Child":
+        """Start a process and return it when it is warm. Raises OSError where that fails."""
+        child = await _Child.start(self._processor_s, self._time_limit_s)
+        self._children.add(child)
+        try:
+            if self._closing.is_set():
+                await child.end()
+            async with asyncio.timeout(_START_S):
+                self._tell(await child.ready())
+        except (TimeoutError, msgspec.DecodeError):
+            self._children.discard(child)
+            raise OSError(f"a decoder process does not get ready; it ended with {await child.status()}") from None
+        return child
+
+    def _tell(self, ready: Ready) -> None:
+        """Log once which layers of confinement hold here, and which do not."""
+        if self._told:
+            return
+        self._told = True
+        missing = [layer for layer in LAYERS if layer not in ready.layers]
+        tell = log.warning if sys.platform == "linux" and "seccomp" in missing else log.info
+        tell("decoder_confined", layers=list(ready.layers), missing=missing)
+
+    async def _close(self) -> None:
+        self._closing.set()
+        await asyncio.gather(*(child.end() for child in self._children))
+        await asyncio.gather(*self._starts, return_exceptions=True)  # soon: a process that ended gets not ready
+        self._children.clear()
+
+
+class _Child:
+    """One decoder process, which decodes each file in a process of its own."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader
+    ) -> None:
+        self._process = process
+        self._stdin = stdin
+        self._stdout = stdout
+
+    @classmethod
+    async def start(cls, processor_s: int, time_limit_s: float) -> "_Child":
+        """Start a process: a new interpreter, as a fork would share this one's memory. Raises OSError."""
+        process = await asyncio.create_subprocess_exec(
+            *tied(
+                sys.executable,
+                "-P",
+                "-m",
+                "services.http_edge.intake.reference.decoder_process",
+                str(processor_s),
+                str(time_limit_s),
+            ),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={name: os.environ[name] for name in _INHERITED if name in os.environ}
+            | {"PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C in a terminal reaches the edge alone, which then ends its children
+        )
+        if process.stdin is None or process.stdout is None:
+            raise OSError("a decoder process has no pipes")
+        return cls(process, process.stdin, process.stdout)
+
+    async def ready(self) -> Ready:
+        """Wait until it is warm. Raises msgspec.DecodeError where it died instead."""
+        return msgspec.json.decode(await self._stdout.readline(), type=Ready)
+
+    async def ask(self, path: Path) -> tuple[Ended, bytes]:
+        """Have one file decoded. Raises EOFError, OSError, ValueError or msgspec.DecodeError where the process died."""
+        self._stdin.write(os.fsencode(path) + b"\n")
+        await self._stdin.drain()
+        ended = msgspec.json.decode(await self._stdout.readline(), type=Ended)
+        return ended, await self._stdout.readexactly(ended.content_bytes)
+
+    async def status(self) -> int:
+        """Return how the process ended, which it has if its answers have; end it otherwise."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _GRACE_S)
+        return await self.end()
+
+    async def end(self) -> int:
+        """End the process and what it forked at once, unless it has ended, and return its status."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return await self._process.wait()
+
+
+def _clip_of(ended: Ended, content: bytes) -> PreparedClip:
+    """Return the clip in the answer of a process that had to do with a stranger's bytes. Raises UnusableReference."""
+    figures = {"processor_s": round(ended.processor_s, 3), "peak_bytes": ended.peak_bytes}
+    if ended.overrun or ended.status == -signal.SIGXCPU:
+        log.warning("decoder_too_slow", **figures)
+        raise UnusableReference(_TOO_SLOW)
+    line, _, wav = content.partition(b"\n")
+    answer: Answer | None = None
+    try:
+        answer = msgspec.json.decode(line, type=Answer)
+        if answer.refusal is not None:
+            raise UnusableReference(answer.refusal)
+        if ended.status or answer.fault is not None or len(wav) != answer.wav_bytes:
+            raise ValueError("no clip")
+        read_wav(wav)
+    except (ValueError, msgspec.DecodeError):
+        fault = None if answer is None else answer.fault
+        log.warning("decoder_died", status=ended.status, fault=fault, **figures)
+        raise UnusableReference(_UNREADABLE) from None
+    return PreparedClip(wav, answer.seconds, answer.warnings)

@@ -1,0 +1,224 @@
+"""The decoder process: a path on each line of stdin, an answer for each on stdout, until stdin ends.
+
+It is started by `decoder` and reads no stranger's bytes itself: it opens the file and forks, and the fork, which
+decodes, may do next to nothing (`confinement`). Where there is no such fork, elsewhere than on Linux, it decodes
+itself.
+"""
+
+import importlib
+import io
+import os
+import pkgutil
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import av
+import msgspec
+import numpy as np
+import soundfile
+
+from services.common.audio.wav import write_wav
+from services.common.runtime.child.confinement import (
+    Limits,
+    Outcome,
+    hide_from_other_processes,
+    leave_shared_namespaces,
+    run_confined,
+)
+from services.common.runtime.child.parent_death import die_with_parent
+from services.common.wire.failures import UnusableReference
+from services.http_edge.intake.reference.answer import MOST_ANSWER_BYTES, Answer, Ended, Ready
+from services.http_edge.intake.reference.decoding import RATE_HZ
+from services.http_edge.intake.reference.search import find_speech
+from services.http_edge.intake.reference.source import OpenFile, Source
+from services.http_edge.intake.reference.speakers import encoder, two_take_turns
+
+_SEVERAL: Final = "speakers: it sounds like more than one person; send one person alone"
+_MEMORY_BYTES: Final = 1024**3  # address space: 0.2 GB when warm, and ten minutes of stereo take 0.3 more
+_SEARCH_SHARE: Final = 0.8  # of the processor time; the speaker encoder takes some
+_MOST_FAULT: Final = 4_000  # characters
+_CONFINES: Final = sys.platform == "linux"
+_LOADED_LATE: Final = ("encodings.idna", "encodings.latin_1", "encodings.utf_16", "encodings.cp1252", "linecache")
+
+Answered = Callable[[tuple[str, ...]], bytes]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long one file may take."""
+
+    processor_s: int
+    wall_s: float
+
+
+_OWN_RECORDING: Final = Bounds(processor_s=20, wall_s=50.0)  # at the start, on a machine that starts other things
+
+
+class Decoder:
+    """Prepares files, each in a process of its own."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._without: tuple[str, ...] = ()  # layers of confinement
+
+    def warm_up(self) -> tuple[str, ...]:
+        """Load every library and the speaker encoder; return the layers of confinement under which files are decoded.
+
+        Raises OSError where a recording of its own cannot be decoded.
+        """
+        encoder()
+        _load_late_modules()
+        with tempfile.NamedTemporaryFile() as file:
+            for content in _recordings():
+                file.seek(0)
+                file.truncate()
+                file.write(content)
+                file.flush()
+                source = OpenFile.of(file.fileno())
+                expected = prepare(source, _OWN_RECORDING.processor_s)
+            if not _CONFINES:
+                self._limit_here()
+                return ()
+            shared = leave_shared_namespaces()
+            hide_from_other_processes()
+            self._without = _left_out(source, expected)
+        held = _confined(lambda layers: " ".join(layers).encode(), _OWN_RECORDING, self._without)
+        return shared + tuple(held.content.decode().split())
+
+    def outcome(self, path: Path) -> Outcome:
+        """Decode one file. Raises OSError where it is not there."""
+        processor_s = self._bounds.processor_s
+        with path.open("rb", buffering=0) as file:
+            source = OpenFile.of(file.fileno())
+            if _CONFINES:
+                return _confined(lambda _: prepare(source, processor_s), self._bounds, self._without, source.descriptor)
+            self._limit_processor_here()
+            return Outcome(0, prepare(source, processor_s), 0.0, 0)
+
+    @staticmethod
+    def _limit_here() -> None:
+        for name, most in (("RLIMIT_AS", _MEMORY_BYTES), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0)):
+            with suppress(AttributeError, ValueError, OSError):
+                resource.setrlimit(getattr(resource, name), (most, most))
+
+    def _limit_processor_here(self) -> None:
+        """Only the soft limit: it has to be raised again for the next file."""
+        soft = int(time.process_time()) + self._bounds.processor_s + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _confined(work: Answered, bounds: Bounds, without: tuple[str, ...], *descriptors: int) -> Outcome:
+    return run_confined(
+        work,
+        Limits(memory_bytes=_MEMORY_BYTES, processor_s=bounds.processor_s),
+        descriptors=descriptors,
+        without=without,
+        most_bytes=MOST_ANSWER_BYTES,
+        most_s=bounds.wall_s,
+    )
+
+
+def _left_out(source: OpenFile, expected: bytes) -> tuple[str, ...]:
+    """Return the layers under which a known recording cannot be decoded: none, or the filter of system calls, where
+    this libc needs one that is not on its list.
+
+    Raises OSError where it cannot be decoded without the filter either, or not in time.
+    """
+    for without in ((), ("seccomp",)):
+        outcome = _confined(
+            lambda _: prepare(source, _OWN_RECORDING.processor_s), _OWN_RECORDING, without, source.descriptor
+        )
+        if outcome.content == expected:
+            return without
+        if outcome.overrun or outcome.status == -signal.SIGXCPU:
+            break
+    raise OSError("a recording of the decoder's own cannot be decoded")
+
+
+def _recordings() -> Iterator[bytes]:
+    """Yield files that take all paths through the libraries, the last one with sound."""
+    yield b"no sound"
+    sound = np.sin(np.arange(4.0 * RATE_HZ, dtype=np.float32))
+    for kind in ("MP3", "WAV", "FLAC"):
+        file = io.BytesIO()
+        soundfile.write(file, np.stack([sound, sound / 2], axis=1), RATE_HZ, format=kind)
+        yield file.getvalue()
+
+
+def _load_late_modules() -> None:
+    """Import what the libraries import when they need it: a confined process reads no file, so it imports nothing."""
+    names = [f"av.{module.name}" for module in pkgutil.iter_modules(av.__path__)]
+    packages = [name for name in names if not name.endswith(("__main__", "datasets"))]
+    for name in (*packages, "av.subtitles.stream", "av.subtitles.codeccontext", *_LOADED_LATE):
+        importlib.import_module(name)
+
+
+def prepare(source: Source, processor_s: float) -> bytes:
+    """Return the answer for one file, a line feed, and the WAV that follows it."""
+    answer, wav = _prepared(source, processor_s)
+    return msgspec.json.encode(answer) + b"\n" + wav
+
+
+def _prepared(source: Source, processor_s: float) -> tuple[Answer, bytes]:
+    try:
+        selected = find_speech(source, processor_s=_SEARCH_SHARE * processor_s)
+        wav = write_wav(selected.clip)
+        warnings = (*selected.warnings, *([_SEVERAL] if two_take_turns(selected.clip) else []))
+    except UnusableReference as refusal:
+        return Answer(refusal=str(refusal)), b""
+    except MemoryError:
+        return Answer(refusal="the audio needs too much memory to decode; send 6-30 s of it"), b""
+    except Exception:  # noqa: BLE001  # the edge logs it; this process has nowhere to
+        return Answer(fault=traceback.format_exc()[-_MOST_FAULT:]), b""
+    return Answer(wav_bytes=len(wav), seconds=selected.clip.seconds, warnings=warnings), wav
+
+
+def main() -> None:
+    """Warm up, say so, then answer until stdin ends."""
+    bounds = Bounds(processor_s=int(sys.argv[1]), wall_s=float(sys.argv[2]))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they are for the edge, which ends this process in its time
+    answers = _own_stdout()
+    decoder = Decoder(bounds)
+    layers = decoder.warm_up()
+    die_with_parent()
+    _say(answers, Ready(layers=layers))
+    for line in sys.stdin.buffer:
+        outcome = decoder.outcome(Path(os.fsdecode(line.removesuffix(b"\n"))))
+        ended = Ended(
+            status=outcome.status,
+            content_bytes=len(outcome.content),
+            processor_s=outcome.processor_s,
+            peak_bytes=outcome.peak_bytes,
+            overrun=outcome.overrun,
+        )
+        _say(answers, ended, outcome.content)
+
+
+def _own_stdout() -> BinaryIO:
+    """Keep stdout for the answers and stderr for a Python traceback; what decoders print goes nowhere."""
+    answers = os.fdopen(os.dup(1), "wb")
+    sys.stderr = os.fdopen(os.dup(2), "w")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    return answers
+
+
+def _say(answers: BinaryIO, message: Ready | Ended, content: bytes = b"") -> None:
+    answers.write(msgspec.json.encode(message) + b"\n" + content)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What a form's text is: how long it sounds, and in which languages."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from services.common.ssml.document import Break, Document, Piece
+from services.common.ssml.reader import read_ssml
+from services.common.wire.estimate import audio_seconds
+from services.common.wire.failures import EmptyText
+from services.common.wire.parameters import RANGES
+from services.http_edge.intake.form import Form
+from services.http_edge.intake.language import AUTO, detected
+
+_AT_ONCE: Final = 4_000  # characters, read in a few milliseconds
+_PARAGRAPH_S: Final = 0.6  # of silence between two
+_TOKEN: Final = re.compile(r"\w+")
+
+
+async def understood(form: Form) -> Form:
+    """Return the form with its languages, while the event loop goes on.
+
+    Raises MalformedSsml, EmptyText, and for AUTO UnsupportedLanguage.
+    """
+    at_once = len(form.text) <= _AT_ONCE and form.language != AUTO
+    understand = _read if form.text_type == "ssml" else _found
+    return understand(form) if at_once else await asyncio.to_thread(understand, form)
+
+
+def _found(form: Form) -> Form:
+    """Return the form of a plain text, with the languages of its parts where it leaves them to be found."""
+    language, passages = detected(form.text) if form.language == AUTO else (form.language, ())
+    languages = dict.fromkeys((language, *(passage.language for passage in passages)))
+    form = replace(form, language=language, passages=passages, languages=tuple(languages))
+    return replace(form, audio_s=_plain_s(form))
+
+
+def _read(form: Form) -> Form:
+    """Return the form of an SSML document, which says its languages itself, or leaves them to the form."""
+    document = read_ssml(form.text)
+    plain = document.text
+    if not plain.strip():
+        raise EmptyText("the SSML holds no text; send at least one word")
+    language = document.language or form.language
+    if language == AUTO:
+        language, _ = detected(plain)
+    languages = tuple(document.languages()) if document.language else (language, *document.languages())
+    form = replace(form, language=language, languages=tuple(dict.fromkeys(languages)))
+    return replace(form, audio_s=_document_s(document, form))
+
+
+def _plain_s(form: Form) -> float:
+    """Estimate the audio of a plain text. The splitter reads its numbers and signs as well, and finds more."""
+    text, speed, place, seconds = form.text, form.parameters.speed or 1.0, 0, 0.0
+    for passage in form.passages:
+        seconds += audio_seconds(_written(text[place : passage.start]), form.language, speed)
+        seconds += audio_seconds(_written(text[passage.start : passage.end]), passage.language, speed)
+        place = passage.end
+    seconds += audio_seconds(_written(text[place:]), form.language, speed)
+    return seconds * _growth(text, form.pronunciations) + _PARAGRAPH_S * text.strip().count("\n\n")
+
+
+def _document_s(document: Document, form: Form) -> float:
+    """Estimate the audio of an SSML document, its breaks and rates included."""
+    speed, allowed = form.parameters.speed or 1.0, RANGES["speed"]
+    seconds = sum(
+        audio_seconds(
+            _written(item.text),
+            item.style.language or form.language,
+            min(max(speed * item.style.rate, allowed.lowest), allowed.highest),
+        )
+        for item in document.items
+        if isinstance(item, Piece)
+    )
+    silence_ms = sum(item.milliseconds for item in document.items if isinstance(item, Break))
+    return seconds * _growth(document.text, form.pronunciations) + silence_ms / 1000
+
+
+def _written(text: str) -> int:
+    return len(" ".join(text.split()))
+
+
+def _growth(text: str, pronunciations: Mapping[str, str]) -> float:
+    """Return how many times longer a text is with its pronunciations; words that overlap count more than once."""
+    if not pronunciations:
+        return 1.0
+    tokens, more = Counter(_TOKEN.findall(text)), 0
+    for word, said in pronunciations.items():
+        token = word.isascii() and _TOKEN.fullmatch(word) is not None
+        more += (tokens[word] if token else text.count(word)) * (len(said) - len(word))
+    return max(0.0, 1 + more / max(1, _written(text)))

@@ -1,0 +1,319 @@
+"""The story of one job: listen like a client, keep every sentence's sound, and say how far it is.
+
+A job is acknowledged at its end. An edge that dies is followed by another that is delivered the same job, sees which
+sentences are kept, takes what has been said since from `TTS_AUDIO`, and listens on.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+
+from services.common.bus.ports import Bus, Delivery
+from services.common.runtime.deadline import Deadline
+from services.common.wire import codec
+from services.common.wire.addressing import require_own, tenant_of
+from services.common.wire.estimate import audio_seconds
+from services.common.wire.failures import MalformedMessage, PipelineError, QueueFull, SpeechCancelled
+from services.common.wire.messages import JobProgress, SpeechRequest
+from services.http_edge.errors import RequestIdTaken, ResultsFull, UnknownJob
+from services.http_edge.jobs.results_quota import SENTENCE_BYTES, JobRoom
+from services.http_edge.jobs.store import ENDED, JobStore
+from services.http_edge.metrics import Metrics
+from services.http_edge.speech.attempt_events import stored_split
+from services.http_edge.speech.commands import cancel, publish_request
+from services.http_edge.speech.metering import Charges
+from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.resume import Runs, open_runs
+from services.http_edge.speech.session import Speaker, Speech
+
+log = structlog.get_logger()
+
+_FULL_STORE_S: Final = 60.0  # so long a job waits for room in a full store
+_FULL_STORE_PAUSE_S: Final = 1.0
+_USUAL_RATE_HZ: Final = 24_000
+
+
+class JobHandedBack(PipelineError):
+    """Not a failure: this edge stops, and another one goes on with the job."""
+
+    code = "handed_back"
+    retryable = True
+
+
+@dataclass(frozen=True)
+class JobWork:
+    """What an edge does with the messages of `TTS_JOBS`."""
+
+    bus: Bus
+    store: JobStore
+    records: Records
+    requests: Records  # that are no jobs: an id is unique over both
+    charges: Charges
+    room: JobRoom
+    speaker: Speaker
+    metrics: Metrics
+    stop: asyncio.Event  # set: hand back what is not done
+
+    async def handle(self, delivery: Delivery) -> None:
+        """See the job through."""
+        request = codec.decode(delivery.payload, SpeechRequest)
+        require_own(request, delivery.subject)
+        if await self.store.progress(request.request) is None:
+            await self._check(request)
+            await self._create(request)
+        progress = await self.store.require(request.request)
+        if progress.state in ENDED:
+            await self._free(progress)  # the edge before this one may have died before it was done with that
+            return
+        await self._check(request)
+        await self.room.take(request.request, _estimated_bytes(request), request.deadline_unix_ms)
+        with self.metrics.jobs_running.track_inprogress():
+            done = await self._see_through(request, progress)
+        tell_end(self.metrics, request.tenant, done, language=request.language)
+
+    async def _create(self, request: SpeechRequest) -> None:
+        """Begin to keep a job that was queued on the bus. Raises RequestIdTaken where a request has its id."""
+        await self.store.create(request)
+        if await self.requests.known(request.request):
+            raise RequestIdTaken("a request has this id; choose another one, at random")
+
+    async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
+        """Say why the job ended, and stop what is still spoken of it."""
+        job, tenant = codec.peek_request(delivery.payload), self.records.tenant
+        state = "cancelled" if failure.code == SpeechCancelled.code else "failed"
+        progress = None if job is None else await self.store.progress(job)
+        if progress is None:  # it is not kept
+            self.metrics.jobs.labels(state).inc()
+            return
+        if progress.state in ENDED:
+            await self.end(progress)
+            return
+        await cancel(self.bus, tenant, progress.job, *await self.records.runs(progress.job), reason=failure.code)
+        ended = msgspec.structs.replace(progress, state=state, estimated_end_unix_ms=None)
+        if state == "failed":
+            ended = msgspec.structs.replace(ended, code=failure.code, detail=str(failure))
+        await self.end(ended)
+        tell_end(self.metrics, tenant, ended, http_status=failure.http_status, language=_language(delivery.payload))
+
+    async def end(self, progress: JobProgress) -> None:
+        """Note that a job has ended, charge what was spoken of it, and free the audio of one that is not whole."""
+        await self.store.note(progress)
+        await self._charge(progress)
+        await self._free(progress)
+
+    async def forget(self, progress: JobProgress) -> None:
+        """Free all that is kept of a job that has ended; its id stays taken."""
+        await self.records.delete(progress.job)
+        await self.store.free(progress.job, progress.spoken)
+        await self.room.settle(progress.job, 0)
+        await self.store.forget(progress.job)
+
+    async def _free(self, progress: JobProgress) -> None:
+        if progress.state == "done":
+            return
+        taken = await self.room.taken(progress.job)
+        if taken is None or taken.size:
+            await self.store.free(progress.job, progress.spoken + 1)  # one may be stored that is not noted yet
+            await self.room.settle(progress.job, 0)
+
+    async def _charge(self, progress: JobProgress) -> None:
+        meter = await self.charges.find(progress.job)
+        if meter is not None:
+            try:
+                lengths = await self.store.lengths(progress.job, progress.spoken)
+            except UnknownJob:
+                lengths = []
+            seconds = {place: length / 2 / progress.sample_rate_hz for place, length in enumerate(lengths)}
+            await meter.settle_lengths(seconds, whole=progress.state == "done")
+
+    async def _done(self, progress: JobProgress) -> JobProgress:
+        await self.room.settle(progress.job, 2 * progress.samples + SENTENCE_BYTES * progress.spoken)
+        done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
+        await self.end(done)
+        return done
+
+    async def _see_through(self, request: SpeechRequest, progress: JobProgress) -> JobProgress:
+        """Keep all its audio; return how it ended."""
+        began = progress.state == "running"
+        progress = msgspec.structs.replace(progress, state="running")
+        await self.store.note(progress)
+        heard = [request.request, *await self.records.runs(request.request)] if began else []
+        if 0 < progress.sentences == progress.spoken:  # the edge before this one kept all, and died
+            return await self._done(progress)
+        async with open_runs(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as runs:
+            if not began:
+                await runs.begin(run=request.request, portions=False)
+            return await self._keep_all(request, progress, runs)
+
+    async def _keep_all(self, request: SpeechRequest, progress: JobProgress, runs: Runs) -> JobProgress:
+        pace, held = _Pace(time.monotonic(), progress.spoken), 0
+        meter = await self.charges.find(request.request)
+        if meter is not None:
+            meter.first = not progress.spoken
+        async with self.speaker.taking_up(
+            request,
+            runs,
+            _let_be,
+            first_sentence=progress.spoken,
+            first_audio_timeout_s=float("inf"),
+            check=self._hand_back,
+            meter=meter,
+        ) as speech:
+            speech.assembly.sentences = progress.sentences or None
+            async for sentence in _sentences(speech):
+                await self._check(request)
+                if not progress.spoken and request.text_type == "ssml":
+                    await self._keep_marks(request)
+                held = await self._store(request, progress, sentence, held)
+                progress = msgspec.structs.replace(
+                    progress,
+                    sentences=speech.assembly.sentences or 0,
+                    spoken=progress.spoken + 1,
+                    samples=progress.samples + len(sentence) // 2,
+                    sample_rate_hz=speech.assembly.sample_rate_hz,
+                )
+                await self.store.note(pace.estimated(progress))
+        return await self._done(progress)
+
+    async def _store(self, request: SpeechRequest, progress: JobProgress, pcm: bytes, held: int) -> int:
+        """Keep a sentence's audio; return how much room the job has. A full store is waited for, but not for long.
+
+        Raises ResultsFull.
+        """
+        size = 2 * progress.samples + len(pcm) + SENTENCE_BYTES * (progress.spoken + 1)
+        if size > held:
+            held = await self.room.need(request.request, size)
+        patience = Deadline.after(_FULL_STORE_S)
+        while True:
+            try:
+                await self.store.add(request.request, progress.spoken, pcm)
+            except QueueFull:
+                if patience.passed:
+                    raise ResultsFull(
+                        "the store of job results is full; delete jobs (DELETE /jobs/ID), and post it again"
+                    ) from None
+                await self._check(request)
+                await asyncio.sleep(_FULL_STORE_PAUSE_S)
+            else:
+                return held
+
+    async def _keep_marks(self, request: SpeechRequest) -> None:
+        """Keep the text's marks as long as its sound; what the splitter said is stored for some minutes only."""
+        runs = [request.request, *await self.records.runs(request.request)]
+        split = await stored_split(self.bus, request.tenant, runs)
+        if split is not None and split.marks:
+            await self.store.keep_marks(request.request, split.marks)
+
+    async def _check(self, request: SpeechRequest) -> None:
+        self._hand_back()
+        if await self.records.cancelled(request.request) or await self.records.deleted(request.request):
+            raise SpeechCancelled("the job was cancelled")
+
+    def _hand_back(self) -> None:
+        if self.stop.is_set():
+            raise JobHandedBack("this edge stops; another one goes on with the job")
+
+
+def _language(payload: bytes) -> str | None:
+    """Return the language of a request that may be malformed."""
+    with suppress(MalformedMessage):
+        return codec.decode(payload, SpeechRequest).language
+    return None
+
+
+def tell_end(
+    metrics: Metrics, tenant: str, ended: JobProgress, *, http_status: int = 200, language: str | None = None
+) -> None:
+    """Count how a job ended, and log it as the completion of a request."""
+    metrics.jobs.labels(ended.state).inc()
+    log.info(
+        "request_completed",
+        endpoint="job",
+        request=ended.job,
+        tenant=tenant,
+        status=http_status,
+        outcome={"done": "success", "failed": "error"}.get(ended.state, ended.state),
+        code=ended.code or (SpeechCancelled.code if ended.state == "cancelled" else None),
+        language=language,
+        seconds=round(time.time() - ended.created_unix_ms / 1000, 3),
+        first_audio_seconds=None,
+        bytes=ended.samples * 2,
+        audio_seconds=round(ended.samples / ended.sample_rate_hz, 3) if ended.sample_rate_hz else 0.0,
+    )
+
+
+async def submit(bus: Bus, request: SpeechRequest) -> None:
+    """Queue a job. Raises TenantQueueFull, QueueFull, TextTooLong, BusUnavailable."""
+    await publish_request(bus, request, "job")
+
+
+def _estimated_bytes(request: SpeechRequest) -> int:
+    """Return how much room a job takes about that was queued on the bus."""
+    seconds = audio_seconds(len(request.text), request.language[:2].lower(), request.parameters.speed or 1.0)
+    return round(2 * _USUAL_RATE_HZ * seconds) + SENTENCE_BYTES
+
+
+async def _let_be() -> None:
+    """A job's speech goes on without a listener: another edge will listen."""
+
+
+async def _sentences(speech: Speech) -> AsyncIterator[bytes]:
+    """Yield the PCM of one sentence after another."""
+    buffer, done = bytearray(), 0
+
+    def whole() -> list[bytes]:
+        nonlocal done
+        ready: list[bytes] = []
+        while done < len(speech.spoken) and len(buffer) >= (size := 2 * speech.spoken[done].samples):
+            ready.append(bytes(buffer[:size]))
+            del buffer[:size]
+            done += 1
+        return ready
+
+    async for piece in speech.pieces():
+        buffer += piece
+        for sentence in whole():
+            yield sentence
+    for sentence in whole():
+        yield sentence
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How fast this edge sees a job through."""
+
+    began_s: float
+    spoken: int  # sentences at that time
+
+    def estimated(self, progress: JobProgress) -> JobProgress:
+        """Return the progress with the end that its pace promises."""
+        each_s = (time.monotonic() - self.began_s) / (progress.spoken - self.spoken)
+        left_s = each_s * (progress.sentences - progress.spoken)
+        return msgspec.structs.replace(progress, estimated_end_unix_ms=round((time.time() + left_s) * 1000))
+
+
+@dataclass(frozen=True)
+class EveryonesJobs:
+    """The queue of jobs is everybody's: each is seen through by the work of its tenant."""
+
+    work_of: Callable[[str], JobWork]
+
+    async def handle(self, delivery: Delivery) -> None:
+        """See the job through."""
+        await self._work(delivery).handle(delivery)
+
+    async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
+        """Say why the job ended."""
+        await self._work(delivery).give_up(delivery, failure)
+
+    def _work(self, delivery: Delivery) -> JobWork:
+        tenant = tenant_of(delivery.subject)
+        if tenant is None:
+            raise MalformedMessage("the job came on a subject of no tenant; publish on tts.v1.job.<tenant>")
+        return self.work_of(tenant)

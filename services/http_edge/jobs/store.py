@@ -1,0 +1,159 @@
+"""What is kept of jobs: how far each is, how long its sentences are, and their sound."""
+
+import asyncio
+import struct
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from services.common.bus import topology
+from services.common.bus.ports import Bus, Listener
+from services.common.wire import codec
+from services.common.wire.identity import Identity
+from services.common.wire.messages import JobProgress, Mark, SpeechRequest
+from services.http_edge.errors import UnknownJob
+from services.http_edge.speech.request_store import Records
+
+ENDED: Final = ("done", "failed", "cancelled")
+_PAGE: Final = 512  # sentences whose lengths are one value
+_FREED_AT_ONCE: Final = 16  # objects
+_NEWS: Final = 64  # changes of a job that a listener has not taken yet; the newest is read again anyway
+
+
+@dataclass(frozen=True)
+class JobStore:
+    """One tenant's jobs. Every method raises BusUnavailable; those that write, QueueFull."""
+
+    bus: Bus
+    records: Records
+
+    async def create(self, request: SpeechRequest) -> bool:
+        """Begin to keep a job, that waits; return False where the id is taken."""
+        progress = JobProgress(
+            job=request.request,
+            state="queued",
+            created_unix_ms=round(time.time() * 1000),
+            deadline_unix_ms=request.deadline_unix_ms,
+        )
+        return await self.bus.create_value(
+            topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress)
+        )
+
+    async def progress(self, job: str) -> JobProgress | None:
+        """Return how far a job is, or None where it is not kept."""
+        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("job"))
+        progress = None if value is None else codec.decode(value, JobProgress)
+        return progress if progress is not None and progress.job == job else None
+
+    async def require(self, job: str) -> JobProgress:
+        """Return how far a job is. Raises UnknownJob."""
+        progress = await self.progress(job)
+        if progress is None:
+            raise UnknownJob("no job of this id is kept; it never was, or is too long ago")
+        return progress
+
+    async def note(self, progress: JobProgress) -> None:
+        """Keep how far a job is."""
+        await self.bus.put_value(topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress))
+
+    async def forget(self, job: str) -> None:
+        """Free the id: the job was never queued."""
+        await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("job"))
+
+    async def add(self, job: str, sentence: int, pcm: bytes) -> None:
+        """Keep a sentence's sound, and how long it is; those before it are kept already."""
+        await self.bus.put_object(topology.RESULTS, self._identity(job).object_name(sentence), pcm)
+        page, place = divmod(sentence, _PAGE)
+        lengths = [*(await self._page(job, page))[:place], len(pcm)]
+        await self.bus.put_value(
+            topology.PROGRESS, self._identity(job).key("lengths", page), struct.pack(f"<{len(lengths)}I", *lengths)
+        )
+
+    async def lengths(self, job: str, sentences: int) -> list[int]:
+        """Return how many bytes each of the first sentences has."""
+        pages = range((sentences + _PAGE - 1) // _PAGE)
+        lengths = [length for page in pages for length in await self._page(job, page)]
+        if len(lengths) < sentences:
+            raise UnknownJob("the job is too long ago; its sound is no longer kept")
+        return lengths[:sentences]
+
+    async def sound(self, job: str, sentence: int) -> bytes:
+        """Return a sentence's PCM. Raises UnknownJob where it is not kept any more."""
+        pcm = await self.bus.get_object(topology.RESULTS, self._identity(job).object_name(sentence))
+        if pcm is None:
+            raise UnknownJob("the job is too long ago; its sound is no longer kept")
+        return pcm
+
+    async def free(self, job: str, sentences: int) -> None:
+        """Free what is kept of the audio of a job's first sentences: it, their lengths, the marks."""
+        for first in range(0, sentences, _FREED_AT_ONCE):
+            places = range(first, min(first + _FREED_AT_ONCE, sentences))
+            names = (self._identity(job).object_name(place) for place in places)
+            await asyncio.gather(*(self.bus.drop_object(topology.RESULTS, name) for name in names))
+        for page in range((sentences + _PAGE - 1) // _PAGE):
+            await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("lengths", page))
+        await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("marks"))
+
+    async def keep_marks(self, job: str, marks: tuple[Mark, ...]) -> None:
+        """Keep the places in the sound that the text has names for."""
+        await self.bus.put_value(topology.PROGRESS, self._identity(job).key("marks"), msgspec.msgpack.encode(marks))
+
+    async def marks(self, job: str) -> dict[int, list[Mark]]:
+        """Return the marks by sentence; of a job that has spoken nothing yet, none."""
+        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("marks"))
+        found: dict[int, list[Mark]] = {}
+        for mark in msgspec.msgpack.decode(value, type=tuple[Mark, ...]) if value else ():
+            found.setdefault(mark.sentence, []).append(mark)
+        return found
+
+    @asynccontextmanager
+    async def news(self, job: str) -> AsyncIterator[Listener]:
+        """Hear whenever the job's progress changes, while the block runs."""
+        subject = topology.value_subject(topology.PROGRESS, self._identity(job).key("job"))
+        listener = await self.bus.listen(subject, limit=_NEWS)
+        try:
+            yield listener
+        finally:
+            await listener.close()
+
+    async def _page(self, job: str, page: int) -> list[int]:
+        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("lengths", page)) or b""
+        return list(struct.unpack(f"<{len(value) // 4}I", value))
+
+    def _identity(self, job: str) -> Identity:
+        return Identity(self.records.tenant, "job", job)
+
+
+@dataclass(frozen=True)
+class JobShelf:
+    """Jobs, as `orders.Orders` keeps and finds them."""
+
+    store: JobStore
+
+    async def keep(self, request: SpeechRequest) -> bool:
+        """Begin to keep a job; return False where the id is taken."""
+        return not await self.store.records.deleted(request.request) and await self.store.create(request)
+
+    async def known(self, request: str) -> bool:
+        """Say whether the job is kept."""
+        return await self.store.progress(request) is not None
+
+    async def forget(self, request: str) -> None:
+        """Free the id: the job was never queued."""
+        await self.store.forget(request)
+
+    async def claimed(self, key: str) -> bool:
+        """Return whether an idempotency key is in use."""
+        return await self.store.records.claimed(key)
+
+    async def claim(self, key: str, value: bytes) -> bytes | None:
+        """Put a value under an idempotency key; return the one that is there where somebody was first."""
+        return await self.store.records.claim(key, value)
+
+    async def release(self, key: str) -> None:
+        """Free an idempotency key."""
+        await self.store.records.release(key)

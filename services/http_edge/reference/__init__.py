@@ -1,5 +1,0 @@
-"""From an upload of any kind to the clip that is stored: at most 30 s of 24 kHz mono speech."""
-
-from services.http_edge.reference.decoder import PreparedClip, ReferenceDecoder
-
-__all__ = ["PreparedClip", "ReferenceDecoder"]

@@ -1,0 +1,53 @@
+"""Requests with an idempotency key outlive their listeners a little, so that a retry finds them at work."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from services.common.bus.ports import Bus
+from services.common.wire.failures import BusUnavailable, QueueFull
+from services.common.wire.messages import SpeechRequest
+from services.http_edge.speech.commands import cancel
+from services.http_edge.speech.request_store import Records
+
+
+@dataclass(frozen=True)
+class Grace:
+    """Cancels a request where nobody has listened to it, at this edge or another one, for `grace_s`."""
+
+    bus: Bus
+    records: Records
+    grace_s: float
+    group: asyncio.TaskGroup
+    stop: asyncio.Event
+
+    @asynccontextmanager
+    async def listening(self, request: SpeechRequest) -> AsyncIterator[None]:
+        """Let every edge know that somebody listens while the block runs."""
+        marking = self.group.create_task(self._mark(request), name="listening")
+        try:
+            yield
+        finally:
+            marking.cancel()
+
+    async def leave(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None = None) -> None:
+        """A listener left before the end: check after a while whether others listen. `cancelled` is called if not."""
+        self.group.create_task(self._cancel_later(request, cancelled), name="grace")
+
+    async def _mark(self, request: SpeechRequest) -> None:
+        while True:
+            with suppress(BusUnavailable, QueueFull):  # unmarked, it is cancelled, and taken up again
+                await self.records.listen_on(request.request)
+            await asyncio.sleep(self.grace_s / 4)
+
+    async def _cancel_later(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None) -> None:
+        with suppress(BusUnavailable):  # its sentences run into their deadline
+            mark = await self.records.listening(request.request)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), self.grace_s)
+                return  # a client of an edge that stops comes again, at another edge
+            if await self.records.listening(request.request) == mark:
+                await cancel(self.bus, request.tenant, request.request, *await self.records.runs(request.request))
+                if cancelled is not None:
+                    await cancelled()

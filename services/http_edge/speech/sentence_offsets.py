@@ -1,0 +1,44 @@
+"""Where in a request's audio its latest sentences begin, kept as long as the request itself.
+
+End markers say the same, but only as long as the audio store keeps them. A client that resumes a long stream after that
+would have everything before its byte spoken again, only to be dropped.
+"""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.http_edge.speech.assembly import Assembly
+from services.http_edge.speech.request_store import Records
+
+_LATEST: Final = 8  # places that are kept: a client may have lost what was on its way
+_RENEW_S: Final = 1200.0  # how often the record of a request that is listened to is renewed
+
+
+@dataclass
+class Places:
+    """The places of one request, as one listener passes them."""
+
+    records: Records
+    request: str
+    begin: int = 0  # byte of the PCM where the assembly of this listener begins
+    _passed: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    _renewed_s: float = field(default_factory=time.monotonic)
+
+    async def note(self, assembly: Assembly) -> None:
+        """Keep where the listener's sentence begins. Raises BusUnavailable, QueueFull."""
+        before = self.begin + 2 * sum(spoken.samples for spoken in assembly.spoken)
+        self._passed.append((assembly.sentence, before))
+        await self.records.keep_places(self.request, list(self._passed))
+        if time.monotonic() - self._renewed_s > _RENEW_S:
+            await self.records.renew(self.request)
+            self._renewed_s = time.monotonic()
+
+    async def last_before(self, offset: int) -> tuple[int, int]:
+        """Return the last sentence that is known to begin at or before this byte of the PCM, and where it begins.
+
+        Raises BusUnavailable.
+        """
+        known = await self.records.places(self.request)
+        return max(((sentence, before) for sentence, before in known if before <= offset), default=(0, 0))

@@ -1,0 +1,284 @@
+"""One request's life: open its inbox, publish it, put its sound in order, and cancel what nobody will hear."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from msgspec import UNSET
+
+from services.common.bus import topology
+from services.common.bus.ports import Bus
+from services.common.runtime.deadline import Deadline
+from services.common.wire.failures import BusUnavailable, DeadlineExceeded, QueueFull, SynthesisFailed
+from services.common.wire.messages import LeftOut, RequestEvent, SentenceSpoken, SpeechRequest, TextSplit
+from services.http_edge.errors import RemoteFailure
+from services.http_edge.metrics import Metrics
+from services.http_edge.speech.assembly import Assembly, Place
+from services.http_edge.speech.portions import PORTION_S
+from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.resume import Runs, open_runs
+
+_SILENCE_S: Final = 0.5  # after so long without an event, look whether one was lost
+_LONGEST_SILENCE_S: Final = 4.0  # the wait doubles up to this while there is nothing to fetch
+_SLOWEST: Final = 2.0  # seconds that a listener may take for a second of audio, on top of the request's time
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Speaks requests through the bus."""
+
+    bus: Bus
+    metrics: Metrics
+    first_audio_timeout_s: float
+    portion_s: float = PORTION_S
+
+    @asynccontextmanager
+    async def speaking(
+        self,
+        request: SpeechRequest,
+        leaving: "Leaving | None" = None,
+        meter: "Metering | None" = None,
+        *,
+        listening: bool = False,
+    ) -> AsyncIterator["Speech"]:
+        """Publish the request and yield its speech.
+
+        `listening`: to a client who takes its time, so it is asked for in portions, and its deadline moves with
+        what was heard. What is not complete on leaving is cancelled on the bus, or `leaving` says what becomes of it.
+        `meter` is told of what comes, and may raise.
+        Raises TenantQueueFull, QueueFull, BusUnavailable.
+        """
+        async with self.open_runs(request, heard=[], sole=leaving is None, renewing=listening) as runs:
+            timeout_s = self.first_audio_timeout_s
+            speech = Speech(request, runs, Assembly(), self.metrics, timeout_s, meter=meter, listening=listening)
+            runs.serve(speech.assembly)
+            try:
+                await runs.begin(run=request.request, portions=listening)
+                yield speech
+            finally:
+                if not speech.assembly.complete:
+                    await asyncio.shield(leaving() if leaving else runs.cancel())
+
+    def open_runs(
+        self, request: SpeechRequest, *, heard: Sequence[str], sole: bool, renewing: bool
+    ) -> AbstractAsyncContextManager[Runs]:
+        """Listen to these runs of a request that is no job, while the block runs."""
+        records = Records(self.bus, topology.KEPT, request.tenant)
+        return open_runs(
+            self.bus,
+            records,
+            request,
+            self.metrics,
+            heard=heard,
+            sole=sole,
+            portion_s=self.portion_s,
+            renewing=renewing,
+        )
+
+    @asynccontextmanager
+    async def taking_up(
+        self,
+        request: SpeechRequest,
+        runs: Runs,
+        leaving: "Leaving",
+        *,
+        first_sentence: int = 0,
+        first_audio_timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+        meter: "Metering | None" = None,
+        listening: bool = False,
+    ) -> AsyncIterator["Speech"]:
+        """Yield the speech of a request that was published before, from a sentence on: what is stored, what comes,
+        and, where nobody speaks it any more, what another run makes. `check` is called now and then, and may raise."""
+        timeout_s = self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
+        speech = Speech(
+            request,
+            runs,
+            Assembly(first_sentence),
+            self.metrics,
+            timeout_s,
+            stored=True,
+            check=check,
+            meter=meter,
+            listening=listening,
+        )
+        runs.serve(speech.assembly)
+        try:
+            yield speech
+        finally:
+            if not speech.assembly.complete:
+                await asyncio.shield(leaving())
+
+
+Leaving = Callable[[], Awaitable[None]]  # what becomes of work that its listener left
+
+
+class Metering(Protocol):
+    """Counts what is spoken against a quota."""
+
+    async def heard(self, assembly: Assembly) -> None:
+        """Look at what has come. Raises QuotaUsedUp."""
+
+
+class EventSource(Protocol):
+    """Where a speech's events come from: `Runs`."""
+
+    async def next(self, timeout_s: float) -> RequestEvent | None: ...
+    async def chunk(self, sentence: int, chunk: int) -> RequestEvent | None: ...
+    async def end(self, sentence: int) -> RequestEvent | None: ...
+    async def failed(self) -> RequestEvent | None: ...
+    async def split(self) -> RequestEvent | None: ...
+    async def recover(self) -> None: ...
+    def listened(self) -> None: ...
+
+
+class _Patience:
+    """When to look for what is missing: after a while without new sound, and at once after something was found.
+
+    No new sound means that nothing comes, or that all that comes has to wait for what was lost before it. The while
+    doubles as long as there is nothing to find.
+    """
+
+    def __init__(self, *, at_once: bool) -> None:
+        self._wait_s = _SILENCE_S
+        self._until_s = time.monotonic() + (0.0 if at_once else _SILENCE_S)
+
+    @property
+    def left_s(self) -> float:
+        """Return how long to wait yet; never nothing, so that what has arrived is taken first."""
+        return max(0.001, self._until_s - time.monotonic())
+
+    @property
+    def over(self) -> bool:
+        """Say whether it is time to look."""
+        return time.monotonic() >= self._until_s
+
+    def heard(self) -> None:
+        """New sound came, and whoever wanted it has taken it."""
+        self._wait_s, self._until_s = _SILENCE_S, time.monotonic() + _SILENCE_S
+
+    def looked(self, *, found: bool) -> None:
+        """Somebody looked, and found something or nothing."""
+        self._wait_s = _SILENCE_S if found else min(2 * self._wait_s, _LONGEST_SILENCE_S)
+        self._until_s = time.monotonic() + (0.0 if found else self._wait_s)
+
+
+class Speech:
+    """The sound of one request."""
+
+    def __init__(
+        self,
+        request: SpeechRequest,
+        inbox: EventSource,
+        assembly: Assembly,
+        metrics: Metrics,
+        first_audio_timeout_s: float,
+        *,
+        stored: bool = False,
+        check: Callable[[], None] = lambda: None,
+        meter: Metering | None = None,
+        listening: bool = False,
+    ) -> None:
+        """`stored`: some of it may have been said before anybody listened here, so look at once.
+
+        `listening`: what was heard puts the deadline off.
+        """
+        self.assembly = assembly
+        self.deadline = Deadline.at(request.deadline_unix_ms)
+        self._inbox = inbox
+        self._metrics = metrics
+        self._first_audio_timeout_s = first_audio_timeout_s
+        self._stored = stored
+        self._check = check
+        self._meter = meter
+        self._listening = listening
+
+    @property
+    def spoken(self) -> list[SentenceSpoken]:
+        """Return the end markers of the sentences whose sound was yielded whole, in text order."""
+        return self.assembly.spoken
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield PCM (mono, 16-bit little-endian) in text order, as it comes.
+
+        Ends only when every sentence was yielded whole. Raises RemoteFailure for what another service reported,
+        DeadlineExceeded where nothing came in time.
+        """
+        patience = _Patience(at_once=self._stored)
+        started_s = time.monotonic()
+        while not self.assembly.complete:
+            self._check_time(started_s)
+            self._inbox.listened()
+            event = await self._inbox.next(patience.left_s)
+            pieces = [] if event is None else self.assembly.receive(event)
+            looked, found = not pieces and patience.over, False
+            if looked:
+                found, pieces = await self._fetch_missing(idle=event is None)
+            if pieces and self.assembly.split is None:
+                await self._look_up_split()
+            if self._meter is not None:
+                await self._meter.heard(self.assembly)
+            for piece in pieces:
+                yield piece
+            if looked:
+                patience.looked(found=found)
+            elif pieces:
+                patience.heard()
+            if self.assembly.failure is not None:
+                raise RemoteFailure(self.assembly.failure)
+        if not self.assembly.samples:
+            raise SynthesisFailed("the engine made no sound of this text")
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """Return which letters of the text no voice can speak; known by the first sound, unless NATS was away."""
+        split = self.assembly.split
+        return None if split is None or split.left_out is UNSET else split.left_out
+
+    async def _look_up_split(self) -> None:
+        """Learn how the text was divided, where that was said before anybody listened here."""
+        with suppress(BusUnavailable):
+            event = await self._inbox.split()
+            if isinstance(event, TextSplit):
+                self.assembly.split = event
+
+    def _check_time(self, started_s: float) -> None:
+        self._check()
+        if self.deadline.left_s + self._heard_s() * _SLOWEST < 0:
+            raise DeadlineExceeded("the text was not spoken within the time limit; send a shorter one or try later")
+        if not self.assembly.samples and time.monotonic() - started_s > self._first_audio_timeout_s:
+            raise DeadlineExceeded("no sound came within the time limit; the service is busy or broken, try later")
+
+    def _heard_s(self) -> float:
+        """Return the seconds of audio that a listener took, and that put its deadline off."""
+        rate_hz = self.assembly.sample_rate_hz
+        return self.assembly.samples / rate_hz if self._listening and rate_hz else 0.0
+
+    async def _fetch_missing(self, *, idle: bool) -> tuple[bool, list[bytes]]:
+        """The bus fell silent: get by place what did not come; return whether there may be more, and what it released.
+
+        `idle`: nothing waits in the inbox either, so what is not stored has to be spoken again.
+        """
+        pieces, places = list[bytes](), self.assembly.missing()
+        try:
+            fetched = [event for place in places if (event := await self._fetch(place))]
+            self._metrics.repairs.inc(0 if self._stored else len(fetched))
+            pieces += [pcm for event in fetched for pcm in self.assembly.receive(event)]
+            if self.assembly.missing() != places:
+                return True, pieces
+            failed = await self._inbox.failed()
+            if failed is None and idle:
+                await self._inbox.recover()
+        except (BusUnavailable, QueueFull):
+            return False, pieces  # NATS restarts, or its queue is full: look again at the next silence
+        if failed is not None:
+            pieces += self.assembly.receive(failed)
+        return False, pieces
+
+    async def _fetch(self, place: Place) -> RequestEvent | None:
+        if place.chunk is None:
+            return await self._inbox.end(place.sentence)
+        return await self._inbox.chunk(place.sentence, place.chunk)

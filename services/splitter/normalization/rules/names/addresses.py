@@ -1,0 +1,104 @@
+"""E-mail and web addresses. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import regex
+
+from services.splitter.normalization.grammar.grammar import Grammar
+from services.splitter.normalization.recognizer import FIGURES, LETTERS, Match, Recogniser, compiled
+
+_LABEL: Final = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,62}[\p{L}\p{N}])?"
+_PIECE: Final = regex.compile(r"\p{L}[\p{L}\p{M}]*+|\d++|[^\p{L}\p{N}\s]")
+_VOWEL: Final = regex.compile(r"[aeiouyáéíóúäöü]")
+_TOP: Final = "|".join(
+    [
+        "com",
+        "org",
+        "net",
+        "edu",
+        "gov",
+        "info",
+        "io",
+        "eu",
+        "fr",
+        "de",
+        "es",
+        "it",
+        "pt",
+        "pl",
+        "tr",
+        "ru",
+        "nl",
+        "cz",
+        "cn",
+        "hu",
+        "kr",
+        "jp",
+        "in",
+        "uk",
+        "us",
+        "ch",
+        "at",
+        "be",
+        "br",
+        "mx",
+        "dev",
+        "app",
+    ]
+)
+
+
+# Where this is not, there is no address.
+HINT: Final = regex.compile(rf"@|://|www\.|[A-Za-z0-9]\.(?:{_TOP})(?![\p{{L}}\p{{N}}])")
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises addresses."""
+    table = grammar.table
+    words = {"@": table.at, ".": table.dot, "/": table.slash, "-": table.dash, "_": table.underscore}
+    words |= {
+        ":": "",
+        "?": "",
+        "=": "",
+        "&": "",
+        "#": "",
+        "+": table.plus,
+        "%": table.percent.partition("|")[0],
+        "~": "",
+    }
+
+    def spelled(found: Match) -> str:
+        address = found[0].removeprefix("https://").removeprefix("http://").removesuffix("/")
+        return " ".join(said for piece in _PIECE.findall(address) if (said := _piece(piece, words, grammar)))
+
+    domain = rf"{_LABEL}(?:\.{_LABEL}){{1,8}}"
+    yield Recogniser(
+        compiled(rf"(?<![A-Za-z0-9@.])[A-Za-z0-9](?:[\w.+-]{{0,62}}\w)?@{domain}(?![\w@-])"),
+        spelled,
+        FIGURES + LETTERS,
+        "address",
+    )
+    path = r"(?:[/?#](?:[A-Za-z0-9/_.~%?#=&+-]{0,200}[A-Za-z0-9/_=&#])?)?"
+    yield Recogniser(
+        compiled(rf"(?<![A-Za-z0-9@.])(?:https?://{domain}|www\.{domain}){path}"), spelled, FIGURES + LETTERS, "address"
+    )
+    yield Recogniser(
+        compiled(
+            rf"(?<![A-Za-z0-9@.])[A-Za-z][A-Za-z0-9-]{{1,62}}\.(?:{_TOP})(?![A-Za-z0-9@-]|\.[A-Za-z0-9])(?:(?=/){path})?"
+        ),
+        spelled,
+        FIGURES + LETTERS,
+        "address",
+    )
+
+
+def _piece(piece: str, words: dict[str, str], grammar: Grammar) -> str:
+    if piece.isdecimal():
+        return grammar.digits(piece) if len(piece) > 4 or piece[0] == "0" else grammar.words(int(piece))
+    letters = grammar.table.letters
+    if (piece == "www" or (len(piece) == 2 and not _VOWEL.search(piece))) and "W" in letters:
+        return " ".join(letters.get(letter, letter) for letter in piece.upper())
+    if piece == "www":
+        return "w w w" if grammar.table.spaced else "www"
+    return words.get(piece, "" if not piece[0].isalpha() else piece)

@@ -1,0 +1,58 @@
+"""Initialisms that are spelled letter by letter, and chemical formulas. Pure."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import regex
+
+from services.splitter.normalization.grammar.grammar import Grammar
+from services.splitter.normalization.recognizer import LETTERS, Match, Recogniser, alternatives, compiled, word_before
+
+_CONSONANTS: Final = r"[BCDFGHJKLMNPQRSTVWXZБВГДЖЗКЛМНПРСТФХЦЧШЩ]{2,5}"
+_SUBSCRIPTS: Final = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_PIECE: Final = regex.compile(r"\p{Lu}\p{Ll}?|[₀-₉\d]+")
+_PLAIN_FORMULAS: Final = r"H2O|H2O2|CO2|NO2|SO2|N2O|CH4|NH3|H2SO4|O2|O3|N2|H2"
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises a language's initialisms."""
+    yield _formulas(grammar)
+    table = grammar.table
+    if not table.spaced or grammar.language in ("ar", "hi", "ko"):
+        return
+    known = alternatives(table.initials.split())
+    roman = r"(?!(?:[IVXLCDM]{2,})(?!\p{L}))"
+    pattern = rf"(?<![\p{{L}}\p{{N}}.'-])(?P<word>(?:{known})|{roman}{_CONSONANTS})(?![\p{{L}}\p{{M}}])"
+
+    def spelled(found: Match) -> str | None:
+        word = found["word"]
+        return None if len(word) > 1 and _shouted(found) else _letters(word, grammar)
+
+    yield Recogniser(compiled(pattern), spelled, LETTERS, "initials")
+
+
+def _letters(word: str, grammar: Grammar) -> str:
+    letters = grammar.table.letters
+    return " ".join(letters.get(letter.upper(), letter.upper()) for letter in word if letter.isalpha())
+
+
+def _formulas(grammar: Grammar) -> Recogniser:
+    """Recognise a chemical formula, said letter by letter and figure by figure: SO₄, H2O."""
+
+    def say(found: Match) -> str:
+        pieces = (piece.translate(_SUBSCRIPTS) for piece in _PIECE.findall(found[0]))
+        return " ".join(
+            grammar.words(int(piece)) if piece.isdecimal() else _letters(piece, grammar) for piece in pieces
+        )
+
+    subscripted = r"(?=[A-Za-z]*[₀-₉])(?:[A-Z][a-z]?[₀-₉]{0,3}){1,8}"
+    pattern = rf"(?<![\p{{L}}\p{{N}}])(?:{subscripted}|{_PLAIN_FORMULAS})(?![\p{{L}}\p{{Nd}}])"
+    return Recogniser(compiled(pattern), say, LETTERS, "formula")
+
+
+def _shouted(found: Match) -> bool:
+    """Return whether the word stands among capitals, as in a heading."""
+    before = word_before(found)
+    around = found.string[max(0, found.start() - 12) : found.start()] + found.string[found.end() : found.end() + 12]
+    small = sum(letter.islower() for letter in around)
+    return bool(before) and small == 0 and sum(letter.isupper() for letter in around) > 5

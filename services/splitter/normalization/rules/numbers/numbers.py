@@ -1,0 +1,199 @@
+"""Numbers by themselves: cardinals, ordinals, decimals, fractions, ranges, percentages, counted units, money. Pure."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from services.splitter.normalization.grammar.grammar import Grammar, Number
+from services.splitter.normalization.grammar.table import written_forms
+from services.splitter.normalization.recognizer import (
+    FIGURES,
+    MINUS,
+    SIGNS,
+    Match,
+    Recogniser,
+    alternatives,
+    amount,
+    compiled,
+    full_stop,
+    number_pattern,
+    parsed,
+    word_before,
+)
+from services.splitter.normalization.rules.names import named
+from services.splitter.normalization.rules.numbers import fractions, ordinals, quantities, sequences, years
+
+_SHORT: Final = frozenset("kKMB")
+_NO_COUNT: Final = "run(?!\\p{L})|race(?!\\p{L})|mod(?!\\p{L})"  # a 10k run
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises a language's numbers, the most special first."""
+    yield from named.recognisers(grammar)
+    yield from sequences.lists(grammar)
+    yield _note_marks(grammar)
+    yield sequences.rows(grammar)
+    yield from years.named_years(grammar)
+    yield from years.decades(grammar)
+    yield from ordinals.suffixed_ordinals(grammar)
+    yield from named.range_signs(grammar)
+    yield from quantities.recognisers(grammar)
+    yield from _millions(grammar)
+    if not _SHORT.isdisjoint(grammar.table.money.short):
+        yield _short_magnitudes(grammar)
+    yield from fractions.fractions(grammar)
+    yield from ordinals.ordinals(grammar)
+    yield from _suffixed(grammar)
+    yield from _counters(grammar)
+    yield sequences.ranges(grammar)
+    yield sequences.versions(grammar)
+    yield from years.years(grammar)
+    yield from _after_counted_words(grammar)
+    if grammar.table.round:
+        yield _round_millions(grammar)
+    yield _plain(grammar)
+    yield _leftover(grammar)
+
+
+def _plain(grammar: Grammar) -> Recogniser:
+    gap = grammar.gap
+
+    def say(found: Match) -> str:
+        number = amount(found, grammar)
+        if number.genitive and 1100 <= number.value < 2100:  # rather a year
+            number = Number(number.whole, "", number.negative)
+        said = grammar.number(number)
+        if grammar.table.stop and "." in found["number"] and "," not in found["number"]:  # 2.4 where a decimal is 2,4
+            said = said.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
+        glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
+        after = found.string[found.end() : found.end() + 1]
+        glued_after = after.isalpha() and (not grammar.glued or after not in grammar.table.magnitudes)
+        if glued_after and grammar.particle.match(found.string, found.end()):
+            glued_after = False
+        return f"{gap * glued_before}{said}{gap * glued_after}"
+
+    return Recogniser(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS, "number")
+
+
+def _round_millions(grammar: Grammar) -> Recogniser:
+    """Recognise round millions before a noun, to which some languages join them: un million d'habitants."""
+
+    def say(found: Match) -> str | None:
+        number = parsed(found["number"], grammar)
+        if number.decimals or number.value < 1_000_000 or number.value % 1_000_000:
+            return None
+        if found["noun"] in grammar.starters:
+            return None
+        return f"{grammar.number(number)}{grammar.linked(number.value, found['noun'])}"
+
+    pattern = rf"(?P<number>{number_pattern(grammar)})\s(?P<noun>\p{{Ll}}{{3,24}})(?!\p{{L}})"
+    return Recogniser(compiled(pattern), say, rule="millions")
+
+
+def _short_magnitudes(grammar: Grammar) -> Recogniser:
+    """Recognise a letter for thousands or millions, written at its number before what is counted: 1.5M users."""
+    short = grammar.table.money.short
+
+    def say(found: Match) -> str | None:
+        number = amount(found, grammar)
+        if found["short"] in "kK" and number.value < 10:
+            return None  # 5k is a distance, 4K a screen
+        return grammar.counted(number, grammar.noun(short[found["short"]]))
+
+    letters = "".join(letter for letter in short if letter in _SHORT)
+    number = rf"(?<![\p{{L}}-]){MINUS}(?P<number>{number_pattern(grammar)})"
+    pattern = rf"{number}(?P<short>[{letters}])(?!\p{{L}})(?=\s(?!{_NO_COUNT})\p{{Ll}}{{3,}})"
+    return Recogniser(compiled(pattern), say, rule="millions")
+
+
+def _leftover(grammar: Grammar) -> Recogniser:
+    """Recognise figures that no other rule takes, so that none is passed on as it is written."""
+    gap = grammar.gap
+
+    def say(found: Match) -> str:
+        before, after = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
+        said = grammar.number(Number(found[0]))
+        return f"{gap * (before.isalnum() or before in '.,')}{said}{gap * after.isalpha()}"
+
+    return Recogniser(compiled(r"\d++"), say, rule="number.leftover")
+
+
+def _note_marks(grammar: Grammar) -> Recogniser:
+    """Recognise the mark of a note behind a sentence's end, which is not said: known.1 Others."""
+    tables = (grammar.table.abbreviations, grammar.table.before_number, grammar.table.within, grammar.table.titles)
+    short = {written.lower().rstrip(".") for table in tables for written in written_forms(table)}
+
+    def say(found: Match) -> str | None:
+        return None if word_before(found).rstrip(".!?…").rsplit(".", 1)[-1] in short else ""
+
+    return Recogniser(
+        compiled(r"(?<=[\p{Ll}\p{M}]{3}[.!?…][\"”’»)]{0,2})\d{1,3}(?=\s+[\"“«¿¡(]?\p{Lu}|\s*+$|\s*+\n)"),
+        say,
+        rule="note",
+    )
+
+
+def _after_counted_words(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise figures with a zero in front after a word that is counted: Chapter 05."""
+    counted = grammar.table.roman.counted
+    if counted:
+        yield Recogniser(
+            compiled(rf"(?<=(?<!\p{{L}})(?i:{counted})\s)0(?P<number>\d{{1,2}})(?!\d|[.,:]\d)"),
+            lambda found: grammar.words(int(found["number"])),
+            rule="number.counted",
+        )
+
+
+def _millions(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise so many millions of nothing in particular."""
+    nouns = {word: noun for word, noun in grammar.table.magnitudes.items() if len(word) > 1}
+
+    def say(found: Match) -> str:
+        said = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
+        return said + full_stop(found, grammar)
+
+    if nouns and not grammar.glued:
+        pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)})\s?(?P<magnitude>{alternatives(nouns)})(?!\p{{L}})"
+        yield Recogniser(compiled(pattern), say, FIGURES + SIGNS, "millions")
+
+
+def _suffixed(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise figures with an ending of their own, as Turkish and Hungarian write them: 1945'te, 5-kor."""
+    if not grammar.table.suffixed:
+        return
+
+    def say(found: Match) -> str:
+        glued = found.string[found.start() - 1 : found.start()].isalpha()
+        return f"{grammar.gap * glued}{grammar.number(parsed(found['number'], grammar))}{found['ending']}"
+
+    number = number_pattern(grammar)
+    yield Recogniser(
+        compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"), say, rule="number.suffixed"
+    )
+
+
+def _counters(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise numbers whose word depends on what is counted."""
+    by_rule: dict[str, list[str]] = {}
+    for words, rule in grammar.table.counters.items():
+        by_rule.setdefault(rule, []).append(words)
+    for rule, patterns in by_rule.items():
+        yield Recogniser(
+            compiled(
+                rf"(?<!\d)(?<!\d[.,])(?:(?<!-)(?P<first>\d{{1,4}})\s?[-–~～〜]\s?)?+(?P<number>\d{{1,6}}|\d{{1,3}}(?:,\d{{3}})++)"
+                rf"(?P<space>\s?)(?=(?P<counter>{'|'.join(patterns)}))"
+            ),
+            partial(_counted, rule, grammar),
+            rule="counter",
+        )
+
+
+def _counted(rule: str, grammar: Grammar, found: Match) -> str | None:
+    number = int(found["number"].replace(",", ""))
+    if rule.endswith("native-attributive") and number > 99:
+        return None
+    said = f"{grammar.words(number, rule)}{grammar.gap}"
+    if not found["first"]:
+        return said
+    counter = f" {found['counter']}" if grammar.table.spaced else ""  # 두 명에서 세 명
+    return f"{grammar.words(int(found['first']), rule)}{counter}{grammar.to}{said}"

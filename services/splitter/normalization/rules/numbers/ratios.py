@@ -1,0 +1,123 @@
+"""Ratios, scales and scores with a colon: 3:2, 1:25 000. Pure.
+
+Two figures behind the colon may be minutes, so these are a ratio only after a word that asks for one (scale, score), or
+where they are no time of day. One figure, or three and more, never are minutes.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from services.splitter.normalization.grammar.formulas import in_formula
+from services.splitter.normalization.grammar.grammar import Grammar, Number
+from services.splitter.normalization.recognizer import FIGURES, Match, Recogniser, compiled, parsed
+
+_WORDS_BEFORE: Final = 32  # characters in which a word that asks for a ratio is looked for
+_SMALLEST_SCALE: Final = 1_000
+_YEAR: Final = compiled(r"(?:19|20)\d\d")
+
+
+def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+    """Yield what recognises a language's ratios."""
+    table = grammar.table.ratios
+    if not table.ratio:
+        return
+    between = r"[^.!?;,，。、；！？\n]{0,8}" if grammar.glued else r"[^.!?;\n]{0,20}"
+    ratio, score = _asker(grammar, table.words, between), _asker(grammar, table.scores, between)
+
+    def say(found: Match) -> str | None:
+        parts = found[0].replace(" : ", ":").split(":")
+        asked, scored = ratio(found), score(found)
+        if " : " in found[0] and in_formula(found.string, *_spaced_colon(found), ":"):
+            return None
+        if any(len(part) > 1 and part[0] == "0" for part in parts):
+            return None
+        if parts[0] != "1" and any(len(part) > 3 and part.isdecimal() for part in parts):
+            return None  # a standard and its year, a port
+        if _is_time(parts) and (len(parts) > 2 or not (asked or scored)):
+            return None
+        if _YEAR.fullmatch(parts[-1]) and not asked:
+            return None  # ISO 9899:2011
+        scored = scored or not (asked or (parts[0] == "1" and parts[-1] != "0"))  # 1:2 is rather a ratio
+        return _said(parts, (scored and table.score) or table.ratio, grammar)
+
+    if table.verses:
+        yield _verses(table.verses, grammar)
+    groups = grammar.table.groups
+    part = rf"\d{{1,3}}(?:[{groups}]\d{{3}})+(?!\d)|\d{{1,9}}(?:[.,]\d{{1,2}}(?!\d))?"
+    pattern = rf"(?<![\d:.,\p{{L}}-])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,-]\d|\p{{L}})"
+    if grammar.glued:
+        pattern = rf"(?<![\d:.,A-Za-z])(?:{part})(?::(?:{part})){{1,3}}(?![\d:A-Za-z]|[.,]\d)"
+    yield Recogniser(compiled(pattern), say, FIGURES, "ratio")
+    yield from _scores(grammar)
+
+
+def _scores(grammar: Grammar) -> Iterator[Recogniser]:
+    """Recognise 3-2 beside a word that asks for a score; elsewhere such a hyphen is said as that of a range."""
+
+    asked = _asker(grammar, grammar.table.ratios.words, r"\s?")
+
+    def say(found: Match) -> str | None:
+        return _said(found[0].split("-"), grammar.table.ratios.ratio, grammar) if asked(found) else None
+
+    if grammar.glued:
+        yield Recogniser(compiled(r"(?<![\d.,:A-Za-z-])\d{1,3}-\d{1,3}(?![\d:A-Za-z-]|[.,]\d)"), say, rule="ratio")
+
+
+def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool]:
+    """Return what tells whether a word before a match, or in scripts without spaces behind it, asks for a ratio."""
+    words = words or "(?!)"
+    before = compiled(rf"(?i)(?:{words}){between}$")
+    behind = compiled(rf"\s?(?:の|的|으?로)?\s?(?:{words})" if grammar.glued else "(?!)")
+
+    def asked(found: Match) -> bool:
+        text = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
+        return before.search(text) is not None or behind.match(found.string, found.end()) is not None
+
+    return asked
+
+
+def _verses(books: str, grammar: Grammar) -> Recogniser:
+    """Recognise chapter and verse behind the name of a book: Matthew 5:3-10."""
+
+    def say(found: Match) -> str:
+        chapter, verse, last = (grammar.words(int(part)) if part else "" for part in found.groups())
+        return grammar.gap.join((chapter, verse)) + (f"{grammar.to}{last}" if last else "")
+
+    pattern = rf"(?<=(?<!\p{{L}})(?:{books})\.?\s)(\d{{1,3}}):(\d{{1,3}})(?:[-–](\d{{1,3}}))?(?![\d:]|\p{{L}})"
+    return Recogniser(compiled(pattern), say, FIGURES, "verse")
+
+
+def _spaced_colon(found: Match) -> tuple[int, int]:
+    colon = found.start() + found[0].index(":")
+    return colon, colon + 1
+
+
+def _is_time(parts: list[str]) -> bool:
+    """Return whether these may be a time of day or a duration: hours, minutes and seconds of two figures."""
+    if len(parts) == 3 and len(parts[1]) == 2 and parts[0].isdecimal():
+        return True
+    if not all(part.isdecimal() for part in parts) or len(parts) > 3:
+        return False
+    return all(len(part) == 2 and int(part) < 60 for part in parts[1:]) and int(parts[0]) <= 24 and len(parts[0]) <= 2
+
+
+def _said(parts: list[str], template: str, grammar: Grammar) -> str:
+    table = grammar.table.ratios
+    numbers = [_number(part, grammar) for part in parts]
+    first, last = numbers[0], numbers[-1]
+    if len(parts) == 2 and not last.decimals and not first.decimals:
+        scale = first.value == 1 and last.value >= _SMALLEST_SCALE and table.scale
+        return grammar.fill(scale or template, a=first.value, b=last.value)
+    words = [grammar.number(number) for number in numbers]
+    if len(parts) > 2 and table.several:
+        return table.several.join(words)
+    return grammar.fill_words(template, words)
+
+
+def _number(part: str, grammar: Grammar) -> Number:
+    """Return a part of a ratio; 1.618 is no scale of thousands, which would be round."""
+    number = parsed(part, grammar)
+    foreign = {",": ".", ".": ","}[grammar.table.decimal]
+    if foreign in part and not number.decimals and number.value % 50:
+        return parsed(part.replace(foreign, grammar.table.decimal), grammar)
+    return number

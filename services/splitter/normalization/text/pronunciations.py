@@ -1,0 +1,32 @@
+"""The words that a request wants said otherwise. Pure and linear."""
+
+from collections.abc import Iterator, Mapping
+
+import regex
+
+from services.splitter.normalization.text.alignment import Aligned, Edit
+
+
+def respelled(aligned: Aligned, pronunciations: Mapping[str, str]) -> Aligned:
+    """Return the text with these words as their spoken forms: whole words, in the case written, the longest first."""
+    if not pronunciations:
+        return aligned
+    words = regex.compile(r"\L<words>", words=list(pronunciations))
+    return aligned.edited(_edits(words, aligned.text, pronunciations))
+
+
+def _edits(words: "regex.Pattern[str]", text: str, pronunciations: Mapping[str, str]) -> Iterator[Edit]:
+    place = 0
+    while (found := words.search(text, place)) is not None:
+        start, place = found.span()
+        if _whole(text, start, place):
+            yield Edit(start, place, pronunciations[found[0]])
+
+
+def _whole(text: str, start: int, end: int) -> bool:
+    """Say whether neither end parts a word; scripts without spaces have no such ends."""
+    return not (_within(text[start - 1 : start], text[start]) or _within(text[end - 1], text[end : end + 1]))
+
+
+def _within(left: str, right: str) -> bool:
+    return left.isalnum() and right.isalnum() and ord(max(left, right)) < 0x2E80

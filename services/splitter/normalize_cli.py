@@ -1,0 +1,120 @@
+"""Shows texts as they would be spoken: `task normalize -- --language fr "Il a 17."`, or many of them as JSON lines."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.common.wire.languages import LANGUAGES, language_code
+from services.splitter.segmentation.sentences import SplitText, divided, nothing_spoken
+
+_USUAL_CHARACTERS: Final = 250
+_SHOWN: Final = 5  # places that are left out
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """One line of a file; other fields than these are ignored."""
+
+    language: str
+    text: str
+
+
+class _Manner(NamedTuple):
+    """How texts are normalized."""
+
+    max_characters: int
+    spoken_forms: bool
+
+    def divided(self, text: str, language: str) -> SplitText:
+        """Divide a text, which may have nothing to speak."""
+        return divided(
+            text,
+            language,
+            max_characters=self.max_characters,
+            enable_text_splitting=True,
+            spoken_forms=self.spoken_forms,
+            pronunciations={},
+        )
+
+
+def answers(lines: Iterable[bytes], manner: _Manner) -> Iterator[dict[str, object]]:
+    """Yield for each line {"sentences": [...]}, or {"error": ...}; "left_out" tells places that nothing is said for."""
+    for number, line in enumerate(lines, 1):
+        try:
+            asked = msgspec.json.decode(line, type=_Asked)
+            language = _code(asked.language)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            yield {"error": f"line {number}: {error}"}
+            continue
+        found = manner.divided(asked.text, language)
+        answer: dict[str, object] = {"sentences": [sentence.spoken for sentence in found.sentences]}
+        yield answer | ({"left_out": found.left_out} if found.left_out else {})
+
+
+def _code(tag: str) -> str:
+    """Return the code of a language. Raises ValueError."""
+    code = language_code(tag.strip())
+    if code is None:
+        raise ValueError(f"language is unknown; send one of {' '.join(LANGUAGES)}")
+    return code
+
+
+def _write_answers(path: str, manner: _Manner) -> int:
+    """Answer a file of JSON lines; return 1 where a line was wrong. Raises OSError where it cannot be read."""
+    status = 0
+    with Path(path).open("rb") as lines:
+        for answer in answers(lines, manner):
+            status |= "error" in answer
+            print(json.dumps(answer, ensure_ascii=False), flush=True)  # noqa: T201
+    return status
+
+
+def _show(text: str, language: str, manner: _Manner) -> int:
+    """Print a text's sentences, and what is left out of it on stderr; return 1 where nothing can be spoken."""
+    tell = partial(print, file=sys.stderr)
+    found = manner.divided(text, language)
+    for sentence in found.sentences:
+        print(sentence.spoken)  # noqa: T201
+    if not found.sentences:
+        tell(f"normalize: {nothing_spoken(text, found.left_out, language)}")
+        return 1
+    if found.left_out:
+        places = ", ".join(f"{start}-{end}" for start, end in found.left_out[:_SHOWN])
+        tell(f"normalize: left out, as no voice of {language} can speak it: characters {places}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print what would be spoken, one sentence a line."""
+    parser = argparse.ArgumentParser(prog="task normalize --", description=__doc__)
+    parser.add_argument("text", nargs="*", help="else it is read from stdin")
+    parser.add_argument("--language", default="fr", metavar="CODE", help="such as fr, pt-BR or zh_CN (default: fr)")
+    parser.add_argument("--jsonl", metavar="FILE", help='lines {"language": ..., "text": ...}, "-" for stdin')
+    parser.add_argument("--max-characters", type=int, default=_USUAL_CHARACTERS, metavar="N", help="of a sentence")
+    parser.add_argument("--no-spoken-forms", action="store_true", help="leave figures and signs as they are written")
+    choice = parser.parse_args(arguments)
+    if choice.max_characters < 1:
+        parser.error("--max-characters is 1 or more")
+    manner = _Manner(choice.max_characters, spoken_forms=not choice.no_spoken_forms)
+    if choice.jsonl is not None:
+        if choice.text:
+            parser.error("send texts as arguments or by --jsonl, not both")
+        try:
+            sys.exit(_write_answers("/dev/stdin" if choice.jsonl == "-" else choice.jsonl, manner))
+        except OSError as error:
+            parser.error(f"--jsonl {choice.jsonl} cannot be read ({error.strerror})")
+    try:
+        language = _code(choice.language)
+    except ValueError as error:
+        parser.error(f"--{error}")
+    text = " ".join(choice.text) if choice.text else sys.stdin.buffer.read().decode("utf-8", "replace")
+    sys.exit(_show(text, language, manner))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""A text to the sentences that are spoken, each within the engine's limit. Pure, linear in the text.
+
+The text is first rewritten as it is said, then divided; the spans still count what was sent. Every character of the
+text is in exactly one sentence, or in a dropped span: white space, lone punctuation, what no voice can speak,
+whose places are told.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
+
+import regex
+
+from services.common.wire.failures import EmptyText, TextTooLong, UnspeakableText
+from services.common.wire.messages import Mark
+from services.splitter.normalization.reader import read
+from services.splitter.normalization.text.alignment import Aligned
+from services.splitter.normalization.text.alphabets import script_of, speakable
+from services.splitter.segmentation.boundaries import Span, boundaries
+from services.splitter.segmentation.cutting import cut
+
+_PARAGRAPH: Final = regex.compile(r"(?:\n[^\S\n]*+\n|[\u2029\f])\s*+")
+_ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.)])(?:\s|\Z))")  # before one of a list
+_SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}  # characters: fragments make engines stumble
+_SHORT_ELSEWHERE: Final = 12
+# What ends a sentence, however short: a mark behind a word that is no initial and no Roman numeral.
+_WHOLE: Final = regex.compile(
+    r"(?:\p{Ll}[\p{Ll}\p{M}]*+|\p{Lo}[\p{Lo}\p{M}]++|[\p{Han}\p{Hiragana}\p{Katakana}]|(?![가나다라마바사아자차카타파하]\.)\p{Hangul})"
+    r"(?:[.!?。！？؟।]|\s[!?]|\s?[!?]{2,3})[\p{Pe}\p{Pf}\"']*+$"
+)
+_BEGINS: Final = regex.compile(r"[\p{Ps}\p{Pi}\"'„¿¡]*+[\p{Lu}\p{Lo}\p{Nd}]")
+_SCRIPTS_NAMED: Final = 3
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+MOST_SENTENCES: Final = 100_000  # of one text
+PARAGRAPH_PAUSE_MS: Final = 600
+PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
+_PAUSE_MS: Final = 280
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of the request's text."""
+
+    start: int  # first character, counted in code points
+    end: int  # one past the last
+    spoken: str  # what the engine is given: normalised, never longer than the limit
+    pause_after_ms: int  # silence owed after it; none after the last
+    pause_before_ms: int = 0  # silence owed before it, if it is the first
+    language: str = ""  # ISO 639-1; empty: the request's
+    rate: float = 1.0  # 2 is twice as fast as the request asks for
+
+
+@dataclass(frozen=True)
+class SplitText:
+    """A text, divided. The spans of both together are the whole text."""
+
+    sentences: tuple[Sentence, ...]
+    dropped: tuple[Span, ...]
+    marks: tuple[Mark, ...] = ()
+    left_out: tuple[Span, ...] = ()  # letters that no voice of their language can speak, in order
+
+
+def split(
+    text: str,
+    language: str,
+    *,
+    max_characters: int,
+    enable_text_splitting: bool = True,
+    spoken_forms: bool = True,
+    pronunciations: Mapping[str, str] = _NONE,
+) -> SplitText:
+    """Divide a text in a language (ISO 639-1) into sentences of at most `max_characters` spoken characters.
+
+    Without splitting the text stays whole as far as the limit allows; without spoken forms, numbers and signs stay as
+    they are written. `pronunciations` says words otherwise than they are.
+    Raises EmptyText where nothing is to be spoken, UnspeakableText where no voice of the language can speak it,
+    TextTooLong where what is spoken is many times longer than what is written, or has too many sentences.
+    """
+    found = divided(
+        text,
+        language,
+        max_characters=max_characters,
+        enable_text_splitting=enable_text_splitting,
+        spoken_forms=spoken_forms,
+        pronunciations=pronunciations,
+    )
+    if not found.sentences:
+        raise nothing_spoken(text, found.left_out, language)
+    return found
+
+
+def divided(
+    text: str,
+    language: str,
+    *,
+    max_characters: int,
+    enable_text_splitting: bool,
+    spoken_forms: bool,
+    pronunciations: Mapping[str, str],
+) -> SplitText:
+    """Divide a text as `split` does; without a sentence where nothing can be spoken."""
+    said, left_out = speakable(read(text, language, spoken=spoken_forms, pronunciations=pronunciations), language)
+    sentences: list[Sentence] = []
+    for spans in _groups(said.text, language, max_characters, splitting=enable_text_splitting):
+        spoken = [part for span in spans for part in _spoken(said, span, max_characters)]
+        if spoken:
+            spoken[-1] = replace(spoken[-1], pause_after_ms=PARAGRAPH_PAUSE_MS)
+        sentences += spoken
+        require_few(sentences)
+    if sentences:
+        sentences[-1] = replace(sentences[-1], pause_after_ms=0)
+        sentences = list(_apart(text, sentences, language))
+    return SplitText(tuple(sentences), tuple(dropped(text, sentences)), left_out=left_out)
+
+
+def require_few(sentences: Sequence[Sentence]) -> None:
+    """Raise TextTooLong where a text has more sentences than one request may have."""
+    if len(sentences) > MOST_SENTENCES:
+        raise TextTooLong(f"the text has more than {MOST_SENTENCES} sentences; send it in parts")
+
+
+def nothing_spoken(text: str, left_out: Sequence[Span], language: str) -> EmptyText | UnspeakableText:
+    """Return why nothing of a text is spoken; of what was left out it names the scripts and never the words."""
+    letters = (text[place] for start, end in left_out for place in range(start, end))
+    scripts = list(dict.fromkeys(script_of(letter) for letter in letters if letter.isalpha()))
+    if not scripts:
+        return EmptyText("the text has no word that could be spoken; send at least one")
+    named = ", ".join(scripts[:_SCRIPTS_NAMED])
+    return UnspeakableText(
+        f"the text is written in {named}, which the voices of language={language} cannot speak; "
+        "write it in letters of that language"
+    )
+
+
+def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterator[list[Span]]:
+    """Yield the spans to speak, a paragraph at a time; all at once, as few as can be, without splitting."""
+    if not splitting and len(_collapsed(text)) <= limit:
+        yield [(0, len(text))]
+        return
+    paragraphs = (boundaries(text, paragraph, language) for paragraph in _paragraphs(text))
+    if splitting:
+        short = _SHORT.get(language, _SHORT_ELSEWHERE)
+        yield from (_joined(text, spans, limit, short) for spans in paragraphs)
+    else:
+        yield _joined(text, itertools.chain.from_iterable(paragraphs), limit, short=limit, splitting=False)
+
+
+def _paragraphs(text: str) -> Iterator[Span]:
+    """Yield the spans between empty lines, and of the items of lists."""
+    start = 0
+    for pattern_end in sorted({match.end() for pattern in (_PARAGRAPH, _ITEM) for match in pattern.finditer(text)}):
+        yield start, pattern_end
+        start = pattern_end
+    yield start, len(text)
+
+
+def _joined(text: str, spans: Iterable[Span], limit: int, short: int, *, splitting: bool = True) -> list[Span]:
+    """Join fragments that are shorter than `short` to the next, and the last to the one before, within the limit.
+
+    "Yes." is a sentence and keeps its pause; "A." and what has no mark at its end are fragments, and without splitting
+    every sentence is one. Leaves out spans in which nothing can be spoken.
+    """
+    joined: list[Span] = []
+    lengths: list[int] = []  # spoken characters of each
+    whole = False  # whether the last of them is a sentence, however short
+    for start, end in spans:
+        spoken = _collapsed(text[start:end])
+        if not _speakable(spoken):
+            continue
+        fragment = lengths and lengths[-1] < short and not (whole and _BEGINS.match(spoken))
+        whole = splitting and len(spoken) < short and _WHOLE.search(spoken) is not None
+        if fragment and lengths[-1] + 1 + len(spoken) <= limit:
+            joined[-1] = (joined[-1][0], end)
+            lengths[-1] += 1 + len(spoken)
+        else:
+            joined.append((start, end))
+            lengths.append(len(spoken))
+    if len(joined) > 1 and not whole and lengths[-1] < short and lengths[-2] + 1 + lengths[-1] <= limit:
+        joined[-2:] = [(joined[-2][0], joined[-1][1])]
+    return joined
+
+
+def _spoken(said: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
+    """Yield a sentence, cut where it is too long, without what nobody can speak."""
+
+    def fits(start: int, end: int) -> bool:
+        return end - start <= limit or len(_collapsed(said.text[start:end])) <= limit
+
+    start, end = _stripped(said.text, *span)
+    for piece in cut(said.text, start, end, fits, limit):
+        spoken = _collapsed(said.text[piece.start : piece.end])
+        if _speakable(spoken):
+            pause_ms = pause_after(spoken) if piece.pause_after_ms is None else piece.pause_after_ms
+            yield Sentence(*said.source(*_stripped(said.text, piece.start, piece.end)), spoken, pause_ms)
+
+
+def _apart(text: str, sentences: list[Sentence], language: str) -> Iterator[Sentence]:
+    """Yield the sentences with spans that neither overlap nor leave out a letter.
+
+    Both can happen where two sentences share what is written as one: a long number, a ligature of words.
+    """
+    place = 0
+    nexts = [sentence.start for sentence in sentences[1:]]
+    for sentence, following in zip(sentences, [*nexts, len(text)], strict=True):
+        start, end = _stripped(text, max(place, sentence.start), max(place, sentence.end))
+        if text[end:following].strip():
+            said, _ = speakable(read(text[end:following], language), language)
+            end = following if _speakable(said.text) else end
+        place = max(place, end)
+        yield replace(sentence, start=start, end=max(start, end))
+
+
+def _collapsed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _speakable(spoken: str) -> bool:
+    return any(character.isalnum() for character in spoken)
+
+
+def _stripped(text: str, start: int, end: int) -> Span:
+    """Return the span without white space at its ends."""
+    part = text[start:end]
+    return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
+
+
+def pause_after(spoken: str) -> int:
+    """Return the silence owed after a sentence, from the mark that ends it."""
+    closing = spoken.rstrip("\"'”’»)]）」』 ")
+    if closing.endswith("..."):
+        return PAUSES_MS["…"]
+    return PAUSES_MS.get(closing[-1:], _PAUSE_MS)
+
+
+def dropped(text: str, sentences: Iterable[Sentence]) -> Iterator[Span]:
+    """Yield what lies between the sentences."""
+    place = 0
+    for sentence in sentences:
+        if sentence.start > place:
+            yield place, sentence.start
+        place = sentence.end
+    if place < len(text):
+        yield place, len(text)

@@ -1,0 +1,86 @@
+"""One sentence becomes sound, window by window."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.common.audio.clip import Samples
+from services.common.audio.spectra import Floats
+from services.synth_worker.engines.embedded.rendering import envelope
+from services.synth_worker.engines.embedded.rendering.envelope import EnvelopeFilter, Statistics
+from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
+from services.synth_worker.engines.embedded.rendering.levels import limited, sentence_gain
+from services.synth_worker.engines.embedded.rendering.prosody import (
+    FRAME_SAMPLES,
+    Prosody,
+    cut_prosody,
+    moved_pitch,
+    voiced_at,
+)
+from services.synth_worker.engines.embedded.rendering.seams import Seams
+from services.synth_worker.engines.embedded.rendering.windows import Window, plan_windows
+from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles
+
+
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """Who speaks a sentence, and how."""
+
+    language: str
+    stock_name: str
+    pitch_scale: np.float32
+    recolouring: Recolouring | None  # none leaves the stock voice's timbre
+    filter: EnvelopeFilter | None
+    speed: float = 1.0  # 2 makes the sound about half as long
+
+
+def render(
+    kokoro: Kokoro, styles: StockStyles, delivery: Delivery, pieces: Sequence[Sequence[int]]
+) -> Iterator[Samples]:
+    """Speak the token pieces of one sentence: yields 24 kHz samples as they are made.
+
+    Depends on nothing but its arguments: equal ones give equal bytes.
+    """
+    for tokens in pieces:
+        stock = styles.style(delivery.stock_name, len(tokens))
+        prosody = moved_pitch(kokoro.prosody(list(tokens), stock, delivery.speed), delivery.pitch_scale)
+        style = stock if delivery.recolouring is None else delivery.recolouring.of(stock)
+        yield from _Piece(kokoro, prosody, style, delivery).windows()
+
+
+class _Piece:
+    """A stretch whose prosody was predicted as a whole."""
+
+    def __init__(self, kokoro: Kokoro, prosody: Prosody, style: Floats, delivery: Delivery) -> None:
+        self._kokoro = kokoro
+        self._prosody = prosody
+        self._style = style
+        self._filter = delivery.filter
+        self._shares = envelope.shares_for(delivery.language)
+        self._seams = Seams()
+        self._statistics: Statistics | None = None
+        self._gain: float | None = None
+
+    def windows(self) -> Iterator[Samples]:
+        plan = plan_windows(self._prosody)
+        for window in plan:
+            yield self._window(window, last=window is plan[-1])
+
+    def _window(self, window: Window, last: bool) -> Samples:
+        first, beyond = window.start - window.before, window.stop + window.after
+        part = cut_prosody(self._prosody, first, beyond)
+        raw = self._kokoro.sound(part, self._style)
+        filtered = self._filtered(raw, part)
+        begin, end = window.before * FRAME_SAMPLES, (window.stop - first) * FRAME_SAMPLES
+        if self._gain is None:
+            self._gain = sentence_gain(filtered, part.energy[0], self._prosody.energy[0])
+        return limited(self._seams.join(filtered, begin, end, last) * np.float32(self._gain))
+
+    def _filtered(self, raw: Samples, part: Prosody) -> Samples:
+        if self._filter is None:
+            return raw
+        filtered, self._statistics = self._filter.apply(
+            raw, voiced_at(part, envelope.HOP), self._statistics, self._shares
+        )
+        return filtered

@@ -1,0 +1,79 @@
+"""Where to cut a predicted prosody, so that its sound can be rendered, and heard, piece by piece.
+
+The prosody of a sentence is predicted as a whole, which costs little; rendering it costs most. A first short window
+brings the first sound early, longer ones follow. Cuts fall where a seam is not heard: in pauses, else where there is no
+voice.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from services.common.audio.spectra import Floats
+from services.synth_worker.engines.embedded.rendering.prosody import Prosody
+
+# In frames of 25 ms: rendered on both sides of a window and not heard, so that the model has heard what is around.
+CONTEXT_FRAMES: Final = 8
+_EDGE_FRAMES: Final = 2  # the same before the first window and after the last one, where there is only silence
+
+_LEAD_FRAMES: Final = 2  # of silence before and after speech
+_TAIL_FRAMES: Final = 5
+_FIRST_FRAMES: Final = (24, 46)  # least and most
+_NEXT_FRAMES: Final = (60, 150)
+_STUMP_FRAMES: Final = 16  # no window is shorter than that
+_SILENT_ENERGY: Final = -3.0  # in the units of the predictor, about the logarithm of power
+_VOICED_HZ: Final = 40.0
+_VOICED_COST: Final = 4.0
+_LATE_COST: Final = 0.05  # a frame: among like places the earlier one
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames `start` to `stop` are heard; `before` and `after` tell how many more are rendered on either side."""
+
+    start: int
+    stop: int
+    before: int
+    after: int
+
+
+def plan_windows(prosody: Prosody) -> list[Window]:
+    """Cut the speech in `prosody` into windows, leaving out the silence around it; empty where it is all silence."""
+    energy = prosody.energy.reshape(-1, 2).max(axis=1)
+    spoken = np.flatnonzero(energy > _SILENT_ENERGY)
+    if not len(spoken):
+        return []
+    start = max(0, int(spoken[0]) - _LEAD_FRAMES)
+    stop = min(len(energy), int(spoken[-1]) + 1 + _TAIL_FRAMES)
+    borders = [start, *_cuts(_cut_costs(prosody, energy), start, stop), stop]
+    return [
+        Window(
+            left,
+            right,
+            before=min(left, _EDGE_FRAMES if left == start else CONTEXT_FRAMES),
+            after=min(len(energy) - right, _EDGE_FRAMES if right == stop else CONTEXT_FRAMES),
+        )
+        for left, right in pairwise(borders)
+    ]
+
+
+def _cuts(costs: Floats, start: int, stop: int) -> list[int]:
+    cuts: list[int] = []
+    least, most = _FIRST_FRAMES
+    here = start
+    while stop - here > most + _STUMP_FRAMES:
+        places = np.arange(here + least, min(here + most, stop - _STUMP_FRAMES) + 1)
+        here = int(places[(costs[places] + _LATE_COST * (places - here)).argmin()])
+        cuts.append(here)
+        least, most = _NEXT_FRAMES
+    return cuts
+
+
+def _cut_costs(prosody: Prosody, energy: Floats) -> Floats:
+    """How much a seam before each frame would be heard."""
+    highest_hz = prosody.pitch_hz.reshape(-1, 2).max(axis=1)
+    cost = np.maximum(energy, _SILENT_ENERGY) + np.where(highest_hz > _VOICED_HZ, _VOICED_COST, 0)
+    worse: Floats = np.maximum(cost, np.concatenate([cost[:1], cost[:-1]]))
+    return worse

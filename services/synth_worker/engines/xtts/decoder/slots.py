@@ -1,0 +1,146 @@
+"""Decode steps of fixed shape for a GPU: every table is allocated once, and a step is one launch of a recorded graph.
+
+A step of a few rows is so short on a GPU that launching its thousand kernels takes longer than running them. A CUDA
+graph launches them at once, but wants the same addresses and shapes every time. So each sentence gets a slot, a step
+always computes all slots, and what is computed for slots that are not in the batch is written where nothing is lost.
+Attention looks at a window of positions that is as long as the longest memory, in steps of 256: one graph a window.
+
+Without a GPU the same steps run unrecorded, which is how the tests hold them to the others.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from services.synth_worker.engines.xtts.decoder.sampling import Sampling, choose, settings_of
+from services.synth_worker.engines.xtts.decoder.transformer import AudioModel, Memory
+
+_WINDOW: Final = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What one slot computes in a step."""
+
+    slot: int
+    code: int  # the last one
+    place: int  # of that code in the sentence, from 1
+    noise: Tensor  # float32 [codes]
+
+
+class Slots:
+    """The tables of all slots."""
+
+    def __init__(self, model: AudioModel, count: int, room: int) -> None:
+        """Allocate `count` slots of `room` positions each."""
+        self._model = model
+        device = model.device
+        codes = model.codes
+        self._free = list(range(count))[::-1]
+        self._kept = model.transformer.new_memory(room).tensor.unsqueeze(2).repeat(1, 1, count, 1, 1, 1)
+        self._memories = [Memory(self._kept[:, :, slot]) for slot in range(count)]
+        self._inputs = torch.zeros((4, count), dtype=torch.int64, device=device)  # code, place, position, in the batch
+        self._noise = torch.ones((count, codes), device=device)
+        self._settings = settings_of([Sampling()] * count, device)
+        self.said = torch.zeros((count, codes), dtype=torch.bool, device=device)
+        self._steps: dict[int, Callable[[], tuple[Tensor, Tensor]]] = {}
+
+    def take(self, sampling: Sampling) -> tuple[int, Memory]:
+        """Return a free slot and its memory, empty. Raises IndexError where all are taken."""
+        slot = self._free.pop()
+        self._settings.put(slot, sampling)
+        self._memories[slot].forget(0)
+        return slot, self._memories[slot]
+
+    def give_back(self, slot: int) -> None:
+        """Let another sentence have a slot."""
+        self._memories[slot].forget(0)
+        self._free.append(slot)
+
+    def advance(self, rows: Sequence[Row]) -> tuple[Tensor, list[int]]:
+        """Feed each row its last code: latents [rows, width] on the device, and the next codes."""
+        count = len(self._memories)
+        inputs = torch.zeros((4, count), dtype=torch.int64)
+        inputs[2] = torch.tensor([memory.length for memory in self._memories])
+        noise = torch.ones(self._noise.shape)
+        for row in rows:
+            inputs[:, row.slot] = torch.tensor([row.code, row.place, self._memories[row.slot].length, 1])
+            noise[row.slot] = row.noise
+        self._inputs.copy_(inputs)
+        self._noise.copy_(noise)
+        slots = [row.slot for row in rows]
+        window = -(-(1 + max(self._memories[slot].length for slot in slots)) // _WINDOW) * _WINDOW
+        latents, codes = self._step_of(min(window, self._kept.shape[4]))()
+        for slot in slots:
+            self._memories[slot].advance(1)
+        chosen = codes.tolist()
+        return latents[slots], [chosen[slot] for slot in slots]
+
+    def _step_of(self, window: int) -> Callable[[], tuple[Tensor, Tensor]]:
+        if window not in self._steps:
+            recorded = _recorded if self._kept.is_cuda else _unrecorded
+            self._steps[window] = recorded(lambda: self._step(window), (self.said,))
+        return self._steps[window]
+
+    def _step(self, window: int) -> tuple[Tensor, Tensor]:
+        """Compute the next position of all slots; nothing here may depend on values on the host."""
+        last, places, positions, active = self._inputs
+        latents = self._model.next_latents(last, places, self._attend(positions, window))
+        codes = choose(self._model.scores(latents), self.said, self._noise, self._settings)
+        column = codes.unsqueeze(1)
+        self.said.scatter_(1, column, self.said.gather(1, column) | active.bool().unsqueeze(1))
+        return latents, codes
+
+    def _attend(self, positions: Tensor, window: int) -> Callable[[int, Tensor], Tensor]:
+        """Let each row see its own slot up to its position, which is written first."""
+        count, heads, head = self._kept.shape[2], self._kept.shape[3], self._kept.shape[5]
+        slots = torch.arange(count, device=positions.device)
+        visible = torch.arange(window, device=positions.device) <= positions.unsqueeze(1)
+
+        def attend(layer: int, mixed: Tensor) -> Tensor:
+            keys, values = self._kept[layer]
+            queries, new_keys, new_values = mixed.to(keys.dtype).view(count, 3, heads, head).unbind(1)
+            keys[slots, :, positions] = new_keys
+            values[slots, :, positions] = new_values
+            seen = functional.scaled_dot_product_attention(
+                queries.unsqueeze(2), keys[:, :, :window], values[:, :, :window], attn_mask=visible[:, None, None]
+            )
+            return seen.reshape(count, heads * head)
+
+        return attend
+
+
+def _unrecorded(
+    step: Callable[[], tuple[Tensor, Tensor]],
+    changed: Sequence[Tensor],  # noqa: ARG001  # the same face as below
+) -> Callable[[], tuple[Tensor, Tensor]]:
+    return step
+
+
+def _recorded(
+    step: Callable[[], tuple[Tensor, Tensor]], changed: Sequence[Tensor]
+) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Record a step as a CUDA graph; `changed` are tables that it changes in a way that repeating would not mend."""
+    before = [table.clone() for table in changed]
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):  # kernels choose their plans in the first runs, which may not be recorded
+        for _ in range(2):
+            step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        results = step()
+    for table, old in zip(changed, before, strict=True):
+        table.copy_(old)
+
+    def replay() -> tuple[Tensor, Tensor]:
+        graph.replay()
+        latents, codes = results
+        return latents.clone(), codes  # the next replay writes over them
+
+    return replay

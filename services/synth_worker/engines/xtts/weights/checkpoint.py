@@ -1,0 +1,242 @@
+"""A checkpoint's folder to modules in memory, without copying and without running anything that it says.
+
+The file is mapped: its pages are read when a weight is first used, and are shared by all workers of a machine. Modules
+are built without storage and given the mapped weights. Nothing in the folder is ever written.
+"""
+
+import json
+import pickle
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from services.common.wire.failures import EngineUnavailable
+from services.synth_worker.engines.xtts.weights.imports import GPT, HifiDecoder, ResNetSpeakerEncoder
+
+Size = Annotated[int, msgspec.Meta(ge=1)]
+
+_DROPPED: Final = ("torch_mel_spectrogram_style_encoder", "torch_mel_spectrogram_dvae", "dvae")  # of training
+_REBUILT: Final = ("gpt_inference.", "gpt.wte.")  # copies that some checkpoints hold
+# What checkpoints of 2023 hold beside tensors. The names are given to empty classes, so that none of it is run.
+_LEGACY: Final = (
+    "TTS.tts.configs.xtts_config.XttsConfig",
+    "TTS.tts.configs.xtts_config.XttsArgs",
+    "TTS.tts.configs.xtts_config.XttsAudioConfig",
+    "TTS.tts.models.xtts.XttsArgs",
+    "TTS.tts.models.xtts.XttsAudioConfig",
+    "TTS.config.shared_configs.BaseDatasetConfig",
+)
+_ADVICE: Final = "Fetch it again, or set XTTS_MODEL_DIR to a folder with the released files."
+
+
+class ModelArgs(msgspec.Struct, frozen=True):
+    """`model_args` of config.json, as far as it is used."""
+
+    gpt_layers: Size
+    gpt_n_model_channels: Size
+    gpt_n_heads: Size
+    gpt_max_audio_tokens: Size
+    gpt_max_text_tokens: Size
+    gpt_max_prompt_tokens: Size
+    gpt_num_audio_tokens: Size
+    gpt_start_audio_token: Size
+    gpt_stop_audio_token: Size
+    gpt_code_stride_len: Size
+    input_sample_rate: Size
+    output_sample_rate: Size
+    output_hop_length: Size
+    decoder_input_dim: Size
+    d_vector_dim: Size
+    gpt_use_perceiver_resampler: bool
+    cond_d_vector_in_each_upsampling_layer: bool
+    gpt_start_text_token: int | None = None
+    gpt_stop_text_token: int | None = None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """config.json, as far as it is used; lengths in seconds."""
+
+    model_args: ModelArgs
+    gpt_cond_len: Size
+    gpt_cond_chunk_len: Size
+    max_ref_len: Size
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The modules of coqui-tts with the weights of one checkpoint, in evaluation mode."""
+
+    config: Config
+    gpt: Any  # GPT, with its conditioning encoder
+    vocoder: Any  # HifiDecoder
+    speaker_encoder: Any  # ResNetSpeakerEncoder
+    mel_stats: Tensor  # [80], on the CPU, where spectra are computed
+
+    def on(self, device: torch.device) -> "Checkpoint":
+        """Move the modules to a device."""
+        self.gpt.to(device)
+        self.vocoder.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the modules are."""
+        device: torch.device = self.gpt.mel_head.weight.device
+        return device
+
+
+def load(folder: Path, start_text_id: int, stop_text_id: int) -> Checkpoint:
+    """Read config.json and model.pth; the ids are the vocabulary's. Raises EngineUnavailable, saying what is wrong."""
+    config = _config(folder / "config.json")
+    weights = _weights(folder / "model.pth")
+    try:
+        gpt = _gpt(config.model_args, weights, start_text_id, stop_text_id)
+        vocoder = _vocoder(config.model_args, weights)
+        mel_stats = weights["mel_stats"]
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # of names, shapes and sizes, and says no more
+        raise EngineUnavailable(f"{folder / 'model.pth'} is no XTTS-v2 checkpoint: {error}. {_ADVICE}") from error
+    return Checkpoint(config, gpt, vocoder, vocoder.speaker_encoder, mel_stats)
+
+
+def _config(path: Path) -> Config:
+    try:
+        return msgspec.convert(json.loads(path.read_text("utf-8")), type=Config)  # Python's, which allows Infinity
+    except OSError as error:
+        raise EngineUnavailable(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from error
+    except ValueError as error:  # bad JSON, bad UTF-8 and msgspec's are all of this kind
+        raise EngineUnavailable(f"{path} is not the configuration of an XTTS-v2 model: {error}. {_ADVICE}") from error
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    allowed: list[Any] = [(type(name.rpartition(".")[2], (), {}), name) for name in _LEGACY]
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise EngineUnavailable(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from error
+    _require_whole(path)
+    try:
+        with torch.serialization.safe_globals(allowed):
+            stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        weights: dict[str, Tensor] = msgspec.convert(stored["model"], dict[str, Tensor])
+    except (RuntimeError, OSError, pickle.UnpicklingError, LookupError, TypeError, ValueError, EOFError) as error:
+        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):  # whole, then
+            raise EngineUnavailable(_convert_advice(path)) from error
+        raise EngineUnavailable(f"{path} is damaged, cut off or no checkpoint. {_ADVICE}") from error
+    named = {name.removeprefix("xtts."): weight for name, weight in weights.items()}
+    return {
+        name: weight.float() if weight.is_floating_point() else weight  # float32 as released stays mapped
+        for name, weight in named.items()
+        if name.partition(".")[0] not in _DROPPED
+    }
+
+
+def _require_whole(path: Path) -> None:
+    """Check the file against the checksums inside it, which `torch.load` ignores; 1.9 GB in about 2 s.
+
+    A checkpoint is a zip archive, with a CRC-32 of every tensor. Raises EngineUnavailable for a damaged one.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # `torch.load` says what it is
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError, zlib.error):
+        damaged = "its table of contents"
+    if damaged is not None:
+        raise EngineUnavailable(f"{path} is damaged: {damaged} does not match its checksum. {_ADVICE}")
+
+
+def _convert_advice(path: Path) -> str:
+    return (
+        f"{path} holds more than weights, which is not run here. If you trust where it comes from, write a folder with "
+        "nothing but the weights, config.json and vocab.json, and set XTTS_MODEL_DIR to that: "
+        f"python -c \"import torch; torch.save({{'model': torch.load('{path}', weights_only=False)['model']}}, "
+        "'NEW_FOLDER/model.pth')\""
+    )
+
+
+def _gpt(args: ModelArgs, weights: Mapping[str, Tensor], start_text_id: int, stop_text_id: int) -> Any:
+    with torch.device("meta"):
+        gpt = GPT(
+            layers=args.gpt_layers,
+            model_dim=args.gpt_n_model_channels,
+            heads=args.gpt_n_heads,
+            start_text_token=start_text_id,
+            stop_text_token=stop_text_id,
+            max_text_tokens=args.gpt_max_text_tokens,
+            max_mel_tokens=args.gpt_max_audio_tokens,
+            max_prompt_tokens=args.gpt_max_prompt_tokens,
+            number_text_tokens=len(weights["gpt.text_embedding.weight"]),
+            num_audio_tokens=args.gpt_num_audio_tokens,
+            start_audio_token=args.gpt_start_audio_token,
+            stop_audio_token=args.gpt_stop_audio_token,
+            use_perceiver_resampler=args.gpt_use_perceiver_resampler,
+            code_stride_len=args.gpt_code_stride_len,
+        )
+    return _filled(gpt, weights, "gpt.")
+
+
+def _vocoder(args: ModelArgs, weights: Mapping[str, Tensor]) -> Any:
+    """Build the vocoder and the speaker encoder, whose sizes are read off the weights."""
+    prefix = "hifigan_decoder."
+    layers, channels = _encoder_sizes(weights, f"{prefix}speaker_encoder.")
+    with _Undrawn():  # not without storage, unlike the decoder: torchaudio computes filters in it
+        vocoder = HifiDecoder(
+            input_sample_rate=args.input_sample_rate,
+            output_sample_rate=args.output_sample_rate,
+            output_hop_length=args.output_hop_length,
+            ar_mel_length_compression=args.gpt_code_stride_len,
+            decoder_input_dim=args.decoder_input_dim,
+            upsample_initial_channel_decoder=len(weights[f"{prefix}waveform_decoder.conv_pre.weight"]),
+            d_vector_dim=args.d_vector_dim,
+            cond_d_vector_in_each_upsampling_layer=args.cond_d_vector_in_each_upsampling_layer,
+        )
+        vocoder.speaker_encoder = ResNetSpeakerEncoder(
+            input_dim=64,
+            proj_dim=args.d_vector_dim,
+            layers=layers,
+            num_filters=channels,
+            log_input=True,
+            use_torch_spec=True,
+            audio_config=vocoder.speaker_encoder_audio_config,
+        )
+    return _filled(vocoder, weights, prefix)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the random numbers that new modules are filled with: half a second for nothing."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, arguments: Sequence[Any] = (), named: Mapping[str, Any] | None = None
+    ) -> Any:
+        if function in _DRAWING:
+            return arguments[0]
+        return function(*arguments, **(named or {}))
+
+
+_DRAWING: Final = frozenset({Tensor.uniform_, Tensor.normal_})
+
+
+def _encoder_sizes(weights: Mapping[str, Tensor], prefix: str) -> tuple[list[int], list[int]]:
+    """Return how many blocks each of the four stages has, and how many channels."""
+    stages = [f"{prefix}layer{stage}." for stage in range(1, 5)]
+    blocks = [{name[len(stage) :].partition(".")[0] for name in weights if name.startswith(stage)} for stage in stages]
+    return [len(found) for found in blocks], [len(weights[f"{stage}0.conv1.weight"]) for stage in stages]
+
+
+def _filled(module: nn.Module, weights: Mapping[str, Tensor], prefix: str) -> nn.Module:
+    """Give a module without storage its weights. Raises RuntimeError where they are not the module's."""
+    own = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+    own = {name: weight for name, weight in own.items() if not name.startswith(_REBUILT)}
+    module.load_state_dict(own, assign=True)
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        raise RuntimeError(f"{prefix} has parts that no checkpoint holds")  # of another release of coqui-tts
+    return module.eval().requires_grad_(False)  # torch's own signature

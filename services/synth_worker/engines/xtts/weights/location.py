@@ -1,0 +1,95 @@
+"""Where the weights are: in the operator's folder, in the hub's cache, or, if they are nowhere, on the hub.
+
+Nothing is looked for before the operator has accepted the licence. Files that are there are used without asking the
+network. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean to huggingface_hub, which reads
+them when it is imported.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from services.common.wire.failures import EngineUnavailable
+
+FILES: Final = ("config.json", "vocab.json", "model.pth")
+CHECKSUMS: Final = "SHA256SUMS"  # optional in an operator's folder, in the format of sha256sum(1)
+_LICENCE: Final = (
+    "The XTTS-v2 weights are under the Coqui Public Model License 1.0, which allows non-commercial use only, of the "
+    "model and of what it speaks. Read it at https://coqui.ai/cpml (or LICENSE.txt beside the weights); if you accept "
+    "it, set COQUI_TOS_AGREED=1. Until then nothing is fetched or loaded."
+)
+
+Tell = Callable[[str], None]  # takes a few words on what is going on, for people
+
+
+def _default_records() -> Path:
+    return Path.home() / ".cache" / "voice-cloning-pipeline"
+
+
+@dataclass(frozen=True)
+class WeightSettings:
+    """Which weights, and whether the operator may use them."""
+
+    model_dir: (
+        Path | None
+    )  # a folder with FILES, checked where it has CHECKSUMS; none: the hub's cache, and if they are not there, the hub
+    agreed: bool  # whether the operator accepts the licence
+    repository: str = "coqui/XTTS-v2"
+    revision: str = "main"  # a branch, tag or commit
+    records: Path = field(default_factory=_default_records)  # folder that remembers which files were found whole
+
+
+def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:
+    """Return a folder that holds FILES, which nobody may write to.
+
+    `tell` is called with the progress of what takes long. Raises EngineUnavailable, saying what to do.
+    """
+    if not settings.agreed:
+        raise EngineUnavailable(_LICENCE)
+    if settings.model_dir is not None:
+        return _operators_folder(settings.model_dir)
+    try:
+        from services.synth_worker.engines.xtts.weights import hub  # noqa: PLC0415  # a folder needs no hub
+    except ModuleNotFoundError as error:
+        raise EngineUnavailable(
+            "huggingface_hub is not installed: run `./task setup:xtts` or `pip install '.[xtts]'`, or set "
+            "XTTS_MODEL_DIR to a folder with the released files."
+        ) from error
+    source = hub.Source(settings.repository, settings.revision)
+    folder = hub.cached_folder(source, FILES)
+    if folder is None:
+        return hub.fetched_folder(source, FILES, settings.records, tell)
+    hub.check_once(folder / "model.pth", settings.records, tell)
+    for name in ("config.json", "vocab.json"):
+        hub.check_small(folder / name)
+    return folder
+
+
+def _operators_folder(folder: Path) -> Path:
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise EngineUnavailable(
+            f"XTTS_MODEL_DIR is {folder}, which lacks {', '.join(missing)}; set it to a folder with the files of "
+            "coqui/XTTS-v2, or leave it empty to have them fetched."
+        )
+    if (folder / CHECKSUMS).is_file():
+        _require_sums(folder)
+    return folder
+
+
+def _require_sums(folder: Path) -> None:
+    """Check the files that the operator recorded. Raises EngineUnavailable for one that is another by now."""
+    for line in (folder / CHECKSUMS).read_text("utf-8", "replace").splitlines():
+        digest, _, name = line.partition(" ")
+        name = name.strip().removeprefix("*")
+        if name not in FILES:
+            continue
+        with (folder / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise EngineUnavailable(
+                f"{folder / name} is damaged: its SHA-256 is not the one in {CHECKSUMS} next to it. Copy it again, or "
+                f"record its new one with `sha256sum {' '.join(FILES)} > {CHECKSUMS}`."
+            )

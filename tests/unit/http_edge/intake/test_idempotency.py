@@ -1,0 +1,60 @@
+"""What a client may call its request."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from services.common.wire.messages import Parameters
+from services.http_edge.errors import BadRequest
+from services.http_edge.intake.form import Form, Upload
+from services.http_edge.intake.idempotency import checked_id, checked_key, fingerprint
+
+FORM = Form(
+    text="Hello.",
+    language="en",
+    uploads=(Upload(Path("/tmp/one"), "ab" * 32, 5), Upload(Path("/tmp/two"), "cd" * 32, 6)),
+    split=True,
+    spoken_forms=True,
+    pronunciations={},
+    seed=None,
+    parameters=Parameters(speed=1.5),
+)
+
+
+def test_an_id_is_a_token() -> None:
+    for good in ("12345678", "A_-z0123", "x" * 64):
+        assert checked_id(good) == good
+    for bad in ("", "1234567", "x" * 65, "with.dots", "with space", "12345678\n", "ümlaut-12", "star-*-star"):
+        with pytest.raises(BadRequest, match="8 to 64"):
+            checked_id(bad)
+
+
+def test_a_key_is_printable_and_the_same_in_quotes() -> None:
+    assert checked_key('"abc"') == checked_key("abc") != checked_key("abd")
+    assert checked_key("x" * 255) != checked_key("x" * 254)
+    for bad in ("", '""', "x" * 256, "tab\there", "ü", "new\nline"):
+        with pytest.raises(BadRequest, match="1 to 255"):
+            checked_key(bad)
+
+
+def test_a_form_is_the_same_whatever_its_uploads_are_called() -> None:
+    moved = replace(FORM, uploads=tuple(replace(upload, path=Path("/elsewhere")) for upload in FORM.uploads))
+    assert fingerprint(moved, "speech") == fingerprint(FORM, "speech")
+
+
+def test_any_change_makes_it_another_form() -> None:
+    changed = [
+        replace(FORM, spoken_forms=False),
+        replace(FORM, pronunciations={"SQL": "sequel"}),
+        replace(FORM, text="Hello!"),
+        replace(FORM, language="fr"),
+        replace(FORM, uploads=FORM.uploads[::-1]),
+        replace(FORM, uploads=FORM.uploads[:1]),
+        replace(FORM, split=False),
+        replace(FORM, seed=0),
+        replace(FORM, parameters=Parameters()),
+        replace(FORM, parameters=Parameters(speed=1.25)),
+    ]
+    prints = {fingerprint(form, "speech") for form in [FORM, *changed]} | {fingerprint(FORM, "job")}
+    assert len(prints) == len(changed) + 2

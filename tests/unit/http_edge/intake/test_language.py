@@ -1,0 +1,65 @@
+"""Which language a text is in."""
+
+import pytest
+
+from services.common.wire.failures import UnsupportedLanguage
+from services.common.wire.messages import Passage
+from services.http_edge.intake.language import detected
+from tests.unit.splitter.normalization.gold import GOLD
+
+
+@pytest.mark.parametrize("language", GOLD)
+def test_a_page_of_a_language_is_known(language: str) -> None:
+    assert detected("\n".join(marked.replace("|", "") for marked in GOLD[language])) == (language, ())
+
+
+def test_of_194_texts_of_one_line_nearly_all_are_known() -> None:
+    def known(language: str, text: str) -> bool:
+        try:
+            return detected(text)[0] == language
+        except UnsupportedLanguage:
+            return False
+
+    told = [known(language, marked.replace("|", "")) for language, texts in GOLD.items() for marked in texts]
+    assert sum(told) >= 0.97 * len(told)
+
+
+FRENCH = "Une phrase courte, écrite en français."
+ENGLISH = "This is rather longer, and it is in English. " * 3
+GERMAN = "Guten Morgen, wie geht es Ihnen heute? Das Wetter ist schön."
+
+
+@pytest.mark.parametrize("border", ["\n\n", "\n", "\n \n\t\n"])
+def test_each_paragraph_of_a_mixed_text_is_in_its_own_language(border: str) -> None:
+    text = border.join((FRENCH, ENGLISH, "OK.", GERMAN))
+    language, passages = detected(text)
+    assert language == "en"
+    assert [(text[span.start : span.end].strip(), span.language) for span in passages] == [
+        (FRENCH, "fr"),
+        (GERMAN, "de"),
+    ]
+
+
+def test_neighbours_of_one_language_are_one_passage_and_what_tells_little_belongs_to_it() -> None:
+    text = "\n\n".join((ENGLISH, FRENCH, "Oui !", FRENCH, ENGLISH))
+    [passage] = detected(text)[1]
+    assert text[passage.start : passage.end].strip() == "\n\n".join((FRENCH, "Oui !", FRENCH))
+
+
+def test_lines_that_were_wrapped_are_no_paragraphs() -> None:
+    wrapped = ENGLISH.replace(" and", "\nand")
+    assert detected(f"{GERMAN * 9}\n{wrapped}") == (
+        "de",
+        (Passage(len(GERMAN) * 9 + 1, len(GERMAN * 9) + 1 + len(wrapped), "en"),),
+    )
+
+
+def test_another_language_is_refused_with_those_that_are_spoken() -> None:
+    with pytest.raises(UnsupportedLanguage, match="seems to be in sv"):
+        detected("Hej, jag heter Anna och bor i Stockholm med min familj.")
+
+
+@pytest.mark.parametrize("text", ["ok", "123", "...", "Hola"])
+def test_a_text_that_tells_too_little_is_refused(text: str) -> None:
+    with pytest.raises(UnsupportedLanguage, match="send the field language"):
+        detected(text)

@@ -1,0 +1,141 @@
+"""The assembly gets every order, repetition and attempt that a network could make of one request's events."""
+
+from hashlib import sha256
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed
+from services.http_edge.speech.assembly import Assembly, Place
+
+REQUEST = "request-1"
+
+
+def chunk_of(sentence: int, place: int, pcm: bytes, attempt: int = 1) -> AudioChunk:
+    return AudioChunk(
+        request=REQUEST, sentence=sentence, chunk=place, attempt=attempt, first_sample=0, sample_rate_hz=24_000, pcm=pcm
+    )
+
+
+def end_of(sentence: int, sentences: int, pcm: list[bytes]) -> SentenceSpoken:
+    whole = b"".join(pcm)
+    return SentenceSpoken(
+        request=REQUEST,
+        sentence=sentence,
+        sentences=sentences,
+        attempt=1,
+        chunks=len(pcm),
+        samples=len(whole) // 2,
+        sample_rate_hz=24_000,
+        digest=sha256(whole).hexdigest(),
+        worker="worker-1",
+        queue_ms=0,
+        synthesis_ms=0,
+    )
+
+
+def events_of(text: list[list[bytes]]) -> list[RequestEvent]:
+    events: list[RequestEvent] = []
+    for sentence, pieces in enumerate(text):
+        events += [chunk_of(sentence, place, pcm) for place, pcm in enumerate(pieces)]
+        events.append(end_of(sentence, len(text), pieces))
+    return events
+
+
+FAILED = SpeechFailed(request=REQUEST, sentence=1, code="synthesis_failed", detail="", retryable=True)
+PIECES = st.binary(min_size=2, max_size=8).map(lambda pcm: pcm[: len(pcm) // 2 * 2])
+TEXTS = st.lists(st.lists(PIECES, max_size=4), min_size=1, max_size=5)
+
+
+@given(TEXTS, st.data())
+def test_from_a_sentence_on_only_what_follows_is_played(text: list[list[bytes]], data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(text)))
+    assembly, played = Assembly(first), b""
+    for event in data.draw(st.permutations(events_of(text))):
+        played += b"".join(assembly.receive(event))
+    assert played == b"".join(pcm for pieces in text[first:] for pcm in pieces)
+    assert assembly.complete
+    assert assembly.sentence == len(text)
+
+
+@given(TEXTS, st.data())
+def test_any_order_with_any_repetition_gives_every_sample_once_in_text_order(
+    text: list[list[bytes]], data: st.DataObject
+) -> None:
+    events = events_of(text)
+    repeated = events + data.draw(st.lists(st.sampled_from(events), max_size=10))
+    assembly, played = Assembly(), b""
+    for event in data.draw(st.permutations(repeated)):
+        played += b"".join(assembly.receive(event))
+    assert played == b"".join(pcm for pieces in text for pcm in pieces)
+    assert assembly.complete
+    assert assembly.samples == len(played) // 2
+    assert [end.sentence for end in assembly.spoken] == list(range(len(text)))
+    assert assembly.missing() == []
+
+
+@given(TEXTS, st.data())
+def test_fetching_what_is_missing_completes_whatever_was_lost(text: list[list[bytes]], data: st.DataObject) -> None:
+    events = events_of(text)
+    stored = {
+        Place(event.sentence, event.chunk if isinstance(event, AudioChunk) else None): event
+        for event in events
+        if isinstance(event, AudioChunk | SentenceSpoken)
+    }
+    heard = data.draw(st.lists(st.sampled_from(events), unique_by=id))
+    assembly, played = Assembly(), b""
+    for event in heard:
+        played += b"".join(assembly.receive(event))
+    for _ in range(len(events) + 1):
+        for place in assembly.missing():
+            if place in stored:
+                played += b"".join(assembly.receive(stored[place]))
+    assert assembly.complete
+    assert played == b"".join(pcm for pieces in text for pcm in pieces)
+
+
+@given(TEXTS, st.data())
+def test_a_gap_holds_everything_behind_it(text: list[list[bytes]], data: st.DataObject) -> None:
+    events = events_of(text)
+    lost = data.draw(st.sampled_from(events))
+    assembly = Assembly()
+    for event in events:
+        if event is not lost:
+            assembly.receive(event)
+    assert not assembly.complete
+    before = events[: events.index(lost)]
+    assert assembly.samples == sum(len(event.pcm) // 2 for event in before if isinstance(event, AudioChunk))
+
+
+def test_a_failure_ends_the_sound_where_it_is() -> None:
+    assembly = Assembly()
+    assert assembly.receive(chunk_of(0, 0, b"ab")) == [b"ab"]
+    assembly.receive(FAILED)
+    assert assembly.receive(chunk_of(0, 1, b"cd")) == []
+    assert assembly.failure == FAILED
+    assert not assembly.complete
+
+
+def test_attempts_that_differ_are_a_failure_and_never_pass_for_whole() -> None:
+    assembly = Assembly()
+    assembly.receive(chunk_of(0, 0, b"ab"))
+    assembly.receive(chunk_of(0, 1, b"xx", attempt=2))
+    assembly.receive(end_of(0, 1, [b"ab", b"cd"]))
+    assert assembly.failure is not None
+    assert assembly.failure.code == "inconsistent_audio"
+    assert not assembly.complete
+
+
+def test_early_sound_is_held_up_to_a_limit_and_asked_for_again() -> None:
+    assembly, block = Assembly(), bytes(2 * 1024 * 1024)
+    for sentence in range(1, 10):
+        assembly.receive(chunk_of(sentence, 0, block))
+        assembly.receive(end_of(sentence, 10, [block]))
+    assert assembly._held_bytes <= 8 * 1024 * 1024
+    played = len(b"".join(assembly.receive(chunk_of(0, 0, b"ab")) + assembly.receive(end_of(0, 10, [b"ab"]))))
+    assert played == 2 + 4 * len(block)
+    assert assembly.missing() == [Place(5, 0)]
+
+
+def test_before_anything_came_the_first_chunk_and_the_first_end_are_missing() -> None:
+    assert Assembly().missing() == [Place(0, 0), Place(0, None)]

@@ -1,0 +1,219 @@
+"""The service over HTTP: the one module that knows its paths and its form. docs/http.md describes them."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import requests
+
+from ui.errors import CutStream, Refusal, Unreachable
+from ui.text.markup import is_ssml
+
+_CONNECT_S: Final = 3.0
+_ANSWER_S: Final = 5.0
+_SPEECH_S: Final = 300.0  # so long the service may be silent before and between pieces of sound
+_PIECE_BYTES: Final = 16 * 1024
+HEADER_BYTES: Final = 44  # of a RIFF file with one format and one data chunk, as the service sends it
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be spoken, and by which voice."""
+
+    text: str
+    language: str
+    recordings: tuple[bytes, ...]  # audio files of one person
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    seed: int | None = None
+    split: bool = True
+
+    def fields(self) -> dict[str, str]:
+        """Return the form's fields, without the files."""
+        fields = {"text": self.text, "language": self.language, "enable_text_splitting": str(self.split).lower()}
+        if is_ssml(self.text):
+            fields["text_type"] = "ssml"
+        if self.seed is not None:
+            fields["seed"] = str(self.seed)
+        return fields | {name: f"{value:g}" for name, value in self.parameters.items()}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The head of an answer with sound."""
+
+    seed: int
+    engine: str
+    sample_rate_hz: int
+    warning: str  # about the recordings; empty when there is none
+    synthesis_s: float | None  # that the engine worked; known of what was sent whole
+    left_out: tuple[tuple[int, int], ...] = ()  # places of letters that are not spoken, in code points: the first ones
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """A text as it would be spoken."""
+
+    sentences: tuple[str, ...]
+    left_out: tuple[tuple[int, int], ...]  # places of letters that are not spoken, in code points
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer with sound, of which the body is still to be read."""
+
+    heard: Heard
+    body: requests.Response
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the WAV as it comes. Raises CutStream where the body ends before the speech."""
+        try:
+            yield from self.body.iter_content(_PIECE_BYTES if "Content-Length" in self.body.headers else None)
+        except (requests.RequestException, AttributeError):  # AttributeError: urllib3, when another thread closed it
+            raise CutStream from None
+
+
+class Service:
+    """The service at one address."""
+
+    def __init__(self, url: str, api_key: str = "") -> None:
+        """Take the address, without a slash at its end, and the key to it where it asks for one."""
+        self.url = url
+        self._key = {"X-API-Key": api_key} if api_key else {}
+
+    def about(self) -> dict[str, Any]:
+        """Return `GET /`: version, engine, device, languages, parameters. Raises Refusal."""
+        return self._json("/")
+
+    def readiness(self) -> str:
+        """Return why the service is not ready, or nothing when it is. Raises Unreachable."""
+        with self._asked("GET", "/readyz", refuse=False) as response:
+            if response.ok:
+                return ""
+            return str(_body(response).get("detail", response.reason))
+
+    def languages(self) -> dict[str, str]:
+        """Return ISO 639-1 code -> the language's own name, in the service's order. Raises Refusal."""
+        return dict(self._json("/languages")["languages_details"])
+
+    def metrics(self) -> str:
+        """Return `GET /metrics`, in Prometheus' text format. Raises Refusal."""
+        with self._asked("GET", "/metrics") as response:
+            return response.text
+
+    @contextmanager
+    def speaking(self, order: Order, request_id: str, *, stream: bool) -> Iterator[Answer]:
+        """Have it spoken: yield the answer once the first sound is there (or all of it). Raises Refusal."""
+        files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
+        path = "/stream" if stream else "/synthesize"
+        headers = {"Request-Name": request_id}
+        with self._asked(
+            "POST", path, data=order.fields(), files=files, headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
+        ) as response:
+            yield Answer(_heard(response), response)
+
+    def normalized(self, text: str, language: str) -> Normalized:
+        """Return a text as it would be spoken. Raises Refusal."""
+        fields = {"text": text, "language": language} | ({"text_type": "ssml"} if is_ssml(text) else {})
+        form = [(name, (None, value)) for name, value in fields.items()]
+        with self._asked("POST", "/normalize", files=form, timeout=(_CONNECT_S, 2 * _ANSWER_S)) as response:
+            answer = _body(response)
+        return Normalized(
+            tuple(str(sentence["text"]) for sentence in answer.get("sentences", ())),
+            tuple((span["start"], span["end"]) for span in answer.get("left_out", ())),
+        )
+
+    def cancel(self, request_id: str) -> None:
+        """Stop the work on a request, wherever it is. Raises Refusal."""
+        with self._asked("DELETE", f"/requests/{request_id}"):
+            return
+
+    def sentences(self, request_id: str, first: int) -> dict[str, Any]:
+        """Return where the sentences of a request or job are, from this place on. Raises Refusal."""
+        return self._json(f"/requests/{request_id}/sentences?from={first}")
+
+    def begin_job(self, order: Order) -> dict[str, Any]:
+        """Hand over a long text that nobody waits for; return the job. Raises Refusal."""
+        fields = {name: value for name, value in order.fields().items() if name != "text"}
+        files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
+        files.append(("text_file", ("text", order.text.encode())))
+        with self._asked("POST", "/jobs", data=fields, files=files, timeout=(_CONNECT_S, _SPEECH_S)) as response:
+            return _body(response)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return how far a job is. Raises Refusal."""
+        return self._json(f"/jobs/{job_id}")
+
+    def cancel_job(self, job_id: str) -> None:
+        """Stop a job. Raises Refusal."""
+        with self._asked("DELETE", f"/jobs/{job_id}"):
+            return
+
+    @contextmanager
+    def job_audio(self, job_id: str, asked_range: str = "") -> Iterator[requests.Response]:
+        """Yield the answer with a job's WAV, which is read on as it is spoken. Raises Refusal."""
+        headers = {"Range": asked_range} if asked_range else {}
+        with self._asked("GET", f"/jobs/{job_id}/audio", headers=headers, timeout=(_CONNECT_S, _SPEECH_S)) as response:
+            yield response
+
+    def _json(self, path: str) -> dict[str, Any]:
+        with self._asked("GET", path) as response:
+            return _body(response)
+
+    @contextmanager
+    def _asked(self, method: str, path: str, *, refuse: bool = True, **how: Any) -> Iterator[requests.Response]:
+        how.setdefault("timeout", (_CONNECT_S, _ANSWER_S))
+        try:
+            how["headers"] = how.get("headers", {}) | self._key
+            response = requests.request(method, f"{self.url}{path}", stream=True, **how)  # noqa: S113  # set above
+        except requests.RequestException:
+            raise Unreachable(self.url) from None
+        with response:
+            if refuse and not response.ok:
+                raise _refusal(response)
+            yield response
+
+
+def _heard(response: requests.Response) -> Heard:
+    return Heard(
+        seed=int(response.headers.get("X-Seed", "0")),
+        engine=response.headers.get("X-Engine", ""),
+        sample_rate_hz=int(response.headers.get("X-Sample-Rate", "24000")),
+        warning=response.headers.get("X-Reference-Warning", ""),
+        synthesis_s=_synthesis_s(response.headers.get("Server-Timing", "")),
+        left_out=spans_of(response.headers.get("X-Text-Left-Out", "")),
+    )
+
+
+def spans_of(header: str) -> tuple[tuple[int, int], ...]:
+    """Return the places that `X-Text-Left-Out` names: `18;spans="9-15 20-32"`."""
+    return tuple((int(start), int(end)) for start, end in re.findall(r"\b([0-9]{1,9})-([0-9]{1,9})\b", header))
+
+
+def _synthesis_s(timing: str) -> float | None:
+    found = re.search(r"\bsynthesis;dur=([0-9.]+)", timing)
+    return float(found[1]) / 1000 if found else None
+
+
+def _refusal(response: requests.Response) -> Refusal:
+    problem = _body(response)
+    wait = response.headers.get("Retry-After", "")
+    return Refusal(
+        code=str(problem.get("code", response.status_code)),
+        detail=str(problem.get("detail", response.reason)),
+        retry_after_s=math.ceil(int(wait)) if wait.isdigit() else None,
+    )
+
+
+def _body(response: requests.Response) -> dict[str, Any]:
+    """Return a JSON object; an empty one where a proxy answered something else. Raises Unreachable."""
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        return {}
+    except requests.RequestException:
+        raise Unreachable(response.url) from None
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,144 @@
+"""Speech that outlives the runs of the page's script: each has a thread, and whoever wants reads along."""
+
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakValueDictionary
+
+from ui.client.service import HEADER_BYTES, Heard, Order, Service
+from ui.errors import BUSY, Refusal
+from ui.text.sentences import Alignment
+
+_MOST: Final = 64  # at once, of all users together; others wait for their turn
+_SEATS: Final = threading.BoundedSemaphore(_MOST)
+
+# The browser asks for a sound by its id, which nobody can guess. A session that ends lets go of its speech.
+SPEAKING: Final[WeakValueDictionary[str, "Speaking"]] = WeakValueDictionary()
+
+
+class Speaking:
+    """One request and its sound so far. Times are `time.monotonic()`."""
+
+    def __init__(self, service: Service, order: Order, *, stream: bool, patience_s: float = 0.0) -> None:
+        """Begin at once; where the service is busy, again when it says so, for so long."""
+        self.id = secrets.token_hex(16)
+        self.order = order
+        self.service = service
+        self.stream = stream
+        self.patience_s = patience_s
+        self.began_s = time.monotonic()
+        self.first_s: float | None = None
+        self.ended_s: float | None = None
+        self.heard: Heard | None = None
+        self.failure: Refusal | None = None
+        self.cancelled = threading.Event()
+        self.alignment = Alignment(order.text)
+        self._pcm = bytearray()
+        SPEAKING[self.id] = self
+        threading.Thread(target=self._run, name=f"speaking-{self.id[:8]}", daemon=True).start()
+
+    @property
+    def ended(self) -> bool:
+        """Say whether nothing more will come."""
+        return self.ended_s is not None
+
+    @property
+    def whole(self) -> bool:
+        """Say whether all of it is there."""
+        return self.ended and self.failure is None
+
+    @property
+    def seconds(self) -> float:
+        """Return how much sound is there."""
+        return len(self._pcm) / 2 / self.heard.sample_rate_hz if self.heard else 0.0
+
+    @property
+    def took_s(self) -> float:
+        """Return how long it has taken until now, or took."""
+        return (self.ended_s or time.monotonic()) - self.began_s
+
+    @property
+    def synthesis_s(self) -> float | None:
+        """Return how long the engine worked on it, if the service has told."""
+        return self.heard.synthesis_s if self.heard else None
+
+    @property
+    def first_after_s(self) -> float | None:
+        """Return how long the first sound took."""
+        return None if self.first_s is None else self.first_s - self.began_s
+
+    def wav(self) -> bytes:
+        """Return what is there as a WAV file."""
+        rate_hz = self.heard.sample_rate_hz if self.heard else 24_000
+        return wav_header(rate_hz, len(self._pcm)) + bytes(self._pcm)
+
+    def pcm(self, start: int = 0) -> bytes:
+        """Return the PCM (mono, 16-bit little-endian) from this byte on."""
+        return bytes(self._pcm[start:])
+
+    def look(self) -> None:
+        """Learn which sentences are spoken; what the service does not tell stays unknown."""
+        _quietly(lambda: self.alignment.learn(self.service.sentences(self.id, len(self.alignment.ends_s))))
+
+    def cancel(self) -> None:
+        """Stop the work, on the service as well."""
+        self.cancelled.set()
+        threading.Thread(target=self._tell_cancelled, name="cancel", daemon=True).start()
+
+    def _tell_cancelled(self) -> None:
+        _quietly(lambda: self.service.cancel(self.id))
+
+    def _run(self) -> None:
+        with _SEATS:
+            try:
+                while not self._hear():
+                    pass
+            except Refusal as refusal:
+                self.failure = Refusal("cancelled") if self.cancelled.is_set() else refusal
+        self.ended_s = time.monotonic()
+
+    def _hear(self) -> bool:
+        """Hear it to its end; return whether it was let in. Raises Refusal."""
+        if self.cancelled.is_set():
+            raise Refusal("cancelled")
+        try:
+            self._hear_all()
+        except Refusal as refusal:
+            if refusal.code not in BUSY or self.took_s > self.patience_s:
+                raise
+            self.cancelled.wait(min(refusal.retry_after_s or 2, 5))
+            return False
+        return True
+
+    def _hear_all(self) -> None:
+        header = b""
+        with self.service.speaking(self.order, self.id, stream=self.stream) as answer:
+            self.heard = answer.heard
+            for piece in answer.pieces():
+                if self.cancelled.is_set():  # to leave is to cancel
+                    raise Refusal("cancelled")
+                missing = HEADER_BYTES - len(header)
+                header += piece[:missing]
+                self._pcm += piece[missing:]
+                if self._pcm and self.first_s is None:
+                    self.first_s = time.monotonic()
+
+
+def _quietly(action: Callable[[], None]) -> None:
+    """Do what nobody waits for: the request may be over, or the service gone, and then nothing is left to do."""
+    try:
+        action()
+    except Refusal:
+        return
+
+
+def wav_header(sample_rate_hz: int, pcm_bytes: int) -> bytes:
+    """Return the RIFF header of mono 16-bit PCM; a size beyond what it can hold is its largest, as of a live stream."""
+    size = min(pcm_bytes, 0xFFFFFFFF - 36)
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, sample_rate_hz, 2 * sample_rate_hz,
+        2, 16, b"data", size,
+    )  # fmt: skip

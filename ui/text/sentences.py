@@ -1,0 +1,79 @@
+"""Where the sentences of a text are, in the text and in its sound. Pure."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from ui.text.markup import is_ssml, without_markup
+
+_COLUMNS: Final = 42  # of a subtitle's line
+
+
+class Cue(NamedTuple):
+    """A sentence and when it sounds, in seconds."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass
+class Alignment:
+    """What is known so far of one speech."""
+
+    text: str
+    spans: list[tuple[int, int]] = field(default_factory=list)  # in code points
+    ends_s: list[float] = field(default_factory=list)  # of the sentences that are spoken, in order
+    left_out: tuple[tuple[int, int], ...] = ()  # places of letters that are not spoken
+
+    def learn(self, answer: dict[str, Any]) -> None:
+        """Take an answer of `GET /requests/{id}/sentences?from=<how many are spoken>`."""
+        first, sentences = answer["from"], answer["sentences"]
+        self.left_out = tuple((span["start"], span["end"]) for span in answer.get("left_out", ()))
+        self.spans[first:] = [(sentence["start"], sentence["end"]) for sentence in sentences]
+        for place, sentence in enumerate(sentences, first):
+            if "seconds" in sentence and place == len(self.ends_s):
+                self.ends_s.append((self.ends_s[-1] if self.ends_s else 0.0) + sentence["seconds"])
+
+    def shown(self) -> list[str]:
+        """Return the sentences with what stands between them, so that together they are the text, or its words."""
+        starts = [0, *[start for start, _ in self.spans[1:]], len(self.text)]
+        return [self._words(start, end) for start, end in pairwise(starts)] if self.spans else []
+
+    def cues(self) -> Iterator[Cue]:
+        """Yield the sentences that are spoken."""
+        for (start, end), (start_s, end_s) in zip(self.spans, pairwise([0.0, *self.ends_s]), strict=False):
+            yield Cue(start_s, end_s, " ".join(self._words(start, end).split()))
+
+    def _words(self, start: int, end: int) -> str:
+        part = self.text[start:end]
+        return without_markup(part) if is_ssml(self.text) else part
+
+
+def srt(cues: Sequence[Cue]) -> str:
+    """Return subtitles as SubRip writes them."""
+    blocks = [
+        f"{number}\n{_moment(cue.start_s, ',')} --> {_moment(cue.end_s, ',')}\n{_lines(cue.text)}\n"
+        for number, cue in enumerate(cues, 1)
+    ]
+    return "\n".join(blocks)
+
+
+def vtt(cues: Sequence[Cue]) -> str:
+    """Return subtitles as WebVTT (https://www.w3.org/TR/webvtt1/)."""
+    escaped = [
+        cue._replace(text=cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")) for cue in cues
+    ]
+    blocks = [f"{_moment(cue.start_s, '.')} --> {_moment(cue.end_s, '.')}\n{_lines(cue.text)}\n" for cue in escaped]
+    return "WEBVTT\n\n" + "\n".join(blocks)
+
+
+def _moment(seconds: float, point: str) -> str:
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{milliseconds:03}"
+
+
+def _lines(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, _COLUMNS, break_on_hyphens=False)) or text

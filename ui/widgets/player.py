@@ -1,0 +1,45 @@
+"""The player in the page: plays a sound while it is made, and shows which sentence is heard."""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from ui.translations import t
+
+if TYPE_CHECKING:
+    from streamlit.components.v2.types import ComponentRenderer
+
+_FOLDER: Final = Path(__file__).with_name("components")
+_HTML: Final = """<div class="player" data-testid="player"><div class="sentences" dir="auto"></div>
+<button type="button" hidden></button><span class="time"></span>
+<audio controls hidden preload="metadata"></audio></div>"""
+
+
+@cache
+def _component() -> "ComponentRenderer":
+    return st.components.v2.component(
+        "player",
+        html=_HTML,
+        css=(_FOLDER / "player.css").read_text(encoding="utf-8"),
+        js=(_FOLDER / "player.js").read_text(encoding="utf-8"),
+    )
+
+
+def play(url: str, *, key: str, live: bool, whole: bool, marks: str = "") -> None:
+    """Show the player of the sound at this address.
+
+    `live`: it begins by itself, with what is there. `whole`: all of it is there, so one may seek. `marks`: the address
+    that tells the sentences and their ends.
+    """
+    _component()(
+        key=key,
+        data={
+            "url": url,
+            "live": live,
+            "whole": whole,
+            "marks": marks,
+            "labels": {name: t(f"player.{name}") for name in ("player", "pause", "resume")},
+        },
+    )

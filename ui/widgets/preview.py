@@ -1,0 +1,36 @@
+"""A text as it will be spoken, shown below the box that it is written in; the service is asked only on demand."""
+
+from typing import Final
+
+import streamlit as st
+
+from ui import shared
+from ui.client.service import Normalized
+from ui.errors import Refusal
+from ui.text.markup import is_ssml
+from ui.translations import t
+from ui.widgets.notices import show_left_out, show_refusal
+
+_MOST_CHARACTERS: Final = 5_000  # of a long text its beginning; SSML is shown whole, as half a document is none
+
+
+def show(place: str, text: str, language: str) -> None:
+    """Show the switch, and once it is on the sentences of this text."""
+    if not st.toggle(t("spoken.show"), key=f"{place}_spoken") or not text.strip():
+        return
+    beginning = text if is_ssml(text) else text[:_MOST_CHARACTERS]
+    try:
+        normalized = _normalized(beginning, language)
+    except Refusal as refusal:
+        show_refusal(refusal)
+        return
+    with st.container(border=True, key=f"{place}_spoken_text"):
+        st.text("\n".join(normalized.sentences))
+    if len(beginning) < len(text):
+        st.caption(t("spoken.beginning", count=len(beginning)))
+    show_left_out(beginning, normalized.left_out)
+
+
+@st.cache_data(max_entries=64, ttl=60, show_spinner=False)
+def _normalized(text: str, language: str) -> Normalized:
+    return shared.service().normalized(text, language)
