@@ -1,9 +1,9 @@
 """Are figures, dates and prices understood: `python -m benchmarks.quality.numerals`, in `.venv-quality`.
 
 The cases of tests/unit/splitter/normalization/said, four to a text, are spoken by the embedded engine in one cloned
-voice: as they are written, which leaves them to the engine's own reading, and as the splitter says them. whisper-base writes down what
-it hears, figures as figures, so each transcript is said by the splitter before it is compared with the forms that the
-cases' sources demand. Prints the error rates before and after.
+voice: as they are written, which leaves them to the engine's own reading, and as the splitter says them. whisper-base
+writes down what it hears, figures as figures, so each transcript is said by the splitter before it is compared with
+the forms that the cases' sources demand. Prints the error rates before and after.
 """
 
 import argparse

@@ -62,7 +62,7 @@ async def test_a_divider_that_needs_too_much_memory_says_so_and_is_not_tried_aga
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     child = process.CHILD_BYTES
-    small = f"import resource; from services.splitter.segmentation import process; process.CHILD_BYTES = {child // 6}; process.main()"
+    small = f"from services.splitter.segmentation import process;process.CHILD_BYTES = {child // 6}; process.main()"
     asked = asyncio.create_subprocess_exec
 
     async def with_little_memory(python: str, *_arguments: str, **pipes: object) -> asyncio.subprocess.Process:
