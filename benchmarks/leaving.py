@@ -27,7 +27,7 @@ async def measure(folder: Path, leavers: int) -> list[float]:
         bus = await NatsBus.connect(service.nats.url, name="observer")
         await bus.establish(topology.topology())
         for seed in range(leavers):
-            listener = await bus.listen(subjects.AUDIO, limit=10_000)
+            listener = await bus.subscribe(subjects.AUDIO, limit=10_000)
             left_s = await leave(session, service.address(), seed)
             last = await chunks_until_silence(listener, quiet_s=0.6)
             await listener.close()

@@ -21,8 +21,8 @@ from services.__main__ import until_ready, whole_service
 from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import free_port, local_nats
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech.session import Speaker
-from services.synth_worker.engine_thread import Model
+from services.http_edge.speech.session import SpeechSessions
+from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.tone import ToneEngine
 from tests.support.service import speech_request, stored_clip
@@ -37,7 +37,7 @@ async def repeat(count: int, once: Callable[[], Awaitable[float]]) -> list[float
     return durations[count // 10 :]
 
 
-async def in_process(model: Model) -> float:
+async def in_process(model: EngineThread) -> float:
     """Return the seconds from calling the engine's thread to its first samples."""
     began_s = time.perf_counter()
     speech = model.speak(Utterance(TEXT, "en", 1), b"", urgent=True)
@@ -50,7 +50,7 @@ async def in_process(model: Model) -> float:
 async def over_nats(bus: NatsBus, clip: str) -> float:
     """Return the seconds from publishing a request to its first audio chunk."""
     began_s, first_s = time.perf_counter(), 0.0
-    async with Speaker(bus, Metrics(), first_audio_timeout_s=10).speaking(speech_request(clip, TEXT)) as speech:
+    async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=10).speaking(speech_request(clip, TEXT)) as speech:
         async for _ in speech.pieces():
             first_s = first_s or time.perf_counter() - began_s
     return first_s
@@ -80,7 +80,7 @@ def row(name: str, durations: list[float], baseline: float) -> str:
 
 async def measure(count: int) -> list[str]:
     """Run everything and return the lines of the table."""
-    model = Model(ToneEngine())
+    model = EngineThread(ToneEngine())
     direct = await repeat(count, lambda: in_process(model))
     await model.close()
     baseline = statistics.median(direct)

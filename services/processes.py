@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import Final, Protocol
 
-from services.common.runtime.child.parent_death import tied
+from services.common.runtime.child.parent_death import with_parent_death
 from services.common.runtime.local_nats import LocalNats
 
 _LONGEST_LINE_BYTES: Final = 1024 * 1024
@@ -54,7 +54,7 @@ class Part:
     async def start(cls, name: str, module: str, environment: dict[str, str]) -> "Part":
         """Start `python -m module`."""
         process = await asyncio.create_subprocess_exec(
-            *tied(sys.executable, "-m", module),
+            *with_parent_death(sys.executable, "-m", module),
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -3,7 +3,7 @@
 - A worker has seats. Its sentences share its speed evenly; which is how continuous batching behaves.
 - A free seat waits at the server's end of a pull, so seats are given in the order in which they became free.
 - First sentences take an express seat, else any. The others take the standard seats alone, and requests take turns.
-- Requests are refused while the sound that is due at once (`DUE_S` of each at most) exceeds `queue_wait_s` of the
+- Requests are refused while the sound that is due at once (`IMMEDIATE_S` of each at most) exceeds `queue_wait_s` of the
   cell's speed, which is the edge's rule of admission.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.scale.demand import Request
 from benchmarks.scale.measured import WorkerSpeed
-from services.common.wire.estimate import DUE_S
+from services.common.wire.estimate import IMMEDIATE_S
 
 _tickets = itertools.count()  # what comes first where two times are equal
 
@@ -139,8 +139,8 @@ def _due(request: Request) -> float:
     owed_s = 0.0
     for sound_s in request.sentences[request.heard :]:
         owed_s += sound_s
-        if owed_s >= DUE_S:
-            return DUE_S
+        if owed_s >= IMMEDIATE_S:
+            return IMMEDIATE_S
     return owed_s
 
 

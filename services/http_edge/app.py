@@ -21,8 +21,8 @@ from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
-from services.http_edge.auth.api_keys import Callers
-from services.http_edge.auth.guard import Browsers, asked_by, guarding, naming, place_of
+from services.http_edge.auth.api_keys import ApiKeys
+from services.http_edge.auth.guard import CorsPolicy, caller_of, guarding, naming, upload_owner
 from services.http_edge.auth.quota import Quota
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
@@ -34,23 +34,23 @@ from services.http_edge.http.request_routes import RequestRoutes
 from services.http_edge.http.sentence_routes import SentenceRoutes
 from services.http_edge.http.server import serve_http
 from services.http_edge.http.speech_routes import Routes
-from services.http_edge.ingress import ClipDoor, RequestDoor, Serving
-from services.http_edge.intake.acceptance import Ordered, Orders
-from services.http_edge.intake.clips import Intake
-from services.http_edge.intake.form import Reader
+from services.http_edge.ingress import ClipIngress, RequestIngress, Responder
+from services.http_edge.intake.acceptance import Acceptor, RunningRequest
+from services.http_edge.intake.clips import ClipIntake
+from services.http_edge.intake.form import FormReader
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.uploads import Uploads
-from services.http_edge.jobs.events import JobNews
-from services.http_edge.jobs.results_quota import JobRoom
-from services.http_edge.jobs.runner import EveryonesJobs, JobWork
-from services.http_edge.jobs.store import JobShelf, JobStore
+from services.http_edge.jobs.events import JobEvents
+from services.http_edge.jobs.results_quota import ResultsQuota
+from services.http_edge.jobs.runner import AllTenantsJobs, JobWork
+from services.http_edge.jobs.store import JobBucket, JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
-from services.http_edge.speech.disconnect_grace import Grace
-from services.http_edge.speech.metering import Charges
-from services.http_edge.speech.request_quota import KeptRoom
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.session import Speaker
+from services.http_edge.speech.disconnect_grace import DisconnectGrace
+from services.http_edge.speech.metering import UsageCharges
+from services.http_edge.speech.request_quota import RequestQuota
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.session import SpeechSessions
 from services.http_edge.transport.connections import Addresses
 from services.http_edge.transport.file_descriptors import raise_limit
 from services.http_edge.transport.host_names import Hosts
@@ -99,9 +99,9 @@ async def edge(
         await measure_queues(bus, settings.engine, metrics)
 
     async with tasks() as group:
-        news = JobNews(settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining)
+        news = JobEvents(settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining)
         parts = _Parts(bus, metrics, fleet, admission, Quota(bus), decoder, news, group, stop, draining)
-        intake = Intake(bus, decoder, settings, metrics)
+        intake = ClipIntake(bus, decoder, settings, metrics)
         app, loop = _built(parts, settings, intake)
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
@@ -127,7 +127,7 @@ class _Parts(NamedTuple):
     admission: Admission
     quota: Quota
     decoder: ReferenceDecoder
-    news: JobNews
+    news: JobEvents
     group: TaskGroup
     stop: asyncio.Event
     draining: asyncio.Event
@@ -138,8 +138,8 @@ class _Entrance(NamedTuple):
 
     free_seats: asyncio.Semaphore
     uploads: Uploads
-    kept_room: KeptRoom
-    place_of: Callable[[web.Request], str]
+    kept_room: RequestQuota
+    upload_owner: Callable[[web.Request], str]
 
 
 class _Desk(NamedTuple):
@@ -153,26 +153,26 @@ class _Desk(NamedTuple):
     work: JobWork
 
 
-def _doors(parts: _Parts, settings: Settings, intake: Intake) -> tuple[Serving, Serving]:
+def _doors(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[Responder, Responder]:
     """Build what answers tenants that use NATS directly."""
 
-    def intake_of(tenant: str) -> Intake:
+    def intake_of(tenant: str) -> ClipIntake:
         return dataclasses.replace(intake, settings=msgspec.structs.replace(settings, tenant=tenant))
 
-    requests = RequestDoor(parts.bus, parts.fleet, parts.admission, settings, parts.group, parts.stop)
+    requests = RequestIngress(parts.bus, parts.fleet, parts.admission, settings, parts.group, parts.stop)
     return (
-        Serving(parts.bus, parts.metrics, subjects.DOOR_REQUESTS, requests, at_once=64, in_all=512),
-        Serving(parts.bus, parts.metrics, subjects.STORE_CLIPS, ClipDoor(intake_of), at_once=4, in_all=16),
+        Responder(parts.bus, parts.metrics, subjects.INGRESS_REQUESTS, requests, at_once=64, in_all=512),
+        Responder(parts.bus, parts.metrics, subjects.STORE_CLIPS, ClipIngress(intake_of), at_once=4, in_all=16),
     )
 
 
-def _built(parts: _Parts, settings: Settings, intake: Intake) -> tuple[web.Application, WorkLoop]:
+def _built(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[web.Application, WorkLoop]:
     """Build the application, and the loop that sees jobs through."""
     entrance = _Entrance(
         asyncio.Semaphore(settings.max_connections),
         Uploads(settings),
-        KeptRoom(settings.tenant_requests_bytes, topology.KEPT_S),
-        place_of(Addresses(settings.trusted_proxies)),
+        RequestQuota(settings.tenant_requests_bytes, topology.KEPT_S),
+        upload_owner(Addresses(settings.trusted_proxies)),
     )
 
     @lru_cache(maxsize=_MOST_TENANTS)
@@ -181,13 +181,13 @@ def _built(parts: _Parts, settings: Settings, intake: Intake) -> tuple[web.Appli
         return _desk(parts, own, dataclasses.replace(intake, settings=own), entrance)
 
     def asked(request: web.Request) -> _Desk:
-        caller = asked_by(request)
+        caller = caller_of(request)
         return desk(settings.tenant if caller is None else caller.key.tenant)
 
-    browsers = Browsers(settings.cors_origins)
+    browsers = CorsPolicy(settings.cors_origins)
     inner: list[Middleware] = [browsers.preflight()]
     if settings.api_keys_file:  # no other site's page has a key, so whatever name it calls the service by is harmless
-        inner.append(guarding(Callers(Path(settings.api_keys_file)), settings))
+        inner.append(guarding(ApiKeys(Path(settings.api_keys_file)), settings))
     else:
         inner.insert(0, naming(Hosts(settings.allowed_hosts)))
     # The outermost turns the refusals of the others into answers.
@@ -200,32 +200,32 @@ def _built(parts: _Parts, settings: Settings, intake: Intake) -> tuple[web.Appli
     SentenceRoutes.add_to(app, lambda request: asked(request).sentences)
     NormalizeRoutes.add_to(app, lambda request: asked(request).normalize)
     JobRoutes.add_to(app, lambda request: asked(request).jobs)
-    work = EveryonesJobs(lambda tenant: desk(tenant).work)
+    work = AllTenantsJobs(lambda tenant: desk(tenant).work)
     return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, seats=settings.max_jobs)
 
 
 def _orders(
-    parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance, *, kept: Records, store: JobStore
-) -> Orders:
+    parts: _Parts, settings: Settings, intake: ClipIntake, entrance: _Entrance, *, kept: RequestStore, store: JobStore
+) -> Acceptor:
     """Build what takes requests that are no jobs."""
-    return Orders(
+    return Acceptor(
         fleet=parts.fleet,
         admission=parts.admission,
-        charges=Charges(parts.bus, kept, parts.quota),
+        charges=UsageCharges(parts.bus, kept, parts.quota),
         kept_room=entrance.kept_room,
         intake=intake,
         shelf=kept,
-        other=JobShelf(store),
+        other=JobBucket(store),
         metrics=parts.metrics,
         settings=settings,
         free_seats=entrance.free_seats,
-        reader=Reader(entrance.uploads, settings),
-        place_of=entrance.place_of,
+        reader=FormReader(entrance.uploads, settings),
+        upload_owner=entrance.upload_owner,
     )
 
 
-def _job_room(bus: Bus, settings: Settings) -> JobRoom:
-    return JobRoom(
+def _job_room(bus: Bus, settings: Settings) -> ResultsQuota:
+    return ResultsQuota(
         bus,
         settings.tenant,
         settings.job_results_kept_s,
@@ -234,19 +234,19 @@ def _job_room(bus: Bus, settings: Settings) -> JobRoom:
     )
 
 
-def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance) -> _Desk:
+def _desk(parts: _Parts, settings: Settings, intake: ClipIntake, entrance: _Entrance) -> _Desk:
     bus, metrics, draining = parts.bus, parts.metrics, parts.draining
-    kept = Records(bus, topology.KEPT, settings.tenant)
-    job_records = Records(bus, topology.PROGRESS, settings.tenant)
+    kept = RequestStore(bus, topology.KEPT, settings.tenant)
+    job_records = RequestStore(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
-    job_charges = Charges(bus, job_records, parts.quota)
-    speaker = Speaker(bus, metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2)
+    job_charges = UsageCharges(bus, job_records, parts.quota)
+    speaker = SpeechSessions(bus, metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2)
     orders = _orders(parts, settings, intake, entrance, kept=kept, store=store)
-    ordered = Ordered(
+    ordered = RunningRequest(
         speaker=speaker,
         records=kept,
         charges=orders.charges,
-        grace=Grace(bus, kept, settings.idempotency_grace_s, parts.group, parts.stop),
+        grace=DisconnectGrace(bus, kept, settings.idempotency_grace_s, parts.group, parts.stop),
         metrics=metrics,
         request_timeout_s=settings.request_timeout_s,
     )
@@ -277,7 +277,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
             bus=bus, records=kept, charges=orders.charges, speaker=speaker, metrics=metrics, settings=settings
         ),
         sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
-        normalize=NormalizeRoutes(bus=bus, settings=settings, reader=orders.reader, place_of=entrance.place_of),
+        normalize=NormalizeRoutes(bus=bus, settings=settings, reader=orders.reader, upload_owner=entrance.upload_owner),
         jobs=JobRoutes(
             bus=bus,
             store=store,
@@ -285,7 +285,7 @@ def _desk(parts: _Parts, settings: Settings, intake: Intake, entrance: _Entrance
             work=work,
             orders=dataclasses.replace(
                 orders,
-                shelf=JobShelf(store),
+                shelf=JobBucket(store),
                 other=kept,
                 charges=job_charges,
                 job=True,

@@ -12,7 +12,7 @@ import structlog
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.consumer import WorkLoop
-from services.common.bus.heartbeats import HEARTBEAT_S, tell_alive, workers
+from services.common.bus.heartbeats import HEARTBEAT_S, publish_heartbeats, workers
 from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
 from services.common.runtime.health import health_server
@@ -23,8 +23,8 @@ from services.common.wire.messages import SplitterState
 from services.splitter.handler import RequestWork
 from services.splitter.metrics import Metrics
 from services.splitter.normalize_handler import NormalizeWork
-from services.splitter.scheduling.backlog import Ledger
-from services.splitter.scheduling.scheduler import Gate
+from services.splitter.scheduling.backlog import Backlog
+from services.splitter.scheduling.scheduler import Scheduler
 from services.splitter.settings import Settings
 
 log = structlog.get_logger()
@@ -40,9 +40,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Divide texts on this bus until `stop` is set."""
-    metrics, ledger, followers_stop, fleet = Metrics(), Ledger(), asyncio.Event(), workers(bus)
+    metrics, ledger, followers_stop, fleet = Metrics(), Backlog(), asyncio.Event(), workers(bus)
     metrics.bus_connected.set_function(lambda: float(bus.connected))
-    gate, taken = Gate(fleet, settings.splitter_ahead), deque[tuple[Identity, ...]](maxlen=_TOLD_TIMES)
+    gate, taken = Scheduler(fleet, settings.splitter_ahead), deque[tuple[Identity, ...]](maxlen=_TOLD_TIMES)
     name = f"splitter-{secrets.token_hex(4)}"
     work = RequestWork(
         bus=bus,
@@ -67,7 +67,7 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
             taken=tuple(identity.id for identity in chain.from_iterable(taken)),
             taken_by=_by_tenant(chain.from_iterable(taken)),
         )
-        await tell_alive(bus, subjects.splitter_state(name), state)
+        await publish_heartbeats(bus, subjects.splitter_state(name), state)
 
     def not_ready() -> str | None:
         return None if bus.connected else "NATS does not answer"

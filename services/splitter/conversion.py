@@ -22,7 +22,7 @@ from services.common.wire.messages import (
 )
 from services.common.wire.parameters import RANGES
 from services.common.wire.seeds import sentence_seed
-from services.splitter.segmentation.process import Task
+from services.splitter.segmentation.process import SegmentationTask
 from services.splitter.segmentation.sentences import Sentence, SplitText
 
 AskedT = TypeVar("AskedT", SpeechRequest, NormalizeText)
@@ -59,12 +59,12 @@ def usual_limits() -> dict[str, int]:
     return dict.fromkeys(LANGUAGES, _USUAL_LIMIT)
 
 
-def task_of(asked: SpeechRequest | NormalizeText, limits: dict[str, int]) -> Task:
+def task_of(asked: SpeechRequest | NormalizeText, limits: dict[str, int]) -> SegmentationTask:
     """Return how to divide the text of a command. Raises UnsupportedLanguage."""
     for language in (asked.language, *(passage.language for passage in asked.passages)):
         if language not in limits:
             raise UnsupportedLanguage(f"the engine {asked.engine} does not speak {language}")
-    return Task(
+    return SegmentationTask(
         text=asked.text,
         language=asked.language,
         max_characters=limits[asked.language],

@@ -17,12 +17,12 @@ from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
-from services.common.bus.heartbeats import Presence
+from services.common.bus.heartbeats import Heartbeats
 from services.common.bus.inbox import Inbox, open_inbox_of_ends
 from services.common.bus.ports import Bus, Delivery, SubjectFull
 from services.common.runtime.deadline import Deadline
 from services.common.runtime.lifecycle import tasks
-from services.common.runtime.tracing import spanning
+from services.common.runtime.tracing import span
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_own, tenant_of
 from services.common.wire.failures import (
@@ -60,11 +60,11 @@ from services.splitter.conversion import (
     told_left_out,
 )
 from services.splitter.metrics import Metrics
-from services.splitter.scheduling.backlog import Debt, Ledger
+from services.splitter.scheduling.backlog import Backlog, RequestBacklog
 from services.splitter.scheduling.progress import Progress
-from services.splitter.scheduling.scheduler import Gate, Seat
+from services.splitter.scheduling.scheduler import Permit, Scheduler
 from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, told_portion
-from services.splitter.segmentation.process import MOST_CHILDREN, DividerDied, Task, divide
+from services.splitter.segmentation.process import MOST_CHILDREN, SegmentationCrashed, SegmentationTask, divide
 from services.splitter.segmentation.sentences import Sentence, SplitText
 
 log = structlog.get_logger()
@@ -82,11 +82,11 @@ class RequestWork:
     """What a splitter does with the messages of `TTS_REQUESTS`."""
 
     bus: Bus
-    workers: Presence[WorkerState]
+    workers: Heartbeats[WorkerState]
     cancels: Cancels
-    ledger: Ledger
+    ledger: Backlog
     metrics: Metrics
-    gate: Gate
+    gate: Scheduler
     stop: asyncio.Event  # set: hand back what is not spoken yet
     divisions: Divisions = field(default_factory=lambda: Divisions(_bounded_divide()))
 
@@ -124,12 +124,12 @@ class RequestWork:
         if portion.until == len(seconds):
             self.metrics.requests.labels(request.language, "spoken").inc()
 
-    async def _divided(self, task: Task, request: SpeechRequest, attempt: int) -> SplitText:
+    async def _divided(self, task: SegmentationTask, request: SpeechRequest, attempt: int) -> SplitText:
         """Divide the text. One that costs its process the third time is not tried again. Raises what `divide` does."""
-        with self.metrics.split_duration.time(), spanning("division", characters=len(request.text)):
+        with self.metrics.split_duration.time(), span("division", characters=len(request.text)):
             try:
                 return await self.divisions.of(task, in_portions=request.portion_s is not UNSET)
-            except DividerDied as failure:
+            except SegmentationCrashed as failure:
                 if attempt < _MOST_DIVISIONS:
                     raise
                 raise SynthesisFailed(str(failure)) from None
@@ -155,7 +155,7 @@ class RequestWork:
         await self.bus.purge(topology.SENTENCES, subjects.request_sentences(tenant, request))
         if reason != SpeechCancelled.code:  # of that everybody has heard
             message = CancelSpeech(request=request, tenant=tenant, reason=reason)
-            await self.bus.tell(subjects.cancel(tenant, request), codec.encode(message))
+            await self.bus.send(subjects.cancel(tenant, request), codec.encode(message))
 
     async def _workers_of(self, engine: str) -> list[WorkerState]:
         """Return the engine's workers that know what they speak, at least one. Raises EngineUnavailable."""
@@ -271,8 +271,8 @@ class _Held:
     sentences: tuple[Sentence, ...]
     progress: Progress
     inbox: Inbox
-    debt: Debt
-    seat: Seat
+    debt: RequestBacklog
+    seat: Permit
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def lane(self, place: int) -> Lane:
@@ -314,7 +314,7 @@ class _HandedBack(PipelineError):
     retryable = True
 
 
-def _bounded_divide() -> Callable[[Task], Awaitable[SplitText]]:
+def _bounded_divide() -> Callable[[SegmentationTask], Awaitable[SplitText]]:
     """Return `divide`, with a bound on the processes that divide at once."""
     return partial(divide, children=asyncio.Semaphore(MOST_CHILDREN))
 

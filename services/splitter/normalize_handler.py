@@ -11,8 +11,8 @@ from typing import Final
 
 import structlog
 
-from services.common.bus.heartbeats import Presence
-from services.common.bus.ports import Bus, Heard
+from services.common.bus.heartbeats import Heartbeats
+from services.common.bus.ports import Bus, Received
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_own
 from services.common.wire.failures import BusUnavailable, PipelineError
@@ -39,11 +39,11 @@ class NormalizeWork:
     """What a splitter does with the questions on `tts.v1.normalize.<tenant>`."""
 
     bus: Bus
-    workers: Presence[WorkerState]
+    workers: Heartbeats[WorkerState]
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer questions until `stop` is set."""
-        listener = await self.bus.listen(subjects.NORMALIZE, limit=_MOST_WAITING, group=_GROUP)
+        listener = await self.bus.subscribe(subjects.NORMALIZE, limit=_MOST_WAITING, group=_GROUP)
         try:
             while not stop.is_set():
                 heard = await listener.next(_LOOK_S)
@@ -52,7 +52,7 @@ class NormalizeWork:
         finally:
             await listener.close()
 
-    async def _answer(self, heard: Heard) -> None:
+    async def _answer(self, heard: Received) -> None:
         """Reply with the text as it would be spoken, or why not; to bytes that name no request with nothing."""
         try:
             await self._reply(heard, await self._normalized(heard))
@@ -62,7 +62,7 @@ class NormalizeWork:
             log.exception("normalizing_failed")
             await self._refuse(heard, PipelineError("an internal error; the splitter's log says which"))
 
-    async def _refuse(self, heard: Heard, failure: PipelineError) -> None:
+    async def _refuse(self, heard: Received, failure: PipelineError) -> None:
         request = codec.peek_request(heard.payload)
         if request is None:
             return
@@ -72,10 +72,10 @@ class NormalizeWork:
         with suppress(BusUnavailable):  # the client gives up after a while
             await self._reply(heard, message)
 
-    async def _reply(self, heard: Heard, message: Message) -> None:
-        await self.bus.tell(heard.reply, codec.encode(message))
+    async def _reply(self, heard: Received, message: Message) -> None:
+        await self.bus.send(heard.reply, codec.encode(message))
 
-    async def _normalized(self, heard: Heard) -> TextNormalized:
+    async def _normalized(self, heard: Received) -> TextNormalized:
         asked = codec.decode(heard.payload, NormalizeText)
         require_own(asked, heard.subject)
         asked = in_our_codes(asked)

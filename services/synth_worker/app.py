@@ -9,7 +9,7 @@ import structlog
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.consumer import WorkLoop
-from services.common.bus.heartbeats import HEARTBEAT_S, tell_alive
+from services.common.bus.heartbeats import HEARTBEAT_S, publish_heartbeats
 from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
 from services.common.runtime.health import health_server
@@ -19,11 +19,11 @@ from services.common.wire.messages import Lane, WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
 from services.synth_worker.finishing.parameters import parameters_taken
 from services.synth_worker.handler import SentenceWork
-from services.synth_worker.isolation.supervisor import IsolatedModel
+from services.synth_worker.isolation.supervisor import EngineSupervisor
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.ports import ModelStuck, SpeakingModel
+from services.synth_worker.ports import EngineStuck, SpeakingEngine
 from services.synth_worker.settings import Settings
-from services.synth_worker.speed import Pace
+from services.synth_worker.speed import SpeedMeter
 from services.synth_worker.voices import Voices
 
 log = structlog.get_logger()
@@ -34,14 +34,14 @@ State = Literal["loading", "ready", "draining", "failed"]
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Connect to NATS and speak sentences until `stop` is set. Raises BusUnavailable, or what loading raised."""
     async with connected_bus(settings, name="synth-worker") as bus:
-        model = IsolatedModel(settings, step_timeout_s=settings.worker_step_timeout_s)
+        model = EngineSupervisor(settings, step_timeout_s=settings.worker_step_timeout_s)
         await Worker(bus, model, settings).serve(stop)
 
 
 class Worker:
     """One process's engine and its seats at the queue."""
 
-    def __init__(self, bus: Bus, model: SpeakingModel, settings: Settings) -> None:
+    def __init__(self, bus: Bus, model: SpeakingEngine, settings: Settings) -> None:
         self.name = f"worker-{secrets.token_hex(4)}"
         self._bus = bus
         self._settings = settings
@@ -51,7 +51,7 @@ class Worker:
         self._crashes = 0  # of the engine, that are counted
         self._metrics = Metrics()
         self._metrics.bus_connected.set_function(lambda: float(bus.connected))
-        self._pace = Pace()
+        self._pace = SpeedMeter()
         self._model = model
         self._work = SentenceWork(
             bus=bus,
@@ -132,7 +132,7 @@ class Worker:
         if stuck in done:
             self._state, self._detail = "failed", "a step of the model does not end"
             stop.set()
-            raise ModelStuck(self._detail)
+            raise EngineStuck(self._detail)
 
     async def _tell_state(self) -> None:
         engine, factor = self._model.describe(), self._pace.real_time_factor
@@ -158,7 +158,7 @@ class Worker:
             real_time_factor=factor,
             parameters=parameters_taken(engine, self._settings.loudness_lufs),
         )
-        await tell_alive(self._bus, subjects.worker_state(engine.name, self.name), state)
+        await publish_heartbeats(self._bus, subjects.worker_state(engine.name, self.name), state)
 
     def _log_progress(self, engine: EngineDescription) -> None:
         if engine.progress and engine.progress != self._progress:

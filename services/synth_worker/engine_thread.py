@@ -19,7 +19,7 @@ from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
-from services.synth_worker.ports import ModelClosed, ModelStuck
+from services.synth_worker.ports import EngineClosed, EngineStuck
 
 log = structlog.get_logger()
 
@@ -28,8 +28,8 @@ _IDLE_S: Final = 1.0  # how often a model thread without work looks whether to s
 
 
 @dataclass(eq=False)
-class Speech:
-    """One sentence in flight. Made by `Model.speak`; `pieces` yields its samples as they are made."""
+class SentenceTask:
+    """One sentence in flight. Made by `EngineThread.speak`; `pieces` yields its samples as they are made."""
 
     urgent: bool
     loop: asyncio.AbstractEventLoop
@@ -55,7 +55,7 @@ class Speech:
                     made = await asyncio.wait_for(self.made.get(), self.step_timeout_s)
                 except TimeoutError:
                     self.stuck.set()
-                    raise ModelStuck(f"the model made nothing within {self.step_timeout_s:.0f} s") from None
+                    raise EngineStuck(f"the model made nothing within {self.step_timeout_s:.0f} s") from None
                 if isinstance(made, Exception):
                     raise made
                 if len(made.samples):
@@ -71,7 +71,7 @@ class Speech:
             self.loop.call_soon_threadsafe(self.made.put_nowait, made)
 
 
-class Model:
+class EngineThread:
     """An engine on a thread of its own."""
 
     def __init__(self, engine: Engine[Any, Any], *, step_timeout_s: float = 120.0) -> None:
@@ -80,9 +80,9 @@ class Model:
         self._engine = engine
         self._max_batch = engine.describe().max_batch
         self._step_timeout_s = step_timeout_s
-        self._jobs: queue.Queue[Callable[[], None] | Speech] = queue.Queue()
+        self._jobs: queue.Queue[Callable[[], None] | SentenceTask] = queue.Queue()
         self._stop = threading.Event()
-        self._in_flight: list[tuple[Speech, Any]] = []  # and the engine's sequence
+        self._in_flight: list[tuple[SentenceTask, Any]] = []  # and the engine's sequence
         self._alone_next = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
@@ -103,9 +103,9 @@ class Model:
         """Turn a serialised voice into the engine's own."""
         return await self.call(lambda: self._engine.restore(voice))
 
-    def speak(self, utterance: Utterance, voice: Any, *, urgent: bool, alone: bool = False) -> Speech:
+    def speak(self, utterance: Utterance, voice: Any, *, urgent: bool, alone: bool = False) -> SentenceTask:
         """Begin a sentence; urgent ones are stepped first, and one that is to be alone shares no step."""
-        speech = Speech(
+        speech = SentenceTask(
             urgent=urgent,
             alone=alone,
             loop=asyncio.get_running_loop(),
@@ -153,7 +153,7 @@ class Model:
             if self._in_flight:
                 self._step()
         for speech, _ in self._in_flight:
-            speech.tell(ModelClosed("the worker stops"))
+            speech.tell(EngineClosed("the worker stops"))
         self._engine.close()
 
     def _take_jobs(self) -> None:
@@ -161,7 +161,7 @@ class Model:
         try:
             job = self._jobs.get(timeout=_IDLE_S) if not self._in_flight else self._jobs.get_nowait()
             while True:
-                if isinstance(job, Speech):
+                if isinstance(job, SentenceTask):
                     self._open(job)
                 else:
                     job()
@@ -169,7 +169,7 @@ class Model:
         except queue.Empty:
             return
 
-    def _open(self, speech: Speech) -> None:
+    def _open(self, speech: SentenceTask) -> None:
         if speech.cancelled.is_set():
             speech.tell(SpeechCancelled("the request was cancelled"))
             return
@@ -209,7 +209,7 @@ class Model:
         finished = {id(entry[0]) for entry, step in zip(batch, steps, strict=True) if step.done}
         self._in_flight = [entry for entry in self._in_flight if id(entry[0]) not in finished]
 
-    def _next_batch(self) -> list[tuple[Speech, Any]]:
+    def _next_batch(self) -> list[tuple[SentenceTask, Any]]:
         """Return urgent sentences first, then the ones that came first; at every other step one that is alone."""
         alone = [entry for entry in self._in_flight if entry[0].alone]
         together = [entry for entry in self._in_flight if not entry[0].alone]
@@ -218,7 +218,7 @@ class Model:
             return alone[:1]
         return sorted(together, key=lambda entry: not entry[0].urgent)[: self._max_batch]  # stable
 
-    def _fail(self, batch: list[tuple[Speech, Any]], error: Exception) -> None:
+    def _fail(self, batch: list[tuple[SentenceTask, Any]], error: Exception) -> None:
         failed = {id(speech) for speech, _ in batch}
         for speech, sequence in batch:
             self._engine.discard(sequence)

@@ -15,7 +15,7 @@ from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.ports import Bus, Delivery
 from services.common.runtime.lifecycle import tasks
-from services.common.runtime.tracing import mark, spanning
+from services.common.runtime.tracing import mark, span
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_addressed
 from services.common.wire.failures import PipelineError, SpeechCancelled
@@ -26,8 +26,8 @@ from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.finishing.parameters import Finish, finishing_of, parameters_taken
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.ports import SpeakingModel, Speech
-from services.synth_worker.speed import Pace
+from services.synth_worker.ports import SentenceAudio, SpeakingEngine
+from services.synth_worker.speed import SpeedMeter
 from services.synth_worker.voices import Voices
 
 log = structlog.get_logger()
@@ -38,11 +38,11 @@ class SentenceWork:
     """What a worker does with the messages of `TTS_SENTENCES`."""
 
     bus: Bus
-    model: SpeakingModel
+    model: SpeakingEngine
     voices: Voices
     cancels: Cancels
     metrics: Metrics
-    pace: Pace
+    pace: SpeedMeter
     worker: str
     loudness: Loudness  # of requests that ask for none
     busy: set[str] = field(default_factory=set)  # subjects of the sentences in flight
@@ -101,18 +101,18 @@ class SentenceWork:
         try:
             with (
                 self.cancels.watch(identity_of(job), speech.cancel),
-                spanning("synthesis", language=job.language) as span,
+                span("synthesis", language=job.language) as synthesis,
             ):
                 finish = finishing_of(self.model.describe(), utterance, self.loudness)
                 chunking = await self._publish_chunks(job, delivery.attempt, speech, finish)
-                span.set_attributes({"samples": chunking.samples, "busy_s": speech.busy_s})
+                synthesis.set_attributes({"samples": chunking.samples, "busy_s": speech.busy_s})
         except SpeechCancelled:
             self.metrics.orphaned.labels(self.model.describe().name).inc(speech.orphaned_s)
             raise
         await self._publish_end(job, delivery, speech, chunking)
         self._count(job, speech, chunking)
 
-    async def _publish_chunks(self, job: SentenceJob, attempt: int, speech: Speech, finish: Finish) -> Chunking:
+    async def _publish_chunks(self, job: SentenceJob, attempt: int, speech: SentenceAudio, finish: Finish) -> Chunking:
         """Send every chunk as soon as it is made and finished; on return all are stored."""
         chunking = Chunking(self.model.describe().sample_rate_hz)
         async with tasks() as storing:
@@ -143,7 +143,9 @@ class SentenceWork:
             message_id=identity_of(job).message_id(job.sentence, chunk.place, attempt),
         )
 
-    async def _publish_end(self, job: SentenceJob, delivery: Delivery, speech: Speech, chunking: Chunking) -> None:
+    async def _publish_end(
+        self, job: SentenceJob, delivery: Delivery, speech: SentenceAudio, chunking: Chunking
+    ) -> None:
         message = SentenceSpoken(
             request=job.request,
             sentence=job.sentence,
@@ -163,7 +165,7 @@ class SentenceWork:
             message_id=identity_of(job).message_id(job.sentence, "end"),
         )
 
-    def _count(self, job: SentenceJob, speech: Speech, chunking: Chunking) -> None:
+    def _count(self, job: SentenceJob, speech: SentenceAudio, chunking: Chunking) -> None:
         engine, sound_s = self.model.describe().name, chunking.samples / chunking.sample_rate_hz
         self.pace.note(speech.busy_s, sound_s)
         self.metrics.sentences.labels(engine, job.language, "spoken").inc()
@@ -180,7 +182,7 @@ class SentenceWork:
         )
 
 
-async def _finished(speech: Speech, finish: Finish) -> AsyncIterator[Samples]:
+async def _finished(speech: SentenceAudio, finish: Finish) -> AsyncIterator[Samples]:
     """Yield what is to be published of a sentence, float32 [n], as soon as it is known."""
     async for samples in speech.pieces():
         if len(finished := finish.push(samples)):

@@ -10,19 +10,19 @@ from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Utterance
 
 
-class ModelStuck(SynthesisFailed):
+class EngineStuck(SynthesisFailed):
     """The engine makes nothing any more and cannot be started again; the worker has to be replaced."""
 
     retryable = True
 
 
-class ModelClosed(SynthesisFailed):
+class EngineClosed(SynthesisFailed):
     """The worker stops with this sentence in flight; another one speaks it."""
 
     retryable = True
 
 
-class Speech(Protocol):
+class SentenceAudio(Protocol):
     """One sentence in flight."""
 
     busy_s: float  # spent in steps that advanced it
@@ -36,7 +36,7 @@ class Speech(Protocol):
         """Yield the samples (float32 [n], mono), in order. Raises what the engine raised, or SpeechCancelled."""
 
 
-class SpeakingModel(Protocol):
+class SpeakingEngine(Protocol):
     """A resident engine. Every method may be called from the event loop and blocks it never."""
 
     stuck: asyncio.Event  # set when only another worker helps
@@ -54,7 +54,7 @@ class SpeakingModel(Protocol):
     async def restore(self, voice: bytes) -> Any:  # passed back to `speak` unseen
         """Turn a serialised voice into what `speak` takes. Raises MalformedMessage."""
 
-    def speak(self, utterance: Utterance, voice: Any, *, urgent: bool) -> Speech:
+    def speak(self, utterance: Utterance, voice: Any, *, urgent: bool) -> SentenceAudio:
         """Begin a sentence; urgent ones are stepped first."""
 
     async def close(self) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 _MEMORY: Final = 0.9  # what an average keeps of itself when a sentence is added
 
 
-class Pace:
+class SpeedMeter:
     """Exponentially weighted seconds of work and of sound."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from services.common.wire.failures import EngineCrashed, MalformedMessage, Queue
 from services.common.wire.identity import voice_key
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.ports import ModelClosed, ModelStuck, SpeakingModel
+from services.synth_worker.ports import EngineClosed, EngineStuck, SpeakingEngine
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ _DIGEST_BYTES: Final = 32
 class Voices:
     """The voices of one worker's engine, the latest `capacity` of them in memory."""
 
-    def __init__(self, bus: Bus, model: SpeakingModel, metrics: Metrics, *, capacity: int) -> None:
+    def __init__(self, bus: Bus, model: SpeakingEngine, metrics: Metrics, *, capacity: int) -> None:
         self._bus = bus
         self._model = model
         self._metrics = metrics
@@ -74,7 +74,7 @@ class Voices:
             return None
         try:
             voice = await self._model.restore(_unsealed(stored))
-        except (ModelStuck, ModelClosed):
+        except (EngineStuck, EngineClosed):
             raise
         except (MalformedMessage, SynthesisFailed, EngineCrashed) as failure:
             self._metrics.voices.labels("unreadable").inc()

@@ -28,7 +28,7 @@ class Observer:
 
     async def follow(self, bus: NatsBus, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""
-        listener = await bus.listen(subjects.AUDIO, limit=100_000)
+        listener = await bus.subscribe(subjects.AUDIO, limit=100_000)
         try:
             while not stop.is_set():
                 heard = await listener.next(0.5)

@@ -4,7 +4,7 @@ import time
 
 import aiohttp
 
-from services.common.bus.ports import Listener
+from services.common.bus.ports import Subscription
 from services.common.wire import codec
 from services.common.wire.messages import AudioChunk, RequestEvent
 from tests.chaos.listeners import VOICE
@@ -24,7 +24,7 @@ async def leave(session: aiohttp.ClientSession, address: str, seed: int) -> floa
     return time.monotonic()
 
 
-async def chunks_until_silence(listener: Listener, quiet_s: float) -> dict[str, float]:
+async def chunks_until_silence(listener: Subscription, quiet_s: float) -> dict[str, float]:
     """Return when each request's last chunk came, once none has come for so long."""
     last: dict[str, float] = {}
     while (heard := await listener.next(quiet_s)) is not None:

@@ -68,7 +68,11 @@ async def shares(
 async def _made(service: House, seconds: float) -> Counter[str]:
     """Count the bytes of sound that are made for each tenant in so many seconds."""
     bus = await NatsBus.connect(service.nats.url, name="observer")
-    listener, made, until_s = await bus.listen(subjects.AUDIO, limit=10_000), Counter[str](), time.monotonic() + seconds
+    listener, made, until_s = (
+        await bus.subscribe(subjects.AUDIO, limit=10_000),
+        Counter[str](),
+        time.monotonic() + seconds,
+    )
     while (left_s := until_s - time.monotonic()) > 0:
         heard = await listener.next(left_s)
         if heard is not None:

@@ -21,13 +21,13 @@ async def test_nothing_is_computed_or_queued_for_a_client_that_left(tmp_path: Pa
         await service.until_ready(session)
         bus = await NatsBus.connect(service.nats.url, name="observer")
         for number in range(LEAVERS):
-            listener = await bus.listen(subjects.AUDIO, limit=10_000)
+            listener = await bus.subscribe(subjects.AUDIO, limit=10_000)
             left_s = await leave(session, service.address(), number)
             last = await chunks_until_silence(listener, quiet_s=MOST_S)
             await listener.close()
             assert len(last) == 1
             assert max(last.values()) - left_s < MOST_S
         async with asyncio.timeout(10):
-            while await bus.waiting(topology.REQUESTS) + await bus.waiting(topology.SENTENCES):
+            while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
                 await asyncio.sleep(0.1)
         await bus.close()

@@ -6,7 +6,7 @@ import pytest
 
 from services.common.bus.memory import MemoryBus
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech.session import Speaker
+from services.http_edge.speech.session import SpeechSessions
 from tests.support.buses import memory_bus
 from tests.support.service import digest, expected_pcm, speech_request, stored_clip, tone_service
 
@@ -24,7 +24,7 @@ async def test_a_jump_of_the_clock_in_the_middle_of_a_request_changes_nothing(
     text = " ".join(f"This is sentence number {number}." for number in range(30))
     async with tone_service(bus, workers=1, real_time_factor=0.05):
         request = speech_request(clip, text, lasts_s=20)
-        async with Speaker(bus, Metrics(), first_audio_timeout_s=20).speaking(request) as speech:
+        async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=20).speaking(request) as speech:
             pieces = []
             async for piece in speech.pieces():
                 pieces.append(piece)

@@ -23,7 +23,7 @@ async def until_nothing_is_left(service: House, session: aiohttp.ClientSession) 
     """Wait until the queues are empty and the edge and splitters owe nothing."""
     bus = await NatsBus.connect(service.nats.url, name="observer")
     async with asyncio.timeout(20):
-        while await bus.waiting(topology.REQUESTS) + await bus.waiting(topology.SENTENCES):
+        while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
             await asyncio.sleep(0.1)
         while await metric(service, session, "tts_queued_audio_seconds"):
             await asyncio.sleep(0.2)

@@ -86,7 +86,7 @@ async def speaks_when_replayed(
         while not isinstance(event := await inbox.next(1), SentenceSpoken):
             pass
     assert event.sentence == int(sentence)
-    assert await bus.waiting(topology.DEAD) == 0
+    assert await bus.message_count(topology.DEAD) == 0
     with pytest.raises(dead_letters.NoSuchLetter):
         await dead_letters.replay(bus, number)
 
@@ -120,4 +120,4 @@ async def test_the_letter_of_a_request_or_of_a_job_is_published_again_with_time_
     stream = topology.JOBS if subject == subjects.job("public") else topology.REQUESTS
     [again] = await bus.stored(stream, subject, most=10)
     assert codec.decode(again.payload, SpeechRequest).deadline_unix_ms > time.time() * 1000 + 3_000_000
-    assert await bus.waiting(topology.DEAD) == 0
+    assert await bus.message_count(topology.DEAD) == 0

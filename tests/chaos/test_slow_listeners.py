@@ -75,7 +75,7 @@ async def until_stalled(service: House, session: aiohttp.ClientSession) -> None:
     async with asyncio.timeout(30):
         while not await metric(service, session, 'tts_failures_total{code="listener_stalled"}'):
             await asyncio.sleep(0.2)
-        while await bus.waiting(topology.REQUESTS) + await bus.waiting(topology.SENTENCES):
+        while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
             await asyncio.sleep(0.1)
     await bus.close()
 

@@ -43,14 +43,14 @@ async def test_a_published_job_is_delivered_once_and_gone_after_its_ack(bus: Bus
     assert (delivery.payload, delivery.subject, delivery.attempt) == (b"job", sentence(), 1)
     await delivery.ack()
     assert await puller.next(1.4) is None
-    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.SENTENCES) == 0
     await puller.close()
 
 
 async def test_the_same_message_id_is_stored_once(bus: Bus) -> None:
     assert await bus.publish(sentence(0), b"job", message_id="a")
     assert not await bus.publish(sentence(0), b"job", message_id="a")
-    assert await bus.waiting(topology.SENTENCES) == 1
+    assert await bus.message_count(topology.SENTENCES) == 1
 
 
 async def test_a_sentence_that_is_queued_is_refused_under_another_id(bus: Bus) -> None:
@@ -145,7 +145,7 @@ async def test_a_purge_takes_one_requests_jobs_and_no_others(bus: Bus) -> None:
         await bus.publish(sentence(place, "request-1"), b"job", message_id=f"1-{place}")
     await bus.publish(sentence(0, "request-2"), b"other", message_id="2-0")
     await bus.purge(topology.SENTENCES, subjects.request_sentences("public", "request-1"))
-    assert await bus.waiting(topology.SENTENCES) == 1
+    assert await bus.message_count(topology.SENTENCES) == 1
     puller = await bus.pull(CONSUMER)
     delivery = await puller.next(2)
     assert delivery is not None
@@ -157,14 +157,14 @@ async def test_a_purge_takes_one_requests_jobs_and_no_others(bus: Bus) -> None:
 async def test_a_message_leaves_the_queue_at_the_end_of_its_lifetime(bus: Bus) -> None:
     await bus.publish(sentence(), b"job", message_id="a", lifetime_s=1)
     await asyncio.sleep(2.3)
-    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.SENTENCES) == 0
 
 
 async def test_a_listener_hears_what_is_told_and_what_is_stored(bus: Bus) -> None:
-    listener = await bus.listen(subjects.request_events("public", "request-1"), limit=10)
+    listener = await bus.subscribe(subjects.request_events("public", "request-1"), limit=10)
     await bus.publish(subjects.chunk("public", "request-1", 0, 0), b"chunk", message_id="c")
-    await bus.tell(subjects.end("public", "request-1", 0), b"end")
-    await bus.tell(subjects.end("public", "request-2", 0), b"foreign")
+    await bus.send(subjects.end("public", "request-1", 0), b"end")
+    await bus.send(subjects.end("public", "request-2", 0), b"foreign")
     heard = [await listener.next(2), await listener.next(2)]
     assert [item.payload for item in heard if item is not None] == [b"chunk", b"end"]
     assert await listener.next(0.1) is None
@@ -172,17 +172,17 @@ async def test_a_listener_hears_what_is_told_and_what_is_stored(bus: Bus) -> Non
 
 
 async def test_a_question_reaches_one_of_a_group_and_comes_back_answered(bus: Bus) -> None:
-    listeners = [await bus.listen(subjects.NORMALIZE, limit=10, group="splitters") for _ in range(3)]
-    beside = await bus.listen(subjects.NORMALIZE, limit=10)
+    listeners = [await bus.subscribe(subjects.NORMALIZE, limit=10, group="splitters") for _ in range(3)]
+    beside = await bus.subscribe(subjects.NORMALIZE, limit=10)
 
     async def answer() -> list[bytes]:
         heard = [one for listener in listeners if (one := await listener.next(0.5)) is not None]
         for one in heard:
-            await bus.tell(one.reply, b"answer to " + one.payload)
+            await bus.send(one.reply, b"answer to " + one.payload)
         return [one.payload for one in heard]
 
     answering = asyncio.create_task(answer())
-    assert await bus.ask(subjects.normalize("public"), b"question", timeout_s=5) == b"answer to question"
+    assert await bus.request(subjects.normalize("public"), b"question", timeout_s=5) == b"answer to question"
     assert await answering == [b"question"]
     overheard = await beside.next(1)
     assert overheard is not None
@@ -192,15 +192,15 @@ async def test_a_question_reaches_one_of_a_group_and_comes_back_answered(bus: Bu
 
 
 async def test_a_question_that_nobody_answers_has_no_answer(bus: Bus) -> None:
-    assert await bus.ask(subjects.normalize("public"), b"question", timeout_s=0.2) is None
-    listener = await bus.listen(subjects.NORMALIZE, limit=10)
-    assert await bus.ask(subjects.normalize("public"), b"question", timeout_s=0.2) is None
+    assert await bus.request(subjects.normalize("public"), b"question", timeout_s=0.2) is None
+    listener = await bus.subscribe(subjects.NORMALIZE, limit=10)
+    assert await bus.request(subjects.normalize("public"), b"question", timeout_s=0.2) is None
     await listener.close()
 
 
 async def test_what_is_told_has_nowhere_to_answer_to(bus: Bus) -> None:
-    listener = await bus.listen("tts.v1.cancel.*.*", limit=10)
-    await bus.tell(subjects.cancel("public", "request-1"), b"cancel")
+    listener = await bus.subscribe("tts.v1.cancel.*.*", limit=10)
+    await bus.send(subjects.cancel("public", "request-1"), b"cancel")
     heard = await listener.next(1)
     assert heard is not None
     assert heard.reply == ""
@@ -208,16 +208,16 @@ async def test_what_is_told_has_nowhere_to_answer_to(bus: Bus) -> None:
 
 
 async def test_a_closed_listener_hears_nothing(bus: Bus) -> None:
-    listener = await bus.listen("tts.v1.cancel.*.*", limit=10)
+    listener = await bus.subscribe("tts.v1.cancel.*.*", limit=10)
     await listener.close()
-    await bus.tell(subjects.cancel("public", "request-1"), b"cancel")
+    await bus.send(subjects.cancel("public", "request-1"), b"cancel")
     assert await listener.next(0.2) is None
 
 
 async def test_what_overflows_a_listener_is_lost_and_the_oldest_is_kept(bus: Bus) -> None:
-    listener = await bus.listen("tts.v1.cancel.*.*", limit=3)
+    listener = await bus.subscribe("tts.v1.cancel.*.*", limit=3)
     for number in range(10):
-        await bus.tell(subjects.cancel("public", "request-1"), b"%d" % number)
+        await bus.send(subjects.cancel("public", "request-1"), b"%d" % number)
     await asyncio.sleep(0.2)
     heard = []
     while (item := await listener.next(0.1)) is not None:
@@ -233,7 +233,7 @@ async def test_the_last_message_of_a_subject_is_read_by_place(bus: Bus) -> None:
     await bus.publish(subject, b"first attempt", message_id="1")
     await bus.publish(subject, b"second attempt", message_id="2")
     assert await bus.last(topology.AUDIO, subject) == b"second attempt"
-    assert await bus.waiting(topology.AUDIO) == 1
+    assert await bus.message_count(topology.AUDIO) == 1
 
 
 async def test_values_and_objects_are_read_back(bus: Bus) -> None:
@@ -297,25 +297,25 @@ async def test_many_who_count_in_one_value_lose_nothing(bus: Bus) -> None:
 
 async def test_a_dropped_object_frees_its_room_and_its_name(bus: Bus) -> None:
     await bus.drop_object(topology.RESULTS, "acme/job/0")  # there is none
-    before = await bus.room(f"OBJ_{topology.RESULTS}")
+    before = await bus.storage_use(f"OBJ_{topology.RESULTS}")
     await bus.put_object(topology.RESULTS, "acme/job/0", bytes(300_000))
     await bus.put_object(topology.RESULTS, "acme/job/1", b"stays")
-    assert (await bus.room(f"OBJ_{topology.RESULTS}")).used > before.used + 300_000
+    assert (await bus.storage_use(f"OBJ_{topology.RESULTS}")).used > before.used + 300_000
     await bus.drop_object(topology.RESULTS, "acme/job/0")
     assert await bus.get_object(topology.RESULTS, "acme/job/0") is None
     assert not await bus.has_object(topology.RESULTS, "acme/job/0")
-    assert (await bus.room(f"OBJ_{topology.RESULTS}")).used < before.used + 10_000
+    assert (await bus.storage_use(f"OBJ_{topology.RESULTS}")).used < before.used + 10_000
     assert await bus.get_object(topology.RESULTS, "acme/job/1") == b"stays"
     await bus.put_object(topology.RESULTS, "acme/job/0", b"anew")
     assert await bus.get_object(topology.RESULTS, "acme/job/0") == b"anew"
 
 
 async def test_a_store_says_how_much_it_takes(bus: Bus) -> None:
-    assert (await bus.room(f"OBJ_{topology.RESULTS}")).most == 8192 * topology.MEBIBYTE
+    assert (await bus.storage_use(f"OBJ_{topology.RESULTS}")).most == 8192 * topology.MEBIBYTE
 
 
 async def test_a_value_that_changes_is_heard(bus: Bus) -> None:
-    listener = await bus.listen(topology.value_subject(topology.PROGRESS, "job.public.abc"), limit=10)
+    listener = await bus.subscribe(topology.value_subject(topology.PROGRESS, "job.public.abc"), limit=10)
     await bus.create_value(topology.PROGRESS, "job.public.abc", b"created")
     await bus.put_value(topology.PROGRESS, "job.public.abc", b"put")
     await bus.put_value(topology.PROGRESS, "job.public.other", b"foreign")
@@ -332,7 +332,7 @@ async def test_jobs_wait_in_a_queue_of_their_own(bus: Bus) -> None:
     assert delivery is not None
     assert delivery.payload == b"job"
     await delivery.ack()
-    assert await bus.waiting(topology.JOBS) == 0
+    assert await bus.message_count(topology.JOBS) == 0
     await puller.close()
 
 
@@ -408,7 +408,7 @@ async def test_stored_messages_are_listed_oldest_first_and_removed_by_number(bus
     await bus.remove(topology.DEAD, listed[1].number)
     odd = subjects.dead("tts.v1.request.tenant-1")
     assert [message.payload for message in await bus.stored(topology.DEAD, odd, most=10)] == [b"3"]
-    assert await bus.waiting(topology.DEAD) == 3
+    assert await bus.message_count(topology.DEAD) == 3
 
 
 async def test_messages_and_values_are_counted_by_subject(bus: Bus) -> None:

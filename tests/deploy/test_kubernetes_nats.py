@@ -133,7 +133,7 @@ async def test_three_servers_keep_all_streams_and_one_may_die(tmp_path: Path) ->
                 with suppress(BusUnavailable):
                     await bus.publish(sentence_subject(1), b"and this", message_id="1")
                     break
-        assert await bus.waiting(SENTENCES) == 2
+        assert await bus.message_count(SENTENCES) == 2
         await bus.close()
 
 
@@ -150,7 +150,7 @@ async def test_a_tenant_is_served_across_servers_and_another_is_added_by_restart
         async def note(message: Msg) -> None:
             heard.append(message.subject)
 
-        await edge.subscribe(subjects.DOOR_REQUESTS, queue="edges", cb=answer)
+        await edge.subscribe(subjects.INGRESS_REQUESTS, queue="edges", cb=answer)
         await edge.subscribe(subjects.AUDIO, cb=note)
         await edge.flush()
         acme = await user(tmp_path, servers, "tenant-acme", servers[0])

@@ -14,7 +14,7 @@ from services.common.runtime.local_nats import local_nats
 from services.common.wire import codec, subjects
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech.session import Speaker
+from services.http_edge.speech.session import SpeechSessions
 from tests.support.buses import nats_bus
 from tests.support.service import digest, expected_pcm, speech_request, stored_clip, tone_service
 
@@ -47,9 +47,11 @@ async def test_streams_values_and_objects_are_the_same_after_save_and_restore(tm
         [again] = await bus.stored(topology.REQUESTS, subjects.request("public"), most=10)
         assert codec.decode(again.payload, SpeechRequest) == waiting
         async with tone_service(bus, workers=1), asyncio.timeout(30):  # what waited is spoken, and the next one too
-            while await bus.waiting(topology.REQUESTS):
+            while await bus.message_count(topology.REQUESTS):
                 await asyncio.sleep(0.1)
-            async with Speaker(bus, Metrics(), first_audio_timeout_s=20).speaking(speech_request(clip)) as speech:
+            async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=20).speaking(
+                speech_request(clip)
+            ) as speech:
                 assert digest([piece async for piece in speech.pieces()]) == digest([expected_pcm()])
         await bus.close()
 

@@ -25,7 +25,7 @@ from services.http_edge.ingress import RequestDoor, Serving
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.request_store import RequestStore
 from tests.support.buses import bus_of
 from tests.support.messages import EXAMPLES
 from tests.support.service import speech_request
@@ -45,7 +45,7 @@ class Front:
 
     async def ask(self, request: SpeechRequest | bytes, tenant: str = "acme") -> dict[str, object]:
         payload = request if isinstance(request, bytes) else codec.encode(request)
-        answer = await self.bus.ask(subjects.door_request(tenant), payload, timeout_s=20)
+        answer = await self.bus.request(subjects.door_request(tenant), payload, timeout_s=20)
         assert answer is not None
         told: dict[str, object] = json.loads(answer)
         return told
@@ -57,7 +57,7 @@ class Front:
         return error["code"], error["description"].partition(":")[0]
 
     async def queued(self) -> int:
-        return await self.bus.waiting(topology.REQUESTS)
+        return await self.bus.message_count(topology.REQUESTS)
 
 
 @asynccontextmanager
@@ -69,13 +69,13 @@ async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
     worker = msgspec.structs.replace(worker, engine="tone", state="ready", languages=("en",), slots=2)
 
     async def beat() -> None:
-        await bus.tell(subjects.worker_state("tone", worker.worker), codec.encode(worker))
+        await bus.send(subjects.worker_state("tone", worker.worker), codec.encode(worker))
         idle = SplitterState(splitter="splitter-1", requests=0, queued_audio_s=0.0)
-        await bus.tell(subjects.splitter_state("splitter-1"), codec.encode(idle))
+        await bus.send(subjects.splitter_state("splitter-1"), codec.encode(idle))
 
     async with tasks() as group:
         work = RequestDoor(bus, fleet, admission, settings, group, stop)
-        serving = Serving(bus, metrics, subjects.DOOR_REQUESTS, work, at_once=8, in_all=16)
+        serving = Serving(bus, metrics, subjects.INGRESS_REQUESTS, work, at_once=8, in_all=16)
         for running in (fleet.workers.follow(stop), fleet.splitters.follow(stop), serving.serve(stop)):
             group.create_task(running)
         group.create_task(every(0.5, beat, stop))
@@ -123,7 +123,7 @@ async def test_the_portions_of_a_request_share_its_id_and_each_is_queued(front: 
 
 async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it_comes_again(front: Front) -> None:
     request = front.request()
-    await Records(front.bus, topology.KEPT, "acme").hold(request)
+    await RequestStore(front.bus, topology.KEPT, "acme").hold(request)
     assert "duplicate" not in await front.ask(request)
     assert await front.queued() == 1
 
@@ -131,7 +131,7 @@ async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it
 async def test_no_text_is_kept_of_a_request_that_nobody_resumes(front: Front) -> None:
     request = front.request(text="Something private.")
     await front.ask(request)
-    records = Records(front.bus, topology.KEPT, "acme")
+    records = RequestStore(front.bus, topology.KEPT, "acme")
     assert await records.known(request.request)
     assert await records.request(request.request) is None
     value = await front.bus.get_value(topology.KEPT, f"request.acme.{request.request}")
@@ -144,7 +144,7 @@ async def test_an_id_stands_for_one_request_or_job_of_its_tenant(front: Front) -
     await front.ask(first)
     assert await front.refused(msgspec.structs.replace(first, text="Another.")) == (409, "request_id_taken")
     job = front.request()
-    await JobStore(front.bus, Records(front.bus, topology.PROGRESS, "acme")).create(job)
+    await JobStore(front.bus, RequestStore(front.bus, topology.PROGRESS, "acme")).create(job)
     assert await front.refused(job) == (409, "request_id_taken")
     assert await front.queued() == 1
 

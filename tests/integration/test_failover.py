@@ -15,7 +15,7 @@ from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.lifecycle import tasks
 from services.common.runtime.local_nats import LocalNats, local_nats
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech.session import Speaker
+from services.http_edge.speech.session import SpeechSessions
 from tests.support.service import digest, expected_pcm, speech_request, stored_clip
 
 TEXT = " ".join(f"This is sentence number {number}." for number in range(12))
@@ -53,7 +53,7 @@ async def ready(bus: NatsBus, count: int) -> None:
 
 async def heard(bus: NatsBus, seed: int) -> str:
     clip = await stored_clip(bus)
-    speaker = Speaker(bus, Metrics(), first_audio_timeout_s=30)
+    speaker = SpeechSessions(bus, Metrics(), first_audio_timeout_s=30)
     async with speaker.speaking(speech_request(clip, TEXT, seed=seed)) as speech:
         return digest([piece async for piece in speech.pieces()])
 

@@ -12,7 +12,7 @@ import pytest
 from services.admin import keys as api_keys
 from services.common.runtime.local_nats import free_port
 from services.http_edge import app as edge_app
-from services.http_edge.auth.api_keys import Callers
+from services.http_edge.auth.api_keys import ApiKeys
 from services.http_edge.errors import CannotReadKeys
 from tests.support.front import SETTINGS, VOICE, Front, front
 from tests.support.service import TEXT, expected_pcm
@@ -149,7 +149,7 @@ def test_a_file_of_keys_that_cannot_be_read_is_named_at_the_start(tmp_path: Path
         if content is not None:
             (tmp_path / "keys.toml").write_text(content)
         with pytest.raises(CannotReadKeys, match=said):
-            Callers(tmp_path / "keys.toml")
+            ApiKeys(tmp_path / "keys.toml")
 
 
 async def test_pages_of_other_origins_may_read_what_they_are_allowed_to(service: Front, keys: dict[str, str]) -> None:

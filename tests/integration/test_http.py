@@ -65,7 +65,7 @@ class Service:
     async def until_idle(self) -> None:
         """Wait until both work queues are empty."""
         async with asyncio.timeout(10):
-            while await self.bus.waiting(topology.REQUESTS) + await self.bus.waiting(topology.SENTENCES):
+            while await self.bus.message_count(topology.REQUESTS) + await self.bus.message_count(topology.SENTENCES):
                 await asyncio.sleep(0.05)
 
     async def metric(self, line: str) -> float:
@@ -381,7 +381,7 @@ async def test_a_body_cut_in_the_middle_leaves_nothing_behind(service: Service) 
         while await service.metric("tts_requests_in_flight"):
             await asyncio.sleep(0.05)
     assert reader is not None
-    assert await service.bus.waiting(topology.REQUESTS) == 0
+    assert await service.bus.message_count(topology.REQUESTS) == 0
 
 
 async def test_a_client_that_stops_sending_is_let_go(service: Service) -> None:

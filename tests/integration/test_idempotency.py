@@ -84,7 +84,7 @@ async def test_a_client_that_left_finds_its_work_going_on_and_without_anybody_it
         await response.content.readexactly(1_000)
         response.close()
     await asyncio.sleep(0.4)
-    assert await service.bus.waiting(topology.REQUESTS) == 1, "within the grace it goes on"
+    assert await service.bus.message_count(topology.REQUESTS) == 1, "within the grace it goes on"
     again = await service.post("/stream", text=LONG, headers=KEY, edge=1)
     assert await heard(again) == (request, digest([expected_pcm(LONG)]))
     assert await service.spoken() == sentence_count(LONG)

@@ -271,7 +271,7 @@ async def test_a_job_whose_work_and_sound_are_gone_is_published_again_from_the_f
             bus = await NatsBus.connect(service.nats.url, name="test")
             await bus.purge(topology.AUDIO, subjects.request_events("public", job))
             cancel = CancelSpeech(request=job, tenant="public", reason="test")
-            await bus.tell(subjects.cancel("public", job), codec.encode(cancel))
+            await bus.send(subjects.cancel("public", job), codec.encode(cancel))
             while await bus.last(topology.AUDIO, subjects.request_failed("public", job)) is None:
                 await asyncio.sleep(0.05)
             assert edge.process is not None

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.memory import MemoryBus, MemoryListener, matches
+from services.common.bus.memory import MemoryBus, MemorySubscription, matches
 from services.common.bus.ports import Bus
 from services.common.wire import subjects
 from services.common.wire.failures import PipelineError
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech import resume as runs_module
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.session import Speaker, Speech
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.session import SpeechSession, SpeechSessions
 from tests.support.buses import bus_of
 from tests.support.service import TEXT, digest, expected_pcm, sentence_count, speech_request, stored_clip, tone_service
 
@@ -31,17 +31,17 @@ async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[B
         yield bus
 
 
-def speaker(bus: Bus) -> Speaker:
-    return Speaker(bus, Metrics(), first_audio_timeout_s=30, portion_s=PORTION_S)
+def speaker(bus: Bus) -> SpeechSessions:
+    return SpeechSessions(bus, Metrics(), first_audio_timeout_s=30, portion_s=PORTION_S)
 
 
 async def until_idle(bus: Bus) -> None:
     async with asyncio.timeout(20):
-        while await bus.waiting(topology.REQUESTS) + await bus.waiting(topology.SENTENCES):
+        while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
             await asyncio.sleep(0.05)
 
 
-async def deaf(speech: Speech, run: str) -> None:
+async def deaf(speech: SpeechSession, run: str) -> None:
     """Let a speech hear no audio any more, but end markers, as when more came than an inbox holds."""
     await speech._inbox._heard._runs[run].inbox._listener.close()  # type: ignore[attr-defined]
 
@@ -127,12 +127,12 @@ async def test_audio_that_was_dropped_with_its_end_markers_is_spoken_again_after
 async def test_two_listeners_of_one_request_hear_it_whole_each_at_a_pace_of_its_own(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request, here = speech_request(clip, BOOK), speaker(bus)
-    records = Records(bus, topology.KEPT, "public")
+    records = RequestStore(bus, topology.KEPT, "public")
 
     async def leave() -> None:
         return
 
-    async def hear(speech: Speech, pause_s: float) -> str:
+    async def hear(speech: SpeechSession, pause_s: float) -> str:
         pieces = list[bytes]()
         async for piece in speech.pieces():
             pieces.append(piece)
@@ -142,7 +142,7 @@ async def test_two_listeners_of_one_request_hear_it_whole_each_at_a_pace_of_its_
     async with tone_service(bus), here.speaking(request, leave, listening=True) as first:
         heard = [request.request, *await records.runs(request.request)]
         async with (
-            here.open_runs(request, heard=heard, sole=False, renewing=True) as joined,
+            here.open_attempts(request, heard=heard, sole=False, renewing=True) as joined,
             here.taking_up(request, joined, leave, listening=True) as second,
         ):
             digests = await asyncio.gather(hear(first, 0.0), hear(second, 0.01))
@@ -167,7 +167,7 @@ class ForgetfulBus(MemoryBus):
     def _hear(self, subject: str, payload: bytes, reply: str = "") -> None:
         listeners = self._listeners
         if _is_chunk(subject):
-            self._listeners = list[MemoryListener]()
+            self._listeners = list[MemorySubscription]()
         super()._hear(subject, payload, reply)
         self._listeners = listeners
 
@@ -193,7 +193,7 @@ async def test_audio_that_is_gone_however_often_it_is_spoken_fails_the_request_w
 
 async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_from_its_beginning(bus: Bus) -> None:
     request, speaking, heard = speech_request(await stored_clip(bus), BOOK), speaker(bus), bytearray()
-    assert await Records(bus, topology.KEPT, "public").keep(request)
+    assert await RequestStore(bus, topology.KEPT, "public").keep(request)
     async with tone_service(bus):
         async with speaking.speaking(request, listening=True) as speech:
             async for piece in speech.pieces():
@@ -202,7 +202,7 @@ async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_
                     break
         await until_idle(bus)
         await bus.purge(topology.AUDIO, subjects.AUDIO)
-        async with speaking.open_runs(request, heard=[request.request], sole=True, renewing=True) as runs:
+        async with speaking.open_attempts(request, heard=[request.request], sole=True, renewing=True) as runs:
             sentence, skip, _ = await runs.place_of(len(heard))
             assert sentence > 5
             async with speaking.taking_up(

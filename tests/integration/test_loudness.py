@@ -26,7 +26,7 @@ from services.common.wire.messages import (
     WorkerState,
 )
 from services.synth_worker.app import Worker
-from services.synth_worker.engine_thread import Model
+from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.protocol import EngineDescription, Level, Step
 from services.synth_worker.engines.tone import ToneEngine, ToneSequence
 from services.synth_worker.settings import Settings
@@ -78,7 +78,7 @@ async def spoken(
         pauses_ms=pauses_ms,
     )
     stop = asyncio.Event()
-    worker = Worker(bus, Model(Speaking(samples_per_step)), Settings(engine="tone", loudness_lufs=default))
+    worker = Worker(bus, EngineThread(Speaking(samples_per_step)), Settings(engine="tone", loudness_lufs=default))
     chunks: dict[int, bytes] = {}
     async with tasks() as group, open_inbox(bus, "public", job.request) as inbox:
         group.create_task(worker.serve(stop))
@@ -143,7 +143,7 @@ async def test_the_pauses_of_the_job_come_on_top_of_margins_of_a_fixed_length(bu
 
 @pytest.mark.parametrize(("default", "told"), [(-20.0, -20.0), ("off", 0.0)])
 async def test_a_worker_tells_the_loudness_among_its_parameters(bus: MemoryBus, default: Loudness, told: float) -> None:
-    listener = await bus.listen(subjects.WORKERS, limit=100)
+    listener = await bus.subscribe(subjects.WORKERS, limit=100)
     await spoken(bus, default=default)
     heard = await listener.next(5)
     await listener.close()

@@ -184,12 +184,12 @@ async def test_a_question_on_the_bus_is_answered_and_a_wrong_one_refused(service
     question = NormalizeText(
         request=secrets.token_hex(8), tenant="public", engine="tone", language="de", text="Es ist 5 Uhr."
     )
-    payload = await service.bus.ask(subjects.normalize("public"), codec.encode(question), timeout_s=5)
+    payload = await service.bus.request(subjects.normalize("public"), codec.encode(question), timeout_s=5)
     answer = codec.decode(payload or b"", TextNormalized)
     assert [sentence.text for sentence in answer.sentences] == ["Es ist fünf Uhr."]
-    payload = await service.bus.ask(subjects.normalize("other"), codec.encode(question), timeout_s=5)
+    payload = await service.bus.request(subjects.normalize("other"), codec.encode(question), timeout_s=5)
     assert codec.decode(payload or b"", SpeechFailed).code == "malformed_message"
-    assert await service.bus.ask(subjects.normalize("public"), b"\xc1", timeout_s=0.5) is None
+    assert await service.bus.request(subjects.normalize("public"), b"\xc1", timeout_s=0.5) is None
 
 
 async def test_without_a_splitter_the_edge_says_so(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.heartbeats import tell_alive
+from services.common.bus.heartbeats import publish_heartbeats
 from services.common.bus.inbox import open_inbox
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import every, tasks
@@ -24,7 +24,7 @@ from services.common.wire.messages import (
     WorkerState,
 )
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech.session import Speaker
+from services.http_edge.speech.session import SpeechSessions
 from services.splitter import app as splitter_app
 from services.splitter.segmentation.sentences import split
 from services.splitter.settings import Settings
@@ -48,14 +48,14 @@ async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[B
         yield bus
 
 
-def speaker(bus: Bus) -> Speaker:
-    return Speaker(bus, Metrics(), first_audio_timeout_s=20)
+def speaker(bus: Bus) -> SpeechSessions:
+    return SpeechSessions(bus, Metrics(), first_audio_timeout_s=20)
 
 
 async def until_empty(bus: Bus) -> None:
     """Wait until neither work queue holds a message."""
     async with asyncio.timeout(10):
-        while await bus.waiting(topology.REQUESTS) + await bus.waiting(topology.SENTENCES):
+        while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
             await asyncio.sleep(0.05)
 
 
@@ -63,7 +63,7 @@ async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_places_
     async with tone_service(bus):
         clip = await stored_clip(bus)
         request = msgspec.structs.replace(speech_request(clip), first_sentence=2)
-        listener = await bus.listen(subjects.request_events("public", request.request), limit=1000)
+        listener = await bus.subscribe(subjects.request_events("public", request.request), limit=1000)
         await bus.publish(subjects.request("public"), codec.encode(request), message_id=request.request)
         ends: dict[int, SentenceSpoken] = {}
         async with asyncio.timeout(20):
@@ -182,7 +182,7 @@ async def test_a_request_that_comes_while_the_only_worker_still_loads_waits_for_
     stop = asyncio.Event()
 
     async def tell() -> None:
-        await tell_alive(bus, subjects.worker_state("tone", loading.worker), loading)
+        await publish_heartbeats(bus, subjects.worker_state("tone", loading.worker), loading)
 
     async def heard() -> str:
         async with speaker(bus).speaking(speech_request(await stored_clip(bus))) as speech:

@@ -14,10 +14,10 @@ from services.common.wire import codec, subjects
 from services.common.wire.failures import EngineUnavailable
 from services.common.wire.messages import Parameters, SpeechFailed, WorkerState
 from services.synth_worker.app import Worker
-from services.synth_worker.engine_thread import Model
+from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.protocol import EngineDescription, Step
 from services.synth_worker.engines.tone import ToneEngine, ToneSequence
-from services.synth_worker.ports import ModelStuck
+from services.synth_worker.ports import EngineStuck
 from services.synth_worker.settings import Settings
 from tests.support.buses import memory_bus
 from tests.support.service import only_sentence, speech_request, stored_clip, tone_service
@@ -65,7 +65,7 @@ async def bus() -> MemoryBus:
 
 async def states(bus: MemoryBus, worker: Worker, stop: asyncio.Event) -> list[WorkerState]:
     """Return what a worker says of itself while it lives; it is told to stop when it is ready."""
-    listener = await bus.listen(subjects.WORKERS, limit=100)
+    listener = await bus.subscribe(subjects.WORKERS, limit=100)
     said: list[WorkerState] = []
     async with tasks() as group:
         serving = group.create_task(worker.serve(stop))
@@ -80,7 +80,7 @@ async def states(bus: MemoryBus, worker: Worker, stop: asyncio.Event) -> list[Wo
 
 
 async def test_a_worker_says_when_it_loads_when_it_is_ready_and_when_it_ends(bus: MemoryBus) -> None:
-    said = await states(bus, Worker(bus, Model(ToneEngine(), step_timeout_s=0.3), SETTINGS), asyncio.Event())
+    said = await states(bus, Worker(bus, EngineThread(ToneEngine(), step_timeout_s=0.3), SETTINGS), asyncio.Event())
     kinds = [state.state for state in said]
     assert kinds[0] == "loading"
     assert "ready" in kinds
@@ -91,12 +91,12 @@ async def test_a_worker_says_when_it_loads_when_it_is_ready_and_when_it_ends(bus
 
 async def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(bus: MemoryBus) -> None:
     with pytest.raises(EngineUnavailable, match="install them"):
-        await Worker(bus, Model(Unloadable(), step_timeout_s=0.3), SETTINGS).serve(asyncio.Event())
+        await Worker(bus, EngineThread(Unloadable(), step_timeout_s=0.3), SETTINGS).serve(asyncio.Event())
     assert bus.listeners == 0
 
 
 async def test_a_worker_tells_what_its_engine_takes_and_how_far_loading_is(bus: MemoryBus) -> None:
-    said = await states(bus, Worker(bus, Model(Fetching(), step_timeout_s=0.3), SETTINGS), asyncio.Event())
+    said = await states(bus, Worker(bus, EngineThread(Fetching(), step_timeout_s=0.3), SETTINGS), asyncio.Event())
     assert {tuple(state.parameters.items()) for state in said} == {(("speed", 1.0),)}
     assert [state.detail for state in said if state.state == "loading"][-1] == "fetching the weights, 40%"
     assert {state.detail for state in said if state.state == "ready"} == {""}
@@ -116,13 +116,13 @@ async def test_a_job_with_a_parameter_that_the_engine_does_not_take_is_refused_b
 
 async def test_a_model_that_hangs_ends_its_worker_and_another_one_speaks(bus: MemoryBus) -> None:
     clip = await stored_clip(bus)
-    hung = Worker(bus, Model(Hanging(max_characters=60), step_timeout_s=0.3), SETTINGS)
+    hung = Worker(bus, EngineThread(Hanging(max_characters=60), step_timeout_s=0.3), SETTINGS)
     serving = asyncio.create_task(hung.serve(asyncio.Event()))
     await asyncio.sleep(0.1)
     request = speech_request(clip, "Only one sentence here.")
     async with tone_service(bus, workers=0):
         await bus.publish(subjects.request("public"), codec.encode(request), message_id=request.request)
-        with pytest.raises(ModelStuck):
+        with pytest.raises(EngineStuck):
             await asyncio.wait_for(serving, 10)
         async with tone_service(bus, workers=1), asyncio.timeout(20):
             end = subjects.end("public", request.request, 0)

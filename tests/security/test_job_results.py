@@ -13,7 +13,7 @@ from services.admin import keys as api_keys
 from services.common.bus import topology
 from services.common.wire.failures import QueueFull
 from services.http_edge.jobs import runner
-from services.http_edge.jobs.results_quota import JobRoom
+from services.http_edge.jobs.results_quota import ResultsQuota
 from tests.support.front import SETTINGS, Front, front
 
 SENTENCE = "It was a bright cold day in April and the clocks were striking. "  # 64 characters, 4.9 s by estimate
@@ -89,11 +89,11 @@ async def deleted(service: Front, headers: dict[str, str], job: str, edge: int =
 
 
 async def stored_bytes(service: Front) -> int:
-    return (await service.bus.room(f"OBJ_{topology.RESULTS}")).used
+    return (await service.bus.storage_use(f"OBJ_{topology.RESULTS}")).used
 
 
 async def counted_bytes(service: Front, tenant: str) -> int:
-    return await JobRoom(service.bus, tenant, kept_s=86_400).used_bytes()
+    return await ResultsQuota(service.bus, tenant, kept_s=86_400).used_bytes()
 
 
 async def test_a_tenant_fills_its_own_room_and_no_other_tenants(

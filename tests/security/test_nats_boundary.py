@@ -241,7 +241,7 @@ async def populated(service: Client, other: Client) -> dict[str, str]:
         elif message.reply:
             await message.respond(b"an answer of the services")
 
-    for subject in (subjects.DOOR_REQUESTS, subjects.STORE_CLIPS, subjects.NORMALIZE):
+    for subject in (subjects.INGRESS_REQUESTS, subjects.STORE_CLIPS, subjects.NORMALIZE):
         await service.subscribe(subject, queue="services", cb=answer)
     await service.flush()
     # A question of globex that is not answered yet: where its answer goes is a subject of the services' account.

@@ -21,7 +21,7 @@ from services.common.wire.identity import clip_object
 from services.common.wire.messages import MOST_SENTENCES, Message, SpeechFailed, SpeechRequest
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.assembly import Assembly
-from services.http_edge.speech.session import Speaker
+from services.http_edge.speech.session import SpeechSessions
 from tests.support.buses import bus_of
 from tests.support.messages import EXAMPLES
 from tests.support.service import digest, expected_pcm, only_sentence, speech_request, stored_clip, tone_service
@@ -121,13 +121,13 @@ async def until_empty(bus: Bus) -> None:
     """Wait until every work queue is empty."""
     async with asyncio.timeout(60):
         for stream in (topology.REQUESTS, topology.SENTENCES):
-            while await bus.waiting(stream):
+            while await bus.message_count(stream):
                 await asyncio.sleep(0.05)
 
 
 async def still_speaks(bus: Bus, clip: str) -> None:
     """Speak a text whole."""
-    speaker = Speaker(bus, Metrics(), first_audio_timeout_s=30)
+    speaker = SpeechSessions(bus, Metrics(), first_audio_timeout_s=30)
     async with speaker.speaking(speech_request(clip)) as speech:
         pieces = [piece async for piece in speech.pieces()]
     assert digest(pieces) == digest([expected_pcm()])
@@ -163,7 +163,7 @@ async def test_hostile_commands_neither_stop_nor_spin_a_process_and_the_next_req
             await publish(bus, subject, msgpack.packb([[[]]] * 1_000))
         for subject in ("tts.v1.cancel.public.short", "tts.v1.cancel.a.b", "tts.v1.worker.tone.w", "tts.v1.splitter.s"):
             for payload in (b"", b"\xc1", *(codec.encode(message) for message in EXAMPLES)):
-                await bus.tell(subject, payload)
+                await bus.send(subject, payload)
         await until_empty(bus)
         await still_speaks(bus, clip)
 
@@ -172,15 +172,15 @@ async def test_a_cancel_that_names_another_request_than_its_subject_stops_neithe
     async with tone_service(bus, workers=1, real_time_factor=0.1):
         clip = await stored_clip(bus)
         request = speech_request(clip)
-        speaker = Speaker(bus, Metrics(), first_audio_timeout_s=30)
+        speaker = SpeechSessions(bus, Metrics(), first_audio_timeout_s=30)
         async with speaker.speaking(request) as speech:
             pieces: list[bytes] = []
             async for piece in speech.pieces():
                 if not pieces:
                     forged = messages.CancelSpeech(request=request.request, tenant="globex", reason="forged")
                     for payload in (codec.encode(forged), b"", b"stop"):
-                        await bus.tell(subjects.cancel("public", request.request), payload)
-                        await bus.tell(subjects.cancel("globex", request.request), payload)
+                        await bus.send(subjects.cancel("public", request.request), payload)
+                        await bus.send(subjects.cancel("globex", request.request), payload)
                 pieces.append(piece)
     assert digest(pieces) == digest([expected_pcm()])
 

@@ -73,7 +73,7 @@ class Front:
         """Wait until all work queues are empty."""
         async with asyncio.timeout(20):
             for stream in (topology.REQUESTS, topology.SENTENCES, topology.JOBS):
-                while await self.bus.waiting(stream):
+                while await self.bus.message_count(stream):
                     await asyncio.sleep(0.05)
 
 

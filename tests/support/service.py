@@ -21,7 +21,7 @@ from services.splitter import app as splitter_app
 from services.splitter.segmentation.sentences import split
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.app import Worker
-from services.synth_worker.engine_thread import Model
+from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, SAMPLES_PER_CHARACTER, ToneEngine, watermark
 from services.synth_worker.settings import Settings as WorkerSettings
 
@@ -41,7 +41,7 @@ async def tone_service(bus: Bus, *, workers: int = 2, real_time_factor: float = 
     async with tasks() as group:
         group.create_task(splitter_app.serve(bus, SplitterSettings(), stop))
         for engine in engines:
-            group.create_task(Worker(bus, Model(engine), settings).serve(stop))
+            group.create_task(Worker(bus, EngineThread(engine), settings).serve(stop))
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ _PAUSE_S: Final = 0.01  # times the attempt, at most: those who met go on at dif
 Change = Callable[[bytes], Awaitable[bytes | None]]  # what is stored (empty: nothing) -> what is to be; None: the same
 
 
-async def change_value(bus: Bus, bucket: str, key: str, change: Change) -> None:
+async def update_atomically(bus: Bus, bucket: str, key: str, change: Change) -> None:
     """Change a value of a key-value bucket by compare-and-set.
 
     What `change` raises leaves it as it is. Raises QueueFull, and BusUnavailable where others were always faster.

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from services.common.bus.ports import Bus, Heard
+from services.common.bus.ports import Bus, Received
 from services.common.wire import codec
 from services.common.wire.addressing import is_cancel_of
 from services.common.wire.failures import MalformedMessage
@@ -31,7 +31,7 @@ class Cancels:
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""
-        listener = await self._bus.listen(CANCELS, limit=_REMEMBERED)
+        listener = await self._bus.subscribe(CANCELS, limit=_REMEMBERED)
         try:
             while not stop.is_set():
                 heard = await listener.next(1.0)
@@ -64,7 +64,7 @@ class Cancels:
                 del self._watchers[key]
 
 
-def _cancelled(heard: Heard) -> Identity | None:
+def _cancelled(heard: Received) -> Identity | None:
     """Return the request that a message cancels; None for one that is malformed, or names another than its subject."""
     subject = parse_as(heard.subject, CancelSubject)
     try:

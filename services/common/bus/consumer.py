@@ -14,7 +14,7 @@ import structlog
 
 from services.common.bus.ports import Bus, Delivery
 from services.common.bus.topology import Consumer
-from services.common.runtime.tracing import carried, fail, spanning
+from services.common.runtime.tracing import carried, fail, span
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable, PipelineError, SynthesisFailed
 from services.common.wire.messages import DeadLetter
@@ -96,7 +96,7 @@ class WorkLoop:
     async def _work(self, delivery: Delivery) -> None:
         heartbeat = asyncio.create_task(self._stay_alive(delivery), name="heartbeat")
         try:
-            with spanning(self.consumer.name, delivery.headers, attempt=delivery.attempt, queue_s=delivery.age_s):
+            with span(self.consumer.name, delivery.headers, attempt=delivery.attempt, queue_s=delivery.age_s):
                 failure = await self._attempt(delivery)
                 if failure is not None:
                     fail(failure.code)

@@ -16,13 +16,13 @@ _SILENCE_S: Final = 3.5 * HEARTBEAT_S
 StateT = TypeVar("StateT", bound=WorkerState | SplitterState)
 
 
-async def tell_alive(bus: Bus, subject: str, state: WorkerState | SplitterState) -> None:
+async def publish_heartbeats(bus: Bus, subject: str, state: WorkerState | SplitterState) -> None:
     """Say that this process is alive. While NATS is away nobody hears it, which is what the listeners conclude."""
     with suppress(BusUnavailable):
-        await bus.tell(subject, codec.encode(state))
+        await bus.send(subject, codec.encode(state))
 
 
-class Presence(Generic[StateT]):
+class Heartbeats(Generic[StateT]):
     """A table of heartbeats, by the sender's subject. `follow` fills it; reading it never waits."""
 
     def __init__(self, bus: Bus, subject: str, kind: type[StateT]) -> None:
@@ -34,7 +34,7 @@ class Presence(Generic[StateT]):
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""
-        listener = await self._bus.listen(self._subject, limit=1024)
+        listener = await self._bus.subscribe(self._subject, limit=1024)
         try:
             while not stop.is_set():
                 heard = await listener.next(HEARTBEAT_S)
@@ -68,11 +68,11 @@ class Presence(Generic[StateT]):
             return
 
 
-def workers(bus: Bus) -> Presence[WorkerState]:
+def workers(bus: Bus) -> Heartbeats[WorkerState]:
     """Return the table of workers, of all engines."""
-    return Presence(bus, subjects.WORKERS, WorkerState)
+    return Heartbeats(bus, subjects.WORKERS, WorkerState)
 
 
-def splitters(bus: Bus) -> Presence[SplitterState]:
+def splitters(bus: Bus) -> Heartbeats[SplitterState]:
     """Return the table of splitters."""
-    return Presence(bus, subjects.SPLITTERS, SplitterState)
+    return Heartbeats(bus, subjects.SPLITTERS, SplitterState)

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from services.common.bus import topology
-from services.common.bus.ports import Bus, Listener
+from services.common.bus.ports import Bus, Subscription
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import is_event_of
 from services.common.wire.failures import MalformedMessage
@@ -22,7 +22,7 @@ _LIMIT: Final = 4096  # messages not yet taken; what overflows is fetched again 
 class Inbox:
     """A request's events: heard live, or fetched by their place when they did not come."""
 
-    def __init__(self, bus: Bus, listener: Listener, tenant: str, request: str) -> None:
+    def __init__(self, bus: Bus, listener: Subscription, tenant: str, request: str) -> None:
         self._bus = bus
         self._listener = listener
         self._tenant = tenant
@@ -92,7 +92,7 @@ async def open_inbox_of_ends(bus: Bus, tenant: str, request: str) -> AsyncIterat
 
 @asynccontextmanager
 async def _opened(bus: Bus, subject: str, tenant: str, request: str) -> AsyncIterator[Inbox]:
-    listener = await bus.listen(subject, limit=_LIMIT)
+    listener = await bus.subscribe(subject, limit=_LIMIT)
     try:
         yield Inbox(bus, listener, tenant, request)
     finally:

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from services.common.bus.ports import LISTENER_BYTES, Heard, Lag, Room, Stored, SubjectFull, Value
+from services.common.bus.ports import SUBSCRIPTION_BYTES, Lag, Received, StorageUse, Stored, SubjectFull, Value
 from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, value_subject
 from services.common.runtime.tracing import carried
 from services.common.wire.failures import BusUnavailable, QueueFull
@@ -73,7 +73,7 @@ class MemoryBus:
     def __init__(self) -> None:
         self._sequence = itertools.count(1)
         self._streams: dict[str, _MemoryStream] = {}
-        self._listeners: list[MemoryListener] = []
+        self._listeners: list[MemorySubscription] = []
         self._buckets: dict[str, dict[str, bytes]] = {}
         self._revisions: dict[tuple[str, str], int] = {}  # of the values, by bucket and key
         self._most: dict[str, int] = {}  # bytes that a store or bucket takes
@@ -104,14 +104,14 @@ class MemoryBus:
         self.wake()
         return True
 
-    async def tell(self, subject: str, payload: bytes) -> None:
+    async def send(self, subject: str, payload: bytes) -> None:
         """Send to whoever listens now."""
         self._hear(subject, payload)
 
-    async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
+    async def request(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
         """Send to one that listens now, and return its answer."""
         inbox = f"_INBOX.{next(self._sequence)}"
-        listener = await self.listen(inbox, limit=1)
+        listener = await self.subscribe(inbox, limit=1)
         try:
             self._hear(subject, payload, reply=inbox)
             answer = await listener.next(timeout_s)
@@ -119,16 +119,16 @@ class MemoryBus:
             await listener.close()
         return None if answer is None else answer.payload
 
-    async def listen(
+    async def subscribe(
         self,
         subject: str,
         *,
         limit: int,
         group: str = "",
-        limit_bytes: int = LISTENER_BYTES,  # noqa: ARG002
-    ) -> "MemoryListener":
+        limit_bytes: int = SUBSCRIPTION_BYTES,  # noqa: ARG002
+    ) -> "MemorySubscription":
         """Subscribe; only the real bus counts bytes."""
-        listener = MemoryListener(self, subject, limit, group)
+        listener = MemorySubscription(self, subject, limit, group)
         self._listeners.append(listener)
         return listener
 
@@ -165,7 +165,7 @@ class MemoryBus:
             key: stored for key, stored in kept.messages.items() if not matches(subject_filter, stored.subject)
         }
 
-    async def waiting(self, stream: str) -> int:
+    async def message_count(self, stream: str) -> int:
         """Return how many messages a stream holds."""
         self._streams[stream].forget(self.now_s())
         return len(self._streams[stream].messages)
@@ -233,7 +233,7 @@ class MemoryBus:
 
     async def put_object(self, store: str, name: str, content: bytes) -> None:
         """Store an object."""
-        used, most = await self.room(f"OBJ_{store}")
+        used, most = await self.storage_use(f"OBJ_{store}")
         if 0 <= most < used - len(self._buckets[store].get(name, b"")) + len(content):
             raise QueueFull("the stream holds all the messages that it takes")
         self._buckets[store][name] = content
@@ -242,14 +242,14 @@ class MemoryBus:
         """Forget an object."""
         self._buckets[store].pop(name, None)
 
-    async def room(self, stream: str) -> Room:
+    async def storage_use(self, stream: str) -> StorageUse:
         """Return how full a stream is; of messages it counts the payloads."""
         if stream in self._streams:
             kept = self._streams[stream]
             kept.forget(self.now_s())
-            return Room(sum(len(stored.payload) for stored in kept.messages.values()), kept.config.max_bytes)
+            return StorageUse(sum(len(stored.payload) for stored in kept.messages.values()), kept.config.max_bytes)
         name = stream.partition("_")[2]
-        return Room(sum(map(len, self._buckets[name].values())), self._most[name])
+        return StorageUse(sum(map(len, self._buckets[name].values())), self._most[name])
 
     async def close(self) -> None:
         """Disconnect."""
@@ -281,7 +281,7 @@ class MemoryBus:
         except TimeoutError:
             return
 
-    def unsubscribe(self, listener: "MemoryListener") -> None:
+    def unsubscribe(self, listener: "MemorySubscription") -> None:
         """Forget a listener."""
         if listener in self._listeners:
             self._listeners.remove(listener)
@@ -301,25 +301,25 @@ class MemoryBus:
         served: set[str] = set()  # groups: the listener that is longest there hears all
         for listener in self._listeners:
             if matches(listener.subject, subject) and listener.group not in served:
-                listener.offer(Heard(subject, payload, reply))
+                listener.offer(Received(subject, payload, reply))
                 served |= {listener.group} - {""}
 
 
-class MemoryListener:
+class MemorySubscription:
     """A subscription with a bounded queue."""
 
     def __init__(self, bus: MemoryBus, subject: str, limit: int, group: str = "") -> None:
         self._bus = bus
         self.subject = subject
         self.group = group
-        self._queue: asyncio.Queue[Heard] = asyncio.Queue(limit)
+        self._queue: asyncio.Queue[Received] = asyncio.Queue(limit)
 
-    def offer(self, heard: Heard) -> None:
+    def offer(self, heard: Received) -> None:
         """Take a message, if there is room."""
         if not self._queue.full():
             self._queue.put_nowait(heard)
 
-    async def next(self, timeout_s: float) -> Heard | None:
+    async def next(self, timeout_s: float) -> Received | None:
         """Return the next message, or None after the timeout."""
         try:
             return await asyncio.wait_for(self._queue.get(), timeout_s)

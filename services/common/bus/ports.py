@@ -7,14 +7,14 @@ from typing import Final, NamedTuple, Protocol
 from services.common.bus.topology import Consumer, Topology
 from services.common.wire.failures import QueueFull
 
-LISTENER_BYTES: Final = 8 * 1024 * 1024  # of messages that a listener holds and has not returned yet
+SUBSCRIPTION_BYTES: Final = 8 * 1024 * 1024  # of messages that a listener holds and has not returned yet
 
 
 class SubjectFull(QueueFull):
     """The stream takes no more messages on this subject."""
 
 
-class Heard(NamedTuple):
+class Received(NamedTuple):
     """A message that a listener heard."""
 
     subject: str
@@ -39,7 +39,7 @@ class Value(NamedTuple):
     revision: int  # of this write; `update_value` takes it
 
 
-class Room(NamedTuple):
+class StorageUse(NamedTuple):
     """How full a stream, a bucket or an object store is, in bytes."""
 
     used: int
@@ -97,10 +97,10 @@ class Puller(Protocol):
         """Hand back what was delivered and not taken."""
 
 
-class Listener(Protocol):
+class Subscription(Protocol):
     """A core subscription with a bounded queue; what overflows it is lost, oldest kept."""
 
-    async def next(self, timeout_s: float) -> Heard | None:
+    async def next(self, timeout_s: float) -> Received | None:
         """Return the next message, or None after the timeout."""
 
     async def close(self) -> None:
@@ -125,13 +125,15 @@ class Bus(Protocol):
         TextTooLong for more than NATS takes in one message.
         """
 
-    async def tell(self, subject: str, payload: bytes) -> None:
+    async def send(self, subject: str, payload: bytes) -> None:
         """Send to whoever listens now; stored nowhere."""
 
-    async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
+    async def request(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
         """Send to one that listens now, and return its answer; None where none comes in time."""
 
-    async def listen(self, subject: str, *, limit: int, group: str = "", limit_bytes: int = LISTENER_BYTES) -> Listener:
+    async def subscribe(
+        self, subject: str, *, limit: int, group: str = "", limit_bytes: int = SUBSCRIPTION_BYTES
+    ) -> Subscription:
         """Subscribe; nothing that this bus publishes later, or that answers it, is missed, up to `limit` messages.
 
         Of the listeners of one `group` each message reaches one.
@@ -152,7 +154,7 @@ class Bus(Protocol):
     async def purge(self, stream: str, subject_filter: str) -> None:
         """Remove all stored messages that match."""
 
-    async def waiting(self, stream: str) -> int:
+    async def message_count(self, stream: str) -> int:
         """Return how many messages a stream holds."""
 
     async def count_by_subject(self, stream: str, subject_filter: str) -> dict[str, int]:
@@ -198,7 +200,7 @@ class Bus(Protocol):
     async def drop_object(self, store: str, name: str) -> None:
         """Free an object's room; one that is not there is no failure."""
 
-    async def room(self, stream: str) -> Room:
+    async def storage_use(self, stream: str) -> StorageUse:
         """Return how full a stream is; a bucket is `KV_<name>`, an object store `OBJ_<name>`."""
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from services.common.runtime.tcp_ports import CannotListen, why_not
+from services.common.runtime.tcp_ports import CannotListen, listen_error
 
 NotReady = Callable[[], str | None]  # why the service cannot work now; None when it can
 
@@ -28,7 +28,9 @@ async def health_server(port: int, registry: CollectorRegistry, not_ready: NotRe
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise CannotListen(f"{why_not(host, port, error)}; choose another port for the health server") from None
+            raise CannotListen(
+                f"{listen_error(host, port, error)}; choose another port for the health server"
+            ) from None
         yield
     finally:
         await runner.cleanup()

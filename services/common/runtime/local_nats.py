@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from services.common.runtime.child.parent_death import tied
+from services.common.runtime.child.parent_death import with_parent_death
 from services.common.runtime.tcp_ports import CannotListen, free_port, require_free
 
 OLDEST: Final = (2, 11)  # per-message lifetimes
@@ -65,7 +65,7 @@ class LocalNats:
         )
         told = len(self._log())
         self._process = await asyncio.create_subprocess_exec(
-            *tied(find_nats_server(), "-c", configuration, "-l", self._folder / "nats.log"),
+            *with_parent_death(find_nats_server(), "-c", configuration, "-l", self._folder / "nats.log"),
             start_new_session=True,  # Ctrl-C ends the services first
         )
         for _ in range(int(_START_S / 0.02)):

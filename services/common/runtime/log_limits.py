@@ -11,7 +11,7 @@ _BURST: Final = 10
 _A_SECOND: Final = 0.5
 
 
-class Sparing:
+class LogLimit:
     """A token bucket of lines."""
 
     def __init__(self, *, burst: float, a_second: float) -> None:
@@ -38,7 +38,7 @@ class _Limit(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sparing = Sparing(burst=_BURST, a_second=_A_SECOND)
+        self._sparing = LogLimit(burst=_BURST, a_second=_A_SECOND)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log the record."""
@@ -50,7 +50,7 @@ class _Limit(logging.Filter):
 
 
 @contextmanager
-def sparing_logs() -> Iterator[None]:
+def limited_logs() -> Iterator[None]:
     """Limit what the event loop (accepts that fail) and the HTTP server log while the block runs."""
     limits = [(logging.getLogger(name), _Limit()) for name in _LOGGERS]
     for logger, limit in limits:

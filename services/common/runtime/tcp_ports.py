@@ -49,10 +49,10 @@ def require_free(host: str, port: int) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
     except OSError as error:
-        raise CannotListen(why_not(host, port, error)) from None
+        raise CannotListen(listen_error(host, port, error)) from None
 
 
-def why_not(host: str, port: int, error: OSError) -> str:
+def listen_error(host: str, port: int, error: OSError) -> str:
     """Return why the port cannot be listened on: which process has it, where that can be seen."""
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is taken by {holder_of(port) or _UNSEEN}"

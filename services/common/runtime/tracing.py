@@ -34,7 +34,7 @@ def configure_tracing(service: str) -> None:
 
 
 @contextmanager
-def spanning(name: str, carrier: Mapping[str, str] | None = None, **attributes: Attribute) -> Iterator[Span]:
+def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: Attribute) -> Iterator[Span]:
     """Record a span while the block runs: of the trace that the carrier names, else of the one that runs here."""
     parent = None if carrier is None else _CARRIER.extract({key.lower(): value for key, value in carrier.items()})
     with _TRACER.start_as_current_span(

@@ -115,14 +115,14 @@ _CLOSE: Final = 0.83  # 1: the same; two letters of six that changed places are 
 _NEAR: Final = 0.6
 
 
-class Misspelled(NamedTuple):
+class UnknownSetting(NamedTuple):
     """A variable that is no setting, and the setting whose name is nearest; empty where none is near."""
 
     name: str
     nearest: str
 
 
-def misspelled(environment: Mapping[str, str], own: AbstractSet[str] = frozenset()) -> Iterator[Misspelled]:
+def misspelled(environment: Mapping[str, str], own: AbstractSet[str] = frozenset()) -> Iterator[UnknownSetting]:
     """Yield the variables that look like settings and are none; `own`: names of settings, known or not.
 
     Values stay unsaid, as some are secrets.
@@ -132,11 +132,11 @@ def misspelled(environment: Mapping[str, str], own: AbstractSet[str] = frozenset
         if name in known or not value:
             continue
         if name.upper() in known:
-            yield Misspelled(name, name.upper())
+            yield UnknownSetting(name, name.upper())
         elif name == name.upper() and not _of_others(name, value):
             near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR if name.startswith(_OURS) else _CLOSE)
             if near or name.startswith(_OURS):
-                yield Misspelled(name, near[0] if near else "")
+                yield UnknownSetting(name, near[0] if near else "")
 
 
 def _of_others(name: str, value: str) -> bool:

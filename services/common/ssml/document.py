@@ -21,7 +21,7 @@ class SayAs:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextRun:
     """Text that is spoken. Its source is characters [start, end) of the document, in code points."""
 
     start: int
@@ -55,7 +55,7 @@ class Border:
     paragraph: bool
 
 
-Item = Piece | Break | Mark | Border
+Item = TextRun | Break | Mark | Border
 
 
 @dataclass
@@ -69,10 +69,10 @@ class Document:
     def text(self) -> str:
         """Return what is spoken, without markup; borders are empty lines."""
         return "".join(
-            item.text if isinstance(item, Piece) else "\n\n" * isinstance(item, Border) for item in self.items
+            item.text if isinstance(item, TextRun) else "\n\n" * isinstance(item, Border) for item in self.items
         )
 
     def languages(self) -> list[str]:
         """Return the languages that it asks for, without repeats, as they come."""
-        asked = [item.style.language for item in self.items if isinstance(item, Piece) and item.text.strip()]
+        asked = [item.style.language for item in self.items if isinstance(item, TextRun) and item.text.strip()]
         return list(dict.fromkeys(filter(None, asked)))

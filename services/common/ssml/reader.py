@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final, NoReturn
 from xml.parsers import expat
 
-from services.common.ssml.document import Border, Break, Document, Mark, Piece, SayAs, Style
+from services.common.ssml.document import Border, Break, Document, Mark, SayAs, Style, TextRun
 from services.common.wire.failures import MalformedSsml
 from services.common.wire.languages import LANGUAGES, language_code
 
@@ -62,7 +62,7 @@ class _Reader:
         self._parser = expat.ParserCreate("utf-8")  # whatever the declaration says: it was text already
         self._document = Document()
         self._open: list[tuple[str, Style]] = []
-        self._piece: Piece | None = None  # its end is known at the next event
+        self._piece: TextRun | None = None  # its end is known at the next event
         self._byte = self._place = 0  # the same place, in bytes and in code points
         self._said: list[tuple[int, str]] = []  # what a `sub` or `say-as` holds, and where
         self._asked: dict[str, str] = {}  # its attributes
@@ -109,7 +109,7 @@ class _Reader:
         if element in _TEXT_ONLY:
             self._said.append((place, text))
         else:
-            self._piece = Piece(place, place, text, style)
+            self._piece = TextRun(place, place, text, style)
 
     def _start(self, element: str, attributes: dict[str, str]) -> None:
         place = self._at()
@@ -141,11 +141,11 @@ class _Reader:
         if element in ("p", "s"):
             self._document.items.append(Border(place, paragraph=element == "p"))
         elif element == "sub":
-            self._document.items.append(Piece(self._said_from(place), place, self._asked["alias"], style))
+            self._document.items.append(TextRun(self._said_from(place), place, self._asked["alias"], style))
         elif element == "say-as":
             written = "".join(text for _, text in self._said)
             say_as = SayAs(self._asked["interpret-as"].strip(), self._asked.get("format", "").strip())
-            self._document.items.append(Piece(self._said_from(place), place, written, style, say_as))
+            self._document.items.append(TextRun(self._said_from(place), place, written, style, say_as))
 
     def _said_from(self, place: int) -> int:
         return self._said[0][0] if self._said else place

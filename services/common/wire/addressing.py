@@ -23,10 +23,10 @@ from services.common.wire.subjects import (
     CancelSubject,
     ChunkSubject,
     ClipSubject,
-    DoorSubject,
     EndSubject,
     EventSubject,
     FailedSubject,
+    IngressSubject,
     JobSubject,
     NormalizeSubject,
     Parsed,
@@ -38,7 +38,7 @@ from services.common.wire.subjects import (
     parse,
 )
 
-_Commands = RequestSubject | DoorSubject | JobSubject | NormalizeSubject | ClipSubject
+_Commands = RequestSubject | IngressSubject | JobSubject | NormalizeSubject | ClipSubject
 
 
 def tenant_of(subject: str) -> str | None:

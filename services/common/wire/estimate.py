@@ -9,7 +9,7 @@ _LATIN_CHARACTERS_PER_SECOND: Final = 14.0
 
 # Sound of one request that is due at once. Requests take turns, so a newcomer waits for about so much of each of the
 # others, however long their texts are: a book in flight counts as one sentence does.
-DUE_S: Final = 5.0
+IMMEDIATE_S: Final = 5.0
 
 
 def audio_seconds(characters: int, language: str, speed: float = 1.0) -> float:

@@ -19,7 +19,7 @@ SPLITTERS: Final = "tts.v1.splitter.*"
 DEAD: Final = "tts.v1.dead.>"
 JOBS: Final = "tts.v1.job.*"
 NORMALIZE: Final = "tts.v1.normalize.*"
-DOOR_REQUESTS: Final = "tts.v1.door.request.*"
+INGRESS_REQUESTS: Final = "tts.v1.door.request.*"
 STORE_CLIPS: Final = "tts.v1.clip.*"
 
 
@@ -136,7 +136,7 @@ class NormalizeSubject(NamedTuple):
     tenant: str
 
 
-class DoorSubject(NamedTuple):
+class IngressSubject(NamedTuple):
     """Of a `SpeechRequest` that an edge is asked to queue."""
 
     tenant: str
@@ -220,7 +220,7 @@ Parsed = (
     RequestSubject
     | JobSubject
     | NormalizeSubject
-    | DoorSubject
+    | IngressSubject
     | ClipSubject
     | SentenceSubject
     | EventSubject
@@ -241,7 +241,7 @@ _PATTERNS: Final = MappingProxyType(
         RequestSubject: re.compile(rf"tts\.v1\.request\.{_TENANT}"),
         JobSubject: re.compile(rf"tts\.v1\.job\.{_TENANT}"),
         NormalizeSubject: re.compile(rf"tts\.v1\.normalize\.{_TENANT}"),
-        DoorSubject: re.compile(rf"tts\.v1\.door\.request\.{_TENANT}"),
+        IngressSubject: re.compile(rf"tts\.v1\.door\.request\.{_TENANT}"),
         ClipSubject: re.compile(rf"tts\.v1\.clip\.{_TENANT}"),
         SentenceSubject: re.compile(
             rf"tts\.v1\.sentence\.{_ENGINE}\.(?P<lane>express|standard)\.{_TENANT}\.{_REQUEST}\.{_SENTENCE}"

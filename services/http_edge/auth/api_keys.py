@@ -62,7 +62,7 @@ class Caller:
         self._left -= 1
 
 
-class Callers:
+class ApiKeys:
     """The keys of a file, read again when it changes. A file that becomes unreadable changes nothing."""
 
     def __init__(self, path: Path) -> None:

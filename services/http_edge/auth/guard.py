@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from services.http_edge.auth.api_keys import Caller, Callers
+from services.http_edge.auth.api_keys import ApiKeys, Caller
 from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses
@@ -37,16 +37,16 @@ _PREFLIGHT: Final = {
 DeskT = TypeVar("DeskT")
 
 
-def asked_by(request: web.Request) -> Caller | None:
+def caller_of(request: web.Request) -> Caller | None:
     """Return who asks; None where no keys are asked for."""
     return request.get(CALLER)
 
 
-def place_of(addresses: Addresses) -> Callable[[web.Request], str]:
+def upload_owner(addresses: Addresses) -> Callable[[web.Request], str]:
     """Return what says whose upload a request is: a tenant's, or without keys that of an address."""
 
     def place(request: web.Request) -> str:
-        caller = asked_by(request)
+        caller = caller_of(request)
         return f"address {addresses.client(request)}" if caller is None else f"tenant {caller.key.tenant}"
 
     return place
@@ -70,7 +70,7 @@ async def expect_later(_request: web.Request) -> None:
     """Say no "100 Continue" yet: a client that waits sends nothing before all is checked. `form.Reader` says it."""
 
 
-def guarding(callers: Callers, settings: Settings) -> Middleware:
+def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
     """Return the middleware that lets nobody in without a key, before anything of a body is read.
 
     Raises KeyMissing, UnknownKey, EngineNotAllowed, RateExceeded.
@@ -111,7 +111,7 @@ def _secret(request: web.Request) -> str:
     return secret
 
 
-class Browsers:
+class CorsPolicy:
     """What pages of other origins may do (WHATWG Fetch, CORS), and what a browser is told of every answer."""
 
     def __init__(self, origins: str) -> None:

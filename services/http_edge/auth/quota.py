@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from services.common.bus import topology
-from services.common.bus.atomic_update import change_value
+from services.common.bus.atomic_update import update_atomically
 from services.common.bus.ports import Bus
 from services.common.wire.failures import QuotaUsedUp
 from services.common.wire.identity import tenant_key
@@ -65,7 +65,7 @@ class Quota:
                 raise used_up(account, left_s, seconds)
             return _SECONDS.pack(used_s + seconds)
 
-        await change_value(self.bus, topology.PROGRESS, account.name, reserved)
+        await update_atomically(self.bus, topology.PROGRESS, account.name, reserved)
         return left_s
 
     async def add(self, account: Account, seconds: float) -> None:
@@ -75,7 +75,7 @@ class Quota:
             return _SECONDS.pack(max(0.0, _read(content) + seconds))
 
         if seconds:
-            await change_value(self.bus, topology.PROGRESS, account.name, added)
+            await update_atomically(self.bus, topology.PROGRESS, account.name, added)
 
 
 def used_up(account: Account, left_s: float, asked_s: float = 0.0) -> QuotaUsedUp:

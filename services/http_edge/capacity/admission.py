@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.common.wire.estimate import DUE_S
+from services.common.wire.estimate import IMMEDIATE_S
 from services.common.wire.failures import PipelineError, QueueFull, TenantQueueFull
 from services.common.wire.identity import Identity
 from services.http_edge.capacity.fleet import Fleet
@@ -21,7 +21,7 @@ _GREETING_S: Final = 2.0
 
 
 @dataclass
-class Guest:
+class PendingRequest:
     """A request that was let in."""
 
     identity: Identity
@@ -31,7 +31,7 @@ class Guest:
     @property
     def due_s(self) -> float:
         """Return the sound that is due at once."""
-        return min(self.owed_s, DUE_S)
+        return min(self.owed_s, IMMEDIATE_S)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Admission:
     fleet: Fleet
     settings: Settings
     metrics: Metrics
-    _guests: dict[Identity, Guest] = field(default_factory=dict)
+    _guests: dict[Identity, PendingRequest] = field(default_factory=dict)
 
     def check(self, tenant: str) -> None:
         """Refuse before anything of a request is read where any request would be refused.
@@ -58,15 +58,15 @@ class Admission:
             )
 
     @contextmanager
-    def admit(self, request: str, tenant: str, audio_s: float) -> Iterator[Guest]:
+    def admit(self, request: str, tenant: str, audio_s: float) -> Iterator[PendingRequest]:
         """Let a request of so much estimated audio in, and count it while the block runs.
 
         Raises TenantQueueFull and QueueFull, each with when to come back where that is known.
         """
         self.check(tenant)
         identity = Identity(tenant, "request", request)
-        guest = Guest(identity, audio_s)
-        if guest.owed_s > DUE_S:
+        guest = PendingRequest(identity, audio_s)
+        if guest.owed_s > IMMEDIATE_S:
             self._check_total()
         self._guests[identity] = guest
         try:
@@ -84,7 +84,7 @@ class Admission:
                 guest.reported = True
 
     def due_s(self) -> dict[str, float]:
-        """Return the sound that is due at once, by tenant: of each request at most `DUE_S`."""
+        """Return the sound that is due at once, by tenant: of each request at most `IMMEDIATE_S`."""
         due = self.fleet.due_s()
         for guest in self._unreported():
             tenant = guest.identity.tenant
@@ -128,5 +128,5 @@ class Admission:
         failure.retry_after_s = None if speed is None else owed_s / speed
         return failure
 
-    def _unreported(self) -> Iterator[Guest]:
+    def _unreported(self) -> Iterator[PendingRequest]:
         return (guest for guest in self._guests.values() if not guest.reported)

@@ -7,8 +7,8 @@ from typing import Final
 
 from msgspec import UNSET
 
-from services.common.bus.heartbeats import Presence
-from services.common.wire.estimate import DUE_S
+from services.common.bus.heartbeats import Heartbeats
+from services.common.wire.estimate import IMMEDIATE_S
 from services.common.wire.failures import EngineUnavailable, UnsupportedLanguage
 from services.common.wire.identity import Identity
 from services.common.wire.messages import Parameters, SplitterState, WorkerState
@@ -23,8 +23,8 @@ class Fleet:
     """The workers of one engine, and the splitters."""
 
     engine: str
-    workers: Presence[WorkerState]
-    splitters: Presence[SplitterState]
+    workers: Heartbeats[WorkerState]
+    splitters: Heartbeats[SplitterState]
 
     def ready(self) -> list[WorkerState]:
         """Return the engine's workers whose model is resident."""
@@ -124,7 +124,7 @@ def _due_s(splitter: SplitterState) -> dict[str, float]:
     """Return what a splitter says is due; what one of an earlier release owes is nobody's in particular."""
     if splitter.due_audio_s or not splitter.requests:
         return dict(splitter.due_audio_s)
-    return {"": min(splitter.queued_audio_s, splitter.requests * DUE_S)}
+    return {"": min(splitter.queued_audio_s, splitter.requests * IMMEDIATE_S)}
 
 
 def _taken(splitter: SplitterState) -> Iterator[Identity]:

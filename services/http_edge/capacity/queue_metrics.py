@@ -24,7 +24,7 @@ async def measure_queues(bus: Bus, engine: str, metrics: Metrics) -> None:
     )
     try:
         for stream in _STREAMS:
-            waiting = await bus.waiting(stream)
+            waiting = await bus.message_count(stream)
             metrics.queue_depth.labels(stream).set(waiting)
         for consumer in consumers:
             lag = await bus.lag(consumer)

@@ -9,17 +9,17 @@ from aiohttp import web
 
 from services.http_edge.context import Outcome, outcome_of
 from services.http_edge.errors import ListenerStalled
-from services.http_edge.speech.playback import Listening
+from services.http_edge.speech.playback import Playback
 
 LAST_BYTES: Final = 4096  # of a body of known length: what the connection takes at once, with the end
 
 
-class Sound(NamedTuple):
+class AudioBytes(NamedTuple):
     """PCM of which the first piece is there, so that the answer may begin."""
 
     first: bytes
     rest: AsyncIterator[bytes]
-    listening: Listening
+    listening: Playback
 
 
 async def write(response: web.StreamResponse, content: bytes, patience_s: float) -> None:
@@ -52,11 +52,11 @@ def _stalled(patience_s: float) -> ListenerStalled:
     return ListenerStalled(f"no sound was taken for {patience_s:.0f} s; read on, or ask for less")
 
 
-async def send_sound(
+async def send_audio(
     request: web.Request,
     response: web.StreamResponse,
     header: bytes,
-    sound: Sound,
+    sound: AudioBytes,
     patience_s: float,
 ) -> web.StreamResponse:
     """Send a WAV header (or what is missing of it), and PCM, in a body that ends with the sound.
@@ -81,7 +81,7 @@ async def send_sound(
     return response
 
 
-async def _send(outcome: Outcome, response: web.StreamResponse, sound: Sound, patience_s: float) -> None:
+async def _send(outcome: Outcome, response: web.StreamResponse, sound: AudioBytes, patience_s: float) -> None:
     listening, pcm = sound.listening, sound.first
     while True:
         listening.hear(len(pcm), time.monotonic())

@@ -18,16 +18,16 @@ from services.http_edge.auth.guard import by, expect_later
 from services.http_edge.context import REQUEST_ID, outcome_of
 from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.http.audio_response import LAST_BYTES, finish, write
-from services.http_edge.http.ranges import Span, asked_span, span_applies
-from services.http_edge.intake.acceptance import Order, Orders
+from services.http_edge.http.ranges import ByteRange, range_applies, requested_range
+from services.http_edge.intake.acceptance import AcceptedRequest, Acceptor
 from services.http_edge.intake.idempotency import checked_id
-from services.http_edge.jobs.events import JobNews, WatchedJob
-from services.http_edge.jobs.results_quota import SENTENCE_BYTES, JobRoom
+from services.http_edge.jobs.events import JobEvents, WatchedJob
+from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
 from services.http_edge.jobs.runner import JobWork, submit, tell_end
 from services.http_edge.jobs.store import ENDED, JobStore
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
-from services.http_edge.speech.marks import Sound
+from services.http_edge.speech.marks import SpokenTimeline
 
 _HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
 
@@ -38,10 +38,10 @@ class JobRoutes:
 
     bus: Bus
     store: JobStore
-    room: JobRoom
+    room: ResultsQuota
     work: JobWork
-    orders: Orders
-    news: JobNews
+    orders: Acceptor
+    news: JobEvents
     settings: Settings
     draining: asyncio.Event
 
@@ -72,7 +72,7 @@ class JobRoutes:
         """`GET /jobs/{id}`: how far it is."""
         return web.json_response(_shown(await self.store.require(checked_id(request.match_info["id"]))))
 
-    async def _queue(self, order: Order) -> None:
+    async def _queue(self, order: AcceptedRequest) -> None:
         """Queue a job for which there is room. Raises ResultsFull, and what `submit` raises."""
         job, deadline_unix_ms = order.request.request, order.request.deadline_unix_ms
         size = round(2 * order.sample_rate_hz * order.audio_s) + SENTENCE_BYTES
@@ -137,13 +137,13 @@ class JobRoutes:
         await self.store.sound(progress.job, 0)  # the oldest, so the first to be forgotten
         header = wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=sum(lengths))
         size, etag = len(header) + sum(lengths), f'"{progress.job}-{progress.samples}"'
-        applies = span_applies(request.headers.get("If-Range"), etag)
-        span = asked_span(request.headers.get("Range"), size) if applies else None
+        applies = range_applies(request.headers.get("If-Range"), etag)
+        span = requested_range(request.headers.get("Range"), size) if applies else None
         response = web.StreamResponse(status=200 if span is None else 206)
         response.headers.update({"ETag": etag, "Accept-Ranges": "bytes"})
         if span is not None:
             response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{size}"
-        span = span or Span(0, size)
+        span = span or ByteRange(0, size)
         response.content_type, response.content_length = "audio/wav", span.end - span.start
         outcome, last = outcome_of(request), b""
         outcome.sample_rate_hz = progress.sample_rate_hz
@@ -158,7 +158,7 @@ class JobRoutes:
         await finish(request, response, last, self.settings.listener_timeout_s)
         return response
 
-    async def _span(self, job: str, header: bytes, lengths: list[int], span: Span) -> AsyncIterator[bytes]:
+    async def _span(self, job: str, header: bytes, lengths: list[int], span: ByteRange) -> AsyncIterator[bytes]:
         """Yield these bytes of the WAV."""
         yield header[span.start : span.end]
         begin = len(header)
@@ -203,7 +203,7 @@ class _Telling:
 
     watched: WatchedJob
     told: int  # sentences that the client knows of
-    sound: Sound = field(default_factory=lambda: Sound(0))
+    sound: SpokenTimeline = field(default_factory=lambda: SpokenTimeline(0))
     added: int = 0  # sentences to the sound
 
     async def news(self, progress: JobProgress, marks: dict[int, list[Mark]]) -> list[bytes]:
@@ -226,7 +226,7 @@ class _Telling:
         return events
 
 
-def _marked(sound: Sound, marks: list[Mark]) -> list[bytes]:
+def _marked(sound: SpokenTimeline, marks: list[Mark]) -> list[bytes]:
     """Return the events of marks in what is spoken. Without an id: a client that comes back is told of them again."""
     return [_event("mark", placed) for mark in marks if (placed := sound.place(mark)) is not None]
 

@@ -18,10 +18,10 @@ import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler, Middleware
 
-from services.common.runtime.log_limits import Sparing
-from services.common.runtime.tracing import carried, fail, spanning
+from services.common.runtime.log_limits import LogLimit
+from services.common.runtime.tracing import carried, fail, span
 from services.common.wire.failures import PipelineError, QuotaUsedUp
-from services.http_edge.auth.guard import asked_by
+from services.http_edge.auth.guard import caller_of
 from services.http_edge.auth.quota import until_midnight_s
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import OUTCOME, REQUEST_ID, Outcome, outcome_of
@@ -41,7 +41,7 @@ _CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # what the clien
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 _FRAMES: Final = 8  # of a fault's traceback, in the log
-_REFUSALS: Final = Sparing(burst=100, a_second=10)  # lines
+_REFUSALS: Final = LogLimit(burst=100, a_second=10)  # lines
 _SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
 _LOGGED: Final = (*_SPEAKING, "normalize", "jobs", "job_audio")  # whose completion is an event in the log
 
@@ -58,7 +58,7 @@ def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
     async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method == "GET":  # nothing is begun
             return await _measured(request, handler)
-        with spanning(f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]):
+        with span(f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]):
             return await _measured(request, handler)
 
     async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -225,7 +225,7 @@ def _count(request: web.Request, metrics: Metrics) -> None:
 
 def _tell_completion(request: web.Request, tenant: str | None) -> None:
     """Log what came of a request, whatever that was: neither its text nor its voice."""
-    outcome, caller = outcome_of(request), asked_by(request)
+    outcome, caller = outcome_of(request), caller_of(request)
     first_s = outcome.first_audio_s
     log.info(
         "request_completed",

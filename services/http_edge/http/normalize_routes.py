@@ -14,7 +14,7 @@ from services.common.wire.messages import NormalizeText, SpeechFailed, TextNorma
 from services.http_edge.auth.guard import by
 from services.http_edge.context import REQUEST_ID, outcome_of
 from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
-from services.http_edge.intake.form import Form, Reader
+from services.http_edge.intake.form import Form, FormReader
 from services.http_edge.intake.text import understood
 from services.http_edge.settings import Settings
 
@@ -28,8 +28,8 @@ class NormalizeRoutes:
 
     bus: Bus
     settings: Settings
-    reader: Reader
-    place_of: Callable[[web.Request], str]  # whose upload it is
+    reader: FormReader
+    upload_owner: Callable[[web.Request], str]  # whose upload it is
     _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     @classmethod
@@ -39,7 +39,7 @@ class NormalizeRoutes:
 
     async def normalize(self, request: web.Request) -> web.Response:
         """`POST /normalize`: the sentences of a text as they would be spoken, and what would be left out."""
-        sent = await self.reader.text_form(request, self.place_of(request))
+        sent = await self.reader.text_form(request, self.upload_owner(request))
         if self._free.locked():
             raise TooManyRequests("too many texts are being normalized; retry later")
         async with self._free:
@@ -62,7 +62,7 @@ class NormalizeRoutes:
             passages=form.passages,
         )
         subject = subjects.normalize(self.settings.tenant)
-        payload = await self.bus.ask(subject, codec.encode(question), timeout_s=_ANSWER_S)
+        payload = await self.bus.request(subject, codec.encode(question), timeout_s=_ANSWER_S)
         if payload is None:
             raise SplitterUnavailable(f"no splitter answered within {_ANSWER_S:.0f} s; retry later")
         answer = codec.decode(payload, TextNormalized | SpeechFailed)  # type: ignore[arg-type]  # msgspec takes unions

@@ -8,14 +8,14 @@ from services.http_edge.errors import RangeNotSatisfiable
 _ONE_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-class Span(NamedTuple):
+class ByteRange(NamedTuple):
     """Bytes [start, end) of a whole."""
 
     start: int
     end: int
 
 
-def asked_span(header: str | None, size: int) -> Span | None:
+def requested_range(header: str | None, size: int) -> ByteRange | None:
     """Return the bytes that a Range header asks for, or None for the whole: also for several ranges at once and for
     other units, which a server may pass over. Raises RangeNotSatisfiable where no such byte exists."""
     found = _ONE_RANGE.fullmatch(header.strip()) if header is not None else None
@@ -30,9 +30,9 @@ def asked_span(header: str | None, size: int) -> Span | None:
             return None  # not a range at all
     if start >= end:
         raise RangeNotSatisfiable(f"the audio has {size} bytes", size=size)
-    return Span(start, end)
+    return ByteRange(start, end)
 
 
-def span_applies(if_range: str | None, etag: str) -> bool:
+def range_applies(if_range: str | None, etag: str) -> bool:
     """Say whether a Range is to be heeded: not where If-Range names another version (a date never matches)."""
     return if_range is None or if_range.strip() == etag

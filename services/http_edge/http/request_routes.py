@@ -14,16 +14,16 @@ from services.common.wire.messages import SpeechRequest
 from services.http_edge.auth.guard import by
 from services.http_edge.context import REQUEST_ID, outcome_of
 from services.http_edge.errors import BadRequest, RangeNotSatisfiable, UnknownRequest
-from services.http_edge.http.audio_response import Sound, send_sound
+from services.http_edge.http.audio_response import AudioBytes, send_audio
 from services.http_edge.intake.acceptance import renewed
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
-from services.http_edge.speech.metering import Charges
-from services.http_edge.speech.playback import Listening
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.session import Speaker
+from services.http_edge.speech.metering import UsageCharges
+from services.http_edge.speech.playback import Playback
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.session import SpeechSessions
 
 HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
 
@@ -33,9 +33,9 @@ class RequestRoutes:
     """The handlers, and what they work with."""
 
     bus: Bus
-    records: Records
-    charges: Charges
-    speaker: Speaker
+    records: RequestStore
+    charges: UsageCharges
+    speaker: SpeechSessions
     metrics: Metrics
     settings: Settings
 
@@ -64,7 +64,7 @@ class RequestRoutes:
         heard = [wanted, *await self.records.runs(wanted)]
         async with (
             self.charges.resuming(wanted) as meter,
-            self.speaker.open_runs(
+            self.speaker.open_attempts(
                 kept if meter is None else meter.limited(kept), heard=heard, sole=True, renewing=True
             ) as runs,
         ):
@@ -79,7 +79,7 @@ class RequestRoutes:
                 if not first and offset > HEADER_BYTES:
                     _, _, whole = await runs.place_of(offset)
                     return _nothing_left(offset, HEADER_BYTES + (whole or 0))
-                sound = Sound(first, pieces, Listening(self.metrics, speech.assembly.sample_rate_hz))
+                sound = AudioBytes(first, pieces, Playback(self.metrics, speech.assembly.sample_rate_hz))
                 return await _send(request, kept, offset, sound, self.settings.listener_timeout_s)
 
     async def _kept(self, wanted: str) -> SpeechRequest:
@@ -92,14 +92,14 @@ class RequestRoutes:
 
 
 async def _send(
-    request: web.Request, kept: SpeechRequest, offset: int, sound: Sound, patience_s: float
+    request: web.Request, kept: SpeechRequest, offset: int, sound: AudioBytes, patience_s: float
 ) -> web.StreamResponse:
     rate_hz = sound.listening.sample_rate_hz
     header = wav_header(sample_rate_hz=rate_hz, data_bytes=None)[offset:]
     response = web.StreamResponse(
         headers={"X-Seed": str(kept.seed), "X-Engine": kept.engine, "X-Sample-Rate": str(rate_hz)}
     )
-    return await send_sound(request, response, header, sound, patience_s)
+    return await send_audio(request, response, header, sound, patience_s)
 
 
 def _offset(request: web.Request) -> int:

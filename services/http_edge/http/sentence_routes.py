@@ -17,8 +17,8 @@ from services.http_edge.auth.guard import by
 from services.http_edge.errors import BadRequest, UnknownRequest
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.speech.attempt_events import stored_split
-from services.http_edge.speech.marks import Sound
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.marks import SpokenTimeline
+from services.http_edge.speech.request_store import RequestStore
 
 _MOST_LOOKED_UP: Final = 200  # ends in one answer; a client asks for the next ones with `from`
 
@@ -29,7 +29,7 @@ class SentenceRoutes:
 
     bus: Bus
     tenant: str
-    shelves: tuple[Records, ...]  # of requests and of jobs: they know under which other ids one is spoken
+    shelves: tuple[RequestStore, ...]  # of requests and of jobs: they know under which other ids one is spoken
 
     @classmethod
     def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "SentenceRoutes"]) -> None:
@@ -49,7 +49,7 @@ class SentenceRoutes:
         found: list[dict[str, Any]] = [{"start": span.start, "end": span.end} for span in split.sentences[first:]]
         for sentence, language in zip(found, split.languages[first:], strict=False):
             sentence["language"] = language
-        sound = Sound(first)
+        sound = SpokenTimeline(first)
         for place, sentence in enumerate(found[:_MOST_LOOKED_UP], first):
             end = await self._end(runs, place)
             if end is None:

@@ -13,8 +13,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
 from services.common.runtime.lifecycle import every, tasks
-from services.common.runtime.log_limits import sparing_logs
-from services.common.runtime.tcp_ports import why_not
+from services.common.runtime.log_limits import limited_logs
+from services.common.runtime.tcp_ports import listen_error
 from services.common.wire.messages import MOST_CLIPS
 from services.http_edge.auth.guard import OPEN
 from services.http_edge.errors import CannotListen
@@ -47,7 +47,7 @@ async def serve_http(app: web.Application, settings: Settings, stop: asyncio.Eve
         read_bufsize=_READ_BYTES,
         lingering_time=_LINGER_S,
     )
-    with sparing_logs(), _of_the_client():
+    with limited_logs(), _of_the_client():
         await runner.setup()
         try:
             async with _listening(runner, connections, settings) as address:
@@ -114,7 +114,7 @@ async def _listening(
             with socket.fromfd(accepting.fileno(), accepting.family, accepting.type) as same:
                 same.listen(_WAITING)
     except OSError as error:
-        reason = why_not(settings.http_host, settings.http_port, error)
+        reason = listen_error(settings.http_host, settings.http_port, error)
         raise CannotListen(f"{reason}; choose another HTTP_PORT or HTTP_HOST") from None
     try:
         host, port, *_ = listener.sockets[0].getsockname()

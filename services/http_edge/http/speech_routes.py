@@ -15,12 +15,12 @@ from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
 from services.http_edge.auth.guard import by, expect_later
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.http.audio_response import LAST_BYTES, Sound, finish, send_sound, write
-from services.http_edge.intake.acceptance import Ordered, Orders
+from services.http_edge.http.audio_response import LAST_BYTES, AudioBytes, finish, send_audio, write
+from services.http_edge.intake.acceptance import Acceptor, RunningRequest
 from services.http_edge.intake.uploads import TempSpace
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
-from services.http_edge.speech.playback import Listening
+from services.http_edge.speech.playback import Playback
 
 NAME: Final = "voice-cloning-pipeline"
 _MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a whole answer; what is over this waits on disk
@@ -33,8 +33,8 @@ class Routes:
 
     bus: Bus
     fleet: Fleet
-    orders: Orders
-    ordered: Ordered
+    orders: Acceptor
+    ordered: RunningRequest
     metrics: Metrics
     settings: Settings
     draining: asyncio.Event
@@ -139,9 +139,9 @@ class Routes:
             order.heard_first("stream", self.metrics)
             response = web.StreamResponse(headers=order.headers(speech))
             header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None)
-            listening = Listening(self.metrics, order.sample_rate_hz)
-            sound = Sound(first, pieces, listening)
-            return await send_sound(request, response, header, sound, self.settings.listener_timeout_s)
+            listening = Playback(self.metrics, order.sample_rate_hz)
+            sound = AudioBytes(first, pieces, listening)
+            return await send_audio(request, response, header, sound, self.settings.listener_timeout_s)
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():

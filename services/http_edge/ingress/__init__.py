@@ -1,7 +1,7 @@
 """What tenants ask of an edge over NATS: requests to speak, and clips to store (docs/adr/0018-nats-boundary.md)."""
 
-from services.http_edge.ingress.clips import ClipDoor
-from services.http_edge.ingress.requests import RequestDoor
-from services.http_edge.ingress.responder import Serving
+from services.http_edge.ingress.clips import ClipIngress
+from services.http_edge.ingress.requests import RequestIngress
+from services.http_edge.ingress.responder import Responder
 
-__all__ = ["ClipDoor", "RequestDoor", "Serving"]
+__all__ = ["ClipIngress", "RequestIngress", "Responder"]

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from services.common.bus.ports import Heard
+from services.common.bus.ports import Received
 from services.common.wire import codec
 from services.common.wire.addressing import require_own
 from services.common.wire.failures import PipelineError, QueueFull
 from services.common.wire.messages import ClipRefused, ClipStored, StoreClip
-from services.http_edge.intake.clips import Intake
+from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.form import Upload
 
 
 @dataclass(frozen=True)
-class ClipDoor:
+class ClipIngress:
     """Stores clips for tenants."""
 
-    intake_of: Callable[[str], Intake]  # by tenant
+    intake_of: Callable[[str], ClipIntake]  # by tenant
 
-    async def answer(self, tenant: str, heard: Heard) -> bytes:
+    async def answer(self, tenant: str, heard: Received) -> bytes:
         """Make a clip of a recording, store it and return its name.
 
         Raises MalformedMessage, UnusableReference, TenantClipsFull, QueueFull, BusUnavailable.

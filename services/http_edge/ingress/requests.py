@@ -19,7 +19,7 @@ from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.clips import has_clip
-from services.common.bus.ports import Bus, Heard
+from services.common.bus.ports import Bus, Received
 from services.common.runtime.deadline import Deadline
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_own
@@ -34,13 +34,13 @@ from services.common.wire.failures import (
 )
 from services.common.wire.languages import language_code
 from services.common.wire.messages import SpeechRequest
-from services.http_edge.capacity.admission import Admission, Guest
+from services.http_edge.capacity.admission import Admission, PendingRequest
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.errors import RequestIdTaken
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import publish_request
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.request_store import RequestStore
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ _COUNTED_S: Final = 10.0  # a splitter reports what it has taken every second
 
 
 @dataclass(frozen=True)
-class RequestDoor:
+class RequestIngress:
     """Puts tenants' requests into the queue."""
 
     bus: Bus
@@ -61,7 +61,7 @@ class RequestDoor:
     group: TaskGroup
     stop: asyncio.Event
 
-    async def answer(self, tenant: str, heard: Heard) -> bytes:
+    async def answer(self, tenant: str, heard: Received) -> bytes:
         """Queue a request and return its acknowledgement.
 
         Raises MalformedMessage, TextTooLong, DeadlineExceeded, EngineUnavailable, UnsupportedLanguage,
@@ -111,8 +111,8 @@ class RequestDoor:
 
     async def _queue(self, request: SpeechRequest, language: str) -> bool:
         """Take the request's id and queue it; return False where the same one is queued already."""
-        records = Records(self.bus, topology.KEPT, request.tenant)
-        jobs = JobStore(self.bus, Records(self.bus, topology.PROGRESS, request.tenant))
+        records = RequestStore(self.bus, topology.KEPT, request.tenant)
+        jobs = JobStore(self.bus, RequestStore(self.bus, topology.PROGRESS, request.tenant))
         if not await records.hold(request):
             if not await records.holds(request):
                 raise RequestIdTaken("another request has this id; choose another one, at random")
@@ -134,7 +134,7 @@ class RequestDoor:
         portion = 0 if request.portion_s is UNSET else request.first_sentence
         return await publish_request(self.bus, self._in_time(request), part=portion)
 
-    def _admitted(self, request: SpeechRequest, language: str) -> AbstractContextManager[Guest]:
+    def _admitted(self, request: SpeechRequest, language: str) -> AbstractContextManager[PendingRequest]:
         audio_s = audio_seconds(len(request.text), language, request.parameters.speed or 1.0)
         return self.admission.admit(request.request, request.tenant, audio_s)
 
@@ -143,7 +143,7 @@ class RequestDoor:
         latest = round((time.time() + self.settings.request_timeout_s) * 1000)
         return msgspec.structs.replace(request, deadline_unix_ms=min(latest, request.deadline_unix_ms))
 
-    async def _count(self, guest: Guest, held: ExitStack) -> None:
+    async def _count(self, guest: PendingRequest, held: ExitStack) -> None:
         """Count a request as due until a splitter does."""
         with held:
             until_s = time.monotonic() + _COUNTED_S

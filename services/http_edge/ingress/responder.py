@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from services.common.bus.ports import Bus, Heard
-from services.common.runtime.tracing import fail, spanning
+from services.common.bus.ports import Bus, Received
+from services.common.runtime.tracing import fail, span
 from services.common.wire.addressing import tenant_of
 from services.common.wire.failures import BusUnavailable, MalformedMessage, PipelineError, QueueFull, TenantQueueFull
 from services.http_edge.metrics import Metrics
@@ -28,7 +28,7 @@ _LOOK_S: Final = 0.5  # how often to see whether to stop
 class Answering(Protocol):
     """What is done with one kind of request."""
 
-    async def answer(self, tenant: str, heard: Heard) -> bytes:
+    async def answer(self, tenant: str, heard: Received) -> bytes:
         """Do it and return the reply. Raises PipelineError."""
 
     def refuse(self, failure: PipelineError) -> bytes:
@@ -55,7 +55,7 @@ class _Refusals:
 
 
 @dataclass(frozen=True)
-class Serving:
+class Responder:
     """Serves the requests on one subject, whose last token is the tenant."""
 
     bus: Bus
@@ -69,7 +69,7 @@ class Serving:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer until `stop` is set; what was begun is finished."""
-        listener = await self.bus.listen(self.subject, limit=_WAITING, group=_GROUP, limit_bytes=_WAITING_BYTES)
+        listener = await self.bus.subscribe(self.subject, limit=_WAITING, group=_GROUP, limit_bytes=_WAITING_BYTES)
         try:
             async with asyncio.TaskGroup() as tasks:
                 while not stop.is_set():
@@ -79,7 +79,7 @@ class Serving:
         finally:
             await listener.close()
 
-    async def _begin(self, tasks: asyncio.TaskGroup, heard: Heard) -> None:
+    async def _begin(self, tasks: asyncio.TaskGroup, heard: Received) -> None:
         tenant = tenant_of(heard.subject)
         if tenant is None:
             await self._refuse(heard, MalformedMessage("the subject does not end with the name of a tenant"))
@@ -91,9 +91,9 @@ class Serving:
             self._running[tenant] += 1
             tasks.create_task(self._answer(tenant, heard), name=f"door:{tenant}")
 
-    async def _answer(self, tenant: str, heard: Heard) -> None:
+    async def _answer(self, tenant: str, heard: Received) -> None:
         try:
-            with spanning(f"door {self.subject}", heard.headers, tenant=tenant):
+            with span(f"door {self.subject}", heard.headers, tenant=tenant):
                 await self._reply(heard, await self.work.answer(tenant, heard))
         except PipelineError as failure:
             await self._refuse(heard, failure)
@@ -105,13 +105,13 @@ class Serving:
             if not self._running[tenant]:
                 del self._running[tenant]
 
-    async def _refuse(self, heard: Heard, failure: PipelineError) -> None:
+    async def _refuse(self, heard: Received, failure: PipelineError) -> None:
         self.metrics.failures.labels(failure.code).inc()
         fail(failure.code)
         self._refusals.tell(heard.subject, failure.code)
         await self._reply(heard, self.work.refuse(failure))
 
-    async def _reply(self, heard: Heard, payload: bytes) -> None:
+    async def _reply(self, heard: Received, payload: bytes) -> None:
         if heard.reply:
             with suppress(BusUnavailable):  # the sender gives up after a while, and asks again
-                await self.bus.tell(heard.reply, payload)
+                await self.bus.send(heard.reply, payload)

@@ -15,22 +15,22 @@ from services.common.bus.topology import MEBIBYTE
 from services.common.wire import codec
 from services.common.wire.failures import QueueFull, TenantRequestsFull
 from services.common.wire.messages import LeftOut, SpeechRequest
-from services.http_edge.auth.guard import asked_by
+from services.http_edge.auth.guard import caller_of
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import REQUEST_ID, Outcome, outcome_of
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests, UnknownRequest
-from services.http_edge.intake.clips import Intake
-from services.http_edge.intake.form import Form, Reader
+from services.http_edge.intake.clips import ClipIntake
+from services.http_edge.intake.form import Form, FormReader
 from services.http_edge.intake.idempotency import Claim, checked_id, checked_key, fingerprint
 from services.http_edge.intake.text import understood
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
-from services.http_edge.speech.disconnect_grace import Grace
-from services.http_edge.speech.metering import Charges, Meter
-from services.http_edge.speech.request_quota import KeptRoom
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.session import Leaving, Speaker, Speech
+from services.http_edge.speech.disconnect_grace import DisconnectGrace
+from services.http_edge.speech.metering import Meter, UsageCharges
+from services.http_edge.speech.request_quota import RequestQuota
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.session import Leaving, SpeechSession, SpeechSessions
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ _SPANS_TOLD: Final = 10  # in a header; GET /requests/{id}/sentences tells more
 
 
 @dataclass
-class Order:
+class AcceptedRequest:
     """A request on its way through a handler, and when it got where (monotonic seconds)."""
 
     outcome: Outcome
@@ -66,7 +66,7 @@ class Order:
             self.outcome.heard_first()
             metrics.first_byte.labels(endpoint).observe(self.first_audio_s - self.read_s)
 
-    def headers(self, speech: Speech) -> dict[str, str]:
+    def headers(self, speech: SpeechSession) -> dict[str, str]:
         """Return the headers that tell a client about its speech."""
         headers = {
             "X-Seed": str(self.request.seed),
@@ -81,7 +81,7 @@ class Order:
             headers["X-Text-Left-Out"] = _told_left_out(speech.left_out)
         return headers
 
-    def _timing(self, speech: Speech) -> str:
+    def _timing(self, speech: SpeechSession) -> str:
         """Return https://www.w3.org/TR/server-timing/ metrics, in milliseconds."""
         first_s = self.first_audio_s or self.stored_s
         marks = {
@@ -101,7 +101,7 @@ def _told_left_out(left_out: LeftOut) -> str:
     return f'{left_out.characters};spans="{spans}"'
 
 
-class Shelf(Protocol):
+class TenantStores(Protocol):
     """Where orders of one kind are kept under their ids, and the ids under their keys."""
 
     async def keep(self, request: SpeechRequest) -> bool: ...
@@ -113,25 +113,25 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True)
-class Orders:
+class Acceptor:
     """Takes orders: of speech that somebody waits for, or of jobs."""
 
     fleet: Fleet
     admission: Admission
-    charges: Charges
-    kept_room: KeptRoom
-    intake: Intake
-    shelf: Shelf
-    other: Shelf  # where requests of the other kind are: an id is unique over both
+    charges: UsageCharges
+    kept_room: RequestQuota
+    intake: ClipIntake
+    shelf: TenantStores
+    other: TenantStores  # where requests of the other kind are: an id is unique over both
     metrics: Metrics
     settings: Settings
     free_seats: asyncio.Semaphore
-    reader: Reader
-    place_of: Callable[[web.Request], str]  # whose upload it is
+    reader: FormReader
+    upload_owner: Callable[[web.Request], str]  # whose upload it is
     job: bool = False
 
     @asynccontextmanager
-    async def taken(self, request: web.Request) -> AsyncIterator[Order]:
+    async def taken(self, request: web.Request) -> AsyncIterator[AcceptedRequest]:
         """Check all that can be checked before anybody works, and keep the request under its id.
 
         What was not published when the block ends is forgotten, so that it may be sent again. Raises BadRequest,
@@ -146,10 +146,10 @@ class Orders:
         await self._check_quota(request, key)
         if not self.job:  # those wait for their turn
             self.admission.check(self.settings.tenant)  # before megabytes are read for nothing
-        order = Order(outcome_of(request), began_s=time.monotonic(), key=key)
+        order = AcceptedRequest(outcome_of(request), began_s=time.monotonic(), key=key)
         async with AsyncExitStack() as let_in:
             try:
-                async with self.reader.form(request, self.place_of(request)) as sent:
+                async with self.reader.form(request, self.upload_owner(request)) as sent:
                     self._check_seats()
                     await let_in.enter_async_context(self.free_seats)
                     form = await understood(sent)
@@ -169,11 +169,11 @@ class Orders:
 
     async def _check_quota(self, request: web.Request, key: str | None) -> None:
         """Refuse a key whose quota is used up, but no retry, which may cost nothing. Raises QuotaUsedUp."""
-        caller = asked_by(request)
+        caller = caller_of(request)
         if caller is not None and (key is None or not await self.shelf.claimed(key)):
             await self.charges.quota.check(caller.key)
 
-    async def _name(self, request: web.Request, order: Order, form: Form, let_in: AsyncExitStack) -> None:
+    async def _name(self, request: web.Request, order: AcceptedRequest, form: Form, let_in: AsyncExitStack) -> None:
         """Find the request that this order is about, or make it."""
         claim = Claim(fingerprint(form, "job" if self.job else "speech"), request[REQUEST_ID], self.intake.seed(form))
         if order.key is not None:
@@ -183,7 +183,7 @@ class Orders:
                 return
         if not self.job:
             let_in.enter_context(self.admission.admit(claim.request, self.settings.tenant, form.audio_s))
-        if (caller := asked_by(request)) is not None:
+        if (caller := caller_of(request)) is not None:
             order.meter = await self.charges.open(caller.key, claim.request, form.audio_s)
         reference = await self.intake.reference(form)
         order.warnings = reference.warnings
@@ -230,7 +230,7 @@ class Orders:
                 "kept for retries; send this one without Request-Name and Idempotency-Key, or wait"
             )
 
-    async def _find(self, order: Order, request_id: str) -> bool:
+    async def _find(self, order: AcceptedRequest, request_id: str) -> bool:
         """Join the request where it is kept."""
         if await self.shelf.known(request_id):
             order.joined, order.stored_s = True, time.monotonic()
@@ -238,7 +238,7 @@ class Orders:
             log.info("request_joined", request=request_id)
         return order.joined
 
-    async def _claim(self, order: Order, key: str, claim: Claim) -> Claim:
+    async def _claim(self, order: AcceptedRequest, key: str, claim: Claim) -> Claim:
         """Return what stands under the key: this claim where the key is new."""
         there = await self.shelf.claim(key, msgspec.msgpack.encode(claim))
         order.claimed = there is None
@@ -253,7 +253,7 @@ class Orders:
         # Neither text nor voice: how long it is and in what language is all that a log may know.
         log.info("Synthesizing text", request=request.request, language=request.language, characters=len(request.text))
 
-    async def _forget(self, order: Order) -> None:
+    async def _forget(self, order: AcceptedRequest) -> None:
         if order.meter is not None:
             await order.meter.refund()
         if order.joined:
@@ -271,19 +271,19 @@ def renewed(request: SpeechRequest, timeout_s: float) -> SpeechRequest:
 
 
 @dataclass(frozen=True)
-class Ordered:
+class RunningRequest:
     """Speaks what was ordered."""
 
-    speaker: Speaker
-    records: Records
-    charges: Charges
-    grace: Grace
+    speaker: SpeechSessions
+    records: RequestStore
+    charges: UsageCharges
+    grace: DisconnectGrace
     metrics: Metrics
     request_timeout_s: float
 
     @asynccontextmanager
-    async def speaking(self, order: Order, *, listening: bool = False) -> AsyncIterator[Speech]:
-        """Yield the speech of an order: published now, or joined where it is. `listening`: as of `Speaker.speaking`."""
+    async def speaking(self, order: AcceptedRequest, *, listening: bool = False) -> AsyncIterator[SpeechSession]:
+        """Yield the session of a request: published now, or joined. `listening`: see `SpeechSessions.speaking`."""
         if order.joined:
             order.request = await self._kept(order)
         opened = self._joined(order, listening) if order.joined else self._published(order, listening)
@@ -299,7 +299,7 @@ class Ordered:
             if order.published and order.meter is not None:
                 await asyncio.shield(order.meter.settle(over=order.key is None or order.meter.over))
 
-    async def _kept(self, order: Order) -> SpeechRequest:
+    async def _kept(self, order: AcceptedRequest) -> SpeechRequest:
         """Return the request that an order joins, with time to take it up again."""
         kept = await self.records.request(order.request_id)
         if kept is None:
@@ -308,19 +308,19 @@ class Ordered:
         kept = kept if order.meter is None else order.meter.limited(kept)
         return renewed(kept, self.request_timeout_s)
 
-    def _published(self, order: Order, listening: bool) -> AbstractAsyncContextManager[Speech]:
+    def _published(self, order: AcceptedRequest, listening: bool) -> AbstractAsyncContextManager[SpeechSession]:
         if order.key is None:
             return self.speaker.speaking(order.request, meter=order.meter, listening=listening)
         return self.speaker.speaking(order.request, self._leaving(order), order.meter, listening=listening)
 
-    def _leaving(self, order: Order) -> Leaving:
+    def _leaving(self, order: AcceptedRequest) -> Leaving:
         return lambda: self.grace.leave(order.request, None if order.meter is None else order.meter.settle)
 
     @asynccontextmanager
-    async def _joined(self, order: Order, listening: bool) -> AsyncIterator[Speech]:
+    async def _joined(self, order: AcceptedRequest, listening: bool) -> AsyncIterator[SpeechSession]:
         heard = [order.request.request, *await self.records.runs(order.request.request)]
         async with (
-            self.speaker.open_runs(order.request, heard=heard, sole=False, renewing=True) as runs,
+            self.speaker.open_attempts(order.request, heard=heard, sole=False, renewing=True) as runs,
             self.speaker.taking_up(
                 order.request, runs, self._leaving(order), meter=order.meter, listening=listening
             ) as speech,

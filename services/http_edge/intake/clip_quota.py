@@ -13,7 +13,7 @@ from services.common.wire.identity import tenant_key
 
 
 @dataclass(frozen=True)
-class ClipRoom:
+class ClipQuota:
     """One tenant's part of the clip store."""
 
     bus: Bus

@@ -10,7 +10,7 @@ from services.common.bus.clips import clip_id, has_clip, store_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import PipelineError, UnusableReference
 from services.common.wire.messages import SpeechRequest
-from services.http_edge.intake.clip_quota import ClipRoom
+from services.http_edge.intake.clip_quota import ClipQuota
 from services.http_edge.intake.form import Form, Upload, which_file
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.metrics import Metrics
@@ -36,7 +36,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Intake:
+class ClipIntake:
     """Turns forms into requests."""
 
     bus: Bus
@@ -86,7 +86,7 @@ class Intake:
 
     async def _store(self, wav: bytes) -> str:
         """Store a clip in the tenant's part of the store, and return its id."""
-        room = ClipRoom(self.bus, self.settings.tenant, self.settings.tenant_clips_bytes)
+        room = ClipQuota(self.bus, self.settings.tenant, self.settings.tenant_clips_bytes)
         clip = clip_id(wav)
         await room.take(clip, len(wav))
         try:

@@ -20,7 +20,7 @@ from services.common.wire.messages import MOST_CLIPS, MOST_NORMALIZED, Parameter
 from services.common.wire.parameters import RANGES, Range
 from services.http_edge.errors import BadRequest, InsufficientStorage, UploadStalled
 from services.http_edge.intake.language import AUTO
-from services.http_edge.intake.uploads import Hold, Uploads
+from services.http_edge.intake.uploads import UploadPermit, Uploads
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import received_by
 from services.http_edge.transport.file_descriptors import highest_descriptor
@@ -51,7 +51,7 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 class Upload:
     """A file that was sent as reference audio."""
 
-    path: Path  # exists as long as the block of `Reader.form`
+    path: Path  # exists as long as the block of `FormReader.form`
     digest: str  # SHA-256 of its bytes, hex
     size: int  # bytes
 
@@ -80,7 +80,7 @@ def which_file(place: int, count: int) -> str:
 
 
 @dataclass(frozen=True)
-class Reader:
+class FormReader:
     """Reads forms, each in a place of its caller's."""
 
     uploads: Uploads
@@ -165,7 +165,7 @@ class _Files:
     """
 
     stack: ExitStack  # closes the files
-    hold: Hold
+    hold: UploadPermit
     settings: Settings
     uploads: list[Upload] = field(default_factory=list)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from services.common.ssml.document import Break, Document, Piece
+from services.common.ssml.document import Break, Document, TextRun
 from services.common.ssml.reader import read_ssml
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import EmptyText
@@ -73,7 +73,7 @@ def _document_s(document: Document, form: Form) -> float:
             min(max(speed * item.style.rate, allowed.lowest), allowed.highest),
         )
         for item in document.items
-        if isinstance(item, Piece)
+        if isinstance(item, TextRun)
     )
     silence_ms = sum(item.milliseconds for item in document.items if isinstance(item, Break))
     return seconds * _growth(document.text, form.pronunciations) + silence_ms / 1000

@@ -42,9 +42,9 @@ class TempSpace:
             raise InsufficientStorage("the space for temporary files is full; retry later, or send a shorter recording")
 
     @contextmanager
-    def hold(self, caller: str = "") -> Iterator["Hold"]:
+    def hold(self, caller: str = "") -> Iterator["UploadPermit"]:
         """Yield what takes space as long as the block runs. `caller`: whose uploads these are; none for answers."""
-        hold = Hold(self, caller)
+        hold = UploadPermit(self, caller)
         try:
             yield hold
         finally:
@@ -58,7 +58,7 @@ class TempSpace:
 
 
 @dataclass
-class Hold:
+class UploadPermit:
     """What one request has in temporary files."""
 
     space: TempSpace

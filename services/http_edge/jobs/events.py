@@ -115,7 +115,7 @@ async def _set_within(event: asyncio.Event, timeout_s: float) -> bool:
 
 
 @dataclass(frozen=True)
-class JobNews:
+class JobEvents:
     """The jobs that are followed at this edge, of all tenants."""
 
     most: int  # followers

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from services.common.bus import topology
-from services.common.bus.atomic_update import change_value
+from services.common.bus.atomic_update import update_atomically
 from services.common.bus.ports import Bus
 from services.common.wire.failures import QueueFull
 from services.common.wire.identity import tenant_key
@@ -34,7 +34,7 @@ class Taken(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True)
-class JobRoom:
+class ResultsQuota:
     """The room of one tenant. Every method raises BusUnavailable; those that write, QueueFull."""
 
     bus: Bus
@@ -51,7 +51,7 @@ class JobRoom:
         taken = Taken(size, _hour(deadline_unix_ms / 1000 + self.kept_s))
         await self._add(size, taken.until)
         await self._note(job, taken)
-        store = await self.bus.room(_STORE)
+        store = await self.bus.storage_use(_STORE)
         if 0 < store.most < store.used + size:
             await self.settle(job, 0)
             raise QueueFull("the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later")
@@ -76,7 +76,7 @@ class JobRoom:
             before = msgspec.msgpack.decode(content, type=Taken) if content else Taken(0, 0)
             return msgspec.msgpack.encode(after) if content else None
 
-        await change_value(self.bus, topology.PROGRESS, self._key(job), settled)
+        await update_atomically(self.bus, topology.PROGRESS, self._key(job), settled)
         if before.size:
 
             async def moved(content: bytes) -> bytes:
@@ -85,7 +85,7 @@ class JobRoom:
                 hours[after.until] = hours.get(after.until, 0) + after.size
                 return _packed(hours)
 
-            await change_value(self.bus, topology.PROGRESS, self._tenants_key, moved)
+            await update_atomically(self.bus, topology.PROGRESS, self._tenants_key, moved)
 
     async def taken(self, job: str) -> Taken | None:
         """Return what a job takes; None where nothing is counted for it."""
@@ -98,7 +98,7 @@ class JobRoom:
 
     async def _add(self, size: int, until: int) -> None:
         """Count more. Raises ResultsFull where it does not fit."""
-        most = self.most_bytes or int(self.share * (await self.bus.room(_STORE)).most)
+        most = self.most_bytes or int(self.share * (await self.bus.storage_use(_STORE)).most)
 
         async def added(content: bytes) -> bytes:
             hours = _hours(content)
@@ -111,7 +111,7 @@ class JobRoom:
             hours[until] = hours.get(until, 0) + size
             return _packed(hours)
 
-        await change_value(self.bus, topology.PROGRESS, self._tenants_key, added)
+        await update_atomically(self.bus, topology.PROGRESS, self._tenants_key, added)
 
     async def _note(self, job: str, taken: Taken) -> None:
         await self.bus.put_value(topology.PROGRESS, self._key(job), msgspec.msgpack.encode(taken))

@@ -22,15 +22,15 @@ from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import MalformedMessage, PipelineError, QueueFull, SpeechCancelled
 from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.errors import RequestIdTaken, ResultsFull, UnknownJob
-from services.http_edge.jobs.results_quota import SENTENCE_BYTES, JobRoom
+from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
 from services.http_edge.jobs.store import ENDED, JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.attempt_events import stored_split
 from services.http_edge.speech.commands import cancel, publish_request
-from services.http_edge.speech.metering import Charges
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.resume import Runs, open_runs
-from services.http_edge.speech.session import Speaker, Speech
+from services.http_edge.speech.metering import UsageCharges
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.resume import Attempts, open_attempts
+from services.http_edge.speech.session import SpeechSession, SpeechSessions
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ _FULL_STORE_PAUSE_S: Final = 1.0
 _USUAL_RATE_HZ: Final = 24_000
 
 
-class JobHandedBack(PipelineError):
+class JobReturned(PipelineError):
     """Not a failure: this edge stops, and another one goes on with the job."""
 
     code = "handed_back"
@@ -52,11 +52,11 @@ class JobWork:
 
     bus: Bus
     store: JobStore
-    records: Records
-    requests: Records  # that are no jobs: an id is unique over both
-    charges: Charges
-    room: JobRoom
-    speaker: Speaker
+    records: RequestStore
+    requests: RequestStore  # that are no jobs: an id is unique over both
+    charges: UsageCharges
+    room: ResultsQuota
+    speaker: SpeechSessions
     metrics: Metrics
     stop: asyncio.Event  # set: hand back what is not done
 
@@ -146,12 +146,12 @@ class JobWork:
         heard = [request.request, *await self.records.runs(request.request)] if began else []
         if 0 < progress.sentences == progress.spoken:  # the edge before this one kept all, and died
             return await self._done(progress)
-        async with open_runs(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as runs:
+        async with open_attempts(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as runs:
             if not began:
                 await runs.begin(run=request.request, portions=False)
             return await self._keep_all(request, progress, runs)
 
-    async def _keep_all(self, request: SpeechRequest, progress: JobProgress, runs: Runs) -> JobProgress:
+    async def _keep_all(self, request: SpeechRequest, progress: JobProgress, runs: Attempts) -> JobProgress:
         pace, held = _Pace(time.monotonic(), progress.spoken), 0
         meter = await self.charges.find(request.request)
         if meter is not None:
@@ -217,7 +217,7 @@ class JobWork:
 
     def _hand_back(self) -> None:
         if self.stop.is_set():
-            raise JobHandedBack("this edge stops; another one goes on with the job")
+            raise JobReturned("this edge stops; another one goes on with the job")
 
 
 def _language(payload: bytes) -> str | None:
@@ -263,7 +263,7 @@ async def _let_be() -> None:
     """A job's speech goes on without a listener: another edge will listen."""
 
 
-async def _sentences(speech: Speech) -> AsyncIterator[bytes]:
+async def _sentences(speech: SpeechSession) -> AsyncIterator[bytes]:
     """Yield the PCM of one sentence after another."""
     buffer, done = bytearray(), 0
 
@@ -299,7 +299,7 @@ class _Pace:
 
 
 @dataclass(frozen=True)
-class EveryonesJobs:
+class AllTenantsJobs:
     """The queue of jobs is everybody's: each is seen through by the work of its tenant."""
 
     work_of: Callable[[str], JobWork]

@@ -11,12 +11,12 @@ from typing import Final
 import msgspec
 
 from services.common.bus import topology
-from services.common.bus.ports import Bus, Listener
+from services.common.bus.ports import Bus, Subscription
 from services.common.wire import codec
 from services.common.wire.identity import Identity
 from services.common.wire.messages import JobProgress, Mark, SpeechRequest
 from services.http_edge.errors import UnknownJob
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.request_store import RequestStore
 
 ENDED: Final = ("done", "failed", "cancelled")
 _PAGE: Final = 512  # sentences whose lengths are one value
@@ -29,7 +29,7 @@ class JobStore:
     """One tenant's jobs. Every method raises BusUnavailable; those that write, QueueFull."""
 
     bus: Bus
-    records: Records
+    records: RequestStore
 
     async def create(self, request: SpeechRequest) -> bool:
         """Begin to keep a job, that waits; return False where the id is taken."""
@@ -111,10 +111,10 @@ class JobStore:
         return found
 
     @asynccontextmanager
-    async def news(self, job: str) -> AsyncIterator[Listener]:
+    async def news(self, job: str) -> AsyncIterator[Subscription]:
         """Hear whenever the job's progress changes, while the block runs."""
         subject = topology.value_subject(topology.PROGRESS, self._identity(job).key("job"))
-        listener = await self.bus.listen(subject, limit=_NEWS)
+        listener = await self.bus.subscribe(subject, limit=_NEWS)
         try:
             yield listener
         finally:
@@ -129,7 +129,7 @@ class JobStore:
 
 
 @dataclass(frozen=True)
-class JobShelf:
+class JobBucket:
     """Jobs, as `orders.Orders` keeps and finds them."""
 
     store: JobStore

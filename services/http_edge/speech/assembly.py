@@ -13,7 +13,7 @@ from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpok
 _HELD_BYTES: Final = 8 * 1024 * 1024  # sound that came early; what is over this is fetched again when its turn comes
 
 
-class Place(NamedTuple):
+class AudioPosition(NamedTuple):
     """Where something is in the request."""
 
     sentence: int
@@ -70,15 +70,15 @@ class Assembly:
             self.failure = event
         return self._release()
 
-    def missing(self, most: int = 16) -> list[Place]:
+    def missing(self, most: int = 16) -> list[AudioPosition]:
         """Return what has to come next and has not, nearest first: what to fetch when the bus falls silent."""
         if self.complete:
             return []
         end = self._ends.get(self._sentence)
         if end is None:
-            return [Place(self._sentence, self._chunk), Place(self._sentence, None)]
+            return [AudioPosition(self._sentence, self._chunk), AudioPosition(self._sentence, None)]
         lacking = (chunk for chunk in range(self._chunk, end.chunks) if (self._sentence, chunk) not in self._held)
-        return [Place(self._sentence, chunk) for chunk in islice(lacking, most)]
+        return [AudioPosition(self._sentence, chunk) for chunk in islice(lacking, most)]
 
     def needs(self, sentence: int) -> int | None:
         """Return the next chunk of a sentence to be played, or None where it is here already."""

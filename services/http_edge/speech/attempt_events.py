@@ -57,7 +57,7 @@ class _Run:
         await self._stack.aclose()
 
 
-class HeardRuns:
+class AttemptEvents:
     """All runs that are listened to. Every method raises BusUnavailable where NATS does not answer."""
 
     def __init__(self, bus: Bus, tenant: str, assembly: Assembly) -> None:

@@ -36,4 +36,4 @@ async def cancel(bus: Bus, tenant: str, *requests: str, reason: str = "nobody li
     with suppress(BusUnavailable):  # then their sentences run into their deadline
         for request in requests:
             message = CancelSpeech(request=request, tenant=tenant, reason=reason)
-            await bus.tell(subjects.cancel(tenant, request), codec.encode(message))
+            await bus.send(subjects.cancel(tenant, request), codec.encode(message))

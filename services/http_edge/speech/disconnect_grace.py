@@ -9,15 +9,15 @@ from services.common.bus.ports import Bus
 from services.common.wire.failures import BusUnavailable, QueueFull
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.speech.commands import cancel
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.request_store import RequestStore
 
 
 @dataclass(frozen=True)
-class Grace:
+class DisconnectGrace:
     """Cancels a request where nobody has listened to it, at this edge or another one, for `grace_s`."""
 
     bus: Bus
-    records: Records
+    records: RequestStore
     grace_s: float
     group: asyncio.TaskGroup
     stop: asyncio.Event

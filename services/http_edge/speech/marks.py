@@ -7,7 +7,7 @@ from services.common.wire.messages import Mark
 
 
 @dataclass
-class Sound:
+class SpokenTimeline:
     """Sentences of a request in a row that were spoken, from the place `first` on."""
 
     first: int

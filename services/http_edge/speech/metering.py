@@ -20,7 +20,7 @@ import structlog
 from msgspec import UNSET
 
 from services.common.bus import topology
-from services.common.bus.atomic_update import change_value
+from services.common.bus.atomic_update import update_atomically
 from services.common.bus.inbox import decoded
 from services.common.bus.ports import Bus
 from services.common.wire import subjects
@@ -30,7 +30,7 @@ from services.common.wire.messages import SentenceSpoken, SpeechRequest
 from services.http_edge.auth.api_keys import Key
 from services.http_edge.auth.quota import Account, Quota, account_of, used_up
 from services.http_edge.speech.assembly import Assembly
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.request_store import RequestStore
 
 log = structlog.get_logger()
 
@@ -61,11 +61,11 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Charges:
+class UsageCharges:
     """The charges of one tenant's requests, or of its jobs."""
 
     bus: Bus
-    records: Records
+    records: RequestStore
     quota: Quota
 
     async def open(self, key: Key, request_id: str, asked_s: float) -> "Meter | None":
@@ -105,7 +105,7 @@ class Charges:
             left_s = await self.quota.reserve(account, charge.asked_s)
             opened = msgspec.structs.replace(opened, reserved_s=charge.asked_s)
         finally:
-            await change_value(self.bus, self.records.bucket, self.key(request_id), put)
+            await update_atomically(self.bus, self.records.bucket, self.key(request_id), put)
         return Meter(self, request_id, opened, left_s, first=True)
 
     async def resume(self, request_id: str) -> "Meter | None":
@@ -155,7 +155,7 @@ class Charges:
                 )
             )
 
-        await change_value(self.bus, self.records.bucket, self.key(request_id), changed)
+        await update_atomically(self.bus, self.records.bucket, self.key(request_id), changed)
 
     async def spoken_s(self, runs: list[str], sentence: int) -> float | None:
         """Return how long a sentence is by its stored end marker; None where it has none."""
@@ -176,7 +176,7 @@ class Charges:
 class Meter:
     """Counts what one listener, or the edge that sees a job through, gets spoken of a request."""
 
-    charges: Charges
+    charges: UsageCharges
     request_id: str
     charge: Charge  # as it was found
     left_s: float  # that the request may take, what is reserved for it included
@@ -253,7 +253,7 @@ class Meter:
             )
 
         try:
-            await change_value(charges.bus, charges.records.bucket, charges.key(self.request_id), settled)
+            await update_atomically(charges.bus, charges.records.bucket, charges.key(self.request_id), settled)
             await charges.quota.add(self.account, delta_s)
         except PipelineError as failure:
             log.warning("charge_not_settled", request=self.request_id, code=failure.code, seconds=round(delta_s, 3))

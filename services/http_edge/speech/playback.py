@@ -13,7 +13,7 @@ _TICK_S: Final = 1.0  # a stall is counted this often while it lasts
 
 
 @dataclass
-class Listening:
+class Playback:
     """Follows one stream's audio against the clock: the caller says what time it is (monotonic seconds)."""
 
     metrics: Metrics

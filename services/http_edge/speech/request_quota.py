@@ -18,7 +18,7 @@ class _Filled:
 
 
 @dataclass
-class KeptRoom:
+class RequestQuota:
     """The room of all tenants."""
 
     limit_bytes: int  # of each tenant

@@ -19,7 +19,7 @@ _DIGEST_BYTES: Final = 32  # a request has more
 
 
 @dataclass(frozen=True)
-class Records:
+class RequestStore:
     """One tenant's records in one bucket. Every method raises BusUnavailable; those that write, QueueFull."""
 
     bus: Bus

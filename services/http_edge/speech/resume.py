@@ -32,11 +32,11 @@ from services.common.wire.messages import (
 from services.http_edge.errors import AudioGone
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.assembly import Assembly, inconsistent
-from services.http_edge.speech.attempt_events import HeardRuns
+from services.http_edge.speech.attempt_events import AttemptEvents
 from services.http_edge.speech.commands import cancel, publish_request
 from services.http_edge.speech.portions import PORTION_S, Asked, Commands
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.sentence_offsets import Places
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.sentence_offsets import SentenceOffsets
 
 log = structlog.get_logger()
 
@@ -48,10 +48,10 @@ _MOST_STORED: Final = 64  # sentences that are looked up at once
 _ASK_AGAIN_S: Final = 0.5  # where the next portion could not be asked for
 
 
-class Runs:
+class Attempts:
     """The events of all runs of a request. Where no run is left that could say what is missing, it starts another."""
 
-    def __init__(self, bus: Bus, records: Records, commands: Commands, metrics: Metrics, *, sole: bool) -> None:
+    def __init__(self, bus: Bus, records: RequestStore, commands: Commands, metrics: Metrics, *, sole: bool) -> None:
         """`sole`: nobody else listens, so a run that is silent for long is cancelled before another one is started."""
         self._bus = bus
         self._records = records
@@ -59,8 +59,8 @@ class Runs:
         self._commands = commands
         self._metrics = metrics
         self._sole = sole
-        self._places = Places(records, request.request)
-        self._heard = HeardRuns(bus, request.tenant, Assembly())
+        self._places = SentenceOffsets(records, request.request)
+        self._heard = AttemptEvents(bus, request.tenant, Assembly())
         self._ended: set[str] = set()
         self._own: str | None = None  # the run that was started here
         self._own_first = 0
@@ -321,9 +321,9 @@ class Runs:
 
 
 @asynccontextmanager
-async def open_runs(
+async def open_attempts(
     bus: Bus,
-    records: Records,
+    records: RequestStore,
     request: SpeechRequest,
     metrics: Metrics,
     *,
@@ -331,13 +331,13 @@ async def open_runs(
     sole: bool,
     portion_s: float = PORTION_S,
     renewing: bool = False,
-) -> AsyncIterator[Runs]:
+) -> AsyncIterator[Attempts]:
     """Listen to these runs of a request while the block runs.
 
     `renewing`: what is published later has as much time as the request had at first.
     """
     commands = Commands.of(request, portion_s, renewing=renewing)
-    runs = Runs(bus, records, commands, metrics, sole=sole)
+    runs = Attempts(bus, records, commands, metrics, sole=sole)
     try:
         for run in heard:
             await runs.hear(run)

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.http_edge.speech.assembly import Assembly
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.request_store import RequestStore
 
 _LATEST: Final = 8  # places that are kept: a client may have lost what was on its way
 _RENEW_S: Final = 1200.0  # how often the record of a request that is listened to is renewed
 
 
 @dataclass
-class Places:
+class SentenceOffsets:
     """The places of one request, as one listener passes them."""
 
-    records: Records
+    records: RequestStore
     request: str
     begin: int = 0  # byte of the PCM where the assembly of this listener begins
     _passed: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_LATEST))

@@ -16,10 +16,10 @@ from services.common.wire.failures import BusUnavailable, DeadlineExceeded, Queu
 from services.common.wire.messages import LeftOut, RequestEvent, SentenceSpoken, SpeechRequest, TextSplit
 from services.http_edge.errors import RemoteFailure
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech.assembly import Assembly, Place
+from services.http_edge.speech.assembly import Assembly, AudioPosition
 from services.http_edge.speech.portions import PORTION_S
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.resume import Runs, open_runs
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.resume import Attempts, open_attempts
 
 _SILENCE_S: Final = 0.5  # after so long without an event, look whether one was lost
 _LONGEST_SILENCE_S: Final = 4.0  # the wait doubles up to this while there is nothing to fetch
@@ -27,7 +27,7 @@ _SLOWEST: Final = 2.0  # seconds that a listener may take for a second of audio,
 
 
 @dataclass(frozen=True)
-class Speaker:
+class SpeechSessions:
     """Speaks requests through the bus."""
 
     bus: Bus
@@ -43,7 +43,7 @@ class Speaker:
         meter: "Metering | None" = None,
         *,
         listening: bool = False,
-    ) -> AsyncIterator["Speech"]:
+    ) -> AsyncIterator["SpeechSession"]:
         """Publish the request and yield its speech.
 
         `listening`: to a client who takes its time, so it is asked for in portions, and its deadline moves with
@@ -51,9 +51,9 @@ class Speaker:
         `meter` is told of what comes, and may raise.
         Raises TenantQueueFull, QueueFull, BusUnavailable.
         """
-        async with self.open_runs(request, heard=[], sole=leaving is None, renewing=listening) as runs:
+        async with self.open_attempts(request, heard=[], sole=leaving is None, renewing=listening) as runs:
             timeout_s = self.first_audio_timeout_s
-            speech = Speech(request, runs, Assembly(), self.metrics, timeout_s, meter=meter, listening=listening)
+            speech = SpeechSession(request, runs, Assembly(), self.metrics, timeout_s, meter=meter, listening=listening)
             runs.serve(speech.assembly)
             try:
                 await runs.begin(run=request.request, portions=listening)
@@ -62,12 +62,12 @@ class Speaker:
                 if not speech.assembly.complete:
                     await asyncio.shield(leaving() if leaving else runs.cancel())
 
-    def open_runs(
+    def open_attempts(
         self, request: SpeechRequest, *, heard: Sequence[str], sole: bool, renewing: bool
-    ) -> AbstractAsyncContextManager[Runs]:
+    ) -> AbstractAsyncContextManager[Attempts]:
         """Listen to these runs of a request that is no job, while the block runs."""
-        records = Records(self.bus, topology.KEPT, request.tenant)
-        return open_runs(
+        records = RequestStore(self.bus, topology.KEPT, request.tenant)
+        return open_attempts(
             self.bus,
             records,
             request,
@@ -82,7 +82,7 @@ class Speaker:
     async def taking_up(
         self,
         request: SpeechRequest,
-        runs: Runs,
+        runs: Attempts,
         leaving: "Leaving",
         *,
         first_sentence: int = 0,
@@ -90,11 +90,11 @@ class Speaker:
         check: Callable[[], None] = lambda: None,
         meter: "Metering | None" = None,
         listening: bool = False,
-    ) -> AsyncIterator["Speech"]:
+    ) -> AsyncIterator["SpeechSession"]:
         """Yield the speech of a request that was published before, from a sentence on: what is stored, what comes,
         and, where nobody speaks it any more, what another run makes. `check` is called now and then, and may raise."""
         timeout_s = self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
-        speech = Speech(
+        speech = SpeechSession(
             request,
             runs,
             Assembly(first_sentence),
@@ -124,7 +124,7 @@ class Metering(Protocol):
 
 
 class EventSource(Protocol):
-    """Where a speech's events come from: `Runs`."""
+    """Where a speech's events come from: `Attempts`."""
 
     async def next(self, timeout_s: float) -> RequestEvent | None: ...
     async def chunk(self, sentence: int, chunk: int) -> RequestEvent | None: ...
@@ -166,7 +166,7 @@ class _Patience:
         self._until_s = time.monotonic() + (0.0 if found else self._wait_s)
 
 
-class Speech:
+class SpeechSession:
     """The sound of one request."""
 
     def __init__(
@@ -278,7 +278,7 @@ class Speech:
             pieces += self.assembly.receive(failed)
         return False, pieces
 
-    async def _fetch(self, place: Place) -> RequestEvent | None:
+    async def _fetch(self, place: AudioPosition) -> RequestEvent | None:
         if place.chunk is None:
             return await self._inbox.end(place.sentence)
         return await self._inbox.chunk(place.sentence, place.chunk)

@@ -33,7 +33,7 @@ _NEXT_WORD: Final = regex.compile(r"""[\s\u00a0"'„“«(¿¡]*+(\p{L}[\p{L}\p{
 
 
 @dataclass(frozen=True)
-class Recogniser:
+class Recognizer:
     """A pattern, and what is said for it; None where it turns out to be something else."""
 
     pattern: "regex.Pattern[str]"

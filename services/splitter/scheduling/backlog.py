@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from services.common.wire.estimate import DUE_S
+from services.common.wire.estimate import IMMEDIATE_S
 from services.common.wire.identity import Identity
 
 
 @dataclass(eq=False)
-class Debt:
+class RequestBacklog:
     """The estimated sound that one held request still owes."""
 
     request: str
@@ -30,17 +30,17 @@ class Debt:
         return len(self.spoken) < len(self.seconds)
 
 
-class Ledger:
+class Backlog:
     """The debts of all held requests. Every question is answered in time that does not depend on their lengths."""
 
     def __init__(self) -> None:
-        self._debts: set[Debt] = set()
+        self._debts: set[RequestBacklog] = set()
         self._taken: list[Identity] = []
 
     @contextmanager
-    def hold(self, request: str, tenant: str, seconds: Sequence[float]) -> Iterator[Debt]:
+    def hold(self, request: str, tenant: str, seconds: Sequence[float]) -> Iterator[RequestBacklog]:
         """Count a request's sentences, of so many estimated seconds of audio each, while the block runs."""
-        debt = Debt(request, tenant, tuple(seconds), sum(seconds), set())
+        debt = RequestBacklog(request, tenant, tuple(seconds), sum(seconds), set())
         self._debts.add(debt)
         self._taken.append(Identity(tenant, "request", request))
         try:
@@ -64,8 +64,8 @@ class Ledger:
         return sum(debt.owed_s for debt in self._debts)
 
     def due_s(self) -> dict[str, float]:
-        """Return, by tenant, the sound that is due at once: of every request at most `DUE_S`."""
+        """Return, by tenant, the sound that is due at once: of every request at most `IMMEDIATE_S`."""
         due: dict[str, float] = {}
         for debt in self._debts:
-            due[debt.tenant] = due.get(debt.tenant, 0.0) + min(debt.owed_s, DUE_S)
+            due[debt.tenant] = due.get(debt.tenant, 0.0) + min(debt.owed_s, IMMEDIATE_S)
         return due

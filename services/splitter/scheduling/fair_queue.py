@@ -20,7 +20,7 @@ class _Sharer:
 
 @dataclass(eq=False)
 class _Tenant(_Sharer):
-    members: list["Member"] = field(default_factory=list)
+    members: list["Flow"] = field(default_factory=list)
     now_s: float = 0.0  # the common clock of its members
 
     @property
@@ -29,7 +29,7 @@ class _Tenant(_Sharer):
 
 
 @dataclass(eq=False)
-class Member(_Sharer):
+class Flow(_Sharer):
     """A request that takes turns. One wish at a time; what it was granted is outstanding until it is done."""
 
     tenant: str = ""
@@ -46,7 +46,7 @@ class Member(_Sharer):
 _SharerT = TypeVar("_SharerT", bound=_Sharer)
 
 
-class Turns:
+class FairQueue:
     """The requests of one engine that take turns."""
 
     def __init__(self) -> None:
@@ -54,13 +54,13 @@ class Turns:
         self._tenants: dict[str, _Tenant] = {}
         self._now_s = 0.0  # the common clock of the tenants
 
-    def join(self, tenant: str) -> Member:
+    def join(self, tenant: str) -> Flow:
         """Let a request of this tenant in."""
-        member = Member(tenant=tenant)
+        member = Flow(tenant=tenant)
         self._tenants.setdefault(tenant, _Tenant()).members.append(member)
         return member
 
-    def ask(self, member: Member, lane: Lane, cost_s: float) -> None:
+    def ask(self, member: Flow, lane: Lane, cost_s: float) -> None:
         """Wish to queue a sentence of so many seconds of sound on this lane."""
         tenant = self._tenants[member.tenant]
         if not tenant.busy:
@@ -69,7 +69,7 @@ class Turns:
             member.clock_s = max(member.clock_s, tenant.now_s)
         member.lane, member.cost_s = lane, cost_s
 
-    def grant(self, lane: Lane, room: int) -> Member | None:
+    def grant(self, lane: Lane, room: int) -> Flow | None:
         """Give the next turn on this lane, where fewer than `room` sentences are outstanding there and somebody
         wishes for one; the wish is fulfilled with it."""
         if self.outstanding[lane] >= room:
@@ -86,13 +86,13 @@ class Turns:
         self.outstanding[lane] += 1
         return member
 
-    def done(self, member: Member, lane: Lane) -> None:
+    def done(self, member: Flow, lane: Lane) -> None:
         """One of its sentences is spoken."""
         if member.outstanding[lane]:
             member.outstanding[lane] -= 1
             self.outstanding[lane] -= 1
 
-    def leave(self, member: Member) -> None:
+    def leave(self, member: Flow) -> None:
         """Let a request go, with its wish and all that it has outstanding."""
         for lane in member.outstanding:
             self.outstanding[lane] -= member.outstanding[lane]

@@ -10,29 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from services.common.bus.heartbeats import Presence
+from services.common.bus.heartbeats import Heartbeats
 from services.common.wire.messages import Lane, WorkerState
-from services.splitter.scheduling.fair_queue import Member, Turns
+from services.splitter.scheduling.fair_queue import FairQueue, Flow
 
 _LANES: Final[tuple[Lane, ...]] = ("express", "standard")
 
 
-class Gate:
+class Scheduler:
     """Turns for every engine, as wide as its workers that are alive have slots."""
 
-    def __init__(self, workers: Presence[WorkerState], ahead: float) -> None:
+    def __init__(self, workers: Heartbeats[WorkerState], ahead: float) -> None:
         self._workers = workers
         self._ahead = ahead
-        self._turns: dict[str, Turns] = {}
-        self._waiting: dict[Member, asyncio.Future[None]] = {}
+        self._turns: dict[str, FairQueue] = {}
+        self._waiting: dict[Flow, asyncio.Future[None]] = {}
 
     @contextmanager
-    def join(self, engine: str, tenant: str) -> Iterator["Seat"]:
+    def join(self, engine: str, tenant: str) -> Iterator["Permit"]:
         """Let a request take turns while the block runs; afterwards what it had outstanding is free."""
-        turns = self._turns.setdefault(engine, Turns())
+        turns = self._turns.setdefault(engine, FairQueue())
         member = turns.join(tenant)
         try:
-            yield Seat(self, turns, member)
+            yield Permit(self, turns, member)
         finally:
             turns.leave(member)
             self.open()
@@ -47,7 +47,7 @@ class Gate:
                     if waiting is not None and not waiting.done():
                         waiting.set_result(None)
 
-    async def wait(self, member: Member) -> None:
+    async def wait(self, member: Flow) -> None:
         """Wait for the turn that the member asked for."""
         waiting = self._waiting[member] = asyncio.get_running_loop().create_future()
         try:
@@ -62,10 +62,10 @@ class Gate:
         return max(1, math.ceil(slots * self._ahead))
 
 
-class Seat:
+class Permit:
     """One request's place at the gate."""
 
-    def __init__(self, gate: Gate, turns: Turns, member: Member) -> None:
+    def __init__(self, gate: Scheduler, turns: FairQueue, member: Flow) -> None:
         self._gate = gate
         self._turns = turns
         self._member = member

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Final
 
-from services.common.ssml.document import Border, Break, Item, Piece, Style
+from services.common.ssml.document import Border, Break, Item, Style, TextRun
 from services.common.ssml.document import Mark as DocumentMark
 from services.common.ssml.reader import read_ssml
 from services.common.wire.failures import MalformedSsml
@@ -36,7 +36,7 @@ _CLOSERS: Final = "\"'”’»)]）」』 "
 
 
 @dataclass(frozen=True)
-class Manner:
+class SplitOptions:
     """How a whole request is divided; as the arguments of `split`."""
 
     language: str
@@ -55,7 +55,7 @@ class _Stretch:
     style: Style
 
 
-def split_ssml(source: str, manner: Manner) -> SplitText:
+def split_ssml(source: str, manner: SplitOptions) -> SplitText:
     """Divide an SSML document. Raises MalformedSsml, EmptyText, UnspeakableText, TextTooLong."""
     document = read_ssml(source)
     for language in document.languages():
@@ -65,7 +65,7 @@ def split_ssml(source: str, manner: Manner) -> SplitText:
     return replace(found, marks=tuple(_marks(document.items, found.sentences)))
 
 
-def split_passages(text: str, passages: Sequence[Passage], manner: Manner) -> SplitText:
+def split_passages(text: str, passages: Sequence[Passage], manner: SplitOptions) -> SplitText:
     """Divide a text with passages in other languages. Raises EmptyText, UnspeakableText."""
     stretches: list[_Stretch] = []
     borders: list[Item] = []
@@ -92,28 +92,28 @@ def _in_order(text: str, passages: Sequence[Passage]) -> Iterator[tuple[int, int
 
 def _stretches(source: str, items: Iterable[Item], language: str) -> Iterator[_Stretch]:
     """Yield what is divided by itself; marks part nothing."""
-    pieces: list[Piece] = []
+    pieces: list[TextRun] = []
     for item in items:
         parts = isinstance(item, Break | Border) or (
-            isinstance(item, Piece) and item.style != pieces[-1].style if pieces else False
+            isinstance(item, TextRun) and item.style != pieces[-1].style if pieces else False
         )
         if parts and pieces:
             yield _stretch(source, pieces, language)
             pieces = []
-        if isinstance(item, Piece):
+        if isinstance(item, TextRun):
             pieces.append(item)
     if pieces:
         yield _stretch(source, pieces, language)
 
 
-def _stretch(source: str, pieces: list[Piece], language: str) -> _Stretch:
+def _stretch(source: str, pieces: list[TextRun], language: str) -> _Stretch:
     """Return what these pieces say, one after another, and the way back to their places."""
     start, end, style = pieces[0].start, pieces[-1].end, pieces[0].style
     plain = Aligned(source[start:end]).edited(_edits(source, pieces, style.language or language))
     return _Stretch(start, plain, style)
 
 
-def _edits(source: str, pieces: list[Piece], language: str) -> Iterator[Edit]:
+def _edits(source: str, pieces: list[TextRun], language: str) -> Iterator[Edit]:
     """Yield what is said instead of the markup between the pieces and of those that are said otherwise."""
     start = place = pieces[0].start
     for piece in pieces:
@@ -127,7 +127,7 @@ def _edits(source: str, pieces: list[Piece], language: str) -> Iterator[Edit]:
         place = piece.end
 
 
-def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], manner: Manner) -> SplitText:
+def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], manner: SplitOptions) -> SplitText:
     """Return the sentences of all stretches, with their pauses. Raises EmptyText, UnspeakableText."""
     sentences: list[Sentence] = []
     left_out: list[Span] = []
@@ -148,7 +148,7 @@ def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], 
     return SplitText(tuple(sentences), tuple(dropped(source, sentences)), left_out=tuple(left_out))
 
 
-def _sentences(stretch: _Stretch, manner: Manner) -> SplitText:
+def _sentences(stretch: _Stretch, manner: SplitOptions) -> SplitText:
     """Return a stretch's sentences and what is left out of it, with places in the request's text."""
     text, style = stretch.plain.text, stretch.style
     language = style.language or manner.language

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.common.wire.messages import Lane, Portion, SpeechRequest
-from services.splitter.segmentation.process import SHORT_CHARACTERS, Task
+from services.splitter.segmentation.process import SHORT_CHARACTERS, SegmentationTask
 from services.splitter.segmentation.sentences import SplitText
 
 _REMEMBERED_CHARACTERS: Final = 4_000_000  # of texts whose division is kept: some 40 MB with their sentences
@@ -47,11 +47,11 @@ def first_lane(request: SpeechRequest) -> Lane:
 class Divisions:
     """Divides texts, and remembers the long ones that are asked for in portions."""
 
-    def __init__(self, divide: Callable[[Task], Awaitable[SplitText]]) -> None:
+    def __init__(self, divide: Callable[[SegmentationTask], Awaitable[SplitText]]) -> None:
         self._divide = divide
         self._known: OrderedDict[bytes, tuple[int, SplitText]] = OrderedDict()  # characters, sentences
 
-    async def of(self, task: Task, *, in_portions: bool) -> SplitText:
+    async def of(self, task: SegmentationTask, *, in_portions: bool) -> SplitText:
         """Divide a text, as `divide` does."""
         if not in_portions or len(task.text) <= SHORT_CHARACTERS:
             return await self._divide(task)

@@ -1,6 +1,7 @@
 """Long texts are divided in a process of their own: in a thread they would hold up every greeting for a second.
 
-The child reads one `Task` from stdin, writes one `Answer` to stdout and ends, also when its splitter is killed.
+The child process reads one `SegmentationTask` from stdin, writes one `SegmentationResult` to stdout and exits. It also
+exits when its splitter is killed.
 """
 
 import asyncio
@@ -15,11 +16,11 @@ from typing import Final
 import msgspec
 
 from services.common.runtime.child.confinement import without_secrets
-from services.common.runtime.child.parent_death import tied
+from services.common.runtime.child.parent_death import with_parent_death
 from services.common.wire.failures import EmptyText, MalformedSsml, SynthesisFailed, TextTooLong, UnspeakableText
 from services.common.wire.messages import Mark, Passage, TextType
 from services.splitter.segmentation.boundaries import Span
-from services.splitter.segmentation.document import Manner, split_passages, split_ssml
+from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
 from services.splitter.segmentation.sentences import Sentence, SplitText, split
 
 SHORT_CHARACTERS: Final = 2_000  # divided within a millisecond, sooner than anything else would have begun
@@ -31,7 +32,7 @@ _PATIENCE_S: Final = 120.0
 _NICENESS: Final = 10  # a greeting on the same core goes first
 
 
-class Task(msgspec.Struct, frozen=True):
+class SegmentationTask(msgspec.Struct, frozen=True):
     """A text to divide; as the arguments of `split`."""
 
     text: str
@@ -45,7 +46,7 @@ class Task(msgspec.Struct, frozen=True):
     limits: dict[str, int] = {}  # of the engine's other languages
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SegmentationResult(msgspec.Struct, frozen=True):
     """The sentences, or why there are none."""
 
     sentences: tuple[Sentence, ...] = ()
@@ -58,13 +59,13 @@ class Answer(msgspec.Struct, frozen=True):
     too_long: str | None = None
 
 
-class DividerDied(SynthesisFailed):
+class SegmentationCrashed(SynthesisFailed):
     """The child ended without an answer, or took too long; another attempt may have more luck."""
 
     retryable = True
 
 
-async def divide(task: Task, children: asyncio.Semaphore | None = None) -> SplitText:
+async def divide(task: SegmentationTask, children: asyncio.Semaphore | None = None) -> SplitText:
     """Divide a text of any length while the event loop goes on. `children`: how many processes may do so at once.
 
     Raises EmptyText, UnspeakableText, MalformedSsml, TextTooLong, DividerDied.
@@ -87,15 +88,15 @@ async def divide(task: Task, children: asyncio.Semaphore | None = None) -> Split
     return SplitText(answer.sentences, answer.dropped, answer.marks, answer.left_out)
 
 
-def _most_read(task: Task) -> int:
+def _most_read(task: SegmentationTask) -> int:
     """Return how many characters there are at most when the pronunciations are put in."""
     growth = max((len(said) / len(word) for word, said in task.pronunciations.items()), default=1.0)
     return round(len(task.text) * max(1.0, growth))
 
 
-def _split(task: Task) -> SplitText:
+def _split(task: SegmentationTask) -> SplitText:
     if task.text_type == "ssml" or task.passages:
-        manner = Manner(
+        manner = SplitOptions(
             language=task.language,
             limits=task.limits | {task.language: task.max_characters},
             splitting=task.enable_text_splitting,
@@ -115,10 +116,10 @@ def _split(task: Task) -> SplitText:
     )
 
 
-async def _asked(task: Task) -> Answer:
+async def _asked(task: SegmentationTask) -> SegmentationResult:
     """Return the answer of a child; whatever happens, none is left behind."""
     child = await asyncio.create_subprocess_exec(
-        *tied(sys.executable, "-m", __name__),
+        *with_parent_death(sys.executable, "-m", __name__),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=without_secrets(os.environ),
@@ -128,10 +129,10 @@ async def _asked(task: Task) -> Answer:
     try:
         said, _ = await asyncio.wait_for(child.communicate(msgspec.msgpack.encode(task)), _PATIENCE_S)
         if child.returncode in _OUT_OF_MEMORY:
-            return Answer(too_long="the text takes too much memory to divide; send it in parts")
-        return msgspec.msgpack.decode(said, type=Answer)
+            return SegmentationResult(too_long="the text takes too much memory to divide; send it in parts")
+        return msgspec.msgpack.decode(said, type=SegmentationResult)
     except (TimeoutError, msgspec.DecodeError):
-        raise DividerDied("the text could not be divided; send it in parts") from None
+        raise SegmentationCrashed("the text could not be divided; send it in parts") from None
     finally:
         with suppress(ProcessLookupError):
             child.kill()
@@ -148,18 +149,18 @@ def main() -> None:
 
 
 def _answer() -> None:
-    task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Task)
+    task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=SegmentationTask)
     try:
         found = _split(task)
-        answer = Answer(found.sentences, found.dropped, found.marks, found.left_out)
+        answer = SegmentationResult(found.sentences, found.dropped, found.marks, found.left_out)
     except EmptyText as failure:
-        answer = Answer(empty=str(failure))
+        answer = SegmentationResult(empty=str(failure))
     except UnspeakableText as failure:
-        answer = Answer(unspeakable=str(failure))
+        answer = SegmentationResult(unspeakable=str(failure))
     except MalformedSsml as failure:
-        answer = Answer(malformed=str(failure))
+        answer = SegmentationResult(malformed=str(failure))
     except TextTooLong as failure:
-        answer = Answer(too_long=str(failure))
+        answer = SegmentationResult(too_long=str(failure))
     sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
     sys.stdout.buffer.flush()
 

@@ -13,7 +13,7 @@ _MOST: Final = 1023
 BYTES: Final = 8 * (_MOST + 1)
 
 
-class Batch:
+class CrashRecord:
     """Numbers of the sentences or calls in work, in a shared file of `BYTES` bytes."""
 
     def __init__(self, file: int) -> None:

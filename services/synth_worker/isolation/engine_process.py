@@ -18,9 +18,9 @@ from typing import Any, Final
 from services.common.runtime.child.parent_death import die_with_parent
 from services.common.runtime.logs import configure_logs
 from services.synth_worker.building import build_engine
-from services.synth_worker.engine_thread import Model, Speech
+from services.synth_worker.engine_thread import EngineThread, SentenceTask
 from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
-from services.synth_worker.isolation.crash_record import Batch
+from services.synth_worker.isolation.crash_record import CrashRecord
 from services.synth_worker.isolation.messages import (
     Answered,
     Begin,
@@ -57,7 +57,7 @@ class Numbered(Utterance):
 class Announced:
     """An engine that notes what it works on before it begins."""
 
-    def __init__(self, engine: Engine[Any, Any], batch: Batch) -> None:
+    def __init__(self, engine: Engine[Any, Any], batch: CrashRecord) -> None:
         self._engine = engine
         self._batch = batch
         self.describe, self.load = engine.describe, engine.load
@@ -82,15 +82,15 @@ class Announced:
 class Child:
     """Does what the worker asks, until its end of the socket closes."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, batch: Batch) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, batch: CrashRecord) -> None:
         self._reader = reader
         self._writer = writer
         self._batch = batch
         self._voices: dict[int, Any] = {}
-        self._speeches: dict[int, Speech] = {}
+        self._speeches: dict[int, SentenceTask] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._engine: Announced
-        self._model: Model
+        self._model: EngineThread
         self._said: EngineDescription | None = None
 
     async def live(self) -> None:
@@ -143,7 +143,7 @@ class Child:
     async def _begin(self, message: Begin) -> bytes:
         configure_logs("synth_worker", level=message.settings.log_level, readable=message.settings.log_readable)
         self._engine = Announced(build_engine(message.settings), self._batch)
-        self._model = Model(self._engine, step_timeout_s=_NO_LIMIT_S)
+        self._model = EngineThread(self._engine, step_timeout_s=_NO_LIMIT_S)
         await self._describe()
         return b""
 
@@ -183,7 +183,7 @@ class Child:
         self._speeches[message.speech] = speech
         self._own(self._carry(message.speech, speech))
 
-    async def _carry(self, number: int, speech: Speech) -> None:
+    async def _carry(self, number: int, speech: SentenceTask) -> None:
         """Send a sentence's samples as they are made, and then how it ended."""
         failure = None
         try:
@@ -203,7 +203,7 @@ class Child:
         )
 
 
-async def _serve(connection: socket.socket, batch: Batch) -> None:
+async def _serve(connection: socket.socket, batch: CrashRecord) -> None:
     reader, writer = await asyncio.open_connection(sock=connection)
     await Child(reader, writer, batch).live()
     writer.close()
@@ -215,7 +215,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they are for the worker, which ends this process in its time
     connection = socket.socket(fileno=int(sys.argv[1]))
-    asyncio.run(_serve(connection, Batch(int(sys.argv[2]))))
+    asyncio.run(_serve(connection, CrashRecord(int(sys.argv[2]))))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class Keeper(Protocol):
     def lose_patience(self) -> None:
         """A sentence has waited longer than a step may take."""
 
-    def forget(self, speech: "IsolatedSpeech") -> None:
+    def forget(self, speech: "InFlightSentence") -> None:
         """A sentence has nobody any more who listens."""
 
 
@@ -34,7 +34,7 @@ class Voice:
 
 
 @dataclass(eq=False)
-class IsolatedSpeech:
+class InFlightSentence:
     """One sentence in flight. Made by `parent.IsolatedModel.speak`."""
 
     model: Keeper

@@ -27,14 +27,14 @@ import structlog
 
 from services.common.audio.clip import Clip
 from services.common.runtime.child.confinement import without_secrets
-from services.common.runtime.child.parent_death import tied
+from services.common.runtime.child.parent_death import with_parent_death
 from services.common.wire.failures import EngineCrashed, PipelineError, SpeechCancelled
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Utterance
 from services.synth_worker.isolation import crash_record, messages
-from services.synth_worker.isolation.in_flight import IsolatedSpeech, Voice
+from services.synth_worker.isolation.in_flight import InFlightSentence, Voice
 from services.synth_worker.isolation.messages import Answered, Begin, Described, FromEngine, Refused, Sounded
-from services.synth_worker.ports import ModelClosed, ModelStuck
+from services.synth_worker.ports import EngineClosed, EngineStuck
 from services.synth_worker.settings import Settings
 
 log = structlog.get_logger()
@@ -64,7 +64,7 @@ class _Call:
     suspected: bool = False  # it was alone in work when the process was killed
 
 
-class IsolatedModel:
+class EngineSupervisor:
     """A `SpeakingModel` whose engine has a process of its own."""
 
     def __init__(self, settings: Settings, *, step_timeout_s: float) -> None:
@@ -76,11 +76,11 @@ class IsolatedModel:
         self._description = _unknown(settings.engine)
         self._numbers = itertools.count(1)
         self._calls: dict[int, _Call] = {}
-        self._speeches: dict[int, IsolatedSpeech] = {}
+        self._speeches: dict[int, InFlightSentence] = {}
         self._voices: weakref.WeakValueDictionary[int, Voice] = weakref.WeakValueDictionary()
         self._batch_file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
         self._batch_file.truncate(crash_record.BYTES)
-        self._batch = crash_record.Batch(self._batch_file.fileno())
+        self._batch = crash_record.CrashRecord(self._batch_file.fileno())
         self._causeless = 0
         self._loaded = False
         self._serving = False  # the process takes orders
@@ -115,10 +115,10 @@ class IsolatedModel:
         weakref.finalize(kept, self.send, messages.Release(voice=kept.number)).atexit = False
         return kept
 
-    def speak(self, utterance: Utterance, voice: Voice, *, urgent: bool) -> IsolatedSpeech:
+    def speak(self, utterance: Utterance, voice: Voice, *, urgent: bool) -> InFlightSentence:
         """Begin a sentence; urgent ones are stepped first."""
         order = messages.Speak(speech=next(self._numbers), utterance=utterance, voice=voice.number, urgent=urgent)
-        speech = IsolatedSpeech(self, order, voice)
+        speech = InFlightSentence(self, order, voice)
         self._speeches[order.speech] = speech
         self.send(order)
         return speech
@@ -132,7 +132,7 @@ class IsolatedModel:
         if self._living is not None:
             with suppress(PipelineError):
                 await self._living
-        self._fail_all(ModelClosed("the worker stops"))
+        self._fail_all(EngineClosed("the worker stops"))
         self._batch_file.close()
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
@@ -164,7 +164,7 @@ class IsolatedModel:
         if time.monotonic() - self._started_s >= self.step_timeout_s:
             self.kill(f"nothing was made within {self.step_timeout_s:.0f} s")
 
-    def forget(self, speech: IsolatedSpeech) -> None:
+    def forget(self, speech: InFlightSentence) -> None:
         """A sentence has nobody any more who listens."""
         self._speeches.pop(speech.order.speech, None)
 
@@ -192,7 +192,7 @@ class IsolatedModel:
                 log.error("engine_crashed", status=self._process.returncode, in_work=0, in_flight=len(self._speeches))
                 if self._closing or self._process.returncode not in _KILLED or not tries_left:
                     break
-        raise ModelStuck("the engine's process ends before it has begun; its lines above say why")
+        raise EngineStuck("the engine's process ends before it has begun; its lines above say why")
 
     async def _begin(self) -> asyncio.StreamReader:
         """Start a process and have it build its engine. Raises PipelineError, and EOFError where it ends at once."""
@@ -220,13 +220,15 @@ class IsolatedModel:
         """Start the engine's program, which inherits the descriptors. Raises ModelStuck."""
         try:
             return await asyncio.create_subprocess_exec(
-                *tied(sys.executable, "-m", "services.synth_worker.isolation.engine_process", *map(str, descriptors)),
+                *with_parent_death(
+                    sys.executable, "-m", "services.synth_worker.isolation.engine_process", *map(str, descriptors)
+                ),
                 pass_fds=descriptors,
                 env=without_secrets(os.environ),
                 stdin=asyncio.subprocess.DEVNULL,
             )
         except OSError as error:
-            raise ModelStuck(f"the engine's process cannot be started ({error.strerror})") from None
+            raise EngineStuck(f"the engine's process cannot be started ({error.strerror})") from None
 
     async def _live(self, reader: asyncio.StreamReader) -> None:
         """Hear the process out, and its successors."""
@@ -283,7 +285,7 @@ class IsolatedModel:
         """Find who is to blame, start a successor, and give it what was in flight. Raises PipelineError."""
         assert self._process is not None  # noqa: S101  # it was heard
         if not self._loaded and self._process.returncode not in _KILLED:
-            raise ModelStuck("the engine crashes while it loads; its lines above say why")
+            raise EngineStuck("the engine crashes while it loads; its lines above say why")
         self.crashes += 1
         in_work = self._batch.read()
         log.error(
@@ -295,7 +297,7 @@ class IsolatedModel:
         )
         self._causeless = 0 if in_work else self._causeless + 1
         if self._causeless >= _MOST_CAUSELESS_CRASHES:
-            raise ModelStuck(f"the engine died {self._causeless} times with nothing in work")
+            raise EngineStuck(f"the engine died {self._causeless} times with nothing in work")
         self._judge(in_work, proven=self._hung or self._process.returncode not in _KILLED)
         reader = await self._start()
         if self._closing:

@@ -22,9 +22,9 @@ from services.common.wire.failures import (
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
 from services.synth_worker.isolation import supervisor
-from services.synth_worker.isolation.in_flight import IsolatedSpeech, Voice
-from services.synth_worker.isolation.supervisor import IsolatedModel
-from services.synth_worker.ports import ModelStuck
+from services.synth_worker.isolation.in_flight import InFlightSentence, Voice
+from services.synth_worker.isolation.supervisor import EngineSupervisor
+from services.synth_worker.ports import EngineStuck
 from services.synth_worker.settings import Settings
 
 SETTINGS = Settings(engine="tone", tone_real_time_factor=0.05, tone_crash_word="boom", tone_hang_word="stall")
@@ -32,24 +32,24 @@ TEXT = "This sentence is long enough for some steps of the engine, and a few mor
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[IsolatedModel]:
-    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+async def model() -> AsyncIterator[EngineSupervisor]:
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
     await model.load()
     yield model
     await model.close()
 
 
 @pytest.fixture
-async def voice(model: IsolatedModel) -> Voice:
+async def voice(model: EngineSupervisor) -> Voice:
     noise = np.random.default_rng(1).normal(0, 0.1, 48_000).astype(np.float32)
     return await model.restore(await model.condition([Clip(noise, 24_000)]))
 
 
-def speak(model: IsolatedModel, voice: Voice, seed: int, text: str = TEXT) -> IsolatedSpeech:
+def speak(model: EngineSupervisor, voice: Voice, seed: int, text: str = TEXT) -> InFlightSentence:
     return model.speak(Utterance(text, "en", seed), voice, urgent=False)
 
 
-async def sound(speech: IsolatedSpeech) -> bytes:
+async def sound(speech: InFlightSentence) -> bytes:
     return b"".join([samples.tobytes() async for samples in speech.pieces()])
 
 
@@ -57,13 +57,13 @@ def owed(seed: int, text: str = TEXT) -> bytes:
     return watermark(seed, 0, len(text) * SAMPLES_PER_CHARACTER).tobytes()
 
 
-def child(model: IsolatedModel) -> int:
+def child(model: EngineSupervisor) -> int:
     """Return the process id of the engine."""
     assert model._process is not None
     return model._process.pid
 
 
-async def kill_in_work(model: IsolatedModel, number: signal.Signals) -> None:
+async def kill_in_work(model: EngineSupervisor, number: signal.Signals) -> None:
     """Send the engine a signal while it works on something, and see another one follow it."""
     async with asyncio.timeout(30):
         while not model._batch.read():
@@ -73,13 +73,13 @@ async def kill_in_work(model: IsolatedModel, number: signal.Signals) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_sentences_sound_as_they_do_in_process(model: IsolatedModel, voice: Voice) -> None:
+async def test_sentences_sound_as_they_do_in_process(model: EngineSupervisor, voice: Voice) -> None:
     sounds = await asyncio.gather(*(sound(speak(model, voice, seed)) for seed in range(5)))
     assert sounds == [owed(seed) for seed in range(5)]
     assert model.describe().name == "tone"
 
 
-async def test_what_the_engine_refuses_reaches_the_one_who_asked(model: IsolatedModel, voice: Voice) -> None:
+async def test_what_the_engine_refuses_reaches_the_one_who_asked(model: EngineSupervisor, voice: Voice) -> None:
     with pytest.raises(UnspeakableText):
         await sound(speak(model, voice, 1, "..."))
     with pytest.raises(UnusableReference, match="send 6-30 s"):
@@ -87,7 +87,7 @@ async def test_what_the_engine_refuses_reaches_the_one_who_asked(model: Isolated
 
 
 async def test_a_killed_engine_is_followed_by_another_that_goes_on_in_the_middle_of_the_sentence(
-    model: IsolatedModel, voice: Voice
+    model: EngineSupervisor, voice: Voice
 ) -> None:
     speech = speak(model, voice, 1)
     pieces = speech.pieces()
@@ -101,7 +101,7 @@ async def test_a_killed_engine_is_followed_by_another_that_goes_on_in_the_middle
     assert model.crashes >= 1
 
 
-async def test_a_sentence_that_kills_the_engine_fails_alone_and_soon(model: IsolatedModel, voice: Voice) -> None:
+async def test_a_sentence_that_kills_the_engine_fails_alone_and_soon(model: EngineSupervisor, voice: Voice) -> None:
     crowd = [asyncio.create_task(sound(speak(model, voice, seed))) for seed in range(3)]
     async with asyncio.timeout(15):
         with pytest.raises(EngineCrashed, match="makes the engine crash"):
@@ -114,7 +114,7 @@ async def test_a_sentence_that_kills_the_engine_fails_alone_and_soon(model: Isol
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 async def test_a_sentence_that_was_alone_when_the_engine_was_killed_is_spoken_once_more_and_not_twice(
-    model: IsolatedModel, voice: Voice, number: signal.Signals
+    model: EngineSupervisor, voice: Voice, number: signal.Signals
 ) -> None:
     text = TEXT * 50  # more than is spoken before the second kill, also on a machine that does more
     speech = speak(model, voice, 1, text)
@@ -144,7 +144,7 @@ def killed_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def test_an_engine_that_is_killed_before_it_has_begun_is_followed_by_another(killed_at_first: Path) -> None:
     killed_at_first.write_text("once\ntwice\n")
-    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
     await model.load()
     assert await sound(speak(model, await model.restore(b"voice"), 1)) == owed(1)
     await model.close()
@@ -152,15 +152,15 @@ async def test_an_engine_that_is_killed_before_it_has_begun_is_followed_by_anoth
 
 async def test_an_engine_that_is_killed_again_and_again_before_it_has_begun_is_given_up(killed_at_first: Path) -> None:
     killed_at_first.write_text("killed\n" * 10)
-    model = IsolatedModel(SETTINGS, step_timeout_s=3)
-    with pytest.raises(ModelStuck, match="before it has begun"):
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
+    with pytest.raises(EngineStuck, match="before it has begun"):
         await model.load()
     await model.close()
     assert len(killed_at_first.read_text("ascii").splitlines()) == 7
 
 
 async def test_a_model_that_is_killed_while_it_loads_is_loaded_by_the_next_engine() -> None:
-    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
     loading = asyncio.create_task(model.load())
     async with asyncio.timeout(20):
         while not model._calls:
@@ -172,7 +172,7 @@ async def test_a_model_that_is_killed_while_it_loads_is_loaded_by_the_next_engin
 
 
 async def test_a_sentence_that_hangs_the_engine_fails_and_the_others_are_spoken(
-    model: IsolatedModel, voice: Voice
+    model: EngineSupervisor, voice: Voice
 ) -> None:
     async with asyncio.timeout(40):
         hung = asyncio.create_task(sound(speak(model, voice, 9, f"{TEXT} stall")))
@@ -183,7 +183,7 @@ async def test_a_sentence_that_hangs_the_engine_fails_and_the_others_are_spoken(
 
 
 async def test_a_cancelled_sentence_ends_and_counts_what_was_spent_on_it_in_vain(
-    model: IsolatedModel, voice: Voice
+    model: EngineSupervisor, voice: Voice
 ) -> None:
     speech = speak(model, voice, 1, TEXT * 2)
     pieces = speech.pieces()
@@ -197,7 +197,7 @@ async def test_a_cancelled_sentence_ends_and_counts_what_was_spent_on_it_in_vain
 
 
 async def test_closing_fails_what_is_in_flight_and_ends_the_process() -> None:
-    model = IsolatedModel(SETTINGS, step_timeout_s=3)
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
     await model.load()
     voice = await model.restore(b"voice")
     speaking = asyncio.create_task(sound(speak(model, voice, 1, TEXT * 3)))
@@ -211,13 +211,13 @@ async def test_closing_fails_what_is_in_flight_and_ends_the_process() -> None:
 
 
 async def test_an_engine_that_cannot_be_loaded_says_why() -> None:
-    model = IsolatedModel(Settings(engine="xtts"), step_timeout_s=20)
+    model = EngineSupervisor(Settings(engine="xtts"), step_timeout_s=20)
     with pytest.raises(EngineUnavailable, match="COQUI_TOS_AGREED=1"):
         await model.load()
     await model.close()
 
 
-async def test_a_voice_that_nobody_holds_any_more_is_forgotten_by_the_engine(model: IsolatedModel) -> None:
+async def test_a_voice_that_nobody_holds_any_more_is_forgotten_by_the_engine(model: EngineSupervisor) -> None:
     kept = await model.restore(b"kept")
     for number in range(5):
         await model.restore(b"dropped %d" % number)

@@ -15,10 +15,10 @@ from services.common.bus.clips import store_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import EngineCrashed, MalformedMessage, SynthesisFailed
 from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engine_thread import Model
+from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, ToneEngine
 from services.synth_worker.metrics import Metrics
-from services.synth_worker.ports import ModelClosed, ModelStuck
+from services.synth_worker.ports import EngineClosed, EngineStuck
 from services.synth_worker.voices import Voices
 from tests.support.buses import bus_of, memory_bus
 
@@ -42,7 +42,7 @@ class Worker:
 
     engine: Listening
     bus: Bus
-    model: Model
+    model: EngineThread
 
     def voices(self, metrics: Metrics | None = None) -> Voices:
         """Return voices with nothing in memory."""
@@ -58,7 +58,7 @@ class Worker:
 async def worker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Worker]:
     async with bus_of(request.param, tmp_path) as bus:
         engine = Listening()
-        model = Model(engine)
+        model = EngineThread(engine)
         yield Worker(engine, bus, model)
         await model.close()
 
@@ -146,7 +146,7 @@ class Refusing(Listening):
 async def test_a_stored_voice_that_the_engine_cannot_read_is_computed_again(failure: Exception) -> None:
     engine, bus = Refusing(failure), await memory_bus()
     refused, engine.failure = engine.failure, None
-    model = Model(engine)
+    model = EngineThread(engine)
     worker = Worker(engine, bus, model)
     clips = (await worker.clip(1),)
     voice = await worker.voices().get("public", clips)
@@ -156,11 +156,11 @@ async def test_a_stored_voice_that_the_engine_cannot_read_is_computed_again(fail
     await model.close()
 
 
-@pytest.mark.parametrize("failure", [ModelStuck("the engine hangs"), ModelClosed("the worker stops")])
+@pytest.mark.parametrize("failure", [EngineStuck("the engine hangs"), EngineClosed("the worker stops")])
 async def test_an_engine_that_is_gone_is_no_reason_to_compute_a_voice_again(failure: Exception) -> None:
     engine, bus = Refusing(failure), await memory_bus()
     refused, engine.failure = engine.failure, None
-    model = Model(engine)
+    model = EngineThread(engine)
     worker = Worker(engine, bus, model)
     clips = (await worker.clip(1),)
     await worker.voices().get("public", clips)

@@ -25,8 +25,8 @@ from nats.js.object_store import ObjectStore
 
 from services.common.bus.config_drift import differences, stream_limits
 from services.common.bus.nats.errors import WRONG_LAST_SEQUENCE, refusal, too_large, translated
-from services.common.bus.nats.subscriptions import NatsListener, NatsPuller
-from services.common.bus.ports import LISTENER_BYTES, Lag, Room, Stored, Value
+from services.common.bus.nats.subscriptions import NatsPuller, NatsSubscription
+from services.common.bus.ports import SUBSCRIPTION_BYTES, Lag, StorageUse, Stored, Value
 from services.common.bus.topology import (
     DUPLICATE_WINDOW_S,
     Consumer,
@@ -232,12 +232,12 @@ class NatsBus:
             except nats.errors.MaxPayloadError:
                 raise too_large() from None
 
-    async def tell(self, subject: str, payload: bytes) -> None:
+    async def send(self, subject: str, payload: bytes) -> None:
         """Send to whoever listens now."""
         async with translated():
             await self._client.publish(subject, payload)
 
-    async def ask(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
+    async def request(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
         """Send to one that listens now, and return its answer."""
         try:
             async with translated():
@@ -247,15 +247,15 @@ class NatsBus:
                 raise
             return None
 
-    async def listen(
-        self, subject: str, *, limit: int, group: str = "", limit_bytes: int = LISTENER_BYTES
-    ) -> "NatsListener":
+    async def subscribe(
+        self, subject: str, *, limit: int, group: str = "", limit_bytes: int = SUBSCRIPTION_BYTES
+    ) -> "NatsSubscription":
         """Subscribe. The server reads a connection in order, so it knows of this before anything published later."""
         async with translated():
             subscription = await self._client.subscribe(
                 subject, queue=group, pending_msgs_limit=limit, pending_bytes_limit=limit_bytes
             )
-        return NatsListener(subscription)
+        return NatsSubscription(subscription)
 
     async def pull(self, consumer: Consumer) -> "NatsPuller":
         """Create the durable where it does not exist and bind to it; patient, as `establish` is."""
@@ -309,7 +309,7 @@ class NatsBus:
         async with translated():
             await self._jetstream.purge_stream(stream, subject=subject_filter)
 
-    async def waiting(self, stream: str) -> int:
+    async def message_count(self, stream: str) -> int:
         """Return how many messages a stream holds."""
         async with translated():
             return (await self._jetstream.stream_info(stream)).state.messages
@@ -409,11 +409,11 @@ class NatsBus:
         await self.purge(f"OBJ_{store}", f"$O.{store}.M.{urlsafe_b64encode(name.encode()).decode()}")
         await self.purge(f"OBJ_{store}", f"$O.{store}.C.{info.nuid}")
 
-    async def room(self, stream: str) -> Room:
+    async def storage_use(self, stream: str) -> StorageUse:
         """Return how full a stream is."""
         async with translated():
             found = await self._jetstream.stream_info(stream)
-        return Room(found.state.bytes, found.config.max_bytes or -1)
+        return StorageUse(found.state.bytes, found.config.max_bytes or -1)
 
     async def _objects(self, store: str) -> ObjectStore:
         if store not in self._object_stores:

@@ -78,7 +78,7 @@ def _edge() -> Role:
         ],
         [
             *(subjects.AUDIO, subjects.WORKERS, subjects.SPLITTERS, topology.value_subject(topology.PROGRESS, ">")),
-            *(subjects.DOOR_REQUESTS, subjects.STORE_CLIPS),
+            *(subjects.INGRESS_REQUESTS, subjects.STORE_CLIPS),
         ],
         answer_s=120,  # a clip may wait for a decoder
     )

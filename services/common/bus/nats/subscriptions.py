@@ -11,7 +11,7 @@ from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
 from services.common.bus.nats.errors import translated
-from services.common.bus.ports import Heard
+from services.common.bus.ports import Received
 from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
@@ -20,13 +20,13 @@ _HAND_BACK_S: Final = 0.2  # longer than this process still pulls
 _GONE = (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError, nats.errors.ConnectionDrainingError)
 
 
-class NatsListener:
+class NatsSubscription:
     """A core subscription."""
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
 
-    async def next(self, timeout_s: float) -> Heard | None:
+    async def next(self, timeout_s: float) -> Received | None:
         """Return the next message, or None after the timeout."""
         try:
             message = await self._subscription.next_msg(timeout=timeout_s)
@@ -34,7 +34,7 @@ class NatsListener:
             return None
         except (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError):
             raise BusUnavailable("the connection to NATS was closed") from None
-        return Heard(message.subject, message.data, message.reply, message.headers or {})
+        return Received(message.subject, message.data, message.reply, message.headers or {})
 
     async def close(self) -> None:
         """Unsubscribe; a lost connection has done so already."""

@@ -27,7 +27,7 @@ def die_with_parent(parent: int | None = None) -> None:
             os._exit(1)  # it died before the tie was made
 
 
-def tied(*command: str | os.PathLike[str]) -> Sequence[str | os.PathLike[str]]:
+def with_parent_death(*command: str | os.PathLike[str]) -> Sequence[str | os.PathLike[str]]:
     """Return the command that runs this one in a process that dies with this process."""
     if sys.platform != "linux":
         return command

@@ -22,7 +22,7 @@ import structlog
 
 from services.common.audio.wav import read_wav
 from services.common.runtime.child.confinement import LAYERS
-from services.common.runtime.child.parent_death import tied
+from services.common.runtime.child.parent_death import with_parent_death
 from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.answer import FORMATS, Answer, Ended, Ready
 from services.http_edge.intake.reference.decode_queue import FairQueue
@@ -235,7 +235,7 @@ class _Child:
     async def start(cls, processor_s: int, time_limit_s: float) -> "_Child":
         """Start a process: a new interpreter, as a fork would share this one's memory. Raises OSError."""
         process = await asyncio.create_subprocess_exec(
-            *tied(
+            *with_parent_death(
                 sys.executable,
                 "-P",
                 "-m",

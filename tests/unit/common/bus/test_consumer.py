@@ -70,7 +70,7 @@ async def test_what_is_done_leaves_the_queue(bus: MemoryBus) -> None:
     async with working(bus, work):
         await bus.publish(SUBJECT, b"job", message_id="a")
         await until(lambda: work.attempts == [1])
-    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.SENTENCES) == 0
     assert work.given_up == []
 
 
@@ -83,7 +83,7 @@ async def test_a_retryable_failure_is_tried_again(bus: MemoryBus) -> None:
     async with working(bus, work):
         await bus.publish(SUBJECT, b"job", message_id="a")
         await until(lambda: work.attempts == [1, 2])
-    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.SENTENCES) == 0
 
 
 async def test_a_lasting_failure_is_told_once_and_never_tried_again(bus: MemoryBus) -> None:
@@ -97,8 +97,8 @@ async def test_a_lasting_failure_is_told_once_and_never_tried_again(bus: MemoryB
         await asyncio.sleep(0.5)
     assert work.attempts == [1]
     assert [failure.code for failure in work.given_up] == ["unspeakable_text"]
-    assert await bus.waiting(topology.SENTENCES) == 0
-    assert await bus.waiting(topology.DEAD) == 0, "the client's own mistake is no poison"
+    assert await bus.message_count(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.DEAD) == 0, "the client's own mistake is no poison"
 
 
 async def test_what_fails_every_time_is_told_and_kept_with_its_reason(bus: MemoryBus) -> None:
@@ -111,7 +111,7 @@ async def test_what_fails_every_time_is_told_and_kept_with_its_reason(bus: Memor
         await until(lambda: bool(work.given_up))
         await asyncio.sleep(0.1)
     assert work.attempts == [1, 2, 3]
-    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.SENTENCES) == 0
     stored = await bus.last(topology.DEAD, subjects.dead(SUBJECT))
     assert stored is not None
     letter = codec.decode(stored, DeadLetter)
@@ -128,7 +128,7 @@ async def test_what_killed_every_worker_before_is_given_up_without_another_try(b
         await until(lambda: bool(work.given_up))
         await asyncio.sleep(0.1)
     assert work.attempts == []
-    assert await bus.waiting(topology.DEAD) == 1
+    assert await bus.message_count(topology.DEAD) == 1
 
 
 async def test_long_work_is_not_given_to_another(bus: MemoryBus) -> None:
@@ -140,7 +140,7 @@ async def test_long_work_is_not_given_to_another(bus: MemoryBus) -> None:
         await bus.publish(SUBJECT, b"job", message_id="a")
         await asyncio.sleep(2.8)
     assert work.attempts == [1]
-    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.SENTENCES) == 0
 
 
 async def test_no_more_is_taken_than_there_are_seats(bus: MemoryBus) -> None:
@@ -176,7 +176,7 @@ async def test_stopping_finishes_what_was_begun_and_takes_nothing_new(bus: Memor
             await bus.publish(subject, b"job", message_id=str(place))
         await until(lambda: work.attempts == [1])
     assert len(finished) == 1
-    assert await bus.waiting(topology.SENTENCES) == 2
+    assert await bus.message_count(topology.SENTENCES) == 2
 
 
 async def test_what_does_not_end_after_a_stop_is_cancelled_and_comes_again(bus: MemoryBus) -> None:
@@ -193,7 +193,7 @@ async def test_what_does_not_end_after_a_stop_is_cancelled_and_comes_again(bus: 
         await begun.wait()
         stop.set()
         await loop
-    assert await bus.waiting(topology.SENTENCES) == 1
+    assert await bus.message_count(topology.SENTENCES) == 1
     after = Recorder(done)
     async with working(bus, after):
         await until(lambda: after.attempts == [2])
@@ -215,4 +215,4 @@ async def test_what_ends_in_time_after_a_stop_is_done(bus: MemoryBus) -> None:
         await begun.wait()
         stop.set()
         await loop
-    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.SENTENCES) == 0

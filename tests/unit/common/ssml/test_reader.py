@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.common.ssml.document import Border, Break, Document, Mark, Piece, SayAs
+from services.common.ssml.document import Border, Break, Document, Mark, SayAs, TextRun
 from services.common.ssml.reader import DEEPEST, MOST_ELEMENTS, MOST_MARKS, read_ssml
 from services.common.wire.failures import MalformedSsml
 
@@ -13,8 +13,8 @@ def speak(content: str, attributes: str = "") -> str:
     return f"<speak{attributes}>{content}</speak>"
 
 
-def pieces(document: Document) -> list[Piece]:
-    return [item for item in document.items if isinstance(item, Piece)]
+def pieces(document: Document) -> list[TextRun]:
+    return [item for item in document.items if isinstance(item, TextRun)]
 
 
 def test_text_has_its_place_in_the_document_whatever_stands_between() -> None:

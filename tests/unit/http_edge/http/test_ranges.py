@@ -3,7 +3,7 @@
 import pytest
 
 from services.http_edge.errors import RangeNotSatisfiable
-from services.http_edge.http.ranges import asked_span, span_applies
+from services.http_edge.http.ranges import range_applies, requested_range
 
 SIZE = 1_000
 
@@ -21,25 +21,25 @@ SIZE = 1_000
     ],
 )
 def test_one_range_is_what_it_says(header: str, span: tuple[int, int]) -> None:
-    assert asked_span(header, SIZE) == span
+    assert requested_range(header, SIZE) == span
 
 
 @pytest.mark.parametrize(
     "header", [None, "", "bytes=", "bytes=-", "bytes=9-5", "bytes=0-1,5-6", "sentences=1-2", "bytes=a-b", "0-5"]
 )
 def test_what_is_no_single_range_of_bytes_is_passed_over(header: str | None) -> None:
-    assert asked_span(header, SIZE) is None
+    assert requested_range(header, SIZE) is None
 
 
 @pytest.mark.parametrize("header", ["bytes=1000-", "bytes=1000-1001", "bytes=-0", "bytes=99999999999999999-"])
 def test_a_range_beyond_the_end_is_refused_with_the_size(header: str) -> None:
     with pytest.raises(RangeNotSatisfiable) as refused:
-        asked_span(header, SIZE)
+        requested_range(header, SIZE)
     assert refused.value.size == SIZE
 
 
 def test_a_range_is_for_the_version_that_it_names() -> None:
-    assert span_applies(None, '"a-1"')
-    assert span_applies(' "a-1" ', '"a-1"')
+    assert range_applies(None, '"a-1"')
+    assert range_applies(' "a-1" ', '"a-1"')
     for other in ('"a-2"', 'W/"a-1"', "Wed, 21 Oct 2015 07:28:00 GMT", ""):
-        assert not span_applies(other, '"a-1"')
+        assert not range_applies(other, '"a-1"')

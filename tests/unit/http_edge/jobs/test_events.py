@@ -13,9 +13,9 @@ from services.common.bus.memory import MemoryBus
 from services.common.wire.failures import BusUnavailable
 from services.common.wire.messages import JobProgress
 from services.http_edge.errors import TooManyRequests, TooManyStreams, UnknownJob
-from services.http_edge.jobs.events import JobNews, WatchedJob
+from services.http_edge.jobs.events import JobEvents, WatchedJob
 from services.http_edge.jobs.store import JobStore
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.request_store import RequestStore
 
 JOB = JobProgress(job="a-long-book", state="running", created_unix_ms=1, deadline_unix_ms=2)
 
@@ -38,16 +38,16 @@ class CountingBus(MemoryBus):
 async def store_of(tenant: str = "public") -> tuple[CountingBus, JobStore]:
     bus = CountingBus()
     await bus.establish(topology.topology())
-    store = JobStore(bus, Records(bus, topology.PROGRESS, tenant))
+    store = JobStore(bus, RequestStore(bus, topology.PROGRESS, tenant))
     await store.note(JOB)
     return bus, store
 
 
 @asynccontextmanager
-async def job_news(most: int = 100, most_of_tenant: int = 100) -> AsyncIterator[JobNews]:
+async def job_news(most: int = 100, most_of_tenant: int = 100) -> AsyncIterator[JobEvents]:
     async with asyncio.TaskGroup() as group:
         draining = asyncio.Event()
-        news = JobNews(most, most_of_tenant, group, draining)
+        news = JobEvents(most, most_of_tenant, group, draining)
         group.create_task(news.part())
         yield news
         draining.set()

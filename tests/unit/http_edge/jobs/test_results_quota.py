@@ -10,14 +10,14 @@ from services.common.bus.memory import MemoryBus
 from services.common.wire.failures import QueueFull
 from services.http_edge.errors import ResultsFull
 from services.http_edge.jobs import results_quota
-from services.http_edge.jobs.results_quota import JobRoom
+from services.http_edge.jobs.results_quota import ResultsQuota
 from tests.support.buses import memory_bus
 
 KEPT_S = 24 * 3600.0
 
 
-def room(bus: MemoryBus, tenant: str = "acme", most_bytes: int = 1_000_000, share: float = 1.0) -> JobRoom:
-    return JobRoom(bus, tenant, KEPT_S, most_bytes, share)
+def room(bus: MemoryBus, tenant: str = "acme", most_bytes: int = 1_000_000, share: float = 1.0) -> ResultsQuota:
+    return ResultsQuota(bus, tenant, KEPT_S, most_bytes, share)
 
 
 def in_an_hour() -> int:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed
-from services.http_edge.speech.assembly import Assembly, Place
+from services.http_edge.speech.assembly import Assembly, AudioPosition
 
 REQUEST = "request-1"
 
@@ -78,7 +78,7 @@ def test_any_order_with_any_repetition_gives_every_sample_once_in_text_order(
 def test_fetching_what_is_missing_completes_whatever_was_lost(text: list[list[bytes]], data: st.DataObject) -> None:
     events = events_of(text)
     stored = {
-        Place(event.sentence, event.chunk if isinstance(event, AudioChunk) else None): event
+        AudioPosition(event.sentence, event.chunk if isinstance(event, AudioChunk) else None): event
         for event in events
         if isinstance(event, AudioChunk | SentenceSpoken)
     }
@@ -134,8 +134,8 @@ def test_early_sound_is_held_up_to_a_limit_and_asked_for_again() -> None:
     assert assembly._held_bytes <= 8 * 1024 * 1024
     played = len(b"".join(assembly.receive(chunk_of(0, 0, b"ab")) + assembly.receive(end_of(0, 10, [b"ab"]))))
     assert played == 2 + 4 * len(block)
-    assert assembly.missing() == [Place(5, 0)]
+    assert assembly.missing() == [AudioPosition(5, 0)]
 
 
 def test_before_anything_came_the_first_chunk_and_the_first_end_are_missing() -> None:
-    assert Assembly().missing() == [Place(0, 0), Place(0, None)]
+    assert Assembly().missing() == [AudioPosition(0, 0), AudioPosition(0, None)]

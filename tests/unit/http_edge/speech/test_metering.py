@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.atomic_update import change_value
+from services.common.bus.atomic_update import update_atomically
 from services.common.bus.memory import MemoryBus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable, QuotaUsedUp
@@ -15,8 +15,8 @@ from services.common.wire.messages import SentenceSpoken, Span, SpeechRequest, T
 from services.http_edge.auth.api_keys import Key
 from services.http_edge.auth.quota import Account, Quota, account_of
 from services.http_edge.speech.assembly import Assembly
-from services.http_edge.speech.metering import Charge, Charges, Meter
-from services.http_edge.speech.request_store import Records
+from services.http_edge.speech.metering import Charge, Meter, UsageCharges
+from services.http_edge.speech.request_store import RequestStore
 from tests.support.buses import memory_bus
 from tests.support.service import speech_request
 
@@ -31,21 +31,21 @@ def account() -> Account:
     return found
 
 
-def charges_of(bus: MemoryBus) -> Charges:
-    return Charges(bus, Records(bus, topology.KEPT, "acme"), Quota(bus))
+def charges_of(bus: MemoryBus) -> UsageCharges:
+    return UsageCharges(bus, RequestStore(bus, topology.KEPT, "acme"), Quota(bus))
 
 
 async def used_s(bus: MemoryBus) -> float:
     return 60.0 - await Quota(bus).left_s(account())
 
 
-async def opened(charges: Charges, asked_s: float, request_id: str = REQUEST) -> Meter:
+async def opened(charges: UsageCharges, asked_s: float, request_id: str = REQUEST) -> Meter:
     meter = await charges.open(KEY, request_id, asked_s)
     assert meter is not None
     return meter
 
 
-async def resumed(charges: Charges) -> Meter:
+async def resumed(charges: UsageCharges) -> Meter:
     meter = await charges.resume(REQUEST)
     assert meter is not None
     return meter
@@ -108,7 +108,7 @@ async def test_a_value_that_others_always_change_first_is_given_up_after_a_while
     monkeypatch.setattr(bus, "update_value", lost)
     monkeypatch.setattr("services.common.bus.atomic_update._PAUSE_S", 0.0)
     with pytest.raises(BusUnavailable):
-        await change_value(bus, topology.PROGRESS, "spent.a.b", change)
+        await update_atomically(bus, topology.PROGRESS, "spent.a.b", change)
 
 
 async def test_a_request_that_does_not_fit_leaves_no_trace() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech import playback as module
-from services.http_edge.speech.playback import Listening
+from services.http_edge.speech.playback import Playback
 
 SECOND = 48_000  # bytes
 
@@ -24,7 +24,7 @@ def values(metrics: Metrics) -> dict[str, float]:
 
 def test_a_stall_is_counted_before_audio_comes_again_and_once() -> None:
     metrics = Metrics()
-    listening = Listening(metrics, 24_000)
+    listening = Playback(metrics, 24_000)
     listening.hear(SECOND, 100.0)
     listening.note(100.9)
     assert values(metrics) == {"times": 0, "seconds": 0, "now": 0}
@@ -41,7 +41,7 @@ def test_a_stall_is_counted_before_audio_comes_again_and_once() -> None:
 
 def test_a_client_that_takes_nothing_for_long_has_audio() -> None:
     metrics = Metrics()
-    listening = Listening(metrics, 24_000)
+    listening = Playback(metrics, 24_000)
     listening.hear(SECOND, 100.0)
     listening.taken(1_000.0)
     listening.hear(SECOND, 1_000.0)
@@ -53,7 +53,7 @@ def test_a_client_that_takes_nothing_for_long_has_audio() -> None:
 async def test_the_counter_moves_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TICK_S", 0.02)
     metrics = Metrics()
-    listening = Listening(metrics, 24_000)
+    listening = Playback(metrics, 24_000)
     listening.hear(SECOND // 100, time.monotonic())
     with listening.ticking():
         async with asyncio.timeout(10):

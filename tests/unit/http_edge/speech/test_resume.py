@@ -12,9 +12,9 @@ from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import Message, Span, SpeechFailed, SpeechRequest, TextSplit
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.resume import open_runs
-from services.http_edge.speech.session import Speaker, Speech
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.resume import open_attempts
+from services.http_edge.speech.session import SpeechSession, SpeechSessions
 from tests.support.buses import memory_bus
 from tests.support.service import speech_request
 
@@ -38,11 +38,11 @@ async def ended_run(bus: MemoryBus) -> SpeechRequest:
 
 
 @asynccontextmanager
-async def taken_up(bus: MemoryBus, records: Records, request: SpeechRequest) -> AsyncIterator[Speech]:
+async def taken_up(bus: MemoryBus, records: RequestStore, request: SpeechRequest) -> AsyncIterator[SpeechSession]:
     metrics = Metrics()
     async with (
-        open_runs(bus, records, request, metrics, heard=[request.request], sole=True) as runs,
-        Speaker(bus, metrics, first_audio_timeout_s=10).taking_up(request, runs, runs.cancel) as speech,
+        open_attempts(bus, records, request, metrics, heard=[request.request], sole=True) as runs,
+        SpeechSessions(bus, metrics, first_audio_timeout_s=10).taking_up(request, runs, runs.cancel) as speech,
     ):
         yield speech
 
@@ -56,7 +56,7 @@ async def published(bus: MemoryBus) -> SpeechRequest:
 async def test_a_run_that_divides_the_text_otherwise_is_refused_rather_than_spliced() -> None:
     bus = await memory_bus()
     request = await ended_run(bus)
-    async with taken_up(bus, Records(bus, topology.KEPT, "public"), request) as speech:
+    async with taken_up(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
         hearing = asyncio.ensure_future(anext(speech.pieces()))
         again = await published(bus)
         assert again.request != request.request
@@ -72,7 +72,7 @@ async def test_a_run_that_divides_the_text_otherwise_is_refused_rather_than_spli
 async def test_a_run_that_fails_here_is_the_clients_failure() -> None:
     bus = await memory_bus()
     request = await ended_run(bus)
-    async with taken_up(bus, Records(bus, topology.KEPT, "public"), request) as speech:
+    async with taken_up(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
         hearing = asyncio.ensure_future(anext(speech.pieces()))
         again = await published(bus)
         failed = SpeechFailed(request=again.request, sentence=0, code="unspeakable_text", detail="no", retryable=False)
@@ -85,18 +85,18 @@ async def test_a_run_that_fails_here_is_the_clients_failure() -> None:
 async def test_what_somebody_cancelled_is_not_taken_up() -> None:
     bus = await memory_bus()
     request = await ended_run(bus)
-    records = Records(bus, topology.KEPT, "public")
+    records = RequestStore(bus, topology.KEPT, "public")
     await records.cancel(request.request)
     async with taken_up(bus, records, request) as speech:
         with pytest.raises(SpeechCancelled):
             await anext(speech.pieces())
-    assert await bus.waiting(topology.REQUESTS) == 0
+    assert await bus.message_count(topology.REQUESTS) == 0
 
 
 async def test_a_run_that_somebody_else_began_is_listened_to_and_not_repeated() -> None:
     bus = await memory_bus()
     request = await ended_run(bus)
-    records = Records(bus, topology.KEPT, "public")
+    records = RequestStore(bus, topology.KEPT, "public")
     async with taken_up(bus, records, request) as first, taken_up(bus, records, request) as second:
         one = asyncio.ensure_future(anext(first.pieces()))
         again = await published(bus)

@@ -3,8 +3,8 @@
 from services.common.bus import topology
 from services.common.wire.messages import SentenceSpoken
 from services.http_edge.speech.assembly import Assembly
-from services.http_edge.speech.request_store import Records
-from services.http_edge.speech.sentence_offsets import Places
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.sentence_offsets import SentenceOffsets
 from tests.support.buses import memory_bus
 
 
@@ -25,14 +25,14 @@ def spoken(sentence: int, samples: int) -> SentenceSpoken:
 
 
 async def test_the_last_known_beginning_before_a_byte_is_found_by_any_edge() -> None:
-    records = Records(await memory_bus(), topology.KEPT, "acme")
-    places, assembly = Places(records, "request-1"), Assembly()
+    records = RequestStore(await memory_bus(), topology.KEPT, "acme")
+    places, assembly = SentenceOffsets(records, "request-1"), Assembly()
     assert await places.last_before(1_000) == (0, 0)
     for sentence in range(3):
         assembly.spoken.append(spoken(sentence, 100))
         assembly._sentence = sentence + 1
         await places.note(assembly)
-    elsewhere = Places(records, "request-1")
+    elsewhere = SentenceOffsets(records, "request-1")
     assert [await elsewhere.last_before(offset) for offset in (199, 200, 399, 600, 10**9)] == [
         (0, 0),
         (1, 200),
@@ -40,12 +40,12 @@ async def test_the_last_known_beginning_before_a_byte_is_found_by_any_edge() -> 
         (3, 600),
         (3, 600),
     ]
-    assert await Places(records, "request-2").last_before(1_000) == (0, 0)
+    assert await SentenceOffsets(records, "request-2").last_before(1_000) == (0, 0)
 
 
 async def test_a_listener_that_resumed_counts_from_where_it_resumed() -> None:
-    records = Records(await memory_bus(), topology.KEPT, "acme")
-    places, assembly = Places(records, "request-1", begin=5_000), Assembly(first_sentence=7)
+    records = RequestStore(await memory_bus(), topology.KEPT, "acme")
+    places, assembly = SentenceOffsets(records, "request-1", begin=5_000), Assembly(first_sentence=7)
     assembly.spoken.append(spoken(7, 100))
     assembly._sentence = 8
     await places.note(assembly)

@@ -13,7 +13,7 @@ from services.common.wire.messages import Passage
 from services.splitter.normalization.text.alignment import Aligned
 from services.splitter.normalization.text.alphabets import speakable
 from services.splitter.normalization.text.characters import cleaned
-from services.splitter.segmentation.document import Manner, split_passages, split_ssml
+from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
 from services.splitter.segmentation.sentences import SplitText, split
 from services.synth_worker.engines.embedded.g2p.phonemizer import Phonemizer
 
@@ -142,7 +142,7 @@ def test_a_text_of_which_nothing_can_be_spoken_says_its_script_and_never_its_wor
         divided("สวัสดีครับ 😀", "en")
     assert "ส" not in str(refused.value)
     with pytest.raises(UnspeakableText, match="Hebrew, Georgian"):
-        split_passages("שלום გამარჯობა", (Passage(0, 4, "fr"),), Manner("en", dict.fromkeys(LANGUAGES, 100)))
+        split_passages("שלום გამარჯობა", (Passage(0, 4, "fr"),), SplitOptions("en", dict.fromkeys(LANGUAGES, 100)))
     with pytest.raises(EmptyText):
         divided("... 😀", "en")
 
@@ -155,7 +155,7 @@ def test_a_pronunciation_says_what_no_voice_could() -> None:
 
 def test_places_that_are_left_out_of_a_document_count_the_document() -> None:
     source = '<speak>Hello <sub alias="x">ก</sub> שלום <lang xml:lang="fr">à ไทย</lang> &amp; end.</speak>'
-    division = split_ssml(source, Manner("en", dict.fromkeys(LANGUAGES, 100)))
+    division = split_ssml(source, SplitOptions("en", dict.fromkeys(LANGUAGES, 100)))
     assert left_out(source, division) == ["שלום", "ไทย"]
 
 

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.splitter.scheduling.fair_queue import Member, Turns
+from services.splitter.scheduling.fair_queue import FairQueue, Flow
 
 LONGEST_S = 20.0
 COSTS = st.floats(0.1, LONGEST_S)
@@ -16,7 +16,7 @@ def jain(shares: list[float]) -> float:
     return sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
 
 
-def served_while_all_wish(members: list[Member], costs: list[list[float]], turns: Turns, rounds: int) -> list[float]:
+def served_while_all_wish(members: list[Flow], costs: list[list[float]], turns: FairQueue, rounds: int) -> list[float]:
     """Let every member wish again as soon as it was granted; return the seconds that each was granted."""
     served = [0.0] * len(members)
     upcoming = [itertools.cycle(own) for own in costs]
@@ -34,7 +34,7 @@ def served_while_all_wish(members: list[Member], costs: list[list[float]], turns
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.data())
 def test_tenants_share_evenly_however_many_requests_each_has(requests: list[int], data: st.DataObject) -> None:
-    turns = Turns()
+    turns = FairQueue()
     owners = [tenant for tenant, count in enumerate(requests) for _ in range(count)]
     members = [turns.join(f"tenant-{owner}") for owner in owners]
     costs = [data.draw(st.lists(COSTS, min_size=1, max_size=5)) for _ in members]
@@ -45,7 +45,7 @@ def test_tenants_share_evenly_however_many_requests_each_has(requests: list[int]
 
 @given(st.integers(2, 8), st.data())
 def test_the_requests_of_one_tenant_share_evenly(count: int, data: st.DataObject) -> None:
-    turns = Turns()
+    turns = FairQueue()
     members = [turns.join("one") for _ in range(count)]
     costs = [data.draw(st.lists(COSTS, min_size=1, max_size=5)) for _ in members]
     served = served_while_all_wish(members, costs, turns, rounds=60)
@@ -53,7 +53,7 @@ def test_the_requests_of_one_tenant_share_evenly(count: int, data: st.DataObject
 
 
 def test_one_request_against_ten_gets_half() -> None:
-    turns = Turns()
+    turns = FairQueue()
     members = [turns.join("small"), *(turns.join("large") for _ in range(10))]
     served = served_while_all_wish(members, [[4.0]] * 11, turns, rounds=400)
     assert jain([served[0], sum(served[1:])]) > 0.99
@@ -61,7 +61,7 @@ def test_one_request_against_ten_gets_half() -> None:
 
 @given(st.integers(1, 5), st.lists(COSTS, min_size=1, max_size=40))
 def test_a_tenant_alone_fills_all_the_room_and_no_more(room: int, costs: list[float]) -> None:
-    turns = Turns()
+    turns = FairQueue()
     members = [turns.join("alone") for _ in costs]
     for member, cost_s in zip(members, costs, strict=True):
         turns.ask(member, "standard", cost_s)
@@ -73,7 +73,7 @@ def test_a_tenant_alone_fills_all_the_room_and_no_more(room: int, costs: list[fl
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["ask", "grant", "done", "leave"])), max_size=120))
 def test_whatever_happens_the_room_is_kept_and_used(steps: list[tuple[int, str]]) -> None:
-    turns, members, room = Turns(), dict[int, Member](), 3
+    turns, members, room = FairQueue(), dict[int, Flow](), 3
     for who, what in steps:
         if what == "ask":
             member = members.setdefault(who, turns.join(f"tenant-{who % 2}")) if who not in members else members[who]
@@ -92,7 +92,7 @@ def test_whatever_happens_the_room_is_kept_and_used(steps: list[tuple[int, str]]
 
 @given(st.lists(COSTS, min_size=1, max_size=30))
 def test_nobody_starves_while_newcomers_keep_coming(costs: list[float]) -> None:
-    turns = Turns()
+    turns = FairQueue()
     patient = turns.join("patient")
     turns.ask(patient, "standard", LONGEST_S)
     turns.grant("standard", 1)
@@ -112,7 +112,7 @@ def test_nobody_starves_while_newcomers_keep_coming(costs: list[float]) -> None:
 
 
 def test_who_was_away_has_saved_up_nothing() -> None:
-    turns = Turns()
+    turns = FairQueue()
     busy, away = turns.join("busy"), turns.join("away")
     served_while_all_wish([busy], [[5.0]], turns, rounds=50)
     turns.ask(away, "standard", 5.0)
@@ -128,7 +128,7 @@ def test_who_was_away_has_saved_up_nothing() -> None:
 
 
 def test_a_first_sentence_does_not_wait_for_room_that_later_ones_take() -> None:
-    turns = Turns()
+    turns = FairQueue()
     book, greeting = turns.join("one"), turns.join("one")
     turns.ask(book, "standard", 5.0)
     assert turns.grant("standard", 1) is book
@@ -139,7 +139,7 @@ def test_a_first_sentence_does_not_wait_for_room_that_later_ones_take() -> None:
 
 
 def test_tenants_who_are_gone_are_forgotten() -> None:
-    turns = Turns()
+    turns = FairQueue()
     for number in range(100):
         member = turns.join(f"tenant-{number}")
         turns.ask(member, "express", 3.0)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.wire.estimate import DUE_S, audio_seconds
+from services.common.wire.estimate import IMMEDIATE_S, audio_seconds
 from services.common.wire.identity import Identity
-from services.splitter.scheduling.backlog import Ledger
+from services.splitter.scheduling.backlog import Backlog
 from services.splitter.scheduling.progress import Progress
 
 
@@ -53,7 +53,7 @@ def test_an_end_marker_for_a_sentence_that_does_not_exist_changes_nothing() -> N
 
 
 def test_the_ledger_owes_what_is_not_spoken_and_nothing_when_the_request_is_over() -> None:
-    ledger = Ledger()
+    ledger = Backlog()
     with ledger.hold("request-1", "public", [10.0, 5.0]) as debt:
         assert (ledger.requests, ledger.owed_s) == (1, 15.0)
         debt.pay(0)
@@ -65,18 +65,18 @@ def test_the_ledger_owes_what_is_not_spoken_and_nothing_when_the_request_is_over
 
 
 def test_of_a_book_no_more_is_due_at_once_than_of_a_paragraph() -> None:
-    ledger = Ledger()
+    ledger = Backlog()
     with (
         ledger.hold("book", "public", [10.0] * 6_000),
         ledger.hold("paragraph", "public", [10.0]),
         ledger.hold("greeting", "other", [2.0]),
     ):
-        assert ledger.due_s() == {"public": 2 * DUE_S, "other": pytest.approx(2.0)}
+        assert ledger.due_s() == {"public": 2 * IMMEDIATE_S, "other": pytest.approx(2.0)}
     assert ledger.due_s() == {}
 
 
 def test_what_was_taken_up_is_news_once() -> None:
-    ledger = Ledger()
+    ledger = Backlog()
     with ledger.hold("request-1", "public", [1.0]):
         assert ledger.take_news() == (Identity("public", "request", "request-1"),)
         assert ledger.take_news() == ()

@@ -8,14 +8,14 @@ from services.common.wire.failures import TextTooLong
 from services.common.wire.messages import Passage
 from services.splitter.normalization.text.alignment import MOST_CHARACTERS, most_spoken
 from services.splitter.segmentation import process
-from services.splitter.segmentation.process import Task, divide
+from services.splitter.segmentation.process import SegmentationTask, divide
 from services.splitter.segmentation.sentences import MOST_SENTENCES, split
 
 DIGITS = {"a": "9" * 100}
 
 
-def task(text: str, **fields: object) -> Task:
-    return Task(**{"text": text, "language": "en", "max_characters": 250, "enable_text_splitting": True,
+def task(text: str, **fields: object) -> SegmentationTask:
+    return SegmentationTask(**{"text": text, "language": "en", "max_characters": 250, "enable_text_splitting": True,
                    "spoken_forms": True, "limits": {"en": 250}, **fields})  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -91,13 +91,13 @@ async def test_native_code_that_aborts_for_want_of_memory_is_a_text_too_long(
 async def test_long_texts_are_divided_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     running, most = 0, 0
 
-    async def counted(_task: Task) -> process.Answer:
+    async def counted(_task: SegmentationTask) -> process.SegmentationResult:
         nonlocal running, most
         running += 1
         most = max(most, running)
         await asyncio.sleep(0.01)
         running -= 1
-        return process.Answer()
+        return process.SegmentationResult()
 
     monkeypatch.setattr(process, "_asked", counted)
     children = asyncio.Semaphore(process.MOST_CHILDREN)

@@ -11,14 +11,14 @@ from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import Mark, Passage
 from services.splitter.normalization.normalize import normalize
 from services.splitter.normalization.say_as import said_as
-from services.splitter.segmentation.document import Manner, split_passages, split_ssml
+from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
 from services.splitter.segmentation.sentences import SplitText
 
 LIMITS = dict.fromkeys(LANGUAGES, 120)
-ENGLISH = Manner("en", LIMITS)
+ENGLISH = SplitOptions("en", LIMITS)
 
 
-def ssml(content: str, manner: Manner = ENGLISH) -> SplitText:
+def ssml(content: str, manner: SplitOptions = ENGLISH) -> SplitText:
     return split_ssml(f"<speak>{content}</speak>", manner)
 
 
@@ -68,7 +68,7 @@ def test_a_language_and_a_rate_hold_for_what_they_enclose() -> None:
 
 def test_a_language_that_the_engine_does_not_speak_is_refused() -> None:
     with pytest.raises(MalformedSsml, match="asks for fr, which the engine does not speak"):
-        ssml('<lang xml:lang="fr">oui</lang>', Manner("en", {"en": 100}))
+        ssml('<lang xml:lang="fr">oui</lang>', SplitOptions("en", {"en": 100}))
 
 
 def test_marks_are_where_they_stand_among_sentences_and_breaks() -> None:
@@ -173,7 +173,7 @@ def test_every_character_of_a_document_is_in_one_sentence_or_dropped(
 ) -> None:
     source = f"<speak>{content}</speak>"
     try:
-        division = split_ssml(source, Manner(language, dict.fromkeys(LANGUAGES, limit), splitting=splitting))
+        division = split_ssml(source, SplitOptions(language, dict.fromkeys(LANGUAGES, limit), splitting=splitting))
     except (EmptyText, MalformedSsml, UnspeakableText):
         return
     spans = sorted([(one.start, one.end) for one in division.sentences] + list(division.dropped))

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.heartbeats import workers
-from services.common.bus.memory import MemoryBus, MemoryListener
+from services.common.bus.memory import MemoryBus, MemorySubscription
 from services.common.wire import codec, subjects
 from services.common.wire.messages import SentenceSpoken, SpeechFailed, SpeechRequest, WorkerState
 from services.splitter.handler import RequestWork
 from services.splitter.metrics import Metrics
-from services.splitter.scheduling.backlog import Ledger
-from services.splitter.scheduling.scheduler import Gate
+from services.splitter.scheduling.backlog import Backlog
+from services.splitter.scheduling.scheduler import Scheduler
 from tests.support.messages import CLIP
 from tests.support.service import speech_request
 
@@ -36,7 +36,7 @@ _WORKER = WorkerState(
 )
 
 
-class _Deaf(MemoryListener):
+class _Deaf(MemorySubscription):
     """Receives nothing, and counts how often it was waited for; the waits take no time."""
 
     waits = 0
@@ -55,7 +55,7 @@ class _Bus(MemoryBus):
         super().__init__()
         self.deaf = _Deaf(self, "", 1)
 
-    async def listen(self, subject: str, *, limit: int) -> MemoryListener:
+    async def listen(self, subject: str, *, limit: int) -> MemorySubscription:
         return self.deaf if subject.endswith(".end") else await super().listen(subject, limit=limit)
 
 
@@ -99,11 +99,11 @@ def _spoken(request: SpeechRequest, place: int) -> SentenceSpoken:
 async def _handle(bus: _Bus, request: SpeechRequest) -> RequestWork:
     """Let a splitter work on the request until it is done with it."""
     fleet, stop = workers(bus), asyncio.Event()
-    gate = Gate(fleet, 1.0)
-    work = RequestWork(bus, fleet, Cancels(bus), Ledger(), Metrics(), gate, stop)
+    gate = Scheduler(fleet, 1.0)
+    work = RequestWork(bus, fleet, Cancels(bus), Backlog(), Metrics(), gate, stop)
     following = asyncio.create_task(fleet.follow(stop))
     await asyncio.sleep(0)
-    await bus.tell(subjects.worker_state("tone", "worker-1"), codec.encode(_WORKER))
+    await bus.send(subjects.worker_state("tone", "worker-1"), codec.encode(_WORKER))
     try:
         async with asyncio.timeout(20):
             await work.handle(_Delivery(codec.encode(request)))
@@ -130,4 +130,4 @@ async def test_a_failure_that_was_missed_takes_back_what_is_queued() -> None:
     failure = SpeechFailed(request=request.request, sentence=3, code="synthesis_failed", detail="", retryable=False)
     await _store(bus, request, 3, failure)
     await _handle(bus, request)
-    assert await bus.waiting(topology.SENTENCES) == 0
+    assert await bus.message_count(topology.SENTENCES) == 0

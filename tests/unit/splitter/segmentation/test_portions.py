@@ -7,7 +7,7 @@ from msgspec import UNSET
 from services.common.wire.messages import Portion
 from services.splitter.conversion import seconds_of
 from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, told_portion
-from services.splitter.segmentation.process import Task
+from services.splitter.segmentation.process import SegmentationTask
 from services.splitter.segmentation.sentences import Sentence, SplitText
 from tests.support.service import speech_request
 
@@ -48,12 +48,12 @@ def test_portions_one_after_another_are_the_whole_text_once() -> None:
 async def test_a_long_text_in_portions_is_divided_once_and_others_are_not_kept() -> None:
     divided: list[str] = []
 
-    async def divide(task: Task) -> SplitText:
+    async def divide(task: SegmentationTask) -> SplitText:
         divided.append(task.text)
         return SplitText(SENTENCES, ())
 
     divisions = Divisions(divide)
-    book = Task("b" * 3_000, "en", 250, True, True)
+    book = SegmentationTask("b" * 3_000, "en", 250, True, True)
     for _ in range(3):
         assert (await divisions.of(book, in_portions=True)).sentences == SENTENCES
     assert len(divided) == 1

@@ -12,7 +12,7 @@ from services.splitter.normalization.recognizer import (
     LETTERS,
     WORD_BEFORE,
     Match,
-    Recogniser,
+    Recognizer,
     alternatives,
     begins_sentence,
     by_word,
@@ -29,7 +29,7 @@ _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _Date = Callable[[int, int, str | None, str], str | None]  # day, month, year, the word before -> as said
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's dates."""
     dates = grammar.table.dates
     if dates.weekdays:
@@ -40,7 +40,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         yield _short_dates(grammar)
 
 
-def _weekdays(grammar: Grammar) -> Iterator[Recogniser]:
+def _weekdays(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise short forms of weekdays in a range, before a figure, or joined to another: Mo.-Fr., Fr., 3. Mai."""
     days = written_forms(grammar.table.dates.weekdays)
     all_days = days | grammar.table.dates.weekdays_in_ranges
@@ -51,14 +51,14 @@ def _weekdays(grammar: Grammar) -> Iterator[Recogniser]:
 
     end = r"(?:\.|(?![\p{L}\d]))"
     span = rf"(?<!\p{{L}})(?P<first>{any_day}){end}\s?[-–—]\s?(?P<last>{any_day}){end}"
-    yield Recogniser(compiled(span), spanned, LETTERS, "weekday")
+    yield Recognizer(compiled(span), spanned, LETTERS, "weekday")
     behind = rf"(?=,?\s\d|\s?[/,]\s?(?:{day}){end}|\s[\p{{Ll}}/]{{1,5}}\.?\s(?:{day}){end})"
     before = rf"(?<=(?<!\p{{L}})(?:{day})\.?(?:\s?[/,]\s?|\s[\p{{Ll}}/]{{1,5}}\.?\s))"
     for pattern in (rf"(?<!\p{{L}})(?P<day>{day}){end}{behind}", rf"{before}(?P<day>{day}){end}"):
-        yield Recogniser(compiled(pattern), lambda found: days[found["day"]], LETTERS, "weekday")
+        yield Recognizer(compiled(pattern), lambda found: days[found["day"]], LETTERS, "weekday")
 
 
-def _short_dates(grammar: Grammar) -> Recogniser:
+def _short_dates(grammar: Grammar) -> Recognizer:
     """Recognise a day and a month in figures without a year, after a word that asks for them: am 3.10."""
     after = choices(grammar.table.dates.short)
 
@@ -72,10 +72,10 @@ def _short_dates(grammar: Grammar) -> Recogniser:
         return grammar.fill(template, d=day, m=month) + stop
 
     pattern = r"(?<![\d.,])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.(?!\s?\d)"
-    return Recogniser(compiled(pattern), say, rule="date.short")
+    return Recognizer(compiled(pattern), say, rule="date.short")
 
 
-def _dates(grammar: Grammar) -> Iterator[Recogniser]:
+def _dates(grammar: Grammar) -> Iterator[Recognizer]:
     dates, after = grammar.table.dates, choices(grammar.table.dates.after)
 
     def said(day: int, month: int, year: str | None, word: str) -> str | None:
@@ -110,7 +110,7 @@ def _dates(grammar: Grammar) -> Iterator[Recogniser]:
 
     tail = rf"(?:\s?(?:{dates.year_after})(?!\p{{L}}))?+" if dates.year_after else ""
     year = rf"(?<c>\d{{4}}|\d{{1,2}})(?!\d|[.,]\d)(?:(?<=\d{{4}}\..{{1,8}})\.(?!\s*+$))?+{tail}"
-    yield Recogniser(
+    yield Recognizer(
         compiled(
             rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?:(?<=\d{{4}}-\d\d-\d\d)T(?=\d\d:\d\d))?+(?![/-]\d|[{grammar.letter}])"
         ),
@@ -135,7 +135,7 @@ def _is_short_date(parts: list[str], asked: str) -> bool:
     return bool(asked) or len(parts[0]) == len(parts[1]) == 2
 
 
-def _slashed(proof: str, weekday: str, said: _Date) -> Iterator[Recogniser]:
+def _slashed(proof: str, weekday: str, said: _Date) -> Iterator[Recognizer]:
     """Recognise a month and a day where what follows proves them, and more so where they may be a fraction."""
     weekdays = compiled(weekday or "(?!)")
 
@@ -146,7 +146,7 @@ def _slashed(proof: str, weekday: str, said: _Date) -> Iterator[Recogniser]:
 
     pattern = rf"(?<![\d.,/:-])(?<m>\d{{1,2}})/(?<d>\d{{1,2}})(?=(?:{proof})|(?:{weekday or '(?!)'}))"
     if proof:
-        yield Recogniser(compiled(pattern), say, FIGURES, "date.slashed")
+        yield Recognizer(compiled(pattern), say, FIGURES, "date.slashed")
 
 
 def _full_year(year: str) -> int:
@@ -156,7 +156,7 @@ def _full_year(year: str) -> int:
     return number + (2000 if number < 50 else 1900)
 
 
-def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recogniser]:
+def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recognizer]:
     dates = grammar.table.dates
     if not dates.written:
         return
@@ -175,21 +175,21 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recogniser]:
     month = rf"(?<month>{'|'.join(dates.written)})(?!\p{{L}})"
     tail = rf"(?:\s?(?:{dates.year_after})(?!\p{{L}}))?+" if dates.year_after else ""
     year = rf"(?:,?{dates.between}(?<year>\d{{4}})(?![\d]|[.,]\d|\p{{L}}|-\p{{L}}){tail})?+"
-    yield Recogniser(
+    yield Recognizer(
         compiled(rf"(?<![\d.,/-])(?<d>\d{{1,2}}){dates.dotted}{dates.between}{month}{year}"), say, rule="date.named"
     )
     if dates.endings:
         yield from _days_with_endings(month_of, month, grammar)
     if dates.swapped:
         year = r"(?:,?\s(?<year>\d{4})(?![\d]|[.,]\d|\p{L}))?+"
-        yield Recogniser(
+        yield Recognizer(
             compiled(rf"(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:]){year}"),
             lambda found: said(int(found["d"]), month_of(found["month"]), found["year"], ""),
             LETTERS,
             "date.named",
         )
     if dates.months_only:
-        yield Recogniser(
+        yield Recognizer(
             compiled(rf"(?<!\p{{L}}){month}{dates.between}(?<year>\d{{4}})(?!\d|[.,]\d|\p{{L}}){tail}"),
             lambda found: grammar.fill(dates.months_only, month=full(found["month"]), y=int(found["year"])),
             LETTERS,
@@ -197,7 +197,7 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recogniser]:
         )
 
 
-def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Grammar) -> Iterator[Recogniser]:
+def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise a Hungarian day, "2020. október 3-án", whose name takes the ending that stands behind the figures."""
 
     def say(found: Match) -> str | None:
@@ -214,7 +214,7 @@ def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Gram
         return grammar.fill(grammar.table.dates.year, day=said, y=int(found["year"])) if found["year"] else said
 
     ending = r"(?:\.(?!\s*+$)|-(?<ending>\p{Ll}{1,5}))?+"
-    yield Recogniser(
+    yield Recognizer(
         compiled(
             rf"(?:(?<!\d)(?<!\d[.,])(?<year>\d{{4}})\.?\s)?(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?!\d){ending}(?![\p{{L}}\d])"
         ),

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from services.splitter.normalization.grammar.grammar import Grammar, Number
-from services.splitter.normalization.recognizer import FIGURES, Match, Recogniser, compiled
+from services.splitter.normalization.recognizer import FIGURES, Match, Recognizer, compiled
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's durations."""
     nouns = grammar.table.durations
     if not nouns.hour:
@@ -26,4 +26,4 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     )  # 14h30 is a time of day where such are written so
     with_hours = rf"(?P<h>\d{{1,3}}){hour}\s?(?P<m>\d{{1,2}})(?:{minute}{end}{seconds}|{bare}(?<s>(?!))?{end})"
     without = rf"(?<h>(?!))?(?P<m>\d{{1,3}}){minute}\s?(?P<s>\d{{1,2}}){second}{end}"
-    yield Recogniser(compiled(rf"(?<![\d.,:{grammar.letter}])(?:{with_hours}|{without})"), say, FIGURES, "duration")
+    yield Recognizer(compiled(rf"(?<![\d.,:{grammar.letter}])(?:{with_hours}|{without})"), say, FIGURES, "duration")

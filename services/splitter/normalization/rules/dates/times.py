@@ -14,7 +14,7 @@ from services.splitter.normalization.grammar.table import Times
 from services.splitter.normalization.recognizer import (
     SIGNS,
     Match,
-    Recogniser,
+    Recognizer,
     by_context,
     by_word,
     choices,
@@ -98,7 +98,7 @@ def _template(times: Times, minute: int, *, half_day: bool) -> str:
     return usual
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's times of day, ranges first."""
     times = grammar.table.times_of_day
     if not times.full:
@@ -112,32 +112,32 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     if times.half_day:
         halves = "|".join(times.half_day)
         hyphen = rf"(?<=\d\s?(?:{halves}))[-–—]\s?(?=\d{{1,2}}(?:[:.]\d\d)?\s?(?:{halves}))"
-        yield Recogniser(compiled(hyphen), lambda _: grammar.to, SIGNS, "time.range")
+        yield Recognizer(compiled(hyphen), lambda _: grammar.to, SIGNS, "time.range")
     if times.letter:
         yield _range_with_letters(grammar, clock)
     colon = r"[:](?<m>\d{2})(?::(?<s>\d{2}))?(?![\d:]|[.,]\d)"
     optional_marks = f"{marks}?+" if marks else ""
-    yield Recogniser(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{end}"), clock.say, rule="time.colon")
+    yield Recognizer(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{end}"), clock.say, rule="time.colon")
     if times.half_day:
         pattern = rf"{_START}(?:[:.](?<m>\d{{2}})(?<s>(?!))?)?{half}"
-        yield Recogniser(compiled(pattern), clock.say, rule="time.half_day")
+        yield Recognizer(compiled(pattern), clock.say, rule="time.half_day")
     if marks and times.separators != ":":
         pattern = rf"{_START}[{times.separators}](?<m>\d{{2}})(?::(?<s>\d{{2}}))?(?![\d:]|[.,]\d)(?<half>(?!))?{marks}"
-        yield Recogniser(compiled(pattern), clock.say, rule="time.marked")
+        yield Recognizer(compiled(pattern), clock.say, rule="time.marked")
     if times.words:
         yield _after_words(times, clock, end)
     if times.behind:
         hours = r"(?<![\d:.,\p{L}])(?<h>[01]\d|2[0-3])"
         pattern = rf"{hours}[.](?<m>[0-5][05])(?<s>(?!))?(?<half>(?!))?(?={times.behind}){end}"
-        yield Recogniser(compiled(pattern), clock.say, rule="time.behind")
+        yield Recognizer(compiled(pattern), clock.say, rule="time.behind")
     if times.letter:
         groups = r"(?<s>(?!))?(?<half>(?!))?"
         minutes = r"(?<m>\d{2})?(?:\s?(?:min|m))?+(?![\p{L}\p{N}])"
         pattern = rf"(?<!\p{{L}}){_START}{groups}(?:{times.letter}){minutes}"
-        yield Recogniser(compiled(pattern), clock.say, rule="time.letter")
+        yield Recognizer(compiled(pattern), clock.say, rule="time.letter")
 
 
-def _after_words(times: Times, clock: _Clock, end: str) -> Recogniser:
+def _after_words(times: Times, clock: _Clock, end: str) -> Recognizer:
     """Recognise a time with a full stop after a word that asks for one: alle ore 8.45."""
     asks = compiled(rf"(?i)(?<!\p{{L}})(?:{times.words})\s?$")
 
@@ -146,10 +146,10 @@ def _after_words(times: Times, clock: _Clock, end: str) -> Recogniser:
         return clock.say(found) if asks.search(before) else None
 
     pattern = rf"{_START}[.](?<m>[0-5]\d)(?<s>(?!))?(?<half>(?!))?(?!\d|[.,:]\d){end}"
-    return Recogniser(compiled(pattern), say, rule="time.word")
+    return Recognizer(compiled(pattern), say, rule="time.word")
 
 
-def _range_with_letters(grammar: Grammar, clock: _Clock) -> Recogniser:
+def _range_with_letters(grammar: Grammar, clock: _Clock) -> Recognizer:
     """Recognise two times with the letter of the hours: 9h-17h, 8 h 30 – 12 h."""
 
     def say(found: Match) -> str | None:
@@ -159,10 +159,10 @@ def _range_with_letters(grammar: Grammar, clock: _Clock) -> Recogniser:
 
     letter = rf"(?:{grammar.table.times_of_day.letter})"
     pattern = rf"{_START}{letter}(?<m>[0-5]\d)?\s?[-–—]\s?(?<h2>\d{{1,2}}){letter}(?<m2>[0-5]\d)?(?![\p{{L}}\p{{N}}])"
-    return Recogniser(compiled(pattern), say, rule="time.range")
+    return Recognizer(compiled(pattern), say, rule="time.range")
 
 
-def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[Recogniser]:
+def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[Recognizer]:
     """Recognise two times with a hyphen or dash between them: 10:00-14:00, 9.00-17.00."""
     ranges, words = grammar.table.times_of_day.range, grammar.table.times_of_day.to or "(?!)"
 
@@ -185,4 +185,4 @@ def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[R
             rf"{_START}{time}(?<m>[0-5]\d)(?:\s?[-–—~～〜]\s?|(?<to>\s(?:{words})\s))"
             rf"(?<h2>\d{{1,2}}){time}(?<m2>[0-5]\d)(?!\d|[:.,]\d){tail}{end}"
         )
-        yield Recogniser(compiled(pattern), say(separator), rule="time.range")
+        yield Recognizer(compiled(pattern), say(separator), rule="time.range")

@@ -26,7 +26,7 @@ from services.splitter.normalization.recognizer import (
     SIGNS,
     WORD_BEFORE,
     Match,
-    Recogniser,
+    Recognizer,
     alternatives,
     begins_sentence,
     by_word,
@@ -72,11 +72,11 @@ _WORD_BEFORE: Final = regex.compile(r"(?<![\p{L}\d])([\p{L}\p{M}]++|\d++)[\"”�
 _NAME_BEFORE: Final = regex.compile(r"(?<!\p{L})(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's abbreviations, those with the most context first."""
     table = grammar.table
     for written, said in table.suffixes.items():
-        yield Recogniser(compiled(rf"(?<=\p{{L}}){regex.escape(written)}"), partial(instead, said), LETTERS, "suffix")
+        yield Recognizer(compiled(rf"(?<=\p{{L}}){regex.escape(written)}"), partial(instead, said), LETTERS, "suffix")
     yield from _before_numbers(grammar)
     for kind, entries, behind, ahead, fits in (
         ("after_number", table.after_number, r"(?<=\d\s?)", _AFTER, _always),
@@ -92,7 +92,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
             every = _capitalised(words)
             pattern = rf"{behind}(?P<word>{alternatives(every)}){ahead}"
             titles = kind.startswith("title")
-            yield Recogniser(compiled(pattern), _sayer(every, fits, grammar, titles=titles), LETTERS, kind)
+            yield Recognizer(compiled(pattern), _sayer(every, fits, grammar, titles=titles), LETTERS, kind)
 
 
 def _title_context(grammar: Grammar) -> str:
@@ -173,7 +173,7 @@ def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar)
     return begins_sentence(word, grammar) or (written.lower() in closing and word != "" and not word[0].islower())
 
 
-def _before_numbers(grammar: Grammar) -> Iterator[Recogniser]:
+def _before_numbers(grammar: Grammar) -> Iterator[Recognizer]:
     words = written_forms(grammar.table.before_number)
     if words:
         pattern = rf"(?<![\p{{L}}\p{{N}}])(?P<word>{alternatives(words)}){_NUMBER}(?P<space>\s?)"
@@ -185,7 +185,7 @@ def _before_numbers(grammar: Grammar) -> Iterator[Recogniser]:
                 return None
             return f"{_cased(words[found['word']], found['word'])}{grammar.gap}"
 
-        yield Recogniser(compiled(pattern), say, LETTERS + SIGNS, "before_number")
+        yield Recognizer(compiled(pattern), say, LETTERS + SIGNS, "before_number")
 
 
 def _cased(said: str, written: str) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 import regex
 
 from services.splitter.normalization.grammar.grammar import Grammar
-from services.splitter.normalization.recognizer import FIGURES, LETTERS, Match, Recogniser, compiled
+from services.splitter.normalization.recognizer import FIGURES, LETTERS, Match, Recognizer, compiled
 
 _LABEL: Final = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,62}[\p{L}\p{N}])?"
 _PIECE: Final = regex.compile(r"\p{L}[\p{L}\p{M}]*+|\d++|[^\p{L}\p{N}\s]")
@@ -53,7 +53,7 @@ _TOP: Final = "|".join(
 HINT: Final = regex.compile(rf"@|://|www\.|[A-Za-z0-9]\.(?:{_TOP})(?![\p{{L}}\p{{N}}])")
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises addresses."""
     table = grammar.table
     words = {"@": table.at, ".": table.dot, "/": table.slash, "-": table.dash, "_": table.underscore}
@@ -73,17 +73,17 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         return " ".join(said for piece in _PIECE.findall(address) if (said := _piece(piece, words, grammar)))
 
     domain = rf"{_LABEL}(?:\.{_LABEL}){{1,8}}"
-    yield Recogniser(
+    yield Recognizer(
         compiled(rf"(?<![A-Za-z0-9@.])[A-Za-z0-9](?:[\w.+-]{{0,62}}\w)?@{domain}(?![\w@-])"),
         spelled,
         FIGURES + LETTERS,
         "address",
     )
     path = r"(?:[/?#](?:[A-Za-z0-9/_.~%?#=&+-]{0,200}[A-Za-z0-9/_=&#])?)?"
-    yield Recogniser(
+    yield Recognizer(
         compiled(rf"(?<![A-Za-z0-9@.])(?:https?://{domain}|www\.{domain}){path}"), spelled, FIGURES + LETTERS, "address"
     )
-    yield Recogniser(
+    yield Recognizer(
         compiled(
             rf"(?<![A-Za-z0-9@.])[A-Za-z][A-Za-z0-9-]{{1,62}}\.(?:{_TOP})(?![A-Za-z0-9@-]|\.[A-Za-z0-9])(?:(?=/){path})?"
         ),

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from services.splitter.normalization.grammar.grammar import Grammar
-from services.splitter.normalization.recognizer import FIGURES, SIGNS, Match, Recogniser, compiled
+from services.splitter.normalization.recognizer import FIGURES, SIGNS, Match, Recognizer, compiled
 
 # Behind figures with one of these a hyphen is no minus, as it is elsewhere in scripts without spaces.
 _RANGED: Final = ("点钟?", "[时時시分분日일月월年년号號周週楼階층]", "[%％℃]", "[元円원人명個个개세살岁歳页頁쪽]")
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise figures that have a name of their own: 6.25 before "war", 110 before "police"."""
     words = list(grammar.table.figures_named.values())
     if not words:
@@ -24,14 +24,14 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         digits = grammar.digits(figures)
         return name.replace("{digits}", digits.replace(" ", "") if grammar.table.phones.joined else digits)
 
-    yield Recogniser(compiled(rf"(?<!\d)(?<!\d[.,])(?:{every})"), say, FIGURES + SIGNS, "named")
+    yield Recognizer(compiled(rf"(?<!\d)(?<!\d[.,])(?:{every})"), say, FIGURES + SIGNS, "named")
 
 
-def range_signs(grammar: Grammar) -> Iterator[Recogniser]:
+def range_signs(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise the sign between the ends of a range that both have their own words: 9시~17시, 周一～周五."""
     tilde = grammar.table.tilde
     if tilde:
         counted = rf"(?<=\d\s?(?:{'|'.join(_RANGED)})\s?)[-–]"
         begins = rf"\d[^\d\n.!?,，、。！？~～〜]{{0,8}}|\d|{tilde}"  # 네~ is a long syllable and no range
         pattern = rf"(?:\s?(?<=(?:{begins})\s?)[~～〜]|{counted})\s?(?=[-−–]?\d|(?:{tilde}))"
-        yield Recogniser(compiled(pattern), lambda _: grammar.to, SIGNS, "range.sign")
+        yield Recognizer(compiled(pattern), lambda _: grammar.to, SIGNS, "range.sign")

@@ -6,7 +6,7 @@ from typing import Final
 import regex
 
 from services.splitter.normalization.grammar.grammar import Grammar
-from services.splitter.normalization.recognizer import LETTERS, Match, Recogniser, alternatives, compiled, word_before
+from services.splitter.normalization.recognizer import LETTERS, Match, Recognizer, alternatives, compiled, word_before
 
 _CONSONANTS: Final = r"[BCDFGHJKLMNPQRSTVWXZБВГДЖЗКЛМНПРСТФХЦЧШЩ]{2,5}"
 _SUBSCRIPTS: Final = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -14,7 +14,7 @@ _PIECE: Final = regex.compile(r"\p{Lu}\p{Ll}?|[₀-₉\d]+")
 _PLAIN_FORMULAS: Final = r"H2O|H2O2|CO2|NO2|SO2|N2O|CH4|NH3|H2SO4|O2|O3|N2|H2"
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's initialisms."""
     yield _formulas(grammar)
     table = grammar.table
@@ -28,7 +28,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
         word = found["word"]
         return None if len(word) > 1 and _shouted(found) else _letters(word, grammar)
 
-    yield Recogniser(compiled(pattern), spelled, LETTERS, "initials")
+    yield Recognizer(compiled(pattern), spelled, LETTERS, "initials")
 
 
 def _letters(word: str, grammar: Grammar) -> str:
@@ -36,7 +36,7 @@ def _letters(word: str, grammar: Grammar) -> str:
     return " ".join(letters.get(letter.upper(), letter.upper()) for letter in word if letter.isalpha())
 
 
-def _formulas(grammar: Grammar) -> Recogniser:
+def _formulas(grammar: Grammar) -> Recognizer:
     """Recognise a chemical formula, said letter by letter and figure by figure: SO₄, H2O."""
 
     def say(found: Match) -> str:
@@ -47,7 +47,7 @@ def _formulas(grammar: Grammar) -> Recogniser:
 
     subscripted = r"(?=[A-Za-z]*[₀-₉])(?:[A-Z][a-z]?[₀-₉]{0,3}){1,8}"
     pattern = rf"(?<![\p{{L}}\p{{N}}])(?:{subscripted}|{_PLAIN_FORMULAS})(?![\p{{L}}\p{{Nd}}])"
-    return Recogniser(compiled(pattern), say, LETTERS, "formula")
+    return Recognizer(compiled(pattern), say, LETTERS, "formula")
 
 
 def _shouted(found: Match) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 import regex
 
 from services.splitter.normalization.grammar.grammar import Grammar
-from services.splitter.normalization.recognizer import FIGURES, SIGNS, Match, Recogniser, compiled
+from services.splitter.normalization.recognizer import FIGURES, SIGNS, Match, Recognizer, compiled
 
 _FEWEST, _MOST = 7, 19
 _MOST_ABROAD: Final = 15  # ITU-T E.164
@@ -28,7 +28,7 @@ _DATE: Final = regex.compile(r"(?<!\d)(?:19|20)\d\d-\d\d-\d\d(?!\d)|\((?:1[5-9]|
 _LONG: Final = r"(?<![\d.,\p{L}/+-])(?<!\d:)0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises telephone numbers."""
     phones = grammar.table.phones
     before = rf"(?<![{grammar.letter}])"
@@ -60,14 +60,14 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
 
     if phones.national:
         pattern = rf"(?<![\d.,+-])(?:{phones.national})(?![\d-])"
-        yield Recogniser(compiled(pattern), lambda found: _by_length(found, grammar), FIGURES + SIGNS, "phone")
+        yield Recognizer(compiled(pattern), lambda found: _by_length(found, grammar), FIGURES + SIGNS, "phone")
     international = r"(?<!\w)\+\d{1,3}(?:[\s.\-/]?\(?\d{1,4}\)?){2,6}(?!\d)"
-    yield Recogniser(compiled(international), lambda found: _by_length(found, grammar, _MOST_ABROAD), SIGNS, "phone")
+    yield Recognizer(compiled(international), lambda found: _by_length(found, grammar, _MOST_ABROAD), SIGNS, "phone")
     run = _RUN.replace(r"\p{L}", grammar.letter)
-    yield Recogniser(compiled(run), by_groups, FIGURES + SIGNS, "phone")
+    yield Recognizer(compiled(run), by_groups, FIGURES + SIGNS, "phone")
     long = _LONG.replace(r"\p{L}", grammar.letter)
-    yield Recogniser(compiled(long), lambda found: _said(found[0], [found[0]], grammar), FIGURES, "phone")
-    yield Recogniser(compiled(rf"(?<![\d.,])\d{{{_FEWEST_AFTER_A_WORD},15}}(?![\d]|[.,]\d)"), asked_for, rule="phone")
+    yield Recognizer(compiled(long), lambda found: _said(found[0], [found[0]], grammar), FIGURES, "phone")
+    yield Recognizer(compiled(rf"(?<![\d.,])\d{{{_FEWEST_AFTER_A_WORD},15}}(?![\d]|[.,]\d)"), asked_for, rule="phone")
 
 
 def _by_length(found: Match, grammar: Grammar, most: int = _MOST) -> str | None:

@@ -17,7 +17,7 @@ from services.splitter.normalization.recognizer import (
     LETTERS,
     SIGNS,
     Match,
-    Recogniser,
+    Recognizer,
     alternatives,
     compiled,
     instead,
@@ -35,14 +35,14 @@ _POWER_BEFORE: Final = regex.compile(
 )
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's signs."""
     table, gap = grammar.table, grammar.gap
     for pattern, said in table.beside.items():
-        yield Recogniser(compiled(pattern), partial(instead, said), SIGNS, "beside")
+        yield Recognizer(compiled(pattern), partial(instead, said), SIGNS, "beside")
     if table.number_signs:
         signs = alternatives(table.number_signs)
-        yield Recogniser(
+        yield Recognizer(
             compiled(rf"(?<![\p{{L}}\p{{N}}&])(?P<sign>{signs})\s?(?=\d)(?!(?<=#)(?:0|\d*+\p{{L}}))"),
             lambda found: f"{table.number_signs[found['sign']]}{gap}",
             SIGNS + LETTERS,
@@ -56,7 +56,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     if table.symbols:
         words = {sign: said for sign, said in table.symbols.items() if sign not in "²³"}
         pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))"
-        yield Recogniser(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
+        yield Recognizer(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
 
 
 def _spaced(words: dict[str, str], grammar: Grammar) -> Callable[[Match], str]:
@@ -70,7 +70,7 @@ def _spaced(words: dict[str, str], grammar: Grammar) -> Callable[[Match], str]:
     return say
 
 
-def _operators(grammar: Grammar) -> Iterator[Recogniser]:
+def _operators(grammar: Grammar) -> Iterator[Recognizer]:
     table = grammar.table
     said = _spaced(table.operators, grammar)
 
@@ -79,14 +79,14 @@ def _operators(grammar: Grammar) -> Iterator[Recogniser]:
         return said(found).replace(table.operators["x"], table.symbols["×"]) if product else said(found)
 
     spaced = compiled(rf"(?<=[^\S\n])(?P<sign>{alternatives(table.operators)})(?=[^\S\n])")
-    yield Recogniser(
+    yield Recognizer(
         spaced, lambda found: say(found) if _in_formula(found) else None, SIGNS + LETTERS, "operator.spaced"
     )
     tight = alternatives(sign for sign in table.operators if sign not in ("-", ":", "/"))  # 3-2, 3:2, 3/2 are no sums
-    yield Recogniser(
+    yield Recognizer(
         compiled(rf"(?<=\d)(?<!(?<![\d.,])0)(?!x0)(?P<sign>{tight})(?=\d)"), say, SIGNS + LETTERS, "operator.tight"
     )
-    yield Recogniser(
+    yield Recognizer(
         compiled(r"(?<=[\d\p{L})²³⁰-⁹₀-₉])(?P<sign>[-−])(?=[\d\p{L}(])"),
         lambda found: say(found) if found["sign"] in table.operators and _in_equation(found) else None,
         SIGNS,
@@ -102,7 +102,7 @@ def _in_equation(found: Match) -> bool:
     return in_equation(found.string, found.start(), found.end())
 
 
-def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
+def _pauses(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise signs between spaces that are no operators: a dash, or a pause."""
 
     def pause(found: Match) -> str | None:
@@ -115,14 +115,14 @@ def _pauses(grammar: Grammar) -> Iterator[Recogniser]:
         return None if named else grammar.comma
 
     free = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])"  # not quoted
-    yield Recogniser(compiled(rf"{free}[-−](?=[^\S\n]+[^\s])"), lambda _: "–", SIGNS, "dash")
+    yield Recognizer(compiled(rf"{free}[-−](?=[^\S\n]+[^\s])"), lambda _: "–", SIGNS, "dash")
     behind = r"(?=[^\S\n]+[\p{L}\p{N}\p{Sc}\p{Pi}\"'„+-])"
     path = r"(?<=\p{L}[^\S\n]+)>(?=[^\S\n]+\p{Lu})"  # of a menu: File > Open
     sign = rf"(?<=[\p{{L}}\p{{N}}\p{{Sc}}%°.)\]\"'”’»]){PAUSE_SPACE}(?P<sign>/|->|{path}){behind}"
-    yield Recogniser(compiled(sign), pause, SIGNS, "pause")
+    yield Recognizer(compiled(sign), pause, SIGNS, "pause")
     if grammar.table.asterisk:
         asterisk = rf"{free}\*{{1,3}}(?=[^\S\n]+[^\s])"
-        yield Recogniser(compiled(asterisk), lambda _: grammar.table.asterisk, SIGNS, "asterisk")
+        yield Recognizer(compiled(asterisk), lambda _: grammar.table.asterisk, SIGNS, "asterisk")
 
 
 def _is_named(found: Match, grammar: Grammar) -> bool:
@@ -132,7 +132,7 @@ def _is_named(found: Match, grammar: Grammar) -> bool:
     return grammar.glued and _SIGN_AS_NOUN.match(found.string, found.end()) is not None
 
 
-def _exponents(grammar: Grammar) -> Recogniser:
+def _exponents(grammar: Grammar) -> Recognizer:
     """Recognise superscript figures: a power, the charge of an ion, or a note's mark, which is not said."""
     table = grammar.table
 
@@ -149,7 +149,7 @@ def _exponents(grammar: Grammar) -> Recogniser:
         said = known or _power(figures, grammar)
         return f"{gap}{said}{after}"
 
-    return Recogniser(compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), say, SIGNS, "exponent")
+    return Recognizer(compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), say, SIGNS, "exponent")
 
 
 def _charge(figures: str, grammar: Grammar) -> str:
@@ -165,11 +165,11 @@ def _power(figures: str, grammar: Grammar) -> str:
     return grammar.fill(template, n=int(figures.lstrip("+-")))
 
 
-def _subscripts(grammar: Grammar) -> Recogniser:
+def _subscripts(grammar: Grammar) -> Recognizer:
     """Recognise subscript figures, which are said as numbers: x₁."""
 
     def say(found: Match) -> str:
         after = grammar.gap if found.string[found.end() : found.end() + 1].isalnum() else ""
         return f"{grammar.gap}{grammar.words(int(found[0].translate(_SUPERSCRIPTS)))}{after}"
 
-    return Recogniser(compiled(r"[₀-₉]{1,9}"), say, SIGNS, "subscript")
+    return Recognizer(compiled(r"[₀-₉]{1,9}"), say, SIGNS, "subscript")

@@ -10,7 +10,7 @@ from services.splitter.normalization.recognizer import (
     SIGNS,
     WORD_BEFORE,
     Match,
-    Recogniser,
+    Recognizer,
     compiled,
 )
 
@@ -19,7 +19,7 @@ _AFTER_NAME: Final = compiled(r"[\p{L}\p{M},][^\S\n]\p{Lu}[\p{L}\p{M}]+[^\S\n]$"
 _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13, 23, 14, 34, 15, 25, 35, 45, 16, 56, 18, 38, 58, 78), strict=True))
 
 
-def fractions(grammar: Grammar) -> Iterator[Recogniser]:
+def fractions(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's fractions."""
 
     table = grammar.table
@@ -54,10 +54,10 @@ def fractions(grammar: Grammar) -> Iterator[Recogniser]:
         return " ".join(grammar.number(Number(figures)) for figures in (found["upper"], found["lower"]))
 
     signs, end = "".join(_VULGAR), rf"(?![{grammar.letter}\p{{N}}])"
-    yield Recogniser(
+    yield Recognizer(
         compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS, "fraction"
     )
-    yield Recogniser(
+    yield Recognizer(
         compiled(
             r"(?<![\d/.,A-Za-z])(?<![A-Za-z]-)(?:(?P<number>\d{1,6})[\s-](?=\d/))?+(?P<upper>[1-9]\d?)[/⁄](?P<lower>\d{1,3})(?![\d/]|-\p{L}|[.,]\d)"
             + end
@@ -67,7 +67,7 @@ def fractions(grammar: Grammar) -> Iterator[Recogniser]:
     )
     if grammar.table.spaced:
         pattern = r"(?<![\d/.,\p{L}])(?P<upper>\d{1,4})/(?P<lower>\d{1,4})(?![\d/\p{L}]|[.,]\d|-\p{L})"
-        yield Recogniser(compiled(pattern), apart, rule="fraction.none")
+        yield Recognizer(compiled(pattern), apart, rule="fraction.none")
 
 
 def _follows_name(found: Match) -> bool:

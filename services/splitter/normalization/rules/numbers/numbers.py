@@ -11,7 +11,7 @@ from services.splitter.normalization.recognizer import (
     MINUS,
     SIGNS,
     Match,
-    Recogniser,
+    Recognizer,
     alternatives,
     amount,
     compiled,
@@ -27,7 +27,7 @@ _SHORT: Final = frozenset("kKMB")
 _NO_COUNT: Final = "run(?!\\p{L})|race(?!\\p{L})|mod(?!\\p{L})"  # a 10k run
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's numbers, the most special first."""
     yield from named.recognisers(grammar)
     yield from sequences.lists(grammar)
@@ -55,7 +55,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     yield _leftover(grammar)
 
 
-def _plain(grammar: Grammar) -> Recogniser:
+def _plain(grammar: Grammar) -> Recognizer:
     gap = grammar.gap
 
     def say(found: Match) -> str:
@@ -72,10 +72,10 @@ def _plain(grammar: Grammar) -> Recogniser:
             glued_after = False
         return f"{gap * glued_before}{said}{gap * glued_after}"
 
-    return Recogniser(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS, "number")
+    return Recognizer(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS, "number")
 
 
-def _round_millions(grammar: Grammar) -> Recogniser:
+def _round_millions(grammar: Grammar) -> Recognizer:
     """Recognise round millions before a noun, to which some languages join them: un million d'habitants."""
 
     def say(found: Match) -> str | None:
@@ -87,10 +87,10 @@ def _round_millions(grammar: Grammar) -> Recogniser:
         return f"{grammar.number(number)}{grammar.linked(number.value, found['noun'])}"
 
     pattern = rf"(?P<number>{number_pattern(grammar)})\s(?P<noun>\p{{Ll}}{{3,24}})(?!\p{{L}})"
-    return Recogniser(compiled(pattern), say, rule="millions")
+    return Recognizer(compiled(pattern), say, rule="millions")
 
 
-def _short_magnitudes(grammar: Grammar) -> Recogniser:
+def _short_magnitudes(grammar: Grammar) -> Recognizer:
     """Recognise a letter for thousands or millions, written at its number before what is counted: 1.5M users."""
     short = grammar.table.money.short
 
@@ -103,10 +103,10 @@ def _short_magnitudes(grammar: Grammar) -> Recogniser:
     letters = "".join(letter for letter in short if letter in _SHORT)
     number = rf"(?<![\p{{L}}-]){MINUS}(?P<number>{number_pattern(grammar)})"
     pattern = rf"{number}(?P<short>[{letters}])(?!\p{{L}})(?=\s(?!{_NO_COUNT})\p{{Ll}}{{3,}})"
-    return Recogniser(compiled(pattern), say, rule="millions")
+    return Recognizer(compiled(pattern), say, rule="millions")
 
 
-def _leftover(grammar: Grammar) -> Recogniser:
+def _leftover(grammar: Grammar) -> Recognizer:
     """Recognise figures that no other rule takes, so that none is passed on as it is written."""
     gap = grammar.gap
 
@@ -115,10 +115,10 @@ def _leftover(grammar: Grammar) -> Recogniser:
         said = grammar.number(Number(found[0]))
         return f"{gap * (before.isalnum() or before in '.,')}{said}{gap * after.isalpha()}"
 
-    return Recogniser(compiled(r"\d++"), say, rule="number.leftover")
+    return Recognizer(compiled(r"\d++"), say, rule="number.leftover")
 
 
-def _note_marks(grammar: Grammar) -> Recogniser:
+def _note_marks(grammar: Grammar) -> Recognizer:
     """Recognise the mark of a note behind a sentence's end, which is not said: known.1 Others."""
     tables = (grammar.table.abbreviations, grammar.table.before_number, grammar.table.within, grammar.table.titles)
     short = {written.lower().rstrip(".") for table in tables for written in written_forms(table)}
@@ -126,25 +126,25 @@ def _note_marks(grammar: Grammar) -> Recogniser:
     def say(found: Match) -> str | None:
         return None if word_before(found).rstrip(".!?…").rsplit(".", 1)[-1] in short else ""
 
-    return Recogniser(
+    return Recognizer(
         compiled(r"(?<=[\p{Ll}\p{M}]{3}[.!?…][\"”’»)]{0,2})\d{1,3}(?=\s+[\"“«¿¡(]?\p{Lu}|\s*+$|\s*+\n)"),
         say,
         rule="note",
     )
 
 
-def _after_counted_words(grammar: Grammar) -> Iterator[Recogniser]:
+def _after_counted_words(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise figures with a zero in front after a word that is counted: Chapter 05."""
     counted = grammar.table.roman.counted
     if counted:
-        yield Recogniser(
+        yield Recognizer(
             compiled(rf"(?<=(?<!\p{{L}})(?i:{counted})\s)0(?P<number>\d{{1,2}})(?!\d|[.,:]\d)"),
             lambda found: grammar.words(int(found["number"])),
             rule="number.counted",
         )
 
 
-def _millions(grammar: Grammar) -> Iterator[Recogniser]:
+def _millions(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise so many millions of nothing in particular."""
     nouns = {word: noun for word, noun in grammar.table.magnitudes.items() if len(word) > 1}
 
@@ -154,10 +154,10 @@ def _millions(grammar: Grammar) -> Iterator[Recogniser]:
 
     if nouns and not grammar.glued:
         pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)})\s?(?P<magnitude>{alternatives(nouns)})(?!\p{{L}})"
-        yield Recogniser(compiled(pattern), say, FIGURES + SIGNS, "millions")
+        yield Recognizer(compiled(pattern), say, FIGURES + SIGNS, "millions")
 
 
-def _suffixed(grammar: Grammar) -> Iterator[Recogniser]:
+def _suffixed(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise figures with an ending of their own, as Turkish and Hungarian write them: 1945'te, 5-kor."""
     if not grammar.table.suffixed:
         return
@@ -167,18 +167,18 @@ def _suffixed(grammar: Grammar) -> Iterator[Recogniser]:
         return f"{grammar.gap * glued}{grammar.number(parsed(found['number'], grammar))}{found['ending']}"
 
     number = number_pattern(grammar)
-    yield Recogniser(
+    yield Recognizer(
         compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"), say, rule="number.suffixed"
     )
 
 
-def _counters(grammar: Grammar) -> Iterator[Recogniser]:
+def _counters(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise numbers whose word depends on what is counted."""
     by_rule: dict[str, list[str]] = {}
     for words, rule in grammar.table.counters.items():
         by_rule.setdefault(rule, []).append(words)
     for rule, patterns in by_rule.items():
-        yield Recogniser(
+        yield Recognizer(
             compiled(
                 rf"(?<!\d)(?<!\d[.,])(?:(?<!-)(?P<first>\d{{1,4}})\s?[-–~～〜]\s?)?+(?P<number>\d{{1,6}}|\d{{1,3}}(?:,\d{{3}})++)"
                 rf"(?P<space>\s?)(?=(?P<counter>{'|'.join(patterns)}))"

@@ -7,7 +7,7 @@ from typing import Final
 from services.splitter.normalization.grammar.grammar import Grammar
 from services.splitter.normalization.recognizer import (
     Match,
-    Recogniser,
+    Recognizer,
     by_context,
     by_word,
     choices,
@@ -18,12 +18,12 @@ from services.splitter.normalization.recognizer import (
 _JOINING: Final = "und|oder|bis|i|oraz|lub|a|nebo|až|és|vagy|ve"  # 1. und 2. Klasse
 
 
-def ordinals(grammar: Grammar) -> Iterator[Recogniser]:
+def ordinals(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises ordinals by what stands before them, and by their full stop."""
 
     table = grammar.table.ordinals
     for pattern, rule in table.prefixes.items():
-        yield Recogniser(
+        yield Recognizer(
             compiled(rf"(?<={pattern})(?P<number>\d{{1,9}})(?:\s?[-–~～〜]\s?(?P<last>\d{{1,9}}))?+(?!\d|[.,]\d)"),
             partial(_prefixed, rule, grammar),
             rule="ordinal.prefix",
@@ -32,12 +32,12 @@ def ordinals(grammar: Grammar) -> Iterator[Recogniser]:
         yield _dotted(grammar)
 
 
-def suffixed_ordinals(grammar: Grammar) -> Iterator[Recogniser]:
+def suffixed_ordinals(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises ordinals by what is written behind their figures: 3rd, 3e."""
 
     end = rf"(?![{grammar.letter}\p{{N}}])"
     for pattern, rule in grammar.table.ordinals.suffixes.items():
-        yield Recogniser(
+        yield Recognizer(
             compiled(rf"(?<![\dA-Za-z])(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){end}"),
             partial(by_rule, rule, grammar),
             rule="ordinal.suffix",
@@ -63,7 +63,7 @@ def by_rule(rule: str, grammar: Grammar, found: Match) -> str:
     return f"{said}{grammar.gap * glued}"
 
 
-def _dotted(grammar: Grammar) -> Recogniser:
+def _dotted(grammar: Grammar) -> Recognizer:
     """Recognise "3." as an ordinal: after a word that asks for one, or before a small letter."""
     table = grammar.table.ordinals
     after, before = choices(table.after), choices(table.before)
@@ -81,7 +81,7 @@ def _dotted(grammar: Grammar) -> Recogniser:
             rule = f"ordinal-{gender}-{chosen.removeprefix('noun-')}"
         return f"{grammar.words(int(found['number']), rule)}"
 
-    return Recogniser(
+    return Recognizer(
         compiled(
             rf"(?<![\p{{L}}\d.,-])(?P<number>[1-9]\d{{0,3}})\.(?=\s(?:(?:{_JOINING})\s\d{{1,4}}\.\s)?+(?P<noun>\p{{L}}[\p{{L}}\p{{M}}]*+))"
         ),

@@ -13,7 +13,7 @@ from services.splitter.normalization.recognizer import (
     MINUS,
     SIGNS,
     Match,
-    Recogniser,
+    Recognizer,
     alternatives,
     amount,
     compiled,
@@ -35,7 +35,7 @@ _LAST: Final = r"(?:\s?%?\s?[-–—~]\s?(?P<last>\d++(?:[.,]\d++)*+))?"  # of a
 _DASH: Final = r"(?:[.,](?:[-–—]{1,2}|--))?+"  # instead of hundredths: 3,- €
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's quantities."""
     if grammar.table.money.units:
         yield from _money(grammar)
@@ -49,7 +49,7 @@ def _magnitudes(grammar: Grammar) -> str:
     return rf"(?:\s?(?P<magnitude>{words})(?!\p{{L}}))?+" if grammar.table.spaced else rf"(?P<magnitude>{words})?+"
 
 
-def _money(grammar: Grammar) -> Iterator[Recogniser]:
+def _money(grammar: Grammar) -> Iterator[Recognizer]:
     money = grammar.table.money
     units = {symbol: nouns.split(" / ") for symbols, nouns in money.units.items() for symbol in symbols.split("|")}
     number, magnitude = _price_pattern(grammar), _magnitudes(grammar)
@@ -86,14 +86,14 @@ def _money(grammar: Grammar) -> Iterator[Recogniser]:
     before = rf"(?P<minus>(?<![{letter}\d_])[-−])?(?P<unit>{bare}|(?<![{letter}])(?:{lettered}))\s?"
     end = rf"(?![{letter}])"
     behind = rf"(?:{magnitude}{end}|{short}{end})(?!\p{{N}})"
-    yield Recogniser(
+    yield Recognizer(
         compiled(rf"{before}(?P<number>{number}){last}{_DASH}{behind}{per}"), say, SIGNS + LETTERS, "money"
     )
     after = rf"{_DASH}\s?(?P<unit>{alternatives(units)})(?![{letter}\p{{N}}]){per}"
     sign = rf"(?P<unit>{alternatives(unit for unit in units if len(unit) == 1)})"
     cents = rf"{MINUS}(?P<number>\d{{1,9}}){sign}(?P<cents>\d{{2}})(?![\d.,]\d|\d|[{letter}])"
-    yield Recogniser(compiled(cents), divided, FIGURES + SIGNS, "money")
-    yield Recogniser(
+    yield Recognizer(compiled(cents), divided, FIGURES + SIGNS, "money")
+    yield Recognizer(
         compiled(rf"{MINUS}(?P<number>{number}){_LAST}(?:{magnitude}|{short}){after}"), say, FIGURES + SIGNS, "money"
     )
 
@@ -169,7 +169,7 @@ def _range(found: Match, unit: Noun, grammar: Grammar) -> str:
     return f"{grammar.number(first)}{grammar.to}{grammar.counted(last, unit)}"
 
 
-def _percentages(grammar: Grammar) -> Recogniser:
+def _percentages(grammar: Grammar) -> Recognizer:
     words = {**dict.fromkeys("%٪％", grammar.table.percent), "‰": grammar.table.permille}
 
     def say(found: Match) -> str:
@@ -188,7 +188,7 @@ def _percentages(grammar: Grammar) -> Recogniser:
         )
 
     pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}\s?(?P<sign>[%٪％‰])"
-    return Recogniser(compiled(pattern), say, FIGURES + SIGNS, "percent")
+    return Recognizer(compiled(pattern), say, FIGURES + SIGNS, "percent")
 
 
 def _is_attribute(found: Match) -> bool:
@@ -198,7 +198,7 @@ def _is_attribute(found: Match) -> bool:
     return word_before(found) in _DETERMINERS and _NOUN.match(found.string, found.end()) is not None
 
 
-def _units(grammar: Grammar) -> Recogniser:
+def _units(grammar: Grammar) -> Recognizer:
     units = written_forms(grammar.table.units)
     units |= {f"° {written[1]}": noun for written, noun in units.items() if regex.fullmatch("°[CF]", written)}
     doubtful = frozenset(grammar.table.doubtful_units.split())
@@ -220,7 +220,7 @@ def _units(grammar: Grammar) -> Recogniser:
     free = rf"(?<![{grammar.letter}])"  # no cell of a table: A1
     name = r"(?<![A-Za-z%])(?<![A-Za-z]-)(?<![\dA-F]:)(?<!\s\.)"  # bzip2 s, w3m, Aria-192t, a hardware address
     number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
-    return Recogniser(
+    return Recognizer(
         compiled(
             rf"{number}{gap}(?P<unit>{alternatives(units)})(?!'|-\d|\.\p{{Ll}}\.)(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"
         ),

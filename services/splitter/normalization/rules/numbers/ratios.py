@@ -9,14 +9,14 @@ from typing import Final
 
 from services.splitter.normalization.grammar.formulas import in_formula
 from services.splitter.normalization.grammar.grammar import Grammar, Number
-from services.splitter.normalization.recognizer import FIGURES, Match, Recogniser, compiled, parsed
+from services.splitter.normalization.recognizer import FIGURES, Match, Recognizer, compiled, parsed
 
 _WORDS_BEFORE: Final = 32  # characters in which a word that asks for a ratio is looked for
 _SMALLEST_SCALE: Final = 1_000
 _YEAR: Final = compiled(r"(?:19|20)\d\d")
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's ratios."""
     table = grammar.table.ratios
     if not table.ratio:
@@ -47,11 +47,11 @@ def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
     pattern = rf"(?<![\d:.,\p{{L}}-])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,-]\d|\p{{L}})"
     if grammar.glued:
         pattern = rf"(?<![\d:.,A-Za-z])(?:{part})(?::(?:{part})){{1,3}}(?![\d:A-Za-z]|[.,]\d)"
-    yield Recogniser(compiled(pattern), say, FIGURES, "ratio")
+    yield Recognizer(compiled(pattern), say, FIGURES, "ratio")
     yield from _scores(grammar)
 
 
-def _scores(grammar: Grammar) -> Iterator[Recogniser]:
+def _scores(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise 3-2 beside a word that asks for a score; elsewhere such a hyphen is said as that of a range."""
 
     asked = _asker(grammar, grammar.table.ratios.words, r"\s?")
@@ -60,7 +60,7 @@ def _scores(grammar: Grammar) -> Iterator[Recogniser]:
         return _said(found[0].split("-"), grammar.table.ratios.ratio, grammar) if asked(found) else None
 
     if grammar.glued:
-        yield Recogniser(compiled(r"(?<![\d.,:A-Za-z-])\d{1,3}-\d{1,3}(?![\d:A-Za-z-]|[.,]\d)"), say, rule="ratio")
+        yield Recognizer(compiled(r"(?<![\d.,:A-Za-z-])\d{1,3}-\d{1,3}(?![\d:A-Za-z-]|[.,]\d)"), say, rule="ratio")
 
 
 def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool]:
@@ -76,7 +76,7 @@ def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool
     return asked
 
 
-def _verses(books: str, grammar: Grammar) -> Recogniser:
+def _verses(books: str, grammar: Grammar) -> Recognizer:
     """Recognise chapter and verse behind the name of a book: Matthew 5:3-10."""
 
     def say(found: Match) -> str:
@@ -84,7 +84,7 @@ def _verses(books: str, grammar: Grammar) -> Recogniser:
         return grammar.gap.join((chapter, verse)) + (f"{grammar.to}{last}" if last else "")
 
     pattern = rf"(?<=(?<!\p{{L}})(?:{books})\.?\s)(\d{{1,3}}):(\d{{1,3}})(?:[-–](\d{{1,3}}))?(?![\d:]|\p{{L}})"
-    return Recogniser(compiled(pattern), say, FIGURES, "verse")
+    return Recognizer(compiled(pattern), say, FIGURES, "verse")
 
 
 def _spaced_colon(found: Match) -> tuple[int, int]:

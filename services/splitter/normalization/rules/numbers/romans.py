@@ -14,7 +14,7 @@ from services.splitter.normalization.grammar.table import RomanNoun, written_for
 from services.splitter.normalization.recognizer import (
     LETTERS,
     Match,
-    Recogniser,
+    Recognizer,
     alternatives,
     begins_sentence,
     by_context,
@@ -39,22 +39,22 @@ _NOUN_SAID: Final = compiled(r"(?<=^[^}]*+)\}.*+")  # what a template says behin
 _SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"  # a single one of these is rather a letter: Le, De, vitamin C
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recogniser]:
+def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield what recognises a language's Roman numerals, the surest first."""
     table = grammar.table.roman
     short = [written for written in written_forms(grammar.table.before_number) if written.endswith(".")]
     if table.counted:
         pattern = rf"(?<=(?<!\p{{L}})(?i:{table.counted})\s){_SURE}(?![\p{{L}}\p{{N}}])"
-        yield Recogniser(compiled(pattern), partial(_after_counted, grammar), LETTERS, "roman.counted")
+        yield Recognizer(compiled(pattern), partial(_after_counted, grammar), LETTERS, "roman.counted")
     if short:
         lone = r"(?:(?=[IVXLC]{2})|(?=[IVX](?:[.,;:)\]]|\s*+$)))"  # "No. I said" has no number
         pattern = rf"(?<=(?<!\p{{L}})(?:{alternatives(short)})\s){lone}{_SURE}(?![\p{{L}}\p{{N}}])"
-        yield Recogniser(
+        yield Recognizer(
             compiled(pattern), lambda found: grammar.words(_value(found["roman"])), LETTERS, "roman.counted"
         )
     if table.counted and grammar.glued:  # 第II章
         pattern = rf"(?<=(?:{table.counted})\s?){_SURE}(?![A-Za-z\d])"
-        yield Recogniser(compiled(pattern), partial(_small, grammar), LETTERS, "roman.counted")
+        yield Recognizer(compiled(pattern), partial(_small, grammar), LETTERS, "roman.counted")
     for noun in table.nouns:
         yield _before_noun(noun, grammar)
     yield from _centuries(grammar)
@@ -80,7 +80,7 @@ def _after_counted(grammar: Grammar, found: Match) -> str | None:
     return grammar.words(number) if number <= _LARGEST_COUNTED else None
 
 
-def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recogniser:
+def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recognizer:
     """Recognise a numeral, or two that are joined, before a noun: w XX wieku, XIX i XX wiek, II wojna światowa."""
     after = choices(noun.after)
 
@@ -101,10 +101,10 @@ def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recogniser:
     pattern = rf"(?<![\p{{L}}\p{{N}}.]){first}{_NUMERAL}(?:{suffixes}){dot}{ahead}"
     if grammar.language == "ru":  # whose writers take their own letter for the ten
         pattern = pattern.replace("X", "[XХ]").replace("[IV[XХ]", "[IVXХ")
-    return Recogniser(compiled(pattern), say, LETTERS, "roman.noun")
+    return Recognizer(compiled(pattern), say, LETTERS, "roman.noun")
 
 
-def _centuries(grammar: Grammar) -> Iterator[Recogniser]:
+def _centuries(grammar: Grammar) -> Iterator[Recognizer]:
     table = grammar.table.roman
 
     def century(found: Match) -> str:
@@ -119,13 +119,13 @@ def _centuries(grammar: Grammar) -> Iterator[Recogniser]:
 
     if table.century:
         pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?:{table.suffixes})(?=\s?(?:{table.century})(?!\p{{L}}))"
-        yield Recogniser(compiled(pattern), century, LETTERS, "roman.century")
+        yield Recognizer(compiled(pattern), century, LETTERS, "roman.century")
     if table.century_rule and table.suffixes.rstrip("?+") not in ("", r"\."):
         pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?P<suffix>{table.suffixes.rstrip('?+')})(?!\p{{L}})"
-        yield Recogniser(compiled(pattern), with_suffix, LETTERS, "roman.suffix")
+        yield Recognizer(compiled(pattern), with_suffix, LETTERS, "roman.suffix")
 
 
-def _rulers(grammar: Grammar) -> Recogniser:
+def _rulers(grammar: Grammar) -> Recognizer:
     """Recognise a numeral after (in some languages before) a name that rulers have: Louis XIV, II. Erzsébet."""
     table = grammar.table.roman
     cases = choices(table.cases)
@@ -155,7 +155,7 @@ def _rulers(grammar: Grammar) -> Recogniser:
     else:
         dot = r"\.(?!\s*+$|\s++\p{Lu})" if table.ruler_dot else ""  # else it ends the sentence
         pattern = rf"(?<=\p{{Lu}}[\p{{Ll}}\p{{M}}]{{1,24}}\s){_NUMERAL}(?:{dot})?+(?![\p{{L}}\p{{N}}])"
-    return Recogniser(compiled(pattern), say, LETTERS, "roman.ruler")
+    return Recognizer(compiled(pattern), say, LETTERS, "roman.ruler")
 
 
 # What stands before a ruler's name, so that a name on no list is one, too: King Haldric II.
@@ -192,10 +192,10 @@ def _capitalised_before(found: Match) -> str:
     return word[1] if word else ""
 
 
-def _after_names(grammar: Grammar) -> Recogniser:
+def _after_names(grammar: Grammar) -> Recognizer:
     """Recognise a numeral of two letters or more after a capitalised word, said as a cardinal: Rocky IV."""
     pattern = rf"(?<=\p{{Lu}}[\p{{L}}\p{{M}}]{{1,24}}\s)(?=[IVXLCDM]{{2}}){_NUMERAL}(?![\p{{L}}\p{{N}}'’])"
-    return Recogniser(compiled(pattern), partial(_bare, grammar), LETTERS, "roman.bare")
+    return Recognizer(compiled(pattern), partial(_bare, grammar), LETTERS, "roman.bare")
 
 
 def _small(grammar: Grammar, found: Match) -> str | None:

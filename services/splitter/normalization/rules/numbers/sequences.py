@@ -9,7 +9,7 @@ from services.splitter.normalization.recognizer import (
     CJK,
     WORD_BEFORE,
     Match,
-    Recogniser,
+    Recognizer,
     compiled,
     in_case,
     next_word,
@@ -19,7 +19,7 @@ from services.splitter.normalization.recognizer import (
 )
 
 
-def ranges(grammar: Grammar) -> Recogniser:
+def ranges(grammar: Grammar) -> Recognizer:
     """Return what recognises two numbers with a dash between them: 3–5, 1990-1995."""
 
     def say(found: Match) -> str | None:
@@ -51,7 +51,7 @@ def ranges(grammar: Grammar) -> Recogniser:
     last = number.replace("group", "groups")
     begin, end = rf"(?:(?<![\w^-])(?<!\p{{Lu}}\.)|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
     pattern = rf"{begin}(?P<first>{number})(?P<dash>-|[^\S\n]-[^\S\n]|\s?[–—{tildes}]\s?)(?P<last>{last}){end}"
-    return Recogniser(compiled(pattern), say, rule="range")
+    return Recognizer(compiled(pattern), say, rule="range")
 
 
 def _is_label(found: Match, first: Number, last: Number) -> bool:
@@ -71,7 +71,7 @@ def _are_years(found: Match, span: int) -> bool:
     return life or (after == "年" and len(found["first"]) == 4)
 
 
-def versions(grammar: Grammar) -> Recogniser:
+def versions(grammar: Grammar) -> Recognizer:
     """Recognise what has too many points for a number, or a word before it that asks for a version: 2.6.1."""
     asks = compiled(rf"(?<!\p{{L}})(?:{grammar.table.versions or '(?!)'})\s?$")
 
@@ -87,10 +87,10 @@ def versions(grammar: Grammar) -> Recogniser:
         before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
         return before + f"{grammar.gap}{dot}{grammar.gap}".join(words)
 
-    return Recogniser(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){1,15}(?![\d.]*\d)"), say, rule="version")
+    return Recognizer(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){1,15}(?![\d.]*\d)"), say, rule="version")
 
 
-def lists(grammar: Grammar) -> Iterator[Recogniser]:
+def lists(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise the number of an item of a list, which is said as a phrase of its own."""
     comma = grammar.comma
     tables = (grammar.table.abbreviations, grammar.table.before_number)
@@ -108,18 +108,18 @@ def lists(grammar: Grammar) -> Iterator[Recogniser]:
         paragraph = "\u2029" if found.start() else ""
         return f"{paragraph}{grammar.words(int(found['number']))}{comma}"
 
-    yield Recogniser(
+    yield Recognizer(
         compiled(r"(?<=^|\n[^\S\n]{0,8})(?P<number>\d{1,3})(?:\)|\.(?!\s\p{Ll}))(?=\s\S)(?<![\d]{4})"), say, rule="list"
     )
     if not grammar.table.ordinals.dot:
-        yield Recogniser(
+        yield Recognizer(
             compiled(r"(?<=[\p{L}\p{M}]{2}[.!?]\s)(?P<number>\d{1,2})[.)](?=\s\p{Lu})"),
             listed,
             rule="list",
         )
 
 
-def rows(grammar: Grammar) -> Recogniser:
+def rows(grammar: Grammar) -> Recognizer:
     """Recognise figures with commas that are no thousands and no decimal: 1,2,3 is three numbers."""
     comma = grammar.comma
     one_number = compiled(rf"{number_pattern(grammar)}")
@@ -139,4 +139,4 @@ def rows(grammar: Grammar) -> Recogniser:
         )
         return f"{said}{grammar.gap * glued}"
 
-    return Recogniser(compiled(r"(?<!\d)(?<!\d[.,])\d++(?:,\d++)++(?![.,]?\d|\s?[%°€$£])"), say, rule="number.row")
+    return Recognizer(compiled(r"(?<!\d)(?<!\d[.,])\d++(?:,\d++)++(?![.,]?\d|\s?[%°€$£])"), say, rule="number.row")

@@ -8,7 +8,7 @@ from services.splitter.normalization.grammar.grammar import Grammar
 from services.splitter.normalization.grammar.table import written_forms
 from services.splitter.normalization.recognizer import (
     Match,
-    Recogniser,
+    Recognizer,
     by_context,
     choices,
     compiled,
@@ -21,11 +21,11 @@ _DECADE_WORDS: Final = frozenset(("the", "early", "late", "mid", "her", "his", "
 _ABOUT_YEARS: Final = frozenset(("c.", "ca.", "est.", "geb.", "gest.", "env.", "circa"))  # which a year may follow
 
 
-def named_years(grammar: Grammar) -> Iterator[Recogniser]:
+def named_years(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise years by the word behind them."""
     for words, rule in grammar.table.years.items():
         if words.startswith("+"):
-            yield Recogniser(
+            yield Recognizer(
                 compiled(rf"(?<!\d)(?<!\d[.,])(?P<number>\d{{1,4}})(?:{words[1:]})"),
                 partial(by_rule, rule, grammar),
                 rule="year",
@@ -37,7 +37,7 @@ def _asks_for_decade(found: Match) -> bool:
     return word_before(found) in _DECADE_WORDS or before.endswith(("mid-", "early-", "late-", " '"))
 
 
-def decades(grammar: Grammar) -> Iterator[Recogniser]:
+def decades(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise English decades: the 1990s, the late 80s."""
 
     def say(found: Match) -> str | None:
@@ -48,12 +48,12 @@ def decades(grammar: Grammar) -> Iterator[Recogniser]:
         return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
 
     if grammar.language == "en":
-        yield Recogniser(
+        yield Recognizer(
             compiled(r"(?<!\d)(?<!\d[.,])(?P<mark>')?(?P<number>[12]\d{2}0|[2-9]0)'?s(?!\p{L})"), say, rule="decade"
         )
 
 
-def years(grammar: Grammar) -> Iterator[Recogniser]:
+def years(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognise years where they are said otherwise than a number."""
     after = choices({words: rule for words, rule in grammar.table.years.items() if not words.startswith("+")})
     numbered = {written.lower() for written in written_forms(grammar.table.before_number)} - _ABOUT_YEARS
@@ -73,4 +73,4 @@ def years(grammar: Grammar) -> Iterator[Recogniser]:
             return None
         return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
 
-    yield Recogniser(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), say, rule="year")
+    yield Recognizer(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), say, rule="year")

@@ -60,6 +60,6 @@ def test_a_child_whose_parent_died_before_the_tie_ends_at_once() -> None:
 
 def test_a_tied_command_gets_its_arguments_and_its_environment() -> None:
     program = "import os,sys; print(sys.argv[1:], os.environ['NOTE'])"
-    command = parent_death.tied(sys.executable, "-c", program, "a b", "ü")
+    command = parent_death.with_parent_death(sys.executable, "-c", program, "a b", "ü")
     said = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"NOTE": "kept"})
     assert said.stdout.strip() == "['a b', 'ü'] kept"
