@@ -1,0 +1,1 @@
+"""Development tools that check the repository itself; no service imports them."""
