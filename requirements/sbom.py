@@ -1,9 +1,9 @@
-"""What is installed: software bills of materials, and the list of packages in NOTICE.
+"""Software bills of materials, and the list of packages in NOTICE.
 
 `./task sbom -- FOLDER` writes one CycloneDX 1.6 file for each set of locked packages: what `./task run` installs, what
-it installs for XTTS, and what each image holds. Versions and hashes are those of the locks, licences those of
-`licences.toml`. Outside are the base image's own packages, which a scanner of images lists, and the weights, which
-NOTICE names.
+it installs for XTTS, and what each image contains. Versions and hashes come from the lock files, licences from
+`licences.toml`. Not included are the packages of the base image, which an image scanner lists, and the weights, which
+NOTICE lists.
 `python requirements/sbom.py --notice` rewrites the list in NOTICE.
 """
 
@@ -36,29 +36,35 @@ def licences() -> dict[str, str]:
 
 
 def locked() -> set[str]:
-    """Return the names of all packages in the locks."""
+    """Return the names of all packages in the lock files."""
     texts = [(HERE / lock).read_text("utf-8") for locks in LOCKS.values() for lock in locks]
     return {name for text in texts for name in re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.MULTILINE)}
 
 
 def notice() -> str:
-    """Return NOTICE with its last part, the list of packages, as the locks have it."""
-    said, known = NOTICE.read_text("utf-8").partition(_HEADING)[0].rstrip("\n"), licences()
-    return f"{said}\n\n{_HEADING}" + "".join(f"  {name}: {known[name]}\n" for name in sorted(locked()))
+    """Return the text of NOTICE, with its list of packages updated from the lock files."""
+    text = NOTICE.read_text("utf-8").partition(_HEADING)[0].rstrip("\n")
+    known = licences()
+
+    return f"{text}\n\n{_HEADING}" + "".join(f"  {name}: {known[name]}\n" for name in sorted(locked()))
 
 
 def bill(name: str) -> dict[str, Any]:
-    """Return the bill of one of LOCKS."""
-    program, known = Path(sys.executable).with_name("cyclonedx-py"), licences()
+    """Return the bill of materials of one entry of LOCKS, as CycloneDX JSON."""
+    program = Path(sys.executable).with_name("cyclonedx-py")
+    known = licences()
+
     content = b"".join((HERE / lock).read_bytes() for lock in LOCKS[name])
     options = ("--spec-version", "1.6", "--output-reproducible", "--output-format", "JSON")
-    said = subprocess.run([program, "requirements", *options, "-"], input=content, capture_output=True, check=True)  # noqa: S603
-    found: dict[str, Any] = json.loads(said.stdout)
+    done = subprocess.run([program, "requirements", *options, "-"], input=content, capture_output=True, check=True)  # noqa: S603
+    found: dict[str, Any] = json.loads(done.stdout)
     components = {component["purl"]: component for component in found["components"]}
+
     for purl, component in components.items():
         component["bom-ref"] = purl
         component["licenses"] = [{"expression": known[component["name"]]}]
-        del component["description"]  # the line of the lock
+        del component["description"]  # the line of the lock file
+
     found["components"] = [components[purl] for purl in sorted(components)]
     version = re.findall(r'__version__ = "(.+)"', (HERE.parent / "services" / "__init__.py").read_text("utf-8"))[0]
     own = {"type": "application", "bom-ref": name, "name": f"voice-cloning/{name}", "version": version}
@@ -68,12 +74,14 @@ def bill(name: str) -> dict[str, Any]:
 
 
 def main(argument: str = "sbom") -> None:
-    """Write all bills, or NOTICE."""
+    """Write all bills of materials to the folder `argument`, or NOTICE if it is `--notice`."""
     if argument == "--notice":
         NOTICE.write_text(notice(), "utf-8")
         return
+
     folder = Path(argument)
     folder.mkdir(parents=True, exist_ok=True)
+
     for name in LOCKS:
         path = folder / f"{name}.cdx.json"
         path.write_text(json.dumps(bill(name), indent=2, ensure_ascii=False) + "\n", "utf-8")

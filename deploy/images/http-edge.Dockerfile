@@ -1,5 +1,5 @@
-# The edge: HTTP in, audio out.
-# Build from the repository's root: docker build -f deploy/images/http-edge.Dockerfile -t voice-cloning/http-edge .
+# The edge: the HTTP API.
+# Build from the root of the repository: docker build -f deploy/images/http-edge.Dockerfile -t voice-cloning/http-edge .
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build

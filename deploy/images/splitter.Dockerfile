@@ -1,5 +1,5 @@
-# The splitter: a text into sentences.
-# Build from the repository's root: docker build -f deploy/images/splitter.Dockerfile -t voice-cloning/splitter .
+# The splitter: normalizes texts and splits them into sentences.
+# Build from the root of the repository: docker build -f deploy/images/splitter.Dockerfile -t voice-cloning/splitter .
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build

@@ -1,5 +1,5 @@
-# The web interface.
-# Build from the repository's root: docker build -f deploy/images/ui.Dockerfile -t voice-cloning/ui .
+# The web UI.
+# Build from the root of the repository: docker build -f deploy/images/ui.Dockerfile -t voice-cloning/ui .
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build

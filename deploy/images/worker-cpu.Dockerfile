@@ -1,5 +1,5 @@
-# A worker with the embedded engine, whose weights (Kokoro-82M, Apache-2.0) are joined into the image.
-# Build from the repository's root: docker build -f deploy/images/worker-cpu.Dockerfile -t voice-cloning/worker-cpu .
+# A worker with the embedded engine, with its weights (Kokoro-82M, Apache-2.0) in the image.
+# Build from the root of the repository: docker build -f deploy/images/worker-cpu.Dockerfile -t voice-cloning/worker-cpu .
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build

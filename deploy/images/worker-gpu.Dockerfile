@@ -1,6 +1,6 @@
-# A worker with the XTTS engine, on a GPU or a CPU. Holds no weights: they need a licence agreement (COQUI_TOS_AGREED)
-# and come from the hub into /models/xtts, or from XTTS_MODEL_DIR.
-# Build from the repository's root: docker build -f deploy/images/worker-gpu.Dockerfile -t voice-cloning/worker-gpu .
+# A worker with the XTTS engine, on a GPU or a CPU. Contains no weights: they need a licence agreement (COQUI_TOS_AGREED)
+# and are downloaded from the hub to /models/xtts, or read from XTTS_MODEL_DIR.
+# Build from the root of the repository: docker build -f deploy/images/worker-gpu.Dockerfile -t voice-cloning/worker-gpu .
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
