@@ -57,8 +57,12 @@ def log_of(part: Part) -> str:
 async def begun(session: aiohttp.ClientSession, address: str, text: str = LONG) -> aiohttp.ClientResponse:
     """Begin a stream; return when its first sound is there."""
     response = await session.post(f"{address}/stream", data=form(text=text))
-    assert response.status == 200
-    await response.content.readexactly(46)
+    try:
+        assert response.status == 200
+        await response.content.readexactly(46)
+    except BaseException:
+        response.close()
+        raise
     return response
 
 
@@ -69,6 +73,7 @@ async def test_an_edge_ends_within_the_grace_of_compose_and_cuts_its_stream_visi
         took_s = await stopped_within(service.edges[0], grace_s("http-edge"))
         with pytest.raises(aiohttp.ClientPayloadError):
             await reading
+        response.close()
     assert took_s >= EdgeSettings().http_stop_s  # the stream got its time
     log = log_of(service.edges[0])
     assert '"code": "edge_stops"' in log

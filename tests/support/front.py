@@ -54,6 +54,11 @@ class Front:
         """Ask one of the edges."""
         return await self.session.get(f"{self.addresses[edge]}{path}", headers=headers)
 
+    async def is_ready(self, edge: int) -> bool:
+        """Return whether one of the edges admits requests."""
+        async with await self.get("/readyz", edge=edge) as response:
+            return response.status == 200
+
     async def delete(self, path: str, *, edge: int = 0) -> tuple[int, dict[str, Any]]:
         """Return status and body of a DELETE."""
         async with self.session.delete(f"{self.addresses[edge]}{path}") as response:
@@ -98,6 +103,6 @@ async def front(
         made = Front(session, bus, addresses)
         async with asyncio.timeout(20):
             for number in range(edges):
-                while (await made.get("/readyz", edge=number)).status != 200:
+                while not await made.is_ready(number):
                     await asyncio.sleep(0.05)
         yield made
