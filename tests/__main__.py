@@ -12,8 +12,8 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 QUICK: Final = ("tests/unit", "tests/contract")
 # More than there are cores: most tests wait for processes that they started.
-SIDE_BY_SIDE: Final = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "-m", "not alone")
-ALONE: Final = ("-n", "0", "-m", "alone")
+SIDE_BY_SIDE: Final = ("-n", "4", "--no-loadscope-reorder", "--phase", "side-by-side")
+ALONE: Final = ("-n", "0", "--phase", "alone")
 _OK: Final = 0
 _FAILED: Final = 1
 _NO_TESTS: Final = 5  # pytest's status where a selection is empty

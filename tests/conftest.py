@@ -5,7 +5,9 @@ other ones, and many more.
 """
 
 import os
+from collections.abc import Sequence
 from itertools import chain, zip_longest
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,24 +22,48 @@ settings.load_profile("same")
 # take several times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-UNSHARED = ("tests/chaos/", "tests/integration/test_stopping.py")  # every test starts processes for itself alone
+ROOT = Path(__file__).parents[1]
 COMPUTING = ("tests/unit/", "tests/contract/")  # the rest mostly waits for processes that it started
+# Every test of these starts processes for itself alone, and takes half a minute or more.
+UNSHARED = ("tests/chaos/", "tests/integration/test_stopping.py")
+# These load the machine, or measure how long something takes, so nothing else runs at the same time.
+ALONE = ("tests/chaos/test_storm.py", "tests/chaos/test_slow_listeners.py", "tests/security/test_voice_timing.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On a worker of pytest-xdist, alternate files that compute and files that wait, so that all cores are used."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--phase", choices=("side-by-side", "alone"), help="select the tests that run like this")
 
-    files: dict[str, list[pytest.Item]] = {}
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Skip the files of the other phase, whose imports take a while."""
+    phase = config.getoption("phase")
+    skipped = phase and collection_path.name.startswith("test_") and _phase(collection_path) != phase
+    return True if skipped else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests of the other phase; on a worker of pytest-xdist, put the rest in order."""
+    phase = config.getoption("phase")
+    chosen = [item for item in items if phase in (None, _phase(item.path))]
+    config.hook.pytest_deselected(items=[item for item in items if phase not in (None, _phase(item.path))])
+    items[:] = _alternating(chosen) if "PYTEST_XDIST_WORKER" in os.environ else chosen
+
+
+def _phase(path: Path) -> str:
+    return "alone" if path.relative_to(ROOT).as_posix() in ALONE else "side-by-side"
+
+
+def _alternating(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Return files that wait and files that compute in turn, so that workers side by side use all cores."""
+    files: dict[Path, list[pytest.Item]] = {}
 
     for item in items:
-        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+        files.setdefault(item.path, []).append(item)
 
-    computing = [tests for name, tests in files.items() if name.startswith(COMPUTING)]
-    waiting = [tests for name, tests in files.items() if not name.startswith(COMPUTING)]
+    computing = [tests for tests in files.values() if tests[0].nodeid.startswith(COMPUTING)]
+    waiting = [tests for tests in files.values() if not tests[0].nodeid.startswith(COMPUTING)]
     pairs = zip_longest(waiting, computing, fillvalue=[])
-    items[:] = chain.from_iterable(chain.from_iterable(pairs))
+    return list(chain.from_iterable(chain.from_iterable(pairs)))
 
 
 class Sharing(LoadScopeScheduling):

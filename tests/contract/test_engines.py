@@ -1,6 +1,7 @@
 """What every engine promises, whatever it is made of."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,12 @@ def spoken(engine: Engine[Any, Any], utterance: Utterance, voice: Any) -> Sample
     return np.concatenate(pieces)
 
 
+@pytest.fixture(scope="module")
+def in_language(engine: Engine[Any, Any], voice: Any) -> Callable[[str], Samples]:
+    """Return what renders the sentence of a language, once for all tests."""
+    return functools.cache(lambda language: spoken(engine, Utterance(SENTENCES[language], language, 1), voice))
+
+
 def test_it_says_what_it_is(engine: Engine[Any, Any]) -> None:
     description = engine.describe()
     assert set(description.languages) == set(description.max_characters) == set(LANGUAGES)
@@ -91,11 +98,10 @@ def test_it_says_what_it_is(engine: Engine[Any, Any]) -> None:
 
 @pytest.mark.parametrize("language", SENTENCES)
 def test_every_language_is_spoken_at_a_sensible_length_and_level(
-    engine: Engine[Any, Any],
-    voice: Any,
+    in_language: Callable[[str], Samples],
     language: str,
 ) -> None:
-    samples = spoken(engine, Utterance(SENTENCES[language], language, 1), voice)
+    samples = in_language(language)
     assert samples.dtype == np.float32
     assert 0.7 < len(samples) / 24_000 < 8
     assert np.all(np.isfinite(samples))
@@ -105,10 +111,10 @@ def test_every_language_is_spoken_at_a_sensible_length_and_level(
 
 @pytest.mark.parametrize("language", SENTENCES)
 def test_what_is_levelled_comes_out_as_loud_in_every_language_with_no_peak_too_high(
-    engine: Engine[Any, Any], voice: Any, language: str
+    engine: Engine[Any, Any], in_language: Callable[[str], Samples], language: str
 ) -> None:
     utterance = Utterance(SENTENCES[language], language, 1)
-    samples = spoken(engine, utterance, voice)
+    samples = in_language(language)
     finish = finishing_of(engine.describe(), utterance, -18.0)
     out = np.concatenate([finish.push(samples), finish.finish()])
     if engine.describe().level is None:

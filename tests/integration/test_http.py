@@ -62,6 +62,11 @@ class Service:
         assert FILE_NAME not in str(problem)
         return response.status, problem["code"], problem["detail"]
 
+    async def is_ready(self) -> bool:
+        """Return whether the edge admits requests."""
+        async with self.session.get(f"{self.address}/readyz") as response:
+            return response.status == 200
+
     async def until_idle(self) -> None:
         """Wait until both work queues are empty."""
         async with asyncio.timeout(10):
@@ -92,7 +97,7 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
             assert http.port is not None
             service = Service(session, bus, f"http://127.0.0.1:{http.port}", http.port)
             async with asyncio.timeout(10):
-                while (await session.get(f"{service.address}/readyz")).status != 200:
+                while not await service.is_ready():
                     await asyncio.sleep(0.05)
             yield service
         await bus.close()

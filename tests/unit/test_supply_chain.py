@@ -74,7 +74,16 @@ def test_what_is_used_most_is_explained(word: str) -> None:
 
 def test_every_package_of_the_project_is_locked() -> None:
     names = re.findall(r'^\s+"([A-Za-z0-9-]+)==', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    development = {"hypothesis", "import-linter", "mypy", "playwright", "pytest", "pytest-asyncio", "ruff"}
+    development = {
+        "hypothesis",
+        "import-linter",
+        "mypy",
+        "playwright",
+        "pytest",
+        "pytest-asyncio",
+        "pytest-xdist",
+        "ruff",
+    }
     assert set(names) - development <= LOCKED
 
 

@@ -54,6 +54,11 @@ def spoken(engine: EmbeddedEngine, voice: LoadedVoice, text: str, language: str 
     return np.concatenate(windows(engine, engine.open(Utterance(text, language, seed), voice)))
 
 
+@pytest.fixture(scope="module")
+def long_speech(engine: EmbeddedEngine, voice: LoadedVoice) -> Samples:
+    return spoken(engine, voice, LONG)
+
+
 def test_it_describes_itself_before_it_is_loaded(tmp_path: Path) -> None:
     description = EmbeddedEngine(EmbeddedSettings(cache=tmp_path)).describe()
     assert description.name == "embedded"
@@ -63,24 +68,26 @@ def test_it_describes_itself_before_it_is_loaded(tmp_path: Path) -> None:
     assert description.max_batch == 1
 
 
-def test_equal_utterances_give_equal_bytes(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
-    assert spoken(engine, voice, LONG).tobytes() == spoken(engine, voice, LONG).tobytes()
+def test_equal_utterances_give_equal_bytes(engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples) -> None:
+    assert spoken(engine, voice, LONG).tobytes() == long_speech.tobytes()
 
 
 def test_another_process_with_more_threads_gives_equal_bytes(
-    engine: EmbeddedEngine, reference: Clip, voice: LoadedVoice, tmp_path: Path
+    engine: EmbeddedEngine, reference: Clip, long_speech: Samples, tmp_path: Path
 ) -> None:
     other = EmbeddedEngine(EmbeddedSettings(cache=tmp_path, threads=3))
     other.load()
     stored = engine.condition([reference])
     again = spoken(other, other.restore(stored), LONG)
     other.close()
-    assert again.tobytes() == spoken(engine, voice, LONG).tobytes()
+    assert again.tobytes() == long_speech.tobytes()
 
 
-def test_interleaved_sentences_equal_those_spoken_alone(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+def test_interleaved_sentences_equal_those_spoken_alone(
+    engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples
+) -> None:
     texts = {"en": LONG, "es": "El jardín está detrás de la casa vieja, junto al río que baja de la montaña."}
-    alone = {code: spoken(engine, voice, text, code) for code, text in texts.items()}
+    alone = {"en": long_speech, "es": spoken(engine, voice, texts["es"], "es")}
     running = {code: engine.open(Utterance(text, code, 1), voice) for code, text in texts.items()}
     together: dict[str, list[Samples]] = {code: [] for code in texts}
     while running:
@@ -94,12 +101,13 @@ def test_interleaved_sentences_equal_those_spoken_alone(engine: EmbeddedEngine, 
     }
 
 
-def test_a_discarded_sentence_leaves_the_next_one_as_it_is(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
-    whole = spoken(engine, voice, LONG)
+def test_a_discarded_sentence_leaves_the_next_one_as_it_is(
+    engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples
+) -> None:
     left = engine.open(Utterance(LONG, "en", 1), voice)
     engine.step([left])
     engine.discard(left)
-    assert spoken(engine, voice, LONG).tobytes() == whole.tobytes()
+    assert spoken(engine, voice, LONG).tobytes() == long_speech.tobytes()
 
 
 def test_a_stored_voice_speaks_as_the_one_it_was_stored_from(
@@ -121,10 +129,9 @@ def test_the_first_window_is_short_and_the_sentence_comes_in_several(
     assert len(heard[0]) / RATE < 1.25
 
 
-def test_speech_is_about_as_loud_for_every_voice_and_never_clips(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+def test_speech_is_about_as_loud_for_every_voice_and_never_clips(engine: EmbeddedEngine, long_speech: Samples) -> None:
     stock = engine.restore(engine.stock_voice(210.0))
-    for one in (voice, stock):
-        samples = spoken(engine, one, LONG)
+    for samples in (long_speech, spoken(engine, stock, LONG)):
         level = 20 * np.log10(np.sqrt(np.mean(samples**2)))
         assert -24 < level < -16
         assert np.abs(samples).max() < 1
