@@ -26,8 +26,13 @@ ROOT = Path(__file__).parents[1]
 COMPUTING = ("tests/unit/", "tests/contract/")  # the rest mostly waits for processes that it started
 # Every test of these starts processes for itself alone, and takes half a minute or more.
 UNSHARED = ("tests/chaos/", "tests/integration/test_stopping.py")
-# These load the machine, or measure how long something takes, so nothing else runs at the same time.
-ALONE = ("tests/chaos/test_storm.py", "tests/chaos/test_slow_listeners.py", "tests/security/test_voice_timing.py")
+# These load the machine, or compare times, so nothing else runs at the same time: files, and single tests.
+ALONE = (
+    "tests/chaos/test_overload.py::test_a_greeting_is_spoken_at_once_beside_a_book",
+    "tests/chaos/test_slow_listeners.py",
+    "tests/chaos/test_storm.py",
+    "tests/security/test_voice_timing.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,22 +40,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip the files of the other phase, whose imports take a while."""
-    phase = config.getoption("phase")
-    skipped = phase and collection_path.name.startswith("test_") and _phase(collection_path) != phase
-    return True if skipped else None
+    """In the phase of the tests that run alone, skip all other files, whose imports take a while."""
+    if config.getoption("phase") != "alone" or not collection_path.name.startswith("test_"):
+        return None
+
+    files = [ROOT / name.partition("::")[0] for name in ALONE]
+    return None if collection_path in files else True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the tests of the other phase; on a worker of pytest-xdist, put the rest in order."""
     phase = config.getoption("phase")
-    chosen = [item for item in items if phase in (None, _phase(item.path))]
-    config.hook.pytest_deselected(items=[item for item in items if phase not in (None, _phase(item.path))])
-    items[:] = _alternating(chosen) if "PYTEST_XDIST_WORKER" in os.environ else chosen
 
+    if phase:
+        others = [item for item in items if item.nodeid.startswith(ALONE) != (phase == "alone")]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item.nodeid.startswith(ALONE) == (phase == "alone")]
 
-def _phase(path: Path) -> str:
-    return "alone" if path.relative_to(ROOT).as_posix() in ALONE else "side-by-side"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = _alternating(items)
 
 
 def _alternating(items: Sequence[pytest.Item]) -> list[pytest.Item]:
