@@ -1,4 +1,4 @@
-"""What all tests share: settings of libraries, and the order of the files.
+"""Settings that all tests share, and how the tests are divided between workers.
 
 Properties are tried on the same examples every time, so that a result is the commit's own. `./task properties` draws
 other ones, and many more.
@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """In the phase of the tests that run alone, skip all other files, whose imports take a while."""
+    """Skip the import of all other files in the phase of the tests that run alone."""
     if config.getoption("phase") != "alone" or not collection_path.name.startswith("test_"):
         return None
 
