@@ -36,7 +36,7 @@ class Timings:
 
     @property
     def real_time_factor(self) -> float:
-        """Median of time needed by time heard."""
+        """Return the median of processing time divided by audio time."""
         return statistics.median(whole / audio for whole, audio in zip(self.whole, self.audio, strict=True))
 
 

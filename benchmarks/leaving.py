@@ -1,4 +1,4 @@
-"""How soon work stops for a client that leaves: `python -m benchmarks.leaving`.
+"""Time until work stops for a client that disconnects: `python -m benchmarks.leaving`.
 
 Real processes on a real nats-server, the tone engine at a fifth of real time (steps of 50 ms). Each client begins to
 stream a long text and drops its connection; a subscriber on NATS notes when the last chunk of its request comes.

@@ -1,4 +1,4 @@
-"""What a long text costs in memory: 99,000 characters through the whole service with the tone engine.
+"""Memory cost of a long text: 99,000 characters through the whole service with the tone engine.
 
     python -m benchmarks.long_text
 

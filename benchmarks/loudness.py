@@ -24,7 +24,7 @@ from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.finishing.parameters import finishing_of
 
 RATE_HZ = 24_000
-PAUSE_MS = 280  # what the splitter owes after a full stop
+PAUSE_MS = 280  # the splitter's pause after a full stop
 QUIET_LU = 30.0  # so far under a sentence's loudness a listener's pause begins
 CLIP = Path(__file__).parents[1] / "examples" / "voices" / "austen.flac"
 SENTENCES: Mapping[str, Sequence[str]] = {
@@ -100,7 +100,7 @@ def speak(engine: EmbeddedEngine, voice: LoadedVoice, utterance: Utterance, targ
 
 
 def edges_ms(samples: Samples) -> tuple[float, float]:
-    """Return the quiet before and after the sound of a sentence."""
+    """Return the silence before and after the speech of a sentence."""
     energies = frame_energies(samples, RATE_HZ)
     threshold = gated_lufs(energies) - QUIET_LU
     [sounding] = np.nonzero([lufs_of(energy) > threshold for energy in energies.tolist()])
@@ -108,7 +108,7 @@ def edges_ms(samples: Samples) -> tuple[float, float]:
 
 
 def pauses_ms(sentences: Sequence[Samples]) -> list[float]:
-    """Return the quiet between each sentence and the next one, of which the splitter owes 280 ms."""
+    """Return the silence between each sentence and the next one; the splitter's pause is 280 ms."""
     edges = [edges_ms(samples) for samples in sentences]
     return [after + PAUSE_MS + before for (_, after), (before, _) in pairwise(edges)]
 

@@ -1,12 +1,12 @@
-"""What a service does when five times more is asked of it than it can speak.
+"""Load test at five times the service's capacity.
 
     python -m benchmarks.overload [--seconds 180]
 
 Real processes on loopback: nats-server, an edge, two splitters, two workers with the tone engine, each of whose steps
-takes as long as the sound that it makes for a sentence. Clients come at random (Poisson), ask for one, two or four
-sentences, compare every sample, and do not come back when they are refused. Prints Markdown: goodput (sound of answers
+takes as long as the audio that it makes for a sentence. Clients arrive at random (Poisson), ask for one, two or four
+sentences, compare every sample, and do not retry when they are refused. Prints Markdown: goodput (audio of answers
 that came whole, for each second) at rising loads and at five times the peak for `--seconds`, first audio, memory; then
-a greeting beside a text of 500,000 characters, and how two tenants share.
+a greeting during a text of 500,000 characters, and how two tenants share.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tests.chaos.shares import greeting_idle_and_beside_a_book, jain, shares
 
 SETTINGS = {"TONE_REAL_TIME_FACTOR": "0.5", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2", "LOG_LEVEL": "error"}
 GREETING = SETTINGS | {"TONE_REAL_TIME_FACTOR": "0.06", "MAX_TEXT_CHARACTERS": "500000"}
-SEATS_S = 24.0  # seconds of sound a second that all seats together could make
+CAPACITY_S = 24.0  # seconds of audio per second that all slots together could make
 LADDER = (0.25, 0.5, 0.75, 1.0, 1.5)  # of that
 RUNG_S = 25.0
 WARM_S = 5.0
@@ -61,7 +61,7 @@ async def loads(folder: Path, seconds: float) -> list[str]:
         await service.until_ready(session)
         peak, memory = 0.0, [("before", resident_mib(service))]
         for share in LADDER:
-            began_s, load = time.monotonic() + WARM_S, share * SEATS_S
+            began_s, load = time.monotonic() + WARM_S, share * CAPACITY_S
             answers = await offer(session, service.address(), sound_a_second=load, seconds=WARM_S + RUNG_S, seed=1)
             peak = max(peak, goodput(answers, began_s, began_s + RUNG_S))
             lines.append(row(f"{share:g}", load, answers, began_s, began_s + RUNG_S))
@@ -88,7 +88,7 @@ def memory_table(memory: list[tuple[str, dict[str, float]]]) -> list[str]:
 
 
 async def greetings(folder: Path) -> list[str]:
-    """Return how long a greeting waits beside a book."""
+    """Return the first-audio time of a greeting while a book is being spoken."""
     async with (
         house(folder, splitters=1, workers=2, settings=GREETING) as service,
         aiohttp.ClientSession() as session,

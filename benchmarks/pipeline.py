@@ -1,8 +1,8 @@
-"""What the pipeline itself costs: first audio through NATS and HTTP, over calling the engine in process.
+"""Overhead of the pipeline: first audio through NATS and HTTP, compared with calling the engine in process.
 
     python -m benchmarks.pipeline [--requests 200]
 
-The tone engine makes its first 250 ms of sound in well under a millisecond, so what is left is the pipeline: real
+The tone engine makes its first 250 ms of audio in well under a millisecond, so the rest is the pipeline: real
 processes (edge, splitter, one worker, nats-server) on one machine. Prints a Markdown table: medians and p99.
 """
 
@@ -102,7 +102,7 @@ async def measure(count: int) -> list[str]:
         "|---|---|---|---|---|",
         row("engine called in process", direct, baseline),
         row("request on NATS to first chunk", nats, baseline),
-        row(f"HTTP form with a {len(CLIP.read_bytes()) // 1024} KiB reference to first sound", http, baseline),
+        row(f"HTTP form with a {len(CLIP.read_bytes()) // 1024} KiB reference to first audio", http, baseline),
     ]
 
 

@@ -1,11 +1,10 @@
-"""How well, and how fast, sentences are found: ours, and each library that is installed.
+"""Accuracy and speed of sentence segmentation: ours, and each library that is installed.
 
     python -m benchmarks.splitter
 
 Prints Markdown: the F1 of sentence ends on the gold texts of tests/unit/splitter/normalization/gold.py, and on those of
 gold_fresh.py, on which no rule was tried; and processor seconds per million characters.
-"Ours, as said" looks at the text after it was
-rewritten as it is said.
+"Ours, verbalized" is measured on the verbalized text.
 
 Ours is `split` without its joining of short sentences; the gold texts guided its rules, so its F1
 shows what the rules cover and is no estimate for other texts. Installed besides sentencex if wanted, for comparison:
@@ -37,8 +36,8 @@ def ours(text: str, language: str) -> list[str]:
     return [text[start:end] for start, end in boundaries(text, (0, len(text)), language)]
 
 
-def ours_as_said(text: str, language: str) -> list[str]:
-    """Return the sentences of a text that was rewritten first, as pieces of the text itself."""
+def ours_verbalized(text: str, language: str) -> list[str]:
+    """Return the sentences of a text that was verbalized first, as spans of the text itself."""
     said = read(text, language)
     spans = [said.source(*span) for span in boundaries(said.text, (0, len(said.text)), language)]
     starts = [0, *(start for start, _ in spans[1:]), len(text)]
@@ -81,7 +80,7 @@ def choppa(module: Any) -> Splitter:
 def candidates() -> Iterator[tuple[str, Splitter]]:
     """Yield what is installed."""
     yield "ours", ours
-    yield "ours, as said", ours_as_said
+    yield "ours, verbalized", ours_verbalized
     for adapt in (sentencex, pysbd, csbd, nupunkt, choppa, blingfire):
         try:
             module = importlib.import_module(adapt.__name__)

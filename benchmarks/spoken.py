@@ -1,4 +1,4 @@
-"""How much of what is written is said as each language says it: the table of docs/spoken.md.
+"""Accuracy of verbalization, by language: the table of docs/spoken.md.
 
 Run: `python -m benchmarks.spoken`
 """

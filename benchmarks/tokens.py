@@ -1,4 +1,4 @@
-"""How many text tokens the longest sentences of the splitter take, by the tokenizer of an XTTS checkpoint.
+"""Number of text tokens of the splitter's longest sentences, by the tokenizer of an XTTS checkpoint.
 
 Run: `python -m benchmarks.tokens FOLDER/vocab.json`, of a checkpoint that you may use; the model takes 401 tokens. The
 vocabulary comes with the checkpoint alone, so that nothing is measured where there is none.

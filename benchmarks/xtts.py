@@ -42,7 +42,7 @@ class Run:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of sound."""
+        """Return seconds of processing per second of audio."""
         return self.seconds / self.audio_s
 
 
@@ -135,7 +135,7 @@ def against_stock(folder: Path, rounds: int) -> str:
 
 
 def load_in_a_child(folder: Path, precision: Precision) -> dict[str, float]:
-    """Load the engine in a process of its own: seconds, and its memory in MiB, private and shared with others."""
+    """Load the engine in a fresh process: seconds, and its memory in MiB, private and shared with others."""
     code = (
         "import json, time; from pathlib import Path; from benchmarks.xtts import engine_of, memory_mebibytes;"
         f"t = time.perf_counter(); e = engine_of(Path({str(folder)!r}), {precision!r}); s = time.perf_counter() - t;"

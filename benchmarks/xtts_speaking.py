@@ -32,7 +32,7 @@ class Comparison:
         self._voices = [engine.restore(voice) for engine in both]
 
     def review(self, language: str, text: str, *, seed: int) -> tuple[Review, list[Samples]]:
-        """Speak a sentence with both; answers how far they are apart, and both sounds."""
+        """Speak a sentence with both; return their distance, and both waveforms."""
         sounds, spoken = [], []
         for engine, voice in zip((self._fine, self._coarse), self._voices, strict=True):
             sentence = engine.open(Utterance(text, language, seed), voice)

@@ -1,11 +1,11 @@
-"""`task xtts:verify`: what a coarser precision does to XTTS-v2, on the released weights, for somebody who has them.
+"""`task xtts:verify`: the effect of a coarser precision on XTTS-v2, on the released weights.
 
     .venv/bin/python -m benchmarks.xtts_verify speak --folder F --precision int8
     .venv-quality/bin/python -m benchmarks.xtts_verify score --folder F
 
-`speak` says the sentences of benchmarks/quality/sentences.toml, two a language, with float32 and with the other
+`speak` synthesizes the sentences of benchmarks/quality/sentences.toml, two per language, in float32 and in the other
 precision, from the same seeds. It compares, for the codes that float32 drew: the latents, and how often both find the
-same code likeliest. `score` writes down what whisper-base hears of both, and asks a GE2E encoder how much both sound
+same code likeliest. `score` transcribes both with whisper-base, and compares with a GE2E encoder how similar both are
 like the reference. Of the two tables nothing is a verdict: read the coarser column against the float32 one.
 """
 
@@ -36,7 +36,7 @@ class Review:
     latent_error: float  # norm of the difference by the norm, on float32's codes
     same_likeliest: float  # share of float32's codes at whose place both find the same code likeliest
     same_codes: float  # share of codes in common from the beginning, each drawing its own
-    seconds: tuple[float, float]  # of sound: float32, other
+    seconds: tuple[float, float]  # of audio: float32, other
 
 
 def speak(folder: Path, model_dir: Path | None, precision: str) -> None:

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.xtts_vocoder`: the streaming vocoder of XTTS beside coqui-tts's own, as a Markdown table.
+"""`python -m benchmarks.xtts_vocoder`: the streaming vocoder of XTTS next to coqui-tts's own, as a Markdown table.
 
 Both have the released sizes and the same random weights, which take the time that trained ones take. Stock renders a
 sentence of 7 s at once, which is the least work that it can do; the stream gets the same latents in chunks, and its
-pieces are checked to be that render. The two take turns, a run each at a time, and medians are shown: processor seconds
+chunks are checked to be that render. The two take turns, a run each at a time, and medians are shown: processor seconds
 of the thread, which other work on the machine disturbs least, and seconds by the clock. Run it on an idle machine.
 """
 
@@ -39,7 +39,7 @@ class Run:
 
 @torch.no_grad()
 def enliven(network: Any) -> None:
-    """Make the sound loud and hang on the latents; untrained, it is mostly the biases' sound, which hides errors."""
+    """Make the audio loud and dependent on the latents; untrained, its biases dominate, which hides errors."""
     for layer in [*network.ups, *(one for block in network.resblocks for one in (*block.convs1, *block.convs2))]:
         layer.parametrizations.weight.original0 *= 2
     network.conv_pre.weight *= 2
@@ -104,7 +104,7 @@ def interleaved(ways: dict[str, Callable[[], Run]], runs: int) -> dict[str, list
 
 
 def row(name: str, runs: Sequence[Run], stock: Sequence[Run]) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     processor, base = (statistics.median(run.processor for run in one) for one in (runs, stock))
     clock = statistics.median(run.clock for run in runs)
     first = statistics.median(run.first for run in runs)

@@ -24,7 +24,7 @@ ENGINE = os.environ.get("ENGINE", "embedded")
 
 
 def access() -> dict[str, Any]:
-    """Return the options of the connection: as whom, and how privately."""
+    """Return the connection options: credentials and TLS."""
     options: dict[str, Any] = {}
     if seed := os.environ.get("NATS_NKEY_SEED_FILE"):
         options = {"nkeys_seed": seed, "inbox_prefix": f"_INBOX_tenant-{TENANT}".encode()}

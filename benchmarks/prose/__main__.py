@@ -1,7 +1,7 @@
 """`python -m benchmarks.prose`: fetch prose, normalize it, count what was rewritten, and say how much of it is right.
 
 Commands: `report` (the default) counts; `sample FILE` writes rewrites to be judged by reading; `judge FILE` takes the
-verdicts that were written into that file; `precision` tells what the verdicts are worth for the code as it is.
+verdicts that were written into that file; `precision` prints the precision of the current code by those verdicts.
 """
 
 import argparse

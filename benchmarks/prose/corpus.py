@@ -1,4 +1,4 @@
-"""The prose of a language: fetched, read, filtered, and kept in the cache as one paragraph a line, a file a source."""
+"""The prose of a language: fetched, read, filtered, and cached as one paragraph per line, one file per source."""
 
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
@@ -10,8 +10,8 @@ from benchmarks.prose.paragraphs import Prose, digest, words
 from benchmarks.prose.readers import catalogues, man, markup, plain
 from benchmarks.prose.sources import Source, sources
 
-MOST_WORDS: Final = 60_000  # of one source in one language, where the table says nothing else
-_READ_FOR_ONE: Final = 4  # words that are read for one that is kept, so that not all files are read
+MOST_WORDS: Final = 60_000  # of one source in one language, where the table has no other limit
+_READ_FOR_ONE: Final = 4  # words that are read per word used, so that not all files are read
 _READERS: Final[dict[str, Callable[[Path], Iterator[str]]]] = {
     "text": plain.text,
     "fortunes": plain.fortunes,
@@ -46,7 +46,7 @@ def prepare(language: str) -> str:
 
 
 def stored(language: str) -> dict[str, list[str]]:
-    """Return what `extract` kept, by source."""
+    """Return what `extract` stored, by source."""
     paths = sorted(_folder(language).glob("*.txt"))
     return {path.stem: path.read_text(encoding="utf-8").split("\n")[:-1] for path in paths}
 

@@ -1,7 +1,7 @@
-"""Verdicts of readers on sampled rewrites, kept in judged/<language>.tsv, and the precision that follows from them.
+"""Readers' verdicts on sampled rewrites, stored in judged/<language>.tsv, and the resulting precision.
 
 A verdict holds for what was spoken. Where the code now speaks something else in the same context, the verdict is void
-unless the new text is the one that the reader named as right; what is not rewritten any more does not count.
+unless the new text is the one that the reader named as right; a text that is no longer rewritten does not count.
 """
 
 import csv
@@ -20,7 +20,7 @@ VERDICTS: Final = frozenset({"right", "wrong"})
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a reader said of one rewrite."""
+    """A reader's verdict on one rewrite."""
 
     rule: str
     source: str
@@ -39,17 +39,17 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Standing:
-    """What a language's judgements are worth for the code as it is."""
+    """The precision of a language by its judgements, for the current code."""
 
     language: str
     right: tuple[Rewrite, ...]
     wrong: tuple[Rewrite, ...]
     changed: tuple[tuple[Judgement, Rewrite], ...]  # something else is spoken now: to judge again
-    gone: tuple[Judgement, ...]  # not rewritten so any more, or not in this prose
+    gone: tuple[Judgement, ...]  # no longer rewritten this way, or not in this prose
 
 
 def load(language: str, folder: Path = FOLDER) -> list[Judgement]:
-    """Return a language's judgements. Raises ValueError for a row that says neither right nor wrong."""
+    """Return a language's judgements. Raises ValueError for a row whose verdict is neither right nor wrong."""
     path = folder / f"{language}.tsv"
     rows = _read(path) if path.exists() else []
     for number, row in enumerate(rows, start=2):
@@ -122,7 +122,7 @@ def standing(judgements: list[Judgement], found: Found) -> Standing:
 
 
 def unjudged(judgements: list[Judgement], rewrites: Iterable[Rewrite]) -> list[Rewrite]:
-    """Return the rewrites on which no reader has said anything that still holds."""
+    """Return the rewrites without a valid verdict."""
     known = {(one.key, spoken) for one in judgements for spoken in (one.spoken, one.right)}
     return [rewrite for rewrite in rewrites if (rewrite.key, rewrite.spoken) not in known]
 

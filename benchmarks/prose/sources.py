@@ -1,4 +1,4 @@
-"""What sources.toml lists: packages, the files of each that hold prose, and how those are read."""
+"""The contents of sources.toml: packages, the files of each that hold prose, and how those are read."""
 
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LOCALES: Final[dict[str, tuple[str, ...]]] = {code: tuple(names) for code, names
 
 @dataclass(frozen=True)
 class Source:
-    """What one source holds in one language."""
+    """The prose files of one source in one language."""
 
     name: str
     language: str

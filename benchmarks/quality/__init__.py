@@ -1,1 +1,1 @@
-"""How well the embedded engine speaks and clones: method and how to run it in README.md, figures in RESULTS.md."""
+"""Quality of the embedded engine's speech and cloning: method and usage in README.md, figures in RESULTS.md."""

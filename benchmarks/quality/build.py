@@ -1,4 +1,4 @@
-"""Names what a spoken sentence depends on, so that a rerun speaks only what would sound otherwise."""
+"""Digests of everything a spoken sentence depends on, so that a rerun speaks only the sentences that would change."""
 
 import hashlib
 from collections.abc import Iterator

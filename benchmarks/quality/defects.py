@@ -1,4 +1,4 @@
-"""What a listener would hate and no average shows: clicks, cut ends, runaway silence, clipping, a wrong level."""
+"""Defects that averages hide: clicks, cut ends, runaway silence, clipping, a wrong level."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -14,7 +14,7 @@ _QUIET: Final = 0.018  # of the loud frames: 35 dB down
 
 @dataclass(frozen=True)
 class Inspection:
-    """One sentence's sound, measured."""
+    """Measurements of one sentence's audio."""
 
     seconds: float
     level_db: float  # RMS of the speech, of full scale

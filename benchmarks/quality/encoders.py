@@ -26,7 +26,7 @@ _RATE_HZ: Final = 16_000
 
 
 class Encoder(Protocol):
-    """Tells voices apart: the cosine of two embeddings is high where one person speaks in both."""
+    """Compares voices: the cosine of two embeddings is high if one person speaks in both."""
 
     name: str
 
@@ -85,7 +85,7 @@ class DVector:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """One LSTM layer, its gates in PyTorch's order: input, forget, cell, output."""
+    """One LSTM layer, its gates in PyTorch's order: input, forget, cell, output."""  # prose: allow gates
 
     into: Frames  # [4 * size, features]
     back: Frames  # [4 * size, size]

@@ -1,4 +1,4 @@
-"""The embeddings of every speaker's two clips, and how near a voice is to whom. Pure arithmetic over unit vectors."""
+"""The embeddings of every speaker's two clips, and the similarity of a voice to each. Pure: unit vectors only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Likeness:
     """One clip's cosines against the held-out recordings."""
 
     target: float
-    others: float  # the mean over everybody else
+    others: float  # the mean over all other speakers
     first_of_part: bool  # nearest to its target among the part's fourteen speakers
-    rank: int  # of the target among everybody, 1 is nearest
+    rank: int  # of the target among all speakers, 1 is nearest
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Gallery:
     held: Matrix  # [speakers, 256]
 
     def likeness(self, voice: Vector, target: str) -> Likeness:
-        """Compare a voice with everybody's held-out recording."""
+        """Compare a voice with the held-out recordings of all speakers."""
         cosines = self.held @ voice
         place = self.ids.index(target)
         peers = [i for i, part in enumerate(self.parts) if part == self.parts[place]]

@@ -30,7 +30,7 @@ class Clips:
 def galleries(
     speakers: tuple[Speaker, ...], clips: Mapping[str, Clips], instruments: Instruments
 ) -> dict[str, Gallery]:
-    """Embed everybody, by encoder."""
+    """Embed all speakers, by encoder."""
     references = [instruments.voice(load(clips[speaker.id].reference)) for speaker in speakers]
     held = [instruments.voice(load(clips[speaker.id].held)) for speaker in speakers]
     return {
@@ -47,7 +47,7 @@ def galleries(
 def opinions(
     targets: list[Speaker], clips: Mapping[str, Clips], instruments: Instruments
 ) -> dict[str, dict[str, float]]:
-    """DNSMOS of the targets' held-out recordings, by speaker."""
+    """Return DNSMOS of the targets' held-out recordings, by speaker."""
     return {speaker.id: instruments.opinion(load(clips[speaker.id].held)) for speaker in targets}
 
 
@@ -74,4 +74,4 @@ def _nsh(root: Path) -> dict[Path, str]:
     lines = (root / _NSH / "etc/txt.done.data").read_text(encoding="utf-8").splitlines()
     found = [re.fullmatch(r'\( (\S+) "(.*)" \)', line.strip()) for line in lines]
     texts = {root / _NSH / "wav" / f"{match[1]}.wav": match[2].replace("+", "") for match in found if match}
-    return dict(list(texts.items())[:_NSH_SENTENCES])  # "+" marks the stress, and is not heard
+    return dict(list(texts.items())[:_NSH_SENTENCES])  # "+" marks the stress, and is not pronounced

@@ -34,11 +34,11 @@ class Instruments:
         return {"d-vector": DVector(self._threads), "GE2E": Ge2e()}
 
     def transcript(self, samples: Samples, language: str) -> str:
-        """Write down what whisper-base hears, told the language."""
+        """Transcribe with whisper-base, given the language."""
         return self._memory.text("heard-v1", samples, language, lambda: self._recogniser.transcribe(samples, language))
 
     def voice(self, samples: Samples) -> dict[str, Vector]:
-        """Embed who speaks, by each encoder."""
+        """Embed the speaker, by each encoder."""
         return {name: self._embedded(name, samples) for name in ENCODERS}
 
     def _embedded(self, encoder: str, samples: Samples) -> Vector:

@@ -31,7 +31,7 @@ class SentenceScore:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of sound."""
+        """Return seconds of processing per second of audio."""
         return self.spoken.total_s / self.inspection.seconds
 
 
@@ -63,7 +63,7 @@ def measure_sentence(job: Job, spoken: Spoken, instruments: Instruments) -> Sent
 def measure_clip(
     saying: Saying, spoken: list[Spoken], galleries: Mapping[str, Gallery], instruments: Instruments
 ) -> ClipScore:
-    """Compare the voice of the joined sentences with everybody's held-out recording."""
+    """Compare the voice of the joined sentences with the held-out recordings of all speakers."""
     clip = joined([one.samples for one in spoken])
     voices = instruments.voice(clip)
     return ClipScore(

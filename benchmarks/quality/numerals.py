@@ -1,8 +1,8 @@
-"""Are figures, dates and prices understood: `python -m benchmarks.quality.numerals`, in `.venv-quality`.
+"""Intelligibility of figures, dates and prices: `python -m benchmarks.quality.numerals`, in `.venv-quality`.
 
-The cases of tests/unit/splitter/normalization/said, four to a text, are spoken by the embedded engine in one cloned
-voice: as they are written, which leaves them to the engine's own reading, and as the splitter says them. whisper-base
-writes down what it hears, figures as figures, so each transcript is said by the splitter before it is compared with
+The normalization cases of tests/unit/splitter, four to a text, are spoken by the embedded engine in one cloned voice:
+as they are written, which leaves them to the engine's own reading, and as the splitter verbalizes them. whisper-base
+transcribes them, figures as figures, so each transcript is verbalized by the splitter before it is compared with
 the forms that the cases' sources demand. Prints the error rates before and after.
 """
 
@@ -36,7 +36,7 @@ class Text(NamedTuple):
 
     language: str
     written: tuple[str, ...]
-    said: str  # as it should be
+    said: str  # the expected spoken form
 
 
 def texts(language: str) -> list[Text]:
@@ -49,7 +49,7 @@ def texts(language: str) -> list[Text]:
 
 
 def verbalised(python: Path, pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Say each (language, text) by `benchmarks.quality.verbalise` under the product's interpreter."""
+    """Verbalize each (language, text) by `benchmarks.quality.verbalise` under the product's interpreter."""
     command = [str(python), "-m", "benchmarks.quality.verbalise"]
     done = subprocess.run(
         command, cwd=REPOSITORY, check=True, input=json.dumps(list(pairs)), capture_output=True, text=True
@@ -83,7 +83,7 @@ def measure(languages: list[str], python: Path, threads: int) -> list[str]:
     heard = _heard(jobs, spoken, Recogniser(cache_folder(), threads))
     said = verbalised(python, [(job.language, transcript) for job, transcript in zip(jobs, heard, strict=True)])
     rates = [errors(text, transcript) for text, transcript in zip(chosen * 2, said, strict=True)]
-    lines = ["| language | texts | CER as written | CER as said |", "|---|---|---|---|"]
+    lines = ["| language | texts | CER as written | CER as verbalized |", "|---|---|---|---|"]
     for language in languages:
         places = [place for place, text in enumerate(chosen) if text.language == language]
         lines.append(_row(language, rates, places, len(chosen)))

@@ -1,4 +1,4 @@
-"""What is spoken: which voice says which sentences in which language. Pure."""
+"""The plan: which sentences are spoken in which voice and language. Pure."""
 
 import tomllib
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Final
 
 _SENTENCES: Final = Path(__file__).with_name("sentences.toml")
-_VOICES_A_LANGUAGE: Final = 5  # of two sentences each, so that ten sentences are heard
+_VOICES_A_LANGUAGE: Final = 5  # of two sentences each: ten sentences per language
 EVERYBODY: Final = "en"  # the language that every target speaks, so that all of them are measured
 
 
 @dataclass(frozen=True)
 class Saying:
-    """Two sentences of one language in one voice: long enough to tell who speaks."""
+    """Two sentences of one language in one voice: long enough to identify the speaker."""
 
     language: str
     target: str  # the speaker whose voice is cloned
@@ -21,12 +21,12 @@ class Saying:
 
 
 def sentences() -> dict[str, list[str]]:
-    """The sentences of every language, in the languages' order."""
+    """Return the sentences of every language, in the languages' order."""
     return tomllib.loads(_SENTENCES.read_text(encoding="utf-8"))
 
 
 def plan(languages: Sequence[str], targets: Sequence[str], *, quick: bool = False) -> list[Saying]:
-    """Every target speaks English; the other languages take turns with the targets, five voices each.
+    """Assign English to every target; the other languages take turns with the targets, five voices each.
 
     `quick`: three voices at most and one pair of sentences a language.
     """
@@ -34,7 +34,7 @@ def plan(languages: Sequence[str], targets: Sequence[str], *, quick: bool = Fals
     count = 1 if quick else len(sentences()[EVERYBODY]) // 2
     sayings = []
     for language in languages:
-        turn = order.index(language)  # so that a choice of languages changes nobody's turn
+        turn = order.index(language)  # so that a choice of languages changes no other assignment
         if quick:
             chosen = list(targets[:3])
         elif language == EVERYBODY or len(targets) <= _VOICES_A_LANGUAGE:

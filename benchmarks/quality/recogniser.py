@@ -20,7 +20,7 @@ _SMALL_FILES: Final = ("config.json", "tokenizer.json", "vocabulary.txt")
 
 
 class Recogniser:
-    """Writes down speech in a language that it is told, greedily repeatable: no sampling, no context."""
+    """Transcribes speech in a given language, greedily repeatable: no sampling, no context."""
 
     def __init__(self, cache: Path, threads: int) -> None:
         self._model = WhisperModel(str(_joined_model(cache)), device="cpu", compute_type="int8", cpu_threads=threads)

@@ -81,7 +81,7 @@ def _joined(pieces: list[Samples]) -> Samples:
 
 
 def _active(samples: Samples) -> NDArray[np.bool_]:
-    """Which 10 ms frames are within 35 dB of the loudest ones."""
+    """Return a mask of the 10 ms frames that are within 35 dB of the loudest ones."""
     frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
     level = np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
     return np.asarray(level > 0.018 * np.quantile(level, 0.98)) if len(level) else np.zeros(0, np.bool_)

@@ -31,7 +31,7 @@ def render(found: Findings) -> str:
 
 
 def details(found: Findings) -> str:
-    """Write one line a sentence, tab-separated: what was to be said, what was heard, and what is wrong."""
+    """Write one line per sentence, tab-separated: the expected text, the transcript, and what is wrong."""
     rows = ["kind\tlanguage\tvoice\tcer\tseconds\tcomplaints\ttext\theard"]
     kinds = (("clone", found.clone_sentences), ("stock", found.stock_sentences))
     for kind, scores in kinds:
@@ -50,7 +50,7 @@ def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], not
 
 
 def _voices(found: Findings) -> str:
-    """How near a voice is to its target's held-out recording, by the part that the target plays."""
+    """Return the similarity of a voice to its target's held-out recording, by the target's part."""
     header = ["targets", "voice", "clips"]
     for name in ENCODERS:
         header += [f"{name} cosine", "to others", "nearest of 14", "median rank"]

@@ -1,4 +1,4 @@
-"""How far a transcript is from the text that was to be spoken. Pure, but for readings (Open JTalk, pypinyin)."""
+"""The distance of a transcript from the expected text. Pure, but for readings (Open JTalk, pypinyin)."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def syllables(text: str, *, tones: bool) -> list[str]:
 
 
 def character_errors(text: str, transcript: str, language: str) -> float:
-    """Return the character error rate of normalised text; over one where more was heard than said."""
+    """Return the character error rate of normalised text; above one where the transcript is longer than the text."""
     reference = normalised(text, language)
     return distance(reference, normalised(transcript, language)) / len(reference)
 

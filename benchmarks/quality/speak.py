@@ -1,7 +1,7 @@
 """Runs the engine under test over a list of jobs: `python -m benchmarks.quality.speak PLAN.json`.
 
-A program of its own, so that the engine lives in the product's virtualenv and the instruments in theirs. PLAN.json
-holds `cache`, `clips` (voice -> path), `jobs` and `answer`, the file to write: the path of each job's WAV, beside which
+A separate program, so that the engine lives in the product's virtualenv and the instruments in theirs. PLAN.json
+holds `cache`, `clips` (voice -> path), `jobs` and `answer`, the file to write: the path of each job's WAV, next to it
 lies what it cost.
 """
 
@@ -47,7 +47,7 @@ class _Cost:
 
 
 def main(plan_path: Path) -> None:
-    """Speak the jobs that would sound otherwise than what is kept, and answer where all of them are."""
+    """Speak the jobs that would differ from the cached ones, and return where all of them are."""
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
     cache, clips = Path(plan["cache"]), {voice: Path(path) for voice, path in plan["clips"].items()}
     lines = _lines(plan["jobs"], clips, cache / "spoken")

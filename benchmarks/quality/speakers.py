@@ -19,18 +19,18 @@ class Speaker:
     package: str
     files: tuple[str, ...]  # globs under the package's root
     low: bool = False  # a low voice: compared with the low stock voice
-    narrowband: bool = False  # telephone sound, nothing over 4 kHz
+    narrowband: bool = False  # telephone bandwidth, nothing over 4 kHz
     least_seconds: float = 0.3  # shorter files are beeps and breaths
 
 
 def speakers() -> tuple[Speaker, ...]:
-    """Every speaker, in the order of the file."""
+    """Return every speaker, in the order of the file."""
     table = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
     return tuple(_speaker(identity, fields) for identity, fields in table.items())
 
 
 def targets() -> list[Speaker]:
-    """The speakers to clone: listed and held out in turn, so that any few of them hold both."""
+    """Return the speakers to clone: listed and held out in turn, so that any few of them hold both."""
     parts = [[one for one in speakers() if one.part == part] for part in ("listed", "heldout")]
     return [one for one in chain.from_iterable(zip_longest(*parts)) if one]
 

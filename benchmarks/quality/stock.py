@@ -1,4 +1,4 @@
-"""The floor: a language's stock voice as the model speaks it, with nothing of anybody's voice in it.
+"""The floor: a language's stock voice as the model speaks it, without cloning.
 
 Put together from the embedded engine's own parts; runs in the product's virtualenv.
 """

@@ -1,4 +1,4 @@
-"""Says texts as the splitter would: `python -m benchmarks.quality.verbalise`, in the product's own virtualenv.
+"""Verbalizes texts as the splitter does: `python -m benchmarks.quality.verbalise`, in the product's own virtualenv.
 
 Reads JSON [[language, text], ...] from standard input and writes the spoken forms as JSON to standard output.
 """

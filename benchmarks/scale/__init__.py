@@ -1,1 +1,1 @@
-"""What thousands of workers do: a simulation of the pipeline's scheduling, fed by measured service times."""
+"""A simulation of thousands of workers: the pipeline's scheduling, fed by measured service times."""

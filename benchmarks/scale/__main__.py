@@ -13,7 +13,7 @@ from benchmarks.scale.measured import RESULTS, WorkerSpeed, embedded, xtts
 from benchmarks.scale.simulation import Met, Scaling, Site, at_random, better_of_two, least_due, run
 from services.common.wire.estimate import audio_seconds
 
-BYTES_A_SECOND = 48_000  # of sound: 24 kHz, 16 bit
+BYTES_A_SECOND = 48_000  # of audio: 24 kHz, 16 bit
 WORKERS = 4096
 CELL = 64  # workers
 WARM_S, COUNTED_S = 60.0, 120.0

@@ -1,9 +1,9 @@
 """One cell: a NATS, its splitters and its workers. Decides as the real ones do; time is an argument.
 
-- A worker has seats. Its sentences share its speed evenly; which is how continuous batching behaves.
-- A free seat waits at the server's end of a pull, so seats are given in the order in which they became free.
-- First sentences take an express seat, else any. The others take the standard seats alone, and requests take turns.
-- Requests are refused while the sound that is due at once (`IMMEDIATE_S` of each at most) exceeds `queue_wait_s` of the
+- A worker has slots. Its sentences share its speed evenly; which is how continuous batching behaves.
+- A free slot waits at the server's end of a pull, so slots are assigned in the order in which they became free.
+- First sentences take an express slot, else any. The others take the standard slots alone, and requests take turns.
+- Requests are refused while the near-term backlog (`IMMEDIATE_S` of each at most) exceeds `queue_wait_s` of the
   cell's speed, which is the edge's rule of admission.
 """
 
@@ -21,16 +21,16 @@ _tickets = itertools.count()  # what comes first where two times are equal
 
 @dataclass(eq=False)
 class Worker:
-    """One worker: its sentences in the order of their ends, by the sound that each had got when it ends."""
+    """One worker: its sentences in the order of their ends, by the audio that each has got when it ends."""
 
     speed: WorkerSpeed
-    works: list[tuple[float, int, Request, int, "Seats"]] = field(default_factory=list)  # ends, ticket, which, seat
-    each_s: float = 0.0  # sound that a sentence there from the beginning would have got
+    works: list[tuple[float, int, Request, int, "Slots"]] = field(default_factory=list)  # ends, ticket, which, slot
+    each_s: float = 0.0  # audio that a sentence present from the beginning would have got
     at_s: float = 0.0
     plan: int = 0  # of its next end: older ones in the calendar are void
 
     def advance(self, now_s: float) -> None:
-        """Give its sentences the sound made until now."""
+        """Give its sentences the audio made until now."""
         if self.works:
             self.each_s += (now_s - self.at_s) * self.speed.sound_a_second[len(self.works) - 1] / len(self.works)
         self.at_s = now_s
@@ -41,21 +41,21 @@ class Worker:
         return self.at_s + left_s * len(self.works) / self.speed.sound_a_second[len(self.works) - 1]
 
 
-Seats = deque[Worker]  # free ones, the longest free first
+Slots = deque[Worker]  # free ones, the longest free first
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a cell is at its start."""
+    """The configuration of a cell."""
 
     workers: int
     speed: WorkerSpeed
-    express: int = 1  # seats of each worker for first sentences
+    express: int = 1  # slots of each worker for first sentences
     queue_wait_s: float = 5.0
 
     @property
     def capacity(self) -> float:
-        """Seconds of sound a second with every seat taken."""
+        """Return seconds of audio per second with every slot taken."""
         return self.workers * self.speed.capacity
 
 
@@ -65,8 +65,8 @@ class Cell:
     def __init__(self, shape: Shape, calendar: "Calendar") -> None:
         self._shape, self._calendar = shape, calendar
         self._most_due_s = 0.0
-        self._express_seats: Seats = deque()
-        self._standard_seats: Seats = deque()
+        self._express_slots: Slots = deque()
+        self._standard_slots: Slots = deque()
         self._first: deque[Request] = deque()
         self._turns: deque[Request] = deque()
         self._due_s = 0.0
@@ -74,7 +74,7 @@ class Cell:
 
     @property
     def due_s(self) -> float:
-        """Sound that is due at once, in seconds."""
+        """Return the near-term backlog, in seconds of audio."""
         return self._due_s
 
     def add(self, workers: int, now_s: float) -> None:
@@ -82,8 +82,8 @@ class Cell:
         shape = self._shape
         new = [Worker(shape.speed, at_s=now_s) for _ in range(workers)]
         self._most_due_s += shape.queue_wait_s * shape.speed.capacity * workers
-        self._express_seats.extend(new * shape.express)
-        self._standard_seats.extend(new * (shape.speed.seats - shape.express))
+        self._express_slots.extend(new * shape.express)
+        self._standard_slots.extend(new * (shape.speed.slots - shape.express))
         self._give(now_s)
 
     def offer(self, request: Request, now_s: float) -> bool:
@@ -99,28 +99,28 @@ class Cell:
     def end(self, worker: Worker, now_s: float) -> Request | None:
         """End the next sentence of a worker. Return its request if that was its last one."""
         worker.advance(now_s)
-        _, _, request, place, seats = heapq.heappop(worker.works)
+        _, _, request, place, slots = heapq.heappop(worker.works)
         before_s = _due(request)
         _hear(request, place, now_s)
         self._due_s += _due(request) - before_s
-        seats.append(worker)
+        slots.append(worker)
         self._plan(worker)
         self._give(now_s)
         return request if request.heard == len(request.sentences) else None
 
     def _give(self, now_s: float) -> None:
-        while self._first and (seats := self._express_seats or self._standard_seats):
-            self._begin(self._first.popleft(), seats, now_s)
-        while self._turns and self._standard_seats:
-            self._begin(self._turns.popleft(), self._standard_seats, now_s)
+        while self._first and (slots := self._express_slots or self._standard_slots):
+            self._begin(self._first.popleft(), slots, now_s)
+        while self._turns and self._standard_slots:
+            self._begin(self._turns.popleft(), self._standard_slots, now_s)
 
-    def _begin(self, request: Request, seats: Seats, now_s: float) -> None:
-        worker = seats.popleft()
+    def _begin(self, request: Request, slots: Slots, now_s: float) -> None:
+        worker = slots.popleft()
         worker.advance(now_s)
         place = request.taken
         request.taken += 1
         ends_at = worker.each_s + request.sentences[place]
-        heapq.heappush(worker.works, (ends_at, next(_tickets), request, place, seats))
+        heapq.heappush(worker.works, (ends_at, next(_tickets), request, place, slots))
         request.waiting[place] = (now_s + worker.speed.first_audio_s[len(worker.works) - 1], 0.0)
         if request.taken < len(request.sentences):
             self._turns.append(request)

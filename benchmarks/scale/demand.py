@@ -1,4 +1,4 @@
-"""Who asks for what, and when: requests at random, most of them short."""
+"""Demand: requests at random times, most of them short."""
 
 import math
 import random
@@ -8,11 +8,11 @@ from typing import Final
 
 # How often a request has so many sentences: a greeting, an answer, a page, a chapter. A choice, not a measurement.
 KINDS: Final = ((0.60, 1), (0.25, 4), (0.13, 20), (0.02, 200))
-_SENTENCE_S: Final = 5.0  # mean sound of a sentence
+_SENTENCE_S: Final = 5.0  # mean audio of a sentence
 _SENTENCE_SPREAD: Final = 0.5  # sigma of its logarithm
 _SENTENCE_LIMITS_S: Final = (0.8, 20.0)
 
-MEAN_REQUEST_S: Final = _SENTENCE_S * sum(share * sentences for share, sentences in KINDS)  # of sound
+MEAN_REQUEST_S: Final = _SENTENCE_S * sum(share * sentences for share, sentences in KINDS)  # of audio
 
 
 @dataclass(eq=False)
@@ -20,12 +20,12 @@ class Request:
     """One request on its way."""
 
     came_s: float
-    sentences: list[float]  # seconds of sound of each
+    sentences: list[float]  # seconds of audio of each
     taken: int = 0  # sentences that a worker took
-    first_s: float = math.nan  # first sound after it came
+    first_s: float = math.nan  # first audio, after the request arrived
     stalled_s: float = 0.0
-    runs_out_s: float = math.nan  # when the listener has heard all that there is
-    waiting: dict[int, tuple[float, float]] = field(default_factory=dict)  # first sound, end of sentences out of turn
+    runs_out_s: float = math.nan  # when the listener has played all that has arrived
+    waiting: dict[int, tuple[float, float]] = field(default_factory=dict)  # first audio, end of sentences out of turn
     heard: int = 0  # sentences
 
 

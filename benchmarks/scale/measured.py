@@ -12,19 +12,19 @@ RESULTS = Path(__file__).parent.parent / "RESULTS.md"
 
 @dataclass(frozen=True)
 class WorkerSpeed:
-    """How fast one worker is; entry n - 1 is that with n sentences at once."""
+    """The speed of one worker; entry n - 1 is that with n sentences at once."""
 
     sound_a_second: tuple[float, ...]  # made by all of them together, in seconds
-    first_audio_s: tuple[float, ...]  # from the start of the last of them to its first sound
+    first_audio_s: tuple[float, ...]  # from the start of the last of them to its first audio
 
     @property
-    def seats(self) -> int:
+    def slots(self) -> int:
         """Sentences that it takes at once."""
         return len(self.sound_a_second)
 
     @property
     def capacity(self) -> float:
-        """Seconds of sound a second with every seat taken."""
+        """Return seconds of audio per second with every slot taken."""
         return self.sound_a_second[-1]
 
 
@@ -35,7 +35,7 @@ def xtts(precision: str, results: str) -> WorkerSpeed:
     """
     rows = re.findall(rf"^\| {precision}, (\d+) at once \| ([\d.]+) \|.*\| ([\d.]+) s \|", results, re.MULTILINE)
     if not rows:
-        raise ValueError(f"benchmarks/RESULTS.md has no rows of {precision}: run `task bench:xtts` and put them there.")
+        raise ValueError(f"benchmarks/RESULTS.md has no rows of {precision}: run `task bench:xtts` and put them there")
     return _filled({int(count): (1 / float(factor), float(first_s)) for count, factor, first_s in rows})
 
 
@@ -47,7 +47,7 @@ def embedded(results: str) -> WorkerSpeed:
     factor = re.search(r"^\| real-time factor, long sentence \| ([\d.]+) \|", results, re.MULTILINE)
     first = re.search(r"^\| first audio, long sentence .*\| (\d+) ms \|", results, re.MULTILINE)
     if factor is None or first is None:
-        raise ValueError("benchmarks/RESULTS.md has no rows of the embedded engine: run `task bench:engine`.")
+        raise ValueError("benchmarks/RESULTS.md has no rows of the embedded engine: run `task bench:engine`")
     sound, first_s = 1 / float(factor[1]), int(first[1]) / 1000
     return _filled({1: (sound, first_s), 2: (sound, 2 * first_s)})
 

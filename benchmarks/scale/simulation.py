@@ -25,13 +25,13 @@ def better_of_two(due_s: list[float], dice: random.Random) -> int:
 
 
 def least_due(due_s: list[float], dice: random.Random) -> int:  # noqa: ARG001
-    """Send to the one that had least due: everybody does, until the next report."""
+    """Send to the cell with the smallest backlog: all clients do so until the next report."""
     return min(range(len(due_s)), key=due_s.__getitem__)
 
 
 @dataclass(frozen=True)
 class Site:
-    """What is there to speak."""
+    """The cells of the simulation."""
 
     cells: int
     shape: Shape
@@ -40,7 +40,7 @@ class Site:
 
     @property
     def capacity(self) -> float:
-        """Seconds of sound a second with every seat taken."""
+        """Return seconds of audio per second with every slot taken."""
         return self.cells * self.shape.capacity
 
 
@@ -56,7 +56,7 @@ class Scaling:
 
 @dataclass
 class Met:
-    """What the listeners of one run met, of the requests that came in the time that counts."""
+    """The listeners' experience in one run, of the requests that arrived in the measured time."""
 
     first_s: list[float] = field(default_factory=list)
     stalled: int = 0
@@ -117,7 +117,7 @@ class _Orders:
         self._coming: list[tuple[float, int]] = []  # when, how many
 
     def until(self, now_s: float) -> None:
-        """Let in what has come by now, and order what is wanted."""
+        """Admit the requests that have arrived by now, and scale as needed."""
         while self._coming and self._coming[0][0] <= now_s:
             self._cell.add(heapq.heappop(self._coming)[1], now_s)
         if now_s < self._looked_s + self._scaling.every_s:

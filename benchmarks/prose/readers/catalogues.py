@@ -1,4 +1,4 @@
-"""What programs say in other languages: gettext's .mo, Qt's .qm, Mozilla's language packs, Debian's descriptions."""
+"""Message catalogues of programs: gettext's .mo, Qt's .qm, Mozilla's language packs, Debian's descriptions."""
 
 import re
 import struct

@@ -25,7 +25,7 @@ def text(path: Path) -> Iterator[str]:
 
 
 def fortunes(path: Path) -> Iterator[str]:
-    """Yield the sayings, each paragraph by itself, without the escapes of terminals and without the sources below."""
+    """Yield the sayings, each paragraph separately, without terminal escapes and without the sources below."""
     if path.suffix in {".dat", ".u8"}:
         return
     told = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", decoded(path))

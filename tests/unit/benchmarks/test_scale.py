@@ -30,7 +30,7 @@ def erlang_wait_s(servers: int, a_second: float, mean_s: float) -> float:
 
 
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.6), (8, 0.8)])
-def test_the_wait_for_a_seat_is_that_of_erlangs_formula(servers: int, load: float) -> None:
+def test_the_wait_for_a_slot_follows_erlangs_formula(servers: int, load: float) -> None:
     a_second = load * servers / 3.0
     patient = Site(1, Shape(servers, ONE_AT_A_TIME, express=0, queue_wait_s=1e9))
     met = run(patient, one_sentence_each(a_second, 3.0, 100_000))
@@ -73,7 +73,7 @@ def test_workers_that_come_later_end_the_refusals() -> None:
 
 def test_every_engine_of_the_tables_is_found_in_them() -> None:
     results = RESULTS.read_text()
-    assert embedded(results).seats == 2
-    assert xtts("bfloat16", results).seats == 8
+    assert embedded(results).slots == 2
+    assert xtts("bfloat16", results).slots == 8
     with pytest.raises(ValueError, match="task bench:xtts"):
         xtts("float8", results)
