@@ -47,7 +47,7 @@ class Cluster:
         return next(node for node in self.nodes if node.name == leader)
 
     async def until_ready(self, session: aiohttp.ClientSession) -> None:
-        """Wait until every node says that JetStream is whole."""
+        """Wait until every node reports that JetStream is healthy."""
         async with asyncio.timeout(_READY_S):
             for node in self.nodes:
                 while not await _healthy(session, node):

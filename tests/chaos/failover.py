@@ -1,4 +1,4 @@
-"""How long listeners waited when a worker fell silent: heard on NATS, as a subscriber would hear it."""
+"""Listeners' waiting time when a worker falls silent, measured on NATS as by a subscriber."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from services.common.wire.messages import AudioChunk, RequestEvent
 
 @dataclass(frozen=True)
 class TakenOver:
-    """A sentence that another attempt went on with."""
+    """A sentence that another attempt continued."""
 
     silent_since_s: float  # monotonic: the last new chunk of the attempt before
     new_audio_s: float  # monotonic: the first chunk that the listener did not have

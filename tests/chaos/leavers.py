@@ -1,4 +1,4 @@
-"""Clients that leave in the middle of a stream, and a subscriber that hears when their sound stops."""
+"""Clients that disconnect in the middle of a stream, and a subscriber that records when their audio stops."""
 
 import time
 

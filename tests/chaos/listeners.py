@@ -1,4 +1,4 @@
-"""Clients of a service under test: each asks for one text over HTTP and compares every sample with what is owed."""
+"""Clients of a service under test: each asks for one text over HTTP and compares every sample."""
 
 import asyncio
 import random
@@ -32,10 +32,10 @@ class Order:
 
 @dataclass
 class Tally:
-    """What came of the orders."""
+    """The results of the clients."""
 
     whole: int = 0
-    wrong: int = 0  # every byte came, but not those that are owed
+    wrong: int = 0  # every byte came, but not the expected ones
     cut: int = 0  # the answer broke off, visibly
     refused: int = 0  # every try was refused
     tries_refused: int = 0  # with 429 or 503, before anything was promised

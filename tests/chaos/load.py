@@ -1,4 +1,4 @@
-"""Clients that come whether or not there is room, and what they get: whole sound, a refusal, or anything else."""
+"""Clients that arrive regardless of capacity, and what they get: whole audio, a refusal, or anything else."""
 
 import asyncio
 import random
@@ -26,12 +26,12 @@ Outcome = Literal["whole", "wrong", "refused", "failed"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What one client got."""
+    """The result of one client."""
 
     outcome: Outcome
     status: int  # 0: the connection broke
     came_s: float  # when it asked (monotonic)
-    first_s: float  # from then to the first sound
+    first_s: float  # from then to the first audio
     ended_s: float  # when it had all (monotonic)
     sound_s: float
     retry_after: str | None = None
@@ -51,7 +51,7 @@ def form_of(text: str, seed: int) -> aiohttp.FormData:
 
 
 async def ask(session: aiohttp.ClientSession, address: str, text: str, seed: int, *, pause_s: float = 0.0) -> Answer:
-    """Ask once for a stream, hear it out, with a pause after every piece, and compare every sample."""
+    """Ask once for a stream, read it to its end, with a pause after every chunk, and compare every sample."""
     came_s = time.monotonic()
     try:
         async with session.post(f"{address}/stream", data=form_of(text, seed)) as response:
@@ -75,7 +75,7 @@ async def ask(session: aiohttp.ClientSession, address: str, text: str, seed: int
 async def offer(
     session: aiohttp.ClientSession, address: str, *, sound_a_second: float, seconds: float, seed: int
 ) -> list[Answer]:
-    """Let clients come at random (Poisson), asking together for so much sound a second; return what all got."""
+    """Let clients arrive at random (Poisson), asking together for so much audio per second; return what all got."""
     draw, answers = random.Random(seed), list[Answer]()
 
     async def come(text: str, number: int) -> None:
@@ -91,7 +91,7 @@ async def offer(
 
 
 def goodput(answers: list[Answer], began_s: float, ended_s: float) -> float:
-    """Return the seconds of sound of whole answers that ended between two moments (monotonic), for each second."""
+    """Return the seconds of audio of whole answers that ended between two moments (monotonic), for each second."""
     sound_s = sum(a.sound_s for a in answers if a.outcome == "whole" and began_s <= a.ended_s < ended_s)
     return sound_s / (ended_s - began_s)
 

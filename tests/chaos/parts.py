@@ -1,4 +1,4 @@
-"""The processes of a service under test: each on a line of its own to nats-server, to be killed, paused or cut off."""
+"""The processes of a service under test, each with its own proxy to nats-server: to be killed, paused or cut off."""
 
 import asyncio
 import os
@@ -122,7 +122,7 @@ class House:
         ]
 
     async def until_ready(self, session: aiohttp.ClientSession) -> None:
-        """Wait until all are ready and edges know all workers. Raises AssertionError with what each last said."""
+        """Wait until all are ready and edges know all workers. Raises AssertionError with their last logs."""
         try:
             async with asyncio.timeout(_READY_S):
                 for part in self.parts:
@@ -145,7 +145,7 @@ class House:
         return ready and (part not in self.edges or known in said)
 
     async def monitor(self, session: aiohttp.ClientSession, what: str) -> dict[str, object]:
-        """Return what nats-server's monitoring says, such as `connz?subs=1`."""
+        """Return a page of nats-server's monitoring, such as `connz?subs=1`."""
         async with session.get(f"http://127.0.0.1:{self.monitor_port}/{what}") as response:
             said: dict[str, object] = await response.json()
             return said
@@ -161,7 +161,7 @@ async def house(
     settings: Mapping[str, str] | None = None,
     tenants: Sequence[str] = ("public",),
 ) -> AsyncIterator[House]:
-    """Run a service on one nats-server while the block runs, every process on a line of its own.
+    """Run a service on one nats-server while the block runs, every process on its own proxied connection.
 
     `settings` go to every process. The edges serve the tenants, one after another. On leaving, all is ended hard.
     """

@@ -1,4 +1,4 @@
-"""How evenly the workers' sound is shared, and how long a greeting waits beside a book."""
+"""Fairness: the shares of two tenants, and the wait of a greeting while a book is spoken."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ async def drain(session: aiohttp.ClientSession, address: str, text: str, seed: i
 
 @asynccontextmanager
 async def listening(session: aiohttp.ClientSession, address: str, texts: list[str]) -> AsyncIterator[None]:
-    """Listen to all these texts while the block runs, which begins when all are heard."""
+    """Stream all these texts while the block runs, which begins when all have audio."""
     begun = [asyncio.Event() for _ in texts]
     async with tasks() as group:
         draining = [
@@ -56,7 +56,7 @@ async def listening(session: aiohttp.ClientSession, address: str, texts: list[st
 async def shares(
     service: House, session: aiohttp.ClientSession, *, requests: tuple[int, int], seconds: float
 ) -> list[float]:
-    """Return how much sound is made for two tenants, each an edge's, with so many long texts in flight."""
+    """Return how much audio is made for two tenants, each an edge's, with so many long texts in flight."""
     draw = random.Random(3)
     texts = [[text_of(draw, 400) for _ in range(count)] for count in requests]
     async with listening(session, service.address(0), texts[0]), listening(session, service.address(1), texts[1]):
@@ -66,7 +66,7 @@ async def shares(
 
 
 async def _made(service: House, seconds: float) -> Counter[str]:
-    """Count the bytes of sound that are made for each tenant in so many seconds."""
+    """Count the bytes of audio that are made for each tenant in so many seconds."""
     bus = await NatsBus.connect(service.nats.url, name="observer")
     listener, made, until_s = (
         await bus.subscribe(subjects.AUDIO, limit=10_000),
@@ -82,7 +82,7 @@ async def _made(service: House, seconds: float) -> Counter[str]:
 
 
 async def greeting_s(session: aiohttp.ClientSession, address: str, times: int) -> float:
-    """Return the median time to a greeting's first sound, in seconds."""
+    """Return the median time to a greeting's first audio, in seconds."""
     took = []
     for seed in range(times):
         began_s = time.monotonic()
@@ -97,7 +97,7 @@ async def greeting_s(session: aiohttp.ClientSession, address: str, times: int) -
 async def greeting_idle_and_beside_a_book(
     session: aiohttp.ClientSession, address: str, *, characters: int, times: int
 ) -> tuple[float, float, float]:
-    """Return the median time to a greeting's first sound: alone, while a book is being divided, while it is spoken."""
+    """Return the median time to a greeting's first audio: alone, while a book is being divided, while it is spoken."""
     draw = random.Random(4)
     book = text_of(draw, characters // 50)[:characters]
     await greeting_s(session, address, 2)  # the voice is known from here on

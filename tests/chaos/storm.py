@@ -1,4 +1,4 @@
-"""Many listeners while processes die: everybody hears every sample once, in order, and nothing is left behind."""
+"""Many listeners while processes die: each gets every sample once, in order, and nothing is left behind."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ _CLEAN_S: Final = 20.0
 
 @dataclass
 class Report:
-    """What a storm came to."""
+    """The results of a storm."""
 
     tally: Tally
     faults: dict[str, int]
@@ -131,7 +131,7 @@ async def _standing(service: House, session: aiohttp.ClientSession) -> dict[str,
 
 
 async def _left(service: House, session: aiohttp.ClientSession, before: dict[str, int]) -> list[str]:
-    """Return what is still there once everybody has heard everything, after some seconds of grace."""
+    """Return what still exists after all listeners have finished, after some seconds of grace."""
     give_up_s = time.monotonic() + _CLEAN_S
     while (left := await _look(service, session, before)) and time.monotonic() < give_up_s:
         await asyncio.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Somebody sets a machine's clock while people listen."""
+"""The machine's clock is set while clients listen."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What is kept where, read back from a real server: the table in docs/promises.md says nothing else."""
+"""Retention, read back from a real server and compared with the table in docs/promises.md."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ async def stored_streams(session: aiohttp.ClientSession, port: int) -> dict[str,
     return {stream["name"]: stream["config"] for stream in account["stream_detail"]}
 
 
-async def test_all_that_is_promised_is_kept_in_files_as_long_as_it_is_promised(tmp_path: Path) -> None:
+async def test_everything_promised_is_stored_in_files_for_the_promised_time(tmp_path: Path) -> None:
     port = free_port()
     async with (
         local_nats(tmp_path, more=f'http: "127.0.0.1:{port}"\n') as server,

@@ -1,4 +1,4 @@
-"""Who listens for hours, or pauses, hears every sample, or is cut visibly, though the audio store is far too small."""
+"""Listeners that play for hours, or pause, get every sample, or are cut visibly, with an audio store far too small."""
 
 import asyncio
 import random
@@ -78,7 +78,7 @@ async def equal(sound: bytes, text: str) -> bool:
 @pytest.mark.parametrize(
     "ahead_s", ["120", "3600"], ids=["as it comes", "with a window that no inbox and no store holds"]
 )
-async def test_two_hours_are_heard_in_real_time_sample_by_sample(tmp_path: Path, ahead_s: str) -> None:
+async def test_two_hours_are_played_in_real_time_sample_by_sample(tmp_path: Path, ahead_s: str) -> None:
     text = text_of(random.Random(11), 2_400)[:TWO_HOURS]
     async with (
         house(tmp_path, splitters=2, workers=2, settings={**SETTINGS, "STREAM_AHEAD_S": ahead_s}) as service,
@@ -94,7 +94,7 @@ async def test_two_hours_are_heard_in_real_time_sample_by_sample(tmp_path: Path,
     assert (again > 0) == (ahead_s == "3600"), "within the usual window nothing is lost; with a large one, all is"
 
 
-async def test_a_listener_that_pauses_longer_than_audio_is_kept_hears_every_sample(tmp_path: Path) -> None:
+async def test_a_listener_that_pauses_longer_than_audio_is_stored_gets_every_sample(tmp_path: Path) -> None:
     text = text_of(random.Random(12), 400)[:24_000]
     settings = {**SETTINGS, "STREAM_AHEAD_S": "600", "LISTENER_TIMEOUT_S": "120"}
     async with (

@@ -1,4 +1,4 @@
-"""What happens when NATS itself loses a server, or its disk."""
+"""NATS itself loses a server, or its disk."""
 
 import asyncio
 import os
@@ -76,7 +76,7 @@ async def test_what_a_cluster_acknowledged_is_there_after_its_leader_was_killed(
 
 @pytest.fixture
 def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give nats-server a file system of 24 MB, in a mount namespace of its own; return its folder."""
+    """Give nats-server a file system of 24 MB, in a private mount namespace; return its folder."""
     folder, programs = tmp_path / "nats", tmp_path / "bin"
     (folder / "jetstream").mkdir(parents=True)
     programs.mkdir()
@@ -105,7 +105,10 @@ async def test_a_full_disk_under_nats_cuts_what_runs_and_refuses_what_comes_and_
                 await asyncio.wait_for(response.read(), 60)
         async with session.post(f"{service.address()}/synthesize", data=form("Is anybody there?")) as refusal:
             told = await refusal.json(content_type="application/problem+json")
-        assert told["code"] in {"bus_unavailable", "deadline_exceeded"}  # a nats-server without room says nothing
+        assert told["code"] in {
+            "bus_unavailable",
+            "deadline_exceeded",
+        }  # without disk space it does not answer
         for part in service.parts:
             assert part.resident_bytes() < 300 * MEBIBYTE, part.name
 

@@ -1,4 +1,4 @@
-"""Five times more is asked than can be spoken: who is let in is served as ever, the others are told so at once."""
+"""Load at five times the capacity: admitted requests are served as usual, the others are refused at once."""
 
 import asyncio
 import re
@@ -13,14 +13,14 @@ from tests.chaos.load import ask, goodput, offer, percentile, resident_mib
 from tests.chaos.parts import House, house
 from tests.chaos.shares import GREETING, greeting_idle_and_beside_a_book, jain, shares
 
-# A worker's four standard seats and two express ones make at most 6 s of sound in each step of a second.
+# A worker's four standard slots and two express ones make at most 6 s of audio in each step of a second.
 SLOW = {"TONE_REAL_TIME_FACTOR": "1", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2", "TENANT_SHARE": "1"}
-CAPACITY = 12.0  # seconds of sound a second, of two such workers with all seats taken
+CAPACITY = 12.0  # seconds of audio per second, of two such workers with all slots taken
 OVERLOAD_S = 20.0
 
 
 async def until_nothing_is_left(service: House, session: aiohttp.ClientSession) -> None:
-    """Wait until the queues are empty and the edge and splitters owe nothing."""
+    """Wait until the queues are empty and the edge and splitters have no backlog."""
     bus = await NatsBus.connect(service.nats.url, name="observer")
     async with asyncio.timeout(20):
         while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
@@ -37,7 +37,7 @@ async def metric(service: House, session: aiohttp.ClientSession, name: str) -> f
     return float(found[1])
 
 
-async def test_at_five_times_the_capacity_what_is_let_in_is_whole_and_the_rest_is_refused_honestly(
+async def test_at_five_times_the_capacity_admitted_requests_are_whole_and_the_rest_is_refused(
     tmp_path: Path,
 ) -> None:
     connector = aiohttp.TCPConnector(limit=0)
@@ -92,7 +92,7 @@ async def test_two_tenants_share_evenly_though_one_has_ten_times_as_many_request
         assert jain(await shares(service, session, requests=(1, 10), seconds=10)) >= 0.95
 
 
-async def test_a_greeting_is_spoken_at_once_beside_a_book(tmp_path: Path) -> None:
+async def test_a_greeting_is_spoken_at_once_during_a_book(tmp_path: Path) -> None:
     settings = SLOW | {"TONE_REAL_TIME_FACTOR": "0.1", "MAX_TEXT_CHARACTERS": "500000"}
     async with (
         house(tmp_path, splitters=1, workers=2, settings=settings) as service,
@@ -103,4 +103,4 @@ async def test_a_greeting_is_spoken_at_once_beside_a_book(tmp_path: Path) -> Non
             session, service.address(), characters=500_000, times=9
         )
         await until_nothing_is_left(service, session)
-    assert beside_s <= 1.5 * idle_s + 0.1  # room for a machine that does more
+    assert beside_s <= 1.5 * idle_s + 0.1  # tolerance for a busy machine

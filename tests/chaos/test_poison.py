@@ -35,7 +35,7 @@ def engines(service: House) -> dict[str, set[int]]:
 
 
 async def refused(session: aiohttp.ClientSession, address: str) -> tuple[str, float]:
-    """Send the poison; return the failure's code and how long it took to be told."""
+    """Send the poison; return the failure's code and the time until it was reported."""
     form = aiohttp.FormData({"text": POISON, "language": "en", "seed": "1"})
     form.add_field("reference_audio", VOICE, filename="voice.wav")
     began_s = time.monotonic()
@@ -44,7 +44,9 @@ async def refused(session: aiohttp.ClientSession, address: str) -> tuple[str, fl
     return problem["code"], time.monotonic() - began_s
 
 
-async def test_a_sentence_that_kills_an_engine_reaches_no_second_worker_and_nobody_else_notices(tmp_path: Path) -> None:
+async def test_a_sentence_that_kills_an_engine_reaches_no_second_worker_and_harms_no_other_request(
+    tmp_path: Path,
+) -> None:
     tally = Tally()
     async with house(tmp_path, workers=2, settings=SETTINGS) as service, aiohttp.ClientSession() as session:
         await service.until_ready(session)
@@ -74,7 +76,7 @@ async def test_a_sentence_that_kills_an_engine_reaches_no_second_worker_and_nobo
 async def speaks_when_replayed(
     service: House, session: aiohttp.ClientSession, bus: NatsBus, number: int, subject: str
 ) -> None:
-    """Mend the workers, replay the letter, and hear the sentence."""
+    """Fix the workers, replay the letter, and receive the sentence."""
     for worker in service.workers:
         assert await worker.stop() == 0
         worker.settings = {**worker.settings, "TONE_CRASH_WORD": ""}

@@ -1,4 +1,4 @@
-"""Every process is replaced, one after another, while people listen: nobody notices."""
+"""Every process is replaced, one after another, without any listener noticing."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ async def replaced(part: Part) -> int:
 
 
 async def ready(session: aiohttp.ClientSession, service: House, edge: int) -> bool:
-    """Say whether an edge takes requests: what a load balancer asks."""
+    """Return whether an edge takes requests, as a load balancer checks it."""
     try:
         async with session.get(f"{service.address(edge)}/readyz") as response:
             return response.status == 200

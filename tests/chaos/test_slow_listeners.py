@@ -1,4 +1,4 @@
-"""Who reads slowly, or not at all, costs no memory, is cut after a while, and harms nobody else."""
+"""Slow and stalled readers cost no memory, are cut after a while, and harm no other client."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from services.common.bus.nats.connection import NatsBus
 from tests.chaos.load import CLIP, ask, resident_mib, text_of
 from tests.chaos.parts import House, house
 
-TEXT = text_of(random.Random(1), 1_900)[:99_000]  # 1.6 h of sound, 285 MB
+TEXT = text_of(random.Random(1), 1_900)[:99_000]  # 1.6 h of audio, 285 MB
 CUT_AFTER_S = 5
 SETTINGS = {"LISTENER_TIMEOUT_S": str(CUT_AFTER_S), "QUEUE_AUDIO_S": "1000"}
 FEW_MIB = 48.0
@@ -103,7 +103,7 @@ async def test_a_client_that_reads_a_byte_a_second_costs_no_memory_and_is_cut(tm
 
 
 async def test_a_listener_who_takes_more_time_than_the_workers_hears_every_sample(tmp_path: Path) -> None:
-    text = TEXT[:12_000]  # 35 MB, made in a second or two and heard in more
+    text = TEXT[:12_000]  # 35 MB, made in a second or two and played in more
     at_once = {"STREAM_AHEAD_S": "3600"}  # more than an inbox holds; by default no more is made than it does
     async with (
         house(tmp_path, splitters=1, workers=2, settings=SETTINGS | at_once) as service,
@@ -115,7 +115,7 @@ async def test_a_listener_who_takes_more_time_than_the_workers_hears_every_sampl
         assert answer.outcome == "whole"
 
 
-async def test_a_subscriber_on_nats_that_reads_nothing_harms_nobody(tmp_path: Path) -> None:
+async def test_a_subscriber_on_nats_that_reads_nothing_harms_no_other_client(tmp_path: Path) -> None:
     async with (
         house(tmp_path, splitters=1, workers=2, settings=SETTINGS) as service,
         aiohttp.ClientSession() as session,

@@ -160,7 +160,7 @@ async def test_a_message_leaves_the_queue_at_the_end_of_its_lifetime(bus: Bus) -
     assert await bus.message_count(topology.SENTENCES) == 0
 
 
-async def test_a_listener_hears_what_is_told_and_what_is_stored(bus: Bus) -> None:
+async def test_a_subscription_receives_core_messages_and_stored_ones(bus: Bus) -> None:
     listener = await bus.subscribe(subjects.request_events("public", "request-1"), limit=10)
     await bus.publish(subjects.chunk("public", "request-1", 0, 0), b"chunk", message_id="c")
     await bus.send(subjects.end("public", "request-1", 0), b"end")
@@ -191,14 +191,14 @@ async def test_a_question_reaches_one_of_a_group_and_comes_back_answered(bus: Bu
         await listener.close()
 
 
-async def test_a_question_that_nobody_answers_has_no_answer(bus: Bus) -> None:
+async def test_a_request_without_a_responder_has_no_answer(bus: Bus) -> None:
     assert await bus.request(subjects.normalize("public"), b"question", timeout_s=0.2) is None
     listener = await bus.subscribe(subjects.NORMALIZE, limit=10)
     assert await bus.request(subjects.normalize("public"), b"question", timeout_s=0.2) is None
     await listener.close()
 
 
-async def test_what_is_told_has_nowhere_to_answer_to(bus: Bus) -> None:
+async def test_a_core_message_has_no_reply_subject(bus: Bus) -> None:
     listener = await bus.subscribe("tts.v1.cancel.*.*", limit=10)
     await bus.send(subjects.cancel("public", "request-1"), b"cancel")
     heard = await listener.next(1)
@@ -214,7 +214,7 @@ async def test_a_closed_listener_hears_nothing(bus: Bus) -> None:
     assert await listener.next(0.2) is None
 
 
-async def test_what_overflows_a_listener_is_lost_and_the_oldest_is_kept(bus: Bus) -> None:
+async def test_messages_that_overflow_a_subscription_are_lost_and_the_oldest_are_retained(bus: Bus) -> None:
     listener = await bus.subscribe("tts.v1.cancel.*.*", limit=3)
     for number in range(10):
         await bus.send(subjects.cancel("public", "request-1"), b"%d" % number)
@@ -227,7 +227,7 @@ async def test_what_overflows_a_listener_is_lost_and_the_oldest_is_kept(bus: Bus
     await listener.close()
 
 
-async def test_the_last_message_of_a_subject_is_read_by_place(bus: Bus) -> None:
+async def test_the_last_message_of_a_subject_is_read_directly(bus: Bus) -> None:
     subject = subjects.chunk("public", "request-1", 0, 3)
     assert await bus.last(topology.AUDIO, subject) is None
     await bus.publish(subject, b"first attempt", message_id="1")
@@ -295,7 +295,7 @@ async def test_many_who_count_in_one_value_lose_nothing(bus: Bus) -> None:
     assert await bus.get_value(topology.PROGRESS, "spent.a.b") == b"16"
 
 
-async def test_a_dropped_object_frees_its_room_and_its_name(bus: Bus) -> None:
+async def test_a_dropped_object_frees_its_space_and_its_name(bus: Bus) -> None:
     await bus.drop_object(topology.RESULTS, "acme/job/0")  # there is none
     before = await bus.storage_use(f"OBJ_{topology.RESULTS}")
     await bus.put_object(topology.RESULTS, "acme/job/0", bytes(300_000))
@@ -310,11 +310,11 @@ async def test_a_dropped_object_frees_its_room_and_its_name(bus: Bus) -> None:
     assert await bus.get_object(topology.RESULTS, "acme/job/0") == b"anew"
 
 
-async def test_a_store_says_how_much_it_takes(bus: Bus) -> None:
+async def test_a_store_reports_its_size(bus: Bus) -> None:
     assert (await bus.storage_use(f"OBJ_{topology.RESULTS}")).most == 8192 * topology.MEBIBYTE
 
 
-async def test_a_value_that_changes_is_heard(bus: Bus) -> None:
+async def test_a_change_of_a_value_is_published(bus: Bus) -> None:
     listener = await bus.subscribe(topology.value_subject(topology.PROGRESS, "job.public.abc"), limit=10)
     await bus.create_value(topology.PROGRESS, "job.public.abc", b"created")
     await bus.put_value(topology.PROGRESS, "job.public.abc", b"put")
@@ -325,7 +325,7 @@ async def test_a_value_that_changes_is_heard(bus: Bus) -> None:
     await listener.close()
 
 
-async def test_jobs_wait_in_a_queue_of_their_own(bus: Bus) -> None:
+async def test_jobs_wait_in_their_own_queue(bus: Bus) -> None:
     await bus.publish(subjects.job("public"), b"job", message_id="a", lifetime_s=60)
     puller = await bus.pull(topology.jobs_consumer())
     delivery = await puller.next(2)
@@ -364,7 +364,7 @@ async def test_a_subject_without_a_stream_is_refused(bus: Bus) -> None:
         await bus.publish("elsewhere", b"lost", message_id="x")
 
 
-async def test_no_server_is_told_in_time() -> None:
+async def test_a_missing_server_is_reported_in_time() -> None:
     with pytest.raises(BusUnavailable, match="NATS_URL"):
         await NatsBus.connect("nats://127.0.0.1:9", name="test", patience_s=0.5)
 
@@ -425,7 +425,7 @@ async def test_messages_and_values_are_counted_by_subject(bus: Bus) -> None:
     ]
 
 
-async def test_the_lag_of_a_consumer_counts_what_waits_and_what_is_in_work(bus: Bus) -> None:
+async def test_the_lag_of_a_consumer_counts_pending_and_ack_pending_messages(bus: Bus) -> None:
     consumer = topology.requests_consumer()
     assert await bus.lag(consumer) == Lag(0, 0, 0, 0.0)
     puller = await bus.pull(consumer)

@@ -1,4 +1,4 @@
-"""What every engine promises, whatever it is made of."""
+"""The promises of every engine."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -82,11 +82,11 @@ def spoken(engine: Engine[Any, Any], utterance: Utterance, voice: Any) -> Sample
 
 @pytest.fixture(scope="module")
 def in_language(engine: Engine[Any, Any], voice: Any) -> Callable[[str], Samples]:
-    """Return what renders the sentence of a language, once for all tests."""
+    """Return a function that renders the sentence of a language, once for all tests."""
     return functools.cache(lambda language: spoken(engine, Utterance(SENTENCES[language], language, 1), voice))
 
 
-def test_it_says_what_it_is(engine: Engine[Any, Any]) -> None:
+def test_it_describes_itself(engine: Engine[Any, Any]) -> None:
     description = engine.describe()
     assert set(description.languages) == set(description.max_characters) == set(LANGUAGES)
     assert description.sample_rate_hz == 24_000

@@ -63,21 +63,21 @@ def test_bytes_from_before_there_were_parameters_are_read_as_if_none_was_set(ear
     assert decoded == msgspec.structs.replace(now, parameters=none, **whole, **PLAIN.get(earlier.stem, {}))
 
 
-def test_bytes_from_before_work_was_taken_up_again_are_read_as_of_a_whole_text() -> None:
+def test_bytes_from_before_resuming_are_read_as_of_a_whole_text() -> None:
     earlier = bytes.fromhex((GOLDEN / "before_first_sentence" / "SpeechRequest.hex").read_text())
     assert codec.decode(earlier, SpeechRequest) == msgspec.structs.replace(
         EXAMPLES[0], first_sentence=0, **PLAIN["SpeechRequest"]
     )
 
 
-def test_a_splitter_from_before_there_was_admission_by_sound_is_understood() -> None:
+def test_a_splitter_from_before_admission_by_audio_is_understood() -> None:
     earlier = bytes.fromhex((GOLDEN / "before_admission" / "SplitterState.hex").read_text())
     [now] = [message for message in EXAMPLES if name(message) == "SplitterState"]
     decoded = codec.decode(earlier, type(now))
     assert decoded == msgspec.structs.replace(now, due_audio_s={}, taken=())
 
 
-def test_a_request_from_before_there_were_spoken_forms_is_said_in_words() -> None:
+def test_a_request_from_before_normalization_is_verbalized() -> None:
     earlier = bytes.fromhex((GOLDEN / "before_spoken_forms" / "SpeechRequest.hex").read_text())
     assert codec.decode(earlier, SpeechRequest).spoken_forms
     assert codec.decode(earlier, SpeechRequest).pronunciations == {}
@@ -231,7 +231,7 @@ def test_audio_travels_as_bytes_not_as_numbers() -> None:
     assert chunk.pcm in codec.encode(chunk)
 
 
-def test_a_malformed_request_still_says_whose_it_is() -> None:
+def test_a_malformed_request_still_names_its_owner() -> None:
     payload = msgpack.packb({"type": "SpeechRequest", "request": REQUEST, "text": 7})
     assert codec.peek_request(payload) == REQUEST
     assert codec.peek_request(msgpack.packb({"request": "tts.>"})) is None

@@ -1,6 +1,6 @@
 """Finding and fetching the weights, with the real huggingface_hub and a real server on the loopback interface.
 
-Each case is a process of its own, because huggingface_hub reads its environment when it is imported.
+Each case is a separate process, because huggingface_hub reads its environment when it is imported.
 """
 
 import fcntl
@@ -21,8 +21,8 @@ import pytest
 from tests.support.hub_server import COMMIT, Hub, running_hub
 
 CONFIG, VOCABULARY = b'{"model": "xtts"}', b'{"version": "1.0"}'
-PIECE_BYTES = 10 << 20  # huggingface_hub writes to the disk in pieces of that size
-MODEL = bytes(range(251)) * (5 * PIECE_BYTES // 502)  # two and a half of them
+PART_BYTES = 10 << 20  # huggingface_hub writes to the disk in parts of that size
+MODEL = bytes(range(251)) * (5 * PART_BYTES // 502)  # two and a half of them
 SHA256 = hashlib.sha256(MODEL).hexdigest()
 PROGRAM = """
 import json, sys
@@ -49,7 +49,7 @@ class Answer(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a worker runs: its hub's cache and its own records."""
+    """A worker's machine: its hub cache and its own records."""
 
     home: Path
     hub: Hub
@@ -94,7 +94,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         yield Machine(tmp_path / "home", hub)
 
 
-def test_nothing_is_asked_for_before_the_licence_is_accepted(machine: Machine, tmp_path: Path) -> None:
+def test_nothing_is_downloaded_before_the_licence_is_accepted(machine: Machine, tmp_path: Path) -> None:
     for model_dir in ("", str(tmp_path)):
         refusal = machine.refusal(agreed=False, model_dir=model_dir)
         assert "Coqui Public Model License" in refusal
@@ -104,7 +104,7 @@ def test_nothing_is_asked_for_before_the_licence_is_accepted(machine: Machine, t
     assert machine.hub.asked == []
 
 
-def test_the_weights_are_fetched_and_the_progress_told(machine: Machine) -> None:
+def test_the_weights_are_fetched_and_the_progress_reported(machine: Machine) -> None:
     answer = machine.find()
     folder = Path(answer["folder"])
     assert folder == machine.cache / "snapshots" / COMMIT
@@ -128,11 +128,11 @@ def test_files_that_are_there_need_no_network(machine: Machine) -> None:
     assert machine.hub.asked == []
 
 
-def test_a_commit_can_be_asked_for(machine: Machine) -> None:
+def test_a_commit_can_be_requested(machine: Machine) -> None:
     assert machine.folder(revision=COMMIT).name == COMMIT
 
 
-def test_a_token_is_shown_to_the_hub_and_to_nobody_else(machine: Machine) -> None:
+def test_a_token_is_sent_to_the_hub_only(machine: Machine) -> None:
     machine.folder(environment={"HF_TOKEN": "hf_secret"})
     assert machine.hub.tokens[f"/{machine.hub.repository}/resolve/main/model.pth"] == "Bearer hf_secret"
     assert machine.hub.tokens["/elsewhere/model.pth"] == ""
@@ -168,24 +168,24 @@ def test_a_folder_of_the_operator_that_lacks_files_is_refused(machine: Machine, 
     assert "XTTS_MODEL_DIR" in refusal
 
 
-def test_a_connection_that_breaks_is_taken_up_where_it_broke(machine: Machine) -> None:
-    machine.hub.part_bytes = PIECE_BYTES * 3 // 2
+def test_a_broken_connection_is_resumed_where_it_broke(machine: Machine) -> None:
+    machine.hub.part_bytes = PART_BYTES * 3 // 2
     assert (machine.folder() / "model.pth").read_bytes() == MODEL
     resumed = [line for line in machine.hub.asked if " from " in line]
-    assert resumed == [f"GET /elsewhere/model.pth from {PIECE_BYTES}"]
+    assert resumed == [f"GET /elsewhere/model.pth from {PART_BYTES}"]
 
 
 def test_a_process_that_is_killed_leaves_a_part_that_the_next_one_resumes(machine: Machine) -> None:
-    machine.hub.part_bytes, machine.hub.parts = PIECE_BYTES * 3 // 2, 1
+    machine.hub.part_bytes, machine.hub.parts = PART_BYTES * 3 // 2, 1
     process = machine.start()
     assert machine.hub.hangs.wait(30)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
-    assert machine.partial.stat().st_size == PIECE_BYTES
+    assert machine.partial.stat().st_size == PART_BYTES
     machine.hub.part_bytes, machine.hub.parts = len(MODEL), 1
     machine.hub.asked.clear()
     assert (machine.folder() / "model.pth").read_bytes() == MODEL
-    assert f"GET /elsewhere/model.pth from {PIECE_BYTES}" in machine.hub.asked
+    assert f"GET /elsewhere/model.pth from {PART_BYTES}" in machine.hub.asked
 
 
 def test_two_workers_that_start_at_once_fetch_once(machine: Machine) -> None:

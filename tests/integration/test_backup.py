@@ -1,4 +1,4 @@
-"""What the service keeps in NATS, saved while it works and restored into another server."""
+"""The service's data in NATS, saved while it runs and restored into another server."""
 
 import asyncio
 from pathlib import Path
@@ -56,7 +56,7 @@ async def test_streams_values_and_objects_are_the_same_after_save_and_restore(tm
         await bus.close()
 
 
-async def test_nothing_is_restored_over_what_is_there(tmp_path: Path) -> None:
+async def test_existing_streams_are_not_overwritten_by_a_restore(tmp_path: Path) -> None:
     async with nats_bus(folder(tmp_path, "nats")) as bus:
         await backup.save(bus, tmp_path / "saved")
         with pytest.raises(CannotCopy, match="there already"):

@@ -1,5 +1,5 @@
-"""The door that tenants' requests and clips come in by, on a real bus and on its twin; workers and splitters only say
-that they are there, so that what was queued stays in the queue."""
+"""The NATS ingress for tenants' requests and clips, on a real bus and on its twin. Workers and splitters only send
+heartbeats, so that queued messages stay in the queue."""
 
 import asyncio
 import json
@@ -128,7 +128,7 @@ async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it
     assert await front.queued() == 1
 
 
-async def test_no_text_is_kept_of_a_request_that_nobody_resumes(front: Front) -> None:
+async def test_no_text_is_stored_of_a_request_that_cannot_be_resumed(front: Front) -> None:
     request = front.request(text="Something private.")
     await front.ask(request)
     records = RequestStore(front.bus, topology.KEPT, "acme")

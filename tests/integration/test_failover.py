@@ -1,4 +1,4 @@
-"""What dies in the middle is taken over: real processes, killed, on a real nats-server."""
+"""Work of a killed process is taken over: real processes on a real nats-server."""
 
 import asyncio
 import os
@@ -78,7 +78,7 @@ async def test_a_killed_worker_costs_no_sample(nats: LocalNats) -> None:
     await bus.close()
 
 
-async def test_a_killed_splitter_is_followed_by_another_and_nothing_is_said_twice(nats: LocalNats) -> None:
+async def test_a_killed_splitter_is_replaced_and_no_sentence_is_spoken_twice(nats: LocalNats) -> None:
     bus = await NatsBus.connect(nats.url, name="test")
     await bus.establish(topology.topology())
     async with process("services.splitter", nats) as victim, process("services.synth_worker", nats):
@@ -105,7 +105,7 @@ async def test_a_killed_and_restarted_nats_server_costs_no_sample(nats: LocalNat
     await bus.close()
 
 
-async def test_a_stopped_worker_finishes_or_hands_back_and_nothing_is_lost(nats: LocalNats) -> None:
+async def test_a_stopped_worker_finishes_or_returns_its_work_and_nothing_is_lost(nats: LocalNats) -> None:
     bus = await NatsBus.connect(nats.url, name="test")
     await bus.establish(topology.topology())
     async with (

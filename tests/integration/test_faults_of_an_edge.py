@@ -1,4 +1,4 @@
-"""What an edge answers when its disk is full or its own code fails."""
+"""The edge's answers when its disk is full or its own code fails."""
 
 import errno
 import io
@@ -25,7 +25,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Front]:
 
 
 class FullDisk(io.BytesIO):
-    """A file on a disk without room."""
+    """A file on a full disk."""
 
     number: int = errno.ENOSPC
 

@@ -1,4 +1,4 @@
-"""Who is let in: API keys, what each may ask, pages of other origins, and connections of no use."""
+"""Authentication: API keys and their limits, CORS, and idle connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -88,14 +88,14 @@ async def test_the_limits_are_checked_before_a_byte_of_the_body_is_read(service:
     await writer.wait_closed()
 
 
-async def test_requests_over_a_keys_rate_are_told_when_to_come_again(service: Front, keys: dict[str, str]) -> None:
+async def test_requests_over_a_keys_rate_get_a_retry_after(service: Front, keys: dict[str, str]) -> None:
     answers = [await refused(service, "/synthesize", bearing(keys["hasty"])) for _ in range(3)]
     assert answers == [(200, ""), (200, ""), (429, "rate_exceeded")]
     async with await service.post("/synthesize", headers=bearing(keys["hasty"])) as response:
         assert 1 <= int(response.headers["Retry-After"]) <= 30
 
 
-async def test_a_keys_sound_of_a_day_is_counted_at_all_edges_together(service: Front, keys: dict[str, str]) -> None:
+async def test_a_keys_daily_audio_is_counted_at_all_edges_together(service: Front, keys: dict[str, str]) -> None:
     assert await refused(service, "/synthesize", bearing(keys["poor"])) == (200, "")
     assert await refused(service, "/synthesize", bearing(keys["poor"]), edge=1) == (429, "quota_used_up")
     async with await service.post("/jobs", headers=bearing(keys["poor"])) as response:
@@ -199,7 +199,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
-        task.exception()  # it wrote into a connection that was gone
+        task.exception()  # it wrote into a closed connection
 
 
 async def test_a_connection_on_which_no_request_comes_is_closed_however_its_head_drips(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(tmp_path: Path)
         try:
             answer = await asyncio.wait_for(reader.readline(), 10)
         except ConnectionResetError:
-            answer = b""  # it went on sending into a connection that was closed, and the answer is lost with it
+            answer = b""  # it was still sending into a closed connection, and the answer is lost with it
         assert answer.startswith(b"HTTP/1.1 408") or not answer
         writer.close()
         await _ended(task)

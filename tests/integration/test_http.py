@@ -127,7 +127,7 @@ async def test_the_whole_speech_is_a_wav_with_true_lengths(service: Service) -> 
         assert f"{mark};dur=" in response.headers["Server-Timing"]
 
 
-async def test_a_stream_is_the_same_sound_behind_a_header_of_unknown_length(service: Service) -> None:
+async def test_a_stream_is_the_same_audio_behind_a_header_of_unknown_length(service: Service) -> None:
     async with await service.post("/stream") as response:
         body = await response.read()
     assert response.status == 200
@@ -148,7 +148,7 @@ async def test_a_stream_begins_long_before_it_ends(service: Service) -> None:
     assert first_s < whole_s / 3
 
 
-async def test_a_seed_that_is_not_given_is_drawn_and_told_and_repeats_the_speech(service: Service) -> None:
+async def test_a_missing_seed_is_drawn_and_returned_and_repeats_the_speech(service: Service) -> None:
     async with await service.post("/synthesize", seed=None) as drawn:
         sound = await drawn.read()
     async with await service.post("/synthesize", seed=drawn.headers["X-Seed"]) as repeated:
@@ -167,7 +167,7 @@ async def test_the_language_is_found_where_the_client_leaves_it_to_the_service(s
         assert (await refused.json())["code"] == "unsupported_language"
 
 
-async def test_what_the_service_says_of_itself(service: Service) -> None:
+async def test_what_the_service_reports_about_itself(service: Service) -> None:
     async with service.session.get(f"{service.address}/") as response:
         about = await response.json()
     assert set(about) == {"name", "version", "supported_languages", "model_loaded", "device", "engine", "parameters"}
@@ -296,7 +296,7 @@ async def test_several_files_become_one_voice_in_the_order_in_which_they_were_se
     assert await service.metric('tts_reference_uploads_total{outcome="decoded"}') == 2
 
 
-async def test_what_is_doubtful_is_said_of_each_of_several_files(service: Service) -> None:
+async def test_warnings_are_given_for_each_of_several_files(service: Service) -> None:
     files = [VOICE, encoded(speech_of(4).samples, 24_000)]
     async with await service.post("/stream", text="Hello.", reference_audio=files) as response:
         assert response.status == 200
@@ -312,7 +312,7 @@ async def test_how_to_speak_is_a_field_of_the_form_and_an_empty_one_is_as_usual(
         assert digest([body[44:]]) == digest([expected_pcm(speed=1.6)])
 
 
-async def test_a_seed_gives_the_same_sound_whatever_else_is_spoken_and_however_it_is_asked_for(
+async def test_a_seed_gives_the_same_audio_whatever_else_is_spoken_and_however_it_is_requested(
     service: Service,
 ) -> None:
     async def heard(path: str, **fields: Field) -> tuple[str, str]:

@@ -78,7 +78,7 @@ async def test_a_key_stands_for_one_form_and_a_refused_one_frees_it(service: Fro
 
 
 @pytest.mark.parametrize("service", [0.5], indirect=True)
-async def test_a_client_that_left_finds_its_work_going_on_and_without_anybody_it_ends(service: Front) -> None:
+async def test_a_client_that_left_finds_its_work_running_and_without_listeners_it_ends(service: Front) -> None:
     async with await service.post("/stream", text=LONG, headers=KEY) as response:
         request = response.headers["Request-Name"]
         await response.content.readexactly(1_000)
@@ -97,7 +97,7 @@ async def test_a_client_that_left_finds_its_work_going_on_and_without_anybody_it
 
 
 @pytest.mark.parametrize("service", [0.3], indirect=True)
-async def test_a_listener_that_leaves_does_not_take_the_sound_from_another_one(service: Front) -> None:
+async def test_a_listener_that_leaves_does_not_take_the_audio_from_another_one(service: Front) -> None:
     first = await service.post("/stream", text=LONG, headers=KEY)
     second = await service.post("/stream", text=LONG, headers=KEY, edge=1)
     await first.content.readexactly(1_000)

@@ -1,4 +1,4 @@
-"""Jobs: long texts that nobody waits for, whoever dies meanwhile."""
+"""Jobs: long texts without a waiting client, through the death of any process."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ async def problem(response: aiohttp.ClientResponse) -> tuple[int, str]:
         return response.status, (await response.json(content_type="application/problem+json"))["code"]
 
 
-async def test_a_job_is_done_and_its_sound_is_a_wav_in_any_range(service: Front) -> None:
+async def test_a_job_is_done_and_its_audio_is_a_wav_in_any_range(service: Front) -> None:
     job = await posted(service, text=None, text_file=b"\xef\xbb\xbf" + LONG.encode())
     shown = await ended(service, job)
     answer = whole()
@@ -92,7 +92,7 @@ async def test_a_job_is_done_and_its_sound_is_a_wav_in_any_range(service: Front)
 
 
 @pytest.mark.parametrize("service", [0.4], indirect=True)
-async def test_progress_is_told_sentence_by_sentence_and_from_the_last_one_heard_of(service: Front) -> None:
+async def test_progress_is_reported_sentence_by_sentence_and_from_the_last_event_received(service: Front) -> None:
     job = await posted(service, text=LONG)
     early: list[Event] = []
     async with await service.get(f"/jobs/{job}/events") as response:
@@ -119,7 +119,7 @@ async def test_progress_is_told_sentence_by_sentence_and_from_the_last_one_heard
 
 
 @pytest.mark.parametrize("service", [0.4], indirect=True)
-async def test_the_sound_of_a_job_that_runs_is_heard_as_it_comes(service: Front) -> None:
+async def test_the_audio_of_a_running_job_is_streamed_as_it_comes(service: Front) -> None:
     job = await posted(service, text=LONG)
     async with await service.get(f"/jobs/{job}/audio") as response:
         assert "ETag" not in response.headers
@@ -246,7 +246,7 @@ async def test_a_job_survives_a_killed_edge_and_a_stopped_one_without_a_sample_s
     assert sum(spoken) == sentence_count(LONG * 6, max_characters=250)
 
 
-async def test_a_job_whose_work_and_sound_are_gone_is_published_again_from_the_first_sentence_that_is_not_kept(
+async def test_a_job_whose_work_and_audio_expired_is_published_again_from_the_first_missing_sentence(
     tmp_path: Path,
 ) -> None:
     settings = {"TONE_REAL_TIME_FACTOR": "0.3"}

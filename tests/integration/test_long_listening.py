@@ -42,7 +42,7 @@ async def until_idle(bus: Bus) -> None:
 
 
 async def deaf(speech: SpeechSession, run: str) -> None:
-    """Let a speech hear no audio any more, but end markers, as when more came than an inbox holds."""
+    """Let a session receive no audio but end markers, as when more came than an inbox holds."""
     await speech._inbox._heard._runs[run].inbox._listener.close()  # type: ignore[attr-defined]
 
 
@@ -67,7 +67,7 @@ async def test_synthesis_stays_within_two_portions_of_its_listener(bus: Bus) -> 
     assert len(speech.spoken) == sentence_count(BOOK)
 
 
-async def test_a_portion_that_nobody_asks_for_is_not_spoken(bus: Bus) -> None:
+async def test_a_portion_that_is_not_requested_is_not_spoken(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request = speech_request(clip, BOOK)
     async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
@@ -90,7 +90,7 @@ async def test_who_takes_everything_at_once_is_given_it_in_one_portion(bus: Bus)
     assert digest(pieces) == digest([expected_pcm(BOOK)])
 
 
-async def test_audio_that_was_dropped_before_it_was_heard_is_spoken_again(bus: Bus) -> None:
+async def test_audio_that_was_dropped_before_it_was_read_is_spoken_again(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request, here = speech_request(clip, BOOK), speaker(bus)
     async with tone_service(bus), here.speaking(request, listening=True) as speech:
@@ -124,7 +124,7 @@ async def test_audio_that_was_dropped_with_its_end_markers_is_spoken_again_after
     assert digest(pieces) == digest([expected_pcm(BOOK)])
 
 
-async def test_two_listeners_of_one_request_hear_it_whole_each_at_a_pace_of_its_own(bus: Bus) -> None:
+async def test_two_listeners_of_one_request_each_get_it_whole_at_their_own_pace(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request, here = speech_request(clip, BOOK), speaker(bus)
     records = RequestStore(bus, topology.KEPT, "public")
@@ -162,7 +162,7 @@ async def test_a_listener_may_take_twice_as_long_as_the_audio_on_top_of_the_requ
 
 
 class ForgetfulBus(MemoryBus):
-    """Audio is neither stored nor heard: as in a store that is far too small, read by an edge that is far too slow."""
+    """Audio is neither stored nor received: as with a store far too small and an edge far too slow."""
 
     def _hear(self, subject: str, payload: bytes, reply: str = "") -> None:
         listeners = self._listeners
@@ -179,7 +179,7 @@ def _is_chunk(subject: str) -> bool:
     return matches("tts.v1.audio.*.*.*.*", subject) and not subject.endswith(".end")
 
 
-async def test_audio_that_is_gone_however_often_it_is_spoken_fails_the_request_within_seconds() -> None:
+async def test_audio_that_is_lost_at_every_attempt_fails_the_request_within_seconds() -> None:
     bus = ForgetfulBus()
     await bus.establish(topology.topology())
     clip = await stored_clip(bus)

@@ -38,7 +38,7 @@ RAW = with_quiet(at_lufs(syllables(3, 1), -22.5), 0.13, 0.45)
 
 
 class Speaking(ToneEngine):
-    """An engine that says the same sentence every time, in chunks of a size of its own."""
+    """An engine that speaks the same sentence every time, in chunks of a given size."""
 
     def __init__(self, samples_per_step: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def sounding(samples: Samples) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("asked", "expected_lufs"), [(None, -18), (-23.0, -23), (-14.0, -14)])
-async def test_a_sentence_is_published_at_the_loudness_asked_for_or_the_workers_own(
+async def test_a_sentence_is_published_at_the_requested_loudness_or_the_workers_own(
     bus: MemoryBus, asked: float | None, expected_lufs: float
 ) -> None:
     samples, end = await spoken(bus, parameters=Parameters(loudness_lufs=asked))
@@ -142,7 +142,7 @@ async def test_the_pauses_of_the_job_come_on_top_of_margins_of_a_fixed_length(bu
 
 
 @pytest.mark.parametrize(("default", "told"), [(-20.0, -20.0), ("off", 0.0)])
-async def test_a_worker_tells_the_loudness_among_its_parameters(bus: MemoryBus, default: Loudness, told: float) -> None:
+async def test_a_worker_reports_loudness_among_its_parameters(bus: MemoryBus, default: Loudness, told: float) -> None:
     listener = await bus.subscribe(subjects.WORKERS, limit=100)
     await spoken(bus, default=default)
     heard = await listener.next(5)

@@ -1,4 +1,4 @@
-"""A text is shown as it would be spoken; what no voice can speak is left out and told; codes are taken as written."""
+"""A text is shown as it would be spoken; unspeakable parts are left out and reported; language codes are normalized."""
 
 import asyncio
 import secrets
@@ -91,7 +91,7 @@ async def test_another_body_than_a_form_is_refused(service: Front) -> None:
 
 
 @pytest.mark.parametrize("path", ["/synthesize", "/stream"])
-async def test_what_is_left_out_is_told_in_a_header_and_among_the_sentences(service: Front, path: str) -> None:
+async def test_what_is_left_out_is_reported_in_a_header_and_among_the_sentences(service: Front, path: str) -> None:
     headers = {"Request-Name": ID, "Origin": "http://pages"}
     async with await service.post(path, text=THAI, headers=headers) as response:
         await response.read()
@@ -104,14 +104,14 @@ async def test_what_is_left_out_is_told_in_a_header_and_among_the_sentences(serv
     assert (await normalized(service, text=THAI, language="en"))["left_out"] == SPANS
 
 
-async def test_a_retry_that_joins_a_finished_request_is_told_as_well(service: Front) -> None:
+async def test_a_retry_that_joins_a_finished_request_gets_the_report_as_well(service: Front) -> None:
     for _ in range(2):
         async with await service.post("/synthesize", text=THAI, headers={"Idempotency-Key": "k"}) as response:
             await response.read()
             assert response.headers["X-Text-Left-Out"] == '14;spans="24-38"'
 
 
-async def test_a_job_tells_what_it_left_out(service: Front) -> None:
+async def test_a_job_reports_what_it_left_out(service: Front) -> None:
     async with await service.post("/jobs", text=THAI) as response:
         job = (await response.json())["id"]
     async with await service.get(f"/jobs/{job}/audio") as response:
@@ -129,7 +129,7 @@ async def test_a_text_of_which_nothing_can_be_spoken_is_refused(service: Front, 
 
 
 @pytest.mark.parametrize(("written", "code"), [("fr-FR", "fr"), ("EN_us", "en"), ("fra", "fr")])
-async def test_a_language_is_understood_as_it_is_written_and_told_by_its_code(
+async def test_a_language_is_understood_as_it_is_written_and_reported_by_its_code(
     service: Front, written: str, code: str
 ) -> None:
     async with await service.post("/synthesize", text="Bonjour 5", language=written) as response:
@@ -164,7 +164,7 @@ def _fields(request: SpeechRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in request.__struct_fields__}
 
 
-async def test_the_bus_understands_a_language_as_it_is_written_and_says_its_code(service: Front) -> None:
+async def test_the_bus_understands_a_language_as_it_is_written_and_reports_its_code(service: Front) -> None:
     request = on_the_bus(await stored_clip(service.bus), language="fr-FR", text="Il a 5 ans.")
     split = await events(service, request)
     assert isinstance(split, TextSplit)
@@ -192,7 +192,7 @@ async def test_a_question_on_the_bus_is_answered_and_a_wrong_one_refused(service
     assert await service.bus.request(subjects.normalize("public"), b"\xc1", timeout_s=0.5) is None
 
 
-async def test_without_a_splitter_the_edge_says_so(tmp_path: Path) -> None:
+async def test_without_a_splitter_the_edge_reports_that(tmp_path: Path) -> None:
     async with bus_of("nats", tmp_path) as bus, ReferenceDecoder(1) as decoder:
         async with edge(bus, decoder, SETTINGS, asyncio.Event()) as app, TestServer(app) as server:
             form = aiohttp.FormData()

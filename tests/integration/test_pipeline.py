@@ -59,7 +59,7 @@ async def until_empty(bus: Bus) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_places_of_the_whole(bus: Bus) -> None:
+async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_indexes_of_the_whole(bus: Bus) -> None:
     async with tone_service(bus):
         clip = await stored_clip(bus)
         request = msgspec.structs.replace(speech_request(clip), first_sentence=2)
@@ -86,7 +86,7 @@ async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_places_
     }
 
 
-async def test_a_text_is_heard_whole_once_and_in_order(bus: Bus) -> None:
+async def test_a_text_is_received_whole_once_and_in_order(bus: Bus) -> None:
     clip = await stored_clip(bus)
     async with tone_service(bus, workers=2):
         async with speaker(bus).speaking(speech_request(clip)) as speech:
@@ -126,7 +126,7 @@ async def test_how_to_speak_reaches_every_sentence(bus: Bus) -> None:
     assert digest(pieces) == digest([expected_pcm(speed=1.6)])
 
 
-async def test_a_listener_on_nats_is_told_the_sentences_before_the_sound(bus: Bus) -> None:
+async def test_a_subscriber_on_nats_gets_the_sentences_before_the_audio(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request = speech_request(clip)
     async with tone_service(bus), open_inbox(bus, "public", request.request) as inbox:
@@ -192,7 +192,7 @@ async def test_a_request_that_comes_while_the_only_worker_still_loads_waits_for_
         group.create_task(every(0.1, tell, stop))
         group.create_task(splitter_app.serve(bus, Settings(), stop))
         hearing = group.create_task(heard())
-        await asyncio.sleep(1.0)  # the splitter has met the request by now, and nobody who knows a language
+        await asyncio.sleep(1.0)  # the splitter has received the request by now, and no worker for its language exists
         async with tone_service(bus, workers=1):
             assert await hearing == digest([expected_pcm()])
         stop.set()
@@ -239,7 +239,7 @@ async def test_a_malformed_request_is_answered_on_the_bus(bus: Bus) -> None:
         await until_empty(bus)
 
 
-async def test_lost_events_are_fetched_by_place(bus: Bus) -> None:
+async def test_lost_events_are_fetched_by_index(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request = speech_request(clip)
     async with tone_service(bus, workers=1):

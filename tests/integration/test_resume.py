@@ -1,4 +1,4 @@
-"""A lost answer is gone on with at the byte that the client has, and a request is stopped by its id."""
+"""A lost answer is resumed at the byte that the client has, and a request is stopped by its id."""
 
 import asyncio
 import secrets
@@ -64,7 +64,7 @@ async def test_an_answer_that_is_lost_again_and_again_is_whole_in_the_end(servic
     assert digest([had]) == digest([whole()])
 
 
-async def test_every_byte_is_a_place_to_go_on_at_and_no_later_one(service: Front) -> None:
+async def test_a_stream_can_be_resumed_at_every_byte_and_at_no_later_one(service: Front) -> None:
     async with await service.post("/stream") as response:
         request = response.headers["Request-Name"]
         answer = await response.read()
@@ -113,7 +113,7 @@ async def test_an_id_is_one_requests_alone_and_a_refused_request_frees_it(servic
         assert await problem(await service.post("/stream", headers={"Request-Name": bad})) == (400, "bad_request")
 
 
-async def test_a_stream_of_a_killed_edge_goes_on_at_another_one(tmp_path: Path) -> None:
+async def test_a_stream_of_a_killed_edge_is_resumed_at_another_one(tmp_path: Path) -> None:
     settings = {"TONE_REAL_TIME_FACTOR": "0.3"}
     async with (
         house(tmp_path, edges=2, splitters=1, workers=2, settings=settings) as service,

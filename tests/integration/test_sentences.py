@@ -1,4 +1,4 @@
-"""A client learns where each sentence is, in the text and in the sound."""
+"""A client learns where each sentence is, in the text and in the audio."""
 
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -18,7 +18,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Front]:
         yield made
 
 
-async def test_the_sentences_of_a_request_fill_its_text_and_its_sound(service: Front) -> None:
+async def test_the_sentences_of_a_request_fill_its_text_and_its_audio(service: Front) -> None:
     async with await service.post("/synthesize", headers={"Request-Name": ID}) as response:
         wav = await response.read()
     async with await service.get(f"/requests/{ID}/sentences", edge=1) as response:

@@ -1,4 +1,4 @@
-"""SSML over HTTP: silence to the sample, marks at their places in the sound, languages and speeds by sentence."""
+"""SSML over HTTP: silence to the sample, marks at their offsets in the audio, languages and speeds by sentence."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -46,7 +46,7 @@ MARKED = (
 )
 
 
-async def test_breaks_marks_languages_and_rates_are_heard_exactly_where_they_stand(service: Front) -> None:
+async def test_breaks_marks_languages_and_rates_are_exactly_where_they_stand(service: Front) -> None:
     sound, answer, languages = await synthesised(service, text=MARKED, text_type="ssml", speed="0.5")
     first, second, third = tone(0, "Hello there", 0.5), tone(1, "Faster now", 1.0), tone(2, "Trois chats", 0.5)
     expected = np.concatenate([silence(100), first, silence(1234), second, third, silence(250)])
@@ -94,7 +94,7 @@ REFUSED = [
 ]
 
 
-async def test_what_is_not_understood_is_refused_before_anybody_works(service: Front) -> None:
+async def test_what_is_not_understood_is_refused_before_any_work(service: Front) -> None:
     for path in ("/synthesize", "/jobs"):
         for text, code, detail in REFUSED:
             async with await service.post(path, text=text, text_type="ssml") as response:

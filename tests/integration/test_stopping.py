@@ -55,7 +55,7 @@ def log_of(part: Part) -> str:
 
 
 async def begun(session: aiohttp.ClientSession, address: str, text: str = LONG) -> aiohttp.ClientResponse:
-    """Begin a stream; return when its first sound is there."""
+    """Begin a stream; return when its first audio has arrived."""
     response = await session.post(f"{address}/stream", data=form(text=text))
     try:
         assert response.status == 200
@@ -82,7 +82,7 @@ async def test_an_edge_ends_within_the_grace_of_compose_and_cuts_its_stream_visi
     assert "Traceback" not in log
 
 
-async def test_a_stream_that_was_cut_goes_on_at_another_edge(tmp_path: Path) -> None:
+async def test_a_stream_that_was_cut_is_resumed_at_another_edge(tmp_path: Path) -> None:
     text = " ".join(f"This is sentence number {number}." for number in range(12))
     async with serving(tmp_path, SLOW | TIGHT, edges=2) as (service, session):
         response = await begun(session, service.address(0), text)
@@ -103,7 +103,7 @@ async def test_a_stream_that_was_cut_goes_on_at_another_edge(tmp_path: Path) -> 
 async def test_what_ends_in_time_is_whole_and_the_edge_waits_no_longer(tmp_path: Path) -> None:
     async with serving(tmp_path, {"TONE_REAL_TIME_FACTOR": "0.3", "HTTP_STOP_S": "120"}) as (service, session):
         response = await begun(session, service.address(), SHORT)
-        async with session.get(f"{service.address()}/livez") as idle:  # a connection that is kept, with nothing to say
+        async with session.get(f"{service.address()}/livez") as idle:  # an idle keep-alive connection
             assert idle.status == 200
         reading = asyncio.create_task(response.read())
         took_s = await stopped_within(service.edges[0], 60)
@@ -141,7 +141,7 @@ async def test_an_upload_that_never_ends_and_a_listener_that_reads_nothing_do_no
     assert took_s <= EdgeSettings(http_stop_s=1).exit_s
 
 
-async def test_a_worker_hands_back_the_sentence_that_takes_too_long_and_another_speaks_it(tmp_path: Path) -> None:
+async def test_a_worker_returns_a_sentence_that_takes_too_long_and_another_speaks_it(tmp_path: Path) -> None:
     text = (
         "This one sentence takes its worker so long to speak that nobody who stops it would want to wait for its end."
     )

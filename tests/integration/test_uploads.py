@@ -100,14 +100,14 @@ async def test_several_channels_become_one(decoder: ReferenceDecoder, upload: Pa
         assert clip.seconds > 6
 
 
-async def test_equal_sound_is_an_equal_clip_however_it_is_packed(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_equal_audio_is_an_equal_clip_in_any_container(decoder: ReferenceDecoder, upload: Path) -> None:
     samples = (speech_of(7).samples * 32767).astype(np.int16)
     wav = await prepared(decoder, upload, encoded(samples, 24_000))
     assert (await prepared(decoder, upload, encoded(samples, 24_000, "FLAC"))).wav == wav.wav
     assert (await prepared(decoder, upload, encoded(samples, 24_000))).wav == wav.wav
 
 
-async def test_the_best_thirty_seconds_of_a_long_recording_are_kept(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_the_best_thirty_seconds_of_a_long_recording_are_used(decoder: ReferenceDecoder, upload: Path) -> None:
     quiet = 1e-4 * hiss(60)
     long = np.concatenate([quiet, speech_of(45).samples, quiet])
     clip = await prepared(decoder, upload, encoded(long, 24_000))
@@ -122,7 +122,7 @@ async def test_silence_at_both_ends_is_trimmed(decoder: ReferenceDecoder, upload
     assert clip.seconds < 9
 
 
-async def test_what_is_doubtful_is_said(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_doubtful_recording_gets_a_warning(decoder: ReferenceDecoder, upload: Path) -> None:
     assert (await prepared(decoder, upload, encoded(speech_of(8).samples, 24_000))).warnings == ()
     [short] = (await prepared(decoder, upload, encoded(speech_of(4).samples, 24_000))).warnings
     assert short.startswith("short")
@@ -162,7 +162,7 @@ async def test_an_archive_and_a_picture_are_refused(decoder: ReferenceDecoder, u
     assert "send" in await refusal(decoder, upload, b"\x89PNG\r\n\x1a\n" + bytes(1000))
 
 
-async def test_a_film_without_sound_is_refused(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_film_without_audio_is_refused(decoder: ReferenceDecoder, upload: Path) -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as output:
         stream = output.add_stream("mpeg4", rate=10)

@@ -1,4 +1,4 @@
-"""A worker as a whole: what it says of itself, and how it ends when its model does."""
+"""A worker as a whole: its heartbeats, and how it ends when its engine does."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ SETTINGS = Settings(engine="tone", worker_step_timeout_s=0.3)
 
 
 class Hanging(ToneEngine):
-    """An engine one of whose steps takes longer than anybody waits."""
+    """An engine one of whose steps takes longer than the timeout."""
 
     def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
         import time
@@ -64,7 +64,7 @@ async def bus() -> MemoryBus:
 
 
 async def states(bus: MemoryBus, worker: Worker, stop: asyncio.Event) -> list[WorkerState]:
-    """Return what a worker says of itself while it lives; it is told to stop when it is ready."""
+    """Return a worker's heartbeats while it lives; it is stopped when it is ready."""
     listener = await bus.subscribe(subjects.WORKERS, limit=100)
     said: list[WorkerState] = []
     async with tasks() as group:
@@ -79,7 +79,7 @@ async def states(bus: MemoryBus, worker: Worker, stop: asyncio.Event) -> list[Wo
     return said
 
 
-async def test_a_worker_says_when_it_loads_when_it_is_ready_and_when_it_ends(bus: MemoryBus) -> None:
+async def test_a_worker_reports_loading_ready_and_stopping(bus: MemoryBus) -> None:
     said = await states(bus, Worker(bus, EngineThread(ToneEngine(), step_timeout_s=0.3), SETTINGS), asyncio.Event())
     kinds = [state.state for state in said]
     assert kinds[0] == "loading"
@@ -95,7 +95,7 @@ async def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(bus
     assert bus.listeners == 0
 
 
-async def test_a_worker_tells_what_its_engine_takes_and_how_far_loading_is(bus: MemoryBus) -> None:
+async def test_a_worker_reports_its_engines_parameters_and_the_progress_of_loading(bus: MemoryBus) -> None:
     said = await states(bus, Worker(bus, EngineThread(Fetching(), step_timeout_s=0.3), SETTINGS), asyncio.Event())
     assert {tuple(state.parameters.items()) for state in said} == {(("speed", 1.0),)}
     assert [state.detail for state in said if state.state == "loading"][-1] == "fetching the weights, 40%"

@@ -1,7 +1,7 @@
-"""What a decoder that was broken into could do: `python -m tests.security.decoder_probe USER SEED ONLY LAYER...`.
+"""Capabilities of a compromised decoder: `python -m tests.security.decoder_probe USER SEED ONLY LAYER...`.
 
 Plays an edge that has a secret, as root or as a user; its decoder process; and in there the fork that decodes, which
-has been taken over and tries whatever it likes. ONLY: parts of the names of what is tried, with commas between them; if
+has been taken over and tries everything. ONLY: parts of the names of the attempts, with commas between them; if
 empty, all is. The layers are left out. Prints what each attempt came to, as JSON: `done`, or an error.
 """
 
@@ -124,7 +124,7 @@ def thread() -> None:
 
 
 def tried(each: dict[str, Callable[[], object]]) -> bytes:
-    """Try everything, and return what came of it."""
+    """Try everything, and return the results."""
     came = {}
     for name, attempt in each.items():
         try:

@@ -1,4 +1,4 @@
-"""An edge in a process of its own, to be attacked, and a client that asks it all the while whether it lives."""
+"""An edge in a separate process, to be attacked, and a client that probes its liveness meanwhile."""
 
 import asyncio
 import os
@@ -94,7 +94,7 @@ async def _until_ready(url: str, log: Path) -> None:
 
 @dataclass
 class Pulse:
-    """How soon `/livez` was answered."""
+    """Response times of `/livez`."""
 
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Pulse:
 
 @contextmanager
 def pulse(port: int, patience_s: float = 10.0) -> Iterator[Pulse]:
-    """Ask `/livez` on new connections, from a thread of its own, while the block runs."""
+    """Request `/livez` on new connections, from a separate thread, while the block runs."""
     felt = Pulse()
     over = threading.Event()
 

@@ -215,7 +215,7 @@ async def test_a_plain_body_may_say_so(edge: Edge) -> None:
 
 
 async def dripping(port: int, count: int, *lines: str) -> list[asyncio.StreamWriter]:
-    """Begin so many uploads that send 22 bytes now and then nothing more of use."""
+    """Begin so many uploads that send 22 bytes periodically, and no useful data."""
     writers = []
     for _ in range(count):
         _, writer = await asyncio.open_connection(LOOPBACK, port)
@@ -232,7 +232,7 @@ async def drip(writers: list[asyncio.StreamWriter]) -> None:
         await asyncio.sleep(1)
 
 
-async def test_uploads_that_drip_hold_nobody_elses_place(tmp_path: Path) -> None:
+async def test_uploads_that_drip_do_not_use_up_the_slots_of_others(tmp_path: Path) -> None:
     places = {"MAX_UPLOADS": "12", "MAX_UPLOADS_PER_CALLER": "8", "MAX_CONNECTIONS": "10"}
     async with edge_process(tmp_path, **places) as edge, aiohttp.ClientSession(edge.url) as session:
         writers = await dripping(edge.port, 60)
@@ -245,13 +245,13 @@ async def test_uploads_that_drip_hold_nobody_elses_place(tmp_path: Path) -> None
                     break
                 assert int(response.headers["Retry-After"]) > 0
         else:
-            raise AssertionError("no upload was let in beside those that drip")
+            raise AssertionError("no upload was admitted next to those that drip")
         task.cancel()
         for writer in writers:
             writer.close()
 
 
-async def test_uploads_over_the_space_for_them_are_refused_until_there_is_room(tmp_path: Path) -> None:
+async def test_uploads_over_the_space_for_them_are_refused_until_there_is_space(tmp_path: Path) -> None:
     limits = {"TEMP_SPACE_BYTES": str(4 * MIB), "UPLOAD_IDLE_TIMEOUT_S": "3"}
     async with edge_process(tmp_path, **limits) as edge, aiohttp.ClientSession(edge.url) as session:
         for content in (VOICE + bytes(3 * MIB), chunked(3 * MIB)):
@@ -267,13 +267,13 @@ async def test_uploads_over_the_space_for_them_are_refused_until_there_is_room(t
 
 
 async def chunked(size: int) -> AsyncIterator[bytes]:
-    """Yield a body whose size nobody knows before."""
+    """Yield a body of unknown size."""
     yield FILE_PART
     for block in times(b"a", size):
         yield block
 
 
-async def test_the_files_of_an_upload_are_gone_before_its_speech_ends(edge: Edge) -> None:
+async def test_the_files_of_an_upload_are_removed_before_its_speech_ends(edge: Edge) -> None:
     async with aiohttp.ClientSession(edge.url) as session:
         async with session.post("/stream", data=form(text=" ".join([TEXT] * 8))) as response:
             await response.content.readexactly(44)

@@ -37,7 +37,7 @@ def half_open(stack: ExitStack, port: int, count: int) -> None:
         try:
             connection.sendall(b"GET /hea")
         except OSError:
-            continue  # it made room for another one already
+            continue  # it was already closed in favour of another one
 
 
 @pytest.mark.usefixtures("descriptors")

@@ -1,4 +1,4 @@
-"""Reference audio as an attack: on the decoder's time, on other tenants' turns, and on what the edge knows."""
+"""Reference audio as an attack: on the decoder's time, on other tenants' share of it, and on the edge's secrets."""
 
 import asyncio
 import ctypes
@@ -39,7 +39,7 @@ async def decoder() -> AsyncIterator[ReferenceDecoder]:
 
 
 def silent_flac(seconds: float, rate_hz: int, layout: str) -> bytes:
-    """Return silence: next to no bytes, and as many samples as one likes."""
+    """Return silence: next to no bytes, and any number of samples."""
     file = io.BytesIO()
     with av.open(file, "w", format="flac") as output:
         stream = output.add_stream("flac", rate=rate_hz, layout=layout)
@@ -301,7 +301,7 @@ def test_the_edges_own_memory_is_closed_also_where_the_kernel_offers_neither_fil
 
 @LINUX
 @FILTERED
-async def test_the_edges_decoder_runs_confined_and_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_edges_decoder_runs_confined_and_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NATS_NKEY_SEED_FILE", "/run/secrets/a-secret-seed")
     monkeypatch.setenv("API_KEY", "a-secret-key")
     child = await _Child.start(5, 60.0)

@@ -44,7 +44,7 @@ def test_addresses_and_names_outside_the_public_dns_are_served(kind: type[Hosts]
 
 @pytest.mark.parametrize("kind", [Hosts, PageHosts])
 @pytest.mark.parametrize("host", FOREIGN)
-def test_names_that_somebody_may_own_are_not_served(kind: type[Hosts], host: str) -> None:
+def test_names_in_public_domains_are_not_served(kind: type[Hosts], host: str) -> None:
     assert not kind("").serve([host])
     assert not kind("").serve(["localhost", host])
     assert not kind("example.org, *.example.net").serve([host])
@@ -118,7 +118,7 @@ async def test_a_foreign_name_gets_nowhere_by_a_second_host_or_an_absolute_targe
     ):
         assert await said(service, request) != b""
         assert b" 200 " not in await said(service, request)
-    assert b" 200 " in await said(service, b"GET /livez HTTP/1.0\r\n\r\n")  # a proxy's check, which names nobody
+    assert b" 200 " in await said(service, b"GET /livez HTTP/1.0\r\n\r\n")  # a proxy's check, without a Host header
 
 
 async def test_an_edge_that_asks_for_keys_may_have_any_name(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ async def websocket_status(session: aiohttp.ClientSession, url: str, **headers: 
         return refusal.status
 
 
-async def test_the_pages_are_served_under_their_own_names_and_framed_by_nobody(pages: str) -> None:
+async def test_the_pages_are_served_under_their_own_names_and_cannot_be_framed(pages: str) -> None:
     async with aiohttp.ClientSession() as session:
         for path in ("/", "/_stcore/health", "/_stcore/host-config", "/sound/none", "/marks/none", "/nothing"):
             for host in ("localhost:8501", "127.0.0.1", "voice.example.org", "api.example.org", "ui"):

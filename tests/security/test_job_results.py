@@ -1,4 +1,4 @@
-"""Attempts to take the room of other tenants' job results, and what DELETE frees."""
+"""Attempts to use up the storage of other tenants' job results, and what DELETE frees."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -96,7 +96,7 @@ async def counted_bytes(service: Front, tenant: str) -> int:
     return await ResultsQuota(service.bus, tenant, kept_s=86_400).used_bytes()
 
 
-async def test_a_tenant_fills_its_own_room_and_no_other_tenants(
+async def test_a_tenant_fills_its_own_storage_and_no_other_tenants(
     service: Front, acme: dict[str, str], globex: dict[str, str]
 ) -> None:
     answers = await asyncio.gather(*(posted(service, acme) for _ in range(6)))
@@ -116,7 +116,7 @@ async def test_a_tenant_fills_its_own_room_and_no_other_tenants(
     assert (await ended(service, acme, again["id"]))["state"] == "done"
 
 
-async def test_a_deleted_job_is_gone_with_all_that_was_kept_of_it_and_its_name_stays_taken(
+async def test_deleting_a_job_deletes_everything_stored_of_it_and_its_name_stays_taken(
     service: Front, acme: dict[str, str], globex: dict[str, str]
 ) -> None:
     named = acme | {"Request-Name": "the-job-of-acme", "Idempotency-Key": "a-key"}

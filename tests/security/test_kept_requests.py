@@ -1,4 +1,4 @@
-"""A tenant that sends many requests does not fill what is kept of all tenants' requests."""
+"""A tenant that sends many requests does not fill the store of all tenants' requests."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.support.front import SETTINGS, front
 from tests.support.service import TEXT, digest, expected_pcm, speech_request, stored_clip
 
 
-async def test_over_its_share_a_named_request_is_refused_and_another_is_spoken_but_not_kept(tmp_path: Path) -> None:
+async def test_over_its_share_a_named_request_is_refused_and_another_is_spoken_but_not_stored(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, tenant_requests_bytes=750)
     async with front(tmp_path, settings=settings) as service:
         async with await service.post("/synthesize", headers={"Request-Name": "the-first-one"}) as response:
@@ -30,7 +30,7 @@ async def test_over_its_share_a_named_request_is_refused_and_another_is_spoken_b
             assert response.status == 404
 
 
-async def test_a_job_on_the_bus_with_the_id_of_a_request_fails_and_says_so(tmp_path: Path) -> None:
+async def test_a_job_on_the_bus_with_the_id_of_a_request_fails_with_a_message(tmp_path: Path) -> None:
     async with front(tmp_path) as service:
         async with await service.post("/synthesize", headers={"Request-Name": "the-only-one"}) as response:
             assert response.status == 200, await response.text()

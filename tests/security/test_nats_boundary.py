@@ -1,6 +1,6 @@
 """NATS is a boundary: all that a tenant may do, tried against everything that is not its own, on a real server.
 
-A watcher listens in the services' account, in another tenant's and in the system's, and may hear all that is there. The
+A watcher subscribes in the services' account, in another tenant's and in the system's, to everything there. The
 table of what was tried is in docs/deploy.md; `./task nats:boundary` writes it.
 """
 
@@ -33,7 +33,7 @@ END: Final = "<!-- end of the tenant boundary table -->"
 
 OWN, OTHER = "acme", "globex"
 SECRET = b"what globex said"
-VICTIM = "0123456789abcdef"  # a request of globex, whose id acme knows
+VICTIM = "0123456789abcdef"  # a request of globex, with an id that acme has learned
 GRANTS = [share for share in shares(OWN) if share.kind == "service"]
 HEARD = [share for share in shares(OWN) if share.kind == "stream"]
 
@@ -119,7 +119,7 @@ PAYLOADS: Final = [
 
 @dataclass
 class Watched:
-    """What came to a client that hears everything in an account."""
+    """The messages of a client that subscribes to everything in an account."""
 
     client: Client
     seen: list[Msg] = field(default_factory=list)
@@ -246,7 +246,7 @@ async def populated(service: Client, other: Client) -> dict[str, str]:
     await service.flush()
     # A question of globex that is not answered yet: where its answer goes is a subject of the services' account.
     async with asyncio.timeout(20):
-        while not awaited.done():  # core NATS: what is lost is asked again
+        while not awaited.done():  # core NATS: a lost message is requested again
             await other.publish(f"tts.v1.normalize.{OTHER}", b"wait", reply="_INBOX.waiting")
             await asyncio.sleep(0.2)
     return {"<ack>": taken.reply, "<reply>": awaited.result()}
@@ -263,7 +263,7 @@ def local(share_subject: str) -> str:
     return share_subject.replace("*", VICTIM).replace(">", f"{VICTIM}.0.0")
 
 
-async def test_a_reply_subject_reaches_nobody_but_its_sender(stage: Scene) -> None:
+async def test_a_reply_subject_reaches_its_sender_only(stage: Scene) -> None:
     before = await stage.state()
     for grant in GRANTS:
         for _, target in stage.targets():
@@ -310,7 +310,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def test_nothing_but_its_own_is_heard(stage: Scene) -> None:
+async def test_a_tenant_receives_only_its_own_messages(stage: Scene) -> None:
     wanted = [*WILDCARDS, *(target for _, target in stage.targets())]
     heard: list[Msg] = []
 
@@ -331,7 +331,7 @@ async def test_nothing_but_its_own_is_heard(stage: Scene) -> None:
     assert [message.subject for message in heard if not message.subject.startswith(("tts.v1.worker.",))] == []
 
 
-async def test_what_it_may_hear_is_its_own_and_taken_from_nobody(stage: Scene) -> None:
+async def test_what_a_tenant_may_receive_is_its_own_and_taken_from_no_other(stage: Scene) -> None:
     heard: list[Msg] = []
 
     async def note(message: Msg) -> None:

@@ -50,7 +50,7 @@ async def test_another_tenants_words_do_not_come_into_an_answer(tmp_path: Path) 
 
 
 async def forge(acme: Client, stop: asyncio.Event) -> int:
-    """Have what acme said sent wherever the answer to globex's request is awaited, and cancel that request."""
+    """Have acme's message sent wherever the answer to globex's request is awaited, and cancel that request."""
     sent = 0
     stored = f"$JS.API.DIRECT.GET.TTS_AUDIO.tts.v1.audio.acme.{VICTIM}.0"
     while not stop.is_set():
@@ -73,7 +73,7 @@ async def test_one_tenant_cannot_fill_the_store_of_clips(tmp_path: Path) -> None
         refused = await ask_to_store(acme, "acme", VOICES[1])
         assert isinstance(refused, ClipRefused)
         assert (refused.code, refused.retryable) == ("tenant_clips_full", True)
-        assert await ask_to_store(acme, "acme", VOICES[0]) == first  # which takes no more room
+        assert await ask_to_store(acme, "acme", VOICES[0]) == first  # which takes no more space
         assert isinstance(await ask_to_store(globex, "globex", VOICES[1]), ClipStored)
         async with aiohttp.ClientSession() as session:  # the same tenant, over HTTP
             async with session.post(f"{address}/synthesize", data=form(reference_audio=VOICES[2])) as response:

@@ -1,4 +1,4 @@
-"""Every request is counted and logged once, as what came of it: whole, failed, or left by its client."""
+"""Every request is counted and logged once, with its outcome: whole, failed, or left by its client."""
 
 import asyncio
 import http.client
@@ -168,7 +168,7 @@ async def test_an_answer_that_fails_is_an_error_with_its_code_before_and_after_i
     ]
 
 
-async def test_a_resumed_answer_is_counted_as_what_came_of_it(service: Front) -> None:
+async def test_a_resumed_answer_is_counted_by_its_outcome(service: Front) -> None:
     async with await service.post("/stream") as response:
         request = response.headers["X-Request-Id"]
         whole = await response.read()
@@ -328,7 +328,7 @@ async def test_an_unexpected_error_of_a_handler_is_one_error() -> None:
     assert counted.requests.labels("", "stream", "error")._value.get() == 1
 
 
-async def test_clients_that_follow_jobs_are_bounded_and_leave_their_room(tmp_path: Path) -> None:
+async def test_clients_that_follow_jobs_are_bounded_and_release_their_slots(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, max_job_streams=3, max_job_streams_per_tenant=2, max_jobs=1)
     async with front(tmp_path, real_time_factor=3.0, settings=settings) as service:
         async with await service.post("/jobs", text=LONG) as response:

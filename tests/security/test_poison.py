@@ -89,7 +89,7 @@ def test_no_number_of_a_message_is_without_a_bound(field: str) -> None:
 
 
 def unbounded(kind: Any, name: str = "") -> list[str]:
-    """Return the places of numbers without bounds in a type of the contract."""
+    """Return the paths of numbers without bounds in a type of the contract."""
     found: list[str] = []
     if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
         lowest = kind.ge if kind.ge is not None else kind.gt
@@ -185,7 +185,7 @@ async def test_a_cancel_that_names_another_request_than_its_subject_stops_neithe
     assert digest(pieces) == digest([expected_pcm()])
 
 
-async def test_audio_of_another_request_is_not_heard_whatever_subject_it_came_on(bus: Bus) -> None:
+async def test_audio_of_another_request_is_ignored_on_any_subject(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request, other = speech_request(clip), speech_request(clip, "Words of another tenant.")
     chunk = messages.AudioChunk(
@@ -200,7 +200,7 @@ async def test_audio_of_another_request_is_not_heard_whatever_subject_it_came_on
         assert await inbox.chunk(0, 2) is None
 
 
-def test_an_end_marker_with_a_huge_count_is_asked_for_in_small_steps() -> None:
+def test_an_end_marker_with_a_huge_count_is_fetched_in_small_steps() -> None:
     assembly = Assembly()
     end = next(message for message in EXAMPLES if isinstance(message, messages.SentenceSpoken))
     assembly.receive(msgspec.structs.replace(end, sentence=0, chunks=1_000_000))

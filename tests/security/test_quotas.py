@@ -1,4 +1,4 @@
-"""Attempts to get more audio than a key's quota, more memory than a splitter has, and other tenants' room for jobs."""
+"""Attempts to get more audio than a key's quota, more memory than a splitter has, and other tenants' job storage."""
 
 import asyncio
 import json
@@ -93,7 +93,7 @@ ATTACKS: dict[str, dict[str, str]] = {
 }
 
 
-async def test_what_would_sound_longer_than_the_quota_is_refused_before_a_word_is_spoken(
+async def test_a_text_longer_than_the_quota_is_refused_before_a_word_is_spoken(
     service: Front, keys: dict[str, str]
 ) -> None:
     headers = bearing(keys["acme"])
@@ -153,7 +153,7 @@ async def test_what_cannot_be_spoken_costs_nothing(service: Front, keys: dict[st
     assert (await asked(service, headers, text=SENTENCE * 9))[0] == 200
 
 
-async def test_of_many_at_once_no_more_are_let_in_than_the_quota_holds(service: Front, keys: dict[str, str]) -> None:
+async def test_of_many_at_once_no_more_are_admitted_than_the_quota_holds(service: Front, keys: dict[str, str]) -> None:
     requests = [
         asked(service, bearing(keys["acme"]), "/stream" if number % 2 else "/synthesize", number % 2, text=SENTENCE * 8)
         for number in range(12)
@@ -198,7 +198,7 @@ async def test_a_client_that_leaves_is_charged_what_was_spoken_and_a_resumption_
     await until_used(service, whole_s)
     async with await service.get(f"/requests/{name}/audio?from=0", headers=bearing(keys["acme"]), edge=1) as again:
         assert len(await again.read()) == 44 + round(whole_s * 48_000)
-    await until_used(service, whole_s)  # what is stored is heard again for nothing
+    await until_used(service, whole_s)  # stored audio is played again for nothing
 
 
 async def test_a_retry_under_an_idempotency_key_is_not_charged_again_and_comes_through_when_all_is_used(
@@ -215,7 +215,7 @@ async def test_a_retry_under_an_idempotency_key_is_not_charged_again_and_comes_t
 
 
 @pytest.mark.parametrize("service", [0.3], indirect=True)
-async def test_requests_that_are_left_and_taken_up_again_do_not_add_up_to_more_than_the_quota(
+async def test_requests_that_are_left_and_resumed_do_not_add_up_to_more_than_the_quota(
     service: Front, keys: dict[str, str]
 ) -> None:
     names = [f"left-at-once-{number}" for number in range(5)]
@@ -227,7 +227,7 @@ async def test_requests_that_are_left_and_taken_up_again_do_not_add_up_to_more_t
         response.close()
         await service.until_idle()
         async with asyncio.timeout(20):
-            while await used_s(service) > 30:  # what was reserved for the rest is given back
+            while await used_s(service) > 30:  # what was reserved for the rest is released
                 await asyncio.sleep(0.05)
 
     async def resumed(name: str) -> int:
@@ -261,7 +261,7 @@ async def test_a_job_that_is_cancelled_costs_what_was_spoken_and_one_that_waits_
             await asyncio.sleep(0.05)
 
 
-async def test_each_tenant_and_each_key_has_a_quota_of_its_own(service: Front, keys: dict[str, str]) -> None:
+async def test_each_tenant_and_each_key_has_its_own_quota(service: Front, keys: dict[str, str]) -> None:
     assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 10))[0] == 200
     assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 10))[0] == 429
     assert (await asked(service, bearing(keys["globex"]), text=SENTENCE * 10))[0] == 200

@@ -1,4 +1,4 @@
-"""What an operator got wrong is said at the start: an open address, a typo. No NATS is needed to hear it."""
+"""Configuration mistakes are reported at the start: an open address, a typo. This needs no NATS."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def warned(module: str, **environment: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "voice.example"])
-async def test_an_edge_on_a_public_address_without_keys_says_so(host: str) -> None:
+async def test_an_edge_on_a_public_address_without_keys_warns(host: str) -> None:
     (warning,) = await warned("services.http_edge", HTTP_HOST=host)
     assert (warning["event"], warning["level"], warning["host"]) == ("open_without_keys", "warning", host)
     assert "API_KEYS_FILE" in warning["advice"]
@@ -48,7 +48,7 @@ def test_an_edge_that_is_reached_from_this_machine_or_asks_for_keys_is_not_open(
 
 
 @pytest.mark.parametrize("module", ["services.http_edge", "services.splitter", "services.synth_worker"])
-async def test_a_typo_is_told_in_one_line_with_the_nearest_setting_and_without_its_value(module: str) -> None:
+async def test_a_typo_is_reported_in_one_line_with_the_nearest_setting_and_without_its_value(module: str) -> None:
     warnings = await warned(module, API_KEY_FILE="/secret/keys.toml", HTTP_PROT="80", NATS_SERVICE_HOST="10.0.0.1")
     assert [(each["name"], each["nearest"]) for each in warnings] == [
         ("API_KEY_FILE", "API_KEYS_FILE"),

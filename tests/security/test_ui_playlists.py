@@ -27,7 +27,7 @@ def tone() -> bytes:
 
 
 class Inside:
-    """A server that only this machine reaches, and what it was asked for."""
+    """A server that only this machine reaches, and the requests that it got."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -41,7 +41,7 @@ class Inside:
                 self.wfile.write(tone())
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/secret.wav"
@@ -105,7 +105,7 @@ def test_each_of_the_two_limits_alone_keeps_the_decoder_from_what_a_list_names(i
 
 
 @pytest.mark.parametrize("format_", ["WAV", "FLAC", "OGG", "MP3", "AIFF", "AU", "W64", "CAF"])
-def test_files_with_sound_in_them_are_read(tmp_path: Path, format_: str) -> None:
+def test_files_with_audio_in_them_are_read(tmp_path: Path, format_: str) -> None:
     path = sounds.write(tmp_path / "upload", sounds.speech(4), 24_000, format_)
     assert len(read_audio(path.read_bytes())) > 3.5 * reading.RATE_HZ
 

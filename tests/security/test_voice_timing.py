@@ -1,4 +1,4 @@
-"""Whether another tenant has sent a recording before must not show, by how long a request takes or otherwise."""
+"""Another tenant's earlier upload of a recording must not show, by the duration of a request or otherwise."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ async def uploads(service: Front) -> dict[str, float]:
     return {outcome: float(count) for outcome, count in counted}
 
 
-async def test_a_file_that_another_tenant_sent_is_decoded_and_conditioned_anew(
+async def test_a_file_that_another_tenant_sent_is_decoded_and_conditioned_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[Path] = []
