@@ -28,7 +28,7 @@ from services import __version__
 from services.common.runtime.local_nats import local_nats
 
 ROOT: Final = Path(__file__).parents[2]
-STORE: Final = Path("/var/tmp/voice-cloning-images")  # of buildah; wants 5 GB
+STORE: Final = Path("/var/tmp/voice-cloning-images")  # of buildah; needs 5 GB
 HEALTH: Final = {
     "http-edge": "http://127.0.0.1:8004/readyz",
     "splitter": "http://127.0.0.1:9101/readyz",
@@ -53,7 +53,7 @@ class Built:
 
 
 class Tool(Protocol):
-    """What builds images and runs them on this machine's network."""
+    """A program that builds images and runs them on this machine's network."""
 
     def base(self) -> str | None:
         """Return the image to build on; None: what the Dockerfiles say."""
@@ -214,7 +214,7 @@ def until_ready(url: str, log: Path, patience_s: float = 300.0) -> float:
 
 
 def inspect(tool: Tool, name: str) -> None:
-    """See that an image has no compiler and another user than root, to whom nothing but /tmp belongs."""
+    """Check that an image has no compiler, and a non-root user that owns nothing but /tmp."""
     found = _said(*tool.command(name, {}, ["sh", "-c", COMPILERS]))
     user = _said(*tool.command(name, {}, ["id", "-u"]))
     owned = _said(*tool.command(name, {}, ["find", "/app", "/venv", "-writable", "-print", "-quit"]))
@@ -224,7 +224,7 @@ def inspect(tool: Tool, name: str) -> None:
 
 
 async def spoken() -> tuple[float, float]:
-    """Ask the edge for speech; return the seconds of sound and how long they took."""
+    """Request speech from the edge; return the seconds of audio and of waiting."""
     form = aiohttp.FormData({"text": TEXT, "language": "en"})
     form.add_field("reference_audio", CLIP.read_bytes(), filename="reference")
     began_s = time.monotonic()
@@ -239,7 +239,7 @@ async def spoken() -> tuple[float, float]:
 
 
 async def started(tool: Tool, built: list[Built]) -> tuple[list[Built], str]:
-    """Start the images against a NATS of our own; return how soon they were ready, and what was heard."""
+    """Start the images with a fresh NATS; return their start-up times and the audio."""
     names = sorted((image.name for image in built if image.name in HEALTH), key=_EDGE_LAST)
     whole = {"http-edge", "splitter", "worker-cpu"} <= set(names)
     ready: dict[str, float] = {}

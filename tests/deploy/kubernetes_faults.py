@@ -1,4 +1,4 @@
-"""What a cluster refuses, or never starts, although every schema takes it: one function a kind of mistake.
+"""Mistakes that every schema accepts and a cluster refuses or never starts: one function per kind of mistake.
 
 Facts behind them: a real API server refused each of the first eight where the schemas passed it.
 """
@@ -15,7 +15,7 @@ _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])
 
 
 def selectors(all_: Manifests) -> Iterator[str]:
-    """A workload selects its own pods and no other's; services, budgets and policies select somebody."""
+    """Check that a workload selects its own pods and no others; services, budgets and policies select at least one."""
     pods = dict(all_.pods())
     for each in all_.of("Deployment", "StatefulSet"):
         name = each["metadata"]["name"]
@@ -35,7 +35,7 @@ def selectors(all_: Manifests) -> Iterator[str]:
 
 
 def ports(all_: Manifests) -> Iterator[str]:
-    """Names of ports are there once in a pod, and whoever names one finds it."""
+    """Check that names of ports are unique in a pod, and every reference to one resolves."""
     for name, pod in all_.pods():
         declared = [port for container in pod["spec"]["containers"] for port in container.get("ports", [])]
         for key in ("name", "containerPort"):
@@ -57,7 +57,7 @@ def ports(all_: Manifests) -> Iterator[str]:
 
 
 def quantities(all_: Manifests) -> Iterator[str]:
-    """Every amount is one."""
+    """Check that every amount is a valid quantity."""
     for name, container in all_.containers():
         for amounts in container["resources"].values():
             for what, amount in amounts.items():
@@ -68,7 +68,7 @@ def quantities(all_: Manifests) -> Iterator[str]:
 
 
 def limits(all_: Manifests) -> Iterator[str]:
-    """Nobody asks for more than it may have."""
+    """Check that no request exceeds its limit."""
     for name, container in all_.containers():
         most = container["resources"].get("limits", {})
         for what, amount in container["resources"].get("requests", {}).items():
@@ -77,7 +77,7 @@ def limits(all_: Manifests) -> Iterator[str]:
 
 
 def devices(all_: Manifests) -> Iterator[str]:
-    """Devices are asked for by whole ones, and as many as may be had."""
+    """Check that devices are requested in whole numbers, and requests equal limits."""
     for name, container in all_.containers():
         asked, most = (container["resources"].get(kind, {}) for kind in ("requests", "limits"))
         for what in {key for key in (*asked, *most) if "/" in key}:
@@ -86,7 +86,7 @@ def devices(all_: Manifests) -> Iterator[str]:
 
 
 def volumes(all_: Manifests) -> Iterator[str]:
-    """What is mounted is there, and no place or name is taken twice."""
+    """Check that every mount has its volume, and no path or name is used twice."""
     for name, pod in all_.pods():
         there = [volume["name"] for volume in pod["spec"].get("volumes", [])]
         there += [claim["metadata"]["name"] for claim in _claims_of(all_, name)]
@@ -108,7 +108,7 @@ def volumes(all_: Manifests) -> Iterator[str]:
 
 
 def tolerations(all_: Manifests) -> Iterator[str]:
-    """A toleration that exists has no value, one without a key tolerates all, and effects are those that there are."""
+    """Check that a toleration that exists has no value, one without a key tolerates all, and effects are valid."""
     for name, pod in all_.pods():
         for each in pod["spec"].get("tolerations", []):
             operator = each.get("operator", "Equal")
@@ -124,7 +124,7 @@ def tolerations(all_: Manifests) -> Iterator[str]:
 
 
 def labels(all_: Manifests) -> Iterator[str]:
-    """Labels are written as Kubernetes wants them, wherever they are."""
+    """Check that labels have the syntax of Kubernetes, everywhere."""
     for each in all_.objects:
         for key, value in _labels_within(each):
             if not _LABEL_NAME.fullmatch(key) or not isinstance(value, str) or not _LABEL_VALUE.fullmatch(value):
@@ -132,7 +132,7 @@ def labels(all_: Manifests) -> Iterator[str]:
 
 
 def spreads(all_: Manifests) -> Iterator[str]:
-    """A label may select, or be among those that each pod brings along, not both."""
+    """Check that a label may select, or be among those that each pod brings along, not both."""
     for name, pod in all_.pods():
         for each in pod["spec"].get("topologySpreadConstraints", []):
             both = set(each.get("matchLabelKeys", [])) & set(each["labelSelector"].get("matchLabels", {}))
@@ -141,7 +141,7 @@ def spreads(all_: Manifests) -> Iterator[str]:
 
 
 def variables(all_: Manifests) -> Iterator[str]:
-    """No variable is set twice."""
+    """Check that no variable is set twice."""
     for name, container in all_.containers():
         names = [each["name"] for each in container.get("env", [])]
         if len(names) != len(set(names)):

@@ -101,7 +101,7 @@ def _parsed(folder: Path) -> list[Object]:
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
-    """Say whether a label selector selects these labels."""
+    """Return whether a label selector selects these labels."""
     for requirement in selector.get("matchExpressions", []):
         value, values = labels.get(requirement["key"]), requirement.get("values", [])
         fits = {

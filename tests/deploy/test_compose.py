@@ -30,7 +30,7 @@ CHOICES = ["", "embedded", "xtts", "embedded,monitoring", "xtts,monitoring,tls"]
 
 
 def chosen() -> dict[str, str]:
-    """Return the variables of the file that compose reads by itself."""
+    """Return the variables of the file that compose reads automatically."""
     lines = (FILE.parent / ".env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
@@ -99,7 +99,7 @@ def test_it_may_write_to_nothing_but_its_temporary_folder_and_has_no_rights(name
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_it_is_told_are_settings_and_readable(name: str) -> None:
+def test_its_variables_are_settings_and_readable(name: str) -> None:
     environment = {key: str(value) for key, value in COMPOSED[name]["environment"].items()}
     if name == "ui":
         assert set(environment) <= UI_SETTINGS
@@ -134,7 +134,7 @@ def test_what_is_watched_is_named_as_here_and_answers_there() -> None:
     assert asked == {(name, PORTS[image]) for name, image in OURS.items() if name != "ui"}
 
 
-def test_nginx_is_told_all_that_its_template_asks_for() -> None:
+def test_nginx_gets_every_variable_of_its_template() -> None:
     templates = (ROOT / "deploy" / "nginx" / "templates").glob("*.template")
     asked = {name for path in templates for name in re.findall(r"\$\{(\w+)\}", path.read_text())}
     environment = COMPOSED["nginx"]["environment"]
@@ -149,7 +149,7 @@ def test_the_names_of_the_proxy_are_those_that_are_served() -> None:
     assert COMPOSED["ui"]["environment"]["ALLOWED_HOSTS"] == proxied["UI_HOST"]
 
 
-def test_who_waits_for_health_waits_for_somebody_who_is_asked_for_it() -> None:
+def test_a_service_that_others_wait_for_has_a_health_check() -> None:
     for service in COMPOSED.values():
         for other, how in service.get("depends_on", {}).items():
             assert how == {"condition": "service_healthy"}
@@ -194,7 +194,7 @@ def test_only_the_proxy_is_reached_from_other_machines() -> None:
     assert open_to_all == {"nginx"}
 
 
-def test_nobody_logs_in_to_grafana_with_a_password_that_everybody_knows() -> None:
+def test_grafana_has_no_well_known_password() -> None:
     environment = COMPOSED["grafana"]["environment"]
     assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"  # an empty password would mean `admin`
     assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
@@ -242,14 +242,14 @@ async def test_nats_takes_its_configuration_and_keeps_its_files_in_the_volume(tm
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "ui"])
-def test_whoever_stops_may_finish(name: str) -> None:
+def test_every_service_has_time_to_stop(name: str) -> None:
     environment = {key: str(value) for key, value in COMPOSED[name]["environment"].items()}
     settings = read_settings(SETTINGS[OURS[name]], environment)
     assert settings.exit_s <= float(COMPOSED[name]["stop_grace_period"].removesuffix("s"))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_nothing_that_it_is_told_is_taken_for_a_typo(name: str) -> None:
+def test_no_variable_is_reported_as_a_typo(name: str) -> None:
     environment = {key: str(value) for key, value in COMPOSED[name]["environment"].items()}
     image = dict(word.split("=", 1) for word in dockerfile(OURS[name]).one("ENV").split())
     assert list(misspelled(image | chosen() | environment)) == []

@@ -1,4 +1,4 @@
-"""What holds of every image, read from its Dockerfile; `./task images:build` builds them and hears them speak."""
+"""Properties of every image, read from its Dockerfile; `./task images:build` builds and runs them."""
 
 import re
 import shutil
@@ -115,7 +115,7 @@ def test_nothing_is_written_into_the_image_by_python(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_asked_for_its_health_where_it_answers(name: str) -> None:
+def test_its_health_check_uses_the_port_it_listens_on(name: str) -> None:
     image, port = dockerfile(name), PORTS[name]
     options, command = image.healthcheck()
     assert f"127.0.0.1:{port}/" in command[-1]

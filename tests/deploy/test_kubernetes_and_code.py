@@ -1,4 +1,4 @@
-"""The manifests say what the code does: names, ports, paths, settings, times, and who may speak to whom."""
+"""The manifests agree with the code: names, ports, paths, settings, times, and network policies."""
 
 import itertools
 import re
@@ -99,7 +99,7 @@ def test_every_variable_is_a_setting_and_every_value_is_taken(overlay: str) -> N
 
 
 @overlays
-def test_ports_are_those_that_the_services_are_told(overlay: str) -> None:
+def test_ports_are_those_that_the_services_are_given(overlay: str) -> None:
     manifests = rendered(overlay)
     told = {"http": ("HTTP_PORT", "UI_PORT"), "health": ("SPLITTER_HEALTH_PORT", "WORKER_HEALTH_PORT")}
     for name, container in services(manifests):
@@ -198,7 +198,7 @@ def test_probes_ask_paths_that_are_served(overlay: str) -> None:
             continue
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             path = container[probe]["httpGet"]["path"]
-            # Streamlit serves its own, as the start on one machine knows.
+            # Streamlit has its own, as the local start does.
             assert f'"{path}"' in source(name) or (name == "ui" and path == "/_stcore/health"), (name, path)
         assert container["livenessProbe"]["httpGet"]["path"] in ("/livez", "/_stcore/health")
     for name in ("splitter", f"worker-{ENGINES[overlay]}"):
@@ -215,7 +215,7 @@ def test_a_worker_is_given_time_to_load(overlay: str) -> None:
 
 
 @overlays
-def test_whoever_stops_may_finish(overlay: str) -> None:
+def test_every_service_has_time_to_stop(overlay: str) -> None:
     manifests = rendered(overlay)
 
     def grace_s(name: str) -> float:
@@ -265,7 +265,7 @@ def test_a_job_starts_a_module_that_its_image_has(job: str, image: str) -> None:
 
 
 @overlays
-def test_everybody_has_a_role_and_hears_its_answers(overlay: str) -> None:
+def test_every_service_has_a_role_and_receives_its_answers(overlay: str) -> None:
     manifests = rendered(overlay)
     prefixes = {role.name: role.inbox_prefix for role in service_roles([ENGINES[overlay]])}
     for name, container in services(manifests):
@@ -275,7 +275,7 @@ def test_everybody_has_a_role_and_hears_its_answers(overlay: str) -> None:
             assert read_settings(ProcessSettings, variables).nats_establish is False
 
 
-def test_nobody_has_accepted_a_licence_for_the_operator() -> None:
+def test_no_licence_is_accepted_for_the_operator() -> None:
     manifests = rendered("gpu")
     for name in ("worker-xtts", "prefetch-xtts"):
         variables = manifests.variables(only(pod_of(manifests, name)))
@@ -365,7 +365,7 @@ def test_only_a_gpu_is_scaled_to_none() -> None:
 
 
 @overlays
-def test_the_edge_sends_to_the_workers_that_are_there(overlay: str) -> None:
+def test_the_edge_sends_to_the_workers_that_exist(overlay: str) -> None:
     manifests = rendered(overlay)
     edge = read_settings(EdgeSettings, manifests.variables(only(pod_of(manifests, "http-edge"))))
     workers = [name for name, _ in manifests.pods() if name.startswith("worker-")]
@@ -470,7 +470,7 @@ def test_prometheus_finds_every_process_under_its_job() -> None:
 
 
 def _allowed(manifests: Manifests) -> set[tuple[str, str, int]]:
-    """Return who may open a connection to whom: both the way out of the one and the way into the other are free."""
+    """Return which pods may connect to which: both the egress of the one and the ingress of the other allow it."""
     pods = {name: labels_of(pod) for name, pod in manifests.pods()}
     ways = set()
     for (one, from_labels), (other, to_labels) in itertools.product(pods.items(), repeat=2):

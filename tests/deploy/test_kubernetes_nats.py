@@ -174,7 +174,7 @@ async def test_a_tenant_is_served_across_servers_and_another_is_added_by_restart
 
 
 async def user(folder: Path, servers: list[Server], role: str, first: Server) -> Client:
-    """Connect in a role, at one of the servers while it is there."""
+    """Connect in a role, at one of the servers while it runs."""
     urls = [f"nats://localhost:{server.client}" for server in sorted(servers, key=lambda server: server != first)]
     return await nats.connect(
         urls,
@@ -189,11 +189,11 @@ async def user(folder: Path, servers: list[Server], role: str, first: Server) ->
 
 
 async def _silent(_error: Exception) -> None:
-    """Say nothing of servers that are gone for a moment."""
+    """Log nothing about servers that are away for a moment."""
 
 
 async def asked(client: Client, subject: str) -> bytes:
-    """Return the answer to a question, asked again while servers find each other."""
+    """Return the answer to a question, repeated while servers find each other."""
     async with asyncio.timeout(30):
         while True:
             with suppress(nats.errors.Error):
@@ -231,7 +231,7 @@ async def keda_finds(consumer: str, servers: list[Server]) -> None:
 
 
 def leaders_lag(consumer: str, servers: list[Server]) -> list[int]:
-    """Return what each server says waits or is in work, if it leads the consumer."""
+    """Return what each server reports as pending and ack-pending, if it leads the consumer."""
     leaders = []
     for server in servers:
         accounts = server.ask("/jsz?acc=TTS&consumers=true&config=true")["account_details"]
@@ -262,7 +262,7 @@ def store_bytes(files: dict[str, str]) -> float:
 
 
 @pytest.mark.parametrize("overlay", ["local", "cpu", "gpu"])
-def test_the_disk_has_room_for_what_streams_may_take(overlay: str) -> None:
+def test_the_disk_has_space_for_what_streams_may_take(overlay: str) -> None:
     manifests = rendered(overlay)
     replicas = int(manifests.one("ConfigMap", "settings")["data"]["NATS_REPLICAS"])
     wanted, servers = topology(replicas=replicas), _nats(manifests)["replicas"]

@@ -31,7 +31,7 @@ def tool(name: str) -> str:
 
 
 async def told(*command: str) -> str:
-    """Run a program and return what it says. Fails where it does."""
+    """Run a program and return its output. Fails where it fails."""
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -77,7 +77,7 @@ class Watched:
             return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     async def names(self) -> set[str]:
-        """Return every metric that Prometheus knows."""
+        """Return every metric that Prometheus has."""
         async with self.session.get(f"{self.prometheus}/api/v1/label/__name__/values") as response:
             return set((await response.json())["data"])
 

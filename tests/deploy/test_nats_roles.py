@@ -1,4 +1,4 @@
-"""Users of NATS, over TLS, on a real server: each role can do its own work, and nothing of anybody else's."""
+"""Users of NATS, over TLS, on a real server: each role can do its own work, and nothing else."""
 
 import asyncio
 import os
@@ -78,14 +78,14 @@ async def _shown(session: aiohttp.ClientSession, url: str) -> dict[str, str]:
 
 
 async def stored_by_tenant(client: Client, tenant: str) -> str:
-    """Store a clip as docs/wire.md tells a tenant to, and return its name."""
+    """Store a clip as docs/wire.md describes, and return its name."""
     asked = StoreClip(tenant=tenant, audio=VOICE)
     reply = await client.request(subjects.clip(tenant), codec.encode(asked), timeout=60)
     return codec.decode(reply.data, ClipStored).clip
 
 
 @pytest.mark.usefixtures("service")
-async def test_a_tenant_speaks_and_listens_on_nats_alone_and_hears_nobody_else(guarded: Guarded) -> None:
+async def test_a_tenant_speaks_and_listens_on_nats_and_receives_only_its_own(guarded: Guarded) -> None:
     acme, globex = await guarded.client("tenant-acme"), await guarded.client("tenant-globex")
     request = msgspec.structs.replace(speech_request(await stored_by_tenant(acme, "acme")), tenant="acme")
     own = await acme.subscribe(f"tts.v1.audio.acme.{request.request}.>")
@@ -184,7 +184,7 @@ async def test_the_example_speaks_as_a_tenant(guarded: Guarded, tmp_path: Path) 
     assert audio == expected_pcm(TEXT, seed=1, max_characters=250)
 
 
-async def test_a_tenant_has_no_more_than_its_connections(guarded: Guarded) -> None:
+async def test_a_tenant_is_limited_to_its_number_of_connections(guarded: Guarded) -> None:
     seed = str(guarded.folder / "tenant-acme.seed")
     tls = ssl.create_default_context(cafile=guarded.folder / "ca.crt")
     held = [await nats.connect(guarded.url, nkeys_seed=seed, tls=tls) for _ in range(accounts.MAX_CONNECTIONS)]
@@ -198,7 +198,7 @@ async def test_a_tenant_has_no_more_than_its_connections(guarded: Guarded) -> No
 @pytest.mark.usefixtures("service")
 async def test_a_request_in_another_tenants_name_is_refused(guarded: Guarded) -> None:
     globex, victim = await guarded.client("tenant-globex"), await guarded.client("edge")
-    request = speech_request("ab" * 32)  # says that it is of the tenant "public"
+    request = speech_request("ab" * 32)  # it names the tenant "public"
     forged = await victim.subscribe("tts.v1.audio.>")
     await victim.flush()
     with pytest.raises(nats.js.errors.BadRequestError, match="malformed_message: tenant differs"):
@@ -209,14 +209,16 @@ async def test_a_request_in_another_tenants_name_is_refused(guarded: Guarded) ->
         await client.close()
 
 
-async def test_a_tenant_is_told_at_once_that_no_edge_is_there(guarded: Guarded) -> None:
+async def test_a_tenant_is_refused_at_once_without_an_edge(guarded: Guarded) -> None:
     acme = await guarded.client("tenant-acme")
     with pytest.raises(nats.js.errors.NoStreamResponseError):
         await acme.jetstream().publish("tts.v1.request.acme", b"", timeout=20)
     await acme.close()
 
 
-async def test_without_a_user_or_over_a_stranger_there_is_no_connection_and_it_says_so(guarded: Guarded) -> None:
+async def test_without_a_user_or_with_a_foreign_server_the_connection_fails_clearly(
+    guarded: Guarded,
+) -> None:
     for settings in (
         ProcessSettings(nats_url=guarded.url, nats_ca_file=str(guarded.folder / "ca.crt")),
         ProcessSettings(nats_url=guarded.url, nats_nkey_seed_file=str(guarded.folder / "edge.seed")),
@@ -226,7 +228,7 @@ async def test_without_a_user_or_over_a_stranger_there_is_no_connection_and_it_s
             await connect(settings, name="stranger")
 
 
-async def test_a_service_says_who_creates_what_is_missing(tmp_path: Path) -> None:
+async def test_a_service_reports_who_creates_a_missing_stream(tmp_path: Path) -> None:
     async with local_nats(tmp_path, free_port()) as server:
         settings = ProcessSettings(nats_url=server.url, nats_establish=False)
         bus = await connect(settings, name="service")
@@ -269,7 +271,7 @@ def test_a_tenants_name_cannot_widen_its_role() -> None:
 
 
 @pytest.mark.usefixtures("service")
-async def test_a_tenant_is_added_while_everybody_goes_on(guarded: Guarded) -> None:
+async def test_a_tenant_is_added_without_interrupting_the_others(guarded: Guarded) -> None:
     acme = await guarded.client("tenant-acme")
     make_keys(guarded.folder, "initech")
     for _ in range(2):  # nats-server 2.15 follows a new account's imports from its second reload on
@@ -297,7 +299,7 @@ async def _admitted(guarded: Guarded, role: str) -> Client:
                 await asyncio.sleep(0.2)
 
 
-def test_keys_are_kept_when_a_tenant_is_added(tmp_path: Path) -> None:
+def test_existing_keys_stay_when_a_tenant_is_added(tmp_path: Path) -> None:
     nats_users.main([str(tmp_path), "--tenants", "acme"])
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.seed")}
     nats_users.main([str(tmp_path), "--tenants", "globex"])

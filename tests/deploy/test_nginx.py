@@ -1,4 +1,4 @@
-"""The nginx in front: real nginx, edge and Streamlit, and a certificate of its own, up to the client."""
+"""The reverse proxy: real nginx, edge and Streamlit, and a self-signed certificate, up to the client."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What the browser tests share: everything that `./task run` starts, and a browser."""
+"""Fixtures of the browser tests: everything that `./task run` starts, and a browser."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from tests.support.recordings import CLIP_FILE
 
 @dataclass(frozen=True)
 class Place:
-    """Where the parts of the service are."""
+    """The addresses of the service's parts."""
 
     service: str
     pages: str
@@ -37,7 +37,7 @@ def running() -> Iterator[Place]:
         yield Place(service, pages, nats[1])
 
 
-@pytest.fixture(scope="module")  # no longer: while Playwright is there, no test in this thread can run an event loop
+@pytest.fixture(scope="module")  # not session: while Playwright runs, no test in this thread can run an event loop
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Start a browser whose microphone hears the example voice."""
     samples, rate_hz = soundfile.read(io.BytesIO(CLIP_FILE.read_bytes()))

@@ -22,7 +22,7 @@ END_S = 60.0
 
 
 def state_of(process: int) -> tuple[str, int]:
-    """Return the state (one letter) and the parent of a process. Raises OSError where it is gone."""
+    """Return the state (one letter) and the parent of a process. Raises OSError where it does not exist."""
     state, parent, *_ = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return state, int(parent)
 
@@ -56,7 +56,7 @@ def started_with(note: str) -> dict[int, str]:
 
 @dataclass
 class Terminal:
-    """A service that was started somewhere, and what it says."""
+    """A running service and its output."""
 
     process: asyncio.subprocess.Process
     note: str
@@ -172,7 +172,7 @@ async def test_a_terminal_that_closes_ends_everything(tmp_path: Path) -> None:
     note, port = f"{tmp_path}-pty", free_port()
     environment = os.environ | {"ENGINE": "tone", "NOTE": note, "TMPDIR": str(tmp_path)}
     child, terminal = pty.fork()
-    if child == 0:  # the first process of a terminal of its own, as a login shell's foreground job is
+    if child == 0:  # the session leader of its terminal, as a login shell's foreground job is
         os.chdir(ROOT)
         os.execve(
             sys.executable, [sys.executable, "-m", "services", "run", "--no-ui", "--port", str(port)], environment
@@ -223,7 +223,7 @@ async def test_what_task_started_ends_with_task(tmp_path: Path, signals: list[si
     assert terminal.folders() == []
 
 
-async def test_a_service_whose_shell_has_ended_goes_on_where_it_was_told_so(tmp_path: Path) -> None:
+async def test_a_service_survives_the_end_of_its_shell_where_configured(tmp_path: Path) -> None:
     shell = f'nohup {sys.executable} -m services run "$@" & sleep 3'
     async with started(tmp_path, "/bin/sh", "-c", shell, "sh") as terminal:
         await terminal.until_said("Ready after")
@@ -238,7 +238,7 @@ async def test_a_service_whose_shell_has_ended_goes_on_where_it_was_told_so(tmp_
         await terminal.until_gone()
 
 
-async def test_a_nats_server_that_dies_is_said_and_ends_the_service(tmp_path: Path) -> None:
+async def test_a_nats_server_that_dies_is_reported_and_ends_the_service(tmp_path: Path) -> None:
     async with started(tmp_path) as terminal:
         await terminal.until_said("Ready after")
         (server,) = [number for number, words in terminal.started().items() if "nats-server" in words]
@@ -249,7 +249,7 @@ async def test_a_nats_server_that_dies_is_said_and_ends_the_service(tmp_path: Pa
     assert terminal.folders() == []
 
 
-async def test_of_two_starts_on_one_port_one_runs_and_the_other_says_who_has_it(tmp_path: Path) -> None:
+async def test_of_two_starts_on_one_port_one_runs_and_the_other_names_the_owner(tmp_path: Path) -> None:
     async with started(tmp_path) as first:
         async with started(tmp_path, arguments=["--no-ui", "--port", str(first.port)]) as second:
             ends = [asyncio.create_task(each.process.wait()) for each in (first, second)]

@@ -1,4 +1,4 @@
-"""Ten thousand requests that nobody should send: each is answered in bounded time, none breaks anything.
+"""Ten thousand malformed requests: each is answered in bounded time, none breaks anything.
 
 Seeded, over raw sockets, against a real edge with a splitter, a worker and nats-server behind it. A bug is a 5xx but
 503, an exchange that does not end, memory that grows, or a line of level error in the edge's log.

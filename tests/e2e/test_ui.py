@@ -30,14 +30,14 @@ def page(chrome: Browser, running: Place) -> Iterator[Page]:
 
 
 def picture(page: Page, name: str) -> None:
-    """Save a picture for the README, where they are asked for."""
+    """Save a picture for the README, if requested."""
     if folder := os.environ.get("SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         size = page.viewport_size
         assert size is not None
         height = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
         page.set_viewport_size({"width": size["width"], "height": max(size["height"], height)})
-        page.wait_for_timeout(300)  # until what fades in is there
+        page.wait_for_timeout(300)  # until the fade-in has ended
         page.screenshot(path=f"{folder}/{name}.png")
         page.set_viewport_size(size)
 
@@ -63,7 +63,7 @@ def heard(player: Locator) -> float:
     return float(player.get_attribute("data-heard") or 0)
 
 
-def test_streaming_is_heard_before_it_is_whole_and_plays_on_while_the_page_changes(page: Page) -> None:
+def test_streaming_plays_before_it_is_whole_and_continues_while_the_page_changes(page: Page) -> None:
     page.get_by_label("Texte à dire").fill(LONG)
     expect(page.get_by_text(f"{len(LONG)} caractères")).to_be_visible()
     page.get_by_label("Texte à dire").blur()
@@ -112,7 +112,7 @@ def test_a_text_is_shown_as_it_will_be_spoken_and_what_is_left_out_is_named(page
     expect(panel.get_by_text("aucune voix de cette langue ne sait le dire : สวัสดี")).to_have_count(1, timeout=60_000)
 
 
-def test_a_text_of_letters_that_no_voice_speaks_is_refused_and_says_which(page: Page) -> None:
+def test_a_text_of_letters_that_no_voice_speaks_is_refused_and_lists_them(page: Page) -> None:
     panel = open_tab(page, "Lecture de texte")
     panel.get_by_text("Écrire", exact=True).click()
     panel.get_by_label("Texte à lire").fill("שלום עולם")

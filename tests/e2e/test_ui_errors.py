@@ -1,4 +1,4 @@
-"""What the web interface says when something is wrong: never a traceback, always what to do."""
+"""The web interface's error messages: never a traceback, always a remedy."""
 
 import re
 import time
@@ -49,7 +49,7 @@ def speak(page: Page, text: str) -> None:
 
 
 def wait_until_full(service: str) -> None:
-    """Wait until the service has more sound due than it takes. Raises TimeoutError."""
+    """Wait until the service has more backlog than it admits. Raises TimeoutError."""
     for _ in range(200):
         said = requests.get(f"{service}/metrics", timeout=5).text
         due = {name: float(value) for name, value in re.findall(r"^(tts_due_audio_\w+) (\S+)$", said, re.MULTILINE)}
@@ -59,7 +59,7 @@ def wait_until_full(service: str) -> None:
     raise TimeoutError("the service never had much to do")
 
 
-def test_a_service_that_is_not_there_is_said_in_every_tab(page: Page) -> None:
+def test_an_unreachable_service_is_reported_in_every_tab(page: Page) -> None:
     expect(page.get_by_text(re.compile("Le service ne répond pas")).first).to_be_visible()
     speak(page, "Bonjour.")
     expect(page.get_by_role("tabpanel").get_by_text("Le service ne répond pas").first).to_be_visible()
@@ -71,7 +71,7 @@ def test_a_service_that_is_not_there_is_said_in_every_tab(page: Page) -> None:
     expect(page.get_by_role("tabpanel", name="Paramètres").get_by_text("Le service ne répond pas")).to_be_visible()
 
 
-def test_a_busy_service_says_when_to_come_back_and_one_that_dies_that_sound_is_missing(
+def test_a_busy_service_names_a_time_to_retry_and_a_dying_one_reports_missing_audio(
     chrome: Browser, page: Page, running: Place, edge_port: int, pages: str
 ) -> None:
     url = f"http://127.0.0.1:{edge_port}"
@@ -92,7 +92,7 @@ def test_a_busy_service_says_when_to_come_back_and_one_that_dies_that_sound_is_m
     expect(page.get_by_text(re.compile("coupée avant la fin|ne répond pas|interrompu")).first).to_be_visible()
 
 
-def test_a_file_without_sound_is_refused_in_plain_words(page: Page, tmp_path: Path) -> None:
+def test_a_file_without_audio_is_refused_in_plain_words(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "voice.wav"
     file.write_bytes(b"this is no sound at all" * 100)
     panel = page.get_by_role("tabpanel", name="Synthèse rapide")
@@ -108,7 +108,7 @@ def test_a_text_that_is_too_long_is_refused_before_it_is_sent(page: Page) -> Non
 
 
 def until_nothing_is_due(running: Place) -> None:
-    """Wait until what earlier tests asked for is spoken: a busy service refuses before it hears a recording."""
+    """Wait until earlier tests' requests are spoken: a busy service refuses before it reads a recording."""
     address, idle = f"{running.service}/metrics", re.compile(r"^tts_due_audio_seconds 0\.0$", re.MULTILINE)
     give_up_s = time.monotonic() + 120
     while not idle.search(requests.get(address, timeout=10).text):

@@ -63,7 +63,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def spoken(running: Running, session: aiohttp.ClientSession, path: str, **fields: str) -> tuple[bytes, float]:
-    """Return the body and the seconds to its first sound."""
+    """Return the body and the seconds to its first audio."""
     form = aiohttp.FormData({"text": TEXT, "language": "en", "seed": "7"} | fields)
     form.add_field("reference_audio", CLIP_FILE.read_bytes(), filename="austen.flac")
     began_s = asyncio.get_running_loop().time()
@@ -123,7 +123,7 @@ async def test_the_demo_speaks_to_a_file_and_ends(tmp_path: Path) -> None:
     assert read_wav(out.read_bytes()).seconds > 0.5
 
 
-async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+async def test_a_port_in_use_is_reported_in_one_line() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

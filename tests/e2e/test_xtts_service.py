@@ -1,4 +1,4 @@
-"""The service with the XTTS engine, on a small random checkpoint: nobody would understand it, but all of it runs."""
+"""The service with the XTTS engine, on a small random checkpoint: unintelligible, but all of it runs."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ async def ready(process: asyncio.subprocess.Process) -> None:
     pytest.fail("it ended before it was ready")
 
 
-async def test_xtts_speaks_over_http_and_says_the_same_in_a_crowd(tmp_path: Path) -> None:
+async def test_xtts_speaks_over_http_and_gives_the_same_audio_in_a_crowd(tmp_path: Path) -> None:
     make_checkpoint(tmp_path / "model")
     port = free_port()
     settings = {"COQUI_TOS_AGREED": "1", "XTTS_MODEL_DIR": str(tmp_path / "model"), "XTTS_PRECISION": "float32"}
@@ -88,7 +88,7 @@ async def test_xtts_speaks_over_http_and_says_the_same_in_a_crowd(tmp_path: Path
         assert b"Traceback" not in await reading
 
 
-async def test_without_the_licence_accepted_the_service_ends_and_says_what_to_read_and_set(tmp_path: Path) -> None:
+async def test_without_the_licence_accepted_the_service_ends_and_reports_what_to_read_and_set(tmp_path: Path) -> None:
     async with launched(tmp_path, free_port(), COQUI_TOS_AGREED="") as process:
         said, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1

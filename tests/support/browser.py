@@ -22,7 +22,7 @@ expect.set_options(timeout=20_000)
 
 
 def chromium() -> str:
-    """Return the path of chromium. Raises FileNotFoundError, which says what to install."""
+    """Return the path of chromium. Raises FileNotFoundError with what to install."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
         raise FileNotFoundError("the browser tests need chromium: apt-get install chromium, or set CHROMIUM")

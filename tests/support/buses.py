@@ -30,7 +30,7 @@ async def nats_bus(folder: Path) -> AsyncIterator[NatsBus]:
 
 @asynccontextmanager
 async def bus_of(kind: str, folder: Path) -> AsyncIterator[Bus]:
-    """Yield the twin in memory, or the real bus; afterwards nobody may listen to the twin any more."""
+    """Yield the in-memory twin, or the real bus; afterwards no subscription may be open on the twin."""
     if kind == "nats":
         async with nats_bus(folder) as connected:
             yield connected

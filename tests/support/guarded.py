@@ -1,4 +1,4 @@
-"""A nats-server that asks who is there, with the users and accounts of `nats_keys`, and the services on it."""
+"""A nats-server with authentication, with the users and accounts of `nats_users`, and the services on it."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ WATCHER = "watcher"  # user and password of a client that hears everything in an
 
 @dataclass
 class Guarded:
-    """A server that asks who is there, and the keys to it."""
+    """A server with authentication, and its keys."""
 
     folder: Path
     server: LocalNats

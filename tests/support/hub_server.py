@@ -17,7 +17,7 @@ class Hub:
 
     files: dict[str, bytes]
     repository: str = "coqui/XTTS-v2"
-    large: str = "model.pth"  # kept elsewhere, as large files are, where each answer is a part of at most `part_bytes`
+    large: str = "model.pth"  # stored elsewhere, as large files are; each answer there has at most `part_bytes`
     part_bytes: int = 1 << 40
     parts: int = 1 << 40  # how many such answers there are, before the hub hangs
     told_sha256: str = ""  # other than the file's
@@ -31,7 +31,7 @@ class Hub:
 
     @property
     def url(self) -> str:
-        """What HF_ENDPOINT is set to; large files are at another name of the same machine."""
+        """The value of HF_ENDPOINT; large files are at another name of the same machine."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self) -> None:
         start = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))

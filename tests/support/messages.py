@@ -102,7 +102,7 @@ EXAMPLES: tuple[Message, ...] = (
     SpeechFailed(
         request=REQUEST, sentence=None, code="engine_unavailable", detail="no worker is alive", retryable=True
     ),
-    CancelSpeech(request=REQUEST, tenant="public", reason="nobody listens any more"),
+    CancelSpeech(request=REQUEST, tenant="public", reason="nobody listens any more"),  # prose: allow nobody, any more
     JobProgress(
         job=REQUEST,
         state="failed",

@@ -1,4 +1,4 @@
-"""Sounds for the tests: the bundled clip, cut and repeated, and what is no speech."""
+"""Recordings for the tests: the bundled clip, cut and repeated, and audio without speech."""
 
 import io
 from functools import cache

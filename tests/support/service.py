@@ -71,7 +71,7 @@ def speech_request(clip: str, text: str = TEXT, *, seed: int = 42, lasts_s: floa
 def only_sentence(
     request: SpeechRequest, *, text: str, parameters: Parameters, pauses_ms: tuple[int, int] = (0, 0)
 ) -> SentenceJob:
-    """Return the one sentence of a request, with the silence owed before and after it."""
+    """Return the one sentence of a request, with the silence before and after it."""
     return SentenceJob(
         request=request.request,
         tenant=request.tenant,
@@ -102,7 +102,7 @@ def expected_pcm(
     speed: float = 1.0,
     max_characters: int = MAX_CHARACTERS,
 ) -> bytes:
-    """Return every sample that the tone engine owes for a text, pauses included."""
+    """Return every sample that the tone engine produces for a text, pauses included."""
     sound: list[bytes] = []
     for place, sentence in enumerate(split(text, language, max_characters=max_characters).sentences):
         count = round(len(sentence.spoken) * SAMPLES_PER_CHARACTER / speed)
@@ -112,5 +112,5 @@ def expected_pcm(
 
 
 def digest(pieces: Sequence[bytes]) -> str:
-    """Return the SHA-256 of some sound, so that a failed comparison does not print megabytes."""
+    """Return the SHA-256 of some audio, so that a failed comparison does not print megabytes."""
     return sha256(b"".join(pieces)).hexdigest()

@@ -1,4 +1,4 @@
-"""Sounds to upload: real speech cut to any length, noises, and files of every kind, made by the real encoders."""
+"""Audio to upload: real speech cut to any length, noises, and files of every kind, made by the real encoders."""
 
 from fractions import Fraction
 from functools import cache
@@ -27,7 +27,7 @@ def _speech(rate_hz: int) -> Samples:
 
 
 def speech(seconds: float, rate_hz: int = 24_000) -> Samples:
-    """Return so many seconds of somebody reading, said again and again where it is longer than the bundled clip."""
+    """Return so many seconds of read speech, repeated where it is longer than the bundled clip."""
     begun = _speech(rate_hz)[rate_hz // 5 :]  # it starts with a breath of silence
     return np.resize(begun, round(seconds * rate_hz))
 
@@ -51,14 +51,14 @@ def noise(seconds: float, *, tilt: float = 0.0, seed: int = 1, rate_hz: int = 24
 
 
 def noisy(sound: Samples, snr_db: float, *, tilt: float = 0.0) -> Samples:
-    """Return the sound under noise that is so much weaker than it, at a peak under full scale."""
+    """Return the audio under noise that is so much weaker than it, at a peak under full scale."""
     hiss = noise(len(sound) / 24_000, tilt=tilt)[: len(sound)]
     mixed = sound + hiss * np.sqrt(np.mean(sound**2) / np.mean(hiss**2) * 10 ** (-snr_db / 10))
     return (0.7 * mixed / np.abs(mixed).max()).astype(np.float32)
 
 
 def write(path: Path, sound: Samples | Frames, rate_hz: int, kind: str, subtype: str | None = None) -> Path:
-    """Write a file by libsndfile, with a name that says nothing about its kind."""
+    """Write a file by libsndfile, under a name without a hint at its format."""
     soundfile.write(path, sound, rate_hz, format=kind, subtype=subtype)
     return path
 
@@ -90,7 +90,7 @@ def encode(
 
 
 def silent_film(path: Path) -> Path:
-    """Write an MP4 that has a picture and no sound."""
+    """Write an MP4 with a picture and without audio."""
     with path.open("wb") as file, av.open(file, "w", format="mp4") as output:
         stream = output.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"

@@ -1,4 +1,4 @@
-"""Sound that has what matters of speech to a leveller: syllables, pauses, quiet before and after, any level."""
+"""Audio with what matters of speech to a leveller: syllables, pauses, leading and trailing silence, any level."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def at_lufs(samples: Samples, lufs: float) -> Samples:
 
 
 def syllables(seconds: float, seed: int, *, fall_db: float = 2.0) -> Samples:
-    """Return a voice of 120 Hz that speaks four syllables a second, each of a loudness of its own, and falls."""
+    """Return a voice of 120 Hz that speaks four syllables a second, each of another loudness, and falls."""
     generator = np.random.default_rng(seed)
     times = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     voice = sum(np.sin(2 * np.pi * 120 * k * times + k * k) / k for k in range(1, 30))
@@ -35,5 +35,5 @@ def with_quiet(samples: Samples, before_s: float, after_s: float) -> Samples:
 
 
 def cut(samples: Samples, lengths: Sequence[int]) -> list[Samples]:
-    """Return the samples in pieces of these lengths, and the rest."""
+    """Return the samples in chunks of these lengths, and the rest."""
     return list(np.split(samples, np.minimum(np.cumsum(lengths, dtype=np.int64), len(samples))))

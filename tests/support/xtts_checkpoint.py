@@ -1,6 +1,6 @@
 """Random checkpoints in the format of XTTS-v2, small ones for tests and full-size ones for benchmarks.
 
-They say nothing that anybody could understand, but they stop by themselves in proportion to their text, whatever is
+They produce nothing intelligible, but they stop in proportion to their text, whatever is
 sampled: one head of the first layer looks at all positions alike and averages a channel that is +1 for text and -1
 for codes, and the stop code's score is steep in that average. So a sentence of T text ids takes about T codes.
 """
@@ -32,7 +32,7 @@ _LATER_FROM: Final = 259  # the id of the first of these: [START] has 261
 _BLOCKS: Final = ((0x21, 0x7F), (0xA1, 0x180), (0x400, 0x500), (0x600, 0x653), (0x900, 0x970))
 _MERGES: Final = [("t", "h"), ("th", "e"), ("i", "n"), ("in", "g"), ("e", "r"), ("a", "n"), ("s", "t"), ("o", "u")]
 CODES_PER_TEXT_ID: Final = 1
-_COUNTED: Final = 0  # channel that tells text from codes
+_COUNTED: Final = 0  # channel that distinguishes text from codes
 _AVERAGE: Final = 1  # channel that holds the average
 _STEEPNESS: Final = 1200.0
 _LOUDNESS: Final = 0.02  # of all channels of an embedding, the counted one too
@@ -122,7 +122,7 @@ def _write_vocabulary(path: Path, size: int) -> None:
     letters += [first + second for first, second in _MERGES]
     among = _LATER_FROM - len(_FIRST)
     tokens = [*_FIRST, *letters[:among], *_LATER, *letters[among:]]
-    tokens += [chr(_PRIVATE_USE + place) for place in range(size - len(tokens))]  # nobody writes these
+    tokens += [chr(_PRIVATE_USE + index) for index in range(size - len(tokens))]  # unused in real texts
     ids = {token: place for place, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocab=ids, merges=_MERGES, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -131,7 +131,7 @@ def _write_vocabulary(path: Path, size: int) -> None:
 
 
 def _count(gpt: Any) -> None:
-    """Make the stop code's score count, as the head of this module says."""
+    """Make the stop code's score count, as described at the head of this module."""
     for table, value in (
         (gpt.text_embedding, 1.0),
         (gpt.mel_embedding, -1.0 / CODES_PER_TEXT_ID),
@@ -159,7 +159,7 @@ def _count(gpt: Any) -> None:
 
 
 def _level(vocoder: Any) -> None:
-    """Make the vocoder's sound swing around zero at an ordinary level: as it is built, it is a constant, or nearly."""
+    """Make the vocoder's waveform swing around zero at an ordinary level: as built, it is a constant, or nearly."""
     for name, weight in vocoder.waveform_decoder.named_parameters():
         if name.endswith("bias"):
             weight.zero_()

@@ -1,4 +1,4 @@
-"""The operations page names what there is: every metric, every setting, every log event."""
+"""The operations page is complete: every metric, every setting, every log event."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is installed: its licences are told, its bill can be written, and its bytes are known beforehand."""
+"""The installed packages: listed licences, a bill of materials, pinned hashes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ LICENCES: dict[str, str] = SBOM["licences"]()
 LOCKED: set[str] = SBOM["locked"]()
 COPYLEFT = re.compile(r"(?<!L)GPL|LGPL|MPL|NVIDIA")
 UNHASHED = {  # commands of pip without hashes, and why
-    "-r benchmarks/quality/requirements.txt",  # of a benchmark, in an environment of its own
+    "-r benchmarks/quality/requirements.txt",  # of a benchmark, in a separate environment
 }
 
 

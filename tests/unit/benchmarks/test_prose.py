@@ -125,7 +125,7 @@ def test_chinese_words_are_counted_by_letters() -> None:
     assert words("今天天气很好。", "zh") == 3
 
 
-def test_a_rewrite_is_told_with_its_context() -> None:
+def test_a_rewrite_is_printed_with_its_context() -> None:
     [only] = rewritten("One two three four five six 12 birds came to the old house today.", "en")
     assert (only.before, only.written, only.spoken) == ("two three four five six ", "12", "twelve")
     assert only.after == " birds came to the old"
@@ -147,7 +147,7 @@ def test_what_is_spoken_now_as_the_reader_asked_is_right() -> None:
     assert now.right == (rewrite(),)
 
 
-def test_what_is_not_rewritten_any_more_does_not_count() -> None:
+def test_what_is_no_longer_rewritten_does_not_count() -> None:
     now = standing([judgement()], Found("en"))
     assert (now.right, now.gone) == ((), (judgement(),))
 
@@ -173,7 +173,7 @@ def test_a_verdict_that_is_neither_right_nor_wrong_is_refused(tmp_path: Path) ->
         load("en", tmp_path)
 
 
-def test_only_what_nobody_judged_is_to_be_judged() -> None:
+def test_only_unjudged_rewrites_are_to_be_judged() -> None:
     new = rewrite("eight")
     assert unjudged([judgement()], [rewrite(), new]) == [new]
     assert unjudged([judgement("nine", "wrong", "eight")], [new]) == []

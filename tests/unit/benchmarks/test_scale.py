@@ -1,4 +1,4 @@
-"""The simulation of many workers: right where theory knows the answer."""
+"""The simulation of many workers: correct where theory has the answer."""
 
 import random
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_sentences_at_once_share_what_the_worker_makes() -> None:
     assert pair[1].runs_out_s == pytest.approx(11.0)
 
 
-def test_nobody_is_lost_and_a_full_cell_refuses() -> None:
+def test_no_request_is_lost_and_a_full_cell_refuses() -> None:
     shape = Shape(4, embedded(RESULTS.read_text()))
     site = Site(3, shape, better_of_two)
     a_second = 5 * site.capacity / MEAN_REQUEST_S
