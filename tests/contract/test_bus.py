@@ -6,11 +6,16 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import nats.errors
 import pytest
+from nats.js.api import PubAck
+from nats.js.errors import APIError
 
 from services.common.bus import topology
 from services.common.bus.nats.connection import NatsBus
+from services.common.bus.nats.errors import WRONG_LAST_SEQUENCE
 from services.common.bus.ports import Bus, Lag, SubjectFull
 from services.common.bus.topology import Consumer
 from services.common.runtime.local_nats import LocalNats, local_nats
@@ -356,6 +361,33 @@ async def test_a_value_is_created_once_though_the_server_is_killed_meanwhile(tmp
         created = await asyncio.gather(*creating)
         assert created.count(True) == 1
         assert await bus.get_value(topology.KEPT, "key.a.b") == b"%d" % created.index(True)
+        await bus.close()
+
+
+async def test_a_create_whose_answer_was_lost_recognizes_its_own_first_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was killed may have stored a value and forgotten its message id."""
+    async with local_nats(tmp_path) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=10)
+        await bus.establish(topology.topology())
+        publish = bus._jetstream.publish
+        attempts = 0
+
+        async def losing_the_first_answer(subject: str, payload: bytes, **options: Any) -> PubAck:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 1:
+                await publish(subject, payload, **options)
+                raise nats.errors.NoRespondersError
+            raise APIError(code=400, err_code=WRONG_LAST_SEQUENCE)
+
+        monkeypatch.setattr(bus._jetstream, "publish", losing_the_first_answer)
+        assert await bus.create_value(topology.KEPT, "key.a.b", b"mine")
+        assert attempts == 2
+        attempts = 1
+        assert not await bus.create_value(topology.KEPT, "key.a.b", b"theirs")
+        assert not await bus.create_value(topology.KEPT, "key.a.c", b"refused without a stored copy")
         await bus.close()
 
 

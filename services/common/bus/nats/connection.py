@@ -359,19 +359,31 @@ class NatsBus:
     async def update_value(self, bucket: str, key: str, value: bytes, revision: int) -> bool:
         """Set a value where the last message of the subject is this one; the server decides, so one of many wins.
 
-        A publish that nobody answered is repeated under one message id, so that it does not meet itself.
+        A publish without an answer is repeated. If the server stored it before it crashed, the repeat may be refused
+        because of its own first copy; the message id tells the two cases apart.
         """
+        message_id = secrets.token_hex(16)
+        subject = value_subject(bucket, key)
         headers = {
             api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(revision),
-            api.Header.MSG_ID.value: secrets.token_hex(16),
+            api.Header.MSG_ID.value: message_id,
         }
         try:
-            await self._store(value_subject(bucket, key), value, headers)
+            await self._store(subject, value, headers)
         except nats.js.errors.APIError as error:
             if error.err_code != WRONG_LAST_SEQUENCE:
                 raise refusal(error) from None
-            return False
+            return await self._last_message_id(bucket, subject) == message_id
         return True
+
+    async def _last_message_id(self, bucket: str, subject: str) -> str | None:
+        """Return the message id of the last message of a subject, read from the leader."""
+        async with translated():
+            try:
+                message = await self._jetstream.get_last_msg(f"KV_{bucket}", subject)
+            except nats.js.errors.NotFoundError:
+                return None
+        return (message.headers or {}).get(api.Header.MSG_ID.value)
 
     async def drop_value(self, bucket: str, key: str) -> None:
         """Remove the value's messages; a marker would stand in the way of the next `create_value`."""
