@@ -79,11 +79,11 @@ def test_streaming_plays_before_it_is_whole_and_continues_while_the_page_changes
     expect(page.get_by_role("tab", name="Quick synthesis")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("lang", "en")
     expect(player).to_have_attribute("data-state", "playing")
-    assert heard(player) > before, "a new run of the script began the sound anew"
+    assert heard(player) > before, "a new run of the script restarted the audio"
 
     seconds = wav_seconds(downloaded(page, page.get_by_role("button", name="Download as WAV")))
     assert seconds > 15
-    assert received < seconds - 3, "it was heard when all had come"
+    assert received < seconds - 3, "it played only when all had arrived"
     expect(page.get_by_text("First sound")).to_be_visible()
 
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 ROOT: Final = Path(__file__).parents[2]
 _START_S: Final = 120.0
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 def chromium() -> str:

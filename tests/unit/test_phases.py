@@ -1,0 +1,11 @@
+"""The list of tests that run alone."""
+
+import pytest
+
+from tests.conftest import ALONE, ROOT
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_every_test_that_runs_alone_exists(name: str) -> None:
+    path, _, test = name.partition("::")
+    assert f"def {test}" in (ROOT / path).read_text()
