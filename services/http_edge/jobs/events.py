@@ -23,7 +23,7 @@ _AWAY_S: Final = 2.0  # the same while NATS does not answer
 
 
 class WatchedJob:
-    """How far a job is, for all that follow it."""
+    """The progress of a job, for all clients that follow it."""
 
     def __init__(self, store: JobStore, job: str) -> None:
         self.followers = 0

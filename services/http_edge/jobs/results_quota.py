@@ -1,9 +1,9 @@
-"""How much room the results of a tenant's jobs take in `TTS_RESULTS`, and the bound on it.
+"""The storage quota of a tenant's job results in `TTS_RESULTS`.
 
 How it works. A tenant has one value in NATS, changed by compare-and-set: bytes, by the hour until which they are
 counted. A job takes its estimate when it is submitted, more where it grows beyond that, and at its end what it really
-has; deleted, it gives all of it back. What is never given back (an edge died) runs out with its
-hour, as the objects themselves do. Next to it, a value for each job says what that job takes.
+has; deleting it releases all of it. A reservation that is never released (an edge died) expires with its
+hour, as the objects themselves do. Another value per job holds the reservation of that job.
 """
 
 import math
@@ -27,7 +27,7 @@ _STORE: Final = f"OBJ_{topology.RESULTS}"
 
 
 class Taken(msgspec.Struct, frozen=True, array_like=True):
-    """What one job takes, and until when, in hours since 1970."""
+    """The reservation of one job, and its expiry in hours since 1970."""
 
     size: int  # bytes
     until: int
@@ -35,16 +35,16 @@ class Taken(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True)
 class ResultsQuota:
-    """The room of one tenant. Every method raises BusUnavailable; those that write, QueueFull."""
+    """The quota of one tenant. Every method raises BusUnavailable; those that write, QueueFull."""
 
     bus: Bus
     tenant: str
-    kept_s: float  # how long results are kept
-    most_bytes: int = 0  # for all jobs of the tenant; 0: `share` says it
+    kept_s: float  # retention of results
+    most_bytes: int = 0  # for all jobs of the tenant; 0: given by `share`
     share: float = 1.0  # of the store
 
     async def take(self, job: str, size: int, deadline_unix_ms: int) -> None:
-        """Take room for a job that begins, unless it has some. Raises ResultsFull, QueueFull."""
+        """Reserve storage for a job that begins, unless it has some. Raises ResultsFull, QueueFull."""
         before = await self.taken(job)
         if before is not None and before.size:
             return
@@ -57,7 +57,7 @@ class ResultsQuota:
             raise QueueFull("the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later")
 
     async def need(self, job: str, size: int) -> int:
-        """See that a job that runs has so much room; return how much it has. Raises ResultsFull."""
+        """Extend the reservation of a running job to at least this; return its size. Raises ResultsFull."""
         taken = await self.taken(job) or Taken(0, _hour(time.time() + 2 * self.kept_s))
         if size > taken.size:
             more = size - taken.size + min(_STEP_BYTES, size)
@@ -67,7 +67,7 @@ class ResultsQuota:
         return taken.size
 
     async def settle(self, job: str, size: int) -> None:
-        """Count what a job that ended really has, for as long as it is kept; 0: nothing is left of it."""
+        """Replace the reservation by the real size of a job that ended, until it expires; 0: nothing is stored."""
         before = Taken(0, 0)
         after = Taken(size, _hour(time.time() + self.kept_s))
 

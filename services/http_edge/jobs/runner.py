@@ -1,7 +1,7 @@
-"""The story of one job: listen like a client, keep every sentence's sound, and say how far it is.
+"""The run of one job: read its speech like a client, store every sentence's audio, and publish its progress.
 
 A job is acknowledged at its end. An edge that dies is followed by another that is delivered the same job, sees which
-sentences are kept, takes what has been said since from `TTS_AUDIO`, and listens on.
+sentences are stored, reads later events from `TTS_AUDIO`, and continues.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ from services.http_edge.speech.session import SpeechSession, SpeechSessions
 
 log = structlog.get_logger()
 
-_FULL_STORE_S: Final = 60.0  # so long a job waits for room in a full store
+_FULL_STORE_S: Final = 60.0  # maximum wait for space in a full store
 _FULL_STORE_PAUSE_S: Final = 1.0
 _USUAL_RATE_HZ: Final = 24_000
 
 
 class JobReturned(PipelineError):
-    """Not a failure: this edge stops, and another one goes on with the job."""
+    """Not a failure: this edge stops, and another one continues the job."""
 
     code = "handed_back"
     retryable = True
@@ -48,7 +48,7 @@ class JobReturned(PipelineError):
 
 @dataclass(frozen=True)
 class JobWork:
-    """What an edge does with the messages of `TTS_JOBS`."""
+    """Handles the messages of `TTS_JOBS`."""
 
     bus: Bus
     store: JobStore
@@ -58,7 +58,7 @@ class JobWork:
     room: ResultsQuota
     speaker: SpeechSessions
     metrics: Metrics
-    stop: asyncio.Event  # set: hand back what is not done
+    stop: asyncio.Event  # set: nak unfinished jobs
 
     async def handle(self, delivery: Delivery) -> None:
         """See the job through."""
@@ -84,11 +84,11 @@ class JobWork:
             raise RequestIdTaken("a request has this id; choose another one, at random")
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Say why the job ended, and stop what is still spoken of it."""
+        """Publish the failure of the job, and cancel what is still being spoken of it."""
         job, tenant = codec.peek_request(delivery.payload), self.records.tenant
         state = "cancelled" if failure.code == SpeechCancelled.code else "failed"
         progress = None if job is None else await self.store.progress(job)
-        if progress is None:  # it is not kept
+        if progress is None:  # it is not stored
             self.metrics.jobs.labels(state).inc()
             return
         if progress.state in ENDED:
@@ -108,7 +108,7 @@ class JobWork:
         await self._free(progress)
 
     async def forget(self, progress: JobProgress) -> None:
-        """Free all that is kept of a job that has ended; its id stays taken."""
+        """Delete everything stored of a job that has ended; its id stays taken."""
         await self.records.delete(progress.job)
         await self.store.free(progress.job, progress.spoken)
         await self.room.settle(progress.job, 0)
@@ -144,7 +144,7 @@ class JobWork:
         progress = msgspec.structs.replace(progress, state="running")
         await self.store.note(progress)
         heard = [request.request, *await self.records.runs(request.request)] if began else []
-        if 0 < progress.sentences == progress.spoken:  # the edge before this one kept all, and died
+        if 0 < progress.sentences == progress.spoken:  # the previous edge stored everything, and died
             return await self._done(progress)
         async with open_attempts(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as runs:
             if not began:
@@ -182,7 +182,7 @@ class JobWork:
         return await self._done(progress)
 
     async def _store(self, request: SpeechRequest, progress: JobProgress, pcm: bytes, held: int) -> int:
-        """Keep a sentence's audio; return how much room the job has. A full store is waited for, but not for long.
+        """Store a sentence's audio; return the reservation of the job. Waits some time while the store is full.
 
         Raises ResultsFull.
         """
@@ -204,7 +204,7 @@ class JobWork:
                 return held
 
     async def _keep_marks(self, request: SpeechRequest) -> None:
-        """Keep the text's marks as long as its sound; what the splitter said is stored for some minutes only."""
+        """Store the text's marks as long as its audio; the splitter's event is stored for some minutes only."""
         runs = [request.request, *await self.records.runs(request.request)]
         split = await stored_split(self.bus, request.tenant, runs)
         if split is not None and split.marks:
@@ -217,7 +217,7 @@ class JobWork:
 
     def _hand_back(self) -> None:
         if self.stop.is_set():
-            raise JobReturned("this edge stops; another one goes on with the job")
+            raise JobReturned("this edge stops; another one continues the job")
 
 
 def _language(payload: bytes) -> str | None:
@@ -254,13 +254,13 @@ async def submit(bus: Bus, request: SpeechRequest) -> None:
 
 
 def _estimated_bytes(request: SpeechRequest) -> int:
-    """Return how much room a job takes about that was queued on the bus."""
+    """Estimate the storage of a job that was queued on the bus."""
     seconds = audio_seconds(len(request.text), request.language[:2].lower(), request.parameters.speed or 1.0)
     return round(2 * _USUAL_RATE_HZ * seconds) + SENTENCE_BYTES
 
 
 async def _let_be() -> None:
-    """A job's speech goes on without a listener: another edge will listen."""
+    """Leave a job's speech running: another edge will read it."""
 
 
 async def _sentences(speech: SpeechSession) -> AsyncIterator[bytes]:
@@ -286,7 +286,7 @@ async def _sentences(speech: SpeechSession) -> AsyncIterator[bytes]:
 
 @dataclass(frozen=True)
 class _Pace:
-    """How fast this edge sees a job through."""
+    """Intervals and limits of an edge's job runner."""
 
     began_s: float
     spoken: int  # sentences at that time
@@ -300,7 +300,7 @@ class _Pace:
 
 @dataclass(frozen=True)
 class AllTenantsJobs:
-    """The queue of jobs is everybody's: each is seen through by the work of its tenant."""
+    """The shared queue of jobs: each job is run by its tenant's `JobWork`."""
 
     work_of: Callable[[str], JobWork]
 
@@ -309,7 +309,7 @@ class AllTenantsJobs:
         await self._work(delivery).handle(delivery)
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Say why the job ended."""
+        """Publish why the job ended."""
         await self._work(delivery).give_up(delivery, failure)
 
     def _work(self, delivery: Delivery) -> JobWork:

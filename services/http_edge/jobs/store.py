@@ -1,4 +1,4 @@
-"""What is kept of jobs: how far each is, how long its sentences are, and their sound."""
+"""The job store: progress, sentence lengths and audio of each job."""
 
 import asyncio
 import struct
@@ -44,7 +44,7 @@ class JobStore:
         )
 
     async def progress(self, job: str) -> JobProgress | None:
-        """Return how far a job is, or None where it is not kept."""
+        """Return the progress of a job, or None if it is not stored."""
         value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("job"))
         progress = None if value is None else codec.decode(value, JobProgress)
         return progress if progress is not None and progress.job == job else None
@@ -53,7 +53,7 @@ class JobStore:
         """Return how far a job is. Raises UnknownJob."""
         progress = await self.progress(job)
         if progress is None:
-            raise UnknownJob("no job of this id is kept; it never was, or is too long ago")
+            raise UnknownJob("no job has this id; it never existed, or has expired")
         return progress
 
     async def note(self, progress: JobProgress) -> None:
@@ -65,7 +65,7 @@ class JobStore:
         await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("job"))
 
     async def add(self, job: str, sentence: int, pcm: bytes) -> None:
-        """Keep a sentence's sound, and how long it is; those before it are kept already."""
+        """Store a sentence's audio and length; those before it are stored already."""
         await self.bus.put_object(topology.RESULTS, self._identity(job).object_name(sentence), pcm)
         page, place = divmod(sentence, _PAGE)
         lengths = [*(await self._page(job, page))[:place], len(pcm)]
@@ -78,18 +78,18 @@ class JobStore:
         pages = range((sentences + _PAGE - 1) // _PAGE)
         lengths = [length for page in pages for length in await self._page(job, page)]
         if len(lengths) < sentences:
-            raise UnknownJob("the job is too long ago; its sound is no longer kept")
+            raise UnknownJob("the audio of this job has expired")
         return lengths[:sentences]
 
     async def sound(self, job: str, sentence: int) -> bytes:
-        """Return a sentence's PCM. Raises UnknownJob where it is not kept any more."""
+        """Return a sentence's PCM. Raises UnknownJob if it has expired."""
         pcm = await self.bus.get_object(topology.RESULTS, self._identity(job).object_name(sentence))
         if pcm is None:
-            raise UnknownJob("the job is too long ago; its sound is no longer kept")
+            raise UnknownJob("the audio of this job has expired")
         return pcm
 
     async def free(self, job: str, sentences: int) -> None:
-        """Free what is kept of the audio of a job's first sentences: it, their lengths, the marks."""
+        """Delete the audio of a job's first sentences, their lengths, and the marks."""
         for first in range(0, sentences, _FREED_AT_ONCE):
             places = range(first, min(first + _FREED_AT_ONCE, sentences))
             names = (self._identity(job).object_name(place) for place in places)
@@ -99,7 +99,7 @@ class JobStore:
         await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("marks"))
 
     async def keep_marks(self, job: str, marks: tuple[Mark, ...]) -> None:
-        """Keep the places in the sound that the text has names for."""
+        """Store the positions of the text's marks in the audio."""
         await self.bus.put_value(topology.PROGRESS, self._identity(job).key("marks"), msgspec.msgpack.encode(marks))
 
     async def marks(self, job: str) -> dict[int, list[Mark]]:
@@ -139,7 +139,7 @@ class JobBucket:
         return not await self.store.records.deleted(request.request) and await self.store.create(request)
 
     async def known(self, request: str) -> bool:
-        """Say whether the job is kept."""
+        """Return whether the job is stored."""
         return await self.store.progress(request) is not None
 
     async def forget(self, request: str) -> None:
@@ -151,7 +151,7 @@ class JobBucket:
         return await self.store.records.claimed(key)
 
     async def claim(self, key: str, value: bytes) -> bytes | None:
-        """Put a value under an idempotency key; return the one that is there where somebody was first."""
+        """Store a value under an idempotency key; return the existing one if the key is in use."""
         return await self.store.records.claim(key, value)
 
     async def release(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""A request's events, in any order and repeated, to its sound in text order, once.
+"""Turns a request's events, in any order and repeated, into its audio in text order, each sample once.
 
 Pure: no waiting and no clock, so that a property test can feed it every order that a network could.
 """
@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 
 from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed, TextSplit
 
-_HELD_BYTES: Final = 8 * 1024 * 1024  # sound that came early; what is over this is fetched again when its turn comes
+_HELD_BYTES: Final = 8 * 1024 * 1024  # audio that came early; the excess is fetched again when its turn comes
 
 
 class AudioPosition(NamedTuple):
-    """Where something is in the request."""
+    """A position in the request's audio: a sentence and a chunk."""
 
     sentence: int
     chunk: int | None  # None: the sentence's end marker
@@ -22,10 +22,10 @@ class AudioPosition(NamedTuple):
 
 @dataclass
 class Assembly:
-    """Puts one request's sound together.
+    """Assembles the audio of one request.
 
     `receive` returns the PCM (mono, 16-bit little-endian) that can be played on, in order. It is `complete` when every
-    sentence is there whole, and `failure` says why it never will be.
+    sentence is complete, and `failure` is set if it never will be.
     """
 
     first_sentence: int = 0  # what is before it is not wanted
@@ -40,7 +40,7 @@ class Assembly:
     _held: dict[tuple[int, int], AudioChunk] = field(default_factory=dict)
     _held_bytes: int = 0
     _ends: dict[int, SentenceSpoken] = field(default_factory=dict)
-    spoken: list[SentenceSpoken] = field(default_factory=list)  # in text order, as far as the sound is returned
+    spoken: list[SentenceSpoken] = field(default_factory=list)  # in text order, as far as the audio is returned
 
     def __post_init__(self) -> None:
         self._sentence = self.first_sentence
@@ -52,7 +52,7 @@ class Assembly:
 
     @property
     def complete(self) -> bool:
-        """Say whether every sample of every sentence was returned."""
+        """Return whether every sample of every sentence was returned."""
         return self.sentences is not None and self._sentence >= self.sentences
 
     def receive(self, event: RequestEvent) -> list[bytes]:
@@ -86,7 +86,7 @@ class Assembly:
         return None if sentence < self._sentence or (sentence, chunk) in self._held else chunk
 
     def _agree(self, event: SentenceSpoken | TextSplit, sentences: int) -> None:
-        """Note how many sentences the text has; fail where another event said another number."""
+        """Note the number of sentences of the text; fail if it differs from an earlier event's."""
         if self.sentences not in (None, sentences) and self.failure is None:
             self.failure = inconsistent(event, "two attempts divide the text differently; send it again")
         self.sentences = sentences
@@ -120,7 +120,7 @@ class Assembly:
         self._digest.update(pcm)  # type: ignore[attr-defined]
 
     def _turn_page(self) -> bool:
-        """Go on to the next sentence where this one is whole."""
+        """Advance to the next sentence if this one is complete."""
         end = self._ends.get(self._sentence)
         if end is None or self._chunk < end.chunks:
             return False

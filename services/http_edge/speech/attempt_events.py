@@ -15,7 +15,7 @@ from services.http_edge.speech.assembly import Assembly
 _POLL_S: Final = 60.0
 _DRAINED_S: Final = 0.001  # nothing comes within this: nothing waits
 _DRAIN_EVERY: Final = 256  # sentences, of 4096 whose end markers may wait
-_MOST_RUNS: Final = 8  # that are listened to; what older ones said has been heard
+_MOST_RUNS: Final = 8  # the latest; events of older ones have been processed
 
 
 async def stored_split(bus: Bus, tenant: str, runs: Sequence[str]) -> TextSplit | None:
@@ -30,7 +30,7 @@ async def stored_split(bus: Bus, tenant: str, runs: Sequence[str]) -> TextSplit 
 
 
 class _Run:
-    """One run. End markers are heard twice: they are small, so those that overflowed with the audio are kept here."""
+    """One attempt. End markers have a second subscription: they are small, so none is lost when the audio overflows."""
 
     def __init__(self, inbox: Inbox, ends: Inbox, stack: AsyncExitStack) -> None:
         self.inbox = inbox
@@ -39,14 +39,14 @@ class _Run:
         self._kept: dict[int, SentenceSpoken] = {}
 
     async def drain(self, first: int) -> None:
-        """Keep the end markers that came; those before the sentence `first` are not needed any more."""
+        """Collect the end markers that arrived; those before the sentence `first` are dropped."""
         while (event := await self._ends.next(_DRAINED_S)) is not None:
             if isinstance(event, SentenceSpoken):
                 self._kept[event.sentence] = event
         self._kept = {sentence: end for sentence, end in self._kept.items() if sentence >= first}
 
     async def end(self, sentence: int, first: int) -> RequestEvent | None:
-        """Return a sentence's end marker as it is stored, or else as it was heard."""
+        """Return a sentence's end marker as stored, or else as received."""
         if (event := await self.inbox.end(sentence)) is not None:
             return event
         await self.drain(first)
@@ -61,7 +61,7 @@ class AttemptEvents:
     """All runs that are listened to. Every method raises BusUnavailable where NATS does not answer."""
 
     def __init__(self, bus: Bus, tenant: str, assembly: Assembly) -> None:
-        self.assembly = assembly  # what is before its sentence is not needed any more
+        self.assembly = assembly  # audio before its sentence is no longer needed
         self._bus = bus
         self._tenant = tenant
         self._runs: dict[str, _Run] = {}
@@ -139,7 +139,7 @@ class AttemptEvents:
         return None
 
     async def end(self, run: str, sentence: int) -> RequestEvent | None:
-        """Return a sentence's end marker in one run, stored or heard."""
+        """Return a sentence's end marker in one attempt, stored or received."""
         return await self._runs[run].end(sentence, self.assembly.sentence)
 
     async def failed(self, run: str) -> RequestEvent | None:
@@ -147,7 +147,7 @@ class AttemptEvents:
         return await self._runs[run].inbox.failed() if run in self._runs else None
 
     async def split(self, run: str) -> RequestEvent | None:
-        """Fetch how the text was divided, as one run says it."""
+        """Fetch the segmentation of the text as published in one attempt."""
         return await self._runs[run].inbox.split() if run in self._runs else None
 
     async def spoken(self, sentence: int) -> SentenceSpoken | None:

@@ -13,7 +13,7 @@ from services.common.wire.messages import CancelSpeech, SpeechRequest
 async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "request", part: int = 0) -> bool:
     """Queue a request, or a job; it leaves the queue at its deadline.
 
-    `part` tells the later portions of a request apart, which have its id: the first sentence of each.
+    `part` is the first sentence of a later portion: it distinguishes the portions of a request, which share its id.
 
     Return False where it is queued already, or was within the last two minutes. Raises TenantQueueFull, QueueFull,
     TextTooLong, BusUnavailable.
@@ -31,8 +31,10 @@ async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "reques
         raise QueueFull("the service has all the work that it takes; try again later") from None
 
 
-async def cancel(bus: Bus, tenant: str, *requests: str, reason: str = "nobody listens any more") -> None:
-    """Tell everybody to stop these requests."""
+async def cancel(
+    bus: Bus, tenant: str, *requests: str, reason: str = "nobody listens any more"
+) -> None:  # prose: allow nobody, any more
+    """Publish the cancellation of these requests."""
     with suppress(BusUnavailable):  # then their sentences run into their deadline
         for request in requests:
             message = CancelSpeech(request=request, tenant=tenant, reason=reason)

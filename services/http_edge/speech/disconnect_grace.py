@@ -14,7 +14,7 @@ from services.http_edge.speech.request_store import RequestStore
 
 @dataclass(frozen=True)
 class DisconnectGrace:
-    """Cancels a request where nobody has listened to it, at this edge or another one, for `grace_s`."""
+    """Cancels a request that has had no listener, at this edge or another one, for `grace_s`."""
 
     bus: Bus
     records: RequestStore
@@ -24,7 +24,7 @@ class DisconnectGrace:
 
     @asynccontextmanager
     async def listening(self, request: SpeechRequest) -> AsyncIterator[None]:
-        """Let every edge know that somebody listens while the block runs."""
+        """Mark the request as listened to, for every edge, while the block runs."""
         marking = self.group.create_task(self._mark(request), name="listening")
         try:
             yield
@@ -32,12 +32,12 @@ class DisconnectGrace:
             marking.cancel()
 
     async def leave(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None = None) -> None:
-        """A listener left before the end: check after a while whether others listen. `cancelled` is called if not."""
+        """Check, some time after a listener left early, whether others remain. `cancelled` is called if not."""
         self.group.create_task(self._cancel_later(request, cancelled), name="grace")
 
     async def _mark(self, request: SpeechRequest) -> None:
         while True:
-            with suppress(BusUnavailable, QueueFull):  # unmarked, it is cancelled, and taken up again
+            with suppress(BusUnavailable, QueueFull):  # unmarked, it is cancelled, and resumed later
                 await self.records.listen_on(request.request)
             await asyncio.sleep(self.grace_s / 4)
 

@@ -1,4 +1,4 @@
-"""Where the marks of a text are in its sound. Pure."""
+"""Positions of a text's marks in its audio. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any

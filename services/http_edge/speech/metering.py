@@ -1,12 +1,13 @@
-"""What a request costs its key: the audio that is spoken of it, each sentence once, however often it is asked for.
+"""Usage metering: a request costs its key the audio that is spoken of it, each sentence once over all retries.
 
 How it works. A request of a key with a quota has a `Charge` in the same bucket: how much is reserved for it in the
 day's count (`quota`), and how many sentences have been charged. The edge reserves its estimate before it works
-(`open`), and asks for no more than is left with `max_audio_s`; the splitter, which alone knows all words and pauses,
-refuses more, and tells its own estimate, which replaces the edge's (`Meter.heard`). When a listener leaves, what was
-spoken since the last time is charged, by the end markers (`Meter.settle`), and what is reserved for the rest is given
-back where it ends. A retry or a resumption finds the charge, and reserves what is not spoken yet (`resume`).
-The charge is changed before the day's count: a crash in between gives away seconds, and charges none twice.
+(`open`), and limits the request to what is left with `max_audio_s`. The splitter, which has all words and pauses,
+refuses longer texts, and publishes its own estimate, which replaces the edge's (`Meter.heard`). When a listener leaves,
+the sentences spoken since the last settlement are charged, by their end markers (`Meter.settle`), and the reservation
+for the rest is released if the request ends. A retry or resumption finds the charge, and reserves what is not spoken
+yet (`resume`). The charge is changed before the day's count: a crash in between gives away seconds, and charges none
+twice.
 """
 
 import asyncio
@@ -36,13 +37,13 @@ log = structlog.get_logger()
 
 _LONGER: Final = 2.0  # as long as estimated, and a few seconds: beyond that and the quota a speech is cut
 _LONGER_S: Final = 5.0
-_MOST_S: Final = 1e9  # that a message says; more is as good as no limit
+_MOST_S: Final = 1e9  # that a message can carry; more is the same as no limit
 _OPENING_LOOKS: Final = 100
 _OPENING_LOOK_S: Final = 0.02
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """What is charged of one request, and reserved for it."""
+    """The charged and reserved audio of one request."""
 
     account: str
     limit_s: float
@@ -109,7 +110,7 @@ class UsageCharges:
         return Meter(self, request_id, opened, left_s, first=True)
 
     async def resume(self, request_id: str) -> "Meter | None":
-        """Reserve what is not spoken of a request that goes on, unless that is reserved already; None where it costs
+        """Reserve what is not spoken of a request that continues, unless that is reserved already; None where it costs
         nothing. Raises QuotaUsedUp."""
         meter = await self.find(request_id)
         if meter is None or meter.charge.reserved_s or meter.charge.whole:
@@ -180,7 +181,7 @@ class Meter:
     request_id: str
     charge: Charge  # as it was found
     left_s: float  # that the request may take, what is reserved for it included
-    first: bool = False  # it is asked for the first time: all of it is spoken for this listener
+    first: bool = False  # its first request: all of it is spoken for this listener
     reserved: bool = False  # what was missing was reserved here
     assembly: Assembly | None = None  # what came
     _planned: bool = False
@@ -211,7 +212,7 @@ class Meter:
                 raise used_up(self.account, 0.0)
 
     async def settle(self, *, over: bool = True) -> None:
-        """Charge what was spoken since the last time; where it is over, give back what is reserved for the rest."""
+        """Charge what was spoken since the last time; if it is over, release what is reserved for the rest."""
         assembly, lengths = self.assembly, dict[int, float]()
         partial_s, place, whole = 0.0, -1, False
         if assembly is not None and assembly.sample_rate_hz:
@@ -259,7 +260,7 @@ class Meter:
             log.warning("charge_not_settled", request=self.request_id, code=failure.code, seconds=round(delta_s, 3))
 
     async def refund(self) -> None:
-        """Give back what was reserved here for a request that was not published."""
+        """Release what was reserved here for a request that was not published."""
         if self.first or self.reserved:
             await self.settle()
 
@@ -290,4 +291,4 @@ class Meter:
             later = [place for place in later if place > sentences]
             if not later:
                 return sentences, seconds
-            sentences = later[0]  # markers of those in between are not stored any more
+            sentences = later[0]  # markers of those in between have expired

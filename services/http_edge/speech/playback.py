@@ -1,4 +1,4 @@
-"""What a listener experiences: when audio began, and whether it ever ran out."""
+"""Playback metrics of a listener: when audio began, and whether it ever ran out."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ _TICK_S: Final = 1.0  # a stall is counted this often while it lasts
 
 @dataclass
 class Playback:
-    """Follows one stream's audio against the clock: the caller says what time it is (monotonic seconds)."""
+    """Follows one stream's audio against the clock: the caller passes the time (monotonic seconds)."""
 
     metrics: Metrics
     sample_rate_hz: int

@@ -1,7 +1,7 @@
-"""How far a request was asked for: a listener in real time asks for its text portion by portion.
+"""Portions of a request: the text of a real-time listener is requested portion by portion.
 
-Each portion is a `SpeechRequest` of its own, under one id (a run), with the next `first_sentence`. The next portion is
-asked for when the listener reaches the last one, so at most two are ahead of it: half a window of audio each.
+Each portion is a separate `SpeechRequest` under one id (an attempt), with the next `first_sentence`. The next one is
+requested when the listener reaches the last one, so at most two are ahead of it: half a window of audio each.
 """
 
 import time
@@ -14,7 +14,7 @@ from msgspec import UNSET
 from services.common.runtime.deadline import Deadline
 from services.common.wire.messages import SpeechRequest, TextSplit
 
-PORTION_S: Final = 60.0  # of audio, unless the operator says otherwise
+PORTION_S: Final = 60.0  # of audio, by default
 _LEAST_S: Final = 10.0  # of a portion after audio was lost
 
 
@@ -32,7 +32,7 @@ class Commands:
         return cls(request, portion_s, Deadline.at(request.deadline_unix_ms).left_s if renewing else None)
 
     def smaller(self) -> "Commands":
-        """Return the same with smaller portions: what was asked for was more than the audio store or an inbox held."""
+        """Return the same with smaller portions: the last one exceeded the audio store or an inbox."""
         return replace(self, portion_s=min(self.portion_s, max(_LEAST_S, min(self.portion_s, PORTION_S) / 2)))
 
     def all_from(self, run: str, first_sentence: int) -> SpeechRequest:
@@ -55,15 +55,15 @@ class Commands:
 
 @dataclass
 class Asked:
-    """The portion of a run that was asked for last."""
+    """The latest requested portion of an attempt."""
 
     run: str
     first: int = 0  # its first sentence
-    until: int | None = None  # the first sentence that was not asked for; None: not told yet
+    until: int | None = None  # the first sentence that was not requested; None: unknown so far
     sentences: int | None = None  # of the text
 
     def hear(self, split: TextSplit) -> None:
-        """Take what a splitter says of a portion; one before the last that is known tells nothing new."""
+        """Note a splitter's report of a portion; reports of earlier portions change nothing."""
         if split.request != self.run:
             return
         self.sentences = len(split.sentences)

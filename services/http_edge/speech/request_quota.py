@@ -1,6 +1,6 @@
-"""How much each tenant has filled of the bucket of requests, so that none fills what all share.
+"""Each tenant's quota in the shared bucket of requests.
 
-Counted by each edge for itself: the bound is on what one edge keeps. Pure: the caller says what time it is.
+Each edge counts separately: the bound is on what one edge stores. Pure: the caller passes the time.
 """
 
 from collections import deque
@@ -19,14 +19,14 @@ class _Filled:
 
 @dataclass
 class RequestQuota:
-    """The room of all tenants."""
+    """The stored bytes of all tenants."""
 
     limit_bytes: int  # of each tenant
-    lifetime_s: float  # of what is kept
+    lifetime_s: float  # of a stored request
     _filled: dict[str, _Filled] = field(default_factory=dict)
 
     def take(self, tenant: str, size: int, now_s: float) -> bool:
-        """Count so many bytes that are to be kept; return False, and count nothing, where the tenant has no room."""
+        """Count so many bytes to be stored; return False, and count nothing, if that exceeds the tenant's quota."""
         filled = self._filled.setdefault(tenant, _Filled())
         filled.forget(now_s)
         if filled.size + size > self.limit_bytes:
@@ -36,7 +36,7 @@ class RequestQuota:
         return True
 
     def release(self, tenant: str, size: int) -> None:
-        """Count the latest of so many bytes no longer: it was not kept, or is forgotten."""
+        """Stop counting the latest request of so many bytes: it was not stored, or is deleted."""
         filled = self._filled.get(tenant)
         if filled is None:
             return

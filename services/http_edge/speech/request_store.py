@@ -1,4 +1,4 @@
-"""What outlives an answer, in a key-value bucket: the request as it was asked, the runs that speak it, its keys."""
+"""The request store: requests, their attempts and idempotency keys, in a key-value bucket that outlives an answer."""
 
 import secrets
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from services.common.wire import codec
 from services.common.wire.identity import tenant_key
 from services.common.wire.messages import SpeechRequest
 
-_MOST_RUNS: Final = 16  # that are listened to; the sound of older ones is hardly stored any more
+_MOST_RUNS: Final = 16  # the latest; audio of older ones has usually expired
 
 _DIGEST_BYTES: Final = 32  # a request has more
 
@@ -39,13 +39,13 @@ class RequestStore:
         return await self._get("request", request.request) == _digest(request)
 
     async def request(self, request: str) -> SpeechRequest | None:
-        """Return a request that was kept; one that only holds its id was not."""
+        """Return a stored request; None for an entry that only reserves its id."""
         value = await self._get("request", request)
         kept = None if value is None or len(value) == _DIGEST_BYTES else codec.decode(value, SpeechRequest)
         return kept if kept is not None and (kept.tenant, kept.request) == (self.tenant, request) else None
 
     async def known(self, request: str) -> bool:
-        """Say whether a request is kept under this id."""
+        """Return whether a request is stored under this id."""
         return await self._get("request", request) is not None
 
     async def forget(self, request: str) -> None:
@@ -53,12 +53,12 @@ class RequestStore:
         await self.bus.drop_value(self.bucket, self._key("request", request))
 
     async def runs(self, request: str) -> list[str]:
-        """Return the ids under which this request was published, beside the first one, oldest first."""
+        """Return the ids of the later attempts of this request, oldest first."""
         value = await self._get("runs", request)
         return value.decode().split(",") if value else []
 
     async def add_run(self, request: str, run: str) -> None:
-        """Note another run. Of two at once one may be lost, which costs work and no sound."""
+        """Note another attempt. Of two at once one may be lost, which costs work but no audio."""
         runs = [*await self.runs(request), run][-_MOST_RUNS:]
         await self._put("runs", request, ",".join(runs).encode())
 
@@ -77,27 +77,27 @@ class RequestStore:
         return msgspec.msgpack.decode(value, type=list[tuple[int, int]]) if value else []
 
     async def cancel(self, request: str) -> None:
-        """Note that somebody cancelled the request, so that nobody takes it up again."""
+        """Note that the request was cancelled, so that it is not resumed."""
         await self._put("cancelled", request, b"yes")
 
     async def cancelled(self, request: str) -> bool:
-        """Say whether somebody cancelled the request."""
+        """Return whether the request was cancelled."""
         return await self._get("cancelled", request) is not None
 
     async def delete(self, request: str) -> None:
-        """Note that what was kept under this id is deleted; the id stays taken."""
+        """Mark the data under this id as deleted; the id stays taken."""
         await self._put("deleted", request, b"yes")
 
     async def deleted(self, request: str) -> bool:
-        """Return whether what was kept under this id was deleted."""
+        """Return whether the data under this id was deleted."""
         return await self._get("deleted", request) is not None
 
     async def listen_on(self, request: str) -> None:
-        """Leave a mark that somebody listens now."""
+        """Refresh the mark of a listener."""
         await self._put("listening", request, secrets.token_bytes(8))
 
     async def listening(self, request: str) -> bytes | None:
-        """Return the last mark of a listener: while it changes, somebody listens."""
+        """Return the last mark of a listener: while it changes, the request has listeners."""
         return await self._get("listening", request)
 
     async def claimed(self, key: str) -> bool:
@@ -105,7 +105,7 @@ class RequestStore:
         return await self._get("key", key) is not None
 
     async def claim(self, key: str, value: bytes) -> bytes | None:
-        """Put a value under an idempotency key; return the one that is there where somebody was first."""
+        """Store a value under an idempotency key; return the existing one if the key is in use."""
         while not await self.bus.create_value(self.bucket, self._key("key", key), value):
             there = await self._get("key", key)
             if there is not None:  # else it was released in between
@@ -127,7 +127,7 @@ class RequestStore:
 
 
 def _digest(request: SpeechRequest) -> bytes:
-    """Return a digest of what is asked for; all portions of one request have the same."""
+    """Return a digest of the request's content; all portions of one request have the same."""
     if request.portion_s is not UNSET:
         request = msgspec.structs.replace(
             request, first_sentence=0, portion_s=UNSET, first_lane=UNSET, deadline_unix_ms=0

@@ -1,12 +1,22 @@
-"""A request that was published more than once, heard as one: work is resumed where it stopped.
+"""Resumption: a request that was published more than once is read as one stream, and work resumes where it stopped.
 
-How it works. A run is a part of the request under an id of its own. Every run has the same seed, so the same sentence
-has the same samples in each of them, and it does not matter from which one it is taken. A run may be asked for in
-portions (`portions.py`): the listener's position decides when the next one is published, under the same id.
+How it works
 
-`TTS_AUDIO` drops what is older than `AUDIO_KEPT_S`, and the oldest when it is full. Audio that the listener needs is
-gone if its sentence has an end marker, stored or heard, while the chunk is not stored and nothing waits in the inbox.
-Then a new run begins at that sentence; a place that is gone again after `_MOST_ATTEMPTS` of them fails the request.
+An attempt is one publication of the request, from some sentence on, under its own id. All attempts have the seed of
+the request, and synthesis is deterministic, so a sentence has the same samples in each of them. A listener can
+therefore read sentence 3 from the first attempt and sentence 4 from the second without a seam; the chunks are merged
+by (sentence, chunk) index, and duplicates are dropped.
+
+A listener in real time requests its text in portions (`portions.py`). Its position decides when the next portion is
+published, under the id of the current attempt.
+
+Three things end an attempt early: it fails, its audio expires, or it falls silent.
+
+- It fails with a retryable failure: another listener's attempt continues if there is one, else a new one starts.
+- `TTS_AUDIO` drops messages older than `AUDIO_KEPT_S`, and the oldest when it is full. A chunk is lost if its sentence
+  has an end marker, stored or received, while the chunk is neither stored nor in the inbox. A new attempt then starts
+  at that sentence. A chunk that is lost again after `_MOST_ATTEMPTS` of them fails the request.
+- It is silent for `_PATIENCE_S` while another listener owns it: the request is resumed in a new attempt.
 """
 
 import asyncio
@@ -40,19 +50,19 @@ from services.http_edge.speech.sentence_offsets import SentenceOffsets
 
 log = structlog.get_logger()
 
-_PATIENCE_S: Final = 30.0  # so long another listener's run may be silent
-_UNKNOWN_PATIENCE_S: Final = 5.0  # and one of which nothing is stored where it is needed
-_OWN_PATIENCE_S: Final = 120.0  # and a portion of our own: its end markers may be lost as well as its audio
-_MOST_ATTEMPTS: Final = 3  # at one place that is gone each time before it is heard
+_PATIENCE_S: Final = 30.0  # maximum silence of another listener's attempt
+_UNKNOWN_PATIENCE_S: Final = 5.0  # the same, if nothing is stored at the needed sentence
+_OWN_PATIENCE_S: Final = 120.0  # the same, of our own portion: its end markers may be lost like its audio
+_MOST_ATTEMPTS: Final = 3  # at one chunk that is lost each time before it is read
 _MOST_STORED: Final = 64  # sentences that are looked up at once
-_ASK_AGAIN_S: Final = 0.5  # where the next portion could not be asked for
+_ASK_AGAIN_S: Final = 0.5  # after the next portion could not be requested
 
 
 class Attempts:
-    """The events of all runs of a request. Where no run is left that could say what is missing, it starts another."""
+    """The events of all attempts of a request. Starts another attempt if none is left that could deliver the rest."""
 
     def __init__(self, bus: Bus, records: RequestStore, commands: Commands, metrics: Metrics, *, sole: bool) -> None:
-        """`sole`: nobody else listens, so a run that is silent for long is cancelled before another one is started."""
+        """`sole`: no other listener exists, so a silent attempt is cancelled before another one starts."""
         self._bus = bus
         self._records = records
         self._request = request = commands.request
@@ -68,7 +78,7 @@ class Attempts:
         self._asked: Asked | None = None
         self._asking: asyncio.Task[None] | None = None
         self._ask_from_s = 0.0
-        self._gone_at = (-1, -1)  # sentence and chunk that were gone last
+        self._gone_at = (-1, -1)  # sentence and chunk that were lost last
         self._attempts = 0
         self._split: tuple[Span, ...] | None = None
         self._last_news_s = self._now_s()
@@ -174,7 +184,7 @@ class Attempts:
         return None
 
     async def recover(self) -> None:
-        """Nothing comes, nothing is stored, and nothing waits to be heard: speak again what is gone.
+        """Speak again what is lost: nothing arrives, nothing is stored, and the inbox is empty.
 
         Raises AudioGone where that did not help, SpeechCancelled, QueueFull, BusUnavailable.
         """
@@ -220,7 +230,7 @@ class Attempts:
             self._asking = None
 
     async def _sifted(self, event: RequestEvent | None) -> RequestEvent | None:
-        """Return the event, unless it says that another listener's run ended: then see that another one goes on."""
+        """Return the event; if it ends another listener's attempt, ensure instead that an attempt continues."""
         if isinstance(event, AudioChunk | SentenceSpoken):
             self._last_news_s = self._now_s()
         if isinstance(event, TextSplit):
@@ -252,7 +262,7 @@ class Attempts:
 
     def _own_patience_s(self) -> float:
         """Return how long a run that was started here may be silent: one that speaks all at once, for ever, as it may
-        wait for its turn; a portion, not for long where it was announced and nothing says any more how far it goes."""
+        wait for its turn; a portion waits only briefly if it was announced and its extent is unknown."""
         asked = self._asked
         if asked is None or not self._in_portions:
             return math.inf
@@ -281,7 +291,7 @@ class Attempts:
         return False
 
     async def _speak_again(self) -> None:
-        """Begin a run at the sentence whose audio is gone."""
+        """Start an attempt at the sentence whose audio is lost."""
         if await self._records.cancelled(self._request.request):
             raise SpeechCancelled("the request was cancelled")
         sentence = self._assembly.sentence
@@ -298,7 +308,7 @@ class Attempts:
         await self.begin(sentence)
 
     async def _take_up(self) -> None:
-        """Go on from the first sentence that is not wholly stored: in a run of somebody else, or in a new one."""
+        """Continue at the first sentence that is not completely stored: in another attempt, or in a new one."""
         if await self._records.cancelled(self._request.request):
             raise SpeechCancelled("the request was cancelled")
         for run in await self._records.runs(self._request.request):

@@ -1,7 +1,7 @@
-"""Where in a request's audio its latest sentences begin, kept as long as the request itself.
+"""Byte offsets of a request's latest sentences, stored as long as the request itself.
 
-End markers say the same, but only as long as the audio store keeps them. A client that resumes a long stream after that
-would have everything before its byte spoken again, only to be dropped.
+End markers hold the same, but expire with the audio. Without the offsets, resuming a long stream after that would
+synthesize everything before the client's byte again, only to drop it.
 """
 
 import time
@@ -12,13 +12,13 @@ from typing import Final
 from services.http_edge.speech.assembly import Assembly
 from services.http_edge.speech.request_store import RequestStore
 
-_LATEST: Final = 8  # places that are kept: a client may have lost what was on its way
+_LATEST: Final = 8  # offsets that are stored: a client may have lost what was in transit
 _RENEW_S: Final = 1200.0  # how often the record of a request that is listened to is renewed
 
 
 @dataclass
 class SentenceOffsets:
-    """The places of one request, as one listener passes them."""
+    """The offsets of one request, as one listener passes them."""
 
     records: RequestStore
     request: str

@@ -1,4 +1,4 @@
-"""One request's life: open its inbox, publish it, put its sound in order, and cancel what nobody will hear."""
+"""The life of one request: open its inbox, publish it, order its audio, and cancel what has no listener."""
 
 import asyncio
 import time
@@ -46,9 +46,9 @@ class SpeechSessions:
     ) -> AsyncIterator["SpeechSession"]:
         """Publish the request and yield its speech.
 
-        `listening`: to a client who takes its time, so it is asked for in portions, and its deadline moves with
-        what was heard. What is not complete on leaving is cancelled on the bus, or `leaving` says what becomes of it.
-        `meter` is told of what comes, and may raise.
+        `listening`: the client reads in real time, so the text is requested in portions, and the deadline moves with
+        the audio that was read. An incomplete request is cancelled on exit, or passed to `leaving`.
+        `meter` gets every event, and may raise.
         Raises TenantQueueFull, QueueFull, BusUnavailable.
         """
         async with self.open_attempts(request, heard=[], sole=leaving is None, renewing=listening) as runs:
@@ -91,8 +91,11 @@ class SpeechSessions:
         meter: "Metering | None" = None,
         listening: bool = False,
     ) -> AsyncIterator["SpeechSession"]:
-        """Yield the speech of a request that was published before, from a sentence on: what is stored, what comes,
-        and, where nobody speaks it any more, what another run makes. `check` is called now and then, and may raise."""
+        """Yield the speech of a request that was published before, from a sentence on.
+
+        Its audio is what is stored, what arrives, and, if no attempt is left, what a new attempt makes. `check` is
+        called periodically, and may raise.
+        """
         timeout_s = self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
         speech = SpeechSession(
             request,
@@ -124,7 +127,7 @@ class Metering(Protocol):
 
 
 class EventSource(Protocol):
-    """Where a speech's events come from: `Attempts`."""
+    """The source of a session's events: `Attempts`."""
 
     async def next(self, timeout_s: float) -> RequestEvent | None: ...
     async def chunk(self, sentence: int, chunk: int) -> RequestEvent | None: ...
@@ -136,10 +139,10 @@ class EventSource(Protocol):
 
 
 class _Patience:
-    """When to look for what is missing: after a while without new sound, and at once after something was found.
+    """Timer of lookups for missing events: after some time without new audio, and at once after a successful lookup.
 
-    No new sound means that nothing comes, or that all that comes has to wait for what was lost before it. The while
-    doubles as long as there is nothing to find.
+    No new audio means that nothing arrives, or that all that arrives has to wait for something lost before it. The
+    interval doubles while lookups find nothing.
     """
 
     def __init__(self, *, at_once: bool) -> None:
@@ -153,21 +156,21 @@ class _Patience:
 
     @property
     def over(self) -> bool:
-        """Say whether it is time to look."""
+        """Return whether a lookup is due."""
         return time.monotonic() >= self._until_s
 
     def heard(self) -> None:
-        """New sound came, and whoever wanted it has taken it."""
+        """Note that new audio was read."""
         self._wait_s, self._until_s = _SILENCE_S, time.monotonic() + _SILENCE_S
 
     def looked(self, *, found: bool) -> None:
-        """Somebody looked, and found something or nothing."""
+        """Note a lookup and its result."""
         self._wait_s = _SILENCE_S if found else min(2 * self._wait_s, _LONGEST_SILENCE_S)
         self._until_s = time.monotonic() + (0.0 if found else self._wait_s)
 
 
 class SpeechSession:
-    """The sound of one request."""
+    """The audio of one request."""
 
     def __init__(
         self,
@@ -182,9 +185,9 @@ class SpeechSession:
         meter: Metering | None = None,
         listening: bool = False,
     ) -> None:
-        """`stored`: some of it may have been said before anybody listened here, so look at once.
+        """`stored`: events may have been published before this session began, so look them up at once.
 
-        `listening`: what was heard puts the deadline off.
+        `listening`: the deadline moves with the audio that was read.
         """
         self.assembly = assembly
         self.deadline = Deadline.at(request.deadline_unix_ms)
@@ -198,7 +201,7 @@ class SpeechSession:
 
     @property
     def spoken(self) -> list[SentenceSpoken]:
-        """Return the end markers of the sentences whose sound was yielded whole, in text order."""
+        """Return the end markers of the sentences whose audio was yielded completely, in text order."""
         return self.assembly.spoken
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -230,16 +233,16 @@ class SpeechSession:
             if self.assembly.failure is not None:
                 raise RemoteFailure(self.assembly.failure)
         if not self.assembly.samples:
-            raise SynthesisFailed("the engine made no sound of this text")
+            raise SynthesisFailed("the engine produced no audio for this text")
 
     @property
     def left_out(self) -> LeftOut | None:
-        """Return which letters of the text no voice can speak; known by the first sound, unless NATS was away."""
+        """Return which letters of the text no voice can speak; known when audio arrives, unless NATS was down."""
         split = self.assembly.split
         return None if split is None or split.left_out is UNSET else split.left_out
 
     async def _look_up_split(self) -> None:
-        """Learn how the text was divided, where that was said before anybody listened here."""
+        """Fetch the segmentation, if it was published before this session began."""
         with suppress(BusUnavailable):
             event = await self._inbox.split()
             if isinstance(event, TextSplit):
@@ -250,7 +253,7 @@ class SpeechSession:
         if self.deadline.left_s + self._heard_s() * _SLOWEST < 0:
             raise DeadlineExceeded("the text was not spoken within the time limit; send a shorter one or try later")
         if not self.assembly.samples and time.monotonic() - started_s > self._first_audio_timeout_s:
-            raise DeadlineExceeded("no sound came within the time limit; the service is busy or broken, try later")
+            raise DeadlineExceeded("no audio was produced within the time limit; retry later")
 
     def _heard_s(self) -> float:
         """Return the seconds of audio that a listener took, and that put its deadline off."""
@@ -258,7 +261,7 @@ class SpeechSession:
         return self.assembly.samples / rate_hz if self._listening and rate_hz else 0.0
 
     async def _fetch_missing(self, *, idle: bool) -> tuple[bool, list[bytes]]:
-        """The bus fell silent: get by place what did not come; return whether there may be more, and what it released.
+        """Fetch missing events by index after a silence; return whether there may be more, and what it released.
 
         `idle`: nothing waits in the inbox either, so what is not stored has to be spoken again.
         """
