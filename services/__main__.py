@@ -1,8 +1,8 @@
 """The whole service on this machine, in one terminal: NATS, a splitter, workers, an edge and the web interface.
 
 `python -m services` runs until Ctrl-C; `python -m services demo` speaks one sentence to a file and ends. Every part is
-a process of its own, started as an operator would start it, and reaches the others over NATS alone. However this
-process ends, so do they.
+a separate process, started as an operator would start it, and connected to the others only by NATS. However this
+process ends, the parts end with it.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Port(NamedTuple):
 
 
 class Running(NamedTuple):
-    """All that runs: what was started here in the order in which it is ended, and what has to go on running."""
+    """The running service: parts in the order in which they are stopped, and processes that must stay alive."""
 
     address: str
     parts: list[Part]
@@ -64,7 +64,7 @@ def ports_of(environment: Mapping[str, str], workers: int, port: int, ui_port: i
     for kind, count in (("SPLITTER", 1), ("WORKER", workers)):
         given = environment.get(f"{kind}_HEALTH_PORT", "")
         if not given.isascii() or not given.isdigit() or given == "0":
-            continue  # none, or the service itself says what is wrong
+            continue  # none, or the service itself reports the error
         if count > 1:
             raise CannotListen(
                 f"{kind}_HEALTH_PORT is one port for {count} processes; leave it out, or use --workers 1"
@@ -79,7 +79,7 @@ def ports_of(environment: Mapping[str, str], workers: int, port: int, ui_port: i
 
 
 def require_ports(wanted: Sequence[Port]) -> None:
-    """Raise CannotListen, which says who has the port and what to do, where one is taken."""
+    """Raise CannotListen, with the owner of the port and the remedy, if one is in use."""
     for each in wanted:
         try:
             require_free(each.host, each.number)
@@ -138,7 +138,7 @@ def exit_s(kind: type[EdgeSettings | SplitterSettings | WorkerSettings], environ
     try:
         return read_settings(kind, environment).exit_s
     except BadSettings:
-        return _STOP_S  # it has ended by itself
+        return _STOP_S  # it has exited
 
 
 async def until_ready(url: str, running: Running, part: Part, stop: asyncio.Event | None = None) -> None:
@@ -235,7 +235,7 @@ async def speak_once(text: str, language: str, clip: bytes, out: Path) -> None:
 
 
 async def live(choice: argparse.Namespace) -> None:
-    """Do what the command line says, until a signal."""
+    """Run the command line, until a signal."""
     stop = stop_on_signals()
     parent = asyncio.create_task(stop_with(choice.parent, stop), name="parent")
     try:
@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("--ui-port", type=port_number, default=8501, help="of the web interface (run)")
     parser.add_argument("--no-ui", action="store_true", help="without the web interface (run)")
     parser.add_argument("--out", type=Path, default=Path("demo.wav"), help="where the speech goes (demo)")
-    parser.add_argument("--text", default=_DEMO_TEXT, help="what is said (demo)")
+    parser.add_argument("--text", default=_DEMO_TEXT, help="text to speak (demo)")
     parser.add_argument("--language", default="fr", help="in which language (demo)")
     parser.add_argument("--clip", type=Path, default=_DEMO_CLIP, help="reference recording of the voice (demo)")
     parser.add_argument("--parent", type=int, help="end when the process of this number, which started this one, does")

@@ -13,7 +13,7 @@ _LONGEST_LINE_BYTES: Final = 1024 * 1024
 
 
 class PartEnded(Exception):
-    """A part of the service ended by itself."""
+    """A part of the service exited unexpectedly."""
 
 
 def say(line: str) -> None:
@@ -25,7 +25,7 @@ def say(line: str) -> None:
 
 
 class Watched(Protocol):
-    """What has to run as long as the service does."""
+    """A process that must run as long as the service does."""
 
     @property
     def name(self) -> str:

@@ -28,7 +28,7 @@ async def save(bus: NatsBus, folder: Path) -> dict[str, int]:
 
 
 async def restore(bus: NatsBus, folder: Path) -> dict[str, int]:
-    """Make each stream anew. Return their messages. Raises CannotCopy where one is there already, BusUnavailable."""
+    """Recreate each stream. Return their message counts. Raises CannotCopy if one exists already, BusUnavailable."""
     names = _saved(folder)
     if there := set(names) & set(await snapshots.streams(bus)):
         raise CannotCopy(f"there already: {', '.join(sorted(there))}; stop the services and restore into an empty NATS")
@@ -53,7 +53,7 @@ async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and do it; NATS_URL says where."""
+    """Run the command line; NATS_URL is the server."""
     parser = argparse.ArgumentParser(
         prog="python -m services.admin backup", description="Copy all streams out or back."
     )

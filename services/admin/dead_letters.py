@@ -24,9 +24,9 @@ from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
 from services.common.wire.messages import DeadLetter, SentenceJob, SpeechRequest
 
-_Command = SpeechRequest | SentenceJob  # the message says which
+_Command = SpeechRequest | SentenceJob  # as in the message
 _MOST: Final = 10_000
-_NEW_LIFE_S: Final = 3600.0  # the old deadline is over when somebody looks
+_NEW_LIFE_S: Final = 3600.0  # the old deadline has passed by the time of a replay
 
 
 class NoSuchLetter(Exception):
@@ -42,7 +42,7 @@ async def letters(bus: Bus) -> list[tuple[Stored, DeadLetter]]:
 async def replay(bus: Bus, number: int) -> str:
     """Publish a letter's command again, with a new deadline, and remove the letter; return the command's subject.
 
-    Raises NoSuchLetter, and QueueFull where the queue has no room, which leaves the letter where it is.
+    Raises NoSuchLetter, and QueueFull if the queue is full; the letter stays then.
     """
     for message, letter in await letters(bus):
         if message.number == number:
@@ -98,7 +98,7 @@ def _say(line: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and do it; NATS_URL says where."""
+    """Run the command line; NATS_URL is the server."""
     parser = argparse.ArgumentParser(prog="python -m services.admin dead-letters", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="when, why and which, one a line")

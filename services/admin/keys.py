@@ -1,7 +1,7 @@
-"""Makes an API key of the edge: `task keys:new -- keys.toml --name acme-web --tenant acme --requests-a-minute 60`.
+"""Creates an API key of the edge: `task keys:new -- keys.toml --name acme-web --tenant acme --requests-a-minute 60`.
 
-Appends its hash to the file that API_KEYS_FILE names, and shows the key, which is kept nowhere. Edges read a file that
-has changed within seconds; to take a key back, remove its lines.
+Appends its hash to the file of API_KEYS_FILE, and prints the key, which is stored nowhere. Edges reload a changed file
+within seconds; to revoke a key, remove its lines.
 """
 
 import argparse
@@ -17,10 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make a key."""
     parser = argparse.ArgumentParser(prog="python -m services.admin keys", description=__doc__.split("\n")[0])
     parser.add_argument("file", type=Path)
-    parser.add_argument("--name", required=True, help="of whoever uses it; letters, digits, - and _")
+    parser.add_argument("--name", required=True, help="of its user; letters, digits, - and _")
     parser.add_argument("--tenant", default="public")
-    parser.add_argument("--requests-a-minute", type=int, default=0, metavar="N", help="0: as many as they like")
-    parser.add_argument("--audio-seconds-a-day", type=float, default=0, metavar="S", help="0: as much as they like")
+    parser.add_argument("--requests-a-minute", type=int, default=0, metavar="N", help="0: no limit")
+    parser.add_argument("--audio-seconds-a-day", type=float, default=0, metavar="S", help="0: no limit")
     parser.add_argument("--engines", nargs="*", default=[], metavar="NAME", help="none: all")
     choice = parser.parse_args(arguments)
     if not choice.name.replace("-", "").replace("_", "").isalnum() or not choice.name.isascii():

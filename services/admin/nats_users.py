@@ -1,4 +1,4 @@
-"""Makes the users of a NATS that asks who is there: `task nats:keys -- FOLDER --tenants acme globex --hosts nats`.
+"""Generates NATS users, accounts and certificates: `task nats:keys -- FOLDER --tenants acme globex --hosts nats`.
 
 Writes `users.conf` for nats-server (an account for the services and one for each tenant), the secret of each user as
 `<role>.seed`, and, with --hosts, a certificate authority of its own (`ca.crt`, `ca.key`; ten years) and the server's

@@ -21,7 +21,7 @@ from services.common.wire import codec, subjects
 from services.common.wire.messages import SpeechRequest, SplitterState
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.ingress import RequestDoor, Serving
+from services.http_edge.ingress import RequestIngress, Responder
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
@@ -74,8 +74,8 @@ async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
         await bus.send(subjects.splitter_state("splitter-1"), codec.encode(idle))
 
     async with tasks() as group:
-        work = RequestDoor(bus, fleet, admission, settings, group, stop)
-        serving = Serving(bus, metrics, subjects.INGRESS_REQUESTS, work, at_once=8, in_all=16)
+        work = RequestIngress(bus, fleet, admission, settings, group, stop)
+        serving = Responder(bus, metrics, subjects.INGRESS_REQUESTS, work, at_once=8, in_all=16)
         for running in (fleet.workers.follow(stop), fleet.splitters.follow(stop), serving.serve(stop)):
             group.create_task(running)
         group.create_task(every(0.5, beat, stop))

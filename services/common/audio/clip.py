@@ -1,4 +1,4 @@
-"""A piece of mono sound in memory."""
+"""Mono audio in memory."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ Samples = NDArray[np.float32]  # [n], mono, full scale is -1..1
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Mono sound: `samples` is float32 [n] in -1..1 at `sample_rate_hz`."""
+    """Mono audio: `samples` is float32 [n] in -1..1 at `sample_rate_hz`."""
 
     samples: Samples
     sample_rate_hz: int

@@ -1,12 +1,12 @@
 """Loudness and true peak as ITU-R BS.1770-5 measures them; EBU R 128 uses the same meter. Pure.
 
-How it works. The samples go through the K-weighting filter: a shelf that lifts what a head lifts, then a high-pass. The
+How it works. The samples go through the K-weighting filter: a shelf that models the head, then a high-pass. The
 standard prints both for 48 kHz; here they are derived from their analogue prototypes, so that the meter reads the same
 at any rate. The energy of blocks of 400 ms, a new one every 100 ms, is averaged in two passes: blocks under -70 LUFS do
 not count, nor do those more than 10 LU under the average of the rest, so pauses do not make speech quieter.
 
 The recursive filters run in frames of 10 ms: the response to a frame alone is a convolution, and four numbers carry
-what the frames before it left behind. Frames begin at fixed samples and each is computed by itself, so a meter that is
+what the frames before it left behind. Frames begin at fixed samples and each is computed separately, so a meter that is
 fed in chunks gives the same numbers, to the last bit, however the chunks were cut.
 """
 
@@ -172,7 +172,7 @@ def integrated_lufs(channels: Sequence[Samples | Floats], sample_rate_hz: int) -
 def gated_lufs(energies: Floats) -> float:
     """Return the gated loudness of frames of 10 ms, their energies [frames] summed over the channels.
 
-    The standard says nothing of sound under 400 ms: it is taken for one block that long, the rest of it silence.
+    The standard does not define audio under 400 ms: it is padded with silence to one block.
     """
     if len(energies) < _FRAMES_IN_BLOCK:
         energies = np.pad(energies, (0, _FRAMES_IN_BLOCK - len(energies)))
@@ -195,7 +195,7 @@ def energy_of(lufs: float) -> float:
 
 
 def interpolated_peaks(samples: Samples | Floats) -> Floats:
-    """Return the largest amplitude of the four interpolated values that each place of float [n] gives: [n - 11].
+    """Return the largest amplitude of the four interpolated values at each position of float [n]: [n - 11].
 
     Value i is of the curve between samples i + 5 and i + 6, to a quarter of the distance.
     """

@@ -19,7 +19,7 @@ def resample(clip: Clip, sample_rate_hz: int) -> Clip:
 
 
 class Resampler:
-    """The same for sound that comes in pieces; how it was cut makes no difference to the samples that leave."""
+    """The same for a stream of chunks; the output does not depend on how the input was cut."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality=_QUALITY)

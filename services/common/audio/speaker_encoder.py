@@ -1,4 +1,4 @@
-"""Who speaks, as a vector: the GE2E encoder of Resemblyzer, in numpy.
+"""Speaker embeddings: the GE2E encoder of Resemblyzer, in numpy.
 
 Source: Wan et al., "Generalized End-to-End Loss for Speaker Verification" (2018); weights from Resemblyzer 0.1.4.
 """
@@ -28,7 +28,7 @@ _TARGET_LEVEL: Final = 10 ** (-30 / 20)  # the loudness that the encoder was tra
 class SpeakerEncoder:
     """Maps speech to a unit vector; one speaker's recordings lie close together.
 
-    `weights` holds, for each layer, `input.i` [in, 1024], `hidden.i` [256, 1024] and `bias.i` [1024] with the gates in
+    `weights` holds, for each layer, `input.i` [in, 1024], `hidden.i` [256, 1024] and `bias.i` [1024], the LSTM gates in
     the order input, forget, cell, output, and `projection` [256, 256] with `projection_bias` [256].
     """
 
@@ -38,9 +38,9 @@ class SpeakerEncoder:
 
     @classmethod
     def bundled(cls) -> Self:
-        """Return the encoder with the weights that are stored beside this module.
+        """Return the encoder with the bundled weights.
 
-        Raises ValueError where they are not those that were recorded.
+        Raises ValueError if their checksum is wrong.
         """
         folder = resources.files(__package__) / "assets"
         content = (folder / WEIGHTS).read_bytes()
@@ -94,7 +94,7 @@ class SpeakerEncoder:
 
 
 def window_starts(samples: int) -> list[int]:
-    """Where the windows begin, in frames; a last window that sound covers by less than 3/4 is left out."""
+    """Return the starts of the windows, in frames; a last window that audio covers by less than 3/4 is left out."""
     frames = samples // _HOP + 1
     starts = list(range(0, max(1, frames - _WINDOW_FRAMES + _STEP_FRAMES + 1), _STEP_FRAMES))
     covered = (samples / _HOP - starts[-1]) / _WINDOW_FRAMES

@@ -1,4 +1,4 @@
-"""A value that several edges change at once: each change is made on what it has read, or made again."""
+"""Atomic changes of a value that several edges share: compare-and-set, with retries."""
 
 import asyncio
 import random
@@ -9,15 +9,15 @@ from services.common.bus.ports import Bus
 from services.common.wire.failures import BusUnavailable
 
 _ATTEMPTS: Final = 50
-_PAUSE_S: Final = 0.01  # times the attempt, at most: those who met go on at different moments
+_PAUSE_S: Final = 0.01  # times the attempt, at most: random, so that colliding writers separate
 
-Change = Callable[[bytes], Awaitable[bytes | None]]  # what is stored (empty: nothing) -> what is to be; None: the same
+Change = Callable[[bytes], Awaitable[bytes | None]]  # stored value (empty: none) -> new value; None: unchanged
 
 
 async def update_atomically(bus: Bus, bucket: str, key: str, change: Change) -> None:
     """Change a value of a key-value bucket by compare-and-set.
 
-    What `change` raises leaves it as it is. Raises QueueFull, and BusUnavailable where others were always faster.
+    If `change` raises, the value stays as it is. Raises QueueFull, and BusUnavailable if every attempt collided.
     """
     for attempt in range(_ATTEMPTS):
         stored = await bus.get_revision(bucket, key)
@@ -28,4 +28,4 @@ async def update_atomically(bus: Bus, bucket: str, key: str, change: Change) -> 
         if await bus.update_value(bucket, key, changed, revision):
             return
         await asyncio.sleep(random.uniform(0, _PAUSE_S * (attempt + 1)))  # noqa: S311  # no secret
-    raise BusUnavailable("too many write the same value at once; retry later")
+    raise BusUnavailable("too many concurrent writes of one value; retry later")

@@ -1,4 +1,4 @@
-"""Cancelled requests: who works on one is told at once, and who meets one later finds it here."""
+"""Cancelled requests: pushed to the processes that work on one, and looked up by those that receive it later."""
 
 import asyncio
 from collections import OrderedDict
@@ -22,7 +22,7 @@ _REMEMBERED: Final = 10_000  # cancels may overtake the messages of their reques
 
 
 class Cancels:
-    """The cancels that this process heard. `follow` fills it."""
+    """The cancellations that this process received. `follow` fills it."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus

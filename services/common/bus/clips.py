@@ -14,9 +14,9 @@ def clip_id(wav: bytes) -> str:
 
 
 async def store_clip(bus: Bus, tenant: str, wav: bytes) -> str:
-    """Store a clip (a mono 16-bit WAV) unless it is there, and return its id, 64 hex digits.
+    """Store a clip (a mono 16-bit WAV) unless it exists, and return its id, 64 hex digits.
 
-    Raises QueueFull where the store has no room, BusUnavailable.
+    Raises QueueFull if the store is full, BusUnavailable.
     """
     clip = clip_id(wav)
     if not await has_clip(bus, tenant, clip):
@@ -32,7 +32,7 @@ async def has_clip(bus: Bus, tenant: str, clip: str) -> bool:
 async def fetch_clip(bus: Bus, tenant: str, clip: str) -> bytes:
     """Return a clip's WAV bytes. Raises UnknownClip, BusUnavailable.
 
-    A clip under its bare id, where clients of earlier releases put it, can be used by every tenant that knows that id.
+    A clip under its bare id, where clients of earlier releases put it, can be used by every tenant with that id.
     """
     wav = await bus.get_object(topology.CLIPS, clip_object(tenant, clip))
     if wav is None:

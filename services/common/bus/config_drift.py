@@ -1,4 +1,4 @@
-"""Where a stream that exists has other limits than the settings say. Pure."""
+"""Configuration drift: limits of existing streams that differ from the settings. Pure."""
 
 from services.common.bus.topology import Topology
 

@@ -1,7 +1,8 @@
 """The pull loop, and the only acknowledgement policy.
 
 A handler returns when its message is done, and raises when it is not. What it raised decides: a retryable failure is
-delivered again after a pause, any other ends the message, and so does the last attempt; whoever waits is told first.
+redelivered after a pause, any other ends the message, and so does the last attempt. Before it ends, the failure is
+published to the requester.
 """
 
 import asyncio
@@ -26,28 +27,28 @@ _RETRY_DELAYS_S: Final = (0.1, 0.5, 2.0, 5.0)
 
 
 class Work(Protocol):
-    """What is done with the messages of one queue."""
+    """The handler of one queue's messages."""
 
     async def handle(self, delivery: Delivery) -> None:
         """Do it; on return the message is acknowledged."""
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Tell whoever waits that this message will not be done."""
+        """Publish that this message has failed for good."""
 
 
 @dataclass(frozen=True)
 class WorkLoop:
-    """Pulls messages of one consumer while a seat is free, and works on each in a task that it owns."""
+    """Pulls messages of one consumer while a slot is free, and handles each in a task that it owns."""
 
     bus: Bus
     consumer: Consumer
     work: Work
     seats: int
-    shared: asyncio.Semaphore | None = None  # seats of several loops together, of which each task takes one as well
+    shared: asyncio.Semaphore | None = None  # slots shared by several loops; each task takes one of these as well
     finish_s: float = 10.0  # what was begun before a stop gets so long to end
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, finish what was begun, hand back what was not, and return.
+        """Work until `stop` is set, finish what was begun, nak the rest, and return.
 
         What takes longer than `finish_s` then is cancelled, and delivered again where it is not acknowledged.
         """
@@ -158,7 +159,7 @@ class WorkLoop:
 
 
 class _Bug(SynthesisFailed):
-    """An exception that nobody foresaw; perhaps the next attempt has more luck."""
+    """An unexpected exception; the next attempt may succeed."""
 
     retryable = True
 

@@ -1,4 +1,4 @@
-"""Who is alive: the last word of every worker or splitter, forgotten when it falls silent."""
+"""Heartbeats: the latest state of every live worker or splitter, dropped when it falls silent."""
 
 import asyncio
 from contextlib import suppress
@@ -17,7 +17,7 @@ StateT = TypeVar("StateT", bound=WorkerState | SplitterState)
 
 
 async def publish_heartbeats(bus: Bus, subject: str, state: WorkerState | SplitterState) -> None:
-    """Say that this process is alive. While NATS is away nobody hears it, which is what the listeners conclude."""
+    """Publish this process's heartbeat. While NATS is down it is lost, and the process counts as dead."""
     with suppress(BusUnavailable):
         await bus.send(subject, codec.encode(state))
 
@@ -55,13 +55,13 @@ class Heartbeats(Generic[StateT]):
         self._news = asyncio.Event()
 
     def alive(self) -> list[StateT]:
-        """Return what everybody last said who said something lately."""
+        """Return the latest heartbeat of every live process."""
         oldest_s = asyncio.get_running_loop().time() - _SILENCE_S
         self._last = {subject: said for subject, said in self._last.items() if said[0] >= oldest_s}
         return [state for _, state in self._last.values()]
 
     async def news(self, timeout_s: float) -> None:
-        """Wait for the next heartbeat of anybody, at most so long."""
+        """Wait for the next heartbeat of any process, at most so long."""
         try:
             await asyncio.wait_for(self._news.wait(), timeout_s)
         except TimeoutError:

@@ -16,11 +16,11 @@ from services.common.wire.messages import RequestEvent
 
 log = structlog.get_logger()
 
-_LIMIT: Final = 4096  # messages not yet taken; what overflows is fetched again by place
+_LIMIT: Final = 4096  # messages not yet read; what overflows is fetched again by index
 
 
 class Inbox:
-    """A request's events: heard live, or fetched by their place when they did not come."""
+    """A request's events: received live, or fetched by index if they were missed."""
 
     def __init__(self, bus: Bus, listener: Subscription, tenant: str, request: str) -> None:
         self._bus = bus
@@ -40,7 +40,7 @@ class Inbox:
         return None
 
     async def chunk(self, sentence: int, chunk: int) -> RequestEvent | None:
-        """Fetch the chunk at this place, or None where it is not stored."""
+        """Fetch the chunk at this index, or None if it is not stored."""
         return await self._stored(subjects.chunk(self._tenant, self._request, sentence, chunk))
 
     async def end(self, sentence: int) -> RequestEvent | None:
@@ -63,7 +63,7 @@ class Inbox:
 def decoded(subject: str, payload: bytes) -> RequestEvent | None:
     """Return the event in a message on this subject; None for what is no event, or one of another subject.
 
-    Such a message is logged and ignored: the request goes on as if it had never come.
+    Such a message is logged and ignored.
     """
     try:
         event: RequestEvent = codec.decode(payload, RequestEvent)  # type: ignore[arg-type]  # a union is a type to msgspec
@@ -85,7 +85,7 @@ async def open_inbox(bus: Bus, tenant: str, request: str) -> AsyncIterator[Inbox
 
 @asynccontextmanager
 async def open_inbox_of_ends(bus: Bus, tenant: str, request: str) -> AsyncIterator[Inbox]:
-    """The same for whoever wants no sound: only the sentences' end markers and failures arrive."""
+    """Open an inbox without audio: only the sentences' end markers and failures arrive."""
     async with _opened(bus, subjects.request_ends(tenant, request), tenant, request) as inbox:
         yield inbox
 

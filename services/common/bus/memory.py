@@ -17,7 +17,7 @@ from services.common.wire.failures import BusUnavailable, QueueFull
 
 
 def matches(pattern: str, subject: str) -> bool:
-    """Say whether a NATS subject filter takes a subject: "*" is one token, a last ">" one or more."""
+    """Return whether a NATS subject filter matches a subject: "*" is one token, a last ">" one or more."""
     wanted, given = pattern.split("."), subject.split(".")
     for place, part in enumerate(wanted):
         if part == ">":
@@ -55,7 +55,7 @@ class _MemoryStream:
             del self.seen[message_id]
 
     def admit(self, subject: str) -> None:
-        """Make room for one more message, or refuse."""
+        """Make space for one more message, or refuse."""
         same = [sequence for sequence, stored in self.messages.items() if stored.subject == subject]
         if 0 < self.config.max_messages_per_subject <= len(same):
             if self.config.discard == "new":
@@ -105,7 +105,7 @@ class MemoryBus:
         return True
 
     async def send(self, subject: str, payload: bytes) -> None:
-        """Send to whoever listens now."""
+        """Publish to the current subscribers; the message is not stored."""
         self._hear(subject, payload)
 
     async def request(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
@@ -133,7 +133,7 @@ class MemoryBus:
         return listener
 
     async def pull(self, consumer: Consumer) -> "MemoryPuller":
-        """Take a seat at a work queue."""
+        """Join a work queue."""
         return MemoryPuller(self, consumer)
 
     async def last(self, stream: str, subject: str) -> bytes | None:
@@ -224,7 +224,7 @@ class MemoryBus:
         self._buckets[bucket].pop(key, None)
 
     async def has_object(self, store: str, name: str) -> bool:
-        """Say whether an object store holds this object."""
+        """Return whether an object store holds this object."""
         return name in self._buckets[store]
 
     async def get_object(self, store: str, name: str) -> bytes | None:
@@ -315,7 +315,7 @@ class MemorySubscription:
         self._queue: asyncio.Queue[Received] = asyncio.Queue(limit)
 
     def offer(self, heard: Received) -> None:
-        """Take a message, if there is room."""
+        """Queue a message, if there is space."""
         if not self._queue.full():
             self._queue.put_nowait(heard)
 
@@ -332,7 +332,7 @@ class MemorySubscription:
 
 
 class MemoryPuller:
-    """A seat at a work queue."""
+    """One process's membership of a work queue."""
 
     def __init__(self, bus: MemoryBus, consumer: Consumer) -> None:
         self._bus = bus
@@ -360,7 +360,7 @@ class MemoryPuller:
         return MemoryDelivery(self._bus, self._consumer, stored, now_s)
 
     async def close(self) -> None:
-        """Nothing was taken that was not returned."""
+        """Do nothing: every message that was fetched was returned."""
 
 
 class MemoryDelivery:
@@ -377,11 +377,11 @@ class MemoryDelivery:
         self.age_s = now_s - stored.published_at_s
 
     async def ack(self) -> None:
-        """The message leaves the queue."""
+        """Remove the message from the queue."""
         self._bus.take_out(self._consumer, self._stored.sequence)
 
     async def reject(self) -> None:
-        """The message leaves the queue."""
+        """Remove the message from the queue."""
         self._bus.take_out(self._consumer, self._stored.sequence)
 
     async def retry(self, delay_s: float) -> None:
@@ -390,5 +390,5 @@ class MemoryDelivery:
         self._bus.wake()
 
     async def extend(self) -> None:
-        """Start the acknowledgement wait anew."""
+        """Restart the acknowledgement wait."""
         self._stored.visible_at_s = self._bus.now_s() + self._consumer.ack_wait_s

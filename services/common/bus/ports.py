@@ -1,5 +1,6 @@
-"""What the services ask of the bus. `connection.NatsBus` is the real one, `memory.MemoryBus` its twin in one process;
-tests/contract/test_bus.py holds both to the same cases."""
+"""The bus as the services use it: `nats.connection.NatsBus`, and its in-memory twin `memory.MemoryBus`.
+
+tests/contract/test_bus.py runs the same cases against both."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
@@ -15,7 +16,7 @@ class SubjectFull(QueueFull):
 
 
 class Received(NamedTuple):
-    """A message that a listener heard."""
+    """A message that a subscription received."""
 
     subject: str
     payload: bytes
@@ -40,18 +41,18 @@ class Value(NamedTuple):
 
 
 class StorageUse(NamedTuple):
-    """How full a stream, a bucket or an object store is, in bytes."""
+    """Usage of a stream, a bucket or an object store, in bytes."""
 
     used: int
     most: int  # -1: no limit
 
 
 class Lag(NamedTuple):
-    """How far a consumer of a work queue is behind."""
+    """Lag of a work queue's consumer."""
 
-    waiting: int  # messages that nobody was given yet
-    in_progress: int  # given, and neither done nor handed back
-    repeated: int  # of those, given more than once
+    waiting: int  # pending: not delivered yet
+    in_progress: int  # ack-pending: delivered, neither acked nor nak'ed
+    repeated: int  # of those, redelivered
     oldest_s: float  # age of the oldest message of its stream that is still there; 0 where there is none
 
 
@@ -75,30 +76,30 @@ class Delivery(Protocol):
         """Return how long the message had been in the queue when it was delivered, in seconds."""
 
     async def ack(self) -> None:
-        """Done: the message leaves the queue."""
+        """Ack: remove the message from the queue."""
 
     async def retry(self, delay_s: float) -> None:
-        """Not done: deliver it again, to anybody, after the delay."""
+        """Nak: redeliver it, to any process, after the delay."""
 
     async def reject(self) -> None:
-        """Never to be done: the message leaves the queue."""
+        """Term: remove the message from the queue without success."""
 
     async def extend(self) -> None:
-        """Still being done: start its acknowledgement wait anew."""
+        """Restart the acknowledgement wait (NATS: in progress)."""
 
 
 class Puller(Protocol):
-    """One process's seat at a work queue."""
+    """One process's membership of a work queue."""
 
     async def next(self, timeout_s: float) -> Delivery | None:
         """Return the next message, or None after the timeout. Never cancel this: a cancelled pull eats a message."""
 
     async def close(self) -> None:
-        """Hand back what was delivered and not taken."""
+        """Nak what was delivered and not returned by `next`."""
 
 
 class Subscription(Protocol):
-    """A core subscription with a bounded queue; what overflows it is lost, oldest kept."""
+    """A core subscription with a bounded queue; when it is full, new messages are dropped."""
 
     async def next(self, timeout_s: float) -> Received | None:
         """Return the next message, or None after the timeout."""
@@ -112,7 +113,7 @@ class Bus(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Say whether the connection stands now."""
+        """Return whether the client is connected."""
 
     async def establish(self, topology: Topology) -> None:
         """Create the streams, buckets and stores that do not exist; leave those that do."""
@@ -126,10 +127,10 @@ class Bus(Protocol):
         """
 
     async def send(self, subject: str, payload: bytes) -> None:
-        """Send to whoever listens now; stored nowhere."""
+        """Publish to the current subscribers; the message is not stored."""
 
     async def request(self, subject: str, payload: bytes, *, timeout_s: float) -> bytes | None:
-        """Send to one that listens now, and return its answer; None where none comes in time."""
+        """Send a request and return the first answer; None if none arrives in time."""
 
     async def subscribe(
         self, subject: str, *, limit: int, group: str = "", limit_bytes: int = SUBSCRIPTION_BYTES
@@ -140,7 +141,7 @@ class Bus(Protocol):
         """
 
     async def pull(self, consumer: Consumer) -> Puller:
-        """Create the durable consumer where it does not exist, and take a seat at it."""
+        """Create the durable consumer if it does not exist, and join it."""
 
     async def last(self, stream: str, subject: str) -> bytes | None:
         """Return the last stored message of exactly this subject, or None."""
@@ -149,7 +150,7 @@ class Bus(Protocol):
         """Return the oldest stored messages that match, oldest first, at most so many."""
 
     async def remove(self, stream: str, number: int) -> None:
-        """Remove one stored message; one that is gone already is no failure."""
+        """Remove one stored message; a missing one is no failure."""
 
     async def purge(self, stream: str, subject_filter: str) -> None:
         """Remove all stored messages that match."""
@@ -161,19 +162,19 @@ class Bus(Protocol):
         """Return how many messages a stream holds on each subject that matches; subjects without any are left out."""
 
     async def lag(self, consumer: Consumer) -> Lag:
-        """Return how far the consumer is behind. All zero where nobody has ever pulled from it."""
+        """Return how far the consumer is behind. All zero if it was never pulled from."""
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value of a key-value bucket, or None."""
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
-        """Set a value of a key-value bucket; it is heard on `topology.value_subject`.
+        """Set a value of a key-value bucket; the change is published on `topology.value_subject`.
 
-        Raises QueueFull where the bucket has no room, TextTooLong for more than a message holds.
+        Raises QueueFull if the bucket is full, TextTooLong if the value exceeds a message.
         """
 
     async def create_value(self, bucket: str, key: str, value: bytes) -> bool:
-        """Set a value that nobody has set yet; return False, and change nothing, where somebody has."""
+        """Create a value; return False, and change nothing, if it exists."""
 
     async def get_revision(self, bucket: str, key: str) -> Value | None:
         """Return a value with its revision, or None."""
@@ -189,16 +190,16 @@ class Bus(Protocol):
         """Forget a value, so that it may be created again."""
 
     async def has_object(self, store: str, name: str) -> bool:
-        """Say whether an object store holds this object, complete."""
+        """Return whether an object store holds this object, complete."""
 
     async def get_object(self, store: str, name: str) -> bytes | None:
         """Return an object, or None."""
 
     async def put_object(self, store: str, name: str, content: bytes) -> None:
-        """Store an object. Raises QueueFull where the store has no room."""
+        """Store an object. Raises QueueFull if the store is full."""
 
     async def drop_object(self, store: str, name: str) -> None:
-        """Free an object's room; one that is not there is no failure."""
+        """Delete an object; a missing one is no failure."""
 
     async def storage_use(self, stream: str) -> StorageUse:
         """Return how full a stream is; a bucket is `KV_<name>`, an object store `OBJ_<name>`."""

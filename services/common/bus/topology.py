@@ -13,9 +13,9 @@ DEAD: Final = "TTS_DEAD"
 VOICES: Final = "TTS_VOICES"  # key-value bucket: computed voices
 JOBS: Final = "TTS_JOBS"
 CLIPS: Final = "TTS_CLIPS"  # object store: reference clips by content hash
-KEPT: Final = "TTS_KEPT"  # key-value bucket: requests, so that a lost answer is taken up again
+KEPT: Final = "TTS_KEPT"  # key-value bucket: requests, so that a lost answer can be resumed
 PROGRESS: Final = "TTS_PROGRESS"  # key-value bucket: how far jobs are
-RESULTS: Final = "TTS_RESULTS"  # object store: the sound of jobs, sentence by sentence
+RESULTS: Final = "TTS_RESULTS"  # object store: the audio of jobs, sentence by sentence
 
 DUPLICATE_WINDOW_S: Final = 120.0
 KEPT_S: Final = 2 * 3600.0  # requests in TTS_KEPT
@@ -24,7 +24,7 @@ MEBIBYTE: Final = 1024 * 1024
 
 @dataclass(frozen=True)
 class Stream:
-    """One JetStream stream, kept in files. -1 means no limit of this kind."""
+    """One JetStream stream with file storage. -1 means no limit."""
 
     name: str
     subjects: tuple[str, ...]
@@ -53,14 +53,14 @@ class Consumer:
     stream: str
     name: str
     filter: str
-    ack_wait_s: float = 1.2  # whoever works says three times in this span that it is alive
-    max_deliver: int = 6  # the work loop gives up one delivery earlier, so that somebody is told
+    ack_wait_s: float = 1.2  # a busy process extends it three times in this span
+    max_deliver: int = 6  # the work loop gives up one delivery earlier, so that the failure is published
     max_in_progress: int = 1024
 
 
 @dataclass(frozen=True)
 class Topology:
-    """All that has to exist before anybody speaks."""
+    """Everything that must exist before a request is served."""
 
     streams: tuple[Stream, ...]
     buckets: tuple[Bucket, ...]  # key-value
@@ -78,7 +78,7 @@ def stream_names(topology: Topology) -> list[str]:
 
 
 def value_subject(bucket: str, key: str) -> str:
-    """Return where the changes of a bucket's value are heard (a bucket is a stream: ADR-8 of nats-architecture)."""
+    """Return the subject of a bucket's value (a bucket is a stream: ADR-8 of nats-architecture)."""
     return f"$KV.{bucket}.{key}"
 
 
@@ -133,7 +133,7 @@ def topology(
                 discard="old",
                 max_age_s=audio_kept_s,
                 max_bytes=audio_max_bytes,
-                max_messages_per_subject=1,  # a repeated chunk takes the place of its equal
+                max_messages_per_subject=1,  # a repeated chunk replaces its equal
             ),
             Stream(
                 name=DEAD,
@@ -164,7 +164,7 @@ def requests_consumer() -> Consumer:
 
 
 def jobs_consumer() -> Consumer:
-    """Return the consumer that all edges share. A job goes on for hours: every edge that stops is a delivery."""
+    """Return the consumer that all edges share. A job runs for hours: every edge that stops causes a redelivery."""
     return Consumer(stream=JOBS, name="jobs", filter=subjects.JOBS, max_deliver=50)
 
 

@@ -9,7 +9,7 @@ class Deadline:
     """A moment on this process's monotonic clock.
 
     Deadlines travel as Unix time, so machines have to agree on the time when one is met; from then on it is counted
-    on the monotonic clock, which nobody sets.
+    on the monotonic clock, which cannot be set.
     """
 
     monotonic_s: float
@@ -31,5 +31,5 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Say whether it is over."""
+        """Return whether it has passed."""
         return self.left_s < 0

@@ -1,4 +1,4 @@
-"""The small HTTP server beside a service without an HTTP face: /livez, /readyz and /metrics."""
+"""The health server of services without an HTTP API: /livez, /readyz and /metrics."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Start, tell, stop: a process ends on SIGTERM, SIGINT or SIGHUP, once it has finished or handed back what it holds."""
+"""Process lifecycle: stop on SIGTERM, SIGINT or SIGHUP, after finishing or returning the work in flight."""
 
 import asyncio
 import os
@@ -16,10 +16,10 @@ _TASKS_TOLD: Final = 20  # in one line
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Return an event that the first SIGTERM, SIGINT or SIGHUP sets; the process does not end by itself.
+    """Return an event that the first SIGTERM, SIGINT or SIGHUP sets; the process keeps running.
 
-    SIGHUP says that the terminal has closed: there is nothing to reload. Where it is ignored already, as under `nohup`,
-    it stays so.
+    SIGHUP means that the terminal has closed: there is nothing to reload. If it is ignored already, as under `nohup`,
+    it stays ignored.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -54,7 +54,7 @@ def exiting_within(seconds: float, stop: asyncio.Event) -> Iterator[None]:
 
 
 async def every(seconds: float, act: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-    """Act now and then every so many seconds, until `stop` is set."""
+    """Call `act` at once and then every `seconds`, until `stop` is set."""
     while not stop.is_set():
         await act()
         with suppress(TimeoutError):
@@ -78,7 +78,7 @@ async def ended_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> 
 
 @asynccontextmanager
 async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
-    """A task group whose failure is the first failure itself, not a group of them."""
+    """Run a task group that raises its first failure, not an exception group."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group

@@ -7,7 +7,7 @@ import structlog
 
 
 def _add_severity(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Say the level in capitals as well, for those who look for ERROR in a line."""
+    """Add the level in capitals, for log searches for ERROR."""
     event["severity"] = event["level"].upper()
     return event
 

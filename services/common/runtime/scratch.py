@@ -1,7 +1,7 @@
 """A temporary folder that is removed at the end of the program, and by the next one where this one was killed.
 
-A lock on a file in the folder says that its program lives: the kernel gives it back, however the program ends, and it
-means the same in every container that shares the folder.
+A lock on a file in the folder marks its program as alive: the kernel releases it, however the program ends, and it
+is valid in every container that shares the folder.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ _LOCK: Final = "in-use"
 
 @contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
-    """Yield an empty folder of one's own; folders of this prefix whose program is gone are removed first."""
+    """Yield an empty private folder; folders of this prefix whose program has ended are removed first."""
     remove_abandoned(prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     lock = _locked_from_birth(folder)

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class ProcessSettings(Struct, frozen=True, kw_only=True):
-    """What every service may be told: environment variables of the same names in upper case."""
+    """Settings of every service: environment variables of the same names in upper case."""
 
     nats_url: str = "nats://localhost:4222"
     nats_nkey_seed_file: str = ""  # the secret of the user to connect as; empty: no user

@@ -57,7 +57,7 @@ def _converted(text: str, kind: Any) -> object:
 
 
 def _wanted(kind: Any) -> str:
-    """Return what to write for a field of this type; empty where its error says so itself."""
+    """Return the expected format of a field's type; empty if its error contains it."""
     metas = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
     bare = get_args(kind)[0] if metas else kind
     if bare is bool:

@@ -23,7 +23,7 @@ class CannotListen(Exception):
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago, and that no connection is given by itself in the next one."""
+    """Return a loopback port that is free now, outside the range of ephemeral ports."""
     while True:
         port = _PORTS.start + secrets.randbelow(len(_PORTS))
         with suppress(CannotListen):

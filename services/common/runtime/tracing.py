@@ -19,10 +19,10 @@ Attribute = str | int | float | bool
 
 
 def configure_tracing(service: str) -> None:
-    """Send this process's spans by OTLP over HTTP, where the environment says so (OTEL_*, as OpenTelemetry has it)."""
+    """Export this process's spans by OTLP over HTTP, if configured (the OTEL_* variables of OpenTelemetry)."""
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return
-    # Imported here, as nobody else needs them.
+    # Imported here: nothing else needs them.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415

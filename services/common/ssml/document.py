@@ -1,11 +1,11 @@
-"""What an SSML document asks for, in the order of its text. Pure."""
+"""The content of an SSML document, in the order of its text. Pure."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a piece of text is spoken."""
+    """The style of a run of text."""
 
     language: str = ""  # ISO 639-1; empty: the request's
     rate: float = 1.0  # 2 is twice as fast
@@ -14,7 +14,7 @@ class Style:
 
 @dataclass(frozen=True)
 class SayAs:
-    """What a piece of text is, as the document says."""
+    """The `say-as` of a run of text."""
 
     kind: str  # the attribute interpret-as
     form: str = ""  # the attribute format
@@ -41,7 +41,7 @@ class Break:
 
 @dataclass(frozen=True)
 class Mark:
-    """A name for a place in the sound."""
+    """A named position in the audio."""
 
     place: int
     name: str
@@ -62,7 +62,7 @@ Item = TextRun | Break | Mark | Border
 class Document:
     """An SSML document that was read."""
 
-    language: str = ""  # of the root; empty: it says none
+    language: str = ""  # of the root; empty: none given
     items: list[Item] = field(default_factory=list)
 
     @property

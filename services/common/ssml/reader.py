@@ -1,7 +1,7 @@
 """Reads the subset of SSML 1.1 (https://www.w3.org/TR/speech-synthesis11/) that this service speaks. Pure, linear.
 
-Python's expat is asked for events only. A document type is refused before anything in it is read, so there are no
-entities beyond XML's five and nothing is ever fetched. What is not spoken as asked is refused, not skipped in silence.
+Based on the events of Python's expat. A document type is refused before anything in it is read, so there are no
+entities beyond XML's five and nothing is ever fetched. What cannot be spoken as requested is refused, not skipped.
 """
 
 import re
@@ -59,7 +59,7 @@ class _Reader:
 
     def __init__(self, source: str) -> None:
         self._bytes = source.encode("utf-8", "surrogatepass")
-        self._parser = expat.ParserCreate("utf-8")  # whatever the declaration says: it was text already
+        self._parser = expat.ParserCreate("utf-8")  # regardless of the declaration: the input is decoded text
         self._document = Document()
         self._open: list[tuple[str, Style]] = []
         self._piece: TextRun | None = None  # its end is known at the next event
@@ -88,7 +88,7 @@ class _Reader:
         return self._document
 
     def _at(self) -> int:
-        """Return the place of this event in code points; the piece before it ends here."""
+        """Return the offset of this event in code points; the run before it ends here."""
         byte = self._parser.CurrentByteIndex
         self._place += len(self._bytes[self._byte : byte].decode("utf-8", "surrogatepass"))
         self._byte = byte
@@ -219,7 +219,7 @@ class _Reader:
 
 
 def _declares(element: str, attribute: str) -> bool:
-    """Say whether an attribute of the root says no more than what the document is."""
+    """Return whether an attribute of the root only identifies the document type."""
     return element == "speak" and (attribute == "xmlns" or attribute.startswith(("xmlns:", "xsi:")))
 
 

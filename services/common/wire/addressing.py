@@ -1,7 +1,7 @@
-"""Checks that a message is what its subject says: of that tenant, request, sentence and chunk. Pure.
+"""Checks that a message matches its subject: tenant, request, sentence and chunk. Pure.
 
-The subject is what NATS grants a user, and what a reader asked for; the payload is what its sender wrote. A message
-whose two sides differ is refused.
+NATS permissions and subscriptions apply to the subject; the payload is written by the sender. A message whose payload
+differs from its subject is refused.
 """
 
 from services.common.wire.failures import MalformedMessage

@@ -39,7 +39,7 @@ def _without_values(complaint: str) -> str:
 
 
 def peek_request(payload: bytes) -> str | None:
-    """Return the request id of a message that may be malformed elsewhere, so that its sender can be told; else None."""
+    """Return the request id of an otherwise malformed message, so that its sender can be notified; else None."""
     try:
         value = msgspec.msgpack.decode(
             msgspec.msgpack.decode(payload, type=dict[str, msgspec.Raw])["request"], type=str

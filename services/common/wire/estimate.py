@@ -1,4 +1,4 @@
-"""How long a text sounds, estimated: what admission, fairness and every Retry-After count in."""
+"""Estimated duration of a text: the unit of admission, fairness and Retry-After."""
 
 from types import MappingProxyType
 from typing import Final
@@ -7,11 +7,11 @@ from typing import Final
 _CHARACTERS_PER_SECOND: Final = MappingProxyType({"zh": 4.5, "ja": 7.0, "ko": 6.5, "ar": 11.0, "hi": 11.0})
 _LATIN_CHARACTERS_PER_SECOND: Final = 14.0
 
-# Sound of one request that is due at once. Requests take turns, so a newcomer waits for about so much of each of the
-# others, however long their texts are: a book in flight counts as one sentence does.
+# Audio of one request that counts for the near-term backlog. Requests take turns, so a new one waits for about this
+# much of each of the others, however long their texts are: a book in flight counts like one sentence.
 IMMEDIATE_S: Final = 5.0
 
 
 def audio_seconds(characters: int, language: str, speed: float = 1.0) -> float:
-    """Estimate how long so many characters of a language (ISO 639-1) sound at this speed (1 is usual), in seconds."""
+    """Estimate the audio of so many characters of a language (ISO 639-1) at this speed (1 is usual), in seconds."""
     return characters / _CHARACTERS_PER_SECOND.get(language, _LATIN_CHARACTERS_PER_SECOND) / speed

@@ -1,21 +1,22 @@
 """Expected failures, as types.
 
-Two places translate them and nobody else catches them: the consumer (into ack, retry or reject) and the edge
-(into problem+json). `code` is part of the public contract: it travels in `SpeechFailed.code` and in problem+json.
+Two places translate them: the work loop of a consumer (into ack, nak or term) and the edge's middleware (into
+problem+json; the edge's own failures are in `http_edge/errors.py`). `code` is part of the
+public contract: it travels in `SpeechFailed.code` and in problem+json.
 """
 
 
 class PipelineError(Exception):
     """A failure that the design expects.
 
-    `str(error)` is a sentence for the caller that says what to do; it never holds the text, the voice or a secret.
+    `str(error)` is a message for the caller with the remedy; it never contains the text, the voice or a secret.
     """
 
     code: str = "internal"
     retryable: bool = False
     http_status: int = 500
-    kept: bool = False  # whether its message goes to the dead letters although it was never tried again
-    retry_after_s: float | None = None  # when it may succeed, where whoever raised it has measured that
+    kept: bool = False  # whether its message becomes a dead letter although it was not retried
+    retry_after_s: float | None = None  # when a retry may succeed, if known
 
 
 class MalformedMessage(PipelineError):
@@ -68,7 +69,7 @@ class UnsupportedParameter(PipelineError):
 
 
 class UnusableReference(PipelineError):
-    """The reference audio cannot serve as a voice; the message says what to send instead."""
+    """The reference audio cannot serve as a voice; the message contains what to send instead."""
 
     code = "unusable_reference"
     http_status = 422
@@ -129,7 +130,7 @@ class TenantClipsFull(PipelineError):
 
 
 class TenantRequestsFull(QueueFull):
-    """This tenant's requests fill its share of what is kept for resumption and retries."""
+    """This tenant's requests fill its share of the request store."""
 
     code = "tenant_requests_full"
     http_status = 429
@@ -150,7 +151,7 @@ class DeadlineExceeded(PipelineError):
 
 
 class SpeechCancelled(PipelineError):
-    """Somebody cancelled the request: the client left, or a cancel came over NATS."""
+    """The request was cancelled: the client left, or a cancel came over NATS."""
 
     code = "cancelled"
     http_status = 499

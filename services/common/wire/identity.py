@@ -1,7 +1,7 @@
-"""What a message, a stored value or an object belongs to: tenant, kind and id. The only place that makes their names.
+"""The owner of a message, a stored value or an object: tenant, kind and id. The only module that builds their names.
 
-Two tenants may choose the same id, so an id alone never names anything: every name below holds the tenant. An id is
-unique within its tenant over requests and jobs; the kind says in which streams and buckets it is looked up.
+Two tenants can choose the same id, so an id alone never names anything: every name below contains the tenant. An id is
+unique within its tenant over requests and jobs; the kind determines in which streams and buckets it is looked up.
 """
 
 from typing import Literal, NamedTuple, Protocol
@@ -24,7 +24,7 @@ class Identity(NamedTuple):
         return ".".join((self.kind, self.tenant, self.id, *map(str, parts)))
 
     def key(self, record: str, *parts: str | int) -> str:
-        """Return the key of a value that is kept for it: `<record>.<tenant>.<id>`, and the parts."""
+        """Return the key of a value stored for it: `<record>.<tenant>.<id>`, and the parts."""
         return tenant_key(self.tenant, record, self.id, *parts)
 
     def object_name(self, sentence: int) -> str:

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.common.wire.languages import TAG_PATTERN
 
-MOST_LEFT_OUT: Final = 1_000  # spans of one text that are told
+MOST_LEFT_OUT: Final = 1_000  # reported spans of one text
 MOST_NORMALIZED: Final = 20_000  # characters of a text that is shown as it would be spoken
 MOST_CLIPS: Final = 8  # recordings of the one speaker of a request
 MOST_SENTENCES: Final = 1_000_000  # of one request
@@ -21,8 +21,8 @@ MOST_PASSAGES: Final = 10_000  # of one request
 LONGEST_PAUSE_MS: Final = 660_000  # before or after a sentence; SSML's breaks are 600,000 at most, all together
 ENGINE_PATTERN: Final = "[a-z0-9-]{1,32}"
 
-# Every number has an upper bound: a reader may count up to what a message says.
-# Identifiers are NATS subject tokens, so that nobody can widen a subject with "." or "*".
+# Every number has an upper bound: a reader may loop up to a number in a message.
+# Identifiers are NATS subject tokens, so that "." or "*" cannot widen a subject.
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 EngineName = Annotated[str, Meta(pattern=rf"^{ENGINE_PATTERN}\Z")]
@@ -58,9 +58,9 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
 
 
 class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How to speak. On the wire a map; what is left out is as the engine likes it best.
+    """Synthesis parameters. On the wire a map; a missing one has the engine's default.
 
-    `WorkerState.parameters` names what an engine takes; it refuses the others, as it could not heed them. For the same
+    `WorkerState.parameters` lists what an engine takes; it refuses the others, since it would ignore them. For the same
     reason, and unlike an unknown field of a message, an unknown parameter is refused.
     """
 
@@ -71,7 +71,7 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     top_p: Annotated[float, Meta(ge=0.01, le=1)] | None = None  # from codes that together have this probability only
     repetition_penalty: Annotated[float, Meta(ge=1, le=20)] | None = None  # for codes that were drawn before; 1: none
     length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = None  # of a beam search; over 0: longer
-    speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None  # 2 makes the sound about half as long
+    speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None  # 2 makes the audio about half as long
     gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = None  # seconds of the clips that the style is taken from
     loudness_lufs: Loudness | None = (
         None  # of each sentence, as ITU-R BS.1770 measures it; "off": as the engine makes it
@@ -93,12 +93,10 @@ Passages = Annotated[tuple[Passage, ...], Meta(max_length=MOST_PASSAGES)]
 
 
 class Mark(Struct, frozen=True):
-    """A place in the sound that the text has a name for. On the wire a map."""
+    """A named position in the audio. On the wire a map."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
-    sentence: (
-        SentenceIndex  # counted from where this one begins to sound; the number of sentences: from the end of the sound
-    )
+    sentence: SentenceIndex  # counted from the start of its audio; the number of sentences: from the end of the audio
     offset_ms: Annotated[int, Meta(ge=-(2**31), le=2**31)] = 0  # negative: in the silence before it
     within: bool = False  # it stands inside the sentence, whose beginning is the nearest border before it
 
@@ -115,11 +113,11 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     seed: Seed
     split: bool = True  # false: keep the text whole where the engine can take it so
     spoken_forms: bool = True  # false: give the engine figures and signs as they are written
-    pronunciations: Pronunciations = {}  # word as written -> as it is to be said
+    pronunciations: Pronunciations = {}  # word as written -> as it is pronounced
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
     first_sentence: SentenceIndex = 0  # those before it are not spoken; places and seeds stay as they are
-    text_type: TextType = "text"  # what the text is: SSML says itself how it is spoken
+    text_type: TextType = "text"  # plain text, or an SSML document
     passages: Passages = ()  # in other languages, in order; of plain text only
     max_audio_s: Seconds | UnsetType = UNSET  # refuse a text whose audio is estimated longer; not sent where unlimited
     portion_s: PortionSeconds | UnsetType = UNSET  # from `first_sentence` on, about so much; not sent: the whole rest
@@ -135,9 +133,9 @@ class SentenceJob(Message, frozen=True, kw_only=True):
     language: Language
     sentence: SentenceIndex  # place in the text, from 0
     sentences: SentenceCount  # how many the text has
-    text: Annotated[str, Meta(min_length=1)]  # as it is to be spoken
+    text: Annotated[str, Meta(min_length=1)]  # normalized
     clips: Clips
-    seed: Seed  # this sentence's own, derived from the request's and its place
+    seed: Seed  # derived from the request's seed and the sentence's index
     pause_after_ms: Pause  # silence that belongs to the end of this sentence's samples
     deadline_unix_ms: UnixMilliseconds
     parameters: Parameters = AS_USUAL
@@ -152,7 +150,7 @@ class Span(Struct, frozen=True):
 
 
 class Portion(Struct, frozen=True):
-    """Sentences [first, until) of a request that are spoken now; the next ones have to be asked for. A map."""
+    """Sentences [first, until) of a request that are spoken now; the next ones have to be requested. A map."""
 
     first: SentenceIndex
     until: SentenceIndex
@@ -170,7 +168,7 @@ class TextSplit(Message, frozen=True, kw_only=True):
 
     request: RequestId
     sentences: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MOST_SENTENCES)]
-    dropped: tuple[Span, ...]  # what nobody speaks: white space, lone punctuation, markup
+    dropped: tuple[Span, ...]  # not spoken: white space, lone punctuation, markup
     languages: tuple[Language, ...] = ()  # of each sentence, where they differ; none: all are in the request's
     marks: tuple[Mark, ...] = ()  # as they come in the text
     left_out: LeftOut | UnsetType = UNSET  # letters that no voice of their language can speak; not sent where none are
@@ -179,16 +177,16 @@ class TextSplit(Message, frozen=True, kw_only=True):
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):
-    """A piece of a sentence, on `tts.v1.audio.<tenant>.<request>.<sentence>.<chunk>`.
+    """A chunk of a sentence's audio, on `tts.v1.audio.<tenant>.<request>.<sentence>.<chunk>`.
 
-    Place decides, not arrival: a redelivered sentence repeats its chunks, with the same bytes at the same place.
+    Order is by index, not arrival: a redelivered sentence repeats its chunks, with the same bytes at the same index.
     """
 
     request: RequestId
     sentence: SentenceIndex
-    chunk: ChunkIndex  # place in the sentence, from 0
+    chunk: ChunkIndex  # index in the sentence, from 0
     attempt: Attempt  # which delivery of the sentence's job made it
-    first_sample: Count  # place of the first sample in the sentence
+    first_sample: Count  # offset of the first sample in the sentence
     sample_rate_hz: SampleRate
     pcm: bytes  # mono, 16-bit little-endian
 
@@ -205,8 +203,8 @@ class SentenceSpoken(Message, frozen=True, kw_only=True):
     sample_rate_hz: SampleRate
     digest: Digest  # SHA-256 of the sentence's PCM, all chunks in order
     worker: WorkerId
-    queue_ms: Count  # from the job's publication to its first step
-    synthesis_ms: Count  # from its first step to its last
+    queue_ms: Count  # from the job's publication to its delivery
+    synthesis_ms: Count  # time in the engine's steps
 
 
 class SpeechFailed(Message, frozen=True, kw_only=True):
@@ -215,7 +213,7 @@ class SpeechFailed(Message, frozen=True, kw_only=True):
     request: RequestId
     sentence: SentenceIndex | None
     code: str  # one of services/common/wire/failures.py
-    detail: str  # says what to do; never holds the text
+    detail: str  # contains the remedy; never the text
     retryable: bool  # whether the same request may succeed later
 
 
@@ -228,16 +226,16 @@ class CancelSpeech(Message, frozen=True, kw_only=True):
 
 
 class JobProgress(Message, frozen=True, kw_only=True):
-    """How far a job is. The value of the key `job.<tenant>.<job>` in the bucket `TTS_PROGRESS`."""
+    """Progress of a job. The value of the key `job.<tenant>.<job>` in the bucket `TTS_PROGRESS`."""
 
     job: RequestId
     state: JobState
     created_unix_ms: UnixMilliseconds
     deadline_unix_ms: UnixMilliseconds
     sentences: SentenceIndex = 0  # that the text has; 0 until that is known
-    spoken: SentenceIndex = 0  # sentences whose sound is kept, the first ones of the text
+    spoken: SentenceIndex = 0  # sentences whose audio is stored, the first ones of the text
     samples: Count = 0  # of these sentences
-    sample_rate_hz: Count = 0  # 0 before the first sound
+    sample_rate_hz: Count = 0  # 0 before the first audio
     estimated_end_unix_ms: UnixMilliseconds | None = None  # from measured speed; none rather than a guess
     code: str = ""  # of the failure, where it failed
     detail: str = ""  # what to do about it; never holds the text
@@ -269,9 +267,9 @@ class SplitterState(Message, frozen=True, kw_only=True):
 
     splitter: WorkerId
     requests: Count  # held: not all of their sentences are spoken
-    queued_audio_s: Seconds  # estimated sound that these still owe
+    queued_audio_s: Seconds  # estimated audio that these still need
     due_audio_s: dict[Tenant, Seconds] = {}  # of it what is due at once, by tenant: of each request at most 5 s
-    taken: tuple[RequestId, ...] = ()  # requests that were taken up in the last seconds, and are counted here since
+    taken: tuple[RequestId, ...] = ()  # requests that were received in the last seconds, and are counted here since
     taken_by: dict[Tenant, tuple[RequestId, ...]] | UnsetType = UNSET  # the same, by tenant: ids are a tenant's own
 
 
@@ -326,7 +324,7 @@ class ClipRefused(Message, frozen=True, kw_only=True):
     """No clip was stored. The other reply to `StoreClip`."""
 
     code: str  # one of services/common/wire/failures.py
-    detail: str  # says what to do
+    detail: str  # contains the remedy
     retryable: bool  # whether the same recording may be taken later
 
 

@@ -1,4 +1,4 @@
-"""What one may ask of an engine: every parameter's range, and the refusal of those that an engine does not take."""
+"""Synthesis parameters: every parameter's range, and the refusal of those that an engine does not take."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Range:
     words: tuple[str, ...] = ()  # that stand for something else than a number
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Format it as text."""
         numbers = f"a {'whole ' if self.whole else ''}number from {self.lowest:g} to {self.highest:g}"
         return " or ".join([numbers, *self.words])
 

@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 
 def sentence_seed(request_seed: int, sentence: int) -> int:
-    """Return the seed, in 0..2**63-1, of the sentence at this place (BLAKE2b of both, so that places do not correlate).
+    """Return the seed, in 0..2**63-1, of a sentence by its index (BLAKE2b of both, so that sentences do not correlate).
 
     Equal on every machine, so that a redelivered sentence sounds the same.
     """

@@ -29,7 +29,7 @@ def request(tenant: str) -> str:
 
 
 def job(tenant: str) -> str:
-    """Return where the `SpeechRequest` of a job goes, that is long and waited for by nobody."""
+    """Return the subject of a job's `SpeechRequest`."""
     return f"tts.v1.job.{tenant}"
 
 

@@ -222,7 +222,7 @@ class Acceptor:
         return True
 
     def _take_room(self, asked: SpeechRequest) -> None:
-        """Count what is kept of the tenant's requests; of jobs, `JobRoom` does. Raises TenantRequestsFull."""
+        """Count what is kept of the tenant's requests; of jobs, `ResultsQuota` does. Raises TenantRequestsFull."""
         size = len(codec.encode(asked))
         if not self.job and not self.kept_room.take(self.settings.tenant, size, time.monotonic()):
             raise TenantRequestsFull(

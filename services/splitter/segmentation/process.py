@@ -68,7 +68,7 @@ class SegmentationCrashed(SynthesisFailed):
 async def divide(task: SegmentationTask, children: asyncio.Semaphore | None = None) -> SplitText:
     """Divide a text of any length while the event loop goes on. `children`: how many processes may do so at once.
 
-    Raises EmptyText, UnspeakableText, MalformedSsml, TextTooLong, DividerDied.
+    Raises EmptyText, UnspeakableText, MalformedSsml, TextTooLong, SegmentationCrashed.
     """
     characters = _most_read(task)
     if characters <= SHORT_CHARACTERS:

@@ -35,7 +35,7 @@ class Voice:
 
 @dataclass(eq=False)
 class InFlightSentence:
-    """One sentence in flight. Made by `parent.IsolatedModel.speak`."""
+    """One sentence in flight. Made by `parent.EngineSupervisor.speak`."""
 
     model: Keeper
     order: messages.Speak

@@ -65,7 +65,7 @@ class _Call:
 
 
 class EngineSupervisor:
-    """A `SpeakingModel` whose engine has a process of its own."""
+    """A `SpeakingEngine` whose engine has a process of its own."""
 
     def __init__(self, settings: Settings, *, step_timeout_s: float) -> None:
         """Start nothing yet: `load` does."""
@@ -217,7 +217,7 @@ class EngineSupervisor:
         return await messages.read(reader, FromEngine)  # type: ignore[arg-type]  # a union is a type to msgspec
 
     async def _spawn(self, *descriptors: int) -> asyncio.subprocess.Process:
-        """Start the engine's program, which inherits the descriptors. Raises ModelStuck."""
+        """Start the engine's program, which inherits the descriptors. Raises EngineStuck."""
         try:
             return await asyncio.create_subprocess_exec(
                 *with_parent_death(

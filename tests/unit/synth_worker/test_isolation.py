@@ -229,10 +229,10 @@ async def test_the_engine_ends_with_its_worker_even_in_the_middle_of_a_step(tmp_
     script.write_text(
         "import asyncio\n"
         "from services.synth_worker.engines.protocol import Utterance\n"
-        "from services.synth_worker.isolation.supervisor import IsolatedModel\n"
+        "from services.synth_worker.isolation.supervisor import EngineSupervisor\n"
         "from services.synth_worker.settings import Settings\n"
         "async def main():\n"
-        "    model = IsolatedModel(Settings(engine='tone', tone_hang_word='stall'), step_timeout_s=60)\n"
+        "    model = EngineSupervisor(Settings(engine='tone', tone_hang_word='stall'), step_timeout_s=60)\n"
         "    await model.load()\n"
         "    speech = model.speak(Utterance('a stall of some length', 'en', 1),"
         " await model.restore(b''), urgent=True)\n"

@@ -1,15 +1,17 @@
 """Accounts of NATS: one for the services, and one for each tenant, which shares a few subjects with the first.
 
-How it works. An account is a world of its own: what is published in one is not heard in another, unless the first
-exports a subject and the second imports it (docs.nats.io, "Multi Tenancy using Accounts"). A tenant's user lives in the
-tenant's account. A reply subject that it sets, whatever it is, is a subject of that account; the server puts one of its
-own making (`_R_.<random>`) before the message goes on, so that the services' answer comes back to that tenant, and
-reaches no other one. A header of JetStream (roll-up, message id, lifetime) means nothing on a subject that no stream
-has: all that a tenant may publish ends at a service, never in a stream.
+How it works
 
-So the one thing that a tenant publishes and that has to be stored, a request, goes to a door: edges hear it as
-`tts.v1.door.request.<tenant>`, check it, store it and answer as JetStream would. In the tenant's account the subject is
-the documented one, `tts.v1.request.<tenant>`, and a client does not see the difference.
+Accounts are isolated: a message published in one is not delivered in another, unless the first exports a subject and
+the second imports it (docs.nats.io, "Multi Tenancy using Accounts"). A tenant's user is in the tenant's account. Any
+reply subject that it sets is a subject of that account; the server replaces it by a generated one (`_R_.<random>`)
+before it forwards the message, so that the services' answer returns to that tenant, and to no other. A JetStream header
+(roll-up, message id, lifetime) has no effect on a subject without a stream: everything that a tenant may publish ends
+at a service, never in a stream.
+
+A request has to be stored, so it goes through the edges' ingress: they receive it as `tts.v1.door.request.<tenant>`,
+check it, store it and answer as JetStream would. In the tenant's account the subject is the documented one,
+`tts.v1.request.<tenant>`, and a client does not see the difference.
 """
 
 import re
@@ -32,7 +34,7 @@ _TENANT: Final = re.compile(r"[A-Za-z0-9_-]{1,57}")
 class Share:
     """A subject filter that the services' account exports to one tenant."""
 
-    kind: Literal["service", "stream"]  # published by the tenant, or heard by it
+    kind: Literal["service", "stream"]  # published by the tenant, or received by it
     subject: str  # in the services' account
     local: str  # in the tenant's account
     answer_s: int = 0  # of a service: how long the server remembers where an answer goes

@@ -75,7 +75,7 @@ _AnswerT = TypeVar("_AnswerT")
 
 @dataclass(frozen=True)
 class Access:
-    """As whom to connect, and how privately."""
+    """Credentials and TLS of a connection."""
 
     nkey_seed_file: str = ""
     ca_file: str = ""
@@ -137,12 +137,12 @@ class NatsBus:
 
     @property
     def connected(self) -> bool:
-        """Say whether the connection stands now."""
+        """Return whether the client is connected."""
         return bool(self._client.is_connected)
 
     @property
     def client(self) -> Client:
-        """The connection, for what else this room does with NATS."""
+        """Return the nats-py client, for the other modules of this package."""
         return self._client
 
     async def establish(self, topology: Topology) -> None:
@@ -165,7 +165,7 @@ class NatsBus:
         await self._tell_differences(topology)
 
     async def require(self, topology: Topology) -> None:
-        """See that everything exists. Raises BusUnavailable, which says who creates it."""
+        """Check that everything exists. Raises BusUnavailable with how to create it."""
         for name in stream_names(topology):
             if not await self._patiently(partial(self._exists, name)):
                 raise BusUnavailable(f"{name} does not exist; run `python -m services.admin streams` as the operator")
@@ -233,7 +233,7 @@ class NatsBus:
                 raise too_large() from None
 
     async def send(self, subject: str, payload: bytes) -> None:
-        """Send to whoever listens now."""
+        """Publish to the current subscribers; the message is not stored."""
         async with translated():
             await self._client.publish(subject, payload)
 
@@ -250,7 +250,7 @@ class NatsBus:
     async def subscribe(
         self, subject: str, *, limit: int, group: str = "", limit_bytes: int = SUBSCRIPTION_BYTES
     ) -> "NatsSubscription":
-        """Subscribe. The server reads a connection in order, so it knows of this before anything published later."""
+        """Subscribe. The server reads a connection in order, so the subscription precedes anything published later."""
         async with translated():
             subscription = await self._client.subscribe(
                 subject, queue=group, pending_msgs_limit=limit, pending_bytes_limit=limit_bytes
@@ -360,7 +360,7 @@ class NatsBus:
         """Set a value where the last message of the subject is this one; the server decides, so one of many wins.
 
         A publish without an answer is repeated. If the server stored it before it crashed, the repeat may be refused
-        because of its own first copy; the message id tells the two cases apart.
+        because of its own first copy; the message id distinguishes the two cases.
         """
         message_id = secrets.token_hex(16)
         subject = value_subject(bucket, key)
@@ -390,7 +390,7 @@ class NatsBus:
         await self.purge(f"KV_{bucket}", value_subject(bucket, key))
 
     async def has_object(self, store: str, name: str) -> bool:
-        """Say whether the object is there; its description is written after its last chunk."""
+        """Return whether the object exists; its description is written after its last chunk."""
         async with translated():
             try:
                 await (await self._objects(store)).get_info(name)

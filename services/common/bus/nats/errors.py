@@ -1,4 +1,4 @@
-"""What the NATS client raises, as the failures of the contract."""
+"""Translates exceptions of the NATS client into the failures of the contract."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from services.common.wire.failures import BusUnavailable, PipelineError, QueueFu
 
 _STORE_REFUSED: Final = 10077  # a limit of the stream was reached under discard=new (nats-server/server/errors.json)
 
-WRONG_LAST_SEQUENCE: Final = 10071  # somebody has written this subject since
+WRONG_LAST_SEQUENCE: Final = 10071  # the subject was written since
 
 
 def too_large() -> TextTooLong:

@@ -1,8 +1,8 @@
-"""Who may do what on NATS: the least that each role needs, from the topology and the subjects of the contract.
+"""NATS permissions: the least that each role needs, from the topology and the subjects of the contract.
 
 The services' users are in one account, and trusted: permissions do not bind the reply subject of a message, nor its
-headers. A tenant's user is in an account of its own (accounts.py). `$JS.API` is how JetStream is asked (docs.nats.io,
-"NATS API Reference"). Answers come to inboxes under a prefix of the role's own, so that no role hears another's.
+headers. A tenant's user is in its own account (accounts.py). `$JS.API` is the API of JetStream (docs.nats.io,
+"NATS API Reference"). Answers arrive at inboxes under a prefix per role, so that no role receives another's.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ _LANES: Final[tuple[Lane, ...]] = ("express", "standard")
 
 @dataclass(frozen=True)
 class Role:
-    """What the connections of one user may do, as subject filters."""
+    """The permissions of one user, as subject filters."""
 
     name: str
     publish: tuple[str, ...]
@@ -117,7 +117,7 @@ def _worker(engines: Iterable[str]) -> Role:
 
 
 def _role(name: str, publish: list[str], subscribe: list[str], *, answer_s: int = 0) -> Role:
-    seen = f"{_API}.STREAM.INFO.*"  # a service sees that the streams are there
+    seen = f"{_API}.STREAM.INFO.*"  # a service checks that the streams exist
     return Role(name, (*publish, seen), (*subscribe, f"{_inbox_prefix(name)}.>"), answer_s)
 
 

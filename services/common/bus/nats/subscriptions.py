@@ -57,14 +57,14 @@ class NatsPuller:
         except nats.errors.TimeoutError:
             return None
         except (nats.errors.Error, OSError) as error:
-            # No stream while the server restarts, no quorum, a lost connection: all pass, or /readyz tells.
+            # No stream while the server restarts, no quorum, a lost connection: transient, or visible on /readyz.
             log.warning("pull_failed", error=type(error).__name__)
             await asyncio.sleep(min(timeout_s, 0.2))
             return None
         return NatsDelivery(message)
 
     async def close(self) -> None:
-        """Hand back what a fetch that timed out had already been sent, and pull nothing more.
+        """Nak the messages that a timed-out fetch had received, and pull nothing more.
 
         A pull here could be given a message, hand it back, and be given it again, until its deliveries are used up.
         """
@@ -106,6 +106,6 @@ class NatsDelivery:
             await self._message.term()
 
     async def extend(self) -> None:
-        """In progress."""
+        """Extend the acknowledgement wait (NATS: in progress)."""
         async with translated():
             await self._message.in_progress()

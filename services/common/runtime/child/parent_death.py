@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with_parent(parent: int | None = None) -> None:
-    """Have this process killed when its parent dies; end it now where that is not `parent` any more."""
+    """Have this process killed when its parent dies; exit now if the parent is no longer `parent`."""
     expected = os.getppid() if parent is None else parent
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

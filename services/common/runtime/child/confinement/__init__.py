@@ -1,4 +1,4 @@
-"""What a process may do that reads a stranger's bytes: next to nothing. Linux; elsewhere the resource limits alone.
+"""Confinement of a process that parses untrusted bytes. Linux; elsewhere only the resource limits apply.
 
 How it works. A server process `S` starts one long-lived process `P` per decoder with a short environment. `P` loads
 its libraries, leaves the network behind where it may (`leave_shared_namespaces`), and never reads a stranger's bytes

@@ -18,7 +18,7 @@ FAILED: Final = 70  # the status of work that raised
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the work ended, and what it answered."""
+    """The exit status of the work, and its answer."""
 
     status: int  # 0, FAILED, or less the signal that ended it
     content: bytes
@@ -51,7 +51,7 @@ def run_confined(
     finally:
         os.close(answers)
         with suppress(ProcessLookupError):
-            os.kill(fork, signal.SIGKILL)  # it has said all, or too much, or nothing in time
+            os.kill(fork, signal.SIGKILL)  # it has answered, or sent too much, or timed out
         _, status, usage = os.wait4(fork, 0)
     return Outcome(
         status=os.waitstatus_to_exitcode(status),

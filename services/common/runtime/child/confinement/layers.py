@@ -10,7 +10,7 @@ from typing import Final
 
 from services.common.runtime.child.confinement import linux, seccomp
 
-# Beside the edge's own user, and none of a distribution's: under systemd's dynamic users, over the people.
+# Not the edge's user, nor one of a distribution: below systemd's dynamic users, above login users.
 _USER: Final = 60_990
 
 LAYERS: Final = (

@@ -31,7 +31,7 @@ CLONE_NEWIPC: Final = 0x08000000
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """Raises OSError."""
+    """Call it; raises OSError."""
     padded = (*arguments, 0, 0, 0, 0)[:4]
     _call(_libc().prctl, ctypes.c_int(option), *map(ctypes.c_ulong, padded))
 
@@ -47,12 +47,12 @@ def set_not_dumpable() -> None:
 
 
 def set_no_new_privileges() -> None:
-    """Gain nothing from a set-user-id program any more, for good. Raises OSError."""
+    """Disable privilege gain by set-user-id programs, irrevocably. Raises OSError."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def unshare(flags: int) -> None:
-    """Raises OSError."""
+    """Call it; raises OSError."""
     _call(_libc().unshare, ctypes.c_int(flags))
 
 
@@ -72,7 +72,7 @@ def set_seccomp_filter(program: bytes) -> None:
 
 
 def landlock_everything() -> None:
-    """Open no file any more, and reach no process outside: Landlock without a single exception. Raises OSError."""
+    """Forbid opening files and signalling processes outside: Landlock without exceptions. Raises OSError."""
     version = _syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
     files = (1 << _FILE_RIGHTS[min(version, 5)]) - 1
     network = (1 << _NETWORK_RIGHTS) - 1 if version >= 4 else 0

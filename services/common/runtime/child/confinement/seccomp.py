@@ -2,7 +2,7 @@
 
 Whatever is not in the table is answered with EPERM: sockets, files, processes, threads, signals to others, tracing,
 keys, mounts, namespaces, BPF, io_uring, and each call that a later kernel adds. A call of another architecture than the
-process's own ends it: numbers mean something else there. FFmpeg asks for a thread now and then and works without.
+process's own ends it: numbers mean something else there. FFmpeg occasionally starts a thread and works without.
 
 The program is classic BPF, as the kernel documents it (Documentation/userspace-api/seccomp_filter.rst): it looks at
 `struct seccomp_data`, whose first word is the call's number and whose second is the architecture.

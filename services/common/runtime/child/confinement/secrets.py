@@ -1,4 +1,4 @@
-"""Which environment variables a process has no use for that only computes. Pure."""
+"""Removal of secrets from the environment of a process that only computes. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,7 +9,7 @@ _WORDS: Final = frozenset({"SECRET", "PASSWORD", "PASSWD", "TOKEN", "CREDENTIALS
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment less what tells how to reach NATS, and less what is named like a secret."""
+    """Return the environment without the settings of NATS and without variables named like a secret."""
     return {name: value for name, value in environment.items() if not _secret(name.upper())}
 
 

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has
 
 STARTS_ONE = """
 import subprocess, sys, time
-from services.common.runtime.child.parent_death import tied
+from services.common.runtime.child.parent_death import with_parent_death
 program = "import time; print('up', flush=True); time.sleep(600)"
-child = subprocess.Popen(tied(sys.executable, "-c", program), stdout=subprocess.PIPE)
+child = subprocess.Popen(with_parent_death(sys.executable, "-c", program), stdout=subprocess.PIPE)
 child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(600)
