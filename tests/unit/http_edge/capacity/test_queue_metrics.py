@@ -15,7 +15,7 @@ class DeadBus(MemoryBus):
 
     answers = 0
 
-    async def waiting(self, stream: str) -> int:
+    async def message_count(self, stream: str) -> int:
         self.answers -= 1
         if self.answers < 0:
             raise BusUnavailable("NATS does not answer")
@@ -42,9 +42,9 @@ async def test_no_series_is_made_before_its_value_is_known() -> None:
     metrics, seen = Metrics(), list[list[str]]()
 
     class Watched(DeadBus):
-        async def waiting(self, stream: str) -> int:
+        async def message_count(self, stream: str) -> int:
             seen.append(queue_series(metrics))
-            return await super().waiting(stream)
+            return await super().message_count(stream)
 
     await measure_queues(Watched(), "tone", metrics)
     assert seen == [[]]

@@ -55,8 +55,8 @@ class _Bus(MemoryBus):
         super().__init__()
         self.deaf = _Deaf(self, "", 1)
 
-    async def listen(self, subject: str, *, limit: int) -> MemorySubscription:
-        return self.deaf if subject.endswith(".end") else await super().listen(subject, limit=limit)
+    async def subscribe(self, subject: str, *, limit: int) -> MemorySubscription:
+        return self.deaf if subject.endswith(".end") else await super().subscribe(subject, limit=limit)
 
 
 @dataclass
