@@ -1,4 +1,4 @@
-"""What the edge keeps of one HTTP request while it is handled: its id, and its outcome."""
+"""Context of one HTTP request: its id, and its outcome."""
 
 import time
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _BYTES_PER_SAMPLE: Final = 2
 
 @dataclass
 class Outcome:
-    """What came of a request, as far as it has come."""
+    """The outcome of a request so far."""
 
     language: str = ""
     sample_rate_hz: int = 0

@@ -1,4 +1,4 @@
-"""Failures to problem+json (RFC 9457): the one place of the edge that knows both."""
+"""The edge's failures, and their translation to problem+json (RFC 9457)."""
 
 import json
 from http.client import responses
@@ -10,7 +10,7 @@ from services.common.wire.messages import SpeechFailed
 
 
 class BadRequest(PipelineError):
-    """The request's form is wrong: the message says which part, and what to send."""
+    """The request's form is wrong: the message names the field and what to send."""
 
     code = "bad_request"
     http_status = 400
@@ -44,7 +44,7 @@ class TooManyUploads(PipelineError):
 
 
 class InsufficientStorage(PipelineError):
-    """The disk, or this service's share of it, has no room for an upload or an answer."""
+    """The disk, or this service's share of it, has no space for an upload or a response."""
 
     code = "insufficient_storage"
     retryable = True
@@ -53,7 +53,7 @@ class InsufficientStorage(PipelineError):
 
 
 class ListenerStalled(PipelineError):
-    """The client takes no sound any more, but stays."""
+    """The client stays connected, but reads no audio."""
 
     code = "listener_stalled"
     http_status = 408
@@ -128,7 +128,7 @@ class RateExceeded(PipelineError):
 
 
 class CannotReadKeys(PipelineError):
-    """The file of API keys is not there, or not as it should be; at start only."""
+    """The file of API keys is missing or invalid; at start only."""
 
     code = "cannot_read_keys"
 
@@ -148,28 +148,28 @@ class IdempotencyKeyReused(PipelineError):
 
 
 class UnknownRequest(PipelineError):
-    """No request of this id is kept: it never was, or is too long ago."""
+    """No request has this id: it never existed, or has expired."""
 
     code = "unknown_request"
     http_status = 404
 
 
 class UnknownJob(PipelineError):
-    """No job of this id is kept: it never was, or is too long ago."""
+    """No job has this id: it never existed, or has expired."""
 
     code = "unknown_job"
     http_status = 404
 
 
 class JobEnded(PipelineError):
-    """The job failed or was cancelled, so its sound will never be whole."""
+    """The job failed or was cancelled, so its audio will never be complete."""
 
     code = "job_ended"
     http_status = 409
 
 
 class ResultsFull(PipelineError):
-    """The results of jobs take all the room that they may; deleting jobs makes some."""
+    """The job results use the whole quota; deleting jobs frees some."""
 
     code = "results_full"
     http_status = 507
@@ -188,7 +188,7 @@ class RangeNotSatisfiable(PipelineError):
 
 
 class EdgeStops(PipelineError):
-    """This edge is being stopped; another one, or this one soon, goes on."""
+    """This edge is shutting down; another one, or this one soon, continues."""
 
     code = "edge_stops"
     retryable = True
@@ -196,7 +196,7 @@ class EdgeStops(PipelineError):
 
 
 class CannotListen(PipelineError):
-    """Somebody else has the port, or the host is not this machine's; at start only."""
+    """The port is in use, or the host is not this machine's; at start only."""
 
     code = "cannot_listen"
 
@@ -251,7 +251,7 @@ class UnexpectedFailure(PipelineError):
 
 
 class HttpFailure(PipelineError):
-    """What the HTTP server itself refuses: an unknown path, a wrong method."""
+    """A refusal of the HTTP server itself: an unknown path, a wrong method."""
 
     def __init__(self, status: int) -> None:
         """Take the status of the refusal."""

@@ -7,7 +7,7 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
 class Metrics:
-    """The edge's metrics, on a registry of their own."""
+    """The edge's metrics, on a separate registry."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -40,30 +40,30 @@ class Metrics:
             registry=registry,
         )
         self.failures = Counter("tts_failures_total", "Failed requests by reason", ["code"], registry=registry)
-        self.stalls = Counter("tts_stream_stalls_total", "Times a listener ran out of sound", registry=registry)
+        self.stalls = Counter("tts_stream_stalls_total", "Times a listener ran out of audio", registry=registry)
         self.stall_time = Counter("tts_stream_stall_seconds_total", "How long listeners waited then", registry=registry)
         self.stalled = Gauge("tts_streams_stalled", "Listeners that have run out of audio now", registry=registry)
-        self.repairs = Counter("tts_chunks_fetched_again_total", "Events fetched by place", registry=registry)
+        self.repairs = Counter(
+            "tts_chunks_fetched_again_total", "Missed events that were fetched by index", registry=registry
+        )
         self.cancelled = Counter("tts_cancelled_requests_total", "Requests whose client left", registry=registry)
         self.taken_up = Counter(
             "tts_requests_taken_up_total", "Requests published again from a sentence", registry=registry
         )
         self.spoken_again = Counter(
-            "tts_audio_spoken_again_total", "Times that audio was synthesized again as it was gone", registry=registry
+            "tts_audio_spoken_again_total", "Times that lost audio was synthesized again", registry=registry
         )
         self.joined = Counter("tts_requests_joined_total", "Retries that joined a request", registry=registry)
-        self.resumed = Counter(
-            "tts_requests_resumed_total", "Lost answers that were asked for again", registry=registry
-        )
+        self.resumed = Counter("tts_requests_resumed_total", "Lost answers that were resumed", registry=registry)
         self.jobs = Counter("tts_jobs_total", "Jobs by how they ended", ["outcome"], registry=registry)
         self.jobs_running = Gauge("tts_jobs_running", "Jobs that this edge sees through now", registry=registry)
         self.in_flight = Gauge("tts_requests_in_flight", "Requests that speak now", registry=registry)
         self.queue_depth = Gauge("tts_queue_depth", "Messages in a stream of work", ["stream"], registry=registry)
         self.queue_age = Gauge("tts_queue_age_seconds", "Age of its oldest message", ["stream"], registry=registry)
         of_consumer = ["stream", "consumer"]
-        self.consumer_waiting = Gauge("tts_consumer_waiting", "Given to nobody yet", of_consumer, registry=registry)
+        self.consumer_waiting = Gauge("tts_consumer_waiting", "Pending messages", of_consumer, registry=registry)
         self.consumer_in_progress = Gauge(
-            "tts_consumer_in_progress", "Messages that somebody works on", of_consumer, registry=registry
+            "tts_consumer_in_progress", "Ack-pending messages", of_consumer, registry=registry
         )
         self.consumer_repeated = Gauge(
             "tts_consumer_repeated", "Of those, given more than once", of_consumer, registry=registry
@@ -76,15 +76,19 @@ class Metrics:
             self.consumer_repeated,
         )
         self.bus_connected = Gauge("tts_bus_connected", "1 while connected to NATS", registry=registry)
-        self.queued_audio = Gauge("tts_queued_audio_seconds", "Estimated sound still owed", registry=registry)
-        self.due_audio = Gauge("tts_due_audio_seconds", "Estimated sound that is due at once", registry=registry)
+        self.queued_audio = Gauge(
+            "tts_queued_audio_seconds", "Backlog: estimated audio that is queued but not synthesized", registry=registry
+        )
+        self.due_audio = Gauge(
+            "tts_due_audio_seconds", "Near-term backlog: at most 5 s of each request", registry=registry
+        )
         self.due_limit = Gauge(
-            "tts_due_audio_limit_seconds", "From so much sound due on, requests are refused", registry=registry
+            "tts_due_audio_limit_seconds", "Near-term backlog above which requests are refused", registry=registry
         )
         self.workers = Gauge("tts_workers", "Workers alive", ["engine", "state"], registry=registry)
         self.real_time_factor = Gauge(
             "tts_real_time_factor",
-            "Mean work for a second of sound of the engine's workers",
+            "Mean processing time per second of audio of the engine's workers",
             ["engine"],
             registry=registry,
         )

@@ -1,4 +1,4 @@
-"""What an operator may set."""
+"""Settings of the edge."""
 
 from typing import Annotated, Final
 
@@ -11,7 +11,7 @@ _NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
-    """Environment variables of the same names in upper case, beside those of every process."""
+    """Environment variables of the same names in upper case, besides those of every process."""
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 8004
@@ -19,9 +19,9 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     http_stop_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0  # then running requests get so long to end, and are cut
     engine: str = "embedded"  # that requests are sent to
     tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] = "public"
-    api_keys_file: str = ""  # TOML, made by `task keys:new`; empty: nobody is asked for a key
+    api_keys_file: str = ""  # TOML, made by `task keys:new`; empty: no authentication
     cors_origins: str = ""  # whose pages may read answers, with commas between them; "*": all
-    # Names of this edge in the public DNS, beside the private ones: "tts.example.org, *.example.org"; "*": any.
+    # Names of this edge in the public DNS, besides the private ones: "tts.example.org, *.example.org"; "*": any.
     allowed_hosts: Annotated[str, Meta(pattern=rf"^({_NAME}( *, *{_NAME})*)?\Z")] = ""
     connection_idle_timeout_s: Annotated[float, Meta(gt=0)] = 60.0  # a connection without a request is closed
     max_text_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
@@ -46,12 +46,12 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     max_job_streams: Annotated[int, Meta(ge=1)] = 1000  # clients that follow jobs, by events or audio as it comes
     max_job_streams_per_tenant: Annotated[int, Meta(ge=1)] = 250
     queue_wait_s: Annotated[float, Meta(gt=0)] = 5.0  # what is due at once may take so long to be spoken
-    queue_audio_s: Annotated[float, Meta(ge=0)] = 0.0  # or: so much sound may be due; 0: by the workers' speed
+    queue_audio_s: Annotated[float, Meta(ge=0)] = 0.0  # or: maximum near-term backlog; 0: by the workers' speed
     tenant_share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of that, for one tenant
-    tenant_requests_bytes: Annotated[int, Meta(ge=1)] = 128 * 1024 * 1024  # of one tenant, kept by one edge for 2 h
+    tenant_requests_bytes: Annotated[int, Meta(ge=1)] = 128 * 1024 * 1024  # of one tenant, stored by one edge for 2 h
     tenant_clips_bytes: Annotated[int, Meta(ge=1)] = 512 * 1024 * 1024  # reference clips that a tenant stores in 24 h
     stream_ahead_s: Annotated[float, Meta(ge=2, le=3600)] = 120.0  # audio that is made before its listener takes it
-    listener_timeout_s: Annotated[float, Meta(gt=0)] = 60.0  # a client that takes no sound for so long is cut
+    listener_timeout_s: Annotated[float, Meta(gt=0)] = 60.0  # a client that reads no audio for so long is cut
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that read reference audio
 
     @property

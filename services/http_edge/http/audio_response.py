@@ -1,4 +1,4 @@
-"""Sound on its way to a client, as it comes."""
+"""Streams audio to a client as it is produced."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ LAST_BYTES: Final = 4096  # of a body of known length: what the connection takes
 
 
 class AudioBytes(NamedTuple):
-    """PCM of which the first piece is there, so that the answer may begin."""
+    """PCM whose first chunk is available, so that the response can begin."""
 
     first: bytes
     rest: AsyncIterator[bytes]
@@ -23,7 +23,7 @@ class AudioBytes(NamedTuple):
 
 
 async def write(response: web.StreamResponse, content: bytes, patience_s: float) -> None:
-    """Send bytes; whoever takes none of them for long must not be waited for. Raises ListenerStalled."""
+    """Write bytes. Raises ListenerStalled if the client reads none of them for `patience_s`."""
     try:
         await asyncio.wait_for(response.write(content), patience_s)
     except TimeoutError:
@@ -31,10 +31,10 @@ async def write(response: web.StreamResponse, content: bytes, patience_s: float)
 
 
 async def finish(request: web.Request, response: web.StreamResponse, last: bytes, patience_s: float) -> None:
-    """Hand over the last bytes and the end of a body; from then on the answer is whole, whatever the client does next.
+    """Write the last bytes and the end of a body; from then on the response is whole, whatever the client does next.
 
-    A client that has all may close its connection at once, which cancels the handler wherever it waits. So the end of a
-    body of known length is kept for this call: no client has all of it before. Raises ListenerStalled.
+    A client that has everything may close its connection at once, which cancels the handler wherever it waits. So the
+    end of a body of known length is sent by this call only: no client has all of it before. Raises ListenerStalled.
     """
     outcome = outcome_of(request)
     try:
@@ -43,13 +43,13 @@ async def finish(request: web.Request, response: web.StreamResponse, last: bytes
     except TimeoutError:
         raise _stalled(patience_s) from None
     except asyncio.CancelledError:
-        outcome.whole = True  # the connection has every byte; waited for was only room for more
+        outcome.whole = True  # every byte is in the connection; only the drain was pending
         raise
     outcome.whole = True
 
 
 def _stalled(patience_s: float) -> ListenerStalled:
-    return ListenerStalled(f"no sound was taken for {patience_s:.0f} s; read on, or ask for less")
+    return ListenerStalled(f"no audio was read for {patience_s:.0f} s; read faster, or request a shorter text")
 
 
 async def send_audio(
@@ -59,11 +59,11 @@ async def send_audio(
     sound: AudioBytes,
     patience_s: float,
 ) -> web.StreamResponse:
-    """Send a WAV header (or what is missing of it), and PCM, in a body that ends with the sound.
+    """Send a WAV header (or what is missing of it), and PCM, in a body that ends with the audio.
 
     The body is chunked; to a client of HTTP/1.0 it ends with the connection, and a cut is a reset (`middleware.cut`).
 
-    What the sound raises cuts the body, and so does a client that takes nothing for `patience_s`. Raises
+    A failure of the audio cuts the body, and so does a client that reads nothing for `patience_s`. Raises
     ListenerStalled.
     """
     outcome = outcome_of(request)

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: long texts that nobody waits for."""
+"""Jobs over HTTP: long texts, synthesized in the background."""
 
 import asyncio
 import json
@@ -73,7 +73,7 @@ class JobRoutes:
         return web.json_response(_shown(await self.store.require(checked_id(request.match_info["id"]))))
 
     async def _queue(self, order: AcceptedRequest) -> None:
-        """Queue a job for which there is room. Raises ResultsFull, and what `submit` raises."""
+        """Queue a job within the results quota. Raises ResultsFull, and what `submit` raises."""
         job, deadline_unix_ms = order.request.request, order.request.deadline_unix_ms
         size = round(2 * order.sample_rate_hz * order.audio_s) + SENTENCE_BYTES
         await self.room.take(job, size, deadline_unix_ms)
@@ -169,7 +169,7 @@ class JobRoutes:
             begin += length
 
     async def _so_far(self, request: web.Request, watched: WatchedJob) -> web.StreamResponse:
-        """Send the sentences that are there, and the others as they come; a job that fails cuts the body."""
+        """Send the stored sentences, and the others as they arrive; a job that fails cuts the body."""
         response, outcome, sent = web.StreamResponse(), outcome_of(request), 0
         response.content_type = "audio/wav"  # chunked, or to the end of the connection with HTTP/1.0
         progress = await watched.first()
@@ -192,33 +192,33 @@ class JobRoutes:
         if progress.state in ("failed", "cancelled"):
             raise _ended(progress)
         if progress.state != "done":
-            raise EdgeStops("this server stops; ask for the audio again")
+            raise EdgeStops("this server is shutting down; request the audio again")
         await finish(request, response, b"", self.settings.listener_timeout_s)
         return response
 
 
 @dataclass
 class _Telling:
-    """What a client of a job's events is told next."""
+    """The position of a client in a job's events."""
 
     watched: WatchedJob
-    told: int  # sentences that the client knows of
+    reported: int  # sentences that the client has received
     sound: SpokenTimeline = field(default_factory=lambda: SpokenTimeline(0))
-    added: int = 0  # sentences to the sound
+    added: int = 0  # sentences to the timeline
 
     async def news(self, progress: JobProgress, marks: dict[int, list[Mark]]) -> list[bytes]:
-        """Return an event for every sentence since the last one told, its marks before it, and for the end."""
+        """Return an event for every sentence since the last reported one, its marks before it, and for the end."""
         events: list[bytes] = []
         sound, count, done = self.sound, progress.spoken, progress.state == "done"
-        if count > self.told or (done and marks):
+        if count > self.reported or (done and marks):
             lengths = await self.watched.lengths(count)
             for place in range(self.added, count):
                 sound.add(lengths[place] // 2, progress.sample_rate_hz)
-                if place >= self.told:
+                if place >= self.reported:
                     shown = {"state": "running", "spoken": place + 1, "audio_seconds": round(sound.seconds, 3)}
                     events += _marked(sound, marks.get(place, []))
                     events.append(_event("progress", _shown(progress) | shown, place + 1))
-            self.added, self.told = count, max(self.told, count)
+            self.added, self.reported = count, max(self.reported, count)
         if done:
             events += _marked(sound, marks.get(count, []))
         if progress.state in ENDED:
@@ -227,7 +227,7 @@ class _Telling:
 
 
 def _marked(sound: SpokenTimeline, marks: list[Mark]) -> list[bytes]:
-    """Return the events of marks in what is spoken. Without an id: a client that comes back is told of them again."""
+    """Return the events of marks in the stored audio. They have no id: a client that reconnects gets them again."""
     return [_event("mark", placed) for mark in marks if (placed := sound.place(mark)) is not None]
 
 
@@ -259,7 +259,7 @@ def _event(name: str, content: dict[str, Any], number: int | None = None) -> byt
 
 
 def _last_told(request: web.Request) -> int:
-    """Return how many sentences the client knows of, from the id of the last event that it had."""
+    """Return how many sentences the client has received, from the id of the last event that it received."""
     given = request.headers.get("Last-Event-ID", "")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
 

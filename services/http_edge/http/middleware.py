@@ -1,4 +1,4 @@
-"""Around every handler: a request id, failures as problem+json, and the count of what came of it."""
+"""Middleware of every handler: request id, failures as problem+json, and outcome metrics."""
 
 import asyncio
 import errno
@@ -156,7 +156,7 @@ def _check_encoding(request: web.Request) -> None:
 
 
 def _unexpected(request: web.Request, error: Exception) -> PipelineError:
-    """Return what a client is told of a fault. The log has where it was, not what it says: that may quote a text."""
+    """Return the response to an unexpected exception; the log has its location, but not its message."""
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return InsufficientStorage("the disk of this server is full; retry later")
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]

@@ -1,4 +1,4 @@
-"""What a text is when it is spoken, shown and not spoken: a splitter is asked over the bus."""
+"""`/normalize`: the normalized text, without synthesis, from a splitter over the bus."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which bytes of a whole a client asks for (RFC 9110, section 14). Pure."""
+"""Range requests (RFC 9110, section 14). Pure."""
 
 import re
 from typing import Final, NamedTuple
@@ -34,5 +34,5 @@ def requested_range(header: str | None, size: int) -> ByteRange | None:
 
 
 def range_applies(if_range: str | None, etag: str) -> bool:
-    """Say whether a Range is to be heeded: not where If-Range names another version (a date never matches)."""
+    """Return whether a Range applies: not if If-Range names another version (a date never matches)."""
     return if_range is None or if_range.strip() == etag

@@ -1,4 +1,4 @@
-"""What a client may do about a request that it sent: stop it, or go on with an answer that it lost."""
+"""Routes of sent requests: cancel one, or resume a lost answer."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -85,7 +85,7 @@ class RequestRoutes:
     async def _kept(self, wanted: str) -> SpeechRequest:
         kept = await self.records.request(wanted)
         if kept is None:
-            raise UnknownRequest("no request of this id is kept; it never was, or is too long ago: send it again")
+            raise UnknownRequest("no request has this id; it never existed, or has expired: send it again")
         if await self.records.cancelled(wanted):
             raise SpeechCancelled("the request was cancelled; send it again under another id")
         return renewed(kept, self.settings.request_timeout_s)
@@ -103,7 +103,7 @@ async def _send(
 
 
 def _offset(request: web.Request) -> int:
-    """Return the byte that the client wants next. Raises BadRequest."""
+    """Return the byte to resume at. Raises BadRequest."""
     given = request.query.get("from", "0")
     if not re.fullmatch(r"[0-9]{1,15}", given):
         raise BadRequest("from is the number of bytes that you have of the WAV, header included")
@@ -111,7 +111,7 @@ def _offset(request: web.Request) -> int:
 
 
 async def _without_first(count: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield pieces, without their first `count` bytes."""
+    """Yield the chunks, without their first `count` bytes."""
     async for piece in pieces:
         if count >= len(piece):
             count -= len(piece)
@@ -121,7 +121,7 @@ async def _without_first(count: int, pieces: AsyncIterator[bytes]) -> AsyncItera
 
 
 def _nothing_left(offset: int, whole: int) -> web.StreamResponse:
-    """Answer a client that has every byte already. Raises RangeNotSatisfiable for one that wants more than all."""
+    """Answer a client that has every byte already. Raises RangeNotSatisfiable for an offset beyond the end."""
     if offset > whole:
         raise RangeNotSatisfiable(f"the answer has {whole} bytes; you have it all", size=whole)
     return web.Response(body=b"", content_type="audio/wav")

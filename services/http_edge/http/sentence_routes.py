@@ -1,4 +1,4 @@
-"""Where the sentences of a request are, in its text and in its sound: for subtitles, and to mark what is heard."""
+"""Positions of a request's sentences in its text and its audio: for subtitles and highlighting."""
 
 import re
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class SentenceRoutes:
         split = await stored_split(self.bus, self.tenant, runs)
         if split is None:
             raise UnknownRequest(
-                "no sentences of this id are kept: it never was, is not divided yet, or is too long ago"
+                "no sentences are stored under this id: it never existed, is not split yet, or has expired"
             )
         found: list[dict[str, Any]] = [{"start": span.start, "end": span.end} for span in split.sentences[first:]]
         for sentence, language in zip(found, split.languages[first:], strict=False):
@@ -75,8 +75,8 @@ class SentenceRoutes:
 
 
 def _first(request: web.Request) -> int:
-    """Return the place from which on the client wants to know. Raises BadRequest."""
+    """Return the index of the first requested sentence. Raises BadRequest."""
     given = request.query.get("from", "0")
     if not re.fullmatch(r"[0-9]{1,9}", given):
-        raise BadRequest("from is the place of a sentence, from 0")
+        raise BadRequest("`from` must be a zero-based sentence index")
     return int(given)

@@ -41,7 +41,7 @@ class Routes:
     space: TempSpace
 
     def add_to(self, app: web.Application) -> None:
-        """Register what is answered to everybody alike."""
+        """Register the routes that do not depend on the tenant."""
         app.router.add_get("/", self.about)
         app.router.add_get("/health", self.health)
         app.router.add_get("/livez", self.live)
@@ -131,8 +131,11 @@ class Routes:
         return response
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """`POST /stream`: the same, as it is made. A failure before the first sound is an HTTP error; a later one cuts
-        the body, so that no client takes a part for the whole."""
+        """`POST /stream`: the same, as it is produced.
+
+        A failure before the first audio is an HTTP error; a later one cuts the body, so that no client takes a part
+        for the whole.
+        """
         async with self.orders.taken(request) as order, self.ordered.speaking(order, listening=True) as speech:
             pieces = speech.pieces()
             first = await anext(pieces)

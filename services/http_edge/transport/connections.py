@@ -1,13 +1,15 @@
-"""Connections: how many there may be, of one address and in all, and which go when there are too many.
+"""Connection limits, per address and in total, and eviction of idle connections.
 
-How it works. Each connection begins in `_Connection`, which hands what arrives on to aiohttp's handler. It is busy
-while a request is handled, and idle before and after: also while a head drips in. Where there are too many
-connections, of its address or in all, the one that has been idle for longest makes room for a new one; so half-open
-connections push each other out and never a request that is handled. Where none is idle, a few connections more are
-accepted that are answered on the public paths alone (`/livez` among them); every other one is answered 503 and closed.
+How it works
 
-What arrives is parsed a little at a time, so that no connection keeps the others waiting. The rest of a body that was
-answered before its end is read and thrown away unparsed, for the few seconds that a client needs to read the answer.
+Each connection is a `_Connection`, which passes incoming bytes to aiohttp's handler. It is busy while a request is
+handled, and idle before and after, also while a request head arrives slowly. At the limit, of its address or in total,
+the connection that has been idle the longest is closed in favour of a new one; so half-open connections evict each
+other and never a request in progress. If none is idle, a few more connections are accepted that are served on the
+public paths only (such as `/livez`); all others get 503 and are closed.
+
+Input is parsed in small blocks, so that no connection keeps the others waiting. The rest of a body that was answered
+before its end is discarded unparsed, for the few seconds that a client needs to read the answer.
 """
 
 import asyncio
@@ -40,7 +42,7 @@ _CONNECTION: Final = web.RequestKey("connection", object)
 
 
 class Addresses:
-    """Whose request it is, by address; behind a proxy that is trusted, by what it says of it."""
+    """Client addresses; behind a trusted proxy, those of its `X-Forwarded-For`."""
 
     def __init__(self, trusted_proxies: str) -> None:
         """Raises BadSettings."""
@@ -91,7 +93,7 @@ class Connections:
     def __init__(
         self, addresses: Addresses, *, most: int, most_of_address: int, idle_s: float, public: AbstractSet[str]
     ) -> None:
-        """`public`: paths that are answered on the connections kept for them as well."""
+        """`public`: paths that are also served on the reserved connections."""
         self._addresses = addresses
         self._public = public
         self._most = most
@@ -253,7 +255,7 @@ class _Connection(asyncio.BufferedProtocol):
 
 
 def received_by(request: web.Request) -> Callable[[], int]:
-    """Return what says how many bytes came on the connection of a request since now, heads and chunk heads included."""
+    """Return a function that counts the bytes received on a request's connection from now on, framing included."""
     connection = request.get(_CONNECTION)
     if not isinstance(connection, _Connection):
         return lambda: 0

@@ -1,4 +1,4 @@
-"""File descriptors: how many this process may have, and what they are kept for."""
+"""File descriptors: the limit of this process, and its division."""
 
 import resource
 from functools import lru_cache
@@ -17,10 +17,10 @@ def raise_limit() -> None:
 
 @lru_cache(maxsize=1)
 def highest_descriptor() -> int:
-    """Return the descriptor from which on no more connections are accepted.
+    """Return the descriptor above which connections are refused.
 
-    The kernel hands out the lowest number that is free, so a higher one says that as many are taken. What is kept lets
-    the event loop accept some before it refuses them: an accept without descriptors stops it for a second.
+    The kernel returns the lowest free number, so a high one means that as many are in use. The reserve lets the event
+    loop accept some connections before it refuses them: an accept without descriptors stops it for a second.
     """
     return _limit() - _BURSTS * accepted_at_once() - _others()
 
@@ -31,13 +31,13 @@ def accepted_at_once() -> int:
 
 
 def most_connections(wanted: int, files: int) -> int:
-    """Return how many connections there may be beside so many temporary files."""
+    """Return the connection limit, given the number of temporary files."""
     most = highest_descriptor()
     return max(8, min(wanted, most - min(files, most // 3) - _others() // 2))
 
 
 def _others() -> int:
-    """Return how many are kept for NATS, child processes, files of answers, and connections to the public paths."""
+    """Return the reserve for NATS, child processes, response files, and connections to the public paths."""
     return min(64, _limit() // 8)
 
 

@@ -1,4 +1,4 @@
-"""Which names in a Host header are this service's own.
+"""Accepted names in a Host header.
 
 DNS rebinding: a page of evil.example has the browser resolve evil.example to this machine, and then reads this service
 as if it were its own site. The request names evil.example, and that is what gives it away. So only names are served

@@ -4,9 +4,9 @@ How it works. `MultipartBody.next` returns what comes next: a `Part`, the bytes 
 the end. When nothing is left it reads from the connection, under the idle limit, and feeds at most `_BLOCK_BYTES` to
 the parser of python-multipart, which calls back for parts, headers and content. A block costs milliseconds at worst
 (lines that almost match the boundary, tiny parts), and after each the event loop runs: `turn` lets one body at a time
-parse a block, so that a hundred bodies delay the other connections no more than one does.
+parse a block, so that a hundred bodies delay the other connections as little as one does.
 
-What a body may hold beside its content: a preamble and an epilogue of about a block each, `_MOST_PARTS` parts, and
+What a body may hold besides its content: a preamble and an epilogue of about a block each, `_MOST_PARTS` parts, and
 `_MOST_HEADERS` headers of `_HEADER_BYTES` for each of them. Content is not decoded: compressed or encoded parts are
 refused.
 """
@@ -53,7 +53,7 @@ class MultipartBody:
     def __init__(
         self, request: web.Request, *, turn: asyncio.Lock, idle_s: float, received: Callable[[int], None]
     ) -> None:
-        """`received` is told of every read, in bytes, and may raise. Raises BadRequest for a missing boundary."""
+        """`received` is called with the size of every read, and may raise. Raises BadRequest for a missing boundary."""
         self._content = request.content
         self._turn = turn
         self._idle_s = idle_s
@@ -119,7 +119,7 @@ class MultipartBody:
 
 
 class _Found:
-    """What the parser found in a block."""
+    """The parser's events in a block."""
 
     def __init__(self) -> None:
         self.events: deque[Part | bytes] = deque()

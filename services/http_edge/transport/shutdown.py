@@ -1,4 +1,4 @@
-"""The end of an edge: requests that run may end, and what does not end in time is cut, and said to be.
+"""Graceful shutdown of an edge: running requests may finish, and those that exceed the grace period are cut visibly.
 
 A request that is cut fails as `edge_stops`: before its answer has begun it is a 503, afterwards the body ends without
 its last chunk, so that no client takes a part for the whole. Another edge continues it when the client asks there.
@@ -28,7 +28,7 @@ class Running:
         self._cutting = False
 
     def middleware(self) -> Middleware:
-        """Return the middleware that knows them; what turns failures into answers has to be around it."""
+        """Return the middleware that tracks requests; the one that translates failures has to be around it."""
 
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -48,7 +48,7 @@ class Running:
         return middleware
 
     async def end(self, patience_s: float) -> None:
-        """Wait so long for the requests that run, and cut the others; no connections are accepted any more."""
+        """Wait for running requests, at most so long, and cut the others; new connections are refused."""
         await self._until_idle(patience_s)
         if self._tasks:
             log.warning("requests_cut", requests=len(self._tasks))
@@ -64,4 +64,4 @@ class Running:
 
 
 def _stops() -> EdgeStops:
-    return EdgeStops("this server stops; send the request again, or ask another server for the rest of its audio")
+    return EdgeStops("this server is shutting down; send the request again, or resume it at another server")

@@ -62,7 +62,7 @@ def test_the_gain_comes_back_after_a_peak_within_a_quarter_of_a_second() -> None
     assert np.all(out[6_010 + RATE_HZ // 4 :] == samples[6_010 + RATE_HZ // 4 :])
 
 
-def test_it_holds_back_no_more_than_it_says() -> None:
+def test_its_delay_is_within_its_stated_bound() -> None:
     limiter = PeakLimiter(RATE_HZ, -1.0)
     samples = noise(3, 1.0)
     assert len(limiter.push(samples)) == len(samples) - limiter.latency

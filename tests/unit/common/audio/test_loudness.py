@@ -101,7 +101,7 @@ def test_silence_has_no_loudness_and_no_peak() -> None:
     assert energy_of(lufs_of(0.25)) == pytest.approx(0.25)
 
 
-def test_sound_shorter_than_a_block_is_measured_as_one_block() -> None:
+def test_audio_shorter_than_a_block_is_measured_as_one_block() -> None:
     short = sine(24_000, (-20, 0.2))
     padded = np.pad(short, (0, round(0.2 * 24_000)))
     assert integrated_lufs([short], 24_000) == pytest.approx(integrated_lufs([padded], 24_000), abs=0.01)

@@ -35,7 +35,7 @@ def test_a_clip_survives_its_wav(count: int, rate_hz: int) -> None:
     assert read.sample_rate_hz == rate_hz
 
 
-def test_silence_has_the_length_asked_for() -> None:
+def test_silence_has_the_requested_length() -> None:
     assert len(silence(250, 24_000)) == 6_000
     assert not silence(10, 24_000).any()
 

@@ -1,4 +1,4 @@
-"""Another rate is the same sound."""
+"""Resampling preserves the audio."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_a_tone_keeps_its_pitch_its_level_and_its_length(rate_hz: int) -> None:
     assert np.abs(resampled.samples[middle] - wanted[middle]).max() < 1e-3
 
 
-def test_what_a_lower_rate_cannot_hold_is_gone_and_not_folded_down() -> None:
+def test_resampling_removes_frequencies_above_the_new_nyquist() -> None:
     resampled = resample(Clip(sounds.tone(1, 15_000, 48_000), 48_000), 24_000)
     assert np.abs(resampled.samples[2_000:-2_000]).max() < 1e-4
 

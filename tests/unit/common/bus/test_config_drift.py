@@ -1,4 +1,4 @@
-"""A stream that exists keeps its limits, and a log says where they are not the settings'."""
+"""An existing stream keeps its limits, and a log lists those that differ from the settings."""
 
 from pathlib import Path
 
@@ -19,12 +19,12 @@ def test_every_stream_has_limits() -> None:
     assert limits[topology.AUDIO] == {"max_age": 60, "max_bytes": 5_000_000, "num_replicas": 1}
 
 
-def test_only_what_differs_is_told() -> None:
+def test_only_differences_are_reported() -> None:
     found = api.StreamConfig(name="A", max_age=600.0, max_bytes=7, num_replicas=1)
     assert differences({"max_age": 600, "max_bytes": 5, "num_replicas": 1}, found) == {"max_bytes": (7, 5)}
 
 
-async def test_an_existing_stream_keeps_its_limits_and_a_warning_says_so(tmp_path: Path) -> None:
+async def test_an_existing_stream_keeps_its_limits_with_a_warning(tmp_path: Path) -> None:
     async with local_nats(tmp_path) as server:
         bus = await NatsBus.connect(server.url, name="test", patience_s=5)
         with structlog.testing.capture_logs() as logs:

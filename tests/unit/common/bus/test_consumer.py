@@ -1,4 +1,4 @@
-"""The pull loop's policy: what is acknowledged, what is tried again, what is given up, and who is told."""
+"""The pull loop's policy: ack, nak, term, dead letters, and failure messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ CONSUMER = Consumer(
 
 @dataclass
 class Recorder:
-    """A `Work` that does what a test tells it to."""
+    """A `Work` with results set by the test."""
 
     act: Callable[[Delivery], Awaitable[None]]
     attempts: list[int] = field(default_factory=list)
@@ -86,7 +86,7 @@ async def test_a_retryable_failure_is_tried_again(bus: MemoryBus) -> None:
     assert await bus.message_count(topology.SENTENCES) == 0
 
 
-async def test_a_lasting_failure_is_told_once_and_never_tried_again(bus: MemoryBus) -> None:
+async def test_a_permanent_failure_is_published_once_and_not_retried(bus: MemoryBus) -> None:
     async def refuse(_delivery: Delivery) -> None:
         raise UnspeakableText("never")
 
@@ -101,7 +101,7 @@ async def test_a_lasting_failure_is_told_once_and_never_tried_again(bus: MemoryB
     assert await bus.message_count(topology.DEAD) == 0, "the client's own mistake is no poison"
 
 
-async def test_what_fails_every_time_is_told_and_kept_with_its_reason(bus: MemoryBus) -> None:
+async def test_a_message_that_fails_every_time_becomes_a_dead_letter_with_its_reason(bus: MemoryBus) -> None:
     async def break_down(_delivery: Delivery) -> None:
         raise ZeroDivisionError
 
@@ -143,7 +143,7 @@ async def test_long_work_is_not_given_to_another(bus: MemoryBus) -> None:
     assert await bus.message_count(topology.SENTENCES) == 0
 
 
-async def test_no_more_is_taken_than_there_are_seats(bus: MemoryBus) -> None:
+async def test_no_more_messages_are_pulled_than_there_are_slots(bus: MemoryBus) -> None:
     busy, most = 0, 0
 
     async def count(_delivery: Delivery) -> None:
@@ -188,7 +188,7 @@ async def test_what_does_not_end_after_a_stop_is_cancelled_and_comes_again(bus: 
 
     work = Recorder(never_end)
     loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=1, finish_s=0.1).run(stop))
-    await bus.publish(SUBJECT, b"job", message_id="a")  # the only seat is taken, so the loop waits for it
+    await bus.publish(SUBJECT, b"job", message_id="a")  # the only slot is in use, so the loop waits for it
     async with asyncio.timeout(10):
         await begun.wait()
         stop.set()

@@ -52,7 +52,7 @@ def test_a_switch_is_taken_in_the_words_that_people_write(written: str, meant: b
         ("ENGINE", "none-such", "write one of embedded, xtts"),
     ],
 )
-def test_a_complaint_says_what_to_write(name: str, value: str, told: str) -> None:
+def test_an_error_states_the_expected_format(name: str, value: str, told: str) -> None:
     with pytest.raises(BadSettings) as bad:
         read_settings(Example, {"KEY": "k", name: value})
     assert str(bad.value) == f"{name}: {told}"

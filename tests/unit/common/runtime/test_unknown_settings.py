@@ -74,7 +74,7 @@ def test_all_settings_of_all_services_are_known() -> None:
         ("HTTP_PROXY_HOST", "HTTP_HOST"),
     ],
 )
-def test_a_typo_is_noticed_and_the_nearest_name_is_told(name: str, meant: str) -> None:
+def test_a_typo_is_reported_with_the_nearest_name(name: str, meant: str) -> None:
     assert [(found.name, found.nearest) for found in misspelled({name: "value"})] == [(name, meant)]
 
 

@@ -17,7 +17,7 @@ def pieces(document: Document) -> list[TextRun]:
     return [item for item in document.items if isinstance(item, TextRun)]
 
 
-def test_text_has_its_place_in_the_document_whatever_stands_between() -> None:
+def test_text_keeps_its_offset_in_the_document_around_markup() -> None:
     source = speak("é&amp;\r\n<!-- none --><![CDATA[<b>]]>&#x1F600;<?pi x?>z 😀 y")
     found = pieces(read_ssml(source))
     assert [piece.text for piece in found] == ["é", "&", "\n", "<b>", "😀", "z 😀 y"]
@@ -37,7 +37,7 @@ def test_what_a_document_declares_changes_nothing() -> None:
     assert document.languages() == ["de"]
 
 
-def test_every_element_says_what_it_asks_for() -> None:
+def test_every_element_is_read() -> None:
     source = speak(
         '<p xml:lang="fr">a<s>b</s></p><break time="1.25s"/><sub alias="World Wide Web">WWW</sub>'
         '<say-as interpret-as="date" format="mdy">1/2/3</say-as><lang xml:lang="ja-JP">c</lang>'
@@ -69,7 +69,7 @@ def test_every_element_says_what_it_asks_for() -> None:
         ("", 400),
     ],
 )
-def test_a_break_is_as_long_as_it_says(attributes: str, milliseconds: int) -> None:
+def test_a_break_has_its_stated_length(attributes: str, milliseconds: int) -> None:
     [found] = read_ssml(speak(f"<break {attributes}/>")).items
     assert isinstance(found, Break)
     assert found.milliseconds == milliseconds
@@ -120,7 +120,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("source", "why"), REFUSED, ids=[why for _, why in REFUSED])
-def test_what_cannot_be_spoken_as_asked_is_refused_with_its_place(source: str, why: str) -> None:
+def test_unsupported_markup_is_refused_with_its_offset(source: str, why: str) -> None:
     with pytest.raises(MalformedSsml, match=r"^line \d+, column \d+ of the SSML: ") as refused:
         read_ssml(source)
     assert refused.match(why)

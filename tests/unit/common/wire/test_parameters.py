@@ -1,4 +1,4 @@
-"""What may be asked of an engine, and the refusal of what it does not take."""
+"""Synthesis parameters, and the refusal of those that an engine does not take."""
 
 import msgspec
 import pytest
@@ -43,7 +43,7 @@ def test_a_value_outside_its_range_is_refused_by_name(name: str, beyond: int, ab
         read_back(Parameters(**{name: value}))  # type: ignore[arg-type]
 
 
-def test_every_parameter_has_a_range_and_says_it_in_words() -> None:
+def test_every_parameter_has_a_range_and_a_textual_form() -> None:
     assert set(RANGES) == set(Parameters.__struct_fields__) == {*set_in(PARAMETERS), "loudness_lufs"}
     assert str(RANGES["top_k"]) == "a whole number from 1 to 1000"
     assert str(RANGES["speed"]) == "a number from 0.25 to 4"
@@ -56,7 +56,7 @@ def test_a_loudness_may_be_switched_off_and_no_other_word_will_do() -> None:
         read_back(Parameters(loudness_lufs="loud"))  # type: ignore[arg-type]
 
 
-def test_an_engine_refuses_what_it_does_not_take_by_name_and_says_what_it_takes() -> None:
+def test_an_engine_refuses_unknown_parameters_by_name_and_lists_its_own() -> None:
     asked = Parameters(temperature=0.5, top_k=10, speed=1.5)
     with pytest.raises(UnsupportedParameter) as refused:
         require_taken(asked, engine="tone", takes=("speed",))

@@ -205,7 +205,7 @@ def test_a_sentence_on_the_subject_of_another_is_refused(index: int) -> None:
         require_addressed(job, ".".join(other))
 
 
-def test_a_heartbeat_of_another_process_is_not_heard() -> None:
+def test_a_heartbeat_of_another_process_is_ignored() -> None:
     states = [message for message in EXAMPLES if type(message).__name__ in ("WorkerState", "SplitterState")]
     own = [subjects.worker_state("embedded", "worker-1a2b3c4d"), subjects.splitter_state("splitter-1a2b3c4d")]
     heard = [[is_heartbeat_of(state, subject) for subject in [*own, "tts.v1.splitter.x"]] for state in states]  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Which bytes a Range asks for."""
+"""Range headers and the bytes they select."""
 
 import pytest
 
@@ -20,7 +20,7 @@ SIZE = 1_000
         (" bytes=5-9 ", (5, 10)),
     ],
 )
-def test_one_range_is_what_it_says(header: str, span: tuple[int, int]) -> None:
+def test_one_range_selects_its_bytes(header: str, span: tuple[int, int]) -> None:
     assert requested_range(header, SIZE) == span
 
 

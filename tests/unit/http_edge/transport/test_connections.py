@@ -1,4 +1,4 @@
-"""Whose connection it is, which one goes when there are too many, and how many descriptors are kept."""
+"""Client addresses, eviction of idle connections, and reserved file descriptors."""
 
 import asyncio
 from typing import Any
@@ -38,7 +38,7 @@ class Transport(asyncio.Transport):
 
 
 class Handler(asyncio.Protocol):
-    """What stands in for aiohttp's handler."""
+    """A double of aiohttp's handler."""
 
 
 def connect(connections: Connections, *addresses: str, descriptor: int = 10) -> list[Transport]:
@@ -52,7 +52,7 @@ def of(most: int = 4, most_of_address: int = 3, trusted: str = "") -> Connection
     return Connections(Addresses(trusted), most=most, most_of_address=most_of_address, idle_s=60, public={"/livez"})
 
 
-def test_the_longest_idle_connection_of_an_address_makes_room_for_its_next() -> None:
+def test_the_longest_idle_connection_of_an_address_is_evicted_for_its_next() -> None:
     connections = of()
     other, *own = connect(connections, "10.0.0.9", *["10.0.0.1"] * 5)
     assert [transport.over for transport in own] == [True, True, False, False, False]
@@ -69,7 +69,7 @@ def test_of_too_many_in_all_the_longest_idle_one_goes() -> None:
     assert [transport.over for transport in transports] == [True, True, False, False, False, False]
 
 
-def test_busy_connections_stay_and_what_is_beyond_the_kept_ones_is_refused() -> None:
+def test_busy_connections_stay_and_those_beyond_the_reserve_are_refused() -> None:
     connections = of(most=3)
     busy = connect(connections, *(f"10.0.0.{number}" for number in range(3)))
     connections._idle.clear()
@@ -85,7 +85,7 @@ def test_busy_connections_stay_and_what_is_beyond_the_kept_ones_is_refused() -> 
     assert f"Content-Length: {len(content)}".encode() in head
 
 
-def test_a_high_descriptor_says_that_the_others_are_taken() -> None:
+def test_a_high_descriptor_means_that_the_others_are_in_use() -> None:
     connections = of()
     [first] = connect(connections, "10.0.0.1")
     connect(connections, "10.0.0.2", descriptor=file_descriptors.highest_descriptor())
@@ -95,7 +95,7 @@ def test_a_high_descriptor_says_that_the_others_are_taken() -> None:
 @pytest.mark.parametrize(
     ("remote", "forwarded", "expected"),
     [
-        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),  # no trusted proxy says so
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),  # not from a trusted proxy
         ("10.0.0.1", "203.0.113.1, 198.51.100.7", "198.51.100.7"),
         ("10.0.0.1", "198.51.100.7, 10.0.0.2", "198.51.100.7"),
         ("10.0.0.1", "", "10.0.0.1"),
@@ -104,7 +104,7 @@ def test_a_high_descriptor_says_that_the_others_are_taken() -> None:
         ("10.0.0.1", "x" * 1000, "x" * 64),
     ],
 )
-def test_a_client_is_who_a_trusted_proxy_says(remote: str, forwarded: str, expected: str) -> None:
+def test_a_trusted_proxy_determines_the_client_address(remote: str, forwarded: str, expected: str) -> None:
     request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
     asked = request.clone(remote=remote)
     assert Addresses("10.0.0.0/8, ::1").client(asked) == expected
@@ -116,7 +116,7 @@ def test_a_proxy_that_is_no_address_is_a_bad_setting() -> None:
 
 
 @pytest.mark.parametrize("limit", [64, 256, 1024, 20_000, 2**30])
-def test_what_is_kept_of_the_descriptors_is_enough_for_what_is_accepted_meanwhile(
+def test_the_reserve_of_descriptors_covers_the_connections_accepted_at_once(
     monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     monkeypatch.setattr(file_descriptors, "_limit", lambda: limit)

@@ -1,4 +1,4 @@
-"""Forms cut into pieces of every size, and forms that are more around the content than content."""
+"""Forms cut into blocks of every size, and forms with more framing than content."""
 
 import asyncio
 from collections.abc import Sequence
@@ -122,7 +122,7 @@ async def test_a_boundary_has_1_to_70_ascii_characters(boundary: str) -> None:
         await read([b""], boundary)
 
 
-async def test_the_event_loop_runs_between_blocks_of_a_body_that_is_there() -> None:
+async def test_the_event_loop_runs_between_blocks_of_a_buffered_body() -> None:
     turns = 0
     over = False
 
