@@ -32,6 +32,7 @@ ALONE = (
     "tests/chaos/test_slow_listeners.py",
     "tests/chaos/test_storm.py",
     "tests/e2e/test_ui.py::test_streaming_plays_before_it_is_whole_and_continues_while_the_page_changes",
+    "tests/integration/test_http.py::test_a_stream_begins_long_before_it_ends",
     "tests/security/test_voice_timing.py",
 )
 

@@ -20,7 +20,8 @@ from structlog.typing import EventDict
 from services.common.bus.heartbeats import splitters, workers
 from services.common.wire.failures import BusUnavailable
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.http.audio_response import finish, write
+from services.http_edge.http.audio_response import AudioResponse
+from services.http_edge.http.encoders import WavEncoder
 from services.http_edge.http.middleware import around, tell_request_id
 from services.http_edge.metrics import Metrics
 from tests.support.buses import memory_bus
@@ -30,6 +31,7 @@ from tests.support.service import TEXT, expected_pcm
 EACH = 10  # requests of each client to each endpoint
 LONG = " ".join([TEXT] * 10)
 PCM = expected_pcm()
+PCM_BYTES = 100_000 - 44  # of a WAV of 100,000 bytes
 
 
 @pytest.fixture
@@ -263,15 +265,10 @@ async def test_what_is_closed_after_a_whole_answer_changes_nothing(chunked: bool
 
     async def answer(request: web.Request) -> web.StreamResponse:
         async with closing(close):
-            response = web.StreamResponse()
-            if chunked:
-                response.enable_chunked_encoding()
-            else:
-                response.content_length = 100_000
-            await response.prepare(request)
-            await write(response, bytes(99_000), 5)
-            await finish(request, response, bytes(1_000), 5)
-            return response
+            audio = AudioResponse(request, WavEncoder(), sample_rate_hz=24_000, patience_s=5)
+            await audio.begin({}, data_bytes=None if chunked else PCM_BYTES)
+            await audio.write(bytes(PCM_BYTES))
+            return await audio.finish()
 
     async with edge_of(answer) as (address, counted):
         with capture_logs() as logged:
@@ -291,19 +288,17 @@ async def test_a_client_that_leaves_before_the_last_byte_is_cancelled() -> None:
     waits = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        response.content_length = 100_000
-        await response.prepare(request)
-        await write(response, bytes(99_000), 5)
+        audio = AudioResponse(request, WavEncoder(), sample_rate_hz=24_000, patience_s=5)
+        await audio.begin({}, data_bytes=PCM_BYTES)
+        await audio.write(bytes(PCM_BYTES))
         waits.set()
         await asyncio.sleep(30)
-        await finish(request, response, bytes(1_000), 5)
-        return response
+        return await audio.finish()
 
     async with edge_of(answer) as (address, counted), aiohttp.ClientSession() as session:
         with capture_logs() as logged:
             async with session.post(address) as response:
-                await response.content.readexactly(99_000)
+                await response.content.readexactly(95_000)
                 await waits.wait()
                 response.close()
             async with asyncio.timeout(10):

@@ -1,25 +1,39 @@
-"""Streams audio to a client as it is produced."""
+"""The response with audio: headers, length, ranges, stalled clients, and the end of the body.
+
+How it works
+
+Every route that returns audio uses one `AudioResponse`: `begin`, `write` for each block of PCM, `finish`. The encoder
+decides what the body looks like; nothing else in the edge depends on a container format.
+
+A client must never take a part for the whole. A body of unknown length is chunked, and is cut by closing the connection
+without the last chunk (HTTP/1.0: by a reset, see `middleware.cut`). A body of known length has a Content-Length, and
+its last bytes are held back until `finish`: no client has all of it before the handler has succeeded.
+
+A client that reads nothing for `patience_s` is cut, so that it does not hold memory or a worker.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from services.http_edge.context import Outcome, outcome_of
+from services.http_edge.context import outcome_of
 from services.http_edge.errors import ListenerStalled
+from services.http_edge.http.encoders import Encoder
+from services.http_edge.http.ranges import ByteRange
 from services.http_edge.speech.playback import Playback
 
-LAST_BYTES: Final = 4096  # of a body of known length: what the connection takes at once, with the end
+_LAST_BYTES: Final = 4096  # of a body of known length: what the connection accepts at once, with the end
 
 
-class AudioBytes(NamedTuple):
+class AudioStream(NamedTuple):
     """PCM whose first chunk is available, so that the response can begin."""
 
     first: bytes
     rest: AsyncIterator[bytes]
-    listening: Playback
+    playback: Playback
 
 
 async def write(response: web.StreamResponse, content: bytes, patience_s: float) -> None:
@@ -30,67 +44,116 @@ async def write(response: web.StreamResponse, content: bytes, patience_s: float)
         raise _stalled(patience_s) from None
 
 
-async def finish(request: web.Request, response: web.StreamResponse, last: bytes, patience_s: float) -> None:
-    """Write the last bytes and the end of a body; from then on the response is whole, whatever the client does next.
+class AudioResponse:
+    """A response whose body is encoded audio. Every method may raise ListenerStalled."""
 
-    A client that has everything may close its connection at once, which cancels the handler wherever it waits. So the
-    end of a body of known length is sent by this call only: no client has all of it before. Raises ListenerStalled.
+    def __init__(self, request: web.Request, encoder: Encoder, *, sample_rate_hz: int, patience_s: float) -> None:
+        """`patience_s`: how long the client may read nothing."""
+        self.response = web.StreamResponse()
+        self._request = request
+        self._encoder = encoder
+        self._sample_rate_hz = sample_rate_hz
+        self._patience_s = patience_s
+        self._outcome = outcome_of(request)
+        self._held_back = b""
+        self._known_length = False
+
+    async def begin(
+        self,
+        headers: Mapping[str, str],
+        *,
+        data_bytes: int | None = None,
+        offset: int = 0,
+        byte_range: ByteRange | None = None,
+    ) -> None:
+        """Send the head of the response, and the part of the encoder's header that the client lacks.
+
+        `data_bytes`: size of all PCM, if it is known. `offset`: bytes of the body that the client has already.
+        `byte_range`: the requested part of the body, which makes the status 206.
+        """
+        header = self._encoder.header(self._sample_rate_hz, data_bytes)
+        self.response.headers.update(headers)
+        self.response.content_type = self._encoder.content_type
+
+        if data_bytes is not None:
+            whole = len(header) + data_bytes
+            self._known_length = True
+            self.response.content_length = whole
+
+        if byte_range is not None:
+            self.response.set_status(206)
+            self.response.headers["Content-Range"] = f"bytes {byte_range.start}-{byte_range.end - 1}/{whole}"
+            self.response.content_length = byte_range.end - byte_range.start
+            header = header[: byte_range.end]
+            offset = byte_range.start
+
+        self._outcome.sample_rate_hz = self._sample_rate_hz
+        await self.response.prepare(self._request)
+        await self._send(header[offset:])
+
+    async def write(self, pcm: bytes) -> None:
+        """Send a block of PCM."""
+        self._outcome.heard_first()
+        await self._send(self._encoder.encode(pcm))
+        self._outcome.audio_bytes += len(pcm)
+
+    async def finish(self) -> web.StreamResponse:
+        """Send the rest and the end of the body; from then on the response is whole, whatever the client does next.
+
+        A client that has everything may close its connection at once, which cancels the handler wherever it waits.
+        """
+        last = self._held_back + self._encoder.end()
+
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self.response.write_eof(last)
+        except TimeoutError:
+            raise _stalled(self._patience_s) from None
+        except asyncio.CancelledError:
+            self._outcome.whole = True  # every byte is in the connection; only the drain was pending
+            raise
+
+        self._outcome.whole = True
+        return self.response
+
+    async def _send(self, content: bytes) -> None:
+        if self._request.method == "HEAD":
+            return
+
+        if self._known_length:
+            content = self._held_back + content
+            content, self._held_back = content[:-_LAST_BYTES], content[-_LAST_BYTES:]
+
+        if content:
+            await write(self.response, content, self._patience_s)
+
+
+async def send_stream(audio: AudioResponse, stream: AudioStream) -> web.StreamResponse:
+    """Send PCM as it is produced, after `begin`, and measure its playback.
+
+    A failure of the stream cuts the body. Raises ListenerStalled.
     """
-    outcome = outcome_of(request)
+    playback = stream.playback
+    pcm = stream.first
+
     try:
-        async with asyncio.timeout(patience_s):
-            await response.write_eof(last)
-    except TimeoutError:
-        raise _stalled(patience_s) from None
-    except asyncio.CancelledError:
-        outcome.whole = True  # every byte is in the connection; only the drain was pending
-        raise
-    outcome.whole = True
+        while True:
+            playback.hear(len(pcm), time.monotonic())
+
+            if pcm:
+                await audio.write(pcm)
+                playback.taken(time.monotonic())
+
+            with playback.ticking():
+                try:
+                    pcm = await anext(stream.rest)
+                except StopAsyncIteration:
+                    break
+    finally:
+        playback.end()
+
+    return await audio.finish()
 
 
 def _stalled(patience_s: float) -> ListenerStalled:
     return ListenerStalled(f"no audio was read for {patience_s:.0f} s; read faster, or request a shorter text")
-
-
-async def send_audio(
-    request: web.Request,
-    response: web.StreamResponse,
-    header: bytes,
-    sound: AudioBytes,
-    patience_s: float,
-) -> web.StreamResponse:
-    """Send a WAV header (or what is missing of it), and PCM, in a body that ends with the audio.
-
-    The body is chunked; to a client of HTTP/1.0 it ends with the connection, and a cut is a reset (`middleware.cut`).
-
-    A failure of the audio cuts the body, and so does a client that reads nothing for `patience_s`. Raises
-    ListenerStalled.
-    """
-    outcome = outcome_of(request)
-    outcome.sample_rate_hz = sound.listening.sample_rate_hz
-    outcome.heard_first()
-    response.content_type = "audio/wav"
-    await response.prepare(request)
-    if header:
-        await write(response, header, patience_s)
-    try:
-        await _send(outcome, response, sound, patience_s)
-    finally:
-        sound.listening.end()
-    await finish(request, response, b"", patience_s)
-    return response
-
-
-async def _send(outcome: Outcome, response: web.StreamResponse, sound: AudioBytes, patience_s: float) -> None:
-    listening, pcm = sound.listening, sound.first
-    while True:
-        listening.hear(len(pcm), time.monotonic())
-        if pcm:
-            await write(response, pcm, patience_s)
-            listening.taken(time.monotonic())
-        outcome.audio_bytes = listening.sent_bytes
-        with listening.ticking():
-            try:
-                pcm = await anext(sound.rest)
-            except StopAsyncIteration:
-                return

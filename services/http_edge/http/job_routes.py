@@ -5,19 +5,19 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import JobProgress, Mark
 from services.http_edge.auth.guard import by, expect_later
-from services.http_edge.context import REQUEST_ID, outcome_of
+from services.http_edge.context import REQUEST_ID
 from services.http_edge.errors import EdgeStops, JobEnded
-from services.http_edge.http.audio_response import LAST_BYTES, finish, write
+from services.http_edge.http.audio_response import AudioResponse, write
+from services.http_edge.http.encoders import WavEncoder
 from services.http_edge.http.ranges import ByteRange, range_applies, requested_range
 from services.http_edge.intake.acceptance import AcceptedRequest, Acceptor
 from services.http_edge.intake.idempotency import checked_id
@@ -28,8 +28,6 @@ from services.http_edge.jobs.store import ENDED, JobStore
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
 from services.http_edge.speech.marks import SpokenTimeline
-
-_HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
 
 
 @dataclass(frozen=True)
@@ -134,67 +132,73 @@ class JobRoutes:
 
     async def _whole(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
         lengths = await self.store.lengths(progress.job, progress.spoken)
-        await self.store.sound(progress.job, 0)  # the oldest, so the first to be forgotten
-        header = wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=sum(lengths))
-        size, etag = len(header) + sum(lengths), f'"{progress.job}-{progress.samples}"'
+        await self.store.sound(progress.job, 0)  # the oldest, so the first to expire
+        header_bytes = WavEncoder.header_bytes or 0
+        size = header_bytes + sum(lengths)
+        etag = f'"{progress.job}-{progress.samples}"'
         applies = range_applies(request.headers.get("If-Range"), etag)
-        span = requested_range(request.headers.get("Range"), size) if applies else None
-        response = web.StreamResponse(status=200 if span is None else 206)
-        response.headers.update({"ETag": etag, "Accept-Ranges": "bytes"})
-        if span is not None:
-            response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{size}"
-        span = span or ByteRange(0, size)
-        response.content_type, response.content_length = "audio/wav", span.end - span.start
-        outcome, last = outcome_of(request), b""
-        outcome.sample_rate_hz = progress.sample_rate_hz
-        await response.prepare(request)
-        if request.method != "HEAD":
-            async for piece in self._span(progress.job, header, lengths, span):
-                outcome.heard_first()
-                await write(response, last + piece[:-LAST_BYTES], self.settings.listener_timeout_s)
-                last = piece[-LAST_BYTES:]
-                outcome.audio_bytes += len(piece)
-        outcome.audio_bytes -= len(header[span.start : span.end]) if outcome.audio_bytes else 0
-        await finish(request, response, last, self.settings.listener_timeout_s)
-        return response
+        requested = requested_range(request.headers.get("Range"), size) if applies else None
 
-    async def _span(self, job: str, header: bytes, lengths: list[int], span: ByteRange) -> AsyncIterator[bytes]:
-        """Yield these bytes of the WAV."""
-        yield header[span.start : span.end]
-        begin = len(header)
+        audio = self._audio(request, progress)
+        headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+        await audio.begin(headers, data_bytes=sum(lengths), byte_range=requested)
+
+        if request.method != "HEAD":
+            wanted = requested or ByteRange(0, size)
+            pcm_range = ByteRange(max(0, wanted.start - header_bytes), max(0, wanted.end - header_bytes))
+
+            async for pcm in self._stored(progress.job, lengths, pcm_range):
+                await audio.write(pcm)
+
+        return await audio.finish()
+
+    def _audio(self, request: web.Request, progress: JobProgress) -> AudioResponse:
+        return AudioResponse(
+            request,
+            WavEncoder(),
+            sample_rate_hz=progress.sample_rate_hz,
+            patience_s=self.settings.listener_timeout_s,
+        )
+
+    async def _stored(self, job: str, lengths: list[int], wanted: ByteRange) -> AsyncIterator[bytes]:
+        """Yield these bytes of a job's PCM."""
+        begin = 0
+
         for sentence, length in enumerate(lengths):
-            start, end = max(span.start, begin), min(span.end, begin + length)
+            start = max(wanted.start, begin)
+            end = min(wanted.end, begin + length)
+
             if start < end:
                 yield (await self.store.sound(job, sentence))[start - begin : end - begin]
+
             begin += length
 
     async def _so_far(self, request: web.Request, watched: WatchedJob) -> web.StreamResponse:
         """Send the stored sentences, and the others as they arrive; a job that fails cuts the body."""
-        response, outcome, sent = web.StreamResponse(), outcome_of(request), 0
-        response.content_type = "audio/wav"  # chunked, or to the end of the connection with HTTP/1.0
+        audio: AudioResponse | None = None
+        sent = 0
         progress = await watched.first()
-        async for news in watched.changes(self.draining):
-            progress = progress if news is None else news
-            if not sent and progress.spoken:
-                outcome.heard_first()
-                outcome.sample_rate_hz = progress.sample_rate_hz
-                await response.prepare(request)
-                await write(
-                    response,
-                    wav_header(sample_rate_hz=progress.sample_rate_hz, data_bytes=None),
-                    self.settings.listener_timeout_s,
-                )
+
+        async for change in watched.changes(self.draining):
+            progress = progress if change is None else change
+
+            if audio is None and progress.spoken:
+                audio = self._audio(request, progress)
+                await audio.begin({})
+
             for sentence in range(sent, progress.spoken):
-                pcm = await self.store.sound(progress.job, sentence)
-                await write(response, pcm, self.settings.listener_timeout_s)
-                outcome.audio_bytes += len(pcm)
+                assert audio is not None  # noqa: S101  # for the type checker
+                await audio.write(await self.store.sound(progress.job, sentence))
+
             sent = progress.spoken
+
         if progress.state in ("failed", "cancelled"):
             raise _ended(progress)
-        if progress.state != "done":
+
+        if progress.state != "done" or audio is None:
             raise EdgeStops("this server is shutting down; request the audio again")
-        await finish(request, response, b"", self.settings.listener_timeout_s)
-        return response
+
+        return await audio.finish()
 
 
 @dataclass

@@ -7,14 +7,14 @@ from typing import Final
 
 from aiohttp import web
 
-from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.auth.guard import by
 from services.http_edge.context import REQUEST_ID, outcome_of
 from services.http_edge.errors import BadRequest, RangeNotSatisfiable, UnknownRequest
-from services.http_edge.http.audio_response import AudioBytes, send_audio
+from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
+from services.http_edge.http.encoders import WavEncoder
 from services.http_edge.intake.acceptance import renewed
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.metrics import Metrics
@@ -25,7 +25,7 @@ from services.http_edge.speech.playback import Playback
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSessions
 
-HEADER_BYTES: Final = len(wav_header(sample_rate_hz=1, data_bytes=0))
+_HEADER_BYTES: Final = WavEncoder.header_bytes or 0
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,24 @@ class RequestRoutes:
                 kept if meter is None else meter.limited(kept), heard=heard, sole=True, renewing=True
             ) as runs,
         ):
-            sentence, skip, whole = await runs.place_of(max(0, offset - HEADER_BYTES))
+            sentence, skip, whole = await runs.place_of(max(0, offset - _HEADER_BYTES))
             if whole is not None:
-                return _nothing_left(offset, HEADER_BYTES + whole)
+                return _nothing_left(offset, _HEADER_BYTES + whole)
             async with self.speaker.taking_up(
                 kept, runs, runs.cancel, first_sentence=sentence, meter=meter, listening=True
             ) as speech:
                 pieces = _without_first(skip, speech.pieces())
                 first = await anext(pieces, b"")
-                if not first and offset > HEADER_BYTES:
+                if not first and offset > _HEADER_BYTES:
                     _, _, whole = await runs.place_of(offset)
-                    return _nothing_left(offset, HEADER_BYTES + (whole or 0))
-                sound = AudioBytes(first, pieces, Playback(self.metrics, speech.assembly.sample_rate_hz))
-                return await _send(request, kept, offset, sound, self.settings.listener_timeout_s)
+                    return _nothing_left(offset, _HEADER_BYTES + (whole or 0))
+                rate_hz = speech.assembly.sample_rate_hz
+                audio = AudioResponse(
+                    request, WavEncoder(), sample_rate_hz=rate_hz, patience_s=self.settings.listener_timeout_s
+                )
+                headers = {"X-Seed": str(kept.seed), "X-Engine": kept.engine, "X-Sample-Rate": str(rate_hz)}
+                await audio.begin(headers, offset=offset)
+                return await send_stream(audio, AudioStream(first, pieces, Playback(self.metrics, rate_hz)))
 
     async def _kept(self, wanted: str) -> SpeechRequest:
         kept = await self.records.request(wanted)
@@ -89,17 +94,6 @@ class RequestRoutes:
         if await self.records.cancelled(wanted):
             raise SpeechCancelled("the request was cancelled; send it again under another id")
         return renewed(kept, self.settings.request_timeout_s)
-
-
-async def _send(
-    request: web.Request, kept: SpeechRequest, offset: int, sound: AudioBytes, patience_s: float
-) -> web.StreamResponse:
-    rate_hz = sound.listening.sample_rate_hz
-    header = wav_header(sample_rate_hz=rate_hz, data_bytes=None)[offset:]
-    response = web.StreamResponse(
-        headers={"X-Seed": str(kept.seed), "X-Engine": kept.engine, "X-Sample-Rate": str(rate_hz)}
-    )
-    return await send_audio(request, response, header, sound, patience_s)
 
 
 def _offset(request: web.Request) -> int:
@@ -124,4 +118,4 @@ def _nothing_left(offset: int, whole: int) -> web.StreamResponse:
     """Answer a client that has every byte already. Raises RangeNotSatisfiable for an offset beyond the end."""
     if offset > whole:
         raise RangeNotSatisfiable(f"the answer has {whole} bytes; you have it all", size=whole)
-    return web.Response(body=b"", content_type="audio/wav")
+    return web.Response(body=b"", content_type=WavEncoder.content_type)

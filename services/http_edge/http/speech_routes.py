@@ -10,12 +10,12 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from services import __version__
-from services.common.audio.wav import wav_header
 from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
 from services.http_edge.auth.guard import by, expect_later
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.http.audio_response import LAST_BYTES, AudioBytes, finish, send_audio, write
+from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
+from services.http_edge.http.encoders import ENCODERS
 from services.http_edge.intake.acceptance import Acceptor, RunningRequest
 from services.http_edge.intake.uploads import TempSpace
 from services.http_edge.metrics import Metrics
@@ -115,20 +115,14 @@ class Routes:
                         await asyncio.to_thread(whole.write, pcm)
                 size = whole.tell()
                 whole.seek(0)
-                response = web.StreamResponse(headers=order.headers(speech))
-                response.content_type = "audio/wav"
-                header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=size)
-                response.content_length = len(header) + size
-                await response.prepare(request)
-                await write(response, header, self.settings.listener_timeout_s)
-                while (left := size - whole.tell() - LAST_BYTES) > 0:
-                    block = await asyncio.to_thread(whole.read, min(left, _BLOCK_BYTES))
-                    await write(response, block, self.settings.listener_timeout_s)
-                    order.outcome.audio_bytes = whole.tell()
-                last = await asyncio.to_thread(whole.read)
-                order.outcome.audio_bytes = size
-                await finish(request, response, last, self.settings.listener_timeout_s)
-        return response
+
+                audio = self._audio(request, order.sample_rate_hz)
+                await audio.begin(order.headers(speech), data_bytes=size)
+
+                while block := await asyncio.to_thread(whole.read, _BLOCK_BYTES):
+                    await audio.write(block)
+
+                return await audio.finish()
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """`POST /stream`: the same, as it is produced.
@@ -140,11 +134,15 @@ class Routes:
             pieces = speech.pieces()
             first = await anext(pieces)
             order.heard_first("stream", self.metrics)
-            response = web.StreamResponse(headers=order.headers(speech))
-            header = wav_header(sample_rate_hz=order.sample_rate_hz, data_bytes=None)
-            listening = Playback(self.metrics, order.sample_rate_hz)
-            sound = AudioBytes(first, pieces, listening)
-            return await send_audio(request, response, header, sound, self.settings.listener_timeout_s)
+
+            audio = self._audio(request, order.sample_rate_hz)
+            await audio.begin(order.headers(speech))
+            playback = Playback(self.metrics, order.sample_rate_hz)
+            return await send_stream(audio, AudioStream(first, pieces, playback))
+
+    def _audio(self, request: web.Request, sample_rate_hz: int) -> AudioResponse:
+        patience_s = self.settings.listener_timeout_s
+        return AudioResponse(request, ENCODERS["wav"](), sample_rate_hz=sample_rate_hz, patience_s=patience_s)
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():

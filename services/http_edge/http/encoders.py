@@ -1,0 +1,45 @@
+"""Output formats: one class per format turns PCM into the body of a response. `ENCODERS` lists them."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final, Protocol
+
+from services.common.audio.wav import wav_header
+
+
+class Encoder(Protocol):
+    """Encodes the audio of one response: mono, 16-bit little-endian PCM. One instance per response."""
+
+    content_type: ClassVar[str]
+    header_bytes: ClassVar[int | None]  # before the samples; None: a byte offset does not determine a sample
+
+    def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
+        """Return the bytes before the audio. `data_bytes`: size of all PCM; None if it is unknown."""
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Return the encoded bytes that are ready, maybe none."""
+
+    def end(self) -> bytes:
+        """Return the rest of the encoded bytes."""
+
+
+class WavEncoder:
+    """RIFF WAVE: a header, then the PCM itself."""
+
+    content_type: ClassVar[str] = "audio/wav"
+    header_bytes: ClassVar[int | None] = len(wav_header(sample_rate_hz=1, data_bytes=0))
+
+    def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
+        """Return the RIFF header. `data_bytes`: size of all PCM; None writes the greatest size."""
+        return wav_header(sample_rate_hz=sample_rate_hz, data_bytes=data_bytes)
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Return the PCM."""
+        return pcm
+
+    def end(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+
+ENCODERS: Final[Mapping[str, Callable[[], Encoder]]] = MappingProxyType({"wav": WavEncoder})
