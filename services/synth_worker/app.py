@@ -1,4 +1,4 @@
-"""Builds a worker and runs it until it is told to stop."""
+"""Builds a worker and runs it until it has to stop."""
 
 import asyncio
 import secrets
@@ -32,14 +32,17 @@ State = Literal["loading", "ready", "draining", "failed"]
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Connect to NATS and speak sentences until `stop` is set. Raises BusUnavailable, or what loading raised."""
+    """Connect to NATS and synthesize sentences until `stop` is set.
+
+    Raises BusUnavailable, and PipelineError if the engine cannot be loaded.
+    """
     async with connected_bus(settings, name="synth-worker") as bus:
         model = EngineSupervisor(settings, step_timeout_s=settings.worker_step_timeout_s)
         await Worker(bus, model, settings).serve(stop)
 
 
 class Worker:
-    """One process's engine and its seats at the queue."""
+    """One engine and its slots for sentences."""
 
     def __init__(self, bus: Bus, model: SpeakingEngine, settings: Settings) -> None:
         self.name = f"worker-{secrets.token_hex(4)}"
@@ -47,11 +50,11 @@ class Worker:
         self._settings = settings
         self._state: State = "loading"
         self._detail = "loading the model"
-        self._progress = ""  # of loading, as it was logged last
-        self._crashes = 0  # of the engine, that are counted
+        self._progress = ""  # of loading, as logged last
+        self._crashes = 0  # of the engine process, counted in the metric so far
         self._metrics = Metrics()
         self._metrics.bus_connected.set_function(lambda: float(bus.connected))
-        self._pace = SpeedMeter()
+        self._speed = SpeedMeter()
         self._model = model
         self._work = SentenceWork(
             bus=bus,
@@ -59,26 +62,29 @@ class Worker:
             voices=Voices(bus, model, self._metrics, capacity=settings.worker_voices),
             cancels=Cancels(bus),
             metrics=self._metrics,
-            pace=self._pace,
+            speed=self._speed,
             loudness=settings.loudness_lufs,
             worker=self.name,
         )
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Load the model, then speak sentences until `stop` is set; what is in flight is finished, or handed back
-        where it takes long."""
+        """Load the model, then synthesize sentences until `stop` is set.
+
+        Sentences in flight are then finished; those that take longer than WORKER_STOP_S are nak'ed.
+        """
         followers_stop = asyncio.Event()
-        host, port = self._settings.worker_health_host, self._settings.worker_health_port
+        host = self._settings.worker_health_host
+        port = self._settings.worker_health_port
         try:
             async with (
                 health_server(port, self._metrics.registry, self._not_ready, host),
                 tasks() as group,
             ):
-                group.create_task(every(HEARTBEAT_S, self._tell_state, followers_stop), name="state")
+                group.create_task(every(HEARTBEAT_S, self._publish_state, followers_stop), name="state")
                 group.create_task(self._work.cancels.follow(followers_stop), name="cancels")
                 try:
                     if await ended_before(stop, self._load()):
-                        await self._speak_until(stop)
+                        await self._consume_until(stop)
                 finally:
                     followers_stop.set()
         finally:
@@ -89,9 +95,10 @@ class Worker:
         log.info("Loading model", engine=self._settings.engine)
         await self._model.load()
         engine = self._model.describe()
-        self._state, self._detail = "ready", ""
+        self._state = "ready"
+        self._detail = ""
         self._metrics.loaded.set(1)
-        await self._tell_state()
+        await self._publish_state()
         log.info(
             "Model loaded successfully",
             engine=engine.name,
@@ -100,14 +107,15 @@ class Worker:
             worker=self.name,
         )
 
-    async def _speak_until(self, stop: asyncio.Event) -> None:
-        standard, express = self._settings.worker_slots, self._settings.worker_express_slots
-        # First sentences may take any seat, the others leave theirs to them. A loop that pulls sits as well.
-        seats: dict[Lane, int] = {"express": standard + express, "standard": standard}
+    async def _consume_until(self, stop: asyncio.Event) -> None:
+        standard = self._settings.worker_slots
+        express = self._settings.worker_express_slots
+        # First sentences can use every slot, the others only the standard ones. A pending pull holds a slot, too.
+        slots: dict[Lane, int] = {"express": standard + express, "standard": standard}
         shared = asyncio.Semaphore(standard + express)
         engine = self._model.describe().name
         async with tasks() as loops:
-            for lane, count in seats.items():
+            for lane, count in slots.items():
                 loop = WorkLoop(
                     self._bus,
                     topology.sentences_consumer(engine, lane),
@@ -120,25 +128,29 @@ class Worker:
             loops.create_task(self._stop_when_stuck(stop), name="stuck")
             await stop.wait()
             if not self._model.stuck.is_set():
-                self._state, self._detail = "draining", "finishing what is in flight"
-            await self._tell_state()
+                self._state = "draining"
+                self._detail = "finishing the sentences in flight"
+            await self._publish_state()
 
     async def _stop_when_stuck(self, stop: asyncio.Event) -> None:
-        """A model that hangs takes its process along: whoever started the worker starts another."""
+        """Raise EngineStuck when the engine hangs, which ends the process; its supervisor starts another one."""
         stuck, stopping = (asyncio.create_task(event.wait()) for event in (self._model.stuck, stop))
         done, waiting = await asyncio.wait((stuck, stopping), return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         if stuck in done:
-            self._state, self._detail = "failed", "a step of the model does not end"
+            self._state = "failed"
+            self._detail = "a step of the engine does not end"
             stop.set()
             raise EngineStuck(self._detail)
 
-    async def _tell_state(self) -> None:
-        engine, factor = self._model.describe(), self._pace.real_time_factor
+    async def _publish_state(self) -> None:
+        engine = self._model.describe()
+        factor = self._speed.real_time_factor
         self._log_progress(engine)
         self._metrics.crashes.inc(self._model.crashes - self._crashes)
         self._crashes = self._model.crashes
+
         self._metrics.busy.set(len(self._work.busy))
         if factor is not None:
             self._metrics.real_time_factor.labels(engine.name).set(factor)
@@ -167,5 +179,5 @@ class Worker:
 
     def _not_ready(self) -> str | None:
         if not self._bus.connected:
-            return "NATS does not answer"
+            return "not connected to NATS"
         return None if self._state == "ready" else self._detail

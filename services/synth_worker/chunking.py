@@ -1,6 +1,6 @@
-"""Samples of one sentence to the chunks that travel: 16-bit, in order, none too large.
+"""Cuts the samples of one sentence into the chunks that are published: 16-bit PCM, at most one second each. Pure.
 
-Pure. Chunk borders follow from the engine's steps alone, so a sentence spoken again has the same chunks.
+The cuts depend only on the engine's steps, so a sentence that is synthesized again has the same chunks.
 """
 
 from dataclasses import dataclass, field
@@ -10,21 +10,21 @@ from typing import Final
 from services.common.audio.clip import Samples
 from services.common.audio.pcm import silence, to_pcm16
 
-_LARGEST_S: Final = 1.0  # 48 kB at 24 kHz: well under NATS's 1 MiB, and a lost one is soon fetched again
+_LARGEST_S: Final = 1.0  # 48 kB at 24 kHz: well below the 1 MiB limit of NATS, and cheap to fetch again if lost
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of the sentence."""
+    """A part of a sentence's audio."""
 
-    place: int  # from 0
+    index: int  # from 0
     first_sample: int
     pcm: bytes  # mono, 16-bit little-endian
 
 
 @dataclass
 class Chunking:
-    """Cuts what the engine makes of a sentence into chunks, and counts and digests them."""
+    """Cuts the samples of a sentence into chunks; counts and hashes them."""
 
     sample_rate_hz: int
     chunks: int = 0
@@ -36,12 +36,12 @@ class Chunking:
         return self._cut(to_pcm16(samples))
 
     def pause(self, milliseconds: int) -> list[Chunk]:
-        """Return the chunks of a silence of this length."""
+        """Return the chunks of this much silence."""
         return self._cut(to_pcm16(silence(milliseconds, self.sample_rate_hz)))
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of all PCM so far, in hex."""
+        """Return the SHA-256 of all PCM so far, in hexadecimal."""
         return self._digest.hexdigest()  # type: ignore[no-any-return, attr-defined]
 
     def _cut(self, pcm: bytes) -> list[Chunk]:
@@ -50,7 +50,7 @@ class Chunking:
         return [self._chunk(pcm[start : start + size]) for start in range(0, len(pcm), size)]
 
     def _chunk(self, pcm: bytes) -> Chunk:
-        chunk = Chunk(place=self.chunks, first_sample=self.samples, pcm=pcm)
+        chunk = Chunk(index=self.chunks, first_sample=self.samples, pcm=pcm)
         self.chunks += 1
         self.samples += len(pcm) // 2
         return chunk

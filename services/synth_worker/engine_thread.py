@@ -1,7 +1,25 @@
-"""The model thread: the engine lives on it, and the event loop never waits for a step.
+"""Runs an engine on its own thread, so that the event loop never waits for a step.
 
-Sentences of many requests are in flight at once. Before every step those that were cancelled are dropped and the
-newcomers join; then the engine advances as many as it can batch, the express lane first.
+How it works
+------------
+The engine is not thread-safe, so every call to it is made on one thread, the engine thread. Coroutines communicate with
+it in two ways:
+
+- Commands go through a queue: either a function to call between two steps (`load`, `condition`, `restore`), or a new
+  sentence (`SentenceTask`).
+- Results return through `loop.call_soon_threadsafe`: the steps of a sentence into its own asyncio queue, the result of
+  a function into a future.
+
+The thread repeats one cycle: execute the queued commands, which opens new sentences; discard the cancelled sentences;
+advance one batch by a step. So a sentence joins or leaves at the next step and never waits for another one to end
+(continuous batching), and a cancelled sentence costs at most the step that is running. Without sentences, the thread
+blocks on the queue.
+
+A batch has at most `max_batch` sentences, those of the express lane first, then in order of arrival. A quarantined
+sentence (`alone`) is stepped without others: every second step is one of those, in which only the oldest advances.
+
+If a step fails, all sentences of its batch fail. If a step hangs, the thread cannot be stopped: the sentence's consumer
+times out and sets `stuck`, and the process has to end.
 """
 
 import asyncio
@@ -24,71 +42,72 @@ from services.synth_worker.ports import EngineClosed, EngineStuck
 log = structlog.get_logger()
 
 T = TypeVar("T")
-_IDLE_S: Final = 1.0  # how often a model thread without work looks whether to stop
+_IDLE_S: Final = 1.0  # how often an idle engine thread checks whether to stop
 
 
 @dataclass(eq=False)
 class SentenceTask:
-    """One sentence in flight. Made by `EngineThread.speak`; `pieces` yields its samples as they are made."""
+    """One sentence in flight. Made by `EngineThread.speak`; `stream` yields its samples as they are synthesized."""
 
     urgent: bool
     loop: asyncio.AbstractEventLoop
     step_timeout_s: float
-    begin: Callable[[], Any]  # opens the engine's sequence, on the model thread
+    begin: Callable[[], Any]  # opens the engine's sequence; called on the engine thread
     stuck: asyncio.Event  # set when a step did not end in time
-    made: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)  # bounded by the longest sentence
+    received: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)  # bounded by the longest sentence
     cancelled: threading.Event = field(default_factory=threading.Event)
     alone: bool = False  # shares no step
     busy_s: float = 0.0  # spent in steps that advanced this sentence
     orphaned_s: float = 0.0  # of these, in steps that ended after it was cancelled
-    redrawn: int = 0  # times that the engine made a part of it again
+    redrawn: int = 0  # times that the engine synthesized a part of it again
 
     def cancel(self) -> None:
-        """Stop before the next step; `pieces` then raises SpeechCancelled."""
+        """Stop before the next step; `stream` then raises SpeechCancelled."""
         self.cancelled.set()
 
-    async def pieces(self) -> AsyncIterator[Samples]:
-        """Yield the samples (float32 [n], mono), in order. Raises what the engine raised, or SpeechCancelled."""
+    async def stream(self) -> AsyncIterator[Samples]:
+        """Yield the samples (float32 [n], mono) in order. Raises the engine's error, or SpeechCancelled."""
         try:
             while True:
                 try:
-                    made = await asyncio.wait_for(self.made.get(), self.step_timeout_s)
+                    item = await asyncio.wait_for(self.received.get(), self.step_timeout_s)
                 except TimeoutError:
                     self.stuck.set()
-                    raise EngineStuck(f"the model made nothing within {self.step_timeout_s:.0f} s") from None
-                if isinstance(made, Exception):
-                    raise made
-                if len(made.samples):
-                    yield made.samples
-                if made.done:
+                    raise EngineStuck(f"the engine produced no audio for {self.step_timeout_s:.0f} s") from None
+
+                if isinstance(item, Exception):
+                    raise item
+                if len(item.samples):
+                    yield item.samples
+                if item.done:
                     return
         finally:
             self.cancel()
 
-    def tell(self, made: Step | Exception) -> None:
-        """Hand something to the event loop; called on the model thread."""
-        with suppress(RuntimeError):  # a step outlived the loop: nobody listens any more
-            self.loop.call_soon_threadsafe(self.made.put_nowait, made)
+    def deliver(self, item: Step | Exception) -> None:
+        """Pass a step or an error to the event loop; called on the engine thread."""
+        with suppress(RuntimeError):  # the loop was closed during the step
+            self.loop.call_soon_threadsafe(self.received.put_nowait, item)
 
 
 class EngineThread:
-    """An engine on a thread of its own."""
+    """An engine and the thread that it runs on."""
 
     def __init__(self, engine: Engine[Any, Any], *, step_timeout_s: float = 120.0) -> None:
-        self.crashes = 0  # one that dies takes this process along
-        self.stuck = asyncio.Event()  # the thread hangs in a step, and only a new process helps
+        self.crashes = 0  # always 0: a crash ends this process
+        self.stuck = asyncio.Event()  # set when a step hangs; only a new process helps
         self._engine = engine
         self._max_batch = engine.describe().max_batch
         self._step_timeout_s = step_timeout_s
-        self._jobs: queue.Queue[Callable[[], None] | SentenceTask] = queue.Queue()
+        self._commands: queue.Queue[Callable[[], None] | SentenceTask] = queue.Queue()
         self._stop = threading.Event()
-        self._in_flight: list[tuple[SentenceTask, Any]] = []  # and the engine's sequence
+        self._in_flight: list[tuple[SentenceTask, Any]] = []  # with the engine's sequences
         self._alone_next = False
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
     def describe(self) -> EngineDescription:
-        """Return what the engine says of itself, which is more once it is loaded."""
+        """Return the engine's description, which is complete once it is loaded."""
         return self._engine.describe()
 
     async def load(self) -> None:
@@ -99,13 +118,13 @@ class EngineThread:
         """Compute a serialised voice, between two steps. Raises UnusableReference."""
         return await self.call(lambda: self._engine.condition(clips, parameters))
 
-    async def restore(self, voice: bytes) -> Any:  # the engine's own type, passed back to it unseen
-        """Turn a serialised voice into the engine's own."""
+    async def restore(self, voice: bytes) -> Any:  # the engine's own type, opaque here
+        """Turn a serialised voice into what `speak` takes."""
         return await self.call(lambda: self._engine.restore(voice))
 
     def speak(self, utterance: Utterance, voice: Any, *, urgent: bool, alone: bool = False) -> SentenceTask:
-        """Begin a sentence; urgent ones are stepped first, and one that is to be alone shares no step."""
-        speech = SentenceTask(
+        """Begin a sentence; urgent ones are stepped first, and one that is `alone` shares no step."""
+        task = SentenceTask(
             urgent=urgent,
             alone=alone,
             loop=asyncio.get_running_loop(),
@@ -113,80 +132,83 @@ class EngineThread:
             begin=lambda: self._engine.open(utterance, voice),
             stuck=self.stuck,
         )
-        self._jobs.put(speech)
-        return speech
+        self._commands.put(task)
+        return task
 
     async def close(self) -> None:
-        """End the thread, after the step that runs, and free the model; a thread that hangs ends with the process."""
+        """End the thread after the current step and free the model; a thread that hangs ends with the process."""
         self._stop.set()
-        self._jobs.put(lambda: None)
-        await asyncio.to_thread(self._thread.join, 0.0 if self.stuck.is_set() else self._step_timeout_s)
+        self._commands.put(lambda: None)
+        timeout_s = 0.0 if self.stuck.is_set() else self._step_timeout_s
+        await asyncio.to_thread(self._thread.join, timeout_s)
 
-    async def call(self, act: Callable[[], T]) -> T:
-        """Run `act` on the model thread, between two steps; return or raise what it does."""
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call `function` on the engine thread, between two steps; return its result or raise its error."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+        result: asyncio.Future[T] = loop.create_future()
 
         def settle(outcome: T | Exception) -> None:
-            if answer.done():
-                return  # whoever asked has gone
+            if result.done():
+                return  # the caller was cancelled
             if isinstance(outcome, Exception):
-                answer.set_exception(outcome)
+                result.set_exception(outcome)
             else:
-                answer.set_result(outcome)
+                result.set_result(outcome)
 
         def run() -> None:
             try:
-                outcome: T | Exception = act()
-            except Exception as error:  # noqa: BLE001  # carried to whoever asked
+                outcome: T | Exception = function()
+            except Exception as error:  # noqa: BLE001  # raised in the caller
                 outcome = error
             loop.call_soon_threadsafe(settle, outcome)
 
-        self._jobs.put(run)
-        return await answer
+        self._commands.put(run)
+        return await result
 
     def _run(self) -> None:
-        """The thread's life."""
+        """Run the engine thread until `close`."""
         while not self._stop.is_set():
-            self._take_jobs()
+            self._execute_commands()
             self._drop_cancelled()
             if self._in_flight:
                 self._step()
-        for speech, _ in self._in_flight:
-            speech.tell(EngineClosed("the worker stops"))
+
+        for task, _ in self._in_flight:
+            task.deliver(EngineClosed("the worker is stopping"))
         self._engine.close()
 
-    def _take_jobs(self) -> None:
-        """Let newcomers in; with nothing in flight, wait for one."""
+    def _execute_commands(self) -> None:
+        """Execute all queued commands; with no sentence in flight, wait for one."""
         try:
-            job = self._jobs.get(timeout=_IDLE_S) if not self._in_flight else self._jobs.get_nowait()
+            command = self._commands.get(block=not self._in_flight, timeout=_IDLE_S)
+
             while True:
-                if isinstance(job, SentenceTask):
-                    self._open(job)
+                if isinstance(command, SentenceTask):
+                    self._open(command)
                 else:
-                    job()
-                job = self._jobs.get_nowait()
+                    command()
+                command = self._commands.get_nowait()
         except queue.Empty:
             return
 
-    def _open(self, speech: SentenceTask) -> None:
-        if speech.cancelled.is_set():
-            speech.tell(SpeechCancelled("the request was cancelled"))
+    def _open(self, task: SentenceTask) -> None:
+        if task.cancelled.is_set():
+            task.deliver(SpeechCancelled("the request was cancelled"))
             return
         try:
-            self._in_flight.append((speech, speech.begin()))
-        except Exception as error:  # noqa: BLE001  # carried to whoever waits for the sentence
-            speech.tell(error)
+            self._in_flight.append((task, task.begin()))
+        except Exception as error:  # noqa: BLE001  # raised in the sentence's consumer
+            task.deliver(error)
 
     def _drop_cancelled(self) -> None:
-        kept = []
-        for speech, sequence in self._in_flight:
-            if speech.cancelled.is_set():
+        remaining = []
+        for task, sequence in self._in_flight:
+            if task.cancelled.is_set():
                 self._engine.discard(sequence)
-                speech.tell(SpeechCancelled("the request was cancelled"))
+                task.deliver(SpeechCancelled("the request was cancelled"))
             else:
-                kept.append((speech, sequence))
-        self._in_flight = kept
+                remaining.append((task, sequence))
+        self._in_flight = remaining
 
     def _step(self) -> None:
         """Advance one batch."""
@@ -194,33 +216,40 @@ class EngineThread:
         began_s = time.monotonic()
         try:
             steps = self._engine.step([sequence for _, sequence in batch])
-        except Exception as error:  # carried to everybody in the batch; each is delivered again
+        except Exception as error:  # raised in every consumer of the batch; each sentence is redelivered
             if not isinstance(error, PipelineError):
                 log.exception("step_failed", batch=len(batch))
             self._fail(batch, error)
             return
+
         took_s = (time.monotonic() - began_s) / len(batch)
-        for (speech, _), step in zip(batch, steps, strict=True):
-            speech.busy_s += took_s
-            speech.orphaned_s += took_s if speech.cancelled.is_set() else 0.0
-            speech.redrawn += step.redrawn
+        finished = set()
+        for (task, _), step in zip(batch, steps, strict=True):
+            task.busy_s += took_s
+            task.orphaned_s += took_s if task.cancelled.is_set() else 0.0
+            task.redrawn += step.redrawn
             if step.failure is not None or step.done or len(step.samples):
-                speech.tell(step.failure or step)
-        finished = {id(entry[0]) for entry, step in zip(batch, steps, strict=True) if step.done}
+                task.deliver(step.failure or step)
+            if step.done:
+                finished.add(id(task))
         self._in_flight = [entry for entry in self._in_flight if id(entry[0]) not in finished]
 
     def _next_batch(self) -> list[tuple[SentenceTask, Any]]:
-        """Return urgent sentences first, then the ones that came first; at every other step one that is alone."""
+        """Return the sentences of the next step: the urgent ones first, then the oldest.
+
+        Every second step is for a sentence that shares no step, if there is one.
+        """
         alone = [entry for entry in self._in_flight if entry[0].alone]
         together = [entry for entry in self._in_flight if not entry[0].alone]
+
         self._alone_next = bool(alone) and (not together or not self._alone_next)
         if self._alone_next:
             return alone[:1]
         return sorted(together, key=lambda entry: not entry[0].urgent)[: self._max_batch]  # stable
 
     def _fail(self, batch: list[tuple[SentenceTask, Any]], error: Exception) -> None:
-        failed = {id(speech) for speech, _ in batch}
-        for speech, sequence in batch:
+        failed = {id(task) for task, _ in batch}
+        for task, sequence in batch:
             self._engine.discard(sequence)
-            speech.tell(error)
+            task.deliver(error)
         self._in_flight = [entry for entry in self._in_flight if id(entry[0]) not in failed]

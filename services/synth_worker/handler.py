@@ -1,8 +1,8 @@
-"""The story of one sentence: get the voice, speak, publish the chunks as they come, then the end marker.
+"""Handles one sentence: gets the voice, synthesizes, publishes the chunks as they are produced, then the end marker.
 
-The consumer acknowledges when `handle` returns, so never before the end marker is stored. A chunk counts as sent when
-JetStream has stored it: a plain publish may vanish with the server, and an end marker that counts a lost chunk would
-leave the listener waiting for ever.
+The consumer acks when `handle` returns, so only after the end marker is stored. Chunks are published to JetStream and
+awaited: a core NATS publish can be lost with the server, and if the end marker counted a lost chunk, the listener would
+wait for it forever.
 """
 
 from collections.abc import AsyncIterator
@@ -35,25 +35,26 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class SentenceWork:
-    """What a worker does with the messages of `TTS_SENTENCES`."""
+    """Handler of the messages of `TTS_SENTENCES`."""
 
     bus: Bus
     model: SpeakingEngine
     voices: Voices
     cancels: Cancels
     metrics: Metrics
-    pace: SpeedMeter
+    speed: SpeedMeter
     worker: str
-    loudness: Loudness  # of requests that ask for none
+    loudness: Loudness  # the default of requests without one
     busy: set[str] = field(default_factory=set)  # subjects of the sentences in flight
 
     async def handle(self, delivery: Delivery) -> None:
-        """Speak one sentence."""
+        """Synthesize one sentence and publish its audio."""
         job = codec.decode(delivery.payload, SentenceJob)
         require_addressed(job, delivery.subject)
         self._check(job)
-        if delivery.attempt > 1 and await self._spoken_before(job):
+        if delivery.attempt > 1 and await self._is_done(job):
             return
+
         self.metrics.queue_wait.labels(_lane(delivery)).observe(delivery.age_s)
         self.busy.add(delivery.subject)
         try:
@@ -62,11 +63,11 @@ class SentenceWork:
             self.busy.discard(delivery.subject)
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Tell the listener that this sentence will not come."""
+        """Publish the failure of a sentence that has used up its attempts."""
         self.metrics.sentences.labels(self.model.describe().name, "", failure.code).inc()
         addressed = subjects.parse_as(delivery.subject, subjects.SentenceSubject)
         if addressed is None:
-            return  # on a subject of no sentence: its sender cannot be told
+            return  # not the subject of a sentence: there is nowhere to report it
         message = SpeechFailed(
             request=addressed.request,
             sentence=addressed.sentence,
@@ -81,44 +82,46 @@ class SentenceWork:
         )
 
     def _check(self, job: SentenceJob) -> None:
-        """Refuse what nobody wants or this engine cannot do.
+        """Raise SpeechCancelled or UnsupportedParameter for a sentence that must not be synthesized.
 
-        No deadline: a job leaves the queue at its own, by the clock of nats-server, which all share.
+        Deadlines are not checked here: nats-server expires the messages, by one clock for all workers.
         """
         if identity_of(job) in self.cancels:
             raise SpeechCancelled("the request was cancelled")
         engine = self.model.describe()
         require_taken(job.parameters, engine=engine.name, takes=parameters_taken(engine, self.loudness))
 
-    async def _spoken_before(self, job: SentenceJob) -> bool:
-        """Say whether a worker before this one stored the end marker and died before it acknowledged."""
+    async def _is_done(self, job: SentenceJob) -> bool:
+        """Return whether an earlier worker stored the end marker and died before its ack."""
         return await self.bus.last(topology.AUDIO, subjects.end(job.tenant, job.request, job.sentence)) is not None
 
     async def _speak(self, job: SentenceJob, delivery: Delivery) -> None:
         voice = await self.voices.get(job.tenant, job.clips, job.parameters)
         utterance = Utterance(text=job.text, language=job.language, seed=job.seed, parameters=job.parameters)
-        speech = self.model.speak(utterance, voice, urgent=_lane(delivery) == "express")
+        sentence = self.model.speak(utterance, voice, urgent=_lane(delivery) == "express")
         try:
             with (
-                self.cancels.watch(identity_of(job), speech.cancel),
+                self.cancels.watch(identity_of(job), sentence.cancel),
                 span("synthesis", language=job.language) as synthesis,
             ):
                 finish = finishing_of(self.model.describe(), utterance, self.loudness)
-                chunking = await self._publish_chunks(job, delivery.attempt, speech, finish)
-                synthesis.set_attributes({"samples": chunking.samples, "busy_s": speech.busy_s})
+                chunking = await self._publish_chunks(job, delivery.attempt, sentence, finish)
+                synthesis.set_attributes({"samples": chunking.samples, "busy_s": sentence.busy_s})
         except SpeechCancelled:
-            self.metrics.orphaned.labels(self.model.describe().name).inc(speech.orphaned_s)
+            self.metrics.orphaned.labels(self.model.describe().name).inc(sentence.orphaned_s)
             raise
-        await self._publish_end(job, delivery, speech, chunking)
-        self._count(job, speech, chunking)
+        await self._publish_end(job, delivery, sentence, chunking)
+        self._count(job, sentence, chunking)
 
-    async def _publish_chunks(self, job: SentenceJob, attempt: int, speech: SentenceAudio, finish: Finish) -> Chunking:
-        """Send every chunk as soon as it is made and finished; on return all are stored."""
+    async def _publish_chunks(
+        self, job: SentenceJob, attempt: int, sentence: SentenceAudio, finish: Finish
+    ) -> Chunking:
+        """Publish every chunk as soon as it is finished; on return all of them are stored."""
         chunking = Chunking(self.model.describe().sample_rate_hz)
         async with tasks() as storing:
             for chunk in chunking.pause(job.pause_before_ms):
                 storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
-            async for samples in _finished(speech, finish):
+            async for samples in _finished(sentence, finish):
                 if not chunking.samples:
                     mark("first sound")
                 for chunk in chunking.add(samples):
@@ -131,20 +134,20 @@ class SentenceWork:
         message = AudioChunk(
             request=job.request,
             sentence=job.sentence,
-            chunk=chunk.place,
+            chunk=chunk.index,
             attempt=attempt,
             first_sample=chunk.first_sample,
             sample_rate_hz=sample_rate_hz,
             pcm=chunk.pcm,
         )
         await self.bus.publish(
-            subjects.chunk(job.tenant, job.request, job.sentence, chunk.place),
+            subjects.chunk(job.tenant, job.request, job.sentence, chunk.index),
             codec.encode(message),
-            message_id=identity_of(job).message_id(job.sentence, chunk.place, attempt),
+            message_id=identity_of(job).message_id(job.sentence, chunk.index, attempt),
         )
 
     async def _publish_end(
-        self, job: SentenceJob, delivery: Delivery, speech: SentenceAudio, chunking: Chunking
+        self, job: SentenceJob, delivery: Delivery, sentence: SentenceAudio, chunking: Chunking
     ) -> None:
         message = SentenceSpoken(
             request=job.request,
@@ -157,7 +160,7 @@ class SentenceWork:
             digest=chunking.digest,
             worker=self.worker,
             queue_ms=round(delivery.age_s * 1000),
-            synthesis_ms=round(speech.busy_s * 1000),
+            synthesis_ms=round(sentence.busy_s * 1000),
         )
         await self.bus.publish(
             subjects.end(job.tenant, job.request, job.sentence),
@@ -165,26 +168,29 @@ class SentenceWork:
             message_id=identity_of(job).message_id(job.sentence, "end"),
         )
 
-    def _count(self, job: SentenceJob, speech: SentenceAudio, chunking: Chunking) -> None:
-        engine, sound_s = self.model.describe().name, chunking.samples / chunking.sample_rate_hz
-        self.pace.note(speech.busy_s, sound_s)
+    def _count(self, job: SentenceJob, sentence: SentenceAudio, chunking: Chunking) -> None:
+        engine = self.model.describe().name
+        audio_s = chunking.samples / chunking.sample_rate_hz
+
+        self.speed.add(sentence.busy_s, audio_s)
         self.metrics.sentences.labels(engine, job.language, "spoken").inc()
-        self.metrics.audio.labels(engine, job.language).inc(sound_s)
-        self.metrics.synthesis.labels(engine, job.language).inc(speech.busy_s)
-        self.metrics.redrawn.labels(engine, job.language).inc(speech.redrawn)
+        self.metrics.audio.labels(engine, job.language).inc(audio_s)
+        self.metrics.synthesis.labels(engine, job.language).inc(sentence.busy_s)
+        self.metrics.redrawn.labels(engine, job.language).inc(sentence.redrawn)
+
         log.info(
             "sentence_spoken",
             request=job.request,
             sentence=job.sentence,
             language=job.language,
-            audio_s=round(sound_s, 3),
-            synthesis_s=round(speech.busy_s, 3),
+            audio_s=round(audio_s, 3),
+            synthesis_s=round(sentence.busy_s, 3),
         )
 
 
-async def _finished(speech: SentenceAudio, finish: Finish) -> AsyncIterator[Samples]:
-    """Yield what is to be published of a sentence, float32 [n], as soon as it is known."""
-    async for samples in speech.pieces():
+async def _finished(sentence: SentenceAudio, finish: Finish) -> AsyncIterator[Samples]:
+    """Yield the finished samples of a sentence, float32 [n], as soon as they are final."""
+    async for samples in sentence.stream():
         if len(finished := finish.push(samples)):
             yield finished
     if len(finished := finish.finish()):
@@ -192,6 +198,6 @@ async def _finished(speech: SentenceAudio, finish: Finish) -> AsyncIterator[Samp
 
 
 def _lane(delivery: Delivery) -> str:
-    """Return the lane of a sentence's subject; empty for any other subject."""
+    """Return the lane in a sentence's subject; empty for any other subject."""
     addressed = subjects.parse_as(delivery.subject, subjects.SentenceSubject)
     return "" if addressed is None else addressed.lane

@@ -1,4 +1,4 @@
-"""What a worker asks of a model, wherever its engine runs: on a thread (`model`) or in a process (`isolation`)."""
+"""Ports: an engine as the worker uses it, on a thread (`engine_thread`) or in a separate process (`isolation`)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,13 +11,13 @@ from services.synth_worker.engines.protocol import EngineDescription, Utterance
 
 
 class EngineStuck(SynthesisFailed):
-    """The engine makes nothing any more and cannot be started again; the worker has to be replaced."""
+    """The engine hangs or cannot be started again; the worker has to be replaced."""
 
     retryable = True
 
 
 class EngineClosed(SynthesisFailed):
-    """The worker stops with this sentence in flight; another one speaks it."""
+    """The worker stops with this sentence in flight; another worker synthesizes it."""
 
     retryable = True
 
@@ -27,23 +27,23 @@ class SentenceAudio(Protocol):
 
     busy_s: float  # spent in steps that advanced it
     orphaned_s: float  # of these, in steps that ended after it was cancelled
-    redrawn: int  # times that the engine made a part of it again
+    redrawn: int  # times that the engine synthesized a part of it again
 
     def cancel(self) -> None:
-        """Stop before the next step; `pieces` then raises SpeechCancelled."""
+        """Stop before the next step; `stream` then raises SpeechCancelled."""
 
-    def pieces(self) -> AsyncIterator[Samples]:
-        """Yield the samples (float32 [n], mono), in order. Raises what the engine raised, or SpeechCancelled."""
+    def stream(self) -> AsyncIterator[Samples]:
+        """Yield the samples (float32 [n], mono), in order. Raises the engine's error, or SpeechCancelled."""
 
 
 class SpeakingEngine(Protocol):
-    """A resident engine. Every method may be called from the event loop and blocks it never."""
+    """A resident engine. Every method is called from the event loop and never blocks it."""
 
-    stuck: asyncio.Event  # set when only another worker helps
-    crashes: int  # times that the engine died and was followed by another
+    stuck: asyncio.Event  # set when the worker has to be replaced
+    crashes: int  # times that the engine process crashed and was restarted
 
     def describe(self) -> EngineDescription:
-        """Return what the engine says of itself, which is more once it is loaded."""
+        """Return the engine's description, which is complete once it is loaded."""
 
     async def load(self) -> None:
         """Make the model resident. Raises PipelineError."""
@@ -51,11 +51,11 @@ class SpeakingEngine(Protocol):
     async def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
         """Compute a serialised voice, between two steps. Raises UnusableReference."""
 
-    async def restore(self, voice: bytes) -> Any:  # passed back to `speak` unseen
+    async def restore(self, voice: bytes) -> Any:  # opaque; for `speak`
         """Turn a serialised voice into what `speak` takes. Raises MalformedMessage."""
 
     def speak(self, utterance: Utterance, voice: Any, *, urgent: bool) -> SentenceAudio:
         """Begin a sentence; urgent ones are stepped first."""
 
     async def close(self) -> None:
-        """End the engine, after the step that runs."""
+        """End the engine after the current step."""

@@ -1,23 +1,23 @@
-"""How fast the engine has been of late."""
+"""Recent speed of the engine. Pure."""
 
 from typing import Final
 
-_MEMORY: Final = 0.9  # what an average keeps of itself when a sentence is added
+_MEMORY: Final = 0.9  # weight of the previous value when a sentence is added
 
 
 class SpeedMeter:
-    """Exponentially weighted seconds of work and of sound."""
+    """Exponentially weighted seconds of compute and of audio."""
 
     def __init__(self) -> None:
-        self._work_s = 0.0
-        self._sound_s = 0.0
+        self._busy_s = 0.0
+        self._audio_s = 0.0
 
-    def note(self, work_s: float, sound_s: float) -> None:
+    def add(self, busy_s: float, audio_s: float) -> None:
         """Add a sentence."""
-        self._work_s = self._work_s * _MEMORY + work_s
-        self._sound_s = self._sound_s * _MEMORY + sound_s
+        self._busy_s = self._busy_s * _MEMORY + busy_s
+        self._audio_s = self._audio_s * _MEMORY + audio_s
 
     @property
     def real_time_factor(self) -> float | None:
-        """Return seconds of work for a second of sound, or None before the first sentence."""
-        return self._work_s / self._sound_s if self._sound_s else None
+        """Return seconds of compute per second of audio, or None before the first sentence."""
+        return self._busy_s / self._audio_s if self._audio_s else None

@@ -1,7 +1,7 @@
-"""Voices: from this process's memory, else from the bucket that all workers share, else computed from the clips.
+"""Voices: from memory, else from the KV bucket that all workers share, else computed from the clips.
 
-The bucket keeps a voice behind its SHA-256. A stored voice that does not match it, or that the engine cannot read, is
-computed again and replaced.
+The bucket stores a voice with its SHA-256 in front. A stored voice that does not match it, or that the engine cannot
+read, is computed again and replaced.
 """
 
 import asyncio
@@ -27,39 +27,39 @@ _DIGEST_BYTES: Final = 32
 
 
 class Voices:
-    """The voices of one worker's engine, the latest `capacity` of them in memory."""
+    """Voices of one worker's engine, with an LRU cache of `capacity` voices in memory."""
 
     def __init__(self, bus: Bus, model: SpeakingEngine, metrics: Metrics, *, capacity: int) -> None:
         self._bus = bus
         self._model = model
         self._metrics = metrics
         self._capacity = capacity
-        self._kept: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
+        self._cache: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
 
     async def get(self, tenant: str, clips: tuple[str, ...], parameters: Parameters = AS_USUAL) -> Any:
-        """Return the engine's voice (its own type, passed back to it unseen) for these clips of a tenant.
+        """Return the voice for these clips of a tenant, in the engine's own type (opaque here).
 
-        Sentences that ask for the same voice at the same time share one computation. Raises UnknownClip,
+        Concurrent calls for the same voice share one computation. Raises UnknownClip,
         UnusableReference, BusUnavailable.
         """
-        # The engine sees what is in the key and nothing else: a voice must not depend on who asked for it first.
+        # The engine receives only what is in the key: a voice must not depend on which request came first.
         shaping = Parameters(gpt_cond_len=parameters.gpt_cond_len)
         key = self._key(tenant, clips, shaping)
-        task = self._kept.get(key)
+        task = self._cache.get(key)
         if task is None:
             task = asyncio.create_task(self._fetch(key, tenant, clips, shaping), name="voice")
-            self._kept[key] = task
+            self._cache[key] = task
             task.add_done_callback(lambda done: self._forget_failure(key, done))
         else:
             self._metrics.voices.labels("memory").inc()
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
+        self._cache.move_to_end(key)
+        while len(self._cache) > self._capacity:
+            self._cache.popitem(last=False)
         return await asyncio.shield(task)
 
     def _forget_failure(self, key: str, task: asyncio.Task[Any]) -> None:
-        if (task.cancelled() or task.exception() is not None) and self._kept.get(key) is task:
-            del self._kept[key]
+        if (task.cancelled() or task.exception() is not None) and self._cache.get(key) is task:
+            del self._cache[key]
 
     async def _fetch(self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> Any:
         voice = await self._stored(key)
@@ -68,7 +68,7 @@ class Voices:
         return voice
 
     async def _stored(self, key: str) -> Any | None:
-        """Return the engine's voice of what the bucket holds; None where that is nothing, or cannot be read."""
+        """Return the voice that is stored in the bucket; None if there is none or it cannot be read."""
         stored = await self._bus.get_value(topology.VOICES, key)
         if stored is None:
             return None
@@ -95,7 +95,7 @@ class Voices:
         return voice
 
     def _key(self, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> str:
-        """Return the bucket's key: another engine version computes another voice, and so does more of the clips."""
+        """Return the bucket's key: of the clips, the engine's version and the seconds of the clips that are used."""
         description = self._model.describe()
         length = () if parameters.gpt_cond_len is None else (str(parameters.gpt_cond_len),)
         parts = (*clips, *length)
@@ -104,13 +104,14 @@ class Voices:
 
 
 def _sealed(voice: bytes) -> bytes:
-    """Return what the bucket keeps of a voice: its SHA-256, then its bytes."""
+    """Return a voice as the bucket stores it: its SHA-256, then its bytes."""
     return sha256(voice).digest() + voice
 
 
 def _unsealed(stored: bytes) -> bytes:
-    """Return the voice. Raises MalformedMessage where its bytes are not those that were stored."""
-    digest, voice = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    """Return the voice of a stored value. Raises MalformedMessage if its SHA-256 does not match."""
+    digest = stored[:_DIGEST_BYTES]
+    voice = stored[_DIGEST_BYTES:]
     if sha256(voice).digest() != digest:
         raise MalformedMessage("the stored voice does not match its SHA-256")
     return voice

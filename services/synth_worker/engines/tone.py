@@ -1,7 +1,7 @@
-"""The tone engine: no speech, but an exact watermark in every sample, so that a test can tell whose sound it hears.
+"""The tone engine: instead of speech, a watermark in every sample, so that a test can verify audio exactly.
 
-The sample at place n of a sentence is a function of the sentence's seed and n alone (SplitMix64 of both, Steele et al.
-2014, folded to 16 bits): lost, repeated, foreign or shifted samples cannot go unnoticed.
+Sample n of a sentence depends only on the sentence's seed and n (SplitMix64 of both, Steele et al. 2014, folded to 16
+bits), so lost, repeated, shifted or swapped samples are always detected.
 """
 
 import signal
@@ -20,17 +20,17 @@ from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
 
 SAMPLE_RATE_HZ: Final = 24_000
-SAMPLES_PER_CHARACTER: Final = 1_440  # 60 ms: the pace of ordinary speech
+SAMPLES_PER_CHARACTER: Final = 1_440  # 60 ms: a typical speaking rate
 SAMPLES_PER_STEP: Final = 6_000  # 250 ms
-_AMPLITUDE_BITS: Final = 10  # about -30 dB: not to be played loud, yet every sample tells
+_AMPLITUDE_BITS: Final = 10  # about -30 dB: quiet if played, yet every sample is distinctive
 
 
 def watermark(seed: int, first_sample: int, count: int) -> Samples:
     """Return samples [first_sample, first_sample + count) of the sentence with this seed: float32 [count], exact in
     16 bits (a multiple of 1/32768)."""
-    places = np.arange(first_sample, first_sample + count, dtype=np.uint64)
+    indices = np.arange(first_sample, first_sample + count, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        mixed = (places + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (indices + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
@@ -45,7 +45,7 @@ class ToneSequence:
     seed: int
     total: int  # samples
     made: int = 0
-    end: Literal["whole", "crash", "hang"] = "whole"  # what comes of it after its first step
+    end: Literal["whole", "crash", "hang"] = "whole"  # what happens after its first step
 
 
 class ToneEngine:
@@ -60,9 +60,9 @@ class ToneEngine:
         crash_word: str = "",
         hang_word: str = "",
     ) -> None:
-        """`real_time_factor`: seconds that a step sleeps for a second of sound of the whole batch.
+        """Set up an engine whose steps sleep `real_time_factor` seconds per second of audio of the whole batch.
 
-        A sentence with the `crash_word` kills the process in its second step, one with the `hang_word` never ends it.
+        A sentence with the `crash_word` crashes the process in its second step; with the `hang_word` that step hangs.
         """
         self._real_time_factor = real_time_factor
         self._ends: dict[str, Literal["crash", "hang"]] = {crash_word: "crash", hang_word: "hang"}
@@ -81,11 +81,11 @@ class ToneEngine:
         )
 
     def describe(self) -> EngineDescription:
-        """Say what this engine is."""
+        """Return the engine's description."""
         return self._description
 
     def load(self) -> None:
-        """Nothing to load."""
+        """Do nothing: there is no model."""
 
     def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:  # noqa: ARG002
         """Return a digest of the clips. Raises UnusableReference for silence."""
@@ -94,10 +94,10 @@ class ToneEngine:
         return sha256(b"".join(clip.samples.tobytes() for clip in clips)).digest()
 
     def restore(self, voice: bytes) -> bytes:
-        """A tone has no voice to restore."""
+        """Return the digest: it is the voice."""
         return voice
 
-    def open(self, utterance: Utterance, voice: bytes) -> ToneSequence:  # noqa: ARG002  # a tone has no voice
+    def open(self, utterance: Utterance, voice: bytes) -> ToneSequence:  # noqa: ARG002  # the voice has no effect
         """Begin a sentence."""
         if not any(character.isalnum() for character in utterance.text):
             raise UnspeakableText("the sentence has no letter and no digit")
@@ -109,14 +109,14 @@ class ToneEngine:
         return sequence
 
     def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
-        """Make up to 250 ms of every sentence."""
+        """Advance every sentence by up to 250 ms."""
         if self._real_time_factor:
             time.sleep(self._real_time_factor * SAMPLES_PER_STEP / SAMPLE_RATE_HZ)
         return [self._advance(sequence) for sequence in batch]
 
     def _advance(self, sequence: ToneSequence) -> Step:
         if sequence.made and sequence.end == "crash":
-            signal.raise_signal(signal.SIGSEGV)  # in this thread, as a fault: it does not go on beside its death
+            signal.raise_signal(signal.SIGSEGV)  # in this thread, as a fault does: nothing runs after it
         while sequence.made and sequence.end == "hang":
             time.sleep(1)
         count = min(SAMPLES_PER_STEP, sequence.total - sequence.made)
@@ -125,7 +125,7 @@ class ToneEngine:
         return Step(samples, done=sequence.made == sequence.total)
 
     def discard(self, sequence: ToneSequence) -> None:
-        """A tone holds nothing."""
+        """Do nothing: there is nothing to free."""
 
     def close(self) -> None:
-        """A tone holds nothing."""
+        """Do nothing: there is nothing to free."""

@@ -1,1 +1,1 @@
-"""Between the engine and the wire: a sentence's edges and its loudness are made equal, and no peak is too high."""
+"""Finishing of a sentence's audio before it is published: equal edges, equal loudness, limited peaks."""

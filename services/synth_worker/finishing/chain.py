@@ -1,7 +1,7 @@
-"""One sentence from the engine's samples to those that are published. Pure.
+"""Turns the engine's samples of one sentence into the samples that are published. Pure.
 
-The samples are cut into frames of 10 ms at fixed offsets and decided on one by one, so the same samples leave however
-the engine's came. Once the first frames are out, less than 10 ms and the limiter's 5 ms wait for what follows.
+The samples are cut into frames of 10 ms at fixed offsets and processed one by one, so the output does not depend on how
+the engine splits its samples. After the first frames, the delay is less than 10 ms plus the limiter's 5 ms.
 """
 
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ _NOTHING: Final = np.zeros(0, dtype=np.float32)
 
 
 class Finishing:
-    """Trims a sentence's edges, and brings it to a loudness; to none where `target_lufs` is None."""
+    """Trims a sentence's edges and brings it to a loudness; if `target_lufs` is None, the level is unchanged."""
 
     def __init__(self, sample_rate_hz: int, level: Level, target_lufs: float | None, *, expected_s: float) -> None:
-        """`expected_s` is how long the sentence will be, by its text."""
+        """Set up for a sentence whose text suggests `expected_s` seconds of audio."""
         self._size = frame_samples(sample_rate_hz)
         self._rest = _NOTHING
         self._energies = FrameEnergies(sample_rate_hz)
@@ -32,41 +32,41 @@ class Finishing:
         target = level.usual_lufs if target_lufs is None else target_lufs
         self._levelling = Levelling(level, target, expected_s=expected_s)
         self._output: Output = Unchanged() if target_lufs is None else Levelled(sample_rate_hz, CEILING_DBTP)
-        self._waiting: list[Samples] = []  # frames that have not gone out
+        self._waiting: list[Samples] = []  # frames that are not sent yet
         self._gains_db: list[float] = []  # of the first of them
-        self._kept = 0  # frames that are not trimmed off
+        self._frames = 0  # frames that are not trimmed off
 
     def push(self, samples: Samples) -> Samples:
-        """Return the samples, float32 [m], that the engine's next, float32 [n], complete."""
+        """Add the engine's next samples, float32 [n]; return those that are finished, float32 [m]."""
         samples = np.concatenate([self._rest, samples])
         whole = len(samples) // self._size * self._size
         self._rest = samples[whole:]
-        return np.concatenate([*self._taken(samples[:whole]), *self._flush(), _NOTHING])
+        return np.concatenate([*self._processed(samples[:whole]), *self._flush(), _NOTHING])
 
     def finish(self) -> Samples:
-        """Return what is left of the sentence; nothing may be pushed after."""
+        """Return the rest of the sentence, float32 [m]; nothing can be pushed afterwards."""
         padded = np.pad(self._rest, (0, -len(self._rest) % self._size))
-        sent = list(self._taken(padded))
+        sent = list(self._processed(padded))
         for frame in self._edges.finish():
-            sent += self._keep(frame)
+            sent += self._add(frame)
         self._gains_db += self._levelling.finish()
         return np.concatenate([*sent, *self._flush(), self._output.finish()])
 
-    def _taken(self, samples: Samples) -> Iterator[Samples]:
-        """Decide on whole frames in order; yield what leaves."""
+    def _processed(self, samples: Samples) -> Iterator[Samples]:
+        """Process whole frames in order; yield the samples that are finished."""
         frames = samples.reshape(-1, self._size)
         for samples_of_frame, energy in zip(frames, self._energies.of(frames).tolist(), strict=True):
-            sounds = energy > energy_of(self._levelling.expected_lufs - QUIET_LU)
-            for frame in self._edges.add(samples_of_frame, energy, sounds=sounds):
-                yield from self._keep(frame)
+            audible = energy > energy_of(self._levelling.expected_lufs - QUIET_LU)
+            for frame in self._edges.add(samples_of_frame, energy, audible=audible):
+                yield from self._add(frame)
 
-    def _keep(self, frame: Frame) -> list[Samples]:
-        """Take a frame that is not trimmed off; return what leaves for the next plan to be made of it."""
+    def _add(self, frame: Frame) -> list[Samples]:
+        """Add a frame that is not trimmed off; return the samples that are sent before the next plan."""
         samples, energy = frame
         self._waiting.append(samples)
         self._gains_db += self._levelling.add(energy)
-        self._kept += 1
-        if self._kept % PLANNED_EVERY:
+        self._frames += 1
+        if self._frames % PLANNED_EVERY:
             return []
         sent = self._flush()
         self._levelling.plan(self._output.energies())
@@ -78,5 +78,6 @@ class Finishing:
         if not count:
             return []
         sent = self._output.push(self._waiting[:count], self._gains_db)
-        self._waiting, self._gains_db = self._waiting[count:], []
+        self._waiting = self._waiting[count:]
+        self._gains_db = []
         return [sent]

@@ -1,9 +1,9 @@
-"""Gives a sentence the same quiet before and after its sound, whatever the engine left there. Pure.
+"""Gives every sentence the same quiet before and after its speech. Pure.
 
-Engines begin and end a sentence with quiet of their own, which differs by language and voice and would add to the
-pauses. Of the quiet before the first sound the last 50 ms stay, of that after the last sound the first 150 ms; where
-there is less, silence is added. Quiet inside a sentence stays as it is: what may turn out to be the end waits here
-until sound follows it.
+Engines begin and end a sentence with a quiet part, whose length differs by language and voice and would add to the
+pauses. The last 50 ms before the first audible frame and the first 150 ms after the last one remain; if there is less,
+silence is added. Quiet parts inside a sentence are unchanged: frames that could be the end are held back until an
+audible frame follows.
 """
 
 from typing import Final
@@ -19,26 +19,26 @@ Frame = tuple[Samples, float]  # float32 [samples of a frame], and their K-weigh
 
 
 class Edges:
-    """Takes the frames of a sentence one by one."""
+    """Trims and pads the frames of one sentence."""
 
     def __init__(self, frame_samples: int) -> None:
         self._silence: Frame = (np.zeros(frame_samples, dtype=np.float32), 0.0)
         self._rising = np.linspace(0, 1, frame_samples, dtype=np.float32)
         self._held: list[Frame] = []
         self._begun = False
-        self._quiet = 0  # frames since the last sound
+        self._quiet = 0  # frames since the last audible one
 
-    def add(self, frame: Samples, energy: float, *, sounds: bool) -> list[Frame]:
-        """Return the frames that the next one completes."""
+    def add(self, frame: Samples, energy: float, *, audible: bool) -> list[Frame]:
+        """Add a frame; return the frames that can be sent now."""
         self._held.append((frame, energy))
-        self._quiet = 0 if sounds else self._quiet + 1
-        if sounds and not self._begun:
+        self._quiet = 0 if audible else self._quiet + 1
+        if audible and not self._begun:
             self._begin()
-        # The last frame of the margin waits as well: it is faded out if nothing follows.
+        # The last frame of the margin is held back, too: it is faded out if nothing follows.
         return self._release() if self._begun and self._quiet < TRAIL_FRAMES else []
 
     def finish(self) -> list[Frame]:
-        """Return the rest. A sentence in which nothing sounds stays as it is."""
+        """Return the remaining frames. A sentence without an audible frame is unchanged."""
         if not self._begun:
             return self._release()
         missing = max(TRAIL_FRAMES - self._quiet, 0)
@@ -47,7 +47,7 @@ class Edges:
         return [*margin[:-1], (samples * self._rising[::-1], energy)]
 
     def _begin(self) -> None:
-        """Keep so much of the quiet before the first sound, and fade it in."""
+        """Trim or pad the quiet before the first audible frame, and fade it in."""
         self._begun = True
         lead = self._held[:-1][-LEAD_FRAMES:]
         padded = [*[self._silence] * (LEAD_FRAMES - len(lead)), *lead]
@@ -55,5 +55,6 @@ class Edges:
         self._held = [(samples * self._rising, energy), *padded[1:], self._held[-1]]
 
     def _release(self) -> list[Frame]:
-        released, self._held = self._held, []
+        released = self._held
+        self._held = []
         return released

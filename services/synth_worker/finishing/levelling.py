@@ -1,14 +1,17 @@
-"""Finds the gain that brings a sentence to its loudness, while the sentence is still being made. Pure.
+"""Finds the gain that brings a sentence to its loudness while the sentence is still being synthesized. Pure.
 
-How it works. The gain of a frame depends on nothing but the frames of its own sentence, up to a fixed number after it,
-and on what the engine says of its level; so a sentence that is spoken again gets the same gains.
+How it works
+------------
+The gain of a frame depends only on the frames of its sentence, up to a fixed number after it, and on the engine's
+declared level. So a sentence that is synthesized again gets the same gains.
 
-The loudness that the whole sentence will have is estimated: what the engine usually makes, weighed against what was
-heard so far, which counts for more the longer it is. The first frames wait until a fixed number of them is there
-(`ahead_ms`, no more than an engine's first chunk holds) and share one gain. A sentence that ends before is measured as
-a whole; for one that will be short, by its text, the frames wait a little longer, so that it is. Every 100 ms the
-estimate is made again, and the gain moves towards it, slowly enough not to be heard as a movement. If what went out so
-far is too loud or too quiet, the next second or two makes up for it, by at most 2 dB.
+The loudness of the whole sentence is estimated as an average of the engine's usual level and the level so far; the
+longer the sentence, the higher the weight of the latter. The first frames wait until `ahead_ms` of audio is available
+(at most what the engine's first chunk holds) and share one gain. A sentence that ends before that is measured as a
+whole; if the text suggests a short sentence, the frames wait for `whole_ms`, so that this is the case.
+
+Every 100 ms the estimate is updated, and the gain moves towards it, slowly enough to be inaudible. If the audio sent so
+far is too loud or too quiet, the next second or two compensates for it, by at most 2 dB.
 
 Quiet frames raise no gain: the loudness is gated, and pauses do not count.
 """
@@ -22,37 +25,38 @@ from services.common.audio.loudness import FRAME_S, SILENT_LUFS, Floats, energy_
 from services.synth_worker.engines.protocol import Level
 
 PLANNED_EVERY: Final = 10  # frames
-QUIET_LU: Final = 30.0  # so far under the loudness of speech nothing sounds
-_VARIANCE_S: Final = 1.2  # LU^2 x s: how far the loudness of some seconds of speech is from that of its sentence
+QUIET_LU: Final = 30.0  # frames so far below the loudness of speech are inaudible
+_VARIANCE_S: Final = 1.2  # LU^2 x s: variance of the loudness of a part of a sentence, times its length
 _HORIZON_S: Final = 1.5
-_MOST_MAKING_UP_DB: Final = 2.0
-_FALL_LU: Final = 0.4  # a sentence ends quieter than it began: what is still to come makes it so much quieter
-_SPEECH_LU: Final = 20.0  # what is less than so far under the loudness is speech
+_MAX_COMPENSATION_DB: Final = 2.0
+_FALL_LU: Final = 0.4  # sentences end quieter than they begin: the rest lowers the loudness by this much
+_SPEECH_LU: Final = 20.0  # frames at most so far below the loudness are speech
 _SLEW_DB_PER_S: Final = 3.0
-_EARLY_SLEW_DB_PER_S: Final = 10.0  # added in the beginning, when the estimate still moves
+_EARLY_SLEW_DB_PER_S: Final = 10.0  # added at the beginning, while the estimate still changes
 _EARLY_S: Final = 0.5
-_MOST_GAIN_DB: Final = 24.0
-_STEP_DB: Final = 0.01  # gains are multiples, so that a sum rounded otherwise on another processor changes no sample
+_MAX_GAIN_DB: Final = 24.0
+_STEP_DB: Final = 0.01  # gains are multiples of this, so that other rounding on another processor changes no sample
 
 
 class Levelling:
-    """Sees the energies of a sentence's frames (`common.audio.loudness`) and returns their gains."""
+    """Computes gains from the energies of a sentence's frames (`common.audio.loudness`)."""
 
     def __init__(self, level: Level, target_lufs: float, *, expected_s: float) -> None:
-        """`expected_s` is how long the sentence will be, by its text."""
+        """Set up for a sentence whose text suggests `expected_s` seconds of audio."""
         self.expected_lufs = level.usual_lufs  # of the whole sentence, before any gain
         self._usual_lufs = level.usual_lufs
-        self._usual_s = _VARIANCE_S / level.spread_lu**2  # seconds of speech that the engine's word is worth
+        self._usual_s = _VARIANCE_S / level.spread_lu**2  # weight of the usual level, in seconds of speech
         short = expected_s < level.whole_ms / 1000
-        self._ahead = round((max(level.ahead_ms, level.whole_ms) if short else level.ahead_ms) / 1000 / FRAME_S)
+        ahead_ms = max(level.ahead_ms, level.whole_ms) if short else level.ahead_ms
+        self._ahead = round(ahead_ms / 1000 / FRAME_S)  # frames
         self._target_lufs = target_lufs
-        self._running_lufs = target_lufs + _FALL_LU  # what a sentence is to have while it is not at its end
+        self._running_lufs = target_lufs + _FALL_LU  # target before the end of the sentence
         self._energies: list[float] = []
         self._gains_db: list[float] = []  # at the end of each frame that has one
         self._aim_db = 0.0
 
     def add(self, energy: float) -> list[float]:
-        """Take the energy of the next frame; return the gains in dB of the frames that have one now."""
+        """Add the energy of the next frame; return the gains in dB of the frames that have one now."""
         self._energies.append(energy)
         count = len(self._energies)
         if count < self._ahead:
@@ -61,52 +65,53 @@ class Levelling:
             self.plan(np.zeros(0))
             self._gains_db = [self._aim_db] * count
             return self._gains_db[:]
-        self._gains_db.append(self._moved(self._gains_db[-1]))
+        self._gains_db.append(self._next_gain(self._gains_db[-1]))
         return self._gains_db[-1:]
 
     def finish(self) -> list[float]:
-        """Return the gains of a sentence that ended before it had any: one gain, as it was measured as a whole."""
+        """Return the gains of a sentence that ended before it had any: one gain for all frames."""
         if self._gains_db:
             return []
         loudness = gated_lufs(np.array(self._energies))
-        sounds = loudness > self._usual_lufs - QUIET_LU
-        gain_db = _stepped(self._target_lufs - loudness) if sounds else 0.0
+        audible = loudness > self._usual_lufs - QUIET_LU
+        gain_db = _quantized(self._target_lufs - loudness) if audible else 0.0
         return [gain_db] * len(self._energies)
 
     def plan(self, sent: Floats) -> None:
-        """Estimate the loudness of the whole sentence, and where the gain is to go.
+        """Estimate the loudness of the whole sentence and the gain to aim for.
 
-        `sent` are the energies, [n], of the frames that went out, with their gains and the limiter's.
+        `sent` are the energies, [n], of the frames sent so far, after gains and limiter.
         """
         energies = np.array(self._energies)
         speech_s = _speech_s(energies, self.expected_lufs)
-        heard_lufs = gated_lufs(energies)
-        if heard_lufs != SILENT_LUFS:
-            weighed = self._usual_s * self._usual_lufs + speech_s * heard_lufs
-            self.expected_lufs = weighed / (self._usual_s + speech_s)
-        self._aim_db = _stepped(self._running_lufs - self.expected_lufs + self._making_up_db(sent))
+        measured_lufs = gated_lufs(energies)
+        if measured_lufs != SILENT_LUFS:
+            weighted_sum = self._usual_s * self._usual_lufs + speech_s * measured_lufs
+            self.expected_lufs = weighted_sum / (self._usual_s + speech_s)
+        self._aim_db = _quantized(self._running_lufs - self.expected_lufs + self._compensation_db(sent))
 
-    def _making_up_db(self, sent: Floats) -> float:
-        """Return how much louder than the target the next second is to be, so that the whole comes out right."""
+    def _compensation_db(self, sent: Floats) -> float:
+        """Return how much louder than the target the next seconds have to be for the whole to meet it."""
         sent_s = _speech_s(sent, self._running_lufs)
         if not sent_s:
             return 0.0
         ratio = energy_of(gated_lufs(sent)) / energy_of(self._running_lufs)
-        wanted = 1 + sent_s / _HORIZON_S * (1 - ratio)
-        lowest, highest = 10 ** (-_MOST_MAKING_UP_DB / 10), 10 ** (_MOST_MAKING_UP_DB / 10)
-        return 10 * math.log10(min(max(wanted, lowest), highest))
+        needed = 1 + sent_s / _HORIZON_S * (1 - ratio)
+        lowest = 10 ** (-_MAX_COMPENSATION_DB / 10)
+        highest = 10 ** (_MAX_COMPENSATION_DB / 10)
+        return 10 * math.log10(min(max(needed, lowest), highest))
 
-    def _moved(self, gain_db: float) -> float:
-        """Return the next frame's gain, a small step nearer to where it is to go."""
+    def _next_gain(self, gain_db: float) -> float:
+        """Return the next frame's gain, one step closer to the gain to aim for."""
         early = math.exp(-len(self._gains_db) * FRAME_S / _EARLY_S)
-        most_db = (_SLEW_DB_PER_S + _EARLY_SLEW_DB_PER_S * early) * FRAME_S
-        return gain_db + min(max(self._aim_db - gain_db, -most_db), most_db)
+        max_db = (_SLEW_DB_PER_S + _EARLY_SLEW_DB_PER_S * early) * FRAME_S
+        return gain_db + min(max(self._aim_db - gain_db, -max_db), max_db)
 
 
 def _speech_s(energies: Floats, lufs: float) -> float:
-    """Return how many seconds of these frames are speech, in a sentence of this loudness."""
+    """Return the seconds of speech in these frames, for a sentence of this loudness."""
     return float(np.sum(energies > energy_of(lufs - _SPEECH_LU))) * FRAME_S
 
 
-def _stepped(gain_db: float) -> float:
-    return round(min(max(gain_db, -_MOST_GAIN_DB), _MOST_GAIN_DB) / _STEP_DB) * _STEP_DB
+def _quantized(gain_db: float) -> float:
+    return round(min(max(gain_db, -_MAX_GAIN_DB), _MAX_GAIN_DB) / _STEP_DB) * _STEP_DB

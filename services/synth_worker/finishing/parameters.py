@@ -1,4 +1,4 @@
-"""What may be asked of a worker about loudness, and the finishing that does it. Pure."""
+"""Loudness parameter of a worker, and the finishing that it selects. Pure."""
 
 from typing import Final, Protocol
 
@@ -10,21 +10,21 @@ from services.common.wire.messages import Loudness
 from services.synth_worker.engines.protocol import EngineDescription, Utterance
 from services.synth_worker.finishing.chain import Finishing
 
-_OFF: Final = 0.0  # where a default is told as a number
+_OFF: Final = 0.0  # "off" as a number, in the heartbeat
 
 
 class Finish(Protocol):
-    """Takes one sentence's samples as the engine makes them."""
+    """Finishing of one sentence."""
 
     def push(self, samples: Samples) -> Samples:
-        """Return the samples, float32 [m], that these, float32 [n], complete."""
+        """Add the engine's next samples, float32 [n]; return those that are finished, float32 [m]."""
 
     def finish(self) -> Samples:
-        """Return what is left of the sentence; nothing may be pushed after."""
+        """Return the rest of the sentence, float32 [m]; nothing can be pushed afterwards."""
 
 
-class AsMade:
-    """Changes nothing, for an engine whose audio is published as it is."""
+class PassThrough:
+    """Finishing that changes nothing, for an engine without a declared level."""
 
     def push(self, samples: Samples) -> Samples:
         """Return the samples."""
@@ -36,17 +36,17 @@ class AsMade:
 
 
 def parameters_taken(engine: EngineDescription, default: Loudness) -> dict[str, float]:
-    """Return the parameters that a worker with this engine takes, with their defaults; a loudness of 0 is none."""
+    """Return the parameters that a worker with this engine accepts, with their defaults; a loudness of 0 is "off"."""
     if engine.level is None:
         return dict(engine.parameters)
     return {**engine.parameters, "loudness_lufs": _OFF if default == "off" else default}
 
 
 def finishing_of(engine: EngineDescription, utterance: Utterance, default: Loudness) -> Finish:
-    """Return what finishes the samples of one sentence."""
+    """Return the finishing for the samples of one sentence."""
     if engine.level is None:
-        return AsMade()
-    asked = utterance.parameters.loudness_lufs
-    target = default if asked is None else asked
+        return PassThrough()
+    requested = utterance.parameters.loudness_lufs
+    target = default if requested is None else requested
     expected_s = audio_seconds(len(utterance.text), utterance.language, utterance.parameters.speed or 1.0)
     return Finishing(engine.sample_rate_hz, engine.level, None if target == "off" else target, expected_s=expected_s)

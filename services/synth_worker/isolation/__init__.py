@@ -1,1 +1,1 @@
-"""The engine in a process of its own, so that a sentence that crashes it takes no worker down (docs/adr/0008)."""
+"""Runs the engine in a separate process, so that a crash does not take the worker down (docs/adr/0008)."""

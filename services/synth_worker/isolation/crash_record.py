@@ -1,6 +1,7 @@
-"""What the engine works on at this moment, in memory that outlives its process.
+"""Numbers of the sentences in the engine's current step, in memory that outlives the engine process.
 
-Written before every step and read only after a death: no message could be sent by a process that is killed in a step.
+The engine process writes it before every step; the supervisor reads it only after a crash. A process that is killed in
+the middle of a step could not send a message.
 """
 
 import mmap
@@ -9,33 +10,37 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-_MOST: Final = 1023
-BYTES: Final = 8 * (_MOST + 1)
+_MAX_NUMBERS: Final = 1023
+BYTES: Final = 8 * (_MAX_NUMBERS + 1)
 
 
 class CrashRecord:
-    """Numbers of the sentences or calls in work, in a shared file of `BYTES` bytes."""
+    """Numbers of the sentences or calls that the engine is computing, in a shared file of `BYTES` bytes.
+
+    Layout: the count, then the numbers, each an unsigned 64-bit little-endian integer.
+    """
 
     def __init__(self, file: int) -> None:
-        """Map an open file."""
+        """Map the open file with this descriptor."""
         self._memory = mmap.mmap(file, BYTES)
 
     @contextmanager
     def of(self, numbers: Sequence[int]) -> Iterator[None]:
-        """Note what is in work while the block runs; only the first thousand or so of them."""
-        noted = numbers[:_MOST]
-        struct.pack_into(f"<{len(noted)}Q", self._memory, 8, *noted)
-        struct.pack_into("<Q", self._memory, 0, len(noted))
+        """Record these numbers while the block runs; only the first 1,023 of them."""
+        recorded = numbers[:_MAX_NUMBERS]
+        struct.pack_into(f"<{len(recorded)}Q", self._memory, 8, *recorded)
+        struct.pack_into("<Q", self._memory, 0, len(recorded))
+
         try:
             yield
         finally:
             struct.pack_into("<Q", self._memory, 0, 0)
 
     def read(self) -> set[int]:
-        """Return what was in work when the writer died; empty where it was between two things."""
+        """Return the numbers that were recorded when the writer died; empty if it was between two steps."""
         [count] = struct.unpack_from("<Q", self._memory, 0)
         return set(struct.unpack_from(f"<{count}Q", self._memory, 8))
 
     def clear(self) -> None:
-        """Forget it, before the next writer starts."""
+        """Reset the record before the next engine process starts."""
         struct.pack_into("<Q", self._memory, 0, 0)

@@ -1,8 +1,7 @@
-"""The engine process: `python -m services.synth_worker.isolation.engine_process SOCKET BATCH`.
+"""The engine process: `python -m services.synth_worker.isolation.engine_process SOCKET RECORD`.
 
-SOCKET and BATCH are file descriptors that it inherits from its worker.
-
-It lives as long as its worker's end of the socket, and no longer: also in the middle of a step.
+SOCKET and RECORD are inherited file descriptors: the socket to the supervisor and the file of the crash record. The
+process ends at once when the supervisor's end of the socket closes, even in the middle of a step.
 """
 
 import asyncio
@@ -22,8 +21,9 @@ from services.synth_worker.engine_thread import EngineThread, SentenceTask
 from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
 from services.synth_worker.isolation.crash_record import CrashRecord
 from services.synth_worker.isolation.messages import (
-    Answered,
     Begin,
+    CallFailed,
+    CallSucceeded,
     Cancel,
     Close,
     Condition,
@@ -31,10 +31,9 @@ from services.synth_worker.isolation.messages import (
     Ended,
     FromEngine,
     Load,
-    Refused,
+    Produced,
     Release,
     Restore,
-    Sounded,
     Speak,
     ToEngine,
     failure_of,
@@ -43,118 +42,122 @@ from services.synth_worker.isolation.messages import (
     unpacked,
 )
 
-_NO_LIMIT_S: Final = 1e6  # the worker has the clock: it ends this process
+_NO_LIMIT_S: Final = 1e6  # the supervisor enforces the step timeout: it kills this process
 _PROGRESS_S: Final = 0.25
 
 
 @dataclass(frozen=True)
-class Numbered(Utterance):
-    """An utterance, and the number by which the worker knows its sentence."""
+class NumberedUtterance(Utterance):
+    """An utterance with the number that the supervisor gave its sentence."""
 
     number: int = 0
 
 
-class Announced:
-    """An engine that notes what it works on before it begins."""
+class RecordingEngine:
+    """Wraps an engine and writes the numbers of the sentences to the crash record before it computes."""
 
-    def __init__(self, engine: Engine[Any, Any], batch: CrashRecord) -> None:
+    def __init__(self, engine: Engine[Any, Any], record: CrashRecord) -> None:
         self._engine = engine
-        self._batch = batch
-        self.describe, self.load = engine.describe, engine.load
-        self.condition, self.restore, self.close = engine.condition, engine.restore, engine.close
+        self._record = record
+        self.describe = engine.describe
+        self.load = engine.load
+        self.condition = engine.condition
+        self.restore = engine.restore
+        self.close = engine.close
 
     def open(self, utterance: Utterance, voice: Any) -> tuple[int, Any]:
-        """Begin a sentence."""
-        assert isinstance(utterance, Numbered)  # noqa: S101  # this module makes all of them
-        with self._batch.of([utterance.number]):
+        """Begin a sentence; return its number and the engine's sequence."""
+        assert isinstance(utterance, NumberedUtterance)  # noqa: S101  # this module makes all of them
+        with self._record.of([utterance.number]):
             return utterance.number, self._engine.open(utterance, voice)
 
     def step(self, batch: Sequence[tuple[int, Any]]) -> list[Step]:
         """Advance a batch."""
-        with self._batch.of([number for number, _ in batch]):
+        with self._record.of([number for number, _ in batch]):
             return self._engine.step([sequence for _, sequence in batch])
 
     def discard(self, sequence: tuple[int, Any]) -> None:
-        """Give up a sentence."""
+        """Discard a sentence that is not done."""
         self._engine.discard(sequence[1])
 
 
-class Child:
-    """Does what the worker asks, until its end of the socket closes."""
+class EngineServer:
+    """Executes the supervisor's commands until its end of the socket closes."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, batch: CrashRecord) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: CrashRecord) -> None:
         self._reader = reader
         self._writer = writer
-        self._batch = batch
+        self._record = record
         self._voices: dict[int, Any] = {}
-        self._speeches: dict[int, SentenceTask] = {}
+        self._sentences: dict[int, SentenceTask] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._engine: Announced
-        self._model: EngineThread
-        self._said: EngineDescription | None = None
+        self._engine: RecordingEngine
+        self._thread: EngineThread
+        self._described: EngineDescription | None = None  # as it was sent last
 
-    async def live(self) -> None:
-        """Serve until told to close, or until the worker is gone."""
+    async def serve(self) -> None:
+        """Serve until a `Close` command, or until the supervisor's end of the socket closes."""
         while True:
             try:
                 message: ToEngine = await read(self._reader, ToEngine)  # type: ignore[arg-type]  # a union is a type
             except EOFError:
-                os._exit(0)  # a step may run, and nobody waits for it
-            if isinstance(message, Close):
-                await self._model.close()
-                return
-            await self._take(message)
+                os._exit(0)  # without waiting for the current step: its result has no consumer
 
-    async def _take(self, message: ToEngine) -> None:
+            if isinstance(message, Close):
+                await self._thread.close()
+                return
+            await self._handle(message)
+
+    async def _handle(self, message: ToEngine) -> None:
         if isinstance(message, Begin):
-            await self._answer(message.call, self._begin(message))
+            await self._reply(message.call, self._begin(message))
         elif isinstance(message, Load):
-            self._own(self._answer(message.call, self._load()))
+            self._start(self._reply(message.call, self._load()))
         elif isinstance(message, Condition):
-            self._own(self._answer(message.call, self._condition(message)))
-        elif isinstance(message, Restore):  # at once, as a sentence in this voice may follow
-            await self._answer(message.call, self._restore(message))
+            self._start(self._reply(message.call, self._condition(message)))
+        elif isinstance(message, Restore):  # awaited, as a sentence with this voice may follow
+            await self._reply(message.call, self._restore(message))
         elif isinstance(message, Release):
             self._voices.pop(message.voice, None)
         elif isinstance(message, Cancel):
-            if message.speech in self._speeches:
-                self._speeches[message.speech].cancel()
+            if message.sentence in self._sentences:
+                self._sentences[message.sentence].cancel()
         elif isinstance(message, Speak):
             self._speak(message)
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _send(self, message: FromEngine) -> None:
-        with suppress(ConnectionError):  # the reader sees it, and ends the process
+        with suppress(ConnectionError):  # `serve` sees the closed socket and ends the process
             self._writer.write(frame(message))
             await self._writer.drain()
 
-    async def _answer(self, call: int, work: Awaitable[bytes]) -> None:
+    async def _reply(self, call: int, work: Awaitable[bytes]) -> None:
         try:
             content = await work
-        except Exception as error:  # noqa: BLE001  # carried to the worker
-            await self._send(Refused(call=call, failure=failure_of(error)))
+        except Exception as error:  # noqa: BLE001  # sent to the supervisor
+            await self._send(CallFailed(call=call, failure=failure_of(error)))
         else:
-            await self._send(Answered(call=call, content=content))
+            await self._send(CallSucceeded(call=call, content=content))
 
     async def _begin(self, message: Begin) -> bytes:
         configure_logs("synth_worker", level=message.settings.log_level, readable=message.settings.log_readable)
-        self._engine = Announced(build_engine(message.settings), self._batch)
-        self._model = EngineThread(self._engine, step_timeout_s=_NO_LIMIT_S)
+        self._engine = RecordingEngine(build_engine(message.settings), self._record)
+        self._thread = EngineThread(self._engine, step_timeout_s=_NO_LIMIT_S)
         await self._describe()
         return b""
 
     async def _describe(self) -> None:
-        description = self._model.describe()
-        if description != self._said:
-            self._said = description
+        description = self._thread.describe()
+        if description != self._described:
+            self._described = description
             await self._send(Described(description=description))
 
     async def _load(self) -> bytes:
-        loading = asyncio.ensure_future(self._model.load())
+        loading = asyncio.ensure_future(self._thread.load())
         while not loading.done():
             await asyncio.wait([loading], timeout=_PROGRESS_S)
             await self._describe()
@@ -165,55 +168,56 @@ class Child:
         clips = [unpacked(clip) for clip in message.clips]
 
         def condition() -> bytes:
-            with self._batch.of([message.call]):
+            with self._record.of([message.call]):
                 return self._engine.condition(clips, message.parameters)
 
-        return await self._model.call(condition)
+        return await self._thread.call(condition)
 
     async def _restore(self, message: Restore) -> bytes:
-        self._voices[message.voice] = await self._model.restore(message.content)
+        self._voices[message.voice] = await self._thread.restore(message.content)
         return b""
 
     def _speak(self, message: Speak) -> None:
-        spoken = message.utterance
-        utterance = Numbered(spoken.text, spoken.language, spoken.seed, spoken.parameters, message.speech)
-        speech = self._model.speak(
+        sent = message.utterance
+        utterance = NumberedUtterance(sent.text, sent.language, sent.seed, sent.parameters, message.sentence)
+        task = self._thread.speak(
             utterance, self._voices.get(message.voice), urgent=message.urgent, alone=message.alone
         )
-        self._speeches[message.speech] = speech
-        self._own(self._carry(message.speech, speech))
+        self._sentences[message.sentence] = task
+        self._start(self._forward(message.sentence, task))
 
-    async def _carry(self, number: int, speech: SentenceTask) -> None:
-        """Send a sentence's samples as they are made, and then how it ended."""
+    async def _forward(self, number: int, task: SentenceTask) -> None:
+        """Send a sentence's samples as they are synthesized, and then how it ended."""
         failure = None
         try:
-            async for samples in speech.pieces():
-                await self._send(Sounded(speech=number, samples=samples.tobytes()))
-        except Exception as error:  # noqa: BLE001  # carried to the worker
+            async for samples in task.stream():
+                await self._send(Produced(sentence=number, samples=samples.tobytes()))
+        except Exception as error:  # noqa: BLE001  # sent to the supervisor
             failure = failure_of(error)
-        del self._speeches[number]
+
+        del self._sentences[number]
         await self._send(
             Ended(
-                speech=number,
-                busy_s=speech.busy_s,
-                orphaned_s=speech.orphaned_s,
-                redrawn=speech.redrawn,
+                sentence=number,
+                busy_s=task.busy_s,
+                orphaned_s=task.orphaned_s,
+                redrawn=task.redrawn,
                 failure=failure,
             )
         )
 
 
-async def _serve(connection: socket.socket, batch: CrashRecord) -> None:
+async def _serve(connection: socket.socket, record: CrashRecord) -> None:
     reader, writer = await asyncio.open_connection(sock=connection)
-    await Child(reader, writer, batch).live()
+    await EngineServer(reader, writer, record).serve()
     writer.close()
 
 
 def main() -> None:
-    """Serve the worker whose descriptors the command line names."""
-    die_with_parent()  # where the kernel offers that; else, and before this, the socket's end is heard
+    """Serve the supervisor, through the descriptors of the command line."""
+    die_with_parent()  # on Linux; elsewhere, and before this call, the closed socket ends it
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they are for the worker, which ends this process in its time
+        signal.signal(number, signal.SIG_IGN)  # the worker handles them, and ends this process
     connection = socket.socket(fileno=int(sys.argv[1]))
     asyncio.run(_serve(connection, CrashRecord(int(sys.argv[2]))))
 

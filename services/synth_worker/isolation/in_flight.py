@@ -1,4 +1,4 @@
-"""One sentence in flight, and a voice, as the worker holds them while the engine's processes come and go."""
+"""The supervisor's state that outlives an engine process: sentences in flight, pending calls and voices."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,23 +10,23 @@ from services.synth_worker.isolation import messages
 from services.synth_worker.isolation.messages import Ended
 
 
-class Keeper(Protocol):
-    """Who keeps the engine's process."""
+class Supervisor(Protocol):
+    """The supervisor as a sentence in flight uses it."""
 
     step_timeout_s: float
 
     def send(self, message: messages.Message) -> None:
-        """Send something to the process."""
+        """Send a message to the engine process."""
 
-    def lose_patience(self) -> None:
-        """A sentence has waited longer than a step may take."""
+    def on_step_timeout(self) -> None:
+        """Handle a sentence that has received nothing for longer than a step may take."""
 
-    def forget(self, speech: "InFlightSentence") -> None:
-        """A sentence has nobody any more who listens."""
+    def forget(self, sentence: "InFlightSentence") -> None:
+        """Drop a sentence that has ended or whose consumer has stopped reading."""
 
 
-class Voice:
-    """A voice that the engine's process keeps, and this one too, for the engine's successor."""
+class RemoteVoice:
+    """A voice that the engine process holds; its bytes stay here to restore it in the next engine process."""
 
     def __init__(self, number: int, content: bytes) -> None:
         self.number = number
@@ -34,56 +34,75 @@ class Voice:
 
 
 @dataclass(eq=False)
-class InFlightSentence:
-    """One sentence in flight. Made by `parent.EngineSupervisor.speak`."""
+class PendingCall:
+    """A call that the engine process has not answered; it is sent again to the next engine process."""
 
-    model: Keeper
-    order: messages.Speak
-    voice: Voice
-    made: asyncio.Queue[Samples | Exception | None] = field(default_factory=asyncio.Queue)  # None: the end
-    passed_on: int = 0  # samples, of this engine's process and those before it
-    repeated: int = 0  # samples that this process has to make again before anything is new
+    message: messages.Load | messages.Condition | messages.Restore
+    result: asyncio.Future[bytes]
+    alone_at_kill: bool = False  # it was the only work when an earlier engine process was killed
+
+
+@dataclass(eq=False)
+class InFlightSentence:
+    """One sentence in flight. Made by `EngineSupervisor.speak`."""
+
+    supervisor: Supervisor
+    command: messages.Speak
+    voice: RemoteVoice
+    received: asyncio.Queue[Samples | Exception | None] = field(default_factory=asyncio.Queue)  # None: the end
+    delivered_samples: int = 0  # in total, from this and earlier engine processes
+    samples_to_skip: int = 0  # delivered already; a new engine process synthesizes them again
     cancelled: bool = False
-    suspected: bool = False  # it was alone in work when the process was killed
+    alone_at_kill: bool = False  # it was the only work when an earlier engine process was killed
     busy_s: float = 0.0
     orphaned_s: float = 0.0
     redrawn: int = 0
 
     def cancel(self) -> None:
-        """Stop before the next step; `pieces` then raises SpeechCancelled."""
+        """Stop before the next step; `stream` then raises SpeechCancelled."""
         if not self.cancelled:
             self.cancelled = True
-            self.model.send(messages.Cancel(speech=self.order.speech))
+            self.supervisor.send(messages.Cancel(sentence=self.command.sentence))
 
-    async def pieces(self) -> AsyncIterator[Samples]:
-        """Yield the samples (float32 [n], mono), in order. Raises what the engine raised, or SpeechCancelled."""
+    async def stream(self) -> AsyncIterator[Samples]:
+        """Yield the samples (float32 [n], mono) in order. Raises the engine's error, or SpeechCancelled."""
         try:
             while True:
                 try:
-                    made = await asyncio.wait_for(self.made.get(), self.model.step_timeout_s)
+                    item = await asyncio.wait_for(self.received.get(), self.supervisor.step_timeout_s)
                 except TimeoutError:
-                    self.model.lose_patience()
+                    self.supervisor.on_step_timeout()
                     continue
-                if made is None:
+
+                if item is None:
                     return
-                if isinstance(made, Exception):
-                    raise made
-                yield made
+                if isinstance(item, Exception):
+                    raise item
+                yield item
         finally:
             self.cancel()
-            self.model.forget(self)
+            self.supervisor.forget(self)
 
-    def take(self, samples: Samples) -> None:
-        """Note what the engine made, and pass on what is new of it."""
-        known = min(self.repeated, len(samples))
-        self.repeated -= known
-        if known < len(samples):
-            self.passed_on += len(samples) - known
-            self.made.put_nowait(samples[known:])
+    def add(self, samples: Samples) -> None:
+        """Deliver the samples (float32 [n]) that the engine produced, without those that were delivered before."""
+        skipped = min(self.samples_to_skip, len(samples))
+        self.samples_to_skip -= skipped
+
+        if skipped < len(samples):
+            self.delivered_samples += len(samples) - skipped
+            self.received.put_nowait(samples[skipped:])
+
+    def restart(self) -> None:
+        """Prepare for another engine process, which synthesizes the sentence from its first sample."""
+        self.samples_to_skip = self.delivered_samples
 
     def end(self, ended: Ended) -> None:
-        """Note how it ended."""
+        """Add the engine's counters and end the stream."""
         self.busy_s += ended.busy_s
         self.orphaned_s += ended.orphaned_s
         self.redrawn += ended.redrawn
-        self.made.put_nowait(None if ended.failure is None else messages.error_of(ended.failure))
+        self.received.put_nowait(None if ended.failure is None else messages.error_of(ended.failure))
+
+    def fail(self, failure: Exception) -> None:
+        """End the stream with an error."""
+        self.received.put_nowait(failure)

@@ -1,4 +1,7 @@
-"""What a worker and its engine's process say to each other: MessagePack, each message behind its length."""
+"""Messages between the supervisor and the engine process.
+
+Each is MessagePack behind its length, 4 bytes little-endian. Both ends are the same release, so nothing is versioned.
+"""
 
 import asyncio
 from typing import Final, TypeVar
@@ -18,7 +21,7 @@ _LENGTH_BYTES: Final = 4
 
 
 class Message(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """One message, of either direction."""
+    """Base class of the messages in both directions."""
 
 
 class Begin(Message, frozen=True, kw_only=True):
@@ -35,7 +38,7 @@ class Load(Message, frozen=True, kw_only=True):
 
 
 class Condition(Message, frozen=True, kw_only=True):
-    """Compute a voice; the answer is its bytes."""
+    """Compute a voice; the result is its bytes."""
 
     call: int
     clips: tuple[tuple[bytes, int], ...]  # float32 samples, rate in Hz
@@ -43,7 +46,7 @@ class Condition(Message, frozen=True, kw_only=True):
 
 
 class Restore(Message, frozen=True, kw_only=True):
-    """Keep a voice under a number."""
+    """Load a serialised voice and store it under a number."""
 
     call: int
     voice: int
@@ -51,7 +54,7 @@ class Restore(Message, frozen=True, kw_only=True):
 
 
 class Release(Message, frozen=True, kw_only=True):
-    """Forget a voice."""
+    """Release a stored voice."""
 
     voice: int
 
@@ -59,25 +62,25 @@ class Release(Message, frozen=True, kw_only=True):
 class Speak(Message, frozen=True, kw_only=True):
     """Begin a sentence."""
 
-    speech: int
+    sentence: int
     utterance: Utterance
     voice: int
     urgent: bool
-    alone: bool = False  # share no step: it was there when an engine crashed
+    alone: bool = False  # share no step: the sentence is quarantined
 
 
 class Cancel(Message, frozen=True, kw_only=True):
-    """Stop a sentence."""
+    """Stop a sentence before its next step."""
 
-    speech: int
+    sentence: int
 
 
 class Close(Message, frozen=True, kw_only=True):
-    """End, after the step that runs."""
+    """End the process after the current step."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A PipelineError on its way through the socket."""
+    """A PipelineError as it is sent over the socket."""
 
     code: str
     detail: str
@@ -85,36 +88,36 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Described(Message, frozen=True, kw_only=True):
-    """What the engine says of itself now."""
+    """Report the engine's changed description."""
 
     description: EngineDescription
 
 
-class Answered(Message, frozen=True, kw_only=True):
-    """A call is done."""
+class CallSucceeded(Message, frozen=True, kw_only=True):
+    """Return the result of a call."""
 
     call: int
     content: bytes = b""
 
 
-class Refused(Message, frozen=True, kw_only=True):
-    """A call failed."""
+class CallFailed(Message, frozen=True, kw_only=True):
+    """Return the error of a call."""
 
     call: int
     failure: Failure
 
 
-class Sounded(Message, frozen=True, kw_only=True):
-    """The next samples of a sentence, float32."""
+class Produced(Message, frozen=True, kw_only=True):
+    """Deliver the next samples of a sentence."""
 
-    speech: int
-    samples: bytes
+    sentence: int
+    samples: bytes  # float32, mono
 
 
 class Ended(Message, frozen=True, kw_only=True):
-    """Nothing more comes of a sentence."""
+    """Report the end of a sentence, with its counters."""
 
-    speech: int
+    sentence: int
     busy_s: float
     orphaned_s: float
     redrawn: int
@@ -122,17 +125,17 @@ class Ended(Message, frozen=True, kw_only=True):
 
 
 ToEngine = Begin | Load | Condition | Restore | Release | Speak | Cancel | Close
-FromEngine = Described | Answered | Refused | Sounded | Ended
+FromEngine = Described | CallSucceeded | CallFailed | Produced | Ended
 
 
 def frame(message: Message) -> bytes:
-    """Return a message as it goes over the socket."""
+    """Return a message encoded for the socket, with its length in front."""
     content = msgspec.msgpack.encode(message)
     return len(content).to_bytes(_LENGTH_BYTES, "little") + content
 
 
 async def read(reader: asyncio.StreamReader, kind: type[T]) -> T:
-    """Return the next message. Raises EOFError where the other side is gone."""
+    """Return the next message. Raises EOFError if the other end of the socket is closed."""
     try:
         length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "little")
         return msgspec.msgpack.decode(await reader.readexactly(length), type=kind)
@@ -141,30 +144,30 @@ async def read(reader: asyncio.StreamReader, kind: type[T]) -> T:
 
 
 def packed(clip: Clip) -> tuple[bytes, int]:
-    """Return a clip as it travels."""
+    """Return a clip as float32 bytes and its sample rate in Hz."""
     return np.ascontiguousarray(clip.samples, np.float32).tobytes(), clip.sample_rate_hz
 
 
 def unpacked(clip: tuple[bytes, int]) -> Clip:
-    """Return a clip that travelled."""
+    """Return the clip of `packed`."""
     return Clip(np.frombuffer(clip[0], np.float32), clip[1])
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return an exception as it travels; of one that nobody foresaw only its kind does."""
+    """Return an exception for the socket; an unexpected one is reduced to its type name."""
     if isinstance(error, PipelineError):
         return Failure(error.code, str(error), error.retryable)
-    return Failure(SynthesisFailed.code, f"an internal error of the engine ({type(error).__name__})", retryable=True)
+    return Failure(SynthesisFailed.code, f"internal engine error ({type(error).__name__})", retryable=True)
 
 
 def error_of(failure: Failure) -> PipelineError:
-    """Return the exception that travelled, of the type that its code names."""
-    error = _BY_CODE.get(failure.code, SynthesisFailed)(failure.detail)
+    """Return the exception of a failure, of the type that has its code."""
+    error = _TYPE_BY_CODE.get(failure.code, SynthesisFailed)(failure.detail)
     error.retryable = failure.retryable
     return error
 
 
-_BY_CODE: Final = {
+_TYPE_BY_CODE: Final = {
     kind.code: kind
     for kind in vars(failures).values()
     if isinstance(kind, type) and issubclass(kind, PipelineError) and kind is not PipelineError

@@ -1,4 +1,4 @@
-"""The model thread: sentences share steps and never sound, and what is cancelled takes no further step."""
+"""The engine thread: sentences share steps but not samples, and a cancelled sentence takes no further step."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,21 +15,21 @@ from services.synth_worker.ports import EngineClosed, EngineStuck
 
 
 class Watched(ToneEngine):
-    """A tone engine that remembers its batches, and breaks or hangs when told to."""
+    """A tone engine that records its batches, and can be made to fail or to hang."""
 
     def __init__(self, *, real_time_factor: float = 0.0, max_batch: int = 16) -> None:
         super().__init__(real_time_factor=real_time_factor, max_batch=max_batch)
         self.batches: list[list[int]] = []
         self.broken = False
-        self.hopeless: int | None = None  # seed of the one sentence that always fails
-        self._hopeless = Step(np.zeros(0, np.float32), done=True, failure=SynthesisFailed("it never ends"))
+        self.failing: int | None = None  # seed of the one sentence that always fails
+        self._failing = Step(np.zeros(0, np.float32), done=True, failure=SynthesisFailed("it never ends"))
 
     def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
         self.batches.append([sequence.seed for sequence in batch])
         if self.broken:
             raise ZeroDivisionError
         return [
-            self._hopeless if sequence.seed == self.hopeless else step
+            self._failing if sequence.seed == self.failing else step
             for sequence, step in zip(batch, super().step(batch), strict=True)
         ]
 
@@ -51,95 +51,95 @@ def speak(model: EngineThread, seed: int, *, characters: int = 20, urgent: bool 
     return model.speak(Utterance("x" * characters, "en", seed), b"voice", urgent=urgent)
 
 
-async def sound(speech: SentenceTask) -> bytes:
-    return b"".join([samples.tobytes() async for samples in speech.pieces()])
+async def audio(sentence: SentenceTask) -> bytes:
+    return b"".join([samples.tobytes() async for samples in sentence.stream()])
 
 
-async def test_interleaved_sentences_sound_as_they_do_alone(model: EngineThread) -> None:
-    speeches = [speak(model, seed, characters=5 + 3 * seed) for seed in range(9)]
-    sounds = await asyncio.gather(*(sound(speech) for speech in speeches))
-    for seed, made in enumerate(sounds):
-        assert made == watermark(seed, 0, (5 + 3 * seed) * SAMPLES_PER_CHARACTER).tobytes()
+async def test_interleaved_sentences_are_the_same_as_alone(model: EngineThread) -> None:
+    sentences = [speak(model, seed, characters=5 + 3 * seed) for seed in range(9)]
+    results = await asyncio.gather(*(audio(sentence) for sentence in sentences))
+    for seed, samples in enumerate(results):
+        assert samples == watermark(seed, 0, (5 + 3 * seed) * SAMPLES_PER_CHARACTER).tobytes()
 
 
-async def test_a_batch_is_never_larger_than_the_engine_takes(model: EngineThread, engine: Watched) -> None:
-    await asyncio.gather(*(sound(speak(model, seed)) for seed in range(9)))
+async def test_a_batch_is_never_larger_than_the_maximum_of_the_engine(model: EngineThread, engine: Watched) -> None:
+    await asyncio.gather(*(audio(speak(model, seed)) for seed in range(9)))
     assert max(len(batch) for batch in engine.batches) == 4
 
 
-async def test_an_urgent_sentence_is_stepped_before_those_that_came_first(model: EngineThread, engine: Watched) -> None:
-    ordinary = [asyncio.create_task(sound(speak(model, seed, characters=100))) for seed in range(4)]
+async def test_an_urgent_sentence_is_stepped_before_earlier_ones(model: EngineThread, engine: Watched) -> None:
+    ordinary = [asyncio.create_task(audio(speak(model, seed, characters=100))) for seed in range(4)]
     await asyncio.sleep(0.05)
     before = len(engine.batches)
-    await sound(speak(model, 99, urgent=True))
+    await audio(speak(model, 99, urgent=True))
     assert 99 in engine.batches[before + 1] or 99 in engine.batches[before]
     await asyncio.gather(*ordinary)
 
 
 async def test_a_cancelled_sentence_takes_no_further_step(model: EngineThread, engine: Watched) -> None:
-    speech = speak(model, 1, characters=1000)
-    pieces = speech.pieces()
-    await anext(pieces)
-    speech.cancel()
+    sentence = speak(model, 1, characters=1000)
+    stream = sentence.stream()
+    await anext(stream)
+    sentence.cancel()
     with pytest.raises(SpeechCancelled):
         while True:
-            await anext(pieces)
+            await anext(stream)
     stepped = len(engine.batches)
     await asyncio.sleep(0.2)
     assert len(engine.batches) == stepped
 
 
-async def test_a_listener_that_leaves_cancels(model: EngineThread, engine: Watched) -> None:
-    pieces = speak(model, 1, characters=1000).pieces()
-    await anext(pieces)
-    await pieces.aclose()  # type: ignore[attr-defined]
+async def test_a_consumer_that_stops_reading_cancels_its_sentence(model: EngineThread, engine: Watched) -> None:
+    stream = speak(model, 1, characters=1000).stream()
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
     await asyncio.sleep(0.1)
     stepped = len(engine.batches)
     await asyncio.sleep(0.2)
     assert len(engine.batches) == stepped
 
 
-async def test_what_the_engine_refuses_reaches_the_one_who_asked(model: EngineThread) -> None:
+async def test_an_error_of_the_engine_reaches_the_caller(model: EngineThread) -> None:
     with pytest.raises(UnspeakableText):
-        await sound(model.speak(Utterance("...", "en", 1), b"", urgent=False))
+        await audio(model.speak(Utterance("...", "en", 1), b"", urgent=False))
     with pytest.raises(UnusableReference):
         await model.condition([Clip(np.zeros(100, dtype=np.float32), 24_000)])
 
 
-async def test_a_failed_step_fails_its_batch_and_the_next_sentence_is_spoken(
+async def test_a_failed_step_fails_its_batch_and_the_next_sentence_is_synthesized(
     model: EngineThread, engine: Watched
 ) -> None:
     engine.broken = True
     with pytest.raises(ZeroDivisionError):
-        await sound(speak(model, 1))
+        await audio(speak(model, 1))
     engine.broken = False
-    assert len(await sound(speak(model, 2))) == 4 * 20 * SAMPLES_PER_CHARACTER
+    assert len(await audio(speak(model, 2))) == 4 * 20 * SAMPLES_PER_CHARACTER
 
 
-async def test_a_sentence_that_fails_in_a_step_takes_none_of_its_batch_along(
+async def test_a_sentence_that_fails_in_a_step_does_not_fail_the_rest_of_its_batch(
     model: EngineThread, engine: Watched
 ) -> None:
-    engine.hopeless = 3
-    speeches = [speak(model, seed) for seed in range(2, 5)]
-    before, hopeless, after = await asyncio.gather(*(sound(speech) for speech in speeches), return_exceptions=True)
-    assert isinstance(hopeless, SynthesisFailed)
-    assert not hopeless.retryable
+    engine.failing = 3
+    sentences = [speak(model, seed) for seed in range(2, 5)]
+    before, failing, after = await asyncio.gather(*(audio(sentence) for sentence in sentences), return_exceptions=True)
+    assert isinstance(failing, SynthesisFailed)
+    assert not failing.retryable
     assert before == watermark(2, 0, 20 * SAMPLES_PER_CHARACTER).tobytes()
     assert after == watermark(4, 0, 20 * SAMPLES_PER_CHARACTER).tobytes()
     assert sum(3 in batch for batch in engine.batches) == 1
 
 
-async def test_a_hung_step_ends_the_wait_of_its_sentence() -> None:
+async def test_the_consumer_of_a_hung_step_times_out() -> None:
     model = EngineThread(Watched(real_time_factor=2.0), step_timeout_s=0.1)
     with pytest.raises(EngineStuck):
-        await sound(speak(model, 1))
+        await audio(speak(model, 1))
     assert model.stuck.is_set()
     await model.close()
 
 
-async def test_closing_fails_what_is_in_flight(engine: Watched) -> None:
+async def test_closing_fails_the_sentences_in_flight(engine: Watched) -> None:
     model = EngineThread(engine, step_timeout_s=5)
-    speaking = asyncio.create_task(sound(speak(model, 1, characters=1000)))
+    speaking = asyncio.create_task(audio(speak(model, 1, characters=1000)))
     await asyncio.sleep(0.05)
     await model.close()
     with pytest.raises(EngineClosed):

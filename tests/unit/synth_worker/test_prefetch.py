@@ -1,4 +1,4 @@
-"""Weights are fetched by a process of their own, under the same conditions as a worker's."""
+"""The prefetch process downloads the weights on the same conditions as a worker."""
 
 import asyncio
 from pathlib import Path
@@ -16,11 +16,11 @@ async def test_nothing_is_fetched_before_the_licence_is_accepted() -> None:
         await fetch(Settings(engine="xtts"), asyncio.Event())
 
 
-async def test_files_that_are_there_are_enough(tmp_path: Path) -> None:
+async def test_existing_files_are_not_downloaded_again(tmp_path: Path) -> None:
     for name in FILES:
         (tmp_path / name).touch()
     await fetch(Settings(engine="xtts", coqui_tos_agreed=True, xtts_model_dir=str(tmp_path)), asyncio.Event())
 
 
-async def test_an_engine_that_brings_its_weights_needs_none() -> None:
+async def test_an_engine_with_bundled_weights_downloads_nothing() -> None:
     await fetch(Settings(engine="embedded"), asyncio.Event())

@@ -23,24 +23,24 @@ from services.synth_worker.voices import Voices
 from tests.support.buses import bus_of, memory_bus
 
 
-class Listening(ToneEngine):
-    """A tone engine whose voices depend on how much of the clips it heard, and that remembers what it was given."""
+class Recording(ToneEngine):
+    """A tone engine whose voices depend on how much of the clips is used, and that records the calls of `condition`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[tuple[int, Parameters]] = []  # clips, and how to hear them
+        self.conditioned: list[tuple[int, Parameters]] = []  # number of clips, parameters
 
     def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
-        self.heard.append((len(clips), parameters))
+        self.conditioned.append((len(clips), parameters))
         seconds = parameters.gpt_cond_len or 30
         return super().condition([Clip(clip.samples[: seconds * SAMPLE_RATE_HZ], SAMPLE_RATE_HZ) for clip in clips])
 
 
 @dataclass
 class Worker:
-    """What of a worker has to do with voices."""
+    """The parts of a worker that handle voices."""
 
-    engine: Listening
+    engine: Recording
     bus: Bus
     model: EngineThread
 
@@ -57,27 +57,27 @@ class Worker:
 @pytest.fixture(params=["memory", "nats"])
 async def worker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Worker]:
     async with bus_of(request.param, tmp_path) as bus:
-        engine = Listening()
+        engine = Recording()
         model = EngineThread(engine)
         yield Worker(engine, bus, model)
         await model.close()
 
 
-async def test_more_of_the_clips_is_another_voice_in_memory_and_in_the_bucket(worker: Worker) -> None:
+async def test_using_more_of_the_clips_is_another_voice_in_memory_and_in_the_bucket(worker: Worker) -> None:
     clips, here = (await worker.clip(1),), worker.voices()
     asked = (AS_USUAL, Parameters(gpt_cond_len=3), Parameters(gpt_cond_len=4))
     computed = [await here.get("public", clips, parameters) for parameters in asked]
     assert len(set(computed)) == 3
     elsewhere = worker.voices()
     assert [await elsewhere.get("public", clips, parameters) for parameters in asked] == computed
-    assert len(worker.engine.heard) == 3
+    assert len(worker.engine.conditioned) == 3
 
 
 async def test_parameters_of_speaking_neither_change_a_voice_nor_reach_its_computation(worker: Worker) -> None:
     clips, voices = (await worker.clip(1),), worker.voices()
     hot = Parameters(temperature=1.5, top_k=3, speed=2.0, gpt_cond_len=4)
     assert await voices.get("public", clips, hot) == await voices.get("public", clips, Parameters(gpt_cond_len=4))
-    assert worker.engine.heard == [(1, Parameters(gpt_cond_len=4))]
+    assert worker.engine.conditioned == [(1, Parameters(gpt_cond_len=4))]
 
 
 async def test_several_clips_are_one_voice_of_all_of_them_in_their_order(worker: Worker) -> None:
@@ -85,23 +85,23 @@ async def test_several_clips_are_one_voice_of_all_of_them_in_their_order(worker:
     voices = worker.voices()
     found = [await voices.get("public", clips) for clips in ((first,), (second,), (first, second), (second, first))]
     assert len(set(found)) == 4
-    assert [count for count, _ in worker.engine.heard] == [1, 1, 2, 2]
+    assert [count for count, _ in worker.engine.conditioned] == [1, 1, 2, 2]
 
 
 async def test_sentences_that_need_a_voice_at_the_same_time_share_one_computation(worker: Worker) -> None:
     clips, voices = (await worker.clip(1),), worker.voices()
     found = await asyncio.gather(*(voices.get("public", clips, Parameters(gpt_cond_len=5)) for _ in range(6)))
     assert len(set(found)) == 1
-    assert len(worker.engine.heard) == 1
+    assert len(worker.engine.conditioned) == 1
 
 
-def rotten(stored: bytes) -> bytes:
-    """Return what was stored with one bit changed in its middle."""
+def bit_flipped(stored: bytes) -> bytes:
+    """Return a stored value with one bit flipped in its middle."""
     middle = len(stored) // 2
     return stored[:middle] + bytes([stored[middle] ^ 1]) + stored[middle + 1 :]
 
 
-@pytest.mark.parametrize("damaged", [lambda _: b"junk", rotten, lambda stored: stored[:-1]])
+@pytest.mark.parametrize("damaged", [lambda _: b"junk", bit_flipped, lambda stored: stored[:-1]])
 async def test_a_stored_voice_that_is_damaged_is_computed_again_and_replaced(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, damaged: Callable[[bytes], bytes]
 ) -> None:
@@ -123,13 +123,13 @@ async def test_a_stored_voice_that_is_damaged_is_computed_again_and_replaced(
     assert await worker.voices(metrics).get("public", clips) == voice
     assert await worker.bus.get_value(topology.VOICES, key) == whole
     assert await worker.voices(metrics).get("public", clips) == voice
-    assert len(worker.engine.heard) == 2
+    assert len(worker.engine.conditioned) == 2
     counted = {source: metrics.voices.labels(source)._value.get() for source in ("unreadable", "computed", "shared")}
     assert counted == {"unreadable": 1, "computed": 1, "shared": 1}
 
 
-class Refusing(Listening):
-    """A tone engine that reads no voice but those that it computed since it was told to refuse."""
+class Refusing(Recording):
+    """A tone engine whose next `restore` fails."""
 
     def __init__(self, failure: Exception) -> None:
         super().__init__()
@@ -152,12 +152,12 @@ async def test_a_stored_voice_that_the_engine_cannot_read_is_computed_again(fail
     voice = await worker.voices().get("public", clips)
     engine.failure = refused
     assert await worker.voices().get("public", clips) == voice
-    assert len(engine.heard) == 2
+    assert len(engine.conditioned) == 2
     await model.close()
 
 
-@pytest.mark.parametrize("failure", [EngineStuck("the engine hangs"), EngineClosed("the worker stops")])
-async def test_an_engine_that_is_gone_is_no_reason_to_compute_a_voice_again(failure: Exception) -> None:
+@pytest.mark.parametrize("failure", [EngineStuck("the engine hangs"), EngineClosed("the worker is stopping")])
+async def test_a_voice_is_not_computed_again_because_the_engine_has_ended(failure: Exception) -> None:
     engine, bus = Refusing(failure), await memory_bus()
     refused, engine.failure = engine.failure, None
     model = EngineThread(engine)
@@ -167,5 +167,5 @@ async def test_an_engine_that_is_gone_is_no_reason_to_compute_a_voice_again(fail
     engine.failure = refused
     with pytest.raises(type(failure)):
         await worker.voices().get("public", clips)
-    assert len(engine.heard) == 1
+    assert len(engine.conditioned) == 1
     await model.close()
