@@ -1,4 +1,4 @@
-"""The promises of every engine."""
+"""Conformance suite of the engine protocol: every engine of the registry has to pass it."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -14,17 +14,20 @@ from services.common.wire.failures import UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.common.wire.parameters import RANGES
-from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from services.synth_worker.engines.protocol import Engine, Utterance
-from services.synth_worker.engines.tone import ToneEngine
-from services.synth_worker.engines.xtts.decoder.linear import Precision
-from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
-from services.synth_worker.engines.xtts.weights.location import WeightSettings
+from services.synth_worker.engines.registry import ENGINES
+from services.synth_worker.engines.spec import Resources
 from services.synth_worker.finishing.parameters import finishing_of
 from tests.support.recordings import speech_of
 from tests.support.xtts_checkpoint import make_checkpoint
 
-PRECISIONS: dict[str, Precision] = {"xtts": "float32", "xtts-bfloat16": "bfloat16", "xtts-int8": "int8"}
+XTTS = {"coqui_tos_agreed": True, "device": "cpu"}
+SETTINGS: dict[str, dict[str, Any]] = {  # of engines that are not tested with their defaults; "-" names a variant
+    "xtts": XTTS | {"xtts_precision": "float32"},
+    "xtts-bfloat16": XTTS | {"xtts_precision": "bfloat16"},
+    "xtts-int8": XTTS | {"xtts_precision": "int8"},
+}
+VARIANTS = list(dict.fromkeys([*ENGINES, *SETTINGS]))
 CACHE = Path.home() / ".cache" / "voice-cloning-pipeline"
 SENTENCES = {
     "fr": "Bonjour, je parle avec une autre voix.",
@@ -47,17 +50,18 @@ SENTENCES = {
 }
 
 
-def engine_named(name: str, folder: Path) -> Engine[Any, Any]:
-    if name == "tone":
-        return ToneEngine()
-    if name == "embedded":
-        return EmbeddedEngine(EmbeddedSettings(cache=CACHE, threads=2))
-    make_checkpoint(folder)
-    weights = WeightSettings(model_dir=folder, agreed=True)
-    return XttsEngine(XttsSettings(weights, device="cpu", precision=PRECISIONS[name], threads=2))
+def engine_named(variant: str, folder: Path) -> Engine[Any, Any]:
+    name = variant.partition("-")[0]
+    settings = SETTINGS.get(variant, {})
+    if name == "xtts":
+        make_checkpoint(folder)
+        settings = settings | {"xtts_model_dir": str(folder)}
+
+    spec = ENGINES[name]
+    return spec.build(spec.settings(**settings), Resources(cache=CACHE, threads=2, max_batch=8))
 
 
-@pytest.fixture(scope="module", params=["tone", "embedded", *PRECISIONS])
+@pytest.fixture(scope="module", params=VARIANTS)
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine[Any, Any]]:
     engine = engine_named(request.param, tmp_path_factory.mktemp("xtts"))
     engine.load()
@@ -72,12 +76,13 @@ def voice(engine: Engine[Any, Any]) -> Any:
 
 def spoken(engine: Engine[Any, Any], utterance: Utterance, voice: Any) -> Samples:
     sequence = engine.open(utterance, voice)
-    pieces, done = [], False
+    parts = []
+    done = False
     while not done:
         [step] = engine.step([sequence])
-        pieces.append(step.samples)
+        parts.append(step.samples)
         done = step.done
-    return np.concatenate(pieces)
+    return np.concatenate(parts)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +102,7 @@ def test_it_describes_itself(engine: Engine[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("language", SENTENCES)
-def test_every_language_is_spoken_at_a_sensible_length_and_level(
+def test_every_language_has_a_plausible_length_and_level(
     in_language: Callable[[str], Samples],
     language: str,
 ) -> None:
@@ -110,7 +115,7 @@ def test_every_language_is_spoken_at_a_sensible_length_and_level(
 
 
 @pytest.mark.parametrize("language", SENTENCES)
-def test_what_is_levelled_comes_out_as_loud_in_every_language_with_no_peak_too_high(
+def test_finished_audio_has_the_same_loudness_in_every_language_and_limited_peaks(
     engine: Engine[Any, Any], in_language: Callable[[str], Samples], language: str
 ) -> None:
     utterance = Utterance(SENTENCES[language], language, 1)
@@ -121,7 +126,7 @@ def test_what_is_levelled_comes_out_as_loud_in_every_language_with_no_peak_too_h
         assert out.tobytes() == samples.tobytes()
         return
     assert true_peak_db(out) <= -1
-    if engine.describe().name == "embedded":  # the other's weights are random here
+    if engine.describe().name == "embedded":  # the weights of the others are random here
         assert integrated_lufs([out], 24_000) == pytest.approx(-18, abs=1.5)
 
 
@@ -130,20 +135,20 @@ def test_the_same_seed_gives_the_same_samples(engine: Engine[Any, Any], voice: A
     assert spoken(engine, utterance, voice).tobytes() == spoken(engine, utterance, voice).tobytes()
 
 
-def test_it_takes_parameters_of_the_contract_whose_defaults_change_nothing(
+def test_its_parameters_are_in_the_contract_and_their_defaults_change_nothing(
     engine: Engine[Any, Any], voice: Any
 ) -> None:
-    takes = engine.describe().parameters
-    assert set(takes) <= set(RANGES)
-    assert all(RANGES[name].lowest <= default <= RANGES[name].highest for name, default in takes.items())
-    defaults = {name: int(default) if RANGES[name].whole else default for name, default in takes.items()}
+    accepted = engine.describe().parameters
+    assert set(accepted) <= set(RANGES)
+    assert all(RANGES[name].lowest <= default <= RANGES[name].highest for name, default in accepted.items())
+    defaults = {name: int(default) if RANGES[name].whole else default for name, default in accepted.items()}
     as_usual, spelt_out = (
         Utterance(SENTENCES["en"], "en", 8, parameters) for parameters in (AS_USUAL, Parameters(**defaults))
     )
     assert spoken(engine, as_usual, voice).tobytes() == spoken(engine, spelt_out, voice).tobytes()
 
 
-def test_twice_the_speed_takes_about_half_the_time(engine: Engine[Any, Any], voice: Any) -> None:
+def test_twice_the_speed_gives_about_half_the_samples(engine: Engine[Any, Any], voice: Any) -> None:
     slow, usual, fast = (
         len(spoken(engine, Utterance(SENTENCES["fr"], "fr", 8, Parameters(speed=speed)), voice))
         for speed in (0.5, 1.0, 2.0)
@@ -152,59 +157,59 @@ def test_twice_the_speed_takes_about_half_the_time(engine: Engine[Any, Any], voi
     assert 1.6 < usual / fast < 2.4
 
 
-def test_interleaved_sentences_sound_as_they_do_alone(engine: Engine[Any, Any], voice: Any) -> None:
+def test_interleaved_sentences_are_the_same_as_alone(engine: Engine[Any, Any], voice: Any) -> None:
     utterances = [Utterance(SENTENCES[language], language, seed) for seed, language in enumerate(("en", "fr", "it"))]
     alone = [spoken(engine, utterance, voice).tobytes() for utterance in utterances]
-    sequences = {place: engine.open(utterance, voice) for place, utterance in enumerate(utterances)}
-    together: dict[int, list[Samples]] = {place: [] for place in sequences}
+    sequences = {index: engine.open(utterance, voice) for index, utterance in enumerate(utterances)}
+    together: dict[int, list[Samples]] = {index: [] for index in sequences}
     size = engine.describe().max_batch
     while sequences:
-        places = list(sequences)[:size]
-        for place, step in zip(places, engine.step([sequences[place] for place in places]), strict=True):
-            together[place].append(step.samples)
-            sequence = sequences.pop(place)
+        indices = list(sequences)[:size]
+        for index, step in zip(indices, engine.step([sequences[index] for index in indices]), strict=True):
+            together[index].append(step.samples)
+            sequence = sequences.pop(index)
             if not step.done:
-                sequences[place] = sequence  # to the end of the line, so that steps of all alternate
-    assert [np.concatenate(together[place]).tobytes() for place in sorted(together)] == alone
+                sequences[index] = sequence  # at the end, so that the sentences alternate
+    assert [np.concatenate(together[index]).tobytes() for index in sorted(together)] == alone
 
 
-def test_a_sentence_given_up_in_the_middle_leaves_the_next_one_as_it_is(engine: Engine[Any, Any], voice: Any) -> None:
+def test_a_discarded_sentence_does_not_change_the_next_one(engine: Engine[Any, Any], voice: Any) -> None:
     utterance = Utterance(SENTENCES["fr"], "fr", 3)
     before = spoken(engine, utterance, voice).tobytes()
-    given_up = engine.open(Utterance(SENTENCES["de"] + " " + SENTENCES["de"], "de", 4), voice)
-    engine.step([given_up])
-    engine.discard(given_up)
+    discarded = engine.open(Utterance(SENTENCES["de"] + " " + SENTENCES["de"], "de", 4), voice)
+    engine.step([discarded])
+    engine.discard(discarded)
     assert spoken(engine, utterance, voice).tobytes() == before
 
 
-def test_a_voice_survives_its_bytes(engine: Engine[Any, Any], voice: Any) -> None:
+def test_a_voice_is_the_same_after_serialization(engine: Engine[Any, Any], voice: Any) -> None:
     serialised = engine.condition([speech_of(8)])
     assert serialised == engine.condition([speech_of(8)])
-    assert len(serialised) < 1_000_000, "larger than NATS takes by default"
+    assert len(serialised) < 1_000_000, "larger than the default limit of NATS"
     utterance = Utterance(SENTENCES["en"], "en", 6)
     restored = spoken(engine, utterance, engine.restore(serialised))
     assert restored.tobytes() == spoken(engine, utterance, voice).tobytes()
 
 
-def test_every_clip_of_a_speaker_has_a_say_however_long_the_first_is(engine: Engine[Any, Any]) -> None:
+def test_every_clip_of_a_speaker_affects_the_voice_even_after_a_long_one(engine: Engine[Any, Any]) -> None:
     long, other = speech_of(30), speech_of(5, start_s=4)
     voices = {engine.condition(clips) for clips in ([long], [other], [long, other])}
     assert len(voices) == 3
 
 
-def test_the_longest_sentence_is_spoken(engine: Engine[Any, Any], voice: Any) -> None:
+def test_the_longest_sentence_is_synthesized(engine: Engine[Any, Any], voice: Any) -> None:
     for language in ("en", "zh"):
         longest = engine.describe().max_characters[language]
         text = (SENTENCES[language] * (longest // len(SENTENCES[language]) + 1))[:longest]
         assert len(spoken(engine, Utterance(text, language, 1), voice)) > 24_000
 
 
-def test_silence_holds_no_voice(engine: Engine[Any, Any]) -> None:
+def test_silence_is_rejected_as_a_reference(engine: Engine[Any, Any]) -> None:
     with pytest.raises(UnusableReference):
         engine.condition([Clip(np.zeros(8 * 24_000, dtype=np.float32), 24_000)])
 
 
-def test_what_cannot_be_spoken_is_refused_for_good(engine: Engine[Any, Any], voice: Any) -> None:
+def test_unspeakable_text_fails_without_a_retry(engine: Engine[Any, Any], voice: Any) -> None:
     with pytest.raises(UnspeakableText) as refused:
         spoken(engine, Utterance("... !?", "en", 1), voice)
     assert not refused.value.retryable
@@ -225,7 +230,7 @@ ODD = (
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_odd_text_is_spoken_or_refused_and_never_breaks(engine: Engine[Any, Any], voice: Any, text: str) -> None:
+def test_unusual_text_is_synthesized_or_rejected(engine: Engine[Any, Any], voice: Any, text: str) -> None:
     for language in ("en", "ja", "ar"):
         try:
             samples = spoken(engine, Utterance(text, language, 1), voice)

@@ -9,15 +9,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
+from msgspec import Meta
 
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engines.protocol import EngineDescription, Step, Utterance
+from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
+from services.synth_worker.engines.spec import EngineEnvironment, EngineSpec, Resources
 
 SAMPLE_RATE_HZ: Final = 24_000
 SAMPLES_PER_CHARACTER: Final = 1_440  # 60 ms: a typical speaking rate
@@ -129,3 +131,23 @@ class ToneEngine:
 
     def close(self) -> None:
         """Do nothing: there is nothing to free."""
+
+
+class ToneEnvironment(EngineEnvironment, frozen=True, kw_only=True):
+    """Settings of the tone engine."""
+
+    tone_real_time_factor: Annotated[float, Meta(ge=0)] = 0.0  # to imitate a slow engine
+    tone_crash_word: str = ""  # a sentence with this word crashes the engine process
+    tone_hang_word: str = ""  # a sentence with this word hangs the engine
+
+
+def build(settings: ToneEnvironment, _resources: Resources) -> Engine[Any, Any]:
+    """Return the engine."""
+    return ToneEngine(
+        real_time_factor=settings.tone_real_time_factor,
+        crash_word=settings.tone_crash_word,
+        hang_word=settings.tone_hang_word,
+    )
+
+
+ENGINE: Final = EngineSpec(name="tone", settings=ToneEnvironment, build=build, deployed=False)
