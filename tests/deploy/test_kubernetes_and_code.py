@@ -23,6 +23,7 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings as EdgeSettings
 from services.http_edge.transport.host_names import Hosts
 from services.splitter.settings import Settings as SplitterSettings
+from services.synth_worker.engines.registry import ENGINES as REGISTRY
 from services.synth_worker.settings import Settings as WorkerSettings
 from tests.deploy.manifests import (
     ROOT,
@@ -59,6 +60,10 @@ BY_THE_OPERATOR = {
 }
 
 overlays = pytest.mark.parametrize("overlay", list(ENGINES))
+
+
+def test_every_deployed_engine_has_an_overlay() -> None:
+    assert set(ENGINES.values()) == {name for name, spec in REGISTRY.items() if spec.deployed}
 
 
 def source(name: str) -> str:
