@@ -17,7 +17,7 @@ from services.common.runtime.lifecycle import ended_before, every, tasks
 from services.common.wire import subjects
 from services.common.wire.messages import Lane, WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
-from services.synth_worker.finishing.parameters import parameters_taken
+from services.synth_worker.finishing.parameters import accepted_parameters
 from services.synth_worker.handler import SentenceWork
 from services.synth_worker.isolation.supervisor import EngineSupervisor
 from services.synth_worker.metrics import Metrics
@@ -133,7 +133,7 @@ class Worker:
             await self._publish_state()
 
     async def _stop_when_stuck(self, stop: asyncio.Event) -> None:
-        """Raise EngineStuck when the engine hangs, which ends the process; its supervisor starts another one."""
+        """Raise EngineStuck when the engine hangs: the worker exits, and compose or Kubernetes restarts it."""
         stuck, stopping = (asyncio.create_task(event.wait()) for event in (self._model.stuck, stop))
         done, waiting = await asyncio.wait((stuck, stopping), return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
@@ -168,7 +168,7 @@ class Worker:
             slots=self._settings.worker_slots + self._settings.worker_express_slots,
             busy=len(self._work.busy),
             real_time_factor=factor,
-            parameters=parameters_taken(engine, self._settings.loudness_lufs),
+            parameters=accepted_parameters(engine, self._settings.loudness_lufs),
         )
         await publish_heartbeats(self._bus, subjects.worker_state(engine.name, self.name), state)
 

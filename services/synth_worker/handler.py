@@ -24,7 +24,7 @@ from services.common.wire.messages import AudioChunk, Loudness, SentenceJob, Sen
 from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
-from services.synth_worker.finishing.parameters import Finish, finishing_of, parameters_taken
+from services.synth_worker.finishing.parameters import Finish, accepted_parameters, finishing_of
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.ports import SentenceAudio, SpeakingEngine
 from services.synth_worker.speed import SpeedMeter
@@ -89,7 +89,7 @@ class SentenceWork:
         if identity_of(job) in self.cancels:
             raise SpeechCancelled("the request was cancelled")
         engine = self.model.describe()
-        require_taken(job.parameters, engine=engine.name, takes=parameters_taken(engine, self.loudness))
+        require_taken(job.parameters, engine=engine.name, takes=accepted_parameters(engine, self.loudness))
 
     async def _is_done(self, job: SentenceJob) -> bool:
         """Return whether an earlier worker stored the end marker and died before its ack."""

@@ -35,7 +35,7 @@ class PassThrough:
         return np.zeros(0, dtype=np.float32)
 
 
-def parameters_taken(engine: EngineDescription, default: Loudness) -> dict[str, float]:
+def accepted_parameters(engine: EngineDescription, default: Loudness) -> dict[str, float]:
     """Return the parameters that a worker with this engine accepts, with their defaults; a loudness of 0 is "off"."""
     if engine.level is None:
         return dict(engine.parameters)
