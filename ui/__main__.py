@@ -23,7 +23,7 @@ def _streamlit_settings(settings: Settings) -> dict[str, object]:
         "server.headless": True,  # opens no browser
         "server.fileWatcherType": "none",
         "server.maxUploadSize": 50,  # MB
-        "browser.gatherUsageStats": False,  # nothing here is told to anybody
+        "browser.gatherUsageStats": False,  # no telemetry
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
         "theme.light.primaryColor": "#0b6e62",

@@ -1,4 +1,4 @@
-"""A program of ours in a process of its own, for files from outside: what crashes, hangs or swells there ends there."""
+"""Runs a program on an untrusted file in a separate process: a crash, hang or memory leak stays in there."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""Why something could not be done, as types that carry what a message to the user needs."""
+"""Errors, as types with the values that a message to the user needs."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ class Refusal(Exception):
 
 
 class Unreachable(Refusal):
-    """Nobody answers at the service's address."""
+    """The service does not answer at its address."""
 
     def __init__(self, url: str) -> None:
         """Name the address."""
@@ -28,7 +28,7 @@ class CutStream(Refusal):
     """The answer ended before the speech did: what came is not the whole."""
 
     def __init__(self) -> None:
-        """Say so."""
+        """Set the message."""
         super().__init__("cut_stream", "the answer was cut before its end")
 
 
@@ -36,7 +36,7 @@ class BadAudio(Refusal):
     """The file is no audio that can be read."""
 
     def __init__(self) -> None:
-        """Say so."""
+        """Set the message."""
         super().__init__("unreadable_audio", "the file holds no audio that could be decoded")
 
 
@@ -44,5 +44,5 @@ class BadDocument(Refusal):
     """The file is no text that can be read."""
 
     def __init__(self, detail: str) -> None:
-        """Say what is wrong."""
+        """Set the message."""
         super().__init__("unreadable_document", detail)

@@ -1,4 +1,4 @@
-"""What an operator may set."""
+"""Settings of the web UI."""
 
 import difflib
 import ipaddress
@@ -25,12 +25,12 @@ class Settings:
 
     @property
     def shown_url(self) -> str:
-        """Return the address of the service that a user is told."""
+        """Return the address of the service that is shown to users."""
         return self.public_service_url or self.service_url
 
     @property
     def served_hosts(self) -> str:
-        """Return the names that the pages are served under, beside the private ones."""
+        """Return the host names of the pages, besides the private ones."""
         return f"{self.allowed_hosts},{urlsplit(self.public_service_url).hostname or ''}"
 
 

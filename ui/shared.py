@@ -1,4 +1,4 @@
-"""What every session of this process shares: the settings, and the service that they name."""
+"""Shared by all sessions of this process: the settings, and the service client."""
 
 from ui.client.service import Service
 from ui.settings import Settings

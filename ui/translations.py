@@ -36,7 +36,7 @@ def number(value: float, digits: int = 1) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return how long something lasts, as one says it: 42 s, 3 min 05 s, 2 h 10 min."""
+    """Format a duration: 42 s, 3 min 05 s, 2 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

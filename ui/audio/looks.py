@@ -1,4 +1,4 @@
-"""What a recording looks like, and how well it serves as a voice. Pure."""
+"""Waveform and quality of a recording. Pure."""
 
 import itertools
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _FRAME: Final = RATE_HZ // 50  # 20 ms
 
 @dataclass(frozen=True)
 class Quality:
-    """What was measured of a recording."""
+    """Measurements of a recording."""
 
     seconds: float
     speech_over_noise_db: float  # loud frames over quiet ones: 90th and 10th percentile of 20 ms frames

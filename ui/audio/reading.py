@@ -1,4 +1,4 @@
-"""An uploaded file to samples, in a process of its own.
+"""Decodes an uploaded file in a separate process.
 
 `python -m ui.audio.reading` reads a file on stdin and writes mono 16-bit PCM at 16 kHz to stdout.
 """
@@ -16,7 +16,7 @@ from ui.errors import BadAudio
 
 RATE_HZ: Final = 16_000
 _LONGEST_S: Final = 120  # more is neither measured nor drawn; the service listens to 30 s of it
-# Containers that hold sound and nothing but it or a picture, as the service reads them. A playlist would make the
+# Containers that hold only audio, or a picture with it, as in the service. A playlist would make the
 # decoder open what it names: files of this machine, and addresses that only this machine reaches.
 _CONTAINERS: Final = "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta,au"
 _OPTIONS: Final = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}  # what is opened is in memory

@@ -1,4 +1,4 @@
-"""A long text that the service reads by itself: this process only asks how far it is."""
+"""A job of the service: this process only polls its progress."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ _LOOK_S: Final = 0.7
 _PATIENCE_S: Final = 60.0  # so long the service may not answer
 _ENDED: Final = ("done", "failed", "cancelled")
 
-# The browser asks for a job's sound by an id that nobody can guess: the service's own.
+# The browser requests a job's audio by an unguessable id: the service's own.
 READINGS: Final[WeakValueDictionary[str, "Reading"]] = WeakValueDictionary()
 
 
@@ -36,17 +36,17 @@ class Reading:
 
     @property
     def ended(self) -> bool:
-        """Say whether nothing more will come."""
+        """Return whether the job has ended."""
         return self.failure is not None or self.whole
 
     @property
     def whole(self) -> bool:
-        """Say whether all of it is there."""
+        """Return whether all audio is available."""
         return bool(self.state["state"] == "done")
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Return how many sentences are spoken, and how many there are (0 while nobody knows)."""
+        """Return the number of spoken sentences, and of all (0 while unknown)."""
         return self.state["spoken"], self.state.get("sentences", 0)
 
     @property
@@ -81,12 +81,12 @@ class Reading:
             self.failure = Refusal(code, str(state.get("detail", "")))
 
     def _learn(self, state: dict[str, Any]) -> None:
-        """Ask for the sentences that are spoken and not known yet; an answer tells of some hundred at most."""
+        """Fetch the new sentences; a response has some hundred at most."""
         known = -1
         while known < len(self.alignment.ends_s) < state["spoken"]:
             known = len(self.alignment.ends_s)
             try:
                 self.alignment.learn(self.service.sentences(self.id, known))
             except Refusal as refusal:
-                if refusal.code != "unknown_request":  # too long ago: there are no marks, but there is sound
+                if refusal.code != "unknown_request":  # expired: there are no marks, but there is audio
                     raise

@@ -1,4 +1,4 @@
-"""The service over HTTP: the one module that knows its paths and its form. docs/http.md describes them."""
+"""The HTTP client of the service: the only module with its paths and form fields (docs/http.md)."""
 
 import json
 import math
@@ -15,14 +15,14 @@ from ui.text.markup import is_ssml
 
 _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 5.0
-_SPEECH_S: Final = 300.0  # so long the service may be silent before and between pieces of sound
+_SPEECH_S: Final = 300.0  # maximum silence of the service before and between chunks of audio
 _PIECE_BYTES: Final = 16 * 1024
 HEADER_BYTES: Final = 44  # of a RIFF file with one format and one data chunk, as the service sends it
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be spoken, and by which voice."""
+    """A text and its voice."""
 
     text: str
     language: str
@@ -43,14 +43,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Heard:
-    """The head of an answer with sound."""
+    """The head of a response with audio."""
 
     seed: int
     engine: str
     sample_rate_hz: int
     warning: str  # about the recordings; empty when there is none
     synthesis_s: float | None  # that the engine worked; known of what was sent whole
-    left_out: tuple[tuple[int, int], ...] = ()  # places of letters that are not spoken, in code points: the first ones
+    left_out: tuple[tuple[int, int], ...] = ()  # offsets of the first letters that are not spoken, in code points
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Normalized:
     """A text as it would be spoken."""
 
     sentences: tuple[str, ...]
-    left_out: tuple[tuple[int, int], ...]  # places of letters that are not spoken, in code points
+    left_out: tuple[tuple[int, int], ...]  # offsets of letters that are not spoken, in code points
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer with sound, of which the body is still to be read."""
+    """A response with audio whose body is still to be read."""
 
     heard: Heard
     body: requests.Response
@@ -106,7 +106,7 @@ class Service:
 
     @contextmanager
     def speaking(self, order: Order, request_id: str, *, stream: bool) -> Iterator[Answer]:
-        """Have it spoken: yield the answer once the first sound is there (or all of it). Raises Refusal."""
+        """Synthesize: yield the response once the first audio has arrived (or all of it). Raises Refusal."""
         files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
         path = "/stream" if stream else "/synthesize"
         headers = {"Request-Name": request_id}
@@ -132,11 +132,11 @@ class Service:
             return
 
     def sentences(self, request_id: str, first: int) -> dict[str, Any]:
-        """Return where the sentences of a request or job are, from this place on. Raises Refusal."""
+        """Return the positions of the sentences of a request or job, from this index on. Raises Refusal."""
         return self._json(f"/requests/{request_id}/sentences?from={first}")
 
     def begin_job(self, order: Order) -> dict[str, Any]:
-        """Hand over a long text that nobody waits for; return the job. Raises Refusal."""
+        """Submit a long text as a job; return the job. Raises Refusal."""
         fields = {name: value for name, value in order.fields().items() if name != "text"}
         files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
         files.append(("text_file", ("text", order.text.encode())))

@@ -1,4 +1,4 @@
-"""Speech that outlives the runs of the page's script: each has a thread, and whoever wants reads along."""
+"""Speech that outlives the runs of the page's script: each has a thread, with any number of readers."""
 
 import secrets
 import struct
@@ -15,15 +15,15 @@ from ui.text.sentences import Alignment
 _MOST: Final = 64  # at once, of all users together; others wait for their turn
 _SEATS: Final = threading.BoundedSemaphore(_MOST)
 
-# The browser asks for a sound by its id, which nobody can guess. A session that ends lets go of its speech.
+# The browser requests audio by its unguessable id. A session that ends releases its speech.
 SPEAKING: Final[WeakValueDictionary[str, "Speaking"]] = WeakValueDictionary()
 
 
 class Speaking:
-    """One request and its sound so far. Times are `time.monotonic()`."""
+    """One request and its audio so far. Times are `time.monotonic()`."""
 
     def __init__(self, service: Service, order: Order, *, stream: bool, patience_s: float = 0.0) -> None:
-        """Begin at once; where the service is busy, again when it says so, for so long."""
+        """Begin at once; if the service is busy, retry when it allows, up to this time."""
         self.id = secrets.token_hex(16)
         self.order = order
         self.service = service
@@ -42,17 +42,17 @@ class Speaking:
 
     @property
     def ended(self) -> bool:
-        """Say whether nothing more will come."""
+        """Return whether the speech has ended."""
         return self.ended_s is not None
 
     @property
     def whole(self) -> bool:
-        """Say whether all of it is there."""
+        """Return whether all audio is available."""
         return self.ended and self.failure is None
 
     @property
     def seconds(self) -> float:
-        """Return how much sound is there."""
+        """Return the duration of the available audio."""
         return len(self._pcm) / 2 / self.heard.sample_rate_hz if self.heard else 0.0
 
     @property
@@ -62,12 +62,12 @@ class Speaking:
 
     @property
     def synthesis_s(self) -> float | None:
-        """Return how long the engine worked on it, if the service has told."""
+        """Return the engine's processing time, if the service has reported it."""
         return self.heard.synthesis_s if self.heard else None
 
     @property
     def first_after_s(self) -> float | None:
-        """Return how long the first sound took."""
+        """Return the time to the first audio."""
         return None if self.first_s is None else self.first_s - self.began_s
 
     def wav(self) -> bytes:
@@ -101,7 +101,7 @@ class Speaking:
         self.ended_s = time.monotonic()
 
     def _hear(self) -> bool:
-        """Hear it to its end; return whether it was let in. Raises Refusal."""
+        """Read it to its end; return whether it was admitted. Raises Refusal."""
         if self.cancelled.is_set():
             raise Refusal("cancelled")
         try:
@@ -128,7 +128,7 @@ class Speaking:
 
 
 def _quietly(action: Callable[[], None]) -> None:
-    """Do what nobody waits for: the request may be over, or the service gone, and then nothing is left to do."""
+    """Run a call in the background, and ignore that the request has ended or the service is down."""
     try:
         action()
     except Refusal:

@@ -1,4 +1,4 @@
-"""What the browser fetches beside the pages: sound, as it comes, from the same address as everything else."""
+"""Routes besides the pages: streamed audio, from the same address."""
 
 import asyncio
 import re
@@ -57,7 +57,7 @@ def _in_ranges(content: bytes, asked: str) -> Response:
 
 
 def reading(request: Request) -> Response:
-    """`GET /reading/{id}.wav` and `.mp3`: a job's sound, read on from the service; `?save` names the file."""
+    """`GET /reading/{id}.wav` and `.mp3`: a job's audio, streamed from the service; `?save` names the file."""
     job, kind = READINGS.get(request.path_params["id"]), request.path_params["kind"]
     if job is None or kind not in ("wav", "mp3"):
         return PlainTextResponse("gone", status_code=404)

@@ -17,7 +17,7 @@ from ui.widgets.notices import refusal_text
 from ui.widgets.parameters import chosen_parameters
 
 _FIRST: Final = ("fr", "en", "es", "de")
-_PATIENCE_S: Final = 180.0  # seventeen at once are more than a small service lets in
+_PATIENCE_S: Final = 180.0  # a small service does not admit seventeen at once
 _WIDTHS: Final = (2, 5, 1, 1)
 
 

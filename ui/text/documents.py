@@ -1,4 +1,4 @@
-"""Text out of an uploaded .txt, .md, .pdf or .epub, in a process of its own.
+"""Extracts text from an uploaded .txt, .md, .pdf or .epub, in a separate process.
 
 `python -m ui.text.documents pdf` reads a file on stdin and writes its text to stdout.
 """

@@ -1,4 +1,4 @@
-"""How long a text sounds, before it is spoken."""
+"""Estimated duration of a text."""
 
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +16,6 @@ def characters_per_second(language: str) -> float:
 
 
 def seconds_of(text: str, language: str) -> float:
-    """Return the estimated length of the sound."""
+    """Return the estimated duration."""
     words = without_markup(text) if is_ssml(text) else text
     return len(words.strip()) / characters_per_second(language)

@@ -9,7 +9,7 @@ _MARKUP: Final = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
 
 
 def is_ssml(text: str) -> bool:
-    """Say whether a text is an SSML document (https://www.w3.org/TR/speech-synthesis11/)."""
+    """Return whether a text is an SSML document (https://www.w3.org/TR/speech-synthesis11/)."""
     return _DOCUMENT.match(text) is not None
 
 

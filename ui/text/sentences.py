@@ -1,4 +1,4 @@
-"""Where the sentences of a text are, in the text and in its sound. Pure."""
+"""Positions of the sentences in a text and its audio. Pure."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ _COLUMNS: Final = 42  # of a subtitle's line
 
 
 class Cue(NamedTuple):
-    """A sentence and when it sounds, in seconds."""
+    """A sentence and its time in the audio, in seconds."""
 
     start_s: float
     end_s: float
@@ -21,12 +21,12 @@ class Cue(NamedTuple):
 
 @dataclass
 class Alignment:
-    """What is known so far of one speech."""
+    """The sentences of one speech so far."""
 
     text: str
     spans: list[tuple[int, int]] = field(default_factory=list)  # in code points
     ends_s: list[float] = field(default_factory=list)  # of the sentences that are spoken, in order
-    left_out: tuple[tuple[int, int], ...] = ()  # places of letters that are not spoken
+    left_out: tuple[tuple[int, int], ...] = ()  # offsets of letters that are not spoken
 
     def learn(self, answer: dict[str, Any]) -> None:
         """Take an answer of `GET /requests/{id}/sentences?from=<how many are spoken>`."""

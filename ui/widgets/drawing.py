@@ -59,7 +59,7 @@ def _count() -> "ComponentRenderer":
 
 
 def show_live_count(field: str, *, text: str, most: int, characters_per_second: float, point: str, key: str) -> None:
-    """Show how long the text in the field of this label is, and sounds; `text` has `{count}` and `{seconds}`."""
+    """Show a text field's length and estimated duration; `text` has `{count}` and `{seconds}`."""
     place = {"field": field, "text": text, "most": most, "rate": characters_per_second, "point": point}
     _count()(key=key, data=place)
 

@@ -11,7 +11,7 @@ from ui.translations import t, tongue
 
 AUTO: Final = "auto"
 
-# What is offered until the service has said what it speaks.
+# Offered until the service has reported its languages.
 _USUAL = {
     "fr": "français", "en": "English", "es": "español", "de": "Deutsch", "it": "italiano", "pt": "português",
     "pl": "polski", "tr": "Türkçe", "ru": "русский", "nl": "Nederlands", "cs": "čeština", "ar": "العربية", "zh": "中文",

@@ -23,7 +23,7 @@ def show_refusal(refusal: Refusal) -> None:
 
 
 def show_left_out(text: str, spans: Sequence[tuple[int, int]]) -> None:
-    """Warn of letters that are not spoken: which they are, as far as there is room."""
+    """Warn of letters that are not spoken, and list the first ones."""
     if spans:
         words = [text[start:end][:_SHOWN_CHARACTERS] for start, end in spans[:_SHOWN_SPANS]]
         more = " …" if len(spans) > _SHOWN_SPANS else ""

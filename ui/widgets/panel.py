@@ -1,4 +1,4 @@
-"""What every tab shows of one speech: how far it is, a way to stop it, the player, and what came of it."""
+"""The panel of one speech in every tab: progress, a stop button, the player, and the result."""
 
 import streamlit as st
 
@@ -12,25 +12,25 @@ from ui.widgets.player import play
 
 
 def begin(place: str, order: Order, *, stream: bool) -> None:
-    """Begin a speech, which takes the place of the one before."""
+    """Begin a speech, which replaces the one before."""
     if (before := speech(place)) is not None and not before.ended:
         before.cancel()
     st.session_state[f"{place}_speaking"] = Speaking(service(), order, stream=stream)
 
 
 def speech(place: str) -> Speaking | None:
-    """Return the speech that was begun last in this place of the page."""
+    """Return the latest speech of this panel."""
     return st.session_state.get(f"{place}_speaking")
 
 
 def busy(place: str) -> bool:
-    """Say whether it still goes on."""
+    """Return whether it is running."""
     running = speech(place)
     return running is not None and not running.ended
 
 
 def show(place: str) -> None:
-    """Show the speech of this place, if there is one."""
+    """Show the speech of this panel, if there is one."""
     speaking = speech(place)
     if speaking is None:
         return

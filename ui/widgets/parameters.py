@@ -1,4 +1,4 @@
-"""How to speak: chosen in the fifth tab, heeded in all."""
+"""Synthesis parameters: set in the fifth tab, used in all."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The player in the page: plays a sound while it is made, and shows which sentence is heard."""
+"""The audio player: plays audio while it is produced, and shows the current sentence."""
 
 from functools import cache
 from pathlib import Path
@@ -28,10 +28,10 @@ def _component() -> "ComponentRenderer":
 
 
 def play(url: str, *, key: str, live: bool, whole: bool, marks: str = "") -> None:
-    """Show the player of the sound at this address.
+    """Show a player for the audio at this address.
 
-    `live`: it begins by itself, with what is there. `whole`: all of it is there, so one may seek. `marks`: the address
-    that tells the sentences and their ends.
+    `live`: it starts automatically, with the available audio. `whole`: all audio is available: seeking works. `marks`:
+    the address of the sentences and their ends.
     """
     _component()(
         key=key,

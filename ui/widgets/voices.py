@@ -1,4 +1,4 @@
-"""The voices of a session: recorded or uploaded, kept until the browser's tab is closed, usable in every tab."""
+"""The voices of a session: recorded or uploaded, held until the browser's tab is closed, usable in every tab."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ _MOST: Final = 20  # of one session
 
 @dataclass(frozen=True)
 class Voice:
-    """A recording of somebody."""
+    """A recording of a voice."""
 
     name: str
     content: bytes  # the file as it came
     samples: Samples
     quality: Quality
-    free: bool = False  # in the public domain: nobody is to be asked
+    free: bool = False  # in the public domain: no consent needed
 
     @property
     def key(self) -> str:
-        """Return what tells it from others."""
+        """Return its unique key."""
         return sha256(self.content).hexdigest()[:16]
 
 
@@ -65,7 +65,7 @@ def _read(name: str, content: bytes, *, free: bool) -> Voice:
 
 
 def choose(place: str) -> Voice | None:
-    """Show the kept voices and an upload, and return the chosen voice once its use is allowed."""
+    """Show the session's voices and an upload, and return the chosen voice once its use is allowed."""
     _upload(place)
     voices = kept()
     if not voices:
@@ -84,7 +84,7 @@ def choose(place: str) -> Voice | None:
 
 
 def consent(voice: Voice, place: str) -> bool:
-    """Ask for the speaker's consent, once for each voice, and return whether it is there."""
+    """Ask for the speaker's consent, once for each voice, and return whether it was given."""
     if voice.free:
         return True
     given: set[str] = st.session_state.setdefault("consents", set())

@@ -48,7 +48,7 @@ def test_a_book_is_read_in_the_order_of_its_spine_without_what_is_not_shown() ->
     assert epub(book(chapters, ["two", "one"])) == "Second & last\n\nFirst\n\na b"
 
 
-def test_a_pdf_is_read_in_a_process_of_its_own() -> None:
+def test_a_pdf_is_read_in_a_separate_process() -> None:
     assert read_document("Book.PDF", pdf("Hello, dear reader.")).strip() == "Hello, dear reader."
 
 

@@ -1,4 +1,4 @@
-"""How good a recording is, and what it looks like."""
+"""Quality and waveform of a recording."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_what_is_wrong_with_a_recording_is_named(speech: Samples) -> None:
     )
 
 
-def test_a_file_that_is_no_sound_is_refused() -> None:
+def test_a_file_without_audio_is_refused() -> None:
     with pytest.raises(BadAudio):
         read_audio(b"no sound")
 
@@ -50,7 +50,7 @@ def test_a_waveform_has_a_stroke_for_each_moment() -> None:
     assert waveform_path(np.array([0, 1], np.float32), bars=2) == "M2 31.5V32.5M6 1.5V62.5"
 
 
-def test_mp3_is_made_of_pieces_of_any_length() -> None:
+def test_mp3_is_made_of_chunks_of_any_length() -> None:
     pcm = (np.sin(np.arange(24_000) / 10) * 9000).astype("<i2").tobytes()
     frames = b"".join(encoded([pcm[:1001], b"", pcm[1001:20_000], pcm[20_000:]], 24_000))
     decoded = read_audio(frames)

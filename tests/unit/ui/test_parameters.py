@@ -1,4 +1,4 @@
-"""Which parameters of the engine the pages show."""
+"""The engine's parameters in the pages."""
 
 from ui.widgets.parameters import with_sliders
 

@@ -1,4 +1,4 @@
-"""Sentences in the text and in the sound, and subtitles of them."""
+"""Sentences in the text and in the audio, and subtitles of them."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_a_text_with_a_tag_in_it_is_sent_as_it_is(text: str) -> None:
     assert "text_type" not in Order(text, "fr", ()).fields()
 
 
-def test_an_answer_that_is_told_twice_counts_once() -> None:
+def test_a_repeated_answer_counts_once() -> None:
     alignment = Alignment(TEXT)
     for _ in range(2):
         alignment.learn({"from": 0, "sentences": [SPANS[0] | {"seconds": 1.5}, *SPANS[1:]]})

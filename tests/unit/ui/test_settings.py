@@ -28,7 +28,7 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
         settings_from({name: value})
 
 
-def test_an_operator_is_told_of_open_pages_and_of_typos() -> None:
+def test_open_pages_and_typos_are_logged() -> None:
     typos = {"UI_HOTS": "0.0.0.0", "SERVICE_ULR": "http://edge:8004", "API_KYE": "secret"}
     told = list(warnings_about(settings_from({"UI_HOST": "0.0.0.0"}), {"UI_HOST": "0.0.0.0"} | typos))
     assert [line.partition(" ")[0] for line in told] == ["UI_HOST=0.0.0.0:", "API_KYE", "SERVICE_ULR", "UI_HOTS"]

@@ -28,14 +28,14 @@ def test_both_languages_have_the_same_texts_with_the_same_values() -> None:
     assert {name for name in french if values_of(french[name]) != values_of(english[name])} == set()
 
 
-def test_every_text_that_the_pages_name_is_there() -> None:
+def test_every_text_of_the_pages_exists() -> None:
     sources = "\n".join(file.read_text() for file in UI.rglob("*.py"))
     named = set(re.findall(r'\bt\(\s*"([a-z_.]+)"', sources))
     assert len(named) > 50
     assert named - words("fr").keys() == set()
 
 
-def test_every_failure_of_the_service_has_words_of_its_own() -> None:
+def test_every_failure_of_the_service_has_its_own_text() -> None:
     table = (UI.parent / "docs" / "wire.md").read_text().partition("## Failure codes")[2]
     codes = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
     assert len(codes) > 15

@@ -1,8 +1,8 @@
-// Plays a WAV from its address: while it is still being made through Web Audio, piece by piece as it comes, and once it
-// is whole through an <audio> element, which can seek. Shows the sentences and marks the one that is heard.
+// Plays a WAV from its URL: while it is being produced through Web Audio, chunk by chunk, and once it is complete through
+// an <audio> element, which can seek. Shows the sentences and marks the current one.
 
 const HEADER_BYTES = 44;
-const AHEAD_S = 0.15; // between a piece's arrival and its sound
+const AHEAD_S = 0.15; // between a chunk's arrival and its playback
 const MOST_AHEAD_S = 60; // a book is not held in memory: the others wait at the service
 const players = new WeakMap();
 
@@ -24,7 +24,7 @@ class Player {
   constructor(root, data) {
     this.root = root;
     this.url = data.url;
-    this.pieces = []; // {at: when it sounds, from: where in the speech, seconds}
+    this.chunks = []; // {at: playback time, from: offset in the speech, seconds}
     this.received = 0; // seconds
     this.sentences = [];
     this.ends = []; // of the sentences that are spoken, in seconds
@@ -83,11 +83,11 @@ class Player {
     const source = this.context.createBufferSource();
     source.buffer = buffer;
     source.connect(this.context.destination);
-    const last = this.pieces.at(-1);
+    const last = this.chunks.at(-1);
     const follows = last ? last.at + last.seconds : 0;
     const at = Math.max(follows, this.context.currentTime + (follows > this.context.currentTime ? 0 : AHEAD_S));
     source.start(at);
-    this.pieces.push({ at, from: this.received, seconds: buffer.duration });
+    this.chunks.push({ at, from: this.received, seconds: buffer.duration });
     this.received += buffer.duration;
     return bytes.slice(2 * count);
   }
@@ -95,14 +95,14 @@ class Player {
   position() {
     if (!this.context) return this.audio.currentTime;
     const now = this.context.currentTime;
-    while (this.pieces.length > 1 && this.pieces[1].at <= now) this.pieces.shift();
-    const [piece] = this.pieces;
+    while (this.chunks.length > 1 && this.chunks[1].at <= now) this.chunks.shift();
+    const [piece] = this.chunks;
     return piece ? piece.from + Math.min(Math.max(now - piece.at, 0), piece.seconds) : 0;
   }
 
   tick() {
     const heard = this.position();
-    if (this.context && this.pieces.length) {
+    if (this.context && this.chunks.length) {
       const over = this.complete && heard >= this.received - 0.01;
       this.root.dataset.state = over ? "ended" : this.context.state === "running" ? "playing" : "paused";
       if (over) this.becomeWhole();
@@ -111,9 +111,9 @@ class Player {
     }
     const labels = this.data.labels;
     const live = Boolean(this.context);
-    this.button.hidden = !live || !this.pieces.length;
+    this.button.hidden = !live || !this.chunks.length;
     this.button.textContent = this.root.dataset.state === "paused" ? labels.resume : labels.pause;
-    this.root.querySelector(".time").textContent = live && this.pieces.length
+    this.root.querySelector(".time").textContent = live && this.chunks.length
       ? `${heard.toFixed(1)} s / ${this.received.toFixed(1)} s` : "";
     this.root.dataset.heard = heard.toFixed(2);
     this.root.dataset.received = this.received.toFixed(2);
@@ -161,7 +161,7 @@ class Player {
     }));
   }
 
-  // Marks the sentence that is heard: the first one that has not ended.
+  // Marks the current sentence: the first one that has not ended.
   mark(heard) {
     const silent = ["waiting", "ended", "ready"].includes(this.root.dataset.state) && !heard;
     const place = silent ? -1 : this.ends.findIndex((end) => heard < end);
