@@ -1,4 +1,4 @@
-"""Builds a splitter and runs it until it is told to stop."""
+"""Builds a splitter and runs it until it is stopped."""
 
 import asyncio
 import secrets
@@ -29,41 +29,46 @@ from services.splitter.settings import Settings
 
 log = structlog.get_logger()
 
-_TOLD_TIMES: Final = 5  # heartbeats that name a request which was taken up: one may be lost, or read late
+# heartbeats that name a newly held request: one may be lost, or read late
+_REPORTED_TIMES: Final = 5
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Connect to NATS and divide texts until `stop` is set. Raises BusUnavailable."""
+    """Connect to NATS and serve requests until `stop` is set. Raises BusUnavailable."""
     async with connected_bus(settings, name="splitter") as bus:
         await serve(bus, settings, stop)
 
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
-    """Divide texts on this bus until `stop` is set."""
-    metrics, ledger, followers_stop, fleet = Metrics(), Backlog(), asyncio.Event(), workers(bus)
+    """Serve requests on this bus until `stop` is set."""
+    metrics = Metrics()
+    backlog = Backlog()
+    fleet = workers(bus)
+    followers_stop = asyncio.Event()
     metrics.bus_connected.set_function(lambda: float(bus.connected))
-    gate, taken = Scheduler(fleet, settings.splitter_ahead), deque[tuple[Identity, ...]](maxlen=_TOLD_TIMES)
+    scheduler = Scheduler(fleet, settings.splitter_ahead)
+    taken = deque[tuple[Identity, ...]](maxlen=_REPORTED_TIMES)
     name = f"splitter-{secrets.token_hex(4)}"
     work = RequestWork(
         bus=bus,
         workers=fleet,
         cancels=Cancels(bus),
-        ledger=ledger,
+        backlog=backlog,
         metrics=metrics,
-        gate=gate,
+        scheduler=scheduler,
         stop=stop,
     )
 
-    async def tell_state() -> None:
-        gate.open()
-        taken.append(ledger.take_news())
-        metrics.held.set(ledger.requests)
-        metrics.queued_audio.set(ledger.owed_s)
+    async def publish_state() -> None:
+        scheduler.grant_all()
+        taken.append(backlog.take_new())
+        metrics.held.set(backlog.requests)
+        metrics.queued_audio.set(backlog.remaining_s)
         state = SplitterState(
             splitter=name,
-            requests=ledger.requests,
-            queued_audio_s=ledger.owed_s,
-            due_audio_s=ledger.due_s(),
+            requests=backlog.requests,
+            queued_audio_s=backlog.remaining_s,
+            due_audio_s=backlog.immediate_s(),
             taken=tuple(identity.id for identity in chain.from_iterable(taken)),
             taken_by=_by_tenant(chain.from_iterable(taken)),
         )
@@ -80,16 +85,16 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
         group.create_task(work.workers.follow(followers_stop), name="workers")
         group.create_task(work.cancels.follow(followers_stop), name="cancels")
         group.create_task(NormalizeWork(bus, fleet).serve(followers_stop), name="normalizing")
-        group.create_task(every(HEARTBEAT_S, tell_state, followers_stop), name="state")
+        group.create_task(every(HEARTBEAT_S, publish_state, followers_stop), name="state")
         log.info("splitter_ready", splitter=name)
         await loop.run(stop)
         followers_stop.set()
-    await tell_state()  # that it owes nothing any more
+    await publish_state()  # the final state: no backlog
     log.info("splitter_stopped", splitter=name)
 
 
 def _by_tenant(identities: Iterable[Identity]) -> dict[str, tuple[str, ...]]:
-    """Return the ids of each tenant."""
+    """Return the request ids of each tenant."""
     found: dict[str, tuple[str, ...]] = {}
     for identity in identities:
         found[identity.tenant] = (*found.get(identity.tenant, ()), identity.id)

@@ -1,4 +1,4 @@
-"""Messages in the splitter's own terms, and what it found in theirs. Pure."""
+"""Converts wire messages to the splitter's types and back. Pure."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -25,12 +25,13 @@ from services.common.wire.seeds import sentence_seed
 from services.splitter.segmentation.process import SegmentationTask
 from services.splitter.segmentation.sentences import Sentence, SplitText
 
-AskedT = TypeVar("AskedT", SpeechRequest, NormalizeText)
-_USUAL_LIMIT: Final = 250  # characters of a sentence, where no worker says how many it takes
+CommandT = TypeVar("CommandT", SpeechRequest, NormalizeText)
+_USUAL_LIMIT: Final = 250  # characters of a sentence, if no live worker reports its limit
 
 
-def in_our_codes(asked: AskedT) -> AskedT:
-    """Return a command with the codes of the languages that its tags mean. Raises UnsupportedLanguage."""
+def with_language_codes(asked: CommandT) -> CommandT:
+    """Return a command with its language tags replaced by language codes. Raises
+    UnsupportedLanguage."""
     passages = tuple(
         msgspec.structs.replace(passage, language=_code(passage.language, f"passages[{index}].language"))
         for index, passage in enumerate(asked.passages)
@@ -41,12 +42,12 @@ def in_our_codes(asked: AskedT) -> AskedT:
 def _code(tag: str, field: str) -> str:
     code = language_code(tag)
     if code is None:
-        raise UnsupportedLanguage(f"{field} names no language that is spoken; send one of {' '.join(LANGUAGES)}")
+        raise UnsupportedLanguage(f"{field} is not a supported language; send one of {' '.join(LANGUAGES)}")
     return code
 
 
 def limits_of(workers: Iterable[WorkerState]) -> dict[str, int]:
-    """Return the longest sentence, in characters, that each of these workers takes, by language."""
+    """Return, by language, the longest sentence that all of these workers accept, in characters."""
     limits: dict[str, int] = {}
     for worker in workers:
         for language, most in worker.max_characters.items():
@@ -55,12 +56,12 @@ def limits_of(workers: Iterable[WorkerState]) -> dict[str, int]:
 
 
 def usual_limits() -> dict[str, int]:
-    """Return limits for all languages, for a text that no worker is there to speak."""
+    """Return default limits for all languages, for when no worker is available."""
     return dict.fromkeys(LANGUAGES, _USUAL_LIMIT)
 
 
 def task_of(asked: SpeechRequest | NormalizeText, limits: dict[str, int]) -> SegmentationTask:
-    """Return how to divide the text of a command. Raises UnsupportedLanguage."""
+    """Return the segmentation task of a command. Raises UnsupportedLanguage."""
     for language in (asked.language, *(passage.language for passage in asked.passages)):
         if language not in limits:
             raise UnsupportedLanguage(f"the engine {asked.engine} does not speak {language}")
@@ -78,7 +79,8 @@ def task_of(asked: SpeechRequest | NormalizeText, limits: dict[str, int]) -> Seg
 
 
 def seconds_of(request: SpeechRequest, sentences: Sequence[Sentence]) -> list[float]:
-    """Return the estimated audio of each sentence, its pauses included; of those spoken already, nothing."""
+    """Return the estimated audio of each sentence, with its pauses, in seconds; 0 for those spoken
+    already."""
     asked = request.parameters.speed or 1.0
     return [
         0.0
@@ -92,13 +94,13 @@ def seconds_of(request: SpeechRequest, sentences: Sequence[Sentence]) -> list[fl
 
 
 def within_range(speed: float) -> float:
-    """Return the nearest speed that an engine may be asked for."""
+    """Return the nearest speed within the allowed range."""
     allowed = RANGES["speed"]
     return min(max(speed, allowed.lowest), allowed.highest)
 
 
 def require_within_quota(request: SpeechRequest, seconds: Iterable[float]) -> None:
-    """Raise QuotaUsedUp where a request asks for more audio than its sender has left."""
+    """Raise QuotaUsedUp if the estimated audio exceeds what is left of the client's quota."""
     if request.max_audio_s is not UNSET and (asked_s := sum(seconds)) > request.max_audio_s:
         raise QuotaUsedUp(
             f"the text is about {asked_s:.0f} s of audio, and {request.max_audio_s:.0f} s are left of today's quota; "
@@ -106,8 +108,8 @@ def require_within_quota(request: SpeechRequest, seconds: Iterable[float]) -> No
         )
 
 
-def told_left_out(division: SplitText) -> LeftOut | UnsetType:
-    """Return what is left out of a text, as messages tell it; nothing where it is spoken whole."""
+def left_out_of(division: SplitText) -> LeftOut | UnsetType:
+    """Return what is left out of a text, as a message field; UNSET if the whole text is spoken."""
     characters = sum(end - start for start, end in division.left_out)
     if not characters:
         return UNSET
@@ -115,24 +117,25 @@ def told_left_out(division: SplitText) -> LeftOut | UnsetType:
 
 
 def languages_of(request: SpeechRequest, division: SplitText, written: str) -> tuple[str, ...]:
-    """Return the language of each sentence, where some are in another than the request's as it was written."""
+    """Return the language of each sentence; empty if all are in the request's language as its
+    client wrote it."""
     languages = tuple(sentence.language or request.language for sentence in division.sentences)
     return languages if set(languages) != {written} else ()
 
 
-def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], place: int) -> SentenceJob:
-    """Return the command to speak the sentence at this place."""
-    sentence = sentences[place]
+def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], index: int) -> SentenceJob:
+    """Return the command to synthesize the sentence at this index."""
+    sentence = sentences[index]
     return SentenceJob(
         request=request.request,
         tenant=request.tenant,
         engine=request.engine,
         language=sentence.language or request.language,
-        sentence=place,
+        sentence=index,
         sentences=len(sentences),
         text=sentence.spoken,
         clips=request.clips,
-        seed=sentence_seed(request.seed, place),
+        seed=sentence_seed(request.seed, index),
         pause_before_ms=sentence.pause_before_ms,
         pause_after_ms=sentence.pause_after_ms,
         deadline_unix_ms=request.deadline_unix_ms,
@@ -141,7 +144,7 @@ def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], place: int) 
 
 
 def _parameters(asked: Parameters, sentence: Sentence) -> Parameters:
-    """Return the request's parameters at this sentence's speed, within what an engine may be asked for."""
+    """Return the request's parameters with this sentence's speed, within the allowed range."""
     if sentence.rate == 1:
         return asked
     return msgspec.structs.replace(asked, speed=within_range((asked.speed or 1.0) * sentence.rate))

@@ -1,8 +1,10 @@
-"""The story of one request: divide its text, queue its sentences in turn with others, and hold it until all are spoken.
+"""Handles one request: divides its text, queues its sentences fairly with others, and holds it
+until all are spoken.
 
-The request is acknowledged at the very end. A splitter that dies is followed by another that is delivered the same
-request, divides it the same way, sees from the stored end markers what is spoken, and queues the rest: what is queued
-already is refused by the stream, so nothing is spoken twice.
+The request is acknowledged at the very end. If the splitter crashes, the request is redelivered to
+another one, which divides the text in the same way, reads from the stored end markers which
+sentences are spoken, and queues the rest. The stream refuses sentences that are queued already, so
+nothing is spoken twice.
 """
 
 import asyncio
@@ -50,20 +52,20 @@ from services.common.wire.messages import (
 )
 from services.common.wire.parameters import require_taken, takes_of
 from services.splitter.conversion import (
-    in_our_codes,
     job_of,
     languages_of,
+    left_out_of,
     limits_of,
     require_within_quota,
     seconds_of,
     task_of,
-    told_left_out,
+    with_language_codes,
 )
 from services.splitter.metrics import Metrics
 from services.splitter.scheduling.backlog import Backlog, RequestBacklog
 from services.splitter.scheduling.progress import Progress
 from services.splitter.scheduling.scheduler import Permit, Scheduler
-from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, told_portion
+from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, reported_portion
 from services.splitter.segmentation.process import MOST_CHILDREN, SegmentationCrashed, SegmentationTask, divide
 from services.splitter.segmentation.sentences import Sentence, SplitText
 
@@ -72,29 +74,29 @@ log = structlog.get_logger()
 _MOST_DIVISIONS: Final = 3
 _EVENT_WAIT_S: Final = 1.0
 _WORKERS_WAIT_S: Final = 2.0
-_RECHECK_AFTER_WAITS: Final = 5  # end markers may be lost on their way; the stored ones are not
+_RECHECK_AFTER_WAITS: Final = 5  # live end markers may be lost; the stored ones are not
 _FULL_QUEUE_PAUSE_S: Final = 0.2
-_RECALLED_AT_ONCE: Final = 32  # end markers; a book has thousands, and its listener waits
+_READ_AT_ONCE: Final = 32  # end markers; a book has thousands, and its client is waiting
 
 
 @dataclass(frozen=True)
 class RequestWork:
-    """What a splitter does with the messages of `TTS_REQUESTS`."""
+    """The handler of the messages of `TTS_REQUESTS`."""
 
     bus: Bus
     workers: Heartbeats[WorkerState]
     cancels: Cancels
-    ledger: Backlog
+    backlog: Backlog
     metrics: Metrics
-    gate: Scheduler
-    stop: asyncio.Event  # set: hand back what is not spoken yet
+    scheduler: Scheduler
+    stop: asyncio.Event  # once set, requests that are not finished are returned to the queue
     divisions: Divisions = field(default_factory=lambda: Divisions(_bounded_divide()))
 
     async def handle(self, delivery: Delivery) -> None:
-        """Divide, queue, and wait until all is spoken."""
-        asked = codec.decode(delivery.payload, SpeechRequest)
-        require_own(asked, delivery.subject)
-        request = in_our_codes(asked)
+        """Divide the text, queue its sentences, and wait until all are spoken."""
+        received = codec.decode(delivery.payload, SpeechRequest)
+        require_own(received, delivery.subject)
+        request = with_language_codes(received)
         deadline = Deadline.at(request.deadline_unix_ms)
         workers = await self._workers_of(request.engine)
         task = task_of(request, limits_of(workers))
@@ -104,28 +106,31 @@ class RequestWork:
         if any(sentence.rate != 1 for sentence in division.sentences):
             require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
         log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
+
         rest = seconds_of(request, division.sentences)
         require_within_quota(request, rest)
         portion = portion_of(request, rest)
-        # What is before the portion was spoken already, and what is after it is not asked for yet.
+        # Sentences before the portion are spoken already, and those after it are not requested yet.
         seconds = [s if portion.first <= index < portion.until else 0.0 for index, s in enumerate(rest)]
+
         async with open_inbox_of_ends(self.bus, request.tenant, request.request) as inbox:
             with (
-                self.ledger.hold(request.request, request.tenant, seconds) as debt,
-                self.gate.join(request.engine, request.tenant) as seat,
+                self.backlog.hold(request.request, request.tenant, seconds) as backlog,
+                self.scheduler.join(request.engine, request.tenant) as permit,
             ):
-                held = _Held(request, deadline, division.sentences, Progress(len(seconds)), inbox, debt, seat)
-                await self._announce(request, division, portion, sum(rest), written=asked.language)
-                for place in chain(range(portion.first), range(portion.until, len(seconds))):
-                    held.end(place)
+                held = _Held(request, deadline, division.sentences, Progress(len(seconds)), inbox, backlog, permit)
+                await self._announce(request, division, portion, sum(rest), written=received.language)
+                for index in chain(range(portion.first), range(portion.until, len(seconds))):
+                    held.end(index)
                 if delivery.attempt > 1:
-                    await _recall(held)
-                await self._see_through(held)
+                    await _restore(held)
+                await self._finish(held)
         if portion.until == len(seconds):
             self.metrics.requests.labels(request.language, "spoken").inc()
 
     async def _divided(self, task: SegmentationTask, request: SpeechRequest, attempt: int) -> SplitText:
-        """Divide the text. One that costs its process the third time is not tried again. Raises what `divide` does."""
+        """Divide the text; fail for good when the process crashes at the third attempt. Raises what
+        `divide` raises."""
         with self.metrics.split_duration.time(), span("division", characters=len(request.text)):
             try:
                 return await self.divisions.of(task, in_portions=request.portion_s is not UNSET)
@@ -135,54 +140,59 @@ class RequestWork:
                 raise SynthesisFailed(str(failure)) from None
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Tell the listener, and take the request's sentences back."""
+        """Report the failure to the client and withdraw the request's sentences."""
         request, tenant = codec.peek_request(delivery.payload), tenant_of(delivery.subject)
         self.metrics.requests.labels("", failure.code).inc()
         if request is None or tenant is None:
-            return  # so malformed that its sender cannot be told
+            return  # so malformed that the failure cannot be addressed to its sender
         message = SpeechFailed(
             request=request, sentence=None, code=failure.code, detail=str(failure), retryable=failure.retryable
         )
-        await self.bus.publish(  # before its sentences fail, which are called off and do not know why
+        # before its cancelled sentences fail, which do not carry the reason
+        await self.bus.publish(
             subjects.request_failed(tenant, request),
             codec.encode(message),
             message_id=Identity(tenant, "request", request).message_id("failed"),
         )
-        await self._call_off(tenant, request, failure.code)
+        await self._withdraw(tenant, request, failure.code)
 
-    async def _call_off(self, tenant: str, request: str, reason: str) -> None:
-        """Take a request's sentences back, those that are being spoken as well."""
+    async def _withdraw(self, tenant: str, request: str, reason: str) -> None:
+        """Withdraw a request's sentences: purge the queued ones, cancel those in flight."""
         await self.bus.purge(topology.SENTENCES, subjects.request_sentences(tenant, request))
-        if reason != SpeechCancelled.code:  # of that everybody has heard
+        if reason != SpeechCancelled.code:  # whose cancel message every process has received
             message = CancelSpeech(request=request, tenant=tenant, reason=reason)
             await self.bus.send(subjects.cancel(tenant, request), codec.encode(message))
 
     async def _workers_of(self, engine: str) -> list[WorkerState]:
-        """Return the engine's workers that know what they speak, at least one. Raises EngineUnavailable."""
-        patience = Deadline.after(_WORKERS_WAIT_S)  # a splitter that has just started has heard nobody yet
-        while not (workers := self._known(engine)):
+        """Return the engine's workers with a loaded model, at least one. Raises
+        EngineUnavailable."""
+        # a splitter that has just started has no heartbeats yet
+        patience = Deadline.after(_WORKERS_WAIT_S)
+        while not (workers := self._loaded(engine)):
             if patience.passed:
                 raise EngineUnavailable(f"no worker for the engine {engine} is ready")
             await self.workers.news(timeout_s=patience.left_s)
         return workers
 
-    def _known(self, engine: str) -> list[WorkerState]:
-        """Return the engine's workers that are alive, but those whose model has not said yet what it speaks."""
+    def _loaded(self, engine: str) -> list[WorkerState]:
+        """Return the engine's live workers, without those whose model has not reported its
+        languages yet."""
         return [worker for worker in self.workers.alive() if worker.engine == engine and worker.max_characters]
 
     async def _announce(
         self, request: SpeechRequest, division: SplitText, portion: Portion, audio_s: float, *, written: str
     ) -> None:
-        """Tell how the text is divided; `written`: the request's language as its sender writes it."""
+        """Publish how the text is divided. `written`: the request's language tag as the client sent
+        it."""
         message = TextSplit(
             request=request.request,
             sentences=tuple(Span(sentence.start, sentence.end) for sentence in division.sentences),
             dropped=tuple(Span(start, end) for start, end in division.dropped),
             languages=languages_of(request, division, written),
             marks=division.marks,
-            left_out=told_left_out(division),
+            left_out=left_out_of(division),
             audio_s=UNSET if request.max_audio_s is UNSET else audio_s,
-            portion=told_portion(request, portion),
+            portion=reported_portion(request, portion),
         )
         later = [portion.first] if message.portion is not UNSET and portion.first else []
         await self.bus.publish(
@@ -191,19 +201,19 @@ class RequestWork:
             message_id=identity_of(request).message_id("split", *later),
         )
 
-    async def _see_through(self, held: "_Held") -> None:
-        """Queue the sentences, and return when all are spoken or one has failed."""
+    async def _finish(self, held: "_Held") -> None:
+        """Queue the sentences; return when all are spoken or one has failed."""
         with self.cancels.watch(identity_of(held.request), held.cancelled.set):
             async with tasks() as group:
-                beside = [
+                background = [
                     group.create_task(self._queue_all(held), name="queueing"),
                     group.create_task(_until_cancelled(held), name="until-cancelled"),
                 ]
-                await self._hear_all(held)
-                for task in beside:
+                await self._receive_ends(held)
+                for task in background:
                     task.cancel()
 
-    async def _hear_all(self, held: "_Held") -> None:
+    async def _receive_ends(self, held: "_Held") -> None:
         silent_waits = 0
         while not held.progress.done:
             self._check(held)
@@ -212,49 +222,55 @@ class RequestWork:
             events = [event]
             if silent_waits >= _RECHECK_AFTER_WAITS:
                 events = await _stored_ends(held, sorted(held.progress.queued))
-                silent_waits = _RECHECK_AFTER_WAITS - 1 if events else 0  # there may be more where these were missed
+                # more may have been missed
+                silent_waits = _RECHECK_AFTER_WAITS - 1 if events else 0
             for event in events:
                 if isinstance(event, SentenceSpoken):
                     held.end(event.sentence)
                 if isinstance(event, SpeechFailed):
-                    self._check(held)  # a cancelled sentence fails as well, and that is not its own failure
-                    await self._call_off(held.request.tenant, held.request.request, event.code)
-                    return  # the process that failed has told the listener
+                    self._check(
+                        held
+                        # a sentence also fails because the request was cancelled, which is reported
+                        # as such
+                    )
+                    await self._withdraw(held.request.tenant, held.request.request, event.code)
+                    return  # the process that failed has reported it to the client
 
     async def _queue_all(self, held: "_Held") -> None:
-        """Queue sentence after sentence, each when it is this request's turn."""
-        while (place := held.progress.peek()) is not None:
-            await held.seat.turn(held.lane(place), held.debt.seconds[place])
-            if place in held.progress.ended:  # told so while it waited: an earlier splitter had queued it
-                held.seat.done(held.lane(place))
+        """Queue one sentence after another, each when the scheduler grants it."""
+        while (index := held.progress.peek()) is not None:
+            await held.permit.acquire(held.lane(index), held.backlog.seconds[index])
+            # spoken in the meantime: an earlier splitter had queued it
+            if index in held.progress.ended:
+                held.permit.release(held.lane(index))
                 continue
-            held.progress.queue(place)
-            await self._queue(held, place)
+            held.progress.queue(index)
+            await self._queue(held, index)
 
     def _check(self, held: "_Held") -> None:
         if held.cancelled.is_set():
             raise SpeechCancelled("the request was cancelled")
         if self.stop.is_set():
-            raise _HandedBack("this splitter stops; another one goes on with the request")
+            raise _Returned("the splitter is stopping; another one continues the request")
         if held.deadline.passed:
-            raise DeadlineExceeded("the text was not spoken within the time that the request allowed")
+            raise DeadlineExceeded("the text was not spoken before the request's deadline")
 
-    async def _queue(self, held: "_Held", place: int) -> None:
-        """Queue one sentence; a full queue is waited for, until the request's deadline."""
+    async def _queue(self, held: "_Held", index: int) -> None:
+        """Queue one sentence; wait while the queue is full, until the request's deadline."""
         request = held.request
-        job = job_of(request, held.sentences, place)
-        subject = subjects.sentence(request.engine, held.lane(place), request.tenant, request.request, place)
+        job = job_of(request, held.sentences, index)
+        subject = subjects.sentence(request.engine, held.lane(index), request.tenant, request.request, index)
         while True:
             self._check(held)
             try:
                 await self.bus.publish(
                     subject,
                     codec.encode(job),
-                    message_id=identity_of(request).message_id(place),
+                    message_id=identity_of(request).message_id(index),
                     lifetime_s=held.deadline.left_s,
                 )
             except SubjectFull:
-                return  # queued by a splitter before this one
+                return  # queued by an earlier splitter
             except QueueFull:
                 await asyncio.sleep(_FULL_QUEUE_PAUSE_S)
             else:
@@ -264,63 +280,64 @@ class RequestWork:
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """A request that is held until all of it is spoken, and how far it has got."""
+    """A request that is held until all of it is spoken, and its progress."""
 
     request: SpeechRequest
     deadline: Deadline
     sentences: tuple[Sentence, ...]
     progress: Progress
     inbox: Inbox
-    debt: RequestBacklog
-    seat: Permit
+    backlog: RequestBacklog
+    permit: Permit
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def lane(self, place: int) -> Lane:
-        """Return where a sentence is queued: the first one is waited for."""
-        return first_lane(self.request) if place == self.request.first_sentence else "standard"
+    def lane(self, index: int) -> Lane:
+        """Return the lane of a sentence: the client waits for the first one."""
+        return first_lane(self.request) if index == self.request.first_sentence else "standard"
 
-    def end(self, place: int) -> None:
-        """Note that a sentence is spoken."""
-        self.debt.pay(place)
-        if self.progress.end(place):
-            self.seat.done(self.lane(place))
+    def end(self, index: int) -> None:
+        """Record that a sentence is spoken."""
+        self.backlog.mark_spoken(index)
+        if self.progress.end(index):
+            self.permit.release(self.lane(index))
 
 
 async def _until_cancelled(held: _Held) -> None:
-    """Raise SpeechCancelled as soon as somebody cancels the request."""
+    """Raise SpeechCancelled as soon as the request is cancelled."""
     await held.cancelled.wait()
     raise SpeechCancelled("the request was cancelled")
 
 
-async def _recall(held: _Held) -> None:
-    """Find out what a splitter before this one got spoken."""
+async def _restore(held: _Held) -> None:
+    """Read from the stored end markers which sentences are spoken already."""
     for event in await _stored_ends(held, range(held.progress.sentences)):
         if isinstance(event, SentenceSpoken):
             held.end(event.sentence)
 
 
-async def _stored_ends(held: _Held, places: Sequence[int]) -> list[RequestEvent | None]:
-    """Return the end markers of these sentences that are stored, some of which may have been missed on their way."""
+async def _stored_ends(held: _Held, indexes: Sequence[int]) -> list[RequestEvent | None]:
+    """Return the stored end markers of these sentences; some may have been missed when they were
+    sent."""
     found: list[RequestEvent | None] = []
-    for begin in range(0, len(places), _RECALLED_AT_ONCE):
-        found += await asyncio.gather(*map(held.inbox.end, places[begin : begin + _RECALLED_AT_ONCE]))
+    for begin in range(0, len(indexes), _READ_AT_ONCE):
+        found += await asyncio.gather(*map(held.inbox.end, indexes[begin : begin + _READ_AT_ONCE]))
     return [event for event in found if event is not None]
 
 
-class _HandedBack(PipelineError):
-    """Not a failure: the request goes back to the queue as it is."""
+class _Returned(PipelineError):
+    """Not a failure: the request is returned to the queue unchanged."""
 
     code = "handed_back"
     retryable = True
 
 
 def _bounded_divide() -> Callable[[SegmentationTask], Awaitable[SplitText]]:
-    """Return `divide`, with a bound on the processes that divide at once."""
+    """Return `divide` with a limit on the number of concurrent child processes."""
     return partial(divide, children=asyncio.Semaphore(MOST_CHILDREN))
 
 
 def _check_first(request: SpeechRequest, division: SplitText) -> None:
-    """Refuse to resume behind the end of a text. Raises MalformedMessage."""
+    """Raise MalformedMessage if the request resumes past the end of its text."""
     if request.first_sentence >= len(division.sentences):
         raise MalformedMessage(
             f"first_sentence is {request.first_sentence}, and the text has {len(division.sentences)} sentences; "

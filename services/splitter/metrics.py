@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
 class Metrics:
-    """The splitter's metrics, on a registry of their own."""
+    """The splitter's metrics, in a separate registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -15,12 +15,10 @@ class Metrics:
         self.sentences = Counter(
             "tts_splitter_sentences_total", "Sentences queued", ["language"], registry=self.registry
         )
-        self.held = Gauge(
-            "tts_splitter_requests_held", "Requests not all of whose sentences are spoken", registry=self.registry
-        )
+        self.held = Gauge("tts_splitter_requests_held", "Requests in progress", registry=self.registry)
         self.queued_audio = Gauge(
             "tts_splitter_queued_audio_seconds",
-            "Estimated sound that the held requests still owe",
+            "Estimated audio of the held requests that is not synthesized yet",
             registry=self.registry,
         )
         self.split_duration = Histogram(

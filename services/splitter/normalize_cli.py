@@ -1,4 +1,5 @@
-"""Shows texts as they would be spoken: `task normalize -- --language fr "Il a 17."`, or many of them as JSON lines."""
+"""Prints the normalized form of texts: `task normalize -- --language fr "Il a 17."`, or of many
+texts as JSON lines."""
 
 import argparse
 import json
@@ -14,7 +15,7 @@ from services.common.wire.languages import LANGUAGES, language_code
 from services.splitter.segmentation.sentences import SplitText, divided, nothing_spoken
 
 _USUAL_CHARACTERS: Final = 250
-_SHOWN: Final = 5  # places that are left out
+_SHOWN: Final = 5  # spans that are left out
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -24,14 +25,14 @@ class _Asked(msgspec.Struct, frozen=True):
     text: str
 
 
-class _Manner(NamedTuple):
-    """How texts are normalized."""
+class _Options(NamedTuple):
+    """Normalization options."""
 
     max_characters: int
     spoken_forms: bool
 
     def divided(self, text: str, language: str) -> SplitText:
-        """Divide a text, which may have nothing to speak."""
+        """Divide a text; no error if it has nothing to speak."""
         return divided(
             text,
             language,
@@ -42,8 +43,9 @@ class _Manner(NamedTuple):
         )
 
 
-def answers(lines: Iterable[bytes], manner: _Manner) -> Iterator[dict[str, object]]:
-    """Yield for each line {"sentences": [...]}, or {"error": ...}; "left_out" tells places that nothing is said for."""
+def answers(lines: Iterable[bytes], options: _Options) -> Iterator[dict[str, object]]:
+    """Yield {"sentences": [...]} or {"error": ...} for each line; "left_out" has the spans that
+    cannot be spoken."""
     for number, line in enumerate(lines, 1):
         try:
             asked = msgspec.json.decode(line, type=_Asked)
@@ -51,7 +53,7 @@ def answers(lines: Iterable[bytes], manner: _Manner) -> Iterator[dict[str, objec
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             yield {"error": f"line {number}: {error}"}
             continue
-        found = manner.divided(asked.text, language)
+        found = options.divided(asked.text, language)
         answer: dict[str, object] = {"sentences": [sentence.spoken for sentence in found.sentences]}
         yield answer | ({"left_out": found.left_out} if found.left_out else {})
 
@@ -64,48 +66,50 @@ def _code(tag: str) -> str:
     return code
 
 
-def _write_answers(path: str, manner: _Manner) -> int:
-    """Answer a file of JSON lines; return 1 where a line was wrong. Raises OSError where it cannot be read."""
+def _write_answers(path: str, options: _Options) -> int:
+    """Print an answer for each line of a file; return 1 if a line was invalid. Raises OSError if it
+    cannot be read."""
     status = 0
     with Path(path).open("rb") as lines:
-        for answer in answers(lines, manner):
+        for answer in answers(lines, options):
             status |= "error" in answer
             print(json.dumps(answer, ensure_ascii=False), flush=True)  # noqa: T201
     return status
 
 
-def _show(text: str, language: str, manner: _Manner) -> int:
-    """Print a text's sentences, and what is left out of it on stderr; return 1 where nothing can be spoken."""
-    tell = partial(print, file=sys.stderr)
-    found = manner.divided(text, language)
+def _show(text: str, language: str, options: _Options) -> int:
+    """Print a text's sentences, and on stderr what is left out; return 1 if nothing can be
+    spoken."""
+    report = partial(print, file=sys.stderr)
+    found = options.divided(text, language)
     for sentence in found.sentences:
         print(sentence.spoken)  # noqa: T201
     if not found.sentences:
-        tell(f"normalize: {nothing_spoken(text, found.left_out, language)}")
+        report(f"normalize: {nothing_spoken(text, found.left_out, language)}")
         return 1
     if found.left_out:
-        places = ", ".join(f"{start}-{end}" for start, end in found.left_out[:_SHOWN])
-        tell(f"normalize: left out, as no voice of {language} can speak it: characters {places}")
+        spans = ", ".join(f"{start}-{end}" for start, end in found.left_out[:_SHOWN])
+        report(f"normalize: left out, as no voice of {language} can speak it: characters {spans}")
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what would be spoken, one sentence a line."""
+    """Print the sentences of a text as they would be spoken, one per line."""
     parser = argparse.ArgumentParser(prog="task normalize --", description=__doc__)
-    parser.add_argument("text", nargs="*", help="else it is read from stdin")
+    parser.add_argument("text", nargs="*", help="read from stdin if omitted")
     parser.add_argument("--language", default="fr", metavar="CODE", help="such as fr, pt-BR or zh_CN (default: fr)")
     parser.add_argument("--jsonl", metavar="FILE", help='lines {"language": ..., "text": ...}, "-" for stdin')
     parser.add_argument("--max-characters", type=int, default=_USUAL_CHARACTERS, metavar="N", help="of a sentence")
-    parser.add_argument("--no-spoken-forms", action="store_true", help="leave figures and signs as they are written")
+    parser.add_argument("--no-spoken-forms", action="store_true", help="keep figures and signs as written")
     choice = parser.parse_args(arguments)
     if choice.max_characters < 1:
-        parser.error("--max-characters is 1 or more")
-    manner = _Manner(choice.max_characters, spoken_forms=not choice.no_spoken_forms)
+        parser.error("--max-characters must be at least 1")
+    options = _Options(choice.max_characters, spoken_forms=not choice.no_spoken_forms)
     if choice.jsonl is not None:
         if choice.text:
-            parser.error("send texts as arguments or by --jsonl, not both")
+            parser.error("send texts either as arguments or with --jsonl, not both")
         try:
-            sys.exit(_write_answers("/dev/stdin" if choice.jsonl == "-" else choice.jsonl, manner))
+            sys.exit(_write_answers("/dev/stdin" if choice.jsonl == "-" else choice.jsonl, options))
         except OSError as error:
             parser.error(f"--jsonl {choice.jsonl} cannot be read ({error.strerror})")
     try:
@@ -113,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(f"--{error}")
     text = " ".join(choice.text) if choice.text else sys.stdin.buffer.read().decode("utf-8", "replace")
-    sys.exit(_show(text, language, manner))
+    sys.exit(_show(text, language, options))
 
 
 if __name__ == "__main__":

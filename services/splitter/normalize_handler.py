@@ -1,7 +1,7 @@
-"""Answers what a text is when it is spoken, without speaking it: a request and a reply over core NATS.
+"""Returns the normalized form of a text without synthesizing it: request and reply over core NATS.
 
-Texts are short (docs/wire.md), so one after another is soon done. All splitters share the questions; one that has too
-many of them drops the rest, and the client gives up after a while.
+Texts are short (docs/wire.md), so they are handled one at a time. The splitters form a queue group;
+one with too many pending requests drops the rest, and the client times out.
 """
 
 import asyncio
@@ -24,61 +24,62 @@ from services.common.wire.messages import (
     TextNormalized,
     WorkerState,
 )
-from services.splitter.conversion import in_our_codes, limits_of, task_of, told_left_out, usual_limits
+from services.splitter.conversion import left_out_of, limits_of, task_of, usual_limits, with_language_codes
 from services.splitter.segmentation.process import divide
 
 log = structlog.get_logger()
 
-_MOST_WAITING: Final = 64  # questions that this process has heard and not answered
-_LOOK_S: Final = 0.5  # how often to see whether to stop
-_GROUP: Final = "splitters"  # of which each question reaches one
+_MOST_WAITING: Final = 64  # requests received and not answered yet
+_LOOK_S: Final = 0.5  # how often `stop` is checked
+_GROUP: Final = "splitters"  # queue group: each request reaches one splitter
 
 
 @dataclass(frozen=True)
 class NormalizeWork:
-    """What a splitter does with the questions on `tts.v1.normalize.<tenant>`."""
+    """The handler of the requests on `tts.v1.normalize.<tenant>`."""
 
     bus: Bus
     workers: Heartbeats[WorkerState]
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Answer questions until `stop` is set."""
+        """Answer requests until `stop` is set."""
         listener = await self.bus.subscribe(subjects.NORMALIZE, limit=_MOST_WAITING, group=_GROUP)
         try:
             while not stop.is_set():
-                heard = await listener.next(_LOOK_S)
-                if heard is not None and heard.reply:
-                    await self._answer(heard)
+                received = await listener.next(_LOOK_S)
+                if received is not None and received.reply:
+                    await self._answer(received)
         finally:
             await listener.close()
 
-    async def _answer(self, heard: Received) -> None:
-        """Reply with the text as it would be spoken, or why not; to bytes that name no request with nothing."""
+    async def _answer(self, received: Received) -> None:
+        """Reply with the normalized text or a failure; send no reply to a payload without a request
+        id."""
         try:
-            await self._reply(heard, await self._normalized(heard))
-        except PipelineError as failure:  # of the text, or of NATS, which does not take so large an answer
-            await self._refuse(heard, failure)
-        except Exception:  # a bug must cost one answer, not the process and all that it holds
+            await self._reply(received, await self._normalized(received))
+        except PipelineError as failure:  # of the text, or of NATS, which refuses too large a reply
+            await self._refuse(received, failure)
+        except Exception:  # a bug must fail one reply, not the process with all requests it holds
             log.exception("normalizing_failed")
-            await self._refuse(heard, PipelineError("an internal error; the splitter's log says which"))
+            await self._refuse(received, PipelineError("an internal error; see the splitter's log"))
 
-    async def _refuse(self, heard: Received, failure: PipelineError) -> None:
-        request = codec.peek_request(heard.payload)
+    async def _refuse(self, received: Received, failure: PipelineError) -> None:
+        request = codec.peek_request(received.payload)
         if request is None:
             return
         message = SpeechFailed(
             request=request, sentence=None, code=failure.code, detail=str(failure), retryable=failure.retryable
         )
-        with suppress(BusUnavailable):  # the client gives up after a while
-            await self._reply(heard, message)
+        with suppress(BusUnavailable):  # the client times out
+            await self._reply(received, message)
 
-    async def _reply(self, heard: Received, message: Message) -> None:
-        await self.bus.send(heard.reply, codec.encode(message))
+    async def _reply(self, received: Received, message: Message) -> None:
+        await self.bus.send(received.reply, codec.encode(message))
 
-    async def _normalized(self, heard: Received) -> TextNormalized:
-        asked = codec.decode(heard.payload, NormalizeText)
-        require_own(asked, heard.subject)
-        asked = in_our_codes(asked)
+    async def _normalized(self, received: Received) -> TextNormalized:
+        asked = codec.decode(received.payload, NormalizeText)
+        require_own(asked, received.subject)
+        asked = with_language_codes(asked)
         workers = [worker for worker in self.workers.alive() if worker.engine == asked.engine]
         division = await divide(task_of(asked, limits_of(workers) or usual_limits()))
         return TextNormalized(
@@ -88,5 +89,5 @@ class NormalizeWork:
                 NormalizedSentence(found.start, found.end, found.spoken, found.language or asked.language)
                 for found in division.sentences
             ),
-            left_out=told_left_out(division),
+            left_out=left_out_of(division),
         )

@@ -1,4 +1,4 @@
-"""What an operator may set."""
+"""The splitter's settings."""
 
 from typing import Annotated
 
@@ -8,9 +8,11 @@ from services.common.runtime.service_process import ProcessSettings
 
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
-    """Environment variables of the same names in upper case, beside those of every process."""
+    """Environment variables of the same names in upper case, in addition to those of every
+    process."""
 
     splitter_requests: Annotated[int, Meta(ge=1, le=10_000)] = 256  # held at once
-    splitter_ahead: Annotated[float, Meta(ge=1, le=100)] = 1.0  # sentences queued or being spoken, for a worker's slot
+    # sentences queued or in flight per worker slot
+    splitter_ahead: Annotated[float, Meta(ge=1, le=100)] = 1.0
     splitter_health_host: str = "127.0.0.1"
     splitter_health_port: Annotated[int, Meta(ge=0, le=65535)] = 0  # 0: no health server

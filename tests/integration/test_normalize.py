@@ -1,4 +1,5 @@
-"""A text is shown as it would be spoken; unspeakable parts are left out and reported; language codes are normalized."""
+"""A text is shown as it would be spoken; unspeakable parts are left out and reported; language
+codes are normalized."""
 
 import asyncio
 import secrets
@@ -176,7 +177,7 @@ async def test_the_bus_refuses_an_unknown_language_by_its_field(service: Front) 
     assert isinstance(failed, SpeechFailed)
     assert (failed.code, failed.detail.split(";")[0]) == (
         "unsupported_language",
-        "language names no language that is spoken",
+        "language is not a supported language",
     )
 
 

@@ -1,25 +1,27 @@
-"""Written text to the text that an engine is given. Pure, linear and idempotent.
+"""Normalizes a text to the form that an engine receives. Pure, linear and idempotent.
 
-For callers that need the words alone. The splitter uses `services.splitter.normalization.reader`, which also returns
-where in the text each word comes from.
+For callers that need only the words. The splitter uses `services.splitter.normalization.reader`,
+which also returns the alignment with the written text.
 """
 
 from typing import Final
 
 from services.splitter.normalization.reader import read
 
-_PASSES: Final = 8  # lines that are joined may be read anew ("#", then a word); the third pass seldom finds anything
+# joined lines may change meaning ("#", then a word); the third pass seldom finds anything
+_PASSES: Final = 8
 
 
 def normalize(text: str, language: str, *, spoken: bool = True) -> str:
-    """Return the text as it is said in a language (ISO 639-1): in NFC, without runs of spaces, numbers in words.
+    """Return the spoken form of a text in a language (ISO 639-1): in NFC, without runs of spaces,
+    numbers in words.
 
-    `spoken` False leaves what is written and only takes out what nobody hears. Time is linear in the text, and
-    normalising twice is normalising once.
+    `spoken` False keeps the written form and only removes characters that are never spoken. Time is
+    linear in the text, and normalizing a normalized text changes nothing.
     """
     for _ in range(_PASSES):
-        said = " ".join(read(text, language, spoken=spoken).text.split())
-        if said == text:
+        verbalized = " ".join(read(text, language, spoken=spoken).text.split())
+        if verbalized == text:
             break
-        text = said
+        text = verbalized
     return text

@@ -1,11 +1,21 @@
-"""Written text to spoken text. Pure, linear in the text.
+"""Normalizes text: verbalizes the written form into the spoken form. Pure, linear in the text.
 
-How it works. The text is cleaned (characters), the words of the request's own pronunciations are put in, markup is
-taken out, and what typewriters, e-books and TeX write in a way of their own is brought into usual characters
-(typography, tex). Then one pass goes over what is left: at each offset where something may begin that is no plain
-word, the recognisers are asked in order, the most special first, and the first that has something to say wins. Its
-words replace what is written, and the pass continues behind it. Nothing that a rule wrote is read by another rule, and
-every rule sees the text around it as it was written.
+How it works.
+
+1. Clean up. Characters are normalized (characters), the request's pronunciations are substituted
+   (pronunciations), TeX and typographic conventions are converted to plain characters (tex,
+   typography), and markup is removed (markup).
+2. Find candidates. One regular expression finds the offsets where something other than a plain word
+   may begin: a figure, a sign, or the first letters of a known short form, an initialism or a Roman
+   numeral.
+3. Recognize. At each candidate the recognizers for its kind of character run in a fixed order, the
+   most specific first. The first one that returns words wins: they replace the match, and the pass
+   continues after it.
+
+A recognizer returns None if the context does not prove its reading, and the next one is tried. All
+recognizers match against the text as it was before this pass, so no rule sees the output of another
+rule. Every replacement is recorded (alignment), so spans of the spoken form can be mapped back to
+the text of the request.
 """
 
 import re
@@ -30,64 +40,64 @@ from services.splitter.normalization.text.pronunciations import respelled
 from services.splitter.normalization.text.tex import plain_tex
 from services.splitter.normalization.text.typography import usual, with_apostrophes
 
-# A sentence that begins with figures begins with a capital when they are words. After a short word with a full stop,
-# which may be an abbreviation that nobody knows, figures rather go on.
+# Figures at the beginning of a sentence are verbalized with a capital. After a short word with a
+# full stop, which may be an unknown abbreviation, figures are assumed to continue the sentence.
 _BEGINS: Final = regex.compile(r"(?:^|[!?…]|\.{3}|\n|[\p{L}\p{M}]{4}\.|[\p{Pe}\p{Pf}\"']\.|\.[\p{Pe}\p{Pf}\"'])\s*+$")
 
 
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _DIGITS: Final = re.compile(r"[0-9]+")
-_WINDOW: Final = 1_024  # characters that any recogniser looks at, but for a longer number
+_WINDOW: Final = 1_024  # characters that a recognizer sees, extended to the end of a number
 _IN_ADDRESS: Final = "@.-_+:0123456789"
 _ROMANISH: Final = re.compile(r"[IVXLCDM]+(?:[a-zèᵉ]{1,4})?")
 
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-_MARKUP_PASSES: Final = 4  # markup inside markup; the second pass seldom finds any
+_MARKUP_PASSES: Final = 4  # for nested markup; the second pass seldom finds any
 
 
 class Reader:
-    """Reads one language."""
+    """Verbalizes the text of one language."""
 
     def __init__(self, language: str) -> None:
-        """Compile its recognisers."""
+        """Compile the language's recognizers."""
         known = grammar(language)
-        recognisers = (
-            *addresses.recognisers(known),
-            *calendar.recognisers(known),
-            *phones.recognisers(known),
-            *durations.recognisers(known),
-            *ratios.recognisers(known),
-            *times.recognisers(known),
-            *numbers.recognisers(known),
-            *romans.recognisers(known),
-            *abbreviations.recognisers(known),
-            *names.recognisers(known),
-            *symbols.recognisers(known),
+        recognizers = (
+            *addresses.recognizers(known),
+            *calendar.recognizers(known),
+            *phones.recognizers(known),
+            *durations.recognizers(known),
+            *ratios.recognizers(known),
+            *times.recognizers(known),
+            *numbers.recognizers(known),
+            *romans.recognizers(known),
+            *abbreviations.recognizers(known),
+            *names.recognizers(known),
+            *symbols.recognizers(known),
         )
-        self._recognisers = {
-            kind: [recogniser for recogniser in recognisers if kind in recogniser.starts]
+        self._recognizers = {
+            kind: [recognizer for recognizer in recognizers if kind in recognizer.starts]
             for kind in (FIGURES, LETTERS, SIGNS)
         }
         self._grammar = known
         self._heads, self._ends, self._signs = _heads(known.table)
 
     def edits(self, text: str) -> Iterator[Edit]:
-        """Yield what is said instead of what is written, in order."""
-        place, said = 0, ""  # `said` ends where the text before `place` does
+        """Yield the replacements of written by spoken forms, in order."""
+        offset, verbalized = 0, ""  # `verbalized` ends where the text before `offset` does
         for start, kind in self._candidates(text):
-            edit = self._edit(text, start, kind) if start >= place else None
+            edit = self._edit(text, start, kind) if start >= offset else None
             if edit is None:
                 continue
-            before = said[-8:] * (edit.start - place < 8) + text[max(place, edit.start - 8) : edit.start]
+            before = verbalized[-8:] * (edit.start - offset < 8) + text[max(offset, edit.start - 8) : edit.start]
             if _BEGINS.search(before):
                 edit = edit._replace(text=self._grammar.capital(edit.text))
             edit = self._with_ending(text, edit)
             yield edit
-            place, said = edit.end, edit.text
+            offset, verbalized = edit.end, edit.text
 
     def _with_ending(self, text: str, edit: Edit) -> Edit:
-        """Return the edit with the mark behind it that only joins an ending to figures: 2023'te, 50%-os."""
+        """Return the edit extended by the mark that joins an ending to figures: 2023'te, 50%-os."""
         following = text[edit.end : edit.end + 2]
         if following[:1] == self._grammar.joint != "" and following[1:].islower() and edit.text[-1:].isalpha():
             vowel = edit.rule.startswith("date") and following[1] in "áé"  # huszonnyolcadika + -án
@@ -95,7 +105,8 @@ class Reader:
         return edit
 
     def _candidates(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield the places at which something may begin that is no plain word, and what kind of character is there."""
+        """Yield the offsets where something other than a plain word may begin, and the kind of
+        character there."""
         links = addresses.HINT.search(text) is not None
         for found in self._signs.finditer(text):
             word = found[0]
@@ -114,27 +125,29 @@ class Reader:
                 yield found.start(), FIGURES if word.isdecimal() else SIGNS
 
     def _is_head(self, word: str, following: str) -> bool:
-        """Say whether a short form may begin with this word before this character."""
+        """Return whether a short form may begin with this word, followed by this character."""
         allowed = self._heads.get(word)
         return allowed is not None and (following in allowed or "" in allowed)
 
-    def _edit(self, text: str, place: int, kind: str) -> Edit | None:
-        # Before it matches at all, `regex` looks for the letters that a pattern ends in, as far as the text goes.
-        end = place + _WINDOW
+    def _edit(self, text: str, offset: int, kind: str) -> Edit | None:
+        # `regex` first searches for the letters that a pattern ends in, up to the end of the text:
+        # limit how far it looks.
+        end = offset + _WINDOW
         if end < len(text):
             found = _DIGITS.match(text, end)
-            end = found.end() if found else end  # no number is cut
-        for recogniser in self._recognisers[kind]:
-            found = recogniser.pattern.match(text, place, end)
-            if found is not None and found.end() > place:
-                said = recogniser.say(found)
-                if said is not None:
-                    return Edit(found.start(), found.end(), said, recogniser.rule)
+            end = found.end() if found else end  # do not cut a number
+        for recognizer in self._recognizers[kind]:
+            found = recognizer.pattern.match(text, offset, end)
+            if found is not None and found.end() > offset:
+                verbalized = recognizer.verbalize(found)
+                if verbalized is not None:
+                    return Edit(found.start(), found.end(), verbalized, recognizer.rule)
         return None
 
 
 def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Pattern[str]"]:
-    """Return how a language's short forms begin and go on, the ends of words, and a pattern of what may begin."""
+    """Return the first words of a language's short forms with the characters that may follow,
+    suffixes, and the pattern of candidates."""
     tables = (
         *(table.abbreviations, table.within, table.titles, table.doubtful_titles, table.before_number),
         *(table.after_name, table.after_number, table.money.units, table.number_signs),
@@ -159,9 +172,10 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
         if found := _LETTERS.match(word):
             for head in (found[0], found[0][0].upper() + found[0][1:]):
                 heads.setdefault(head, set()).add(word[found.end() : found.end() + 1])
-    figures = "⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"  # which count among the characters of words
+    figures = "⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"  # which `\w` matches
     signs = {word[0] for word in written if not word[0].isalnum()} | set(figures)
-    latin = "" if table.spaced and not table.counters else "A-Za-z"  # words by themselves, also without spaces
+    # Latin words, also without spaces around them
+    latin = "" if table.spaced and not table.counters else "A-Za-z"
     letters = rf"[^\W\d_{latin}{figures}]+" + (f"|[{latin}]+" if latin else "")
     signs |= set("-−*⁺⁻")
     signs |= (set("~～〜") if table.tilde else set()) | (set("/&#") if table.beside else set())
@@ -172,15 +186,15 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
 
 @cache
 def reader(language: str) -> Reader:
-    """Return a language's reader, made at its first use."""
+    """Return a language's reader, built at its first use."""
     return Reader(language)
 
 
 def read(text: str, language: str, *, spoken: bool = True, pronunciations: Mapping[str, str] = _NONE) -> Aligned:
-    """Return a text as it is said, and where its characters come from.
+    """Return the spoken form of a text, aligned with the text.
 
-    `spoken` False: only cleaned, and with the words of `pronunciations` as they ask to be said.
-    Raises TextTooLong where what is said is many times longer than what is written.
+    `spoken` False: the text is only cleaned, and `pronunciations` are applied.
+    Raises TextTooLong if the spoken form is many times longer than the written text.
     """
     try:
         aligned = respelled(cleaned(Aligned(text)), pronunciations)
@@ -193,7 +207,8 @@ def read(text: str, language: str, *, spoken: bool = True, pronunciations: Mappi
 
 
 def prepared(aligned: Aligned) -> Aligned:
-    """Return a cleaned text as the rules see it: without markup, in usual characters."""
+    """Return a cleaned text in the form that the rules expect: without markup, in plain
+    characters."""
     return usual(_without_markup(with_apostrophes(plain_tex(aligned))))
 
 

@@ -1,7 +1,7 @@
-"""What recognises one kind of thing in a text, the contexts that prove it, and the numbers in it. Pure.
+"""Recognizers, and the context checks and number patterns that the rules share. Pure.
 
-A rule fires only where its context proves it. What several rules need to know about a context is here: the word before,
-whether a sentence ends, whether a capital begins a name or a sentence.
+A rule applies only if the context proves its reading. The checks that several rules need are here:
+the word before, whether a sentence ends, whether a capital begins a name or a sentence.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,17 +13,19 @@ import regex
 from services.splitter.normalization.grammar.grammar import Grammar, Number
 
 Match: TypeAlias = "regex.Match[str]"
-WORD_BEFORE: Final = 24  # characters in which the word before a token is looked for
+WORD_BEFORE: Final = 24  # characters searched for the word before a token
 _LAST_WORD: Final = regex.compile(r"([\p{L}\p{M}'.]+)\s?$")
 _LAST_WORDS: Final = regex.compile(r"(?<![\p{L}\p{M}'.])([\p{L}\p{M}'.]+\s[\p{L}\p{M}'.]+)\s?$")
 
 
-# Of a sentence there is no more than a preposition, and a month.
+# The sentence so far is at most a preposition and a month.
 _ONLY_BEGUN: Final = regex.compile(r"(?:^|[.!?…\n\u2029]\s?)\p{Lu}\p{Ll}?\s(?:\p{Ll}+\s)?$")
 _ROMAN: Final = regex.compile(r"[IVX]+")
-CJK: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"  # scripts in which a letter before says nothing
+# scripts in which a preceding letter proves nothing
+CJK: Final = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
 MINUS: Final = (
-    rf"(?:(?P<minus>(?:(?<![\p{{L}}\p{{N}})\]])|(?<={CJK}))[-−–](?=\d)|(?<!\p{{N}})−)\s?)?+"  # no hyphen and no dash
+    # not a hyphen or a dash
+    rf"(?:(?P<minus>(?:(?<![\p{{L}}\p{{N}})\]])|(?<={CJK}))[-−–](?=\d)|(?<!\p{{N}})−)\s?)?+"
 )
 FIGURES: Final = "0"
 LETTERS: Final = "a"
@@ -34,26 +36,29 @@ _NEXT_WORD: Final = regex.compile(r"""[\s\u00a0"'„“«(¿¡]*+(\p{L}[\p{L}\p{
 
 @dataclass(frozen=True)
 class Recognizer:
-    """A pattern, and what is said for it; None where it turns out to be something else."""
+    """A pattern, and a function that verbalizes its match; it returns None if the match means
+    something else."""
 
     pattern: "regex.Pattern[str]"
-    say: Callable[[Match], str | None]
-    starts: str = FIGURES  # kinds of characters with which it begins
-    rule: str = ""  # its name, for those who count rewrites
+    verbalize: Callable[[Match], str | None]
+    starts: str = FIGURES  # kinds of characters that it may begin with
+    rule: str = ""  # its name, for counting the edits of each rule
 
 
-def instead(said: str, found: Match) -> str:  # noqa: ARG001  # what is written does not matter
-    """Return the words of a rule that always says the same."""
-    return said
+def instead(verbalized: str, found: Match) -> str:  # noqa: ARG001  # what is written does not matter
+    """Return the function of a rule with a constant spoken form."""
+    return verbalized
 
 
 def compiled(pattern: str) -> "regex.Pattern[str]":
-    """Return a pattern that begins at no digit's or letter's right side by itself; V1 for sets."""
+    """Return the compiled pattern, with V1 for sets. It does not check the character before the
+    match."""
     return regex.compile(pattern, regex.V1)
 
 
 def alternatives(words: Iterable[str]) -> str:
-    """Return a pattern of these words, which are taken literally, the longest first; of none, one that never holds."""
+    """Return a pattern of these literal words, the longest first; without words, one that never
+    matches."""
     ordered = sorted(words, key=len, reverse=True)
     return "|".join(regex.escape(word, literal_spaces=True) for word in ordered) or r"(?!)"
 
@@ -61,23 +66,26 @@ def alternatives(words: Iterable[str]) -> str:
 def number_pattern(grammar: Grammar) -> str:
     """Return the pattern of a number without its sign: figures, groups of thousands, decimals.
 
-    A comma is a decimal sign only where the language has it as one; a point is taken for one everywhere, as far as it
-    parts no thousands. Figures with several commas that are no thousands are a list, and no number.
+    A comma is a decimal sign only in languages that use it as one; a point is accepted in every
+    language unless it separates thousands. Figures with several commas that do not separate
+    thousands are a list, not a number.
     """
     decimal = regex.escape(grammar.table.decimal)
     groups = grammar.table.groups
     grouped = rf"(?<![A-Za-z])\d{{1,3}}(?:(?P<group>[{groups}])\d{{3}})(?:(?P=group)\d{{3}})*+(?!\d)"
     if grammar.table.indian:
         grouped += r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?!\d)"
-    grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}}){{2,}}+(?![\d])"  # grouped in the foreign way
+    # grouped with the foreign separator
+    grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}}){{2,}}+(?![\d])"
     other = r"\." if grammar.table.decimal == "," else ","
-    grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}})++{other}\d{{1,2}}(?!\d)"  # and with foreign decimals: 24,800.00
+    # and with foreign decimals: 24,800.00
+    grouped += rf"|\d{{1,3}}(?:{decimal}\d{{3}})++{other}\d{{1,2}}(?!\d)"
     lenient = r"|\.(?:\d{1,2}|\d{4,}+)(?![\d])(?![.,]\d)" if grammar.table.decimal == "," else ""
     return rf"(?<!\d)(?<!\d[.,])(?:{grouped}|\d++)(?:{decimal}\d++(?![.,]\d){lenient})?+"
 
 
 def parsed(written: str, grammar: Grammar, *, negative: bool = False) -> Number:
-    """Return the number that is written; what `number_pattern` takes."""
+    """Return the value of a number that matches `number_pattern`."""
     decimal = grammar.table.decimal
     other = "," if decimal == "." else "."
     if decimal in written and other in written and written.rindex(other) > written.rindex(decimal):
@@ -95,24 +103,28 @@ def _figures(written: str) -> str:
 
 
 def ends_sentence(found: Match) -> bool:
-    """Return whether nothing follows in the paragraph, so that the full stop of a short form ends a sentence too."""
+    """Return whether the match ends the paragraph, so that the full stop of a short form also ends
+    a sentence."""
     following = found.string[found.end() : found.end() + 12].lstrip(_OPENERS)
     return not following or following[0] == "\n"
 
 
 def next_word(found: Match) -> str:
-    """Return the word that follows after white space and opening marks; empty where another mark follows."""
+    """Return the word that follows after white space and opening marks; empty if another mark
+    follows."""
     word = _NEXT_WORD.match(found.string, found.end(), found.end() + 2 * WORD_BEFORE)
     return word[1] if word else ""
 
 
 def begins_sentence(word: str, grammar: Grammar) -> bool:
-    """Return whether a capitalised word is one that begins sentences and is no name: a pronoun, an article, "when"."""
+    """Return whether a capitalized word is a sentence starter and not a name: a pronoun, an
+    article, "when"."""
     return word[:1].isupper() and word.lower() in grammar.starters
 
 
 def full_stop(found: Match, grammar: Grammar) -> str:
-    """Return the full stop that a short form shares with its sentence; German capitals alone prove nothing."""
+    """Return the full stop that a short form shares with its sentence; German capitals alone prove
+    nothing."""
     if not found[0].endswith("."):
         return ""
     if ends_sentence(found):
@@ -123,7 +135,8 @@ def full_stop(found: Match, grammar: Grammar) -> str:
 
 
 def phrase_stop(found: Match, grammar: Grammar) -> str:
-    """Return the full stop that a short form shares with its sentence, unless this has only begun: W 1939 r. Niemcy."""
+    """Return the full stop that a short form shares with its sentence, unless that has just begun:
+    W 1939 r. Niemcy."""
     begun = _ONLY_BEGUN.search(found.string, max(0, found.start() - WORD_BEFORE), found.start())
     if begun and not ends_sentence(found) and not begins_sentence(next_word(found), grammar):
         return ""
@@ -138,7 +151,7 @@ def amount(found: Match, grammar: Grammar) -> Number:
 
 
 def in_case(number: Number, found: Match, grammar: Grammar) -> Number:
-    """Return a number in the case that the word before a match asks for: около 5."""
+    """Return a number in the grammatical case that the word before a match requires: около 5."""
     asks = grammar.table.genitive
     if not asks or number.decimals or not regex.fullmatch(asks, word_before(found)):
         return number
@@ -146,24 +159,25 @@ def in_case(number: Number, found: Match, grammar: Grammar) -> Number:
 
 
 def word_before(found: Match) -> str:
-    """Return the word before a token, in small letters."""
+    """Return the word before a token, in lower case."""
     before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()]
     word = _LAST_WORD.search(before)
     return word[1].lower() if word else ""
 
 
 def by_word(choices: Iterable[tuple["regex.Pattern[str]", str]], word: str) -> str:
-    """Return what the first pattern that is the whole word leads to; empty where none is."""
+    """Return the value of the first pattern that matches the whole word; empty if none does."""
     return next((chosen for pattern, chosen in choices if pattern.fullmatch(word)), "")
 
 
 def by_context(choices: Iterable[tuple["regex.Pattern[str]", str]], found: Match) -> str:
-    """Return what the two words before a token lead to, or the last of them; empty where neither does."""
+    """Return the value for the two words before a token, or for the last of them; empty if there is
+    neither."""
     before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()]
     words = _LAST_WORDS.search(before)
     return (words and by_word(choices, words[1].lower())) or by_word(choices, word_before(found))
 
 
 def choices(table: dict[str, str]) -> tuple[tuple["regex.Pattern[str]", str], ...]:
-    """Return a table's patterns, compiled."""
+    """Return the compiled patterns of a table."""
     return tuple((compiled(pattern), chosen) for pattern, chosen in table.items())

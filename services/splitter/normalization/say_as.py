@@ -1,7 +1,8 @@
-"""What a text is said to be (SSML's say-as), as it is then said. Pure.
+"""Verbalizes text by its declared kind (SSML's say-as). Pure.
 
-The values of interpret-as and format are those of the W3C note https://www.w3.org/TR/ssml-sayas/ and what is in use
-beside it. What is not known, or does not fit its text, is read as usual, as SSML 1.1 (3.1.9) asks.
+The values of interpret-as and format are those of the W3C note https://www.w3.org/TR/ssml-sayas/
+and others in common use. A value that is unknown or does not fit the text is ignored, as SSML 1.1
+(3.1.9) requires.
 """
 
 from collections.abc import Callable
@@ -18,17 +19,17 @@ from services.splitter.normalization.text.characters import cleaned
 _FIGURES: Final = regex.compile(r"\d+")
 _ORDINAL: Final = regex.compile(r"(\d{1,15})(?:\.|[\p{L}ºª°]{1,3})?")
 _TIME: Final = regex.compile(r"(\d{1,2})[:.h](\d{2})((?:[:.]\d{2})?)(\s?\p{L}[\p{L}.]*)?")
-_MOST: Final = 200  # characters: what is longer is no number, date or word
+_MOST: Final = 200  # characters: longer text is not a number, date or word
 
 
-def said_as(text: str, kind: str, form: str, language: str) -> str:
-    """Return a text as it is said; as it is where nothing is known of its kind, or it is none of that kind."""
-    say = _KINDS.get(kind.lower())
+def spoken_as(text: str, kind: str, form: str, language: str) -> str:
+    """Return the spoken form of a text; the text itself if its kind is unknown or does not fit."""
+    verbalize = _KINDS.get(kind.lower())
     written = cleaned(Aligned(text)).text.strip()
-    if say is None or not written or len(written) > _MOST:
+    if verbalize is None or not written or len(written) > _MOST:
         return text
-    said = say(written, form.lower(), grammar(language))
-    return text if said is None else said
+    verbalized = verbalize(written, form.lower(), grammar(language))
+    return text if verbalized is None else verbalized
 
 
 def _cardinal(text: str, _form: str, known: Grammar) -> str | None:
@@ -68,7 +69,7 @@ def _date(text: str, form: str, known: Grammar) -> str | None:
         return None
     parts = dict(zip(order, map(int, figures), strict=True))
     year = parts["y"] + (2000 if parts["y"] < 50 else 1900) * (parts["y"] < 100)
-    return f"{year:04}-{parts['m']:02}-{parts['d']:02}"  # which every language reads as a date
+    return f"{year:04}-{parts['m']:02}-{parts['d']:02}"  # recognized as a date in every language
 
 
 def _time(text: str, _form: str, _known: Grammar) -> str | None:
@@ -77,8 +78,8 @@ def _time(text: str, _form: str, _known: Grammar) -> str | None:
 
 
 def _telephone(text: str, _form: str, known: Grammar) -> str | None:
-    said = _comma(known).join(map(known.digits, _FIGURES.findall(text)))
-    return f"{known.table.plus}{known.gap}{said}" if said and text.startswith("+") else said or None
+    verbalized = _comma(known).join(map(known.digits, _FIGURES.findall(text)))
+    return f"{known.table.plus}{known.gap}{verbalized}" if verbalized and text.startswith("+") else verbalized or None
 
 
 def _comma(known: Grammar) -> str:

@@ -1,4 +1,5 @@
-"""How much sound the held requests still owe: admission, every Retry-After and the autoscaler count on it. Pure."""
+"""The estimated backlog of the held requests, for admission, every Retry-After and the autoscaler.
+Pure."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,20 +11,21 @@ from services.common.wire.identity import Identity
 
 @dataclass(eq=False)
 class RequestBacklog:
-    """The estimated sound that one held request still owes."""
+    """The estimated audio of one held request that is not synthesized yet."""
 
     request: str
     tenant: str
-    seconds: tuple[float, ...]  # of every sentence
-    owed_s: float
+    seconds: tuple[float, ...]  # of each sentence
+    remaining_s: float
     spoken: set[int]
 
-    def pay(self, sentence: int) -> None:
-        """Take a spoken sentence off; twice is once."""
+    def mark_spoken(self, sentence: int) -> None:
+        """Subtract a synthesized sentence from the backlog. Idempotent."""
         if 0 <= sentence < len(self.seconds) and sentence not in self.spoken:
             self.spoken.add(sentence)
-            # the last one leaves nothing, whatever the rounding of thousands of subtractions
-            self.owed_s = max(0.0, self.owed_s - self.seconds[sentence]) if self._open else 0.0
+            # the last sentence sets it to zero, whatever the rounding errors of thousands of
+            # subtractions
+            self.remaining_s = max(0.0, self.remaining_s - self.seconds[sentence]) if self._open else 0.0
 
     @property
     def _open(self) -> bool:
@@ -31,41 +33,46 @@ class RequestBacklog:
 
 
 class Backlog:
-    """The debts of all held requests. Every question is answered in time that does not depend on their lengths."""
+    """The backlogs of all held requests. Every query takes time independent of the lengths of the
+    requests."""
 
     def __init__(self) -> None:
-        self._debts: set[RequestBacklog] = set()
-        self._taken: list[Identity] = []
+        self._held: set[RequestBacklog] = set()
+        self._new: list[Identity] = []
 
     @contextmanager
     def hold(self, request: str, tenant: str, seconds: Sequence[float]) -> Iterator[RequestBacklog]:
-        """Count a request's sentences, of so many estimated seconds of audio each, while the block runs."""
-        debt = RequestBacklog(request, tenant, tuple(seconds), sum(seconds), set())
-        self._debts.add(debt)
-        self._taken.append(Identity(tenant, "request", request))
+        """Count a request while the block runs. `seconds`: the estimated audio of each of its
+        sentences."""
+        backlog = RequestBacklog(request, tenant, tuple(seconds), sum(seconds), set())
+        self._held.add(backlog)
+        self._new.append(Identity(tenant, "request", request))
         try:
-            yield debt
+            yield backlog
         finally:
-            self._debts.discard(debt)
+            self._held.discard(backlog)
 
-    def take_news(self) -> tuple[Identity, ...]:
-        """Return the requests that were taken up since this was asked last."""
-        taken, self._taken = tuple(self._taken), []
-        return taken
+    def take_new(self) -> tuple[Identity, ...]:
+        """Return the requests that this splitter has started to hold since the previous call."""
+        new = tuple(self._new)
+        self._new = []
+        return new
 
     @property
     def requests(self) -> int:
-        """Return how many requests are held."""
-        return len(self._debts)
+        """Return the number of held requests."""
+        return len(self._held)
 
     @property
-    def owed_s(self) -> float:
-        """Return the estimated sound of all sentences not yet spoken, in seconds."""
-        return sum(debt.owed_s for debt in self._debts)
+    def remaining_s(self) -> float:
+        """Return the estimated audio of all sentences that are not synthesized yet, in seconds."""
+        return sum(backlog.remaining_s for backlog in self._held)
 
-    def due_s(self) -> dict[str, float]:
-        """Return, by tenant, the sound that is due at once: of every request at most `IMMEDIATE_S`."""
-        due: dict[str, float] = {}
-        for debt in self._debts:
-            due[debt.tenant] = due.get(debt.tenant, 0.0) + min(debt.owed_s, IMMEDIATE_S)
-        return due
+    def immediate_s(self) -> dict[str, float]:
+        """Return the immediate backlog by tenant, in seconds: at most `IMMEDIATE_S` of each
+        request."""
+        immediate: dict[str, float] = {}
+        for backlog in self._held:
+            seconds = min(backlog.remaining_s, IMMEDIATE_S)
+            immediate[backlog.tenant] = immediate.get(backlog.tenant, 0.0) + seconds
+        return immediate

@@ -1,11 +1,11 @@
-"""Which sentences of a request are queued, spoken or still to come. Pure."""
+"""Tracks which sentences of a request are queued, spoken or still to be queued. Pure."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Progress:
-    """A request's sentences, queued in the order of the text, each once."""
+    """A request's sentences. They are queued in the order of the text, each once."""
 
     sentences: int
     ended: set[int] = field(default_factory=set)
@@ -13,27 +13,28 @@ class Progress:
     _next: int = 0
 
     def peek(self) -> int | None:
-        """Return the place that is to be queued next, or None where all are queued or spoken."""
+        """Return the index of the sentence to queue next; None if all are queued or spoken."""
         while self._next in self.ended:
             self._next += 1
         return self._next if self._next < self.sentences else None
 
     def queue(self, sentence: int) -> None:
-        """Note that the sentence which `peek` named is in the queue."""
+        """Record that the sentence returned by `peek` is queued."""
         if sentence not in self.ended:
             self.queued.add(sentence)
         self._next = max(self._next, sentence + 1)
 
     def end(self, sentence: int) -> bool:
-        """Note that a sentence is spoken, whoever queued it; say whether this is what frees a place in the queue."""
+        """Record that a sentence is spoken; return whether it was queued here, so that its permit
+        can be released."""
         if not 0 <= sentence < self.sentences:
             return False
         self.ended.add(sentence)
-        frees = sentence in self.queued
+        was_queued = sentence in self.queued
         self.queued.discard(sentence)
-        return frees
+        return was_queued
 
     @property
     def done(self) -> bool:
-        """Say whether every sentence is spoken."""
+        """Return whether every sentence is spoken."""
         return len(self.ended) == self.sentences

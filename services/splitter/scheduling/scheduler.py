@@ -1,7 +1,9 @@
-"""Lets requests queue their sentences in turn, no more at a time than keep the workers busy.
+"""Limits how many sentences are queued at once, and shares that capacity between requests by fair
+queueing.
 
-What waits here can still be overtaken by a stranger's turn; what is in a lane's queue on NATS cannot. So as little as
-possible is queued: `ahead` sentences for every slot of the engine's workers, in each lane.
+A sentence that waits here can still be overtaken by one of another request; a sentence in a lane's
+queue on NATS cannot. So the queues are as short as the workers allow: `ahead` sentences per
+worker slot of the engine, in each lane.
 """
 
 import asyncio
@@ -18,68 +20,73 @@ _LANES: Final[tuple[Lane, ...]] = ("express", "standard")
 
 
 class Scheduler:
-    """Turns for every engine, as wide as its workers that are alive have slots."""
+    """One fair queue per engine, with a capacity that follows the slots of the engine's live
+    workers."""
 
     def __init__(self, workers: Heartbeats[WorkerState], ahead: float) -> None:
         self._workers = workers
         self._ahead = ahead
-        self._turns: dict[str, FairQueue] = {}
+        self._queues: dict[str, FairQueue] = {}
         self._waiting: dict[Flow, asyncio.Future[None]] = {}
 
     @contextmanager
     def join(self, engine: str, tenant: str) -> Iterator["Permit"]:
-        """Let a request take turns while the block runs; afterwards what it had outstanding is free."""
-        turns = self._turns.setdefault(engine, FairQueue())
-        member = turns.join(tenant)
+        """Add a request to the engine's queue while the block runs; at the end everything it holds
+        is released."""
+        queue = self._queues.setdefault(engine, FairQueue())
+        flow = queue.join(tenant)
         try:
-            yield Permit(self, turns, member)
+            yield Permit(self, queue, flow)
         finally:
-            turns.leave(member)
-            self.open()
+            queue.leave(flow)
+            self.grant_all()
 
-    def open(self) -> None:
-        """Give all turns that there is room for: whenever something ended, and now and then, as workers come."""
-        for engine, turns in self._turns.items():
-            room = self._room(engine)
+    def grant_all(self) -> None:
+        """Grant all sentences that fit the capacity. Called after every release, and periodically,
+        as workers start."""
+        for engine, queue in self._queues.items():
+            capacity = self._capacity(engine)
             for lane in _LANES:
-                while (member := turns.grant(lane, room)) is not None:
-                    waiting = self._waiting.get(member)
+                while (flow := queue.grant(lane, capacity)) is not None:
+                    waiting = self._waiting.get(flow)
                     if waiting is not None and not waiting.done():
                         waiting.set_result(None)
 
-    async def wait(self, member: Flow) -> None:
-        """Wait for the turn that the member asked for."""
-        waiting = self._waiting[member] = asyncio.get_running_loop().create_future()
+    async def wait(self, flow: Flow) -> None:
+        """Wait until the flow's pending sentence is granted."""
+        waiting = self._waiting[flow] = asyncio.get_running_loop().create_future()
         try:
-            self.open()
-            await waiting  # ends: with the turn, or with the request, which has a deadline
+            self.grant_all()
+            await waiting  # ends with the grant, or with the request, which has a deadline
         finally:
-            del self._waiting[member]
+            del self._waiting[flow]
 
-    def _room(self, engine: str) -> int:
-        """Return how many sentences may be outstanding in a lane; one at least, so that nobody waits for ever."""
-        slots = sum(worker.slots for worker in self._workers.alive() if _takes(worker, engine))
+    def _capacity(self, engine: str) -> int:
+        """Return how many sentences may be outstanding in a lane; at least one, so that no request
+        waits forever."""
+        slots = sum(worker.slots for worker in self._workers.alive() if _is_ready(worker, engine))
         return max(1, math.ceil(slots * self._ahead))
 
 
 class Permit:
-    """One request's place at the gate."""
+    """One request's access to the queue of its engine."""
 
-    def __init__(self, gate: Scheduler, turns: FairQueue, member: Flow) -> None:
-        self._gate = gate
-        self._turns = turns
-        self._member = member
+    def __init__(self, scheduler: Scheduler, queue: FairQueue, flow: Flow) -> None:
+        self._scheduler = scheduler
+        self._queue = queue
+        self._flow = flow
 
-    async def turn(self, lane: Lane, cost_s: float) -> None:
-        """Wait until a sentence of so many seconds of sound may be queued; it is outstanding from then on."""
-        self._turns.ask(self._member, lane, cost_s)
-        await self._gate.wait(self._member)
+    async def acquire(self, lane: Lane, cost_s: float) -> None:
+        """Wait until a sentence may be queued; it counts as outstanding from then on. `cost_s`: its
+        estimated audio."""
+        self._queue.request(self._flow, lane, cost_s)
+        await self._scheduler.wait(self._flow)
 
-    def done(self, lane: Lane) -> None:
-        """Say that a sentence which had a turn is spoken."""
-        self._turns.done(self._member, lane)
-        self._gate.open()
+    def release(self, lane: Lane) -> None:
+        """Release the permit of a sentence that has been spoken."""
+        self._queue.release(self._flow, lane)
+        self._scheduler.grant_all()
 
 
-def _takes(worker: WorkerState, engine: str) -> bool:
+def _is_ready(worker: WorkerState, engine: str) -> bool:
     return worker.engine == engine and worker.state == "ready"

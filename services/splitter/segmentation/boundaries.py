@@ -1,7 +1,22 @@
-"""Where the sentences of a paragraph end. Pure, linear in the text.
+"""Finds the sentence boundaries of a paragraph. Pure, linear in the text.
 
-sentencex knows most of it (ADR 5); here it is asked a window at a time, and mended where our languages need it: ends
-that it misses are added, and what it cut in the middle of a sentence is joined again.
+How it works. The sentencex library (ADR 5) makes the first proposal, and per-language rules correct
+it in both directions:
+
+1. Propose. The library segments the paragraph one window of 4,096 characters at a time, because its
+   time grows with the square of the number of open quotes. The last sentence of a window may be cut
+   off by the window's end, so the next window starts at that sentence again.
+2. Add. Line ends that look deliberate (headings, verses, addresses) are boundaries, and so are the
+   ends that the library misses: "…" and "?!" before a capital, abbreviations that may end a
+   sentence ("etc. The ..."), a full stop before a capitalized sentence starter, wide marks (。！？) in
+   Chinese and Japanese, and a sentence in parentheses.
+3. Join. A boundary is removed if the sentence continues after it: after an abbreviation or an
+   initial, before a small letter, or before the verb that reports a quotation ("Why?" she asked).
+   Ends found by a pattern of step 2 are certain, and not joined again, except in Chinese and
+   Japanese.
+
+A boundary is never placed inside a grapheme cluster. The result is a list of spans that cover the
+paragraph without gaps.
 """
 
 import itertools
@@ -19,12 +34,14 @@ Span = tuple[int, int]  # first character and one past the last, counted in code
 UNSPACED: Final = frozenset(("zh", "ja"))  # written without spaces between words
 
 _WINDOW: Final = 4096
-_BEFORE: Final = 40  # characters that tell whether a sentence goes on
+# characters examined on either side of a boundary to decide whether the sentence continues
+_BEFORE: Final = 40
 _LONGEST_ABBREVIATION: Final = 6
 _SURROGATE: Final = regex.compile(r"\p{Cs}")
 
-# After these a sentence seldom ends, whatever follows: titles, streets, "see", what stands before a number. Words that
-# close a sentence as often as not ("etc.", "usw.") are no business of this table: a small letter after them decides.
+# A sentence seldom ends after these, whatever follows: titles, streets, "see", words before a
+# number. Words that often end a sentence ("etc.", "usw.") are not in this table: for them a small
+# letter decides.
 _ABBREVIATION_WORDS: Final = {
     "fr": "M MM Mme Mlle Mgr Me Dr Pr St Ste cf p pp art env tél av vol chap fig éd J.-C",
     "en": "Mr Mrs Ms Dr Prof Gen Sgt Capt Lt Col Rev Hon St Mt Fig Figs Sec pp vs approx e.g i.e cf",
@@ -43,7 +60,8 @@ _ABBREVIATION_WORDS: Final = {
 }
 _ABBREVIATIONS: Final = {language: frozenset(words.lower().split()) for language, words in _ABBREVIATION_WORDS.items()}
 
-# These may close a sentence, and do where a capital follows; the library takes them for abbreviations that never do.
+# These may end a sentence, and do before a capital; the library treats them as abbreviations that
+# never do.
 _CLOSING_WORDS: Final = {
     "fr": r"etc",
     "en": r"no(?!\.\s++\p{N})|me|May|[ap] m|U S(?: A)?|U K",
@@ -59,12 +77,13 @@ _CLOSING_WORDS: Final = {
     "ru": r"т\.\s?[дп]|др|руб|коп|тыс|млн|млрд|(?<=\d\s?)гг?|(?<=[IVX]\s?)вв?",
 }
 _CLOSERS: Final = r"""[\p{Pe}\p{Pf}"'“]*+"""
-_NEXT: Final = r"""(?=[\p{Ps}\p{Pi}"'„¿¡]*+[\p{L}\p{N}--\p{Ll}])"""  # what follows is no small letter
+# not followed by a small letter
+_NEXT: Final = r"""(?=[\p{Ps}\p{Pi}"'„¿¡]*+[\p{L}\p{N}--\p{Ll}])"""
 
 _ASIDE: Final = regex.compile(r"\s*+\([^()]*+(?<=[.!?…؟।])\)\s++")  # (A sentence in brackets.)
 _WIDE_END: Final = regex.compile(r"(?<![。！？｡!?])[。！？｡!?]++[」』”’）)】》]*+(?![。！？｡!?])")
-# What follows a quotation and says that it was said, in scripts without capitals: the sentence goes on.
-_SAID: Final = {
+# Verbs of speech that may follow a quotation, in scripts without capitals: the sentence continues.
+_SPEECH_VERBS: Final = {
     "ja": regex.compile(r"と|って"),
     "zh": regex.compile(r"[^，。！？、；：“「\s]{0,8}[说說问問道喊叫答笑想]"),
     "ko": regex.compile(r"이?라[고는며]|[하라]고|(?:\S{1,8}\s){0,2}(?:물었|말했|대답|외쳤|소리|속삭|했다)"),
@@ -73,33 +92,35 @@ _SAID: Final = {
 }
 _QUOTATION_END: Final = regex.compile(r"""[?!….।؟。！？]["”’»」』“]+$""")
 _DATE: Final = regex.compile(r"\d\.\s\d+\.$")  # 2020. 5. 3.
-_EXTENDS: Final = regex.compile(r"[\p{Grapheme_Extend}\p{Mc}\u200D]")  # belongs to the character before it
+# belongs to the character before it
+_EXTENDS: Final = regex.compile(r"[\p{Grapheme_Extend}\p{Mc}\u200D]")
 _CASED_END: Final = regex.compile(r"[\p{Ll}\p{Lu}\p{Nd}]\.$")
 _INITIAL: Final = regex.compile(r"(?<!\w)\p{L}\.$")
 _LINE: Final = regex.compile(r"[^\n]+")
 _CAPITAL: Final = regex.compile(r"\p{Lu}")
-_WRAPPED: Final = 30  # characters: shorter lines are lines on purpose, such as verses
+_WRAPPED: Final = 30  # characters: if all lines are shorter, they are deliberate, such as verses
 _WRAPPED_WIDE: Final = 16
 
 
 @cache
 def _missed(language: str) -> "regex.Pattern[str]":
-    """Return the pattern of the ends that the library misses in a language."""
+    """Return the pattern of the sentence ends that the library misses in a language."""
     ends = [r"(?<=\w)…", r"(?<![?!؟])[?!؟]{2,}+"]
     if language in _CLOSING_WORDS:
         ends.append(rf"(?<!\w)(?:{_CLOSING_WORDS[language]})\.(?!\.)")
     starters = grammar(language).starters if language in _CLOSING_WORDS else ()
-    if starters:  # a capitalised word that begins sentences, behind a word that is no initial
+    if starters:  # a capitalized sentence starter after a word that is not an initial
         capitals = "|".join(sorted(map(grammar(language).capital, starters)))
         ends.append(
             rf"(?<=[\p{{Ll}}\p{{M}}]{{2}}[\"”’»)]?)\.(?={_CLOSERS}\s++[\p{{Ps}}\p{{Pi}}\"'„¿¡]*+(?:{capitals})(?!\p{{L}}))"
         )
-    danda = r"|(?<=\p{Devanagari}\s?)\|++\s*+" if language == "hi" else ""  # as typed on a Latin keyboard
+    # as typed on a Latin keyboard
+    danda = r"|(?<=\p{Devanagari}\s?)\|++\s*+" if language == "hi" else ""
     return regex.compile(rf"(?:{'|'.join(ends)}){_CLOSERS}\s++{_NEXT}{danda}", regex.V1)
 
 
 def boundaries(text: str, paragraph: Span, language: str) -> list[Span]:
-    """Return the sentences of a paragraph: spans of the text, in order, that together are the paragraph."""
+    """Return the spans of a paragraph's sentences, in order; together they cover the paragraph."""
     start, end = paragraph
     edges = {start, end, *_library_ends(text, start, end, language), *_line_ends(text, start, end, language)}
     pattern = _WIDE_END if language in UNSPACED else _missed(language)
@@ -108,22 +129,26 @@ def boundaries(text: str, paragraph: Span, language: str) -> list[Span]:
     asides = [_ASIDE.match(text, *span) for span in itertools.pairwise(sorted(edges))]
     edges.update(aside.end() for aside in asides if aside)
     whole = sorted(edge for edge in edges if edge in (start, end) or not _EXTENDS.match(text[edge]))
-    return _mended(text, list(itertools.pairwise(whole)), language, certain=set() if language in UNSPACED else found)
+    return _joined(text, list(itertools.pairwise(whole)), language, certain=set() if language in UNSPACED else found)
 
 
 def _library_ends(text: str, start: int, end: int, language: str) -> Iterator[int]:
-    """Yield the library's ends, asked for a window at a time: its time grows with the square of open quotes."""
+    """Yield the library's sentence ends, found one window at a time: its time grows with the square
+    of open quotes."""
     while start < end:
         window = _SURROGATE.sub("\ufffd", text[start : min(end, start + _WINDOW)])
-        lengths = [len(piece) for piece in sentencex.segment(language, window)]
-        last = lengths.pop() if lengths and start + len(window) < end else 0  # the window may have cut it
+        lengths = [len(sentence) for sentence in sentencex.segment(language, window)]
+        # the window may have cut it off
+        last = lengths.pop() if lengths and start + len(window) < end else 0
         yield from (start + length for length in itertools.accumulate(lengths))
-        # It is read again from its beginning, unless it is so long that this would read everything many times.
+        # The next window starts at it, unless it is so long that everything would be read many
+        # times.
         start += len(window) - (last if 2 * last <= _WINDOW else 0)
 
 
 def _line_ends(text: str, start: int, end: int, language: str) -> Iterator[int]:
-    """Yield the ends of lines that were ended on purpose: headings, verses, addresses; not those of wrapped prose."""
+    """Yield the ends of deliberate lines: headings, verses, addresses; not those of wrapped
+    prose."""
     if text.find("\n", start, end) < 0:
         return
     lines = list(_LINE.finditer(text, start, end))
@@ -131,31 +156,33 @@ def _line_ends(text: str, start: int, end: int, language: str) -> Iterator[int]:
     verses = longest < (_WRAPPED_WIDE if language in UNSPACED else _WRAPPED)
     for line, following in itertools.pairwise(lines):
         content = line[0].strip()
-        on_purpose = verses or 2 * len(content) < longest  # no word is so long that wrapping leaves half a line
-        if on_purpose and content[-1:] not in ",;:-–—，、；：،" and not following[0].lstrip()[:1].islower():
+        deliberate = verses or 2 * len(content) < longest  # wrapping never leaves half a line empty
+        if deliberate and content[-1:] not in ",;:-–—，、；：،" and not following[0].lstrip()[:1].islower():
             yield following.start()
 
 
-def _mended(text: str, spans: list[Span], language: str, certain: set[int]) -> list[Span]:
-    """Join what was cut in the middle of a sentence, but at the `certain` places."""
+def _joined(text: str, spans: list[Span], language: str, certain: set[int]) -> list[Span]:
+    """Join spans that were cut in the middle of a sentence, except at the `certain` offsets."""
     cased = bool(spans) and _CAPITAL.search(text, spans[0][0], spans[-1][1]) is not None
-    mended: list[Span] = []
+    joined: list[Span] = []
     for start, end in spans:
-        before = text[max(mended[-1][0], start - _BEFORE) : start] if mended and start not in certain else ""
+        before = text[max(joined[-1][0], start - _BEFORE) : start] if joined and start not in certain else ""
         after = text[start : min(end, start + _BEFORE)].lstrip()
-        if before and _goes_on(before, after, language, cased=cased):
-            mended[-1] = (mended[-1][0], end)
+        if before and _continues(before, after, language, cased=cased):
+            joined[-1] = (joined[-1][0], end)
         else:
-            mended.append((start, end))
-    return mended
+            joined.append((start, end))
+    return joined
 
 
-def _goes_on(before: str, after: str, language: str, *, cased: bool) -> bool:
-    """Say whether a sentence whose end is `before` goes on in `after`; `cased`: its writer uses capitals."""
+def _continues(before: str, after: str, language: str, *, cased: bool) -> bool:
+    """Return whether the sentence that ends with `before` continues in `after`. `cased`: the text
+    uses capitals."""
     ending = before.rstrip()
     if _QUOTATION_END.search(ending):
-        said = _SAID.get(language)
-        return said.match(after) is not None if said else _small(after, cased=cased)  # "Why?" she asked.
+        verbs = _SPEECH_VERBS.get(language)
+        # "Why?" she asked.
+        return verbs.match(after) is not None if verbs else _small(after, cased=cased)
     if not ending.endswith(".") or ending.endswith(".."):
         return False
     if ending == before and _INITIAL.search(ending):  # within an abbreviation: J.-C.
@@ -170,5 +197,6 @@ def _goes_on(before: str, after: str, language: str, *, cased: bool) -> bool:
 
 
 def _small(after: str, *, cased: bool) -> bool:
-    """Say whether a small letter begins what follows, where that tells something; iPhone may begin a sentence."""
+    """Return whether `after` begins with a small letter, in a text that uses capitals; iPhone may
+    begin a sentence."""
     return cased and after[:1].islower() and not after[1:2].isupper()

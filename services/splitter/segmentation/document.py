@@ -1,7 +1,9 @@
-"""A text whose parts are spoken differently: in other languages, at other speeds, with pauses and marks. Pure, linear.
+"""Divides a text whose parts are spoken differently: SSML, and passages in other languages. Pure,
+linear.
 
-It is cut where the way of speaking changes, where SSML sets a border, and where there is a break. Each stretch between
-two cuts is divided by itself, as any text is; what stands between them becomes pauses and marks.
+The text is cut where language or speed changes, at SSML paragraph and sentence borders, and at
+breaks. Each stretch between two cuts is divided separately, like any text; breaks and borders
+become pauses, and SSML marks become marks.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,7 +17,7 @@ from services.common.ssml.document import Mark as DocumentMark
 from services.common.ssml.reader import read_ssml
 from services.common.wire.failures import MalformedSsml
 from services.common.wire.messages import Mark, Passage
-from services.splitter.normalization.say_as import said_as
+from services.splitter.normalization.say_as import spoken_as
 from services.splitter.normalization.text.alignment import Aligned, Edit, SpokenTooLong, most_spoken
 from services.splitter.segmentation.boundaries import Span
 from services.splitter.segmentation.cutting import CLAUSE_PAUSE_MS
@@ -37,10 +39,11 @@ _CLOSERS: Final = "\"'”’»)]）」』 "
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How a whole request is divided; as the arguments of `split`."""
+    """The options of a whole request; same meaning as the arguments of `split`."""
 
     language: str
-    limits: Mapping[str, int]  # language -> the longest sentence that the engine takes
+    # language -> the longest sentence that the engine accepts, in characters
+    limits: Mapping[str, int]
     splitting: bool = True
     spoken_forms: bool = True
     pronunciations: Mapping[str, str] = field(default_factory=dict)
@@ -48,24 +51,24 @@ class SplitOptions:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """What is divided by itself."""
+    """A part of the text that is divided separately."""
 
-    start: int  # of its first character in the request's text
-    plain: Aligned  # what is spoken of it
+    start: int  # offset of its first character in the request's text
+    plain: Aligned  # its text without markup
     style: Style
 
 
-def split_ssml(source: str, manner: SplitOptions) -> SplitText:
+def split_ssml(source: str, options: SplitOptions) -> SplitText:
     """Divide an SSML document. Raises MalformedSsml, EmptyText, UnspeakableText, TextTooLong."""
     document = read_ssml(source)
     for language in document.languages():
-        if language not in manner.limits:
+        if language not in options.limits:
             raise MalformedSsml(f"xml:lang asks for {language}, which the engine does not speak; leave it out")
-    found = _divided(source, _stretches(source, document.items, manner.language), document.items, manner)
+    found = _divided(source, _stretches(source, document.items, options.language), document.items, options)
     return replace(found, marks=tuple(_marks(document.items, found.sentences)))
 
 
-def split_passages(text: str, passages: Sequence[Passage], manner: SplitOptions) -> SplitText:
+def split_passages(text: str, passages: Sequence[Passage], options: SplitOptions) -> SplitText:
     """Divide a text with passages in other languages. Raises EmptyText, UnspeakableText."""
     stretches: list[_Stretch] = []
     borders: list[Item] = []
@@ -73,92 +76,98 @@ def split_passages(text: str, passages: Sequence[Passage], manner: SplitOptions)
         stretches.append(_Stretch(start, Aligned(text[start:end]), Style(language)))
         ending = text[start:end]
         borders.append(Border(end, paragraph=ending[len(ending.rstrip()) :].count("\n") > 1))
-    return _divided(text, stretches, borders, manner)
+    return _divided(text, stretches, borders, options)
 
 
 def _in_order(text: str, passages: Sequence[Passage]) -> Iterator[tuple[int, int, str]]:
-    """Yield the passages and what is between them; what overlaps or lies outside is cut off."""
-    place = 0
+    """Yield the passages and the text between them; overlaps and parts outside the text are cut
+    off."""
+    offset = 0
     for passage in passages:
-        start, end = max(place, passage.start), min(len(text), passage.end)
+        start = max(offset, passage.start)
+        end = min(len(text), passage.end)
         if start < end:
-            if place < start:
-                yield place, start, ""
+            if offset < start:
+                yield offset, start, ""
             yield start, end, passage.language
-            place = end
-    if place < len(text):
-        yield place, len(text), ""
+            offset = end
+    if offset < len(text):
+        yield offset, len(text), ""
 
 
 def _stretches(source: str, items: Iterable[Item], language: str) -> Iterator[_Stretch]:
-    """Yield what is divided by itself; marks part nothing."""
-    pieces: list[TextRun] = []
+    """Yield the stretches of a document; marks do not separate stretches."""
+    runs: list[TextRun] = []
     for item in items:
         parts = isinstance(item, Break | Border) or (
-            isinstance(item, TextRun) and item.style != pieces[-1].style if pieces else False
+            isinstance(item, TextRun) and item.style != runs[-1].style if runs else False
         )
-        if parts and pieces:
-            yield _stretch(source, pieces, language)
-            pieces = []
+        if parts and runs:
+            yield _stretch(source, runs, language)
+            runs = []
         if isinstance(item, TextRun):
-            pieces.append(item)
-    if pieces:
-        yield _stretch(source, pieces, language)
+            runs.append(item)
+    if runs:
+        yield _stretch(source, runs, language)
 
 
-def _stretch(source: str, pieces: list[TextRun], language: str) -> _Stretch:
-    """Return what these pieces say, one after another, and the way back to their places."""
-    start, end, style = pieces[0].start, pieces[-1].end, pieces[0].style
-    plain = Aligned(source[start:end]).edited(_edits(source, pieces, style.language or language))
+def _stretch(source: str, runs: list[TextRun], language: str) -> _Stretch:
+    """Return a stretch of these consecutive runs, aligned with the source."""
+    start, end, style = runs[0].start, runs[-1].end, runs[0].style
+    plain = Aligned(source[start:end]).edited(_edits(source, runs, style.language or language))
     return _Stretch(start, plain, style)
 
 
-def _edits(source: str, pieces: list[TextRun], language: str) -> Iterator[Edit]:
-    """Yield what is said instead of the markup between the pieces and of those that are said otherwise."""
-    start = place = pieces[0].start
-    for piece in pieces:
-        if piece.start > place:
-            yield Edit(place - start, piece.start - start, "")
-        said = piece.text
-        if piece.say_as is not None:
-            said = said_as(piece.text, piece.say_as.kind, piece.say_as.form, language)
-        if said != source[piece.start : piece.end]:
-            yield Edit(piece.start - start, piece.end - start, said)
-        place = piece.end
+def _edits(source: str, runs: list[TextRun], language: str) -> Iterator[Edit]:
+    """Yield the edits that remove the markup between the runs and replace the runs that are
+    verbalized differently."""
+    start = offset = runs[0].start
+    for run in runs:
+        if run.start > offset:
+            yield Edit(offset - start, run.start - start, "")
+        spoken = run.text
+        if run.say_as is not None:
+            spoken = spoken_as(run.text, run.say_as.kind, run.say_as.form, language)
+        if spoken != source[run.start : run.end]:
+            yield Edit(run.start - start, run.end - start, spoken)
+        offset = run.end
 
 
-def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], manner: SplitOptions) -> SplitText:
-    """Return the sentences of all stretches, with their pauses. Raises EmptyText, UnspeakableText."""
+def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], options: SplitOptions) -> SplitText:
+    """Return the sentences of all stretches, with their pauses. Raises EmptyText,
+    UnspeakableText."""
     sentences: list[Sentence] = []
     left_out: list[Span] = []
     spoken = 0
     for stretch in stretches:
         if stretch.plain.text.strip():
-            found = _sentences(stretch, manner)
+            found = _sentences(stretch, options)
             sentences += found.sentences
             left_out += found.left_out
             require_few(sentences)
             spoken += sum(len(sentence.spoken) for sentence in found.sentences)
-            if spoken > (most := most_spoken(len(source))):  # each stretch may be short, and all together long
-                raise SpokenTooLong(most, "pronunciations" if manner.pronunciations else "numbers and signs")
+            # each stretch may be short, and all together long
+            if spoken > (most := most_spoken(len(source))):
+                raise SpokenTooLong(most, "pronunciations" if options.pronunciations else "numbers and signs")
     if not sentences:
-        raise nothing_spoken(source, left_out, manner.language)
+        raise nothing_spoken(source, left_out, options.language)
     sentences[-1] = replace(sentences[-1], pause_after_ms=0)
     _pause(sentences, items)
     return SplitText(tuple(sentences), tuple(dropped(source, sentences)), left_out=tuple(left_out))
 
 
-def _sentences(stretch: _Stretch, manner: SplitOptions) -> SplitText:
-    """Return a stretch's sentences and what is left out of it, with places in the request's text."""
+def _sentences(stretch: _Stretch, options: SplitOptions) -> SplitText:
+    """Return a stretch's sentences and what is left out of it, with offsets in the request's
+    text."""
     text, style = stretch.plain.text, stretch.style
-    language = style.language or manner.language
+    language = style.language or options.language
     found = divided(
         text,
         language,
-        max_characters=manner.limits[language],
-        enable_text_splitting=manner.splitting and not style.sentence,
-        spoken_forms=manner.spoken_forms,
-        pronunciations=manner.pronunciations,
+        max_characters=options.limits[language],
+        enable_text_splitting=options.splitting and not style.sentence,
+        spoken_forms=options.spoken_forms,
+        pronunciations=options.pronunciations,
     )
     placed: list[Sentence] = []
     for sentence in found.sentences:
@@ -178,7 +187,7 @@ def _placed(stretch: _Stretch, start: int, end: int) -> Span:
 
 
 def _pause_of(spoken: str) -> int:
-    """Return the silence after words behind which the manner changes: none within a phrase."""
+    """Return the pause at the end of a stretch: none within a phrase."""
     last = spoken.rstrip(_CLOSERS)[-1:]
     if last in _ENDS:
         return pause_after(spoken)
@@ -186,7 +195,7 @@ def _pause_of(spoken: str) -> int:
 
 
 def _pause(sentences: list[Sentence], items: Iterable[Item]) -> None:
-    """Let borders and breaks say how long the pauses are where they stand; a break outdoes a border."""
+    """Set the pauses at borders and breaks; a break takes precedence over a border."""
     starts = [sentence.start for sentence in sentences]
     paragraphs: dict[int, bool] = {}
     silences: dict[int, int] = {}
@@ -209,20 +218,21 @@ def _pause(sentences: list[Sentence], items: Iterable[Item]) -> None:
 
 
 def _marks(items: Iterable[Item], sentences: tuple[Sentence, ...]) -> Iterator[Mark]:
-    """Yield where the marks are in the sound."""
+    """Yield the positions of the marks in the audio."""
     starts = [sentence.start for sentence in sentences]
     breaks = [item for item in items if isinstance(item, Break)]
-    places = [item.place for item in breaks]
+    break_offsets = [item.place for item in breaks]
     sums = [0, *accumulate(item.milliseconds for item in breaks)]
     for item in items:
         if not isinstance(item, DocumentMark):
             continue
-        following, before = bisect_left(starts, item.place), sums[bisect_left(places, item.place)]
+        following = bisect_left(starts, item.place)
+        before = sums[bisect_left(break_offsets, item.place)]
         if following and sentences[following - 1].end > item.place:
             within = following - 1
             yield Mark(item.name, within, sentences[within].pause_before_ms, within=True)
         elif not following:
             yield Mark(item.name, 0, before)
         else:
-            until = bisect_right(places, starts[following]) if following < len(starts) else len(places)
+            until = bisect_right(break_offsets, starts[following]) if following < len(starts) else len(breaks)
             yield Mark(item.name, following, before - sums[until])

@@ -1,8 +1,10 @@
-"""Which sentences of a request are spoken now, where it asks for a portion of its text only.
+"""Portions of a request: the sentences that are spoken now, if the client requests its text in
+portions.
 
-A listener who hears a text in real time asks for it portion by portion, under one request id: each portion is a command
-of its own, with the same text and the next `first_sentence`. So the audio that is stored ahead of a listener is bounded
-by what it has asked for, no splitter waits for a listener, and one that goes away costs at most what it asked for.
+A client that plays a text in real time requests it portion by portion under one request id: each
+portion is a separate command with the same text and the next `first_sentence`. So at most one
+portion of audio is stored ahead of playback, no splitter waits for a client, and a client that
+disconnects wastes at most the portion it requested.
 """
 
 from collections import OrderedDict
@@ -17,11 +19,13 @@ from services.common.wire.messages import Lane, Portion, SpeechRequest
 from services.splitter.segmentation.process import SHORT_CHARACTERS, SegmentationTask
 from services.splitter.segmentation.sentences import SplitText
 
-_REMEMBERED_CHARACTERS: Final = 4_000_000  # of texts whose division is kept: some 40 MB with their sentences
+# of texts whose sentences are cached: some 40 MB with the sentences
+_REMEMBERED_CHARACTERS: Final = 4_000_000
 
 
 def portion_of(request: SpeechRequest, seconds: Sequence[float]) -> Portion:
-    """Return the sentences that the request asks for: at least one, and then as many as begin within its seconds.
+    """Return the portion that the request asks for: at least one sentence, and all that start
+    within its seconds.
 
     `seconds`: the estimated audio of every sentence of the text.
     """
@@ -34,32 +38,34 @@ def portion_of(request: SpeechRequest, seconds: Sequence[float]) -> Portion:
     return Portion(request.first_sentence, until)
 
 
-def told_portion(request: SpeechRequest, portion: Portion) -> Portion | UnsetType:
-    """Return what `TextSplit` says of the portion; nothing to who has not asked for one."""
+def reported_portion(request: SpeechRequest, portion: Portion) -> Portion | UnsetType:
+    """Return the portion for `TextSplit`; UNSET if the client did not request one."""
     return UNSET if request.portion_s is UNSET else portion
 
 
 def first_lane(request: SpeechRequest) -> Lane:
-    """Return where the first sentence is queued: it is waited for, unless the listener has audio in hand."""
+    """Return the lane of the first sentence: express, unless the request sets another since audio
+    is buffered."""
     return "express" if request.first_lane is UNSET else request.first_lane
 
 
 class Divisions:
-    """Divides texts, and remembers the long ones that are asked for in portions."""
+    """Divides texts and caches the result for long texts that are requested in portions."""
 
     def __init__(self, divide: Callable[[SegmentationTask], Awaitable[SplitText]]) -> None:
         self._divide = divide
-        self._known: OrderedDict[bytes, tuple[int, SplitText]] = OrderedDict()  # characters, sentences
+        # characters, sentences
+        self._cache: OrderedDict[bytes, tuple[int, SplitText]] = OrderedDict()
 
     async def of(self, task: SegmentationTask, *, in_portions: bool) -> SplitText:
         """Divide a text, as `divide` does."""
         if not in_portions or len(task.text) <= SHORT_CHARACTERS:
             return await self._divide(task)
         key = sha256(msgspec.msgpack.encode(task)).digest()
-        if key not in self._known:
-            self._known[key] = len(task.text), await self._divide(task)
-        self._known.move_to_end(key)
-        _, division = self._known[key]
-        while len(self._known) > 1 and sum(size for size, _ in self._known.values()) > _REMEMBERED_CHARACTERS:
-            self._known.popitem(last=False)
+        if key not in self._cache:
+            self._cache[key] = len(task.text), await self._divide(task)
+        self._cache.move_to_end(key)
+        _, division = self._cache[key]
+        while len(self._cache) > 1 and sum(size for size, _ in self._cache.values()) > _REMEMBERED_CHARACTERS:
+            self._cache.popitem(last=False)
         return division

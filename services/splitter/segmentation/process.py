@@ -1,7 +1,7 @@
-"""Long texts are divided in a process of their own: in a thread they would hold up every greeting for a second.
+"""Divides long texts in a child process: a thread would hold up every short request for a second.
 
-The child process reads one `SegmentationTask` from stdin, writes one `SegmentationResult` to stdout and exits. It also
-exits when its splitter is killed.
+The child process reads one `SegmentationTask` from stdin, writes one `SegmentationResult` to stdout
+and exits. It also exits when its splitter is killed.
 """
 
 import asyncio
@@ -23,11 +23,15 @@ from services.splitter.segmentation.boundaries import Span
 from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
 from services.splitter.segmentation.sentences import Sentence, SplitText, split
 
-SHORT_CHARACTERS: Final = 2_000  # divided within a millisecond, sooner than anything else would have begun
-LONG_CHARACTERS: Final = 20_000  # in between a thread will do: it is done before a child would have started
-MOST_CHILDREN: Final = 2  # at once: with their memory they stay under the 1 GiB that a splitter is given
-CHILD_BYTES: Final = 384 * 1024 * 1024  # address space; 1.5 M characters of prose take 80 to 160 MiB
-_OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, -signal.SIGABRT})  # what native libraries do is abort
+# divided within a millisecond, sooner than anything else would have begun
+SHORT_CHARACTERS: Final = 2_000
+# in between a thread will do: it is done before a child would have started
+LONG_CHARACTERS: Final = 20_000
+# at once: with their memory they stay under the 1 GiB that a splitter is given
+MOST_CHILDREN: Final = 2
+# address space; 1.5 M characters of prose take 80 to 160 MiB
+CHILD_BYTES: Final = 384 * 1024 * 1024
+_OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, -signal.SIGABRT})  # native libraries abort
 _PATIENCE_S: Final = 120.0
 _NICENESS: Final = 10  # a greeting on the same core goes first
 
@@ -66,7 +70,8 @@ class SegmentationCrashed(SynthesisFailed):
 
 
 async def divide(task: SegmentationTask, children: asyncio.Semaphore | None = None) -> SplitText:
-    """Divide a text of any length while the event loop goes on. `children`: how many processes may do so at once.
+    """Divide a text of any length without blocking the event loop. `children` limits the number of
+    child processes.
 
     Raises EmptyText, UnspeakableText, MalformedSsml, TextTooLong, SegmentationCrashed.
     """
@@ -90,7 +95,7 @@ async def divide(task: SegmentationTask, children: asyncio.Semaphore | None = No
 
 def _most_read(task: SegmentationTask) -> int:
     """Return how many characters there are at most when the pronunciations are put in."""
-    growth = max((len(said) / len(word) for word, said in task.pronunciations.items()), default=1.0)
+    growth = max((len(spoken) / len(word) for word, spoken in task.pronunciations.items()), default=1.0)
     return round(len(task.text) * max(1.0, growth))
 
 

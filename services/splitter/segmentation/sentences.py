@@ -1,8 +1,10 @@
-"""A text to the sentences that are spoken, each within the engine's limit. Pure, linear in the text.
+"""Divides a text into the sentences to synthesize, each within the engine's limit. Pure, linear in
+the text.
 
-The text is first rewritten as it is said, then divided; the spans still count what was sent. Every character of the
-text is in exactly one sentence, or in a dropped span: white space, lone punctuation, what no voice can speak,
-whose places are told.
+The text is first verbalized, then divided; the spans still refer to the text as it was sent. Every
+character of that text is in exactly one sentence or in a dropped span. Dropped are white space,
+lone punctuation, and letters that no voice can speak; the spans of these letters are also reported
+as left out.
 """
 
 import itertools
@@ -22,10 +24,13 @@ from services.splitter.segmentation.boundaries import Span, boundaries
 from services.splitter.segmentation.cutting import cut
 
 _PARAGRAPH: Final = regex.compile(r"(?:\n[^\S\n]*+\n|[\u2029\f])\s*+")
-_ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.)])(?:\s|\Z))")  # before one of a list
-_SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}  # characters: fragments make engines stumble
+# before a list item
+_ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.)])(?:\s|\Z))")
+# characters: fragments make engines stumble
+_SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}
 _SHORT_ELSEWHERE: Final = 12
-# What ends a sentence, however short: a mark behind a word that is no initial and no Roman numeral.
+# The end of a sentence, however short: a mark after a word that is not an initial or a Roman
+# numeral.
 _WHOLE: Final = regex.compile(
     r"(?:\p{Ll}[\p{Ll}\p{M}]*+|\p{Lo}[\p{Lo}\p{M}]++|[\p{Han}\p{Hiragana}\p{Katakana}]|(?![가나다라마바사아자차카타파하]\.)\p{Hangul})"
     r"(?:[.!?。！？؟।]|\s[!?]|\s?[!?]{2,3})[\p{Pe}\p{Pf}\"']*+$"
@@ -45,16 +50,16 @@ class Sentence:
 
     start: int  # first character, counted in code points
     end: int  # one past the last
-    spoken: str  # what the engine is given: normalised, never longer than the limit
-    pause_after_ms: int  # silence owed after it; none after the last
-    pause_before_ms: int = 0  # silence owed before it, if it is the first
+    spoken: str  # the text for the engine: normalized, never longer than the limit
+    pause_after_ms: int  # pause after it; 0 after the last
+    pause_before_ms: int = 0  # pause before it, if it is the first
     language: str = ""  # ISO 639-1; empty: the request's
-    rate: float = 1.0  # 2 is twice as fast as the request asks for
+    rate: float = 1.0  # relative to the request's speed: 2 is twice as fast
 
 
 @dataclass(frozen=True)
 class SplitText:
-    """A text, divided. The spans of both together are the whole text."""
+    """A divided text. The spans of sentences and dropped text together cover the whole text."""
 
     sentences: tuple[Sentence, ...]
     dropped: tuple[Span, ...]
@@ -71,12 +76,14 @@ def split(
     spoken_forms: bool = True,
     pronunciations: Mapping[str, str] = _NONE,
 ) -> SplitText:
-    """Divide a text in a language (ISO 639-1) into sentences of at most `max_characters` spoken characters.
+    """Divide a text in a language (ISO 639-1) into sentences of at most `max_characters` spoken
+    characters.
 
-    Without splitting the text stays whole as far as the limit allows; without spoken forms, numbers and signs stay as
-    they are written. `pronunciations` says words otherwise than they are.
-    Raises EmptyText where nothing is to be spoken, UnspeakableText where no voice of the language can speak it,
-    TextTooLong where what is spoken is many times longer than what is written, or has too many sentences.
+    `enable_text_splitting` False keeps the text whole as far as the limit allows; `spoken_forms`
+    False leaves numbers and signs as written. `pronunciations` maps words to the spelling to speak
+    instead. Raises EmptyText if there is nothing to speak, UnspeakableText if no voice of the
+    language can speak the text, TextTooLong if the spoken form is many times longer than the
+    written text, or has too many sentences.
     """
     found = divided(
         text,
@@ -100,11 +107,11 @@ def divided(
     spoken_forms: bool,
     pronunciations: Mapping[str, str],
 ) -> SplitText:
-    """Divide a text as `split` does; without a sentence where nothing can be spoken."""
-    said, left_out = speakable(read(text, language, spoken=spoken_forms, pronunciations=pronunciations), language)
+    """Divide a text like `split`; return no sentences if nothing can be spoken."""
+    aligned, left_out = speakable(read(text, language, spoken=spoken_forms, pronunciations=pronunciations), language)
     sentences: list[Sentence] = []
-    for spans in _groups(said.text, language, max_characters, splitting=enable_text_splitting):
-        spoken = [part for span in spans for part in _spoken(said, span, max_characters)]
+    for spans in _groups(aligned.text, language, max_characters, splitting=enable_text_splitting):
+        spoken = [part for span in spans for part in _spoken(aligned, span, max_characters)]
         if spoken:
             spoken[-1] = replace(spoken[-1], pause_after_ms=PARAGRAPH_PAUSE_MS)
         sentences += spoken
@@ -116,14 +123,15 @@ def divided(
 
 
 def require_few(sentences: Sequence[Sentence]) -> None:
-    """Raise TextTooLong where a text has more sentences than one request may have."""
+    """Raise TextTooLong if a text has more sentences than one request may have."""
     if len(sentences) > MOST_SENTENCES:
         raise TextTooLong(f"the text has more than {MOST_SENTENCES} sentences; send it in parts")
 
 
 def nothing_spoken(text: str, left_out: Sequence[Span], language: str) -> EmptyText | UnspeakableText:
-    """Return why nothing of a text is spoken; of what was left out it names the scripts and never the words."""
-    letters = (text[place] for start, end in left_out for place in range(start, end))
+    """Return the reason why nothing of a text is spoken. It names the scripts that were left out,
+    never the words."""
+    letters = (text[offset] for start, end in left_out for offset in range(start, end))
     scripts = list(dict.fromkeys(script_of(letter) for letter in letters if letter.isalpha()))
     if not scripts:
         return EmptyText("the text has no word that could be spoken; send at least one")
@@ -135,7 +143,8 @@ def nothing_spoken(text: str, left_out: Sequence[Span], language: str) -> EmptyT
 
 
 def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterator[list[Span]]:
-    """Yield the spans to speak, a paragraph at a time; all at once, as few as can be, without splitting."""
+    """Yield the spans to speak, one list per paragraph; without splitting a single list with as few
+    spans as possible."""
     if not splitting and len(_collapsed(text)) <= limit:
         yield [(0, len(text))]
         return
@@ -148,7 +157,7 @@ def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterato
 
 
 def _paragraphs(text: str) -> Iterator[Span]:
-    """Yield the spans between empty lines, and of the items of lists."""
+    """Yield the spans of the paragraphs and list items."""
     start = 0
     for pattern_end in sorted({match.end() for pattern in (_PARAGRAPH, _ITEM) for match in pattern.finditer(text)}):
         yield start, pattern_end
@@ -157,14 +166,16 @@ def _paragraphs(text: str) -> Iterator[Span]:
 
 
 def _joined(text: str, spans: Iterable[Span], limit: int, short: int, *, splitting: bool = True) -> list[Span]:
-    """Join fragments that are shorter than `short` to the next, and the last to the one before, within the limit.
+    """Join each fragment shorter than `short` to the next span, and a last one to the previous
+    span, within the limit.
 
-    "Yes." is a sentence and keeps its pause; "A." and what has no mark at its end are fragments, and without splitting
-    every sentence is one. Leaves out spans in which nothing can be spoken.
+    "Yes." is a sentence and keeps its pause; "A." and spans without a final mark are fragments;
+    without splitting every sentence counts as a fragment. Spans in which nothing can be spoken are
+    left out.
     """
     joined: list[Span] = []
     lengths: list[int] = []  # spoken characters of each
-    whole = False  # whether the last of them is a sentence, however short
+    whole = False  # whether the last span is a sentence, however short
     for start, end in spans:
         spoken = _collapsed(text[start:end])
         if not _speakable(spoken):
@@ -182,33 +193,34 @@ def _joined(text: str, spans: Iterable[Span], limit: int, short: int, *, splitti
     return joined
 
 
-def _spoken(said: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
-    """Yield a sentence, cut where it is too long, without what nobody can speak."""
+def _spoken(aligned: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
+    """Yield a sentence, cut if it is too long, without parts that have nothing to speak."""
 
     def fits(start: int, end: int) -> bool:
-        return end - start <= limit or len(_collapsed(said.text[start:end])) <= limit
+        return end - start <= limit or len(_collapsed(aligned.text[start:end])) <= limit
 
-    start, end = _stripped(said.text, *span)
-    for piece in cut(said.text, start, end, fits, limit):
-        spoken = _collapsed(said.text[piece.start : piece.end])
+    start, end = _stripped(aligned.text, *span)
+    for part in cut(aligned.text, start, end, fits, limit):
+        spoken = _collapsed(aligned.text[part.start : part.end])
         if _speakable(spoken):
-            pause_ms = pause_after(spoken) if piece.pause_after_ms is None else piece.pause_after_ms
-            yield Sentence(*said.source(*_stripped(said.text, piece.start, piece.end)), spoken, pause_ms)
+            pause_ms = pause_after(spoken) if part.pause_after_ms is None else part.pause_after_ms
+            yield Sentence(*aligned.source(*_stripped(aligned.text, part.start, part.end)), spoken, pause_ms)
 
 
 def _apart(text: str, sentences: list[Sentence], language: str) -> Iterator[Sentence]:
-    """Yield the sentences with spans that neither overlap nor leave out a letter.
+    """Yield the sentences with spans that do not overlap and do not leave out a letter.
 
-    Both can happen where two sentences share what is written as one: a long number, a ligature of words.
+    Both can happen if two sentences come from one written token: a long number, a ligature of
+    words.
     """
-    place = 0
+    offset = 0
     nexts = [sentence.start for sentence in sentences[1:]]
     for sentence, following in zip(sentences, [*nexts, len(text)], strict=True):
-        start, end = _stripped(text, max(place, sentence.start), max(place, sentence.end))
+        start, end = _stripped(text, max(offset, sentence.start), max(offset, sentence.end))
         if text[end:following].strip():
-            said, _ = speakable(read(text[end:following], language), language)
-            end = following if _speakable(said.text) else end
-        place = max(place, end)
+            aligned, _ = speakable(read(text[end:following], language), language)
+            end = following if _speakable(aligned.text) else end
+        offset = max(offset, end)
         yield replace(sentence, start=start, end=max(start, end))
 
 
@@ -227,7 +239,7 @@ def _stripped(text: str, start: int, end: int) -> Span:
 
 
 def pause_after(spoken: str) -> int:
-    """Return the silence owed after a sentence, from the mark that ends it."""
+    """Return the pause after a sentence, in milliseconds, by the mark that ends it."""
     closing = spoken.rstrip("\"'”’»)]）」』 ")
     if closing.endswith("..."):
         return PAUSES_MS["…"]
@@ -235,11 +247,11 @@ def pause_after(spoken: str) -> int:
 
 
 def dropped(text: str, sentences: Iterable[Sentence]) -> Iterator[Span]:
-    """Yield what lies between the sentences."""
-    place = 0
+    """Yield the spans between the sentences."""
+    offset = 0
     for sentence in sentences:
-        if sentence.start > place:
-            yield place, sentence.start
-        place = sentence.end
-    if place < len(text):
-        yield place, len(text)
+        if sentence.start > offset:
+            yield offset, sentence.start
+        offset = sentence.end
+    if offset < len(text):
+        yield offset, len(text)

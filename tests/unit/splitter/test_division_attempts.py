@@ -30,9 +30,9 @@ async def test_a_text_that_cannot_be_divided_is_given_up_at_the_third_attempt(at
         bus=bus,
         workers=fleet,
         cancels=Cancels(bus),
-        ledger=Backlog(),
+        backlog=Backlog(),
         metrics=Metrics(),
-        gate=Scheduler(fleet, 1.0),
+        scheduler=Scheduler(fleet, 1.0),
         stop=asyncio.Event(),
         divisions=Divisions(divide),
     )

@@ -1,4 +1,5 @@
-"""Whether a sign stands in a formula: between operands, with another sign of a formula next to them. Pure."""
+"""Detects signs within a formula: between operands, with another sign of a formula next to them.
+Pure."""
 
 from typing import Final
 
@@ -11,12 +12,13 @@ _FORMULA_SIGN: Final = regex.compile(r"[=+×÷·*/^<>≤≥≠≈√±−]|(?<=\
 _VERSION: Final = regex.compile(r"\d\.\d+\.\d+$")
 _OPENS: Final = regex.compile(r"<\s\w{1,10}\s?$")  # Alt-F < n >
 _CLOSES: Final = regex.compile(r"\s?\w{1,10}\s>")
-_WINDOW: Final = 40  # characters on either side in which the rest of a formula is looked for
+_WINDOW: Final = 40  # characters searched on either side for the rest of a formula
 _WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|(?<=[\d\p{L}]\s)\p{L}(?=\s[\d\p{L}])|\n|[.,!?;](?:\s|$)|[，。、；！？]")
 
 
 def in_formula(text: str, start: int, end: int, sign: str) -> bool:
-    """Return whether the sign between spaces at text[start:end] stands between operands of a formula."""
+    """Return whether the sign between spaces at text[start:end] is between operands of a
+    formula."""
     left, right = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
     if not _LEFT.search(left) or not _RIGHT.match(right):
         return False
@@ -32,7 +34,8 @@ def in_formula(text: str, start: int, end: int, sign: str) -> bool:
 
 
 def in_equation(text: str, start: int, end: int) -> bool:
-    """Return whether a tight hyphen between operands is a minus, which only an equals sign proves: 2x-1=5."""
+    """Return whether a hyphen without spaces between operands is a minus; only an equals sign
+    proves it: 2x-1=5."""
     left, right = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
     if not _LEFT.search(left) or not _RIGHT.match(right) or _VERSION.search(left):
         return False
@@ -40,7 +43,7 @@ def in_equation(text: str, start: int, end: int) -> bool:
 
 
 def _rest(left: str, right: str) -> str:
-    """Return what is around a sign, up to the next words: the rest of its formula."""
+    """Return the text on either side of a sign, up to the next words: the rest of its formula."""
     words = list(_WORD.finditer(left))
     left = left[words[-1].end() :] if words else left
     word = _WORD.search(right)

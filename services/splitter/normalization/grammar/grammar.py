@@ -1,7 +1,9 @@
-"""A language: its table, read from `languages/<code>.toml`, and its numbers in words. Pure.
+"""The grammar of a language: its table, read from `languages/<code>.toml`, and its numbers in
+words. Pure.
 
-A table's nouns are written `m euro|euros`: the gender, then the forms in the order of `plurals.FORMS`. Its templates
-hold `{name}` for a word and `{name:rule}` for a number in words by the CLDR rule set `spellout-<rule>`.
+A table's nouns are written `m euro|euros`: the gender, then the forms in the order of
+`plurals.FORMS`. Its templates hold `{name}` for a word and `{name:rule}` for a number in words by
+the CLDR rule set `spellout-<rule>`.
 """
 
 from functools import cache, cached_property
@@ -23,16 +25,16 @@ Digits = Annotated[str, msgspec.Meta(pattern=r"^\d*\Z")]
 
 
 class Number(msgspec.Struct, frozen=True):
-    """A number as it is written."""
+    """A number as written."""
 
     whole: Digits
     decimals: Digits = ""
     negative: bool = False
-    genitive: bool = False  # which the word before it asks for
+    genitive: bool = False  # required by the word before it
 
     @property
     def value(self) -> int:
-        """Return its whole part."""
+        """Return the integer part."""
         return int(self.whole)
 
 
@@ -40,7 +42,7 @@ class Grammar:
     """A language's table and its numbers in words."""
 
     def __init__(self, language: str) -> None:
-        """Read both. `language` is one of the service's."""
+        """Read the table and the number rules. `language` is one of the supported codes."""
         self.language = language
         folder = files(__package__)
         table = (folder / "languages" / f"{language}.toml").read_text(encoding="utf-8")
@@ -51,20 +53,26 @@ class Grammar:
             sources.append(own.read_text(encoding="utf-8"))
         self.rules = Rules("\n".join(sources), PLURALS[language])
         self.gap = " " if self.table.spaced else ""
-        self.glued = language in ("zh", "ja", "ko")  # words and particles follow figures without a space
-        self.letter = "A-Za-z" if self.glued else r"\p{L}"  # what may not follow a number directly, in a class
-        # What belongs to the word before it, without a space: Korean 은, 는.
+        # words and particles follow figures without a space
+        self.glued = language in ("zh", "ja", "ko")
+        self.letter = (
+            "A-Za-z" if self.glued else r"\p{L}"
+        )  # what must not follow a number directly, as a character class
+        # Particles attached to the word before, without a space: Korean 은, 는.
         self.particle = regex.compile(rf"(?:{self.table.suffixed or '(?!)'})(?!\p{{L}})", regex.V1)
         self.cased = language not in ("ar", "zh", "hi", "ko", "ja")
         self.starters = frozenset(self.table.starters.split())
         to = self.table.to
-        as_written = to == "-" or to.endswith(" ")  # Korean: 에서, which belongs to the word before it
+        # Korean: 에서, which is attached to the word before
+        as_written = to == "-" or to.endswith(" ")
         self.to = to if as_written else f"{self.gap}{to}{self.gap}"  # between the ends of a range
-        self.joint = self.table.suffixed[:1] if self.table.suffixed[:1] in ("'", "-") else ""  # before an ending: 5'te
+        # before an ending: 5'te
+        self.joint = self.table.suffixed[:1] if self.table.suffixed[:1] in ("'", "-") else ""
         self.comma = {"ar": "،", "zh": "，", "ja": "、"}.get(language, ",")
 
     def words(self, number: int, rule: str = "") -> str:
-        """Return a whole number in words, by a rule or a template with {n}; digit by digit where it is too large."""
+        """Return an integer in words, by a rule or a template with {n}; digit by digit if it is too
+        large."""
         if "{" in rule:
             return self.fill(rule, n=number)
         if number >= LARGEST:
@@ -72,12 +80,12 @@ class Grammar:
         return self.rules.spell(number, rule or self.table.cardinal)
 
     def digits(self, figures: str) -> str:
-        """Return figures one by one in words."""
+        """Return figures in words, one by one."""
         rule = self.table.digits or self.table.cardinal
         return self.gap.join(self.rules.spell(int(figure), rule) for figure in figures)
 
     def number(self, number: Number, rule: str = "") -> str:
-        """Return a number in words, whatever its sign and size."""
+        """Return a number of any sign and size in words."""
         sign = f"{self.table.minus}{self.gap}" if number.negative else ""
         if number.genitive:
             rule = f"{rule or self.table.cardinal}-genitive"
@@ -93,16 +101,16 @@ class Grammar:
             return f"{whole} {table.point} {self.words(int(figures), 'count')} {table.parts[len(figures) - 1]}"
         zeros = len(figures) - len(figures.lstrip("0"))
         if table.decimals == "digits" or len(figures) > 3 or zeros == len(figures):
-            said = self.digits(figures)
+            verbalized = self.digits(figures)
         else:
-            said = self.gap.join([*([self.digits("0")] * zeros), self.words(int(figures))])
+            verbalized = self.gap.join([*([self.digits("0")] * zeros), self.words(int(figures))])
         if table.decimals == "celá":
             whole = self.words(number.value, self.table.genders["f"])
         point = self.form(self.noun(table.point), number.value) if "|" in table.point else table.point
-        return self.gap.join((whole, point, said))
+        return self.gap.join((whole, point, verbalized))
 
     def _with_parts(self, number: Number) -> str:
-        """Return a Russian decimal: so many wholes and so many tenths."""
+        """Return a Russian decimal in words, as wholes and tenths."""
         feminine = self.table.genders["f"]
         whole, part = self.noun(self.table.whole), self.noun(self.table.parts[len(number.decimals) - 1])
         count = int(number.decimals)
@@ -112,7 +120,7 @@ class Grammar:
         )
 
     def noun(self, written: str) -> Noun:
-        """Return a table's noun."""
+        """Return a parsed noun of the table."""
         return self._nouns(written)
 
     @cached_property
@@ -120,11 +128,11 @@ class Grammar:
         return _Nouns(FORMS[self.language])
 
     def form(self, noun: Noun, count: int) -> str:
-        """Return the form of a noun after a whole number."""
+        """Return the form of a noun after an integer."""
         return noun.forms.get(PLURALS[self.language](count)) or noun.forms["other"]
 
     def counted(self, number: Number, noun: Noun) -> str:
-        """Return so many of something: both in the form that goes with the other."""
+        """Return a number with its noun, both in the form that the other requires."""
         if number.decimals:
             part = noun.forms.get("part") or noun.forms.get("few" if self.language == "ru" else "other", "")
             if self.language == "fr" and number.value < 2:
@@ -132,18 +140,18 @@ class Grammar:
             return f"{self.number(number)}{self.gap}{part}"
         form = self._genitive(noun, number.value) if number.genitive else self.form(noun, number.value)
         if self.language == "ar" and not number.negative and number.whole in ("1", "2"):
-            return form  # the noun alone says how many
-        said = self.number(number, self.table.genders.get(noun.gender, self.table.attributive))
-        return f"{said}{self.linked(number.value, form)}"
+            return form  # the form of the noun already implies the number
+        verbalized = self.number(number, self.table.genders.get(noun.gender, self.table.attributive))
+        return f"{verbalized}{self.linked(number.value, form)}"
 
     def _genitive(self, noun: Noun, count: int) -> str:
-        """Return a noun as it stands in the genitive behind a number in the genitive."""
+        """Return the genitive of a noun after a number in the genitive."""
         if PLURALS[self.language](count) != "one":
             return noun.forms["other"]
         return noun.forms.get("part") or noun.forms["few"]
 
     def linked(self, count: int, noun: str) -> str:
-        """Return a noun as it follows a number: behind round millions some languages put "de"."""
+        """Return a noun as it follows a number: after round millions some languages add "de"."""
         if not self.table.round or count < 1_000_000 or count % 1_000_000:
             return f"{self.gap}{noun}"
         full, _, elided = self.table.round.partition("|")
@@ -151,27 +159,27 @@ class Grammar:
         return f" {elided}{noun}" if elided and vowel else f" {full} {noun}"
 
     def fill(self, template: str, **values: str | int) -> str:
-        """Return a template with its holes filled."""
+        """Return a template with its placeholders filled."""
 
         def value(hole: "regex.Match[str]") -> str:
-            said = values[hole[1]]
-            return self.words(said, hole[2] or "") if isinstance(said, int) else said
+            verbalized = values[hole[1]]
+            return self.words(verbalized, hole[2] or "") if isinstance(verbalized, int) else verbalized
 
         return str(_SPACES.sub(" ", _HOLE.sub(value, template))).strip()
 
     def fill_words(self, template: str, words: list[str]) -> str:
-        """Return words joined as a template joins {a} and {b}, whatever rules it names for them."""
+        """Return words joined as a template joins {a} and {b}; its rules are ignored."""
         between = _HOLE.split(template)[3] if _HOLE.search(template) else " "
         return between.join(words)
 
     def capital(self, text: str) -> str:
-        """Return a text with a capital at its beginning, as the language writes it."""
+        """Return a text with its first letter capitalized by the rules of the language."""
         first = text[:1]
         return ("İ" if first == "i" and self.language == "tr" else first.upper()) + text[1:]
 
 
 class _Nouns(dict[str, Noun]):
-    """Nouns as they were written, read once each."""
+    """A cache of parsed nouns."""
 
     def __init__(self, categories: tuple[str, ...]) -> None:
         super().__init__()
@@ -189,5 +197,5 @@ class _Nouns(dict[str, Noun]):
 
 @cache
 def grammar(language: str) -> Grammar:
-    """Return a language's grammar, read at its first use."""
+    """Return a language's grammar, loaded at its first use."""
     return Grammar(language)

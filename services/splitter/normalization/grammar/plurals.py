@@ -1,4 +1,5 @@
-"""The plural category of a whole number, by the rules of the Unicode CLDR (supplemental/plurals). Pure."""
+"""The plural category of an integer, by the rules of the Unicode CLDR (supplemental/plurals).
+Pure."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -55,7 +56,8 @@ PLURALS: Final[Mapping[str, Plural]] = MappingProxyType(
         "ar": _arabic,
     }
 )
-# The categories in the order in which a table lists a noun's forms; "part" is the form after a decimal.
+# The categories in the order in which a table lists a noun's forms; "part" is the form after a
+# decimal.
 FORMS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         **dict.fromkeys(("fr", "en", "es", "de", "it", "pt", "nl", "hi"), ("one", "other")),

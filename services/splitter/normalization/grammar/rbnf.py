@@ -1,10 +1,10 @@
 """Numbers in words by the rules of the Unicode CLDR (rule-based number format, RBNF). Pure.
 
-The rules are read as ICU documents them (class RuleBasedNumberFormat; UTS 35, part 3, section 5): a rule holds from its
-base value on, `<<` is the quotient by its power of the radix, `>>` the rest, `=%name=` the same number by another set,
-what stands in brackets is left out where nothing is left over (or gives way to what follows `|`), and
-`$(cardinal,one{...}other{...})$` chooses by the plural of the quotient. Only whole numbers are read: how a decimal is
-said is a matter of the language's own table.
+The rules are read as ICU documents them (class RuleBasedNumberFormat; UTS 35, part 3, section 5): a
+rule holds from its base value on, `<<` is the quotient by its power of the radix, `>>` the rest,
+`=%name=` the same number by another set, text in brackets is omitted if the remainder is zero (or
+replaced by what follows `|`), and `$(cardinal,one{...}other{...})$` chooses by the plural of the
+quotient. Only integers are handled here: decimals are verbalized by the language's table.
 """
 
 from bisect import bisect_right
@@ -15,7 +15,7 @@ from typing import Final
 
 import regex
 
-Plural = Callable[[int], str]  # a whole number to its plural category in CLDR
+Plural = Callable[[int], str]  # an integer to its plural category in CLDR
 
 _SET: Final = regex.compile(r"(%%?[a-z0-9-]+?)(\+)?:")
 _RULE: Final = regex.compile(r"(\d+)(?:/(\d+))?:\s*+(.*);")
@@ -24,16 +24,16 @@ _PART: Final = regex.compile(
 )
 _FORM: Final = regex.compile(r"(\w++)\{([^}]*+)\}")
 _SOFT_HYPHEN: Final = "\u00ad"
-LARGEST: Final = 10**18  # exclusive: CLDR writes what is larger in figures
+LARGEST: Final = 10**18  # exclusive: CLDR writes larger numbers in figures
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A piece of a rule's text."""
+    """A part of a rule's text."""
 
     kind: str  # "", "<", ">", "=", ">>>" or "plural"
-    text: str = ""  # to say as it is
-    rules: str = ""  # the set to go on with; empty: the same
+    text: str = ""  # literal text
+    rules: str = ""  # the rule set to continue with; empty: the same
     forms: Mapping[str, str] | None = None  # by plural category
 
 
@@ -41,14 +41,14 @@ class _Part:
 class _Rule:
     base: int
     divisor: int
-    always: tuple[_Part, ...]  # before the bracket
-    optional: tuple[_Part, ...]  # in the bracket, where something is left over
-    otherwise: tuple[_Part, ...]  # in the bracket, where nothing is
+    always: tuple[_Part, ...]  # before the brackets
+    optional: tuple[_Part, ...]  # in brackets, if the remainder is not zero
+    otherwise: tuple[_Part, ...]  # in brackets, if the remainder is zero
     after: tuple[_Part, ...]
 
     @property
     def rolls_back(self) -> bool:
-        """Say whether a number without a rest belongs to the rule before this one."""
+        """Return whether a number with remainder zero uses the previous rule."""
         parts = (*self.always, *self.optional, *self.after)
         return self.base % self.divisor != 0 and any(part.kind in (">", ">>>") for part in parts)
 
@@ -57,7 +57,8 @@ class Rules:
     """The rule sets of a language."""
 
     def __init__(self, source: str, plural: Plural) -> None:
-        """Read the rules as CLDR writes them; of two sets with one name the later holds, or, as `%name+:`, is added."""
+        """Parse CLDR rules. A later set replaces an earlier one of the same name, or extends it if
+        named `%name+:`."""
         self._sets = _read(source)
         self._bases = {name: [rule.base for rule in rules] for name, rules in self._sets.items()}
         self._plural = plural
@@ -67,29 +68,31 @@ class Rules:
         return f"%spellout-{name}" in self._sets
 
     def _spell(self, number: int, name: str) -> str:
-        """Return a number of 0 to 10^18 - 1 in words, by the set `%spellout-<name>`."""
+        """Return a number from 0 to 10^18 - 1 in words, by the rule set `%spellout-<name>`."""
         return self._format(number, f"%spellout-{name}").replace(_SOFT_HYPHEN, "").strip()
 
     def _format(self, number: int, name: str) -> str:
-        rules, place = self._sets[name], max(0, bisect_right(self._bases[name], number) - 1)
-        if place and rules[place].rolls_back and number % rules[place].divisor == 0:
-            place -= 1
-        return self._apply(number, name, place)
+        rules, index = self._sets[name], max(0, bisect_right(self._bases[name], number) - 1)
+        if index and rules[index].rolls_back and number % rules[index].divisor == 0:
+            index -= 1
+        return self._apply(number, name, index)
 
-    def _apply(self, number: int, name: str, place: int) -> str:
-        rule = self._sets[name][place]
+    def _apply(self, number: int, name: str, index: int) -> str:
+        rule = self._sets[name][index]
         bracket = rule.optional if number % rule.divisor else rule.otherwise
-        said = (self._say(part, number, rule, name, place) for part in (*rule.always, *bracket, *rule.after))
-        return "".join(said)
+        verbalized = (
+            self._verbalize(part, number, rule, name, index) for part in (*rule.always, *bracket, *rule.after)
+        )
+        return "".join(verbalized)
 
-    def _say(self, part: _Part, number: int, rule: _Rule, name: str, place: int) -> str:
+    def _verbalize(self, part: _Part, number: int, rule: _Rule, name: str, index: int) -> str:
         if not part.kind:
             return part.text
         if part.kind == "plural":
             forms = part.forms or {}
             return forms.get(self._plural(number // rule.divisor), forms["other"])
         if part.kind == ">>>":
-            return self._apply(number % rule.divisor, name, place - 1)
+            return self._apply(number % rule.divisor, name, index - 1)
         value = {"<": number // rule.divisor, ">": number % rule.divisor, "=": number}[part.kind]
         return str(value) if part.text else self._format(value, part.rules or name)
 

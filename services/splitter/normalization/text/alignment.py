@@ -1,6 +1,7 @@
 """A text that was rewritten, and where each of its characters comes from. Pure.
 
-Spans of a request count its own text, so every step of the rewriting keeps a list of what it replaced.
+Spans of a request count its own text, so every step of the rewriting keeps a list of what it
+replaced.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,10 +19,10 @@ Span = tuple[int, int]  # first character and one past the last, counted in code
 
 
 class SpokenTooLong(TextTooLong):
-    """What is spoken of a text is many times longer than what is written."""
+    """The spoken form of a text is many times longer than the written text."""
 
     def __init__(self, most: int, what: str = "numbers and signs") -> None:
-        """`most`: characters that may be spoken; `what` makes it longer."""
+        """`most`: the limit in characters; `what`: the cause of the growth."""
         super().__init__(
             f"{what} make the spoken text longer than {most} characters; send fewer of them, or the text in parts"
         )
@@ -29,54 +30,56 @@ class SpokenTooLong(TextTooLong):
 
 
 def most_spoken(written: int) -> int:
-    """Return how many characters may be spoken of a text that is written in so many."""
+    """Return the maximum length of the spoken form of a text of this length, in characters."""
     return min(MOST_CHARACTERS, _MOST_TIMES * written + _MOST_MORE)
 
 
 class Edit(NamedTuple):
-    """Characters [start, end) of a text give way to another text."""
+    """A replacement of the characters [start, end) of a text."""
 
     start: int
     end: int
     text: str
-    rule: str = ""  # the rule that asks for it, for those who count rewrites
+    rule: str = ""  # the rule that made it, for counting the edits of each rule
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """The replacements of one step: where each stands in its result, and what it stands for in its source."""
+    """The replacements of one step: where each stands in its result, and what it stands for in its
+    source."""
 
     placed: tuple[Span, ...]
     replaced: tuple[Span, ...]
     starts: tuple[int, ...]  # of `placed`
 
-    def source(self, place: int, *, ends: bool) -> int:
-        """Return the place in the source; `ends`: a span ends there, so what was left out there is behind it."""
-        edit = (bisect_left if ends else bisect_right)(self.starts, place) - 1
+    def source(self, offset: int, *, ends: bool) -> int:
+        """Return the place in the source; `ends`: a span ends there, so what was left out there is
+        behind it."""
+        edit = (bisect_left if ends else bisect_right)(self.starts, offset) - 1
         if edit < 0:
-            return place
+            return offset
         (start, end), (source_start, source_end) = self.placed[edit], self.replaced[edit]
-        if place >= end:
-            return source_end + place - end
-        return source_start + (place - start) * (source_end - source_start) // (end - start)
+        if offset >= end:
+            return source_end + offset - end
+        return source_start + (offset - start) * (source_end - source_start) // (end - start)
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """A text and the way back to the one that it was made from."""
+    """A text, aligned with the text that it was made from."""
 
     text: str
     layers: tuple[_Layer, ...] = ()
-    written: int = -1  # characters of the first text; -1: this is the first
+    written: int = -1  # characters of the original text; -1: this is the original
 
     def edited(self, edits: Iterable[Edit]) -> "Aligned":
-        """Return the text with these replacements, which are in order and do not overlap.
+        """Return the text with these replacements, which must be in order and must not overlap.
 
-        Raises SpokenTooLong as soon as it has more characters than may be spoken of the first text.
+        Raises SpokenTooLong as soon as the result exceeds the maximum length for the original text.
         """
         first = len(self.text) if self.written < 0 else self.written
         most = most_spoken(first)
-        pieces: list[str] = []
+        parts: list[str] = []
         placed: list[Span] = []
         replaced: list[Span] = []
         read = written = 0
@@ -84,22 +87,22 @@ class Aligned:
             written += start - read
             if written + len(text) > most:
                 raise SpokenTooLong(most)
-            pieces += (self.text[read:start], text)
+            parts += (self.text[read:start], text)
             placed.append((written, written + len(text)))
             replaced.append((start, end))
             read, written = end, written + len(text)
         if not placed:
             return self
-        pieces.append(self.text[read:])
+        parts.append(self.text[read:])
         layer = _Layer(tuple(placed), tuple(replaced), tuple(start for start, _ in placed))
-        return Aligned("".join(pieces), (*self.layers, layer), first)
+        return Aligned("".join(parts), (*self.layers, layer), first)
 
     def translated(self, text: str) -> "Aligned":
-        """Return another text in place of this one, character for character."""
+        """Return this text replaced by another of the same length, character by character."""
         return replace(self, text=text, written=len(self.text) if self.written < 0 else self.written)
 
     def source(self, start: int, end: int) -> Span:
-        """Return the span of the first text that [start, end) of this one was made from."""
+        """Return the span of the original text that [start, end) of this text was made from."""
         for layer in reversed(self.layers):
             start, end = layer.source(start, ends=False), layer.source(end, ends=True)
         return start, max(start, end)

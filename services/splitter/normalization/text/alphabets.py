@@ -1,14 +1,17 @@
-"""Letters that no voice of a language can speak: they fall back to their base letter, or are left out. Pure, linear.
+"""Replaces letters that no voice of a language can speak by their base letter, or leaves them out.
+Pure, linear.
 
-How it works. A letter is kept where the language's readers know it: espeak-ng reads its own alphabet and the letters of
-usual loan words, and each other script here has a reader of its own (Greek in a French text is read as Greek). What
-they do not know they spell by name, "letter one e c five", or pass over. So every other letter gives way: to its base
-letter by canonical decomposition (ễ to e), by its Unicode name (ƙ, "k with hook", to k), or by a table for letters that
-have neither (đ, ə, Arabic letters of Persian and Urdu). A letter without any of these is of a script that is not
-spoken, and it is left out; the places of such letters are returned, so that nothing vanishes in silence.
+How it works. A letter is unchanged if the engine's grapheme-to-phoneme (G2P) converters for the
+language support it: espeak-ng supports the language's alphabet and the letters of common loan
+words, and each other script here has its own converter (Greek in a French text is read as Greek).
+Unsupported letters would be spelled by name, "letter one e c five", or skipped. So every other
+letter is replaced: by its base letter through canonical decomposition (ễ to e), through its Unicode
+name (ƙ, "k with hook", to k), or through a table for letters that have neither (đ, ə, Arabic
+letters of Persian and Urdu). A letter without any of these belongs to an unsupported script and is
+left out; the spans of such letters are returned, so that the client learns what was not spoken.
 
-The kept letters were found by asking the embedded engine's readers for the sound of each letter within a word
-(tests/unit/splitter/normalization/test_alphabets.py holds both to each other).
+The supported letters were determined by converting each letter within a word with the embedded
+engine's G2P (tests/unit/splitter/normalization/test_alphabets.py checks that both agree).
 """
 
 import re
@@ -23,7 +26,8 @@ import regex
 
 from services.splitter.normalization.text.alignment import Aligned, Edit, Span
 
-# Letters beside a to z that espeak-ng speaks in a language as more than their base letter, or that it has in words.
+# Letters besides a to z that espeak-ng distinguishes from their base letter, or that occur in words
+# of the language.
 _LATIN: Final = MappingProxyType(
     {
         "en": "àâäåæçèéêëïñóöøœûüčšşžþð",
@@ -39,8 +43,8 @@ _LATIN: Final = MappingProxyType(
         "hu": "áéíóöőúüűäçëñôû",
     }
 )
-_ELSEWHERE: Final = "en"  # who reads Latin words in the languages of other scripts
-# Letters of the other scripts that have a reader.
+_ELSEWHERE: Final = "en"  # the G2P language of Latin words in languages of other scripts
+# Letters of the other supported scripts.
 _OTHER_SCRIPTS: Final = (
     r"\u0386\u0388-\u03CE"  # Greek
     r"\u0401-\u0404\u0406-\u0409\u040B\u040C\u040E-\u044F\u0451-\u0454\u0456-\u0459\u045B\u045C\u045E\u045F\u0490\u0491"
@@ -51,7 +55,7 @@ _OTHER_SCRIPTS: Final = (
     r"\u3005\u3007\u3400-\u9FFF\uF900-\uFAFF\U00020000-\U0003FFFF"  # Han
 )
 _SIGNS: Final = r"\u00AA\u00BA"  # of ordinals
-# A letter and what stands for it, where neither its decomposition nor its name says so.
+# Replacements for letters that have neither a decomposition nor a helpful name.
 _PAIRS: Final = (
     "đd ðd þth ħh ıi ĸk łl ŋng øo œoe æae ŧt ßss ſs ĳij ŉn əe ǝe ɛe ɔo ɑa ɣg ɩi ʋv ʊu ɪi ʃsh ʒzh ʔ ʕ ɂ "
     "ƿw ȝy ʻ ʹ ʺ ʾ ʿ ˈ ˌ ː ʼ' "
@@ -61,21 +65,23 @@ _PAIRS: Final = (
 )
 _BASES: Final = {pair[0]: pair[1:] for pair in _PAIRS.split()}
 _NAMED: Final = re.compile(r"(LATIN|CYRILLIC) SMALL LETTER (.+?)(?: WITH .+)?")
-_PLAIN: Final = re.compile(r"(?:.+ )?([A-Z]{1,2})")  # the letter of a Latin name: OPEN E, TURNED A, LJ
+# the letter of a Latin name: OPEN E, TURNED A, LJ
+_PLAIN: Final = re.compile(r"(?:.+ )?([A-Z]{1,2})")
 _ACUTE, _GRAVE, _CIRCUMFLEX = "\u0301", "\u0300", "\u0342"
 _CLUSTER: Final = regex.compile(r"\P{M}\p{M}*+|(?P<marks>\p{M}++)")
-_GAP: Final = 3  # signs and spaces between two words that are left out together
+_GAP: Final = 3  # the most signs and spaces between two words that are left out as one span
 
 
 class Spoken(NamedTuple):
-    """A text of which a language's voices can speak every letter, and what was left out of it."""
+    """A text in which the language's voices can speak every letter, and the spans that were left
+    out."""
 
     aligned: Aligned
-    left_out: tuple[Span, ...]  # of the first text, in order
+    left_out: tuple[Span, ...]  # in the original text, in order
 
 
 def speakable(aligned: Aligned, language: str) -> Spoken:
-    """Return the text in letters that the voices of a language (ISO 639-1) can speak."""
+    """Return the text reduced to letters that the voices of a language (ISO 639-1) can speak."""
     text = aligned.text
     if text.isascii():
         return Spoken(aligned, ())
@@ -96,7 +102,7 @@ def script_of(letter: str) -> str:
 
 @cache
 def _unknown(language: str) -> "regex.Pattern[str]":
-    """Return the pattern of letters that give way, with their marks, and of marks on Latin letters."""
+    """Return the pattern of unsupported letters with their marks, and of marks on Latin letters."""
     own = _LATIN.get(language, _LATIN[_ELSEWHERE])
     kept = own + own.upper()
     other = rf"[\p{{L}}--[A-Za-z{kept}{_SIGNS}{_OTHER_SCRIPTS}]]"
@@ -104,14 +110,16 @@ def _unknown(language: str) -> "regex.Pattern[str]":
 
 
 def _given_way(text: str, start: int, end: int) -> Iterator[Edit]:
-    """Yield what is spoken instead of these letters and their marks: a space for those that are left out."""
+    """Yield the replacements of these letters and their marks: a space for those that are left
+    out."""
     for silent, clusters in groupby(_clusters(text, start, end), key=lambda edit: edit.text == " "):
         run = list(clusters)
         yield Edit(run[0].start, run[-1].end, " " if silent else "".join(edit.text for edit in run))
 
 
 def _clusters(text: str, start: int, end: int) -> Iterator[Edit]:
-    """Yield each letter with its marks, and what stands for it in its case; a space for nothing at all."""
+    """Yield each letter with its marks, and its replacement in the same case; a space if there is
+    none."""
     for found in _CLUSTER.finditer(text, start, end):
         letter = found[0][0]
         base = "" if found.lastgroup else _base(letter.lower())
@@ -125,7 +133,7 @@ def _clusters(text: str, start: int, end: int) -> Iterator[Edit]:
 
 @lru_cache(maxsize=4096)
 def _base(letter: str) -> str | None:
-    """Return what stands for a small letter that is not known; None for one of a script that is not spoken."""
+    """Return the replacement of an unsupported small letter; None if its script is unsupported."""
     if letter in _BASES:
         return _BASES[letter]
     decomposed = unicodedata.normalize("NFD", letter)
@@ -138,7 +146,8 @@ def _base(letter: str) -> str | None:
 
 
 def _without_marks(decomposed: str) -> str | None:
-    """Return a letter's base; a Greek vowel keeps its stress, whichever accent writes it."""
+    """Return the base letter; a Greek vowel keeps its stress mark, whichever accent it is written
+    with."""
     base, marks = decomposed[0], decomposed[1:]
     if "\u03b1" <= base <= "\u03c9":
         stressed = any(mark in marks for mark in (_ACUTE, _GRAVE, _CIRCUMFLEX))
@@ -164,7 +173,7 @@ def _by_name(letter: str) -> str | None:
 
 
 def _add(silent: list[Span], text: str, edit: Edit) -> None:
-    """Add a span; one that follows the last after nothing but a few signs belongs to it."""
+    """Add a span; extend the last one instead if only a few signs are in between."""
     if silent:
         start, end = silent[-1]
         between = text[end : edit.start]

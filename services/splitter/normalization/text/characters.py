@@ -1,4 +1,5 @@
-"""Characters that engines stumble over, as they are heard: nothing, a space, or a plain letter. Pure and linear."""
+"""Replaces characters that engines cannot handle by plain letters or spaces, or removes them. Pure
+and linear."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -8,21 +9,24 @@ import regex
 
 from services.splitter.normalization.text.alignment import Aligned, Edit, changes
 
-# Controls, formats, surrogates, private use and unassigned code points, but no white space and no joiners; the
-# replacement character; keycaps and variation selectors, which choose a glyph and no sound.
+# Controls, formats, surrogates, private use and unassigned code points, but no white space and no
+# joiners; the replacement character; keycaps and variation selectors, which select a glyph and are
+# never spoken.
 _UNHEARD: Final = regex.compile(
     r"[[\p{C}\uFFFD\u20E3\uFE00-\uFE0F\U000E0100-\U000E01EF]--[\s\u200C\u200D]]++", regex.V1
 )
-_JOINER: Final = regex.compile(r"(?<![\p{Arabic}\p{Devanagari}])[\u200C\u200D]++")  # elsewhere they mean nothing
-_ORPHAN: Final = regex.compile(r"(?<!\S)[\p{M}\uFF9E\uFF9F]++")  # marks with no letter to stand on
-# What is drawn as a picture by default, or by U+FE0F, with what extends it (Unicode UAX 29); the text forms ©, ™, ↔ or
-# 1 without it are left as they are.
+# elsewhere they have no meaning
+_JOINER: Final = regex.compile(r"(?<![\p{Arabic}\p{Devanagari}])[\u200C\u200D]++")
+_ORPHAN: Final = regex.compile(r"(?<!\S)[\p{M}\uFF9E\uFF9F]++")  # marks without a base letter
+# What is drawn as a picture by default, or by U+FE0F, with what extends it (Unicode UAX 29); the
+# text forms ©, ™, ↔ or 1 without it are left as they are.
 _PICTURE: Final = regex.compile(
     r"(?:\p{Emoji_Presentation}\p{Emoji_Modifier}?|[\p{Emoji}--\p{ASCII}]\uFE0F)[\p{Grapheme_Extend}\p{Mc}\u200D]*+",
     regex.V1,
 )
-# Letters and digits in disguise: ligatures, Arabic presentation forms, wide Latin, half-width kana and Hangul,
-# mathematical alphabets, letterlike signs, Roman numerals. The rest of compatibility (², ½, №) has spoken forms.
+# Letters and digits in disguise: ligatures, Arabic presentation forms, wide Latin, half-width kana
+# and Hangul, mathematical alphabets, letterlike signs, Roman numerals. The rest of compatibility
+# (², ½, №) has spoken forms.
 _DISGUISED: Final = regex.compile(
     r"[[\uFB00-\uFB06\uFB50-\uFDFB\uFE70-\uFEFE\uFF01-\uFFDC\U0001D400-\U0001D7FF\u2100-\u214F\u2160-\u217F]"
     r"&&[\p{L}\p{N}]]++",
@@ -58,7 +62,8 @@ _ONE_FOR_ONE: Final = str.maketrans(
 
 
 def cleaned(aligned: Aligned) -> Aligned:
-    """Return the text in NFC, without pictures and what nobody hears, with ASCII apostrophes and digits."""
+    """Return the text in NFC, without pictographs and unspoken characters, with ASCII apostrophes
+    and digits."""
     if aligned.text.isascii():
         return aligned.edited(_removed(_UNHEARD, "", aligned.text))
     aligned = aligned.edited(_removed(_PICTURE, " ", aligned.text))
@@ -72,7 +77,7 @@ def cleaned(aligned: Aligned) -> Aligned:
 
 
 def composed(aligned: Aligned) -> Aligned:
-    """Return the text in NFC, without marks that what they stood on has left alone."""
+    """Return the text in NFC, without marks whose base character was removed."""
     if aligned.text.isascii():
         return aligned
     aligned = aligned.edited(_removed(_ORPHAN, "", aligned.text))
@@ -82,14 +87,15 @@ def composed(aligned: Aligned) -> Aligned:
 
 
 def _unsquared(text: str) -> Iterator[Edit]:
-    """Yield the words that are set in one square."""
+    """Yield the replacements of words set in one square."""
     for found in _SQUARED.finditer(text):
         plain = unicodedata.normalize("NFKC", found[0]).translate(_WITHOUT_BRACKETS)
         yield Edit(found.start(), found.end(), _SQUARED_WORDS.get(found[0], plain))
 
 
 def _uncircled(text: str) -> Iterator[Edit]:
-    """Yield the figures of enclosed numbers, apart from letters and figures beside them: 第①問 is 第1問, ①② is 1 2."""
+    """Yield the figures of enclosed numbers, separated from adjacent Latin letters and figures: 第①問
+    is 第1問, ①② is 1 2."""
     for found in _ENCLOSED.finditer(text):
         start, end = found.span()
         before = " " if start and _PARTED.match(text, start - 1) else ""

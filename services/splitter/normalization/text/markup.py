@@ -1,7 +1,7 @@
-"""What is left of Markdown and HTML in a text that was copied: nobody says it. Pure and linear.
+"""Removes Markdown and HTML markup from copied text. Pure and linear.
 
-Only what cannot be anything else is taken: tags by their names, so that `a < b` stays; emphasis in pairs, so that
-`5 * 3` stays; line marks at the beginning of a line.
+Only unambiguous markup is removed: tags by their names, so that `a < b` stays; emphasis in pairs,
+so that `5 * 3` stays; line marks at the beginning of a line.
 """
 
 import html
@@ -44,7 +44,8 @@ _MARKUP: Final = regex.compile(
 
 
 def bare(aligned: Aligned) -> Aligned:
-    """Return the text without its markup; a block of HTML becomes a paragraph, a character reference its character."""
+    """Return the text without its markup; a block of HTML becomes a paragraph, a character
+    reference its character."""
     if not _HINT.search(aligned.text):
         return aligned
     aligned = aligned.edited(changes(_entities(aligned.text), aligned.text))

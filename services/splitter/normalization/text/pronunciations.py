@@ -1,4 +1,4 @@
-"""The words that a request wants said otherwise. Pure and linear."""
+"""Applies the pronunciations of a request. Pure and linear."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,7 +8,8 @@ from services.splitter.normalization.text.alignment import Aligned, Edit
 
 
 def respelled(aligned: Aligned, pronunciations: Mapping[str, str]) -> Aligned:
-    """Return the text with these words as their spoken forms: whole words, in the case written, the longest first."""
+    """Return the text with these words as their spoken forms: whole words, in the case written, the
+    longest first."""
     if not pronunciations:
         return aligned
     words = regex.compile(r"\L<words>", words=list(pronunciations))
@@ -16,15 +17,16 @@ def respelled(aligned: Aligned, pronunciations: Mapping[str, str]) -> Aligned:
 
 
 def _edits(words: "regex.Pattern[str]", text: str, pronunciations: Mapping[str, str]) -> Iterator[Edit]:
-    place = 0
-    while (found := words.search(text, place)) is not None:
-        start, place = found.span()
-        if _whole(text, start, place):
-            yield Edit(start, place, pronunciations[found[0]])
+    offset = 0
+    while (found := words.search(text, offset)) is not None:
+        start, offset = found.span()
+        if _whole(text, start, offset):
+            yield Edit(start, offset, pronunciations[found[0]])
 
 
 def _whole(text: str, start: int, end: int) -> bool:
-    """Say whether neither end parts a word; scripts without spaces have no such ends."""
+    """Return whether the match does not begin or end inside a word; always true in scripts without
+    spaces."""
     return not (_within(text[start - 1 : start], text[start]) or _within(text[end - 1], text[end : end + 1]))
 
 

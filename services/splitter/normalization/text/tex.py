@@ -1,6 +1,7 @@
-"""TeX's way of writing formulas, in plain characters: $6{x}_{1} \\leq 24$ is 6x₁ ≤ 24. Pure and linear.
+"""Converts TeX formulas to plain characters: $6{x}_{1} \\leq 24$ is 6x₁ ≤ 24. Pure and linear.
 
-Only what is marked as a formula (between dollars with TeX's own signs inside, or between \\( and \\)) is read so.
+Only marked formulas are converted: between dollars with TeX's own signs inside, or between \\( and
+\\).
 """
 
 from collections.abc import Iterator
@@ -58,7 +59,8 @@ _LOWERED_CHARACTERS: Final = str.maketrans("0123456789", "₀₁₂₃₄₅₆�
 
 
 def plain_tex(aligned: Aligned) -> Aligned:
-    """Return the text with its TeX formulas, and what else is written so (10^6, x_1, 2e-5), in plain characters."""
+    """Return the text with TeX formulas and similar notation (10^6, x_1, 2e-5) in plain
+    characters."""
     if "$" in aligned.text or "\\" in aligned.text:
         aligned = aligned.edited(_edits(aligned.text))
     if _BARE_HINT.search(aligned.text):
@@ -84,13 +86,13 @@ def _bare_edits(text: str) -> Iterator[Edit]:
 
 
 def raised(written: str) -> str:
-    """Return figures and signs as superscripts; anything else as it is."""
+    """Return figures and signs as superscripts; anything else unchanged."""
     compact = written.replace(" ", "")
     return compact.translate(_RAISED_CHARACTERS) if regex.fullmatch(r"[0-9+−-]{1,9}", compact) else written
 
 
 def lowered(written: str) -> str:
-    """Return figures as subscripts; anything else as it is."""
+    """Return figures as subscripts; anything else unchanged."""
     return written.translate(_LOWERED_CHARACTERS) if regex.fullmatch(r"[0-9]{1,9}", written) else written
 
 

@@ -1,7 +1,9 @@
-"""What typewriters, e-books and plain-text files write in a way of their own, in the usual characters. Pure and linear.
+"""Converts the conventions of typewriters, e-books and plain-text files to standard typography.
+Pure and linear.
 
-Words that a line end cut in two are joined, two hyphens become a dash, a grave accent inside a word an apostrophe, and
-runs of signs that only decorate (====) are left out, as is the number of a note in brackets behind a word.
+Words that a line end cut in two are joined, two hyphens become a dash, a grave accent inside a word
+an apostrophe, and runs of signs that only decorate (====) are left out, as is the number of a note
+in brackets behind a word.
 """
 
 from collections.abc import Iterator
@@ -15,7 +17,8 @@ from services.splitter.normalization.text.tex import raised
 _PARAGRAPH: Final = "\u2029"
 _HINT: Final = regex.compile(r"[：．／－]|-[\s-]|\[|\^|([=*_~#^+|<>])\1\1")
 _APOSTROPHE: Final = regex.compile(
-    r"(?<=\p{L})[`´](?=\p{Ll}{1,2}(?!\p{L}))|(?<=(?<!\p{L})(?:\p{L}|[Qq]u))[`´](?=\p{L})"  # can`t, l`heure
+    # can`t, l`heure
+    r"(?<=\p{L})[`´](?=\p{Ll}{1,2}(?!\p{L}))|(?<=(?<!\p{L})(?:\p{L}|[Qq]u))[`´](?=\p{L})"
 )
 # "pre- and post-war": behind these the hyphen stands for the rest of the second word.
 _JOINING_WORDS: Final = (
@@ -42,7 +45,8 @@ _UNUSUAL: Final = regex.compile(
 
 
 def with_apostrophes(aligned: Aligned) -> Aligned:
-    """Return the text with apostrophes for grave accents inside words, which would pass for the marks of code."""
+    """Return the text with apostrophes for grave accents inside words, which would look like code
+    marks."""
     if "`" not in aligned.text and "´" not in aligned.text:
         return aligned
     found = _APOSTROPHE.finditer(aligned.text)
@@ -50,7 +54,7 @@ def with_apostrophes(aligned: Aligned) -> Aligned:
 
 
 def usual(aligned: Aligned) -> Aligned:
-    """Return the text with the usual characters."""
+    """Return the text in standard typography."""
     if not _HINT.search(aligned.text):
         return aligned
     return aligned.edited(_edits(aligned.text))

@@ -8,7 +8,7 @@ def said(text: str, language: str = "en", **pronunciations: str) -> str:
     return read(text, language, pronunciations=pronunciations).text
 
 
-def test_whole_words_are_said_as_they_are_asked_for_and_parts_of_words_are_not() -> None:
+def test_whole_words_are_replaced_and_parts_of_words_are_not() -> None:
     assert said("SQL, not MySQL or SQLite; SQL!", SQL="sequel") == "sequel, not MySQL or SQLite; sequel!"
 
 

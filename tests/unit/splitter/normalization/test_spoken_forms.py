@@ -16,7 +16,8 @@ WRITTEN = st.lists(SIGNS, max_size=30).map("".join)
 
 
 def folded(text: str) -> str:
-    """Return a text without its case, which is not heard; that of the Turkish İ has a dot of its own."""
+    """Return a text without its case, which is not heard; that of the Turkish İ has a dot of its
+    own."""
     return text.casefold().replace("i\u0307", "i")
 
 
@@ -32,7 +33,7 @@ def test_every_class_of_a_language_has_twenty_cases_and_names_its_sources(langua
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.language}-{case.written}")
-def test_what_is_written_is_said_as_the_language_says_it(case: Case) -> None:
+def test_each_written_form_has_the_spoken_form_of_its_language(case: Case) -> None:
     if (case.language, case.written) in MISSES:
         assert not told(case), "no longer a miss: take it off the list"
     else:
@@ -43,7 +44,8 @@ def test_at_least_98_in_100_cases_are_told_exactly() -> None:
     assert sum(map(told, CASES)) >= 0.98 * len(CASES)
 
 
-@settings(deadline=None, max_examples=400, derandomize=True)  # runs of signs that nobody writes may be said in turns
+# runs of signs that nobody writes may be said in turns
+@settings(deadline=None, max_examples=400, derandomize=True)
 @given(WRITTEN, st.sampled_from(list(LANGUAGES)))
 def test_what_is_said_is_said_the_same_way_again(text: str, language: str) -> None:
     once = normalize(text, language)

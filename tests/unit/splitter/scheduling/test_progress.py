@@ -1,4 +1,5 @@
-"""Every sentence of a request is queued exactly once, in order, and what is owed is what is not spoken."""
+"""Every sentence of a request is queued exactly once, in order; the backlog is what is not spoken
+yet."""
 
 import random
 
@@ -13,10 +14,10 @@ from services.splitter.scheduling.progress import Progress
 
 
 def queue_next(progress: Progress) -> int | None:
-    place = progress.peek()
-    if place is not None:
-        progress.queue(place)
-    return place
+    index = progress.peek()
+    if index is not None:
+        progress.queue(index)
+    return index
 
 
 @given(st.integers(1, 60), st.randoms(use_true_random=False))
@@ -27,21 +28,21 @@ def test_every_sentence_is_queued_once_and_in_order(sentences: int, draw: random
         if progress.queued and draw.random() < 0.5:
             ended = draw.choice(sorted(progress.queued))
             assert progress.end(ended)
-            assert not progress.end(ended), "a repeated end marker frees nothing"
-        elif (place := queue_next(progress)) is not None:
-            queued.append(place)
+            assert not progress.end(ended), "a repeated end marker releases nothing"
+        elif (index := queue_next(progress)) is not None:
+            queued.append(index)
     assert queued == list(range(sentences))
     assert progress.peek() is None
 
 
 @given(st.integers(1, 40), st.data())
-def test_what_an_earlier_splitter_got_spoken_is_not_queued_again(sentences: int, data: st.DataObject) -> None:
+def test_sentences_spoken_under_an_earlier_splitter_are_not_queued_again(sentences: int, data: st.DataObject) -> None:
     spoken = data.draw(st.sets(st.integers(0, sentences - 1)))
     progress = Progress(sentences)
-    for place in spoken:
-        assert not progress.end(place), "this splitter had not queued it"
+    for index in spoken:
+        assert not progress.end(index), "this splitter had not queued it"
     queued = list(iter(lambda: queue_next(progress), None))
-    assert queued == [place for place in range(sentences) if place not in spoken]
+    assert queued == [index for index in range(sentences) if index not in spoken]
 
 
 def test_an_end_marker_for_a_sentence_that_does_not_exist_changes_nothing() -> None:
@@ -52,35 +53,35 @@ def test_an_end_marker_for_a_sentence_that_does_not_exist_changes_nothing() -> N
     assert not progress.done
 
 
-def test_the_ledger_owes_what_is_not_spoken_and_nothing_when_the_request_is_over() -> None:
-    ledger = Backlog()
-    with ledger.hold("request-1", "public", [10.0, 5.0]) as debt:
-        assert (ledger.requests, ledger.owed_s) == (1, 15.0)
-        debt.pay(0)
-        debt.pay(0)
-        assert ledger.owed_s == 5.0
-        debt.pay(1)
-        assert ledger.owed_s == 0
-    assert (ledger.requests, ledger.owed_s) == (0, 0)
+def test_the_backlog_is_the_audio_not_spoken_yet_and_empty_after_the_request() -> None:
+    backlog = Backlog()
+    with backlog.hold("request-1", "public", [10.0, 5.0]) as held:
+        assert (backlog.requests, backlog.remaining_s) == (1, 15.0)
+        held.mark_spoken(0)
+        held.mark_spoken(0)
+        assert backlog.remaining_s == 5.0
+        held.mark_spoken(1)
+        assert backlog.remaining_s == 0
+    assert (backlog.requests, backlog.remaining_s) == (0, 0)
 
 
-def test_of_a_book_no_more_is_due_at_once_than_of_a_paragraph() -> None:
-    ledger = Backlog()
+def test_a_book_adds_as_much_to_the_immediate_backlog_as_a_paragraph() -> None:
+    backlog = Backlog()
     with (
-        ledger.hold("book", "public", [10.0] * 6_000),
-        ledger.hold("paragraph", "public", [10.0]),
-        ledger.hold("greeting", "other", [2.0]),
+        backlog.hold("book", "public", [10.0] * 6_000),
+        backlog.hold("paragraph", "public", [10.0]),
+        backlog.hold("greeting", "other", [2.0]),
     ):
-        assert ledger.due_s() == {"public": 2 * IMMEDIATE_S, "other": pytest.approx(2.0)}
-    assert ledger.due_s() == {}
+        assert backlog.immediate_s() == {"public": 2 * IMMEDIATE_S, "other": pytest.approx(2.0)}
+    assert backlog.immediate_s() == {}
 
 
-def test_what_was_taken_up_is_news_once() -> None:
-    ledger = Backlog()
-    with ledger.hold("request-1", "public", [1.0]):
-        assert ledger.take_news() == (Identity("public", "request", "request-1"),)
-        assert ledger.take_news() == ()
+def test_a_newly_held_request_is_reported_once() -> None:
+    backlog = Backlog()
+    with backlog.hold("request-1", "public", [1.0]):
+        assert backlog.take_new() == (Identity("public", "request", "request-1"),)
+        assert backlog.take_new() == ()
 
 
-def test_a_chinese_character_sounds_longer_than_a_latin_one() -> None:
+def test_a_chinese_character_is_estimated_longer_than_a_latin_one() -> None:
     assert audio_seconds(100, "zh") > 2 * audio_seconds(100, "fr")

@@ -1,4 +1,5 @@
-"""A text whose parts are spoken differently is divided where that changes, and nothing of it is lost."""
+"""A text whose parts are spoken differently is divided where that changes, and nothing of it is
+lost."""
 
 import itertools
 
@@ -10,7 +11,7 @@ from services.common.wire.failures import EmptyText, MalformedSsml, UnspeakableT
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import Mark, Passage
 from services.splitter.normalization.normalize import normalize
-from services.splitter.normalization.say_as import said_as
+from services.splitter.normalization.say_as import spoken_as
 from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
 from services.splitter.segmentation.sentences import SplitText
 
@@ -118,7 +119,7 @@ SAID = [
 def test_what_a_text_is_said_to_be_is_heeded_where_it_is_known(
     language: str, kind: str, form: str, text: str, said: str
 ) -> None:
-    assert normalize(said_as(text, kind, form, language), language).lower() == said.lower()
+    assert normalize(spoken_as(text, kind, form, language), language).lower() == said.lower()
 
 
 @settings(deadline=None)
@@ -129,7 +130,7 @@ def test_what_a_text_is_said_to_be_is_heeded_where_it_is_known(
     st.sampled_from(list(LANGUAGES)),
 )
 def test_no_text_is_too_odd_to_be_said(text: str, kind: str, form: str, language: str) -> None:
-    assert isinstance(said_as(text, kind, form, language), str)
+    assert isinstance(spoken_as(text, kind, form, language), str)
 
 
 def test_passages_are_said_in_their_languages() -> None:

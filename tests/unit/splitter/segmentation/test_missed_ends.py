@@ -1,4 +1,5 @@
-"""What a splitter does whose end markers went astray: another one may have seen the request through meanwhile."""
+"""What a splitter does whose end markers went astray: another one may have seen the request through
+meanwhile."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -49,7 +50,8 @@ class _Deaf(MemorySubscription):
 
 
 class _Bus(MemoryBus):
-    """A bus on which no end marker arrives, as when the connection was lost; those that are stored are there."""
+    """A bus on which no end marker arrives, as when the connection was lost; those that are stored
+    are there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,8 +101,8 @@ def _spoken(request: SpeechRequest, place: int) -> SentenceSpoken:
 async def _handle(bus: _Bus, request: SpeechRequest) -> RequestWork:
     """Let a splitter work on the request until it is done with it."""
     fleet, stop = workers(bus), asyncio.Event()
-    gate = Scheduler(fleet, 1.0)
-    work = RequestWork(bus, fleet, Cancels(bus), Backlog(), Metrics(), gate, stop)
+    scheduler = Scheduler(fleet, 1.0)
+    work = RequestWork(bus, fleet, Cancels(bus), Backlog(), Metrics(), scheduler, stop)
     following = asyncio.create_task(fleet.follow(stop))
     await asyncio.sleep(0)
     await bus.send(subjects.worker_state("tone", "worker-1"), codec.encode(_WORKER))
@@ -120,8 +122,9 @@ async def test_all_ends_that_were_missed_are_found_at_the_first_look() -> None:
     for place in range(12):
         await _store(bus, request, place, _spoken(request, place))
     work = await _handle(bus, request)
-    assert bus.deaf.waits <= _LOOK_AFTER + 1  # one more where the last sentences were not queued yet
-    assert work.ledger.requests == 0
+    # one more where the last sentences were not queued yet
+    assert bus.deaf.waits <= _LOOK_AFTER + 1
+    assert work.backlog.requests == 0
 
 
 async def test_a_failure_that_was_missed_takes_back_what_is_queued() -> None:

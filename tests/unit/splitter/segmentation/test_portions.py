@@ -6,12 +6,13 @@ from msgspec import UNSET
 
 from services.common.wire.messages import Portion
 from services.splitter.conversion import seconds_of
-from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, told_portion
+from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, reported_portion
 from services.splitter.segmentation.process import SegmentationTask
 from services.splitter.segmentation.sentences import Sentence, SplitText
 from tests.support.service import speech_request
 
-SENTENCES = tuple(Sentence(100 * index, 100 * index + 99, "a" * 70, 0) for index in range(10))  # of 5 s each
+# of 5 s each
+SENTENCES = tuple(Sentence(100 * index, 100 * index + 99, "a" * 70, 0) for index in range(10))
 REQUEST = speech_request("ab" * 32)
 
 
@@ -22,7 +23,7 @@ def asked(audio_s: float, first_sentence: int = 0) -> Portion:
 
 def test_a_request_without_seconds_is_spoken_to_its_end() -> None:
     assert portion_of(REQUEST, seconds_of(REQUEST, SENTENCES)) == Portion(0, 10)
-    assert told_portion(REQUEST, Portion(0, 10)) is UNSET
+    assert reported_portion(REQUEST, Portion(0, 10)) is UNSET
     assert first_lane(REQUEST) == "express"
 
 
@@ -62,4 +63,4 @@ async def test_a_long_text_in_portions_is_divided_once_and_others_are_not_kept()
     assert len(divided) == 3
     for number in range(3):
         await divisions.of(msgspec.structs.replace(book, text=str(number) * 1_900_000), in_portions=True)
-    assert len(divisions._known) == 2
+    assert len(divisions._cache) == 2

@@ -26,11 +26,12 @@ from services.splitter.normalization.recognizer import (
 
 _LAST_WORD: Final = regex.compile(r"\p{L}++$")
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_Date = Callable[[int, int, str | None, str], str | None]  # day, month, year, the word before -> as said
+# day, month, year, the word before -> spoken form
+_Date = Callable[[int, int, str | None, str], str | None]
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's dates."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's dates."""
     dates = grammar.table.dates
     if dates.weekdays:
         yield from _weekdays(grammar)
@@ -41,7 +42,8 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _weekdays(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise short forms of weekdays in a range, before a figure, or joined to another: Mo.-Fr., Fr., 3. Mai."""
+    """Recognize short forms of weekdays in a range, before a figure, or joined to another: Mo.-Fr.,
+    Fr., 3. Mai."""
     days = written_forms(grammar.table.dates.weekdays)
     all_days = days | grammar.table.dates.weekdays_in_ranges
     day, any_day = alternatives(days), alternatives(all_days)
@@ -59,26 +61,28 @@ def _weekdays(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _short_dates(grammar: Grammar) -> Recognizer:
-    """Recognise a day and a month in figures without a year, after a word that asks for them: am 3.10."""
+    """Recognize a day and a month in figures without a year, after a word that asks for them: am
+    3.10."""
     after = choices(grammar.table.dates.short)
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()].rstrip(" ,.")
         word = _LAST_WORD.search(before)
         template, day, month = by_word(after, word[0].lower() if word else ""), int(found["d"]), int(found["m"])
         if not template or not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1]:
             return None
-        stop = "" if ends_sentence(found) else full_stop(found, grammar)  # the last full stop is the date's
+        # the last full stop is the date's
+        stop = "" if ends_sentence(found) else full_stop(found, grammar)
         return grammar.fill(template, d=day, m=month) + stop
 
     pattern = r"(?<![\d.,])(?P<d>\d{1,2})\.\s?(?P<m>\d{1,2})\.(?!\s?\d)"
-    return Recognizer(compiled(pattern), say, rule="date.short")
+    return Recognizer(compiled(pattern), verbalize, rule="date.short")
 
 
 def _dates(grammar: Grammar) -> Iterator[Recognizer]:
     dates, after = grammar.table.dates, choices(grammar.table.dates.after)
 
-    def said(day: int, month: int, year: str | None, word: str) -> str | None:
+    def verbalized(day: int, month: int, year: str | None, word: str) -> str | None:
         if not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1]:
             return None
         template = by_word(after, word) or (dates.first if day == 1 and dates.first else dates.day)
@@ -93,7 +97,7 @@ def _dates(grammar: Grammar) -> Iterator[Recognizer]:
     def numeric(found: Match) -> str | None:
         parts = [found["a"], found["b"], found["c"]]
         if len(parts[0]) == 4:
-            return said(int(parts[2]), int(parts[1]), parts[0], word_before(found))
+            return verbalized(int(parts[2]), int(parts[1]), parts[0], word_before(found))
         if len(parts[2]) == 1 or (len(parts[2]) == 2 and (found["mark"] == "-" or dates.order == "ymd")):
             return None
         if (
@@ -106,7 +110,7 @@ def _dates(grammar: Grammar) -> Iterator[Recognizer]:
         day, month = int(parts[0]), int(parts[1])
         if dates.order == "mdy" and found["mark"] != "." and (month > 12 or day <= 12):
             day, month = month, day
-        return said(day, month, parts[2], word_before(found))
+        return verbalized(day, month, parts[2], word_before(found))
 
     tail = rf"(?:\s?(?:{dates.year_after})(?!\p{{L}}))?+" if dates.year_after else ""
     year = rf"(?<c>\d{{4}}|\d{{1,2}})(?!\d|[.,]\d)(?:(?<=\d{{4}}\..{{1,8}})\.(?!\s*+$))?+{tail}"
@@ -117,12 +121,12 @@ def _dates(grammar: Grammar) -> Iterator[Recognizer]:
         lambda found: None if len(found["a"]) == len(found["c"]) == 4 else _with_stop(numeric(found), found, grammar),
         rule="date.figures",
     )
-    yield from _slashed(dates.slashed, dates.weekday, said)
-    yield from _named_dates(grammar, said)
+    yield from _slashed(dates.slashed, dates.weekday, verbalized)
+    yield from _named_dates(grammar, verbalized)
 
 
 def _with_stop(spoken: str | None, found: Match, grammar: Grammar) -> str | None:
-    """Return a date with the full stop of its sentence; 2020. 05. 03. has one of its own."""
+    """Return a date with the full stop of its sentence; 2020. 05. 03. has one already."""
     if spoken and found[0].endswith("T"):  # 2001-09-11T08:46
         return f"{spoken}{grammar.comma.strip()}{grammar.gap}"
     if not spoken or not found[0].endswith("."):
@@ -131,22 +135,24 @@ def _with_stop(spoken: str | None, found: Match, grammar: Grammar) -> str | None
 
 
 def _is_short_date(parts: list[str], asked: str) -> bool:
-    """Return whether 4.2.15 is a date and no version: with zeros, or behind a word that asks for one."""
+    """Return whether 4.2.15 is a date and no version: with zeros, or behind a word that asks for
+    one."""
     return bool(asked) or len(parts[0]) == len(parts[1]) == 2
 
 
-def _slashed(proof: str, weekday: str, said: _Date) -> Iterator[Recognizer]:
-    """Recognise a month and a day where what follows proves them, and more so where they may be a fraction."""
+def _slashed(proof: str, weekday: str, verbalized: _Date) -> Iterator[Recognizer]:
+    """Recognize a month and a day where what follows proves them, and more so where they may be a
+    fraction."""
     weekdays = compiled(weekday or "(?!)")
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         month, day = int(found["m"]), int(found["d"])
         sure = day <= month or weekdays.match(found.string, found.end()) is not None
-        return said(day, month, None, "") if sure else None
+        return verbalized(day, month, None, "") if sure else None
 
     pattern = rf"(?<![\d.,/:-])(?<m>\d{{1,2}})/(?<d>\d{{1,2}})(?=(?:{proof})|(?:{weekday or '(?!)'}))"
     if proof:
-        yield Recognizer(compiled(pattern), say, FIGURES, "date.slashed")
+        yield Recognizer(compiled(pattern), verbalize, FIGURES, "date.slashed")
 
 
 def _full_year(year: str) -> int:
@@ -156,27 +162,29 @@ def _full_year(year: str) -> int:
     return number + (2000 if number < 50 else 1900)
 
 
-def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recognizer]:
+def _named_dates(grammar: Grammar, verbalized: _Date) -> Iterator[Recognizer]:
     dates = grammar.table.dates
     if not dates.written:
         return
     names = [compiled(written) for written in dates.written]
 
     def month_of(written: str) -> int:
-        return next(place for place, name in enumerate(names, 1) if name.fullmatch(written))
+        return next(index for index, name in enumerate(names, 1) if name.fullmatch(written))
 
     def full(written: str) -> str:
         return dates.months[month_of(written) - 1]
 
-    def say(found: Match) -> str | None:
-        spoken = said(int(found["d"]), month_of(found["month"]), found["year"], word_before(found))
+    def verbalize(found: Match) -> str | None:
+        spoken = verbalized(int(found["d"]), month_of(found["month"]), found["year"], word_before(found))
         return spoken if found["year"] else spoken and spoken + full_stop(found, grammar)
 
     month = rf"(?<month>{'|'.join(dates.written)})(?!\p{{L}})"
     tail = rf"(?:\s?(?:{dates.year_after})(?!\p{{L}}))?+" if dates.year_after else ""
     year = rf"(?:,?{dates.between}(?<year>\d{{4}})(?![\d]|[.,]\d|\p{{L}}|-\p{{L}}){tail})?+"
     yield Recognizer(
-        compiled(rf"(?<![\d.,/-])(?<d>\d{{1,2}}){dates.dotted}{dates.between}{month}{year}"), say, rule="date.named"
+        compiled(rf"(?<![\d.,/-])(?<d>\d{{1,2}}){dates.dotted}{dates.between}{month}{year}"),
+        verbalize,
+        rule="date.named",
     )
     if dates.endings:
         yield from _days_with_endings(month_of, month, grammar)
@@ -184,7 +192,7 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recognizer]:
         year = r"(?:,?\s(?<year>\d{4})(?![\d]|[.,]\d|\p{L}))?+"
         yield Recognizer(
             compiled(rf"(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:]){year}"),
-            lambda found: said(int(found["d"]), month_of(found["month"]), found["year"], ""),
+            lambda found: verbalized(int(found["d"]), month_of(found["month"]), found["year"], ""),
             LETTERS,
             "date.named",
         )
@@ -198,27 +206,32 @@ def _named_dates(grammar: Grammar, said: _Date) -> Iterator[Recognizer]:
 
 
 def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise a Hungarian day, "2020. október 3-án", whose name takes the ending that stands behind the figures."""
+    """Recognize a Hungarian day, "2020. október 3-án", whose name takes the ending that stands
+    behind the figures."""
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         day, ending = int(found["d"]), (found["ending"] or "").removeprefix("j")
         if not 1 <= day <= _DAYS[month_of(found["month"]) - 1]:
             return None
-        said = grammar.fill(
+        verbalized = grammar.fill(
             grammar.table.dates.day, d=day, month=grammar.table.dates.months[month_of(found["month"]) - 1]
         )
         if ending[:1] in ("á", "é"):
-            said = said[:-1] + ending
+            verbalized = verbalized[:-1] + ending
         elif ending not in ("", "a", "e"):
-            said += ending
-        return grammar.fill(grammar.table.dates.year, day=said, y=int(found["year"])) if found["year"] else said
+            verbalized += ending
+        return (
+            grammar.fill(grammar.table.dates.year, day=verbalized, y=int(found["year"]))
+            if found["year"]
+            else verbalized
+        )
 
     ending = r"(?:\.(?!\s*+$)|-(?<ending>\p{Ll}{1,5}))?+"
     yield Recognizer(
         compiled(
             rf"(?:(?<!\d)(?<!\d[.,])(?<year>\d{{4}})\.?\s)?(?<!\p{{L}}){month}\s(?<d>\d{{1,2}})(?!\d){ending}(?![\p{{L}}\d])"
         ),
-        say,
+        verbalize,
         FIGURES + LETTERS,
         "date.named",
     )

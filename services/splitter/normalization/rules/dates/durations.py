@@ -6,16 +6,16 @@ from services.splitter.normalization.grammar.grammar import Grammar, Number
 from services.splitter.normalization.recognizer import FIGURES, Match, Recognizer, compiled
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's durations."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's durations."""
     nouns = grammar.table.durations
     if not nouns.hour:
         return
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         parts = [(found["h"], nouns.hour), (found["m"], nouns.minute), (found["s"], nouns.second)]
-        said = [grammar.counted(Number(count), grammar.noun(noun)) for count, noun in parts if count]
-        return grammar.gap.join(said) if len(said) > 1 else None
+        verbalized = [grammar.counted(Number(count), grammar.noun(noun)) for count, noun in parts if count]
+        return grammar.gap.join(verbalized) if len(verbalized) > 1 else None
 
     end = rf"(?![{grammar.letter}\p{{N}}])"
     hour, minute, second = (rf"\s?(?:{letters})" for letters in (nouns.hours, nouns.minutes, nouns.seconds))
@@ -26,4 +26,6 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     )  # 14h30 is a time of day where such are written so
     with_hours = rf"(?P<h>\d{{1,3}}){hour}\s?(?P<m>\d{{1,2}})(?:{minute}{end}{seconds}|{bare}(?<s>(?!))?{end})"
     without = rf"(?<h>(?!))?(?P<m>\d{{1,3}}){minute}\s?(?P<s>\d{{1,2}}){second}{end}"
-    yield Recognizer(compiled(rf"(?<![\d.,:{grammar.letter}])(?:{with_hours}|{without})"), say, FIGURES, "duration")
+    yield Recognizer(
+        compiled(rf"(?<![\d.,:{grammar.letter}])(?:{with_hours}|{without})"), verbalize, FIGURES, "duration"
+    )

@@ -1,7 +1,8 @@
 """Times of day. Pure.
 
-A colon between figures of two is a time (`ratios` has been asked before). A full stop is one only where a mark (Uhr), a
-word before it (alle ore) or a range of two such times proves it, as 8.45 is a decimal elsewhere.
+A colon between figures of two is a time (`ratios` runs before). A full stop is one only
+where a mark (Uhr), a word before it (alle ore) or a range of two such times proves it, as 8.45 is a
+decimal elsewhere.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,11 +25,11 @@ from services.splitter.normalization.recognizer import (
 
 _MINUTES: Final = regex.compile(r"\{oh\}|\{m:[^}]*+\}")
 _START: Final = r"(?<![\d:.,])(?<h>\d{1,2})"
-_WORDS_BEFORE: Final = 24  # characters in which a word that asks for a time is looked for
+_WORDS_BEFORE: Final = 24  # characters searched for a word that implies a time
 
 
 class _Clock:
-    """Says a language's times of day."""
+    """Verbalizes times of day in one language."""
 
     def __init__(self, grammar: Grammar) -> None:
         self._grammar = grammar
@@ -36,25 +37,26 @@ class _Clock:
         self.after = choices(self._times.after)
         self._halves = choices(self._times.half_day)
 
-    def say(self, found: Match) -> str | None:
+    def verbalize(self, found: Match) -> str | None:
         """Return the time of a match with the groups h, m, s and half."""
         half = self._half(found) if found["half"] else None
-        said = self.time(int(found["h"]), int(found["m"] or 0), half, by_context(self.after, found))
+        verbalized = self.time(int(found["h"]), int(found["m"] or 0), half, by_context(self.after, found))
         seconds = int(found["s"] or 0)
-        if said is None or seconds > 59:
+        if verbalized is None or seconds > 59:
             return None
         if self._times.midnight and half is None and int(found["h"]) == int(found["m"] or 0) == seconds == 0:
-            said = self._times.midnight
-        with_seconds = self._grammar.gap.join((said, self._seconds(seconds))) if seconds else said
+            verbalized = self._times.midnight
+        with_seconds = self._grammar.gap.join((verbalized, self._seconds(seconds))) if seconds else verbalized
         return with_seconds + full_stop(found, self._grammar)
 
     def _half(self, found: Match) -> str:
         start, end = found.span("half")
-        in_place = (said for pattern, said in self._halves if pattern.fullmatch(found.string, start, end))
+        in_place = (verbalized for pattern, verbalized in self._halves if pattern.fullmatch(found.string, start, end))
         return next(in_place, "") or by_word(self._halves, found["half"].lower().rstrip("."))
 
     def time(self, hour: int, minute: int, half_day: str | None, special: str) -> str | None:
-        """Return a time in words, by a `special` template if any; None where it is no time of day."""
+        """Return a time in words, by a `special` template if any; None where it is no time of
+        day."""
         if hour > 24 or minute > 59:
             return None
         times, grammar = self._times, self._grammar
@@ -98,8 +100,8 @@ def _template(times: Times, minute: int, *, half_day: bool) -> str:
     return usual
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's times of day, ranges first."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's times of day, ranges first."""
     times = grammar.table.times_of_day
     if not times.full:
         return
@@ -117,57 +119,57 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
         yield _range_with_letters(grammar, clock)
     colon = r"[:](?<m>\d{2})(?::(?<s>\d{2}))?(?![\d:]|[.,]\d)"
     optional_marks = f"{marks}?+" if marks else ""
-    yield Recognizer(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{end}"), clock.say, rule="time.colon")
+    yield Recognizer(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{end}"), clock.verbalize, rule="time.colon")
     if times.half_day:
         pattern = rf"{_START}(?:[:.](?<m>\d{{2}})(?<s>(?!))?)?{half}"
-        yield Recognizer(compiled(pattern), clock.say, rule="time.half_day")
+        yield Recognizer(compiled(pattern), clock.verbalize, rule="time.half_day")
     if marks and times.separators != ":":
         pattern = rf"{_START}[{times.separators}](?<m>\d{{2}})(?::(?<s>\d{{2}}))?(?![\d:]|[.,]\d)(?<half>(?!))?{marks}"
-        yield Recognizer(compiled(pattern), clock.say, rule="time.marked")
+        yield Recognizer(compiled(pattern), clock.verbalize, rule="time.marked")
     if times.words:
         yield _after_words(times, clock, end)
     if times.behind:
         hours = r"(?<![\d:.,\p{L}])(?<h>[01]\d|2[0-3])"
         pattern = rf"{hours}[.](?<m>[0-5][05])(?<s>(?!))?(?<half>(?!))?(?={times.behind}){end}"
-        yield Recognizer(compiled(pattern), clock.say, rule="time.behind")
+        yield Recognizer(compiled(pattern), clock.verbalize, rule="time.behind")
     if times.letter:
         groups = r"(?<s>(?!))?(?<half>(?!))?"
         minutes = r"(?<m>\d{2})?(?:\s?(?:min|m))?+(?![\p{L}\p{N}])"
         pattern = rf"(?<!\p{{L}}){_START}{groups}(?:{times.letter}){minutes}"
-        yield Recognizer(compiled(pattern), clock.say, rule="time.letter")
+        yield Recognizer(compiled(pattern), clock.verbalize, rule="time.letter")
 
 
 def _after_words(times: Times, clock: _Clock, end: str) -> Recognizer:
-    """Recognise a time with a full stop after a word that asks for one: alle ore 8.45."""
+    """Recognize a time with a full stop after a word that implies one: alle ore 8.45."""
     asks = compiled(rf"(?i)(?<!\p{{L}})(?:{times.words})\s?$")
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
-        return clock.say(found) if asks.search(before) else None
+        return clock.verbalize(found) if asks.search(before) else None
 
     pattern = rf"{_START}[.](?<m>[0-5]\d)(?<s>(?!))?(?<half>(?!))?(?!\d|[.,:]\d){end}"
-    return Recognizer(compiled(pattern), say, rule="time.word")
+    return Recognizer(compiled(pattern), verbalize, rule="time.word")
 
 
 def _range_with_letters(grammar: Grammar, clock: _Clock) -> Recognizer:
-    """Recognise two times with the letter of the hours: 9h-17h, 8 h 30 – 12 h."""
+    """Recognize two times with the letter of the hours: 9h-17h, 8 h 30 – 12 h."""
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         first = clock.time(int(found["h"]), int(found["m"] or 0), None, by_context(clock.after, found))
         last = clock.time(int(found["h2"]), int(found["m2"] or 0), None, "")
         return None if first is None or last is None else f"{first}{grammar.to}{last}"
 
     letter = rf"(?:{grammar.table.times_of_day.letter})"
     pattern = rf"{_START}{letter}(?<m>[0-5]\d)?\s?[-–—]\s?(?<h2>\d{{1,2}}){letter}(?<m2>[0-5]\d)?(?![\p{{L}}\p{{N}}])"
-    return Recognizer(compiled(pattern), say, rule="time.range")
+    return Recognizer(compiled(pattern), verbalize, rule="time.range")
 
 
 def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[Recognizer]:
-    """Recognise two times with a hyphen or dash between them: 10:00-14:00, 9.00-17.00."""
+    """Recognize two times with a hyphen or dash between them: 10:00-14:00, 9.00-17.00."""
     ranges, words = grammar.table.times_of_day.range, grammar.table.times_of_day.to or "(?!)"
 
-    def say(separator: str) -> Callable[[Match], str | None]:
-        def said(found: Match) -> str | None:
+    def verbalize(separator: str) -> Callable[[Match], str | None]:
+        def verbalized(found: Match) -> str | None:
             word, before = found["to"] or "", by_context(clock.after, found)
             whole, each = (not (word or before) and ranges) or (f"{{first}}{word or grammar.to}{{last}}", "")
             first = clock.time(int(found["h"]), int(found["m"]), None, before or each)
@@ -176,7 +178,7 @@ def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[R
                 return None
             return grammar.fill(whole, first=first, last=last) + full_stop(found, grammar)
 
-        return said
+        return verbalized
 
     tail = f"{marks}?+" if marks else ""
     for separator in ":.":
@@ -185,4 +187,4 @@ def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[R
             rf"{_START}{time}(?<m>[0-5]\d)(?:\s?[-–—~～〜]\s?|(?<to>\s(?:{words})\s))"
             rf"(?<h2>\d{{1,2}}){time}(?<m2>[0-5]\d)(?!\d|[:.,]\d){tail}{end}"
         )
-        yield Recognizer(compiled(pattern), say(separator), rule="time.range")
+        yield Recognizer(compiled(pattern), verbalize(separator), rule="time.range")

@@ -1,15 +1,16 @@
-"""Abbreviations, each where its context proves it. Pure.
+"""Abbreviations, each recognized only if its context proves it. Pure.
 
-How it works. A short form that is no word, no name and no initial (`abbreviations`) is said wherever it stands. Every
-other needs proof: a title needs a name behind it that is no word that begins sentences (`titles`; before
-`doubtful_titles`, which are words or initials too, the name is no initial), `after_name` needs a name before it,
-`eponyms` (im. Kopernika) need a name behind and what is named before them, `before_number` and `after_number` need a
-number, `within` needs a sentence that visibly continues. Without proof the text stays as it is, and its full stop
-stays a full stop. The word behind a form of `inflected` chooses its ending: tzw. planety, tzw. planet.
+How it works. A short form that is no word, no name and no initial (`abbreviations`) is said
+wherever it stands. Every other needs proof: a title needs a name behind it that is no word that
+begins sentences (`titles`; before `doubtful_titles`, which are words or initials too, the name is
+no initial), `after_name` needs a name before it, `eponyms` (im. Kopernika) need a name behind and
+what is named before them, `before_number` and `after_number` need a number, `within` needs a
+sentence that visibly continues. Without proof the text stays as it is, and its full stop stays a
+full stop. The word behind a form of `inflected` chooses its ending: tzw. planety, tzw. planet.
 
-A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a paragraph, before a
-capitalised word that begins sentences (but not behind an `opening` form such as "e.g."), and, for the forms listed as
-`closing`, before any capital.
+A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a
+paragraph, before a capitalized word that begins sentences (but not behind an `opening` form such as
+"e.g."), and, for the forms listed as `closing`, before any capital.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,7 +44,8 @@ _AFTER: Final = rf"(?:(?![\p{{L}}\p{{M}}\p{{N}}@])|(?={CJK}))"
 _PARTICLES: Final = (
     r"(?:de|del|della|di|da|do|dos|das|du|d|des|von|van|zu|zum|zur|vom|le|la|les|l|el|al|bin|ibn|ter|ten|den)"
 )
-_NAME: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}[\p{{L}}\p{{M}}])"  # a capitalised word that is no initial
+# a capitalized word that is no initial
+_NAME: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}[\p{{L}}\p{{M}}])"
 _NAME_OR_INITIAL: Final = (
     rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}|\s\p{{Ll}}{{2,5}}\.|-\p{{Lu}}\p{{Ll}}"
     r"|\s(?:&|\p{Ll}{1,3})\s\p{Lu})"  # Mr. and Mrs. Smith
@@ -72,11 +74,13 @@ _WORD_BEFORE: Final = regex.compile(r"(?<![\p{L}\d])([\p{L}\p{M}]++|\d++)[\"”�
 _NAME_BEFORE: Final = regex.compile(r"(?<!\p{L})(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's abbreviations, those with the most context first."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's abbreviations, those with the most context first."""
     table = grammar.table
-    for written, said in table.suffixes.items():
-        yield Recognizer(compiled(rf"(?<=\p{{L}}){regex.escape(written)}"), partial(instead, said), LETTERS, "suffix")
+    for written, verbalized in table.suffixes.items():
+        yield Recognizer(
+            compiled(rf"(?<=\p{{L}}){regex.escape(written)}"), partial(instead, verbalized), LETTERS, "suffix"
+        )
     yield from _before_numbers(grammar)
     for kind, entries, behind, ahead, fits in (
         ("after_number", table.after_number, r"(?<=\d\s?)", _AFTER, _always),
@@ -105,7 +109,9 @@ def _doubtful_context(grammar: Grammar) -> str:
 
 def _capitalised(words: dict[str, str]) -> dict[str, str]:
     """Return the words with those that begin with a capital because a sentence does."""
-    capital = {written[0].upper() + written[1:]: said for written, said in words.items() if written[1:2] != "."}
+    capital = {
+        written[0].upper() + written[1:]: verbalized for written, verbalized in words.items() if written[1:2] != "."
+    }
     return capital | words  # a single capital is an initial
 
 
@@ -114,7 +120,8 @@ def _always(found: Match) -> bool:  # noqa: ARG001  # the pattern has proved it
 
 
 def _is_title(grammar: Grammar, found: Match) -> bool:
-    """Return whether a name follows, and no initial stands before a title of one letter: J. M. Barrie."""
+    """Return whether a name follows, and no initial stands before a title of one letter: J. M.
+    Barrie."""
     letters = sum(character.isalpha() for character in found["word"])
     if letters == 1 and _is_initial(found, grammar):
         return False
@@ -125,7 +132,8 @@ def _is_title(grammar: Grammar, found: Match) -> bool:
 
 
 def _is_eponym(grammar: Grammar, found: Match) -> bool:
-    """Return whether a name is behind the form, and what is named so before it: szkoła im. Kopernika."""
+    """Return whether a name is behind the form, and what is named so before it: szkoła im.
+    Kopernika."""
     before = _WORD_BEFORE.search(found.string, max(0, found.start() - WORD_BEFORE), found.start())
     if before is None or begins_sentence(before[1], grammar) or not _is_title(grammar, found):
         return False
@@ -137,7 +145,8 @@ def _is_eponym(grammar: Grammar, found: Match) -> bool:
 
 
 def _is_initial(found: Match, grammar: Grammar) -> bool:
-    """Return whether a letter follows an initial or a name, so that it is an initial too: J. M. Barrie."""
+    """Return whether a letter follows an initial or a name, so that it is an initial too: J. M.
+    Barrie."""
     before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()]
     name = _NAME_BEFORE.search(before)
     return _INITIAL_BEFORE.search(before) is not None or (
@@ -151,16 +160,16 @@ def _sayer(
     closing = frozenset(grammar.table.closing.split("|"))
     inflected = {written: choices(forms) for written, forms in grammar.table.inflected.items()}
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         written = found["word"]
         if not fits(found):
             return None
         inflection = by_word(inflected.get(written.lower(), ()), next_word(found))
-        said = _cased(inflection or words[written], written)
+        verbalized = _cased(inflection or words[written], written)
         ends = ends_sentence(found) if titles else _ends(found, written, closing, grammar)
-        return f"{said}." if written.endswith(".") and ends else said
+        return f"{verbalized}." if written.endswith(".") and ends else verbalized
 
-    return say
+    return verbalize
 
 
 def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar) -> bool:
@@ -178,16 +187,16 @@ def _before_numbers(grammar: Grammar) -> Iterator[Recognizer]:
     if words:
         pattern = rf"(?<![\p{{L}}\p{{N}}])(?P<word>{alternatives(words)}){_NUMBER}(?P<space>\s?)"
 
-        def say(found: Match) -> str | None:
+        def verbalize(found: Match) -> str | None:
             if grammar.language == "en" and _PRONOUN.match(found.string, found.end()):
                 return None
             if found["word"].islower() and word_before(found) in _INDEFINITE.get(grammar.language, ()):
                 return None
             return f"{_cased(words[found['word']], found['word'])}{grammar.gap}"
 
-        yield Recognizer(compiled(pattern), say, LETTERS + SIGNS, "before_number")
+        yield Recognizer(compiled(pattern), verbalize, LETTERS + SIGNS, "before_number")
 
 
-def _cased(said: str, written: str) -> str:
+def _cased(verbalized: str, written: str) -> str:
     """Return the words with a capital where the short form has one at its beginning."""
-    return said[:1].upper() + said[1:] if written[:1].isupper() else said
+    return verbalized[:1].upper() + verbalized[1:] if written[:1].isupper() else verbalized

@@ -53,8 +53,8 @@ _TOP: Final = "|".join(
 HINT: Final = regex.compile(rf"@|://|www\.|[A-Za-z0-9]\.(?:{_TOP})(?![\p{{L}}\p{{N}}])")
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises addresses."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes addresses."""
     table = grammar.table
     words = {"@": table.at, ".": table.dot, "/": table.slash, "-": table.dash, "_": table.underscore}
     words |= {
@@ -70,7 +70,9 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
 
     def spelled(found: Match) -> str:
         address = found[0].removeprefix("https://").removeprefix("http://").removesuffix("/")
-        return " ".join(said for piece in _PIECE.findall(address) if (said := _piece(piece, words, grammar)))
+        return " ".join(
+            verbalized for piece in _PIECE.findall(address) if (verbalized := _piece(piece, words, grammar))
+        )
 
     domain = rf"{_LABEL}(?:\.{_LABEL}){{1,8}}"
     yield Recognizer(

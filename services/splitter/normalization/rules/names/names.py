@@ -14,8 +14,8 @@ _PIECE: Final = regex.compile(r"\p{Lu}\p{Ll}?|[₀-₉\d]+")
 _PLAIN_FORMULAS: Final = r"H2O|H2O2|CO2|NO2|SO2|N2O|CH4|NH3|H2SO4|O2|O3|N2|H2"
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's initialisms."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's initialisms."""
     yield _formulas(grammar)
     table = grammar.table
     if not table.spaced or grammar.language in ("ar", "hi", "ko"):
@@ -37,9 +37,9 @@ def _letters(word: str, grammar: Grammar) -> str:
 
 
 def _formulas(grammar: Grammar) -> Recognizer:
-    """Recognise a chemical formula, said letter by letter and figure by figure: SO₄, H2O."""
+    """Recognize a chemical formula, spelled letter by letter and figure by figure: SO₄, H2O."""
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         pieces = (piece.translate(_SUBSCRIPTS) for piece in _PIECE.findall(found[0]))
         return " ".join(
             grammar.words(int(piece)) if piece.isdecimal() else _letters(piece, grammar) for piece in pieces
@@ -47,7 +47,7 @@ def _formulas(grammar: Grammar) -> Recognizer:
 
     subscripted = r"(?=[A-Za-z]*[₀-₉])(?:[A-Z][a-z]?[₀-₉]{0,3}){1,8}"
     pattern = rf"(?<![\p{{L}}\p{{N}}])(?:{subscripted}|{_PLAIN_FORMULAS})(?![\p{{L}}\p{{Nd}}])"
-    return Recognizer(compiled(pattern), say, LETTERS, "formula")
+    return Recognizer(compiled(pattern), verbalize, LETTERS, "formula")
 
 
 def _shouted(found: Match) -> bool:

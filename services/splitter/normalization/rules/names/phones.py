@@ -1,7 +1,8 @@
-"""Telephone numbers and other long runs of groups, said figure by figure. Pure.
+"""Telephone numbers and other long runs of groups, spoken figure by figure. Pure.
 
-Proof is one of: a plus sign; a zero at the beginning and seven figures or more; a word before it (tel., call); three
-groups or more that are no thousands, no date and no years; the national format of the language's table.
+Proof is one of: a plus sign; a zero at the beginning and seven figures or more; a word before it
+(tel., call); three groups or more that are no thousands, no date and no years; the national format
+of the language's table.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from services.splitter.normalization.recognizer import FIGURES, SIGNS, Match, Re
 _FEWEST, _MOST = 7, 19
 _MOST_ABROAD: Final = 15  # ITU-T E.164
 _FEWEST_AFTER_A_WORD: Final = 3
-_WORDS_BEFORE: Final = 32  # characters in which a word that asks for a telephone number is looked for
+# characters searched for a word that implies a telephone number
+_WORDS_BEFORE: Final = 32
 _GROUP: Final = regex.compile(r"\d+")
 _SEPARATOR: Final = r"(?:[ .\-/\u00a0\u202f\u2011]|\s[-–/]\s)"
 _RUN: Final = (
@@ -28,8 +30,8 @@ _DATE: Final = regex.compile(r"(?<!\d)(?:19|20)\d\d-\d\d-\d\d(?!\d)|\((?:1[5-9]|
 _LONG: Final = r"(?<![\d.,\p{L}/+-])(?<!\d:)0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises telephone numbers."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes telephone numbers."""
     phones = grammar.table.phones
     before = rf"(?<![{grammar.letter}])"
     between = r"(?!\p{L})[^.!?;\d\n]{0,12}\.?:?" if not grammar.glued else r"\s?[:：]?"
@@ -52,11 +54,11 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
             or _begins_a_number(text, groups)
             or _is_no_number(text, groups, grammar)
         )
-        return _said(text, groups, grammar) if proved else None
+        return _verbalized(text, groups, grammar) if proved else None
 
     def asked_for(found: Match) -> str | None:
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
-        return _said(found[0], [found[0]], grammar) if asks is not None and asks.search(before) else None
+        return _verbalized(found[0], [found[0]], grammar) if asks is not None and asks.search(before) else None
 
     if phones.national:
         pattern = rf"(?<![\d.,+-])(?:{phones.national})(?![\d-])"
@@ -66,18 +68,19 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     run = _RUN.replace(r"\p{L}", grammar.letter)
     yield Recognizer(compiled(run), by_groups, FIGURES + SIGNS, "phone")
     long = _LONG.replace(r"\p{L}", grammar.letter)
-    yield Recognizer(compiled(long), lambda found: _said(found[0], [found[0]], grammar), FIGURES, "phone")
+    yield Recognizer(compiled(long), lambda found: _verbalized(found[0], [found[0]], grammar), FIGURES, "phone")
     yield Recognizer(compiled(rf"(?<![\d.,])\d{{{_FEWEST_AFTER_A_WORD},15}}(?![\d]|[.,]\d)"), asked_for, rule="phone")
 
 
 def _by_length(found: Match, grammar: Grammar, most: int = _MOST) -> str | None:
     groups = _GROUP.findall(found[0])
     dated = _DATE.search(found[0]) is not None
-    return _said(found[0], groups, grammar) if not dated and _FEWEST <= sum(map(len, groups)) <= most else None
+    return _verbalized(found[0], groups, grammar) if not dated and _FEWEST <= sum(map(len, groups)) <= most else None
 
 
 def _begins_a_number(text: str, groups: list[str]) -> bool:
-    """Return whether a zero, or an area code in brackets, stands at the beginning, and no date."""
+    """Return whether the match begins with a zero or an area code in brackets, and is not a
+    date."""
     if text.startswith("("):
         return _AREA.match(text) is not None
     return len(groups[0]) > 1 and groups[0][0] == "0" and not (len(groups[-1]) == 4 and len(groups) == 3)
@@ -88,7 +91,8 @@ def _is_year(group: str) -> bool:
 
 
 def _is_no_number(text: str, groups: list[str], grammar: Grammar) -> bool:
-    """Return whether groups of figures are neither thousands nor years, dates, a range or a version."""
+    """Return whether groups of figures are neither thousands nor years, dates, a range or a
+    version."""
     if len(groups) < 3 or text[0] == "(" or "." in text or "/" in text or " - " in text or " – " in text:
         return False
     if all(map(_is_year, groups)):
@@ -100,11 +104,11 @@ def _is_no_number(text: str, groups: list[str], grammar: Grammar) -> bool:
     return not (thousands and "-" not in separators) and len(separators) <= 2
 
 
-def _said(text: str, groups: list[str], grammar: Grammar) -> str:
+def _verbalized(text: str, groups: list[str], grammar: Grammar) -> str:
     phones = grammar.table.phones
-    said = [_group(group, grammar) for group in groups]
+    verbalized = [_group(group, grammar) for group in groups]
     sign = f"{grammar.table.plus}{grammar.gap}" if text.startswith("+") else ""
-    spoken = sign + f"{grammar.comma}{grammar.gap}".join(said)
+    spoken = sign + f"{grammar.comma}{grammar.gap}".join(verbalized)
     return spoken.replace(grammar.digits("0"), phones.zero) if phones.zero else spoken
 
 

@@ -1,7 +1,8 @@
-"""Signs of mathematics and others that are words. Pure.
+"""Mathematical and other signs that are spoken as words. Pure.
 
-A sign between spaces is an operator only inside a formula: numbers or single letters on both sides, and another sign of
-a formula next to them. Otherwise a hyphen between spaces is a dash, a slash or an arrow a pause, and an asterisk stays.
+A sign between spaces is an operator only inside a formula: numbers or single letters on both sides,
+and another sign of a formula next to them. Otherwise a hyphen between spaces is a dash, a slash or
+an arrow a pause, and an asterisk stays.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,11 +36,11 @@ _POWER_BEFORE: Final = regex.compile(
 )
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's signs."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's signs."""
     table, gap = grammar.table, grammar.gap
-    for pattern, said in table.beside.items():
-        yield Recognizer(compiled(pattern), partial(instead, said), SIGNS, "beside")
+    for pattern, verbalized in table.beside.items():
+        yield Recognizer(compiled(pattern), partial(instead, verbalized), SIGNS, "beside")
     if table.number_signs:
         signs = alternatives(table.number_signs)
         yield Recognizer(
@@ -54,41 +55,45 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
         yield from _operators(grammar)
     yield from _pauses(grammar)
     if table.symbols:
-        words = {sign: said for sign, said in table.symbols.items() if sign not in "²³"}
+        words = {sign: verbalized for sign, verbalized in table.symbols.items() if sign not in "²³"}
         pattern = rf"(?P<sign>{alternatives(words)})(?<!%(?=[\p{{L}}\d]))"
         yield Recognizer(compiled(pattern), _spaced(words, grammar), SIGNS, "symbol")
 
 
 def _spaced(words: dict[str, str], grammar: Grammar) -> Callable[[Match], str]:
-    def say(found: Match) -> str:
-        text, said = found.string, words[found["sign"]]
+    def verbalize(found: Match) -> str:
+        text, verbalized = found.string, words[found["sign"]]
         before = text[found.start() - 1 : found.start()]
         after = text[found.end() : found.end() + 1]
         left = grammar.gap if before and not before.isspace() and before not in "([{" else ""
-        return f"{left}{said}{grammar.gap if after.isalnum() or (after in '([√' and after) else ''}"
+        return f"{left}{verbalized}{grammar.gap if after.isalnum() or (after in '([√' and after) else ''}"
 
-    return say
+    return verbalize
 
 
 def _operators(grammar: Grammar) -> Iterator[Recognizer]:
     table = grammar.table
-    said = _spaced(table.operators, grammar)
+    verbalized = _spaced(table.operators, grammar)
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         product = found["sign"] == "x" and _POWER_OF_TEN.match(found.string, found.end())
-        return said(found).replace(table.operators["x"], table.symbols["×"]) if product else said(found)
+        return verbalized(found).replace(table.operators["x"], table.symbols["×"]) if product else verbalized(found)
 
     spaced = compiled(rf"(?<=[^\S\n])(?P<sign>{alternatives(table.operators)})(?=[^\S\n])")
     yield Recognizer(
-        spaced, lambda found: say(found) if _in_formula(found) else None, SIGNS + LETTERS, "operator.spaced"
+        spaced, lambda found: verbalize(found) if _in_formula(found) else None, SIGNS + LETTERS, "operator.spaced"
     )
-    tight = alternatives(sign for sign in table.operators if sign not in ("-", ":", "/"))  # 3-2, 3:2, 3/2 are no sums
+    # 3-2, 3:2, 3/2 are no sums
+    tight = alternatives(sign for sign in table.operators if sign not in ("-", ":", "/"))
     yield Recognizer(
-        compiled(rf"(?<=\d)(?<!(?<![\d.,])0)(?!x0)(?P<sign>{tight})(?=\d)"), say, SIGNS + LETTERS, "operator.tight"
+        compiled(rf"(?<=\d)(?<!(?<![\d.,])0)(?!x0)(?P<sign>{tight})(?=\d)"),
+        verbalize,
+        SIGNS + LETTERS,
+        "operator.tight",
     )
     yield Recognizer(
         compiled(r"(?<=[\d\p{L})²³⁰-⁹₀-₉])(?P<sign>[-−])(?=[\d\p{L}(])"),
-        lambda found: say(found) if found["sign"] in table.operators and _in_equation(found) else None,
+        lambda found: verbalize(found) if found["sign"] in table.operators and _in_equation(found) else None,
         SIGNS,
         "operator.equation",
     )
@@ -103,7 +108,7 @@ def _in_equation(found: Match) -> bool:
 
 
 def _pauses(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise signs between spaces that are no operators: a dash, or a pause."""
+    """Recognize signs between spaces that are no operators: a dash, or a pause."""
 
     def pause(found: Match) -> str | None:
         if found["sign"] in grammar.table.operators and _in_formula(found):
@@ -126,17 +131,19 @@ def _pauses(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _is_named(found: Match, grammar: Grammar) -> bool:
-    """Return whether a text is about the sign itself, or the sign closes a bracket: スラッシュ / で, < n >."""
+    """Return whether a text is about the sign itself, or the sign closes a bracket: スラッシュ / で, < n
+    >."""
     if found["sign"] == ">" and _OPEN.search(found.string, max(0, found.start() - 12), found.start()):
         return True
     return grammar.glued and _SIGN_AS_NOUN.match(found.string, found.end()) is not None
 
 
 def _exponents(grammar: Grammar) -> Recognizer:
-    """Recognise superscript figures: a power, the charge of an ion, or a note's mark, which is not said."""
+    """Recognize superscript figures: a power, the charge of an ion, or a note's mark, which is not
+    said."""
     table = grammar.table
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         text, figures = found.string, found[0].translate(_SUPERSCRIPTS)
         before = text[max(0, found.start() - 8) : found.start()]
         gap = "" if grammar.glued else grammar.gap
@@ -146,10 +153,10 @@ def _exponents(grammar: Grammar) -> Recognizer:
         if not _POWER_BEFORE.search(before):
             return ""
         known = table.symbols.get(found[0])
-        said = known or _power(figures, grammar)
-        return f"{gap}{said}{after}"
+        verbalized = known or _power(figures, grammar)
+        return f"{gap}{verbalized}{after}"
 
-    return Recognizer(compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), say, SIGNS, "exponent")
+    return Recognizer(compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), verbalize, SIGNS, "exponent")
 
 
 def _charge(figures: str, grammar: Grammar) -> str:
@@ -166,10 +173,10 @@ def _power(figures: str, grammar: Grammar) -> str:
 
 
 def _subscripts(grammar: Grammar) -> Recognizer:
-    """Recognise subscript figures, which are said as numbers: x₁."""
+    """Recognize subscript figures, which are spoken as numbers: x₁."""
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         after = grammar.gap if found.string[found.end() : found.end() + 1].isalnum() else ""
         return f"{grammar.gap}{grammar.words(int(found[0].translate(_SUPERSCRIPTS)))}{after}"
 
-    return Recognizer(compiled(r"[₀-₉]{1,9}"), say, SIGNS, "subscript")
+    return Recognizer(compiled(r"[₀-₉]{1,9}"), verbalize, SIGNS, "subscript")

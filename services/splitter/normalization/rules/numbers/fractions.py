@@ -20,7 +20,7 @@ _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13,
 
 
 def fractions(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's fractions."""
+    """Yield what recognizes a language's fractions."""
 
     table = grammar.table
 
@@ -32,11 +32,11 @@ def fractions(grammar: Grammar) -> Iterator[Recognizer]:
         return grammar.fill(template or table.denominator, n=upper, d=lower)
 
     def vulgar(found: Match) -> str | None:
-        said = words(*divmod(_VULGAR[found["sign"]], 10))
-        if not found["number"] or said is None:
-            return said
+        verbalized = words(*divmod(_VULGAR[found["sign"]], 10))
+        if not found["number"] or verbalized is None:
+            return verbalized
         joined = table.fractions.get("and", "{number} {fraction}")
-        return grammar.fill(joined, number=grammar.words(int(found["number"])), fraction=said)
+        return grammar.fill(joined, number=grammar.words(int(found["number"])), fraction=verbalized)
 
     def written(found: Match) -> str | None:
         upper, lower = int(found["upper"]), int(found["lower"])
@@ -44,10 +44,12 @@ def fractions(grammar: Grammar) -> Iterator[Recognizer]:
         if _follows_name(found) and grammar.language != "de":  # where every noun has a capital
             return None
         usual = lower in _USUAL_DENOMINATORS and gcd(upper, lower) == 1
-        said = words(upper, lower) if 0 < upper < lower and usual else known
-        if said is None or not found["number"]:
-            return said
-        return grammar.fill(table.fractions.get("and", ""), number=grammar.words(int(found["number"])), fraction=said)
+        verbalized = words(upper, lower) if 0 < upper < lower and usual else known
+        if verbalized is None or not found["number"]:
+            return verbalized
+        return grammar.fill(
+            table.fractions.get("and", ""), number=grammar.words(int(found["number"])), fraction=verbalized
+        )
 
     def apart(found: Match) -> str:
         """Return both numbers of what is no fraction: 24/7, RAID 5/6."""
@@ -71,5 +73,6 @@ def fractions(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _follows_name(found: Match) -> bool:
-    """Return whether a capitalised word in the middle of a sentence stands before: Outlook Express 5/6."""
+    """Return whether a capitalized word in the middle of a sentence stands before: Outlook Express
+    5/6."""
     return _AFTER_NAME.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]) is not None

@@ -1,4 +1,5 @@
-"""Numbers by themselves: cardinals, ordinals, decimals, fractions, ranges, percentages, counted units, money. Pure."""
+"""Numbers: cardinals, ordinals, decimals, fractions, ranges, percentages, counted
+units, money. Pure."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -27,9 +28,9 @@ _SHORT: Final = frozenset("kKMB")
 _NO_COUNT: Final = "run(?!\\p{L})|race(?!\\p{L})|mod(?!\\p{L})"  # a 10k run
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's numbers, the most special first."""
-    yield from named.recognisers(grammar)
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's numbers, the most special first."""
+    yield from named.recognizers(grammar)
     yield from sequences.lists(grammar)
     yield _note_marks(grammar)
     yield sequences.rows(grammar)
@@ -37,7 +38,7 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     yield from years.decades(grammar)
     yield from ordinals.suffixed_ordinals(grammar)
     yield from named.range_signs(grammar)
-    yield from quantities.recognisers(grammar)
+    yield from quantities.recognizers(grammar)
     yield from _millions(grammar)
     if not _SHORT.isdisjoint(grammar.table.money.short):
         yield _short_magnitudes(grammar)
@@ -58,27 +59,29 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
 def _plain(grammar: Grammar) -> Recognizer:
     gap = grammar.gap
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         number = amount(found, grammar)
         if number.genitive and 1100 <= number.value < 2100:  # rather a year
             number = Number(number.whole, "", number.negative)
-        said = grammar.number(number)
-        if grammar.table.stop and "." in found["number"] and "," not in found["number"]:  # 2.4 where a decimal is 2,4
-            said = said.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
+        verbalized = grammar.number(number)
+        # 2.4 where a decimal is 2,4
+        if grammar.table.stop and "." in found["number"] and "," not in found["number"]:
+            verbalized = verbalized.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
         glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
         after = found.string[found.end() : found.end() + 1]
         glued_after = after.isalpha() and (not grammar.glued or after not in grammar.table.magnitudes)
         if glued_after and grammar.particle.match(found.string, found.end()):
             glued_after = False
-        return f"{gap * glued_before}{said}{gap * glued_after}"
+        return f"{gap * glued_before}{verbalized}{gap * glued_after}"
 
-    return Recognizer(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), say, FIGURES + SIGNS, "number")
+    return Recognizer(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), verbalize, FIGURES + SIGNS, "number")
 
 
 def _round_millions(grammar: Grammar) -> Recognizer:
-    """Recognise round millions before a noun, to which some languages join them: un million d'habitants."""
+    """Recognize round millions before a noun, to which some languages join them: un million
+    d'habitants."""
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         number = parsed(found["number"], grammar)
         if number.decimals or number.value < 1_000_000 or number.value % 1_000_000:
             return None
@@ -87,14 +90,15 @@ def _round_millions(grammar: Grammar) -> Recognizer:
         return f"{grammar.number(number)}{grammar.linked(number.value, found['noun'])}"
 
     pattern = rf"(?P<number>{number_pattern(grammar)})\s(?P<noun>\p{{Ll}}{{3,24}})(?!\p{{L}})"
-    return Recognizer(compiled(pattern), say, rule="millions")
+    return Recognizer(compiled(pattern), verbalize, rule="millions")
 
 
 def _short_magnitudes(grammar: Grammar) -> Recognizer:
-    """Recognise a letter for thousands or millions, written at its number before what is counted: 1.5M users."""
+    """Recognize a letter for thousands or millions, written at its number before what is counted:
+    1.5M users."""
     short = grammar.table.money.short
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         number = amount(found, grammar)
         if found["short"] in "kK" and number.value < 10:
             return None  # 5k is a distance, 4K a screen
@@ -103,38 +107,39 @@ def _short_magnitudes(grammar: Grammar) -> Recognizer:
     letters = "".join(letter for letter in short if letter in _SHORT)
     number = rf"(?<![\p{{L}}-]){MINUS}(?P<number>{number_pattern(grammar)})"
     pattern = rf"{number}(?P<short>[{letters}])(?!\p{{L}})(?=\s(?!{_NO_COUNT})\p{{Ll}}{{3,}})"
-    return Recognizer(compiled(pattern), say, rule="millions")
+    return Recognizer(compiled(pattern), verbalize, rule="millions")
 
 
 def _leftover(grammar: Grammar) -> Recognizer:
-    """Recognise figures that no other rule takes, so that none is passed on as it is written."""
+    """Recognize figures that no other rule matches, so that no figures reach the engine."""
     gap = grammar.gap
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         before, after = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
-        said = grammar.number(Number(found[0]))
-        return f"{gap * (before.isalnum() or before in '.,')}{said}{gap * after.isalpha()}"
+        verbalized = grammar.number(Number(found[0]))
+        return f"{gap * (before.isalnum() or before in '.,')}{verbalized}{gap * after.isalpha()}"
 
-    return Recognizer(compiled(r"\d++"), say, rule="number.leftover")
+    return Recognizer(compiled(r"\d++"), verbalize, rule="number.leftover")
 
 
 def _note_marks(grammar: Grammar) -> Recognizer:
-    """Recognise the mark of a note behind a sentence's end, which is not said: known.1 Others."""
+    """Recognize a footnote mark after the end of a sentence, which is not spoken: known.1
+    Others."""
     tables = (grammar.table.abbreviations, grammar.table.before_number, grammar.table.within, grammar.table.titles)
     short = {written.lower().rstrip(".") for table in tables for written in written_forms(table)}
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         return None if word_before(found).rstrip(".!?…").rsplit(".", 1)[-1] in short else ""
 
     return Recognizer(
         compiled(r"(?<=[\p{Ll}\p{M}]{3}[.!?…][\"”’»)]{0,2})\d{1,3}(?=\s+[\"“«¿¡(]?\p{Lu}|\s*+$|\s*+\n)"),
-        say,
+        verbalize,
         rule="note",
     )
 
 
 def _after_counted_words(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise figures with a zero in front after a word that is counted: Chapter 05."""
+    """Recognize figures with a zero in front after a word that is counted: Chapter 05."""
     counted = grammar.table.roman.counted
     if counted:
         yield Recognizer(
@@ -145,35 +150,36 @@ def _after_counted_words(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _millions(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise so many millions of nothing in particular."""
+    """Recognize millions without a noun."""
     nouns = {word: noun for word, noun in grammar.table.magnitudes.items() if len(word) > 1}
 
-    def say(found: Match) -> str:
-        said = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
-        return said + full_stop(found, grammar)
+    def verbalize(found: Match) -> str:
+        verbalized = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
+        return verbalized + full_stop(found, grammar)
 
     if nouns and not grammar.glued:
         pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)})\s?(?P<magnitude>{alternatives(nouns)})(?!\p{{L}})"
-        yield Recognizer(compiled(pattern), say, FIGURES + SIGNS, "millions")
+        yield Recognizer(compiled(pattern), verbalize, FIGURES + SIGNS, "millions")
 
 
 def _suffixed(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise figures with an ending of their own, as Turkish and Hungarian write them: 1945'te, 5-kor."""
+    """Recognize figures with an ending of their own, as Turkish and Hungarian write them: 1945'te,
+    5-kor."""
     if not grammar.table.suffixed:
         return
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         glued = found.string[found.start() - 1 : found.start()].isalpha()
         return f"{grammar.gap * glued}{grammar.number(parsed(found['number'], grammar))}{found['ending']}"
 
     number = number_pattern(grammar)
     yield Recognizer(
-        compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"), say, rule="number.suffixed"
+        compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"), verbalize, rule="number.suffixed"
     )
 
 
 def _counters(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise numbers whose word depends on what is counted."""
+    """Recognize numbers whose word depends on what is counted."""
     by_rule: dict[str, list[str]] = {}
     for words, rule in grammar.table.counters.items():
         by_rule.setdefault(rule, []).append(words)
@@ -192,8 +198,8 @@ def _counted(rule: str, grammar: Grammar, found: Match) -> str | None:
     number = int(found["number"].replace(",", ""))
     if rule.endswith("native-attributive") and number > 99:
         return None
-    said = f"{grammar.words(number, rule)}{grammar.gap}"
+    verbalized = f"{grammar.words(number, rule)}{grammar.gap}"
     if not found["first"]:
-        return said
+        return verbalized
     counter = f" {found['counter']}" if grammar.table.spaced else ""  # 두 명에서 세 명
-    return f"{grammar.words(int(found['first']), rule)}{counter}{grammar.to}{said}"
+    return f"{grammar.words(int(found['first']), rule)}{counter}{grammar.to}{verbalized}"

@@ -19,7 +19,7 @@ _JOINING: Final = "und|oder|bis|i|oraz|lub|a|nebo|až|és|vagy|ve"  # 1. und 2. 
 
 
 def ordinals(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises ordinals by what stands before them, and by their full stop."""
+    """Yield what recognizes ordinals by what stands before them, and by their full stop."""
 
     table = grammar.table.ordinals
     for pattern, rule in table.prefixes.items():
@@ -33,7 +33,7 @@ def ordinals(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def suffixed_ordinals(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises ordinals by what is written behind their figures: 3rd, 3e."""
+    """Yield what recognizes ordinals by what is written behind their figures: 3rd, 3e."""
 
     end = rf"(?![{grammar.letter}\p{{N}}])"
     for pattern, rule in grammar.table.ordinals.suffixes.items():
@@ -56,20 +56,20 @@ def by_rule(rule: str, grammar: Grammar, found: Match) -> str:
 
     number = int("".join(filter(str.isdecimal, found["number"])))
     stop = phrase_stop(found, grammar) if "{stop}" in rule else ""
-    said = grammar.fill(rule, n=number, stop=stop) if "{" in rule else grammar.words(number, rule)
+    verbalized = grammar.fill(rule, n=number, stop=stop) if "{" in rule else grammar.words(number, rule)
     glued = found.string[found.end() : found.end() + 1].isalpha() and not grammar.particle.match(
         found.string, found.end()
     )
-    return f"{said}{grammar.gap * glued}"
+    return f"{verbalized}{grammar.gap * glued}"
 
 
 def _dotted(grammar: Grammar) -> Recognizer:
-    """Recognise "3." as an ordinal: after a word that asks for one, or before a small letter."""
+    """Recognize "3." as an ordinal: after a word that asks for one, or before a small letter."""
     table = grammar.table.ordinals
     after, before = choices(table.after), choices(table.before)
     capitals = compiled(table.capitals or r"(?!)")
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         chosen = by_context(after, found)
         following = found["noun"]
         capital = capitals.fullmatch(following) or (chosen and grammar.language in ("de", "tr"))
@@ -85,6 +85,6 @@ def _dotted(grammar: Grammar) -> Recognizer:
         compiled(
             rf"(?<![\p{{L}}\d.,-])(?P<number>[1-9]\d{{0,3}})\.(?=\s(?:(?:{_JOINING})\s\d{{1,4}}\.\s)?+(?P<noun>\p{{L}}[\p{{L}}\p{{M}}]*+))"
         ),
-        say,
+        verbalize,
         rule="ordinal.dot",
     )

@@ -1,4 +1,4 @@
-"""Money, percentages and counted units: a number and what there is so much of. Pure."""
+"""Quantities: money, percentages and counted units. Pure."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -35,8 +35,8 @@ _LAST: Final = r"(?:\s?%?\s?[-–—~]\s?(?P<last>\d++(?:[.,]\d++)*+))?"  # of a
 _DASH: Final = r"(?:[.,](?:[-–—]{1,2}|--))?+"  # instead of hundredths: 3,- €
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's quantities."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's quantities."""
     if grammar.table.money.units:
         yield from _money(grammar)
     yield _percentages(grammar)
@@ -64,14 +64,14 @@ def _money(grammar: Grammar) -> Iterator[Recognizer]:
         else "(?P<per>(?!))?+(?P<word>(?!))?+"
     )
 
-    def say(found: Match) -> str:
-        said = _priced(found, units[found["unit"]], grammar)
+    def verbalize(found: Match) -> str:
+        verbalized = _priced(found, units[found["unit"]], grammar)
         if found["per"]:
             noun = grammar.noun(counted[found["per"]])
-            said = f"{said}{grammar.gap}{grammar.table.per}{grammar.gap}{grammar.form(noun, 1)}"
+            verbalized = f"{verbalized}{grammar.gap}{grammar.table.per}{grammar.gap}{grammar.form(noun, 1)}"
         elif found["word"]:
-            said = f"{said}{grammar.gap}{grammar.table.per}{grammar.gap}{found['word']}"
-        return said + full_stop(found, grammar)
+            verbalized = f"{verbalized}{grammar.gap}{grammar.table.per}{grammar.gap}{found['word']}"
+        return verbalized + full_stop(found, grammar)
 
     def divided(found: Match) -> str:
         nouns = units[found["unit"]]
@@ -87,14 +87,17 @@ def _money(grammar: Grammar) -> Iterator[Recognizer]:
     end = rf"(?![{letter}])"
     behind = rf"(?:{magnitude}{end}|{short}{end})(?!\p{{N}})"
     yield Recognizer(
-        compiled(rf"{before}(?P<number>{number}){last}{_DASH}{behind}{per}"), say, SIGNS + LETTERS, "money"
+        compiled(rf"{before}(?P<number>{number}){last}{_DASH}{behind}{per}"), verbalize, SIGNS + LETTERS, "money"
     )
     after = rf"{_DASH}\s?(?P<unit>{alternatives(units)})(?![{letter}\p{{N}}]){per}"
     sign = rf"(?P<unit>{alternatives(unit for unit in units if len(unit) == 1)})"
     cents = rf"{MINUS}(?P<number>\d{{1,9}}){sign}(?P<cents>\d{{2}})(?![\d.,]\d|\d|[{letter}])"
     yield Recognizer(compiled(cents), divided, FIGURES + SIGNS, "money")
     yield Recognizer(
-        compiled(rf"{MINUS}(?P<number>{number}){_LAST}(?:{magnitude}|{short}){after}"), say, FIGURES + SIGNS, "money"
+        compiled(rf"{MINUS}(?P<number>{number}){_LAST}(?:{magnitude}|{short}){after}"),
+        verbalize,
+        FIGURES + SIGNS,
+        "money",
     )
 
 
@@ -128,27 +131,27 @@ def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) 
         decimals = price.decimals.rstrip("0") if grammar.glued else price.decimals  # 3.50元 is 三点五元
         return grammar.counted(Number(price.whole, decimals, price.negative), unit)
     cents = int((price.decimals + "0")[:2])
-    said = grammar.counted(Number(str(cents)), hundredth)
+    verbalized = grammar.counted(Number(str(cents)), hundredth)
     if price.value == 0 and not price.negative:
-        return said
-    return grammar.fill(grammar.table.money.both, whole=grammar.counted(whole, unit), cents=said, c=cents)
+        return verbalized
+    return grammar.fill(grammar.table.money.both, whole=grammar.counted(whole, unit), cents=verbalized, c=cents)
 
 
 def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar) -> str:
-    """Return so many millions of something."""
-    said = grammar.counted(number, grammar.noun(magnitude))
+    """Return an amount with a magnitude, such as millions, and its noun."""
+    verbalized = grammar.counted(number, grammar.noun(magnitude))
     if grammar.glued and not number.decimals:
-        said = "".join(said.rsplit(" ", 1))  # 백만, one word
+        verbalized = "".join(verbalized.rsplit(" ", 1))  # 백만, one word
     money, form = grammar.table.money, unit.forms["other"]
     thousand = _thousand(grammar)
     if thousand and magnitude == thousand:  # thousands are no noun: dix mille euros
         if len(number.decimals) <= 3:
             thousands = f"{number.whole}{number.decimals:0<3}"
             return grammar.counted(Number(thousands, "", number.negative, number.genitive), unit)
-        return f"{said}{grammar.gap}{form}"
+        return f"{verbalized}{grammar.gap}{form}"
     if grammar.table.round:
-        return f"{said}{grammar.linked(1_000_000, form)}"
-    return grammar.fill(money.magnitude, number=said, unit=form)
+        return f"{verbalized}{grammar.linked(1_000_000, form)}"
+    return grammar.fill(money.magnitude, number=verbalized, unit=form)
 
 
 def _times(number: Number, power: str) -> Number:
@@ -172,7 +175,7 @@ def _range(found: Match, unit: Noun, grammar: Grammar) -> str:
 def _percentages(grammar: Grammar) -> Recognizer:
     words = {**dict.fromkeys("%٪％", grammar.table.percent), "‰": grammar.table.permille}
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         word, number = words[found["sign"]], amount(found, grammar)
         if found["last"] and "{" not in word:
             return _range(found, grammar.noun(word), grammar)
@@ -180,19 +183,22 @@ def _percentages(grammar: Grammar) -> Recognizer:
         if number.negative and word.endswith("{number}"):  # 负百分之三
             sign = f"{grammar.table.minus}{grammar.gap}"
             number = Number(number.whole, number.decimals)
-        said = grammar.number(number)
+        verbalized = grammar.number(number)
         if found["last"]:
-            said = f"{said}{grammar.to}{grammar.number(parsed(found['last'], grammar))}"
+            verbalized = f"{verbalized}{grammar.to}{grammar.number(parsed(found['last'], grammar))}"
         return (
-            f"{sign}{grammar.fill(word, number=said)}" if "{" in word else grammar.counted(number, grammar.noun(word))
+            f"{sign}{grammar.fill(word, number=verbalized)}"
+            if "{" in word
+            else grammar.counted(number, grammar.noun(word))
         )
 
     pattern = rf"{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}\s?(?P<sign>[%٪％‰])"
-    return Recognizer(compiled(pattern), say, FIGURES + SIGNS, "percent")
+    return Recognizer(compiled(pattern), verbalize, FIGURES + SIGNS, "percent")
 
 
 def _is_attribute(found: Match) -> bool:
-    """Return whether an English unit has no plural, as it belongs to a noun: a 32-oz can, the 5 km run."""
+    """Return whether an English unit has no plural, as it belongs to a noun: a 32-oz can, the 5 km
+    run."""
     if found.string[found.start("unit") - 1] == "-":
         return True
     return word_before(found) in _DETERMINERS and _NOUN.match(found.string, found.end()) is not None
@@ -203,7 +209,7 @@ def _units(grammar: Grammar) -> Recognizer:
     units |= {f"° {written[1]}": noun for written, noun in units.items() if regex.fullmatch("°[CF]", written)}
     doubtful = frozenset(grammar.table.doubtful_units.split())
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         if found["unit"] in doubtful and next_word(found):
             return None
         noun, number = grammar.noun(units[found["unit"]]), amount(found, grammar)
@@ -218,13 +224,14 @@ def _units(grammar: Grammar) -> Recognizer:
     ending = grammar.language == "ru" or grammar.joint == "-"
     gap = r"\s?" if ending else r"[\s-]?"  # 2-t is an ending in Hungarian, 3-м in Russian
     free = rf"(?<![{grammar.letter}])"  # no cell of a table: A1
-    name = r"(?<![A-Za-z%])(?<![A-Za-z]-)(?<![\dA-F]:)(?<!\s\.)"  # bzip2 s, w3m, Aria-192t, a hardware address
+    # bzip2 s, w3m, Aria-192t, a hardware address
+    name = r"(?<![A-Za-z%])(?<![A-Za-z]-)(?<![\dA-F]:)(?<!\s\.)"
     number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
     return Recognizer(
         compiled(
             rf"{number}{gap}(?P<unit>{alternatives(units)})(?!'|-\d|\.\p{{Ll}}\.)(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"
         ),
-        say,
+        verbalize,
         FIGURES + SIGNS,
         "unit",
     )

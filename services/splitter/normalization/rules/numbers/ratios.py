@@ -1,7 +1,8 @@
 """Ratios, scales and scores with a colon: 3:2, 1:25 000. Pure.
 
-Two figures behind the colon may be minutes, so these are a ratio only after a word that asks for one (scale, score), or
-where they are no time of day. One figure, or three and more, never are minutes.
+Two figures behind the colon may be minutes, so these are a ratio only after a word that asks for
+one (scale, score), or where they are no time of day. One figure, or three and more, never are
+minutes.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,20 +12,20 @@ from services.splitter.normalization.grammar.formulas import in_formula
 from services.splitter.normalization.grammar.grammar import Grammar, Number
 from services.splitter.normalization.recognizer import FIGURES, Match, Recognizer, compiled, parsed
 
-_WORDS_BEFORE: Final = 32  # characters in which a word that asks for a ratio is looked for
+_WORDS_BEFORE: Final = 32  # characters searched for a word that implies a ratio
 _SMALLEST_SCALE: Final = 1_000
 _YEAR: Final = compiled(r"(?:19|20)\d\d")
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's ratios."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's ratios."""
     table = grammar.table.ratios
     if not table.ratio:
         return
     between = r"[^.!?;,，。、；！？\n]{0,8}" if grammar.glued else r"[^.!?;\n]{0,20}"
     ratio, score = _asker(grammar, table.words, between), _asker(grammar, table.scores, between)
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         parts = found[0].replace(" : ", ":").split(":")
         asked, scored = ratio(found), score(found)
         if " : " in found[0] and in_formula(found.string, *_spaced_colon(found), ":"):
@@ -37,8 +38,9 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
             return None
         if _YEAR.fullmatch(parts[-1]) and not asked:
             return None  # ISO 9899:2011
-        scored = scored or not (asked or (parts[0] == "1" and parts[-1] != "0"))  # 1:2 is rather a ratio
-        return _said(parts, (scored and table.score) or table.ratio, grammar)
+        # 1:2 is rather a ratio
+        scored = scored or not (asked or (parts[0] == "1" and parts[-1] != "0"))
+        return _verbalized(parts, (scored and table.score) or table.ratio, grammar)
 
     if table.verses:
         yield _verses(table.verses, grammar)
@@ -47,24 +49,28 @@ def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
     pattern = rf"(?<![\d:.,\p{{L}}-])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,-]\d|\p{{L}})"
     if grammar.glued:
         pattern = rf"(?<![\d:.,A-Za-z])(?:{part})(?::(?:{part})){{1,3}}(?![\d:A-Za-z]|[.,]\d)"
-    yield Recognizer(compiled(pattern), say, FIGURES, "ratio")
+    yield Recognizer(compiled(pattern), verbalize, FIGURES, "ratio")
     yield from _scores(grammar)
 
 
 def _scores(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise 3-2 beside a word that asks for a score; elsewhere such a hyphen is said as that of a range."""
+    """Recognize 3-2 beside a word that asks for a score; elsewhere such a hyphen is said as that of
+    a range."""
 
     asked = _asker(grammar, grammar.table.ratios.words, r"\s?")
 
-    def say(found: Match) -> str | None:
-        return _said(found[0].split("-"), grammar.table.ratios.ratio, grammar) if asked(found) else None
+    def verbalize(found: Match) -> str | None:
+        return _verbalized(found[0].split("-"), grammar.table.ratios.ratio, grammar) if asked(found) else None
 
     if grammar.glued:
-        yield Recognizer(compiled(r"(?<![\d.,:A-Za-z-])\d{1,3}-\d{1,3}(?![\d:A-Za-z-]|[.,]\d)"), say, rule="ratio")
+        yield Recognizer(
+            compiled(r"(?<![\d.,:A-Za-z-])\d{1,3}-\d{1,3}(?![\d:A-Za-z-]|[.,]\d)"), verbalize, rule="ratio"
+        )
 
 
 def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool]:
-    """Return what tells whether a word before a match, or in scripts without spaces behind it, asks for a ratio."""
+    """Return what tells whether a word before a match, or in scripts without spaces behind it, asks
+    for a ratio."""
     words = words or "(?!)"
     before = compiled(rf"(?i)(?:{words}){between}$")
     behind = compiled(rf"\s?(?:の|的|으?로)?\s?(?:{words})" if grammar.glued else "(?!)")
@@ -77,14 +83,14 @@ def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool
 
 
 def _verses(books: str, grammar: Grammar) -> Recognizer:
-    """Recognise chapter and verse behind the name of a book: Matthew 5:3-10."""
+    """Recognize chapter and verse behind the name of a book: Matthew 5:3-10."""
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         chapter, verse, last = (grammar.words(int(part)) if part else "" for part in found.groups())
         return grammar.gap.join((chapter, verse)) + (f"{grammar.to}{last}" if last else "")
 
     pattern = rf"(?<=(?<!\p{{L}})(?:{books})\.?\s)(\d{{1,3}}):(\d{{1,3}})(?:[-–](\d{{1,3}}))?(?![\d:]|\p{{L}})"
-    return Recognizer(compiled(pattern), say, FIGURES, "verse")
+    return Recognizer(compiled(pattern), verbalize, FIGURES, "verse")
 
 
 def _spaced_colon(found: Match) -> tuple[int, int]:
@@ -93,7 +99,8 @@ def _spaced_colon(found: Match) -> tuple[int, int]:
 
 
 def _is_time(parts: list[str]) -> bool:
-    """Return whether these may be a time of day or a duration: hours, minutes and seconds of two figures."""
+    """Return whether these may be a time of day or a duration: hours, minutes and seconds of two
+    figures."""
     if len(parts) == 3 and len(parts[1]) == 2 and parts[0].isdecimal():
         return True
     if not all(part.isdecimal() for part in parts) or len(parts) > 3:
@@ -101,7 +108,7 @@ def _is_time(parts: list[str]) -> bool:
     return all(len(part) == 2 and int(part) < 60 for part in parts[1:]) and int(parts[0]) <= 24 and len(parts[0]) <= 2
 
 
-def _said(parts: list[str], template: str, grammar: Grammar) -> str:
+def _verbalized(parts: list[str], template: str, grammar: Grammar) -> str:
     table = grammar.table.ratios
     numbers = [_number(part, grammar) for part in parts]
     first, last = numbers[0], numbers[-1]

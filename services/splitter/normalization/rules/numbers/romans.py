@@ -1,8 +1,8 @@
 """Roman numerals, where what is around them proves that they are numbers. Pure.
 
-A numeral is read after a word that is counted (chapter, act), before a noun that takes an ordinal (century, war), after
-or before the name of a ruler, and, from two letters on, after a capitalised word (Rocky IV, World War II). A single
-letter anywhere else stays a letter.
+A numeral is read after a word that is counted (chapter, act), before a noun that takes an ordinal
+(century, war), after or before the name of a ruler, and, from two letters on, after a capitalized
+word (Rocky IV, World War II). A single letter anywhere else stays a letter.
 """
 
 from collections.abc import Iterator
@@ -26,28 +26,31 @@ from services.splitter.normalization.recognizer import (
 )
 
 _PATTERN: Final = r"(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
-_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000, "Х": 10}  # and a Cyrillic ten
+# and a Cyrillic ten
+_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000, "Х": 10}
 _LARGEST_RULER: Final = 30
-_LARGEST_BARE: Final = 39  # after a capitalised word that is no ruler's name: what is larger is rather an initialism
+# after a capitalized word that is no ruler's name: what is larger is rather an initialism
+_LARGEST_BARE: Final = 39
 _LARGEST_COUNTED: Final = 200
 _NUMERAL: Final = rf"(?P<roman>{_PATTERN})"
 _CAPITAL_BEFORE: Final = compiled(r"(?<!\p{L})\p{Lu}\p{L}*+\.?\s$")
 _SUBSECTION: Final = compiled(r"\.\d")
 _WORD_AFTER: Final = compiled(r"['’]|\s\p{L}")
 _JOINING: Final = "and|or|et|ou|und|oder|y|o|e|i|oraz|lub|a|nebo|či|až|и|или|en|of"
-_NOUN_SAID: Final = compiled(r"(?<=^[^}]*+)\}.*+")  # what a template says behind the number
-_SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"  # a single one of these is rather a letter: Le, De, vitamin C
+_NOUN_SAID: Final = compiled(r"(?<=^[^}]*+)\}.*+")  # the text of a template after the number
+# a single one of these is rather a letter: Le, De, vitamin C
+_SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"
 
 
-def recognisers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognises a language's Roman numerals, the surest first."""
+def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
+    """Yield what recognizes a language's Roman numerals, the surest first."""
     table = grammar.table.roman
     short = [written for written in written_forms(grammar.table.before_number) if written.endswith(".")]
     if table.counted:
         pattern = rf"(?<=(?<!\p{{L}})(?i:{table.counted})\s){_SURE}(?![\p{{L}}\p{{N}}])"
         yield Recognizer(compiled(pattern), partial(_after_counted, grammar), LETTERS, "roman.counted")
     if short:
-        lone = r"(?:(?=[IVXLC]{2})|(?=[IVX](?:[.,;:)\]]|\s*+$)))"  # "No. I said" has no number
+        lone = r"(?:(?=[IVXLC]{2})|(?=[IVX](?:[.,;:)\]]|\s*+$)))"  # "No. I see" has no number
         pattern = rf"(?<=(?<!\p{{L}})(?:{alternatives(short)})\s){lone}{_SURE}(?![\p{{L}}\p{{N}}])"
         yield Recognizer(
             compiled(pattern), lambda found: grammar.words(_value(found["roman"])), LETTERS, "roman.counted"
@@ -81,17 +84,18 @@ def _after_counted(grammar: Grammar, found: Match) -> str | None:
 
 
 def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recognizer:
-    """Recognise a numeral, or two that are joined, before a noun: w XX wieku, XIX i XX wiek, II wojna światowa."""
+    """Recognize a numeral, or two that are joined, before a noun: w XX wieku, XIX i XX wiek, II
+    wojna światowa."""
     after = choices(noun.after)
 
-    def say(found: Match) -> str:
+    def verbalize(found: Match) -> str:
         rule = by_context(after, found) or noun.rule
-        said = grammar.words(_value(found["roman"]), rule)
+        verbalized = grammar.words(_value(found["roman"]), rule)
         if found["first"]:
             link = grammar.to if found["link"].strip() in ("-", "–", "—") else found["link"]
             only = _NOUN_SAID.sub("}", rule) if noun.short else rule
-            said = f"{grammar.words(_value(found['first']), only)}{link}{said}"
-        return said + phrase_stop(found, grammar) if noun.short else said
+            verbalized = f"{grammar.words(_value(found['first']), only)}{link}{verbalized}"
+        return verbalized + phrase_stop(found, grammar) if noun.short else verbalized
 
     suffixes = grammar.table.roman.suffixes
     first = rf"(?:{_NUMERAL.replace('roman', 'first')}(?:{suffixes})(?P<link>\s?[-–—]\s?|\s(?:{_JOINING})\s))?+"
@@ -101,7 +105,7 @@ def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recognizer:
     pattern = rf"(?<![\p{{L}}\p{{N}}.]){first}{_NUMERAL}(?:{suffixes}){dot}{ahead}"
     if grammar.language == "ru":  # whose writers take their own letter for the ten
         pattern = pattern.replace("X", "[XХ]").replace("[IV[XХ]", "[IVXХ")
-    return Recognizer(compiled(pattern), say, LETTERS, "roman.noun")
+    return Recognizer(compiled(pattern), verbalize, LETTERS, "roman.noun")
 
 
 def _centuries(grammar: Grammar) -> Iterator[Recognizer]:
@@ -126,12 +130,13 @@ def _centuries(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _rulers(grammar: Grammar) -> Recognizer:
-    """Recognise a numeral after (in some languages before) a name that rulers have: Louis XIV, II. Erzsébet."""
+    """Recognize a numeral after (in some languages before) a name that rulers have: Louis XIV, II.
+    Erzsébet."""
     table = grammar.table.roman
     cases = choices(table.cases)
     names, feminine = compiled(rf"(?:{table.names or '(?!)'})"), compiled(rf"(?:{table.feminine or '(?!)'})")
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         number = _value(found["roman"])
         name = next_word(found) if table.before_name else _capitalised_before(found)
         if len(found["roman"]) == 1 and _is_initial(found, grammar):
@@ -155,7 +160,7 @@ def _rulers(grammar: Grammar) -> Recognizer:
     else:
         dot = r"\.(?!\s*+$|\s++\p{Lu})" if table.ruler_dot else ""  # else it ends the sentence
         pattern = rf"(?<=\p{{Lu}}[\p{{Ll}}\p{{M}}]{{1,24}}\s){_NUMERAL}(?:{dot})?+(?![\p{{L}}\p{{N}}])"
-    return Recognizer(compiled(pattern), say, LETTERS, "roman.ruler")
+    return Recognizer(compiled(pattern), verbalize, LETTERS, "roman.ruler")
 
 
 # What stands before a ruler's name, so that a name on no list is one, too: King Haldric II.
@@ -171,7 +176,8 @@ _TITLED_BEFORE: Final = compiled(rf"(?<!\p{{L}})(?:{_TITLES})\s$")
 
 
 def _has_title(found: Match, *, before_name: bool) -> bool:
-    """Return whether a ruler's title stands before the name, or before the numeral where that precedes the name."""
+    """Return whether a ruler's title stands before the name, or before the numeral where that
+    precedes the name."""
     before = found.string[max(0, found.start() - 48) : found.start()]
     return (_TITLED_BEFORE if before_name else _TITLED).search(before) is not None
 
@@ -193,7 +199,8 @@ def _capitalised_before(found: Match) -> str:
 
 
 def _after_names(grammar: Grammar) -> Recognizer:
-    """Recognise a numeral of two letters or more after a capitalised word, said as a cardinal: Rocky IV."""
+    """Recognize a numeral of two letters or more after a capitalized word, said as a cardinal:
+    Rocky IV."""
     pattern = rf"(?<=\p{{Lu}}[\p{{L}}\p{{M}}]{{1,24}}\s)(?=[IVXLCDM]{{2}}){_NUMERAL}(?![\p{{L}}\p{{N}}'’])"
     return Recognizer(compiled(pattern), partial(_bare, grammar), LETTERS, "roman.bare")
 
@@ -208,6 +215,7 @@ def _bare(grammar: Grammar, found: Match) -> str | None:
     if number > _LARGEST_BARE or begins_sentence(_capitalised_before(found), grammar):
         return None
     table = grammar.table.roman
-    if table.ruler and _PERSON.search(found.string[max(0, found.start() - 32) : found.start()]):  # Ivan E. Moore II
+    # Ivan E. Moore II
+    if table.ruler and _PERSON.search(found.string[max(0, found.start() - 32) : found.start()]):
         return grammar.fill(table.ruler_words, n=grammar.words(number, table.ruler))
     return grammar.words(number)

@@ -20,9 +20,9 @@ from services.splitter.normalization.recognizer import (
 
 
 def ranges(grammar: Grammar) -> Recognizer:
-    """Return what recognises two numbers with a dash between them: 3–5, 1990-1995."""
+    """Return what recognizes two numbers with a dash between them: 3–5, 1990-1995."""
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         if found["dash"] == " - " and in_formula(found.string, found.start("dash"), found.end("dash"), "-"):
             return None
         first, last = parsed(found["first"], grammar), parsed(found["last"], grammar)
@@ -51,11 +51,12 @@ def ranges(grammar: Grammar) -> Recognizer:
     last = number.replace("group", "groups")
     begin, end = rf"(?:(?<![\w^-])(?<!\p{{Lu}}\.)|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
     pattern = rf"{begin}(?P<first>{number})(?P<dash>-|[^\S\n]-[^\S\n]|\s?[–—{tildes}]\s?)(?P<last>{last}){end}"
-    return Recognizer(compiled(pattern), say, rule="range")
+    return Recognizer(compiled(pattern), verbalize, rule="range")
 
 
 def _is_label(found: Match, first: Number, last: Number) -> bool:
-    """Return whether a hyphen between figures is rather that of a version or of a figure's number: 1.5-2, 图2-1."""
+    """Return whether a hyphen between figures is rather that of a version or of a figure's number:
+    1.5-2, 图2-1."""
     odd = first.value >= last.value or bool(first.decimals) != bool(last.decimals)
     around = found.string[max(0, found.start() - 8) : found.end() + 10]
     odd = odd or (bool(first.decimals) and any(word in around for word in ("バージョン", "版", "버전")))
@@ -63,7 +64,7 @@ def _is_label(found: Match, first: Number, last: Number) -> bool:
 
 
 def _are_years(found: Match, span: int) -> bool:
-    """Return whether 1990-1995 stands before 年, or in brackets as somebody's life does."""
+    """Return whether 1990-1995 is followed by 年, or in brackets like the years of a life."""
     if len(found["last"]) != 4 or span <= 0:
         return False
     before, after = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
@@ -72,10 +73,11 @@ def _are_years(found: Match, span: int) -> bool:
 
 
 def versions(grammar: Grammar) -> Recognizer:
-    """Recognise what has too many points for a number, or a word before it that asks for a version: 2.6.1."""
+    """Recognize what has too many points for a number, or a word before it that asks for a version:
+    2.6.1."""
     asks = compiled(rf"(?<!\p{{L}})(?:{grammar.table.versions or '(?!)'})\s?$")
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         parts = found[0].split(".")
         address = len(parts) == 4 and all(int(part) <= 255 and part == str(int(part)) for part in parts)
         if len(parts) > 2 - ("." in grammar.table.groups) and all(len(part) == 3 for part in parts[1:]) and not address:
@@ -83,15 +85,16 @@ def versions(grammar: Grammar) -> Recognizer:
         if len(parts) == 2 and not asks.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]):
             return None
         words = (grammar.words(int(part)) for part in parts)
-        dot = grammar.table.point if grammar.glued else grammar.table.dot  # Japanese: ドット is of addresses alone
+        # Japanese: ドット is of addresses alone
+        dot = grammar.table.point if grammar.glued else grammar.table.dot
         before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
         return before + f"{grammar.gap}{dot}{grammar.gap}".join(words)
 
-    return Recognizer(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){1,15}(?![\d.]*\d)"), say, rule="version")
+    return Recognizer(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){1,15}(?![\d.]*\d)"), verbalize, rule="version")
 
 
 def lists(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise the number of an item of a list, which is said as a phrase of its own."""
+    """Recognize the number of a list item, which is spoken as a separate phrase."""
     comma = grammar.comma
     tables = (grammar.table.abbreviations, grammar.table.before_number)
     short = {written.lower() for table in tables for written in written_forms(table)}
@@ -102,14 +105,16 @@ def lists(grammar: Grammar) -> Iterator[Recognizer]:
         word = grammar.words(int(found["number"])).capitalize()
         return None if word_before(found) in short else f"{word}{comma}"
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         if ordinal.fullmatch(next_word(found)):
             return None  # 1. FC Köln
         paragraph = "\u2029" if found.start() else ""
         return f"{paragraph}{grammar.words(int(found['number']))}{comma}"
 
     yield Recognizer(
-        compiled(r"(?<=^|\n[^\S\n]{0,8})(?P<number>\d{1,3})(?:\)|\.(?!\s\p{Ll}))(?=\s\S)(?<![\d]{4})"), say, rule="list"
+        compiled(r"(?<=^|\n[^\S\n]{0,8})(?P<number>\d{1,3})(?:\)|\.(?!\s\p{Ll}))(?=\s\S)(?<![\d]{4})"),
+        verbalize,
+        rule="list",
     )
     if not grammar.table.ordinals.dot:
         yield Recognizer(
@@ -120,23 +125,26 @@ def lists(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def rows(grammar: Grammar) -> Recognizer:
-    """Recognise figures with commas that are no thousands and no decimal: 1,2,3 is three numbers."""
+    """Recognize figures with commas that are no thousands and no decimal: 1,2,3 is three
+    numbers."""
     comma = grammar.comma
     one_number = compiled(rf"{number_pattern(grammar)}")
     grouped_as_in_india = compiled(r"\d{1,2}(?:,\d{2})+,\d{3}")
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         written = found[0]
         if one_number.fullmatch(written):
             return None
         if grouped_as_in_india.fullmatch(written) and grammar.table.decimal == ".":
             return grammar.number(Number(written.replace(",", "")))
-        said = f"{comma}{' ' if comma in ',،' else ''}".join(
+        verbalized = f"{comma}{' ' if comma in ',،' else ''}".join(
             grammar.number(Number(figures)) for figures in written.split(",")
         )
         glued = found.string[found.end() : found.end() + 1].isalpha() and not grammar.particle.match(
             found.string, found.end()
         )
-        return f"{said}{grammar.gap * glued}"
+        return f"{verbalized}{grammar.gap * glued}"
 
-    return Recognizer(compiled(r"(?<!\d)(?<!\d[.,])\d++(?:,\d++)++(?![.,]?\d|\s?[%°€$£])"), say, rule="number.row")
+    return Recognizer(
+        compiled(r"(?<!\d)(?<!\d[.,])\d++(?:,\d++)++(?![.,]?\d|\s?[%°€$£])"), verbalize, rule="number.row"
+    )

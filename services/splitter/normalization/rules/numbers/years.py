@@ -1,4 +1,4 @@
-"""Years and decades, where they are said otherwise than a number. Pure."""
+"""Years and decades, where their spoken form differs from a plain number. Pure."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -18,11 +18,12 @@ from services.splitter.normalization.recognizer import (
 from services.splitter.normalization.rules.numbers.ordinals import by_rule
 
 _DECADE_WORDS: Final = frozenset(("the", "early", "late", "mid", "her", "his", "their", "my", "your", "our"))
-_ABOUT_YEARS: Final = frozenset(("c.", "ca.", "est.", "geb.", "gest.", "env.", "circa"))  # which a year may follow
+# which a year may follow
+_ABOUT_YEARS: Final = frozenset(("c.", "ca.", "est.", "geb.", "gest.", "env.", "circa"))
 
 
 def named_years(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise years by the word behind them."""
+    """Recognize years by the word behind them."""
     for words, rule in grammar.table.years.items():
         if words.startswith("+"):
             yield Recognizer(
@@ -38,27 +39,29 @@ def _asks_for_decade(found: Match) -> bool:
 
 
 def decades(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise English decades: the 1990s, the late 80s."""
+    """Recognize English decades: the 1990s, the late 80s."""
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         number = int(found["number"])
         if number < 100 and not found["mark"] and not _asks_for_decade(found):
             return None  # seconds
-        said = grammar.words(number, grammar.table.year)
-        return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
+        verbalized = grammar.words(number, grammar.table.year)
+        return f"{verbalized[:-1]}ies" if verbalized.endswith("y") else f"{verbalized}s"
 
     if grammar.language == "en":
         yield Recognizer(
-            compiled(r"(?<!\d)(?<!\d[.,])(?P<mark>')?(?P<number>[12]\d{2}0|[2-9]0)'?s(?!\p{L})"), say, rule="decade"
+            compiled(r"(?<!\d)(?<!\d[.,])(?P<mark>')?(?P<number>[12]\d{2}0|[2-9]0)'?s(?!\p{L})"),
+            verbalize,
+            rule="decade",
         )
 
 
 def years(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognise years where they are said otherwise than a number."""
+    """Recognize years whose spoken form differs from a plain number."""
     after = choices({words: rule for words, rule in grammar.table.years.items() if not words.startswith("+")})
     numbered = {written.lower() for written in written_forms(grammar.table.before_number)} - _ABOUT_YEARS
 
-    def say(found: Match) -> str | None:
+    def verbalize(found: Match) -> str | None:
         number, before = int(found["number"]), word_before(found)
         rule = by_context(after, found)
         if before.endswith(".") and before in numbered:
@@ -73,4 +76,4 @@ def years(grammar: Grammar) -> Iterator[Recognizer]:
             return None
         return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
 
-    yield Recognizer(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), say, rule="year")
+    yield Recognizer(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), verbalize, rule="year")

@@ -1,7 +1,7 @@
-"""What is written and how it is said, language by language: cases from each language's own rules.
+"""Written and spoken forms by language: cases from the rules of each language.
 
-The tables beside this file name their sources. They were written before the code was asked; where the two differed, the
-source decided. What the code still says otherwise is listed in `MISSES`.
+The tables next to this file name their sources. They were written before the code was run; where
+the two differed, the source decided. Cases that the code does not pass yet are listed in `MISSES`.
 """
 
 import tomllib
@@ -14,12 +14,12 @@ MISSES: Final[frozenset[tuple[str, str]]] = frozenset()  # language, written
 
 
 class Case(NamedTuple):
-    """What is written, and what is said."""
+    """A written form and its expected spoken form."""
 
     language: str
     kind: str  # one of CLASSES
     written: str
-    said: str  # in any case of letters, which nobody hears
+    said: str  # compared case-insensitively
 
 
 def cases(language: str) -> Iterator[Case]:
