@@ -29,20 +29,20 @@ def main() -> None:
     print("| language | " + " | ".join(CLASSES) + " | exact | s per million characters |")
     print("|---" * (len(CLASSES) + 3) + "|")
     for language in LANGUAGES:
-        told = {kind: [0, 0] for kind in CLASSES}
+        scores = {kind: [0, 0] for kind in CLASSES}
         for case in cases(language):
-            said = normalize(case.written, language)
-            right = said.casefold() == case.said.casefold()
-            told[case.kind][0] += right
-            told[case.kind][1] += 1
+            spoken = normalize(case.written, language)
+            right = spoken.casefold() == case.said.casefold()
+            scores[case.kind][0] += right
+            scores[case.kind][1] += 1
             if not right:
-                misses.append((case, said))
-        share = sum(right for right, _ in told.values()) / sum(every for _, every in told.values())
-        cells = [f"{right}/{every}" for right, every in told.values()]
+                misses.append((case, spoken))
+        share = sum(right for right, _ in scores.values()) / sum(every for _, every in scores.values())
+        cells = [f"{right}/{every}" for right, every in scores.values()]
         print(f"| {language} | " + " | ".join(cells) + f" | {share:.1%} | {seconds(language):.1f} |", flush=True)
     print("\nMisses\n")
-    for case, said in misses:
-        print(f"- {case.language}: `{case.written}` should be `{case.said}`, is `{said}`")
+    for case, spoken in misses:
+        print(f"- {case.language}: `{case.written}` should be `{case.said}`, is `{spoken}`")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,11 @@ _LATIN_CHARACTERS_PER_SECOND: Final = 14.0
 IMMEDIATE_S: Final = 5.0
 
 
+def characters_per_second(language: str) -> float:
+    """Return how many characters of a language (ISO 639-1) are spoken in a second of ordinary prose."""
+    return _CHARACTERS_PER_SECOND.get(language, _LATIN_CHARACTERS_PER_SECOND)
+
+
 def audio_seconds(characters: int, language: str, speed: float = 1.0) -> float:
     """Estimate the audio of so many characters of a language (ISO 639-1) at this speed (1 is usual), in seconds."""
-    return characters / _CHARACTERS_PER_SECOND.get(language, _LATIN_CHARACTERS_PER_SECOND) / speed
+    return characters / characters_per_second(language) / speed

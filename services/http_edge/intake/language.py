@@ -14,6 +14,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from services.common.wire.failures import UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import Passage
+from services.common.wire.punctuation import SPACED_ENDS, WIDE_ENDS
 
 AUTO: Final = "auto"
 _PARAGRAPHS: Final = 2_000  # that are asked about, 0.1 ms each; what follows is in the language of most
@@ -22,8 +23,8 @@ _LIKELY: Final = 0.2  # of all languages
 _LIKELIER: Final = 2.0  # than the next of ours
 _CERTAIN: Final = 0.8
 _TELLING_BYTES: Final = 24  # of UTF-8: a shorter paragraph is in the language of those around it
-# A line that ends where a sentence does ends a paragraph, as an empty line does: wrapped prose is not torn.
-_ENDS: Final = frozenset(".!?…。！？؟।:")
+# A line that ends with one of these ends a paragraph, as an empty line does: wrapped prose is not split.
+_ENDS: Final = frozenset(SPACED_ENDS + WIDE_ENDS + ":")
 _CLOSERS: Final = "\"'”’»)」』 "
 
 

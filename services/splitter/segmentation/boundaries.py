@@ -27,6 +27,7 @@ from typing import Final
 import regex
 import sentencex
 
+from services.common.wire.punctuation import HALFWIDTH_ENDS, SPACED_ENDS, WIDE_ENDS
 from services.splitter.normalization.grammar.grammar import grammar
 
 Span = tuple[int, int]  # first character and one past the last, counted in code points
@@ -80,8 +81,10 @@ _CLOSERS: Final = r"""[\p{Pe}\p{Pf}"'“]*+"""
 # not followed by a small letter
 _NEXT: Final = r"""(?=[\p{Ps}\p{Pi}"'„¿¡]*+[\p{L}\p{N}--\p{Ll}])"""
 
-_ASIDE: Final = regex.compile(r"\s*+\([^()]*+(?<=[.!?…؟।])\)\s++")  # (A sentence in brackets.)
-_WIDE_END: Final = regex.compile(r"(?<![。！？｡!?])[。！？｡!?]++[」』”’）)】》]*+(?![。！？｡!?])")
+# (A sentence in brackets.)
+_ASIDE: Final = regex.compile(rf"\s*+\([^()]*+(?<=[{SPACED_ENDS}])\)\s++")
+_WIDE: Final = f"[{WIDE_ENDS}{HALFWIDTH_ENDS}!?]"
+_WIDE_END: Final = regex.compile(rf"(?<!{_WIDE}){_WIDE}++[」』”’）)】》]*+(?!{_WIDE})")
 # Verbs of speech that may follow a quotation, in scripts without capitals: the sentence continues.
 _SPEECH_VERBS: Final = {
     "ja": regex.compile(r"と|って"),
@@ -90,7 +93,7 @@ _SPEECH_VERBS: Final = {
     "hi": regex.compile(r"(?:\S+\s){0,3}(?:पूछ|कह|बोल|चिल्ला)"),
     "ar": regex.compile(r"و?(?:سأل|قال|أجاب|صاح|رد|همس|هتف)"),
 }
-_QUOTATION_END: Final = regex.compile(r"""[?!….।؟。！？]["”’»」』“]+$""")
+_QUOTATION_END: Final = regex.compile(rf"""[{SPACED_ENDS}{WIDE_ENDS}]["”’»」』“]+$""")
 _DATE: Final = regex.compile(r"\d\.\s\d+\.$")  # 2020. 5. 3.
 # belongs to the character before it
 _EXTENDS: Final = regex.compile(r"[\p{Grapheme_Extend}\p{Mc}\u200D]")

@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 
 import regex
 
+from services.common.wire.punctuation import CLOSING_MARKS
+
 _CLAUSE_ENDS: Final = frozenset(",;:、，；：،؛—–…)）」』”»।")
-_CLOSERS: Final = frozenset("\"'”’»)]）」』")
+_CLOSERS: Final = frozenset(CLOSING_MARKS)
 CLAUSE_PAUSE_MS: Final = 120
 # times the limit: longer text is cut without calling `fits`, which keeps time linear
 _NEVER_SHORTENED: Final = 4

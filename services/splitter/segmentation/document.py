@@ -17,6 +17,7 @@ from services.common.ssml.document import Mark as DocumentMark
 from services.common.ssml.reader import read_ssml
 from services.common.wire.failures import MalformedSsml
 from services.common.wire.messages import Mark, Passage
+from services.common.wire.punctuation import CLOSING_MARKS, SENTENCE_ENDS
 from services.splitter.normalization.say_as import spoken_as
 from services.splitter.normalization.text.alignment import Aligned, Edit, SpokenTooLong, most_spoken
 from services.splitter.segmentation.boundaries import Span
@@ -32,9 +33,10 @@ from services.splitter.segmentation.sentences import (
     require_few,
 )
 
-_ENDS: Final = frozenset(".!?…:;。！？؟।｡")
+# a colon or semicolon at a cut also gets a full pause
+_ENDS: Final = frozenset(SENTENCE_ENDS + ":;")
 _CLAUSE_ENDS: Final = frozenset(",、，،–—")
-_CLOSERS: Final = "\"'”’»)]）」』 "
+_CLOSERS: Final = CLOSING_MARKS + " "
 
 
 @dataclass(frozen=True)

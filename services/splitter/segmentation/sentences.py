@@ -17,6 +17,7 @@ import regex
 
 from services.common.wire.failures import EmptyText, TextTooLong, UnspeakableText
 from services.common.wire.messages import Mark
+from services.common.wire.punctuation import CLOSING_MARKS, SPACED_ENDS, WIDE_ENDS
 from services.splitter.normalization.reader import read
 from services.splitter.normalization.text.alignment import Aligned
 from services.splitter.normalization.text.alphabets import script_of, speakable
@@ -29,11 +30,13 @@ _ITEM: Final = regex.compile(r"\n(?=[^\S\n]*+(?:[-–—•*·▪]|\p{Nd}{1,3}[.
 # characters: fragments make engines stumble
 _SHORT: Final = {"zh": 4, "ja": 4, "ko": 7, "ar": 9, "hi": 9}
 _SHORT_ELSEWHERE: Final = 12
+# An ellipsis leaves a short sentence open.
+_WHOLE_ENDS: Final = (SPACED_ENDS + WIDE_ENDS).replace("…", "")
 # The end of a sentence, however short: a mark after a word that is not an initial or a Roman
 # numeral.
 _WHOLE: Final = regex.compile(
     r"(?:\p{Ll}[\p{Ll}\p{M}]*+|\p{Lo}[\p{Lo}\p{M}]++|[\p{Han}\p{Hiragana}\p{Katakana}]|(?![가나다라마바사아자차카타파하]\.)\p{Hangul})"
-    r"(?:[.!?。！？؟।]|\s[!?]|\s?[!?]{2,3})[\p{Pe}\p{Pf}\"']*+$"
+    rf"(?:[{_WHOLE_ENDS}]|\s[!?]|\s?[!?]{{2,3}})[\p{{Pe}}\p{{Pf}}\"']*+$"
 )
 _BEGINS: Final = regex.compile(r"[\p{Ps}\p{Pi}\"'„¿¡]*+[\p{Lu}\p{Lo}\p{Nd}]")
 _SCRIPTS_NAMED: Final = 3
@@ -240,7 +243,7 @@ def _stripped(text: str, start: int, end: int) -> Span:
 
 def pause_after(spoken: str) -> int:
     """Return the pause after a sentence, in milliseconds, by the mark that ends it."""
-    closing = spoken.rstrip("\"'”’»)]）」』 ")
+    closing = spoken.rstrip(CLOSING_MARKS + " ")
     if closing.endswith("..."):
         return PAUSES_MS["…"]
     return PAUSES_MS.get(closing[-1:], _PAUSE_MS)

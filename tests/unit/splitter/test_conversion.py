@@ -1,4 +1,4 @@
-"""How long a text sounds, as the splitter estimates it, and the refusal of one that is over a quota."""
+"""The splitter's estimate of the audio of a text, and the refusal of a text over the quota."""
 
 import msgspec
 import pytest
@@ -20,12 +20,13 @@ def test_pauses_languages_and_speeds_count_and_what_was_spoken_does_not() -> Non
     assert seconds_of(request, [Sentence(0, 14, "a" * 14, 9_500, pause_before_ms=500)]) == [11.0]
     assert seconds_of(request, [Sentence(0, 9, "雪" * 9, 0, language="zh")]) == [audio_seconds(9, "zh")]
     slow = msgspec.structs.replace(request, parameters=Parameters(speed=0.5))
-    assert seconds_of(slow, [ONE, Sentence(0, 14, "a" * 14, 0, rate=0.25)]) == [2.0, 4.0]  # no slower than 0.25
+    # no slower than 0.25
+    assert seconds_of(slow, [ONE, Sentence(0, 14, "a" * 14, 0, rate=0.25)]) == [2.0, 4.0]
     resumed = msgspec.structs.replace(request, first_sentence=1)
     assert seconds_of(resumed, [ONE, ONE]) == [0.0, 1.0]
 
 
-def test_a_request_over_its_quota_is_refused_for_good_and_says_how_much_is_left() -> None:
+def test_a_request_over_its_quota_is_refused_for_good_with_the_remaining_quota() -> None:
     limited = msgspec.structs.replace(speech_request(CLIP), max_audio_s=60.0)
     require_within_quota(limited, [30.0, 30.0])
     with pytest.raises(QuotaUsedUp, match="about 61 s of audio, and 60 s are left") as refused:

@@ -1,7 +1,6 @@
-"""A text that was rewritten, and where each of its characters comes from. Pure.
+"""Aligns a rewritten text with its source. Pure.
 
-Spans of a request count its own text, so every step of the rewriting keeps a list of what it
-replaced.
+Spans in messages refer to the request's own text, so every rewriting step records its replacements.
 """
 
 from bisect import bisect_left, bisect_right
@@ -45,16 +44,15 @@ class Edit(NamedTuple):
 
 @dataclass(frozen=True)
 class _Layer:
-    """The replacements of one step: where each stands in its result, and what it stands for in its
-    source."""
+    """The replacements of one step, each with its span in the result and its span in the source."""
 
     placed: tuple[Span, ...]
     replaced: tuple[Span, ...]
     starts: tuple[int, ...]  # of `placed`
 
     def source(self, offset: int, *, ends: bool) -> int:
-        """Return the place in the source; `ends`: a span ends there, so what was left out there is
-        behind it."""
+        """Return the offset in the source. `ends`: the offset ends a span, so text removed there
+        comes after it."""
         edit = (bisect_left if ends else bisect_right)(self.starts, offset) - 1
         if edit < 0:
             return offset

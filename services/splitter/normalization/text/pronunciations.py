@@ -8,8 +8,7 @@ from services.splitter.normalization.text.alignment import Aligned, Edit
 
 
 def respelled(aligned: Aligned, pronunciations: Mapping[str, str]) -> Aligned:
-    """Return the text with these words as their spoken forms: whole words, in the case written, the
-    longest first."""
+    """Return the text with these words replaced: whole words, case-sensitive, the longest first."""
     if not pronunciations:
         return aligned
     words = regex.compile(r"\L<words>", words=list(pronunciations))

@@ -1,7 +1,8 @@
-"""More texts of the seventeen languages, with a `|` where a reader would pause, on which no rule was tried.
+"""More texts of the seventeen languages, with a `|` where a reader would pause, on which no rule
+was tried.
 
-They were written when the rules stood. docs/spoken.md says what they scored at the first try, which is an estimate for
-other texts; what was mended after it is named there.
+They were written after the rules. docs/spoken.md states their first score, which is an estimate for
+other texts; what was fixed afterwards is listed there.
 """
 
 from typing import Final

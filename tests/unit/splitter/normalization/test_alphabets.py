@@ -1,4 +1,5 @@
-"""Letters that a language's voices cannot speak fall back to their base letter, or are left out and told."""
+"""Letters that a language's voices cannot speak become their base letter, or are left out and
+reported."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -124,7 +125,7 @@ def test_characters_in_disguise_are_plain_before_figures_are_read(language: str,
 
 @pytest.mark.parametrize("script", ["สวัสดีครับ", "שלום עולם", "გამარჯობა", "բարեւ", "নমস্কার", "வணக்கம்", "ሰላም"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_script_that_is_not_spoken_is_left_out_and_its_place_told(script: str, language: str) -> None:
+def test_an_unsupported_script_is_left_out_and_its_span_reported(script: str, language: str) -> None:
     text = f"Hello. {script}, 中文."
     division = divided(text, language)
     assert left_out(text, division) == [script]
@@ -132,12 +133,12 @@ def test_a_script_that_is_not_spoken_is_left_out_and_its_place_told(script: str,
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_scripts_that_have_a_reader_are_kept_in_every_language(language: str) -> None:
+def test_supported_scripts_are_unchanged_in_every_language(language: str) -> None:
     text = "καλημέρα, привет, سلام, नमस्ते, 안녕, こんにちは, 你好"
     assert divided(text, language).left_out == ()
 
 
-def test_a_text_of_which_nothing_can_be_spoken_says_its_script_and_never_its_words() -> None:
+def test_the_error_for_an_unspeakable_text_names_its_script_and_never_its_words() -> None:
     with pytest.raises(UnspeakableText, match="written in Thai, which the voices of language=en") as refused:
         divided("สวัสดีครับ 😀", "en")
     assert "ส" not in str(refused.value)
@@ -147,7 +148,7 @@ def test_a_text_of_which_nothing_can_be_spoken_says_its_script_and_never_its_wor
         divided("... 😀", "en")
 
 
-def test_a_pronunciation_says_what_no_voice_could() -> None:
+def test_a_pronunciation_makes_an_unspeakable_word_speakable() -> None:
     division = split("Say สวัสดี now.", "en", max_characters=100, pronunciations={"สวัสดี": "sawatdee"})
     assert division.left_out == ()
     assert division.sentences[0].spoken == "Say sawatdee now."
@@ -161,7 +162,7 @@ def test_places_that_are_left_out_of_a_document_count_the_document() -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=120), st.sampled_from(list(LANGUAGES)))
-def test_nothing_but_what_is_told_is_lost_and_twice_is_once(text: str, language: str) -> None:
+def test_only_reported_letters_are_lost_and_the_step_is_idempotent(text: str, language: str) -> None:
     aligned = cleaned(Aligned(text))
     spoken = speakable(aligned, language)
     again = speakable(Aligned(spoken.aligned.text), language)
@@ -180,7 +181,7 @@ def phonemizer() -> Iterator[Phonemizer]:
 
 
 @pytest.mark.parametrize("language", LATIN)
-def test_no_letter_that_is_kept_is_spelled_by_its_name(language: str, phonemizer: Phonemizer) -> None:
+def test_no_supported_letter_is_spelled_by_its_name(language: str, phonemizer: Phonemizer) -> None:
     usual = len(phonemizer.phonemes("kana", language))
     letters = [chr(code) for code in (*range(0xDF, 0x250), *range(0x1E00, 0x1F00)) if chr(code).islower()]
     spelled = [
@@ -204,7 +205,7 @@ def test_letters_of_other_scripts_are_not_spelled_either(
 
 
 @pytest.mark.parametrize("language", LATIN)
-def test_vietnamese_is_heard_as_its_base_letters(language: str, phonemizer: Phonemizer) -> None:
+def test_vietnamese_is_spoken_as_its_base_letters(language: str, phonemizer: Phonemizer) -> None:
     for letter in VIETNAMESE:
         base = {"đ": "d"}.get(letter, unicodedata.normalize("NFD", letter)[0])
         heard = phonemizer.phonemes(said(f"ka{letter}na", language), language)

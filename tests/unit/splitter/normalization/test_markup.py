@@ -1,4 +1,4 @@
-"""What is left of markup is not said, and what only looks like it is."""
+"""Markup is not spoken; text that only looks like markup is."""
 
 import pytest
 
@@ -23,11 +23,11 @@ from services.splitter.segmentation.sentences import split
         ("[1] and (2)", "[one] and (two)"),
     ],
 )
-def test_markup_is_not_said(written: str, said: str) -> None:
+def test_markup_is_not_spoken(written: str, said: str) -> None:
     assert normalize(written, "en").casefold() == said.replace("&nosuch;", "and nosuch;").casefold()
 
 
-def test_blocks_and_bullets_are_sentences_of_their_own() -> None:
+def test_blocks_and_bullets_are_separate_sentences() -> None:
     text = "<h1>The heading of it</h1><p>The first paragraph here</p>\n* an item of the list\n* another item of it"
     assert [sentence.spoken for sentence in split(text, "en", max_characters=100).sentences] == [
         "The heading of it",

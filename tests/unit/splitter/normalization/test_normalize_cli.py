@@ -42,7 +42,7 @@ def test_sentences_are_as_long_as_is_asked_and_figures_stay_where_that_is_asked(
     assert "5" in lines[0]
 
 
-def test_what_is_left_out_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_left_out_text_is_reported_separately(capsys: pytest.CaptureFixture[str]) -> None:
     lines, told = shown(capsys, "--language", "en", "Hello สวัสดี there, friend.")
     assert lines == ["Hello there, friend."]
     assert told == "normalize: left out, as no voice of en can speak it: characters 6-12\n"

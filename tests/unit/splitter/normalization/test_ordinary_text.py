@@ -1,4 +1,5 @@
-"""What holds for ordinary sentences: figures are said once each, words stay, sentence ends stay, twice is once."""
+"""Properties of ordinary sentences: figures are spoken once each, words and sentence ends stay,
+idempotence."""
 
 import tomllib
 from pathlib import Path
@@ -29,7 +30,8 @@ def sentence(words: list[str], language: str) -> str:
 
 @st.composite
 def prose(draw: st.DrawFn) -> tuple[str, str]:
-    """Return a language and two to five sentences, each ending in a word of the traps or in a plain one."""
+    """Return a language and two to five sentences, each ending in a word of the traps or in a plain
+    one."""
     language = draw(languages)
     table = ORDINARY[language]
     sentences = [
@@ -79,7 +81,7 @@ def test_no_sentence_end_is_lost_or_added(case: tuple[str, str]) -> None:
 
 @settings(deadline=None, max_examples=600)
 @given(counted())
-def test_every_number_of_a_text_is_said_once_and_in_order(case: tuple[str, str, list[int]]) -> None:
+def test_every_number_of_a_text_is_spoken_once_and_in_order(case: tuple[str, str, list[int]]) -> None:
     language, text, numbers = case
     spoken, known = read(text, language).text, grammar(language)
     place = 0

@@ -1,4 +1,4 @@
-"""Words that a request wants said otherwise."""
+"""The pronunciations of a request."""
 
 from services.splitter.normalization.reader import read
 from services.splitter.segmentation.sentences import split
@@ -12,7 +12,7 @@ def test_whole_words_are_replaced_and_parts_of_words_are_not() -> None:
     assert said("SQL, not MySQL or SQLite; SQL!", SQL="sequel") == "sequel, not MySQL or SQLite; sequel!"
 
 
-def test_the_longest_word_wins_and_case_tells_words_apart() -> None:
+def test_the_longest_word_wins_and_case_matters() -> None:
     assert (
         said("New York and York and york", **{"York": "Yawk", "New York": "Noo Yawk"}) == "Noo Yawk and Yawk and york"
     )

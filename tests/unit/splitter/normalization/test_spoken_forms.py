@@ -1,4 +1,4 @@
-"""What is written is said as each language says it."""
+"""Written forms are verbalized by the rules of each language."""
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ WRITTEN = st.lists(SIGNS, max_size=30).map("".join)
 
 
 def folded(text: str) -> str:
-    """Return a text without its case, which is not heard; that of the Turkish İ has a dot of its
+    """Return a text without its case, which is not audible; that of the Turkish İ has a dot of its
     own."""
     return text.casefold().replace("i\u0307", "i")
 
@@ -40,14 +40,14 @@ def test_each_written_form_has_the_spoken_form_of_its_language(case: Case) -> No
         assert folded(normalize(case.written, case.language)) == folded(case.said)
 
 
-def test_at_least_98_in_100_cases_are_told_exactly() -> None:
+def test_at_least_98_in_100_cases_match_exactly() -> None:
     assert sum(map(told, CASES)) >= 0.98 * len(CASES)
 
 
-# runs of signs that nobody writes may be said in turns
+# unnatural runs of signs may alternate between two spoken forms
 @settings(deadline=None, max_examples=400, derandomize=True)
 @given(WRITTEN, st.sampled_from(list(LANGUAGES)))
-def test_what_is_said_is_said_the_same_way_again(text: str, language: str) -> None:
+def test_a_spoken_form_is_verbalized_as_itself(text: str, language: str) -> None:
     once = normalize(text, language)
     assert normalize(once, language).casefold() == once.casefold()
 

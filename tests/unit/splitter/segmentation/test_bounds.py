@@ -1,4 +1,4 @@
-"""What is spoken of a text is bounded by what is written, and dividing it by memory."""
+"""The spoken form is bounded by the length of the text, and segmentation by memory."""
 
 import asyncio
 
@@ -58,7 +58,7 @@ def test_a_text_of_too_many_sentences_is_refused() -> None:
         split("Yes.\n\n" * (MOST_SENTENCES + 1), "en", max_characters=100)
 
 
-async def test_a_divider_that_needs_too_much_memory_says_so_and_is_not_tried_again(
+async def test_a_segmentation_that_needs_too_much_memory_fails_and_is_not_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     child = process.CHILD_BYTES

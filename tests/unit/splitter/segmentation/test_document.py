@@ -37,7 +37,7 @@ def test_paragraphs_and_sentences_are_divided_where_they_end_and_nowhere_else() 
     assert pauses(division) == [280, 600, 280, 0]
 
 
-def test_a_break_takes_the_place_of_the_pause_and_divides_a_sentence() -> None:
+def test_a_break_replaces_the_pause_and_divides_a_sentence() -> None:
     division = ssml(
         'One<break time="75ms"/>two.<break time="1s"/><break time="2s"/><p>Three.</p><break strength="none"/>Four'
     )
@@ -45,12 +45,12 @@ def test_a_break_takes_the_place_of_the_pause_and_divides_a_sentence() -> None:
     assert pauses(division) == [75, 3000, 0, 0]
 
 
-def test_silence_at_either_end_is_kept() -> None:
+def test_silence_at_either_end_is_preserved() -> None:
     [only] = ssml('<break time="1s"/>Hello.<break time="2s"/>').sentences
     assert (only.pause_before_ms, only.pause_after_ms) == (1000, 2000)
 
 
-def test_an_alias_is_said_and_its_text_is_what_it_stands_for() -> None:
+def test_an_alias_is_spoken_and_its_span_is_the_text_it_replaces() -> None:
     source = '<speak>The <sub alias="World Wide Web">WWW</sub> grows.</speak>'
     [only] = split_ssml(source, ENGLISH).sentences
     assert only.spoken == "The World Wide Web grows."
@@ -116,9 +116,7 @@ SAID = [
 
 
 @pytest.mark.parametrize(("language", "kind", "form", "text", "said"), SAID)
-def test_what_a_text_is_said_to_be_is_heeded_where_it_is_known(
-    language: str, kind: str, form: str, text: str, said: str
-) -> None:
+def test_a_known_say_as_kind_is_applied(language: str, kind: str, form: str, text: str, said: str) -> None:
     assert normalize(spoken_as(text, kind, form, language), language).lower() == said.lower()
 
 
@@ -129,11 +127,11 @@ def test_what_a_text_is_said_to_be_is_heeded_where_it_is_known(
     st.sampled_from(("", "mdy", "dmy", "ymd", "y", "hms12", "xyz")),
     st.sampled_from(list(LANGUAGES)),
 )
-def test_no_text_is_too_odd_to_be_said(text: str, kind: str, form: str, language: str) -> None:
+def test_any_text_of_any_kind_is_verbalized(text: str, kind: str, form: str, language: str) -> None:
     assert isinstance(spoken_as(text, kind, form, language), str)
 
 
-def test_passages_are_said_in_their_languages() -> None:
+def test_passages_are_spoken_in_their_languages() -> None:
     text = "It costs 5 euros.\n\nCela coûte 5 euros.\nIt does."
     division = split_passages(text, (Passage(19, 39, "fr"),), ENGLISH)
     assert [(one.spoken, one.language) for one in division.sentences] == [

@@ -1,4 +1,4 @@
-"""What a splitter does whose end markers went astray: another one may have seen the request through
+"""A splitter that misses end markers: another one may have finished the request
 meanwhile."""
 
 import asyncio

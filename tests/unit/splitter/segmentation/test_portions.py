@@ -1,4 +1,4 @@
-"""Which sentences a request speaks that asks for some seconds of audio only."""
+"""Portions: the sentences of a request that asks for a limited number of audio seconds."""
 
 import msgspec
 import pytest
@@ -46,7 +46,7 @@ def test_portions_one_after_another_are_the_whole_text_once() -> None:
     assert spoken == list(range(10))
 
 
-async def test_a_long_text_in_portions_is_divided_once_and_others_are_not_kept() -> None:
+async def test_a_long_text_in_portions_is_divided_once_and_other_texts_are_not_cached() -> None:
     divided: list[str] = []
 
     async def divide(task: SegmentationTask) -> SplitText:

@@ -1,4 +1,5 @@
-"""Texts of every length are divided alike, whoever does it, and a divider that dies costs one attempt."""
+"""Texts are divided the same way inline, in a thread and in a child process, whose crash costs one
+attempt."""
 
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ async def test_a_divider_that_dies_costs_one_attempt(tmp_path: Path, monkeypatch
     assert sys.executable == str(crashing)
 
 
-async def test_a_divider_leaves_the_processor_to_those_who_wait_for_a_greeting(
+async def test_a_segmentation_process_yields_the_cpu_to_short_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     telling, told = tmp_path / "python", tmp_path / "niceness"

@@ -1,4 +1,4 @@
-"""What becomes of a text: where it is divided, what is joined, what is cut, what is left out."""
+"""Sentences of a text: boundaries, joined fragments, cuts, and text that is left out."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_a_text_is_divided_where_a_reader_would_pause(language: str, marked: str
 
 
 @pytest.mark.parametrize("language", GOLD)
-def test_the_gold_texts_of_a_language_are_divided_the_same_way_in_one_piece(language: str) -> None:
+def test_the_gold_texts_of_a_language_are_divided_the_same_way_as_one_text(language: str) -> None:
     separator = "" if language in ("zh", "ja") else " "
     text = separator.join(marked.replace("|", "") for marked in GOLD[language])
     wanted = [sentence for marked in GOLD[language] for sentence in sentences_of(marked)]
@@ -162,5 +162,5 @@ def test_items_of_a_list_are_sentences_though_no_mark_ends_them() -> None:
         ("a\u200db \x07c\ud800d\ufffd", "ab cd"),
     ],
 )
-def test_the_engine_is_given_what_is_heard(written: str, spoken_form: str) -> None:
+def test_the_engine_receives_the_spoken_form(written: str, spoken_form: str) -> None:
     assert normalize(written, "en") == spoken_form

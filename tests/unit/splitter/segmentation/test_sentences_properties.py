@@ -1,4 +1,4 @@
-"""What holds for every text in every language."""
+"""Properties of every text in every language."""
 
 import itertools
 import sys
@@ -116,7 +116,7 @@ def test_another_paragraph_changes_nothing_before_it(text: str, more: str, langu
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("text", ["²²²²²", "³²³²³²", "x²²²²²y", "½½½½½½", "5²³²³²", "#\n:", "*\nx"])
-def test_a_run_of_signs_is_said_at_once(text: str, language: str) -> None:
+def test_a_run_of_signs_is_verbalized_in_one_pass(text: str, language: str) -> None:
     once = normalize(text, language)
     assert normalize(once, language) == once
 
@@ -195,7 +195,7 @@ def test_the_steps_grow_with_the_text_and_not_with_its_square(pattern: str) -> N
     assert calls(24_000) < 3 * calls(12_000) + 1_000
 
 
-@pytest.mark.parametrize("language", ["ru", "es"])  # whose numbers have endings of their own
+@pytest.mark.parametrize("language", ["ru", "es"])  # whose numbers are inflected
 def test_four_times_the_figures_take_four_times_the_work(language: str) -> None:
     def processor_seconds(rows: int) -> float:
         text = "\n".join("12,3456,78,90123,4" for _ in range(rows))
@@ -210,7 +210,8 @@ def test_four_times_the_figures_take_four_times_the_work(language: str) -> None:
 @pytest.mark.parametrize("pattern", HURTFUL, ids=repr)
 def test_sixteen_times_the_text_takes_nothing_like_256_times_the_work(pattern: str) -> None:
     def processor_seconds(length: int) -> float:
-        """Measure what counting calls cannot see: the steps inside a regular expression or the library."""
+        """Measure what counting calls cannot see: the steps inside a regular expression or the
+        library."""
         text = hurtful(pattern, length)
         before = time.process_time()
         split(text, "en", max_characters=200)
@@ -220,7 +221,7 @@ def test_sixteen_times_the_text_takes_nothing_like_256_times_the_work(pattern: s
     assert processor_seconds(160_000) < 80 * max(short, 0.005)
 
 
-def test_nothing_to_speak_is_said() -> None:
+def test_a_text_with_nothing_to_speak_is_refused() -> None:
     for text in ("", "   ", "...", "?!", "👍", "\u200b", "—", "\n\n"):
         with pytest.raises(EmptyText):
             split(text, "en", max_characters=100)

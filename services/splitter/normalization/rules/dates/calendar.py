@@ -61,7 +61,7 @@ def _weekdays(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _short_dates(grammar: Grammar) -> Recognizer:
-    """Recognize a day and a month in figures without a year, after a word that asks for them: am
+    """Recognize a day and a month in figures without a year, after a word that implies a date: am
     3.10."""
     after = choices(grammar.table.dates.short)
 
@@ -135,14 +135,14 @@ def _with_stop(spoken: str | None, found: Match, grammar: Grammar) -> str | None
 
 
 def _is_short_date(parts: list[str], asked: str) -> bool:
-    """Return whether 4.2.15 is a date and no version: with zeros, or behind a word that asks for
+    """Return whether 4.2.15 is a date and not a version: with zeros, or after a word that implies
     one."""
     return bool(asked) or len(parts[0]) == len(parts[1]) == 2
 
 
 def _slashed(proof: str, weekday: str, verbalized: _Date) -> Iterator[Recognizer]:
-    """Recognize a month and a day where what follows proves them, and more so where they may be a
-    fraction."""
+    """Recognize a month and a day if the following context proves them; stronger proof if it may be
+    a fraction."""
     weekdays = compiled(weekday or "(?!)")
 
     def verbalize(found: Match) -> str | None:

@@ -1,8 +1,8 @@
 """Times of day. Pure.
 
-A colon between figures of two is a time (`ratios` runs before). A full stop is one only
-where a mark (Uhr), a word before it (alle ore) or a range of two such times proves it, as 8.45 is a
-decimal elsewhere.
+A colon between figures of two is a time (`ratios` runs before). A full stop is one only where a
+mark (Uhr), a word before it (alle ore) or a range of two such times proves it, since 8.45 is
+otherwise a decimal.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ class _Clock:
         return next(in_place, "") or by_word(self._halves, found["half"].lower().rstrip("."))
 
     def time(self, hour: int, minute: int, half_day: str | None, special: str) -> str | None:
-        """Return a time in words, by a `special` template if any; None where it is no time of
+        """Return a time in words, by a `special` template if any; None if it is not a time of
         day."""
         if hour > 24 or minute > 59:
             return None

@@ -1,12 +1,12 @@
 """Abbreviations, each recognized only if its context proves it. Pure.
 
-How it works. A short form that is no word, no name and no initial (`abbreviations`) is said
-wherever it stands. Every other needs proof: a title needs a name behind it that is no word that
-begins sentences (`titles`; before `doubtful_titles`, which are words or initials too, the name is
-no initial), `after_name` needs a name before it, `eponyms` (im. Kopernika) need a name behind and
-what is named before them, `before_number` and `after_number` need a number, `within` needs a
-sentence that visibly continues. Without proof the text stays as it is, and its full stop stays a
-full stop. The word behind a form of `inflected` chooses its ending: tzw. planety, tzw. planet.
+How it works. A short form that is no word, no name and no initial (`abbreviations`) is always
+expanded. Every other needs proof: a title needs a name behind it that is no word that begins
+sentences (`titles`; before `doubtful_titles`, which are words or initials too, the name is no
+initial), `after_name` needs a name before it, `eponyms` (im. Kopernika) need a name behind and what
+is named before them, `before_number` and `after_number` need a number, `within` needs a sentence
+that visibly continues. Without proof the text stays as it is, and its full stop stays a full stop.
+The word behind a form of `inflected` chooses its ending: tzw. planety, tzw. planet.
 
 A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a
 paragraph, before a capitalized word that begins sentences (but not behind an `opening` form such as

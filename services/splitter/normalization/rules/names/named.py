@@ -1,5 +1,4 @@
-"""Figures that have a name of their own, and signs of a range between ends that have their own
-words. Pure."""
+"""Figures with a special spoken form, and range signs between numbers with counters. Pure."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -30,7 +29,7 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def range_signs(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognize the sign between the ends of a range that both have their own words: 9시~17시,
+    """Recognize the range sign between two ends that both have a counter or a word: 9시~17시,
     周一～周五."""
     tilde = grammar.table.tilde
     if tilde:

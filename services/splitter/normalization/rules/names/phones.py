@@ -1,8 +1,8 @@
 """Telephone numbers and other long runs of groups, spoken figure by figure. Pure.
 
 Proof is one of: a plus sign; a zero at the beginning and seven figures or more; a word before it
-(tel., call); three groups or more that are no thousands, no date and no years; the national format
-of the language's table.
+(tel., call); three groups or more that are not thousands, a date or years; the national format of
+the language's table.
 """
 
 from collections.abc import Iterator

@@ -139,8 +139,8 @@ def _is_named(found: Match, grammar: Grammar) -> bool:
 
 
 def _exponents(grammar: Grammar) -> Recognizer:
-    """Recognize superscript figures: a power, the charge of an ion, or a note's mark, which is not
-    said."""
+    """Recognize superscript figures: a power, the charge of an ion, or a footnote mark, which is
+    not spoken."""
     table = grammar.table
 
     def verbalize(found: Match) -> str:

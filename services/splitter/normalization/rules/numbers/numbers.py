@@ -163,8 +163,7 @@ def _millions(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _suffixed(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognize figures with an ending of their own, as Turkish and Hungarian write them: 1945'te,
-    5-kor."""
+    """Recognize figures with a grammatical ending, as in Turkish and Hungarian: 1945'te, 5-kor."""
     if not grammar.table.suffixed:
         return
 

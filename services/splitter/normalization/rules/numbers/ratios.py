@@ -1,7 +1,7 @@
 """Ratios, scales and scores with a colon: 3:2, 1:25 000. Pure.
 
-Two figures behind the colon may be minutes, so these are a ratio only after a word that asks for
-one (scale, score), or where they are no time of day. One figure, or three and more, never are
+Two figures behind the colon may be minutes, so these are a ratio only after a word that implies one
+(scale, score), or if they cannot be a time of day. One figure, or three and more, never are
 minutes.
 """
 
@@ -54,8 +54,8 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _scores(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognize 3-2 beside a word that asks for a score; elsewhere such a hyphen is said as that of
-    a range."""
+    """Recognize 3-2 next to a word that implies a score; otherwise the hyphen is that of a
+    range."""
 
     asked = _asker(grammar, grammar.table.ratios.words, r"\s?")
 
@@ -69,8 +69,8 @@ def _scores(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool]:
-    """Return what tells whether a word before a match, or in scripts without spaces behind it, asks
-    for a ratio."""
+    """Return a function that checks whether a word before a match, or after it in scripts without
+    spaces, implies a ratio."""
     words = words or "(?!)"
     before = compiled(rf"(?i)(?:{words}){between}$")
     behind = compiled(rf"\s?(?:の|的|으?로)?\s?(?:{words})" if grammar.glued else "(?!)")

@@ -199,7 +199,7 @@ def _capitalised_before(found: Match) -> str:
 
 
 def _after_names(grammar: Grammar) -> Recognizer:
-    """Recognize a numeral of two letters or more after a capitalized word, said as a cardinal:
+    """Recognize a numeral of two letters or more after a capitalized word, spoken as a cardinal:
     Rocky IV."""
     pattern = rf"(?<=\p{{Lu}}[\p{{L}}\p{{M}}]{{1,24}}\s)(?=[IVXLCDM]{{2}}){_NUMERAL}(?![\p{{L}}\p{{N}}'’])"
     return Recognizer(compiled(pattern), partial(_bare, grammar), LETTERS, "roman.bare")

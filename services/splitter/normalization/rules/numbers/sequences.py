@@ -73,7 +73,7 @@ def _are_years(found: Match, span: int) -> bool:
 
 
 def versions(grammar: Grammar) -> Recognizer:
-    """Recognize what has too many points for a number, or a word before it that asks for a version:
+    """Recognize what has too many points for a number, or a word before it that implies a version:
     2.6.1."""
     asks = compiled(rf"(?<!\p{{L}})(?:{grammar.table.versions or '(?!)'})\s?$")
 

@@ -11,14 +11,16 @@ from typing import Final, Literal
 import numpy as np
 
 from services.common.audio.clip import Samples
+from services.common.wire.estimate import characters_per_second
+from services.common.wire.languages import LANGUAGES
 
 Fault = Literal["runaway", "loop", "silence", "short"]
 
 CODES_PER_SECOND: Final = 22_050 / 1024
-# Characters a second of ordinary speech. `python -m benchmarks.speaking_rates` measures them with the embedded engine.
-_CHARACTERS_PER_SECOND: Final = {
-    "fr": 15, "en": 15, "es": 15, "de": 14, "it": 14, "pt": 14, "pl": 14, "tr": 13, "ru": 13, "nl": 14, "cs": 13,
-    "ar": 11, "zh": 4.5, "hu": 13, "ko": 6, "ja": 7, "hi": 11,
+# The rates of the common estimate, with the figures of `python -m benchmarks.speaking_rates` (which
+# measures them with the embedded engine) where that estimate rounds several languages to one rate.
+_CHARACTERS_PER_SECOND: Final = {language: characters_per_second(language) for language in LANGUAGES} | {
+    "fr": 15, "en": 15, "es": 15, "tr": 13, "ru": 13, "cs": 13, "hu": 13, "ko": 6,
 }  # fmt: skip
 _CHARACTERS_PER_SECOND_ELSEWHERE: Final = 13
 _LONGEST: Final = 2.5  # times the expected length, and a second for pauses
