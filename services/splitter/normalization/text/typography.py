@@ -2,8 +2,8 @@
 Pure and linear.
 
 Words that a line end cut in two are joined, two hyphens become a dash, a grave accent inside a word
-an apostrophe, and runs of signs that only decorate (====) are left out, as is the number of a note
-in brackets behind a word.
+an apostrophe, and decorative runs of signs (====) are removed, as is a footnote number in brackets
+after a word.
 """
 
 from collections.abc import Iterator

@@ -50,8 +50,8 @@ class _Deaf(MemorySubscription):
 
 
 class _Bus(MemoryBus):
-    """A bus on which no end marker arrives, as when the connection was lost; those that are stored
-    are there."""
+    """A bus on which no end marker arrives, as when the connection was lost; the stored ones are
+    available."""
 
     def __init__(self) -> None:
         super().__init__()

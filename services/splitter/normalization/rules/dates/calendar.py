@@ -31,7 +31,7 @@ _Date = Callable[[int, int, str | None, str], str | None]
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's dates."""
+    """Yield the recognizers of a language's dates."""
     dates = grammar.table.dates
     if dates.weekdays:
         yield from _weekdays(grammar)
@@ -206,8 +206,8 @@ def _named_dates(grammar: Grammar, verbalized: _Date) -> Iterator[Recognizer]:
 
 
 def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognize a Hungarian day, "2020. október 3-án", whose name takes the ending that stands
-    behind the figures."""
+    """Recognize a Hungarian day, "2020. október 3-án", whose name takes the ending written after
+    the figures."""
 
     def verbalize(found: Match) -> str | None:
         day, ending = int(found["d"]), (found["ending"] or "").removeprefix("j")

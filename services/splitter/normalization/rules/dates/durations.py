@@ -7,7 +7,7 @@ from services.splitter.normalization.recognizer import FIGURES, Match, Recognize
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's durations."""
+    """Yield the recognizers of a language's durations."""
     nouns = grammar.table.durations
     if not nouns.hour:
         return

@@ -101,7 +101,7 @@ def _template(times: Times, minute: int, *, half_day: bool) -> str:
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's times of day, ranges first."""
+    """Yield the recognizers of a language's times of day, ranges first."""
     times = grammar.table.times_of_day
     if not times.full:
         return

@@ -1,16 +1,16 @@
 """Abbreviations, each recognized only if its context proves it. Pure.
 
-How it works. A short form that is no word, no name and no initial (`abbreviations`) is always
-expanded. Every other needs proof: a title needs a name behind it that is no word that begins
-sentences (`titles`; before `doubtful_titles`, which are words or initials too, the name is no
-initial), `after_name` needs a name before it, `eponyms` (im. Kopernika) need a name behind and what
-is named before them, `before_number` and `after_number` need a number, `within` needs a sentence
-that visibly continues. Without proof the text stays as it is, and its full stop stays a full stop.
-The word behind a form of `inflected` chooses its ending: tzw. planety, tzw. planet.
+How it works. A short form that cannot be a word, a name or an initial (`abbreviations`) is always
+expanded. All others need proof: a title must be followed by a name that is not a sentence starter
+(`titles`; after `doubtful_titles`, which are also words or initials, the name must not be an
+initial), `after_name` must follow a name, `eponyms` (im. Kopernika) need the named thing before and
+a name after them, `before_number` and `after_number` need a number, and `within` needs a sentence
+that visibly continues. Without proof the text is unchanged, and its full stop remains one. The word
+after a form of `inflected` selects its ending: tzw. planety, tzw. planet.
 
 A short form's own full stop is dropped with it, unless a sentence ends there: at the end of a
-paragraph, before a capitalized word that begins sentences (but not behind an `opening` form such as
-"e.g."), and, for the forms listed as `closing`, before any capital.
+paragraph, before a capitalized sentence starter (but not after an `opening` form such as "e.g."),
+and, for the forms listed as `closing`, before any capital.
 """
 
 from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ _NAME_BEFORE: Final = regex.compile(r"(?<!\p{L})(\p{Lu}[\p{L}\p{M}'’-]*+)\s$")
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's abbreviations, those with the most context first."""
+    """Yield the recognizers of a language's abbreviations, those with the most context first."""
     table = grammar.table
     for written, verbalized in table.suffixes.items():
         yield Recognizer(
@@ -108,7 +108,7 @@ def _doubtful_context(grammar: Grammar) -> str:
 
 
 def _capitalised(words: dict[str, str]) -> dict[str, str]:
-    """Return the words with those that begin with a capital because a sentence does."""
+    """Return the words, with capitalized variants for the beginning of a sentence."""
     capital = {
         written[0].upper() + written[1:]: verbalized for written, verbalized in words.items() if written[1:2] != "."
     }
@@ -120,7 +120,7 @@ def _always(found: Match) -> bool:  # noqa: ARG001  # the pattern has proved it
 
 
 def _is_title(grammar: Grammar, found: Match) -> bool:
-    """Return whether a name follows, and no initial stands before a title of one letter: J. M.
+    """Return whether a name follows, and a title of one letter is not preceded by an initial: J. M.
     Barrie."""
     letters = sum(character.isalpha() for character in found["word"])
     if letters == 1 and _is_initial(found, grammar):
@@ -132,8 +132,7 @@ def _is_title(grammar: Grammar, found: Match) -> bool:
 
 
 def _is_eponym(grammar: Grammar, found: Match) -> bool:
-    """Return whether a name is behind the form, and what is named so before it: szkoła im.
-    Kopernika."""
+    """Return whether the form is between a named thing and a name: szkoła im. Kopernika."""
     before = _WORD_BEFORE.search(found.string, max(0, found.start() - WORD_BEFORE), found.start())
     if before is None or begins_sentence(before[1], grammar) or not _is_title(grammar, found):
         return False
@@ -145,7 +144,7 @@ def _is_eponym(grammar: Grammar, found: Match) -> bool:
 
 
 def _is_initial(found: Match, grammar: Grammar) -> bool:
-    """Return whether a letter follows an initial or a name, so that it is an initial too: J. M.
+    """Return whether a letter follows an initial or a name, so that it is also an initial: J. M.
     Barrie."""
     before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()]
     name = _NAME_BEFORE.search(before)
@@ -173,7 +172,7 @@ def _sayer(
 
 
 def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar) -> bool:
-    """Return whether the full stop of a short form ends a sentence too."""
+    """Return whether the full stop of a short form also ends a sentence."""
     if ends_sentence(found):
         return True
     if _NAME_AFTER.match(found.string, found.end()) or written.lower() in grammar.table.opening.split("|"):
@@ -198,5 +197,5 @@ def _before_numbers(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _cased(verbalized: str, written: str) -> str:
-    """Return the words with a capital where the short form has one at its beginning."""
+    """Return the words, capitalized if the short form is capitalized."""
     return verbalized[:1].upper() + verbalized[1:] if written[:1].isupper() else verbalized

@@ -49,12 +49,12 @@ _TOP: Final = "|".join(
 )
 
 
-# Where this is not, there is no address.
+# Without a match of this pattern, a text contains no address.
 HINT: Final = regex.compile(rf"@|://|www\.|[A-Za-z0-9]\.(?:{_TOP})(?![\p{{L}}\p{{N}}])")
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes addresses."""
+    """Yield the recognizers of addresses."""
     table = grammar.table
     words = {"@": table.at, ".": table.dot, "/": table.slash, "-": table.dash, "_": table.underscore}
     words |= {

@@ -15,7 +15,7 @@ _PLAIN_FORMULAS: Final = r"H2O|H2O2|CO2|NO2|SO2|N2O|CH4|NH3|H2SO4|O2|O3|N2|H2"
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's initialisms."""
+    """Yield the recognizers of a language's initialisms."""
     yield _formulas(grammar)
     table = grammar.table
     if not table.spaced or grammar.language in ("ar", "hi", "ko"):
@@ -51,7 +51,7 @@ def _formulas(grammar: Grammar) -> Recognizer:
 
 
 def _shouted(found: Match) -> bool:
-    """Return whether the word stands among capitals, as in a heading."""
+    """Return whether the surrounding words are all capitals, as in a heading."""
     before = word_before(found)
     around = found.string[max(0, found.start() - 12) : found.start()] + found.string[found.end() : found.end() + 12]
     small = sum(letter.islower() for letter in around)

@@ -31,7 +31,7 @@ _LONG: Final = r"(?<![\d.,\p{L}/+-])(?<!\d:)0\d{6,14}(?![\d]|[.,:/-]\d|\p{L})"
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes telephone numbers."""
+    """Yield the recognizers of telephone numbers."""
     phones = grammar.table.phones
     before = rf"(?<![{grammar.letter}])"
     between = r"(?!\p{L})[^.!?;\d\n]{0,12}\.?:?" if not grammar.glued else r"\s?[:：]?"

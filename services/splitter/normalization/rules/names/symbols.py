@@ -37,7 +37,7 @@ _POWER_BEFORE: Final = regex.compile(
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's signs."""
+    """Yield the recognizers of a language's signs."""
     table, gap = grammar.table, grammar.gap
     for pattern, verbalized in table.beside.items():
         yield Recognizer(compiled(pattern), partial(instead, verbalized), SIGNS, "beside")
@@ -108,7 +108,7 @@ def _in_equation(found: Match) -> bool:
 
 
 def _pauses(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognize signs between spaces that are no operators: a dash, or a pause."""
+    """Recognize signs between spaces that are not operators: a dash, or a pause."""
 
     def pause(found: Match) -> str | None:
         if found["sign"] in grammar.table.operators and _in_formula(found):

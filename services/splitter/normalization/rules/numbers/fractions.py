@@ -20,7 +20,7 @@ _VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13,
 
 
 def fractions(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's fractions."""
+    """Yield the recognizers of a language's fractions."""
 
     table = grammar.table
 
@@ -52,7 +52,7 @@ def fractions(grammar: Grammar) -> Iterator[Recognizer]:
         )
 
     def apart(found: Match) -> str:
-        """Return both numbers of what is no fraction: 24/7, RAID 5/6."""
+        """Return both numbers of a match that is not a fraction: 24/7, RAID 5/6."""
         return " ".join(grammar.number(Number(figures)) for figures in (found["upper"], found["lower"]))
 
     signs, end = "".join(_VULGAR), rf"(?![{grammar.letter}\p{{N}}])"
@@ -73,6 +73,6 @@ def fractions(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _follows_name(found: Match) -> bool:
-    """Return whether a capitalized word in the middle of a sentence stands before: Outlook Express
+    """Return whether a capitalized word within a sentence precedes the match: Outlook Express
     5/6."""
     return _AFTER_NAME.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]) is not None

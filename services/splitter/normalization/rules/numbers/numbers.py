@@ -29,7 +29,7 @@ _NO_COUNT: Final = "run(?!\\p{L})|race(?!\\p{L})|mod(?!\\p{L})"  # a 10k run
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's numbers, the most special first."""
+    """Yield the recognizers of a language's numbers, the most specific first."""
     yield from named.recognizers(grammar)
     yield from sequences.lists(grammar)
     yield _note_marks(grammar)
@@ -94,8 +94,8 @@ def _round_millions(grammar: Grammar) -> Recognizer:
 
 
 def _short_magnitudes(grammar: Grammar) -> Recognizer:
-    """Recognize a letter for thousands or millions, written at its number before what is counted:
-    1.5M users."""
+    """Recognize a letter for thousands or millions, attached to a number before a noun: 1.5M
+    users."""
     short = grammar.table.money.short
 
     def verbalize(found: Match) -> str | None:
@@ -139,7 +139,7 @@ def _note_marks(grammar: Grammar) -> Recognizer:
 
 
 def _after_counted_words(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognize figures with a zero in front after a word that is counted: Chapter 05."""
+    """Recognize figures with a leading zero after a counted word: Chapter 05."""
     counted = grammar.table.roman.counted
     if counted:
         yield Recognizer(
@@ -178,7 +178,7 @@ def _suffixed(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def _counters(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognize numbers whose word depends on what is counted."""
+    """Recognize numbers whose spoken form depends on the counter."""
     by_rule: dict[str, list[str]] = {}
     for words, rule in grammar.table.counters.items():
         by_rule.setdefault(rule, []).append(words)

@@ -19,7 +19,7 @@ _JOINING: Final = "und|oder|bis|i|oraz|lub|a|nebo|až|és|vagy|ve"  # 1. und 2. 
 
 
 def ordinals(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes ordinals by what stands before them, and by their full stop."""
+    """Yield the recognizers of ordinals by the text before them, and by their full stop."""
 
     table = grammar.table.ordinals
     for pattern, rule in table.prefixes.items():
@@ -33,7 +33,7 @@ def ordinals(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def suffixed_ordinals(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes ordinals by what is written behind their figures: 3rd, 3e."""
+    """Yield the recognizers of ordinals by the suffix of their figures: 3rd, 3e."""
 
     end = rf"(?![{grammar.letter}\p{{N}}])"
     for pattern, rule in grammar.table.ordinals.suffixes.items():
@@ -64,7 +64,7 @@ def by_rule(rule: str, grammar: Grammar, found: Match) -> str:
 
 
 def _dotted(grammar: Grammar) -> Recognizer:
-    """Recognize "3." as an ordinal: after a word that asks for one, or before a small letter."""
+    """Recognize "3." as an ordinal: after a word that requires one, or before a small letter."""
     table = grammar.table.ordinals
     after, before = choices(table.after), choices(table.before)
     capitals = compiled(table.capitals or r"(?!)")

@@ -36,7 +36,7 @@ _DASH: Final = r"(?:[.,](?:[-–—]{1,2}|--))?+"  # instead of hundredths: 3,- 
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's quantities."""
+    """Yield the recognizers of a language's quantities."""
     if grammar.table.money.units:
         yield from _money(grammar)
     yield _percentages(grammar)
@@ -155,7 +155,7 @@ def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar
 
 
 def _times(number: Number, power: str) -> Number:
-    """Return a number times a power of ten, which is written out."""
+    """Return a number times a power of ten, in words."""
     zeros = len(power) - 1
     moved = number.decimals.ljust(zeros, "0")
     return Number((number.whole + moved[:zeros]).lstrip("0") or "0", moved[zeros:].rstrip("0"), number.negative)
@@ -197,7 +197,7 @@ def _percentages(grammar: Grammar) -> Recognizer:
 
 
 def _is_attribute(found: Match) -> bool:
-    """Return whether an English unit has no plural, as it belongs to a noun: a 32-oz can, the 5 km
+    """Return whether an English unit is attributive and so has no plural: a 32-oz can, the 5 km
     run."""
     if found.string[found.start("unit") - 1] == "-":
         return True

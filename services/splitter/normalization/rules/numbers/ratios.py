@@ -1,8 +1,7 @@
 """Ratios, scales and scores with a colon: 3:2, 1:25 000. Pure.
 
 Two figures behind the colon may be minutes, so these are a ratio only after a word that implies one
-(scale, score), or if they cannot be a time of day. One figure, or three and more, never are
-minutes.
+(scale, score), or if they cannot be a time of day. One figure, or three or more, are never minutes.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ _YEAR: Final = compiled(r"(?:19|20)\d\d")
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's ratios."""
+    """Yield the recognizers of a language's ratios."""
     table = grammar.table.ratios
     if not table.ratio:
         return
@@ -83,7 +82,7 @@ def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool
 
 
 def _verses(books: str, grammar: Grammar) -> Recognizer:
-    """Recognize chapter and verse behind the name of a book: Matthew 5:3-10."""
+    """Recognize chapter and verse after the name of a book: Matthew 5:3-10."""
 
     def verbalize(found: Match) -> str:
         chapter, verse, last = (grammar.words(int(part)) if part else "" for part in found.groups())
@@ -122,7 +121,8 @@ def _verbalized(parts: list[str], template: str, grammar: Grammar) -> str:
 
 
 def _number(part: str, grammar: Grammar) -> Number:
-    """Return a part of a ratio; 1.618 is no scale of thousands, which would be round."""
+    """Return a part of a ratio; the point of 1.618 does not separate thousands, since a scale would
+    be round."""
     number = parsed(part, grammar)
     foreign = {",": ".", ".": ","}[grammar.table.decimal]
     if foreign in part and not number.decimals and number.value % 50:

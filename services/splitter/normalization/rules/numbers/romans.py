@@ -1,4 +1,4 @@
-"""Roman numerals, where what is around them proves that they are numbers. Pure.
+"""Roman numerals, recognized only if their context proves them. Pure.
 
 A numeral is read after a word that is counted (chapter, act), before a noun that takes an ordinal
 (century, war), after or before the name of a ruler, and, from two letters on, after a capitalized
@@ -43,7 +43,7 @@ _SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
-    """Yield what recognizes a language's Roman numerals, the surest first."""
+    """Yield the recognizers of a language's Roman numerals, the most certain first."""
     table = grammar.table.roman
     short = [written for written in written_forms(grammar.table.before_number) if written.endswith(".")]
     if table.counted:
@@ -73,7 +73,7 @@ def _value(roman: str) -> int:
 
 
 def _after_counted(grammar: Grammar, found: Match) -> str | None:
-    """Return the number after a counted word; "in this part I say" is no part one."""
+    """Return the number after a counted word; "in this part I say" is not part one."""
     if len(found["roman"]) == 1 and _SUBSECTION.match(found.string, found.end()):
         return None
     before = found.string[max(0, found.start() - 24) : found.start()]
@@ -163,7 +163,7 @@ def _rulers(grammar: Grammar) -> Recognizer:
     return Recognizer(compiled(pattern), verbalize, LETTERS, "roman.ruler")
 
 
-# What stands before a ruler's name, so that a name on no list is one, too: King Haldric II.
+# Titles that prove a ruler's name which is not in the table: King Haldric II.
 _TITLES: Final = (
     "King|Queen|Emperor|Empress|Pope|Prince|Duke|[Rr]oi|[Rr]eine|[Ee]mpereur|[Pp]ape|[Rr]ey|[Rr]eina|[Pp]apa|[Ee]mperador"
     "|[Rr]e|[Rr]egina|[Ii]mperatore|[Rr]ei|[Rr]ainha|[Ii]mperador|König|Königin|Kaiser|Kaiserin|Papst|Herzog|Fürst"
@@ -176,8 +176,8 @@ _TITLED_BEFORE: Final = compiled(rf"(?<!\p{{L}})(?:{_TITLES})\s$")
 
 
 def _has_title(found: Match, *, before_name: bool) -> bool:
-    """Return whether a ruler's title stands before the name, or before the numeral where that
-    precedes the name."""
+    """Return whether a ruler's title precedes the name, or the numeral if that precedes the
+    name."""
     before = found.string[max(0, found.start() - 48) : found.start()]
     return (_TITLED_BEFORE if before_name else _TITLED).search(before) is not None
 

@@ -20,7 +20,7 @@ from services.splitter.normalization.recognizer import (
 
 
 def ranges(grammar: Grammar) -> Recognizer:
-    """Return what recognizes two numbers with a dash between them: 3–5, 1990-1995."""
+    """Return the recognizer of two numbers with a dash between them: 3–5, 1990-1995."""
 
     def verbalize(found: Match) -> str | None:
         if found["dash"] == " - " and in_formula(found.string, found.start("dash"), found.end("dash"), "-"):
@@ -55,8 +55,8 @@ def ranges(grammar: Grammar) -> Recognizer:
 
 
 def _is_label(found: Match, first: Number, last: Number) -> bool:
-    """Return whether a hyphen between figures is rather that of a version or of a figure's number:
-    1.5-2, 图2-1."""
+    """Return whether figures with a hyphen are a version or the number of an illustration: 1.5-2,
+    图2-1."""
     odd = first.value >= last.value or bool(first.decimals) != bool(last.decimals)
     around = found.string[max(0, found.start() - 8) : found.end() + 10]
     odd = odd or (bool(first.decimals) and any(word in around for word in ("バージョン", "版", "버전")))
@@ -73,8 +73,8 @@ def _are_years(found: Match, span: int) -> bool:
 
 
 def versions(grammar: Grammar) -> Recognizer:
-    """Recognize what has too many points for a number, or a word before it that implies a version:
-    2.6.1."""
+    """Recognize figures with too many points for a number, or a word before it that implies a
+    version: 2.6.1."""
     asks = compiled(rf"(?<!\p{{L}})(?:{grammar.table.versions or '(?!)'})\s?$")
 
     def verbalize(found: Match) -> str | None:
@@ -125,8 +125,7 @@ def lists(grammar: Grammar) -> Iterator[Recognizer]:
 
 
 def rows(grammar: Grammar) -> Recognizer:
-    """Recognize figures with commas that are no thousands and no decimal: 1,2,3 is three
-    numbers."""
+    """Recognize figures whose commas are not for thousands or decimals: 1,2,3 is three numbers."""
     comma = grammar.comma
     one_number = compiled(rf"{number_pattern(grammar)}")
     grouped_as_in_india = compiled(r"\d{1,2}(?:,\d{2})+,\d{3}")

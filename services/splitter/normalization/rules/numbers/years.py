@@ -23,7 +23,7 @@ _ABOUT_YEARS: Final = frozenset(("c.", "ca.", "est.", "geb.", "gest.", "env.", "
 
 
 def named_years(grammar: Grammar) -> Iterator[Recognizer]:
-    """Recognize years by the word behind them."""
+    """Recognize years by the word after them."""
     for words, rule in grammar.table.years.items():
         if words.startswith("+"):
             yield Recognizer(
