@@ -42,7 +42,7 @@ async def in_process(model: EngineThread) -> float:
     began_s = time.perf_counter()
     speech = model.speak(Utterance(TEXT, "en", 1), b"", urgent=True)
     first_s = 0.0
-    async for _ in speech.pieces():
+    async for _ in speech.chunks():
         first_s = first_s or time.perf_counter() - began_s
     return first_s
 
@@ -51,7 +51,7 @@ async def over_nats(bus: NatsBus, clip: str) -> float:
     """Return the seconds from publishing a request to its first audio chunk."""
     began_s, first_s = time.perf_counter(), 0.0
     async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=10).speaking(speech_request(clip, TEXT)) as speech:
-        async for _ in speech.pieces():
+        async for _ in speech.chunks():
             first_s = first_s or time.perf_counter() - began_s
     return first_s
 

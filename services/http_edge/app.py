@@ -106,7 +106,7 @@ async def edge(
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
-        group.create_task(news.part(), name="job-news")
+        group.create_task(news.wake_on_drain(), name="job-events")
         for serving in _doors(parts, settings, intake):
             group.create_task(serving.serve(draining), name=serving.subject)
         jobs = group.create_task(loop.run(draining), name="jobs")
@@ -257,7 +257,7 @@ def _desk(parts: _Parts, settings: Settings, intake: ClipIntake, entrance: _Entr
         records=job_records,
         requests=kept,
         charges=job_charges,
-        room=room,
+        results_quota=room,
         speaker=speaker,
         metrics=metrics,
         stop=draining,

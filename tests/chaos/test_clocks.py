@@ -26,7 +26,7 @@ async def test_a_jump_of_the_clock_in_the_middle_of_a_request_changes_nothing(
         request = speech_request(clip, text, lasts_s=20)
         async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=20).speaking(request) as speech:
             pieces = []
-            async for piece in speech.pieces():
+            async for piece in speech.chunks():
                 pieces.append(piece)
                 monkeypatch.setattr(time, "time", lambda: true_time() + jump_s)
     assert digest(pieces) == digest([expected_pcm(text)])

@@ -52,7 +52,7 @@ async def test_streams_values_and_objects_are_the_same_after_save_and_restore(tm
             async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=20).speaking(
                 speech_request(clip)
             ) as speech:
-                assert digest([piece async for piece in speech.pieces()]) == digest([expected_pcm()])
+                assert digest([piece async for piece in speech.chunks()]) == digest([expected_pcm()])
         await bus.close()
 
 

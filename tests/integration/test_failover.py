@@ -55,7 +55,7 @@ async def heard(bus: NatsBus, seed: int) -> str:
     clip = await stored_clip(bus)
     speaker = SpeechSessions(bus, Metrics(), first_audio_timeout_s=30)
     async with speaker.speaking(speech_request(clip, TEXT, seed=seed)) as speech:
-        return digest([piece async for piece in speech.pieces()])
+        return digest([piece async for piece in speech.chunks()])
 
 
 def expected(seed: int) -> str:

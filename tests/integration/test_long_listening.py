@@ -56,7 +56,7 @@ async def test_synthesis_stays_within_two_portions_of_its_listener(bus: Bus) -> 
     clip = await stored_clip(bus)
     request, heard, ahead_s = speech_request(clip, BOOK), bytearray(), list[float]()
     async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
-        async for piece in speech.pieces():
+        async for piece in speech.chunks():
             before, heard = len(heard) // 720_000, heard + piece
             if len(heard) // 720_000 > before:  # every 15 seconds of audio: look how much is ready
                 await until_idle(bus)
@@ -71,7 +71,7 @@ async def test_a_portion_that_is_not_requested_is_not_spoken(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request = speech_request(clip, BOOK)
     async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
-        pieces = speech.pieces()
+        pieces = speech.chunks()
         await anext(pieces)
         await until_idle(bus)
         first_s = await stored_seconds(bus, request.request)
@@ -83,10 +83,10 @@ async def test_who_takes_everything_at_once_is_given_it_in_one_portion(bus: Bus)
     clip = await stored_clip(bus)
     request = speech_request(clip, BOOK)
     async with tone_service(bus), speaker(bus).speaking(request) as speech:
-        pieces = [await anext(speech.pieces())]
+        pieces = [await anext(speech.chunks())]
         await until_idle(bus)
         assert await stored_seconds(bus, request.request) > 100
-        pieces += [piece async for piece in speech.pieces()]
+        pieces += [piece async for piece in speech.chunks()]
     assert digest(pieces) == digest([expected_pcm(BOOK)])
 
 
@@ -95,7 +95,7 @@ async def test_audio_that_was_dropped_before_it_was_read_is_spoken_again(bus: Bu
     request, here = speech_request(clip, BOOK), speaker(bus)
     async with tone_service(bus), here.speaking(request, listening=True) as speech:
         pieces = list[bytes]()
-        async for piece in speech.pieces():
+        async for piece in speech.chunks():
             pieces.append(piece)
             if len(pieces) in (1, 40):  # deaf from the first; then what it would fetch is dropped
                 await until_idle(bus)
@@ -113,7 +113,7 @@ async def test_audio_that_was_dropped_with_its_end_markers_is_spoken_again_after
     request = speech_request(clip, BOOK)
     async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
         pieces = list[bytes]()
-        async for piece in speech.pieces():
+        async for piece in speech.chunks():
             pieces.append(piece)
             if len(pieces) == 1:
                 await until_idle(bus)
@@ -134,7 +134,7 @@ async def test_two_listeners_of_one_request_each_get_it_whole_at_their_own_pace(
 
     async def hear(speech: SpeechSession, pause_s: float) -> str:
         pieces = list[bytes]()
-        async for piece in speech.pieces():
+        async for piece in speech.chunks():
             pieces.append(piece)
             await asyncio.sleep(pause_s)
         return digest(pieces)
@@ -154,7 +154,7 @@ async def test_a_listener_may_take_twice_as_long_as_the_audio_on_top_of_the_requ
     request = speech_request(clip, BOOK, lasts_s=3)
     async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
         pieces, began_s = list[bytes](), time.monotonic()
-        async for piece in speech.pieces():
+        async for piece in speech.chunks():
             pieces.append(piece)
             await asyncio.sleep(0.03)
     assert time.monotonic() - began_s > 3
@@ -186,7 +186,7 @@ async def test_audio_that_is_lost_at_every_attempt_fails_the_request_within_seco
     async with tone_service(bus), speaker(bus).speaking(speech_request(clip), listening=True) as speech:
         async with asyncio.timeout(20):
             with pytest.raises(PipelineError) as refused:
-                await anext(speech.pieces())
+                await anext(speech.chunks())
     assert refused.value.code == "audio_gone"
     assert refused.value.retryable
 
@@ -196,18 +196,18 @@ async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_
     assert await RequestStore(bus, topology.KEPT, "public").keep(request)
     async with tone_service(bus):
         async with speaking.speaking(request, listening=True) as speech:
-            async for piece in speech.pieces():
+            async for piece in speech.chunks():
                 heard += piece
                 if len(heard) > 60 * BYTES_A_SECOND:
                     break
         await until_idle(bus)
         await bus.purge(topology.AUDIO, subjects.AUDIO)
         async with speaking.open_attempts(request, heard=[request.request], sole=True, renewing=True) as runs:
-            sentence, skip, _ = await runs.place_of(len(heard))
+            sentence, skip, _ = await runs.locate(len(heard))
             assert sentence > 5
             async with speaking.taking_up(
                 request, runs, runs.cancel, first_sentence=sentence, listening=True
             ) as speech:
-                rest = b"".join([piece async for piece in speech.pieces()])
+                rest = b"".join([piece async for piece in speech.chunks()])
     assert digest([bytes(heard), rest[skip:]]) == digest([expected_pcm(BOOK)])
     assert len(rest) < len(expected_pcm(BOOK)) - len(heard) + 3 * PORTION_S * BYTES_A_SECOND

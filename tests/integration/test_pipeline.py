@@ -90,7 +90,7 @@ async def test_a_text_is_received_whole_once_and_in_order(bus: Bus) -> None:
     clip = await stored_clip(bus)
     async with tone_service(bus, workers=2):
         async with speaker(bus).speaking(speech_request(clip)) as speech:
-            pieces = [piece async for piece in speech.pieces()]
+            pieces = [piece async for piece in speech.chunks()]
         assert digest(pieces) == digest([expected_pcm()])
         assert len(speech.spoken) == sentence_count() > 3
         await until_empty(bus)
@@ -101,7 +101,7 @@ async def test_the_sentences_of_one_request_are_spread_over_the_workers(bus: Bus
     text = " ".join(f"This is sentence number {number}." for number in range(30))
     async with tone_service(bus, workers=2, real_time_factor=0.05):
         async with speaker(bus).speaking(speech_request(clip, text)) as speech:
-            pieces = [piece async for piece in speech.pieces()]
+            pieces = [piece async for piece in speech.chunks()]
     assert digest(pieces) == digest([expected_pcm(text)])
     assert len({end.worker for end in speech.spoken}) == 2
 
@@ -111,7 +111,7 @@ async def test_many_requests_at_once_do_not_mix(bus: Bus) -> None:
 
     async def heard(seed: int) -> str:
         async with speaker(bus).speaking(speech_request(clip, seed=seed)) as speech:
-            return digest([piece async for piece in speech.pieces()])
+            return digest([piece async for piece in speech.chunks()])
 
     async with tone_service(bus, workers=2):
         digests = await asyncio.gather(*(heard(seed) for seed in range(12)))
@@ -122,7 +122,7 @@ async def test_how_to_speak_reaches_every_sentence(bus: Bus) -> None:
     request = msgspec.structs.replace(speech_request(await stored_clip(bus)), parameters=Parameters(speed=1.6))
     async with tone_service(bus, workers=2):
         async with speaker(bus).speaking(request) as speech:
-            pieces = [piece async for piece in speech.pieces()]
+            pieces = [piece async for piece in speech.chunks()]
     assert digest(pieces) == digest([expected_pcm(speed=1.6)])
 
 
@@ -147,7 +147,7 @@ async def test_leaving_early_cancels_the_request_and_leaves_nothing_queued(bus: 
     async with tone_service(bus, workers=1, real_time_factor=1.0):
         request = speech_request(clip, text)
         async with speaker(bus).speaking(request) as speech:
-            async for _ in speech.pieces():
+            async for _ in speech.chunks():
                 break
         await until_empty(bus)
         async with open_inbox(bus, "public", request.request) as inbox:
@@ -162,7 +162,7 @@ async def failure_of(bus: Bus, **changes: object) -> PipelineError:
     async with tone_service(bus, workers=1):
         with pytest.raises(PipelineError) as failure:
             async with speaker(bus).speaking(changed) as speech:
-                async for _ in speech.pieces():
+                async for _ in speech.chunks():
                     pass
         await until_empty(bus)
     return failure.value
@@ -186,7 +186,7 @@ async def test_a_request_that_comes_while_the_only_worker_still_loads_waits_for_
 
     async def heard() -> str:
         async with speaker(bus).speaking(speech_request(await stored_clip(bus))) as speech:
-            return digest([piece async for piece in speech.pieces()])
+            return digest([piece async for piece in speech.chunks()])
 
     async with tasks() as group:
         group.create_task(every(0.1, tell, stop))
@@ -248,5 +248,5 @@ async def test_lost_events_are_fetched_by_index(bus: Bus) -> None:
                 request.request
             ].inbox._listener.close()  # hears nothing more: everything has to be fetched
             assert deaf is None
-            pieces = [piece async for piece in speech.pieces()]
+            pieces = [piece async for piece in speech.chunks()]
     assert digest(pieces) == digest([expected_pcm()])

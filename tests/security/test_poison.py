@@ -129,7 +129,7 @@ async def still_speaks(bus: Bus, clip: str) -> None:
     """Speak a text whole."""
     speaker = SpeechSessions(bus, Metrics(), first_audio_timeout_s=30)
     async with speaker.speaking(speech_request(clip)) as speech:
-        pieces = [piece async for piece in speech.pieces()]
+        pieces = [piece async for piece in speech.chunks()]
     assert digest(pieces) == digest([expected_pcm()])
 
 
@@ -175,7 +175,7 @@ async def test_a_cancel_that_names_another_request_than_its_subject_stops_neithe
         speaker = SpeechSessions(bus, Metrics(), first_audio_timeout_s=30)
         async with speaker.speaking(request) as speech:
             pieces: list[bytes] = []
-            async for piece in speech.pieces():
+            async for piece in speech.chunks():
                 if not pieces:
                     forged = messages.CancelSpeech(request=request.request, tenant="globex", reason="forged")
                     for payload in (codec.encode(forged), b"", b"stop"):

@@ -138,7 +138,7 @@ async def send_stream(audio: AudioResponse, stream: AudioStream) -> web.StreamRe
 
     try:
         while True:
-            playback.hear(len(pcm), time.monotonic())
+            playback.record_sent(len(pcm), time.monotonic())
 
             if pcm:
                 await audio.write(pcm)

@@ -23,7 +23,7 @@ from services.http_edge.intake.acceptance import AcceptedRequest, Acceptor
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.jobs.events import JobEvents, WatchedJob
 from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
-from services.http_edge.jobs.runner import JobWork, submit, tell_end
+from services.http_edge.jobs.runner import JobWork, submit, record_end
 from services.http_edge.jobs.store import ENDED, JobStore
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
@@ -74,7 +74,7 @@ class JobRoutes:
         """Queue a job within the results quota. Raises ResultsFull, and what `submit` raises."""
         job, deadline_unix_ms = order.request.request, order.request.deadline_unix_ms
         size = round(2 * order.sample_rate_hz * order.audio_s) + SENTENCE_BYTES
-        await self.room.take(job, size, deadline_unix_ms)
+        await self.room.reserve(job, size, deadline_unix_ms)
         try:
             await submit(self.bus, order.request)
             order.published = True
@@ -96,7 +96,7 @@ class JobRoutes:
         if progress.state == "queued":
             progress = msgspec.structs.replace(progress, state="cancelled")
             await asyncio.shield(self.work.end(progress))
-            tell_end(self.orders.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
+            record_end(self.orders.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
         return web.json_response(_shown(progress), status=202)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -132,7 +132,7 @@ class JobRoutes:
 
     async def _whole(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
         lengths = await self.store.lengths(progress.job, progress.spoken)
-        await self.store.sound(progress.job, 0)  # the oldest, so the first to expire
+        await self.store.audio(progress.job, 0)  # the oldest, so the first to expire
         header_bytes = WavEncoder.header_bytes or 0
         size = header_bytes + sum(lengths)
         etag = f'"{progress.job}-{progress.samples}"'
@@ -169,7 +169,7 @@ class JobRoutes:
             end = min(wanted.end, begin + length)
 
             if start < end:
-                yield (await self.store.sound(job, sentence))[start - begin : end - begin]
+                yield (await self.store.audio(job, sentence))[start - begin : end - begin]
 
             begin += length
 
@@ -188,7 +188,7 @@ class JobRoutes:
 
             for sentence in range(sent, progress.spoken):
                 assert audio is not None  # noqa: S101  # for the type checker
-                await audio.write(await self.store.sound(progress.job, sentence))
+                await audio.write(await self.store.audio(progress.job, sentence))
 
             sent = progress.spoken
 
@@ -232,7 +232,7 @@ class _Telling:
 
 def _marked(sound: SpokenTimeline, marks: list[Mark]) -> list[bytes]:
     """Return the events of marks in the stored audio. They have no id: a client that reconnects gets them again."""
-    return [_event("mark", placed) for mark in marks if (placed := sound.place(mark)) is not None]
+    return [_event("mark", placed) for mark in marks if (placed := sound.locate(mark)) is not None]
 
 
 def _shown(progress: JobProgress) -> dict[str, Any]:

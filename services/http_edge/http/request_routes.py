@@ -68,16 +68,16 @@ class RequestRoutes:
                 kept if meter is None else meter.limited(kept), heard=heard, sole=True, renewing=True
             ) as runs,
         ):
-            sentence, skip, whole = await runs.place_of(max(0, offset - _HEADER_BYTES))
+            sentence, skip, whole = await runs.locate(max(0, offset - _HEADER_BYTES))
             if whole is not None:
                 return _nothing_left(offset, _HEADER_BYTES + whole)
             async with self.speaker.taking_up(
                 kept, runs, runs.cancel, first_sentence=sentence, meter=meter, listening=True
             ) as speech:
-                pieces = _without_first(skip, speech.pieces())
+                pieces = _without_first(skip, speech.chunks())
                 first = await anext(pieces, b"")
                 if not first and offset > _HEADER_BYTES:
-                    _, _, whole = await runs.place_of(offset)
+                    _, _, whole = await runs.locate(offset)
                     return _nothing_left(offset, _HEADER_BYTES + (whole or 0))
                 rate_hz = speech.assembly.sample_rate_hz
                 audio = AudioResponse(

@@ -58,7 +58,7 @@ class SentenceRoutes:
             sound.add(end.samples, end.sample_rate_hz)
         answer = {"count": len(split.sentences), "from": first, "sentences": found}
         if split.marks:
-            answer["marks"] = [marked for mark in split.marks if (marked := sound.place(mark))]
+            answer["marks"] = [marked for mark in split.marks if (marked := sound.locate(mark))]
         if split.left_out is not UNSET:
             answer["left_out"] = [{"start": span.start, "end": span.end} for span in split.left_out.spans]
         return web.json_response(answer)

@@ -108,7 +108,7 @@ class Routes:
         async with self.orders.taken(request) as order:
             with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole, self.space.hold() as hold:
                 async with self.ordered.speaking(order) as speech:
-                    async for pcm in speech.pieces():
+                    async for pcm in speech.chunks():
                         order.heard_first("synthesize", self.metrics)
                         if whole.tell() + len(pcm) > _MEMORY_BYTES:
                             hold.add(whole.tell() + len(pcm) - hold.size)
@@ -131,7 +131,7 @@ class Routes:
         for the whole.
         """
         async with self.orders.taken(request) as order, self.ordered.speaking(order, listening=True) as speech:
-            pieces = speech.pieces()
+            pieces = speech.chunks()
             first = await anext(pieces)
             order.heard_first("stream", self.metrics)
 

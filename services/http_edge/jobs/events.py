@@ -1,8 +1,8 @@
-"""Jobs that clients follow, by their events or by their audio as it comes.
+"""Jobs that clients follow, by their events or by their audio as it is produced.
 
-A job is watched once, however many clients follow it: one listener hears of its changes, and reads its progress when
-there is one. Messages may be lost while NATS is away, so the progress is read again every `_RECHECK_S`, too. A client
-for which nothing changes costs a comment every `KEEPALIVE_S`, and how many may wait is bounded.
+A job is watched once, however many clients follow it: one task subscribes to its changes, and reads the progress after
+each change. Messages can be lost while NATS is unavailable, so the progress is also read every `_RECHECK_S`. A client
+without changes costs a comment every `KEEPALIVE_S`, and the number of followers is limited.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from services.common.wire.messages import JobProgress
 from services.http_edge.errors import TooManyRequests, TooManyStreams
 from services.http_edge.jobs.store import ENDED, JobStore
 
-KEEPALIVE_S: Final = 10.0  # proxies close what is silent for longer
+KEEPALIVE_S: Final = 10.0  # proxies close connections that are idle for longer
 _RECHECK_S: Final = 15.0
-_AWAY_S: Final = 2.0  # the same while NATS does not answer
+_AWAY_S: Final = 2.0  # interval of reads while NATS does not answer
 
 
 class WatchedJob:
-    """The progress of a job, for all clients that follow it."""
+    """The progress of one job, shared by all clients that follow it."""
 
     def __init__(self, store: JobStore, job: str) -> None:
         self.followers = 0
-        self.task: asyncio.Task[None] | None = None  # that watches
+        self.task: asyncio.Task[None] | None = None  # runs `watch`
         self.failure: PipelineError | None = None
         self._store = store
         self._job = job
@@ -37,20 +37,20 @@ class WatchedJob:
         self._reading = asyncio.Lock()
 
     async def watch(self) -> None:
-        """Follow the job to its end. What it fails with is raised to each follower."""
+        """Follow the job to its end. A failure is raised to each follower."""
         try:
-            async with self._store.news(self._job) as news:
+            async with self._store.changes(self._job) as changes:
                 while True:
-                    wait_s = await self._look()
+                    wait_s = await self._read()
                     if self._progress is not None and self._progress.state in ENDED:
                         return
-                    await news.next(wait_s)
+                    await changes.next(wait_s)
         except PipelineError as failure:
             self.failure = failure
             self.wake()
 
     def wake(self) -> None:
-        """Let every follower look at what has changed."""
+        """Wake every follower to check the progress."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -63,9 +63,9 @@ class WatchedJob:
         return self._progress
 
     async def changes(self, draining: asyncio.Event) -> AsyncIterator[JobProgress | None]:
-        """Yield a job's progress now, whenever it changes, and at its end; None when nothing changed for a while.
+        """Yield the progress now, after each change, and at the end; None after `KEEPALIVE_S` without a change.
 
-        Ends before the job does where this edge stops. Raises UnknownJob, BusUnavailable.
+        Ends before the job does if this edge stops. Raises UnknownJob, BusUnavailable.
         """
         last = None
         while True:
@@ -82,7 +82,7 @@ class WatchedJob:
                 yield None
 
     async def lengths(self, sentences: int) -> list[int]:
-        """Return how many bytes each of the first sentences has; read once for all that follow the job."""
+        """Return the length in bytes of each of the first sentences; read once for all followers."""
         async with self._reading:
             if len(self._lengths) < sentences:
                 self._lengths = await self._store.lengths(self._job, sentences)
@@ -92,14 +92,15 @@ class WatchedJob:
         if self.failure is not None:
             raise self.failure
 
-    async def _look(self) -> float:
-        """Read the progress; return how long to wait for news of it."""
+    async def _read(self) -> float:
+        """Read the progress; return how long to wait for the next change."""
         try:
             progress = await self._store.require(self._job)
         except BusUnavailable:
             if self._progress is None:
                 raise
             return _AWAY_S
+
         if progress != self._progress:
             self._progress = progress
             self.wake()
@@ -116,7 +117,7 @@ async def _set_within(event: asyncio.Event, timeout_s: float) -> bool:
 
 @dataclass(frozen=True)
 class JobEvents:
-    """The jobs that are followed at this edge, of all tenants."""
+    """The jobs of all tenants that are followed at this edge."""
 
     most: int  # followers
     most_of_tenant: int
@@ -144,7 +145,7 @@ class JobEvents:
         watched = self._watched.get((tenant, job))
         if watched is None or watched.failure is not None:
             watched = self._watched[tenant, job] = WatchedJob(store, job)
-            watched.task = self.group.create_task(watched.watch(), name="job-news")
+            watched.task = self.group.create_task(watched.watch(), name="watch-job")
         watched.followers += 1
         try:
             yield watched
@@ -156,8 +157,8 @@ class JobEvents:
                 if self._watched.get((tenant, job)) is watched:
                     del self._watched[tenant, job]
 
-    async def part(self) -> None:
-        """Once this edge stops, let every follower know."""
+    async def wake_on_drain(self) -> None:
+        """Wake every follower once this edge drains."""
         await self.draining.wait()
         for watched in self._watched.values():
             watched.wake()

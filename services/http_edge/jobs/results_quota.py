@@ -1,9 +1,11 @@
 """The storage quota of a tenant's job results in `TTS_RESULTS`.
 
-How it works. A tenant has one value in NATS, changed by compare-and-set: bytes, by the hour until which they are
-counted. A job takes its estimate when it is submitted, more where it grows beyond that, and at its end what it really
-has; deleting it releases all of it. A reservation that is never released (an edge died) expires with its
-hour, as the objects themselves do. Another value per job holds the reservation of that job.
+How it works
+
+Each tenant has one value in NATS, updated by compare-and-set: reserved bytes by the hour at which they expire. A job
+reserves its estimated size when it is submitted, extends it if its audio grows beyond that, and replaces it by its
+actual size at its end; deleting the job releases the reservation. A reservation that is never released, because an edge
+crashed, expires at its hour like the objects themselves. Another value per job stores the reservation of that job.
 """
 
 import math
@@ -21,12 +23,12 @@ from services.common.wire.failures import QueueFull
 from services.common.wire.identity import tenant_key
 from services.http_edge.errors import ResultsFull
 
-SENTENCE_BYTES: Final = 1024  # that the store adds to the PCM of each
-_STEP_BYTES: Final = 4 * topology.MEBIBYTE  # that a job takes more at once where it grows
+SENTENCE_BYTES: Final = 1024  # overhead of the store per sentence, on top of its PCM
+_STEP_BYTES: Final = 4 * topology.MEBIBYTE  # maximum extra bytes that a growing job reserves at once
 _STORE: Final = f"OBJ_{topology.RESULTS}"
 
 
-class Taken(msgspec.Struct, frozen=True, array_like=True):
+class Reservation(msgspec.Struct, frozen=True, array_like=True):
     """The reservation of one job, and its expiry in hours since 1970."""
 
     size: int  # bytes
@@ -40,40 +42,42 @@ class ResultsQuota:
     bus: Bus
     tenant: str
     kept_s: float  # retention of results
-    most_bytes: int = 0  # for all jobs of the tenant; 0: given by `share`
-    share: float = 1.0  # of the store
+    most_bytes: int = 0  # of all jobs of the tenant; 0: use `share`
+    share: float = 1.0  # of the store's size
 
-    async def take(self, job: str, size: int, deadline_unix_ms: int) -> None:
-        """Reserve storage for a job that begins, unless it has some. Raises ResultsFull, QueueFull."""
-        before = await self.taken(job)
+    async def reserve(self, job: str, size: int, deadline_unix_ms: int) -> None:
+        """Reserve storage for a job that starts, unless it has a reservation. Raises ResultsFull, QueueFull."""
+        before = await self.reservation(job)
         if before is not None and before.size:
             return
-        taken = Taken(size, _hour(deadline_unix_ms / 1000 + self.kept_s))
-        await self._add(size, taken.until)
-        await self._note(job, taken)
+
+        reservation = Reservation(size, _hour(deadline_unix_ms / 1000 + self.kept_s))
+        await self._add(size, reservation.until)
+        await self._note(job, reservation)
+
         store = await self.bus.storage_use(_STORE)
         if 0 < store.most < store.used + size:
             await self.settle(job, 0)
             raise QueueFull("the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later")
 
-    async def need(self, job: str, size: int) -> int:
+    async def extend(self, job: str, size: int) -> int:
         """Extend the reservation of a running job to at least this; return its size. Raises ResultsFull."""
-        taken = await self.taken(job) or Taken(0, _hour(time.time() + 2 * self.kept_s))
-        if size > taken.size:
-            more = size - taken.size + min(_STEP_BYTES, size)
-            await self._add(more, taken.until)
-            taken = Taken(taken.size + more, taken.until)
-            await self._note(job, taken)
-        return taken.size
+        reservation = await self.reservation(job) or Reservation(0, _hour(time.time() + 2 * self.kept_s))
+        if size > reservation.size:
+            more = size - reservation.size + min(_STEP_BYTES, size)
+            await self._add(more, reservation.until)
+            reservation = Reservation(reservation.size + more, reservation.until)
+            await self._note(job, reservation)
+        return reservation.size
 
     async def settle(self, job: str, size: int) -> None:
-        """Replace the reservation by the real size of a job that ended, until it expires; 0: nothing is stored."""
-        before = Taken(0, 0)
-        after = Taken(size, _hour(time.time() + self.kept_s))
+        """Replace the reservation of a job that ended by its actual size in bytes; 0: nothing is stored."""
+        before = Reservation(0, 0)
+        after = Reservation(size, _hour(time.time() + self.kept_s))
 
         async def settled(content: bytes) -> bytes | None:
             nonlocal before
-            before = msgspec.msgpack.decode(content, type=Taken) if content else Taken(0, 0)
+            before = msgspec.msgpack.decode(content, type=Reservation) if content else Reservation(0, 0)
             return msgspec.msgpack.encode(after) if content else None
 
         await update_atomically(self.bus, topology.PROGRESS, self._key(job), settled)
@@ -87,17 +91,17 @@ class ResultsQuota:
 
             await update_atomically(self.bus, topology.PROGRESS, self._tenants_key, moved)
 
-    async def taken(self, job: str) -> Taken | None:
-        """Return what a job takes; None where nothing is counted for it."""
+    async def reservation(self, job: str) -> Reservation | None:
+        """Return the reservation of a job; None if it has none."""
         content = await self.bus.get_value(topology.PROGRESS, self._key(job))
-        return None if content is None else msgspec.msgpack.decode(content, type=Taken)
+        return None if content is None else msgspec.msgpack.decode(content, type=Reservation)
 
     async def used_bytes(self) -> int:
-        """Return how much all jobs of the tenant take."""
+        """Return the reserved bytes of all jobs of the tenant."""
         return sum(_hours(await self.bus.get_value(topology.PROGRESS, self._tenants_key) or b"").values())
 
     async def _add(self, size: int, until: int) -> None:
-        """Count more. Raises ResultsFull where it does not fit."""
+        """Add reserved bytes. Raises ResultsFull if they exceed the quota."""
         most = self.most_bytes or int(self.share * (await self.bus.storage_use(_STORE)).most)
 
         async def added(content: bytes) -> bytes:
@@ -113,8 +117,8 @@ class ResultsQuota:
 
         await update_atomically(self.bus, topology.PROGRESS, self._tenants_key, added)
 
-    async def _note(self, job: str, taken: Taken) -> None:
-        await self.bus.put_value(topology.PROGRESS, self._key(job), msgspec.msgpack.encode(taken))
+    async def _note(self, job: str, reservation: Reservation) -> None:
+        await self.bus.put_value(topology.PROGRESS, self._key(job), msgspec.msgpack.encode(reservation))
 
     def _key(self, job: str) -> str:
         return tenant_key(self.tenant, "room", job)
@@ -125,7 +129,7 @@ class ResultsQuota:
 
 
 def _hours(content: bytes) -> dict[int, int]:
-    """Return the bytes by hour that are counted still."""
+    """Return the reserved bytes by hour, without expired hours."""
     now = _hour(time.time()) - 1
     hours = msgspec.msgpack.decode(content, type=dict[int, int]) if content else {}
     return {hour: size for hour, size in hours.items() if hour >= now and size}
@@ -136,7 +140,7 @@ def _packed(hours: Mapping[int, int]) -> bytes:
 
 
 def _hour(unix_s: float) -> int:
-    """Return the hour that ends after this moment."""
+    """Return the first full hour after a time, in hours since 1970."""
     return math.floor(unix_s / 3600) + 1
 
 

@@ -1,7 +1,7 @@
-"""The run of one job: read its speech like a client, store every sentence's audio, and publish its progress.
+"""Runs one job: reads its audio like a client, stores it by sentence, and publishes the progress.
 
-A job is acknowledged at its end. An edge that dies is followed by another that is delivered the same job, sees which
-sentences are stored, reads later events from `TTS_AUDIO`, and continues.
+A job is acknowledged at its end. If an edge crashes, the job is redelivered to another edge, which finds the stored
+sentences, reads later events from `TTS_AUDIO`, and continues.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ _USUAL_RATE_HZ: Final = 24_000
 
 
 class JobReturned(PipelineError):
-    """Not a failure: this edge stops, and another one continues the job."""
+    """Naks a job because this edge stops; another edge continues it. Not a failure of the job."""
 
     code = "handed_back"
     retryable = True
@@ -53,74 +53,80 @@ class JobWork:
     bus: Bus
     store: JobStore
     records: RequestStore
-    requests: RequestStore  # that are no jobs: an id is unique over both
+    requests: RequestStore  # requests that are not jobs: an id is unique across both
     charges: UsageCharges
-    room: ResultsQuota
+    results_quota: ResultsQuota
     speaker: SpeechSessions
     metrics: Metrics
     stop: asyncio.Event  # set: nak unfinished jobs
 
     async def handle(self, delivery: Delivery) -> None:
-        """See the job through."""
+        """Run the job of one delivery to its end."""
         request = codec.decode(delivery.payload, SpeechRequest)
         require_own(request, delivery.subject)
         if await self.store.progress(request.request) is None:
             await self._check(request)
             await self._create(request)
+
         progress = await self.store.require(request.request)
         if progress.state in ENDED:
-            await self._free(progress)  # the edge before this one may have died before it was done with that
+            await self._free(progress)  # the previous edge may have crashed before it deleted the audio
             return
+
         await self._check(request)
-        await self.room.take(request.request, _estimated_bytes(request), request.deadline_unix_ms)
+        await self.results_quota.reserve(request.request, _estimated_bytes(request), request.deadline_unix_ms)
         with self.metrics.jobs_running.track_inprogress():
-            done = await self._see_through(request, progress)
-        tell_end(self.metrics, request.tenant, done, language=request.language)
+            done = await self._run(request, progress)
+        record_end(self.metrics, request.tenant, done, language=request.language)
 
     async def _create(self, request: SpeechRequest) -> None:
-        """Begin to keep a job that was queued on the bus. Raises RequestIdTaken where a request has its id."""
+        """Store a job that was queued on the bus directly. Raises RequestIdTaken if a request has its id."""
         await self.store.create(request)
         if await self.requests.known(request.request):
             raise RequestIdTaken("a request has this id; choose another one, at random")
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Publish the failure of the job, and cancel what is still being spoken of it."""
-        job, tenant = codec.peek_request(delivery.payload), self.records.tenant
+        """Publish the failure of the job, and cancel its remaining synthesis."""
+        job = codec.peek_request(delivery.payload)
+        tenant = self.records.tenant
         state = "cancelled" if failure.code == SpeechCancelled.code else "failed"
         progress = None if job is None else await self.store.progress(job)
-        if progress is None:  # it is not stored
+
+        if progress is None:  # the job is not stored
             self.metrics.jobs.labels(state).inc()
             return
+
         if progress.state in ENDED:
             await self.end(progress)
             return
+
         await cancel(self.bus, tenant, progress.job, *await self.records.runs(progress.job), reason=failure.code)
         ended = msgspec.structs.replace(progress, state=state, estimated_end_unix_ms=None)
         if state == "failed":
             ended = msgspec.structs.replace(ended, code=failure.code, detail=str(failure))
         await self.end(ended)
-        tell_end(self.metrics, tenant, ended, http_status=failure.http_status, language=_language(delivery.payload))
+        record_end(self.metrics, tenant, ended, http_status=failure.http_status, language=_language(delivery.payload))
 
     async def end(self, progress: JobProgress) -> None:
-        """Note that a job has ended, charge what was spoken of it, and free the audio of one that is not whole."""
+        """Store the end of a job, charge its audio, and delete the audio of an incomplete job."""
         await self.store.note(progress)
         await self._charge(progress)
         await self._free(progress)
 
     async def forget(self, progress: JobProgress) -> None:
-        """Delete everything stored of a job that has ended; its id stays taken."""
+        """Delete all data of a job that has ended; its id stays in use."""
         await self.records.delete(progress.job)
         await self.store.free(progress.job, progress.spoken)
-        await self.room.settle(progress.job, 0)
+        await self.results_quota.settle(progress.job, 0)
         await self.store.forget(progress.job)
 
     async def _free(self, progress: JobProgress) -> None:
         if progress.state == "done":
             return
-        taken = await self.room.taken(progress.job)
-        if taken is None or taken.size:
-            await self.store.free(progress.job, progress.spoken + 1)  # one may be stored that is not noted yet
-            await self.room.settle(progress.job, 0)
+        reservation = await self.results_quota.reservation(progress.job)
+        if reservation is None or reservation.size:
+            await self.store.free(progress.job, progress.spoken + 1)  # one more may be stored than the progress counts
+            await self.results_quota.settle(progress.job, 0)
 
     async def _charge(self, progress: JobProgress) -> None:
         meter = await self.charges.find(progress.job)
@@ -129,40 +135,44 @@ class JobWork:
                 lengths = await self.store.lengths(progress.job, progress.spoken)
             except UnknownJob:
                 lengths = []
-            seconds = {place: length / 2 / progress.sample_rate_hz for place, length in enumerate(lengths)}
+            seconds = {sentence: length / 2 / progress.sample_rate_hz for sentence, length in enumerate(lengths)}
             await meter.settle_lengths(seconds, whole=progress.state == "done")
 
     async def _done(self, progress: JobProgress) -> JobProgress:
-        await self.room.settle(progress.job, 2 * progress.samples + SENTENCE_BYTES * progress.spoken)
+        await self.results_quota.settle(progress.job, 2 * progress.samples + SENTENCE_BYTES * progress.spoken)
         done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
         await self.end(done)
         return done
 
-    async def _see_through(self, request: SpeechRequest, progress: JobProgress) -> JobProgress:
-        """Keep all its audio; return how it ended."""
+    async def _run(self, request: SpeechRequest, progress: JobProgress) -> JobProgress:
+        """Store all audio of the job; return its final progress."""
         began = progress.state == "running"
         progress = msgspec.structs.replace(progress, state="running")
         await self.store.note(progress)
-        heard = [request.request, *await self.records.runs(request.request)] if began else []
-        if 0 < progress.sentences == progress.spoken:  # the previous edge stored everything, and died
-            return await self._done(progress)
-        async with open_attempts(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as runs:
-            if not began:
-                await runs.begin(run=request.request, portions=False)
-            return await self._keep_all(request, progress, runs)
 
-    async def _keep_all(self, request: SpeechRequest, progress: JobProgress, runs: Attempts) -> JobProgress:
-        pace, held = _Pace(time.monotonic(), progress.spoken), 0
+        heard = [request.request, *await self.records.runs(request.request)] if began else []
+        if 0 < progress.sentences == progress.spoken:  # the previous edge stored everything, and crashed
+            return await self._done(progress)
+        async with open_attempts(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as attempts:
+            if not began:
+                await attempts.begin(attempt=request.request, portions=False)
+            return await self._store_audio(request, progress, attempts)
+
+    async def _store_audio(self, request: SpeechRequest, progress: JobProgress, attempts: Attempts) -> JobProgress:
+        pace = _Pace(time.monotonic(), progress.spoken)
+        reserved = 0  # bytes; 0: unknown so far
+
         meter = await self.charges.find(request.request)
         if meter is not None:
             meter.first = not progress.spoken
+
         async with self.speaker.taking_up(
             request,
-            runs,
-            _let_be,
+            attempts,
+            _keep_running,
             first_sentence=progress.spoken,
             first_audio_timeout_s=float("inf"),
-            check=self._hand_back,
+            check=self._check_stopping,
             meter=meter,
         ) as speech:
             speech.assembly.sentences = progress.sentences or None
@@ -170,7 +180,7 @@ class JobWork:
                 await self._check(request)
                 if not progress.spoken and request.text_type == "ssml":
                     await self._keep_marks(request)
-                held = await self._store(request, progress, sentence, held)
+                reserved = await self._store(request, progress, sentence, reserved)
                 progress = msgspec.structs.replace(
                     progress,
                     sentences=speech.assembly.sentences or 0,
@@ -181,14 +191,15 @@ class JobWork:
                 await self.store.note(pace.estimated(progress))
         return await self._done(progress)
 
-    async def _store(self, request: SpeechRequest, progress: JobProgress, pcm: bytes, held: int) -> int:
-        """Store a sentence's audio; return the reservation of the job. Waits some time while the store is full.
+    async def _store(self, request: SpeechRequest, progress: JobProgress, pcm: bytes, reserved: int) -> int:
+        """Store a sentence's audio; return the bytes reserved by the job.
 
-        Raises ResultsFull.
+        Waits up to `_FULL_STORE_S` while the store is full. Raises ResultsFull.
         """
         size = 2 * progress.samples + len(pcm) + SENTENCE_BYTES * (progress.spoken + 1)
-        if size > held:
-            held = await self.room.need(request.request, size)
+        if size > reserved:
+            reserved = await self.results_quota.extend(request.request, size)
+
         patience = Deadline.after(_FULL_STORE_S)
         while True:
             try:
@@ -201,21 +212,21 @@ class JobWork:
                 await self._check(request)
                 await asyncio.sleep(_FULL_STORE_PAUSE_S)
             else:
-                return held
+                return reserved
 
     async def _keep_marks(self, request: SpeechRequest) -> None:
-        """Store the text's marks as long as its audio; the splitter's event is stored for some minutes only."""
-        runs = [request.request, *await self.records.runs(request.request)]
-        split = await stored_split(self.bus, request.tenant, runs)
+        """Store the text's marks with its audio; the splitter's event is stored for a few minutes only."""
+        attempts = [request.request, *await self.records.runs(request.request)]
+        split = await stored_split(self.bus, request.tenant, attempts)
         if split is not None and split.marks:
             await self.store.keep_marks(request.request, split.marks)
 
     async def _check(self, request: SpeechRequest) -> None:
-        self._hand_back()
+        self._check_stopping()
         if await self.records.cancelled(request.request) or await self.records.deleted(request.request):
             raise SpeechCancelled("the job was cancelled")
 
-    def _hand_back(self) -> None:
+    def _check_stopping(self) -> None:
         if self.stop.is_set():
             raise JobReturned("this edge stops; another one continues the job")
 
@@ -227,7 +238,7 @@ def _language(payload: bytes) -> str | None:
     return None
 
 
-def tell_end(
+def record_end(
     metrics: Metrics, tenant: str, ended: JobProgress, *, http_status: int = 200, language: str | None = None
 ) -> None:
     """Count how a job ended, and log it as the completion of a request."""
@@ -259,13 +270,14 @@ def _estimated_bytes(request: SpeechRequest) -> int:
     return round(2 * _USUAL_RATE_HZ * seconds) + SENTENCE_BYTES
 
 
-async def _let_be() -> None:
-    """Leave a job's speech running: another edge will read it."""
+async def _keep_running() -> None:
+    """Leave the synthesis of a job running: another edge will read its audio."""
 
 
 async def _sentences(speech: SpeechSession) -> AsyncIterator[bytes]:
     """Yield the PCM of one sentence after another."""
-    buffer, done = bytearray(), 0
+    buffer = bytearray()
+    done = 0  # sentences
 
     def whole() -> list[bytes]:
         nonlocal done
@@ -276,8 +288,8 @@ async def _sentences(speech: SpeechSession) -> AsyncIterator[bytes]:
             done += 1
         return ready
 
-    async for piece in speech.pieces():
-        buffer += piece
+    async for chunk in speech.chunks():
+        buffer += chunk
         for sentence in whole():
             yield sentence
     for sentence in whole():
@@ -286,13 +298,13 @@ async def _sentences(speech: SpeechSession) -> AsyncIterator[bytes]:
 
 @dataclass(frozen=True)
 class _Pace:
-    """Intervals and limits of an edge's job runner."""
+    """The pace of a job at this edge."""
 
     began_s: float
-    spoken: int  # sentences at that time
+    spoken: int  # sentences stored at that time
 
     def estimated(self, progress: JobProgress) -> JobProgress:
-        """Return the progress with the end that its pace promises."""
+        """Return the progress with its end estimated from the pace."""
         each_s = (time.monotonic() - self.began_s) / (progress.spoken - self.spoken)
         left_s = each_s * (progress.sentences - progress.spoken)
         return msgspec.structs.replace(progress, estimated_end_unix_ms=round((time.time() + left_s) * 1000))
@@ -300,20 +312,20 @@ class _Pace:
 
 @dataclass(frozen=True)
 class AllTenantsJobs:
-    """The shared queue of jobs: each job is run by its tenant's `JobWork`."""
+    """Handles the shared queue of jobs: each job is run by its tenant's `JobWork`."""
 
     work_of: Callable[[str], JobWork]
 
     async def handle(self, delivery: Delivery) -> None:
-        """See the job through."""
+        """Run the job of one delivery."""
         await self._work(delivery).handle(delivery)
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Publish why the job ended."""
+        """Publish the failure of the job."""
         await self._work(delivery).give_up(delivery, failure)
 
     def _work(self, delivery: Delivery) -> JobWork:
         tenant = tenant_of(delivery.subject)
         if tenant is None:
-            raise MalformedMessage("the job came on a subject of no tenant; publish on tts.v1.job.<tenant>")
+            raise MalformedMessage("the subject of the job has no tenant; publish on tts.v1.job.<tenant>")
         return self.work_of(tenant)

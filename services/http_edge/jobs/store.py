@@ -19,9 +19,9 @@ from services.http_edge.errors import UnknownJob
 from services.http_edge.speech.request_store import RequestStore
 
 ENDED: Final = ("done", "failed", "cancelled")
-_PAGE: Final = 512  # sentences whose lengths are one value
+_PAGE: Final = 512  # sentences whose lengths share one KV value
 _FREED_AT_ONCE: Final = 16  # objects
-_NEWS: Final = 64  # changes of a job that a listener has not taken yet; the newest is read again anyway
+_PENDING_CHANGES: Final = 64  # buffered changes of a job; any of them causes the latest progress to be read
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class JobStore:
     records: RequestStore
 
     async def create(self, request: SpeechRequest) -> bool:
-        """Begin to keep a job, that waits; return False where the id is taken."""
+        """Store a queued job; return False if the id is in use."""
         progress = JobProgress(
             job=request.request,
             state="queued",
@@ -50,38 +50,38 @@ class JobStore:
         return progress if progress is not None and progress.job == job else None
 
     async def require(self, job: str) -> JobProgress:
-        """Return how far a job is. Raises UnknownJob."""
+        """Return the progress of a job. Raises UnknownJob."""
         progress = await self.progress(job)
         if progress is None:
             raise UnknownJob("no job has this id; it never existed, or has expired")
         return progress
 
     async def note(self, progress: JobProgress) -> None:
-        """Keep how far a job is."""
+        """Store the progress of a job."""
         await self.bus.put_value(topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress))
 
     async def forget(self, job: str) -> None:
-        """Free the id: the job was never queued."""
+        """Release the id of a job that was never queued, or was deleted."""
         await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("job"))
 
     async def add(self, job: str, sentence: int, pcm: bytes) -> None:
-        """Store a sentence's audio and length; those before it are stored already."""
+        """Store the audio and length of the next sentence; the sentences before it are stored already."""
         await self.bus.put_object(topology.RESULTS, self._identity(job).object_name(sentence), pcm)
-        page, place = divmod(sentence, _PAGE)
-        lengths = [*(await self._page(job, page))[:place], len(pcm)]
+        page, index = divmod(sentence, _PAGE)
+        lengths = [*(await self._page(job, page))[:index], len(pcm)]
         await self.bus.put_value(
             topology.PROGRESS, self._identity(job).key("lengths", page), struct.pack(f"<{len(lengths)}I", *lengths)
         )
 
     async def lengths(self, job: str, sentences: int) -> list[int]:
-        """Return how many bytes each of the first sentences has."""
+        """Return the length in bytes of each of the first sentences. Raises UnknownJob if they have expired."""
         pages = range((sentences + _PAGE - 1) // _PAGE)
         lengths = [length for page in pages for length in await self._page(job, page)]
         if len(lengths) < sentences:
             raise UnknownJob("the audio of this job has expired")
         return lengths[:sentences]
 
-    async def sound(self, job: str, sentence: int) -> bytes:
+    async def audio(self, job: str, sentence: int) -> bytes:
         """Return a sentence's PCM. Raises UnknownJob if it has expired."""
         pcm = await self.bus.get_object(topology.RESULTS, self._identity(job).object_name(sentence))
         if pcm is None:
@@ -91,8 +91,8 @@ class JobStore:
     async def free(self, job: str, sentences: int) -> None:
         """Delete the audio of a job's first sentences, their lengths, and the marks."""
         for first in range(0, sentences, _FREED_AT_ONCE):
-            places = range(first, min(first + _FREED_AT_ONCE, sentences))
-            names = (self._identity(job).object_name(place) for place in places)
+            indexes = range(first, min(first + _FREED_AT_ONCE, sentences))
+            names = (self._identity(job).object_name(index) for index in indexes)
             await asyncio.gather(*(self.bus.drop_object(topology.RESULTS, name) for name in names))
         for page in range((sentences + _PAGE - 1) // _PAGE):
             await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("lengths", page))
@@ -103,7 +103,7 @@ class JobStore:
         await self.bus.put_value(topology.PROGRESS, self._identity(job).key("marks"), msgspec.msgpack.encode(marks))
 
     async def marks(self, job: str) -> dict[int, list[Mark]]:
-        """Return the marks by sentence; of a job that has spoken nothing yet, none."""
+        """Return the marks by sentence index; empty before the first sentence is stored."""
         value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("marks"))
         found: dict[int, list[Mark]] = {}
         for mark in msgspec.msgpack.decode(value, type=tuple[Mark, ...]) if value else ():
@@ -111,10 +111,10 @@ class JobStore:
         return found
 
     @asynccontextmanager
-    async def news(self, job: str) -> AsyncIterator[Subscription]:
-        """Hear whenever the job's progress changes, while the block runs."""
+    async def changes(self, job: str) -> AsyncIterator[Subscription]:
+        """Subscribe to changes of the job's progress while the block runs."""
         subject = topology.value_subject(topology.PROGRESS, self._identity(job).key("job"))
-        listener = await self.bus.subscribe(subject, limit=_NEWS)
+        listener = await self.bus.subscribe(subject, limit=_PENDING_CHANGES)
         try:
             yield listener
         finally:
@@ -130,12 +130,12 @@ class JobStore:
 
 @dataclass(frozen=True)
 class JobBucket:
-    """Jobs, as `orders.Orders` keeps and finds them."""
+    """The job store behind the interface of the request store, for the intake of jobs."""
 
     store: JobStore
 
     async def keep(self, request: SpeechRequest) -> bool:
-        """Begin to keep a job; return False where the id is taken."""
+        """Store a queued job; return False if the id is in use or was deleted."""
         return not await self.store.records.deleted(request.request) and await self.store.create(request)
 
     async def known(self, request: str) -> bool:
@@ -143,7 +143,7 @@ class JobBucket:
         return await self.store.progress(request) is not None
 
     async def forget(self, request: str) -> None:
-        """Free the id: the job was never queued."""
+        """Release the id of a job that was never queued, or was deleted."""
         await self.store.forget(request)
 
     async def claimed(self, key: str) -> bool:
@@ -155,5 +155,5 @@ class JobBucket:
         return await self.store.records.claim(key, value)
 
     async def release(self, key: str) -> None:
-        """Free an idempotency key."""
+        """Release an idempotency key."""
         await self.store.records.release(key)

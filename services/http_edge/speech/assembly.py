@@ -1,6 +1,20 @@
-"""Turns a request's events, in any order and repeated, into its audio in text order, each sample once.
+"""Assembles a request's events, in any order and repeated, into its audio in text order, each sample once.
 
-Pure: no waiting and no clock, so that a property test can feed it every order that a network could.
+How it works
+
+A chunk of audio has a position: the index of its sentence, and its index within the sentence. The assembly tracks the
+next position to play. `receive` stores the event, and then releases as many chunks as are available from that position
+on. A chunk before the position, or one that is held already, is a duplicate and is ignored: a redelivered sentence, and
+another attempt at the request, publish the same samples under the same positions.
+
+Chunks that arrive early are held in memory up to `_HELD_BYTES`. The excess is dropped, and reported by `missing` when
+its turn comes; the caller then fetches it from the stream by position.
+
+A sentence is complete when its end marker has been received and all of its chunks are released. The marker has the
+SHA-256 of the samples: if the released samples differ, two attempts were mixed, and the request fails with
+`inconsistent_audio`. It also has the number of sentences in the text, which must be the same in every event.
+
+Pure: no waiting and no clock, so a property test can feed it events in every order that a network could produce.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +24,7 @@ from typing import Final, NamedTuple
 
 from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed, TextSplit
 
-_HELD_BYTES: Final = 8 * 1024 * 1024  # audio that came early; the excess is fetched again when its turn comes
+_HELD_BYTES: Final = 8 * 1024 * 1024  # of early audio; the excess is fetched again when its turn comes
 
 
 class AudioPosition(NamedTuple):
@@ -24,30 +38,30 @@ class AudioPosition(NamedTuple):
 class Assembly:
     """Assembles the audio of one request.
 
-    `receive` returns the PCM (mono, 16-bit little-endian) that can be played on, in order. It is `complete` when every
-    sentence is complete, and `failure` is set if it never will be.
+    `receive` returns the PCM (mono, 16-bit little-endian) that can be played next, in order. The assembly is `complete`
+    when every sentence is complete; `failure` is set if it can no longer complete.
     """
 
-    first_sentence: int = 0  # what is before it is not wanted
-    sentences: int | None = None  # how many the text has, once known
-    sample_rate_hz: int = 0  # 0 until a chunk came
+    first_sentence: int = 0  # audio before it is ignored
+    sentences: int | None = None  # in the text; None: unknown so far
+    sample_rate_hz: int = 0  # 0 until the first chunk
     samples: int = 0  # returned so far
     failure: SpeechFailed | None = None
-    split: TextSplit | None = None  # how the text is divided, once known
-    _sentence: int = 0  # whose turn it is
+    split: TextSplit | None = None  # the segmentation of the text; None: unknown so far
+    _sentence: int = 0  # the next position to play
     _chunk: int = 0
     _digest: "sha256" = field(default_factory=sha256)  # type: ignore[valid-type]  # hashlib's types have no names
     _held: dict[tuple[int, int], AudioChunk] = field(default_factory=dict)
     _held_bytes: int = 0
     _ends: dict[int, SentenceSpoken] = field(default_factory=dict)
-    spoken: list[SentenceSpoken] = field(default_factory=list)  # in text order, as far as the audio is returned
+    spoken: list[SentenceSpoken] = field(default_factory=list)  # end markers of the returned sentences
 
     def __post_init__(self) -> None:
         self._sentence = self.first_sentence
 
     @property
     def sentence(self) -> int:
-        """Return the sentence whose turn it is."""
+        """Return the index of the sentence that is played next."""
         return self._sentence
 
     @property
@@ -56,7 +70,7 @@ class Assembly:
         return self.sentences is not None and self._sentence >= self.sentences
 
     def receive(self, event: RequestEvent) -> list[bytes]:
-        """Take an event, first, late, early or repeated; return what can now be played, in order."""
+        """Store an event, which may be early, late or repeated; return the PCM that can now be played, in order."""
         if isinstance(event, AudioChunk):
             self.sample_rate_hz = event.sample_rate_hz
             self._hold(event)
@@ -71,17 +85,19 @@ class Assembly:
         return self._release()
 
     def missing(self, most: int = 16) -> list[AudioPosition]:
-        """Return what has to come next and has not, nearest first: what to fetch when the bus falls silent."""
+        """Return up to `most` missing positions, nearest first: what to fetch when no more events arrive."""
         if self.complete:
             return []
+
         end = self._ends.get(self._sentence)
         if end is None:
             return [AudioPosition(self._sentence, self._chunk), AudioPosition(self._sentence, None)]
+
         lacking = (chunk for chunk in range(self._chunk, end.chunks) if (self._sentence, chunk) not in self._held)
         return [AudioPosition(self._sentence, chunk) for chunk in islice(lacking, most)]
 
     def needs(self, sentence: int) -> int | None:
-        """Return the next chunk of a sentence to be played, or None where it is here already."""
+        """Return the index of the next chunk of a sentence to play; None if it is available or was played."""
         chunk = self._chunk if sentence == self._sentence else 0
         return None if sentence < self._sentence or (sentence, chunk) in self._held else chunk
 
@@ -92,17 +108,20 @@ class Assembly:
         self.sentences = sentences
 
     def _hold(self, chunk: AudioChunk) -> None:
-        place = (chunk.sentence, chunk.chunk)
-        is_next = place == (self._sentence, self._chunk)
-        if place < (self._sentence, self._chunk) or place in self._held:
-            return  # a redelivered sentence repeats itself: place decides, not arrival
-        if not is_next and self._held_bytes + len(chunk.pcm) > _HELD_BYTES:
+        position = (chunk.sentence, chunk.chunk)
+        next_position = (self._sentence, self._chunk)
+
+        if position < next_position or position in self._held:
+            return  # a duplicate
+
+        if position != next_position and self._held_bytes + len(chunk.pcm) > _HELD_BYTES:
             return
-        self._held[place] = chunk
+
+        self._held[position] = chunk
         self._held_bytes += len(chunk.pcm)
 
     def _release(self) -> list[bytes]:
-        """Return what has its turn, sentence after sentence."""
+        """Return the chunks that can be played now, across sentences."""
         released: list[bytes] = []
         while self.failure is None:
             chunk = self._held.pop((self._sentence, self._chunk), None)
@@ -110,7 +129,7 @@ class Assembly:
                 released.append(chunk.pcm)
                 self._held_bytes -= len(chunk.pcm)
                 self._count(chunk.pcm)
-            elif not self._turn_page():
+            elif not self._finish_sentence():
                 break
         return released
 
@@ -119,21 +138,25 @@ class Assembly:
         self.samples += len(pcm) // 2
         self._digest.update(pcm)  # type: ignore[attr-defined]
 
-    def _turn_page(self) -> bool:
+    def _finish_sentence(self) -> bool:
         """Advance to the next sentence if this one is complete."""
         end = self._ends.get(self._sentence)
         if end is None or self._chunk < end.chunks:
             return False
+
         if self._digest.hexdigest() != end.digest:  # type: ignore[attr-defined]
             self.failure = inconsistent(end, "two attempts at this sentence differ; send it again", end.sentence)
             return False
+
         self.spoken.append(self._ends.pop(self._sentence))
-        self._sentence, self._chunk, self._digest = self._sentence + 1, 0, sha256()
+        self._sentence += 1
+        self._chunk = 0
+        self._digest = sha256()
         return True
 
 
 def inconsistent(event: RequestEvent, detail: str, sentence: int | None = None) -> SpeechFailed:
-    """Return the failure of a request whose attempts do not make one speech; sent again, it may."""
+    """Return the failure of a request whose attempts do not fit together; it is retryable."""
     return SpeechFailed(
         request=event.request, sentence=sentence, code="inconsistent_audio", detail=detail, retryable=True
     )

@@ -1,4 +1,4 @@
-"""The edge's two commands: speak this, and stop that."""
+"""The two commands that the edge publishes: a speech request, and its cancellation."""
 
 from contextlib import suppress
 
@@ -11,11 +11,11 @@ from services.common.wire.messages import CancelSpeech, SpeechRequest
 
 
 async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "request", part: int = 0) -> bool:
-    """Queue a request, or a job; it leaves the queue at its deadline.
+    """Queue a request or a job; it expires from the queue at its deadline.
 
     `part` is the first sentence of a later portion: it distinguishes the portions of a request, which share its id.
 
-    Return False where it is queued already, or was within the last two minutes. Raises TenantQueueFull, QueueFull,
+    Return False if it is queued already, or was queued within the last two minutes. Raises TenantQueueFull, QueueFull,
     TextTooLong, BusUnavailable.
     """
     try:
@@ -35,7 +35,7 @@ async def cancel(
     bus: Bus, tenant: str, *requests: str, reason: str = "nobody listens any more"
 ) -> None:  # prose: allow nobody, any more
     """Publish the cancellation of these requests."""
-    with suppress(BusUnavailable):  # then their sentences run into their deadline
+    with suppress(BusUnavailable):  # then their sentences expire at their deadline
         for request in requests:
             message = CancelSpeech(request=request, tenant=tenant, reason=reason)
             await bus.send(subjects.cancel(tenant, request), codec.encode(message))

@@ -1,4 +1,4 @@
-"""Requests with an idempotency key outlive their listeners a little, so that a retry finds them at work."""
+"""Keeps requests with an idempotency key running for a while without listeners, so that a retry can join them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ class DisconnectGrace:
 
     @asynccontextmanager
     async def listening(self, request: SpeechRequest) -> AsyncIterator[None]:
-        """Mark the request as listened to, for every edge, while the block runs."""
+        """Mark the request as having a listener, visible to every edge, while the block runs."""
         marking = self.group.create_task(self._mark(request), name="listening")
         try:
             yield
@@ -37,16 +37,16 @@ class DisconnectGrace:
 
     async def _mark(self, request: SpeechRequest) -> None:
         while True:
-            with suppress(BusUnavailable, QueueFull):  # unmarked, it is cancelled, and resumed later
-                await self.records.listen_on(request.request)
+            with suppress(BusUnavailable, QueueFull):  # without a mark it is cancelled, and resumed later
+                await self.records.refresh_listener(request.request)
             await asyncio.sleep(self.grace_s / 4)
 
     async def _cancel_later(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None) -> None:
-        with suppress(BusUnavailable):  # its sentences run into their deadline
+        with suppress(BusUnavailable):  # then its sentences expire at their deadline
             mark = await self.records.listening(request.request)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), self.grace_s)
-                return  # a client of an edge that stops comes again, at another edge
+                return  # this edge stops: its client retries at another edge
             if await self.records.listening(request.request) == mark:
                 await cancel(self.bus, request.tenant, request.request, *await self.records.runs(request.request))
                 if cancelled is not None:

@@ -1,4 +1,4 @@
-"""Positions of a text's marks in its audio. Pure."""
+"""The positions of a text's marks in its audio. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,34 +8,37 @@ from services.common.wire.messages import Mark
 
 @dataclass
 class SpokenTimeline:
-    """Sentences of a request in a row that were spoken, from the place `first` on."""
+    """Consecutive synthesized sentences of a request, starting at the index `first`."""
 
     first: int
     sample_rate_hz: int = 0  # 0 until one was added
-    _starts: list[int] = field(default_factory=lambda: [0])  # first sample of each, and of the one after the last
+    _starts: list[int] = field(default_factory=lambda: [0])  # first sample of each, and the end of the last
 
     @property
     def seconds(self) -> float:
-        """Return how long they are together."""
+        """Return the total length of the sentences."""
         return self._starts[-1] / self.sample_rate_hz if self.sample_rate_hz else 0.0
 
     def add(self, samples: int, sample_rate_hz: int) -> None:
-        """Take the next sentence."""
+        """Append the next sentence."""
         self.sample_rate_hz = sample_rate_hz
         self._starts.append(self._starts[-1] + samples)
 
-    def place(self, mark: Mark) -> dict[str, Any] | None:
-        """Return where a mark is, counted from the beginning of the sentence `first`.
+    def locate(self, mark: Mark) -> dict[str, Any] | None:
+        """Return the position of a mark, relative to the beginning of the sentence `first`.
 
-        None while that is not known: a mark inside a sentence is there as soon as its beginning is, one after the last
-        sentence when that is spoken.
+        None if it is not known yet: a mark inside a sentence needs the beginning of that sentence, a mark after the
+        last sentence needs the end of it.
         """
         sentence = mark.sentence - self.first
         if not 0 <= sentence < len(self._starts) or not self.sample_rate_hz:
             return None
+
         sample = self._starts[sentence] + mark.offset_ms * self.sample_rate_hz // 1000
         if sample < 0:
-            return None  # in the silence before the first of these sentences
-        placed: dict[str, Any] = {"name": mark.name, "sentence": mark.sentence, "sample": sample}
-        placed["seconds"] = round(sample / self.sample_rate_hz, 4)
-        return placed | {"within": True} if mark.within else placed
+            return None  # in the silence before the sentence `first`
+        located: dict[str, Any] = {"name": mark.name, "sentence": mark.sentence, "sample": sample}
+        located["seconds"] = round(sample / self.sample_rate_hz, 4)
+        if mark.within:
+            located["within"] = True
+        return located

@@ -1,13 +1,15 @@
-"""Usage metering: a request costs its key the audio that is spoken of it, each sentence once over all retries.
+"""Usage metering: a key is charged for the audio of its requests, each sentence once over all retries.
 
-How it works. A request of a key with a quota has a `Charge` in the same bucket: how much is reserved for it in the
+How it works
+
+A request of a key with a quota has a `Charge` in the same bucket: how much is reserved for it in the
 day's count (`quota`), and how many sentences have been charged. The edge reserves its estimate before it works
 (`open`), and limits the request to what is left with `max_audio_s`. The splitter, which has all words and pauses,
-refuses longer texts, and publishes its own estimate, which replaces the edge's (`Meter.heard`). When a listener leaves,
-the sentences spoken since the last settlement are charged, by their end markers (`Meter.settle`), and the reservation
-for the rest is released if the request ends. A retry or resumption finds the charge, and reserves what is not spoken
-yet (`resume`). The charge is changed before the day's count: a crash in between gives away seconds, and charges none
-twice.
+refuses longer texts, and publishes its own estimate, which replaces the edge's (`Meter.observe`). When a listener
+leaves, the sentences synthesized since the last settlement are charged, by their end markers (`Meter.settle`), and the
+reservation for the rest is released if the request ends. A retry or resumption finds the charge, and reserves the
+sentences that are not synthesized yet (`resume`). The charge is updated before the day's count: a crash in between
+loses seconds of usage, but charges none twice.
 """
 
 import asyncio
@@ -35,9 +37,9 @@ from services.http_edge.speech.request_store import RequestStore
 
 log = structlog.get_logger()
 
-_LONGER: Final = 2.0  # as long as estimated, and a few seconds: beyond that and the quota a speech is cut
+_LONGER: Final = 2.0  # times the estimate plus `_LONGER_S`: longer audio is cut once the quota is used up
 _LONGER_S: Final = 5.0
-_MOST_S: Final = 1e9  # that a message can carry; more is the same as no limit
+_MOST_S: Final = 1e9  # maximum of a message; more is the same as no limit
 _OPENING_LOOKS: Final = 100
 _OPENING_LOOK_S: Final = 0.02
 
@@ -48,16 +50,16 @@ class Charge(msgspec.Struct, frozen=True):
     account: str
     limit_s: float
     asked_s: float  # estimated audio of the whole text
-    reserved_s: float = 0.0  # counted in the account, and not spoken yet
-    sentences: int = 0  # charged: so many, the first of the text
-    seconds: float = 0.0  # of these
-    partial_s: float = 0.0  # charged of the sentence after them
-    whole: bool = False  # all of it is spoken
+    reserved_s: float = 0.0  # counted in the account, and not synthesized yet
+    sentences: int = 0  # number of charged sentences, from the start of the text
+    seconds: float = 0.0  # of the charged sentences
+    partial_s: float = 0.0  # charged seconds of the sentence after them
+    whole: bool = False  # the whole text is synthesized
     opening: bool = False  # an edge is about to reserve it
 
     @property
     def charged_s(self) -> float:
-        """Return the audio that is charged."""
+        """Return the charged seconds of audio."""
         return self.seconds + self.partial_s
 
 
@@ -74,6 +76,7 @@ class UsageCharges:
         account = account_of(key)
         if account is None:
             return None
+
         charge = Charge(account.name, account.limit_s, asked_s, opening=True)
         for _ in range(_OPENING_LOOKS):
             if await self.bus.create_value(self.records.bucket, self.key(request_id), msgspec.msgpack.encode(charge)):
@@ -81,12 +84,14 @@ class UsageCharges:
             found = await self.find(request_id)
             if found is not None and not found.charge.opening:
                 return found  # a retry, or another request, has this id
-            await asyncio.sleep(_OPENING_LOOK_S)  # an edge that does not come back from it has died
+            await asyncio.sleep(_OPENING_LOOK_S)  # an edge that is still opening after all looks has crashed
         return await self._reserved(request_id, charge)
 
     async def begin(self, key: Key, request_id: str, asked_s: float) -> "Meter | None":
-        """Reserve a request that is to be published though its id was found in use before. Raises QuotaUsedUp."""
-        account, found = account_of(key), await self.find(request_id)
+        """Reserve a request that is published although its id was found in use before. Raises QuotaUsedUp."""
+        account = account_of(key)
+        found = await self.find(request_id)
+
         if account is None or found is None or found.charge.reserved_s or found.charge.charged_s:
             meter = await self.resume(request_id) or await self.open(key, request_id, asked_s)
         else:
@@ -96,8 +101,9 @@ class UsageCharges:
         return meter
 
     async def _reserved(self, request_id: str, charge: Charge) -> "Meter":
-        """Reserve all of a request of which nothing is charged. Raises QuotaUsedUp."""
-        account, opened = Account(charge.account, charge.limit_s), msgspec.structs.replace(charge, opening=False)
+        """Reserve the whole estimate of a request that has no charged audio. Raises QuotaUsedUp."""
+        account = Account(charge.account, charge.limit_s)
+        opened = msgspec.structs.replace(charge, opening=False)
 
         async def put(_content: bytes) -> bytes:
             return msgspec.msgpack.encode(opened)
@@ -110,11 +116,14 @@ class UsageCharges:
         return Meter(self, request_id, opened, left_s, first=True)
 
     async def resume(self, request_id: str) -> "Meter | None":
-        """Reserve what is not spoken of a request that continues, unless that is reserved already; None where it costs
-        nothing. Raises QuotaUsedUp."""
+        """Reserve the remaining audio of a resumed request, unless it is reserved already.
+
+        Return None for a request that is not charged. Raises QuotaUsedUp.
+        """
         meter = await self.find(request_id)
         if meter is None or meter.charge.reserved_s or meter.charge.whole:
             return meter
+
         missing_s = meter.charge.asked_s - meter.charge.charged_s
         if missing_s > 0:
             meter.left_s = await self.quota.reserve(meter.account, missing_s)
@@ -124,7 +133,7 @@ class UsageCharges:
 
     @asynccontextmanager
     async def resuming(self, request_id: str) -> AsyncIterator["Meter | None"]:
-        """Reserve as `resume` does, and charge what was spoken when the block ends. Raises QuotaUsedUp."""
+        """Reserve like `resume`, and charge the synthesized audio when the block ends. Raises QuotaUsedUp."""
         meter = await self.resume(request_id)
         try:
             yield meter
@@ -133,10 +142,11 @@ class UsageCharges:
                 await asyncio.shield(meter.settle())
 
     async def find(self, request_id: str) -> "Meter | None":
-        """Return a meter of what was opened before, without reserving anything."""
+        """Return a meter of an existing charge without reserving anything; None if there is no charge."""
         content = await self.bus.get_value(self.records.bucket, self.key(request_id))
         if content is None:
             return None
+
         charge = msgspec.msgpack.decode(content, type=Charge)
         left_s = await self.quota.left_s(Account(charge.account, charge.limit_s)) + charge.reserved_s
         return Meter(self, request_id, charge, max(0.0, left_s))
@@ -144,7 +154,7 @@ class UsageCharges:
     async def change(
         self, request_id: str, known: Charge, *, reserved_by_s: float, asked_s: float | None = None
     ) -> None:
-        """Note that more or less is reserved."""
+        """Add seconds to the reservation of a charge, which can be negative, and replace its estimate."""
 
         async def changed(content: bytes) -> bytes:
             charge = msgspec.msgpack.decode(content, type=Charge) if content else known
@@ -158,10 +168,10 @@ class UsageCharges:
 
         await update_atomically(self.bus, self.records.bucket, self.key(request_id), changed)
 
-    async def spoken_s(self, runs: list[str], sentence: int) -> float | None:
-        """Return how long a sentence is by its stored end marker; None where it has none."""
-        for run in runs:
-            subject = subjects.end(self.records.tenant, run, sentence)
+    async def spoken_s(self, attempts: list[str], sentence: int) -> float | None:
+        """Return the length of a sentence from its stored end marker; None if no attempt has one."""
+        for attempt in attempts:
+            subject = subjects.end(self.records.tenant, attempt, sentence)
             payload = await self.bus.last(topology.AUDIO, subject)
             end = None if payload is None else decoded(subject, payload)
             if isinstance(end, SentenceSpoken):
@@ -169,57 +179,66 @@ class UsageCharges:
         return None
 
     def key(self, request_id: str) -> str:
-        """Return where a request's charge is."""
+        """Return the KV key of a request's charge."""
         return tenant_key(self.records.tenant, "charge", request_id)
 
 
 @dataclass
 class Meter:
-    """Counts what one listener, or the edge that sees a job through, gets spoken of a request."""
+    """Measures the audio that one listener, or the edge that runs a job, receives of a request."""
 
     charges: UsageCharges
     request_id: str
-    charge: Charge  # as it was found
-    left_s: float  # that the request may take, what is reserved for it included
-    first: bool = False  # its first request: all of it is spoken for this listener
-    reserved: bool = False  # what was missing was reserved here
-    assembly: Assembly | None = None  # what came
+    charge: Charge  # as read from the store
+    left_s: float  # audio that the request can still use, including its reservation
+    first: bool = False  # this listener published the request, so it receives the audio from the start
+    reserved: bool = False  # `resume` reserved the remaining audio
+    assembly: Assembly | None = None  # the audio received so far
     _planned: bool = False
 
     @property
     def account(self) -> Account:
-        """Return what the request is counted in."""
+        """Return the account that the request is charged to."""
         return Account(self.charge.account, self.charge.limit_s)
 
     @property
     def over(self) -> bool:
-        """Return whether no more will come."""
+        """Return whether no more audio will arrive."""
         return self.assembly is not None and (self.assembly.complete or self.assembly.failure is not None)
 
     def limited(self, request: SpeechRequest) -> SpeechRequest:
-        """Return the request with what is left for it."""
+        """Return the request with its audio limited to the remaining quota."""
         return msgspec.structs.replace(request, max_audio_s=min(self.left_s, _MOST_S))
 
-    async def heard(self, assembly: Assembly) -> None:
-        """Look at what has come. Raises QuotaUsedUp where it is too much."""
-        self.assembly, split = assembly, assembly.split
+    async def observe(self, assembly: Assembly) -> None:
+        """Check the audio received so far against the quota. Raises QuotaUsedUp if it is exceeded."""
+        self.assembly = assembly
+        split = assembly.split
+
         if self.first and not self._planned and split is not None and split.audio_s is not UNSET:
             self._planned = True
             await self._plan(split.audio_s)
+
         if assembly.sample_rate_hz:
             spoken_s = assembly.samples / assembly.sample_rate_hz
             if spoken_s > max(self.left_s, _LONGER * self.charge.asked_s + _LONGER_S):
                 raise used_up(self.account, 0.0)
 
     async def settle(self, *, over: bool = True) -> None:
-        """Charge what was spoken since the last time; if it is over, release what is reserved for the rest."""
-        assembly, lengths = self.assembly, dict[int, float]()
-        partial_s, place, whole = 0.0, -1, False
+        """Charge the audio since the last settlement; `over`: also release the reservation for the rest."""
+        assembly = self.assembly
+        lengths: dict[int, float] = {}
+        partial_s = 0.0
+        sentence = -1
+        whole = False
+
         if assembly is not None and assembly.sample_rate_hz:
             lengths = {end.sentence: end.samples / end.sample_rate_hz for end in assembly.spoken}
             partial_s = assembly.samples / assembly.sample_rate_hz - sum(lengths.values())
-            place, whole = assembly.sentence, assembly.complete
-        await self.settle_lengths(lengths, (place, max(0.0, partial_s)), over=over, whole=whole)
+            sentence = assembly.sentence
+            whole = assembly.complete
+
+        await self.settle_lengths(lengths, (sentence, max(0.0, partial_s)), over=over, whole=whole)
 
     async def settle_lengths(
         self,
@@ -229,8 +248,12 @@ class Meter:
         over: bool = True,
         whole: bool = False,
     ) -> None:
-        """Charge sentences of these seconds, and of the partly spoken one at a place. Never raises: it is logged."""
-        charges, delta_s = self.charges, 0.0
+        """Charge sentences by their lengths in seconds, and a partial sentence by its index and seconds.
+
+        Failures are logged, not raised.
+        """
+        charges = self.charges
+        delta_s = 0.0
 
         async def settled(content: bytes) -> bytes:
             nonlocal delta_s
@@ -239,6 +262,7 @@ class Meter:
             partial_s = partial[1] if partial[0] == sentences else 0.0
             if sentences == before.sentences:
                 partial_s = max(partial_s, before.partial_s)
+
             new_s = seconds + partial_s - before.charged_s
             reserved_s = 0.0 if over else max(0.0, before.reserved_s - max(0.0, new_s))
             delta_s = new_s + reserved_s - before.reserved_s
@@ -260,12 +284,12 @@ class Meter:
             log.warning("charge_not_settled", request=self.request_id, code=failure.code, seconds=round(delta_s, 3))
 
     async def refund(self) -> None:
-        """Release what was reserved here for a request that was not published."""
+        """Release the reservation of a request that was not published."""
         if self.first or self.reserved:
             await self.settle()
 
     async def _plan(self, audio_s: float) -> None:
-        """Reserve what the splitter estimates in place of what the edge did. Raises QuotaUsedUp."""
+        """Replace the reservation of the edge's estimate by the splitter's estimate. Raises QuotaUsedUp."""
         more_s = audio_s - self.charge.asked_s
         if more_s > 0:
             await self.charges.quota.reserve(self.account, more_s)
@@ -277,18 +301,24 @@ class Meter:
         )
 
     async def _spoken(self, before: Charge, lengths: Mapping[int, float], *, search: bool) -> tuple[int, float]:
-        """Return how many sentences are spoken, the first of the text, and how long they are."""
-        sentences, seconds = before.sentences, before.seconds
-        runs = [self.request_id, *await self.charges.records.runs(self.request_id)] if search else []
-        later = sorted(place for place in lengths if place >= sentences)
+        """Return the number of synthesized sentences, from the start of the text, and their total seconds.
+
+        `search`: look up the end markers of sentences that are not in `lengths`.
+        """
+        sentences = before.sentences
+        seconds = before.seconds
+        attempts = [self.request_id, *await self.charges.records.runs(self.request_id)] if search else []
+        later = sorted(sentence for sentence in lengths if sentence >= sentences)
         while True:
             length = lengths.get(sentences)
-            if length is None:  # what was spoken ahead of its listener is charged as well
-                length = await self.charges.spoken_s(runs, sentences)
+            if length is None:  # audio ahead of its listener is charged as well
+                length = await self.charges.spoken_s(attempts, sentences)
             if length is not None:
-                sentences, seconds = sentences + 1, seconds + length
+                sentences += 1
+                seconds += length
                 continue
-            later = [place for place in later if place > sentences]
+
+            later = [sentence for sentence in later if sentence > sentences]
             if not later:
                 return sentences, seconds
-            sentences = later[0]  # markers of those in between have expired
+            sentences = later[0]  # the end markers in between have expired

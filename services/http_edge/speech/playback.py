@@ -9,27 +9,27 @@ from typing import Final
 
 from services.http_edge.metrics import Metrics
 
-_TICK_S: Final = 1.0  # a stall is counted this often while it lasts
+_TICK_S: Final = 1.0  # interval at which an ongoing stall is counted
 
 
 @dataclass
 class Playback:
-    """Follows one stream's audio against the clock: the caller passes the time (monotonic seconds)."""
+    """Compares one stream's audio with the clock. The caller passes the time in monotonic seconds."""
 
     metrics: Metrics
     sample_rate_hz: int
     first_at_s: float | None = None
     sent_bytes: int = 0
-    waited_s: float = 0.0  # that a player stood still for want of audio
+    waited_s: float = 0.0  # that a player stalled without audio
     _stalled: bool = False
 
     @property
     def dry_at_s(self) -> float:
-        """Return when a player that plays on has no audio left."""
+        """Return the time at which a player runs out of audio."""
         return (self.first_at_s or 0.0) + self.waited_s + self.sent_bytes / 2 / self.sample_rate_hz
 
-    def hear(self, pcm_bytes: int, now_s: float) -> None:
-        """Note that so much 16-bit audio left at this time."""
+    def record_sent(self, pcm_bytes: int, now_s: float) -> None:
+        """Record that bytes of 16-bit audio were sent at this time."""
         if self.first_at_s is None:
             self.first_at_s = now_s
         self.note(now_s)
@@ -39,7 +39,7 @@ class Playback:
         self.sent_bytes += pcm_bytes
 
     def note(self, now_s: float) -> None:
-        """Count what a stall lasted so far."""
+        """Count the duration of a stall up to now."""
         late_s = now_s - self.dry_at_s
         if not self.sent_bytes or late_s <= 0:
             return
@@ -51,12 +51,12 @@ class Playback:
         self.metrics.stall_time.inc(late_s)
 
     def taken(self, now_s: float) -> None:
-        """Note that the client has taken all that was sent: a client that took long had audio to play."""
+        """Record that the client has read everything that was sent; a slow reader had audio to play, so no stall."""
         self.waited_s += max(0.0, now_s - self.dry_at_s)
 
     @contextmanager
     def ticking(self) -> Iterator[None]:
-        """Count a stall while it lasts, as long as the block waits for audio."""
+        """Count a stall periodically while the block waits for audio."""
         loop = asyncio.get_running_loop()
         timer: list[asyncio.TimerHandle] = []
 
@@ -71,7 +71,7 @@ class Playback:
             timer[0].cancel()
 
     def end(self) -> None:
-        """Note that the stream ended, whole or not."""
+        """Record the end of the stream, complete or not."""
         if self._stalled:
             self._stalled = False
             self.metrics.stalled.dec()

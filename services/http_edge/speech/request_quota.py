@@ -1,6 +1,6 @@
-"""Each tenant's quota in the shared bucket of requests.
+"""The quota of each tenant in the shared bucket of requests.
 
-Each edge counts separately: the bound is on what one edge stores. Pure: the caller passes the time.
+Each edge counts separately: the limit applies to the bytes that one edge stores. Pure: the caller passes the time.
 """
 
 from collections import deque
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class _Filled:
-    kept: deque[tuple[float, int]] = field(default_factory=deque)  # when it is forgotten, and its bytes
+class _Usage:
+    stored: deque[tuple[float, int]] = field(default_factory=deque)  # expiry in seconds, and size in bytes
     size: int = 0
 
     def forget(self, now_s: float) -> None:
-        while self.kept and self.kept[0][0] <= now_s:
-            self.size -= self.kept.popleft()[1]
+        while self.stored and self.stored[0][0] <= now_s:
+            self.size -= self.stored.popleft()[1]
 
 
 @dataclass
@@ -23,25 +23,25 @@ class RequestQuota:
 
     limit_bytes: int  # of each tenant
     lifetime_s: float  # of a stored request
-    _filled: dict[str, _Filled] = field(default_factory=dict)
+    _usage: dict[str, _Usage] = field(default_factory=dict)
 
     def take(self, tenant: str, size: int, now_s: float) -> bool:
-        """Count so many bytes to be stored; return False, and count nothing, if that exceeds the tenant's quota."""
-        filled = self._filled.setdefault(tenant, _Filled())
-        filled.forget(now_s)
-        if filled.size + size > self.limit_bytes:
+        """Count bytes that are about to be stored; return False, and count nothing, if they exceed the quota."""
+        usage = self._usage.setdefault(tenant, _Usage())
+        usage.forget(now_s)
+        if usage.size + size > self.limit_bytes:
             return False
-        filled.kept.append((now_s + self.lifetime_s, size))
-        filled.size += size
+        usage.stored.append((now_s + self.lifetime_s, size))
+        usage.size += size
         return True
 
     def release(self, tenant: str, size: int) -> None:
-        """Stop counting the latest request of so many bytes: it was not stored, or is deleted."""
-        filled = self._filled.get(tenant)
-        if filled is None:
+        """Stop counting the latest request of this size, which was not stored or was deleted."""
+        usage = self._usage.get(tenant)
+        if usage is None:
             return
-        for index in range(len(filled.kept) - 1, -1, -1):
-            if filled.kept[index][1] == size:
-                del filled.kept[index]
-                filled.size -= size
+        for index in range(len(usage.stored) - 1, -1, -1):
+            if usage.stored[index][1] == size:
+                del usage.stored[index]
+                usage.size -= size
                 return

@@ -1,4 +1,4 @@
-"""The request store: requests, their attempts and idempotency keys, in a key-value bucket that outlives an answer."""
+"""The request store: requests, their attempts and idempotency keys, in a key-value bucket."""
 
 import secrets
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from services.common.wire import codec
 from services.common.wire.identity import tenant_key
 from services.common.wire.messages import SpeechRequest
 
-_MOST_RUNS: Final = 16  # the latest; audio of older ones has usually expired
+_MOST_ATTEMPTS: Final = 16  # the latest; audio of older ones has usually expired
 
-_DIGEST_BYTES: Final = 32  # a request has more
+_DIGEST_BYTES: Final = 32  # the length of an entry that only reserves its id; an encoded request is longer
 
 
 @dataclass(frozen=True)
@@ -27,29 +27,29 @@ class RequestStore:
     tenant: str
 
     async def keep(self, request: SpeechRequest) -> bool:
-        """Keep a request under its id; return False where the id is taken."""
+        """Store a request under its id; return False if the id is in use."""
         return await self.bus.create_value(self.bucket, self._key("request", request.request), codec.encode(request))
 
     async def hold(self, request: SpeechRequest) -> bool:
-        """Take an id without keeping the text, as this request is never resumed; return False where it is taken."""
+        """Reserve the id of a request that is never resumed, without its text; return False if it is in use."""
         return await self.bus.create_value(self.bucket, self._key("request", request.request), _digest(request))
 
     async def holds(self, request: SpeechRequest) -> bool:
-        """Return whether this very request holds its id."""
+        """Return whether the id is reserved by a request with exactly this content."""
         return await self._get("request", request.request) == _digest(request)
 
     async def request(self, request: str) -> SpeechRequest | None:
         """Return a stored request; None for an entry that only reserves its id."""
         value = await self._get("request", request)
-        kept = None if value is None or len(value) == _DIGEST_BYTES else codec.decode(value, SpeechRequest)
-        return kept if kept is not None and (kept.tenant, kept.request) == (self.tenant, request) else None
+        stored = None if value is None or len(value) == _DIGEST_BYTES else codec.decode(value, SpeechRequest)
+        return stored if stored is not None and (stored.tenant, stored.request) == (self.tenant, request) else None
 
     async def known(self, request: str) -> bool:
         """Return whether a request is stored under this id."""
         return await self._get("request", request) is not None
 
     async def forget(self, request: str) -> None:
-        """Free the id again: the request was never published."""
+        """Release the id of a request that was never published."""
         await self.bus.drop_value(self.bucket, self._key("request", request))
 
     async def runs(self, request: str) -> list[str]:
@@ -57,27 +57,27 @@ class RequestStore:
         value = await self._get("runs", request)
         return value.decode().split(",") if value else []
 
-    async def add_run(self, request: str, run: str) -> None:
-        """Note another attempt. Of two at once one may be lost, which costs work but no audio."""
-        runs = [*await self.runs(request), run][-_MOST_RUNS:]
+    async def add_attempt(self, request: str, attempt: str) -> None:
+        """Add an attempt. Of two concurrent additions one can be lost: that costs synthesis twice, but no audio."""
+        runs = [*await self.runs(request), attempt][-_MOST_ATTEMPTS:]
         await self._put("runs", request, ",".join(runs).encode())
 
     async def renew(self, request: str) -> None:
-        """Keep a request as long again: it is still listened to."""
+        """Restart the retention of a request that still has a listener."""
         if (value := await self._get("request", request)) is not None:
             await self._put("request", request, value)
 
-    async def keep_places(self, request: str, places: list[tuple[int, int]]) -> None:
-        """Keep where some sentences begin: their index, and the byte of the request's PCM."""
-        await self._put("places", request, msgspec.msgpack.encode(places))
+    async def store_offsets(self, request: str, offsets: list[tuple[int, int]]) -> None:
+        """Store offsets of sentences: their index, and their first byte in the request's PCM."""
+        await self._put("places", request, msgspec.msgpack.encode(offsets))
 
-    async def places(self, request: str) -> list[tuple[int, int]]:
-        """Return where some sentences begin."""
+    async def offsets(self, request: str) -> list[tuple[int, int]]:
+        """Return the stored offsets: sentence index and byte of the PCM."""
         value = await self._get("places", request)
         return msgspec.msgpack.decode(value, type=list[tuple[int, int]]) if value else []
 
     async def cancel(self, request: str) -> None:
-        """Note that the request was cancelled, so that it is not resumed."""
+        """Mark the request as cancelled, so that it is not resumed."""
         await self._put("cancelled", request, b"yes")
 
     async def cancelled(self, request: str) -> bool:
@@ -85,19 +85,19 @@ class RequestStore:
         return await self._get("cancelled", request) is not None
 
     async def delete(self, request: str) -> None:
-        """Mark the data under this id as deleted; the id stays taken."""
+        """Mark the data under this id as deleted; the id stays in use."""
         await self._put("deleted", request, b"yes")
 
     async def deleted(self, request: str) -> bool:
         """Return whether the data under this id was deleted."""
         return await self._get("deleted", request) is not None
 
-    async def listen_on(self, request: str) -> None:
+    async def refresh_listener(self, request: str) -> None:
         """Refresh the mark of a listener."""
         await self._put("listening", request, secrets.token_bytes(8))
 
     async def listening(self, request: str) -> bytes | None:
-        """Return the last mark of a listener: while it changes, the request has listeners."""
+        """Return the latest mark of a listener; it changes while the request has listeners."""
         return await self._get("listening", request)
 
     async def claimed(self, key: str) -> bool:
@@ -107,13 +107,13 @@ class RequestStore:
     async def claim(self, key: str, value: bytes) -> bytes | None:
         """Store a value under an idempotency key; return the existing one if the key is in use."""
         while not await self.bus.create_value(self.bucket, self._key("key", key), value):
-            there = await self._get("key", key)
-            if there is not None:  # else it was released in between
-                return there
+            existing = await self._get("key", key)
+            if existing is not None:  # None: it was released in the meantime
+                return existing
         return None
 
     async def release(self, key: str) -> None:
-        """Free an idempotency key: what it stood for was never published."""
+        """Release an idempotency key whose request was never published."""
         await self.bus.drop_value(self.bucket, self._key("key", key))
 
     async def _get(self, kind: str, name: str) -> bytes | None:

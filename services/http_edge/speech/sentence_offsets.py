@@ -12,33 +12,34 @@ from typing import Final
 from services.http_edge.speech.assembly import Assembly
 from services.http_edge.speech.request_store import RequestStore
 
-_LATEST: Final = 8  # offsets that are stored: a client may have lost what was in transit
-_RENEW_S: Final = 1200.0  # how often the record of a request that is listened to is renewed
+_LATEST: Final = 8  # offsets that are stored: a client can have lost data in transit
+_RENEW_S: Final = 1200.0  # how often the retention of a request with a listener is restarted
 
 
 @dataclass
 class SentenceOffsets:
-    """The offsets of one request, as one listener passes them."""
+    """The sentence offsets of one request, updated as one listener advances."""
 
     records: RequestStore
     request: str
-    begin: int = 0  # byte of the PCM where the assembly of this listener begins
+    begin: int = 0  # byte offset of the PCM at which this listener's assembly begins
     _passed: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_LATEST))
     _renewed_s: float = field(default_factory=time.monotonic)
 
     async def note(self, assembly: Assembly) -> None:
-        """Keep where the listener's sentence begins. Raises BusUnavailable, QueueFull."""
+        """Store the offset of the listener's current sentence. Raises BusUnavailable, QueueFull."""
         before = self.begin + 2 * sum(spoken.samples for spoken in assembly.spoken)
         self._passed.append((assembly.sentence, before))
-        await self.records.keep_places(self.request, list(self._passed))
+        await self.records.store_offsets(self.request, list(self._passed))
+
         if time.monotonic() - self._renewed_s > _RENEW_S:
             await self.records.renew(self.request)
             self._renewed_s = time.monotonic()
 
     async def last_before(self, offset: int) -> tuple[int, int]:
-        """Return the last sentence that is known to begin at or before this byte of the PCM, and where it begins.
+        """Return the last stored sentence that begins at or before a byte of the PCM, and the offset where it begins.
 
-        Raises BusUnavailable.
+        Return (0, 0) if no such sentence is stored. Raises BusUnavailable.
         """
-        known = await self.records.places(self.request)
+        known = await self.records.offsets(self.request)
         return max(((sentence, before) for sentence, before in known if before <= offset), default=(0, 0))

@@ -1,4 +1,4 @@
-"""The life of one request: open its inbox, publish it, order its audio, and cancel what has no listener."""
+"""Runs one request: subscribes to its events, publishes it, orders its audio, and cancels it without a listener."""
 
 import asyncio
 import time
@@ -21,14 +21,14 @@ from services.http_edge.speech.portions import PORTION_S
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.resume import Attempts, open_attempts
 
-_SILENCE_S: Final = 0.5  # after so long without an event, look whether one was lost
-_LONGEST_SILENCE_S: Final = 4.0  # the wait doubles up to this while there is nothing to fetch
-_SLOWEST: Final = 2.0  # seconds that a listener may take for a second of audio, on top of the request's time
+_SILENCE_S: Final = 0.5  # without new audio: then look up events that may have been lost
+_LONGEST_SILENCE_S: Final = 4.0  # the interval doubles up to this while lookups find nothing
+_SLOWEST: Final = 2.0  # seconds per second of audio that the deadline is extended by for a real-time listener
 
 
 @dataclass(frozen=True)
 class SpeechSessions:
-    """Speaks requests through the bus."""
+    """Synthesizes requests through the bus."""
 
     bus: Bus
     metrics: Metrics
@@ -44,28 +44,35 @@ class SpeechSessions:
         *,
         listening: bool = False,
     ) -> AsyncIterator["SpeechSession"]:
-        """Publish the request and yield its speech.
+        """Publish the request and yield its session.
 
-        `listening`: the client reads in real time, so the text is requested in portions, and the deadline moves with
+        `listening`: the client plays in real time, so the text is requested in portions, and the deadline moves with
         the audio that was read. An incomplete request is cancelled on exit, or passed to `leaving`.
-        `meter` gets every event, and may raise.
+        `meter` observes the audio after each event, and may raise.
         Raises TenantQueueFull, QueueFull, BusUnavailable.
         """
-        async with self.open_attempts(request, heard=[], sole=leaving is None, renewing=listening) as runs:
-            timeout_s = self.first_audio_timeout_s
-            speech = SpeechSession(request, runs, Assembly(), self.metrics, timeout_s, meter=meter, listening=listening)
-            runs.serve(speech.assembly)
+        async with self.open_attempts(request, heard=[], sole=leaving is None, renewing=listening) as attempts:
+            speech = SpeechSession(
+                request,
+                attempts,
+                Assembly(),
+                self.metrics,
+                self.first_audio_timeout_s,
+                meter=meter,
+                listening=listening,
+            )
+            attempts.attach(speech.assembly)
             try:
-                await runs.begin(run=request.request, portions=listening)
+                await attempts.begin(attempt=request.request, portions=listening)
                 yield speech
             finally:
                 if not speech.assembly.complete:
-                    await asyncio.shield(leaving() if leaving else runs.cancel())
+                    await asyncio.shield(leaving() if leaving else attempts.cancel())
 
     def open_attempts(
         self, request: SpeechRequest, *, heard: Sequence[str], sole: bool, renewing: bool
     ) -> AbstractAsyncContextManager[Attempts]:
-        """Listen to these runs of a request that is no job, while the block runs."""
+        """Subscribe to the attempts `heard` of a request that is not a job, while the block runs."""
         records = RequestStore(self.bus, topology.KEPT, request.tenant)
         return open_attempts(
             self.bus,
@@ -82,7 +89,7 @@ class SpeechSessions:
     async def taking_up(
         self,
         request: SpeechRequest,
-        runs: Attempts,
+        attempts: Attempts,
         leaving: "Leaving",
         *,
         first_sentence: int = 0,
@@ -91,15 +98,15 @@ class SpeechSessions:
         meter: "Metering | None" = None,
         listening: bool = False,
     ) -> AsyncIterator["SpeechSession"]:
-        """Yield the speech of a request that was published before, from a sentence on.
+        """Yield the session of a request that was published before, starting at a sentence.
 
-        Its audio is what is stored, what arrives, and, if no attempt is left, what a new attempt makes. `check` is
-        called periodically, and may raise.
+        Its audio is read from the store, from events as they arrive, and from a new attempt if no other is left.
+        `check` is called periodically, and may raise.
         """
         timeout_s = self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
         speech = SpeechSession(
             request,
-            runs,
+            attempts,
             Assembly(first_sentence),
             self.metrics,
             timeout_s,
@@ -108,7 +115,7 @@ class SpeechSessions:
             meter=meter,
             listening=listening,
         )
-        runs.serve(speech.assembly)
+        attempts.attach(speech.assembly)
         try:
             yield speech
         finally:
@@ -116,14 +123,14 @@ class SpeechSessions:
                 await asyncio.shield(leaving())
 
 
-Leaving = Callable[[], Awaitable[None]]  # what becomes of work that its listener left
+Leaving = Callable[[], Awaitable[None]]  # called when a listener leaves an incomplete request
 
 
 class Metering(Protocol):
-    """Counts what is spoken against a quota."""
+    """Counts audio against a quota."""
 
-    async def heard(self, assembly: Assembly) -> None:
-        """Look at what has come. Raises QuotaUsedUp."""
+    async def observe(self, assembly: Assembly) -> None:
+        """Check the audio received so far against the quota. Raises QuotaUsedUp."""
 
 
 class EventSource(Protocol):
@@ -135,7 +142,7 @@ class EventSource(Protocol):
     async def failed(self) -> RequestEvent | None: ...
     async def split(self) -> RequestEvent | None: ...
     async def recover(self) -> None: ...
-    def listened(self) -> None: ...
+    def request_ahead(self) -> None: ...
 
 
 class _Patience:
@@ -151,7 +158,7 @@ class _Patience:
 
     @property
     def left_s(self) -> float:
-        """Return how long to wait yet; never nothing, so that what has arrived is taken first."""
+        """Return the remaining wait; never 0, so that events that have arrived are read first."""
         return max(0.001, self._until_s - time.monotonic())
 
     @property
@@ -159,11 +166,12 @@ class _Patience:
         """Return whether a lookup is due."""
         return time.monotonic() >= self._until_s
 
-    def heard(self) -> None:
+    def audio_read(self) -> None:
         """Note that new audio was read."""
-        self._wait_s, self._until_s = _SILENCE_S, time.monotonic() + _SILENCE_S
+        self._wait_s = _SILENCE_S
+        self._until_s = time.monotonic() + _SILENCE_S
 
-    def looked(self, *, found: bool) -> None:
+    def record_lookup(self, *, found: bool) -> None:
         """Note a lookup and its result."""
         self._wait_s = _SILENCE_S if found else min(2 * self._wait_s, _LONGEST_SILENCE_S)
         self._until_s = time.monotonic() + (0.0 if found else self._wait_s)
@@ -204,40 +212,48 @@ class SpeechSession:
         """Return the end markers of the sentences whose audio was yielded completely, in text order."""
         return self.assembly.spoken
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[bytes]:
         """Yield PCM (mono, 16-bit little-endian) in text order, as it comes.
 
-        Ends only when every sentence was yielded whole. Raises RemoteFailure for what another service reported,
-        DeadlineExceeded where nothing came in time.
+        Ends only when every sentence was yielded completely. Raises RemoteFailure if another service reported a
+        failure, DeadlineExceeded, SynthesisFailed if the text has no audio.
         """
         patience = _Patience(at_once=self._stored)
         started_s = time.monotonic()
+
         while not self.assembly.complete:
             self._check_time(started_s)
-            self._inbox.listened()
+            self._inbox.request_ahead()
             event = await self._inbox.next(patience.left_s)
-            pieces = [] if event is None else self.assembly.receive(event)
-            looked, found = not pieces and patience.over, False
-            if looked:
-                found, pieces = await self._fetch_missing(idle=event is None)
-            if pieces and self.assembly.split is None:
+            chunks = [] if event is None else self.assembly.receive(event)
+
+            look_up = not chunks and patience.over
+            found = False
+            if look_up:
+                found, chunks = await self._fetch_missing(idle=event is None)
+
+            if chunks and self.assembly.split is None:
                 await self._look_up_split()
             if self._meter is not None:
-                await self._meter.heard(self.assembly)
-            for piece in pieces:
-                yield piece
-            if looked:
-                patience.looked(found=found)
-            elif pieces:
-                patience.heard()
+                await self._meter.observe(self.assembly)
+
+            for chunk in chunks:
+                yield chunk
+
+            if look_up:
+                patience.record_lookup(found=found)
+            elif chunks:
+                patience.audio_read()
+
             if self.assembly.failure is not None:
                 raise RemoteFailure(self.assembly.failure)
+
         if not self.assembly.samples:
             raise SynthesisFailed("the engine produced no audio for this text")
 
     @property
     def left_out(self) -> LeftOut | None:
-        """Return which letters of the text no voice can speak; known when audio arrives, unless NATS was down."""
+        """Return the letters of the text that no voice can speak; known with the first audio, unless NATS was down."""
         split = self.assembly.split
         return None if split is None or split.left_out is UNSET else split.left_out
 
@@ -250,38 +266,42 @@ class SpeechSession:
 
     def _check_time(self, started_s: float) -> None:
         self._check()
-        if self.deadline.left_s + self._heard_s() * _SLOWEST < 0:
+        if self.deadline.left_s + self._played_s() * _SLOWEST < 0:
             raise DeadlineExceeded("the text was not spoken within the time limit; send a shorter one or try later")
         if not self.assembly.samples and time.monotonic() - started_s > self._first_audio_timeout_s:
             raise DeadlineExceeded("no audio was produced within the time limit; retry later")
 
-    def _heard_s(self) -> float:
-        """Return the seconds of audio that a listener took, and that put its deadline off."""
+    def _played_s(self) -> float:
+        """Return the seconds of audio that a real-time listener has read, which extend its deadline."""
         rate_hz = self.assembly.sample_rate_hz
         return self.assembly.samples / rate_hz if self._listening and rate_hz else 0.0
 
     async def _fetch_missing(self, *, idle: bool) -> tuple[bool, list[bytes]]:
-        """Fetch missing events by index after a silence; return whether there may be more, and what it released.
+        """Fetch missing events by position; return whether more may be stored, and the chunks that can now be played.
 
-        `idle`: nothing waits in the inbox either, so what is not stored has to be spoken again.
+        `idle`: the inbox is empty too, so audio that is not stored has to be synthesized again.
         """
-        pieces, places = list[bytes](), self.assembly.missing()
+        chunks: list[bytes] = []
+        missing = self.assembly.missing()
         try:
-            fetched = [event for place in places if (event := await self._fetch(place))]
+            fetched = [event for position in missing if (event := await self._fetch(position))]
             self._metrics.repairs.inc(0 if self._stored else len(fetched))
-            pieces += [pcm for event in fetched for pcm in self.assembly.receive(event)]
-            if self.assembly.missing() != places:
-                return True, pieces
+            chunks += [pcm for event in fetched for pcm in self.assembly.receive(event)]
+
+            if self.assembly.missing() != missing:
+                return True, chunks
+
             failed = await self._inbox.failed()
             if failed is None and idle:
                 await self._inbox.recover()
         except (BusUnavailable, QueueFull):
-            return False, pieces  # NATS restarts, or its queue is full: look again at the next silence
-        if failed is not None:
-            pieces += self.assembly.receive(failed)
-        return False, pieces
+            return False, chunks  # NATS restarts, or its queue is full: the next lookup retries
 
-    async def _fetch(self, place: AudioPosition) -> RequestEvent | None:
-        if place.chunk is None:
-            return await self._inbox.end(place.sentence)
-        return await self._inbox.chunk(place.sentence, place.chunk)
+        if failed is not None:
+            chunks += self.assembly.receive(failed)
+        return False, chunks
+
+    async def _fetch(self, position: AudioPosition) -> RequestEvent | None:
+        if position.chunk is None:
+            return await self._inbox.end(position.sentence)
+        return await self._inbox.chunk(position.sentence, position.chunk)

@@ -1,4 +1,4 @@
-"""The assembly gets every order, repetition and attempt that a network could make of one request's events."""
+"""The assembly handles every order, repetition and attempt of one request's events."""
 
 from hashlib import sha256
 
@@ -11,9 +11,9 @@ from services.http_edge.speech.assembly import Assembly, AudioPosition
 REQUEST = "request-1"
 
 
-def chunk_of(sentence: int, place: int, pcm: bytes, attempt: int = 1) -> AudioChunk:
+def chunk_of(sentence: int, index: int, pcm: bytes, attempt: int = 1) -> AudioChunk:
     return AudioChunk(
-        request=REQUEST, sentence=sentence, chunk=place, attempt=attempt, first_sample=0, sample_rate_hz=24_000, pcm=pcm
+        request=REQUEST, sentence=sentence, chunk=index, attempt=attempt, first_sample=0, sample_rate_hz=24_000, pcm=pcm
     )
 
 
@@ -36,24 +36,26 @@ def end_of(sentence: int, sentences: int, pcm: list[bytes]) -> SentenceSpoken:
 
 def events_of(text: list[list[bytes]]) -> list[RequestEvent]:
     events: list[RequestEvent] = []
-    for sentence, pieces in enumerate(text):
-        events += [chunk_of(sentence, place, pcm) for place, pcm in enumerate(pieces)]
-        events.append(end_of(sentence, len(text), pieces))
+    for sentence, chunks in enumerate(text):
+        events += [chunk_of(sentence, index, pcm) for index, pcm in enumerate(chunks)]
+        events.append(end_of(sentence, len(text), chunks))
     return events
 
 
 FAILED = SpeechFailed(request=REQUEST, sentence=1, code="synthesis_failed", detail="", retryable=True)
-PIECES = st.binary(min_size=2, max_size=8).map(lambda pcm: pcm[: len(pcm) // 2 * 2])
-TEXTS = st.lists(st.lists(PIECES, max_size=4), min_size=1, max_size=5)
+CHUNKS = st.binary(min_size=2, max_size=8).map(lambda pcm: pcm[: len(pcm) // 2 * 2])
+TEXTS = st.lists(st.lists(CHUNKS, max_size=4), min_size=1, max_size=5)
 
 
 @given(TEXTS, st.data())
-def test_from_a_sentence_on_only_what_follows_is_played(text: list[list[bytes]], data: st.DataObject) -> None:
+def test_an_assembly_with_a_first_sentence_plays_only_the_audio_from_it_on(
+    text: list[list[bytes]], data: st.DataObject
+) -> None:
     first = data.draw(st.integers(0, len(text)))
     assembly, played = Assembly(first), b""
     for event in data.draw(st.permutations(events_of(text))):
         played += b"".join(assembly.receive(event))
-    assert played == b"".join(pcm for pieces in text[first:] for pcm in pieces)
+    assert played == b"".join(pcm for chunks in text[first:] for pcm in chunks)
     assert assembly.complete
     assert assembly.sentence == len(text)
 
@@ -67,7 +69,7 @@ def test_any_order_with_any_repetition_gives_every_sample_once_in_text_order(
     assembly, played = Assembly(), b""
     for event in data.draw(st.permutations(repeated)):
         played += b"".join(assembly.receive(event))
-    assert played == b"".join(pcm for pieces in text for pcm in pieces)
+    assert played == b"".join(pcm for chunks in text for pcm in chunks)
     assert assembly.complete
     assert assembly.samples == len(played) // 2
     assert [end.sentence for end in assembly.spoken] == list(range(len(text)))
@@ -75,27 +77,29 @@ def test_any_order_with_any_repetition_gives_every_sample_once_in_text_order(
 
 
 @given(TEXTS, st.data())
-def test_fetching_what_is_missing_completes_whatever_was_lost(text: list[list[bytes]], data: st.DataObject) -> None:
+def test_fetching_the_missing_positions_completes_the_audio_after_any_loss(
+    text: list[list[bytes]], data: st.DataObject
+) -> None:
     events = events_of(text)
     stored = {
         AudioPosition(event.sentence, event.chunk if isinstance(event, AudioChunk) else None): event
         for event in events
         if isinstance(event, AudioChunk | SentenceSpoken)
     }
-    heard = data.draw(st.lists(st.sampled_from(events), unique_by=id))
+    received = data.draw(st.lists(st.sampled_from(events), unique_by=id))
     assembly, played = Assembly(), b""
-    for event in heard:
+    for event in received:
         played += b"".join(assembly.receive(event))
     for _ in range(len(events) + 1):
-        for place in assembly.missing():
-            if place in stored:
-                played += b"".join(assembly.receive(stored[place]))
+        for position in assembly.missing():
+            if position in stored:
+                played += b"".join(assembly.receive(stored[position]))
     assert assembly.complete
-    assert played == b"".join(pcm for pieces in text for pcm in pieces)
+    assert played == b"".join(pcm for chunks in text for pcm in chunks)
 
 
 @given(TEXTS, st.data())
-def test_a_gap_holds_everything_behind_it(text: list[list[bytes]], data: st.DataObject) -> None:
+def test_a_gap_holds_back_all_later_audio(text: list[list[bytes]], data: st.DataObject) -> None:
     events = events_of(text)
     lost = data.draw(st.sampled_from(events))
     assembly = Assembly()
@@ -107,7 +111,7 @@ def test_a_gap_holds_everything_behind_it(text: list[list[bytes]], data: st.Data
     assert assembly.samples == sum(len(event.pcm) // 2 for event in before if isinstance(event, AudioChunk))
 
 
-def test_a_failure_ends_the_sound_where_it_is() -> None:
+def test_no_audio_is_returned_after_a_failure() -> None:
     assembly = Assembly()
     assert assembly.receive(chunk_of(0, 0, b"ab")) == [b"ab"]
     assembly.receive(FAILED)
@@ -116,7 +120,7 @@ def test_a_failure_ends_the_sound_where_it_is() -> None:
     assert not assembly.complete
 
 
-def test_attempts_that_differ_are_a_failure_and_never_pass_for_whole() -> None:
+def test_attempts_with_different_samples_fail_and_never_complete() -> None:
     assembly = Assembly()
     assembly.receive(chunk_of(0, 0, b"ab"))
     assembly.receive(chunk_of(0, 1, b"xx", attempt=2))
@@ -126,8 +130,9 @@ def test_attempts_that_differ_are_a_failure_and_never_pass_for_whole() -> None:
     assert not assembly.complete
 
 
-def test_early_sound_is_held_up_to_a_limit_and_asked_for_again() -> None:
-    assembly, block = Assembly(), bytes(2 * 1024 * 1024)
+def test_early_audio_is_held_up_to_a_limit_and_the_excess_is_missing() -> None:
+    assembly = Assembly()
+    block = bytes(2 * 1024 * 1024)
     for sentence in range(1, 10):
         assembly.receive(chunk_of(sentence, 0, block))
         assembly.receive(end_of(sentence, 10, [block]))
@@ -137,5 +142,5 @@ def test_early_sound_is_held_up_to_a_limit_and_asked_for_again() -> None:
     assert assembly.missing() == [AudioPosition(5, 0)]
 
 
-def test_before_anything_came_the_first_chunk_and_the_first_end_are_missing() -> None:
+def test_before_the_first_event_the_first_chunk_and_end_marker_are_missing() -> None:
     assert Assembly().missing() == [AudioPosition(0, 0), AudioPosition(0, None)]

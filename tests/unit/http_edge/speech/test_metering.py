@@ -1,4 +1,4 @@
-"""What a request costs its key: each sentence once, by whichever edge and however it ends."""
+"""A key is charged for each sentence of a request once, whichever edge serves it and however it ends."""
 
 import asyncio
 from collections.abc import Iterable
@@ -58,8 +58,10 @@ def end(sentence: int, seconds: float, sentences: int = 8) -> SentenceSpoken:
     )  # fmt: skip
 
 
-def heard(ends: Iterable[SentenceSpoken], *, partial_s: float = 0.0, first: int = 0, sentences: int = 8) -> Assembly:
-    """Return an assembly that has returned these sentences whole, and a part of the next."""
+def assembled(
+    ends: Iterable[SentenceSpoken], *, partial_s: float = 0.0, first: int = 0, sentences: int = 8
+) -> Assembly:
+    """Return an assembly that has returned these sentences completely, and a part of the next."""
     spoken = list(ends)
     samples = sum(one.samples for one in spoken) + round(partial_s * RATE_HZ)
     assembly = Assembly(first, sentences=sentences, sample_rate_hz=RATE_HZ, samples=samples, spoken=spoken)
@@ -68,16 +70,16 @@ def heard(ends: Iterable[SentenceSpoken], *, partial_s: float = 0.0, first: int 
 
 
 async def store(bus: MemoryBus, *ends: SentenceSpoken) -> None:
-    for one in ends:
-        subject = subjects.end("acme", REQUEST, one.sentence)
-        await bus.publish(subject, codec.encode(one), message_id=f"{one.sentence}")
+    for marker in ends:
+        subject = subjects.end("acme", REQUEST, marker.sentence)
+        await bus.publish(subject, codec.encode(marker), message_id=f"{marker.sentence}")
 
 
 def split(audio_s: float) -> TextSplit:
     return TextSplit(request=REQUEST, sentences=(Span(0, 1),), dropped=(), audio_s=audio_s)
 
 
-async def test_of_many_reservations_at_once_as_many_fit_as_there_is_room_for() -> None:
+async def test_concurrent_reservations_succeed_only_while_they_fit_the_quota() -> None:
     bus = await memory_bus()
     edges = [Quota(bus), Quota(bus)]
     answers = await asyncio.gather(
@@ -88,13 +90,13 @@ async def test_of_many_reservations_at_once_as_many_fit_as_there_is_room_for() -
     assert await used_s(bus) == 40.0
 
 
-async def test_no_count_is_lost_where_many_add_at_once() -> None:
+async def test_concurrent_additions_are_all_counted() -> None:
     bus = await memory_bus()
     await asyncio.gather(*(Quota(bus).add(account(), 1.0) for _ in range(40)))
     assert await used_s(bus) == 40.0
 
 
-async def test_a_value_that_others_always_change_first_is_given_up_after_a_while(
+async def test_an_update_that_always_loses_the_race_fails_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bus = await memory_bus()
@@ -111,7 +113,7 @@ async def test_a_value_that_others_always_change_first_is_given_up_after_a_while
         await update_atomically(bus, topology.PROGRESS, "spent.a.b", change)
 
 
-async def test_a_request_that_does_not_fit_leaves_no_trace() -> None:
+async def test_a_refused_request_reserves_nothing() -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
     with pytest.raises(QuotaUsedUp, match="about 61 s of audio, and 60 s are left") as refused:
@@ -121,12 +123,12 @@ async def test_a_request_that_does_not_fit_leaves_no_trace() -> None:
     assert await charges.open(Key(name="free", hash="0" * 64, tenant="acme"), REQUEST, 1e6) is None
 
 
-async def test_what_is_not_published_is_given_back_and_may_be_asked_for_again() -> None:
+async def test_an_unpublished_request_is_refunded_and_can_be_reserved_again() -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
     for asked_s in (50.0, 40.0, 30.0):
         meter = await opened(charges, asked_s)
-        if not meter.first:  # its id was used for what is not there any more
+        if not meter.first:  # its id was used by an earlier request that was refunded
             begun = await charges.begin(KEY, REQUEST, asked_s)
             assert begun is not None
             meter = begun
@@ -135,19 +137,19 @@ async def test_what_is_not_published_is_given_back_and_may_be_asked_for_again() 
         assert await used_s(bus) == 0
 
 
-async def test_the_splitters_estimate_takes_the_place_of_the_edges() -> None:
+async def test_the_splitters_estimate_replaces_the_estimate_of_the_edge() -> None:
     bus = await memory_bus()
     for estimate_s in (10.0, 50.0):
         meter = await opened(charges_of(bus), 20.0, f"request-{estimate_s:.0f}")
         assembly = Assembly(split=split(estimate_s))
-        await meter.heard(assembly)
-        await meter.heard(assembly)
+        await meter.observe(assembly)
+        await meter.observe(assembly)
         assert await used_s(bus) == estimate_s
         await meter.settle()
         assert await used_s(bus) == 0
 
 
-async def test_a_quota_without_end_is_said_in_a_number_that_messages_hold() -> None:
+async def test_an_unlimited_quota_is_encoded_as_a_finite_number() -> None:
     endless = Key(name="endless", hash="0" * 64, tenant="acme", audio_seconds_a_day=float("inf"))
     meter = await charges_of(await memory_bus()).open(endless, REQUEST, 10.0)
     assert meter is not None
@@ -155,85 +157,85 @@ async def test_a_quota_without_end_is_said_in_a_number_that_messages_hold() -> N
     assert codec.decode(codec.encode(limited), SpeechRequest) == limited
 
 
-async def test_of_two_whose_estimates_grow_at_once_the_second_is_refused() -> None:
+async def test_of_two_requests_whose_estimates_grow_beyond_the_quota_the_second_is_refused() -> None:
     bus = await memory_bus()
     meters = [await opened(charges_of(bus), 10.0, f"request-{number}") for number in range(2)]
-    await meters[0].heard(Assembly(split=split(45.0)))
+    await meters[0].observe(Assembly(split=split(45.0)))
     with pytest.raises(QuotaUsedUp):
-        await meters[1].heard(Assembly(split=split(45.0)))
+        await meters[1].observe(Assembly(split=split(45.0)))
     await meters[1].settle()
     assert await used_s(bus) == 45.0
 
 
-async def test_speech_much_longer_than_its_estimate_is_cut_where_the_quota_ends() -> None:
+async def test_audio_much_longer_than_its_estimate_is_cut_at_the_end_of_the_quota() -> None:
     meter = await opened(charges_of(await memory_bus()), 10.0)
-    await meter.heard(heard([end(0, 59.0)]))
+    await meter.observe(assembled([end(0, 59.0)]))
     with pytest.raises(QuotaUsedUp):
-        await meter.heard(heard([end(0, 61.0)]))
+        await meter.observe(assembled([end(0, 61.0)]))
 
 
-async def test_speech_a_little_longer_than_the_quota_is_spoken_to_its_end() -> None:
+async def test_audio_slightly_longer_than_the_quota_is_completed() -> None:
     meter = await opened(charges_of(await memory_bus()), 58.0)
-    await meter.heard(heard([end(0, 66.0)]))
+    await meter.observe(assembled([end(0, 66.0)]))
 
 
-async def test_a_listener_that_leaves_pays_what_was_spoken_and_whoever_comes_back_the_rest() -> None:
+async def test_a_listener_that_leaves_is_charged_for_its_part_and_a_resumption_for_the_rest() -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
     meter = await opened(charges, 40.0)
-    await meter.heard(heard([end(0, 5.0), end(1, 5.0)], partial_s=2.0))
+    await meter.observe(assembled([end(0, 5.0), end(1, 5.0)], partial_s=2.0))
     await meter.settle()
     assert await used_s(bus) == pytest.approx(12.0)
     again = await resumed(charges)
     assert await used_s(bus) == pytest.approx(40.0)  # the rest is reserved
     assert again.left_s == pytest.approx(48.0)
-    await again.heard(heard([end(2, 5.0), end(3, 5.0)], first=2, sentences=4))
+    await again.observe(assembled([end(2, 5.0), end(3, 5.0)], first=2, sentences=4))
     await again.settle()
     assert await used_s(bus) == pytest.approx(20.0)
     whole = await resumed(charges)
-    await whole.heard(heard([end(number, 5.0) for number in range(4)], sentences=4))
+    await whole.observe(assembled([end(number, 5.0) for number in range(4)], sentences=4))
     await whole.settle()
     assert await used_s(bus) == pytest.approx(20.0)
 
 
-async def test_what_was_spoken_ahead_of_its_listener_is_charged() -> None:
+async def test_audio_synthesized_ahead_of_its_listener_is_charged() -> None:
     bus = await memory_bus()
     meter = await opened(charges_of(bus), 40.0)
     await store(bus, end(0, 5.0), end(1, 5.0), end(2, 5.0))
-    await meter.heard(heard([end(0, 5.0)], partial_s=1.0))
+    await meter.observe(assembled([end(0, 5.0)], partial_s=1.0))
     await meter.settle()
     assert await used_s(bus) == pytest.approx(15.0)
 
 
-async def test_a_resumption_past_sentences_whose_lengths_are_gone_pays_what_it_hears() -> None:
+async def test_a_resumption_after_sentences_with_expired_lengths_is_charged_for_the_audio_it_receives() -> None:
     bus = await memory_bus()
     meter = await opened(charges_of(bus), 40.0)
-    await meter.heard(heard([end(5, 5.0), end(6, 5.0)], first=5))
+    await meter.observe(assembled([end(5, 5.0), end(6, 5.0)], first=5))
     await meter.settle()
     assert await used_s(bus) == pytest.approx(10.0)
 
 
-async def test_two_listeners_of_one_request_pay_once() -> None:
+async def test_concurrent_listeners_of_one_request_are_charged_once() -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
     meters = [await opened(charges, 40.0), *[await resumed(charges) for _ in range(4)]]
     for meter in meters:
-        await meter.heard(heard([end(number, 5.0) for number in range(6)], sentences=6))
+        await meter.observe(assembled([end(number, 5.0) for number in range(6)], sentences=6))
     await asyncio.gather(*(meter.settle() for meter in meters))
     assert await used_s(bus) == pytest.approx(30.0)
 
 
-async def test_while_others_may_listen_the_rest_stays_reserved() -> None:
+async def test_the_rest_stays_reserved_while_other_listeners_may_remain() -> None:
     bus = await memory_bus()
     meter = await opened(charges_of(bus), 40.0)
-    await meter.heard(heard([end(0, 5.0)]))
+    await meter.observe(assembled([end(0, 5.0)]))
     await meter.settle(over=False)
     assert await used_s(bus) == pytest.approx(40.0)
     await meter.settle()
     assert await used_s(bus) == pytest.approx(5.0)
 
 
-async def test_an_id_that_is_in_use_reserves_nothing_and_gives_nothing_back() -> None:
+async def test_a_request_whose_id_is_in_use_reserves_nothing_and_refunds_nothing() -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
     await opened(charges, 40.0)
@@ -243,7 +245,7 @@ async def test_an_id_that_is_in_use_reserves_nothing_and_gives_nothing_back() ->
     assert await used_s(bus) == 40.0
 
 
-async def test_of_retries_at_once_one_reserves_and_all_know_what_is_left() -> None:
+async def test_of_concurrent_retries_one_reserves_and_all_get_the_remaining_quota() -> None:
     bus = await memory_bus()
     meters = await asyncio.gather(*(charges_of(bus).open(KEY, REQUEST, 40.0) for _ in range(8)))
     assert sum(meter is not None and meter.first for meter in meters) == 1
@@ -251,7 +253,7 @@ async def test_of_retries_at_once_one_reserves_and_all_know_what_is_left() -> No
     assert await used_s(bus) == 40.0
 
 
-async def test_a_retry_that_publishes_after_the_first_gave_up_reserves_anew() -> None:
+async def test_a_retry_that_publishes_after_the_first_was_refunded_reserves_again() -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
     first, second = await opened(charges, 40.0), await opened(charges, 40.0)
@@ -262,7 +264,7 @@ async def test_a_retry_that_publishes_after_the_first_gave_up_reserves_anew() ->
     assert await used_s(bus) == 40.0
 
 
-async def test_an_edge_that_died_while_it_reserved_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_edge_that_crashed_while_reserving_does_not_block_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
     monkeypatch.setattr("services.http_edge.speech.metering._OPENING_LOOK_S", 0.0)
@@ -272,14 +274,16 @@ async def test_an_edge_that_died_while_it_reserved_holds_nobody_up(monkeypatch: 
     assert await used_s(bus) == 40.0
 
 
-async def test_a_bus_that_is_away_costs_a_count_and_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_settling_without_nats_raises_nothing_and_leaves_the_count_unchanged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bus = await memory_bus()
     meter = await opened(charges_of(bus), 40.0)
 
-    async def away(_bucket: str, _key: str) -> None:
+    async def unavailable(_bucket: str, _key: str) -> None:
         raise BusUnavailable("NATS does not answer")
 
-    monkeypatch.setattr(bus, "get_revision", away)
+    monkeypatch.setattr(bus, "get_revision", unavailable)
     await meter.settle()
     monkeypatch.undo()
     assert await used_s(bus) == 40.0

@@ -1,4 +1,4 @@
-"""A stall is counted while it lasts, and a client that takes nothing is no stalled player."""
+"""Stalls are counted while they last, and a slow reader does not count as a stalled player."""
 
 import asyncio
 import time
@@ -22,40 +22,40 @@ def values(metrics: Metrics) -> dict[str, float]:
     return {names[sample.name]: sample.value for sample in samples if sample.name in names}
 
 
-def test_a_stall_is_counted_before_audio_comes_again_and_once() -> None:
+def test_an_ongoing_stall_is_counted_once_and_before_audio_continues() -> None:
     metrics = Metrics()
-    listening = Playback(metrics, 24_000)
-    listening.hear(SECOND, 100.0)
-    listening.note(100.9)
+    playback = Playback(metrics, 24_000)
+    playback.record_sent(SECOND, 100.0)
+    playback.note(100.9)
     assert values(metrics) == {"times": 0, "seconds": 0, "now": 0}
-    listening.note(102.0)
+    playback.note(102.0)
     assert values(metrics) == {"times": 1, "seconds": 1, "now": 1}
-    listening.note(104.0)
-    listening.hear(SECOND, 105.0)
+    playback.note(104.0)
+    playback.record_sent(SECOND, 105.0)
     assert values(metrics) == {"times": 1, "seconds": 4, "now": 0}
-    listening.note(107.0)
-    listening.end()
-    listening.end()
+    playback.note(107.0)
+    playback.end()
+    playback.end()
     assert values(metrics) == {"times": 2, "seconds": 5, "now": 0}
 
 
-def test_a_client_that_takes_nothing_for_long_has_audio() -> None:
+def test_a_client_that_reads_slowly_does_not_stall() -> None:
     metrics = Metrics()
-    listening = Playback(metrics, 24_000)
-    listening.hear(SECOND, 100.0)
-    listening.taken(1_000.0)
-    listening.hear(SECOND, 1_000.0)
+    playback = Playback(metrics, 24_000)
+    playback.record_sent(SECOND, 100.0)
+    playback.taken(1_000.0)
+    playback.record_sent(SECOND, 1_000.0)
     assert values(metrics) == {"times": 0, "seconds": 0, "now": 0}
-    listening.note(1_003.0)
+    playback.note(1_003.0)
     assert values(metrics) == {"times": 1, "seconds": 2, "now": 1}
 
 
-async def test_the_counter_moves_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_counter_increases_while_no_audio_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TICK_S", 0.02)
     metrics = Metrics()
-    listening = Playback(metrics, 24_000)
-    listening.hear(SECOND // 100, time.monotonic())
-    with listening.ticking():
+    playback = Playback(metrics, 24_000)
+    playback.record_sent(SECOND // 100, time.monotonic())
+    with playback.ticking():
         async with asyncio.timeout(10):
             while values(metrics)["seconds"] < 0.1:
                 await asyncio.sleep(0.01)

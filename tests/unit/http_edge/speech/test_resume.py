@@ -1,4 +1,4 @@
-"""What is heard of a request that was published more than once."""
+"""A request with several attempts is read as one stream."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,30 +19,30 @@ from tests.support.buses import memory_bus
 from tests.support.service import speech_request
 
 
-async def say(bus: MemoryBus, subject: str, message: Message) -> None:
+async def publish(bus: MemoryBus, subject: str, message: Message) -> None:
     await bus.publish(subject, codec.encode(message), message_id=subject)
 
 
 def spans(count: int) -> tuple[Span, ...]:
-    return tuple(Span(place, place + 1) for place in range(count))
+    return tuple(Span(index, index + 1) for index in range(count))
 
 
-async def ended_run(bus: MemoryBus) -> SpeechRequest:
-    """Return a request whose only run was divided into two sentences and then given up."""
+async def failed_attempt(bus: MemoryBus) -> SpeechRequest:
+    """Return a request whose only attempt was divided into two sentences, and then failed."""
     request = speech_request("ab" * 32)
     split = TextSplit(request=request.request, sentences=spans(2), dropped=())
-    await say(bus, subjects.text_split("public", request.request), split)
+    await publish(bus, subjects.text_split("public", request.request), split)
     failed = SpeechFailed(request=request.request, sentence=None, code="cancelled", detail="", retryable=False)
-    await say(bus, subjects.request_failed("public", request.request), failed)
+    await publish(bus, subjects.request_failed("public", request.request), failed)
     return request
 
 
 @asynccontextmanager
-async def taken_up(bus: MemoryBus, records: RequestStore, request: SpeechRequest) -> AsyncIterator[SpeechSession]:
+async def resumed(bus: MemoryBus, records: RequestStore, request: SpeechRequest) -> AsyncIterator[SpeechSession]:
     metrics = Metrics()
     async with (
-        open_attempts(bus, records, request, metrics, heard=[request.request], sole=True) as runs,
-        SpeechSessions(bus, metrics, first_audio_timeout_s=10).taking_up(request, runs, runs.cancel) as speech,
+        open_attempts(bus, records, request, metrics, heard=[request.request], sole=True) as attempts,
+        SpeechSessions(bus, metrics, first_audio_timeout_s=10).taking_up(request, attempts, attempts.cancel) as speech,
     ):
         yield speech
 
@@ -53,67 +53,67 @@ async def published(bus: MemoryBus) -> SpeechRequest:
     return codec.decode(delivery.payload, SpeechRequest)
 
 
-async def test_a_run_that_divides_the_text_otherwise_is_refused_rather_than_spliced() -> None:
+async def test_an_attempt_that_divides_the_text_differently_fails_the_request() -> None:
     bus = await memory_bus()
-    request = await ended_run(bus)
-    async with taken_up(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
-        hearing = asyncio.ensure_future(anext(speech.pieces()))
+    request = await failed_attempt(bus)
+    async with resumed(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
+        reading = asyncio.ensure_future(anext(speech.chunks()))
         again = await published(bus)
         assert again.request != request.request
         assert (again.seed, again.text, again.first_sentence) == (request.seed, request.text, 0)
         other = TextSplit(request=again.request, sentences=spans(3), dropped=())
-        await say(bus, subjects.text_split("public", again.request), other)
+        await publish(bus, subjects.text_split("public", again.request), other)
         with pytest.raises(PipelineError, match="divides") as refused:
-            await hearing
+            await reading
     assert refused.value.code == "inconsistent_audio"
     assert bus.listeners == 0
 
 
-async def test_a_run_that_fails_here_is_the_clients_failure() -> None:
+async def test_the_failure_of_the_own_attempt_is_raised_to_the_client() -> None:
     bus = await memory_bus()
-    request = await ended_run(bus)
-    async with taken_up(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
-        hearing = asyncio.ensure_future(anext(speech.pieces()))
+    request = await failed_attempt(bus)
+    async with resumed(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
+        reading = asyncio.ensure_future(anext(speech.chunks()))
         again = await published(bus)
         failed = SpeechFailed(request=again.request, sentence=0, code="unspeakable_text", detail="no", retryable=False)
-        await say(bus, subjects.end("public", again.request, 0), failed)
+        await publish(bus, subjects.end("public", again.request, 0), failed)
         with pytest.raises(PipelineError) as refused:
-            await hearing
+            await reading
     assert refused.value.code == "unspeakable_text"
 
 
-async def test_what_somebody_cancelled_is_not_taken_up() -> None:
+async def test_a_cancelled_request_is_not_resumed() -> None:
     bus = await memory_bus()
-    request = await ended_run(bus)
+    request = await failed_attempt(bus)
     records = RequestStore(bus, topology.KEPT, "public")
     await records.cancel(request.request)
-    async with taken_up(bus, records, request) as speech:
+    async with resumed(bus, records, request) as speech:
         with pytest.raises(SpeechCancelled):
-            await anext(speech.pieces())
+            await anext(speech.chunks())
     assert await bus.message_count(topology.REQUESTS) == 0
 
 
-async def test_a_run_that_somebody_else_began_is_listened_to_and_not_repeated() -> None:
+async def test_an_attempt_of_another_listener_is_joined_instead_of_starting_a_new_one() -> None:
     bus = await memory_bus()
-    request = await ended_run(bus)
+    request = await failed_attempt(bus)
     records = RequestStore(bus, topology.KEPT, "public")
-    async with taken_up(bus, records, request) as first, taken_up(bus, records, request) as second:
-        one = asyncio.ensure_future(anext(first.pieces()))
+    async with resumed(bus, records, request) as first, resumed(bus, records, request) as second:
+        one = asyncio.ensure_future(anext(first.chunks()))
         again = await published(bus)
-        two = asyncio.ensure_future(anext(second.pieces()))
+        two = asyncio.ensure_future(anext(second.chunks()))
         await asyncio.sleep(0)
         failed = SpeechFailed(request=again.request, sentence=None, code="empty_text", detail="no", retryable=False)
         assert await records.runs(request.request) == [again.request]
-        await say(bus, subjects.request_failed("public", again.request), failed)
+        await publish(bus, subjects.request_failed("public", again.request), failed)
         with pytest.raises(PipelineError):
             await one
-        third = await asyncio.wait_for(asyncio.ensure_future(_next_run(bus, again.request)), 5)
+        third = await asyncio.wait_for(asyncio.ensure_future(_next_attempt(bus, again.request)), 5)
         assert third.request not in (again.request, request.request)
         two.cancel()
         await asyncio.gather(two, return_exceptions=True)
 
 
-async def _next_run(bus: MemoryBus, seen: str) -> SpeechRequest:
+async def _next_attempt(bus: MemoryBus, seen: str) -> SpeechRequest:
     puller = await bus.pull(topology.requests_consumer())
     while True:
         delivery = await puller.next(1)

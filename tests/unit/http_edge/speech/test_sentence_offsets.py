@@ -1,4 +1,4 @@
-"""Where sentences begin is kept with the request, for clients that resume late."""
+"""Sentence offsets are stored with the request, for clients that resume late."""
 
 from services.common.bus import topology
 from services.common.wire.messages import SentenceSpoken
@@ -24,14 +24,15 @@ def spoken(sentence: int, samples: int) -> SentenceSpoken:
     )
 
 
-async def test_the_last_known_beginning_before_a_byte_is_found_by_any_edge() -> None:
+async def test_any_edge_finds_the_last_stored_offset_before_a_byte() -> None:
     records = RequestStore(await memory_bus(), topology.KEPT, "acme")
-    places, assembly = SentenceOffsets(records, "request-1"), Assembly()
-    assert await places.last_before(1_000) == (0, 0)
+    offsets = SentenceOffsets(records, "request-1")
+    assembly = Assembly()
+    assert await offsets.last_before(1_000) == (0, 0)
     for sentence in range(3):
         assembly.spoken.append(spoken(sentence, 100))
         assembly._sentence = sentence + 1
-        await places.note(assembly)
+        await offsets.note(assembly)
     elsewhere = SentenceOffsets(records, "request-1")
     assert [await elsewhere.last_before(offset) for offset in (199, 200, 399, 600, 10**9)] == [
         (0, 0),
@@ -43,10 +44,11 @@ async def test_the_last_known_beginning_before_a_byte_is_found_by_any_edge() -> 
     assert await SentenceOffsets(records, "request-2").last_before(1_000) == (0, 0)
 
 
-async def test_a_listener_that_resumed_counts_from_where_it_resumed() -> None:
+async def test_offsets_of_a_resumed_listener_start_at_its_begin() -> None:
     records = RequestStore(await memory_bus(), topology.KEPT, "acme")
-    places, assembly = SentenceOffsets(records, "request-1", begin=5_000), Assembly(first_sentence=7)
+    offsets = SentenceOffsets(records, "request-1", begin=5_000)
+    assembly = Assembly(first_sentence=7)
     assembly.spoken.append(spoken(7, 100))
     assembly._sentence = 8
-    await places.note(assembly)
-    assert await places.last_before(6_000) == (8, 5_200)
+    await offsets.note(assembly)
+    assert await offsets.last_before(6_000) == (8, 5_200)
