@@ -43,7 +43,7 @@ async def until_idle(bus: Bus) -> None:
 
 async def deaf(speech: SpeechSession, run: str) -> None:
     """Let a session receive no audio but end markers, as when more came than an inbox holds."""
-    await speech._inbox._heard._runs[run].inbox._listener.close()  # type: ignore[attr-defined]
+    await speech._inbox._events._attempts[run].inbox._listener.close()  # type: ignore[attr-defined]
 
 
 async def stored_seconds(bus: Bus, request: str) -> float:
@@ -99,7 +99,7 @@ async def test_audio_that_was_dropped_before_it_was_read_is_spoken_again(bus: Bu
             pieces.append(piece)
             if len(pieces) in (1, 40):  # deaf from the first; then what it would fetch is dropped
                 await until_idle(bus)
-                await deaf(speech, speech._inbox._heard.ids[-1])  # type: ignore[attr-defined]
+                await deaf(speech, speech._inbox._events.ids[-1])  # type: ignore[attr-defined]
                 await bus.purge(topology.AUDIO, subjects.AUDIO)
     assert digest(pieces) == digest([expected_pcm(BOOK)])
     assert here.metrics.spoken_again._value.get() >= 1
@@ -118,7 +118,7 @@ async def test_audio_that_was_dropped_with_its_end_markers_is_spoken_again_after
             if len(pieces) == 1:
                 await until_idle(bus)
                 await deaf(speech, request.request)
-                run = speech._inbox._heard._runs[request.request]  # type: ignore[attr-defined]
+                run = speech._inbox._events._attempts[request.request]  # type: ignore[attr-defined]
                 await run._ends._listener.close()
                 await bus.purge(topology.AUDIO, subjects.request_events("public", request.request))
     assert digest(pieces) == digest([expected_pcm(BOOK)])

@@ -244,7 +244,7 @@ async def test_lost_events_are_fetched_by_index(bus: Bus) -> None:
     request = speech_request(clip)
     async with tone_service(bus, workers=1):
         async with speaker(bus).speaking(request) as speech:
-            deaf = await speech._inbox._heard._runs[
+            deaf = await speech._inbox._events._attempts[
                 request.request
             ].inbox._listener.close()  # hears nothing more: everything has to be fetched
             assert deaf is None
