@@ -23,7 +23,7 @@ from services.http_edge.intake.acceptance import AcceptedRequest, Acceptor
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.jobs.events import JobEvents, WatchedJob
 from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
-from services.http_edge.jobs.runner import JobWork, submit, record_end
+from services.http_edge.jobs.runner import JobWork, record_end, submit
 from services.http_edge.jobs.store import ENDED, JobStore
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
