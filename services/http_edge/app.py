@@ -1,4 +1,4 @@
-"""Builds an edge and runs it until it is told to stop."""
+"""Builds an edge and runs it until it is stopped."""
 
 import asyncio
 import dataclasses
@@ -35,10 +35,12 @@ from services.http_edge.http.sentence_routes import SentenceRoutes
 from services.http_edge.http.server import serve_http
 from services.http_edge.http.speech_routes import Routes
 from services.http_edge.ingress import ClipIngress, RequestIngress, Responder
-from services.http_edge.intake.acceptance import Acceptor, RunningRequest
+from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.form import FormReader
+from services.http_edge.intake.kinds import JobKind, SpeechKind
 from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import Uploads
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.jobs.results_quota import ResultsQuota
@@ -58,9 +60,9 @@ from services.http_edge.transport.host_names import Hosts
 log = structlog.get_logger()
 
 _MEASURE_S: Final = 2.0
-_MOST_TENANTS: Final = 1024  # served at once; those who were longest away are built anew when they come
-_OPEN: Final = "anyone who reaches this address may use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
-_TENANT_RESULTS: Final = 0.5  # of the store, for the jobs of one tenant, where there are several and nothing is set
+_MOST_TENANTS: Final = 1024  # whose services are cached; those of the least recently used are built again
+_OPEN: Final = "anyone who reaches this address can use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
+_TENANT_RESULTS: Final = 0.5  # of the store, for one tenant's jobs; unless set, and if there are several tenants
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -83,12 +85,13 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
 async def edge(
     bus: Bus, decoder: ReferenceDecoder, settings: Settings, draining: asyncio.Event
 ) -> AsyncIterator[web.Application]:
-    """Yield the edge's application, which follows workers and splitters while the block runs.
+    """Yield the edge's application, which follows the heartbeats of workers and splitters while the block runs.
 
-    Once `draining` is set it says that it is not ready, and asks every client to connect anew, but answers.
-    Raises CannotReadKeys.
+    Once `draining` is set, it reports that it is not ready and closes each connection after the response, but still
+    answers. Raises CannotReadKeys.
     """
-    metrics, stop = Metrics(), asyncio.Event()
+    metrics = Metrics()
+    stop = asyncio.Event()
     metrics.bus_connected.set_function(lambda: float(bus.connected))
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
     admission = Admission(fleet, settings, metrics)
@@ -107,19 +110,19 @@ async def edge(
         group.create_task(fleet.splitters.follow(stop), name="splitters")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
         group.create_task(news.wake_on_drain(), name="job-events")
-        for serving in _doors(parts, settings, intake):
-            group.create_task(serving.serve(draining), name=serving.subject)
+        for responder in _responders(parts, settings, intake):
+            group.create_task(responder.serve(draining), name=responder.subject)
         jobs = group.create_task(loop.run(draining), name="jobs")
         try:
             yield app
         finally:
-            draining.set()  # jobs that run are handed back
+            draining.set()  # running jobs are returned to the queue
             await jobs
             stop.set()
 
 
 class _Parts(NamedTuple):
-    """What everything in an edge works with, whosever request it is."""
+    """The components of an edge that do not depend on a tenant."""
 
     bus: Bus
     metrics: Metrics
@@ -133,17 +136,17 @@ class _Parts(NamedTuple):
     draining: asyncio.Event
 
 
-class _Entrance(NamedTuple):
-    """What all tenants share of an edge that reads bodies and speaks."""
+class _Limits(NamedTuple):
+    """The limits on bodies and concurrent requests that all tenants share."""
 
-    free_seats: asyncio.Semaphore
+    free_slots: asyncio.Semaphore
     uploads: Uploads
-    kept_room: RequestQuota
+    stored_quota: RequestQuota
     upload_owner: Callable[[web.Request], str]
 
 
-class _Desk(NamedTuple):
-    """What serves one tenant: it sees that tenant's requests and jobs, and no other's."""
+class _TenantServices(NamedTuple):
+    """The components that serve one tenant: they can read only that tenant's requests and jobs."""
 
     routes: Routes
     requests: RequestRoutes
@@ -153,22 +156,22 @@ class _Desk(NamedTuple):
     work: JobWork
 
 
-def _doors(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[Responder, Responder]:
-    """Build what answers tenants that use NATS directly."""
+def _responders(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[Responder, Responder]:
+    """Build the responders for tenants that use NATS directly."""
 
     def intake_of(tenant: str) -> ClipIntake:
         return dataclasses.replace(intake, settings=msgspec.structs.replace(settings, tenant=tenant))
 
     requests = RequestIngress(parts.bus, parts.fleet, parts.admission, settings, parts.group, parts.stop)
     return (
-        Responder(parts.bus, parts.metrics, subjects.INGRESS_REQUESTS, requests, at_once=64, in_all=512),
-        Responder(parts.bus, parts.metrics, subjects.STORE_CLIPS, ClipIngress(intake_of), at_once=4, in_all=16),
+        Responder(parts.bus, parts.metrics, subjects.INGRESS_REQUESTS, requests, limit_per_tenant=64, limit=512),
+        Responder(parts.bus, parts.metrics, subjects.STORE_CLIPS, ClipIngress(intake_of), limit_per_tenant=4, limit=16),
     )
 
 
 def _built(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[web.Application, WorkLoop]:
-    """Build the application, and the loop that sees jobs through."""
-    entrance = _Entrance(
+    """Build the application, and the loop that runs jobs."""
+    limits = _Limits(
         asyncio.Semaphore(settings.max_connections),
         Uploads(settings),
         RequestQuota(settings.tenant_requests_bytes, topology.KEPT_S),
@@ -176,55 +179,74 @@ def _built(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[web.A
     )
 
     @lru_cache(maxsize=_MOST_TENANTS)
-    def desk(tenant: str) -> _Desk:
+    def services_for(tenant: str) -> _TenantServices:
         own = msgspec.structs.replace(settings, tenant=tenant)
-        return _desk(parts, own, dataclasses.replace(intake, settings=own), entrance)
+        return _tenant_services(parts, own, dataclasses.replace(intake, settings=own), limits)
 
-    def asked(request: web.Request) -> _Desk:
+    def services_of(request: web.Request) -> _TenantServices:
         caller = caller_of(request)
-        return desk(settings.tenant if caller is None else caller.key.tenant)
+        return services_for(settings.tenant if caller is None else caller.key.tenant)
 
-    browsers = CorsPolicy(settings.cors_origins)
-    inner: list[Middleware] = [browsers.preflight()]
-    if settings.api_keys_file:  # no other site's page has a key, so whatever name it calls the service by is harmless
+    cors = CorsPolicy(settings.cors_origins)
+    inner: list[Middleware] = [cors.preflight()]
+    if settings.api_keys_file:  # a page of another site has no key, so the host name that it uses does not matter
         inner.append(guarding(ApiKeys(Path(settings.api_keys_file)), settings))
     else:
         inner.insert(0, naming(Hosts(settings.allowed_hosts)))
-    # The outermost turns the refusals of the others into answers.
+    # The outermost middleware turns the exceptions of the others into responses.
     unkeyed = None if settings.api_keys_file else settings.tenant
     app = web.Application(middlewares=[around(parts.metrics, parts.fleet, unkeyed), *inner])
-    app.on_response_prepare.extend([tell_request_id, part_when(parts.draining), browsers.tell])
-    desk(settings.tenant).routes.add_to(app)
-    Routes.add_speaking(app, lambda request: asked(request).routes)
-    RequestRoutes.add_to(app, lambda request: asked(request).requests)
-    SentenceRoutes.add_to(app, lambda request: asked(request).sentences)
-    NormalizeRoutes.add_to(app, lambda request: asked(request).normalize)
-    JobRoutes.add_to(app, lambda request: asked(request).jobs)
-    work = AllTenantsJobs(lambda tenant: desk(tenant).work)
+    app.on_response_prepare.extend([tell_request_id, part_when(parts.draining), cors.add_headers])
+    services_for(settings.tenant).routes.add_to(app)
+    Routes.add_speaking(app, lambda request: services_of(request).routes)
+    RequestRoutes.add_to(app, lambda request: services_of(request).requests)
+    SentenceRoutes.add_to(app, lambda request: services_of(request).sentences)
+    NormalizeRoutes.add_to(app, lambda request: services_of(request).normalize)
+    JobRoutes.add_to(app, lambda request: services_of(request).jobs)
+    work = AllTenantsJobs(lambda tenant: services_for(tenant).work)
     return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, seats=settings.max_jobs)
 
 
-def _orders(
-    parts: _Parts, settings: Settings, intake: ClipIntake, entrance: _Entrance, *, kept: RequestStore, store: JobStore
-) -> Acceptor:
-    """Build what takes requests that are no jobs."""
-    return Acceptor(
-        fleet=parts.fleet,
-        admission=parts.admission,
-        charges=UsageCharges(parts.bus, kept, parts.quota),
-        kept_room=entrance.kept_room,
-        intake=intake,
-        shelf=kept,
+def _acceptors(
+    parts: _Parts,
+    settings: Settings,
+    intake: ClipIntake,
+    limits: _Limits,
+    *,
+    kept: RequestStore,
+    store: JobStore,
+) -> tuple[Acceptor, Acceptor]:
+    """Build the acceptors of speech requests and of jobs."""
+    speech = SpeechKind(
+        store=kept,
         other=JobBucket(store),
+        charges=UsageCharges(parts.bus, kept, parts.quota),
+        timeout_s=settings.request_timeout_s,
+        admission=parts.admission,
+        stored_quota=limits.stored_quota,
+    )
+    jobs = JobKind(
+        store=JobBucket(store),
+        other=kept,
+        charges=UsageCharges(parts.bus, store.records, parts.quota),
+        timeout_s=settings.job_timeout_s,
+    )
+    reader = FormReader(limits.uploads, settings)
+
+    acceptor = Acceptor(
+        kind=speech,
+        fleet=parts.fleet,
+        intake=intake,
         metrics=parts.metrics,
         settings=settings,
-        free_seats=entrance.free_seats,
-        reader=FormReader(entrance.uploads, settings),
-        upload_owner=entrance.upload_owner,
+        free_slots=limits.free_slots,
+        reader=reader,
+        upload_owner=limits.upload_owner,
     )
+    return acceptor, dataclasses.replace(acceptor, kind=jobs, reader=dataclasses.replace(reader, job=True))
 
 
-def _job_room(bus: Bus, settings: Settings) -> ResultsQuota:
+def _results_quota(bus: Bus, settings: Settings) -> ResultsQuota:
     return ResultsQuota(
         bus,
         settings.tenant,
@@ -234,66 +256,62 @@ def _job_room(bus: Bus, settings: Settings) -> ResultsQuota:
     )
 
 
-def _desk(parts: _Parts, settings: Settings, intake: ClipIntake, entrance: _Entrance) -> _Desk:
-    bus, metrics, draining = parts.bus, parts.metrics, parts.draining
+def _tenant_services(parts: _Parts, settings: Settings, intake: ClipIntake, limits: _Limits) -> _TenantServices:
+    bus = parts.bus
     kept = RequestStore(bus, topology.KEPT, settings.tenant)
     job_records = RequestStore(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
-    job_charges = UsageCharges(bus, job_records, parts.quota)
-    speaker = SpeechSessions(bus, metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2)
-    orders = _orders(parts, settings, intake, entrance, kept=kept, store=store)
-    ordered = RunningRequest(
+    speaker = SpeechSessions(bus, parts.metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2)
+    results_quota = _results_quota(bus, settings)
+
+    acceptor, job_acceptor = _acceptors(parts, settings, intake, limits, kept=kept, store=store)
+    charges = acceptor.kind.charges
+    running = RunningRequest(
         speaker=speaker,
         records=kept,
-        charges=orders.charges,
+        charges=charges,
         grace=DisconnectGrace(bus, kept, settings.idempotency_grace_s, parts.group, parts.stop),
-        metrics=metrics,
         request_timeout_s=settings.request_timeout_s,
     )
-    room = _job_room(bus, settings)
     work = JobWork(
         bus=bus,
         store=store,
         records=job_records,
         requests=kept,
-        charges=job_charges,
-        results_quota=room,
+        charges=job_acceptor.kind.charges,
+        results_quota=results_quota,
         speaker=speaker,
-        metrics=metrics,
-        stop=draining,
+        metrics=parts.metrics,
+        stop=parts.draining,
     )
-    return _Desk(
-        routes=Routes(
-            bus=bus,
-            fleet=parts.fleet,
-            orders=orders,
-            ordered=ordered,
-            metrics=metrics,
-            settings=settings,
-            draining=draining,
-            space=entrance.uploads.space,
-        ),
+
+    routes = Routes(
+        bus=bus,
+        fleet=parts.fleet,
+        acceptor=acceptor,
+        running=running,
+        metrics=parts.metrics,
+        settings=settings,
+        draining=parts.draining,
+        space=limits.uploads.space,
+    )
+    jobs = JobRoutes(
+        bus=bus,
+        store=store,
+        room=results_quota,
+        work=work,
+        acceptor=job_acceptor,
+        news=parts.news,
+        settings=settings,
+        draining=parts.draining,
+    )
+    return _TenantServices(
+        routes=routes,
         requests=RequestRoutes(
-            bus=bus, records=kept, charges=orders.charges, speaker=speaker, metrics=metrics, settings=settings
+            bus=bus, records=kept, charges=charges, speaker=speaker, metrics=parts.metrics, settings=settings
         ),
         sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
-        normalize=NormalizeRoutes(bus=bus, settings=settings, reader=orders.reader, upload_owner=entrance.upload_owner),
-        jobs=JobRoutes(
-            bus=bus,
-            store=store,
-            room=room,
-            work=work,
-            orders=dataclasses.replace(
-                orders,
-                shelf=JobBucket(store),
-                other=kept,
-                charges=job_charges,
-                job=True,
-                reader=dataclasses.replace(orders.reader, job=True),
-            ),
-            news=parts.news,
-            settings=settings,
-            draining=draining,
-        ),
+        normalize=NormalizeRoutes(bus=bus, settings=settings, reader=acceptor.reader, upload_owner=limits.upload_owner),
+        jobs=jobs,
         work=work,
     )

@@ -75,7 +75,7 @@ async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
 
     async with tasks() as group:
         work = RequestIngress(bus, fleet, admission, settings, group, stop)
-        serving = Responder(bus, metrics, subjects.INGRESS_REQUESTS, work, at_once=8, in_all=16)
+        serving = Responder(bus, metrics, subjects.INGRESS_REQUESTS, work, limit_per_tenant=8, limit=16)
         for running in (fleet.workers.follow(stop), fleet.splitters.follow(stop), serving.serve(stop)):
             group.create_task(running)
         group.create_task(every(0.5, beat, stop))

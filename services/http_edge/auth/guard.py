@@ -1,4 +1,4 @@
-"""Before any handler: whose key it is, and what browsers may do."""
+"""Middleware that runs before any handler: API keys, host names and CORS."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -12,13 +12,13 @@ from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses
 from services.http_edge.transport.host_names import Hosts
 
-OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})  # asked for without a key
+OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})  # that need no key
 CALLER: Final = web.RequestKey("caller", Caller)
-_ASKED: Final = (
+_REQUEST_HEADERS: Final = (
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, Request-Name, "
     "X-API-Key, X-Request-Id"
 )
-_TOLD: Final = (
+_EXPOSED_HEADERS: Final = (
     "Accept-Ranges, Content-Range, ETag, Location, Request-Name, Retry-After, Server-Timing, X-Engine, X-Language, "
     "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, traceparent"
 )
@@ -31,35 +31,35 @@ _SECURITY: Final = {
 }
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": _ASKED,
+    "Access-Control-Allow-Headers": _REQUEST_HEADERS,
     "Access-Control-Max-Age": "600",
 }
-DeskT = TypeVar("DeskT")
+RoutesT = TypeVar("RoutesT")
 
 
 def caller_of(request: web.Request) -> Caller | None:
-    """Return who asks; None where no keys are asked for."""
+    """Return the caller of a request; None if no API keys are configured."""
     return request.get(CALLER)
 
 
 def upload_owner(addresses: Addresses) -> Callable[[web.Request], str]:
-    """Return what says whose upload a request is: a tenant's, or without keys that of an address."""
+    """Return a function from a request to the owner of its upload: the tenant, or without keys the client address."""
 
-    def place(request: web.Request) -> str:
+    def owner(request: web.Request) -> str:
         caller = caller_of(request)
         return f"address {addresses.client(request)}" if caller is None else f"tenant {caller.key.tenant}"
 
-    return place
+    return owner
 
 
 def by(
-    desk_of: Callable[[web.Request], DeskT],
-) -> Callable[[Callable[[DeskT, web.Request], Awaitable[web.StreamResponse]]], Handler]:
-    """Return what makes a handler of a method: of the object that serves whoever asks."""
+    routes_of: Callable[[web.Request], RoutesT],
+) -> Callable[[Callable[[RoutesT, web.Request], Awaitable[web.StreamResponse]]], Handler]:
+    """Return a function that turns a method into a handler, called on the object for the tenant of the request."""
 
-    def handler(method: Callable[[DeskT, web.Request], Awaitable[web.StreamResponse]]) -> Handler:
+    def handler(method: Callable[[RoutesT, web.Request], Awaitable[web.StreamResponse]]) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
-            return await method(desk_of(request), request)
+            return await method(routes_of(request), request)
 
         return answer
 
@@ -67,11 +67,11 @@ def by(
 
 
 async def expect_later(_request: web.Request) -> None:
-    """Say no "100 Continue" yet: a client that waits sends nothing before all is checked. `form.Reader` says it."""
+    """Send no "100 Continue" yet: a client that waits for it sends nothing before the checks. `FormReader` sends it."""
 
 
 def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
-    """Return the middleware that lets nobody in without a key, before anything of a body is read.
+    """Return the middleware that rejects requests without a valid key, before any of the body is read.
 
     Raises KeyMissing, UnknownKey, EngineNotAllowed, RateExceeded.
     """
@@ -81,8 +81,8 @@ def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
         if request.path not in OPEN:
             caller = callers.find(_secret(request))
             if caller.key.engines and settings.engine not in caller.key.engines:
-                raise EngineNotAllowed(f"this key is not for the engine {settings.engine}")
-            caller.take_turn()
+                raise EngineNotAllowed(f"this key does not allow the engine {settings.engine}")
+            caller.take_token()
             request[CALLER] = caller
         return await handler(request)
 
@@ -90,7 +90,7 @@ def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
 
 
 def naming(hosts: Hosts) -> Middleware:
-    """Return the middleware that refuses requests for other host names than these. Raises MisdirectedRequest."""
+    """Return the middleware that rejects requests for any other host name. Raises MisdirectedRequest."""
 
     @web.middleware
     async def name(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -112,36 +112,36 @@ def _secret(request: web.Request) -> str:
 
 
 class CorsPolicy:
-    """What pages of other origins may do (WHATWG Fetch, CORS), and what a browser is told of every answer."""
+    """The CORS policy for pages of other origins (WHATWG Fetch), and the security headers of every response."""
 
     def __init__(self, origins: str) -> None:
-        """`origins`: those that may read answers, with commas between them; "*" for all, nothing for none."""
+        """Parse the origins that can read responses: a comma-separated list, "*" for all, empty for none."""
         self._allowed = frozenset(origin.strip() for origin in origins.split(",") if origin.strip())
 
-    def _may(self, request: web.Request) -> str | None:
+    def _allowed_origin(self, request: web.Request) -> str | None:
         origin = request.headers.get("Origin")
         if origin is None:
             return None
         return "*" if "*" in self._allowed else origin if origin in self._allowed else None
 
     def preflight(self) -> Middleware:
-        """Return the middleware that answers preflights, for which nobody needs a key."""
+        """Return the middleware that answers preflights, which need no key."""
 
         @web.middleware
         async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
                 return await handler(request)
-            if self._may(request) is None:
+            if self._allowed_origin(request) is None:
                 raise web.HTTPForbidden
             return web.Response(status=204, headers=_PREFLIGHT)
 
         return preflight
 
-    async def tell(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers; a handler of the `on_response_prepare` signal."""
         response.headers.update(_SECURITY)
         if self._allowed:
             response.headers.add("Vary", "Origin")
-        if (origin := self._may(request)) is not None:
+        if (origin := self._allowed_origin(request)) is not None:
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = _TOLD
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS

@@ -1,8 +1,8 @@
-"""What each key has used of its audio for today, in seconds: one count that all edges share.
+"""The daily audio quota of each API key, in seconds: one count that all edges share.
 
-How it works. The count is a value in NATS, changed by compare-and-set, so that no edge's sum is lost. A request is
-counted with its estimate before anything is done for it (`reserve`), which is refused where it does not fit. When it is
-over, the difference to what was spoken is added or given back (`add`). `charges` knows what to count of a request.
+How it works. The count is a value in NATS, updated by compare-and-set, so no edge's update is lost. A request is
+counted with its estimate before any work is done for it (`reserve`), and refused if that exceeds the quota. When it
+ends, the difference to the audio produced is added or refunded (`add`). `speech.metering` decides what a request costs.
 """
 
 import struct
@@ -23,14 +23,14 @@ _SECONDS: Final = struct.Struct("<d")
 
 @dataclass(frozen=True)
 class Account:
-    """One key's count of one day."""
+    """The count of one API key on one day."""
 
     name: str  # the bucket's key
     limit_s: float
 
 
 def account_of(key: Key) -> Account | None:
-    """Return what a key's requests of today are counted in; None for a key without a quota."""
+    """Return the account of today's requests of a key; None for a key without a quota."""
     if not key.audio_seconds_a_day:
         return None
     today = datetime.now(UTC).date().isoformat()
@@ -44,17 +44,17 @@ class Quota:
     bus: Bus
 
     async def left_s(self, account: Account) -> float:
-        """Return how much audio is left; negative where speech was longer than its estimate."""
+        """Return how much audio is left; negative if speech was longer than its estimate."""
         return account.limit_s - _read(await self.bus.get_value(topology.PROGRESS, account.name) or b"")
 
     async def check(self, key: Key) -> None:
-        """Refuse before anything of a request is read. Raises QuotaUsedUp, with when the next day begins."""
+        """Check the quota before a request is read. Raises QuotaUsedUp, with the time until the next day."""
         account = account_of(key)
         if account is not None and (left_s := await self.left_s(account)) <= 0:
             raise used_up(account, left_s)
 
     async def reserve(self, account: Account, seconds: float) -> float:
-        """Count so much audio and return what was left before. Raises QuotaUsedUp where less is left."""
+        """Count audio and return what was left before. Raises QuotaUsedUp if less is left."""
         left_s = 0.0
 
         async def reserved(content: bytes) -> bytes:
@@ -69,7 +69,7 @@ class Quota:
         return left_s
 
     async def add(self, account: Account, seconds: float) -> None:
-        """Count audio that was spoken beyond its estimate, or, negative, give back what was not."""
+        """Count audio beyond an estimate; negative refunds audio that was not produced."""
 
         async def added(content: bytes) -> bytes:
             return _SECONDS.pack(max(0.0, _read(content) + seconds))
@@ -78,22 +78,22 @@ class Quota:
             await update_atomically(self.bus, topology.PROGRESS, account.name, added)
 
 
-def used_up(account: Account, left_s: float, asked_s: float = 0.0) -> QuotaUsedUp:
-    """Return the refusal of a request, with when to come back."""
-    limit = f"this key's {account.limit_s:g} s of audio for today"
+def used_up(account: Account, left_s: float, requested_s: float = 0.0) -> QuotaUsedUp:
+    """Return the error for a request over the quota, with the time to retry after."""
+    limit = f"this key's daily quota of {account.limit_s:g} s of audio"
     if left_s <= 0:
-        failure = QuotaUsedUp(f"{limit} are used up; wait until midnight UTC")
+        failure = QuotaUsedUp(f"{limit} is used up; retry after midnight UTC")
     else:
         failure = QuotaUsedUp(
-            f"the text is about {asked_s:.0f} s of audio, and {left_s:.0f} s are left of {limit}; "
-            "send a shorter one, or wait until midnight UTC"
+            f"the text is about {requested_s:.0f} s of audio, and {left_s:.0f} s are left of {limit}; "
+            "send a shorter text, or retry after midnight UTC"
         )
     failure.retry_after_s = until_midnight_s()
     return failure
 
 
 def until_midnight_s() -> float:
-    """Return how long today lasts in UTC."""
+    """Return the seconds until midnight UTC."""
     midnight = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
     return midnight.timestamp() - time.time()
 

@@ -1,4 +1,4 @@
-"""How far the work queues are behind: what autoscaling and alerts read."""
+"""Measures the depth and age of the work queues, for autoscaling and alerts."""
 
 from typing import Final
 
@@ -11,10 +11,10 @@ _STREAMS: Final = (topology.REQUESTS, topology.SENTENCES, topology.JOBS, topolog
 
 
 async def measure_queues(bus: Bus, engine: str, metrics: Metrics) -> None:
-    """Set the gauges of the queues; while NATS is away they are gone, as unknown is not zero.
+    """Set the gauges of the queues, or clear them while NATS is unavailable, as unknown is not zero.
 
-    `labels()` makes a series, at 0, so it is called when its value is there: a series whose value never came would say
-    that NATS answers, and that nothing waits.
+    `labels()` creates a series at 0, so it is called only once its value was read: a series without a value would
+    report that NATS answers and that the queue is empty.
     """
     consumers = (
         topology.requests_consumer(),

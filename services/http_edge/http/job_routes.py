@@ -19,8 +19,9 @@ from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.http.audio_response import AudioResponse, write
 from services.http_edge.http.encoders import WavEncoder
 from services.http_edge.http.ranges import ByteRange, range_applies, requested_range
-from services.http_edge.intake.acceptance import AcceptedRequest, Acceptor
+from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.idempotency import checked_id
+from services.http_edge.intake.stages import StoredRequest
 from services.http_edge.jobs.events import JobEvents, WatchedJob
 from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
 from services.http_edge.jobs.runner import JobWork, record_end, submit
@@ -38,7 +39,7 @@ class JobRoutes:
     store: JobStore
     room: ResultsQuota
     work: JobWork
-    orders: Acceptor
+    acceptor: Acceptor
     news: JobEvents
     settings: Settings
     draining: asyncio.Event
@@ -55,13 +56,13 @@ class JobRoutes:
 
     async def submit(self, request: web.Request) -> web.Response:
         """`POST /jobs`: queue a text of any length."""
-        async with self.orders.taken(request) as order:
+        async with self.acceptor.accepted(request) as accepted:
             told: dict[str, str] = {}
-            if not order.joined:
-                await self._queue(order)
-                told = {"X-Seed": str(order.request.seed)}
-            if order.warnings:
-                told["X-Reference-Warning"] = "; ".join(order.warnings)
+            if isinstance(accepted, StoredRequest):
+                await self._queue(accepted)
+                told = {"X-Seed": str(accepted.request.seed)}
+            if accepted.warnings:
+                told["X-Reference-Warning"] = "; ".join(accepted.warnings)
         progress = await self.store.require(request[REQUEST_ID])
         told["Location"] = f"/jobs/{progress.job}"
         return web.json_response(_shown(progress), status=202, headers=told)
@@ -70,16 +71,19 @@ class JobRoutes:
         """`GET /jobs/{id}`: how far it is."""
         return web.json_response(_shown(await self.store.require(checked_id(request.match_info["id"]))))
 
-    async def _queue(self, order: AcceptedRequest) -> None:
+    async def _queue(self, stored: StoredRequest) -> None:
         """Queue a job within the results quota. Raises ResultsFull, and what `submit` raises."""
-        job, deadline_unix_ms = order.request.request, order.request.deadline_unix_ms
-        size = round(2 * order.sample_rate_hz * order.audio_s) + SENTENCE_BYTES
-        await self.room.reserve(job, size, deadline_unix_ms)
+        job = stored.request.request
+        size = round(2 * stored.sample_rate_hz * stored.audio_s) + SENTENCE_BYTES
+        await self.room.reserve(job, size, stored.request.deadline_unix_ms)
+
+        submitted = False
         try:
-            await submit(self.bus, order.request)
-            order.published = True
+            await submit(self.bus, stored.request)
+            submitted = True
+            stored.mark_published()
         finally:
-            if not order.published:
+            if not submitted:
                 await asyncio.shield(self.room.settle(job, 0))
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -96,7 +100,7 @@ class JobRoutes:
         if progress.state == "queued":
             progress = msgspec.structs.replace(progress, state="cancelled")
             await asyncio.shield(self.work.end(progress))
-            record_end(self.orders.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
+            record_end(self.acceptor.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
         return web.json_response(_shown(progress), status=202)
 
     async def events(self, request: web.Request) -> web.StreamResponse:

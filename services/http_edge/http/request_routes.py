@@ -15,8 +15,8 @@ from services.http_edge.context import REQUEST_ID, outcome_of
 from services.http_edge.errors import BadRequest, RangeNotSatisfiable, UnknownRequest
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
 from services.http_edge.http.encoders import WavEncoder
-from services.http_edge.intake.acceptance import renewed
 from services.http_edge.intake.idempotency import checked_id
+from services.http_edge.intake.running import renewed
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel

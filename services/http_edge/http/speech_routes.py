@@ -16,7 +16,8 @@ from services.http_edge.auth.guard import by, expect_later
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
 from services.http_edge.http.encoders import ENCODERS
-from services.http_edge.intake.acceptance import Acceptor, RunningRequest
+from services.http_edge.intake.acceptance import Acceptor
+from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import TempSpace
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
@@ -33,8 +34,8 @@ class Routes:
 
     bus: Bus
     fleet: Fleet
-    orders: Acceptor
-    ordered: RunningRequest
+    acceptor: Acceptor
+    running: RunningRequest
     metrics: Metrics
     settings: Settings
     draining: asyncio.Event
@@ -105,19 +106,19 @@ class Routes:
 
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
         """`POST /synthesize`: the whole speech as one WAV with a true header."""
-        async with self.orders.taken(request) as order:
+        async with self.acceptor.accepted(request) as accepted:
             with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole, self.space.hold() as hold:
-                async with self.ordered.speaking(order) as speech:
+                async with self.running.speaking(accepted) as speech:
                     async for pcm in speech.chunks():
-                        order.heard_first("synthesize", self.metrics)
+                        accepted.note_first_audio("synthesize", self.metrics)
                         if whole.tell() + len(pcm) > _MEMORY_BYTES:
                             hold.add(whole.tell() + len(pcm) - hold.size)
                         await asyncio.to_thread(whole.write, pcm)
                 size = whole.tell()
                 whole.seek(0)
 
-                audio = self._audio(request, order.sample_rate_hz)
-                await audio.begin(order.headers(speech), data_bytes=size)
+                audio = self._audio(request, accepted.sample_rate_hz)
+                await audio.begin(accepted.headers(speech), data_bytes=size)
 
                 while block := await asyncio.to_thread(whole.read, _BLOCK_BYTES):
                     await audio.write(block)
@@ -130,14 +131,17 @@ class Routes:
         A failure before the first audio is an HTTP error; a later one cuts the body, so that no client takes a part
         for the whole.
         """
-        async with self.orders.taken(request) as order, self.ordered.speaking(order, listening=True) as speech:
+        async with (
+            self.acceptor.accepted(request) as accepted,
+            self.running.speaking(accepted, listening=True) as speech,
+        ):
             pieces = speech.chunks()
             first = await anext(pieces)
-            order.heard_first("stream", self.metrics)
+            accepted.note_first_audio("stream", self.metrics)
 
-            audio = self._audio(request, order.sample_rate_hz)
-            await audio.begin(order.headers(speech))
-            playback = Playback(self.metrics, order.sample_rate_hz)
+            audio = self._audio(request, accepted.sample_rate_hz)
+            await audio.begin(accepted.headers(speech))
+            playback = Playback(self.metrics, accepted.sample_rate_hz)
             return await send_stream(audio, AudioStream(first, pieces, playback))
 
     def _audio(self, request: web.Request, sample_rate_hz: int) -> AudioResponse:

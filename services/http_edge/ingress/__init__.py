@@ -1,4 +1,4 @@
-"""What tenants ask of an edge over NATS: requests to speak, and clips to store (docs/adr/0018-nats-boundary.md)."""
+"""Requests of tenants over NATS: speech to synthesize, and clips to store (docs/adr/0018-nats-boundary.md)."""
 
 from services.http_edge.ingress.clips import ClipIngress
 from services.http_edge.ingress.requests import RequestIngress

@@ -1,4 +1,4 @@
-"""Takes a tenant's recording from NATS as HTTP takes an upload, and stores the clip that is made of it."""
+"""Receives a tenant's recording over NATS, as HTTP does an upload, and stores the clip that is made of it."""
 
 import os
 import tempfile
@@ -23,29 +23,29 @@ class ClipIngress:
 
     intake_of: Callable[[str], ClipIntake]  # by tenant
 
-    async def answer(self, tenant: str, heard: Received) -> bytes:
-        """Make a clip of a recording, store it and return its name.
+    async def answer(self, tenant: str, message: Received) -> bytes:
+        """Make a clip of a recording, store it and return its id.
 
         Raises MalformedMessage, UnusableReference, TenantClipsFull, QueueFull, BusUnavailable.
         """
-        asked = codec.decode(heard.payload, StoreClip)
-        require_own(asked, heard.subject)
-        with _upload(asked.audio) as upload:
+        command = codec.decode(message.payload, StoreClip)
+        require_own(command, message.subject)
+        with _upload(command.audio) as upload:
             stored = await self.intake_of(tenant).clip(upload)
         return codec.encode(ClipStored(clip=stored.clip, warnings=stored.warnings))
 
     def refuse(self, failure: PipelineError) -> bytes:
-        """Return the reply that says why nothing was stored."""
+        """Return the reply with the reason why nothing was stored."""
         return codec.encode(ClipRefused(code=failure.code, detail=str(failure), retryable=failure.retryable))
 
 
 @contextmanager
 def _upload(audio: bytes) -> Iterator[Upload]:
-    """Write a recording to a temporary file without a name, as `form` does: decoders read files."""
+    """Write a recording to an unnamed temporary file, as `intake.form` does: decoders read files."""
     try:
         with tempfile.TemporaryFile() as file:
             file.write(audio)
             file.flush()
             yield Upload(Path(f"/proc/{os.getpid()}/fd/{file.fileno()}"), sha256(audio).hexdigest(), len(audio))
     except OSError:
-        raise QueueFull("this edge has no room for another recording; retry later") from None
+        raise QueueFull("no space for another recording; retry later") from None

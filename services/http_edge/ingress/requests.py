@@ -1,8 +1,8 @@
-"""Takes a tenant's `SpeechRequest` from NATS as HTTP takes a form: checked, admitted, alone under its id, and queued.
+"""Receives a tenant's `SpeechRequest` over NATS, as HTTP does a form: checks, admits, stores and queues it.
 
-The sender publishes as into a stream, and is answered as by one: with a JetStream publish acknowledgement
-(nats-architecture, ADR-3 and "PubAck"), or with its `error`, whose description begins with a failure code of the
-contract. The sequence number is always 0: the true one would tell how much other tenants ask.
+The sender publishes as to a stream, and the reply is that of a stream: a JetStream publish acknowledgement
+(nats-architecture, ADR-3 and "PubAck"), or its `error`, whose description begins with a failure code of the contract.
+The sequence number is always 0: the true one would reveal how many requests other tenants send.
 """
 
 import asyncio
@@ -44,15 +44,15 @@ from services.http_edge.speech.request_store import RequestStore
 
 log = structlog.get_logger()
 
-_MOST_BYTES: Final = 1024 * 1024  # of a request: the longest text in any script, and all that goes with it
-# A tenant's queued requests times the size of a new one: large ones leave most of the stream's 256 MiB to the others.
+_MOST_BYTES: Final = 1024 * 1024  # of a request: the longest text in any script, with all other fields
+# The number of a tenant's queued requests times the size of a new one: it leaves others most of the stream's 256 MiB.
 _MOST_QUEUED_BYTES: Final = 16 * 1024 * 1024
-_COUNTED_S: Final = 10.0  # a splitter reports what it has taken every second
+_COUNTED_S: Final = 10.0  # a splitter reports the requests that it has received every second
 
 
 @dataclass(frozen=True)
 class RequestIngress:
-    """Puts tenants' requests into the queue."""
+    """Queues the requests of tenants."""
 
     bus: Bus
     fleet: Fleet
@@ -61,16 +61,16 @@ class RequestIngress:
     group: TaskGroup
     stop: asyncio.Event
 
-    async def answer(self, tenant: str, heard: Received) -> bytes:
+    async def answer(self, tenant: str, message: Received) -> bytes:
         """Queue a request and return its acknowledgement.
 
         Raises MalformedMessage, TextTooLong, DeadlineExceeded, EngineUnavailable, UnsupportedLanguage,
         UnsupportedParameter, UnknownClip, TenantQueueFull, QueueFull, RequestIdTaken, BusUnavailable.
         """
-        if len(heard.payload) > _MOST_BYTES:
+        if len(message.payload) > _MOST_BYTES:
             raise TextTooLong(f"the request is larger than {_MOST_BYTES} bytes; send the text in parts")
-        request = codec.decode(heard.payload, SpeechRequest)
-        require_own(request, heard.subject)
+        request = codec.decode(message.payload, SpeechRequest)
+        require_own(request, message.subject)
         self.admission.check(tenant)
         language = self._check(request)
         await self._check_clips(request)
@@ -80,53 +80,55 @@ class RequestIngress:
         return json.dumps(acknowledged if stored else acknowledged | {"duplicate": True}).encode()
 
     def refuse(self, failure: PipelineError) -> bytes:
-        """Return the acknowledgement that says why a request was not queued."""
+        """Return the acknowledgement with the reason why a request was not queued."""
         error = {"code": failure.http_status, "err_code": 0, "description": f"{failure.code}: {failure}"}
         return json.dumps({"error": error}, ensure_ascii=False).encode()
 
     def _check(self, request: SpeechRequest) -> str:
-        """Return the code of the request's language. Refuses what no worker could speak, or not in time."""
+        """Return the code of the request's language. Refuses what no worker can synthesize, or not in time."""
         if len(request.text) > self.settings.max_text_characters:
             raise TextTooLong(
                 f"the text is longer than {self.settings.max_text_characters} characters; send it in parts"
             )
         if Deadline.at(request.deadline_unix_ms).passed:
-            raise DeadlineExceeded("deadline_unix_ms is over; send the request with a later one")
+            raise DeadlineExceeded("deadline_unix_ms has passed; send the request with a later one")
         language = language_code(request.language)
         if language is None:
-            raise UnsupportedLanguage("language is unknown; send one that a worker names")
+            raise UnsupportedLanguage("language is unknown; send one that a worker lists")
         Fleet(request.engine, self.fleet.workers, self.fleet.splitters).require(language, request.parameters)
         return language
 
     async def _check_clips(self, request: SpeechRequest) -> None:
         for clip in request.clips:
             if not await has_clip(self.bus, request.tenant, clip):
-                raise UnknownClip("the object store does not hold this reference clip; store it again, with StoreClip")
+                raise UnknownClip("the object store does not have this reference clip; store it again with StoreClip")
 
     async def _check_queue(self, request: SpeechRequest) -> None:
         subject = subjects.request(request.tenant)
         queued = await self.bus.count_by_subject(topology.REQUESTS, subject)
         if queued.get(subject, 0) * len(codec.encode(request)) > _MOST_QUEUED_BYTES:
-            raise TenantQueueFull("your requests fill your share of the queue; wait for some to finish")
+            raise TenantQueueFull("your requests fill your share of the queue; retry when some have finished")
 
     async def _queue(self, request: SpeechRequest, language: str) -> bool:
-        """Take the request's id and queue it; return False where the same one is queued already."""
+        """Reserve the request's id and queue it; return False if the same request is queued already."""
         records = RequestStore(self.bus, topology.KEPT, request.tenant)
         jobs = JobStore(self.bus, RequestStore(self.bus, topology.PROGRESS, request.tenant))
         if not await records.hold(request):
             if not await records.holds(request):
-                raise RequestIdTaken("another request has this id; choose another one, at random")
-            return await self._publish(request)  # which JetStream knows by its message id
+                raise RequestIdTaken("another request has this request id; send another one, chosen at random")
+            return await self._publish(request)  # JetStream drops the duplicate by its message id
         with ExitStack() as held:
             try:
-                if await jobs.progress(request.request) is not None:  # as `orders` does: its own first, then the other
-                    raise RequestIdTaken("a job has this request id; choose another one, at random")
-                guest = held.enter_context(self._admitted(request, language))
+                if (
+                    await jobs.progress(request.request) is not None
+                ):  # as `Acceptor` does: store first, then look for a job
+                    raise RequestIdTaken("a job has this request id; send another one, chosen at random")
+                pending = held.enter_context(self._admitted(request, language))
                 stored = await self._publish(request)
             except PipelineError:
                 await records.forget(request.request)
                 raise
-            self.group.create_task(self._count(guest, held.pop_all()), name="counted")
+            self.group.create_task(self._count(pending, held.pop_all()), name="counted")
         log.info("Synthesizing text", request=request.request, language=language, characters=len(request.text))
         return stored
 
@@ -139,14 +141,14 @@ class RequestIngress:
         return self.admission.admit(request.request, request.tenant, audio_s)
 
     def _in_time(self, request: SpeechRequest) -> SpeechRequest:
-        """Return the request with a deadline that is no later than one that came over HTTP would have."""
+        """Return the request with a deadline that is at most that of a request over HTTP."""
         latest = round((time.time() + self.settings.request_timeout_s) * 1000)
         return msgspec.structs.replace(request, deadline_unix_ms=min(latest, request.deadline_unix_ms))
 
-    async def _count(self, guest: PendingRequest, held: ExitStack) -> None:
-        """Count a request as due until a splitter does."""
+    async def _count(self, pending: PendingRequest, held: ExitStack) -> None:
+        """Count a request in the backlog until a splitter does."""
         with held:
             until_s = time.monotonic() + _COUNTED_S
-            while not guest.reported and time.monotonic() < until_s and not self.stop.is_set():
+            while not pending.reported and time.monotonic() < until_s and not self.stop.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.stop.wait(), 0.25)

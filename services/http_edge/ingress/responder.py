@@ -1,4 +1,4 @@
-"""Requests over core NATS, each answered once: all edges share them, and no tenant takes the others' turns."""
+"""Answers requests over core NATS: a queue group shares them among the edges, with a limit per tenant."""
 
 import asyncio
 import time
@@ -17,41 +17,41 @@ from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
 
-_GROUP: Final = "edges"  # of which each request reaches one
-_WAITING: Final = 1024  # messages that this process has heard and not begun
+_GROUP: Final = "edges"  # queue group: each request reaches one edge
+_WAITING: Final = 1024  # messages that were received and not started
 _WAITING_BYTES: Final = 64 * 1024 * 1024
-_TELL_S: Final = 10.0
-_SUBJECTS: Final = 1024  # whose last line is remembered
-_LOOK_S: Final = 0.5  # how often to see whether to stop
+_LOG_S: Final = 10.0  # between two log lines about one subject
+_SUBJECTS: Final = 1024  # whose last log line is remembered
+_POLL_S: Final = 0.5  # of `stop`
 
 
-class Answering(Protocol):
-    """What is done with one kind of request."""
+class RequestHandler(Protocol):
+    """Handles one kind of request."""
 
-    async def answer(self, tenant: str, heard: Received) -> bytes:
-        """Do it and return the reply. Raises PipelineError."""
+    async def answer(self, tenant: str, message: Received) -> bytes:
+        """Handle a request and return the reply. Raises PipelineError."""
 
     def refuse(self, failure: PipelineError) -> bytes:
-        """Return the reply that says why not."""
+        """Return the reply with the reason of a failure."""
 
 
 class _Refusals:
-    """Logs the first refusal on a subject, and then a line every while: a flood must not fill the disk."""
+    """Logs the first refusal on a subject, and then one line per interval: a flood must not fill the disk."""
 
     def __init__(self) -> None:
-        self._told_s: dict[str, float] = {}
-        self._untold: Counter[str] = Counter()
+        self._logged_s: dict[str, float] = {}
+        self._skipped: Counter[str] = Counter()
 
-    def tell(self, subject: str, code: str) -> None:
+    def log(self, subject: str, code: str) -> None:
         """Log a refusal, or count it for the next line."""
         now_s = time.monotonic()
-        if now_s - self._told_s.get(subject, -_TELL_S) < _TELL_S:
-            self._untold[subject] += 1
+        if now_s - self._logged_s.get(subject, -_LOG_S) < _LOG_S:
+            self._skipped[subject] += 1
             return
-        if len(self._told_s) >= _SUBJECTS:
-            self._told_s.clear()
-        self._told_s[subject] = now_s
-        log.warning("door_refused", subject=subject, code=code, more=self._untold.pop(subject, 0))
+        if len(self._logged_s) >= _SUBJECTS:
+            self._logged_s.clear()
+        self._logged_s[subject] = now_s
+        log.warning("door_refused", subject=subject, code=code, more=self._skipped.pop(subject, 0))
 
 
 @dataclass(frozen=True)
@@ -61,57 +61,59 @@ class Responder:
     bus: Bus
     metrics: Metrics
     subject: str
-    work: Answering
-    at_once: int  # of one tenant at this edge
-    in_all: int
+    handler: RequestHandler
+    limit_per_tenant: int  # concurrent requests at this edge
+    limit: int  # of all tenants
     _running: Counter[str] = field(default_factory=Counter)
     _refusals: _Refusals = field(default_factory=_Refusals)
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Answer until `stop` is set; what was begun is finished."""
+        """Answer until `stop` is set; requests in progress are finished."""
         listener = await self.bus.subscribe(self.subject, limit=_WAITING, group=_GROUP, limit_bytes=_WAITING_BYTES)
         try:
             async with asyncio.TaskGroup() as tasks:
                 while not stop.is_set():
-                    heard = await listener.next(_LOOK_S)
-                    if heard is not None:
-                        await self._begin(tasks, heard)
+                    message = await listener.next(_POLL_S)
+                    if message is not None:
+                        await self._begin(tasks, message)
         finally:
             await listener.close()
 
-    async def _begin(self, tasks: asyncio.TaskGroup, heard: Received) -> None:
-        tenant = tenant_of(heard.subject)
+    async def _begin(self, tasks: asyncio.TaskGroup, message: Received) -> None:
+        tenant = tenant_of(message.subject)
         if tenant is None:
-            await self._refuse(heard, MalformedMessage("the subject does not end with the name of a tenant"))
-        elif self._running[tenant] >= self.at_once:
-            await self._refuse(heard, TenantQueueFull("too many of your requests came at once; wait for some answers"))
-        elif self._running.total() >= self.in_all:
-            await self._refuse(heard, QueueFull("too many requests came at once; retry later"))
+            await self._refuse(message, MalformedMessage("the subject must end with the name of a tenant"))
+        elif self._running[tenant] >= self.limit_per_tenant:
+            await self._refuse(
+                message, TenantQueueFull("too many concurrent requests of this tenant; retry after some replies")
+            )
+        elif self._running.total() >= self.limit:
+            await self._refuse(message, QueueFull("too many concurrent requests; retry later"))
         else:
             self._running[tenant] += 1
-            tasks.create_task(self._answer(tenant, heard), name=f"door:{tenant}")
+            tasks.create_task(self._answer(tenant, message), name=f"door:{tenant}")
 
-    async def _answer(self, tenant: str, heard: Received) -> None:
+    async def _answer(self, tenant: str, message: Received) -> None:
         try:
-            with span(f"door {self.subject}", heard.headers, tenant=tenant):
-                await self._reply(heard, await self.work.answer(tenant, heard))
+            with span(f"door {self.subject}", message.headers, tenant=tenant):
+                await self._reply(message, await self.handler.answer(tenant, message))
         except PipelineError as failure:
-            await self._refuse(heard, failure)
-        except Exception:  # a bug must cost one answer, not the process and all that it holds
+            await self._refuse(message, failure)
+        except Exception:  # a bug must cost one reply, not the process with everything in flight
             log.exception("door_failed", subject=self.subject)
-            await self._refuse(heard, PipelineError("an internal error; the edge's log says which"))
+            await self._refuse(message, PipelineError("internal error; see the log of the edge"))
         finally:
             self._running[tenant] -= 1
             if not self._running[tenant]:
                 del self._running[tenant]
 
-    async def _refuse(self, heard: Received, failure: PipelineError) -> None:
+    async def _refuse(self, message: Received, failure: PipelineError) -> None:
         self.metrics.failures.labels(failure.code).inc()
         fail(failure.code)
-        self._refusals.tell(heard.subject, failure.code)
-        await self._reply(heard, self.work.refuse(failure))
+        self._refusals.log(message.subject, failure.code)
+        await self._reply(message, self.handler.refuse(failure))
 
-    async def _reply(self, heard: Received, payload: bytes) -> None:
-        if heard.reply:
-            with suppress(BusUnavailable):  # the sender gives up after a while, and asks again
-                await self.bus.send(heard.reply, payload)
+    async def _reply(self, message: Received, payload: bytes) -> None:
+        if message.reply:
+            with suppress(BusUnavailable):  # the sender times out and retries
+                await self.bus.send(message.reply, payload)

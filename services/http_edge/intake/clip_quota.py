@@ -1,7 +1,7 @@
-"""How much each tenant has stored of reference clips, so that none fills the store that all share.
+"""The quota of each tenant in the clip store, so that no tenant fills the store that all share.
 
-One value for each clip, whose key holds the clip's size; values are forgotten about when clips are. The server counts
-keys, so edges that store at the same time see each other, and a crash loses no count.
+Each clip has one value in a bucket, whose key contains the clip's size; it expires when the clip does. The NATS server
+counts the keys, so edges that store at the same time see each other, and a crash loses no count.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from services.common.wire.identity import tenant_key
 
 @dataclass(frozen=True)
 class ClipQuota:
-    """One tenant's part of the clip store."""
+    """The bytes that one tenant uses of the clip store."""
 
     bus: Bus
     tenant: str
@@ -33,7 +33,7 @@ class ClipQuota:
             await self.release(clip, size)
             raise TenantClipsFull(
                 f"your reference clips of the last 24 h fill {self.limit_bytes // topology.MEBIBYTE} MiB; "
-                "use voices that you sent before, or wait until the oldest are forgotten"
+                "use voices that you sent before, or wait until the oldest expire"
             )
 
     async def release(self, clip: str, size: int) -> None:

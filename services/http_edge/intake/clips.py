@@ -1,4 +1,4 @@
-"""From a checked form to a request for the bus: the voice's clips are stored, the seed is given or drawn."""
+"""Turns a checked form into a `SpeechRequest`: stores the reference clips, and draws a seed if none was sent."""
 
 import secrets
 import time
@@ -11,17 +11,17 @@ from services.common.bus.ports import Bus
 from services.common.wire.failures import PipelineError, UnusableReference
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.intake.clip_quota import ClipQuota
-from services.http_edge.intake.form import Form, Upload, which_file
+from services.http_edge.intake.form import Form, Upload, file_prefix
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 
-_REMEMBERED: Final = 1024  # uploads whose clip is known
+_REMEMBERED: Final = 1024  # uploads whose stored clip is cached
 
 
 @dataclass(frozen=True)
 class StoredClip:
-    """A clip in the object store, and what its sender should know about it."""
+    """A clip in the object store, and the warnings for the client that sent it."""
 
     clip: str
     warnings: tuple[str, ...]
@@ -29,9 +29,9 @@ class StoredClip:
 
 @dataclass(frozen=True)
 class Reference:
-    """One speaker's clips, and what their sender should know about them."""
+    """One speaker's clips, and the warnings for the client that sent them."""
 
-    clips: tuple[str, ...]  # in the order of the uploads, each once
+    clips: tuple[str, ...]  # in the order of the uploads, without duplicates
     warnings: tuple[str, ...]
 
 
@@ -48,14 +48,16 @@ class ClipIntake:
     )  # by tenant and upload's digest
 
     async def reference(self, form: Form) -> Reference:
-        """Decode and store the uploads. Of several, refusals and warnings say which, by its place and never its name.
+        """Decode and store the uploads.
+
+        With several uploads, errors and warnings name the position of the file, never its name.
 
         Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
         """
         clips: list[str] = []
         warnings: list[str] = []
-        for place, upload in enumerate(form.uploads):
-            prefix = which_file(place, len(form.uploads))
+        for index, upload in enumerate(form.uploads):
+            prefix = file_prefix(index, len(form.uploads))
             try:
                 stored = await self.clip(upload)
             except UnusableReference as refusal:
@@ -65,12 +67,12 @@ class ClipIntake:
         return Reference(tuple(dict.fromkeys(clips)), tuple(warnings))
 
     async def clip(self, upload: Upload) -> StoredClip:
-        """Decode and store an upload, unless these very bytes were stored before.
+        """Decode and store an upload, unless the same bytes were stored before.
 
         Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
         """
         tenant = self.settings.tenant
-        key = (tenant, upload.digest)  # no tenant learns, by how long it takes, what another one has sent
+        key = (tenant, upload.digest)  # per tenant: the response time must not reveal what another tenant has sent
         known = self._known.get(key)
         if known is not None and await has_clip(self.bus, tenant, known.clip):
             self.metrics.reference_cache.labels("known").inc()
@@ -85,18 +87,18 @@ class ClipIntake:
         return stored
 
     async def _store(self, wav: bytes) -> str:
-        """Store a clip in the tenant's part of the store, and return its id."""
-        room = ClipQuota(self.bus, self.settings.tenant, self.settings.tenant_clips_bytes)
+        """Store a clip within the tenant's quota, and return its id."""
+        quota = ClipQuota(self.bus, self.settings.tenant, self.settings.tenant_clips_bytes)
         clip = clip_id(wav)
-        await room.take(clip, len(wav))
+        await quota.take(clip, len(wav))
         try:
             return await store_clip(self.bus, self.settings.tenant, wav)
         except PipelineError:
-            await room.release(clip, len(wav))
+            await quota.release(clip, len(wav))
             raise
 
     def seed(self, form: Form) -> int:
-        """Return the seed that was given, or draw one."""
+        """Return the seed of the form, or draw one."""
         return secrets.randbits(63) if form.seed is None else form.seed
 
     def request(

@@ -1,4 +1,4 @@
-"""The multipart form of a request, read in a stream: uploads go to temporary files, never whole into memory."""
+"""Reads the multipart form of a request as a stream: uploads go to temporary files, never whole into memory."""
 
 import asyncio
 import math
@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -49,39 +49,48 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that was sent as reference audio."""
+    """A file that the client sent as reference audio."""
 
-    path: Path  # exists as long as the block of `FormReader.form`
+    path: Path  # exists inside the block of `FormReader.form`
     digest: str  # SHA-256 of its bytes, hex
     size: int  # bytes
 
 
+_DERIVED: Final = {"derived": True}  # a field that follows from the others
+
+
 @dataclass(frozen=True)
 class Form:
-    """A checked request."""
+    """A checked request. New fields that a client sends go after the last of these, so that old digests stay valid."""
 
     text: str
-    language: str  # of ours, or AUTO
-    uploads: tuple[Upload, ...]  # one to MOST_CLIPS recordings of one speaker, as they were sent
+    language: str  # a supported one, or AUTO
     split: bool
-    pronunciations: dict[str, str]  # word as written -> as it is to be said
-    spoken_forms: bool  # False: the engine is given figures and signs as they are written
+    spoken_forms: bool  # False: the engine gets figures and signs as they are written
+    pronunciations: dict[str, str]  # word as written -> how to pronounce it
     seed: int | None
     parameters: Parameters
+    uploads: tuple[Upload, ...]  # 1 to MOST_CLIPS recordings of one speaker, in the order sent
     text_type: TextType = "text"
-    audio_s: float = 0.0  # estimated, pauses and pronunciations included; known once it is understood
-    languages: tuple[str, ...] = ()  # that it is spoken in, that of most first; known once it is understood
-    passages: tuple[Passage, ...] = ()  # in other languages than most of the text
+    audio_s: float = field(default=0.0, metadata=_DERIVED)  # estimated, with pauses and pronunciations
+    languages: tuple[str, ...] = field(default=(), metadata=_DERIVED)  # that of most of the text first
+    passages: tuple[Passage, ...] = field(default=(), metadata=_DERIVED)  # in other languages than most of the text
+
+    def sent(self) -> list[Any]:
+        """Return what identifies the form: the value of each field that is sent, in order; of uploads, the digests."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if not item.metadata.get("derived")}
+        values["uploads"] = [upload.digest for upload in self.uploads]
+        return list(values.values())
 
 
-def which_file(place: int, count: int) -> str:
-    """Return how to begin a sentence about the upload at `place`, from 0: by its place, as a name may be private."""
-    return f"file {place + 1} of {count}: " if count > 1 else ""
+def file_prefix(index: int, count: int) -> str:
+    """Return the prefix of a message about one of several uploads: its position, as its name can be private."""
+    return f"file {index + 1} of {count}: " if count > 1 else ""
 
 
 @dataclass(frozen=True)
 class FormReader:
-    """Reads forms, each in a place of its caller's."""
+    """Reads forms, each in an upload slot of its caller."""
 
     uploads: Uploads
     settings: Settings
@@ -89,10 +98,10 @@ class FormReader:
 
     @asynccontextmanager
     async def form(self, request: web.Request, caller: str) -> AsyncIterator[Form]:
-        """Read and check the form; the files of its uploads go when the block ends.
+        """Read and check the form; the files of its uploads are deleted when the block ends.
 
         Raises BadRequest, EmptyText, TextTooLong, UnsupportedLanguage, ReferenceTooLarge, UploadStalled,
-        TooManyUploads, InsufficientStorage: each says what to send.
+        TooManyUploads, InsufficientStorage: each message states what to send.
         """
         settings = self.settings
         if self.job:
@@ -105,7 +114,7 @@ class FormReader:
             yield _checked(_with_text(fields), uploads, settings)
 
     async def text_form(self, request: web.Request, caller: str) -> Form:
-        """Read and check a form without recordings, whose text is short. Raises as `form` does."""
+        """Read and check a form with a short text and no recordings. Raises the errors of `form`."""
         most = min(self.settings.max_text_characters, MOST_NORMALIZED)
         settings = msgspec.structs.replace(self.settings, max_text_characters=most, max_upload_bytes=1)
         _check_before_reading(request, settings, "text and language")
@@ -159,9 +168,9 @@ async def _in_time(body: MultipartBody, idle_s: float) -> Part | bytes | None:
 
 @dataclass
 class _Files:
-    """The uploads of a form, in temporary files without names: whatever becomes of this process, no voice stays.
+    """The uploads of a form, in unnamed temporary files: however this process ends, no voice stays on disk.
 
-    The process that reads one finds it among this process's descriptors (proc_pid_fd(5)).
+    The decoder process opens them through this process's descriptors (proc_pid_fd(5)).
     """
 
     stack: ExitStack  # closes the files
@@ -170,7 +179,7 @@ class _Files:
     uploads: list[Upload] = field(default_factory=list)
 
     async def save(self, body: MultipartBody) -> Part | bytes | None:
-        """Write the content that comes next to a file, and return what comes after it."""
+        """Write the content of the current part to a file, and return what follows it."""
         if len(self.uploads) == MOST_CLIPS:
             raise BadRequest(f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}")
         file = self.stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
@@ -178,11 +187,11 @@ class _Files:
             raise InsufficientStorage("too many files are open; retry later")
         digest = sha256()
         size = 0
-        room = self.settings.max_upload_bytes - sum(upload.size for upload in self.uploads)
+        left = self.settings.max_upload_bytes - sum(upload.size for upload in self.uploads)
         content = bytearray()
         while isinstance(found := await _in_time(body, self.settings.upload_idle_timeout_s), bytes):
             size += len(found)
-            if size > room:
+            if size > left:
                 raise ReferenceTooLarge(
                     f"the reference audio is larger than {self.settings.max_upload_bytes} bytes, all files together; "
                     "send 6-30 s of speech"
@@ -201,7 +210,7 @@ class _Files:
 
 
 async def _read_field(body: MultipartBody, name: str, settings: Settings) -> tuple[str, Part | bytes | None]:
-    """Return the content that comes next, and what comes after it."""
+    """Return the content of the current part, and what follows it."""
     longest = {
         "text": 4 * settings.max_text_characters,
         _TEXT_FILE: 4 * settings.max_text_characters,
@@ -221,7 +230,7 @@ async def _read_field(body: MultipartBody, name: str, settings: Settings) -> tup
 
 
 def _with_text(fields: dict[str, str]) -> dict[str, str]:
-    """Let the file of the text, without its byte order mark, stand for the field."""
+    """Return the fields with the content of text_file, without its byte order mark, as text."""
     if _TEXT_FILE not in fields:
         return fields
     if "text" in fields:
@@ -237,9 +246,9 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
     form = _form(fields, uploads, settings)
     if not uploads:
         raise BadRequest("the file reference_audio is missing; send 6-30 s of one person speaking")
-    for place, upload in enumerate(uploads):
+    for index, upload in enumerate(uploads):
         if not upload.size:
-            raise BadRequest(f"{which_file(place, len(uploads))}reference_audio is empty; send {_GOOD_REFERENCE}")
+            raise BadRequest(f"{file_prefix(index, len(uploads))}reference_audio is empty; send {_GOOD_REFERENCE}")
     return form
 
 
@@ -264,7 +273,7 @@ def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Setting
 
 
 def _language(given: str) -> str:
-    """Return the code of a language of ours, however it is written, or AUTO; an empty field is as good as none."""
+    """Return the code of a supported language, or AUTO; an empty field counts as not sent."""
     given = given.strip() or "fr"
     language = AUTO if given.lower() == AUTO else language_code(given)
     if language is None:
@@ -276,23 +285,23 @@ def _boolean(fields: dict[str, str], name: str) -> bool:
     try:
         return _BOOLEANS[fields.get(name, "true").strip().lower()]
     except KeyError:
-        raise BadRequest(f"{name} is true or false") from None
+        raise BadRequest(f"{name} must be true or false") from None
 
 
 def _text_type(fields: dict[str, str]) -> TextType:
     given = fields.get("text_type", "").strip().lower()
     if given not in ("", "text", "ssml"):
-        raise BadRequest("text_type is text or ssml")
+        raise BadRequest("text_type must be text or ssml")
     return "ssml" if given == "ssml" else "text"
 
 
 def _pronunciations(value: str) -> dict[str, str]:
-    """Return the words of a JSON object; an empty field is as good as none."""
+    """Return the words of a JSON object; an empty field counts as not sent."""
     try:
         return msgspec.json.decode(value, type=Pronunciations) if value.strip() else {}
     except msgspec.DecodeError:  # of JSON or of the type
         raise BadRequest(
-            'pronunciations is a JSON object of at most 500 words of at most 100 characters: {"SQL": "sequel"}'
+            'pronunciations must be a JSON object of at most 500 words of at most 100 characters: {"SQL": "sequel"}'
         ) from None
 
 
@@ -300,14 +309,14 @@ def _seed(value: str | None) -> int | None:
     if value is None or not value.strip():
         return None
     if not value.strip().isascii() or not value.strip().isdigit() or int(value) >= _SEED_LIMIT:
-        raise BadRequest("seed is a whole number from 0 to 2^63-1")
+        raise BadRequest("seed must be a whole number from 0 to 2^63-1")
     return int(value)
 
 
 def _parameters(fields: dict[str, str]) -> Parameters:
-    """Return what is set of the parameters; an empty field is as good as none."""
-    asked = {name: fields[name].strip() for name in RANGES if fields.get(name, "").strip()}
-    return Parameters(**{name: _number(name, value, RANGES[name]) for name, value in asked.items()})
+    """Return the parameters that were sent; an empty field counts as not sent."""
+    sent = {name: fields[name].strip() for name in RANGES if fields.get(name, "").strip()}
+    return Parameters(**{name: _number(name, value, RANGES[name]) for name, value in sent.items()})
 
 
 def _number(name: str, value: str, allowed: Range) -> Any:  # int where the range is of whole numbers, else float
@@ -318,5 +327,5 @@ def _number(name: str, value: str, allowed: Range) -> Any:  # int where the rang
     except ValueError:
         number = math.nan
     if not allowed.lowest <= number <= allowed.highest or (allowed.whole and not number.is_integer()):
-        raise BadRequest(f"{name} is {allowed}")
+        raise BadRequest(f"{name} must be {allowed}")
     return int(number) if allowed.whole else number

@@ -1,4 +1,4 @@
-"""What a form's text is: how long it sounds, and in which languages."""
+"""Finds the languages of a form's text, and estimates the length of its audio."""
 
 import asyncio
 import re
@@ -15,35 +15,35 @@ from services.common.wire.parameters import RANGES
 from services.http_edge.intake.form import Form
 from services.http_edge.intake.language import AUTO, detected
 
-_AT_ONCE: Final = 4_000  # characters, read in a few milliseconds
+_INLINE: Final = 4_000  # characters, which take a few milliseconds on the event loop
 _PARAGRAPH_S: Final = 0.6  # of silence between two
 _TOKEN: Final = re.compile(r"\w+")
 
 
 async def understood(form: Form) -> Form:
-    """Return the form with its languages, while the event loop goes on.
+    """Return the form with its languages and estimated audio, without blocking the event loop.
 
     Raises MalformedSsml, EmptyText, and for AUTO UnsupportedLanguage.
     """
-    at_once = len(form.text) <= _AT_ONCE and form.language != AUTO
-    understand = _read if form.text_type == "ssml" else _found
-    return understand(form) if at_once else await asyncio.to_thread(understand, form)
+    inline = len(form.text) <= _INLINE and form.language != AUTO
+    understand = _understood_ssml if form.text_type == "ssml" else _understood_plain
+    return understand(form) if inline else await asyncio.to_thread(understand, form)
 
 
-def _found(form: Form) -> Form:
-    """Return the form of a plain text, with the languages of its parts where it leaves them to be found."""
+def _understood_plain(form: Form) -> Form:
+    """Return the form of a plain text, whose languages are detected for AUTO."""
     language, passages = detected(form.text) if form.language == AUTO else (form.language, ())
     languages = dict.fromkeys((language, *(passage.language for passage in passages)))
     form = replace(form, language=language, passages=passages, languages=tuple(languages))
     return replace(form, audio_s=_plain_s(form))
 
 
-def _read(form: Form) -> Form:
-    """Return the form of an SSML document, which says its languages itself, or leaves them to the form."""
+def _understood_ssml(form: Form) -> Form:
+    """Return the form of an SSML document, which declares its languages itself, or has that of the form."""
     document = read_ssml(form.text)
     plain = document.text
     if not plain.strip():
-        raise EmptyText("the SSML holds no text; send at least one word")
+        raise EmptyText("the SSML contains no text; send at least one word")
     language = document.language or form.language
     if language == AUTO:
         language, _ = detected(plain)
@@ -53,19 +53,23 @@ def _read(form: Form) -> Form:
 
 
 def _plain_s(form: Form) -> float:
-    """Estimate the audio of a plain text. The splitter reads its numbers and signs as well, and finds more."""
-    text, speed, place, seconds = form.text, form.parameters.speed or 1.0, 0, 0.0
+    """Estimate the seconds of audio of a plain text. The splitter also verbalizes numbers, and estimates more."""
+    text = form.text
+    speed = form.parameters.speed or 1.0
+    offset = 0
+    seconds = 0.0
     for passage in form.passages:
-        seconds += audio_seconds(_written(text[place : passage.start]), form.language, speed)
+        seconds += audio_seconds(_written(text[offset : passage.start]), form.language, speed)
         seconds += audio_seconds(_written(text[passage.start : passage.end]), passage.language, speed)
-        place = passage.end
-    seconds += audio_seconds(_written(text[place:]), form.language, speed)
+        offset = passage.end
+    seconds += audio_seconds(_written(text[offset:]), form.language, speed)
     return seconds * _growth(text, form.pronunciations) + _PARAGRAPH_S * text.strip().count("\n\n")
 
 
 def _document_s(document: Document, form: Form) -> float:
-    """Estimate the audio of an SSML document, its breaks and rates included."""
-    speed, allowed = form.parameters.speed or 1.0, RANGES["speed"]
+    """Estimate the seconds of audio of an SSML document, with its breaks and rates."""
+    speed = form.parameters.speed or 1.0
+    allowed = RANGES["speed"]
     seconds = sum(
         audio_seconds(
             _written(item.text),
@@ -84,11 +88,12 @@ def _written(text: str) -> int:
 
 
 def _growth(text: str, pronunciations: Mapping[str, str]) -> float:
-    """Return how many times longer a text is with its pronunciations; words that overlap count more than once."""
+    """Return the factor by which pronunciations lengthen a text; words that overlap count more than once."""
     if not pronunciations:
         return 1.0
-    tokens, more = Counter(_TOKEN.findall(text)), 0
-    for word, said in pronunciations.items():
+    tokens = Counter(_TOKEN.findall(text))
+    more = 0
+    for word, replacement in pronunciations.items():
         token = word.isascii() and _TOKEN.fullmatch(word) is not None
-        more += (tokens[word] if token else text.count(word)) * (len(said) - len(word))
+        more += (tokens[word] if token else text.count(word)) * (len(replacement) - len(word))
     return max(0.0, 1 + more / max(1, _written(text)))

@@ -1,10 +1,10 @@
-"""Bodies that are being read: how many at once, how slowly they may come, and how much of the disk they take.
+"""Limits on request bodies: concurrent uploads, their lowest rate, and the temporary space that they take.
 
-How it works. A body is read in a place of its caller's, of which there are `MAX_UPLOADS_PER_CALLER`, and
-`MAX_UPLOADS` in all. Where none is free the next body waits, unread, for `_WAIT_S`, and an upload that is slower than
-`UPLOAD_BYTES_A_SECOND` loses its place to it: a client that sends drop by drop delays others by seconds,
-not by the time that an upload may take. Where no other upload waits, a slow one is ended after `UPLOAD_IDLE_TIMEOUT_S`.
-Temporary files share `TEMP_SPACE_BYTES`; one caller's uploads take at most half of it.
+How it works. Each upload takes a slot: every caller has `MAX_UPLOADS_PER_CALLER` of them, and there are `MAX_UPLOADS`
+in total. If no slot is free, the next upload waits up to `_WAIT_S` before its body is read, and an upload that is
+slower than `UPLOAD_BYTES_A_SECOND` is dropped to free its slot. A client that trickles its body therefore delays others
+by seconds, not by the whole upload timeout. If no other upload waits, a slow one is dropped after
+`UPLOAD_IDLE_TIMEOUT_S`. Temporary files share `TEMP_SPACE_BYTES`; one caller's uploads take at most half of it.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from typing import Final
 from services.http_edge.errors import BadRequest, InsufficientStorage, TooManyUploads, UploadStalled
 from services.http_edge.settings import Settings
 
-_WAIT_S: Final = 5.0  # for a place
+_WAIT_S: Final = 5.0  # for a slot
 _LOOK_AGAIN_S: Final = 0.5  # for a slow upload, while another waits
-_GRACE_S: Final = 2.0  # an upload is not called slow before
-_FRAMING_BYTES: Final = 64 * 1024  # that may come beside content at the beginning: heads, what was sent before
+_GRACE_S: Final = 2.0  # an upload does not count as slow before
+_FRAMING_BYTES: Final = 64 * 1024  # received in addition to content at the start: request heads, earlier data
 
 
 class TempSpace:
-    """The bytes of all temporary files, counted."""
+    """Counts the bytes of all temporary files."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -32,18 +32,18 @@ class TempSpace:
 
     @property
     def used_bytes(self) -> int:
-        """Return how many bytes are taken."""
+        """Return how many bytes are in use."""
         return self._used.total()
 
     def check(self, size: int, caller: str = "") -> None:
-        """Raise InsufficientStorage where so many bytes more do not fit."""
+        """Raise InsufficientStorage if `size` more bytes do not fit."""
         full = self.used_bytes + size > self._limit_bytes
         if full or (caller and self._used[caller] + size > self._limit_bytes // 2):
             raise InsufficientStorage("the space for temporary files is full; retry later, or send a shorter recording")
 
     @contextmanager
     def hold(self, caller: str = "") -> Iterator["UploadPermit"]:
-        """Yield what takes space as long as the block runs. `caller`: whose uploads these are; none for answers."""
+        """Yield a permit for space, released when the block ends. `caller`: the uploader; empty for responses."""
         hold = UploadPermit(self, caller)
         try:
             yield hold
@@ -51,7 +51,7 @@ class TempSpace:
             self.move(caller, -hold.size)
 
     def move(self, caller: str, size: int) -> None:
-        """Count bytes that were written, or given back."""
+        """Add bytes to the count of a caller; negative when they are released."""
         self._used[caller] += size
         if not self._used[caller]:
             del self._used[caller]
@@ -59,14 +59,14 @@ class TempSpace:
 
 @dataclass
 class UploadPermit:
-    """What one request has in temporary files."""
+    """The temporary space of one request."""
 
     space: TempSpace
     caller: str
     size: int = 0  # bytes
 
     def add(self, size: int) -> None:
-        """Take so many bytes more. Raises InsufficientStorage."""
+        """Reserve `size` more bytes. Raises InsufficientStorage."""
         self.space.check(size, self.caller)
         self.space.move(self.caller, size)
         self.size += size
@@ -77,7 +77,7 @@ class Upload:
     """A body that is being read."""
 
     least_bytes_s: float
-    grace_s: float  # so long it may be slower, where no other waits
+    grace_s: float  # how long it can be slower while no other upload waits
     wire_bytes: Callable[[], int]  # received on its connection
     limit: asyncio.Timeout
     began_s: float = field(default_factory=lambda: asyncio.get_running_loop().time())
@@ -85,15 +85,17 @@ class Upload:
     dropped: bool = False
 
     def received(self, count: int) -> None:
-        """Count bytes of the body. Raises UploadStalled where it is too slow, BadRequest where most is chunk heads."""
+        """Count bytes of the body. Raises UploadStalled if it is too slow, BadRequest if it is mostly chunk headers."""
         self.body_bytes += count
         if self._slower_after(self.grace_s):
-            raise UploadStalled(f"the body comes at less than {self.least_bytes_s:.0f} bytes a second")
+            raise UploadStalled(
+                f"the body arrives at less than {self.least_bytes_s:.0f} bytes per second; send it faster"
+            )
         if self.wire_bytes() > _FRAMING_BYTES + 2 * self.body_bytes:
-            raise BadRequest("the body consists mostly of chunk heads; send larger chunks")
+            raise BadRequest("the body consists mostly of chunk headers; send larger chunks")
 
     def drop(self) -> bool:
-        """End the upload if it is slow, so that another one has its place."""
+        """Cancel the upload if it is slow, to free its slot, and return whether it was cancelled."""
         if not self.limit.expired() and self._slower_after(_GRACE_S):
             self.dropped = True
             self.limit.reschedule(asyncio.get_running_loop().time())
@@ -105,15 +107,15 @@ class Upload:
 
 
 @dataclass
-class _Places:
-    """The places of one caller, or of all."""
+class _Slots:
+    """The upload slots of one caller, or of the whole edge."""
 
     free: asyncio.Semaphore
     uploads: list[Upload] = field(default_factory=list)
     waiting: int = 0
 
-    async def take(self) -> None:
-        """Wait for a place. Raises TimeoutError."""
+    async def acquire(self) -> None:
+        """Wait for a free slot, and drop slow uploads meanwhile. Raises TimeoutError."""
         async with asyncio.timeout(_WAIT_S):
             while True:
                 try:
@@ -125,24 +127,24 @@ class _Places:
 
 
 class Uploads:
-    """All bodies that an edge reads."""
+    """Admits and times the uploads of an edge."""
 
     def __init__(self, settings: Settings) -> None:
-        self.turn = asyncio.Lock()  # of parsing
+        self.turn = asyncio.Lock()  # held while a body is parsed
         self.space = TempSpace(settings.temp_space_bytes)
         self._settings = settings
-        self._all = _Places(asyncio.Semaphore(settings.max_uploads))
-        self._callers: dict[str, _Places] = {}
+        self._all = _Slots(asyncio.Semaphore(settings.max_uploads))
+        self._callers: dict[str, _Slots] = {}
 
     @asynccontextmanager
     async def reading(self, caller: str, wire_bytes: Callable[[], int]) -> AsyncIterator[Upload]:
-        """Read a body in the block, in a place of its caller. Raises TooManyUploads, UploadStalled."""
-        own = self._callers.setdefault(caller, _Places(asyncio.Semaphore(self._settings.max_uploads_per_caller)))
+        """Hold an upload slot of the caller while the block reads a body. Raises TooManyUploads, UploadStalled."""
+        own = self._callers.setdefault(caller, _Slots(asyncio.Semaphore(self._settings.max_uploads_per_caller)))
         own.waiting += 1
         try:
             async with (
-                _place(own, "your other uploads take all places", 429),
-                _place(self._all, "this server reads as many uploads as it may", 503),
+                _slot(own, "too many concurrent uploads from this client", 429),
+                _slot(self._all, "too many concurrent uploads to this server", 503),
                 self._timed(own, wire_bytes) as upload,
             ):
                 yield upload
@@ -152,7 +154,7 @@ class Uploads:
                 self._callers.pop(caller, None)
 
     @asynccontextmanager
-    async def _timed(self, own: _Places, wire_bytes: Callable[[], int]) -> AsyncIterator[Upload]:
+    async def _timed(self, own: _Slots, wire_bytes: Callable[[], int]) -> AsyncIterator[Upload]:
         settings = self._settings
         dropped = False
         try:
@@ -169,17 +171,19 @@ class Uploads:
                     self._all.uploads.remove(upload)
         except TimeoutError:
             if dropped:
-                raise UploadStalled("the body came slowly while others waited; send it again, faster") from None
-            raise UploadStalled(f"the body did not come within {settings.upload_timeout_s:.0f} s") from None
+                raise UploadStalled(
+                    "the body arrived too slowly while other uploads waited; send it again, faster"
+                ) from None
+            raise UploadStalled(f"the body did not arrive within {settings.upload_timeout_s:.0f} s") from None
 
 
 @asynccontextmanager
-async def _place(places: _Places, why: str, status: int) -> AsyncIterator[None]:
+async def _slot(slots: _Slots, reason: str, status: int) -> AsyncIterator[None]:
     try:
-        await places.take()
+        await slots.acquire()
     except TimeoutError:
-        raise TooManyUploads(f"{why}; retry later", status) from None
+        raise TooManyUploads(f"{reason}; retry later", status) from None
     try:
         yield
     finally:
-        places.free.release()
+        slots.free.release()

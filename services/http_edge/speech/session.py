@@ -197,6 +197,7 @@ class SpeechSession:
 
         `listening`: the deadline moves with the audio that was read.
         """
+        self.request = request
         self.assembly = assembly
         self.deadline = Deadline.at(request.deadline_unix_ms)
         self._inbox = inbox

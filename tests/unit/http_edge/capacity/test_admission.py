@@ -1,4 +1,4 @@
-"""Admission counts seconds of sound, each once, and says honestly when to come back."""
+"""Admission counts the backlog in seconds of audio, each request once, and reports when to retry."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,35 +21,35 @@ BOOK_S = 35_000.0
 
 
 @dataclass
-class Table:
-    """Who is alive, as a test says."""
+class FixedHeartbeats:
+    """Heartbeats that a test sets."""
 
-    said: list[Any] = field(default_factory=list)
+    states: list[Any] = field(default_factory=list)
 
     def alive(self) -> list[Any]:
-        return self.said
+        return self.states
 
 
 @dataclass
-class Door:
-    """An admission with one worker of 3 slots that makes 4 s of sound a second."""
+class Setup:
+    """An admission with one worker of 3 slots that synthesizes 4 s of audio per second."""
 
     settings: Settings = field(default_factory=Settings)
-    workers: Table = field(default_factory=lambda: Table([WORKER]))
-    splitters: Table = field(default_factory=Table)
+    workers: FixedHeartbeats = field(default_factory=lambda: FixedHeartbeats([WORKER]))
+    splitters: FixedHeartbeats = field(default_factory=FixedHeartbeats)
 
     def __post_init__(self) -> None:
         fleet = Fleet("embedded", self.workers, self.splitters)  # type: ignore[arg-type]
         self.admission = Admission(fleet, self.settings, Metrics())
 
     def report(
-        self, *taken: str, by_tenant: dict[str, tuple[str, ...]] | None = None, owed_s: float = 0.0, **due_s: float
+        self, *taken: str, by_tenant: dict[str, tuple[str, ...]] | None = None, backlog_s: float = 0.0, **due_s: float
     ) -> None:
-        self.splitters.said = [
+        self.splitters.states = [
             SplitterState(
                 splitter="splitter",
                 requests=9,
-                queued_audio_s=owed_s,
+                queued_audio_s=backlog_s,
                 due_audio_s=due_s,
                 taken=taken,
                 taken_by=by_tenant or UNSET,
@@ -62,116 +62,116 @@ def slow(real_time_factor: float | None) -> WorkerState:
     return WorkerState(**fields | {"real_time_factor": real_time_factor})
 
 
-def let_in(door: Door, held: ExitStack, most: int = 1_000, tenant: str = "public") -> int:
-    """Return how many greetings are let in before one is refused."""
+def admit_greetings(setup: Setup, held: ExitStack, most: int = 1_000, tenant: str = "public") -> int:
+    """Return how many greetings are admitted before one is refused."""
     for number in range(most):
         try:
-            held.enter_context(door.admission.admit(f"{tenant}-{number:08}", tenant, GREETING_S))
+            held.enter_context(setup.admission.admit(f"{tenant}-{number:08}", tenant, GREETING_S))
         except (QueueFull, TenantQueueFull):
             return number
     return most
 
 
-def test_as_much_is_let_in_as_is_spoken_within_the_wait_and_no_more() -> None:
+def test_admits_as_much_audio_as_is_synthesized_within_the_wait() -> None:
     with ExitStack() as held:
-        assert let_in(Door(), held) == 10  # 20 s at 4 s a second
+        assert admit_greetings(Setup(), held) == 10  # 20 s at 4 s a second
 
 
-def test_what_is_over_makes_room() -> None:
-    door = Door()
+def test_a_finished_request_frees_its_share() -> None:
+    setup = Setup()
     with ExitStack() as held:
-        let_in(door, held)
+        admit_greetings(setup, held)
     with ExitStack() as held:
-        assert let_in(door, held) == 10
+        assert admit_greetings(setup, held) == 10
 
 
 def test_what_a_splitter_reports_is_counted_once() -> None:
-    door = Door()
+    setup = Setup()
     with ExitStack() as held:
-        let_in(door, held, most=5)
-        before_s = door.admission.due_s()
+        admit_greetings(setup, held, most=5)
+        before_s = setup.admission.due_s()
         ids = tuple(f"public-{number:08}" for number in range(5))
-        door.report(*ids, by_tenant={"public": ids}, owed_s=10.0, public=10.0)
-        door.admission.note_reports()
-        assert door.admission.due_s() == before_s == {"public": 10.0}
-        door.report(public=4.0)  # later heartbeats do not name them any more
-        assert door.admission.due_s() == {"public": 4.0}
+        setup.report(*ids, by_tenant={"public": ids}, backlog_s=10.0, public=10.0)
+        setup.admission.note_reports()
+        assert setup.admission.due_s() == before_s == {"public": 10.0}
+        setup.report(public=4.0)  # later heartbeats no longer list them
+        assert setup.admission.due_s() == {"public": 4.0}
 
 
-def test_an_id_that_another_tenant_chose_as_well_is_not_taken_for_ones_own() -> None:
-    door = Door()
+def test_the_same_id_of_two_tenants_counts_as_two_requests() -> None:
+    setup = Setup()
     with ExitStack() as held:
         for tenant in ("acme", "globex"):
-            held.enter_context(door.admission.admit("the-same-id", tenant, GREETING_S))
-        door.report("the-same-id", by_tenant={"acme": ("the-same-id",)}, owed_s=2.0, acme=2.0)
-        door.admission.note_reports()
-        assert door.admission.due_s() == {"acme": 2.0, "globex": 2.0}
+            held.enter_context(setup.admission.admit("the-same-id", tenant, GREETING_S))
+        setup.report("the-same-id", by_tenant={"acme": ("the-same-id",)}, backlog_s=2.0, acme=2.0)
+        setup.admission.note_reports()
+        assert setup.admission.due_s() == {"acme": 2.0, "globex": 2.0}
 
 
-def test_a_splitter_that_names_no_tenants_is_understood() -> None:
-    door = Door()
+def test_a_report_without_tenants_matches_by_request_id() -> None:
+    setup = Setup()
     with ExitStack() as held:
-        held.enter_context(door.admission.admit("a-request", "acme", GREETING_S))
-        door.report("a-request", owed_s=2.0, acme=2.0)
-        door.admission.note_reports()
-        assert door.admission.due_s() == {"acme": 2.0}
+        held.enter_context(setup.admission.admit("a-request", "acme", GREETING_S))
+        setup.report("a-request", backlog_s=2.0, acme=2.0)
+        setup.admission.note_reports()
+        assert setup.admission.due_s() == {"acme": 2.0}
 
 
-def test_nothing_slips_through_between_admission_and_the_next_report() -> None:
-    door = Door()
-    door.report("another-request", owed_s=12.0, public=12.0)
+def test_no_request_is_missed_between_admission_and_the_next_report() -> None:
+    setup = Setup()
+    setup.report("another-request", backlog_s=12.0, public=12.0)
     with ExitStack() as held:
-        assert let_in(door, held) == 4
-        assert door.admission.owed_s() == 20.0
+        assert admit_greetings(setup, held) == 4
+        assert setup.admission.backlog_s() == 20.0
 
 
-def test_a_tenant_over_its_share_is_told_so_and_others_are_let_in() -> None:
-    door = Door(Settings(tenant_share=0.5))
+def test_a_tenant_over_its_share_is_refused_and_others_are_admitted() -> None:
+    setup = Setup(Settings(tenant_share=0.5))
     with ExitStack() as held:
-        assert let_in(door, held, tenant="large") == 5
+        assert admit_greetings(setup, held, tenant="large") == 5
         with pytest.raises(TenantQueueFull):
-            door.admission.check("large")
-        assert let_in(door, held, tenant="small") == 5
+            setup.admission.check("large")
+        assert admit_greetings(setup, held, tenant="small") == 5
         with pytest.raises(QueueFull):
-            door.admission.check("another")
+            setup.admission.check("another")
 
 
-def test_a_refusal_says_when_what_is_due_is_spoken() -> None:
-    door = Door()
-    door.report(owed_s=40_000.0, public=60.0)
+def test_a_refusal_reports_when_the_due_audio_is_synthesized() -> None:
+    setup = Setup()
+    setup.report(backlog_s=40_000.0, public=60.0)
     with pytest.raises(QueueFull) as refused:
-        door.admission.check("public")
+        setup.admission.check("public")
     assert refused.value.retry_after_s == 15.0
 
 
-def test_a_refusal_before_anything_was_measured_guesses_nothing() -> None:
-    door = Door(workers=Table([slow(None)]))
-    door.report(owed_s=60.0, public=60.0)
+def test_a_refusal_before_any_measurement_has_no_retry_time() -> None:
+    setup = Setup(workers=FixedHeartbeats([slow(None)]))
+    setup.report(backlog_s=60.0, public=60.0)
     with pytest.raises(QueueFull) as refused:
-        door.admission.check("public")
+        setup.admission.check("public")
     assert refused.value.retry_after_s is None
 
 
-def test_beside_a_book_greetings_are_let_in_and_a_second_book_is_not() -> None:
-    door = Door()
+def test_greetings_are_admitted_during_a_book_and_a_second_book_is_not() -> None:
+    setup = Setup()
     with ExitStack() as held:
-        held.enter_context(door.admission.admit("the-book", "public", BOOK_S))
-        assert let_in(door, held, most=5) == 5
+        held.enter_context(setup.admission.admit("the-book", "public", BOOK_S))
+        assert admit_greetings(setup, held, most=5) == 5
         with pytest.raises(QueueFull, match="long texts"):
-            held.enter_context(door.admission.admit("second-book", "public", BOOK_S))
+            held.enter_context(setup.admission.admit("second-book", "public", BOOK_S))
 
 
 def test_every_slot_gets_a_greeting_however_slow_the_workers_are() -> None:
     with ExitStack() as held:
-        assert let_in(Door(workers=Table([slow(8.0)])), held) == 3
+        assert admit_greetings(Setup(workers=FixedHeartbeats([slow(8.0)])), held) == 3
 
 
-def test_an_operator_may_set_how_much_is_due() -> None:
+def test_a_configured_limit_replaces_the_measured_one() -> None:
     with ExitStack() as held:
-        assert let_in(Door(Settings(queue_audio_s=6.0)), held) == 3
+        assert admit_greetings(Setup(Settings(queue_audio_s=6.0)), held) == 3
 
 
 def test_a_splitter_of_an_earlier_release_counts_without_tenants() -> None:
-    door = Door()
-    door.splitters.said = [SplitterState(splitter="old", requests=2, queued_audio_s=500.0)]
-    assert sum(door.admission.due_s().values()) == 10.0
+    setup = Setup()
+    setup.splitters.states = [SplitterState(splitter="old", requests=2, queued_audio_s=500.0)]
+    assert sum(setup.admission.due_s().values()) == 10.0

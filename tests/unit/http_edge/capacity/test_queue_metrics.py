@@ -1,4 +1,4 @@
-"""The gauges of the queues: there while NATS answers, gone while it does not."""
+"""The gauges of the queues exist only while NATS answers."""
 
 import pytest
 from prometheus_client import generate_latest
@@ -11,7 +11,7 @@ from tests.support.buses import memory_bus
 
 
 class DeadBus(MemoryBus):
-    """A bus that answers the first few questions about its queues, and no more."""
+    """A bus that answers the first few queries about its queues, and then fails."""
 
     answers = 0
 

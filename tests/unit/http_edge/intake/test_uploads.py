@@ -75,7 +75,7 @@ async def test_an_upload_that_is_slow_for_long_ends_where_nobody_waits() -> None
     async with uploads.reading("acme", nothing) as upload:
         upload.received(10)
         await asyncio.sleep(0.2)
-        with pytest.raises(UploadStalled, match="1000 bytes a second"):
+        with pytest.raises(UploadStalled, match="1000 bytes per second"):
             upload.received(1)
 
 
