@@ -169,7 +169,7 @@ async def test_a_film_without_audio_is_refused(decoder: ReferenceDecoder, upload
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
         output.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
         output.mux(stream.encode(None))
-    assert "no sound" in await refusal(decoder, upload, file.getvalue())
+    assert "no audio" in await refusal(decoder, upload, file.getvalue())
 
 
 async def test_a_file_cut_in_the_middle_serves_as_far_as_it_goes(decoder: ReferenceDecoder, upload: Path) -> None:

@@ -30,7 +30,7 @@ class PendingRequest:
 
     @property
     def due_s(self) -> float:
-        """Return the part of its audio that is due immediately."""
+        """Return its part of the immediate backlog: at most `IMMEDIATE_S`."""
         return min(self.backlog_s, IMMEDIATE_S)
 
 
@@ -86,7 +86,7 @@ class Admission:
                 pending.reported = True
 
     def due_s(self) -> dict[str, float]:
-        """Return the audio that is due immediately, by tenant: of each request at most `IMMEDIATE_S`."""
+        """Return the immediate backlog by tenant, in seconds of audio: of each request at most `IMMEDIATE_S`."""
         due = self.fleet.due_s()
         for pending in self._unreported():
             tenant = pending.identity.tenant
@@ -98,7 +98,7 @@ class Admission:
         return self.fleet.backlog_s + sum(pending.backlog_s for pending in self._unreported())
 
     def limit_s(self) -> float:
-        """Return the limit of the due audio: what is synthesized within `QUEUE_WAIT_S`, or `QUEUE_AUDIO_S` if set.
+        """Return the limit of the immediate backlog: what is synthesized in `QUEUE_WAIT_S`, or `QUEUE_AUDIO_S`.
 
         Workers are faster with full slots than the speed measured with few in use, so each tenant can always have a
         short greeting per slot. Before any measurement, a slot counts as real time.

@@ -76,7 +76,7 @@ class Fleet:
         return sum(splitter.queued_audio_s for splitter in self.splitters.alive())
 
     def due_s(self) -> dict[str, float]:
-        """Return, by tenant, the seconds of audio that are due immediately."""
+        """Return the immediate backlog of the splitters by tenant, in seconds of audio."""
         due: dict[str, float] = {}
         for splitter in self.splitters.alive():
             for tenant, seconds in _due_s(splitter).items():
@@ -102,7 +102,7 @@ class Fleet:
         return len(self.ready()) / max(factor, _FASTEST) if factor is not None else None
 
     def retry_after_s(self) -> float | None:
-        """Return how long the audio that is due takes at the measured speed; None before any measurement."""
+        """Return how long the immediate backlog takes at the measured speed; None before any measurement."""
         speed = self.speed()
         return None if speed is None else sum(self.due_s().values()) / speed
 
@@ -121,7 +121,7 @@ class Fleet:
 
 
 def _due_s(splitter: SplitterState) -> dict[str, float]:
-    """Return the due audio of a splitter by tenant; that of an earlier release has the empty tenant."""
+    """Return the immediate backlog of a splitter by tenant; that of an earlier release has the empty tenant."""
     if splitter.due_audio_s or not splitter.requests:
         return dict(splitter.due_audio_s)
     return {"": min(splitter.queued_audio_s, splitter.requests * IMMEDIATE_S)}

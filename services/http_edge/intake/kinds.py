@@ -34,7 +34,7 @@ class TenantStore(Protocol):
 
 
 class RequestKind(Protocol):
-    """What differs between speech requests and jobs."""
+    """The differences between speech requests and jobs."""
 
     name: ClassVar[str]  # part of the fingerprint, so it never changes
 

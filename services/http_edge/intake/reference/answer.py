@@ -1,36 +1,36 @@
-"""What a decoder process says: a line of JSON, and then as many bytes as it names."""
+"""The messages of a decoder process: a line of JSON, then the number of bytes that it names."""
 
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 FORMATS: Final = "WAV, FLAC, MP3, OGG, WebM or M4A"
-MOST_WAV_BYTES: Final = 2_000_000  # 30 s have 1.44 million
+MOST_WAV_BYTES: Final = 2_000_000  # 30 s take 1.44 million
 MOST_ANSWER_BYTES: Final = MOST_WAV_BYTES + 64_000
 
 Warned = Annotated[str, Meta(pattern=r"^[ -~]{1,200}\Z")]  # it becomes a response header
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """The process is warm, and files are decoded under these layers of confinement."""
+    """The process is warmed up, and decodes files under these layers of confinement."""
 
     layers: tuple[str, ...]
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """How the work on one file ended. `content_bytes` follow: an `Answer`, a line feed, and the answer's WAV."""
+    """The result of one file. `content_bytes` follow: an `Answer`, a line feed, and the answer's WAV."""
 
-    status: int  # 0, 70 for a bug, or less the signal that ended it
+    status: int  # 0, 70 for a bug, or the negative signal that killed it
     content_bytes: Annotated[int, Meta(ge=0, le=MOST_ANSWER_BYTES)]
     processor_s: float
     peak_bytes: int
-    overrun: bool = False  # it was killed for its time
+    overrun: bool = False  # it was killed at its time limit
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A refusal, or a clip. It comes from where a stranger's bytes were read, so it is checked as if they wrote it."""
+    """A refusal or a clip. It comes from a process that read untrusted bytes, so it is validated like them."""
 
-    refusal: Annotated[str, Meta(max_length=1_000)] | None = None  # why not, and what to send instead
+    refusal: Annotated[str, Meta(max_length=1_000)] | None = None  # the reason, and what to send instead
     fault: Annotated[str, Meta(max_length=4_000)] | None = None  # a traceback: the decoder has a bug
     wav_bytes: Annotated[int, Meta(ge=0, le=MOST_WAV_BYTES)] = 0
     seconds: Annotated[float, Meta(ge=0, le=31)] = 0.0

@@ -1,4 +1,4 @@
-"""Which channels of a recording make its mono sound: those with the speech. Pure."""
+"""Selects the channels with speech for the mono mix of a recording. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -11,64 +11,64 @@ from services.common.audio.resample import Resampler
 from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.files import Block
 from services.http_edge.intake.reference.hum import without_hum
-from services.http_edge.intake.reference.selection import Stretch, require_sound, speech_in
+from services.http_edge.intake.reference.selection import Stretch, require_audible, speech_in
 from services.http_edge.intake.reference.voice_activity import frames_of, levels_db
 
-_RATE_HZ: Final = 4_000  # enough to tell speech: ten minutes of a channel take 10 MB
-_MOST_CHANNELS: Final = 16  # that are listened to
-_CANCELLED: Final = 0.1  # a mean this far under its loudest channel has lost sound to opposite phases
-_AS_LONG: Final = 0.8  # of the most speech that any has
-_AS_CLEAN_DB: Final = 3.0
-_CLEAN_DB: Final = 40.0  # more makes no difference
+_RATE_HZ: Final = 4_000  # enough to detect speech: ten minutes of a channel take 10 MB
+_MOST_CHANNELS: Final = 16  # that are analyzed
+_CANCELLED: Final = 0.1  # a mean with less of its loudest channel's energy lost audio to opposite phases
+_LONG_SHARE: Final = 0.8  # of the longest speech in any channel
+_CLEAN_MARGIN_DB: Final = 3.0
+_CLEAN_DB: Final = 40.0  # a higher range makes no difference
 
 Weights = NDArray[np.float32]  # [channels]
 
 
 def mixing(blocks: Iterable[Block]) -> Weights:
-    """Return what share each channel has in the mono sound, float32 [channels].
+    """Return the weight of each channel in the mono mix, float32 [channels].
 
-    Two channels are averaged, unless they cancel each other or one of them is the better speech: then that one is
-    taken, as of more than two. Of channels that are as good the loudest is taken.
+    Two channels are averaged, unless they cancel each other or one of them has better speech. Otherwise, and for more
+    channels, the one with the best speech is selected, and of equally good ones the loudest.
     """
     channels = _at_low_rate(blocks)
     if len(channels) == 1:
         return np.ones(1, dtype=np.float32)
     products = np.array([[float(np.dot(one, other)) for other in channels] for one in channels])
     energies = np.diagonal(products)
-    order = [np.eye(len(channels), dtype=np.float32)[place] for place in np.argsort(-energies, kind="stable")]
+    order = [np.eye(len(channels), dtype=np.float32)[index] for index in np.argsort(-energies, kind="stable")]
     if len(channels) == 2 and products.mean() > _CANCELLED * energies.max():
         order.insert(0, np.full(2, 0.5, dtype=np.float32))
-    heard = [_heard(sum_of(np.stack(channels, axis=1), weights)) for weights in order]
-    chosen: Weights = order[best_of(heard)]
+    stretches = [_stretch(sum_of(np.stack(channels, axis=1), weights)) for weights in order]
+    chosen: Weights = order[best_of(stretches)]
     return chosen
 
 
-def best_of(heard: Sequence[Stretch | None]) -> int:
-    """Return the index of the first that has about as much speech, about as clean, as any other; 0 if none has any."""
-    most_s = max((stretch.usable_s for stretch in heard if stretch), default=0.0)
-    long = [stretch if stretch and stretch.usable_s >= _AS_LONG * most_s else None for stretch in heard]
+def best_of(stretches: Sequence[Stretch | None]) -> int:
+    """Return the index of the first with about as much speech, about as clean, as any other; 0 if none has speech."""
+    most_s = max((stretch.usable_s for stretch in stretches if stretch), default=0.0)
+    long = [stretch if stretch and stretch.usable_s >= _LONG_SHARE * most_s else None for stretch in stretches]
     ranges = [min(stretch.range_db, _CLEAN_DB) if stretch else -np.inf for stretch in long]
-    return int(np.argmax(np.array(ranges) >= max(ranges) - _AS_CLEAN_DB))
+    return int(np.argmax(np.array(ranges) >= max(ranges) - _CLEAN_MARGIN_DB))
 
 
 def sum_of(frames: NDArray[np.float32], weights: Weights) -> Samples:
-    """Return the weighted sum, float32 [n]: channel by channel, as a matrix product may round as it likes."""
+    """Return the weighted sum, float32 [n]. It adds channel by channel: the rounding of a matrix product varies."""
     mixed = np.zeros(len(frames), dtype=np.float32)
     for channel in np.flatnonzero(weights):
         mixed += frames[:, channel] * weights[channel]
     return mixed
 
 
-def _heard(samples: Samples) -> Stretch | None:
+def _stretch(samples: Samples) -> Stretch | None:
     try:
-        require_sound(levels_db(Clip(samples, _RATE_HZ)))  # at once for silence
+        require_audible(levels_db(Clip(samples, _RATE_HZ)))  # fails early for silence
         return speech_in(frames_of(without_hum(Clip(samples, _RATE_HZ))))
     except UnusableReference:
         return None
 
 
 def _at_low_rate(blocks: Iterable[Block]) -> list[Samples]:
-    """Return the channels at 4 kHz; of a single one, or of no audio, nothing but that it is one."""
+    """Return the channels at 4 kHz; for a single channel, or no audio, one empty channel."""
     resamplers: list[Resampler] = []
     parts: list[list[Samples]] = []
     for block in blocks:

@@ -1,10 +1,10 @@
-"""Who decodes next: uploads wait in a queue per tenant, and tenants share the decoders' time. Pure.
+"""A fair queue for decoding: uploads wait in a flow per tenant, and tenants share the decoders' time. Pure.
 
-How it works. Each tenant's flow has a finish tag, in seconds of decoder time: where its last upload ended on a clock
-that runs with the service given. Next is the flow with the lowest tag, and what its upload then takes is added to the
-tag. A flow that comes back after a pause starts where the clock is, so time that a tenant left unused is not owed to
-it later. With one decoder a newcomer so waits for the upload that is being decoded, and for no second one of a tenant
-that sent many or slow ones.
+How it works. Each tenant's flow has a finish tag, in seconds of decoder time: where its last upload ended on a virtual
+clock that advances with the service given. The flow with the lowest tag is next, and the time that its upload takes is
+added to the tag. A flow that returns after a pause starts at the clock, so unused time is not carried over. With one
+decoder, a new tenant therefore waits for the upload that is being decoded, and for no second one of a tenant that sent
+many or slow ones.
 """
 
 from collections import deque
@@ -28,7 +28,7 @@ class _Flow(Generic[T]):
 
 
 class FairQueue(Generic[T]):
-    """Tickets of tenants, in the order in which they are served."""
+    """The tickets of all tenants, in the order in which they are served."""
 
     def __init__(self, *, most: int, most_per_tenant: int) -> None:
         self._most = most
@@ -39,13 +39,13 @@ class FairQueue(Generic[T]):
         self._mean_s = _FIRST_GUESS_S
 
     def __len__(self) -> int:
-        """Return how many wait."""
+        """Return how many tickets wait."""
         return sum(len(flow.waiting) for flow in self._flows.values())
 
     def add(self, tenant: str, ticket: T) -> T | None:
-        """Let a ticket wait; return the one that it displaced, the last of the tenant with most, where all is full.
+        """Queue a ticket; if the queue is full, return the one that it displaced: the last of the longest flow.
 
-        Raises TenantQueueFull where the tenant has as many waiting as it may, QueueFull where all together have.
+        Raises TenantQueueFull if the tenant's flow is full, QueueFull if the queue is full of flows as short.
         """
         flow = self._flows.get(tenant)
         own = len(flow.waiting) if flow else 0
@@ -64,7 +64,7 @@ class FairQueue(Generic[T]):
         return displaced
 
     def pop(self) -> tuple[str, T] | None:
-        """Return the tenant and ticket that are next; nothing where none waits."""
+        """Return the tenant and the ticket that are next; None if none waits."""
         waiting = [(tenant, flow) for tenant, flow in self._flows.items() if flow.waiting]
         if not waiting:
             return None
@@ -74,14 +74,14 @@ class FairQueue(Generic[T]):
         return tenant, flow.waiting.popleft()[1]
 
     def remove(self, tenant: str, ticket: T) -> None:
-        """Forget a ticket that does not wait any more."""
+        """Remove a ticket that no longer waits."""
         flow = self._flows.get(tenant)
         if flow is not None:
             flow.waiting = deque(entry for entry in flow.waiting if entry[1] is not ticket)
             self._prune()
 
     def charge(self, tenant: str, seconds: float) -> None:
-        """A ticket that was popped has been served, and took so much of a decoder's time."""
+        """Charge the decoder time of a ticket that was popped and served."""
         flow = self._flows[tenant]
         flow.running -= 1
         flow.tag_s += seconds
@@ -89,19 +89,19 @@ class FairQueue(Generic[T]):
         self._prune()
 
     def tenant_full(self, waiting: int) -> TenantQueueFull:
-        """Return the refusal of a tenant with so many tickets waiting, and when to retry."""
-        failure = TenantQueueFull(f"{waiting} of your uploads wait to be decoded; retry when they are")
+        """Return the error for a tenant with a full flow, with the time to retry after."""
+        failure = TenantQueueFull(f"{waiting} of your uploads are waiting to be decoded; retry later")
         failure.retry_after_s = max(1.0, waiting * self._mean_s)
         return failure
 
     def full(self) -> QueueFull:
-        """Return the refusal of any tenant, and when to retry."""
-        failure = QueueFull("too many uploads wait to be decoded; retry later")
+        """Return the error for a full queue, with the time to retry after."""
+        failure = QueueFull("too many uploads are waiting to be decoded; retry later")
         failure.retry_after_s = max(1.0, len(self) * self._mean_s)
         return failure
 
     def _prune(self) -> None:
-        """Drop flows that a new one would not differ from."""
+        """Drop flows whose state equals that of a new one."""
         idle = [name for name, flow in self._flows.items() if not flow.waiting and not flow.running]
         if len(idle) == len(self._flows):
             self._flows.clear()

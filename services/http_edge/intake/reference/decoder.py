@@ -1,8 +1,9 @@
-"""Child processes that decode: untrusted bytes meet C decoders there, never in the process that serves everybody.
+"""A pool of decoder processes: untrusted bytes reach C decoders there, never in the process that serves all clients.
 
-Each file is decoded in a confined process of its own, which its child process forks (`child`). A file that crashes,
-hangs or grows costs its own upload; a child that does is replaced. It is asked by one line with a path, and answers by
-one line of JSON, which content of the length it names follows. Tenants share the children's time (`fair_queue`).
+Each file is decoded in a separate confined process, which a decoder process forks (`decoder_process`). A file that
+crashes it, hangs or grows costs only its own upload; a decoder process that does is replaced. A request is one line
+with a path; the reply is one line of JSON, followed by content of the length that it names. Tenants share the
+processes' time (`decode_queue`).
 """
 
 import asyncio
@@ -33,12 +34,12 @@ _START_S: Final = 60.0
 _RETRY_S: Final = 5.0
 _GRACE_S: Final = 1.0
 _PROCESSOR_S: Final = 5  # for one file: ten minutes take one to three
-_TIME_LIMIT_S: Final = 60.0  # on a machine that is busy with other things
+_TIME_LIMIT_S: Final = 60.0  # wall clock, on a busy machine
 _WAITING: Final = 64
 _WAITING_PER_TENANT: Final = 32
 _WAIT_S: Final = 60.0
 _ROOT: Final = Path(__file__).parents[4]
-# A child learns nothing else of the environment: what broke into it would look for secrets there.
+# A decoder process gets no other environment variables: an exploit would look for secrets there.
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 _TOO_SLOW: Final = f"the audio took too long to decode; send 6-30 s as {FORMATS}"
 _UNREADABLE: Final = f"the file cannot be decoded; send 6-30 s of speech as {FORMATS}"
@@ -48,15 +49,15 @@ _Ticket = asyncio.Future["_Child"]
 
 @dataclass(frozen=True)
 class PreparedClip:
-    """What is stored of an upload."""
+    """The clip of an upload."""
 
     wav: bytes  # 24 kHz, mono, 16-bit, at most 30 s
     seconds: float
-    warnings: tuple[str, ...]  # ASCII, for a response header: what makes this a doubtful reference
+    warnings: tuple[str, ...]  # ASCII, for a response header: why this is a poor reference
 
 
 class ReferenceDecoder:
-    """A few decoder processes, used one upload each at a time, in an order that is fair to tenants."""
+    """A few decoder processes, each used for one upload at a time, in an order that is fair to tenants."""
 
     def __init__(
         self,
@@ -73,14 +74,16 @@ class ReferenceDecoder:
         self._free: deque[_Child] = deque()
         self._queue: FairQueue[_Ticket] = FairQueue(most=waiting, most_per_tenant=waiting_per_tenant)
         self._children: set[_Child] = set()
-        self._starts: set[asyncio.Task[None]] = set()  # that go on; never cancelled, as that may leave a process behind
+        self._starts: set[asyncio.Task[None]] = (
+            set()
+        )  # in progress; never cancelled, as that can leave a process behind
         self._closing = asyncio.Event()
-        self.last_peak_bytes = 0  # of the process that decoded the last upload: resident memory, at most
+        self.last_peak_bytes = 0  # peak resident memory of the process that decoded the last upload
         self.last_processor_s = 0.0
-        self._told = False
+        self._layers_logged = False
 
     async def __aenter__(self) -> Self:
-        """Start the processes and wait until they are warm. Raises OSError where one does not."""
+        """Start the processes and wait until they are warmed up. Raises OSError if one fails."""
         starting = [self._start(self._add_child()) for _ in range(self._count)]
         try:
             await asyncio.wait(starting)
@@ -93,25 +96,25 @@ class ReferenceDecoder:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the processes, whatever they do."""
+        """Kill the processes."""
         await self._close()
 
     async def prepare(self, path: Path, tenant: str) -> PreparedClip:
         """Decode the file and return its clip.
 
-        Raises UnusableReference: not audio, silent, too short, nothing like speech, costly to decode, or nothing that a
-        decoder survives. Raises TenantQueueFull where too many of the tenant's uploads wait already, QueueFull where
-        too many of all do.
+        Raises UnusableReference if it is not audio, silent, too short, not speech, too costly to decode, or crashes the
+        decoder. Raises TenantQueueFull if too many of the tenant's uploads wait already, QueueFull if too many of all
+        tenants do.
         """
         async with self._child(tenant) as child, asyncio.timeout(self._time_limit_s + _GRACE_S):
-            ended, content = await child.ask(path)
+            ended, content = await child.decode(path)
             self.last_peak_bytes = ended.peak_bytes
             self.last_processor_s = ended.processor_s
             return _clip_of(ended, content)
 
     @asynccontextmanager
     async def _child(self, tenant: str) -> AsyncIterator["_Child"]:
-        """Lend a process, and replace it unless it gave an answer or a refusal."""
+        """Acquire a process, and replace it afterwards unless it replied with a clip or a refusal."""
         child = await self._next_free(tenant)
         began_s = asyncio.get_running_loop().time()
         usable = False
@@ -124,13 +127,13 @@ class ReferenceDecoder:
         except TimeoutError:
             log.warning("decoder_too_slow", limit_s=self._time_limit_s)
             raise UnusableReference(_TOO_SLOW) from None
-        except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no answer, or none that makes sense
+        except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no reply, or an invalid one
             log.warning("decoder_died", status=await child.status())
             raise UnusableReference(_UNREADABLE) from None
-        finally:  # no await here: a client that leaves in the middle must not cost the pool a process
+        finally:  # no await here: a client that disconnects must not cost the pool a process
             if usable:
                 self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
-                self._give_back(child)
+                self._release(child)
             elif not self._closing.is_set():
                 self._start(self._replace(child, tenant, began_s))
 
@@ -139,32 +142,32 @@ class ReferenceDecoder:
         displaced = self._queue.add(tenant, ticket)
         if displaced is not None and not displaced.done():
             displaced.set_exception(self._queue.full())
-        self._lend()
+        self._assign()
         try:
             async with asyncio.timeout(_WAIT_S):
                 return await ticket
         except (TimeoutError, asyncio.CancelledError) as error:
-            if ticket.done() and not ticket.cancelled() and ticket.exception() is None:  # both at once
+            if ticket.done() and not ticket.cancelled() and ticket.exception() is None:  # both happened at once
                 self._queue.charge(tenant, 0.0)
-                self._give_back(ticket.result())
+                self._release(ticket.result())
             if isinstance(error, TimeoutError):
                 raise self._queue.full() from None
             raise
         finally:
             self._queue.remove(tenant, ticket)
 
-    def _lend(self) -> None:
-        """Give the free processes to those who are next."""
+    def _assign(self) -> None:
+        """Assign the free processes to the next tickets."""
         while self._free and (following := self._queue.pop()):
             tenant, ticket = following
-            if ticket.done():  # its client has left
+            if ticket.done():  # its client has disconnected
                 self._queue.charge(tenant, 0.0)
             else:
                 ticket.set_result(self._free.popleft())
 
-    def _give_back(self, child: "_Child") -> None:
+    def _release(self, child: "_Child") -> None:
         self._free.append(child)
-        self._lend()
+        self._assign()
 
     def _start(self, starting: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(starting, name="start-decoder")
@@ -173,14 +176,14 @@ class ReferenceDecoder:
         return task
 
     async def _replace(self, child: "_Child", tenant: str, began_s: float) -> None:
-        """End a process that was lent to a tenant since then, and start another; the tenant is charged for both."""
+        """Kill a process and start another; its tenant is charged for the time of both, from `began_s` on."""
         await child.end()
         self._children.discard(child)
         while not self._closing.is_set():
             try:
                 successor = await self._warm_child()
                 self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
-                self._give_back(successor)
+                self._release(successor)
                 break
             except OSError as error:
                 log.error("decoder_not_started", reason=str(error))
@@ -188,41 +191,43 @@ class ReferenceDecoder:
                     await asyncio.wait_for(self._closing.wait(), _RETRY_S)
 
     async def _add_child(self) -> None:
-        """Start a process and lend it out when it is warm. Raises OSError where that fails."""
-        self._give_back(await self._warm_child())
+        """Start a process and add it to the pool when it is warmed up. Raises OSError if that fails."""
+        self._release(await self._warm_child())
 
     async def _warm_child(self) -> "_Child":
-        """Start a process and return it when it is warm. Raises OSError where that fails."""
+        """Start a process and return it when it is warmed up. Raises OSError if that fails."""
         child = await _Child.start(self._processor_s, self._time_limit_s)
         self._children.add(child)
         try:
             if self._closing.is_set():
                 await child.end()
             async with asyncio.timeout(_START_S):
-                self._tell(await child.ready())
+                self._log_layers(await child.ready())
         except (TimeoutError, msgspec.DecodeError):
             self._children.discard(child)
-            raise OSError(f"a decoder process does not get ready; it ended with {await child.status()}") from None
+            raise OSError(
+                f"a decoder process did not become ready; it exited with status {await child.status()}"
+            ) from None
         return child
 
-    def _tell(self, ready: Ready) -> None:
-        """Log once which layers of confinement hold here, and which do not."""
-        if self._told:
+    def _log_layers(self, ready: Ready) -> None:
+        """Log once which layers of confinement are active here, and which are missing."""
+        if self._layers_logged:
             return
-        self._told = True
+        self._layers_logged = True
         missing = [layer for layer in LAYERS if layer not in ready.layers]
-        tell = log.warning if sys.platform == "linux" and "seccomp" in missing else log.info
-        tell("decoder_confined", layers=list(ready.layers), missing=missing)
+        log_event = log.warning if sys.platform == "linux" and "seccomp" in missing else log.info
+        log_event("decoder_confined", layers=list(ready.layers), missing=missing)
 
     async def _close(self) -> None:
         self._closing.set()
         await asyncio.gather(*(child.end() for child in self._children))
-        await asyncio.gather(*self._starts, return_exceptions=True)  # soon: a process that ended gets not ready
+        await asyncio.gather(*self._starts, return_exceptions=True)  # ends soon: a killed process does not become ready
         self._children.clear()
 
 
 class _Child:
-    """One decoder process, which decodes each file in a process of its own."""
+    """One decoder process, which forks a confined process for each file."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader
@@ -247,31 +252,31 @@ class _Child:
             stdout=asyncio.subprocess.PIPE,
             env={name: os.environ[name] for name in _INHERITED if name in os.environ}
             | {"PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C in a terminal reaches the edge alone, which then ends its children
+            start_new_session=True,  # Ctrl-C in a terminal reaches only the edge, which then kills its decoders
         )
         if process.stdin is None or process.stdout is None:
             raise OSError("a decoder process has no pipes")
         return cls(process, process.stdin, process.stdout)
 
     async def ready(self) -> Ready:
-        """Wait until it is warm. Raises msgspec.DecodeError where it died instead."""
+        """Wait until it is warmed up. Raises msgspec.DecodeError if it exited."""
         return msgspec.json.decode(await self._stdout.readline(), type=Ready)
 
-    async def ask(self, path: Path) -> tuple[Ended, bytes]:
-        """Have one file decoded. Raises EOFError, OSError, ValueError or msgspec.DecodeError where the process died."""
+    async def decode(self, path: Path) -> tuple[Ended, bytes]:
+        """Decode one file. Raises EOFError, OSError, ValueError or msgspec.DecodeError if the process died."""
         self._stdin.write(os.fsencode(path) + b"\n")
         await self._stdin.drain()
         ended = msgspec.json.decode(await self._stdout.readline(), type=Ended)
         return ended, await self._stdout.readexactly(ended.content_bytes)
 
     async def status(self) -> int:
-        """Return how the process ended, which it has if its answers have; end it otherwise."""
+        """Return the exit status of a process that closed its output; kill it if it still runs."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), _GRACE_S)
         return await self.end()
 
     async def end(self) -> int:
-        """End the process and what it forked at once, unless it has ended, and return its status."""
+        """Kill the process and its forks, unless it has exited, and return its status."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -279,7 +284,7 @@ class _Child:
 
 
 def _clip_of(ended: Ended, content: bytes) -> PreparedClip:
-    """Return the clip in the answer of a process that had to do with a stranger's bytes. Raises UnusableReference."""
+    """Return the clip in the reply of a process that read untrusted bytes. Raises UnusableReference."""
     figures = {"processor_s": round(ended.processor_s, 3), "peak_bytes": ended.peak_bytes}
     if ended.overrun or ended.status == -signal.SIGXCPU:
         log.warning("decoder_too_slow", **figures)

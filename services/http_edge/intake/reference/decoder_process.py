@@ -1,8 +1,7 @@
-"""The decoder process: a path on each line of stdin, an answer for each on stdout, until stdin ends.
+"""The decoder process: reads a path from each line of stdin and writes a reply to stdout, until stdin ends.
 
-It is started by `decoder` and reads no stranger's bytes itself: it opens the file and forks, and the fork, which
-decodes, may do next to nothing (`confinement`). Where there is no such fork, elsewhere than on Linux, it decodes
-itself.
+It is started by `decoder` and reads no untrusted bytes itself: it opens the file and forks, and the fork decodes under
+`confinement`, with hardly any permission. Without confined forks, on systems other than Linux, it decodes itself.
 """
 
 import importlib
@@ -43,7 +42,7 @@ from services.http_edge.intake.reference.source import OpenFile, Source
 from services.http_edge.intake.reference.speakers import encoder, two_take_turns
 
 _SEVERAL: Final = "speakers: it sounds like more than one person; send one person alone"
-_MEMORY_BYTES: Final = 1024**3  # address space: 0.2 GB when warm, and ten minutes of stereo take 0.3 more
+_MEMORY_BYTES: Final = 1024**3  # address space: 0.2 GB when warmed up, and 0.3 more for ten minutes of stereo
 _SEARCH_SHARE: Final = 0.8  # of the processor time; the speaker encoder takes some
 _MOST_FAULT: Final = 4_000  # characters
 _CONFINES: Final = sys.platform == "linux"
@@ -54,26 +53,26 @@ Answered = Callable[[tuple[str, ...]], bytes]
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long one file may take."""
+    """The time limits of one file."""
 
     processor_s: int
     wall_s: float
 
 
-_OWN_RECORDING: Final = Bounds(processor_s=20, wall_s=50.0)  # at the start, on a machine that starts other things
+_SELF_TEST: Final = Bounds(processor_s=20, wall_s=50.0)  # at startup, while other services start too
 
 
 class Decoder:
-    """Prepares files, each in a process of its own."""
+    """Prepares files, each in a separate process."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._without: tuple[str, ...] = ()  # layers of confinement
+        self._without: tuple[str, ...] = ()  # layers of confinement that are left out
 
     def warm_up(self) -> tuple[str, ...]:
         """Load every library and the speaker encoder; return the layers of confinement under which files are decoded.
 
-        Raises OSError where a recording of its own cannot be decoded.
+        Raises OSError if a test recording cannot be decoded.
         """
         encoder()
         _load_late_modules()
@@ -84,18 +83,18 @@ class Decoder:
                 file.write(content)
                 file.flush()
                 source = OpenFile.of(file.fileno())
-                expected = prepare(source, _OWN_RECORDING.processor_s)
+                expected = prepare(source, _SELF_TEST.processor_s)
             if not _CONFINES:
                 self._limit_here()
                 return ()
             shared = leave_shared_namespaces()
             hide_from_other_processes()
             self._without = _left_out(source, expected)
-        held = _confined(lambda layers: " ".join(layers).encode(), _OWN_RECORDING, self._without)
+        held = _confined(lambda layers: " ".join(layers).encode(), _SELF_TEST, self._without)
         return shared + tuple(held.content.decode().split())
 
     def outcome(self, path: Path) -> Outcome:
-        """Decode one file. Raises OSError where it is not there."""
+        """Decode one file. Raises OSError if it does not exist."""
         processor_s = self._bounds.processor_s
         with path.open("rb", buffering=0) as file:
             source = OpenFile.of(file.fileno())
@@ -111,7 +110,7 @@ class Decoder:
                 resource.setrlimit(getattr(resource, name), (most, most))
 
     def _limit_processor_here(self) -> None:
-        """Only the soft limit: it has to be raised again for the next file."""
+        """Set only the soft limit, which has to be raised again for the next file."""
         soft = int(time.process_time()) + self._bounds.processor_s + 1
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
@@ -128,34 +127,32 @@ def _confined(work: Answered, bounds: Bounds, without: tuple[str, ...], *descrip
 
 
 def _left_out(source: OpenFile, expected: bytes) -> tuple[str, ...]:
-    """Return the layers under which a known recording cannot be decoded: none, or the filter of system calls, where
-    this libc needs one that is not on its list.
+    """Return the layers under which a test recording cannot be decoded.
 
-    Raises OSError where it cannot be decoded without the filter either, or not in time.
+    That is none, or the system call filter, if this libc needs a call that is not on its list. Raises OSError if it
+    cannot be decoded without the filter either, or not in time.
     """
     for without in ((), ("seccomp",)):
-        outcome = _confined(
-            lambda _: prepare(source, _OWN_RECORDING.processor_s), _OWN_RECORDING, without, source.descriptor
-        )
+        outcome = _confined(lambda _: prepare(source, _SELF_TEST.processor_s), _SELF_TEST, without, source.descriptor)
         if outcome.content == expected:
             return without
         if outcome.overrun or outcome.status == -signal.SIGXCPU:
             break
-    raise OSError("a recording of the decoder's own cannot be decoded")
+    raise OSError("the decoder cannot decode its test recording")
 
 
 def _recordings() -> Iterator[bytes]:
-    """Yield files that take all paths through the libraries, the last one with sound."""
-    yield b"no sound"
-    sound = np.sin(np.arange(4.0 * RATE_HZ, dtype=np.float32))
+    """Yield files that exercise all paths through the libraries; the last ones contain audio."""
+    yield b"no audio"
+    samples = np.sin(np.arange(4.0 * RATE_HZ, dtype=np.float32))
     for kind in ("MP3", "WAV", "FLAC"):
         file = io.BytesIO()
-        soundfile.write(file, np.stack([sound, sound / 2], axis=1), RATE_HZ, format=kind)
+        soundfile.write(file, np.stack([samples, samples / 2], axis=1), RATE_HZ, format=kind)
         yield file.getvalue()
 
 
 def _load_late_modules() -> None:
-    """Import what the libraries import when they need it: a confined process reads no file, so it imports nothing."""
+    """Import what the libraries import lazily: a confined process cannot read files, so it cannot import."""
     names = [f"av.{module.name}" for module in pkgutil.iter_modules(av.__path__)]
     packages = [name for name in names if not name.endswith(("__main__", "datasets"))]
     for name in (*packages, "av.subtitles.stream", "av.subtitles.codeccontext", *_LOADED_LATE):
@@ -163,7 +160,7 @@ def _load_late_modules() -> None:
 
 
 def prepare(source: Source, processor_s: float) -> bytes:
-    """Return the answer for one file, a line feed, and the WAV that follows it."""
+    """Return the answer for one file, a line feed, and its WAV."""
     answer, wav = _prepared(source, processor_s)
     return msgspec.json.encode(answer) + b"\n" + wav
 
@@ -177,21 +174,21 @@ def _prepared(source: Source, processor_s: float) -> tuple[Answer, bytes]:
         return Answer(refusal=str(refusal)), b""
     except MemoryError:
         return Answer(refusal="the audio needs too much memory to decode; send 6-30 s of it"), b""
-    except Exception:  # noqa: BLE001  # the edge logs it; this process has nowhere to
+    except Exception:  # noqa: BLE001  # the edge logs it; this process has no log
         return Answer(fault=traceback.format_exc()[-_MOST_FAULT:]), b""
     return Answer(wav_bytes=len(wav), seconds=selected.clip.seconds, warnings=warnings), wav
 
 
 def main() -> None:
-    """Warm up, say so, then answer until stdin ends."""
+    """Warm up, report it, then decode files until stdin ends."""
     bounds = Bounds(processor_s=int(sys.argv[1]), wall_s=float(sys.argv[2]))
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they are for the edge, which ends this process in its time
+        signal.signal(number, signal.SIG_IGN)  # only the edge handles them, and it kills this process when it stops
     answers = _own_stdout()
     decoder = Decoder(bounds)
     layers = decoder.warm_up()
     die_with_parent()
-    _say(answers, Ready(layers=layers))
+    _send(answers, Ready(layers=layers))
     for line in sys.stdin.buffer:
         outcome = decoder.outcome(Path(os.fsdecode(line.removesuffix(b"\n"))))
         ended = Ended(
@@ -201,21 +198,21 @@ def main() -> None:
             peak_bytes=outcome.peak_bytes,
             overrun=outcome.overrun,
         )
-        _say(answers, ended, outcome.content)
+        _send(answers, ended, outcome.content)
 
 
 def _own_stdout() -> BinaryIO:
-    """Keep stdout for the answers and stderr for a Python traceback; what decoders print goes nowhere."""
+    """Reserve stdout for replies and stderr for Python tracebacks; what decoders print is discarded."""
     answers = os.fdopen(os.dup(1), "wb")
     sys.stderr = os.fdopen(os.dup(2), "w")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    os.close(null)
     return answers
 
 
-def _say(answers: BinaryIO, message: Ready | Ended, content: bytes = b"") -> None:
+def _send(answers: BinaryIO, message: Ready | Ended, content: bytes = b"") -> None:
     answers.write(msgspec.json.encode(message) + b"\n" + content)
     answers.flush()
 

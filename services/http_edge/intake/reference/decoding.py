@@ -1,8 +1,7 @@
-"""A file of any kind to mono samples, a window at a time: ten minutes, or less where many channels or samples a second
-make them costly.
+"""Decodes a file of any format to mono samples, one window at a time.
 
-How much is decoded for a window is bounded by samples, not by what the file declares: five minutes of stereo at
-48 kHz, 20 s of eight channels at 192 kHz.
+A window is ten minutes, or less for many channels or a high sample rate. It is bounded by decoded samples, not by what
+the file declares: five minutes of stereo at 48 kHz, 20 s of eight channels at 192 kHz.
 """
 
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from services.http_edge.intake.reference.source import Source
 
 RATE_HZ: Final = 24_000
 WINDOW_S: Final = 600
-_WINDOW_SAMPLES: Final = 30_000_000  # in all channels: about 3 s of processor time in the slowest usual codec
+_WINDOW_SAMPLES: Final = 30_000_000  # in all channels: about 3 s of processor time with the slowest common codec
 
 
 @dataclass(frozen=True)
@@ -40,20 +39,20 @@ def decode(source: Source) -> Clip:
 
 
 def recordings(track: Track, share: float = 1.0) -> Iterator[Recording]:
-    """Yield the track's audio window by window, each that `share` of one, as 24 kHz mono, float32 [n], finite; floats
-    may go over -1..1. The channels with the best speech of a window make the mono audio, so they are read twice.
+    """Yield the track's audio by window as 24 kHz mono: float32 [n], finite, possibly beyond -1..1.
 
-    Raises UnusableReference.
+    Each window is `share` of a full one. The channels with the best speech of a window make its mono mix, so each
+    window is decoded twice. Raises UnusableReference.
     """
-    listened = _windows(_first_seen(track.blocks()), share)
-    read = _windows(_first_seen(track.blocks()), share)
-    for listening, reading in zip(listened, read, strict=True):
-        samples = np.concatenate(list(_resampled(reading.blocks, mixing(listening.blocks))))
-        yield Recording(_finite(samples), reading.cut)
+    analyzed = _windows(_not_empty(track.blocks()), share)
+    read = _windows(_not_empty(track.blocks()), share)
+    for first_pass, second_pass in zip(analyzed, read, strict=True):
+        samples = np.concatenate(list(_resampled(second_pass.blocks, mixing(first_pass.blocks))))
+        yield Recording(_finite(samples), second_pass.cut)
 
 
 class _Window:
-    """Blocks up to a bound."""
+    """The blocks of one window."""
 
     def __init__(self, blocks: Iterator[Block], share: float) -> None:
         self.cut = False
@@ -72,7 +71,7 @@ class _Window:
 
 
 def _windows(blocks: Iterator[Block], share: float) -> Iterator[_Window]:
-    """Cut in windows. What is not taken of one is passed over when the next is asked for."""
+    """Split blocks into windows. Blocks of a window that were not consumed are skipped at the next one."""
     for first in blocks:
         window = _Window(chain([first], blocks), share)
         yield window
@@ -80,11 +79,11 @@ def _windows(blocks: Iterator[Block], share: float) -> Iterator[_Window]:
             pass
 
 
-def _first_seen(blocks: Iterator[Block]) -> Iterator[Block]:
-    """Yield the blocks. Raises UnusableReference where there is none."""
+def _not_empty(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield the blocks. Raises UnusableReference if there are none."""
     first = next(blocks, None)
     if first is None:
-        raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {FORMATS}")
+        raise UnusableReference(f"the file contains no audio; send 6-30 s of speech as {FORMATS}")
     yield first
     yield from blocks
 
@@ -100,5 +99,5 @@ def _resampled(blocks: Iterator[Block], weights: NDArray[np.float32]) -> Iterato
 
 def _finite(samples: Samples) -> Clip:
     if not np.isfinite(samples).all():
-        raise UnusableReference("the file holds samples that are not numbers; export it again")
+        raise UnusableReference("the file contains samples that are not numbers; export it again")
     return Clip(samples, RATE_HZ)

@@ -1,11 +1,11 @@
-"""Files of any kind, block by block: their content decides how they are read, never their name.
+"""Reads audio files of any format block by block: their content decides how they are read, never their name.
 
-WAV, OGG, AIFF, CAF and AU are read by libsndfile, all else by FFmpeg (through PyAV), or by libsndfile where FFmpeg
-refuses it. MP3 is FFmpeg's because libsndfile guesses the length of one that does not tell it, and stops there; FLAC
-because libsndfile stops at a damaged frame. A file that is cut or damaged gives what can be read of it: a packet that
-the decoder refuses is left out, whatever its reason.
+libsndfile reads WAV, OGG, AIFF, CAF and AU; FFmpeg (through PyAV) reads everything else, and libsndfile what FFmpeg
+refuses. FFmpeg reads MP3, because libsndfile guesses the length of a file that does not declare it and stops there, and
+FLAC, because libsndfile stops at a damaged frame. Of a truncated or damaged file everything readable is returned:
+packets that the decoder rejects are skipped, whatever the reason.
 
-What a file declares is checked before any of it is decoded, and what each frame has when it comes: a header may lie.
+The declared rate and channels are checked before decoding, and those of each frame as it arrives: a header can lie.
 """
 
 from collections.abc import Iterator
@@ -26,10 +26,10 @@ from services.http_edge.intake.reference.source import Source
 
 _RATES_HZ: Final = (7_000, 192_000)
 _MOST_CHANNELS: Final = 8
-_BLOCK_SAMPLES: Final = 1 << 17  # in all channels together, or a second where that is less
-_MOST_ERRORS: Final = 100  # of the container, after each of which it is asked for the next packet
+_BLOCK_SAMPLES: Final = 1 << 17  # in all channels together, or a second if that is less
+_MOST_ERRORS: Final = 100  # of the container, each of which is skipped
 _SNDFILE_FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "OGG", "AIFF", "CAF", "AU"})
-# Containers that hold sound and nothing but it or a picture. A playlist would make the decoder open what it names.
+# Containers of audio, possibly with video or a cover. A playlist is not one: the decoder would open what it names.
 _CONTAINERS: Final = "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta"
 
 av.logging.set_level(av.logging.PANIC)
@@ -37,7 +37,7 @@ av.logging.set_level(av.logging.PANIC)
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Consecutive decoded audio."""
+    """Consecutive frames of decoded audio."""
 
     frames: NDArray[np.float32]  # [n, channels]
     rate_hz: int
@@ -48,10 +48,10 @@ class Track:
     """One of a file's audio tracks."""
 
     source: Source
-    index: int | None  # among its audio tracks; None where libsndfile reads the file
+    index: int | None  # among its audio tracks; None if libsndfile reads the file
 
     def blocks(self) -> Iterator[Block]:
-        """Yield its audio, all of it of one rate and number of channels. Raises UnusableReference."""
+        """Yield its audio, at one rate and number of channels. Raises UnusableReference."""
         return _blocks_by_sndfile(self.source) if self.index is None else _blocks_by_ffmpeg(self.source, self.index)
 
 
@@ -68,12 +68,12 @@ def tracks_of(source: Source) -> list[Track]:
             raise
         return [Track(source, None)]
     if not count:
-        raise UnusableReference(f"the file holds no sound; send 6-30 s of speech as {FORMATS}")
+        raise UnusableReference(f"the file contains no audio; send 6-30 s of speech as {FORMATS}")
     return [Track(source, index) for index in range(count)]
 
 
 def require_usual(rate_hz: int, channels: int) -> None:
-    """Raise UnusableReference where a rate or a number of channels is none of a recording's."""
+    """Raise UnusableReference for a sample rate or a number of channels that no recording has."""
     low, high = _RATES_HZ
     if not low <= rate_hz <= high:
         raise UnusableReference(
@@ -84,7 +84,7 @@ def require_usual(rate_hz: int, channels: int) -> None:
 
 
 def _kind_by_sndfile(source: Source) -> str | None:
-    """Return libsndfile's name for the file's format; None where it reads nothing of it."""
+    """Return libsndfile's name of the file's format; None if it can read nothing of it."""
     try:
         with source.open("rb") as opened, soundfile.SoundFile(opened) as file:
             return str(file.format) if len(file.read(1, always_2d=True)) else None
@@ -100,12 +100,12 @@ def _blocks_by_sndfile(source: Source) -> Iterator[Block]:
             while len(frames := file.read(size, dtype="float32", always_2d=True)):
                 yield Block(frames, file.samplerate)
         except soundfile.LibsndfileError:
-            return  # damaged in the middle: what came before may do
+            return  # damaged in the middle: the audio before it can be enough
 
 
 @contextmanager
 def _opened(source: Source) -> Iterator[av.container.InputContainer]:
-    """Open a file, whose tags may be in any encoding. Raises UnusableReference, also for what is raised within."""
+    """Open a file, whose tags can have any encoding. Raises UnusableReference, also for errors inside the block."""
     try:
         with (
             source.open("rb") as file,
@@ -119,16 +119,19 @@ def _opened(source: Source) -> Iterator[av.container.InputContainer]:
 def _blocks_by_ffmpeg(source: Source, index: int) -> Iterator[Block]:
     with _opened(source) as container:
         stream = container.streams.audio[index]
-        if stream.rate and stream.channels:  # else the first frame tells
+        if stream.rate and stream.channels:  # else the first frame declares them
             require_usual(stream.rate, stream.channels)
-        for frame in _of_one_kind(_frames(container, stream)):
+        for frame in _uniform(_frames(container, stream)):
             interleaved = np.asarray(frame.to_ndarray(), dtype=np.float32)
             yield Block(interleaved.reshape(-1, frame.layout.nb_channels), frame.sample_rate)
 
 
-def _of_one_kind(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-    """Yield long frames of interleaved floats in the first one's rate and layout: a chained file may change them, and
-    a damaged one claims to. (Of planar frames PyAV reads one plane too many where there are eight.)"""
+def _uniform(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+    """Yield long frames of interleaved floats in the rate and layout of the first frame.
+
+    A chained file can change them, and a damaged one can appear to. (PyAV reads one plane too many of planar frames
+    with eight.)
+    """
     first: av.AudioFrame | None = None
     before: av.AudioFrame | None = None
     converter: av.AudioResampler | None = None
@@ -139,7 +142,7 @@ def _of_one_kind(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
             yield from converter.resample(None) if converter else ()
             size = _block_size(first.sample_rate, first.layout.nb_channels)
             converter = av.AudioResampler("flt", first.layout, first.sample_rate, frame_size=size)
-        frame.pts = None  # what could not be read leaves no gap
+        frame.pts = None  # unreadable packets leave no gap
         yield from converter.resample(frame)
         before = frame
     yield from converter.resample(None) if converter else ()
@@ -154,7 +157,7 @@ def _kind(frame: av.AudioFrame) -> tuple[int, str, str]:
 
 
 def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """Yield the stream's frames, passing over packets that the decoder refuses, as players do."""
+    """Yield the stream's frames, skipping packets that the decoder rejects, as players do."""
     packets = container.demux(stream)
     errors = 0
     while errors < _MOST_ERRORS:

@@ -1,8 +1,8 @@
-"""The hum of the mains under a voice: found, and taken out. Pure.
+"""Detects and removes mains hum under a voice. Pure.
 
-A hum stands still while speech moves: its lines, at 50 or 60 Hz and multiples of it, are there nearly all the time, so
-they stand out of the spectrum that three quarters of the recording exceed. They are cut out, and with them all that
-lies under the voice.
+Hum is steady while speech moves: its lines, at 50 or 60 Hz and multiples of it, are present nearly all the time, so
+they stand out of the spectrum that three quarters of the recording exceed. They are notched out, together with
+everything below the range of a voice.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from services.common.audio.clip import Clip
 _MAINS_HZ: Final = (50.0, 60.0)
 _HARMONICS: Final = 20
 _HIGHEST_HZ: Final = 1_300
-_LOOKS: Final = 60  # windows, spread over the recording, at most twice as many
+_ANALYZED: Final = 60  # windows, spread over the recording, at most twice as many
 _DRIFT_HZ: Final = 1.0
 _NOTCH_HZ: Final = 3.0  # to each side of a line
 _STANDS_OUT: Final = 30.0  # times the power around it
@@ -27,24 +27,24 @@ _Floats = NDArray[np.float64]
 
 
 def without_hum(clip: Clip) -> Clip:
-    """Return the clip without the hum of the mains; the clip itself where none is heard."""
+    """Return the clip without mains hum; the same clip if there is none."""
     lines_hz = hum_lines(clip)
     return _without(clip, lines_hz) if lines_hz else clip
 
 
 def hum_lines(clip: Clip) -> tuple[float, ...]:
-    """Return the frequencies in Hz at which a hum sounds all the time; none where it is hardly heard."""
+    """Return the frequencies of a steady hum in Hz; none if it is hardly audible."""
     size = _window_size(clip)
     if len(clip.samples) < 2 * size:
         return ()
-    step = size // 2 * max(1, 2 * len(clip.samples) // (size * _LOOKS))
+    step = size // 2 * max(1, 2 * len(clip.samples) // (size * _ANALYZED))
     powers = np.stack([np.square(np.abs(spectrum)) for _, spectrum in _spectra(clip, size, step)])
     total = float(powers[:, 1:].sum(axis=1).mean())
     steady = np.percentile(powers[:, : _HIGHEST_HZ * size // clip.sample_rate_hz], 25, axis=0)
     for mains_hz in _MAINS_HZ:
         found = _standing(steady, mains_hz * size / clip.sample_rate_hz, clip.sample_rate_hz / size)
-        heard = float(sum(steady[line - 1 : line + 2].sum() for line in found))
-        if heard > _AUDIBLE * total:
+        power = float(sum(steady[line - 1 : line + 2].sum() for line in found))
+        if power > _AUDIBLE * total:
             return tuple(line * clip.sample_rate_hz / size for line in found)
     return ()
 
@@ -69,12 +69,12 @@ def _standing(steady: _Floats, spacing: float, bin_hz: float) -> list[int]:
 def _without(clip: Clip, lines_hz: tuple[float, ...]) -> Clip:
     size = _window_size(clip)
     bins_hz = np.fft.rfftfreq(size, 1 / clip.sample_rate_hz)
-    kept = bins_hz > _VOICE_FROM_HZ
+    passed = bins_hz > _VOICE_FROM_HZ
     for line_hz in lines_hz:
-        kept &= np.abs(bins_hz - line_hz) > _NOTCH_HZ
+        passed &= np.abs(bins_hz - line_hz) > _NOTCH_HZ
     samples = np.zeros(len(clip.samples) + 2 * size, dtype=np.float32)
     for start, spectrum in _spectra(clip, size, size // 2):
-        samples[start : start + size] += np.fft.irfft(spectrum * kept, size).astype(np.float32)
+        samples[start : start + size] += np.fft.irfft(spectrum * passed, size).astype(np.float32)
     return Clip(samples[size // 2 : size // 2 + len(clip.samples)], clip.sample_rate_hz)
 
 
@@ -84,8 +84,10 @@ def _window_size(clip: Clip) -> int:
 
 
 def _spectra(clip: Clip, size: int, step: int) -> Iterator[tuple[int, NDArray[np.complex128]]]:
-    """Yield the spectra of windows, and where each begins, counted from half a window before the clip. In steps of half
-    a window they add up to the clip."""
+    """Yield the start and the spectrum of each window. With steps of half a window they add up to the clip.
+
+    Starts count from half a window before the clip.
+    """
     padded = np.pad(clip.samples, (size // 2, size))
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
     for start in range(0, len(clip.samples) + size // 2, step):

@@ -1,8 +1,8 @@
-"""The best speech in a file: of any of its audio tracks, in its first hour.
+"""Finds the best speech in any audio track of a file, within its first hour.
 
-A file is searched a window at a time, all tracks before the next window, and no further than where 6 s of speech are
-found, or than the processor time allows. So of an ordinary recording no more than ten minutes are read, and an hour of
-silence takes the memory of ten minutes.
+A file is searched window by window, in all tracks before the next window, until 6 s of speech are found or the
+processor time is used up. So at most ten minutes of an ordinary recording are read, and an hour of silence takes the
+memory of ten minutes.
 """
 
 import math
@@ -22,12 +22,12 @@ _MOST_TRACKS: Final = 6
 
 
 def find_speech(source: Source, *, processor_s: float = math.inf) -> Selection:
-    """Return what is stored of a file. No round is begun that may not end within so much processor time.
+    """Return the clip to store of a file. No round starts that is expected to exceed the processor time.
 
-    Raises UnusableReference, which says what was found instead of speech.
+    Raises UnusableReference, which states what was found instead of speech.
     """
     found = tracks_of(source)[:_MOST_TRACKS]
-    tracks = [_Listener(recordings(track, 1 / len(found))) for track in found]
+    tracks = [_TrackSearch(recordings(track, 1 / len(found))) for track in found]
     best: Selection | None = None
     clock = _RoundClock(processor_s)
     for _ in range(_ROUNDS):
@@ -50,15 +50,15 @@ class _RoundClock:
         self._longest_s = 0.0
 
     def another(self) -> bool:
-        """Return whether a round as long as the longest fits."""
+        """Return whether another round as long as the longest one fits."""
         now_s = time.process_time()
         self._longest_s = max(self._longest_s, now_s - self._began_s)
         self._began_s = now_s
         return now_s + self._longest_s <= self._end_s
 
 
-class _Listener:
-    """One track, and what was found in it so far."""
+class _TrackSearch:
+    """The search in one track."""
 
     def __init__(self, rest: Iterator[Recording]) -> None:
         self._rest = rest
@@ -67,8 +67,8 @@ class _Listener:
         self.refusals: list[UnusableReference] = []
 
     def next(self) -> Selection | None:
-        """Return the best of the next window; nothing where there is no speech."""
-        self.done = True  # also where reading fails
+        """Return the best clip of the next window; None if it has no speech."""
+        self.done = True  # also if reading fails
         try:
             recording = next(self._rest, None)
             if recording is None:
@@ -81,7 +81,7 @@ class _Listener:
             return None
 
 
-def _best_of_next(tracks: list[_Listener]) -> Selection | None:
+def _best_of_next(tracks: list[_TrackSearch]) -> Selection | None:
     selections = [track.next() for track in tracks]
     return selections[best_of([selection.stretch if selection else None for selection in selections])]
 
@@ -92,19 +92,19 @@ def _longer(one: Selection | None, other: Selection | None) -> Selection | None:
     return max(one, other, key=lambda selection: selection.stretch.usable_s)
 
 
-def _refusal(tracks: list[_Listener]) -> UnusableReference:
-    """Return what was found: the first thing that is not silence, or silence."""
+def _refusal(tracks: list[_TrackSearch]) -> UnusableReference:
+    """Return the error for what was found: the first window that is not silent, or silence."""
     reasons = [refusal for track in tracks for refusal in track.refusals]
-    heard = [reason for reason in reasons if not isinstance(reason, SilentReference)]
+    audible = [reason for reason in reasons if not isinstance(reason, SilentReference)]
     unread = not all(track.done for track in tracks)
-    read = f"the first {_told(max(track.read_s for track in tracks))}" if unread else ""
+    read = f"the first {_duration(max(track.read_s for track in tracks))}" if unread else ""
     if len(tracks) > 1:
-        found = f"the file has {len(tracks)} audio tracks, {'none with speech' if heard else 'all silent'}"
-        return UnusableReference(f"{found}{f' in {read}' if read else ''}; {heard[0] if heard else ADVICE}")
+        found = f"the file has {len(tracks)} audio tracks, {'none with speech' if audible else 'all silent'}"
+        return UnusableReference(f"{found}{f' in {read}' if read else ''}; {audible[0] if audible else ADVICE}")
     if read:
-        return UnusableReference(f"{read} of the file were read: {(heard or reasons)[0]}")
-    return (heard or reasons)[0]
+        return UnusableReference(f"{read} of the file were read: {(audible or reasons)[0]}")
+    return (audible or reasons)[0]
 
 
-def _told(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     return f"{seconds // 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"

@@ -1,6 +1,6 @@
-"""What a file is read from: a path, or a descriptor that another process opened.
+"""The source of a file: a path, or a descriptor that another process opened.
 
-A confined decoder can open nothing, so it is given its file open. Each reader has an offset of its own there.
+A confined decoder cannot open files, so it inherits an open one. Each reader has a separate offset in it.
 """
 
 import io
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """A file that may be opened again and again; a `pathlib.Path` is one."""
+    """A file that can be opened repeatedly; a `pathlib.Path` is one."""
 
     def open(self, mode: Literal["rb"], /) -> IO[bytes]:
-        """Open it, at its beginning."""
+        """Open it at its beginning."""
         ...
 
 
 @dataclass(frozen=True)
 class OpenFile:
-    """The file behind a descriptor, which stays open. A confined process cannot ask for its size."""
+    """The file behind a descriptor, which stays open. A confined process cannot query its size."""
 
     descriptor: int
     size: int  # bytes
 
     @classmethod
     def of(cls, descriptor: int) -> "OpenFile":
-        """Return the file as large as it is now."""
+        """Return the file with its current size."""
         return cls(descriptor, os.fstat(descriptor).st_size)
 
-    def open(self, mode: Literal["rb"], /) -> IO[bytes]:  # noqa: ARG002  # as a path is opened
-        """Open it, at its beginning."""
+    def open(self, mode: Literal["rb"], /) -> IO[bytes]:  # noqa: ARG002  # the signature of `Path.open`
+        """Open it at its beginning."""
         return io.BufferedReader(_Reader(self), 1 << 16)
 
 
@@ -45,21 +45,21 @@ class _Reader(io.RawIOBase):
         self._offset = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Fill the buffer as far as the file goes."""
+        """Read into the buffer, up to the end of the file."""
         read = os.preadv(self._file.descriptor, [buffer], self._offset)
         self._offset += read
         return read
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to an offset. Raises OSError before the file's beginning."""
+        """Set the offset. Raises OSError before the beginning of the file."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: self._file.size}[whence]
         if origin + offset < 0:
             raise OSError(22, "an offset before the beginning")

@@ -1,8 +1,8 @@
-"""Whether two people take turns in a clip. Pure.
+"""Detects two speakers who take turns in a clip. Pure.
 
-Each 1.6 s of speech is a point in the space of the speaker encoder. Points are put in two groups, and where these lie
-as far from each other as those of two people do, two people speak. Figures are in docs/http.md. Two who speak at the
-same time are not told from one.
+Each 1.6 s of speech is a point in the space of the speaker encoder. The points are split into two groups; if these are
+as far apart as those of two people, the clip has two speakers. Figures are in docs/http.md. Two people speaking at the
+same time are not distinguished from one.
 """
 
 from functools import cache
@@ -16,16 +16,16 @@ from services.common.audio.speaker_encoder import SAMPLE_RATE_HZ, SpeakerEncoder
 from services.common.audio.spectra import Floats
 from services.http_edge.intake.reference.voice_activity import FRAME_S, levels_db
 
-_ALIKE: Final = 0.74  # the cosine between the groups: of one speaker 0.90 mostly, of two 0.65
-_LEAST_SHARE: Final = 0.15  # of the windows in the smaller group: fewer are an odd word or a noise
+_ALIKE: Final = 0.74  # cosine similarity of the groups: mostly 0.90 for one speaker, 0.65 for two
+_LEAST_SHARE: Final = 0.15  # of the windows in the smaller group: fewer are a single word or a noise
 _LEAST_WINDOWS: Final = 6
 _PAUSE_DB: Final = 30.0
-_KEPT_FRAMES: Final = 5  # of a pause, on each side of speech
+_PADDING_FRAMES: Final = 5  # of a pause that remain on each side of speech
 _ROUNDS: Final = 10
 
 
 def two_take_turns(clip: Clip) -> bool:
-    """Return whether the clip sounds like two speakers who follow each other."""
+    """Return whether the clip sounds like two alternating speakers."""
     speech = _without_pauses(resample(clip, SAMPLE_RATE_HZ))
     if len(speech) < 2 * SAMPLE_RATE_HZ:
         return False
@@ -35,12 +35,12 @@ def two_take_turns(clip: Clip) -> bool:
 
 @cache
 def encoder() -> SpeakerEncoder:
-    """Return the encoder; it is read once."""
+    """Return the speaker encoder, which is loaded once."""
     return SpeakerEncoder.bundled()
 
 
 def apart(windows: Floats) -> bool:
-    """Return whether unit vectors [n, 256] fall in two groups that lie as far apart as two speakers."""
+    """Return whether unit vectors [n, 256] fall into two groups that are as far apart as two speakers."""
     second = _groups(windows)
     share = float(second.mean())
     if min(share, 1 - share) < _LEAST_SHARE:
@@ -67,6 +67,6 @@ def _without_pauses(clip: Clip) -> Samples:
     if not len(levels):
         return clip.samples
     active = levels > np.percentile(levels, 95) - _PAUSE_DB
-    kept = np.convolve(active, np.ones(2 * _KEPT_FRAMES + 1), "same") > 0
-    each = np.repeat(kept[: len(active)], int(clip.sample_rate_hz * FRAME_S))
+    speech = np.convolve(active, np.ones(2 * _PADDING_FRAMES + 1), "same") > 0
+    each = np.repeat(speech[: len(active)], int(clip.sample_rate_hz * FRAME_S))
     return clip.samples[: len(each)][each]

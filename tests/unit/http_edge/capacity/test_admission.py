@@ -136,7 +136,7 @@ def test_a_tenant_over_its_share_is_refused_and_others_are_admitted() -> None:
             setup.admission.check("another")
 
 
-def test_a_refusal_reports_when_the_due_audio_is_synthesized() -> None:
+def test_a_refusal_reports_when_the_immediate_backlog_is_synthesized() -> None:
     setup = Setup()
     setup.report(backlog_s=40_000.0, public=60.0)
     with pytest.raises(QueueFull) as refused:

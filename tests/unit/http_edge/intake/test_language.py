@@ -1,4 +1,4 @@
-"""Which language a text is in."""
+"""The detection of the languages of a text."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from tests.unit.splitter.normalization.gold import GOLD
 
 
 @pytest.mark.parametrize("language", GOLD)
-def test_a_page_of_a_language_is_known(language: str) -> None:
+def test_a_page_of_a_language_is_detected(language: str) -> None:
     assert detected("\n".join(marked.replace("|", "") for marked in GOLD[language])) == (language, ())
 
 
-def test_of_194_texts_of_one_line_nearly_all_are_known() -> None:
+def test_nearly_all_of_194_one_line_texts_are_detected() -> None:
     def known(language: str, text: str) -> bool:
         try:
             return detected(text)[0] == language
@@ -40,13 +40,13 @@ def test_each_paragraph_of_a_mixed_text_is_in_its_own_language(border: str) -> N
     ]
 
 
-def test_neighbours_of_one_language_are_one_passage_and_what_tells_little_belongs_to_it() -> None:
+def test_adjacent_paragraphs_of_one_language_are_one_passage_that_includes_short_ones() -> None:
     text = "\n\n".join((ENGLISH, FRENCH, "Oui !", FRENCH, ENGLISH))
     [passage] = detected(text)[1]
     assert text[passage.start : passage.end].strip() == "\n\n".join((FRENCH, "Oui !", FRENCH))
 
 
-def test_lines_that_were_wrapped_are_no_paragraphs() -> None:
+def test_wrapped_lines_are_not_separate_paragraphs() -> None:
     wrapped = ENGLISH.replace(" and", "\nand")
     assert detected(f"{GERMAN * 9}\n{wrapped}") == (
         "de",
@@ -54,12 +54,12 @@ def test_lines_that_were_wrapped_are_no_paragraphs() -> None:
     )
 
 
-def test_another_language_is_refused_with_those_that_are_spoken() -> None:
+def test_an_unsupported_language_is_refused_with_the_list_of_supported_ones() -> None:
     with pytest.raises(UnsupportedLanguage, match="seems to be in sv"):
         detected("Hej, jag heter Anna och bor i Stockholm med min familj.")
 
 
 @pytest.mark.parametrize("text", ["ok", "123", "...", "Hola"])
-def test_a_text_that_tells_too_little_is_refused(text: str) -> None:
+def test_a_text_without_a_detectable_language_is_refused(text: str) -> None:
     with pytest.raises(UnsupportedLanguage, match="send the field language"):
         detected(text)

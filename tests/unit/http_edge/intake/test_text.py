@@ -1,4 +1,4 @@
-"""How long a form's text sounds, as an edge estimates it before it lets a request in."""
+"""The estimate of a text's audio, on which admission is based."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Places for uploads, and the space that they take."""
+"""Upload slots, and the temporary space of uploads."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_a_caller_has_so_many_places_and_the_others_have_theirs() -> None:
+async def test_each_caller_has_a_limited_number_of_slots() -> None:
     uploads = of()
     async with uploads.reading("acme", nothing), uploads.reading("acme", nothing):
         with pytest.raises(TooManyUploads) as refused:
@@ -44,7 +44,7 @@ async def test_a_caller_has_so_many_places_and_the_others_have_theirs() -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_a_slow_upload_loses_its_place_to_one_that_waits() -> None:
+async def test_a_slow_upload_is_dropped_for_one_that_waits() -> None:
     uploads = of(max_uploads_per_caller=1, upload_bytes_a_second=1000)
 
     async def slow() -> None:
@@ -53,15 +53,15 @@ async def test_a_slow_upload_loses_its_place_to_one_that_waits() -> None:
                 upload.received(1)
                 await asyncio.sleep(0.02)
 
-    dripping = asyncio.create_task(slow())
+    trickling = asyncio.create_task(slow())
     await asyncio.sleep(0.1)
     async with uploads.reading("acme", nothing):
         with pytest.raises(UploadStalled, match="slowly"):
-            await dripping
+            await trickling
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_a_quick_upload_keeps_its_place() -> None:
+async def test_a_fast_upload_is_not_dropped() -> None:
     uploads = of(max_uploads_per_caller=1, upload_bytes_a_second=1000)
     async with uploads.reading("acme", nothing) as upload:
         upload.received(10_000_000)
@@ -70,7 +70,7 @@ async def test_a_quick_upload_keeps_its_place() -> None:
                 raise AssertionError
 
 
-async def test_an_upload_that_is_slow_for_long_ends_where_nobody_waits() -> None:
+async def test_an_upload_that_stays_slow_is_dropped_even_if_no_other_waits() -> None:
     uploads = of(upload_bytes_a_second=1000, upload_idle_timeout_s=0.1)
     async with uploads.reading("acme", nothing) as upload:
         upload.received(10)
@@ -79,7 +79,7 @@ async def test_an_upload_that_is_slow_for_long_ends_where_nobody_waits() -> None
             upload.received(1)
 
 
-async def test_a_body_of_chunk_heads_is_refused_and_an_ordinary_one_is_not() -> None:
+async def test_a_body_of_chunk_headers_is_refused_and_an_ordinary_one_is_not() -> None:
     loop = asyncio.get_running_loop()
     for wire_bytes, refused in ((6_000_000, True), (1_500_000, False)):
         upload = Upload(0, 1, lambda wire_bytes=wire_bytes: wire_bytes, asyncio.timeout(1), loop.time())  # type: ignore[misc]

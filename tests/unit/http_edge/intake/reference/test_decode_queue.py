@@ -1,4 +1,4 @@
-"""Whose upload is decoded next."""
+"""The fair queue decides which upload is decoded next."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ def queue(most: int = 1_000, most_per_tenant: int = 1_000) -> FairQueue[int]:
 
 
 def served(waiting: FairQueue[int], count: int, seconds: dict[str, float]) -> list[str]:
-    """Serve so many one after another, each of which takes what its tenant's do; return whose they were."""
+    """Serve tickets one after another, each for the time of its tenant; return their tenants in order."""
     order = []
     for _ in range(count):
         following = waiting.pop()
@@ -35,7 +35,7 @@ def test_one_tenants_uploads_are_served_in_their_order() -> None:
     assert [waiting.pop() for _ in range(5)] == [("acme", ticket) for ticket in range(5)]
 
 
-def test_a_newcomer_is_served_after_the_one_that_is_being_served() -> None:
+def test_a_new_tenant_is_served_after_the_upload_in_progress() -> None:
     waiting = queue()
     for ticket in range(8):
         waiting.add("greedy", ticket)
@@ -53,7 +53,7 @@ def test_a_tenant_with_quick_uploads_has_several_of_them_for_a_slow_one() -> Non
     assert 2 <= order.count("slow") <= 3
 
 
-def test_time_that_a_tenant_left_unused_is_not_owed_to_it() -> None:
+def test_unused_time_of_a_tenant_is_not_carried_over() -> None:
     waiting = queue()
     for ticket in range(40):
         waiting.add("early", ticket)
@@ -64,7 +64,7 @@ def test_time_that_a_tenant_left_unused_is_not_owed_to_it() -> None:
     assert 4 <= order.count("late") <= 6
 
 
-def test_a_tenant_that_asks_one_by_one_has_no_more_than_its_share() -> None:
+def test_a_tenant_that_sends_one_at_a_time_gets_at_most_its_share() -> None:
     waiting = queue()
     for ticket in range(20):
         waiting.add("many", ticket)
@@ -90,7 +90,7 @@ def test_a_tenant_with_too_many_waiting_is_refused_alone() -> None:
     assert waiting.add("globex", 4) is None
 
 
-def test_where_all_is_full_a_newcomer_takes_the_place_of_the_newest_of_the_one_with_most() -> None:
+def test_in_a_full_queue_a_new_tenant_displaces_the_newest_ticket_of_the_longest_flow() -> None:
     waiting = queue(most=4)
     for ticket in range(4):
         waiting.add("greedy", ticket)
@@ -103,7 +103,7 @@ def test_where_all_is_full_a_newcomer_takes_the_place_of_the_newest_of_the_one_w
     assert len(waiting) == 4
 
 
-def test_one_that_does_not_wait_any_more_is_not_served() -> None:
+def test_a_removed_ticket_is_not_served() -> None:
     waiting = queue()
     waiting.add("acme", 1)
     waiting.add("acme", 2)
@@ -112,7 +112,7 @@ def test_one_that_does_not_wait_any_more_is_not_served() -> None:
     assert waiting.pop() == ("acme", 2)
 
 
-def test_retrying_is_advised_by_how_long_uploads_take() -> None:
+def test_the_retry_time_follows_from_how_long_uploads_take() -> None:
     waiting = queue(most_per_tenant=10)
     for ticket in range(10):
         waiting.add("acme", ticket)
@@ -124,7 +124,7 @@ def test_retrying_is_advised_by_how_long_uploads_take() -> None:
     assert 10 < (refused.value.retry_after_s or 0) <= 40
 
 
-def test_tenants_who_have_gone_are_forgotten() -> None:
+def test_idle_tenants_are_forgotten() -> None:
     waiting = queue()
     for tenant in range(1_000):
         waiting.add(str(tenant), tenant)
@@ -134,7 +134,7 @@ def test_tenants_who_have_gone_are_forgotten() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.01, 5.0)), min_size=30, max_size=60))
-def test_nobody_with_uploads_waiting_falls_behind_by_more_than_an_upload_each(
+def test_no_tenant_with_waiting_uploads_falls_behind_by_more_than_an_upload_each(
     uploads: list[tuple[str, float]],
 ) -> None:
     waiting = queue()

@@ -18,7 +18,7 @@ SECONDS = 5.0
 
 
 def likeness(decoded: Clip, sound: Samples, rate_hz: int = 24_000) -> float:
-    """Return how well the decoded sound matches, 0 to 1, at whatever delay the codec has."""
+    """Return how well the decoded audio matches, 0 to 1, at whatever delay the codec has."""
     wanted = sounds.soxr.resample(sound, rate_hz, 24_000)
     size = 2 * max(len(decoded.samples), len(wanted))
     spectra = np.fft.rfft(decoded.samples, size) * np.conj(np.fft.rfft(wanted, size))
@@ -44,7 +44,7 @@ SNDFILE = [
 
 
 @pytest.mark.parametrize(("kind", "subtype", "least"), SNDFILE)
-def test_every_kind_gives_the_sound_that_was_put_in(tmp_path: Path, kind: str, subtype: str, least: float) -> None:
+def test_every_format_decodes_to_the_encoded_audio(tmp_path: Path, kind: str, subtype: str, least: float) -> None:
     sound = sounds.speech(SECONDS)
     decoded = decode(sounds.write(tmp_path / "upload", sound, 24_000, kind, subtype))
     assert decoded.sample_rate_hz == 24_000
@@ -56,7 +56,7 @@ def test_every_kind_gives_the_sound_that_was_put_in(tmp_path: Path, kind: str, s
     ("container", "codec", "rate_hz"),
     [("webm", "libopus", 48_000), ("ipod", "aac", 44_100), ("mp4", "aac", 24_000), ("matroska", "libmp3lame", 44_100)],
 )
-def test_containers_of_browsers_and_phones_give_the_sound_that_was_put_in(
+def test_containers_of_browsers_and_phones_decode_to_the_encoded_audio(
     tmp_path: Path, container: str, codec: str, rate_hz: int
 ) -> None:
     sound = sounds.speech(SECONDS, rate_hz)
@@ -66,7 +66,7 @@ def test_containers_of_browsers_and_phones_give_the_sound_that_was_put_in(
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000])
-def test_every_rate_gives_the_same_sound(tmp_path: Path, rate_hz: int) -> None:
+def test_every_sample_rate_decodes_to_the_same_audio(tmp_path: Path, rate_hz: int) -> None:
     sound = sounds.speech(SECONDS, rate_hz)
     decoded = decode(sounds.write(tmp_path / "upload", sound, rate_hz, "FLAC", "PCM_16"))
     assert decoded.seconds == pytest.approx(SECONDS, abs=0.001)
@@ -215,7 +215,7 @@ def test_what_is_no_audio_is_refused_and_the_refusal_names_the_formats(tmp_path:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
-def test_damage_anywhere_gives_finite_sound_or_a_refusal(tmp_path: Path, kind: str, seed: int) -> None:
+def test_damage_anywhere_yields_finite_audio_or_a_refusal(tmp_path: Path, kind: str, seed: int) -> None:
     damaged = bytearray(sounds.write(tmp_path / "upload", sounds.speech(4), 24_000, kind).read_bytes())
     random = np.random.default_rng(seed)
     for place in random.integers(0, len(damaged), 30):

@@ -45,7 +45,7 @@ def test_what_stands_before_an_mp3_is_passed_over(tmp_path: Path, before: bytes)
     assert decode(path).seconds == pytest.approx(SECONDS, abs=0.3)
 
 
-def test_two_mp3_files_in_one_are_read_to_the_end_though_the_first_tells_its_own_length(tmp_path: Path) -> None:
+def test_two_concatenated_mp3_files_are_read_to_the_end_though_the_first_declares_its_length(tmp_path: Path) -> None:
     path = sounds.encode(tmp_path / "upload", sounds.speech(SECONDS, 44_100), 44_100, "mp3", "libmp3lame")
     path.write_bytes(2 * path.read_bytes())
     assert decode(path).seconds == pytest.approx(2 * SECONDS, abs=0.3)

@@ -62,7 +62,7 @@ async def test_an_upload_becomes_a_clip_of_24_khz_mono_16_bit(decoder: Reference
     assert prepared.warnings == ()
 
 
-async def test_equal_sound_becomes_equal_bytes_whatever_file_it_came_in(tmp_path: Path) -> None:
+async def test_equal_audio_becomes_equal_bytes_in_any_file_format(tmp_path: Path) -> None:
     sound = np.stack([sounds.speech(8, 44_100), 0.5 * sounds.speech(8, 44_100)], axis=1)
     sound = np.rint(sound * 32_767).astype(np.int16)
     wav = sounds.write(tmp_path / "a.mp3", sound, 44_100, "WAV", "PCM_16")
@@ -190,8 +190,8 @@ async def test_two_hundred_megabytes_are_decoded_in_little_memory(decoder: Refer
     assert peak_megabytes(os.getpid()) - own < 16
 
 
-async def test_a_decoder_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_decoder_that_cannot_start_raises_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    with pytest.raises(OSError, match="does not get ready"):
+    with pytest.raises(OSError, match="did not become ready"):
         async with ReferenceDecoder(2):
             pytest.fail("nothing runs")

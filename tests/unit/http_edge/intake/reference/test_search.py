@@ -1,4 +1,4 @@
-"""Where in a file the speech is found: in which track, in which channel, how late."""
+"""The search for speech in a file: in any track, any channel, and late in the file."""
 
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def test_silence_that_was_read_to_its_end_is_called_silence_alone(tmp_path: Path
     assert advice.startswith("the reference audio is silent")
 
 
-def test_a_long_recording_of_several_tracks_says_how_much_of_each_was_read(tmp_path: Path) -> None:
+def test_the_refusal_of_a_long_recording_with_several_tracks_states_how_much_was_read(tmp_path: Path) -> None:
     advice = refusal(
         sounds.encode_tracks(tmp_path / "upload", [sounds.silence(620, 8_000)] * 6, 8_000, "matroska", "pcm_s16le")
     )

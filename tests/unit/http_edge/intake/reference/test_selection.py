@@ -1,4 +1,4 @@
-"""What is kept of a recording, what is refused, and what its sender is warned of."""
+"""The selection of a clip from a recording, with its refusals and warnings."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def tokens(selection: Selection) -> list[str]:
     return [warning.split(":")[0] for warning in selection.warnings]
 
 
-def test_good_speech_is_kept_whole_and_without_a_warning() -> None:
+def test_good_speech_is_selected_whole_and_without_a_warning() -> None:
     selection = selected(speech(9))
     assert selection.clip.seconds == pytest.approx(9, abs=0.5)
     assert selection.warnings == ()
@@ -108,14 +108,14 @@ def test_warnings_can_stand_in_a_header() -> None:
     assert all(warning.isascii() and warning.isprintable() and ";" not in warning for warning in warnings)
 
 
-def test_under_three_seconds_are_refused_with_how_much_was_heard() -> None:
+def test_less_than_three_seconds_is_refused_with_how_much_was_found() -> None:
     assert "only 2." in refusal(silence(10), speech(2.9), silence(10))
     assert "send at least 3 s" in refusal(speech(1))
 
 
 def test_a_few_words_in_minutes_of_silence_are_under_three_seconds() -> None:
     word = speech(0.25)
-    assert "s of sound" in refusal(*[part for _ in range(5) for part in (word, silence(8))])
+    assert "s of audio" in refusal(*[part for _ in range(5) for part in (word, silence(8))])
 
 
 @pytest.mark.parametrize("parts", [(silence(3),), (silence(0),), (silence(0.01),), (0.0005 * noise(5),)])
@@ -182,7 +182,7 @@ def test_music_is_refused_as_music(kind: str) -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("kind", ["major chords", "a melody with overtones"])
-def test_speech_in_a_recording_with_music_is_kept_without_the_music(kind: str, first: bool) -> None:
+def test_speech_in_a_recording_with_music_is_selected_without_the_music(kind: str, first: bool) -> None:
     music = np.tile(MUSIC[kind], 5)
     parts = (music, silence(1), speech(20)) if first else (speech(20), silence(1), music)
     samples = selected(*parts).clip.samples
@@ -201,7 +201,7 @@ marks = arrays.arrays(np.bool_, st.integers(0, 5_000))
 
 
 @given(marks, st.integers(1, 40))
-def test_a_stretch_is_in_the_recording_holds_sound_and_is_at_most_thirty_seconds(
+def test_a_stretch_is_in_the_recording_contains_audio_and_is_at_most_thirty_seconds(
     active: np.ndarray, longest_run: int
 ) -> None:
     active = np.repeat(active[: 5_000 // longest_run], longest_run)

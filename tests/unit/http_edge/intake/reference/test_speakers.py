@@ -1,4 +1,4 @@
-"""Whether one person speaks in a clip, or two in turn."""
+"""The detection of two alternating speakers in a clip."""
 
 import numpy as np
 import pytest
@@ -48,11 +48,11 @@ def test_two_who_take_turns_are_noticed(each_s: float) -> None:
 
 
 @pytest.mark.parametrize("seconds", [4, 9, 30])
-def test_one_who_speaks_is_one(seconds: float) -> None:
+def test_one_speaker_counts_as_one(seconds: float) -> None:
     assert not takes_turns(sounds.speech(seconds))
 
 
-def test_one_who_speaks_in_noise_is_one() -> None:
+def test_one_speaker_in_noise_counts_as_one() -> None:
     assert not takes_turns(sounds.noisy(sounds.speech(20), 10))
 
 
