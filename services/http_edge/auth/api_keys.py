@@ -63,7 +63,10 @@ class Caller:
 
 
 class ApiKeys:
-    """The API keys of a file, which is reloaded when it changes. If it becomes unreadable, the old keys stay valid."""
+    """The API keys of a file, which is reloaded when it changes.
+
+    If it becomes unreadable, the old keys stay valid.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read the file. Raises CannotReadKeys."""
@@ -76,8 +79,8 @@ class ApiKeys:
     def find(self, secret: str) -> Caller:
         """Return the caller with this key. Raises UnknownKey.
 
-        Every hash is compared, in constant time. A key is 256 random bits, so a fast hash is enough: it cannot be
-        guessed.
+        Every hash is compared, in constant time. A key is 256 random bits, so a fast hash is
+        enough: it cannot be guessed.
         """
         self._reload()
         given = sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -43,7 +43,10 @@ def caller_of(request: web.Request) -> Caller | None:
 
 
 def upload_owner(addresses: Addresses) -> Callable[[web.Request], str]:
-    """Return a function from a request to the owner of its upload: the tenant, or without keys the client address."""
+    """Return a function from a request to the owner of its upload.
+
+    The tenant, or without keys the client address.
+    """
 
     def owner(request: web.Request) -> str:
         caller = caller_of(request)
@@ -67,7 +70,10 @@ def by(
 
 
 async def expect_later(_request: web.Request) -> None:
-    """Send no "100 Continue" yet: a client that waits for it sends nothing before the checks. `FormReader` sends it."""
+    """Send no "100 Continue" yet: a client that waits for it sends nothing before the checks.
+
+    `FormReader` sends it.
+    """
 
 
 def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
@@ -90,7 +96,10 @@ def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
 
 
 def naming(hosts: Hosts) -> Middleware:
-    """Return the middleware that rejects requests for any other host name. Raises MisdirectedRequest."""
+    """Return the middleware that rejects requests for any other host name.
+
+    Raises MisdirectedRequest.
+    """
 
     @web.middleware
     async def name(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -115,7 +124,10 @@ class CorsPolicy:
     """The CORS policy for pages of other origins (WHATWG Fetch), and the security headers of every response."""
 
     def __init__(self, origins: str) -> None:
-        """Parse the origins that can read responses: a comma-separated list, "*" for all, empty for none."""
+        """Parse the origins that can read responses.
+
+        A comma-separated list, "*" for all, empty for none.
+        """
         self._allowed = frozenset(origin.strip() for origin in origins.split(",") if origin.strip())
 
     def _allowed_origin(self, request: web.Request) -> str | None:

@@ -1,8 +1,9 @@
 """The daily audio quota of each API key, in seconds: one count that all edges share.
 
-How it works. The count is a value in NATS, updated by compare-and-set, so no edge's update is lost. A request is
-counted with its estimate before any work is done for it (`reserve`), and refused if that exceeds the quota. When it
-ends, the difference to the audio produced is added or refunded (`add`). `speech.metering` decides what a request costs.
+How it works. The count is a value in NATS, updated by compare-and-set, so no edge's update is lost.
+A request is counted with its estimate before any work is done for it (`reserve`), and refused if
+that exceeds the quota. When it ends, the difference to the audio produced is added or refunded
+(`add`). `speech.metering` decides what a request costs.
 """
 
 import struct
@@ -48,7 +49,10 @@ class Quota:
         return account.limit_s - _read(await self.bus.get_value(topology.PROGRESS, account.name) or b"")
 
     async def check(self, key: Key) -> None:
-        """Check the quota before a request is read. Raises QuotaUsedUp, with the time until the next day."""
+        """Check the quota before a request is read.
+
+        Raises QuotaUsedUp, with the time until the next day.
+        """
         account = account_of(key)
         if account is not None and (left_s := await self.left_s(account)) <= 0:
             raise used_up(account, left_s)

@@ -1,8 +1,9 @@
 """Admits requests by the backlog, in seconds of audio, and not by their number.
 
-Splitters report their backlog once a second, with the ids of the requests in it. Requests that this edge has admitted
-and no splitter has reported yet are counted here, so each request is counted exactly once. Requests that other edges
-admitted within the last second are unknown here: with several edges, a burst can exceed the limit by that much.
+Splitters report their backlog once a second, with the ids of the requests in it. Requests that this
+edge has admitted and no splitter has reported yet are counted here, so each request is counted
+exactly once. Requests that other edges admitted within the last second are unknown here: with
+several edges, a burst can exceed the limit by that much.
 """
 
 from collections.abc import Iterator
@@ -46,7 +47,8 @@ class Admission:
     def check(self, tenant: str) -> None:
         """Check before a request is read whether the queue is full for any request of the tenant.
 
-        Raises TenantQueueFull if the tenant's backlog fills its share, QueueFull if the total backlog fills the queue.
+        Raises TenantQueueFull if the tenant's backlog fills its share, QueueFull if the total
+        backlog fills the queue.
         """
         self.note_reports()
         due = self.due_s()
@@ -86,7 +88,10 @@ class Admission:
                 pending.reported = True
 
     def due_s(self) -> dict[str, float]:
-        """Return the immediate backlog by tenant, in seconds of audio: of each request at most `IMMEDIATE_S`."""
+        """Return the immediate backlog by tenant, in seconds of audio.
+
+        Of each request at most `IMMEDIATE_S`.
+        """
         due = self.fleet.due_s()
         for pending in self._unreported():
             tenant = pending.identity.tenant
@@ -98,10 +103,13 @@ class Admission:
         return self.fleet.backlog_s + sum(pending.backlog_s for pending in self._unreported())
 
     def limit_s(self) -> float:
-        """Return the limit of the immediate backlog: what is synthesized in `QUEUE_WAIT_S`, or `QUEUE_AUDIO_S`.
+        """Return the limit of the immediate backlog.
 
-        Workers are faster with full slots than the speed measured with few in use, so each tenant can always have a
-        short greeting per slot. Before any measurement, a slot counts as real time.
+        What is synthesized in `QUEUE_WAIT_S`, or `QUEUE_AUDIO_S`.
+
+        Workers are faster with full slots than the speed measured with few in use, so each tenant
+        can always have a short greeting per slot. Before any measurement, a slot counts as real
+        time.
         """
         if self.settings.queue_audio_s:
             return self.settings.queue_audio_s
@@ -119,7 +127,10 @@ class Admission:
         self.metrics.due_limit.set(self.limit_s())
 
     def _check_total(self) -> None:
-        """Refuse a long text if the backlog alone takes longer than `REQUEST_TIMEOUT_S`. Raises QueueFull."""
+        """Refuse a long text if the backlog alone takes longer than `REQUEST_TIMEOUT_S`.
+
+        Raises QueueFull.
+        """
         speed = self.fleet.speed()
         backlog_s = self.backlog_s()
         if speed is not None and backlog_s >= speed * self.settings.request_timeout_s:

@@ -45,7 +45,8 @@ class Fleet:
     def require(self, language: str, parameters: Parameters) -> WorkerState:
         """Return a worker that supports the language.
 
-        Raises EngineUnavailable, UnsupportedLanguage, and UnsupportedParameter if some worker does not support one.
+        Raises EngineUnavailable, UnsupportedLanguage, and UnsupportedParameter if some worker does
+        not support one.
         """
         self.require_ready()
         require_taken(parameters, engine=self.engine, takes=takes_of(self.ready()))
@@ -55,7 +56,10 @@ class Fleet:
         raise UnsupportedLanguage(f"the engine {self.engine} does not support this language")
 
     def parameters(self) -> dict[str, dict[str, float | bool]]:
-        """Return the engine's parameters: for each its default, its range, and whether it is a whole number."""
+        """Return the engine's parameters.
+
+        For each its default, its range, and whether it is a whole number.
+        """
         takes = takes_of(self.ready() or self._workers())
         return {name: _described(RANGES[name], default) for name, default in takes.items() if name in RANGES}
 
@@ -66,7 +70,10 @@ class Fleet:
 
     @property
     def device(self) -> str | None:
-        """Return where the model computes, such as "cpu" or "cuda:0"; None while no worker is alive."""
+        """Return where the model computes, such as "cpu" or "cuda:0".
+
+        None while no worker is alive.
+        """
         workers = self.ready() or self._workers()
         return workers[0].device if workers else None
 
@@ -92,17 +99,26 @@ class Fleet:
         return sum(worker.slots for worker in self.ready())
 
     def real_time_factor(self) -> float | None:
-        """Return the engine's mean time to synthesize a second of audio; None before any measurement."""
+        """Return the engine's mean time to synthesize a second of audio.
+
+        None before any measurement.
+        """
         factors = [worker.real_time_factor for worker in self.ready() if worker.real_time_factor is not None]
         return sum(factors) / len(factors) if factors else None
 
     def speed(self) -> float | None:
-        """Return the measured seconds of audio that the engine's workers synthesize per second; None before that."""
+        """Return the measured seconds of audio that the engine's workers synthesize per second.
+
+        None before that.
+        """
         factor = self.real_time_factor()
         return len(self.ready()) / max(factor, _FASTEST) if factor is not None else None
 
     def retry_after_s(self) -> float | None:
-        """Return how long the immediate backlog takes at the measured speed; None before any measurement."""
+        """Return how long the immediate backlog takes at the measured speed.
+
+        None before any measurement.
+        """
         speed = self.speed()
         return None if speed is None else sum(self.due_s().values()) / speed
 
@@ -121,14 +137,20 @@ class Fleet:
 
 
 def _due_s(splitter: SplitterState) -> dict[str, float]:
-    """Return the immediate backlog of a splitter by tenant; that of an earlier release has the empty tenant."""
+    """Return the immediate backlog of a splitter by tenant.
+
+    That of an earlier release has the empty tenant.
+    """
     if splitter.due_audio_s or not splitter.requests:
         return dict(splitter.due_audio_s)
     return {"": min(splitter.queued_audio_s, splitter.requests * IMMEDIATE_S)}
 
 
 def _taken(splitter: SplitterState) -> Iterator[Identity]:
-    """Yield the requests that a splitter has received; those of an earlier release without their tenant."""
+    """Yield the requests that a splitter has received.
+
+    Those of an earlier release without their tenant.
+    """
     by_tenant = {"": splitter.taken} if splitter.taken_by is UNSET else splitter.taken_by
     for tenant, requests in by_tenant.items():
         yield from (Identity(tenant, "request", request) for request in requests)

@@ -1,4 +1,7 @@
-"""Requests of tenants over NATS: speech to synthesize, and clips to store (docs/adr/0018-nats-boundary.md)."""
+"""Requests of tenants over NATS.
+
+Speech to synthesize, and clips to store (docs/adr/0018-nats-boundary.md).
+"""
 
 from services.http_edge.ingress.clips import ClipIngress
 from services.http_edge.ingress.requests import RequestIngress

@@ -41,7 +41,10 @@ class ClipIngress:
 
 @contextmanager
 def _upload(audio: bytes) -> Iterator[Upload]:
-    """Write a recording to an unnamed temporary file, as `intake.form` does: decoders read files."""
+    """Write a recording to an unnamed temporary file, as `intake.form` does.
+
+    Decoders read files.
+    """
     try:
         with tempfile.TemporaryFile() as file:
             file.write(audio)

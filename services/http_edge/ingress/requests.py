@@ -1,8 +1,11 @@
-"""Receives a tenant's `SpeechRequest` over NATS, as HTTP does a form: checks, admits, stores and queues it.
+"""Receives a tenant's `SpeechRequest` over NATS, as HTTP does a form.
 
-The sender publishes as to a stream, and the reply is that of a stream: a JetStream publish acknowledgement
-(nats-architecture, ADR-3 and "PubAck"), or its `error`, whose description begins with a failure code of the contract.
-The sequence number is always 0: the true one would reveal how many requests other tenants send.
+Checks, admits, stores and queues it.
+
+The sender publishes as to a stream, and the reply is that of a stream: a JetStream publish
+acknowledgement (nats-architecture, ADR-3 and "PubAck"), or its `error`, whose description begins
+with a failure code of the contract. The sequence number is always 0: the true one would reveal how
+many requests other tenants send.
 """
 
 import asyncio
@@ -64,8 +67,9 @@ class RequestIngress:
     async def answer(self, tenant: str, message: Received) -> bytes:
         """Queue a request and return its acknowledgement.
 
-        Raises MalformedMessage, TextTooLong, DeadlineExceeded, EngineUnavailable, UnsupportedLanguage,
-        UnsupportedParameter, UnknownClip, TenantQueueFull, QueueFull, RequestIdTaken, BusUnavailable.
+        Raises MalformedMessage, TextTooLong, DeadlineExceeded, EngineUnavailable,
+        UnsupportedLanguage, UnsupportedParameter, UnknownClip, TenantQueueFull, QueueFull,
+        RequestIdTaken, BusUnavailable.
         """
         if len(message.payload) > _MOST_BYTES:
             raise TextTooLong(f"the request is larger than {_MOST_BYTES} bytes; send the text in parts")
@@ -85,7 +89,10 @@ class RequestIngress:
         return json.dumps({"error": error}, ensure_ascii=False).encode()
 
     def _check(self, request: SpeechRequest) -> str:
-        """Return the code of the request's language. Refuses what no worker can synthesize, or not in time."""
+        """Return the code of the request's language.
+
+        Refuses what no worker can synthesize, or not in time.
+        """
         if len(request.text) > self.settings.max_text_characters:
             raise TextTooLong(
                 f"the text is longer than {self.settings.max_text_characters} characters; send it in parts"
@@ -110,7 +117,10 @@ class RequestIngress:
             raise TenantQueueFull("your requests fill your share of the queue; retry when some have finished")
 
     async def _queue(self, request: SpeechRequest, language: str) -> bool:
-        """Reserve the request's id and queue it; return False if the same request is queued already."""
+        """Reserve the request's id and queue it.
+
+        Return False if the same request is queued already.
+        """
         records = RequestStore(self.bus, topology.KEPT, request.tenant)
         jobs = JobStore(self.bus, RequestStore(self.bus, topology.PROGRESS, request.tenant))
         if not await records.hold(request):

@@ -1,4 +1,7 @@
-"""Answers requests over core NATS: a queue group shares them among the edges, with a limit per tenant."""
+"""Answers requests over core NATS.
+
+A queue group shares them among the edges, with a limit per tenant.
+"""
 
 import asyncio
 import time
@@ -36,7 +39,10 @@ class RequestHandler(Protocol):
 
 
 class _Refusals:
-    """Logs the first refusal on a subject, and then one line per interval: a flood must not fill the disk."""
+    """Logs the first refusal on a subject, and then one line per interval.
+
+    A flood must not fill the disk.
+    """
 
     def __init__(self) -> None:
         self._logged_s: dict[str, float] = {}

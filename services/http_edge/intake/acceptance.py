@@ -1,9 +1,12 @@
-"""Accepts a request that speaks: reads its form, identifies it, admits it, and stores it under its id.
+"""Accepts a request that speaks.
 
-How it works. `Acceptor.accepted` takes a request through the stages of `stages`: parsed (the form is read and checked),
-identified (an idempotency key leads to the id and seed of the first attempt), admitted (the backlog and the key's quota
-have capacity), stored (its clips and the request itself). A retry of a stored request is joined instead. Whatever was
-reserved for a request that is not published is undone by its `Rollback`.
+Reads its form, identifies it, admits it, and stores it under its id.
+
+How it works. `Acceptor.accepted` takes a request through the stages of `stages`: parsed (the form
+is read and checked), identified (an idempotency key leads to the id and seed of the first attempt),
+admitted (the backlog and the key's quota have capacity), stored (its clips and the request itself).
+A retry of a stored request is joined instead. Whatever was reserved for a request that is not
+published is undone by its `Rollback`.
 """
 
 import asyncio
@@ -116,7 +119,10 @@ class Acceptor:
     async def _identify(
         self, request: web.Request, parsed: ParsedRequest, key: str | None, rollback: Rollback
     ) -> IdentifiedRequest:
-        """Return the request with its id; for a known idempotency key, with that of the first attempt."""
+        """Return the request with its id.
+
+        For a known idempotency key, with that of the first attempt.
+        """
         form = parsed.form
         claim = Claim(fingerprint(form, self.kind.name), request[REQUEST_ID], self.intake.seed(form))
         if key is not None:
@@ -137,7 +143,10 @@ class Acceptor:
         return first
 
     async def _join(self, identified: IdentifiedRequest, rollback: Rollback) -> JoinedRequest | None:
-        """Return the earlier request under the same idempotency key; None if there is none in the store."""
+        """Return the earlier request under the same idempotency key.
+
+        None if there is none in the store.
+        """
         repeated = identified.key is not None and rollback.release_key is None
         if not repeated or not await self.kind.store.known(identified.request_id):
             return None
@@ -219,7 +228,10 @@ class Acceptor:
         return True
 
     async def _charge_again(self, request: web.Request, stored: StoredRequest) -> StoredRequest:
-        """Reserve the quota for a new request whose id has an earlier charge. Raises QuotaUsedUp."""
+        """Reserve the quota for a new request whose id has an earlier charge.
+
+        Raises QuotaUsedUp.
+        """
         caller = caller_of(request)
         if caller is None:
             return stored

@@ -1,7 +1,8 @@
 """The quota of each tenant in the clip store, so that no tenant fills the store that all share.
 
-Each clip has one value in a bucket, whose key contains the clip's size; it expires when the clip does. The NATS server
-counts the keys, so edges that store at the same time see each other, and a crash loses no count.
+Each clip has one value in a bucket, whose key contains the clip's size; it expires when the clip
+does. The NATS server counts the keys, so edges that store at the same time see each other, and a
+crash loses no count.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,10 @@ class ClipQuota:
     limit_bytes: int
 
     async def take(self, clip: str, size: int) -> None:
-        """Count a clip, once. Raises TenantClipsFull, BusUnavailable, and QueueFull where the bucket is full."""
+        """Count a clip, once.
+
+        Raises TenantClipsFull, BusUnavailable, and QueueFull where the bucket is full.
+        """
         key = self._key(clip, size)
         if not await self.bus.create_value(topology.PROGRESS, key, b"1"):
             return

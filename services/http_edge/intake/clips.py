@@ -1,4 +1,7 @@
-"""Turns a checked form into a `SpeechRequest`: stores the reference clips, and draws a seed if none was sent."""
+"""Turns a checked form into a `SpeechRequest`.
+
+Stores the reference clips, and draws a seed if none was sent.
+"""
 
 import secrets
 import time

@@ -1,4 +1,7 @@
-"""Reads the multipart form of a request as a stream: uploads go to temporary files, never whole into memory."""
+"""Reads the multipart form of a request as a stream.
+
+Uploads go to temporary files, never whole into memory.
+"""
 
 import asyncio
 import math
@@ -61,7 +64,11 @@ _DERIVED: Final = {"derived": True}  # a field that follows from the others
 
 @dataclass(frozen=True)
 class Form:
-    """A checked request. New fields that a client sends go after the last of these, so that old digests stay valid."""
+    """A checked request.
+
+    The fields that a client sends are in the order in which `sent` returns them. A new one changes
+    the fingerprint of every form: keys that were stored before then count as reused.
+    """
 
     text: str
     language: str  # a supported one, or AUTO
@@ -77,14 +84,20 @@ class Form:
     passages: tuple[Passage, ...] = field(default=(), metadata=_DERIVED)  # in other languages than most of the text
 
     def sent(self) -> list[Any]:
-        """Return what identifies the form: the value of each field that is sent, in order; of uploads, the digests."""
+        """Return what identifies the form.
+
+        The value of each field that is sent, in order; of uploads, the digests.
+        """
         values = {item.name: getattr(self, item.name) for item in fields(self) if not item.metadata.get("derived")}
         values["uploads"] = [upload.digest for upload in self.uploads]
         return list(values.values())
 
 
 def file_prefix(index: int, count: int) -> str:
-    """Return the prefix of a message about one of several uploads: its position, as its name can be private."""
+    """Return the prefix of a message about one of several uploads.
+
+    Its position, as its name can be private.
+    """
     return f"file {index + 1} of {count}: " if count > 1 else ""
 
 
@@ -100,8 +113,8 @@ class FormReader:
     async def form(self, request: web.Request, caller: str) -> AsyncIterator[Form]:
         """Read and check the form; the files of its uploads are deleted when the block ends.
 
-        Raises BadRequest, EmptyText, TextTooLong, UnsupportedLanguage, ReferenceTooLarge, UploadStalled,
-        TooManyUploads, InsufficientStorage: each message states what to send.
+        Raises BadRequest, EmptyText, TextTooLong, UnsupportedLanguage, ReferenceTooLarge,
+        UploadStalled, TooManyUploads, InsufficientStorage: each message states what to send.
         """
         settings = self.settings
         if self.job:
@@ -114,7 +127,10 @@ class FormReader:
             yield _checked(_with_text(fields), uploads, settings)
 
     async def text_form(self, request: web.Request, caller: str) -> Form:
-        """Read and check a form with a short text and no recordings. Raises the errors of `form`."""
+        """Read and check a form with a short text and no recordings.
+
+        Raises the errors of `form`.
+        """
         most = min(self.settings.max_text_characters, MOST_NORMALIZED)
         settings = msgspec.structs.replace(self.settings, max_text_characters=most, max_upload_bytes=1)
         _check_before_reading(request, settings, "text and language")
@@ -168,7 +184,9 @@ async def _in_time(body: MultipartBody, idle_s: float) -> Part | bytes | None:
 
 @dataclass
 class _Files:
-    """The uploads of a form, in unnamed temporary files: however this process ends, no voice stays on disk.
+    """The uploads of a form, in unnamed temporary files.
+
+    However this process ends, no voice stays on disk.
 
     The decoder process opens them through this process's descriptors (proc_pid_fd(5)).
     """

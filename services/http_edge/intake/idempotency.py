@@ -1,4 +1,7 @@
-"""Request ids that clients choose, and the idempotency keys under which retries find a request. Pure."""
+"""Request ids that clients choose, and the idempotency keys under which retries find a request.
+
+Pure.
+"""
 
 import re
 from hashlib import sha256
@@ -14,7 +17,10 @@ _KEY: Final = re.compile(r"[ -~]{1,255}")
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The value of an idempotency key: with the same form, enough to publish the request exactly as at first."""
+    """The value of an idempotency key.
+
+    With the same form, enough to publish the request exactly as at first.
+    """
 
     fingerprint: str
     request: str
@@ -40,5 +46,8 @@ def checked_key(sent: str) -> str:
 
 
 def fingerprint(form: Form, kind: str) -> str:
-    """Return a digest of every field and upload that the client sent: equal for a retry of the same request."""
+    """Return a digest of every field and upload that the client sent.
+
+    Equal for a retry of the same request.
+    """
     return sha256(msgspec.json.encode([kind, *form.sent()])).hexdigest()

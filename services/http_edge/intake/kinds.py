@@ -55,10 +55,16 @@ class RequestKind(Protocol):
         """Return how long a request can take."""
 
     def check_capacity(self, tenant: str) -> None:
-        """Refuse if the queue is full for any request of this tenant. Raises QueueFull, TenantQueueFull."""
+        """Refuse if the queue is full for any request of this tenant.
+
+        Raises QueueFull, TenantQueueFull.
+        """
 
     def admit(self, tenant: str, request_id: str, audio_s: float) -> AbstractContextManager[None]:
-        """Count the estimated audio in the backlog inside the block. Raises QueueFull, TenantQueueFull."""
+        """Count the estimated audio in the backlog inside the block.
+
+        Raises QueueFull, TenantQueueFull.
+        """
 
     async def keep(self, request: SpeechRequest, *, named: bool) -> bool:
         """Store a request; return False if its id is taken. `named`: the client can refer to it."""
@@ -90,7 +96,9 @@ class SpeechKind:
             yield
 
     async def keep(self, request: SpeechRequest, *, named: bool) -> bool:
-        """See `RequestKind`. If the bucket is full, an unnamed request is accepted unstored: it cannot be resumed.
+        """See `RequestKind`.
+
+        If the bucket is full, an unnamed request is accepted unstored: it cannot be resumed.
 
         Raises TenantRequestsFull, and QueueFull for a named request.
         """

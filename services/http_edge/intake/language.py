@@ -1,8 +1,8 @@
 """Detects the languages of a text, for clients that send `language=auto`.
 
-py3langid (BSD-3-Clause, 140 languages, naive Bayes over byte n-grams) ranks the languages of each paragraph; each
-paragraph votes with its length. Its model takes 0.9 s and 90 MB to load, so it is loaded by the first request that
-needs it.
+py3langid (BSD-3-Clause, 140 languages, naive Bayes over byte n-grams) ranks the languages of each
+paragraph; each paragraph votes with its length. Its model takes 0.9 s and 90 MB to load, so it is
+loaded by the first request that needs it.
 """
 
 from collections import Counter

@@ -1,4 +1,7 @@
-"""Produces the speech of an accepted request: publishes it, or joins the attempts of an earlier one."""
+"""Produces the speech of an accepted request.
+
+Publishes it, or joins the attempts of an earlier one.
+"""
 
 import asyncio
 import time
@@ -38,7 +41,8 @@ class RunningRequest:
     ) -> AsyncIterator[SpeechSession]:
         """Yield the session of a request: published now, or joined.
 
-        `listening`: see `SpeechSessions.speaking`. Raises UnknownRequest, QuotaUsedUp, and what that raises.
+        `listening`: see `SpeechSessions.speaking`. Raises UnknownRequest, QuotaUsedUp, and what
+        that raises.
         """
         keyed = accepted.identified.key is not None
         begun = False

@@ -1,4 +1,6 @@
-"""The stages of a request that is being accepted: parsed, identified, admitted, then stored or joined.
+"""The stages of a request that is being accepted.
+
+Parsed, identified, admitted, then stored or joined.
 
 Each stage is immutable and holds the one before it. Times are monotonic seconds.
 """
@@ -37,7 +39,8 @@ class Rollback:
     async def run(self) -> None:
         """Undo the steps, unless they were discarded.
 
-        The id and the key are freed last: a retry that finds them free must not find the charge half refunded.
+        The id and the key are freed last: a retry that finds them free must not find the charge
+        half refunded.
         """
         if self.discarded:
             return
@@ -158,6 +161,9 @@ class JoinedRequest(AcceptedRequest):
 
 
 def _left_out_field(left_out: LeftOut) -> str:
-    """Return a structured field (RFC 9651): the number of omitted characters, and the first omitted spans."""
+    """Return a structured field (RFC 9651).
+
+    The number of omitted characters, and the first omitted spans.
+    """
     spans = " ".join(f"{span.start}-{span.end}" for span in left_out.spans[:_MOST_SPANS])
     return f'{left_out.characters};spans="{spans}"'

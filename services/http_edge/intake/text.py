@@ -53,7 +53,10 @@ def _understood_ssml(form: Form) -> Form:
 
 
 def _plain_s(form: Form) -> float:
-    """Estimate the seconds of audio of a plain text. The splitter also verbalizes numbers, and estimates more."""
+    """Estimate the seconds of audio of a plain text.
+
+    The splitter also verbalizes numbers, and estimates more.
+    """
     text = form.text
     speed = form.parameters.speed or 1.0
     offset = 0
@@ -88,7 +91,10 @@ def _written(text: str) -> int:
 
 
 def _growth(text: str, pronunciations: Mapping[str, str]) -> float:
-    """Return the factor by which pronunciations lengthen a text; words that overlap count more than once."""
+    """Return the factor by which pronunciations lengthen a text.
+
+    Words that overlap count more than once.
+    """
     if not pronunciations:
         return 1.0
     tokens = Counter(_TOKEN.findall(text))

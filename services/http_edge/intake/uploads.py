@@ -1,10 +1,13 @@
-"""Limits on request bodies: concurrent uploads, their lowest rate, and the temporary space that they take.
+"""Limits on request bodies.
 
-How it works. Each upload takes a slot: every caller has `MAX_UPLOADS_PER_CALLER` of them, and there are `MAX_UPLOADS`
-in total. If no slot is free, the next upload waits up to `_WAIT_S` before its body is read, and an upload that is
-slower than `UPLOAD_BYTES_A_SECOND` is dropped to free its slot. A client that trickles its body therefore delays others
-by seconds, not by the whole upload timeout. If no other upload waits, a slow one is dropped after
-`UPLOAD_IDLE_TIMEOUT_S`. Temporary files share `TEMP_SPACE_BYTES`; one caller's uploads take at most half of it.
+Concurrent uploads, their lowest rate, and the temporary space that they take.
+
+How it works. Each upload takes a slot: every caller has `MAX_UPLOADS_PER_CALLER` of them, and there
+are `MAX_UPLOADS` in total. If no slot is free, the next upload waits up to `_WAIT_S` before its
+body is read, and an upload that is slower than `UPLOAD_BYTES_A_SECOND` is dropped to free its slot.
+A client that trickles its body therefore delays others by seconds, not by the whole upload timeout.
+If no other upload waits, a slow one is dropped after `UPLOAD_IDLE_TIMEOUT_S`. Temporary files share
+`TEMP_SPACE_BYTES`; one caller's uploads take at most half of it.
 """
 
 import asyncio
@@ -43,7 +46,10 @@ class TempSpace:
 
     @contextmanager
     def hold(self, caller: str = "") -> Iterator["UploadPermit"]:
-        """Yield a permit for space, released when the block ends. `caller`: the uploader; empty for responses."""
+        """Yield a permit for space, released when the block ends.
+
+        `caller`: the uploader; empty for responses.
+        """
         hold = UploadPermit(self, caller)
         try:
             yield hold
@@ -85,7 +91,10 @@ class Upload:
     dropped: bool = False
 
     def received(self, count: int) -> None:
-        """Count bytes of the body. Raises UploadStalled if it is too slow, BadRequest if it is mostly chunk headers."""
+        """Count bytes of the body.
+
+        Raises UploadStalled if it is too slow, BadRequest if it is mostly chunk headers.
+        """
         self.body_bytes += count
         if self._slower_after(self.grace_s):
             raise UploadStalled(
@@ -138,7 +147,10 @@ class Uploads:
 
     @asynccontextmanager
     async def reading(self, caller: str, wire_bytes: Callable[[], int]) -> AsyncIterator[Upload]:
-        """Hold an upload slot of the caller while the block reads a body. Raises TooManyUploads, UploadStalled."""
+        """Hold an upload slot of the caller while the block reads a body.
+
+        Raises TooManyUploads, UploadStalled.
+        """
         own = self._callers.setdefault(caller, _Slots(asyncio.Semaphore(self._settings.max_uploads_per_caller)))
         own.waiting += 1
         try:

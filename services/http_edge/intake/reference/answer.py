@@ -18,7 +18,10 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """The result of one file. `content_bytes` follow: an `Answer`, a line feed, and the answer's WAV."""
+    """The result of one file.
+
+    `content_bytes` follow: an `Answer`, a line feed, and the answer's WAV.
+    """
 
     status: int  # 0, 70 for a bug, or the negative signal that killed it
     content_bytes: Annotated[int, Meta(ge=0, le=MOST_ANSWER_BYTES)]
@@ -28,7 +31,10 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A refusal or a clip. It comes from a process that read untrusted bytes, so it is validated like them."""
+    """A refusal or a clip.
+
+    It comes from a process that read untrusted bytes, so it is validated like them.
+    """
 
     refusal: Annotated[str, Meta(max_length=1_000)] | None = None  # the reason, and what to send instead
     fault: Annotated[str, Meta(max_length=4_000)] | None = None  # a traceback: the decoder has a bug

@@ -27,8 +27,9 @@ Weights = NDArray[np.float32]  # [channels]
 def mixing(blocks: Iterable[Block]) -> Weights:
     """Return the weight of each channel in the mono mix, float32 [channels].
 
-    Two channels are averaged, unless they cancel each other or one of them has better speech. Otherwise, and for more
-    channels, the one with the best speech is selected, and of equally good ones the loudest.
+    Two channels are averaged, unless they cancel each other or one of them has better speech.
+    Otherwise, and for more channels, the one with the best speech is selected, and of equally good
+    ones the loudest.
     """
     channels = _at_low_rate(blocks)
     if len(channels) == 1:
@@ -44,7 +45,10 @@ def mixing(blocks: Iterable[Block]) -> Weights:
 
 
 def best_of(stretches: Sequence[Stretch | None]) -> int:
-    """Return the index of the first with about as much speech, about as clean, as any other; 0 if none has speech."""
+    """Return the index of the first with about as much speech, about as clean, as any other.
+
+    0 if none has speech.
+    """
     most_s = max((stretch.usable_s for stretch in stretches if stretch), default=0.0)
     long = [stretch if stretch and stretch.usable_s >= _LONG_SHARE * most_s else None for stretch in stretches]
     ranges = [min(stretch.range_db, _CLEAN_DB) if stretch else -np.inf for stretch in long]
@@ -52,7 +56,10 @@ def best_of(stretches: Sequence[Stretch | None]) -> int:
 
 
 def sum_of(frames: NDArray[np.float32], weights: Weights) -> Samples:
-    """Return the weighted sum, float32 [n]. It adds channel by channel: the rounding of a matrix product varies."""
+    """Return the weighted sum, float32 [n].
+
+    It adds channel by channel: the rounding of a matrix product varies.
+    """
     mixed = np.zeros(len(frames), dtype=np.float32)
     for channel in np.flatnonzero(weights):
         mixed += frames[:, channel] * weights[channel]

@@ -43,9 +43,12 @@ class FairQueue(Generic[T]):
         return sum(len(flow.waiting) for flow in self._flows.values())
 
     def add(self, tenant: str, ticket: T) -> T | None:
-        """Queue a ticket; if the queue is full, return the one that it displaced: the last of the longest flow.
+        """Queue a ticket.
 
-        Raises TenantQueueFull if the tenant's flow is full, QueueFull if the queue is full of flows as short.
+        If the queue is full, return the one that it displaced: the last of the longest flow.
+
+        Raises TenantQueueFull if the tenant's flow is full, QueueFull if the queue is full of flows
+        as short.
         """
         flow = self._flows.get(tenant)
         own = len(flow.waiting) if flow else 0

@@ -1,9 +1,11 @@
-"""A pool of decoder processes: untrusted bytes reach C decoders there, never in the process that serves all clients.
+"""A pool of decoder processes.
 
-Each file is decoded in a separate confined process, which a decoder process forks (`decoder_process`). A file that
-crashes it, hangs or grows costs only its own upload; a decoder process that does is replaced. A request is one line
-with a path; the reply is one line of JSON, followed by content of the length that it names. Tenants share the
-processes' time (`decode_queue`).
+Untrusted bytes reach C decoders there, never in the process that serves all clients.
+
+Each file is decoded in a separate confined process, which a decoder process forks
+(`decoder_process`). A file that crashes it, hangs or grows costs only its own upload; a decoder
+process that does is replaced. A request is one line with a path; the reply is one line of JSON,
+followed by content of the length that it names. Tenants share the processes' time (`decode_queue`).
 """
 
 import asyncio
@@ -102,9 +104,9 @@ class ReferenceDecoder:
     async def prepare(self, path: Path, tenant: str) -> PreparedClip:
         """Decode the file and return its clip.
 
-        Raises UnusableReference if it is not audio, silent, too short, not speech, too costly to decode, or crashes the
-        decoder. Raises TenantQueueFull if too many of the tenant's uploads wait already, QueueFull if too many of all
-        tenants do.
+        Raises UnusableReference if it is not audio, silent, too short, not speech, too costly to
+        decode, or crashes the decoder. Raises TenantQueueFull if too many of the tenant's uploads
+        wait already, QueueFull if too many of all tenants do.
         """
         async with self._child(tenant) as child, asyncio.timeout(self._time_limit_s + _GRACE_S):
             ended, content = await child.decode(path)
@@ -176,7 +178,10 @@ class ReferenceDecoder:
         return task
 
     async def _replace(self, child: "_Child", tenant: str, began_s: float) -> None:
-        """Kill a process and start another; its tenant is charged for the time of both, from `began_s` on."""
+        """Kill a process and start another.
+
+        Its tenant is charged for the time of both, from `began_s` on.
+        """
         await child.end()
         self._children.discard(child)
         while not self._closing.is_set():
@@ -191,7 +196,10 @@ class ReferenceDecoder:
                     await asyncio.wait_for(self._closing.wait(), _RETRY_S)
 
     async def _add_child(self) -> None:
-        """Start a process and add it to the pool when it is warmed up. Raises OSError if that fails."""
+        """Start a process and add it to the pool when it is warmed up.
+
+        Raises OSError if that fails.
+        """
         self._release(await self._warm_child())
 
     async def _warm_child(self) -> "_Child":
@@ -238,7 +246,10 @@ class _Child:
 
     @classmethod
     async def start(cls, processor_s: int, time_limit_s: float) -> "_Child":
-        """Start a process: a new interpreter, as a fork would share this one's memory. Raises OSError."""
+        """Start a process: a new interpreter, as a fork would share this one's memory.
+
+        Raises OSError.
+        """
         process = await asyncio.create_subprocess_exec(
             *with_parent_death(
                 sys.executable,
@@ -263,7 +274,10 @@ class _Child:
         return msgspec.json.decode(await self._stdout.readline(), type=Ready)
 
     async def decode(self, path: Path) -> tuple[Ended, bytes]:
-        """Decode one file. Raises EOFError, OSError, ValueError or msgspec.DecodeError if the process died."""
+        """Decode one file.
+
+        Raises EOFError, OSError, ValueError or msgspec.DecodeError if the process died.
+        """
         self._stdin.write(os.fsencode(path) + b"\n")
         await self._stdin.drain()
         ended = msgspec.json.decode(await self._stdout.readline(), type=Ended)
@@ -284,7 +298,10 @@ class _Child:
 
 
 def _clip_of(ended: Ended, content: bytes) -> PreparedClip:
-    """Return the clip in the reply of a process that read untrusted bytes. Raises UnusableReference."""
+    """Return the clip in the reply of a process that read untrusted bytes.
+
+    Raises UnusableReference.
+    """
     figures = {"processor_s": round(ended.processor_s, 3), "peak_bytes": ended.peak_bytes}
     if ended.overrun or ended.status == -signal.SIGXCPU:
         log.warning("decoder_too_slow", **figures)

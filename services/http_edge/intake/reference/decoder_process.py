@@ -1,7 +1,10 @@
-"""The decoder process: reads a path from each line of stdin and writes a reply to stdout, until stdin ends.
+"""The decoder process.
 
-It is started by `decoder` and reads no untrusted bytes itself: it opens the file and forks, and the fork decodes under
-`confinement`, with hardly any permission. Without confined forks, on systems other than Linux, it decodes itself.
+Reads a path from each line of stdin and writes a reply to stdout, until stdin ends.
+
+It is started by `decoder` and reads no untrusted bytes itself: it opens the file and forks, and the
+fork decodes under `confinement`, with hardly any permission. Without confined forks, on systems
+other than Linux, it decodes itself.
 """
 
 import importlib
@@ -70,7 +73,9 @@ class Decoder:
         self._without: tuple[str, ...] = ()  # layers of confinement that are left out
 
     def warm_up(self) -> tuple[str, ...]:
-        """Load every library and the speaker encoder; return the layers of confinement under which files are decoded.
+        """Load every library and the speaker encoder.
+
+        Return the layers of confinement under which files are decoded.
 
         Raises OSError if a test recording cannot be decoded.
         """
@@ -129,8 +134,8 @@ def _confined(work: Answered, bounds: Bounds, without: tuple[str, ...], *descrip
 def _left_out(source: OpenFile, expected: bytes) -> tuple[str, ...]:
     """Return the layers under which a test recording cannot be decoded.
 
-    That is none, or the system call filter, if this libc needs a call that is not on its list. Raises OSError if it
-    cannot be decoded without the filter either, or not in time.
+    That is none, or the system call filter, if this libc needs a call that is not on its list.
+    Raises OSError if it cannot be decoded without the filter either, or not in time.
     """
     for without in ((), ("seccomp",)):
         outcome = _confined(lambda _: prepare(source, _SELF_TEST.processor_s), _SELF_TEST, without, source.descriptor)
@@ -152,7 +157,10 @@ def _recordings() -> Iterator[bytes]:
 
 
 def _load_late_modules() -> None:
-    """Import what the libraries import lazily: a confined process cannot read files, so it cannot import."""
+    """Import what the libraries import lazily.
+
+    A confined process cannot read files, so it cannot import.
+    """
     names = [f"av.{module.name}" for module in pkgutil.iter_modules(av.__path__)]
     packages = [name for name in names if not name.endswith(("__main__", "datasets"))]
     for name in (*packages, "av.subtitles.stream", "av.subtitles.codeccontext", *_LOADED_LATE):
@@ -202,7 +210,10 @@ def main() -> None:
 
 
 def _own_stdout() -> BinaryIO:
-    """Reserve stdout for replies and stderr for Python tracebacks; what decoders print is discarded."""
+    """Reserve stdout for replies and stderr for Python tracebacks.
+
+    What decoders print is discarded.
+    """
     answers = os.fdopen(os.dup(1), "wb")
     sys.stderr = os.fdopen(os.dup(2), "w")
     null = os.open(os.devnull, os.O_WRONLY)

@@ -1,7 +1,8 @@
 """Decodes a file of any format to mono samples, one window at a time.
 
-A window is ten minutes, or less for many channels or a high sample rate. It is bounded by decoded samples, not by what
-the file declares: five minutes of stereo at 48 kHz, 20 s of eight channels at 192 kHz.
+A window is ten minutes, or less for many channels or a high sample rate. It is bounded by decoded
+samples, not by what the file declares: five minutes of stereo at 48 kHz, 20 s of eight channels at
+192 kHz.
 """
 
 from collections.abc import Iterator
@@ -41,8 +42,8 @@ def decode(source: Source) -> Clip:
 def recordings(track: Track, share: float = 1.0) -> Iterator[Recording]:
     """Yield the track's audio by window as 24 kHz mono: float32 [n], finite, possibly beyond -1..1.
 
-    Each window is `share` of a full one. The channels with the best speech of a window make its mono mix, so each
-    window is decoded twice. Raises UnusableReference.
+    Each window is `share` of a full one. The channels with the best speech of a window make its
+    mono mix, so each window is decoded twice. Raises UnusableReference.
     """
     analyzed = _windows(_not_empty(track.blocks()), share)
     read = _windows(_not_empty(track.blocks()), share)
@@ -71,7 +72,10 @@ class _Window:
 
 
 def _windows(blocks: Iterator[Block], share: float) -> Iterator[_Window]:
-    """Split blocks into windows. Blocks of a window that were not consumed are skipped at the next one."""
+    """Split blocks into windows.
+
+    Blocks of a window that were not consumed are skipped at the next one.
+    """
     for first in blocks:
         window = _Window(chain([first], blocks), share)
         yield window

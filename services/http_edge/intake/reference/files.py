@@ -1,11 +1,15 @@
-"""Reads audio files of any format block by block: their content decides how they are read, never their name.
+"""Reads audio files of any format block by block.
 
-libsndfile reads WAV, OGG, AIFF, CAF and AU; FFmpeg (through PyAV) reads everything else, and libsndfile what FFmpeg
-refuses. FFmpeg reads MP3, because libsndfile guesses the length of a file that does not declare it and stops there, and
-FLAC, because libsndfile stops at a damaged frame. Of a truncated or damaged file everything readable is returned:
-packets that the decoder rejects are skipped, whatever the reason.
+Their content decides how they are read, never their name.
 
-The declared rate and channels are checked before decoding, and those of each frame as it arrives: a header can lie.
+libsndfile reads WAV, OGG, AIFF, CAF and AU; FFmpeg (through PyAV) reads everything else, and
+libsndfile what FFmpeg refuses. FFmpeg reads MP3, because libsndfile guesses the length of a file
+that does not declare it and stops there, and FLAC, because libsndfile stops at a damaged frame. Of
+a truncated or damaged file everything readable is returned: packets that the decoder rejects are
+skipped, whatever the reason.
+
+The declared rate and channels are checked before decoding, and those of each frame as it arrives: a
+header can lie.
 """
 
 from collections.abc import Iterator
@@ -105,7 +109,10 @@ def _blocks_by_sndfile(source: Source) -> Iterator[Block]:
 
 @contextmanager
 def _opened(source: Source) -> Iterator[av.container.InputContainer]:
-    """Open a file, whose tags can have any encoding. Raises UnusableReference, also for errors inside the block."""
+    """Open a file, whose tags can have any encoding.
+
+    Raises UnusableReference, also for errors inside the block.
+    """
     try:
         with (
             source.open("rb") as file,
@@ -129,8 +136,8 @@ def _blocks_by_ffmpeg(source: Source, index: int) -> Iterator[Block]:
 def _uniform(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
     """Yield long frames of interleaved floats in the rate and layout of the first frame.
 
-    A chained file can change them, and a damaged one can appear to. (PyAV reads one plane too many of planar frames
-    with eight.)
+    A chained file can change them, and a damaged one can appear to. (PyAV reads one plane too many
+    of planar frames with eight.)
     """
     first: av.AudioFrame | None = None
     before: av.AudioFrame | None = None

@@ -1,8 +1,8 @@
 """Detects and removes mains hum under a voice. Pure.
 
-Hum is steady while speech moves: its lines, at 50 or 60 Hz and multiples of it, are present nearly all the time, so
-they stand out of the spectrum that three quarters of the recording exceed. They are notched out, together with
-everything below the range of a voice.
+Hum is steady while speech moves: its lines, at 50 or 60 Hz and multiples of it, are present nearly
+all the time, so they stand out of the spectrum that three quarters of the recording exceed. They
+are notched out, together with everything below the range of a voice.
 """
 
 from collections.abc import Iterator
@@ -84,7 +84,9 @@ def _window_size(clip: Clip) -> int:
 
 
 def _spectra(clip: Clip, size: int, step: int) -> Iterator[tuple[int, NDArray[np.complex128]]]:
-    """Yield the start and the spectrum of each window. With steps of half a window they add up to the clip.
+    """Yield the start and the spectrum of each window.
+
+    With steps of half a window they add up to the clip.
 
     Starts count from half a window before the clip.
     """

@@ -1,8 +1,8 @@
 """Finds the best speech in any audio track of a file, within its first hour.
 
-A file is searched window by window, in all tracks before the next window, until 6 s of speech are found or the
-processor time is used up. So at most ten minutes of an ordinary recording are read, and an hour of silence takes the
-memory of ten minutes.
+A file is searched window by window, in all tracks before the next window, until 6 s of speech are
+found or the processor time is used up. So at most ten minutes of an ordinary recording are read,
+and an hour of silence takes the memory of ten minutes.
 """
 
 import math
@@ -22,7 +22,9 @@ _MOST_TRACKS: Final = 6
 
 
 def find_speech(source: Source, *, processor_s: float = math.inf) -> Selection:
-    """Return the clip to store of a file. No round starts that is expected to exceed the processor time.
+    """Return the clip to store of a file.
+
+    No round starts that is expected to exceed the processor time.
 
     Raises UnusableReference, which states what was found instead of speech.
     """

@@ -80,7 +80,8 @@ def select(recording: Clip) -> Selection:
 def speech_in(frames: Frames) -> Stretch:
     """Return the best <= 30 s of speech; music and noise before or after it are skipped.
 
-    Raises the errors of `select`, which state what the first stretch that was tried contains instead.
+    Raises the errors of `select`, which state what the first stretch that was tried contains
+    instead.
     """
     loud = require_audible(frames.levels_db)
     active = frames.levels_db > _threshold_db(frames.levels_db, loud)
@@ -139,10 +140,12 @@ def _best_speech(frames: Frames, active: _Marks, music: _Marks, loud: float) -> 
 
 
 def best_stretch(active: _Marks, voiced: _Marks) -> tuple[int, int]:
-    """Return the frames [start, end) of the at most 30 s with the most active frames; voiced ones count twice.
+    """Return the frames [start, end) of the at most 30 s with the most active frames.
 
-    They start and end with a margin of silence around active frames. If there is more audio before or after, it is cut
-    in a pause if there is one.
+    Voiced ones count twice.
+
+    They start and end with a margin of silence around active frames. If there is more audio before
+    or after, it is cut in a pause if there is one.
     """
     positions = np.flatnonzero(active)
     if not len(positions):
@@ -156,7 +159,9 @@ def best_stretch(active: _Marks, voiced: _Marks) -> tuple[int, int]:
 
 
 def _starts(active: _Marks, positions: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the frames where a stretch can start: the first active one, and each first one after a pause.
+    """Return the frames where a stretch can start.
+
+    The first active one, and each first one after a pause.
 
     Without a pause for ten seconds, it can also start every second.
     """
@@ -182,7 +187,10 @@ def _end(stretch: _Marks, size: int) -> int:
 
 
 def _loud_db(levels: NDArray[np.float64]) -> float:
-    """Return the level that a twentieth of the frames exceed; for a long recording, its loudest second."""
+    """Return the level that a twentieth of the frames exceed.
+
+    For a long recording, its loudest second.
+    """
     if not len(levels):
         return -np.inf
     return float(np.sort(levels)[-min(50, 1 + len(levels) // 20)])
@@ -205,7 +213,10 @@ def _cut(recording: Clip, start: int, end: int) -> Samples:
 
 
 def _in_scale(samples: Samples) -> Samples:
-    """Return the samples scaled to -1..1: decoders and float files can exceed it slightly, or 32768 times."""
+    """Return the samples scaled to -1..1.
+
+    Decoders and float files can exceed it slightly, or 32768 times.
+    """
     peak = np.abs(samples).max()
     return samples / peak if peak > 1 else samples.copy()  # a copy, so that the recording can be freed
 
@@ -213,9 +224,10 @@ def _in_scale(samples: Samples) -> Samples:
 def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
     """Return what the chosen frames are if they are not speech; empty if they can be speech.
 
-    Part of speech is voiced, its spectrum moves all the time, it has overtones, its pitch glides, and it has pauses: a
-    hiss lacks the first, a hum the second, a beep the third, the notes of music the fourth, a held chord the last. A
-    song or drums alone can pass: this rejects only what cannot be a voice.
+    Part of speech is voiced, its spectrum moves all the time, it has overtones, its pitch glides,
+    and it has pauses: a hiss lacks the first, a hum the second, a beep the third, the notes of
+    music the fourth, a held chord the last. A song or drums alone can pass: this rejects only what
+    cannot be a voice.
     """
     if float(np.median(frames.purity[chosen])) > _PURE:
         return "is a tone, not speech"
@@ -237,6 +249,9 @@ def _warnings(samples: Samples, stretch: Stretch) -> tuple[str, ...]:
 
 
 def _clipped_share(samples: Samples) -> float:
-    """Return the share of samples near full scale: resampling makes clipped peaks ripple, and float files exceed it."""
+    """Return the share of samples near full scale.
+
+    Resampling makes clipped peaks ripple, and float files exceed it.
+    """
     magnitudes = np.abs(samples)
     return float(np.mean((magnitudes > 0.98) & (magnitudes < 2.0)))

@@ -1,6 +1,7 @@
 """The source of a file: a path, or a descriptor that another process opened.
 
-A confined decoder cannot open files, so it inherits an open one. Each reader has a separate offset in it.
+A confined decoder cannot open files, so it inherits an open one. Each reader has a separate offset
+in it.
 """
 
 import io

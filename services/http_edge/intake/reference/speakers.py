@@ -1,8 +1,8 @@
 """Detects two speakers who take turns in a clip. Pure.
 
-Each 1.6 s of speech is a point in the space of the speaker encoder. The points are split into two groups; if these are
-as far apart as those of two people, the clip has two speakers. Figures are in docs/http.md. Two people speaking at the
-same time are not distinguished from one.
+Each 1.6 s of speech is a point in the space of the speaker encoder. The points are split into two
+groups; if these are as far apart as those of two people, the clip has two speakers. Figures are in
+docs/http.md. Two people speaking at the same time are not distinguished from one.
 """
 
 from functools import cache

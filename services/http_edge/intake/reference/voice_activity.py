@@ -1,7 +1,10 @@
-"""Acoustic features of the frames of a recording: level, voicing, purity, pitch and band energies. Pure.
+"""Acoustic features of the frames of a recording: level, voicing, purity, pitch and band energies.
 
-The limits come from 100 recordings of 50 speakers in 25 languages, clean and under white, pink and brown noise of up
-to their own loudness, and from noises, tones and hums (the tests of `selection` contain some of them).
+Pure.
+
+The limits come from 100 recordings of 50 speakers in 25 languages, clean and under white, pink and
+brown noise of up to their own loudness, and from noises, tones and hums (the tests of `selection`
+contain some of them).
 """
 
 from dataclasses import dataclass
@@ -41,7 +44,10 @@ class Frames:
     bands_db: NDArray[np.float64]  # [n, 5], energies of the bands, minus their mean
 
     def movement_db(self, chosen: NDArray[np.bool_]) -> float:
-        """Return how far the spectrum's shape moves over the chosen frames: std in dB, averaged over the bands."""
+        """Return how far the spectrum's shape moves over the chosen frames.
+
+        Std in dB, averaged over the bands.
+        """
         return float(self.bands_db[chosen].std(axis=0).mean())
 
     def stillness(self, chosen: NDArray[np.bool_]) -> float:
