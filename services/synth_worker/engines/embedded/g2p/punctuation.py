@@ -53,7 +53,7 @@ class Stretch:
 
 
 def stretches(text: str) -> list[Stretch]:
-    """Cut `text` at its punctuation. Characters that nobody speaks (controls, emoji, lone surrogates) are dropped."""
+    """Cut `text` at its punctuation. Unspeakable characters (controls, emoji, lone surrogates) are dropped."""
     spoken = "".join(map(_spoken, unicodedata.normalize("NFC", text).translate(_ALIKE)))
     cleaned = _DOTS.sub("…", _without_stray_accents(spoken))
     found = []
@@ -65,7 +65,7 @@ def stretches(text: str) -> list[Stretch]:
 
 
 def _without_stray_accents(text: str) -> str:
-    """Drop combining marks that stand on no letter: readers would name them."""
+    """Drop combining marks without a letter: readers would name them."""
     kept = ""
     for character in text:
         if unicodedata.category(character)[0] != "M" or unicodedata.category(kept[-1:] or " ")[0] in "LM":

@@ -1,4 +1,4 @@
-"""Whose word is it? A text in one script holds words of another, and each goes to a reader that knows it."""
+"""Assignment of words to readers: a text in one script can contain words of another script."""
 
 import re
 import unicodedata
@@ -38,9 +38,9 @@ _LETTER: Final = re.compile("|".join(f"(?P<{script}>[{letters}])" for script, le
 
 
 def runs(words: str, language: str) -> list[tuple[str, str]]:
-    """Cut `words` into stretches for one reader each: (language, text). Letters that no reader knows are dropped.
+    """Cut `words` into stretches for one reader each: (language, text). Letters without a reader are dropped.
 
-    Figures and signs belong to the language of the text, marks to the letter that they stand on.
+    Figures and signs belong to the language of the text, marks to their letter.
     """
     own = _OWN.get(language, frozenset({"latin"}))
     found: list[tuple[str, str]] = []

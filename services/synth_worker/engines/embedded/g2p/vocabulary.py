@@ -12,12 +12,12 @@ from typing import Final
 _FILE: Final = Path(__file__).parent.parent / "assets" / "vocabulary.json"
 
 VOCABULARY: Final[Mapping[str, int]] = MappingProxyType(json.loads(_FILE.read_text(encoding="utf-8")))
-PUNCTUATION: Final = frozenset(';:,.!?—…"()“”')  # heard as pauses and melody
+PUNCTUATION: Final = frozenset(';:,.!?—…"()“”')  # rendered as pauses and melody
 _SILENT: Final = PUNCTUATION | frozenset(" ˈˌː\u0303↓→↗↘")  # nothing to hear without a letter
 
 
 def known(phonemes: str) -> str:
-    """Keep the symbols that Kokoro has, in NFD but for `ç`; tidy the spaces. Empty where no sound is left."""
+    """Keep the symbols that Kokoro has, in NFD but for `ç`; tidy the spaces. Empty if no phone is left."""
     decomposed = "".join(symbol if symbol == "ç" else unicodedata.normalize("NFD", symbol) for symbol in phonemes)
     kept = "".join(symbol for symbol in decomposed if symbol in VOCABULARY)
     if all(symbol in _SILENT for symbol in kept):

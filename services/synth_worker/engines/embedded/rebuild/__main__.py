@@ -1,7 +1,7 @@
 """Rebuilds `assets/`: `python -m services.synth_worker.engines.embedded.rebuild [--work FOLDER]`.
 
 Needs the extra `rebuild` (torch) and npm. Takes about 20 minutes on one core, most of it to speak the training clips,
-which are kept in the work folder. The files come out equal up to the rounding of the training; the vocabulary is not
+which are cached in the work folder. The files come out equal up to the rounding of the training; the vocabulary is not
 remade.
 """
 

@@ -1,4 +1,4 @@
-"""How high the stock voices speak each language, so that a clone's pitch can be set without listening to it first."""
+"""Pitch of the stock voices in each language, so that a clone's pitch can be set without synthesizing first."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""The tuner's training set: random voices speak, and the speaker encoder says what they sound like."""
+"""The tuner's training set: random voices, and the speaker encoder's embeddings of their speech."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ class Voice:
 
 @dataclass(frozen=True, eq=False)
 class Speakers:
-    """What turns a random voice into a training pair."""
+    """The models that turn a random voice into a training pair."""
 
     kokoro: Kokoro
     encoder: SpeakerEncoder
     space: Mapping[str, Floats]
 
     def pair(self, voice: Voice, tokens: list[int]) -> tuple[float, Floats]:
-        """Speak `tokens` in `voice`: the median pitch in Hz, and the embedding [256] of what is heard."""
+        """Speak `tokens` in `voice`: the median pitch in Hz, and the embedding [256] of the audio."""
         style = np.concatenate([self._half("timbre", voice.timbre), self._half("prosody", voice.prosody)])
         prosody = moved_pitch(self.kokoro.prosody(tokens, style), np.float32(voice.pitch_scale))
         samples = self.kokoro.sound(prosody, style)

@@ -1,4 +1,4 @@
-"""What the synthetic training voices say, in Kokoro's phonemes, so that the tuner does not change with the g2p.
+"""Sentences of the synthetic training voices, in Kokoro's phonemes, so that the tuner does not change with the g2p.
 
 Sentences of eight languages, written for this purpose.
 """

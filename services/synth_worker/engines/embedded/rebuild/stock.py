@@ -10,7 +10,7 @@ import torch
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, TIMBRE
 
-ROWS: Final = 256  # the engine speaks pieces of fewer tokens than that
+ROWS: Final = 256  # the engine's parts have fewer tokens than that
 _TYPICAL: Final = slice(30, 120)  # rows whose mean stands for a voice
 TIMBRE_COORDINATES: Final = 40
 PROSODY_COORDINATES: Final = 16

@@ -1,6 +1,6 @@
 """The spectral filter: moves the smooth spectrum of synthetic speech towards that of the reference.
 
-For every frame of the synthetic speech, the reference frames that sound most alike are found (by normalised cepstra
+For every frame of the synthetic speech, the most similar reference frames are found (by normalised cepstra
 in context, so that a vowel is compared with the like vowel), and the frame's smooth spectrum is moved most of the way
 to theirs by a gain on its short-time spectrum. No vocoder and no network: the fine structure stays Kokoro's.
 Idea: Baas et al., "Voice Conversion With Just Nearest Neighbors" (2023), here on envelopes.
@@ -26,7 +26,7 @@ _FFT: Final = 1024
 _BANDS: Final = 64
 _LOW_HZ: Final = 60.0
 _HIGH_HZ: Final = 11_500.0
-_CEPSTRA: Final = 24  # kept of the cosine transform: the smooth envelope
+_CEPSTRA: Final = 24  # of the cosine transform: the smooth envelope
 _LEAST_BANDS: Final = 28
 FILLED_BANDS: Final = range(_LEAST_BANDS, _BANDS + 1)  # of a reference
 _FEATURES: Final = 15
@@ -53,10 +53,10 @@ _CENTRES_HZ: Final = (_MEL * np.fft.rfftfreq(_FFT, 1 / RATE_HZ)).sum(axis=1) / _
 
 @dataclass(frozen=True)
 class Shares:
-    """How far speech is moved towards the reference, 0..1."""
+    """The strength of the filter, 0..1."""
 
     lasting: float  # of what all frames need: the colour of the voice and its channel
-    moving: float  # of what one frame needs beside that; costs intelligibility first
+    moving: float  # of the remaining difference of one frame; costs intelligibility first
 
 
 # Measured as the character error rate of a recogniser against the likeness to the speaker. Delicate languages were
@@ -72,13 +72,13 @@ _OTHER_SHARES: Final = Shares(1.0, 0.75)
 
 
 def shares_for(language: str) -> Shares:
-    """How far speech of a language is moved."""
+    """Return the strength of the filter for a language."""
     return _SHARES.get(language, _OTHER_SHARES)
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Sums over active frames, from which a mean and a spread come; sums of several pieces may be added."""
+    """Sums over active frames, from which a mean and a spread are derived; sums of several parts can be added."""
 
     count: int
     total: Floats  # [24]
@@ -106,7 +106,7 @@ def statistics_of(cepstra: Floats, active: NDArray[np.bool_]) -> Statistics:
 
 
 def bands_within(bandwidth_hz: float) -> int:
-    """How many of the mel bands a recording of this bandwidth fills; never fewer than make 24 cepstra."""
+    """Return how many of the mel bands a recording of this bandwidth fills; at least enough for 24 cepstra."""
     return max(_LEAST_BANDS, int(np.count_nonzero(bandwidth_hz * _USED_BANDWIDTH > _CENTRES_HZ)))
 
 
@@ -126,12 +126,12 @@ def cepstra_of(power: Floats, bands: int) -> Floats:
 
 
 def power_of(samples: Samples) -> Floats:
-    """Power spectrum every 10 ms of 24 kHz sound: [frames, 513]."""
+    """Return the power spectrum every 10 ms of 24 kHz audio: [frames, 513]."""
     return (np.abs(stft(samples, _FFT, HOP)) ** 2).astype(np.float32)
 
 
 def active_frames(cepstra: Floats) -> NDArray[np.bool_]:
-    """Say which frames are speech: those not far under the loud ones."""
+    """Return a mask of the frames that are speech: those not far under the loud ones."""
     level = cepstra[:, 0] / np.sqrt(_BANDS)
     active: NDArray[np.bool_] = level > np.percentile(level, 95) - _ACTIVE_NEPERS
     return active
@@ -156,9 +156,9 @@ class EnvelopeFilter:
     def apply(
         self, samples: Samples, voiced: NDArray[np.bool_], before: Statistics | None, shares: Shares
     ) -> tuple[Samples, Statistics]:
-        """Filter 24 kHz `samples`; `voiced` says for each frame of 10 ms whether it has pitch.
+        """Filter 24 kHz `samples`; `voiced` marks the frames of 10 ms with pitch.
 
-        `shares` says how far, and `before` sums up what was spoken earlier in the same sentence. Returns the filtered
+        `shares` is the strength, and `before` the sums of earlier audio of the same sentence. Returns the filtered
         samples, as loud as they came, and the sums that now include them.
         """
         spectrum, cepstra = self.analyse(samples)
@@ -173,7 +173,7 @@ class EnvelopeFilter:
         return _as_loud_as(filtered, samples), statistics
 
     def _wanted(self, cepstra: Floats, active: NDArray[np.bool_], statistics: Statistics) -> Floats:
-        """How the active frames differ from what the reference would have there, in cepstra."""
+        """Return the difference of the active frames from the matching reference frames, in cepstra."""
         return self._targets(_features(cepstra, statistics)[active]) - cepstra[active]
 
     def _gain(

@@ -1,10 +1,10 @@
-"""Kokoro cut in two: text to prosody, and prosody to sound.
+"""Kokoro cut in two: text to prosody, and prosody to audio.
 
 The export is one graph from tokens to samples. Cut where the predicted pitch leaves the text encoder, it becomes two
 graphs with plain arrays between them, so that pitch is moved by arithmetic on an array, the median pitch of a language
-is known without rendering a sample, and sound can be rendered piece by piece. Cut at that place, the two halves give
+is known without rendering a sample, and audio can be rendered window by window. Cut there, the two halves give
 the very samples of the whole (tests hold that), and neither has a random node: equal inputs give equal bytes. The half
-that makes sound is then rewritten into faster operators.
+that makes audio is then rewritten into faster operators.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,7 @@ _SHAPES: Final[Mapping[str, Sequence[int | str]]] = {
 
 @dataclass(frozen=True)
 class GraphFiles:
-    """Where the two halves lie."""
+    """The files of the two halves."""
 
     prosody: Path
     sound: Path
@@ -83,7 +83,7 @@ def _are_whole(files: GraphFiles, sums: Path) -> bool:
 
 
 def part(whole: onnx.ModelProto, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
-    """Take the nodes between `inputs` and `outputs` as a model of its own."""
+    """Take the nodes between `inputs` and `outputs` as a separate model."""
     nodes, constants = _ancestors(whole.graph, set(inputs), outputs)
     graph = helper.make_graph(
         nodes,

@@ -61,4 +61,4 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (ort.capi.onnxruntime_pybind11_state.Fail, ort.capi.onnxruntime_pybind11_state.InvalidProtobuf) as error:
-        raise EngineUnavailable(f"The model file {path} cannot be read; delete it and start again.") from error
+        raise EngineUnavailable(f"the model file {path} cannot be read; delete it and start again") from error

@@ -1,4 +1,4 @@
-"""How loud the speech comes out: about equal for every voice and sentence, and never clipped."""
+"""Output loudness: about equal for every voice and sentence, and never clipped."""
 
 from typing import Final
 

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from services.common.audio.spectra import Floats
 
-FRAME_SAMPLES: Final = 600  # of 24 kHz sound, for one frame of content
+FRAME_SAMPLES: Final = 600  # of 24 kHz audio, for one frame of content
 PITCH_FRAME_SAMPLES: Final = 300
 
-_PITCH_SCALES: Final = (0.6, 1.6)  # beyond, the model's source sounds strained
+_PITCH_SCALES: Final = (0.6, 1.6)  # beyond, the model's source becomes strained
 _VOICED_HZ: Final = 40.0  # the predictor gives a few Hz where there is no voice
 
 
 @dataclass(frozen=True, eq=False)
 class Prosody:
-    """What is to be spoken and how, without a timbre."""
+    """A predicted prosody, without a timbre."""
 
     content: Floats  # [1, 512, frames]
     pitch_hz: Floats  # [1, 2 * frames]; a few Hz where unvoiced
@@ -25,7 +25,7 @@ class Prosody:
 
 
 def pitch_scale(voice_hz: float, stock_hz: float) -> np.float32:
-    """How far to move the stock voice's pitch to that of the cloned voice."""
+    """Return the pitch shift from the stock voice to the cloned voice."""
     return np.float32(np.clip(voice_hz / stock_hz, *_PITCH_SCALES))
 
 
@@ -36,12 +36,12 @@ def moved_pitch(prosody: Prosody, scale: np.float32) -> Prosody:
 
 
 def voiced_pitch(prosody: Prosody) -> Floats:
-    """The pitch where it is voiced, in Hz: [n], n may be 0."""
+    """Return the pitch where it is voiced, in Hz: [n], n may be 0."""
     return prosody.pitch_hz[prosody.pitch_hz > _VOICED_HZ]
 
 
 def voiced_at(prosody: Prosody, hop_samples: int) -> NDArray[np.bool_]:
-    """Say for every `hop_samples` of the sound that comes of `prosody` whether it has pitch."""
+    """Return a mask of every `hop_samples` of the audio of `prosody` that has pitch."""
     voiced = prosody.pitch_hz[0] > _VOICED_HZ
     places = np.arange(len(voiced) * PITCH_FRAME_SAMPLES // hop_samples + 1) * hop_samples // PITCH_FRAME_SAMPLES
     chosen: NDArray[np.bool_] = voiced[np.minimum(places, len(voiced) - 1)]

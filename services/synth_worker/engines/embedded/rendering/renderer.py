@@ -1,4 +1,4 @@
-"""One sentence becomes sound, window by window."""
+"""Rendering of one sentence, window by window."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,20 +25,20 @@ from services.synth_worker.engines.embedded.voices.styles import Recolouring, St
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
-    """Who speaks a sentence, and how."""
+    """The voice and parameters of a sentence."""
 
     language: str
     stock_name: str
     pitch_scale: np.float32
     recolouring: Recolouring | None  # none leaves the stock voice's timbre
     filter: EnvelopeFilter | None
-    speed: float = 1.0  # 2 makes the sound about half as long
+    speed: float = 1.0  # 2 makes the audio about half as long
 
 
 def render(
     kokoro: Kokoro, styles: StockStyles, delivery: Delivery, pieces: Sequence[Sequence[int]]
 ) -> Iterator[Samples]:
-    """Speak the token pieces of one sentence: yields 24 kHz samples as they are made.
+    """Speak the token parts of one sentence: yields 24 kHz samples as they are made.
 
     Depends on nothing but its arguments: equal ones give equal bytes.
     """

@@ -21,7 +21,7 @@ class Seams:
         self._fading: Samples | None = None
 
     def join(self, rendered: Samples, start: int, stop: int, last: bool) -> Samples:
-        """Return what can be heard once this window is there.
+        """Return the final audio once this window is rendered.
 
         `rendered` holds the window and its context; samples `start` to `stop` of it are the window's own. Windows come
         in order; after the `last` one nothing is held back.

@@ -1,4 +1,4 @@
-"""Faster forms of what Kokoro's sound half spends its time on; the sound is the same but for rounding.
+"""Faster operators for the slow parts of Kokoro's audio half; the output is the same but for rounding.
 
 * An integer convolution becomes a matrix product with signed weights over shifted copies of its input: ONNX Runtime
   packs such weights once and multiplies them with the CPU's 8-bit dot products, about twice as fast as its ConvInteger.
@@ -35,25 +35,25 @@ class Rewriter:
         self._added: dict[int, list[onnx.NodeProto]] = {}
 
     def places(self, kind: str) -> list[int]:
-        """Where nodes of an operator stand."""
+        """Return the indices of an operator's nodes."""
         return [place for place, node in self._nodes.items() if node.op_type == kind]
 
     def node(self, place: int) -> onnx.NodeProto:
-        """The node at a place."""
+        """Return the node at an index."""
         return self._nodes[place]
 
     def reader(self, name: str, kind: str) -> int | None:
-        """The only node that reads `name`, where it is of this operator."""
+        """Return the only node that reads `name`, if it is of this operator."""
         readers = self._readers.get(name, [])
         return readers[0] if len(readers) == 1 and self._nodes[readers[0]].op_type == kind else None
 
     def maker(self, name: str) -> onnx.NodeProto:
-        """The node that makes `name`."""
+        """Return the node that makes `name`."""
         maker: onnx.NodeProto = self._makers[name]
         return maker
 
     def constant(self, name: str) -> NDArray[Any]:
-        """The value of a constant."""
+        """Return the value of a constant."""
         return numpy_helper.to_array(self._constants[name])
 
     def add_constant(self, name: str, value: NDArray[Any]) -> str:
@@ -69,7 +69,7 @@ class Rewriter:
         self._added[dropped[-1]] = nodes
 
     def finished(self) -> onnx.ModelProto:
-        """Return the rewritten model, without what nothing reads any more."""
+        """Return the rewritten model, without unused nodes."""
         nodes: list[onnx.NodeProto] = []
         for place in sorted({*self._nodes, *self._added}):
             nodes += self._added.get(place) or [self._nodes[place]]
@@ -83,7 +83,7 @@ class Rewriter:
 
 
 def sped_up(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the sound half in its faster form."""
+    """Return the audio half in its faster form."""
     rewriter = Rewriter(model)
     for place in rewriter.places("ConvInteger"):
         _replace_convolution(rewriter, place)

@@ -1,16 +1,16 @@
-"""From phonemes to token numbers, in pieces that the model takes."""
+"""From phonemes to token numbers, in parts that fit the model."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-MOST_TOKENS: Final = 240  # a piece: the model takes 510, but hurries through more than about half of that
+MOST_TOKENS: Final = 240  # per part: the model takes 510, but hurries through more than about half of that
 
 _CLAUSE_ENDS: Final = frozenset(".!?…;:,—")
 _SPACE: Final = " "
 
 
 def token_pieces(phonemes: str, vocabulary: Mapping[str, int]) -> list[list[int]]:
-    """Turn phonemes into token numbers, cut into pieces of at most 240: at the end of a clause, else between words.
+    """Turn phonemes into token numbers, cut into parts of at most 240: at the end of a clause, else between words.
 
     Symbols that the model lacks are left out. Returns an empty list where nothing is left to speak.
     """
@@ -19,7 +19,7 @@ def token_pieces(phonemes: str, vocabulary: Mapping[str, int]) -> list[list[int]
 
 
 def _pieces(phonemes: str) -> Iterator[str]:
-    """Cut into about equal pieces: three short ones sound better than two long ones and a stump."""
+    """Cut into about equal parts: three short ones are better than two long ones and a stump."""
     rest = phonemes.strip()
     while rest:
         count = -(-len(rest) // MOST_TOKENS)

@@ -1,7 +1,7 @@
-"""Where to cut a predicted prosody, so that its sound can be rendered, and heard, piece by piece.
+"""Cuts of a predicted prosody, so that its audio can be rendered and played window by window.
 
 The prosody of a sentence is predicted as a whole, which costs little; rendering it costs most. A first short window
-brings the first sound early, longer ones follow. Cuts fall where a seam is not heard: in pauses, else where there is no
+brings the first audio early, longer ones follow. Cuts fall where a seam is inaudible: in pauses, else where there is no
 voice.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.rendering.prosody import Prosody
 
-# In frames of 25 ms: rendered on both sides of a window and not heard, so that the model has heard what is around.
+# In frames of 25 ms: rendered on both sides of a window and discarded, so that the model has context.
 CONTEXT_FRAMES: Final = 8
 _EDGE_FRAMES: Final = 2  # the same before the first window and after the last one, where there is only silence
 
@@ -31,7 +31,7 @@ _LATE_COST: Final = 0.05  # a frame: among like places the earlier one
 
 @dataclass(frozen=True)
 class Window:
-    """Frames `start` to `stop` are heard; `before` and `after` tell how many more are rendered on either side."""
+    """Frames `start` to `stop` are output; `before` and `after` are the numbers of extra frames on either side."""
 
     start: int
     stop: int
@@ -72,7 +72,7 @@ def _cuts(costs: Floats, start: int, stop: int) -> list[int]:
 
 
 def _cut_costs(prosody: Prosody, energy: Floats) -> Floats:
-    """How much a seam before each frame would be heard."""
+    """Return how audible a seam before each frame would be."""
     highest_hz = prosody.pitch_hz.reshape(-1, 2).max(axis=1)
     cost = np.maximum(energy, _SILENT_ENERGY) + np.where(highest_hz > _VOICED_HZ, _VOICED_COST, 0)
     worse: Floats = np.maximum(cost, np.concatenate([cost[:1], cost[:-1]]))

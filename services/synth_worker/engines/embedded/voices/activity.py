@@ -1,4 +1,4 @@
-"""Where a recording holds speech, judged by loudness."""
+"""Detection of speech in a recording, by loudness."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _KEPT_WINDOWS: Final = 5  # pause left standing on each side of speech
 
 
 def active_windows(samples: Samples, rate_hz: int) -> NDArray[np.bool_]:
-    """Say for every whole window of 20 ms whether it is speech (or within 100 ms of it): bool [windows]."""
+    """Return for every whole window of 20 ms whether it is speech (or within 100 ms of it): bool [windows]."""
     size = int(_WINDOW_SECONDS * rate_hz)
     whole = samples[: len(samples) // size * size].reshape(-1, size)
     if not len(whole):

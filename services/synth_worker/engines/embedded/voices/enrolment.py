@@ -35,7 +35,7 @@ _PROSODIES: Final = 8
 class Enrolment:
     """Listens to references.
 
-    `space` is the asset of the style space, `stock_pitch` says at how many Hz the stock voices speak each language.
+    `space` is the asset of the style space, `stock_pitch` has the pitch in Hz of the stock voices in each language.
     """
 
     encoder: SpeakerEncoder
@@ -49,7 +49,7 @@ class Enrolment:
         speech = _speech(clips)
         pitch = track_pitch(Clip(speech, _RATE_HZ))
         if pitch.voiced_seconds < _LEAST_VOICED_SECONDS:
-            raise UnusableReference(f"There is no voice in the reference audio. {_ADVICE}")
+            raise UnusableReference(f"there is no voice in the reference audio. {_ADVICE}")
         low_rate = resample(Clip(speech, _RATE_HZ), speaker_encoder.SAMPLE_RATE_HZ).samples
         bands = envelope.bands_within(envelope.bandwidth_hz(speech))
         embedding = self.encoder.embed(low_rate)

@@ -37,7 +37,7 @@ class PitchTrack:
 
     @property
     def voiced_seconds(self) -> float:
-        """How much of the track is voiced."""
+        """Return the voiced share of the track."""
         return float(np.count_nonzero(self.hz)) * _HOP / _RATE_HZ
 
     @property

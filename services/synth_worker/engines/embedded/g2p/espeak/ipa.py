@@ -55,7 +55,7 @@ _ENGLISH: Final = {
     "\u0303": "",
     "ː": "",
 }
-# Tables of single languages, kept where whisper-base hears fewer wrong characters with them (12 sentences each):
+# Tables of single languages, used where whisper-base makes fewer character errors with them (12 sentences each):
 # tr .21 -> .14, nl .16 -> .12, cs .17 -> .13, ru .11 -> .10. For hu none was found that helps clearly.
 _TURKISH: Final = {"ɟ": "ɡ", "c": "k", "ɪ": "i", "ʊ": "u", "æ": "ɛ", "ø": "y", "œ": "ø"}
 _DUTCH: Final = {"ʋ": "v", "ɵ": "œ", "ʌ^ʊ": "W"}

@@ -14,7 +14,7 @@ _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 class ProgramDied(Exception):
-    """The program is gone."""
+    """The program has exited."""
 
 
 class LineProgram:
@@ -46,7 +46,7 @@ class LineProgram:
         return self._line(end)
 
     def first_line(self, seconds: float) -> bytes:
-        """Return what it says without being asked. Raises ProgramDied, or TimeoutError after `seconds`."""
+        """Return its first line, sent without a request. Raises ProgramDied, or TimeoutError after `seconds`."""
         return self._line(time.monotonic() + seconds)
 
     def end(self) -> None:

@@ -1,6 +1,6 @@
 """The program around the espeak-ng library; it is started by `client.py` and never imported.
 
-espeak-ng is GPL-3, so the service does not load it: this file is a program of its own, with nothing but the
+espeak-ng is GPL-3, so the service does not load it: this file is a separate program, with nothing but the
 standard library, that answers lines of JSON on its standard output:
 
     child:    {"version": "1.52.0"}                                     once, when it is ready
@@ -64,7 +64,7 @@ class Library:
 
 
 class Request(TypedDict):
-    """What the service asks."""
+    """A request of the service."""
 
     voice: str
     texts: list[str]
@@ -79,7 +79,7 @@ def answer(library: Library, request: Request) -> dict[str, object]:
 
 
 def give_up_privileges() -> None:
-    """On Linux: end with the process that started this one, and gain nothing from set-user-id programs."""
+    """Exit with the parent process, and disable set-user-id programs (Linux)."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -90,7 +90,7 @@ def main() -> None:
     """Answer until the input ends."""
     path, data, alarm_seconds = sys.argv[1:]
     give_up_privileges()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; our parent says when we end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent stops this process
     library = Library(path, data)
     print(json.dumps({"version": library.version()}), flush=True)  # noqa: T201 - the protocol
     for line in sys.stdin:

@@ -35,7 +35,7 @@ class ArabicVowels:
         try:
             package = importlib.import_module("text2tashkeel")
         except ImportError as error:
-            raise EngineUnavailable(f"The Arabic vowels are missing; install {PACKAGE}.") from error
+            raise EngineUnavailable(f"the Arabic vowels are missing; install {PACKAGE}") from error
         restore: Callable[[str], str] = package.Diacritizer(_MODEL).diacritize
         return restore
 

@@ -2,7 +2,7 @@
 
 Vowelled spelling is nearly phonemic, so these are rules and no dictionary: long vowels, diphthongs, doubling, the
 article and its sun letters, the silent alif, stress (Ryding, A Reference Grammar of Modern Standard Arabic, ch. 2).
-espeak-ng's own Arabic loses vowels beside doubled letters, which is why it is not asked.
+espeak-ng's own Arabic loses vowels next to doubled letters, so it is not used.
 """
 
 import re
@@ -19,11 +19,11 @@ _CONSONANTS: Final = {
     "م": "m", "ن": "n", "ه": "h", "و": "w", "ي": "j", "ء": "ʔ", "أ": "ʔ", "إ": "ʔ", "ؤ": "ʔ", "ئ": "ʔ", "ة": "t",
     "پ": "p", "چ": "ʧ", "ژ": "ʒ", "گ": "ɡ", "ڤ": "v", "ک": "k", "ی": "j",
 }  # fmt: skip
-_UNHEARD: Final = "ʔ"  # Kokoro makes a t of it; hamza and ayn are better heard as the seam of two vowels
-_EMPHATIC: Final = frozenset("صضطظق")  # they darken an a beside them
+_UNHEARD: Final = "ʔ"  # Kokoro renders it as t; hamza and ayn are clearer as the seam of two vowels
+_EMPHATIC: Final = frozenset("صضطظق")  # they darken a neighbouring a
 _LENGTHENS: Final = {"و": "u", "ي": "i", "ی": "i"}
 _ALIFS: Final = frozenset("اى")
-# Words whose long a nobody writes (هذا, ذلك, لكن, الله): up to the letter that bears it.
+# Words with an unwritten long a (هذا, ذلك, لكن, الله): up to the letter that bears it.
 _UNWRITTEN_LONG_A: Final = tuple(
     re.compile(pattern)
     for pattern in (

@@ -131,7 +131,7 @@ def _package(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise EngineUnavailable(f"The Chinese reader is missing; install {PACKAGES}.") from error
+        raise EngineUnavailable(f"the Chinese reader is missing; install {PACKAGES}") from error
 
 
 @lru_cache(maxsize=2048)

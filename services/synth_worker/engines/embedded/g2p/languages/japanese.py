@@ -66,7 +66,7 @@ def _morae() -> dict[str, str]:
 
 
 _MORAE: Final[Mapping[str, str]] = _morae()
-# The moraic nasal takes the place of the sound after it.
+# The moraic nasal assimilates to the phone after it.
 _NASALS: Final = {
     **dict.fromkeys("mpb", "m"),
     **dict.fromkeys("kɡ", "ŋ"),
@@ -89,12 +89,12 @@ class Japanese:
         try:
             run: Callable[[str], list[dict[str, object]]] = importlib.import_module("pyopenjtalk").run_frontend
         except ImportError as error:
-            raise EngineUnavailable(f"The Japanese reader is missing; install {PACKAGE}.") from error
+            raise EngineUnavailable(f"the Japanese reader is missing; install {PACKAGE}") from error
         return run
 
     def phonemes(self, words: str) -> str:
         """Read `words`, which hold no punctuation."""
-        # It reads a blank as a pause of its own.
+        # It reads a blank as an extra pause.
         read = [mora_symbols(str(word["pron"])) for part in words.split() for word in self._readings(part)]
         return " ".join(read).replace("ʔ ", "ʔ")
 

@@ -1,4 +1,4 @@
-"""Korean spelling -> Korean sounds -> Kokoro's symbols.
+"""Korean spelling -> Korean phones -> Kokoro's symbols.
 
 The rules are those of the Standard Pronunciation (표준 발음법, National Institute of Korean Language), articles cited
 by number; rules that need to know the grammar of a word (compounds, stems) are left out but for the commonest.
@@ -18,7 +18,7 @@ _VOWELS: Final = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢ�
 _CODAS: Final = ("", *"ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ")
 _FIRST: Final = 0xAC00
 _LAST: Final = 0xD7A3
-_RIEUL: Final = 8  # the place of ㄹ among the codas
+_RIEUL: Final = 8  # the index of ㄹ among the codas
 _TO_TENSE: Final = 21 * 28  # from a block to the same with the next onset, such as ㄱ to ㄲ
 
 _SPLIT: Final = {
@@ -28,7 +28,7 @@ _SPLIT: Final = {
 }  # fmt: skip
 _ASPIRATED: Final = {"ㄱ": "ㅋ", "ㄷ": "ㅌ", "ㅂ": "ㅍ", "ㅈ": "ㅊ"}
 _TENSE: Final = {"ㄱ": "ㄲ", "ㄷ": "ㄸ", "ㅂ": "ㅃ", "ㅅ": "ㅆ", "ㅈ": "ㅉ"}
-_FINAL: Final = {  # articles 8-11: seven sounds end a syllable
+_FINAL: Final = {  # articles 8-11: seven phones end a syllable
     **dict.fromkeys(("ㄱ", "ㄲ", "ㅋ", "ㄳ", "ㄺ"), "ㄱ"),
     **dict.fromkeys(("ㄷ", "ㅅ", "ㅆ", "ㅈ", "ㅊ", "ㅌ", "ㅎ"), "ㄷ"),
     **dict.fromkeys(("ㅂ", "ㅍ", "ㅄ", "ㄿ"), "ㅂ"),
@@ -111,7 +111,7 @@ def syllables(word: str) -> list[Syllable]:
 
 
 def pronounced(word: str) -> list[Syllable]:
-    """Return what is heard where `word` is written."""
+    """Return the pronunciation of `word`."""
     heard = syllables(word)
     for left, right in pairwise(heard):
         if right.onset == "ㅇ":
@@ -173,12 +173,12 @@ def _aspirate(left: Syllable, right: Syllable, stays: str, last: str) -> None:
 
 
 def _palatal(right: Syllable) -> bool:
-    """Whether the ending 이, 히 or its past (닫혀, 붙였) follows."""
+    """Return whether the ending 이, 히 or its past (닫혀, 붙였) follows."""
     return right.vowel == "ㅣ" or (right.vowel == "ㅕ" and right.coda in {"", "ㅆ"})
 
 
 def _assimilate(left: Syllable, right: Syllable) -> None:
-    """Nasals and laterals (articles 18-20), on codas that are one of the seven sounds."""
+    """Nasals and laterals (articles 18-20), on codas that are one of the seven phones."""
     pair = left.coda, right.onset
     if pair in {("ㄴ", "ㄹ"), ("ㄹ", "ㄴ")}:
         left.coda = right.onset = "ㄹ"
@@ -200,7 +200,7 @@ def _vowel(syllable: Syllable, *, first: bool) -> str:
 
 
 def symbols(heard: Sequence[Syllable]) -> str:
-    """Write what is heard in Kokoro's symbols."""
+    """Write the pronunciation in Kokoro's symbols."""
     written = ""
     before = ""
     for syllable in heard:

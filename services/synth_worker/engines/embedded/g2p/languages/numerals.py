@@ -1,4 +1,4 @@
-"""Figures -> words in the languages whose reader knows none: Mandarin and Sino-Korean, which count alike."""
+"""Figures -> words for readers without numerals: Mandarin and Sino-Korean, which count alike."""
 
 import re
 from dataclasses import dataclass
