@@ -2,6 +2,6 @@
 
 import os
 
-# Read by the OpenMP runtime when torch loads it: its threads sleep when they have nothing to do. By default they spin,
-# and two workers on two cores take fifteen times as long.
+# The OpenMP runtime reads this when torch loads it: idle threads sleep. By default they spin, and two
+# workers on two cores take fifteen times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

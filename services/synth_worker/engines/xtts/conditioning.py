@@ -1,9 +1,9 @@
-"""From reference clips to a voice: the prompt of the decoder and the speaker embedding of the vocoder.
+"""Computes a voice from reference clips: the decoder's prompt and the vocoder's speaker embedding.
 
-As stock coqui-tts computes them: mel spectra of short pieces through the conditioning encoder and its Perceiver
-resampler (Casanova et al., "XTTS: a massively multilingual zero-shot text-to-speech model", 2024), and the d-vector of
-a residual network over 16 kHz sound (Heo et al., "Clova baseline system for the VoxCeleb speaker recognition challenge
-2020").
+The computation matches stock coqui-tts: mel spectra of short chunks through the conditioning encoder and
+its Perceiver resampler (Casanova et al., "XTTS: a massively multilingual zero-shot text-to-speech
+model", 2024), and the d-vector of a residual network over 16 kHz audio (Heo et al., "Clova baseline
+system for the VoxCeleb speaker recognition challenge 2020").
 """
 
 from collections.abc import Sequence
@@ -25,27 +25,27 @@ _MEL_RATE_HZ: Final = 22_050
 _EMBEDDING_RATE_HZ: Final = 16_000
 _SHORTEST_PIECE_S: Final = 0.33
 _SILENCE: Final = 1e-3  # full scale is 1
-_ADVICE: Final = "Send 6-30 s of one person speaking, without music or noise."
+_ADVICE: Final = "send 6-30 s of one person speaking, without music or noise"
 
 
 @dataclass(frozen=True, eq=False)
 class Voice:
-    """One speaker, as the model hears them."""
+    """One speaker's conditioning, as the decoder and the vocoder use it."""
 
     prompt: Tensor  # float32 [1, 32, width]
     embedding: Tensor  # float32 [1, 512, 1]
 
     def to_bytes(self) -> bytes:
-        """Return the voice for other workers: float32, little-endian, the prompt and then the embedding."""
+        """Return the voice serialized for other workers: float32, little-endian, prompt then embedding."""
         both = torch.cat([self.prompt.flatten(), self.embedding.flatten()]).cpu().numpy()
         return both.astype("<f4").tobytes()
 
 
 def voice_from_bytes(stored: bytes) -> Voice:
-    """Return what `to_bytes` stored. Raises MalformedMessage for other bytes."""
+    """Return the voice that `to_bytes` serialized. Raises MalformedMessage for other bytes."""
     rest = len(stored) - 4 * EMBEDDING_SIZE
     if rest <= 0 or rest % (4 * PROMPT_LENGTH):
-        raise MalformedMessage("These bytes are no voice of the XTTS engine.")
+        raise MalformedMessage("the bytes are not a voice of the XTTS engine")
     values = torch.from_numpy(np.frombuffer(stored, dtype="<f4").astype(np.float32))
     return Voice(
         prompt=values[:-EMBEDDING_SIZE].view(1, PROMPT_LENGTH, -1),
@@ -55,9 +55,9 @@ def voice_from_bytes(stored: bytes) -> Voice:
 
 @torch.inference_mode()
 def condition(checkpoint: Checkpoint, clips: Sequence[Clip], seconds: int) -> Voice:
-    """Compute the voice of one speaker's clips; the decoder's prompt is made of their first `seconds`.
+    """Compute the voice of one speaker's clips; the decoder's prompt uses their first `seconds`.
 
-    Raises UnusableReference where the clips are silent or too short.
+    Raises UnusableReference if the clips are silent or too short.
     """
     sounds = [_sound(clip, checkpoint.config.max_ref_len) for clip in clips]
     embeddings = [_embedding(checkpoint, sound) for sound in sounds]
@@ -68,7 +68,7 @@ def condition(checkpoint: Checkpoint, clips: Sequence[Clip], seconds: int) -> Vo
 def _sound(clip: Clip, longest_s: int) -> Tensor:
     """Return the clip as float32 [samples] at 22,050 Hz."""
     if not len(clip.samples) or float(np.abs(clip.samples).max()) < _SILENCE:
-        raise UnusableReference(f"The reference audio is silent. {_ADVICE}")
+        raise UnusableReference(f"the reference audio is silent; {_ADVICE}")
     sound = resample(torch.from_numpy(np.ascontiguousarray(clip.samples)), clip.sample_rate_hz, _MEL_RATE_HZ)
     return sound[: longest_s * _MEL_RATE_HZ]
 
@@ -87,6 +87,6 @@ def _prompt(checkpoint: Checkpoint, sound: Tensor, seconds: int) -> Tensor:
         if len(piece) >= _SHORTEST_PIECE_S * _MEL_RATE_HZ
     ]
     if not latents:
-        raise UnusableReference(f"The reference audio is too short. {_ADVICE}")
+        raise UnusableReference(f"the reference audio is too short; {_ADVICE}")
     prompt: Tensor = torch.stack(latents).mean(0).transpose(1, 2)
     return prompt

@@ -1,7 +1,8 @@
-"""XTTS-v2 as an engine: coqui-tts's modules and weights, decoded and vocoded by our own code.
+"""The XTTS-v2 engine: coqui-tts's modules and weights, with our own decoding and vocoding.
 
-One step gives every sentence in flight its next audio code. As soon as a sentence has a chunk's worth of them, the
-vocoder turns their latents into sound; chunks begin small, so that the listener hears something soon, and grow.
+One step samples the next audio code of every sentence in flight. Once a sentence has enough codes for a
+chunk, the vocoder turns their latents into audio; chunks start small, for a short time to first audio,
+and grow.
 """
 
 import hashlib
@@ -34,19 +35,19 @@ from services.synth_worker.engines.xtts.weights.location import WeightSettings, 
 log = structlog.get_logger()
 
 SAMPLE_RATE_HZ: Final = 24_000
-_CODE_VERSION: Final = "1"  # changes when the audio of a seed, or a voice, would
+_CODE_VERSION: Final = "1"  # changes whenever the audio of a seed or a voice changes
 _LICENCE: Final = "Coqui Public Model License 1.0 (non-commercial): https://coqui.ai/cpml"
-_LEVEL: Final = Level(usual_lufs=-22.0, spread_lu=3.0, ahead_ms=200)  # guessed, not measured: hence the wide spread
-_FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder keeps back the last three or so until more follow
+_LEVEL: Final = Level(usual_lufs=-22.0, spread_lu=3.0, ahead_ms=200)  # estimated, so the spread is wide
+_FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder holds back about three until more follow
 _CHUNK_GROWTH: Final = 4
 _LARGEST_CHUNK: Final = 24
-_TRIES: Final = 3  # times that a sentence's codes are drawn, before it is given up
+_TRIES: Final = 3  # maximum times that a sentence's codes are sampled before it fails
 _RELEASED: Final = {  # the defaults of the released configuration
     "temperature": 0.75,
     "top_k": 50.0,
     "top_p": 0.85,
     "repetition_penalty": 5.0,
-    "length_penalty": 1.0,  # of beam search, which is not used: accepted, since users of XTTS send it
+    "length_penalty": 1.0,  # for beam search, which is not used; accepted because XTTS clients send it
     "speed": 1.0,
     "gpt_cond_len": 30.0,
 }
@@ -58,18 +59,18 @@ _NOTHING: Final = np.zeros(0, dtype=np.float32)
 
 @dataclass(frozen=True)
 class XttsSettings:
-    """How an operator wants the model run."""
+    """An operator's settings for the model."""
 
     weights: WeightSettings
     device: str = "auto"  # or "cpu", "cuda", "cuda:1"
-    precision: Precision | None = None  # none: bfloat16 where the machine has it
+    precision: Precision | None = None  # None: bfloat16 if the machine supports it
     threads: int = 2
     max_batch: int = 8
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedVoice:
-    """A voice, and what the decoder remembers of it."""
+    """A voice, with its prefilled KV cache in the decoder."""
 
     voice: conditioning.Voice
     memory: Memory
@@ -83,14 +84,14 @@ class Sentence:
     decoding: Decoding
     sound: VocoderStream
     guard: Guard
-    chunk: int = _FIRST_CHUNK  # codes that the next chunk is made of
-    vocoded: int = 0  # codes whose latents the vocoder has
+    chunk: int = _FIRST_CHUNK  # codes in the next chunk
+    vocoded: int = 0  # codes whose latents were passed to the vocoder
     tries: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class _Resident:
-    """What `load` makes."""
+    """The objects that `load` creates."""
 
     checkpoint: Checkpoint
     texts: TextEncoder
@@ -101,21 +102,21 @@ class _Resident:
 class XttsEngine:
     """Coqui XTTS-v2.
 
-    On a CPU a seed gives the same samples to the last bit whatever shares its batch; on a GPU the same codes, and
-    samples that differ by rounding.
+    On a CPU a seed gives the same samples to the last bit whatever shares its batch; on a GPU it gives the
+    same codes, and samples that differ by rounding.
     """
 
     def __init__(self, settings: XttsSettings) -> None:
         self._settings = settings
         self._device = _device(settings.device)
         self._precision = settings.precision or _best_precision(self._device)
-        self._languages = tuple(LANGUAGES)  # those whose packages are not installed are left out by `load`
+        self._languages = tuple(LANGUAGES)  # `load` removes those whose packages are not installed
         self._progress = ""
         self._fingerprint = "unloaded"
         self._resident: _Resident | None = None
 
     def describe(self) -> EngineDescription:
-        """Say what this engine is; once it is loaded, without the languages whose packages are not installed."""
+        """Return the description; once loaded, without the languages whose packages are not installed."""
         return EngineDescription(
             name="xtts",
             version=f"{_CODE_VERSION}-{self._precision}-{self._fingerprint}",
@@ -131,7 +132,7 @@ class XttsEngine:
         )
 
     def load(self) -> None:
-        """Find or fetch the weights, and make them resident. Raises EngineUnavailable, saying what to do."""
+        """Find or fetch the weights, and load them. Raises EngineUnavailable, with advice."""
         folder = find_weights(self._settings.weights, self._tell)
         self._tell("reading the weights")
         self._fingerprint = _fingerprint(folder)
@@ -141,7 +142,7 @@ class XttsEngine:
         decoder = Decoder(checkpoint.gpt, self._precision, slots=slots)
         self._resident = _Resident(checkpoint, texts, decoder, Vocoder(checkpoint.vocoder))
         self._leave_out(missing_extras(LANGUAGES))
-        torch.set_num_threads(self._settings.threads)  # packing may have all that there are
+        torch.set_num_threads(self._settings.threads)  # packing may use all threads
         give_back_freed_memory()
         self._tell("")
 
@@ -151,20 +152,22 @@ class XttsEngine:
         self._languages = tuple(code for code in LANGUAGES if code not in missing)
 
     def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
-        """Compute a voice, 133 kB, from clips of one speaker. Raises UnusableReference where they hold none."""
+        """Compute a voice, 133 kB, from clips of one speaker. Raises UnusableReference if they have none."""
         checkpoint = self._loaded().checkpoint
         seconds = parameters.gpt_cond_len or checkpoint.config.gpt_cond_len
         return conditioning.condition(checkpoint, clips, seconds).to_bytes()
 
     def restore(self, voice: bytes) -> LoadedVoice:
-        """Turn a serialised voice into what `open` takes. Raises MalformedMessage for bytes that are no voice."""
+        """Deserialize a voice into the form that `open` accepts. Raises MalformedMessage for other bytes."""
         known = conditioning.voice_from_bytes(voice)
         return LoadedVoice(known, self._loaded().decoder.voice_memory(known.prompt))
 
     def open(self, utterance: Utterance, voice: LoadedVoice) -> Sentence:
         """Begin a sentence. Raises UnspeakableText, UnsupportedLanguage."""
         if utterance.language not in self._languages:
-            raise UnsupportedLanguage(f"This worker does not speak it; it speaks {', '.join(self._languages)}.")
+            raise UnsupportedLanguage(
+                f"this worker does not speak {utterance.language!r}; it speaks {', '.join(self._languages)}"
+            )
         resident = self._loaded()
         ids = self._ids(utterance.text, utterance.language)
         guard = Guard(utterance.text, utterance.language, SAMPLE_RATE_HZ, resident.decoder.most_codes)
@@ -177,7 +180,7 @@ class XttsEngine:
         )
 
     def step(self, batch: Sequence[Sentence]) -> list[Step]:
-        """Give each sentence its next code, and sound where a chunk is due."""
+        """Sample each sentence's next code, and vocode the sentences that have enough for a chunk."""
         resident = self._loaded()
         resident.decoder.step([sentence.decoding for sentence in batch])
         faults = [
@@ -199,11 +202,11 @@ class XttsEngine:
     def review(
         self, text: str, language: str, voice: LoadedVoice, codes: Sequence[int]
     ) -> tuple[torch.Tensor, list[int]]:
-        """Return the latents [codes, width] of given codes of a sentence, and the likeliest code at each place."""
+        """Return the latents [codes, width] of given codes, and the likeliest code at each index."""
         return self._loaded().decoder.review(voice.memory, self._ids(text, language), codes)
 
     def discard(self, sequence: Sentence) -> None:
-        """Let go of what a sentence holds; of one that is done, nothing."""
+        """Release what a sentence holds; has no effect on one that is done."""
         self._loaded().decoder.close(sequence.decoding)
 
     def close(self) -> None:
@@ -218,12 +221,12 @@ class XttsEngine:
         self._progress = progress
 
     def _mend(self, sentence: Sentence, fault: Fault) -> Step:
-        """Draw again what nobody has heard yet; if that does not help, give up: a part is never called the whole."""
+        """Sample the codes not yet vocoded again, or fail the sentence: it must not end truncated."""
         decoding = sentence.decoding
         if sentence.tries == _TRIES:
             reason = (
-                f"The model lost its way in a sentence ({fault}) {_TRIES} times; send the request with another seed, "
-                "or with shorter sentences."
+                f"the model failed to decode a sentence ({fault}) {_TRIES} times; send the request with another "
+                "seed, or with shorter sentences"
             )
             return Step(_NOTHING, done=True, failure=SynthesisFailed(reason))
         sentence.tries += 1
@@ -232,7 +235,7 @@ class XttsEngine:
         return Step(_NOTHING, done=False, redrawn=True)
 
     def _vocode(self, sentences: Sequence[Sentence]) -> list[Samples]:
-        """Turn the latents that the vocoder has not had yet into sound."""
+        """Vocode the latents that were not passed to the vocoder yet."""
         sounds = self._loaded().vocoder.feed(
             [sentence.sound for sentence in sentences],
             [torch.stack(sentence.decoding.latents[sentence.vocoded :]) for sentence in sentences],
@@ -247,12 +250,13 @@ class XttsEngine:
 
     def _loaded(self) -> _Resident:
         if self._resident is None:
-            raise EngineUnavailable("The XTTS engine is not loaded; call load() first.")
+            raise EngineUnavailable("the XTTS engine is not loaded; call load() first")
         return self._resident
 
 
 def _fingerprint(folder: Path) -> str:
-    """Name a checkpoint: its configuration, its vocabulary, and the end of its weights, where a zip file keeps sums."""
+    """Return a checkpoint's fingerprint: of its configuration, vocabulary, and the end of its weights, where
+    a zip file stores checksums."""
     digest = hashlib.sha256()
     for name in ("config.json", "vocab.json"):
         digest.update((folder / name).read_bytes())
@@ -267,18 +271,18 @@ def _is_due(sentence: Sentence) -> bool:
 
 
 def _sampling(parameters: Parameters) -> Sampling:
-    """Return what the request asks for, with the released defaults for the rest."""
+    """Return the request's sampling settings, with the released defaults for the rest."""
     asked = {name: getattr(parameters, name) for name in ("temperature", "top_k", "top_p", "repetition_penalty")}
     return Sampling(**{name: value for name, value in asked.items() if value is not None})
 
 
 def _device(name: str) -> torch.device:
-    """Return the device of a setting. Raises EngineUnavailable where the machine does not have it."""
+    """Return the device of a setting. Raises EngineUnavailable if the machine does not have it."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineUnavailable(f"DEVICE is {name}, and torch finds {torch.cuda.device_count()} GPUs here.")
+        raise EngineUnavailable(f"DEVICE is {name}, and torch finds {torch.cuda.device_count()} GPUs here")
     return device
 
 

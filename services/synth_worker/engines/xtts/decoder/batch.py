@@ -1,11 +1,24 @@
-"""From text ids and a voice to audio codes and their latents, for many sentences at once.
+"""Decodes text ids and a voice into audio codes and their latents, many sentences at a time.
 
-Continuous batching: sentences of different voices, texts and ages share every step; one joins as soon as it is opened
-and leaves as soon as it stops. Each has its own memory, its own sampling and its own noise, so that it says the same
-whoever shares its steps, to the last bit on a CPU.
+How it works
+------------
 
-The latents are collected as the codes are decoded: a code's latent is the state that it was chosen from. Stock
-coqui-tts runs the whole model a second time for them.
+Each sentence is one sequence (`Decoding`) with its own KV cache (`Memory`), sampling settings and noise.
+Its cache is prefilled in two parts: the voice's conditioning latents, computed once per voice and copied,
+and then the embedded text with the start code, computed in the sequence's first step. That step ends by
+sampling the first audio code from the last latent. Every later step is a decode step: the last code goes
+in, one position is added to the KV cache, one latent and one code come out.
+
+Batching is continuous: `step` advances whatever sequences it is passed, so a sequence joins right after
+`open` and leaves when it samples the stop code. Prefills run one sequence at a time, decodes as one
+batch. On a GPU a sequence also occupies a slot, a row in tables of fixed shape (slots.py), until `close`.
+
+Batch-mates share only the weight products, whose rows are independent (linear.py), so on a CPU a sequence
+gets the same codes and latents to the last bit whatever shares its steps.
+
+The latents are collected while decoding: a code's latent is the state that it was sampled from. Stock
+coqui-tts runs the whole model a second time to get them. They also allow `go_back` to resume from any
+earlier code: it truncates the KV cache and samples from that code's stored latent, without a prefill.
 """
 
 from collections.abc import Sequence
@@ -21,35 +34,35 @@ from services.synth_worker.engines.xtts.decoder.sampling import Noise, Sampling,
 from services.synth_worker.engines.xtts.decoder.slots import Row, Slots
 from services.synth_worker.engines.xtts.decoder.transformer import AudioModel, Memory, one_position_each, one_sentence
 
-# Hugging Face's repetition penalty also sees the ids that stand in for the prompt, which are all 1.
+# Hugging Face's repetition penalty also covers the placeholder ids of the prompt, which are all 1.
 _PLACEHOLDER: Final = 1
 
 
 @dataclass(eq=False)
 class Decoding:
-    """One sentence on its way. Made by `Decoder.open`, advanced by `Decoder.step`."""
+    """One sequence in flight. Created by `Decoder.open`, advanced by `Decoder.step`."""
 
     sampling: Sampling
     noise: Noise
     prompt: Tensor  # embedded text and start code, [positions, width]
-    memory: Memory  # of the voice, then of the text and the codes
-    said: Tensor  # bool [codes]: what the repetition penalty is for
-    slot: int | None = None  # in the tables of a GPU
-    started: int = 0  # positions of the memory before the first code
+    memory: Memory  # the KV cache: of the voice, then of the text and the codes
+    said: Tensor  # bool [codes]: the codes that the repetition penalty applies to
+    slot: int | None = None  # index in the tables of a GPU
+    started: int = 0  # positions in the KV cache before the first code
     codes: list[int] = field(default_factory=list)
-    latents: list[Tensor] = field(default_factory=list)  # [width] each, one a code
-    redrawn: Tensor | None = None  # the latent to choose the next code from, after going back
+    latents: list[Tensor] = field(default_factory=list)  # [width] each, one per code
+    redrawn: Tensor | None = None  # after `go_back`: the latent to sample the next code from
     stopped: bool = False  # the last code is the stop code
 
 
 class Decoder:
-    """The autoregressive half of XTTS, of one checkpoint."""
+    """The autoregressive half of one XTTS checkpoint."""
 
     def __init__(self, gpt: Any, precision: Precision, *, slots: int | None = None) -> None:
         """Pack the weights of a coqui `GPT` module, on its device.
 
-        With `slots`, steps are of fixed shape, for so many sentences at most: what a GPU needs. Without, each sentence
-        has a memory of its own, which grows.
+        With `slots`, steps have a fixed shape, for at most that many sequences, as a GPU requires. Without
+        it, each sequence has its own KV cache, which grows.
         """
         self._gpt = gpt
         self._model = AudioModel(gpt, precision)
@@ -59,14 +72,14 @@ class Decoder:
 
     @torch.inference_mode()
     def voice_memory(self, latents: Tensor) -> Memory:
-        """Return the memory of a voice's conditioning latents [1, positions, width], to be computed once a voice."""
+        """Return the KV cache of a voice's conditioning latents [1, positions, width]; once per voice."""
         memory = self._model.transformer.new_memory(latents.shape[1])
         self._remember(memory, latents[0].to(self._model.device))
         return memory
 
     @torch.inference_mode()
     def open(self, voice: Memory, text: Sequence[int], sampling: Sampling, seed: int) -> Decoding:
-        """Begin a sentence of these text ids, without start and stop."""
+        """Begin a sentence with these text ids, which do not include start and stop."""
         prompt = self._prompt(text)
         if self._slots is None:
             slot, memory = None, self._model.transformer.new_memory(0)
@@ -81,7 +94,7 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self, sentences: Sequence[Decoding]) -> None:
-        """Give each sentence its next code and the latent of it; none of them may have stopped."""
+        """Sample the next code and its latent for each sequence; none of them may have stopped."""
         fresh = [sentence for sentence in sentences if not sentence.codes or sentence.redrawn is not None]
         underway = [sentence for sentence in sentences if sentence.codes and sentence.redrawn is None]
         if underway:
@@ -95,7 +108,7 @@ class Decoder:
 
     @torch.inference_mode()
     def go_back(self, sentence: Decoding, codes: int, seed: int) -> None:
-        """Forget all but the first `codes` of a sentence's codes, and go on from there with the noise of a new seed."""
+        """Drop all but the first `codes` codes, and resume from there with the noise of a new seed."""
         sentence.redrawn = sentence.latents[codes]
         sentence.codes, sentence.latents = sentence.codes[:codes], sentence.latents[:codes]
         sentence.memory.forget(sentence.started + codes)
@@ -105,7 +118,7 @@ class Decoder:
 
     @torch.inference_mode()
     def review(self, voice: Memory, text: Sequence[int], codes: Sequence[int]) -> tuple[Tensor, list[int]]:
-        """Return the latents [codes, width] of codes that are given, and the likeliest code at the place of each."""
+        """Return the latents [codes, width] of given codes, and the likeliest code at each index."""
         memory = self._model.transformer.new_memory(0)
         memory.continue_from(voice)
         latents = self._remember(memory, torch.cat([self._prompt(text), self._model.embedded(codes[:-1])]))
@@ -113,7 +126,7 @@ class Decoder:
         return latents, self._model.scores(latents).argmax(-1).tolist()
 
     def close(self, sentence: Decoding) -> None:
-        """Give back what a sentence holds, whether it has stopped or not."""
+        """Release the slot of a sequence, whether it has stopped or not."""
         if self._slots is not None and sentence.slot is not None:
             self._slots.give_back(sentence.slot)
             sentence.slot = None
@@ -130,7 +143,7 @@ class Decoder:
         return torch.cat([words, start.unsqueeze(0)])
 
     def _first_latent(self, sentence: Decoding) -> Tensor:
-        """Return what the next code is chosen from [width], of a sentence that is new or has gone back."""
+        """Return the latent [width] that a new or rewound sequence samples its next code from."""
         if sentence.redrawn is not None:
             latent, sentence.redrawn = sentence.redrawn, None
             return latent
@@ -139,7 +152,7 @@ class Decoder:
         return latents[-1]
 
     def _advance(self, sentences: Sequence[Decoding]) -> tuple[Tensor, list[int]]:
-        """Feed sentences their last codes: latents [sentences, width], and their next codes."""
+        """Feed each sequence its last code; return the latents [sentences, width] and the next codes."""
         if self._slots is not None:
             return self._slots.advance(
                 [

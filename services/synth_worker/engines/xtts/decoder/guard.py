@@ -1,8 +1,8 @@
-"""Whether a sentence is going wrong while it is being decoded. Pure.
+"""Detects a sentence that goes wrong while it is being decoded. Pure.
 
-An autoregressive model at times finds no end, falls into a loop, trails off in silence or stops in the middle. A guard
-looks at the codes so far and says so. It is a function of nothing but the sentence, its codes and its sound, so that a
-sentence delivered again is judged, and mended, in the same way.
+An autoregressive model sometimes fails to stop, falls into a loop, trails off into silence or stops in
+the middle. A guard inspects the codes so far and reports the fault. It depends only on the sentence, its
+codes and its audio, so a redelivered sentence gets the same verdict and the same repair.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ _CHARACTERS_PER_SECOND: Final = {language: characters_per_second(language) for l
     "fr": 15, "en": 15, "es": 15, "tr": 13, "ru": 13, "cs": 13, "hu": 13, "ko": 6,
 }  # fmt: skip
 _CHARACTERS_PER_SECOND_ELSEWHERE: Final = 13
-_LONGEST: Final = 2.5  # times the expected length, and a second for pauses
+_LONGEST: Final = 2.5  # times the expected length, plus the slack for pauses
 _SLACK_S: Final = 1.5
-_SHORTEST: Final = 0.25  # times the expected length; said of sentences that take a second or more
+_SHORTEST: Final = 0.25  # times the expected length; for sentences of a second or more
 _JUDGED_S: Final = 1.0
-_LOOP_CODES: Final = 32  # this many codes, repeating themselves
+_LOOP_CODES: Final = 32  # this many repeating codes are a loop
 _LOOP_PERIODS: Final = (1, 2, 3, 4)
-_SILENCE_S: Final = 1.5  # nobody pauses for so long in a sentence
+_SILENCE_S: Final = 1.5  # longer than any natural pause within a sentence
 _QUIET: Final = 10 ** (-50 / 20)
 
 
 class Guard:
-    """Watches one sentence."""
+    """Watches the decoding of one sentence."""
 
     def __init__(self, text: str, language: str, sample_rate_hz: int, most_codes: int) -> None:
-        """Watch a sentence that may take `most_codes` codes at the very most."""
+        """Watch a sentence of at most `most_codes` codes."""
         rate = _CHARACTERS_PER_SECOND.get(language, _CHARACTERS_PER_SECOND_ELSEWHERE)
         self._expected_s = len(text) / rate
         self._sample_rate_hz = sample_rate_hz
@@ -45,12 +45,12 @@ class Guard:
         self._most_codes = min(most_codes, int((self._expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND))
 
     def hear(self, samples: Samples) -> None:
-        """Take note of sound that was made, float32 [n]."""
+        """Record vocoded audio, float32 [n]."""
         loud = np.flatnonzero(np.abs(samples) > _QUIET)
         self._quiet_samples = len(samples) - 1 - int(loud[-1]) if len(loud) else self._quiet_samples + len(samples)
 
     def fault(self, codes: Sequence[int], *, stopped: bool) -> Fault | None:
-        """Say what is wrong with the codes so far; `stopped`: the model says that the sentence is over."""
+        """Return the fault in the codes so far, if any; `stopped`: the model ended the sentence."""
         if stopped:
             too_short = len(codes) < self._expected_s * _SHORTEST * CODES_PER_SECOND
             return "short" if too_short and self._expected_s >= _JUDGED_S else None
@@ -61,7 +61,7 @@ class Guard:
         return "silence" if self._quiet_samples > _SILENCE_S * self._sample_rate_hz else None
 
     def start_again(self) -> None:
-        """Forget the silence that was heard: what follows is made anew."""
+        """Reset the trailing silence: the audio that follows is generated again."""
         self._quiet_samples = 0
 
 

@@ -1,17 +1,19 @@
 """Matrix products of the decoder, prepacked for the machine that they run on.
 
-A decode step multiplies a few rows by every weight of the model, so its time is the time to read the weights: they are
-reordered once for oneDNN, and kept in bfloat16 or int8 where that is asked for.
+A decode step multiplies a few rows by every weight of the model, so it takes as long as reading the
+weights: they are reordered once for oneDNN, and stored in bfloat16 or int8 where that is configured.
 
-Every row's result is the same to the last bit whatever rows share its batch, on every processor: so a sentence that is
-delivered again says the same. How oneDNN divides a sum over the inputs may depend on the number of rows, so that number
-is kept from mattering. Its AVX-512 and AVX2 kernels divide the sum in one way for two rows or more: a lone row is given
-company. Its kernels for matrix tiles (AMX, in bfloat16) do so only up to 32 rows, and not for every number of threads:
-there every product has 32 rows exactly, filled up with zeros, so that one kernel makes them all. That should cost
-little, as a product of few rows takes the time in which its weights are read.
+Each row's result is the same to the last bit whatever rows share its batch, on every processor, so a
+redelivered sentence gets the same codes. How oneDNN splits a sum over the inputs can depend on the number
+of rows, so that number must not matter. Its AVX-512 and AVX2 kernels split the sum in one way for two
+rows or more, so a single row is padded. Its kernels for matrix tiles (AMX, in bfloat16) do so only up to
+32 rows, and not for every number of threads; there every product has exactly 32 rows, zero-padded, so
+that one kernel computes them all. That should cost little, as a product of few rows takes the time in
+which its weights are read.
 
-A processor that lacks an operation gets the same numbers by another: bfloat16 is rounded to and multiplied in float32
-where there are no products of it, and int8 rounds inputs to 7 bits where sums of two products saturate at 16.
+A processor that lacks an operation gets the same numbers in another way: values are rounded to bfloat16
+and multiplied in float32 where bfloat16 products are missing, and int8 rounds inputs to 7 bits where
+sums of two products saturate at 16 bits.
 """
 
 import ctypes
@@ -28,13 +30,14 @@ Precision = Literal["float32", "bfloat16", "int8"]
 Activation = Literal["none", "gelu"]
 Linear = Callable[[Tensor], Tensor]  # float32 or `operand` type [rows, inputs] -> float32 or bfloat16 [rows, outputs]
 
-_TILED_ROWS: Final = 32  # of every product on matrix tiles, which have 16 rows and are multiplied two at a time
+_TILED_ROWS: Final = 32  # rows of every tiled product; tiles have 16 rows and are multiplied in pairs
 
 
 def pack(weight: Tensor, bias: Tensor, precision: Precision, activation: Activation = "none") -> Linear:
-    """Return `activation(x @ weight.T + bias)` as a function of x; `gelu` is the tanh approximation, as GPT-2 has it.
+    """Return `activation(x @ weight.T + bias)` as a function of x; `gelu` is GPT-2's tanh approximation.
 
-    `weight` is float32 [outputs, inputs], `bias` [outputs]; on a GPU they stay there and `int8` means bfloat16.
+    `weight` is float32 [outputs, inputs], `bias` [outputs]; on a GPU they stay there and `int8` means
+    bfloat16.
     """
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return _Plain(weight, bias, torch.float32 if precision == "float32" else torch.bfloat16, activation)
@@ -48,7 +51,7 @@ def pack(weight: Tensor, bias: Tensor, precision: Precision, activation: Activat
 
 
 def multiplies_bfloat16() -> bool:
-    """Return whether oneDNN has products in bfloat16 here: it asks for AVX-512, or AVX2 with conversions from it."""
+    """Return whether oneDNN supports bfloat16 products; needs AVX-512, or AVX2 with conversions from it."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
 
 
@@ -58,14 +61,14 @@ def _has_tiles() -> bool:
 
 
 def give_back_freed_memory() -> None:
-    """Return to the system what packing has freed: glibc keeps hundreds of MiB of it for a later that never comes."""
+    """Return memory freed by packing to the system; glibc would retain hundreds of MiB of it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 class _Plain:
-    """For a GPU, and for a processor without oneDNN."""
+    """Unpacked weights, for a GPU and for a processor without oneDNN."""
 
     def __init__(self, weight: Tensor, bias: Tensor, operand: torch.dtype, activation: Activation) -> None:
         self._weight, self._bias = weight.to(operand), bias.to(operand)
@@ -82,7 +85,7 @@ class _Packed:
     def __init__(
         self, weight: Tensor, bias: Tensor, operand: torch.dtype, activation: Activation, rows: int | None = None
     ) -> None:
-        """Pack; with `rows`, every product has so many, else two or more."""
+        """Pack the weights; with `rows`, every product has that many rows, else two or more."""
         self._operand = operand
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(operand).contiguous(), None)  # noqa: SLF001  # torch.compile's own entry
         self._bias = bias.to(operand)
@@ -106,7 +109,7 @@ class _Packed:
 
 
 class _Rounded:
-    """In place of bfloat16 where there are no products of it: rounded to it, multiplied in float32."""
+    """A substitute where bfloat16 products are missing: rounded to bfloat16, multiplied in float32."""
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
         self._multiply = _Packed(weight.bfloat16().float(), bias.bfloat16().float(), torch.float32, activation)
@@ -116,16 +119,16 @@ class _Rounded:
 
 
 class _Int8:
-    """Weights in int8 with a scale for each output; each row of inputs is rounded to int8 by its own largest value.
+    """Weights in int8 with a scale per output; each row of inputs is rounded to int8 by its largest value.
 
-    A scale for each row, not for the batch as in dynamic quantisation elsewhere, so that rows stay independent.
+    The scale is per row, not per batch as in other dynamic quantization, so rows stay independent.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
         self._scale = (weight.abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
         rounded = (weight / self._scale[:, None]).round().clamp(-127, 127).to(torch.int8).contiguous()
         self._multiply = _product_in_8_bits(rounded, self._scale, zero_point := 128 if _adds_in_32_bits() else 64)
-        self._zero_point = zero_point  # inputs are moved by it, from -127..127 into 1..255, or from -63..63 into 1..127
+        self._zero_point = zero_point  # shifts inputs from -127..127 to 1..255, or from -63..63 to 1..127
         self._bias = bias.float()
         self._activation = activation
 
@@ -154,7 +157,7 @@ def _product_in_8_bits(weight: Tensor, scale: Tensor, zero_point: int) -> Linear
 
 @functools.cache
 def _adds_in_32_bits() -> bool:
-    """Return whether sums of 8-bit products are exact: processors without VNNI add pairs in 16 bits, and saturate."""
+    """Return whether sums of 8-bit products are exact; without VNNI, pairs are added in 16 bits and saturate."""
     size, largest = 64, 127
     weight = torch.full((size, size), largest, dtype=torch.int8)
     multiply = _product_in_8_bits(weight, torch.ones(size), zero_point=0)

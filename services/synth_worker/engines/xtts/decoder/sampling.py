@@ -1,9 +1,10 @@
-"""From scores to the next audio code, for many rows, each with its own settings and its own noise.
+"""Samples the next audio code from scores, for many rows, each with its own settings and noise.
 
-The arithmetic is that of Hugging Face's processors in their order - repetition penalty (Keskar et al., "CTRL", 2019),
-temperature, top-k, top-p (Holtzman et al., "The curious case of neural text degeneration", 2020) - and a draw by
-exponential noise as torch.multinomial makes it, so that a row with seed s draws what stock coqui-tts draws after
-torch.manual_seed(s), whatever rows share its batch. Noise is always made on the CPU: a GPU gives the same codes.
+The arithmetic is that of Hugging Face's processors in their order - repetition penalty (Keskar et al.,
+"CTRL", 2019), temperature, top-k, top-p (Holtzman et al., "The curious case of neural text
+degeneration", 2020) - and a draw by exponential noise as in torch.multinomial, so a row with seed s
+draws what stock coqui-tts draws after torch.manual_seed(s), whatever rows share its batch. Noise is
+always generated on the CPU, so a GPU samples the same codes.
 """
 
 from collections.abc import Sequence
@@ -18,13 +19,13 @@ _NO_LIMIT: Final = 2**31
 
 @dataclass(frozen=True)
 class Sampling:
-    """How one sentence's codes are drawn. The defaults are those of the released configuration."""
+    """The sampling settings of one sentence. The defaults are those of the released configuration."""
 
     temperature: float = 0.75
     top_k: int = 50  # 0: no limit
     top_p: float = 0.85
     repetition_penalty: float = 5.0
-    greedy: bool = False  # take the likeliest code, after the repetition penalty
+    greedy: bool = False  # choose the likeliest code, after the repetition penalty
 
 
 class Noise:
@@ -40,7 +41,7 @@ class Noise:
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """The sampling of a batch of rows, as columns [rows, 1]."""
+    """The sampling settings of a batch, as columns [rows, 1]."""
 
     temperature: Tensor
     top_k: Tensor  # int64, 1 or more
@@ -49,14 +50,14 @@ class Settings:
     greedy: Tensor  # bool [rows]
 
     def put(self, row: int, sampling: Sampling) -> None:
-        """Replace one row's."""
+        """Replace the settings of one row."""
         new = settings_of([sampling], self.greedy.device)
         for name in ("temperature", "top_k", "beyond_top_p", "repetition_penalty", "greedy"):
             getattr(self, name)[row : row + 1] = getattr(new, name)
 
 
 def settings_of(rows: Sequence[Sampling], device: torch.device) -> Settings:
-    """Return the columns for these rows."""
+    """Return the settings of these rows as columns."""
 
     def column(values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device).unsqueeze(1)
@@ -73,8 +74,8 @@ def settings_of(rows: Sequence[Sampling], device: torch.device) -> Settings:
 def choose(scores: Tensor, said: Tensor, noise: Tensor, settings: Settings) -> Tensor:
     """Return the next codes, int64 [rows].
 
-    `scores` float32 [rows, codes]; `said` bool of the same shape, the codes that the penalty is for; `noise` of the
-    same shape, exponential.
+    `scores` float32 [rows, codes]; `said` bool of the same shape, the codes that the penalty applies to;
+    `noise` of the same shape, exponential.
     """
     penalised = torch.where(scores < 0, scores * settings.repetition_penalty, scores / settings.repetition_penalty)
     scores = torch.where(said, penalised, scores)

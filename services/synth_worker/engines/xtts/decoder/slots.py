@@ -1,11 +1,12 @@
-"""Decode steps of fixed shape for a GPU: every table is allocated once, and a step is one launch of a recorded graph.
+"""Decode steps of fixed shape for a GPU: tables are allocated once, and a step replays a CUDA graph.
 
-A step of a few rows is so short on a GPU that launching its thousand kernels takes longer than running them. A CUDA
-graph launches them at once, but wants the same addresses and shapes every time. So each sentence gets a slot, a step
-always computes all slots, and what is computed for slots that are not in the batch is written where nothing is lost.
-Attention looks at a window of positions that is as long as the longest memory, in steps of 256: one graph a window.
+A step of a few rows is so short on a GPU that launching its thousand kernels takes longer than running
+them. A CUDA graph launches them at once, but requires the same addresses and shapes every time. So each
+sequence has a slot, a step always computes all slots, and the results for slots that are not in the batch
+are written where they do no harm. Attention covers a window of positions that is as long as the longest
+KV cache, in steps of 256, with one graph per window.
 
-Without a GPU the same steps run unrecorded, which is how the tests hold them to the others.
+Without a GPU the same steps run unrecorded, which lets the tests compare them with the other ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,10 +25,10 @@ _WINDOW: Final = 256
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What one slot computes in a step."""
+    """The input of one slot in a step."""
 
     slot: int
-    code: int  # the last one
+    code: int  # the last one sampled
     place: int  # of that code in the sentence, from 1
     noise: Tensor  # float32 [codes]
 
@@ -50,19 +51,19 @@ class Slots:
         self._steps: dict[int, Callable[[], tuple[Tensor, Tensor]]] = {}
 
     def take(self, sampling: Sampling) -> tuple[int, Memory]:
-        """Return a free slot and its memory, empty. Raises IndexError where all are taken."""
+        """Acquire a free slot and its empty KV cache. Raises IndexError if none is free."""
         slot = self._free.pop()
         self._settings.put(slot, sampling)
         self._memories[slot].forget(0)
         return slot, self._memories[slot]
 
     def give_back(self, slot: int) -> None:
-        """Let another sentence have a slot."""
+        """Release a slot for another sequence."""
         self._memories[slot].forget(0)
         self._free.append(slot)
 
     def advance(self, rows: Sequence[Row]) -> tuple[Tensor, list[int]]:
-        """Feed each row its last code: latents [rows, width] on the device, and the next codes."""
+        """Feed each row its last code; return the latents [rows, width] on the device, and the next codes."""
         count = len(self._memories)
         inputs = torch.zeros((4, count), dtype=torch.int64)
         inputs[2] = torch.tensor([memory.length for memory in self._memories])
@@ -87,7 +88,7 @@ class Slots:
         return self._steps[window]
 
     def _step(self, window: int) -> tuple[Tensor, Tensor]:
-        """Compute the next position of all slots; nothing here may depend on values on the host."""
+        """Compute the next position of all slots; must not depend on values on the host."""
         last, places, positions, active = self._inputs
         latents = self._model.next_latents(last, places, self._attend(positions, window))
         codes = choose(self._model.scores(latents), self.said, self._noise, self._settings)
@@ -96,7 +97,7 @@ class Slots:
         return latents, codes
 
     def _attend(self, positions: Tensor, window: int) -> Callable[[int, Tensor], Tensor]:
-        """Let each row see its own slot up to its position, which is written first."""
+        """Attend from each row to its own slot up to its position, which is written first."""
         count, heads, head = self._kept.shape[2], self._kept.shape[3], self._kept.shape[5]
         slots = torch.arange(count, device=positions.device)
         visible = torch.arange(window, device=positions.device) <= positions.unsqueeze(1)
@@ -116,7 +117,7 @@ class Slots:
 
 def _unrecorded(
     step: Callable[[], tuple[Tensor, Tensor]],
-    changed: Sequence[Tensor],  # noqa: ARG001  # the same face as below
+    changed: Sequence[Tensor],  # noqa: ARG001  # the same signature as below
 ) -> Callable[[], tuple[Tensor, Tensor]]:
     return step
 
@@ -124,11 +125,11 @@ def _unrecorded(
 def _recorded(
     step: Callable[[], tuple[Tensor, Tensor]], changed: Sequence[Tensor]
 ) -> Callable[[], tuple[Tensor, Tensor]]:
-    """Record a step as a CUDA graph; `changed` are tables that it changes in a way that repeating would not mend."""
+    """Record a step as a CUDA graph; `changed` lists the tables that repeating the step would corrupt."""
     before = [table.clone() for table in changed]
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):  # kernels choose their plans in the first runs, which may not be recorded
+    with torch.cuda.stream(aside):  # kernels choose their plans in the first runs, which must not be recorded
         for _ in range(2):
             step()
     torch.cuda.current_stream().wait_stream(aside)
@@ -141,6 +142,6 @@ def _recorded(
     def replay() -> tuple[Tensor, Tensor]:
         graph.replay()
         latents, codes = results
-        return latents.clone(), codes  # the next replay writes over them
+        return latents.clone(), codes  # the next replay overwrites them
 
     return replay

@@ -1,10 +1,11 @@
-"""The GPT-2 blocks of XTTS, over packed weights, for rows of many sentences at once.
+"""The GPT-2 blocks of XTTS, over packed weights, for rows of many sequences at once.
 
-The stack itself knows nothing of sentences: `attend` says, for each layer, what each row may look at. Sentences of any
-length share a step because only attention sees lengths, and it takes each row by itself.
+The stack has no notion of sequences: `attend` defines, for each layer, what each row can attend to.
+Sequences of any length share a step because only attention depends on lengths, and it handles each row
+separately.
 
-Radford et al., "Language models are unsupervised multitask learners" (2019), with the pre-norm blocks and the GELU
-approximation of GPT-2; XTTS adds a second norm, `final_norm`, after the stack's own.
+Radford et al., "Language models are unsupervised multitask learners" (2019), with the pre-norm blocks and
+the GELU approximation of GPT-2; XTTS adds a second norm, `final_norm`, after the stack's own.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from services.synth_worker.engines.xtts.decoder.linear import Linear, Precision,
 
 Attend = Callable[[int, Tensor], Tensor]  # layer, [rows, 3 * width] queries, keys and values -> [rows, width]
 
-_BLOCK: Final = 128  # positions by which a memory grows
+_BLOCK: Final = 128  # positions by which a KV cache grows
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class Transformer:
         self._last_norms = (_norm(gpt.gpt.ln_f), _norm(gpt.final_norm))
 
     def new_memory(self, room: int) -> "Memory":
-        """Return an empty memory with room for so many positions, on the device of the weights."""
+        """Return an empty KV cache with capacity for `room` positions, on the device of the weights."""
         layers, two, heads, _, head = self._memory_shape
         device = self._last_norms[0].weight.device
         return Memory(torch.zeros((layers, two, heads, room, head), dtype=self._memory_type, device=device))
@@ -69,7 +70,7 @@ class Transformer:
 
 
 class AudioModel:
-    """The transformer with what goes in and comes out of it for audio codes."""
+    """The transformer with the input and output layers for audio codes."""
 
     def __init__(self, gpt: Any, precision: Precision) -> None:  # an untyped module of coqui-tts
         self.transformer = Transformer(gpt, precision)
@@ -80,7 +81,7 @@ class AudioModel:
         self._head = pack(gpt.mel_head.weight.detach(), gpt.mel_head.bias.detach(), "float32")
 
     def embedded(self, codes: Sequence[int]) -> Tensor:
-        """Return what goes in for the first codes of a sentence, float32 [codes, width]."""
+        """Return the input embeddings of the first codes of a sentence, float32 [codes, width]."""
         ids = torch.tensor(codes, dtype=torch.int64, device=self.device)
         embedded: Tensor = functional.embedding(ids, self._code_embedding) + self._place_embedding[1 : len(codes) + 1]
         return embedded
@@ -96,7 +97,7 @@ class AudioModel:
 
 
 def _packed(block: Any, precision: Precision) -> _Block:
-    def linear(conv: Any, activation: Any = "none") -> Linear:  # GPT-2 keeps its weights as [inputs, outputs]
+    def linear(conv: Any, activation: Any = "none") -> Linear:  # GPT-2 stores weights as [inputs, outputs]
         return pack(conv.weight.detach().t(), conv.bias.detach(), precision, activation)
 
     return _Block(
@@ -114,21 +115,21 @@ def _norm(module: Any) -> _Norm:
 
 
 class Memory:
-    """Keys and values of one sentence: what its coming positions attend to."""
+    """The KV cache of one sequence: the keys and values that its next positions attend to."""
 
     def __init__(self, kept: Tensor) -> None:
-        """Begin with no past, in room for some positions: [layers, 2 (keys, values), heads, positions, head size]."""
+        """Start empty, over a buffer [layers, 2 (keys, values), heads, positions, head size]."""
         self.length = 0  # positions that are filled
         self._kept = kept
         self._layers = kept.unbind(0)
 
     @property
     def tensor(self) -> Tensor:
-        """Keys and values, [layers, 2, heads, room, head size]."""
+        """Return keys and values, [layers, 2, heads, capacity, head size]."""
         return self._kept
 
     def reserve(self, positions: int) -> None:
-        """Make room for so many more positions."""
+        """Ensure capacity for `positions` more positions."""
         needed = self.length + positions
         if needed <= self._kept.shape[3]:
             return
@@ -139,16 +140,16 @@ class Memory:
         self._layers = grown.unbind(0)
 
     def continue_from(self, other: "Memory") -> None:
-        """Take over another's past; the futures stay apart."""
+        """Copy another cache's content; the two diverge from here on."""
         self.length = 0
         self.reserve(other.length)
         self._kept[:, :, :, : other.length] = other.tensor[:, :, :, : other.length]
         self.length = other.length
 
     def attend(self, layer: int, mixed: Tensor) -> Tensor:
-        """Return what new positions see, [positions, width]: each the past, the new ones before it, and itself.
+        """Return the attention of new positions, [positions, width], over the cache, earlier new ones and itself.
 
-        `mixed` is [positions, 3 * width]: queries, keys, values. `advance` has to follow once all layers are done.
+        `mixed` is [positions, 3 * width]: queries, keys, values. Call `advance` once all layers are done.
         """
         kept = self._layers[layer]
         _, heads, _, head = kept.shape
@@ -163,24 +164,24 @@ class Memory:
         return seen.transpose(0, 1).reshape(new, heads * head)
 
     def advance(self, positions: int) -> None:
-        """Take `positions` that were written as the past."""
+        """Append `positions` that were written to the cache's content."""
         self.length += positions
 
     def forget(self, length: int) -> None:
-        """Go back to a past of so many positions."""
+        """Truncate the cache to `length` positions."""
         self.length = length
 
 
 def _causal(new: int, end: int, device: torch.device) -> Tensor:
-    """Return which of `end` positions each of the last `new` may see, bool [new, end]."""
+    """Return which of `end` positions each of the last `new` can attend to, bool [new, end]."""
     return torch.ones((new, end), dtype=torch.bool, device=device).tril_(end - new)
 
 
 def _look(query: Tensor, keys: Tensor, values: Tensor, end: int) -> Tensor:
-    """Return what one position sees in the first `end` positions, [heads, 1, head size].
+    """Return the attention of one position over the first `end` positions, [heads, 1, head size].
 
-    In bfloat16 these products take half the time of the fused kernel, which is made for long queries. They run over
-    the whole room, because a part of it would be copied first; what lies beyond the end gets no weight.
+    In bfloat16 these products take half the time of the fused kernel, which is made for long queries. They
+    run over the whole capacity, because a slice would be copied first; positions after the end get weight 0.
     """
     scores = torch.bmm(keys, query.transpose(1, 2)).squeeze(-1).float().mul_(query.shape[-1] ** -0.5)
     scores[:, end:] = -torch.inf
@@ -188,12 +189,12 @@ def _look(query: Tensor, keys: Tensor, values: Tensor, end: int) -> Tensor:
 
 
 def one_sentence(memory: Memory) -> Attend:
-    """Let the rows be new positions of one sentence."""
+    """Treat the rows as new positions of one sequence."""
     return memory.attend
 
 
 def one_position_each(memories: Sequence[Memory]) -> Attend:
-    """Let each row be the next position of another sentence."""
+    """Treat each row as the next position of a different sequence."""
 
     def attend(layer: int, mixed: Tensor) -> Tensor:
         rows = mixed.split(1)

@@ -1,7 +1,8 @@
-"""Hindi numbers in words, which num2words does not know. Pure.
+"""Hindi numbers in words, which num2words lacks. Pure.
 
-The words are those of the Unicode CLDR's rule-based number format for Hindi (common/rbnf/hi.xml, spellout-cardinal):
-every number below a hundred has a word of its own, and above that they group by thousand, lakh (10^5) and crore (10^7).
+The words are those of the Unicode CLDR's rule-based number format for Hindi (common/rbnf/hi.xml,
+spellout-cardinal): every number below a hundred has its own word, and above that they group by thousand,
+lakh (10^5) and crore (10^7).
 """
 
 from typing import Final
@@ -23,7 +24,7 @@ _WORDS: Final = """
 _BELOW_HUNDRED: Final = _WORDS.split()
 _GROUPS: Final = ((10**7, "करोड़"), (10**5, "लाख"), (10**3, "हज़ार"), (10**2, "सौ"))
 _NUMBER: Final = regex.compile(r"(\d+(?:,\d{2,3}(?!\d))*+)(?:\.(\d++))?+")
-_MOST_DIGITS: Final = 15  # beyond that, nobody says a number other than digit by digit
+_MOST_DIGITS: Final = 15  # longer numbers are read digit by digit
 
 
 def spell_out(number: int) -> str:

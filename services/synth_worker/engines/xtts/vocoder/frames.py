@@ -1,12 +1,14 @@
-"""Latents to the vocoder's frames: linear interpolation in time, as they come.
+"""Resamples latents to the vocoder's frames: linear interpolation in time, as they arrive.
 
-Stock coqui-tts stretches all latents of a sentence at once: by 1 / speed, to four times as many, then by 24000 / 22050.
-Here each stretch gives out a row as soon as it is determined, with torch's arithmetic, so that the rows are the same.
+Stock coqui-tts stretches all latents of a sentence at once: by 1 / speed, to four times as many, then by
+24000 / 22050. Here each stretch emits a row as soon as it is determined, with torch's arithmetic, so the
+rows are the same.
 
-One trait of torch is not of interpolation: where a factor above 1 does not change the number of rows (speed 0.95 and
-10 latents, say), it copies them, so that no row is determined before there are rows enough. That is waited for as long
-as eight latents last, which costs nothing: sound begins with as many. A sentence that is slowed by less than an eighth,
-is so short, and comes in pieces is stretched like every longer one, and its rows lie within one row of stock's.
+One behaviour of torch is not interpolation: if a factor above 1 does not change the number of rows (speed
+0.95 and 10 latents, say), torch copies them, so no row is determined before enough rows have arrived. The
+wait is limited to eight latents, which costs nothing: audio starts with that many. A sentence that is
+slowed by less than an eighth, is that short, and arrives in chunks is stretched like every longer one, and
+its rows lie within one row of stock's.
 """
 
 import math
@@ -25,12 +27,12 @@ class Stretch:
     """One linear interpolation of rows in time, by a factor, as torch's `interpolate` with `scale_factor` makes it."""
 
     def __init__(self, factor: float, patience: int) -> None:
-        """`patience`: as many rows are waited for at most, until it is known that their number changes."""
+        """Wait for at most `patience` rows until it is known that their number changes."""
         self._factor = factor
         self._patience = patience
         self._taken = 0  # rows in
         self._given = 0  # rows out
-        self._kept: Tensor | None = None  # the last rows in, from which later rows are made
+        self._kept: Tensor | None = None  # the last input rows, which later output rows depend on
         self._first_kept = 0
 
     def feed(self, rows: Tensor, *, last: bool) -> Tensor:
@@ -48,17 +50,17 @@ class Stretch:
         return mixed
 
     def _sources(self, *, last: bool) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return the places of the rows to give out, the row in before each, and the weight of the row after that."""
+        """Return the indices of the next output rows, the input row before each, and the next row's weight."""
         end = int(self._taken * self._factor)
         places = np.arange(self._given, max(end, self._given))
         before, weight = self._source(places)
         determined = len(places) if last else int(np.searchsorted(before, self._taken - 1))
         if not last and end == self._taken < self._patience:
-            determined = 0  # they may yet be copied
+            determined = 0  # they might still be copied
         return places[:determined], before[:determined], weight[:determined]
 
     def _source(self, places: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Where rows out lie among the rows in; rounded as torch rounds it, which is part of the result."""
+        """Return where output rows lie among the input rows; rounded like torch, which affects the result."""
         ratio = np.float64(np.float32(1 / self._factor))
         source = np.maximum((ratio * (places + 0.5) - 0.5).astype(np.float32), np.float32(0))  # fused: rounded once
         before = source.astype(np.int64)
@@ -75,7 +77,7 @@ class Frames:
     """The chain of stretches of one sentence."""
 
     def __init__(self, factors: Sequence[float]) -> None:
-        """`factors` are applied one after another; a factor of 1 is left out."""
+        """Apply `factors` one after another; a factor of 1 is left out."""
         self._stretches: list[Stretch] = []
         rows = float(_PATIENCE)
         for factor in factors:

@@ -1,10 +1,11 @@
-"""The vocoder's layers as streams: each keeps the rows that it still needs, so that no row is computed twice.
+"""The vocoder's layers as streams: each retains the rows that it still needs, so none is computed twice.
 
-A convolution of width k wants (k - 1) / 2 rows more than it gives out, so what it gives lags; what is added to it waits
-until it comes. The zeros that stock pads both ends with are what a layer keeps at first, and what it gets at the end.
+A convolution of width k needs (k - 1) / 2 more rows than it emits, so its output lags; rows that are added
+to its output wait until it arrives. The zeros that stock pads both ends with are a layer's initial
+history, and its last input.
 
-Rows are [streams, time, channels], and lie in memory so: the next ones are appended without rearranging, and oneDNN and
-cuDNN multiply channels that lie together faster than stock's layout.
+Rows are [streams, time, channels], and lie in memory in that order: the next ones are appended without
+rearranging, and oneDNN and cuDNN multiply contiguous channels faster than stock's layout.
 """
 
 from collections.abc import Sequence
@@ -17,21 +18,21 @@ from torch.nn import functional
 
 from services.synth_worker.engines.xtts.decoder.linear import multiplies_bfloat16
 
-SLOPE: Final = 0.1  # of the leaky rectifiers
+SLOPE: Final = 0.1  # of the leaky ReLUs
 
 
 @dataclass(eq=False)
 class Chunk:
-    """One chunk's way through the layers. They take what they kept in the order in which they run, and keep anew."""
+    """One chunk on its way through the layers, which consume and refill their history in run order."""
 
-    kept: list[Tensor]  # [streams, n, channels] before, a layer's or what waits to be added to it
-    trims: list[int]  # rows that the steps up still have to drop at the beginning
+    kept: list[Tensor]  # [streams, n, channels]: the history before, of layers and of rows to be added
+    trims: list[int]  # rows that the upsampling steps still have to drop at the beginning
     last: bool
-    keep: list[Tensor] = field(default_factory=list)  # after
+    keep: list[Tensor] = field(default_factory=list)  # the history after
     keep_trims: list[int] = field(default_factory=list)
 
     def append(self, rows: Tensor, slope: float | None, zeros: int, reach: int) -> Tensor:
-        """Return what was kept, `rows` through a leaky rectifier, and at the end zeros; keep the last `reach`."""
+        """Return the history, `rows` through a leaky ReLU, and zeros at the end; retain the last `reach`."""
         before = self.kept[len(self.keep)]
         zeros = zeros if self.last else 0
         begin, end = before.shape[1], before.shape[1] + rows.shape[1]
@@ -46,7 +47,7 @@ class Chunk:
         return whole
 
     def add(self, change: Tensor, rows: Tensor) -> Tensor:
-        """Add to `change`, in place, what it lags behind: the rows that waited, and new `rows`; the rest will wait."""
+        """Add to `change`, in place, the rows that it lags behind: waiting ones, then `rows`; retain the rest."""
         before, count = self.kept[len(self.keep)], change.shape[1]
         waited = min(before.shape[1], count)
         change[:, :waited].add_(before[:, :waited])
@@ -55,7 +56,7 @@ class Chunk:
         return change
 
     def trim(self, rows: Tensor, at_end: int) -> Tensor:
-        """Return rows less those that their step drops at the beginning, and at the end of all."""
+        """Return rows without those that their step drops at the beginning, and at the very end."""
         waiting = self.trims[len(self.keep_trims)]
         begin = min(waiting, rows.shape[1])
         self.keep_trims.append(waiting - begin)
@@ -63,7 +64,7 @@ class Chunk:
 
 
 class Convolution:
-    """A convolution in time, of rows that went through a leaky rectifier of slope `before`, if any."""
+    """A convolution in time, of rows that went through a leaky ReLU of slope `before`, if any."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Convolution:
         before: float | None = None,
         after: float | None = None,
     ) -> None:
-        """`weight` is [outputs, inputs, width]; `padding`: zeros at each end; `after`: slope of a rectifier behind."""
+        """`weight` is [outputs, inputs, width]; `padding`: zeros at each end; `after`: slope of a following ReLU."""
         self._outputs, self._inputs, width = weight.shape
         self._reach = (width - 1) * dilation
         self._dilation, self._before, self._after = dilation, before, after
@@ -91,7 +92,7 @@ class Convolution:
         )
 
     def begin(self) -> list[Tensor]:
-        """Return what is kept before the first row."""
+        """Return the initial history."""
         return [self._like.new_zeros((self.lag, self._inputs))]
 
     def __call__(self, rows: Tensor, chunk: Chunk, bias: Tensor | None = None) -> Tensor:
@@ -99,7 +100,7 @@ class Convolution:
         whole = chunk.append(rows, self._before, self.lag, self._reach)
         if whole.shape[1] <= self._reach:
             return rows.new_empty((rows.shape[0], 0, self._outputs))
-        image = whole.transpose(1, 2).unsqueeze(2)  # [streams, channels, 1, time], channels together in memory
+        image = whole.transpose(1, 2).unsqueeze(2)  # [streams, channels, 1, time], channels contiguous
         made = self._convolve(image).squeeze(2).transpose(1, 2)
         return made if bias is None else made.add_(bias.unsqueeze(1))
 
@@ -115,13 +116,13 @@ class Convolution:
 
 
 class Step:
-    """A transposed convolution: `factor` rows for each, whose bias is given with each chunk."""
+    """A transposed convolution: `factor` rows for each, whose bias is passed with each chunk."""
 
     def __init__(self, weight: Tensor, factor: int, padding: int) -> None:
         """`weight` is [inputs, outputs, width]; `padding`: rows that are dropped at each end.
 
-        Untrimmed, the `factor` rows beside one another that begin at row s * factor are made of the input rows s, s - 1
-        and so on, so they are the outputs of an ordinary convolution whose width is the number of those rows.
+        Untrimmed, the `factor` adjacent rows that begin at row s * factor depend on the input rows s, s - 1 and
+        so on, so they are the outputs of an ordinary convolution whose width is the number of those rows.
         """
         inputs, self._outputs, width = weight.shape
         taps = -(-width // factor)
@@ -132,7 +133,7 @@ class Step:
         self.factor, self.trim = factor, padding
 
     def begin(self) -> list[Tensor]:
-        """Return what is kept before the first row."""
+        """Return the initial history."""
         return self._convolution.begin()
 
     def __call__(self, rows: Tensor, chunk: Chunk, bias: Tensor) -> Tensor:
@@ -142,14 +143,14 @@ class Step:
 
 
 class Residual:
-    """Two convolutions whose result is added to what they were given."""
+    """Two convolutions whose result is added to their input."""
 
     def __init__(self, first: Convolution, second: Convolution) -> None:
         self._first, self._second = first, second
         self.lag = first.lag + second.lag
 
     def begin(self) -> list[Tensor]:
-        """Return what is kept before the first row."""
+        """Return the initial history."""
         (zeros,) = self._first.begin()
         return [zeros, *self._second.begin(), zeros[:0]]
 
@@ -159,19 +160,19 @@ class Residual:
 
 
 class Level:
-    """One step up in sample rate, and chains of residual layers there whose results are added."""
+    """One upsampling step, and the chains of residual layers after it, whose results are added."""
 
     def __init__(self, step: Step, chains: Sequence[Sequence[Residual]]) -> None:
         self._step = step
-        self._chains = sorted(chains, key=_lag, reverse=True)  # what others give waits for the first
+        self._chains = sorted(chains, key=_lag, reverse=True)  # the other outputs wait for the first
         self.factor, self.trim = step.factor, step.trim
 
     def lag(self, before: int) -> int:
-        """Return by how many rows the results lag, given by how many of its own rows the input does."""
+        """Return the output's lag in output rows, given the input's lag in input rows."""
         return before * self.factor + self.trim + _lag(self._chains[0])
 
     def begin(self) -> list[Tensor]:
-        """Return what is kept before the first row."""
+        """Return the initial history."""
         kept = self._step.begin()
         for place, chain in enumerate(self._chains):
             kept += [rows for residual in chain for rows in residual.begin()]

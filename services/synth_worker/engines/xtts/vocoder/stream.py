@@ -1,10 +1,25 @@
 """The HiFi-GAN vocoder of XTTS, as a stream: every frame is computed once, in chunks of any size.
 
-Kong, Kim and Bae, "HiFi-GAN: generative adversarial networks for efficient and high fidelity speech synthesis" (2020),
-with a speaker embedding added at each level, as coqui-tts builds it.
+How it works
+------------
 
-What comes out is stock's render of the whole sentence, in pieces: each sample as soon as the last frame that it depends
-on is there. Nothing is cross-faded, nothing is computed twice, and the time that a frame takes does not grow.
+Kong, Kim and Bae, "HiFi-GAN: generative adversarial networks for efficient and high fidelity speech
+synthesis" (2020), with a speaker embedding added at each level, as coqui-tts builds it.
+
+1. `Frames` stretches the decoder's latents in time to frames (frames.py).
+2. The first convolution is followed by the levels: each upsamples its rows by a transposed convolution
+   and adds the results of several chains of residual convolutions. The last convolution and a tanh
+   produce one sample per row.
+3. All of these have a finite receptive field, so every sample depends on a limited number of frames
+   before and after it. A sample is emitted as soon as the last frame that it depends on has arrived; the
+   output therefore lags the input by `lookahead_samples` until the last chunk flushes it.
+4. Between chunks, each layer retains exactly the input rows that its next outputs depend on (layers.py).
+   A `VocoderStream` is that state, flattened to one tensor. The zero padding of the two ends is the state
+   at the start and extra input at the end.
+
+The output is stock's render of the whole sentence, in chunks, without cross-fades; nothing is computed
+twice, and the time per frame stays constant. Streams with the same state shapes and number of new frames
+are rendered as one batch.
 """
 
 import itertools
@@ -20,17 +35,17 @@ from torch import Tensor
 from services.synth_worker.engines.xtts.vocoder.frames import Frames
 from services.synth_worker.engines.xtts.vocoder.layers import SLOPE, Chunk, Convolution, Level, Residual, Step
 
-_LAST_SLOPE: Final = 0.01  # of the leaky rectifier before the last convolution
+_LAST_SLOPE: Final = 0.01  # of the leaky ReLU before the last convolution
 
 
 @dataclass(eq=False)
 class VocoderStream:
-    """One sentence's sound on its way. Made by `Vocoder.open`, fed by `Vocoder.feed`."""
+    """The state of one sentence's audio. Created by `Vocoder.open`, advanced by `Vocoder.feed`."""
 
     frames: Frames
-    bias: Tensor  # of the first layer and of each level's step, one after another, with what the speaker adds
-    kept: Tensor  # what the layers keep, one after another
-    shapes: list[tuple[int, int]]  # of what each keeps: rows, channels
+    bias: Tensor  # of the first layer and of each level's step, concatenated, with the speaker's part
+    kept: Tensor  # the history of all layers, concatenated
+    shapes: list[tuple[int, int]]  # of each layer's history: rows, channels
     trims: list[int]  # rows that the levels' steps still have to drop
 
 
@@ -40,15 +55,15 @@ class Vocoder:
     def __init__(
         self, decoder: Any, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
     ) -> None:
-        """`decoder` is an untyped module of coqui-tts; `device`: none for that which it is on.
+        """Pack `decoder`, an untyped module of coqui-tts; `device`: None for the device that it is on.
 
-        In bfloat16 the sound is stock's with noise about 40 dB below it, in half the time.
+        In bfloat16 the audio is stock's with noise about 40 dB below it, in half the time.
         """
         network = decoder.waveform_decoder
         self._dtype, self._device = dtype, torch.device(device or network.conv_pre.weight.device)
         kinds = network.num_kernels
-        # The mean over a level's chains is taken by the next layer's weights: the rectifier between does not mind.
-        first = network.conv_pre  # whose bias, like that of the steps, comes with the speaker's part
+        # The mean over a level's chains is folded into the next layer's weights: the ReLU between is unaffected.
+        first = network.conv_pre  # its bias, like that of the steps, is combined with the speaker's part
         self._first = Convolution(self._weight(first), None, padding=first.padding[0])
         self._levels = [
             self._level(step, network.resblocks[place * kinds :][:kinds], 1 if place == 0 else 1 / kinds)
@@ -63,12 +78,12 @@ class Vocoder:
 
     @property
     def hop_samples(self) -> int:
-        """Samples of a frame."""
+        """Return the number of samples per frame."""
         return math.prod(level.factor for level in self._levels)
 
     @property
     def lookahead_samples(self) -> int:
-        """How many samples the sound lags behind the frames, until the last one: no fewer would do."""
+        """Return how many samples the audio lags behind the frames, until the last one: the minimum."""
         lag = self._first.lag
         for level in self._levels:
             lag = level.lag(lag)
@@ -76,7 +91,7 @@ class Vocoder:
 
     @torch.inference_mode()
     def open(self, speaker: Tensor, speed: float = 1.0) -> VocoderStream:
-        """Begin a sentence's sound by a speaker, embedding float32 [1, 512, 1]; at `speed` 2 it is half as long."""
+        """Begin a sentence's audio with a speaker embedding, float32 [1, 512, 1]; `speed` 2 halves it."""
         layers: list[Convolution | Level] = [self._first, *self._levels, self._last]
         kept = [rows for layer in layers for rows in layer.begin()]
         return VocoderStream(
@@ -91,9 +106,9 @@ class Vocoder:
     def feed(self, streams: Sequence[VocoderStream], latents: Sequence[Tensor], last: Sequence[bool]) -> list[Tensor]:
         """Return the samples that are determined now, float32 [m] each, on the CPU, at 24 kHz.
 
-        `latents` float32 [n, width] are each stream's next ones; `last`: none follow. Streams that are as far and get
-        as many frames are computed together; on a processor each one's samples are the same to the last bit whatever
-        streams share its batch, on a GPU up to rounding.
+        `latents` float32 [n, width] are each stream's next ones; `last`: none follow. Streams at the same
+        point that get the same number of frames are computed together; on a CPU each stream's samples are the
+        same to the last bit whatever shares its batch, on a GPU up to rounding.
         """
         frames = [
             stream.frames.feed(rows.to(self._device, torch.float32), last=over)
@@ -112,7 +127,7 @@ class Vocoder:
         return samples
 
     def _render(self, streams: Sequence[VocoderStream], frames: Tensor, *, last: bool) -> Sequence[Tensor]:
-        """Take streams that are alike on by frames [streams, n, width]; return their samples."""
+        """Advance streams of equal state by frames [streams, n, width]; return their samples."""
         shapes = streams[0].shapes
         kept = torch.stack([stream.kept for stream in streams]).split_with_sizes([math.prod(one) for one in shapes], 1)
         rows_kept = [rows.reshape(len(streams), *shape) for rows, shape in zip(kept, shapes, strict=True)]
@@ -151,7 +166,7 @@ class Vocoder:
         )
 
     def _conditioned(self, network: Any) -> tuple[Tensor, Tensor, list[int]]:
-        """Return what makes a stream's biases from its speaker: a matrix, what is added, and their sizes."""
+        """Return the map from a speaker to a stream's biases: a matrix, the constant part, and the sizes."""
         layers = [network.conv_pre, *network.ups]
         speaker = [network.cond_layer, *(network.conds if network.cond_in_each_up_layer else [])]
         matrices, biases = [], []
@@ -166,7 +181,7 @@ class Vocoder:
         return torch.cat(matrices).to(self._device), torch.cat(biases).to(self._device), [len(bias) for bias in biases]
 
     def _weight(self, layer: Any) -> Tensor:
-        """Return a layer's weight, of which weight normalisation keeps the parts."""
+        """Return a layer's weight, recomputed from the factors of its weight normalization."""
         return self._own(layer.weight)
 
     def _own(self, parameter: Tensor) -> Tensor:

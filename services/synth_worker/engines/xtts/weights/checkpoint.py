@@ -1,7 +1,8 @@
-"""A checkpoint's folder to modules in memory, without copying and without running anything that it says.
+"""Loads a checkpoint's folder into modules without copying, and without running code from the file.
 
-The file is mapped: its pages are read when a weight is first used, and are shared by all workers of a machine. Modules
-are built without storage and given the mapped weights. Nothing in the folder is ever written.
+The file is mapped: its pages are read when a weight is first used, and are shared by all workers of a
+machine. Modules are built without storage and are given the mapped weights. Nothing in the folder is
+ever written.
 """
 
 import json
@@ -23,9 +24,9 @@ from services.synth_worker.engines.xtts.weights.imports import GPT, HifiDecoder,
 
 Size = Annotated[int, msgspec.Meta(ge=1)]
 
-_DROPPED: Final = ("torch_mel_spectrogram_style_encoder", "torch_mel_spectrogram_dvae", "dvae")  # of training
+_DROPPED: Final = ("torch_mel_spectrogram_style_encoder", "torch_mel_spectrogram_dvae", "dvae")  # for training
 _REBUILT: Final = ("gpt_inference.", "gpt.wte.")  # copies that some checkpoints hold
-# What checkpoints of 2023 hold beside tensors. The names are given to empty classes, so that none of it is run.
+# Objects other than tensors in checkpoints of 2023. Empty classes replace them, so none of it is run.
 _LEGACY: Final = (
     "TTS.tts.configs.xtts_config.XttsConfig",
     "TTS.tts.configs.xtts_config.XttsArgs",
@@ -34,11 +35,11 @@ _LEGACY: Final = (
     "TTS.tts.models.xtts.XttsAudioConfig",
     "TTS.config.shared_configs.BaseDatasetConfig",
 )
-_ADVICE: Final = "Fetch it again, or set XTTS_MODEL_DIR to a folder with the released files."
+_ADVICE: Final = "fetch it again, or set XTTS_MODEL_DIR to a folder with the released files"
 
 
 class ModelArgs(msgspec.Struct, frozen=True):
-    """`model_args` of config.json, as far as it is used."""
+    """The fields of config.json's `model_args` that are used."""
 
     gpt_layers: Size
     gpt_n_model_channels: Size
@@ -62,7 +63,7 @@ class ModelArgs(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """config.json, as far as it is used; lengths in seconds."""
+    """The fields of config.json that are used; lengths in seconds."""
 
     model_args: ModelArgs
     gpt_cond_len: Size
@@ -88,21 +89,21 @@ class Checkpoint:
 
     @property
     def device(self) -> torch.device:
-        """Where the modules are."""
+        """Return the device of the modules."""
         device: torch.device = self.gpt.mel_head.weight.device
         return device
 
 
 def load(folder: Path, start_text_id: int, stop_text_id: int) -> Checkpoint:
-    """Read config.json and model.pth; the ids are the vocabulary's. Raises EngineUnavailable, saying what is wrong."""
+    """Read config.json and model.pth; the ids are the vocabulary's. Raises EngineUnavailable, with the reason."""
     config = _config(folder / "config.json")
     weights = _weights(folder / "model.pth")
     try:
         gpt = _gpt(config.model_args, weights, start_text_id, stop_text_id)
         vocoder = _vocoder(config.model_args, weights)
         mel_stats = weights["mel_stats"]
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # of names, shapes and sizes, and says no more
-        raise EngineUnavailable(f"{folder / 'model.pth'} is no XTTS-v2 checkpoint: {error}. {_ADVICE}") from error
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # about names, shapes and sizes only
+        raise EngineUnavailable(f"{folder / 'model.pth'} is not an XTTS-v2 checkpoint: {error}; {_ADVICE}") from error
     return Checkpoint(config, gpt, vocoder, vocoder.speaker_encoder, mel_stats)
 
 
@@ -110,9 +111,9 @@ def _config(path: Path) -> Config:
     try:
         return msgspec.convert(json.loads(path.read_text("utf-8")), type=Config)  # Python's, which allows Infinity
     except OSError as error:
-        raise EngineUnavailable(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from error
+        raise EngineUnavailable(f"{path} cannot be read: {error.strerror}; {_ADVICE}") from error
     except ValueError as error:  # bad JSON, bad UTF-8 and msgspec's are all of this kind
-        raise EngineUnavailable(f"{path} is not the configuration of an XTTS-v2 model: {error}. {_ADVICE}") from error
+        raise EngineUnavailable(f"{path} is not the configuration of an XTTS-v2 model: {error}; {_ADVICE}") from error
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
@@ -120,16 +121,16 @@ def _weights(path: Path) -> dict[str, Tensor]:
     try:
         path.open("rb").close()
     except OSError as error:
-        raise EngineUnavailable(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from error
+        raise EngineUnavailable(f"{path} cannot be read: {error.strerror}; {_ADVICE}") from error
     _require_whole(path)
     try:
         with torch.serialization.safe_globals(allowed):
             stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         weights: dict[str, Tensor] = msgspec.convert(stored["model"], dict[str, Tensor])
     except (RuntimeError, OSError, pickle.UnpicklingError, LookupError, TypeError, ValueError, EOFError) as error:
-        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):  # whole, then
+        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):  # so it is complete
             raise EngineUnavailable(_convert_advice(path)) from error
-        raise EngineUnavailable(f"{path} is damaged, cut off or no checkpoint. {_ADVICE}") from error
+        raise EngineUnavailable(f"{path} is damaged, truncated or not a checkpoint; {_ADVICE}") from error
     named = {name.removeprefix("xtts."): weight for name, weight in weights.items()}
     return {
         name: weight.float() if weight.is_floating_point() else weight  # float32 as released stays mapped
@@ -144,20 +145,20 @@ def _require_whole(path: Path) -> None:
     A checkpoint is a zip archive, with a CRC-32 of every tensor. Raises EngineUnavailable for a damaged one.
     """
     if not zipfile.is_zipfile(path):
-        return  # `torch.load` says what it is
+        return  # `torch.load` reports what it is
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError, zlib.error):
         damaged = "its table of contents"
     if damaged is not None:
-        raise EngineUnavailable(f"{path} is damaged: {damaged} does not match its checksum. {_ADVICE}")
+        raise EngineUnavailable(f"{path} is damaged: {damaged} does not match its checksum; {_ADVICE}")
 
 
 def _convert_advice(path: Path) -> str:
     return (
-        f"{path} holds more than weights, which is not run here. If you trust where it comes from, write a folder with "
-        "nothing but the weights, config.json and vocab.json, and set XTTS_MODEL_DIR to that: "
+        f"{path} contains more than weights, which is not run here; if you trust its source, write a folder with "
+        "only the weights, config.json and vocab.json, and set XTTS_MODEL_DIR to it: "
         f"python -c \"import torch; torch.save({{'model': torch.load('{path}', weights_only=False)['model']}}, "
         "'NEW_FOLDER/model.pth')\""
     )
@@ -185,10 +186,10 @@ def _gpt(args: ModelArgs, weights: Mapping[str, Tensor], start_text_id: int, sto
 
 
 def _vocoder(args: ModelArgs, weights: Mapping[str, Tensor]) -> Any:
-    """Build the vocoder and the speaker encoder, whose sizes are read off the weights."""
+    """Build the vocoder and the speaker encoder, whose sizes are inferred from the weights."""
     prefix = "hifigan_decoder."
     layers, channels = _encoder_sizes(weights, f"{prefix}speaker_encoder.")
-    with _Undrawn():  # not without storage, unlike the decoder: torchaudio computes filters in it
+    with _Undrawn():  # with storage, unlike the decoder: torchaudio computes filters in it
         vocoder = HifiDecoder(
             input_sample_rate=args.input_sample_rate,
             output_sample_rate=args.output_sample_rate,
@@ -212,7 +213,7 @@ def _vocoder(args: ModelArgs, weights: Mapping[str, Tensor]) -> Any:
 
 
 class _Undrawn(TorchFunctionMode):
-    """Leaves out the random numbers that new modules are filled with: half a second for nothing."""
+    """Skips the random initialization of new modules, which would waste half a second."""
 
     def __torch_function__(
         self, function: Any, types: Any, arguments: Sequence[Any] = (), named: Mapping[str, Any] | None = None
@@ -233,10 +234,10 @@ def _encoder_sizes(weights: Mapping[str, Tensor], prefix: str) -> tuple[list[int
 
 
 def _filled(module: nn.Module, weights: Mapping[str, Tensor], prefix: str) -> nn.Module:
-    """Give a module without storage its weights. Raises RuntimeError where they are not the module's."""
+    """Assign weights to a module without storage. Raises RuntimeError if they do not match."""
     own = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
     own = {name: weight for name, weight in own.items() if not name.startswith(_REBUILT)}
     module.load_state_dict(own, assign=True)
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
-        raise RuntimeError(f"{prefix} has parts that no checkpoint holds")  # of another release of coqui-tts
+        raise RuntimeError(f"{prefix} has parts that no checkpoint contains")  # of another release of coqui-tts
     return module.eval().requires_grad_(False)  # torch's own signature

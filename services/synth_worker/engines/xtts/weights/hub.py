@@ -1,8 +1,9 @@
 """The weights on the hub and in its cache.
 
-The small files are huggingface_hub's business alone. The large one it would fetch to a file that it deletes when it is
-interrupted, and whose content it does not check; so that one is fetched here, with its parts: into a partial file that
-the next start resumes, which takes its place in the cache when its SHA-256 is the one that the hub tells.
+huggingface_hub fetches the small files. It would fetch the large one to a file that it deletes when
+interrupted, and whose content it does not check; so the large file is fetched here, from huggingface_hub's
+building blocks: into a partial file that the next start resumes, and that is moved into the cache once its
+SHA-256 matches the one that the hub reports.
 """
 
 import contextlib
@@ -47,7 +48,7 @@ _LARGE: Final = "model.pth"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 _SPARE_BYTES: Final = 64 << 20  # left free on the disk
-_WAIT_S: Final = 2.0  # between looks whether another process has fetched it
+_WAIT_S: Final = 2.0  # between checks whether another process has fetched it
 _LONGEST_WAIT_S: Final = 2 * 3600.0
 _INSTEAD: Final = "or fetch the files on another machine and set XTTS_MODEL_DIR to their folder"
 
@@ -67,20 +68,20 @@ class Source(NamedTuple):
 
 
 class FoundWhole(msgspec.Struct, frozen=True):
-    """What a file looked like when its content was right."""
+    """A file's size and times at the moment its content was verified."""
 
     size_bytes: int
     modified_ns: int
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Look at a file."""
+        """Read a file's metadata."""
         state = path.stat()
         return cls(state.st_size, state.st_mtime_ns)
 
 
 def cached_folder(source: Source, names: Sequence[str]) -> Path | None:
-    """Return the folder of the hub's cache that holds all files, or None. Asks no network."""
+    """Return the folder of the hub's cache that holds all files, or None. Uses no network."""
     try:
         found = [try_to_load_from_cache(source.repository, name, revision=source.revision) for name in names]
     except HFValidationError as error:
@@ -92,7 +93,7 @@ def cached_folder(source: Source, names: Sequence[str]) -> Path | None:
 def fetched_folder(source: Source, names: Sequence[str], records: Path, tell: Tell) -> Path:
     """Fetch what is missing, and return the folder of the hub's cache that holds all files.
 
-    Raises EngineUnavailable, saying what to do.
+    Raises EngineUnavailable, with advice.
     """
     tell("asking the hub for the weights")
     try:
@@ -102,51 +103,51 @@ def fetched_folder(source: Source, names: Sequence[str], records: Path, tell: Te
     except (OSError, httpx2.HTTPError, HFValidationError) as error:
         raise _refusal(error, source) from error
     if len({path.parent for path in paths}) > 1:
-        raise EngineUnavailable("The weights changed on the hub while they were being fetched; start again.")
+        raise EngineUnavailable("the weights changed on the hub while they were being fetched; start again")
     return paths[0].parent
 
 
 def check_once(path: Path, records: Path, tell: Tell) -> None:
-    """Check a file of the hub's cache against the SHA-256 that it is named by, unless that was done before.
+    """Check a file of the hub's cache against the SHA-256 in its name, unless it was verified before.
 
     Raises EngineUnavailable for a damaged file.
     """
     blob = path.resolve()
     if not _SHA256.fullmatch(blob.name):
-        return  # on a disk without links, huggingface_hub keeps files by their names
+        return  # on a file system without links, huggingface_hub stores files under their own names
     state = FoundWhole.of(blob)
     if _remembered(records, blob.name) == state:
         return
     tell("checking the weights")
     if _digest(blob) != blob.name:
-        raise EngineUnavailable(f"{blob} is damaged: its SHA-256 is not its name. Delete it and start again.")
+        raise EngineUnavailable(f"{blob} is damaged: its SHA-256 is not its name; delete it and start again")
     _remember(records, blob.name, state)
 
 
 def check_small(path: Path) -> None:
-    """Check a small file of the hub's cache against the git object id that it is named by, or, as some mirrors name
+    """Check a small file of the hub's cache against the git object id in its name, or, as some mirrors name
     files, its SHA-1.
 
     Raises EngineUnavailable for a damaged file.
     """
     blob = path.resolve()
     if not _SHA1.fullmatch(blob.name):
-        return  # on a disk without links, huggingface_hub keeps files by their names
+        return  # on a file system without links, huggingface_hub stores files under their own names
     content = blob.read_bytes()
     as_git = b"blob %d\0" % len(content) + content
     if blob.name not in {hashlib.sha1(named, usedforsecurity=False).hexdigest() for named in (as_git, content)}:
         raise EngineUnavailable(
-            f"{blob} is damaged: its name is neither its git object id nor its SHA-1. Delete it and start again, "
-            f"{_INSTEAD}."
+            f"{blob} is damaged: its name is neither its git object id nor its SHA-1; delete it and start again, "
+            f"{_INSTEAD}"
         )
 
 
 def _fetch_large(source: Source, large: HfFileMetadata, records: Path, tell: Tell) -> None:
-    """Put the large file, whole and checked, where huggingface_hub looks for it."""
+    """Fetch the large file, verified, to where huggingface_hub looks for it."""
     digest = large.etag or ""
     if not _SHA256.fullmatch(digest) or large.size is None:
         raise EngineUnavailable(
-            f"{constants.ENDPOINT} does not tell the SHA-256 and the size of {_LARGE}. Unset HF_ENDPOINT, {_INSTEAD}."
+            f"{constants.ENDPOINT} does not report the SHA-256 and the size of {_LARGE}; unset HF_ENDPOINT, {_INSTEAD}"
         )
     blob = source.cache / "blobs" / digest
     blob.parent.mkdir(parents=True, exist_ok=True)
@@ -156,17 +157,17 @@ def _fetch_large(source: Source, large: HfFileMetadata, records: Path, tell: Tel
             _resume(file, partial, large.location, large.size, tell)
             _put_in_place(file, partial, blob, tell)
             _remember(records, digest, FoundWhole.of(blob))
-    check_once(blob, records, tell)  # it may have been there
+    check_once(blob, records, tell)  # the blob may have existed already
 
 
 @contextmanager
 def _alone(partial: Path, tell: Tell) -> Iterator[BinaryIO]:
-    """Open a partial file to go on with it, as the only process of this machine."""
+    """Open a partial file for resuming, exclusively among the processes of this machine."""
     deadline = time.monotonic() + _LONGEST_WAIT_S
     with partial.open("ab") as file:
         while not _locked(file):
             if time.monotonic() > deadline:
-                raise EngineUnavailable(f"Another process has been fetching {partial} for hours; end it.")
+                raise EngineUnavailable(f"another process has been fetching {partial} for hours; end it")
             tell("waiting for another worker that fetches the weights")
             time.sleep(_WAIT_S)
         yield file
@@ -181,7 +182,7 @@ def _locked(file: BinaryIO) -> bool:
 
 
 def _resume(file: BinaryIO, partial: Path, url: str, size_bytes: int, tell: Tell) -> None:
-    """Fetch what a partial file lacks. Connections that break are taken up again, a few times."""
+    """Fetch the rest of a partial file. Broken connections are resumed, a few times."""
     if partial.stat().st_size > size_bytes:
         file.truncate(0)
     there_bytes = partial.stat().st_size
@@ -189,11 +190,11 @@ def _resume(file: BinaryIO, partial: Path, url: str, size_bytes: int, tell: Tell
     free_bytes = shutil.disk_usage(partial.parent).free
     if free_bytes < lacking_bytes:
         raise EngineUnavailable(
-            f"The weights need {_gigabytes(lacking_bytes)} more in {partial.parent}, where {_gigabytes(free_bytes)} "
-            "are free. Make room, or set HF_HOME to a folder on a larger disk."
+            f"the weights need {_gigabytes(lacking_bytes)} more in {partial.parent}, where {_gigabytes(free_bytes)} "
+            "are free; free disk space, or set HF_HOME to a folder on a larger disk"
         )
     token = get_token() if urlsplit(url).netloc == urlsplit(constants.ENDPOINT).netloc else None
-    headers = {"authorization": f"Bearer {token}"} if token else {}  # none to other hosts: their addresses are signed
+    headers = {"authorization": f"Bearer {token}"} if token else {}  # not sent to other hosts: those URLs are signed
     http_get(
         url, file, resume_size=there_bytes, headers=headers, expected_size=size_bytes,
         tqdm_class=_progress_bar(tell, size_bytes),
@@ -202,13 +203,13 @@ def _resume(file: BinaryIO, partial: Path, url: str, size_bytes: int, tell: Tell
 
 
 def _put_in_place(file: BinaryIO, partial: Path, blob: Path, tell: Tell) -> None:
-    """Rename a file that was fetched to what its content says it is. Raises EngineUnavailable for other content."""
+    """Rename a fetched file to its SHA-256. Raises EngineUnavailable if its content differs."""
     tell("checking the weights")
     if _digest(partial) != blob.name:
-        file.truncate(0)  # not deleted: others may wait for it
+        file.truncate(0)  # not deleted: other processes may be waiting for it
         raise EngineUnavailable(
-            "The weights arrived damaged: their SHA-256 is not the one that the hub tells. What was fetched is thrown "
-            "away; start again, and if this comes again, look at the proxy or mirror in between."
+            "the weights arrived damaged: their SHA-256 is not the one that the hub reports; the download was "
+            "discarded, so start again, and if this happens again, check the proxy or mirror in between"
         )
     partial.rename(blob)
 
@@ -232,7 +233,7 @@ def _remember(records: Path, digest: str, state: FoundWhole) -> None:
 
 
 def _progress_bar(tell: Tell, size_bytes: int) -> Any:
-    """Return what huggingface_hub takes for a class of progress bars, and tells each new percent."""
+    """Return a progress bar class for huggingface_hub, which reports each new percent to `tell`."""
 
     class Bar:
         def __init__(self, *, initial: int = 0, **_: object) -> None:
@@ -261,31 +262,31 @@ def _gigabytes(count: int) -> str:
 
 
 def _refusal(error: Exception, source: Source) -> EngineUnavailable:
-    """Say what to do about what huggingface_hub, its HTTP client or the disk raised."""
+    """Translate an error of huggingface_hub, its HTTP client or the disk into advice."""
     at = f"{source.repository} at revision {source.revision!r}"
     match error:
         case HFValidationError():
-            advice = f"{source.repository!r} cannot be the name of a repository on the hub."
+            advice = f"{source.repository!r} cannot be the name of a repository on the hub"
         case GatedRepoError():
-            advice = f"{at} is open only to those whom its owner lets in: ask there, and set HF_TOKEN."
+            advice = f"{at} is restricted by its owner; request access there, and set HF_TOKEN"
         case RevisionNotFoundError():
-            advice = f"{source.repository} has no revision {source.revision!r}; set XTTS_REVISION to one that it has."
+            advice = f"{source.repository} has no revision {source.revision!r}; set XTTS_REVISION to an existing one"
         case RepositoryNotFoundError():
-            advice = f"{constants.ENDPOINT} knows no {source.repository}, or it is private; then set HF_TOKEN."
+            advice = f"{constants.ENDPOINT} has no {source.repository}, or it is private; if so, set HF_TOKEN"
         case LocalEntryNotFoundError() | OfflineModeIsEnabled():
             reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
-            advice = f"The weights are not in {constants.HF_HUB_CACHE}, and {reason}. Change that, {_INSTEAD}."
+            advice = f"the weights are not in {constants.HF_HUB_CACHE}, and {reason}; change that, {_INSTEAD}"
         case EntryNotFoundError():
-            advice = f"{at} lacks one of the files of XTTS-v2."
+            advice = f"{at} lacks one of the files of XTTS-v2"
         case HfHubHTTPError():
-            advice = f"{constants.ENDPOINT} answered {error.response.status_code} for {at}. Try later, {_INSTEAD}."
+            advice = f"{constants.ENDPOINT} answered {error.response.status_code} for {at}; retry later, {_INSTEAD}"
         case OSError(errno=errno.ENOSPC):
-            advice = f"The disk of {constants.HF_HUB_CACHE} is full. Make room, or set HF_HOME to a larger disk."
+            advice = f"the disk of {constants.HF_HUB_CACHE} is full; free disk space, or set HF_HOME to a larger disk"
         case OSError(errno=int()):
-            advice = f"{constants.HF_HUB_CACHE} cannot be used: {error.strerror}. Set HF_HOME to another folder."
+            advice = f"{constants.HF_HUB_CACHE} cannot be used: {error.strerror}; set HF_HOME to another folder"
         case _:  # the HTTP client's, and a download of another size than announced
             advice = (
-                f"The weights cannot be fetched from {constants.ENDPOINT} ({type(error).__name__}). Look at the "
-                f"network and start again, which goes on where it stopped, {_INSTEAD}."
+                f"the weights cannot be fetched from {constants.ENDPOINT} ({type(error).__name__}); check the "
+                f"network and start again, which resumes the download, {_INSTEAD}"
             )
     return EngineUnavailable(advice)

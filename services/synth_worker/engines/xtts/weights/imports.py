@@ -1,14 +1,15 @@
-"""coqui-tts, imported with its traps disarmed: the one place that knows of them.
+"""Imports coqui-tts with workarounds for its import-time problems, which are confined to this module.
 
-- coqui-tts imports torchaudio, of whose compiled part it uses nothing. The torchaudio of PyPI is built for CUDA, and on
-  a machine without CUDA's libraries that part does not load: there an empty stand-in takes its place. Where it loads,
-  as on a machine with a GPU, nothing is changed.
-- coqui-tts refuses to start unless torchcodec is installed, but only looks whether it is. It decodes files for stock's
-  loaders, which are not used here: clips arrive as samples.
+- coqui-tts imports torchaudio, of whose compiled part it uses nothing. The torchaudio of PyPI is built
+  for CUDA, and on a machine without CUDA's libraries that part does not load: an empty stub replaces it.
+  Where it loads, as on a machine with a GPU, nothing is changed.
+- coqui-tts refuses to start unless torchcodec is installed, but only checks that it is. It decodes files
+  for stock's loaders, which are not used here: clips arrive as samples.
 - coqui-tts imports `six` without declaring it; this project does.
-- transformers logs two warnings whenever a decoder of so few codes is built, about ids that XTTS does not use.
+- transformers logs two warnings whenever a decoder of so few codes is built, about ids that XTTS does not
+  use.
 
-Whoever imports this module, or any beside it that does, gets EngineUnavailable where a package is missing.
+Importing this module, or a module here that imports it, raises EngineUnavailable if a package is missing.
 """
 
 import importlib
@@ -31,15 +32,15 @@ def _check_installed() -> None:
     if missing:
         names = ", ".join("coqui-tts" if name == "TTS" else name for name in missing)
         raise EngineUnavailable(
-            f"The XTTS engine needs packages that are not installed ({names}). Run `./task setup:xtts`, or "
-            "`pip install '.[xtts]'`."
+            f"the XTTS engine needs packages that are not installed ({names}); run `./task setup:xtts`, or "
+            "`pip install '.[xtts]'`"
         )
 
 
 def _import_torchaudio() -> Any:
     try:
         return importlib.import_module("torchaudio")
-    except (OSError, RuntimeError):  # CUDA's libraries are missing, or they are of another version than torch's
+    except (OSError, RuntimeError):  # CUDA's libraries are missing, or their version is not torch's
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
             del sys.modules[name]
         stand_in: Any = ModuleType(_EXTENSION)

@@ -1,8 +1,8 @@
-"""Where the weights are: in the operator's folder, in the hub's cache, or, if they are nowhere, on the hub.
+"""Locates the weights: in the operator's folder, in the hub's cache, or, if in neither, on the hub.
 
-Nothing is looked for before the operator has accepted the licence. Files that are there are used without asking the
-network. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean to huggingface_hub, which reads
-them when it is imported.
+Nothing is searched before the operator has accepted the licence. Existing files are used without any
+network request. `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` have their huggingface_hub
+meaning, which reads them when it is imported.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from services.common.wire.failures import EngineUnavailable
 FILES: Final = ("config.json", "vocab.json", "model.pth")
 CHECKSUMS: Final = "SHA256SUMS"  # optional in an operator's folder, in the format of sha256sum(1)
 _LICENCE: Final = (
-    "The XTTS-v2 weights are under the Coqui Public Model License 1.0, which allows non-commercial use only, of the "
-    "model and of what it speaks. Read it at https://coqui.ai/cpml (or LICENSE.txt beside the weights); if you accept "
-    "it, set COQUI_TOS_AGREED=1. Until then nothing is fetched or loaded."
+    "the XTTS-v2 weights are under the Coqui Public Model License 1.0, which allows non-commercial use only, of the "
+    "model and of its output; read it at https://coqui.ai/cpml (or LICENSE.txt next to the weights); if you accept "
+    "it, set COQUI_TOS_AGREED=1; until then nothing is fetched or loaded"
 )
 
-Tell = Callable[[str], None]  # takes a few words on what is going on, for people
+Tell = Callable[[str], None]  # accepts a short progress message for people
 
 
 def _default_records() -> Path:
@@ -30,21 +30,21 @@ def _default_records() -> Path:
 
 @dataclass(frozen=True)
 class WeightSettings:
-    """Which weights, and whether the operator may use them."""
+    """The location of the weights, and whether the operator may use them."""
 
     model_dir: (
         Path | None
-    )  # a folder with FILES, checked where it has CHECKSUMS; none: the hub's cache, and if they are not there, the hub
+    )  # a folder with FILES, verified if it has CHECKSUMS; None: the hub's cache, then the hub
     agreed: bool  # whether the operator accepts the licence
     repository: str = "coqui/XTTS-v2"
     revision: str = "main"  # a branch, tag or commit
-    records: Path = field(default_factory=_default_records)  # folder that remembers which files were found whole
+    records: Path = field(default_factory=_default_records)  # folder that records which files were verified
 
 
 def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:
-    """Return a folder that holds FILES, which nobody may write to.
+    """Return a folder that holds FILES, which is treated as read-only.
 
-    `tell` is called with the progress of what takes long. Raises EngineUnavailable, saying what to do.
+    `tell` is called with the progress of slow steps. Raises EngineUnavailable, with advice.
     """
     if not settings.agreed:
         raise EngineUnavailable(_LICENCE)
@@ -54,8 +54,8 @@ def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:
         from services.synth_worker.engines.xtts.weights import hub  # noqa: PLC0415  # a folder needs no hub
     except ModuleNotFoundError as error:
         raise EngineUnavailable(
-            "huggingface_hub is not installed: run `./task setup:xtts` or `pip install '.[xtts]'`, or set "
-            "XTTS_MODEL_DIR to a folder with the released files."
+            "huggingface_hub is not installed; run `./task setup:xtts` or `pip install '.[xtts]'`, or set "
+            "XTTS_MODEL_DIR to a folder with the released files"
         ) from error
     source = hub.Source(settings.repository, settings.revision)
     folder = hub.cached_folder(source, FILES)
@@ -72,7 +72,7 @@ def _operators_folder(folder: Path) -> Path:
     if missing:
         raise EngineUnavailable(
             f"XTTS_MODEL_DIR is {folder}, which lacks {', '.join(missing)}; set it to a folder with the files of "
-            "coqui/XTTS-v2, or leave it empty to have them fetched."
+            "coqui/XTTS-v2, or leave it empty to have them fetched"
         )
     if (folder / CHECKSUMS).is_file():
         _require_sums(folder)
@@ -80,7 +80,7 @@ def _operators_folder(folder: Path) -> Path:
 
 
 def _require_sums(folder: Path) -> None:
-    """Check the files that the operator recorded. Raises EngineUnavailable for one that is another by now."""
+    """Check the files that the operator recorded. Raises EngineUnavailable for one that has changed."""
     for line in (folder / CHECKSUMS).read_text("utf-8", "replace").splitlines():
         digest, _, name = line.partition(" ")
         name = name.strip().removeprefix("*")
@@ -90,6 +90,6 @@ def _require_sums(folder: Path) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
             raise EngineUnavailable(
-                f"{folder / name} is damaged: its SHA-256 is not the one in {CHECKSUMS} next to it. Copy it again, or "
-                f"record its new one with `sha256sum {' '.join(FILES)} > {CHECKSUMS}`."
+                f"{folder / name} is damaged: its SHA-256 is not the one in {CHECKSUMS} next to it; copy it again, or "
+                f"record its new one with `sha256sum {' '.join(FILES)} > {CHECKSUMS}`"
             )
