@@ -1,4 +1,4 @@
-"""What a clone shares with its reference."""
+"""Similarity of a clone to its reference."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ RATE = 24_000
 
 
 def vowel(pitch_hz: float, seconds: float, formants_hz: tuple[float, ...] = (700, 1200, 2600)) -> Samples:
-    """A pulse train through resonances, with the pitch wandering as in speech."""
+    """Return a pulse train through resonances, with the pitch wandering as in speech."""
     time = np.arange(int(seconds * RATE)) / RATE
     phase = np.cumsum(pitch_hz * (1 + 0.05 * np.sin(2 * np.pi * 2.5 * time))) / RATE
     total = np.zeros(len(time))
@@ -68,7 +68,7 @@ def test_noise_has_no_pitch() -> None:
     assert track_pitch(Clip(hiss, RATE)).voiced_seconds < 0.5
 
 
-def test_pauses_are_left_out_and_speech_is_kept() -> None:
+def test_pauses_are_removed_and_speech_stays() -> None:
     speech, pause = vowel(120, 1), np.zeros(2 * RATE, dtype=np.float32)
     kept = without_pauses(np.concatenate([pause, speech, pause, speech]), RATE)
     assert 2.0 < len(kept) / RATE < 2.5
@@ -160,7 +160,7 @@ def test_every_voice_of_the_style_space_has_a_register(space: Mapping[str, Float
 
 
 @pytest.mark.parametrize(("like", "pitch_hz", "low"), [("m", 185.0, True), ("f", 150.0, False), ("", 120.0, True)])
-def test_timbre_tells_a_low_voice_where_pitch_does_not(like: str, pitch_hz: float, low: bool) -> None:
+def test_timbre_identifies_a_low_voice_where_pitch_does_not(like: str, pitch_hz: float, low: bool) -> None:
     likeness = np.array([0.6 if register == like else 0.5 for register in SPACE_REGISTERS], dtype=np.float32)
     assert is_low_voice(likeness, pitch_hz) is low
 
@@ -195,7 +195,7 @@ def test_the_filter_moves_the_spectrum_towards_the_reference_and_keeps_the_loudn
     assert filtered.std() == pytest.approx(source.std(), rel=0.02)
 
 
-def test_a_telephone_is_heard_as_one() -> None:
+def test_a_telephone_recording_is_detected() -> None:
     spectrum = np.fft.rfft(vowel(120, 4) * np.hanning(4 * RATE))
     spectrum[np.fft.rfftfreq(4 * RATE, 1 / RATE) > 3600] = 0
     telephone = np.fft.irfft(spectrum).astype(np.float32)

@@ -23,7 +23,7 @@ def prosody(energies: list[float], voiced: bool = True) -> Prosody:
 
 
 @given(st.text(alphabet="".join(VOCABULARY), max_size=1200))
-def test_pieces_hold_every_sound_in_order_and_fit_the_model(phonemes: str) -> None:
+def test_parts_hold_every_phone_in_order_and_fit_the_model(phonemes: str) -> None:
     pieces = token_pieces(phonemes, VOCABULARY)
     letters = [VOCABULARY[symbol] for symbol in phonemes if symbol.isalpha()]
     spoken = {VOCABULARY[symbol] for symbol in VOCABULARY if symbol.isalpha()}

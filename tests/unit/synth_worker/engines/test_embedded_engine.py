@@ -32,7 +32,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEngine]
 
 @pytest.fixture(scope="module")
 def reference(engine: EmbeddedEngine) -> Clip:
-    """Somebody's voice that no stock voice of the tests has: a stock voice speaking Portuguese."""
+    """A voice that is none of the stock voices of the tests: a stock voice speaking Portuguese."""
     stock = engine.restore(engine.stock_voice(120.0))
     said = spoken(engine, stock, "Vamos nos ver amanhã, pouco depois das nove, no jardim atrás da casa velha.", "pt")
     return Clip(np.concatenate([said, said]), RATE)
@@ -151,14 +151,14 @@ def test_every_language_is_spoken(engine: EmbeddedEngine, voice: LoadedVoice, la
     assert np.sqrt(np.mean(samples**2)) > 0.02
 
 
-def test_a_sentence_beyond_the_model_is_spoken_in_pieces(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+def test_a_sentence_beyond_the_model_is_spoken_in_parts(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
     text = " ".join(["Nobody had noticed that the kitchen window was broken,"] * 8)
     samples = spoken(engine, voice, text)
     assert 15 < len(samples) / RATE < 45
 
 
 @pytest.mark.parametrize("text", ["...", "?!", " ", "\u200b"])
-def test_text_without_a_sound_is_refused(engine: EmbeddedEngine, voice: LoadedVoice, text: str) -> None:
+def test_text_without_phonemes_is_refused(engine: EmbeddedEngine, voice: LoadedVoice, text: str) -> None:
     with pytest.raises(UnspeakableText):
         engine.open(Utterance(text, "en", 1), voice)
 

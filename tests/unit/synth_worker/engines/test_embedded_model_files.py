@@ -1,4 +1,4 @@
-"""Weights, graphs and assets: what is on the disk is what it should be, or the failure says what to do."""
+"""Weights, graphs and assets: the files on disk are correct, or the failure contains the remedy."""
 
 import errno
 import hashlib
@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         weights.joined_weights(tmp_path / "file" / "cache")
 
 
-def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_as_such(tmp_path: Path) -> None:
     def pieces() -> Iterator[bytes]:
         yield b"first"
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -146,7 +146,7 @@ def test_the_halves_give_the_samples_of_the_whole(cache: Path, style: np.ndarray
     assert halves[0].tobytes() == whole.tobytes()
 
 
-def test_the_faster_operators_make_the_sound_of_the_slow_ones(cache: Path, style: np.ndarray) -> None:
+def test_the_faster_operators_give_the_output_of_the_slow_ones(cache: Path, style: np.ndarray) -> None:
     kokoro = Kokoro(cache, threads=1)
     fast = kokoro.sound(kokoro.prosody(TOKENS, style), style)
     inputs = {"tokens": np.array([[0, *TOKENS, 0]]), "style": style[None], "speed": np.ones(1, np.float32)}

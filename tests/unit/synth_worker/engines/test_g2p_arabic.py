@@ -32,7 +32,7 @@ from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import s
         ("إِلَى", "ˈilaː"),
     ],
 )
-def test_a_vowelled_word_is_heard_as_it_is_spelled(written: str, heard: str) -> None:
+def test_a_vowelled_word_is_pronounced_as_it_is_spelled(written: str, heard: str) -> None:
     assert sounds(written) == heard
 
 

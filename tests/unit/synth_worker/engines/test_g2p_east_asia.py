@@ -7,7 +7,7 @@ from services.synth_worker.engines.embedded.g2p.languages.japanese import mora_s
 from services.synth_worker.engines.embedded.g2p.languages.korean import Korean, pronounced, syllables, symbols
 from services.synth_worker.engines.embedded.g2p.languages.numerals import KOREAN, MANDARIN, spelled
 
-# Examples of the Standard Pronunciation of Korean, as written and as heard.
+# Examples of the Standard Pronunciation of Korean, as written and as pronounced.
 HEARD = [
     ("닦다", "닥따"),
     ("키읔과", "키윽꽈"),
@@ -56,7 +56,7 @@ HEARD = [
 
 
 @pytest.mark.parametrize(("written", "heard"), HEARD)
-def test_korean_is_heard_as_the_standard_says(written: str, heard: str) -> None:
+def test_korean_is_pronounced_by_the_standard(written: str, heard: str) -> None:
     assert pronounced(written) == syllables_of_seven(heard)
 
 
@@ -103,7 +103,7 @@ def test_a_syllable_of_pinyin_has_its_tone_after_the_vowel(pinyin: str, expected
     assert syllable_symbols(pinyin) == expected
 
 
-def test_every_syllable_that_pypinyin_knows_has_symbols() -> None:
+def test_every_syllable_of_pypinyin_has_symbols() -> None:
     from pypinyin import Style, lazy_pinyin
     from pypinyin.constants import PINYIN_DICT
 
@@ -158,6 +158,6 @@ def test_kana_become_morae(katakana: str, expected: str) -> None:
         ("12345678901234567", "一二三四五六七八九零一二三四五六七", "일이삼사오육칠팔구영일이삼사오육칠"),
     ],
 )
-def test_figures_are_spelled_as_they_are_said(figures: str, mandarin: str, korean: str) -> None:
+def test_figures_are_spelled_as_they_are_pronounced(figures: str, mandarin: str, korean: str) -> None:
     assert spelled(figures, MANDARIN) == mandarin
     assert spelled(figures, KOREAN) == korean

@@ -1,4 +1,4 @@
-"""The child process around espeak-ng: it answers, it comes back from the dead, and nobody waits for it for ever."""
+"""The espeak-ng child process: it answers, it is restarted after a crash, and every wait for it ends."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def program(tmp_path: Path, after_ready: str) -> Path:
     return path
 
 
-def test_it_says_its_version_and_reads_texts_in_order(espeak: Espeak) -> None:
+def test_it_reports_its_version_and_reads_texts_in_order(espeak: Espeak) -> None:
     assert espeak.start() == "1.52.0"
     assert espeak.clauses("fr", ["bonjour", "le monde"]) == [["bɔ̃ʒˈuʁ"], ["lə- mˈɔ̃d"]]
 
@@ -86,19 +86,19 @@ def test_a_text_that_kills_the_child_twice_is_unspeakable(tmp_path: Path) -> Non
     child.close()
 
 
-def test_a_child_that_does_not_start_says_what_to_install(tmp_path: Path) -> None:
+def test_a_child_that_does_not_start_names_the_package_to_install(tmp_path: Path) -> None:
     path = tmp_path / "child.py"
     path.write_text("raise OSError\n", encoding="utf-8")
     with pytest.raises(EngineUnavailable, match="espeakng-loader"):
         Espeak(program=path).start()
 
 
-def test_a_missing_voice_says_what_to_install(espeak: Espeak) -> None:
+def test_a_missing_voice_names_the_package_to_install(espeak: Espeak) -> None:
     with pytest.raises(EngineUnavailable, match="xx"):
         espeak.clauses("xx", ["hello"])
 
 
-def test_the_child_ends_by_itself_when_its_input_ends() -> None:
+def test_the_child_exits_when_its_input_ends() -> None:
     command = [sys.executable, "-I", "-S", str(PROGRAM), *espeak_library(), "5"]
     ended = subprocess.run(command, input=b"", capture_output=True, timeout=10, check=True)
     assert ended.stdout == b'{"version": "1.52.0"}\n'

@@ -10,7 +10,7 @@ from services.common.wire.languages import LANGUAGES
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 
 languages = st.sampled_from(sorted(LANGUAGES))
-# Any characters at all, lone surrogates too, with a bias to the scripts that some reader knows.
+# Any characters at all, lone surrogates too, with a bias to the scripts of the readers.
 texts = st.text(
     st.one_of(st.characters(), st.sampled_from("aé ßжя.,!?«»12 ñ'-日本はカー中文한글ㄱعَربيदेवना।、。\u200d")),
     max_size=40,
@@ -57,16 +57,16 @@ def test_every_language_speaks_figures_and_latin_words(phonemizer: Phonemizer, l
 
 
 @pytest.mark.parametrize("text", ["", " ", "...", "?!", "😀", "\ud800", "\x00\x07", "ꙮꙮ", "«»", "\u0301"])
-def test_text_without_a_sound_gives_nothing(phonemizer: Phonemizer, text: str) -> None:
+def test_text_without_phones_gives_nothing(phonemizer: Phonemizer, text: str) -> None:
     assert {phonemizer.phonemes(text, language) for language in LANGUAGES} == {""}
 
 
-def test_punctuation_stays_where_it_is_heard_and_not_inside_figures(phonemizer: Phonemizer) -> None:
+def test_punctuation_stays_where_it_is_a_pause_and_not_inside_figures(phonemizer: Phonemizer) -> None:
     phonemes = phonemizer.phonemes("Dr. Smith paid 3.14 (really), then: “why?”", "en")
     assert phonemes == "dˈɑktəɹ smˈɪθ pˈAd θɹˈi pYnt wˈʌn fˈɔɹ (ɹˈiəli), ðˈɛn: “wˈI?”"
 
 
-def test_words_of_another_script_go_to_a_reader_that_knows_them(phonemizer: Phonemizer) -> None:
+def test_words_of_another_script_go_to_a_reader_for_it(phonemizer: Phonemizer) -> None:
     phonemes = phonemizer.phonemes("he said 你好 and привет", "en")
     assert phonemizer.phonemes("你好", "zh") in phonemes
     assert phonemizer.phonemes("привет", "ru") in phonemes

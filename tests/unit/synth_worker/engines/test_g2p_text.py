@@ -1,4 +1,4 @@
-"""What surrounds the readers: where text is cut, whose word is whose, and how IPA becomes Kokoro's symbols."""
+"""Text around the readers: where it is cut, which reader gets a word, and how IPA becomes Kokoro's symbols."""
 
 import pytest
 
@@ -24,7 +24,7 @@ from services.synth_worker.engines.embedded.g2p.vocabulary import VOCABULARY, kn
         ("a\ud800b😀c", [Stretch("ab c", "")]),
     ],
 )
-def test_text_is_cut_at_what_is_heard_as_a_pause(text: str, expected: list[Stretch]) -> None:
+def test_text_is_cut_at_pauses(text: str, expected: list[Stretch]) -> None:
     assert stretches(text) == expected
 
 

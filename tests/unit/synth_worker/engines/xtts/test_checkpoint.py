@@ -135,7 +135,7 @@ class Malice:
         return os.mkdir, (str(self.victim),)
 
 
-def test_code_in_a_file_is_not_run_and_the_refusal_says_how_to_convert_it(folder: Path, tmp_path: Path) -> None:
+def test_code_in_a_file_is_not_run_and_the_refusal_explains_the_conversion(folder: Path, tmp_path: Path) -> None:
     rewrite(folder, lambda stored: {**stored, "config": Malice(tmp_path / "victim")})
     message = refusal(folder)
     assert not (tmp_path / "victim").exists()

@@ -25,7 +25,7 @@ def prompt(stock: Any, seed: int = 0) -> Tensor:
 
 
 def by_stock(stock: Any, voice: Tensor, text: Sequence[int], sampling: Sampling, seed: int) -> tuple[list[int], Tensor]:
-    """Codes and latents as `Xtts.inference` makes them: a generation, and then the whole model once more."""
+    """Return codes and latents as `Xtts.inference` makes them: a generation, and then the whole model once more."""
     torch.manual_seed(seed)
     ids = torch.tensor([text])
     codes = stock.gpt.generate(
@@ -60,12 +60,12 @@ def decoder(stock: Any) -> Decoder:
 
 @pytest.fixture(params=[None, 8], ids=["growing", "slots"])
 def either(request: pytest.FixtureRequest, stock: Any) -> Decoder:
-    """The decoder as a CPU runs it, and with the steps of fixed shape that a GPU wants."""
+    """Return the decoder as a CPU runs it, and with the steps of fixed shape of a GPU."""
     return Decoder(stock.gpt, "float32", slots=request.param)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED, FREE], ids=["greedy", "sampled", "free"])
-def test_a_batch_of_texts_of_all_lengths_says_what_stock_says_of_each(
+def test_a_batch_of_texts_of_all_lengths_gives_the_codes_of_stock(
     stock: Any, either: Decoder, sampling: Sampling
 ) -> None:
     latents = prompt(stock)
@@ -117,7 +117,7 @@ def test_sentences_that_join_and_leave_in_mid_flight_say_to_the_last_bit_what_th
         assert torch.equal(torch.stack(sentence.latents), torch.stack(alone[seed].latents))
 
 
-def test_a_slot_that_is_given_back_holds_nothing_of_the_sentence_before(stock: Any) -> None:
+def test_a_released_slot_holds_nothing_of_the_sentence_before(stock: Any) -> None:
     decoder = Decoder(stock.gpt, "float32", slots=1)
     voice = decoder.voice_memory(prompt(stock))
     said = []
@@ -135,7 +135,7 @@ def test_a_slot_that_is_given_back_holds_nothing_of_the_sentence_before(stock: A
     assert again.codes == said[0]
 
 
-def test_a_sentence_that_waits_while_others_go_on_is_not_disturbed(stock: Any, either: Decoder) -> None:
+def test_a_sentence_that_waits_while_others_continue_is_not_disturbed(stock: Any, either: Decoder) -> None:
     voice = either.voice_memory(prompt(stock))
     waiting, going = (either.open(voice, TEXTS[1], SAMPLED, seed) for seed in (1, 2))
     either.step([waiting, going])
@@ -146,7 +146,7 @@ def test_a_sentence_that_waits_while_others_go_on_is_not_disturbed(stock: Any, e
 
 
 @pytest.mark.parametrize("kept", [0, 1, 9])
-def test_a_sentence_that_goes_back_keeps_its_beginning_and_draws_the_rest_anew(
+def test_a_sentence_that_goes_back_keeps_its_beginning_and_redraws_the_rest(
     stock: Any, either: Decoder, kept: int
 ) -> None:
     voice = either.voice_memory(prompt(stock))
@@ -169,7 +169,7 @@ def test_a_sentence_that_goes_back_keeps_its_beginning_and_draws_the_rest_anew(
 
 
 def by_stock_with(stock: Any, voice: Tensor, text: Sequence[int], codes: Sequence[int]) -> tuple[Sequence[int], Tensor]:
-    """The latents that stock computes for codes that are given."""
+    """Return the latents that stock computes for given codes."""
     length = torch.tensor([len(codes) * stock.gpt.code_stride_len])
     ids, spoken = torch.tensor([text]), torch.tensor([codes])
     latents = stock.gpt(ids, torch.tensor([len(text)]), spoken, length, cond_latents=voice, return_latent=True)

@@ -53,7 +53,7 @@ def heard(steps: list[Step]) -> Samples:
 
 
 def stock_voice(stock: Any, clips: list[Clip], seconds: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
-    """The voice as stock computes it, its loader of files replaced by samples."""
+    """Return the voice as stock computes it, with samples in place of its file loader."""
     sounds = {f"{place}.wav": torch.from_numpy(clip.samples).unsqueeze(0) for place, clip in enumerate(clips)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("TTS.tts.models.xtts.load_audio", lambda name, _: sounds[name])
@@ -116,7 +116,7 @@ def test_first_audio_comes_long_before_the_sentence_ends_and_chunks_grow(
     assert max(gaps) <= 24
 
 
-def test_seeds_are_told_apart_and_nearby_ones_are_not_alike(engine: XttsEngine, voice: LoadedVoice) -> None:
+def test_seeds_are_distinct_and_nearby_ones_are_not_alike(engine: XttsEngine, voice: LoadedVoice) -> None:
     sounds = {heard(steps_of(engine, Utterance(TEXT, "en", seed), voice)).tobytes() for seed in (1, 2, 3, 2**63 - 1)}
     assert len(sounds) == 4
 
@@ -132,7 +132,7 @@ def test_more_text_than_the_model_takes_is_refused_with_the_count(engine: XttsEn
         engine.open(Utterance("a word " * 100, "en", 1), voice)
 
 
-def test_an_engine_that_is_not_loaded_says_so(checkpoint_folder: Path) -> None:
+def test_an_engine_that_is_not_loaded_fails_clearly(checkpoint_folder: Path) -> None:
     engine = XttsEngine(XttsSettings(WeightSettings(model_dir=checkpoint_folder, agreed=True), device="cpu"))
     with pytest.raises(EngineUnavailable):
         engine.condition([clip()])
@@ -184,7 +184,7 @@ def misled(engine: XttsEngine, monkeypatch: pytest.MonkeyPatch, times: int) -> M
     return decoder
 
 
-def test_what_nobody_has_heard_of_a_sentence_that_goes_wrong_is_made_again(
+def test_unpublished_audio_of_a_sentence_that_goes_wrong_is_redone(
     engine: XttsEngine, voice: LoadedVoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = steps_of(engine, Utterance(TEXT, "en", 3), voice)
@@ -200,7 +200,7 @@ def test_what_nobody_has_heard_of_a_sentence_that_goes_wrong_is_made_again(
     assert again.kept == decoder.kept
 
 
-def test_a_sentence_that_goes_wrong_three_times_fails_and_its_neighbours_go_on(
+def test_a_sentence_that_goes_wrong_three_times_fails_and_its_neighbours_continue(
     engine: XttsEngine, voice: LoadedVoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     neighbour_alone = heard(steps_of(engine, Utterance(SHORT, "en", 4), voice))

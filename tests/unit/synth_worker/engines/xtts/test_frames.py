@@ -19,7 +19,7 @@ def latents_of(count: int) -> Tensor:
 
 
 def stock(latents: Tensor, speed: float) -> Tensor:
-    """As Xtts.inference and HifiDecoder.forward do it one after another."""
+    """Return the frames of Xtts.inference followed by HifiDecoder.forward."""
     rows = latents.t().unsqueeze(0)
     for factor in (1 / speed, UP, RESAMPLED):
         if factor != 1:
@@ -40,7 +40,7 @@ def is_copied_by_torch(count: int, speed: float) -> bool:
 
 
 @given(pieces=PIECES, speed=SPEEDS)
-def test_frames_in_pieces_are_those_of_the_whole_sentence(pieces: list[int], speed: float) -> None:
+def test_frames_in_chunks_are_those_of_the_whole_sentence(pieces: list[int], speed: float) -> None:
     latents = latents_of(sum(pieces))
     found, wanted = torch.cat(streamed(latents, speed, pieces)), stock(latents, speed)
     assert found.shape == wanted.shape
@@ -55,7 +55,7 @@ def test_frames_of_a_whole_sentence_are_stocks_at_any_speed(count: int, speed: f
 
 
 @pytest.mark.parametrize(("count", "speed"), [(10, 0.95), (18, 0.95), (40, 0.98)])
-def test_a_short_sentence_slowed_a_little_in_pieces_is_within_one_latent_of_stock(count: int, speed: float) -> None:
+def test_a_short_sentence_slowed_a_little_in_chunks_is_within_one_latent_of_stock(count: int, speed: float) -> None:
     latents = torch.arange(count, dtype=torch.float32).unsqueeze(1).expand(-1, 3)
     found = torch.cat(streamed(latents, speed, [count - 2, 2]))
     wanted = stock(latents, speed)
@@ -74,7 +74,7 @@ def test_a_frame_comes_as_soon_as_the_latents_that_it_is_made_of(speed: float) -
         assert given_now == int(changed[0])
 
 
-def test_what_is_kept_does_not_grow_with_the_sentence() -> None:
+def test_the_state_does_not_grow_with_the_sentence() -> None:
     frames = Frames((1 / 0.7, UP, RESAMPLED))
     kept = []
     for _ in range(50):

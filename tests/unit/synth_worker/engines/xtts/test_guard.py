@@ -1,4 +1,4 @@
-"""What a guard holds against a sentence."""
+"""The guard's faults of a sentence."""
 
 import numpy as np
 from hypothesis import given

@@ -33,7 +33,7 @@ def test_a_number_is_spoken_in_lakh_and_crore(number: int, words: str) -> None:
     assert spell_out(number) == words
 
 
-def test_every_number_below_a_thousand_has_words_of_its_own() -> None:
+def test_every_number_below_a_thousand_has_different_words() -> None:
     assert len({spell_out(number) for number in range(1000)}) == 1000
 
 

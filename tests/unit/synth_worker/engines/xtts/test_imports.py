@@ -16,7 +16,7 @@ SOUND = torch.sin(torch.arange(22_050) / 11)[None] * 0.3
 
 
 def run(program: str) -> str:
-    """Run a program in a process of its own, with warnings as errors; return what it printed."""
+    """Run a program in a separate process, with warnings as errors; return what it printed."""
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=120, check=True
     )
@@ -73,6 +73,6 @@ def test_the_spectrum_is_the_one_that_stock_computes() -> None:
     assert torch.equal(mel_spectrogram(SOUND, mean), expected)
 
 
-def test_sound_is_resampled_as_stock_resamples() -> None:
+def test_audio_is_resampled_as_stock_resamples() -> None:
     assert torch.equal(resample(SOUND, 22_050, 16_000), torchaudio.functional.resample(SOUND, 22_050, 16_000))
     assert resample(SOUND, 22_050, 16_000).shape == (1, 16_000)

@@ -1,4 +1,4 @@
-"""The matrix products on processors older than this one: oneDNN is told to do without what they lack."""
+"""The matrix products on older processors than this one: oneDNN is restricted to their instructions."""
 
 import os
 import subprocess
@@ -30,6 +30,6 @@ def test_products_are_right_and_their_rows_independent_on_older_processors(isa: 
 
 
 def _at_hand() -> set[str]:
-    """Return the sets of instructions that torch may be told to use here."""
+    """Return the instruction sets that torch may use here."""
     has = {"avx2": torch.cpu._is_avx2_supported(), "avx512": torch.cpu._is_avx512_supported()}
     return {name for name, supported in has.items() if supported}

@@ -64,7 +64,7 @@ def test_rows_with_settings_of_their_own_draw_what_each_would_draw_alone_by_hugg
     ]
 
 
-def test_greedy_rows_take_the_likeliest_code_that_is_not_said_yet() -> None:
+def test_greedy_rows_take_the_likeliest_new_code() -> None:
     scores = scores_of(5)
     best, second = scores[0].topk(2).indices.tolist()
     columns = settings_of([Sampling(greedy=True, repetition_penalty=20.0)], torch.device("cpu"))

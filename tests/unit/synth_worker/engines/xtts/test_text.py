@@ -81,7 +81,7 @@ def test_a_number_of_four_hundred_digits_is_refused_for_its_length(encoder: Text
     ),
     language=st.sampled_from(list(LANGUAGES)),
 )
-def test_a_text_gives_ids_that_the_model_knows_or_a_named_failure(
+def test_a_text_gives_ids_within_the_vocabulary_or_a_named_failure(
     encoder: TextEncoder, text: str, language: str
 ) -> None:
     try:
@@ -116,7 +116,7 @@ def test_digits_of_other_scripts_are_numbers_in_every_language(encoder: TextEnco
     assert spoken(encoder, "٣ ५ ７", "en") == "[en]three five seven"
 
 
-def test_a_number_that_nobody_says_as_one_is_spoken_digit_by_digit(encoder: TextEncoder) -> None:
+def test_a_number_without_a_name_is_spoken_digit_by_digit(encoder: TextEncoder) -> None:
     assert spoken(encoder, "1234567890123456", "en").startswith("[en]one two three four five")
     assert spoken(encoder, "1.234.567.890.123.456.789.012", "tr").startswith("[tr]bir iki üç")
 
@@ -167,7 +167,7 @@ def test_no_language_lacks_its_packages_here() -> None:
         ("unidic_lite", "ja", "cutlet, fugashi, unidic-lite"),
     ],
 )
-def test_a_language_that_lacks_a_package_is_told(
+def test_a_language_that_lacks_a_package_is_reported(
     module: str, language: str, packages: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed

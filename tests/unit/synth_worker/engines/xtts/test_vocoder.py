@@ -20,7 +20,7 @@ PIECES = st.lists(st.integers(0, 24), min_size=1, max_size=8)
 
 
 def made(seed: int = 0, **sizes: Any) -> Any:
-    """A stock vocoder: few channels, and the released kernels, dilations and rates unless told otherwise."""
+    """Return a stock vocoder: few channels, and by default the released kernels, dilations and rates."""
     torch.manual_seed(seed)
     decoder = HifiDecoder(**{"decoder_input_dim": WIDTH, "upsample_initial_channel_decoder": 32, **sizes}).eval()
     _enliven(decoder.waveform_decoder)
@@ -29,7 +29,7 @@ def made(seed: int = 0, **sizes: Any) -> Any:
 
 @torch.no_grad()
 def _enliven(network: Any) -> None:
-    """Make the sound loud and hang on the latents; untrained, it is mostly the biases' sound, which hides errors."""
+    """Make the audio loud and dependent on the latents; untrained, its biases dominate, which hides errors."""
     for layer in [*network.ups, *(one for block in network.resblocks for one in (*block.convs1, *block.convs2))]:
         layer.parametrizations.weight.original0 *= 2.5
     network.conv_pre.weight *= 2.5
@@ -87,7 +87,7 @@ def rows_convolved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @settings(max_examples=25, deadline=None)
 @given(pieces=PIECES.filter(any), speed=st.sampled_from([1.0, 1.0, 0.5, 0.8, 1.25, 1.7]))
-def test_sound_in_pieces_is_the_whole_render_at_any_chunking_and_speed(pieces: list[int], speed: float) -> None:
+def test_audio_in_chunks_is_the_whole_render_at_any_chunking_and_speed(pieces: list[int], speed: float) -> None:
     latents = latents_of(sum(pieces) + 2)
     samples = said(VOCODER, VOCODER.open(speaker_of(1), speed), latents, [*pieces[:-1], pieces[-1] + 2])
     check(torch.cat(samples), stock(latents, speaker_of(1), speed))
@@ -100,16 +100,16 @@ def test_a_sentence_of_any_length_may_come_code_by_code_and_end_with_nothing_new
     check(torch.cat(samples), stock(latents, speaker_of(1)))
 
 
-def test_a_sentence_of_no_codes_is_no_sound() -> None:
+def test_a_sentence_of_no_codes_has_no_audio() -> None:
     assert len(VOCODER.feed([VOCODER.open(speaker_of(1))], [latents_of(0)], [True])[0]) == 0
 
 
-def test_the_sound_hangs_on_the_latents() -> None:
+def test_the_audio_depends_on_the_latents() -> None:
     one, other = (stock(latents_of(12, seed), speaker_of(1)) for seed in range(2))
     assert (one - other).std() > 0.5 * one.std() > 0.05
 
 
-def test_each_speaker_is_heard_as_in_stock() -> None:
+def test_each_speaker_differs_as_in_stock() -> None:
     latents = latents_of(12)
     wanted = [stock(latents, speaker_of(seed)) for seed in range(3)]
     assert (wanted[0] - wanted[1]).abs().max() > 0.01
@@ -163,7 +163,7 @@ def test_samples_come_as_soon_as_the_last_frame_that_they_depend_on(count: int) 
     assert of_the_next[count:].any()
 
 
-def test_the_lag_is_what_the_vocoder_says() -> None:
+def test_the_lag_is_as_stated() -> None:
     stream = VOCODER.open(speaker_of(1))
     heard = 0
     for count in (4, 8, 8, 24):
@@ -180,7 +180,7 @@ def test_every_row_is_convolved_once_however_the_sentence_comes(rows_convolved: 
     assert sum(rows_convolved) == whole
 
 
-def test_what_is_kept_does_not_grow_with_the_sentence() -> None:
+def test_the_state_does_not_grow_with_the_sentence() -> None:
     stream = VOCODER.open(speaker_of(1))
     kept = set()
     for _ in range(20):
@@ -203,7 +203,7 @@ def test_the_stock_vocoder_stays_as_it_was() -> None:
     assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in decoder.state_dict().items())
 
 
-def test_without_onednn_as_on_a_gpu_the_sound_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_onednn_as_on_a_gpu_the_audio_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     vocoder = Vocoder(STOCK)
     streams = [vocoder.open(speaker_of(seed)) for seed in range(2)]
@@ -228,7 +228,7 @@ def test_a_vocoder_of_other_sizes_is_streamed_as_well(sizes: dict[str, Any]) -> 
     check(torch.cat(samples), stock(latents, speaker_of(1), decoder=decoder))
 
 
-def test_in_bfloat16_noise_stays_35_db_below_the_sound() -> None:
+def test_in_bfloat16_noise_stays_35_db_below_the_audio() -> None:
     vocoder, latents = Vocoder(STOCK, dtype=torch.bfloat16), latents_of(30)
     wanted = stock(latents, speaker_of(1))
     noise = torch.cat(said(vocoder, vocoder.open(speaker_of(1)), latents, [8, 12, 10])) - wanted
