@@ -15,7 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from services.common.audio.clip import Clip, Samples
-from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings, LoadedVoice
+from services.synth_worker.engines.embedded.engine import (
+    EmbeddedEngine,
+    EmbeddedSettings,
+    LoadedVoice,
+)
 from services.synth_worker.engines.protocol import Utterance
 
 RATE_HZ = 24_000
@@ -37,7 +41,9 @@ class Timings:
     @property
     def real_time_factor(self) -> float:
         """Return the median of processing time divided by audio time."""
-        return statistics.median(whole / audio for whole, audio in zip(self.whole, self.audio, strict=True))
+        return statistics.median(
+            whole / audio for whole, audio in zip(self.whole, self.audio, strict=True)
+        )
 
 
 def speak(engine: EmbeddedEngine, voice: LoadedVoice, text: str, into: Timings) -> Samples:
@@ -97,26 +103,40 @@ def measure(cache: Path, threads: int, runs: int) -> str:
     rows = [
         ("real-time factor, long sentence", f"{long.real_time_factor:.2f}"),
         ("real-time factor, short sentence", f"{short.real_time_factor:.2f}"),
-        (f"first audio, short sentence ({short.audio[0]:.1f} s)", f"{statistics.median(short.first) * 1000:.0f} ms"),
-        (f"first audio, long sentence ({long.audio[0]:.1f} s)", f"{statistics.median(long.first) * 1000:.0f} ms"),
+        (
+            f"first audio, short sentence ({short.audio[0]:.1f} s)",
+            f"{statistics.median(short.first) * 1000:.0f} ms",
+        ),
+        (
+            f"first audio, long sentence ({long.audio[0]:.1f} s)",
+            f"{statistics.median(long.first) * 1000:.0f} ms",
+        ),
         ("enrolment, 12 s reference", f"{enrolment_seconds(engine, clip, runs) * 1000:.0f} ms"),
         ("load, weights already joined", f"{loaded:.1f} s"),
         ("resident memory after that", f"{resident_mebibytes():.0f} MiB"),
     ]
     engine.close()
-    return "\n".join(["| figure | median |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    return "\n".join(
+        ["| figure | median |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+    )
 
 
 def main() -> None:
     """Read the options, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.embedded_engine", description=__doc__)
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "voice-cloning", metavar="FOLDER")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.embedded_engine", description=__doc__
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=Path.home() / ".cache" / "voice-cloning", metavar="FOLDER"
+    )
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), metavar="N")
     parser.add_argument("--runs", type=int, default=7, metavar="N")
     options = parser.parse_args()
     table = measure(options.cache, options.threads, options.runs)
     load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, {options.threads} threads, {options.runs} runs, load average {load:.1f}\n\n{table}")
+    print(
+        f"{os.cpu_count()} cores, {options.threads} threads, {options.runs} runs, load average {load:.1f}\n\n{table}"
+    )
 
 
 if __name__ == "__main__":

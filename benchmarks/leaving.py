@@ -22,7 +22,10 @@ from tests.chaos.parts import house
 async def measure(folder: Path, leavers: int) -> list[float]:
     """Return, for each client, how long after it left the last chunk came, in seconds; 0 where it came before."""
     waits: list[float] = []
-    async with house(folder, workers=2, settings=SETTINGS) as service, aiohttp.ClientSession() as session:
+    async with (
+        house(folder, workers=2, settings=SETTINGS) as service,
+        aiohttp.ClientSession() as session,
+    ):
         await service.until_ready(session)
         bus = await NatsBus.connect(service.nats.url, name="observer")
         await bus.establish(topology.topology())
@@ -44,7 +47,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="leaving-") as folder:
         waits_ms = [1000 * wait_s for wait_s in asyncio.run(measure(Path(folder), leavers))]
     cuts = statistics.quantiles(waits_ms, n=100, method="inclusive")
-    print("| clients that left | last chunk after that, median | p99 | longest |\n|---|---|---|---|")
+    print(
+        "| clients that left | last chunk after that, median | p99 | longest |\n|---|---|---|---|"
+    )
     print(f"| {len(waits_ms)} | {cuts[49]:.0f} ms | {cuts[98]:.0f} ms | {max(waits_ms):.0f} ms |")
 
 

@@ -15,14 +15,18 @@ import aiohttp
 from services.__main__ import Part, until_ready, whole_service
 from services.common.runtime.local_nats import free_port
 
-TEXT = " ".join(f"This is sentence number {number} of a long text, read aloud." for number in range(1_700))[:99_000]
+TEXT = " ".join(
+    f"This is sentence number {number} of a long text, read aloud." for number in range(1_700)
+)[:99_000]
 CLIP = Path(__file__).parents[1] / "examples" / "voices" / "austen.flac"
 
 
 def peak_mib(part: Part) -> int:
     """Return a process's peak resident memory in MiB."""
     status = Path(f"/proc/{part.process.pid}/status").read_text()
-    return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    return next(
+        int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")
+    )
 
 
 async def speak(address: str, path: str) -> tuple[int, float]:
@@ -30,7 +34,10 @@ async def speak(address: str, path: str) -> tuple[int, float]:
     form = aiohttp.FormData({"text": TEXT, "language": "en"})
     form.add_field("reference_audio", CLIP.read_bytes(), filename="reference")
     began_s, size = time.monotonic(), 0
-    async with aiohttp.ClientSession() as session, session.post(f"{address}{path}", data=form) as response:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{address}{path}", data=form) as response,
+    ):
         response.raise_for_status()
         async for block in response.content.iter_chunked(65_536):
             size += len(block)

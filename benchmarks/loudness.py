@@ -16,10 +16,21 @@ import numpy as np
 import soundfile
 
 from services.common.audio.clip import Clip, Samples
-from services.common.audio.loudness import FRAME_S, frame_energies, gated_lufs, integrated_lufs, lufs_of, true_peak_db
+from services.common.audio.loudness import (
+    FRAME_S,
+    frame_energies,
+    gated_lufs,
+    integrated_lufs,
+    lufs_of,
+    true_peak_db,
+)
 from services.common.audio.pcm import from_pcm16, silence, to_pcm16
 from services.common.wire.messages import Loudness
-from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings, LoadedVoice
+from services.synth_worker.engines.embedded.engine import (
+    EmbeddedEngine,
+    EmbeddedSettings,
+    LoadedVoice,
+)
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.finishing.parameters import finishing_of
 
@@ -47,11 +58,27 @@ SENTENCES: Mapping[str, Sequence[str]] = {
         "Der Garten liegt hinter dem alten Haus.",
         "Die meisten Besucher kamen mit dem Zug, obwohl die Straße zum Hafen im Frühling ausgebessert worden war.",
     ),
-    "es": ("Sí.", "Buenos días, hablo con otra voz.", "El jardín está detrás de la casa vieja, junto al río."),
-    "it": ("Sì.", "Buongiorno, parlo con un'altra voce.", "Il giardino è dietro la vecchia casa, vicino al fiume."),
-    "pt": ("Sim.", "Bom dia, falo com outra voz.", "O jardim fica atrás da casa velha, perto do rio."),
+    "es": (
+        "Sí.",
+        "Buenos días, hablo con otra voz.",
+        "El jardín está detrás de la casa vieja, junto al río.",
+    ),
+    "it": (
+        "Sì.",
+        "Buongiorno, parlo con un'altra voce.",
+        "Il giardino è dietro la vecchia casa, vicino al fiume.",
+    ),
+    "pt": (
+        "Sim.",
+        "Bom dia, falo com outra voz.",
+        "O jardim fica atrás da casa velha, perto do rio.",
+    ),
     "pl": ("Tak.", "Dzień dobry, mówię innym głosem.", "Ogród jest za starym domem, blisko rzeki."),
-    "ru": ("Да.", "Доброе утро, я говорю другим голосом.", "Сад находится за старым домом, у самой реки."),
+    "ru": (
+        "Да.",
+        "Доброе утро, я говорю другим голосом.",
+        "Сад находится за старым домом, у самой реки.",
+    ),
     "zh": ("是。", "早上好，我用另一个声音说话。", "花园在老房子的后面，靠近河边。"),
     "ja": ("はい。", "おはようございます、別の声で話します。", "庭は古い家の裏にあります。"),
     "ko": ("네.", "안녕하세요, 저는 다른 목소리로 말합니다.", "정원은 오래된 집 뒤에 있습니다."),
@@ -73,7 +100,9 @@ class Spoken:
 def variants(clip: Clip) -> dict[str, Clip]:
     """Return the recording and worse copies of it."""
     samples, generator = clip.samples, np.random.default_rng(1)
-    noise = generator.normal(0, float(np.sqrt(np.mean(samples**2))) * 10 ** (-15 / 20), len(samples))
+    noise = generator.normal(
+        0, float(np.sqrt(np.mean(samples**2))) * 10 ** (-15 / 20), len(samples)
+    )
     made = {
         "as it is": samples,
         "30 dB quieter": samples * 0.03,
@@ -83,7 +112,9 @@ def variants(clip: Clip) -> dict[str, Clip]:
     return {name: Clip(each.astype(np.float32), clip.sample_rate_hz) for name, each in made.items()}
 
 
-def speak(engine: EmbeddedEngine, voice: LoadedVoice, utterance: Utterance, target: Loudness) -> Spoken:
+def speak(
+    engine: EmbeddedEngine, voice: LoadedVoice, utterance: Utterance, target: Loudness
+) -> Spoken:
     """Speak a sentence and finish it chunk by chunk, as a worker does."""
     finish = finishing_of(engine.describe(), utterance, target)
     sentence, raw, finished, spent_s = engine.open(utterance, voice), [], [], 0.0
@@ -129,21 +160,38 @@ def row(name: str, spoken: Sequence[Spoken]) -> str:
     cells.append(f"{integrated_lufs([answer(published)], RATE_HZ):.1f}")
     cells += [f"{max(map(true_peak_db, sentences)):.1f}" for sentences in (raw, published)]
     cells += [
-        f"{fmean(found):.0f} ({min(found):.0f} to {max(found):.0f})" for found in map(pauses_ms, (raw, published))
+        f"{fmean(found):.0f} ({min(found):.0f} to {max(found):.0f})"
+        for found in map(pauses_ms, (raw, published))
     ]
     return f"| {' | '.join(cells)} |"
 
 
 def report(spoken: Mapping[str, Sequence[Spoken]], target_lufs: float) -> str:
     """Return the table, and what is true of all sentences together."""
-    titles = ("", "sentences", "LUFS, engine", "LUFS", "answer", "dBTP, engine", "dBTP", "pause, engine", "pause, ms")
+    titles = (
+        "",
+        "sentences",
+        "LUFS, engine",
+        "LUFS",
+        "answer",
+        "dBTP, engine",
+        "dBTP",
+        "pause, engine",
+        "pause, ms",
+    )
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     first = next(iter(spoken.values()))
-    lines += [row(language, [each for each in first if each.language == language]) for language in SENTENCES]
+    lines += [
+        row(language, [each for each in first if each.language == language])
+        for language in SENTENCES
+    ]
     lines += [row(f"all, reference {name}", sentences) for name, sentences in spoken.items()]
     every = [each for sentences in spoken.values() for each in sentences]
     misses = np.array([integrated_lufs([each.published], RATE_HZ) - target_lufs for each in every])
-    spent_s, audio_s = sum(each.finishing_s for each in every), sum(len(each.raw) for each in every) / RATE_HZ
+    spent_s, audio_s = (
+        sum(each.finishing_s for each in every),
+        sum(len(each.raw) for each in every) / RATE_HZ,
+    )
     lines.append(
         f"\n{len(every)} sentences: {np.mean(np.abs(misses) <= 1):.1%} within 1 LU, standard deviation "
         f"{np.std(misses):.2f} LU, furthest {misses[np.argmax(np.abs(misses))]:+.2f} LU; the engine's own: mean "
@@ -158,9 +206,14 @@ def main() -> None:
     """Read the options, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loudness", description=__doc__)
     parser.add_argument(
-        "--cache", type=Path, default=Path.home() / ".cache" / "voice-cloning-pipeline", metavar="FOLDER"
+        "--cache",
+        type=Path,
+        default=Path.home() / ".cache" / "voice-cloning-pipeline",
+        metavar="FOLDER",
     )
-    parser.add_argument("--clip", type=Path, default=CLIP, metavar="FILE", help="recording of the voice")
+    parser.add_argument(
+        "--clip", type=Path, default=CLIP, metavar="FILE", help="recording of the voice"
+    )
     parser.add_argument("--lufs", type=float, default=-18.0, metavar="N")
     options = parser.parse_args()
     samples, rate_hz = soundfile.read(options.clip, dtype="float32", always_2d=True)

@@ -21,7 +21,12 @@ from tests.chaos.load import Answer, goodput, offer, percentile, resident_mib
 from tests.chaos.parts import house
 from tests.chaos.shares import greeting_idle_and_beside_a_book, jain, shares
 
-SETTINGS = {"TONE_REAL_TIME_FACTOR": "0.5", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2", "LOG_LEVEL": "error"}
+SETTINGS = {
+    "TONE_REAL_TIME_FACTOR": "0.5",
+    "WORKER_SLOTS": "4",
+    "WORKER_EXPRESS_SLOTS": "2",
+    "LOG_LEVEL": "error",
+}
 GREETING = SETTINGS | {"TONE_REAL_TIME_FACTOR": "0.06", "MAX_TEXT_CHARACTERS": "500000"}
 CAPACITY_S = 24.0  # seconds of audio per second that all slots together could make
 LADDER = (0.25, 0.5, 0.75, 1.0, 1.5)  # of that
@@ -62,7 +67,9 @@ async def loads(folder: Path, seconds: float) -> list[str]:
         peak, memory = 0.0, [("before", resident_mib(service))]
         for share in LADDER:
             began_s, load = time.monotonic() + WARM_S, share * CAPACITY_S
-            answers = await offer(session, service.address(), sound_a_second=load, seconds=WARM_S + RUNG_S, seed=1)
+            answers = await offer(
+                session, service.address(), sound_a_second=load, seconds=WARM_S + RUNG_S, seed=1
+            )
             peak = max(peak, goodput(answers, began_s, began_s + RUNG_S))
             lines.append(row(f"{share:g}", load, answers, began_s, began_s + RUNG_S))
         memory.append(("after the ladder", resident_mib(service)))
@@ -75,8 +82,14 @@ async def loads(folder: Path, seconds: float) -> list[str]:
             memory.append((f"{part} third of the overload", resident_mib(service)))
         answers = await whole_time
     at_five = goodput(answers, began_s, began_s + seconds)
-    lines.append(row(f"5 times the peak, {seconds:.0f} s", load, answers, began_s, began_s + seconds))
-    lines += ["", f"Goodput at 5 times the peak: {100 * at_five / peak:.0f} % of the peak ({peak:.1f} s/s).", ""]
+    lines.append(
+        row(f"5 times the peak, {seconds:.0f} s", load, answers, began_s, began_s + seconds)
+    )
+    lines += [
+        "",
+        f"Goodput at 5 times the peak: {100 * at_five / peak:.0f} % of the peak ({peak:.1f} s/s).",
+        "",
+    ]
     return lines + memory_table(memory)
 
 
@@ -84,7 +97,10 @@ def memory_table(memory: list[tuple[str, dict[str, float]]]) -> list[str]:
     """Return a table of resident memory."""
     names = list(memory[0][1])
     head = ["| resident, MiB | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
-    return head + [f"| {when} | " + " | ".join(f"{now[name]:.0f}" for name in names) + " |" for when, now in memory]
+    return head + [
+        f"| {when} | " + " | ".join(f"{now[name]:.0f}" for name in names) + " |"
+        for when, now in memory
+    ]
 
 
 async def greetings(folder: Path) -> list[str]:
@@ -111,12 +127,17 @@ async def fairness(folder: Path) -> list[str]:
     """Return how two tenants share."""
     settings = SETTINGS | {"QUEUE_AUDIO_S": "1000"}
     async with (
-        house(folder, edges=2, splitters=1, workers=2, settings=settings, tenants=("small", "large")) as service,
+        house(
+            folder, edges=2, splitters=1, workers=2, settings=settings, tenants=("small", "large")
+        ) as service,
         aiohttp.ClientSession() as session,
     ):
         await service.until_ready(session)
         made = await shares(service, session, requests=(1, 10), seconds=20)
-    return ["", f"Two tenants with 1 and 10 long requests in flight: Jain's index {jain(made):.3f}."]
+    return [
+        "",
+        f"Two tenants with 1 and 10 long requests in flight: Jain's index {jain(made):.3f}.",
+    ]
 
 
 async def measure(seconds: float) -> None:

@@ -50,7 +50,9 @@ async def in_process(model: EngineThread) -> float:
 async def over_nats(bus: NatsBus, clip: str) -> float:
     """Return the seconds from publishing a request to its first audio chunk."""
     began_s, first_s = time.perf_counter(), 0.0
-    async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=10).speaking(speech_request(clip, TEXT)) as speech:
+    async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=10).speaking(
+        speech_request(clip, TEXT)
+    ) as speech:
         async for _ in speech.chunks():
             first_s = first_s or time.perf_counter() - began_s
     return first_s
@@ -94,7 +96,9 @@ async def measure(count: int) -> list[str]:
                 nats = await repeat(count, lambda: over_nats(bus, clip))
                 await bus.close()
                 async with aiohttp.ClientSession() as session:
-                    http = await repeat(count, lambda: over_http(session, address, CLIP.read_bytes()))
+                    http = await repeat(
+                        count, lambda: over_http(session, address, CLIP.read_bytes())
+                    )
     return [
         f"{count} requests each, one at a time, {os.cpu_count()} cores.",
         "",
@@ -102,7 +106,11 @@ async def measure(count: int) -> list[str]:
         "|---|---|---|---|---|",
         row("engine called in process", direct, baseline),
         row("request on NATS to first chunk", nats, baseline),
-        row(f"HTTP form with a {len(CLIP.read_bytes()) // 1024} KiB reference to first audio", http, baseline),
+        row(
+            f"HTTP form with a {len(CLIP.read_bytes()) // 1024} KiB reference to first audio",
+            http,
+            baseline,
+        ),
     ]
 
 

@@ -15,7 +15,9 @@ RATE_HZ = 24_000
 
 def main() -> None:
     """Speak, and print a line a language."""
-    engine = EmbeddedEngine(EmbeddedSettings(cache=Path.home() / ".cache" / "voice-cloning-pipeline", threads=2))
+    engine = EmbeddedEngine(
+        EmbeddedSettings(cache=Path.home() / ".cache" / "voice-cloning-pipeline", threads=2)
+    )
     engine.load()
     voice = engine.restore(engine.stock_voice(160.0))
     for language, texts in sentences().items():

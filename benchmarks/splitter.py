@@ -52,14 +52,18 @@ def pysbd(module: Any) -> Splitter:
     """Return pysbd, with English rules for the languages that it lacks."""
     known = set(module.languages.LANGUAGE_CODES)
     return lambda text, language: list(
-        module.Segmenter(language=language if language in known else "en", clean=False).segment(text)
+        module.Segmenter(language=language if language in known else "en", clean=False).segment(
+            text
+        )
     )
 
 
 def csbd(module: Any) -> Splitter:
     known = {"en", "fr", "es", "de", "it", "pl", "ru", "nl", "ar", "zh", "ja", "hi"}
     return lambda text, language: list(
-        module.Segmenter(language=language if language in known else "en", clean=False).segment(text)
+        module.Segmenter(language=language if language in known else "en", clean=False).segment(
+            text
+        )
     )
 
 
@@ -101,7 +105,11 @@ def f1(splitter: Splitter, language: str, gold: dict[str, tuple[str, ...]] = GOL
     right = wrong = missed = 0
     for marked in gold[language]:
         wanted, found = ends(marked.split("|")), ends(splitter(marked.replace("|", ""), language))
-        right, wrong, missed = right + len(wanted & found), wrong + len(found - wanted), missed + len(wanted - found)
+        right, wrong, missed = (
+            right + len(wanted & found),
+            wrong + len(found - wanted),
+            missed + len(wanted - found),
+        )
     return 2 * right / (2 * right + wrong + missed)
 
 
@@ -130,7 +138,9 @@ def main() -> None:
     """Print both tables."""
     found = dict(candidates())
     for title, gold in (("", GOLD), (", texts on which no rule was tried", FRESH)):
-        print(f"\nF1 of sentence ends{title}\n\n| splitter | " + " | ".join(LANGUAGES) + " | mean |")
+        print(
+            f"\nF1 of sentence ends{title}\n\n| splitter | " + " | ".join(LANGUAGES) + " | mean |"
+        )
         print("|---" * (len(LANGUAGES) + 2) + "|")
         for name, splitter in found.items():
             scores = [f1(splitter, language, gold) for language in LANGUAGES]
@@ -143,9 +153,19 @@ def main() -> None:
         sentence.spoken for sentence in split(text, language, max_characters=250).sentences
     ]
     for name, splitter in found.items():
-        usual = [per_million(splitter, prose(language), language) for language in ("en", "de", "zh", "hi")]
+        usual = [
+            per_million(splitter, prose(language), language)
+            for language in ("en", "de", "zh", "hi")
+        ]
         hurt = [
-            (float(per_million(splitter, "Start " + pattern * (HURTFUL_CHARACTERS // len(pattern)), "en")), pattern)
+            (
+                float(
+                    per_million(
+                        splitter, "Start " + pattern * (HURTFUL_CHARACTERS // len(pattern)), "en"
+                    )
+                ),
+                pattern,
+            )
             for pattern in HURTFUL
         ]
         seconds, pattern = max(hurt)

@@ -37,9 +37,14 @@ def main() -> None:
             scores[case.kind][1] += 1
             if not right:
                 misses.append((case, spoken))
-        share = sum(right for right, _ in scores.values()) / sum(every for _, every in scores.values())
+        share = sum(right for right, _ in scores.values()) / sum(
+            every for _, every in scores.values()
+        )
         cells = [f"{right}/{every}" for right, every in scores.values()]
-        print(f"| {language} | " + " | ".join(cells) + f" | {share:.1%} | {seconds(language):.1f} |", flush=True)
+        print(
+            f"| {language} | " + " | ".join(cells) + f" | {share:.1%} | {seconds(language):.1f} |",
+            flush=True,
+        )
     print("\nMisses\n")
     for case, spoken in misses:
         print(f"- {case.language}: `{case.written}` should be `{case.said}`, is `{spoken}`")

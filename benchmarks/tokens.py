@@ -17,7 +17,9 @@ from tests.unit.splitter.normalization.gold import GOLD
 from tests.unit.splitter.normalization.said import cases
 
 LIMIT: Final = 402  # gpt_max_text_tokens of the released config.json
-CHARACTERS: Final = 40_000  # of a text without a full stop, so that every sentence is as long as it may be
+CHARACTERS: Final = (
+    40_000  # of a text without a full stop, so that every sentence is as long as it may be
+)
 
 
 def sentences(language: str) -> list[str]:
@@ -59,7 +61,9 @@ def main(arguments: list[str]) -> int:
                 refused += 1
         over = sum(count >= LIMIT for count in counts)
         failed += over
-        print(f"| {language} | {MAX_CHARACTERS[language]} | {len(asked)} | {max(counts)} | {over} | {refused} |")
+        print(
+            f"| {language} | {MAX_CHARACTERS[language]} | {len(asked)} | {max(counts)} | {over} | {refused} |"
+        )
     return 1 if failed else 0
 
 

@@ -51,9 +51,13 @@ def clip() -> Clip:
     return Clip(noise.astype(np.float32), RATE_HZ)
 
 
-def engine_of(folder: Path, precision: Precision, threads: int = 1, device: str = "cpu", batch: int = 8) -> XttsEngine:
+def engine_of(
+    folder: Path, precision: Precision, threads: int = 1, device: str = "cpu", batch: int = 8
+) -> XttsEngine:
     weights = WeightSettings(model_dir=folder, agreed=True)
-    engine = XttsEngine(XttsSettings(weights, device=device, precision=precision, threads=threads, max_batch=batch))
+    engine = XttsEngine(
+        XttsSettings(weights, device=device, precision=precision, threads=threads, max_batch=batch)
+    )
     engine.load()
     return engine
 
@@ -101,9 +105,18 @@ def take_turns(cases: dict[str, Callable[[], Run]], rounds: int) -> dict[str, Ru
             run = case()
             if round_:
                 runs[name].append(run)
-                print(f"  {name}: {run.real_time_factor:.2f}, {run.first_audio_s:.2f} s", file=sys.stderr, flush=True)
+                print(
+                    f"  {name}: {run.real_time_factor:.2f}, {run.first_audio_s:.2f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
     return {
-        name: Run(*(statistics.median(getattr(run, field) for run in done) for field in Run.__dataclass_fields__))
+        name: Run(
+            *(
+                statistics.median(getattr(run, field) for run in done)
+                for field in Run.__dataclass_fields__
+            )
+        )
         for name, done in runs.items()
     }
 
@@ -141,7 +154,9 @@ def load_in_a_child(folder: Path, precision: Precision) -> dict[str, float]:
         f"t = time.perf_counter(); e = engine_of(Path({str(folder)!r}), {precision!r}); s = time.perf_counter() - t;"
         "print(json.dumps({'seconds': s, **memory_mebibytes()}))"
     )
-    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
     measured: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return measured
 
@@ -167,7 +182,9 @@ def loading(folder: Path, rounds: int) -> str:
         rows.append(
             f"| {precision} | {medians['seconds']:.1f} s | {medians['private']:.0f} MiB | {medians['shared']:.0f} MiB |"
         )
-    head = "| precision | load, without imports | private memory | mapped files, shared by workers |"
+    head = (
+        "| precision | load, without imports | private memory | mapped files, shared by workers |"
+    )
     return "\n".join([head, "|---" * 4 + "|", *rows])
 
 
@@ -180,7 +197,9 @@ def side_by_side(folder: Path, precision: Precision, workers: int, sentences: in
         "print(r.seconds, r.audio_s)"
     )
     children = [
-        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(workers)
     ]
     for child in children:
@@ -203,7 +222,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the options, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.xtts", description=__doc__)
     parser.add_argument(
-        "--folder", type=Path, default=Path.home() / ".cache" / "voice-cloning-pipeline" / "xtts-random"
+        "--folder",
+        type=Path,
+        default=Path.home() / ".cache" / "voice-cloning-pipeline" / "xtts-random",
     )
     parser.add_argument("--runs", type=int, default=3, metavar="N")
     parser.add_argument("--only", choices=["speed", "load", "workers"])
@@ -212,9 +233,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not (options.folder / "model.pth").exists():
         make_checkpoint(options.folder, full_size=True)
     capability = torch.backends.cpu.get_cpu_capability()
-    print(f"{os.cpu_count()} cores, {capability}, {options.runs} rounds, load average {os.getloadavg()[0]:.1f}\n")
+    print(
+        f"{os.cpu_count()} cores, {capability}, {options.runs} rounds, load average {os.getloadavg()[0]:.1f}\n"
+    )
     if options.only in (None, "workers"):
-        print(side_by_side(options.folder, "bfloat16", workers=2, sentences=4), end="\n\n", flush=True)
+        print(
+            side_by_side(options.folder, "bfloat16", workers=2, sentences=4), end="\n\n", flush=True
+        )
     if options.only in (None, "load"):
         print(loading(options.folder, options.runs), end="\n\n", flush=True)
     if options.only in (None, "speed"):

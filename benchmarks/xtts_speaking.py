@@ -22,8 +22,13 @@ class Comparison:
 
     def __init__(self, model_dir: Path | None, precision: Any, clip: Clip) -> None:
         """Load both. Raises EngineUnavailable where the weights are not there or their licence is not accepted."""
-        weights = WeightSettings(model_dir=model_dir, agreed=os.environ.get("COQUI_TOS_AGREED") == "1")
-        both = [XttsEngine(XttsSettings(weights, device="cpu", precision=name)) for name in ("float32", precision)]
+        weights = WeightSettings(
+            model_dir=model_dir, agreed=os.environ.get("COQUI_TOS_AGREED") == "1"
+        )
+        both = [
+            XttsEngine(XttsSettings(weights, device="cpu", precision=name))
+            for name in ("float32", precision)
+        ]
         for engine in both:
             engine.load()
         self._fine, self._coarse = both
@@ -47,13 +52,20 @@ class Comparison:
             spoken.append(sentence.decoding.codes)
         return self._compared(language, text, spoken, sounds), sounds
 
-    def _compared(self, language: str, text: str, spoken: list[list[int]], sounds: list[Samples]) -> Review:
+    def _compared(
+        self, language: str, text: str, spoken: list[list[int]], sounds: list[Samples]
+    ) -> Review:
         codes = spoken[0]
         (fine, likeliest), (coarse, others) = (
             engine.review(text, language, voice, codes)
             for engine, voice in zip((self._fine, self._coarse), self._voices, strict=True)
         )
-        common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*spoken, strict=False)))
+        common = sum(
+            1
+            for _ in itertools.takewhile(
+                lambda pair: pair[0] == pair[1], zip(*spoken, strict=False)
+            )
+        )
         return Review(
             language=language,
             text=text,

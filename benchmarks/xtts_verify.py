@@ -34,7 +34,9 @@ class Review:
     language: str
     text: str
     latent_error: float  # norm of the difference by the norm, on float32's codes
-    same_likeliest: float  # share of float32's codes at whose place both find the same code likeliest
+    same_likeliest: (
+        float  # share of float32's codes at whose place both find the same code likeliest
+    )
     same_codes: float  # share of codes in common from the beginning, each drawing its own
     seconds: tuple[float, float]  # of audio: float32, other
 
@@ -50,10 +52,14 @@ def speak(folder: Path, model_dir: Path | None, precision: str) -> None:
         for place, text in enumerate(sentences()[language][:SENTENCES_A_LANGUAGE]):
             review, sounds = comparison.review(language, text, seed=place)
             for name, samples in zip(("float32", "other"), sounds, strict=True):
-                (folder / f"{language}-{place}-{name}.wav").write_bytes(write_wav(Clip(samples, RATE_HZ)))
+                (folder / f"{language}-{place}-{name}.wav").write_bytes(
+                    write_wav(Clip(samples, RATE_HZ))
+                )
             reviews.append(review)
             print(f"{language} {place}: {review.same_likeliest:.3f}", flush=True)
-    (folder / "reviews.json").write_text(json.dumps([asdict(review) for review in reviews], ensure_ascii=False))
+    (folder / "reviews.json").write_text(
+        json.dumps([asdict(review) for review in reviews], ensure_ascii=False)
+    )
     print(table_of(reviews, precision))
 
 
@@ -62,8 +68,14 @@ def table_of(reviews: Sequence[Review], precision: str) -> str:
     rows = [
         ("latents, relative error", statistics.median(review.latent_error for review in reviews)),
         ("same likeliest code", statistics.mean(review.same_likeliest for review in reviews)),
-        ("codes in common from the beginning", statistics.mean(review.same_codes for review in reviews)),
-        ("length of sound, of float32's", statistics.mean(review.seconds[1] / review.seconds[0] for review in reviews)),
+        (
+            "codes in common from the beginning",
+            statistics.mean(review.same_codes for review in reviews),
+        ),
+        (
+            "length of sound, of float32's",
+            statistics.mean(review.seconds[1] / review.seconds[0] for review in reviews),
+        ),
     ]
     head = f"| {precision} against float32, {len(reviews)} sentences | |"
     return "\n".join([head, "|---|---|", *(f"| {name} | {value:.4f} |" for name, value in rows)])
@@ -77,22 +89,29 @@ def score(folder: Path, cache: Path) -> None:
 
     recogniser, encoder = Recogniser(cache, threads=2), Ge2e()
     wanted = encoder.embed(reference().samples)
-    print("| language | CER float32 | CER other | WER float32 | WER other | cosine float32 | cosine other |")
+    print(
+        "| language | CER float32 | CER other | WER float32 | WER other | cosine float32 | cosine other |"
+    )
     print("|---" * 7 + "|")
     for language in sentences():
         files = sorted(folder.glob(f"{language}-*-float32.wav"))
         cells = []
         for name in ("float32", "other"):
             sounds = [
-                read_wav(file.with_name(file.name.replace("float32", name)).read_bytes()).samples for file in files
+                read_wav(file.with_name(file.name.replace("float32", name)).read_bytes()).samples
+                for file in files
             ]
             heard = [recogniser.transcribe(sound, language) for sound in sounds]
             said = sentences()[language][: len(files)]
             pairs = list(zip(said, heard, strict=True))
             cells.append(
                 (
-                    statistics.mean(character_errors(text, transcript, language) for text, transcript in pairs),
-                    statistics.mean(word_errors(text, transcript, language) for text, transcript in pairs),
+                    statistics.mean(
+                        character_errors(text, transcript, language) for text, transcript in pairs
+                    ),
+                    statistics.mean(
+                        word_errors(text, transcript, language) for text, transcript in pairs
+                    ),
                     float(wanted @ encoder.embed(np.concatenate(sounds))),
                 )
             )
@@ -114,10 +133,16 @@ def main() -> None:
     """Read the options and do one of both."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.xtts_verify", description=__doc__)
     parser.add_argument("act", choices=["speak", "score"])
-    parser.add_argument("--folder", type=Path, default=Path("xtts-verify"), help="for WAVs and figures")
-    parser.add_argument("--model-dir", type=Path, help="the weights; else from the hub, as the service finds them")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("xtts-verify"), help="for WAVs and figures"
+    )
+    parser.add_argument(
+        "--model-dir", type=Path, help="the weights; else from the hub, as the service finds them"
+    )
     parser.add_argument("--precision", choices=["bfloat16", "int8"], default="int8")
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "voice-cloning-pipeline" / "quality")
+    parser.add_argument(
+        "--cache", type=Path, default=Path.home() / ".cache" / "voice-cloning-pipeline" / "quality"
+    )
     options = parser.parse_args()
     if options.act == "speak":
         speak(options.folder, options.model_dir, options.precision)

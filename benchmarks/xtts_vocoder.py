@@ -40,7 +40,10 @@ class Run:
 @torch.no_grad()
 def enliven(network: Any) -> None:
     """Make the audio loud and dependent on the latents; untrained, its biases dominate, which hides errors."""
-    for layer in [*network.ups, *(one for block in network.resblocks for one in (*block.convs1, *block.convs2))]:
+    for layer in [
+        *network.ups,
+        *(one for block in network.resblocks for one in (*block.convs1, *block.convs2)),
+    ]:
         layer.parametrizations.weight.original0 *= 2
     network.conv_pre.weight *= 2
     network.conv_post.weight *= 5
@@ -78,7 +81,9 @@ class Bench:
             place += len(codes)
             pieces += vocoder.feed([stream], [codes], [place == CODES])
             first = first or time.perf_counter() - begun
-        return Run(time.perf_counter() - begun, time.thread_time() - spent, first, torch.cat(pieces))
+        return Run(
+            time.perf_counter() - begun, time.thread_time() - spent, first, torch.cat(pieces)
+        )
 
     def together(self, count: int, chunk: int) -> Run:
         """Feed several streams at once; times are for each of them."""
@@ -87,7 +92,9 @@ class Bench:
         pieces = []
         for place in range(0, CODES, chunk):
             codes = self.latents[place : place + chunk]
-            pieces.append(self.exact.feed(streams, [codes] * count, [place + chunk >= CODES] * count)[0])
+            pieces.append(
+                self.exact.feed(streams, [codes] * count, [place + chunk >= CODES] * count)[0]
+            )
         clock, spent = (time.perf_counter() - begun) / count, (time.thread_time() - spent) / count
         return Run(clock, spent, clock, torch.cat(pieces))
 
@@ -128,13 +135,19 @@ def main() -> None:
     bench = Bench()
     ways: dict[str, Callable[[], Run]] = {"stock, whole sentence at once": bench.whole}
     for chunk in (8, 16, 24):
-        ways[f"stream, chunks of {chunk} codes"] = lambda chunk=chunk: bench.streamed(bench.exact, chunk)  # type: ignore[misc]
+        ways[f"stream, chunks of {chunk} codes"] = lambda chunk=chunk: bench.streamed(
+            bench.exact, chunk
+        )  # type: ignore[misc]
     ways["4 streams at once, chunks of 8 codes, each"] = lambda: bench.together(4, 8)
     ways["stream in bfloat16, chunks of 16 codes"] = lambda: bench.streamed(bench.coarse, 16)
     made = interleaved(ways, options.runs)
     load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, {options.threads} threads, {options.runs} runs, load average {load:.1f}\n")
-    print("| way | processor | of stock | clock | real-time factor | first samples | largest difference |")
+    print(
+        f"{os.cpu_count()} cores, {options.threads} threads, {options.runs} runs, load average {load:.1f}\n"
+    )
+    print(
+        "| way | processor | of stock | clock | real-time factor | first samples | largest difference |"
+    )
     print("|---|---|---|---|---|---|---|")
     stock = next(iter(made.values()))
     print("\n".join(row(name, runs, stock) for name, runs in made.items()))

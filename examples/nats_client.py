@@ -42,12 +42,18 @@ async def speak(url: str, recording: bytes, language: str, text: str) -> None:
         sys.exit(f"{stored['code']}: {stored['detail']}")
 
     request = secrets.token_hex(16)
-    events = await bus.subscribe(f"tts.v1.audio.{TENANT}.{request}.>")  # before the request, so that nothing is missed
+    events = await bus.subscribe(
+        f"tts.v1.audio.{TENANT}.{request}.>"
+    )  # before the request, so that nothing is missed
     command = {"type": "SpeechRequest", "request": request, "tenant": TENANT, "engine": ENGINE,
                "language": language, "text": text, "clips": [stored["clip"]], "seed": 1,
                "deadline_unix_ms": int((time.time() + 300) * 1000)}  # fmt: skip
-    own = {"Nats-Msg-Id": f"request.{TENANT}.{request}"}  # holds the tenant, as all tenants share the stream
-    await bus.jetstream().publish(f"tts.v1.request.{TENANT}", msgpack.packb(command), headers=own, timeout=10)
+    own = {
+        "Nats-Msg-Id": f"request.{TENANT}.{request}"
+    }  # holds the tenant, as all tenants share the stream
+    await bus.jetstream().publish(
+        f"tts.v1.request.{TENANT}", msgpack.packb(command), headers=own, timeout=10
+    )
 
     chunks: dict[tuple[int, int], bytes] = {}
     counts: dict[int, int] = {}  # sentence -> how many chunks it has, once it is spoken

@@ -38,7 +38,9 @@ def licences() -> dict[str, str]:
 def locked() -> set[str]:
     """Return the names of all packages in the lock files."""
     texts = [(HERE / lock).read_text("utf-8") for locks in LOCKS.values() for lock in locks]
-    return {name for text in texts for name in re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.MULTILINE)}
+    return {
+        name for text in texts for name in re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.MULTILINE)
+    }
 
 
 def notice() -> str:
@@ -46,7 +48,9 @@ def notice() -> str:
     text = NOTICE.read_text("utf-8").partition(_HEADING)[0].rstrip("\n")
     known = licences()
 
-    return f"{text}\n\n{_HEADING}" + "".join(f"  {name}: {known[name]}\n" for name in sorted(locked()))
+    return f"{text}\n\n{_HEADING}" + "".join(
+        f"  {name}: {known[name]}\n" for name in sorted(locked())
+    )
 
 
 def bill(name: str) -> dict[str, Any]:
@@ -56,7 +60,8 @@ def bill(name: str) -> dict[str, Any]:
 
     content = b"".join((HERE / lock).read_bytes() for lock in LOCKS[name])
     options = ("--spec-version", "1.6", "--output-reproducible", "--output-format", "JSON")
-    done = subprocess.run([program, "requirements", *options, "-"], input=content, capture_output=True, check=True)  # noqa: S603
+    command = [program, "requirements", *options, "-"]
+    done = subprocess.run(command, input=content, capture_output=True, check=True)  # noqa: S603
     found: dict[str, Any] = json.loads(done.stdout)
     components = {component["purl"]: component for component in found["components"]}
 
@@ -66,8 +71,15 @@ def bill(name: str) -> dict[str, Any]:
         del component["description"]  # the line of the lock file
 
     found["components"] = [components[purl] for purl in sorted(components)]
-    version = re.findall(r'__version__ = "(.+)"', (HERE.parent / "services" / "__init__.py").read_text("utf-8"))[0]
-    own = {"type": "application", "bom-ref": name, "name": f"voice-cloning/{name}", "version": version}
+    version = re.findall(
+        r'__version__ = "(.+)"', (HERE.parent / "services" / "__init__.py").read_text("utf-8")
+    )[0]
+    own = {
+        "type": "application",
+        "bom-ref": name,
+        "name": f"voice-cloning/{name}",
+        "version": version,
+    }
     found["metadata"]["component"] = own | {"licenses": [{"expression": "Apache-2.0"}]}
     found["dependencies"] = [{"ref": purl} for purl in sorted(components)]
     return found

@@ -35,7 +35,9 @@ _STOP_S: Final = 40.0  # for a part of which it is not known how long it takes
 _SCRATCH: Final = "voice-cloning-"
 # On one machine a stop is meant to be quick: no other edge continues the streams. The environment may differ.
 _USUAL: Final = {"LOG_READABLE": "true", "HTTP_STOP_S": "5", "WORKER_STOP_S": "5"}
-_DEMO_TEXT: Final = "Bonjour ! Cette voix est née d'un court extrait, et elle parle maintenant votre langue."
+_DEMO_TEXT: Final = (
+    "Bonjour ! Cette voix est née d'un court extrait, et elle parle maintenant votre langue."
+)
 _DEMO_CLIP: Final = Path(__file__).parents[1] / "examples" / "voices" / "austen.flac"
 
 
@@ -55,12 +57,26 @@ class Running(NamedTuple):
     watched: list[Watched]
 
 
-def ports_of(environment: Mapping[str, str], workers: int, port: int, ui_port: int | None) -> list[Port]:
+def ports_of(
+    environment: Mapping[str, str], workers: int, port: int, ui_port: int | None
+) -> list[Port]:
     """Return the ports that the service will listen on. Raises CannotListen where two of them are one."""
-    wanted = [Port(environment.get("HTTP_HOST") or "127.0.0.1", port, "stop it, or choose another port with --port")]
+    wanted = [
+        Port(
+            environment.get("HTTP_HOST") or "127.0.0.1",
+            port,
+            "stop it, or choose another port with --port",
+        )
+    ]
     if ui_port is not None:
         host = environment.get("UI_HOST") or "127.0.0.1"
-        wanted.append(Port(host, ui_port, "stop it, choose another port with --ui-port, or leave it out with --no-ui"))
+        wanted.append(
+            Port(
+                host,
+                ui_port,
+                "stop it, choose another port with --ui-port, or leave it out with --no-ui",
+            )
+        )
     for kind, count in (("SPLITTER", 1), ("WORKER", workers)):
         given = environment.get(f"{kind}_HEALTH_PORT", "")
         if not given.isascii() or not given.isdigit() or given == "0":
@@ -74,7 +90,9 @@ def ports_of(environment: Mapping[str, str], workers: int, port: int, ui_port: i
     numbers = [each.number for each in wanted]
     for number in numbers:
         if numbers.count(number) > 1:
-            raise CannotListen(f"port {number} is to be used twice; choose different ports for all parts")
+            raise CannotListen(
+                f"port {number} is to be used twice; choose different ports for all parts"
+            )
     return wanted
 
 
@@ -99,7 +117,9 @@ async def nats(folder: Path) -> AsyncIterator[tuple[str, list[Watched]]]:
 
 
 @asynccontextmanager
-async def whole_service(workers: int, port: int, ui_port: int | None = None) -> AsyncIterator[Running]:
+async def whole_service(
+    workers: int, port: int, ui_port: int | None = None
+) -> AsyncIterator[Running]:
     """Run everything while the block runs, the web interface where it has a port. Raises CannotListen."""
     require_ports(ports_of(os.environ, workers, port, ui_port))
     with scratch_folder(_SCRATCH) as folder:
@@ -113,7 +133,9 @@ async def whole_service(workers: int, port: int, ui_port: int | None = None) -> 
                 parts.append(await Part.start("edge", "services.http_edge", environment))
                 parts.append(await Part.start("splitter", "services.splitter", environment))
                 for number in range(1, workers + 1):
-                    parts.append(await Part.start(f"worker-{number}", "services.synth_worker", environment))  # noqa: PERF401
+                    name = f"worker-{number}"
+                    worker = await Part.start(name, "services.synth_worker", environment)
+                    parts.append(worker)
                 if ui_port is not None:
                     pages = {"UI_PORT": str(ui_port), "SERVICE_URL": f"http://localhost:{port}"}
                     parts.append(await Part.start("ui", "ui", environment | pages))
@@ -130,10 +152,14 @@ async def end(parts: Sequence[Part], environment: Mapping[str, str]) -> None:
         "worker": exit_s(WorkerSettings, environment),
     }
     for some in (parts[:1], parts[1:]):
-        await asyncio.gather(*(part.stop(patience_s.get(part.name.partition("-")[0], _STOP_S)) for part in some))
+        await asyncio.gather(
+            *(part.stop(patience_s.get(part.name.partition("-")[0], _STOP_S)) for part in some)
+        )
 
 
-def exit_s(kind: type[EdgeSettings | SplitterSettings | WorkerSettings], environment: Mapping[str, str]) -> float:
+def exit_s(
+    kind: type[EdgeSettings | SplitterSettings | WorkerSettings], environment: Mapping[str, str]
+) -> float:
     """Return how long a service may take to end."""
     try:
         return read_settings(kind, environment).exit_s
@@ -141,9 +167,13 @@ def exit_s(kind: type[EdgeSettings | SplitterSettings | WorkerSettings], environ
         return _STOP_S  # it has exited
 
 
-async def until_ready(url: str, running: Running, part: Part, stop: asyncio.Event | None = None) -> None:
+async def until_ready(
+    url: str, running: Running, part: Part, stop: asyncio.Event | None = None
+) -> None:
     """Wait until this part answers with 200, or `stop` is set. Raises PartEnded, TimeoutError."""
-    patience = aiohttp.ClientTimeout(total=_ANSWER_S)  # another process may have the port, and say nothing
+    patience = aiohttp.ClientTimeout(
+        total=_ANSWER_S
+    )  # another process may have the port, and say nothing
     port = int(url.split(":")[2].partition("/")[0])
     async with asyncio.timeout(_READY_S), aiohttp.ClientSession(timeout=patience) as session:
         while stop is None or not stop.is_set():
@@ -199,7 +229,9 @@ async def run(workers: int, port: int, ui_port: int | None, stop: asyncio.Event)
     async with whole_service(workers, port, ui_port) as running:
         await until_ready(f"{running.address}/readyz", running, running.parts[0], stop)
         if ui_port is not None:
-            await until_ready(f"http://127.0.0.1:{ui_port}/_stcore/health", running, running.parts[-1], stop)
+            await until_ready(
+                f"http://127.0.0.1:{ui_port}/_stcore/health", running, running.parts[-1], stop
+            )
         if not stop.is_set():
             say(
                 f"\nReady after {time.monotonic() - began_s:.1f} s on {running.address}. Hear it in another terminal:\n"
@@ -243,7 +275,9 @@ async def live(choice: argparse.Namespace) -> None:
             await run(choice.workers, choice.port, None if choice.no_ui else choice.ui_port, stop)
         else:
             clip = await asyncio.to_thread(choice.clip.read_bytes)
-            if not await ended_before(stop, speak_once(choice.text, choice.language, clip, choice.out)):
+            if not await ended_before(
+                stop, speak_once(choice.text, choice.language, clip, choice.out)
+            ):
                 sys.exit(130)
     finally:
         parent.cancel()
@@ -262,17 +296,29 @@ def main() -> None:
     parser.add_argument("command", nargs="?", choices=["run", "demo"], default="run")
     parser.add_argument("--workers", type=int, default=1, help="synthesis workers (run)")
     parser.add_argument("--port", type=port_number, default=8004, help="of the HTTP edge (run)")
-    parser.add_argument("--ui-port", type=port_number, default=8501, help="of the web interface (run)")
+    parser.add_argument(
+        "--ui-port", type=port_number, default=8501, help="of the web interface (run)"
+    )
     parser.add_argument("--no-ui", action="store_true", help="without the web interface (run)")
-    parser.add_argument("--out", type=Path, default=Path("demo.wav"), help="where the speech goes (demo)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo.wav"), help="where the speech goes (demo)"
+    )
     parser.add_argument("--text", default=_DEMO_TEXT, help="text to speak (demo)")
     parser.add_argument("--language", default="fr", help="in which language (demo)")
-    parser.add_argument("--clip", type=Path, default=_DEMO_CLIP, help="reference recording of the voice (demo)")
-    parser.add_argument("--parent", type=int, help="end when the process of this number, which started this one, does")
+    parser.add_argument(
+        "--clip", type=Path, default=_DEMO_CLIP, help="reference recording of the voice (demo)"
+    )
+    parser.add_argument(
+        "--parent",
+        type=int,
+        help="end when the process of this number, which started this one, does",
+    )
     try:
         asyncio.run(live(parser.parse_args()))
     except TimeoutError:
-        sys.exit(f"the service was not ready within {_READY_S:.0f} s; the lines above say how far it came")
+        sys.exit(
+            f"the service was not ready within {_READY_S:.0f} s; the lines above say how far it came"
+        )
     except (PartEnded, NoNatsServer, CannotListen, OSError) as error:
         sys.exit(str(error))
 

@@ -29,7 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     statuses = []
 
     for phase in (SIDE_BY_SIDE, ALONE):
-        status = subprocess.run([sys.executable, "-m", "pytest", *phase, *options], cwd=ROOT, check=False).returncode
+        status = subprocess.run(
+            [sys.executable, "-m", "pytest", *phase, *options], cwd=ROOT, check=False
+        ).returncode
         statuses.append(status)
 
         if status not in (_OK, _FAILED, _NO_TESTS):  # interrupted, or wrong arguments

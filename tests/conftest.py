@@ -23,7 +23,10 @@ settings.load_profile("same")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).parents[1]
-COMPUTING = ("tests/unit/", "tests/contract/")  # the rest mostly waits for processes that it started
+COMPUTING = (
+    "tests/unit/",
+    "tests/contract/",
+)  # the rest mostly waits for processes that it started
 # Every test of these starts processes for itself alone, and takes half a minute or more.
 UNSHARED = ("tests/chaos/", "tests/integration/test_stopping.py")
 # These load the machine, or compare times, so nothing else runs at the same time: files, and single tests.
@@ -38,7 +41,9 @@ ALONE = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--phase", choices=("side-by-side", "alone"), help="select the tests that run like this")
+    parser.addoption(
+        "--phase", choices=("side-by-side", "alone"), help="select the tests that run like this"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 RULES_FILE = Path(__file__).with_name("prose.toml")
-_READABLE = re.compile(r"\.(?:py|md|ya?ml|conf|toml|sh|template|Dockerfile|alloy|in|js|css)$|^(?:Dockerfile|task)$")
+_READABLE = re.compile(
+    r"\.(?:py|md|ya?ml|conf|toml|sh|template|Dockerfile|alloy|in|js|css)$|^(?:Dockerfile|task)$"
+)
 SKIPPED_FOLDERS = {"__pycache__", "golden", "node_modules", "build", "dist"}
 
 _ALLOW_COMMENT = re.compile(r"(?:#|//|<!--)\s*prose:\s*allow\s+([^#\n]+?)\s*(?:-->|$)")
@@ -39,7 +41,17 @@ _DESCRIPTION = re.compile(r"^\s*-?\s*(?:desc|summary|description):\s*(.+)$")
 _CAPITALIZED = re.compile(r"[A-Z][a-z]*$")
 _TOOL_COMMENT = re.compile(r"#\s*(?:noqa|type:|ruff:|mypy:|pragma)")
 
-_MESSAGE_ARGUMENTS = {"action", "description", "detail", "epilog", "help", "hint", "message", "reason", "title"}
+_MESSAGE_ARGUMENTS = {
+    "action",
+    "description",
+    "detail",
+    "epilog",
+    "help",
+    "hint",
+    "message",
+    "reason",
+    "title",
+}
 _CALLS_WITH_HELP = {"add_argument", "Counter", "Gauge", "Histogram", "Summary"}
 _UNCHECKED_DECORATORS = {"property", "cached_property", "fixture", "setter"}
 
@@ -108,7 +120,10 @@ class _Source:
 def load_rules(file: Path = RULES_FILE) -> Rules:
     """Return the rules of a TOML file."""
     data = tomllib.loads(file.read_text(encoding="utf-8"))
-    banned = [Banned(re.compile(entry["pattern"], re.IGNORECASE), entry["suggestion"]) for entry in data["banned"]]
+    banned = [
+        Banned(re.compile(entry["pattern"], re.IGNORECASE), entry["suggestion"])
+        for entry in data["banned"]
+    ]
     allowed = [Allowed(entry["path"], entry["word"].lower()) for entry in data.get("allow", [])]
     docstrings = data["docstrings"]
 
@@ -131,7 +146,10 @@ def check_file(path: Path, rules: Rules) -> list[Finding]:
 
     for text in source.texts:
         allowed = _allowed_words(path, lines[text.first_line - 1 : text.last_line], rules)
-        findings += [Finding(path, text.line, message) for message in _banned_words(text.text, allowed, rules)]
+        findings += [
+            Finding(path, text.line, message)
+            for message in _banned_words(text.text, allowed, rules)
+        ]
 
     return sorted(set(findings), key=lambda finding: finding.line)
 
@@ -165,7 +183,9 @@ def _read(path: Path, content: str, rules: Rules) -> _Source:
     if path.suffix == ".md":
         return _read_markdown(content)
 
-    return _read_configuration(content, _SLASH_COMMENT if path.suffix in {".js", ".alloy"} else _HASH_COMMENT)
+    return _read_configuration(
+        content, _SLASH_COMMENT if path.suffix in {".js", ".alloy"} else _HASH_COMMENT
+    )
 
 
 def _read_markdown(content: str) -> _Source:
@@ -265,7 +285,9 @@ def _is_checked(node: _Function) -> bool:
     if node.name.startswith(("_", "test_")):
         return False
 
-    return not any(_name_of(decorator) in _UNCHECKED_DECORATORS for decorator in node.decorator_list)
+    return not any(
+        _name_of(decorator) in _UNCHECKED_DECORATORS for decorator in node.decorator_list
+    )
 
 
 def _check_message_form(call: ast.Call, source: _Source, rules: Rules) -> None:
@@ -279,7 +301,9 @@ def _check_message_form(call: ast.Call, source: _Source, rules: Rules) -> None:
     word = re.split(r"[\s:,;']", start)[0]
 
     if _CAPITALIZED.match(word) and word not in rules.names and " " in start:
-        source.forms.append((message.lineno, f'error message starts with "{word}": start it in lower case'))
+        source.forms.append(
+            (message.lineno, f'error message starts with "{word}": start it in lower case')
+        )
 
     if end.endswith(".") and not end.endswith("..."):
         source.forms.append((message.lineno, "error message ends with a full stop: remove it"))
@@ -330,14 +354,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="prose", description="Check that the prose of the repository is plain English."
     )
-    parser.add_argument("paths", nargs="*", type=Path, default=[Path()], help="files and folders (default: all)")
     parser.add_argument(
-        "--only", nargs="+", type=Path, default=[], metavar="DIR", help="report only files below these folders"
+        "paths", nargs="*", type=Path, default=[Path()], help="files and folders (default: all)"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="report only files below these folders",
     )
     options = parser.parse_args(arguments)
 
     rules = load_rules()
-    findings = [finding for file in files_under(options.paths, options.only) for finding in check_file(file, rules)]
+    findings = [
+        finding
+        for file in files_under(options.paths, options.only)
+        for finding in check_file(file, rules)
+    ]
     sys.stdout.writelines(f"{finding}\n" for finding in findings)
     return 1 if findings else 0
 

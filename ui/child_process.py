@@ -26,7 +26,9 @@ def run_child(module: str, *arguments: str, given: bytes) -> bytes:
     except subprocess.TimeoutExpired:
         raise ChildFailed from None
     except subprocess.CalledProcessError as error:
-        raise ChildFailed(error.stderr.decode(errors="replace").strip().rpartition("\n")[2]) from None
+        raise ChildFailed(
+            error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        ) from None
     return child.stdout
 
 

@@ -30,7 +30,10 @@ def _say_whether_ready() -> None:
     try:
         why_not = shared.service().readiness()
     except Refusal:
-        st.error(t("refusal.unreachable", detail=shared.settings().service_url), icon=":material/cloud_off:")
+        st.error(
+            t("refusal.unreachable", detail=shared.settings().service_url),
+            icon=":material/cloud_off:",
+        )
         return
     if why_not:
         st.warning(t("page.not_ready", detail=why_not), icon=":material/hourglass_top:")
@@ -39,7 +42,13 @@ def _say_whether_ready() -> None:
 _head()
 tell_language(tongue())
 _say_whether_ready()
-_TABS = {"quick": quick, "recording": recording, "reading": reading, "many": many, "service": service}
+_TABS = {
+    "quick": quick,
+    "recording": recording,
+    "reading": reading,
+    "many": many,
+    "service": service,
+}
 for tab, module in zip(st.tabs([t(f"tab.{name}") for name in _TABS]), _TABS.values(), strict=True):
     with tab:
         module.show()

@@ -21,7 +21,9 @@ class Settings:
     service_url: str = "http://localhost:8004"  # where this process reaches the service
     api_key: str = ""  # to the service, where it asks for one
     public_service_url: str = ""  # where its users do, for the cURL examples; empty: the same
-    allowed_hosts: str = ""  # names of the pages in the public DNS, with commas between them; "*": any
+    allowed_hosts: str = (
+        ""  # names of the pages in the public DNS, with commas between them; "*": any
+    )
 
     @property
     def shown_url(self) -> str:
@@ -43,7 +45,9 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         if not environment.get(name, "http://").startswith(("http://", "https://")):
             raise ValueError(f"{name} begins with http:// or https://")
     if not re.fullmatch(rf"({_NAME}( *, *{_NAME})*)?", environment.get("ALLOWED_HOSTS", "")):
-        raise ValueError("ALLOWED_HOSTS holds host names with commas between them, such as voice.example.org")
+        raise ValueError(
+            "ALLOWED_HOSTS holds host names with commas between them, such as voice.example.org"
+        )
     return Settings(
         ui_host=environment.get("UI_HOST", Settings.ui_host),
         ui_port=int(port),
@@ -64,7 +68,12 @@ def warnings_about(settings: Settings, environment: Mapping[str, str]) -> Iterat
     known = [field.name.upper() for field in fields(Settings)]
     for name, value in sorted(environment.items()):
         # Kubernetes names its Services so: UI_SERVICE_HOST, UI_PORT_8501_TCP.
-        if name in known or not value or "_SERVICE_" in name.removeprefix("PUBLIC") or "_PORT_" in name:
+        if (
+            name in known
+            or not value
+            or "_SERVICE_" in name.removeprefix("PUBLIC")
+            or "_PORT_" in name
+        ):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=_CLOSE)
         if near or name.startswith("UI_"):

@@ -16,7 +16,11 @@ TONGUES: Final = ("fr", "en")
 def words(tongue: str) -> Mapping[str, str]:
     """Return all texts in a language, by `section.name`."""
     sections = tomllib.loads((FOLDER / f"{tongue}.toml").read_text(encoding="utf-8"))
-    return {f"{section}.{name}": text for section, texts in sections.items() for name, text in texts.items()}
+    return {
+        f"{section}.{name}": text
+        for section, texts in sections.items()
+        for name, text in texts.items()
+    }
 
 
 def tongue() -> str:

@@ -47,7 +47,11 @@ def _report(options: argparse.Namespace) -> None:
 def _sample(options: argparse.Namespace) -> None:
     """Write the sample without what is judged already and still holds."""
     results = _each(partial(sampled, of_each=options.of_each, seed=options.seed), options.languages)
-    new = [rewrite for result in results for rewrite in judged.unjudged(judged.load(result.language), result.rewrites)]
+    new = [
+        rewrite
+        for result in results
+        for rewrite in judged.unjudged(judged.load(result.language), result.rewrites)
+    ]
     print(f"{judged.to_judge(options.file, new)} rewrites to judge in {options.file}")
 
 
@@ -74,8 +78,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prose", description=__doc__)
     parser.add_argument("command", nargs="?", choices=[*_COMMANDS, "judge"], default="report")
     parser.add_argument("file", nargs="?", type=Path, help="of sample and judge")
-    parser.add_argument("--languages", nargs="+", choices=list(LOCALES), default=list(LOCALES), metavar="CODE")
-    parser.add_argument("--of-each", type=int, default=20, metavar="N", help="rewrites of each rule and language")
+    parser.add_argument(
+        "--languages", nargs="+", choices=list(LOCALES), default=list(LOCALES), metavar="CODE"
+    )
+    parser.add_argument(
+        "--of-each", type=int, default=20, metavar="N", help="rewrites of each rule and language"
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another sample")
     options = parser.parse_args(arguments)
     if options.command in {"sample", "judge"} and options.file is None:

@@ -57,7 +57,9 @@ def _store(language: str, found: dict[str, list[str]]) -> None:
         old.unlink()
     for name, texts in found.items():
         if texts:
-            (folder / f"{name}.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+            (folder / f"{name}.txt").write_text(
+                "".join(f"{text}\n" for text in texts), encoding="utf-8"
+            )
 
 
 def _made_by() -> str:

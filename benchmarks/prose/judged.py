@@ -98,7 +98,12 @@ def _read(path: Path) -> list[dict[str, str]]:
 def _write(path: Path, fields: Sequence[str], rows: Iterable[dict[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(
-            file, fields, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None
+            file,
+            fields,
+            delimiter="\t",
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,
+            quotechar=None,
         )
         writer.writeheader()
         writer.writerows(rows)

@@ -36,10 +36,20 @@ def fetch(wanted: Iterable[Source]) -> list[str]:
     known = _known()
     names = sorted({name for source in wanted for name in source.packages if name in known})
     missing = [name for name in names if not folder_of(name).exists()]
-    for begin in range(0, len(missing), 12):  # few at a time, so that the archives take little disk space
+    for begin in range(
+        0, len(missing), 12
+    ):  # few at a time, so that the archives take little disk space
         _download(missing[begin : begin + 12])
         for name in missing[begin : begin + 12]:
-            _keep_prose(name, [pattern for source in wanted if name in source.packages for pattern in source.files])
+            _keep_prose(
+                name,
+                [
+                    pattern
+                    for source in wanted
+                    if name in source.packages
+                    for pattern in source.files
+                ],
+            )
     return names
 
 
@@ -111,8 +121,8 @@ def _run(command: list[str], folder: Path | None = None) -> str:
         done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
-        message = (
-            f"{Path(command[0]).name} failed ({detail.strip()[-300:]}); it needs Debian 12's main archive, no root"
-        )
+        name = Path(command[0]).name
+        reason = detail.strip()[-300:]
+        message = f"{name} failed ({reason}); it needs Debian 12's main archive, no root"
         raise SourceMissing(message) from error
     return done.stdout

@@ -17,8 +17,12 @@ _SCRIPTS: Final = {
 }
 UNSPACED: Final = frozenset({"zh", "ja"})
 _LETTERS: Final = regex.compile(r"[\p{L}\p{M}]+")
-_MARKS: Final = regex.compile(r"[^\p{L}\p{M}\p{N}\s.,;:!?'\"’“”„«»()\-–—،؛؟。、，！？「」『』（）।…]")
-_CODE: Final = re.compile(r"\w\(\)|</?\w|[{}\\|]|==|\$\w|\w_\w|(?:^|\s)--?[a-z]|\w/\w+/|#include|::|=\S|&\w+;|\s=\s*$")
+_MARKS: Final = regex.compile(
+    r"[^\p{L}\p{M}\p{N}\s.,;:!?'\"’“”„«»()\-–—،؛؟。、，！？「」『』（）।…]"
+)
+_CODE: Final = re.compile(
+    r"\w\(\)|</?\w|[{}\\|]|==|\$\w|\w_\w|(?:^|\s)--?[a-z]|\w/\w+/|#include|::|=\S|&\w+;|\s=\s*$"
+)
 _HYPHENATED: Final = regex.compile(r"(?<=\p{Ll})[-‐]\n\s*(?=\p{Ll})")
 _LONGEST: Final = 2_000
 _FEWEST_WORDS: Final = 4
@@ -57,7 +61,11 @@ class Prose:
 
         The choice is the same in every run.
         """
-        texts = [text for text in map(one_line, paragraphs) if self._may_be_prose(text) and self._is_new(text)]
+        texts = [
+            text
+            for text in map(one_line, paragraphs)
+            if self._may_be_prose(text) and self._is_new(text)
+        ]
         kept, total = [], 0
         for index in sorted(range(len(texts)), key=lambda index: digest(texts[index])):
             if total >= most_words:
@@ -68,7 +76,11 @@ class Prose:
         return [texts[index] for index in sorted(kept)]
 
     def _may_be_prose(self, text: str) -> bool:
-        if len(text) > _LONGEST or words(text, self._language) < _FEWEST_WORDS or _CODE.search(text):
+        if (
+            len(text) > _LONGEST
+            or words(text, self._language) < _FEWEST_WORDS
+            or _CODE.search(text)
+        ):
             return False
         visible = len(text) - text.count(" ")
         letters = _length(_LETTERS.findall(text))

@@ -11,7 +11,10 @@ def prose(results: Sequence[Found]) -> str:
     """Return the words of each language by source."""
     rows = [
         f"| {found.language} | {sum(found.words.values()):,} | "
-        + ", ".join(f"{name} {count:,}" for name, count in sorted(found.words.items(), key=lambda entry: -entry[1]))
+        + ", ".join(
+            f"{name} {count:,}"
+            for name, count in sorted(found.words.items(), key=lambda entry: -entry[1])
+        )
         + " |"
         for found in results
     ]
@@ -24,7 +27,9 @@ def rules(results: Sequence[Found]) -> str:
     for found in results:
         total = sum(found.words.values()) or 1
         for rule, count in [("all", found.rules.total()), *found.rules.most_common()]:
-            rows.append(f"| {found.language} | {_cell(rule)} | {count:,} | {1_000 * count / total:.3f} |")
+            rows.append(
+                f"| {found.language} | {_cell(rule)} | {count:,} | {1_000 * count / total:.3f} |"
+            )
     return _table("| language | rule | rewrites | per 1,000 words |", rows)
 
 
@@ -39,7 +44,9 @@ def precision(standings: Sequence[Standing], results: Sequence[Found]) -> str:
         for right, rewrites in ((1, standing.right), (0, standing.wrong))
         for rewrite in rewrites
     ]
-    fired = Counter({(found.language, rule): count for found in results for rule, count in found.rules.items()})
+    fired = Counter(
+        {(found.language, rule): count for found in results for rule, count in found.rules.items()}
+    )
     rows = [_share("all", judged, fired)]
     rows += [
         _share(f"language {code}", [one for one in judged if one[0] == code], fired)
@@ -52,16 +59,23 @@ def precision(standings: Sequence[Standing], results: Sequence[Found]) -> str:
     return _table("| rule | judged | right | precision | 95 % | weighted |", rows)
 
 
-def _share(name: str, judged: Sequence[tuple[str, str, int]], fired: Counter[tuple[str, str]]) -> str:
+def _share(
+    name: str, judged: Sequence[tuple[str, str, int]], fired: Counter[tuple[str, str]]
+) -> str:
     right, total = sum(verdict for _, _, verdict in judged), len(judged)
     low, high = wilson(right, total)
     strata: dict[tuple[str, str], list[int]] = {}
     for language, rule, verdict in judged:
         strata.setdefault((language, rule), []).append(verdict)
     weight = sum(fired[stratum] for stratum in strata) or 1
-    weighted = sum(fired[stratum] * sum(verdicts) / len(verdicts) for stratum, verdicts in strata.items()) / weight
+    weighted = (
+        sum(fired[stratum] * sum(verdicts) / len(verdicts) for stratum, verdicts in strata.items())
+        / weight
+    )
     share = right / total if total else 0.0
-    return f"| {name} | {total} | {right} | {share:.1%} | {low:.1%} to {high:.1%} | {weighted:.2%} |"
+    return (
+        f"| {name} | {total} | {right} | {share:.1%} | {low:.1%} to {high:.1%} | {weighted:.2%} |"
+    )
 
 
 def again(standings: Sequence[Standing]) -> str:
@@ -73,7 +87,13 @@ def again(standings: Sequence[Standing]) -> str:
         for judgement, rewrite in standing.changed
     ]
     gone = {standing.language: len(standing.gone) for standing in standings if standing.gone}
-    return "\n".join([f"to judge again: {len(lines)}", *lines, f"not rewritten so any more, or not found: {gone}"])
+    return "\n".join(
+        [
+            f"to judge again: {len(lines)}",
+            *lines,
+            f"not rewritten so any more, or not found: {gone}",
+        ]
+    )
 
 
 def _cell(text: str) -> str:

@@ -73,8 +73,13 @@ def sampled(language: str, of_each: int, seed: int) -> Found:
     by_rule: dict[str, dict[tuple[str, str, str], Rewrite]] = {}
     for rewrite in result.rewrites:
         by_rule.setdefault(rewrite.rule, {})[rewrite.key] = rewrite
-    draws = (nsmallest(of_each, once.values(), key=lambda one: one.order(seed)) for _, once in sorted(by_rule.items()))
-    return Found(language, result.words, result.rules, [rewrite for draw in draws for rewrite in draw])
+    draws = (
+        nsmallest(of_each, once.values(), key=lambda one: one.order(seed))
+        for _, once in sorted(by_rule.items())
+    )
+    return Found(
+        language, result.words, result.rules, [rewrite for draw in draws for rewrite in draw]
+    )
 
 
 def rewritten(text: str, language: str, source: str = "") -> Iterator[Rewrite]:
@@ -88,7 +93,12 @@ def rewritten(text: str, language: str, source: str = "") -> Iterator[Rewrite]:
         if edit.text != written:
             before = _last(whole[max(0, edit.start - _LONGEST) : edit.start], language)
             after = _first(whole[edit.end : edit.end + _LONGEST], language)
-            yield Rewrite(language, source, edit.rule or "?", *map(_one_line, (before, written, edit.text, after)))
+            yield Rewrite(
+                language,
+                source,
+                edit.rule or "?",
+                *map(_one_line, (before, written, edit.text, after)),
+            )
 
 
 def _preparation(clean: str, ready: str) -> Iterator[Edit]:
@@ -110,8 +120,16 @@ def _one_line(text: str) -> str:
 
 
 def _last(text: str, language: str) -> str:
-    return text[-_SIGNS:] if language in UNSPACED else "".join(regex.findall(r"\S+\s*|^\s+", text)[-_WORDS:])
+    return (
+        text[-_SIGNS:]
+        if language in UNSPACED
+        else "".join(regex.findall(r"\S+\s*|^\s+", text)[-_WORDS:])
+    )
 
 
 def _first(text: str, language: str) -> str:
-    return text[:_SIGNS] if language in UNSPACED else "".join(regex.findall(r"\s*\S+|\s+$", text)[:_WORDS])
+    return (
+        text[:_SIGNS]
+        if language in UNSPACED
+        else "".join(regex.findall(r"\s*\S+|\s+$", text)[:_WORDS])
+    )

@@ -8,7 +8,9 @@ from typing import Any, Final
 _TABLE: Final = Path(__file__).with_name("sources.toml")
 _TOLD: Final[dict[str, Any]] = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
 
-LOCALES: Final[dict[str, tuple[str, ...]]] = {code: tuple(names) for code, names in _TOLD["locales"].items()}
+LOCALES: Final[dict[str, tuple[str, ...]]] = {
+    code: tuple(names) for code, names in _TOLD["locales"].items()
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,11 @@ class Source:
 
 def sources(language: str) -> list[Source]:
     """Return a language's sources, in the order of the table."""
-    return [_filled(told, language) for told in _TOLD["sources"] if language in told.get("languages", LOCALES)]
+    return [
+        _filled(told, language)
+        for told in _TOLD["sources"]
+        if language in told.get("languages", LOCALES)
+    ]
 
 
 def _filled(told: dict[str, Any], language: str) -> Source:
@@ -41,5 +47,7 @@ def _filled(told: dict[str, Any], language: str) -> Source:
 
 
 def _each(patterns: list[str], language: str) -> tuple[str, ...]:
-    filled = (pattern.replace("{locale}", name) for pattern in patterns for name in LOCALES[language])
+    filled = (
+        pattern.replace("{locale}", name) for pattern in patterns for name in LOCALES[language]
+    )
     return tuple(dict.fromkeys(filled))

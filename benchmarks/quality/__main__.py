@@ -39,15 +39,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     everybody = [speaker.id for speaker in targets()]
-    parser.add_argument("--languages", nargs="+", choices=list(sentences()), default=list(sentences()), metavar="CODE")
+    parser.add_argument(
+        "--languages",
+        nargs="+",
+        choices=list(sentences()),
+        default=list(sentences()),
+        metavar="CODE",
+    )
     parser.add_argument("--speakers", nargs="+", choices=everybody, default=everybody, metavar="ID")
-    parser.add_argument("--quick", action="store_true", help="two sentences a language and three voices at most")
+    parser.add_argument(
+        "--quick", action="store_true", help="two sentences a language and three voices at most"
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there too")
-    parser.add_argument("--details", type=Path, metavar="FILE", help="write every transcript there, tab-separated")
-    parser.add_argument("--no-stock", action="store_true", help="leave out the stock voices, the floor")
+    parser.add_argument(
+        "--details", type=Path, metavar="FILE", help="write every transcript there, tab-separated"
+    )
+    parser.add_argument(
+        "--no-stock", action="store_true", help="leave out the stock voices, the floor"
+    )
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="for the recogniser")
     default = REPOSITORY / ".venv" / "bin" / "python"
-    parser.add_argument("--engine-python", type=Path, default=default, metavar="PATH", help="the product's interpreter")
+    parser.add_argument(
+        "--engine-python",
+        type=Path,
+        default=default,
+        metavar="PATH",
+        help="the product's interpreter",
+    )
     return parser.parse_args(arguments)
 
 

@@ -26,7 +26,9 @@ def clone_build() -> str:
 
 def stock_build() -> str:
     """Name the sources and assets that shape a stock voice's sentence, given its phonemes."""
-    return _digest([*(_ENGINE / part for part in _STOCK_PARTS), Path(__file__).with_name("stock.py")])
+    return _digest(
+        [*(_ENGINE / part for part in _STOCK_PARTS), Path(__file__).with_name("stock.py")]
+    )
 
 
 def key(*parts: str | bytes) -> str:
@@ -45,4 +47,10 @@ def _engine_files() -> Iterator[Path]:
 
 
 def _digest(paths: list[Path]) -> str:
-    return key(*(part for path in paths for part in (path.relative_to(_REPOSITORY).as_posix(), path.read_bytes())))
+    return key(
+        *(
+            part
+            for path in paths
+            for part in (path.relative_to(_REPOSITORY).as_posix(), path.read_bytes())
+        )
+    )

@@ -44,7 +44,9 @@ class _Reader(pickle.Unpickler):
         try:
             return self._KNOWN[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name} does not belong in a checkpoint of tensors") from None
+            raise pickle.UnpicklingError(
+                f"{module}.{name} does not belong in a checkpoint of tensors"
+            ) from None
 
     def persistent_load(self, pid: tuple[object, ...]) -> object:
         return pid[2]  # ("storage", type, key, device, count, view)

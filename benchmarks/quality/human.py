@@ -51,13 +51,19 @@ def opinions(
     return {speaker.id: instruments.opinion(load(clips[speaker.id].held)) for speaker in targets}
 
 
-def recognition(packages: Mapping[str, Path], instruments: Instruments) -> dict[str, tuple[int, float, float]]:
+def recognition(
+    packages: Mapping[str, Path], instruments: Instruments
+) -> dict[str, tuple[int, float, float]]:
     """Whisper on human sentences with transcripts: language -> (sentences, mean CER, mean WER)."""
     read = {"en": _austen(packages["pocketsphinx-testdata"]), "ru": _nsh(packages["festvox-ru"])}
-    return {language: _errors(language, sentences, instruments) for language, sentences in read.items()}
+    return {
+        language: _errors(language, sentences, instruments) for language, sentences in read.items()
+    }
 
 
-def _errors(language: str, sentences: dict[Path, str], instruments: Instruments) -> tuple[int, float, float]:
+def _errors(
+    language: str, sentences: dict[Path, str], instruments: Instruments
+) -> tuple[int, float, float]:
     heard = {path: instruments.transcript(load(path), language) for path in sentences}
     cer = [score.character_errors(text, heard[path], language) for path, text in sentences.items()]
     wer = [score.word_errors(text, heard[path], language) for path, text in sentences.items()]
@@ -66,12 +72,18 @@ def _errors(language: str, sentences: dict[Path, str], instruments: Instruments)
 
 def _austen(root: Path) -> dict[Path, str]:
     lines = (root / _AUSTEN / "transcription").read_text(encoding="utf-8").splitlines()
-    found = [re.fullmatch(r"<s> (.*) </s> \((.*)\)", line.strip()) for line in lines if line.strip()]
+    found = [
+        re.fullmatch(r"<s> (.*) </s> \((.*)\)", line.strip()) for line in lines if line.strip()
+    ]
     return {root / _AUSTEN / f"{match[2]}.wav": match[1] for match in found if match}
 
 
 def _nsh(root: Path) -> dict[Path, str]:
     lines = (root / _NSH / "etc/txt.done.data").read_text(encoding="utf-8").splitlines()
     found = [re.fullmatch(r'\( (\S+) "(.*)" \)', line.strip()) for line in lines]
-    texts = {root / _NSH / "wav" / f"{match[1]}.wav": match[2].replace("+", "") for match in found if match}
+    texts = {
+        root / _NSH / "wav" / f"{match[1]}.wav": match[2].replace("+", "")
+        for match in found
+        if match
+    }
     return dict(list(texts.items())[:_NSH_SENTENCES])  # "+" marks the stress, and is not pronounced

@@ -35,14 +35,18 @@ class Instruments:
 
     def transcript(self, samples: Samples, language: str) -> str:
         """Transcribe with whisper-base, given the language."""
-        return self._memory.text("heard-v1", samples, language, lambda: self._recogniser.transcribe(samples, language))
+        return self._memory.text(
+            "heard-v1", samples, language, lambda: self._recogniser.transcribe(samples, language)
+        )
 
     def voice(self, samples: Samples) -> dict[str, Vector]:
         """Embed the speaker, by each encoder."""
         return {name: self._embedded(name, samples) for name in ENCODERS}
 
     def _embedded(self, encoder: str, samples: Samples) -> Vector:
-        return self._memory.vector(f"voice-{encoder}-v1", samples, lambda: self._encoders[encoder].embed(samples))
+        return self._memory.vector(
+            f"voice-{encoder}-v1", samples, lambda: self._encoders[encoder].embed(samples)
+        )
 
     def opinion(self, samples: Samples) -> dict[str, float]:
         """Predict listeners' scores, 1..5: DNSMOS P.835 `sig`, `bak`, `ovrl`, and `p808`."""
@@ -58,6 +62,8 @@ def _dnsmos(samples: Samples) -> dict[str, float]:
     if len(heard) < _DNSMOS_SAMPLES:  # else speechmos doubles it, and scores every second of that
         heard = np.resize(heard, _DNSMOS_SAMPLES)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # librosa complains of the odd window that DNSMOS was trained with
+        warnings.simplefilter(
+            "ignore"
+        )  # librosa complains of the odd window that DNSMOS was trained with
         scores = dnsmos.run(heard, sr=16_000)
     return {name: float(scores[f"{name}_mos"]) for name in ("sig", "bak", "ovrl", "p808")}

@@ -52,7 +52,9 @@ def measure_sentence(job: Job, spoken: Spoken, instruments: Instruments) -> Sent
         job=job,
         heard=heard,
         cer=score.character_errors(job.text, heard, job.language),
-        wer=None if job.language in score.UNSPACED else score.word_errors(job.text, heard, job.language),
+        wer=None
+        if job.language in score.UNSPACED
+        else score.word_errors(job.text, heard, job.language),
         reading_cer=score.reading_errors(job.text, heard, job.language),
         tonal_cer=score.tonal_errors(job.text, heard, job.language),
         inspection=instruments.inspection(spoken.samples),

@@ -26,9 +26,13 @@ class Memory:
             self._keep(path, measure().encode())
         return path.read_text(encoding="utf-8")
 
-    def figures(self, kind: str, samples: Samples, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    def figures(
+        self, kind: str, samples: Samples, measure: Callable[[], dict[str, float]]
+    ) -> dict[str, float]:
         """Recall named figures about these samples, or measure and keep them."""
-        found: dict[str, float] = json.loads(self.text(kind, samples, "", lambda: json.dumps(measure())))
+        found: dict[str, float] = json.loads(
+            self.text(kind, samples, "", lambda: json.dumps(measure()))
+        )
         return found
 
     def vector(self, kind: str, samples: Samples, measure: Callable[[], Vector]) -> Vector:

@@ -41,7 +41,9 @@ class Text(NamedTuple):
 
 def texts(language: str) -> list[Text]:
     """Return the texts of a language."""
-    by_class = [[case for case in cases(language) if case.kind == kind][::_EVERY] for kind in CLASSES]
+    by_class = [
+        [case for case in cases(language) if case.kind == kind][::_EVERY] for kind in CLASSES
+    ]
     return [
         Text(language, tuple(case.written for case in four), "; ".join(case.said for case in four))
         for four in zip(*by_class, strict=True)
@@ -52,7 +54,12 @@ def verbalised(python: Path, pairs: Iterable[tuple[str, str]]) -> list[str]:
     """Verbalize each (language, text) by `benchmarks.quality.verbalise` under the product's interpreter."""
     command = [str(python), "-m", "benchmarks.quality.verbalise"]
     done = subprocess.run(
-        command, cwd=REPOSITORY, check=True, input=json.dumps(list(pairs)), capture_output=True, text=True
+        command,
+        cwd=REPOSITORY,
+        check=True,
+        input=json.dumps(list(pairs)),
+        capture_output=True,
+        text=True,
     )
     answer: list[str] = json.loads(done.stdout)
     return answer
@@ -67,7 +74,11 @@ def errors(text: Text, heard: str) -> float:
 def measure(languages: list[str], python: Path, threads: int) -> list[str]:
     """Speak and hear all texts; return the lines of a table."""
     chosen = [text for language in languages for text in texts(language)]
-    cases_said = iter(verbalised(python, [(text.language, written) for text in chosen for written in text.written]))
+    cases_said = iter(
+        verbalised(
+            python, [(text.language, written) for text in chosen for written in text.written]
+        )
+    )
     after = ["; ".join(next(cases_said) for _ in text.written) for text in chosen]
     before = ["; ".join(text.written) for text in chosen]
     jobs = [
@@ -81,7 +92,9 @@ def measure(languages: list[str], python: Path, threads: int) -> list[str]:
         soundfile.write(clip, soxr.resample(samples, rate_hz, RATE_HZ), RATE_HZ, subtype="PCM_16")
         spoken = speak(jobs, cache_folder(), python, {"austen": clip})
     heard = _heard(jobs, spoken, Recogniser(cache_folder(), threads))
-    said = verbalised(python, [(job.language, transcript) for job, transcript in zip(jobs, heard, strict=True)])
+    said = verbalised(
+        python, [(job.language, transcript) for job, transcript in zip(jobs, heard, strict=True)]
+    )
     rates = [errors(text, transcript) for text, transcript in zip(chosen * 2, said, strict=True)]
     lines = ["| language | texts | CER as written | CER as verbalized |", "|---|---|---|---|"]
     for language in languages:
@@ -107,11 +120,21 @@ def _row(name: str, rates: list[float], places: list[int], texts_: int) -> str:
 
 def main() -> None:
     """Read the options, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.numerals", description=__doc__)
-    parser.add_argument("--languages", nargs="+", choices=list(LANGUAGES), default=list(LANGUAGES), metavar="CODE")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality.numerals", description=__doc__
+    )
+    parser.add_argument(
+        "--languages", nargs="+", choices=list(LANGUAGES), default=list(LANGUAGES), metavar="CODE"
+    )
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="for the recogniser")
     default = REPOSITORY / ".venv" / "bin" / "python"
-    parser.add_argument("--engine-python", type=Path, default=default, metavar="PATH", help="the product's interpreter")
+    parser.add_argument(
+        "--engine-python",
+        type=Path,
+        default=default,
+        metavar="PATH",
+        help="the product's interpreter",
+    )
     options = parser.parse_args()
     print("\n".join(measure(options.languages, options.engine_python, options.threads)))
 

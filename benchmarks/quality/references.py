@@ -27,17 +27,25 @@ def prepare(speaker: Speaker, package_root: Path, folder: Path) -> tuple[Path, P
     reference, held = folder / f"{speaker.id}_ref.wav", folder / f"{speaker.id}_held.wav"
     if not (reference.exists() and held.exists()):
         folder.mkdir(parents=True, exist_ok=True)
-        for path, samples in zip((reference, held), _halves(_pieces(speaker, package_root)), strict=True):
+        for path, samples in zip(
+            (reference, held), _halves(_pieces(speaker, package_root)), strict=True
+        ):
             soundfile.write(path, samples, RATE_HZ, subtype="PCM_16")
     return reference, held
 
 
 def load(path: Path) -> Samples:
     """Decode any recording to mono at 24 kHz."""
-    with av.open(str(path), format=_RAW_FORMATS.get(path.suffix), metadata_errors="ignore") as container:
+    with av.open(
+        str(path), format=_RAW_FORMATS.get(path.suffix), metadata_errors="ignore"
+    ) as container:
         rate = container.streams.audio[0].rate
         mono = av.AudioResampler("fltp", "mono", rate)
-        frames = [out.to_ndarray()[0] for frame in container.decode(audio=0) for out in mono.resample(frame)]
+        frames = [
+            out.to_ndarray()[0]
+            for frame in container.decode(audio=0)
+            for out in mono.resample(frame)
+        ]
     samples: Samples = soxr.resample(np.concatenate(frames), rate, RATE_HZ).astype(np.float32)
     return samples
 
@@ -49,7 +57,9 @@ def _pieces(speaker: Speaker, root: Path) -> list[Samples]:
     if len(paths) == 1:
         return _cut_at_pauses(load(paths[0]))
     pieces: list[Samples] = []
-    for path in sorted(paths, key=_shuffled):  # so that each clip holds a mixture, the same on every machine
+    for path in sorted(
+        paths, key=_shuffled
+    ):  # so that each clip holds a mixture, the same on every machine
         piece = _trimmed(load(path))
         if speaker.least_seconds <= len(piece) / RATE_HZ <= _LONGEST_SECONDS:
             pieces.append(piece)
@@ -84,7 +94,11 @@ def _active(samples: Samples) -> NDArray[np.bool_]:
     """Return a mask of the 10 ms frames that are within 35 dB of the loudest ones."""
     frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
     level = np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
-    return np.asarray(level > 0.018 * np.quantile(level, 0.98)) if len(level) else np.zeros(0, np.bool_)
+    return (
+        np.asarray(level > 0.018 * np.quantile(level, 0.98))
+        if len(level)
+        else np.zeros(0, np.bool_)
+    )
 
 
 def _trimmed(samples: Samples) -> Samples:
@@ -101,5 +115,8 @@ def _cut_at_pauses(samples: Samples) -> list[Samples]:
     starts = [active[0], *active[breaks + 1]]
     ends = [*active[breaks], active[-1]]
     longest = int(_LONGEST_SECONDS / 2 * RATE_HZ)
-    pieces = [samples[max(s - 5, 0) * _FRAME : (e + 6) * _FRAME] for s, e in zip(starts, ends, strict=True)]
+    pieces = [
+        samples[max(s - 5, 0) * _FRAME : (e + 6) * _FRAME]
+        for s, e in zip(starts, ends, strict=True)
+    ]
     return [piece[at : at + longest] for piece in pieces for at in range(0, len(piece), longest)]

@@ -26,7 +26,14 @@ class Findings:
 
 def render(found: Findings) -> str:
     """Write every table."""
-    sections = (_voices(found), _languages(found), _cost(found), _people(found), _flaws(found), _instruments(found))
+    sections = (
+        _voices(found),
+        _languages(found),
+        _cost(found),
+        _people(found),
+        _flaws(found),
+        _instruments(found),
+    )
     return "\n\n".join(sections) + "\n"
 
 
@@ -38,7 +45,9 @@ def details(found: Findings) -> str:
         for one in scores:
             complaints = "; ".join(one.inspection.complaints())
             figures = f"{_cer(one):.3f}\t{one.inspection.seconds:.2f}\t{complaints}"
-            rows.append(f"{kind}\t{one.job.language}\t{one.job.voice}\t{figures}\t{one.job.text}\t{one.heard}")
+            rows.append(
+                f"{kind}\t{one.job.language}\t{one.job.voice}\t{figures}\t{one.job.text}\t{one.heard}"
+            )
     return "\n".join(rows) + "\n"
 
 
@@ -56,7 +65,11 @@ def _voices(found: Findings) -> str:
         header += [f"{name} cosine", "to others", "nearest of 14", "median rank"]
     rows = [
         row
-        for title, parts in (("listed", ["listed"]), ("held out", ["heldout"]), ("all", ["listed", "heldout"]))
+        for title, parts in (
+            ("listed", ["listed"]),
+            ("held out", ["heldout"]),
+            ("all", ["listed", "heldout"]),
+        )
         for row in _part_rows(found, title, parts)
     ]
     note = (
@@ -94,7 +107,16 @@ def _human(found: Findings, encoder: str, parts: list[str]) -> list[str]:
 
 
 def _languages(found: Findings) -> str:
-    header = ["language", "sentences", "CER", "WER", "stock CER", "d-vector", "stock", "nearest of 14"]
+    header = [
+        "language",
+        "sentences",
+        "CER",
+        "WER",
+        "stock CER",
+        "d-vector",
+        "stock",
+        "nearest of 14",
+    ]
     header += ["GE2E", "SIG", "OVRL", "P.808", "stock P.808"]
     languages = dict.fromkeys(one.job.language for one in found.clone_sentences)
     rows = [_language_row(found, language) for language in languages]
@@ -134,7 +156,11 @@ def _error_cell(scores: Sequence[SentenceScore]) -> str:
     headline = f"{fmean(map(_cer, scores)):.3f}"
     tonal = [one.tonal_cer for one in scores if one.tonal_cer is not None]
     more = [f"with tones {fmean(tonal):.3f}"] if tonal else []
-    more += [f"writing {fmean(one.cer for one in scores):.3f}"] if scores[0].reading_cer is not None else []
+    more += (
+        [f"writing {fmean(one.cer for one in scores):.3f}"]
+        if scores[0].reading_cer is not None
+        else []
+    )
     return f"{headline} ({', '.join(more)})" if more else headline
 
 
@@ -147,18 +173,42 @@ def _cost(found: Findings) -> str:
     clones = found.clone_sentences
     enrolments = list({one.job.voice: one.spoken.enrolment_s for one in clones}.values())
     rows = [
-        ["real-time factor, mean over sentences", f"{fmean(one.real_time_factor for one in clones):.2f}"],
+        [
+            "real-time factor, mean over sentences",
+            f"{fmean(one.real_time_factor for one in clones):.2f}",
+        ],
         ["first audio, median (s)", f"{median(one.spoken.first_audio_s for one in clones):.2f}"],
         ["enrolment, median and longest (s)", f"{median(enrolments):.2f}, {max(enrolments):.2f}"],
-        ["peak memory of the engine's process (MB)", f"{max(one.spoken.rss_mb for one in clones):.0f}"],
+        [
+            "peak memory of the engine's process (MB)",
+            f"{max(one.spoken.rss_mb for one in clones):.0f}",
+        ],
     ]
-    return _table("Cost", ["figure", "value"], rows, "As this run met them, whatever else the machine was doing.")
+    return _table(
+        "Cost",
+        ["figure", "value"],
+        rows,
+        "As this run met them, whatever else the machine was doing.",
+    )
 
 
 def _people(found: Findings) -> str:
-    header = ["target", "part", "clips", "d-vector", "stock", "human", "nearest of 14", "GE2E", "OVRL", "human OVRL"]
+    header = [
+        "target",
+        "part",
+        "clips",
+        "d-vector",
+        "stock",
+        "human",
+        "nearest of 14",
+        "GE2E",
+        "OVRL",
+        "human OVRL",
+    ]
     rows = [_person_row(found, speaker) for speaker in found.targets]
-    return _table("Targets", header, [row for row in rows if row], "`8 kHz` marks telephone recordings.")
+    return _table(
+        "Targets", header, [row for row in rows if row], "`8 kHz` marks telephone recordings."
+    )
 
 
 def _person_row(found: Findings, speaker: Speaker) -> list[str]:
@@ -208,8 +258,12 @@ def _instruments(found: Findings) -> str:
         cell = f"equal error rate {rate:.1%} at {threshold:.3f}; own held-out clip is nearest in {nearest:.0%}"
         rows.append([f"{name}, {count} speakers", cell])
     for language, (count, cer, wer) in found.recognition.items():
-        rows.append([f"whisper-base, {language}, {count} read sentences", f"CER {cer:.3f}, WER {wer:.3f}"])
+        rows.append(
+            [f"whisper-base, {language}, {count} read sentences", f"CER {cer:.3f}, WER {wer:.3f}"]
+        )
     scores = list(found.human_opinions.values())
-    means = [f"{key.upper()} {fmean(one[key] for one in scores):.2f}" for key in ("sig", "ovrl", "p808")]
+    means = [
+        f"{key.upper()} {fmean(one[key] for one in scores):.2f}" for key in ("sig", "ovrl", "p808")
+    ]
     rows.append([f"DNSMOS, {len(scores)} held-out recordings", ", ".join(means)])
     return _table("The instruments on human speech", ["instrument", "finding"], rows)

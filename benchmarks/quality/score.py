@@ -25,7 +25,9 @@ def normalised(text: str, language: str) -> str:
         folded = zhconv.convert(folded, "zh-cn")
     if language == "ar":
         folded = folded.translate(_ARABIC)
-        folded = "".join(character for character in folded if unicodedata.category(character) != "Mn")
+        folded = "".join(
+            character for character in folded if unicodedata.category(character) != "Mn"
+        )
     folded = folded.translate(_NUMERALS.get(language, {}))
     spaced = "".join(character if _is_heard(character) else " " for character in folded)
     return ("" if language in UNSPACED else " ").join(spaced.split())
@@ -44,7 +46,9 @@ def reading(text: str) -> str:
 def syllables(text: str, *, tones: bool) -> list[str]:
     """Give Chinese text as its syllables in pinyin, with or without tones, so that a choice of character is none."""
     style = pypinyin.Style.TONE3 if tones else pypinyin.Style.NORMAL
-    return list(pypinyin.lazy_pinyin(normalised(text, "zh"), style=style, neutral_tone_with_five=True))
+    return list(
+        pypinyin.lazy_pinyin(normalised(text, "zh"), style=style, neutral_tone_with_five=True)
+    )
 
 
 def character_errors(text: str, transcript: str, language: str) -> float:

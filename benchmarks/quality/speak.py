@@ -19,7 +19,11 @@ import numpy as np
 from benchmarks.quality import build
 from benchmarks.quality.stock import StockVoices
 from services.common.audio.clip import Clip, Samples
-from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings, LoadedVoice
+from services.synth_worker.engines.embedded.engine import (
+    EmbeddedEngine,
+    EmbeddedSettings,
+    LoadedVoice,
+)
 from services.synth_worker.engines.embedded.g2p import Phonemizer
 from services.synth_worker.engines.protocol import Utterance
 
@@ -56,7 +60,9 @@ def main(plan_path: Path) -> None:
         _speak_cloned(cache / "engine", clips, cloned)
     if stock := [line for line in missing if line.voice not in clips]:
         _speak_stock(cache / "engine", stock)
-    Path(plan["answer"]).write_text(json.dumps([str(line.path) for line in lines]), encoding="utf-8")
+    Path(plan["answer"]).write_text(
+        json.dumps([str(line.path) for line in lines]), encoding="utf-8"
+    )
 
 
 def _lines(jobs: list[dict[str, str]], clips: dict[str, Path], folder: Path) -> list[_Line]:
@@ -69,7 +75,13 @@ def _lines(jobs: list[dict[str, str]], clips: dict[str, Path], folder: Path) -> 
         phonemes = phonemizer.phonemes(job["text"], job["language"])
         voice = clips[job["voice"]].read_bytes() if job["voice"] in clips else job["voice"]
         key = build.key(builds[job["voice"] in clips], voice, job["language"], str(phonemes))
-        lines.append(_Line(**job, phonemes=phonemes, path=folder / f"{job['language']}-{job['voice']}-{key}.wav"))
+        lines.append(
+            _Line(
+                **job,
+                phonemes=phonemes,
+                path=folder / f"{job['language']}-{job['voice']}-{key}.wav",
+            )
+        )
     phonemizer.close()
     return lines
 
@@ -82,7 +94,9 @@ def _speak_cloned(cache: Path, clips: dict[str, Path], lines: list[_Line]) -> No
         if line.voice not in voices:
             voices[line.voice] = _enrolled(engine, clips[line.voice])
         voice, enrolment_s = voices[line.voice]
-        samples, first_audio_s, total_s = _stepped(engine, voice, Utterance(line.text, line.language, _SEED))
+        samples, first_audio_s, total_s = _stepped(
+            engine, voice, Utterance(line.text, line.language, _SEED)
+        )
         _keep(line.path, samples, _Cost(enrolment_s, first_audio_s, total_s, _peak_mb()))
     engine.close()
 
@@ -105,7 +119,9 @@ def _enrolled(engine: EmbeddedEngine, path: Path) -> tuple[LoadedVoice, float]:
     return engine.restore(voice), time.perf_counter() - started
 
 
-def _stepped(engine: EmbeddedEngine, voice: LoadedVoice, utterance: Utterance) -> tuple[Samples, float, float]:
+def _stepped(
+    engine: EmbeddedEngine, voice: LoadedVoice, utterance: Utterance
+) -> tuple[Samples, float, float]:
     """Return the samples, the seconds to the first of them, and to the last."""
     started = time.perf_counter()
     first_audio_s = 0.0
@@ -125,13 +141,20 @@ def _keep(path: Path, samples: Samples, cost: _Cost) -> None:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(_RATE_HZ)
-        file.writeframes(np.round(np.clip(samples, -1, 32767 / 32768) * 32768).astype("<i2").tobytes())
+        file.writeframes(
+            np.round(np.clip(samples, -1, 32767 / 32768) * 32768).astype("<i2").tobytes()
+        )
     path.with_suffix(".json").write_text(json.dumps(asdict(cost)), encoding="utf-8")
 
 
 def _told(kind: str, lines: list[_Line]) -> Iterator[_Line]:
     for number, line in enumerate(lines, 1):
-        print(f"\r{kind} {number}/{len(lines)}", end="\n" if number == len(lines) else "", file=sys.stderr, flush=True)
+        print(
+            f"\r{kind} {number}/{len(lines)}",
+            end="\n" if number == len(lines) else "",
+            file=sys.stderr,
+            flush=True,
+        )
         yield line
 
 

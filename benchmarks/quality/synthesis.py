@@ -36,7 +36,9 @@ class Spoken:
     rss_mb: float
 
 
-def speak(jobs: Iterable[Job], cache: Path, python: Path, clips: dict[str, Path]) -> dict[Job, Spoken]:
+def speak(
+    jobs: Iterable[Job], cache: Path, python: Path, clips: dict[str, Path]
+) -> dict[Job, Spoken]:
     """Speak every job by `benchmarks.quality.speak` under another interpreter. Raises where the engine fails."""
     wanted = list(dict.fromkeys(jobs))
     with tempfile.TemporaryDirectory() as folder:

@@ -26,7 +26,8 @@ class Trial:
         self._everybody = speakers()
         self._packages = {name: unpacked(package, cache) for name, package in packages().items()}
         self._clips = {
-            one.id: human.Clips(*prepare(one, self._packages[one.package], cache / "clips")) for one in self._everybody
+            one.id: human.Clips(*prepare(one, self._packages[one.package], cache / "clips"))
+            for one in self._everybody
         }
         self._galleries = human.galleries(self._everybody, self._clips, self._instruments)
         self._cache, self._python = cache, python
@@ -35,9 +36,18 @@ class Trial:
     def run(self, sayings: Sequence[Saying], *, with_stock: bool) -> Findings:
         """Speak and measure every saying, in the target's voice and, as the floor, in the language's stock voice."""
         clones = {saying: _jobs(saying, saying.target) for saying in sayings}
-        stocks = {saying: _jobs(saying, self._stock_voice(saying)) for saying in sayings} if with_stock else {}
+        stocks = (
+            {saying: _jobs(saying, self._stock_voice(saying)) for saying in sayings}
+            if with_stock
+            else {}
+        )
         clips = {key: pair.reference for key, pair in self._clips.items()}
-        spoken = speak(chain.from_iterable([*clones.values(), *stocks.values()]), self._cache, self._python, clips)
+        spoken = speak(
+            chain.from_iterable([*clones.values(), *stocks.values()]),
+            self._cache,
+            self._python,
+            clips,
+        )
         clone_sentences, clone_clips = self._measured(clones, spoken)
         stock_sentences, stock_clips = self._measured(stocks, spoken)
         chosen = {saying.target for saying in sayings}

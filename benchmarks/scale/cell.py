@@ -24,7 +24,9 @@ class Worker:
     """One worker: its sentences in the order of their ends, by the audio that each has got when it ends."""
 
     speed: WorkerSpeed
-    works: list[tuple[float, int, Request, int, "Slots"]] = field(default_factory=list)  # ends, ticket, which, slot
+    works: list[tuple[float, int, Request, int, "Slots"]] = field(
+        default_factory=list
+    )  # ends, ticket, which, slot
     each_s: float = 0.0  # audio that a sentence present from the beginning would have got
     at_s: float = 0.0
     plan: int = 0  # of its next end: older ones in the calendar are void
@@ -32,7 +34,11 @@ class Worker:
     def advance(self, now_s: float) -> None:
         """Give its sentences the audio made until now."""
         if self.works:
-            self.each_s += (now_s - self.at_s) * self.speed.sound_a_second[len(self.works) - 1] / len(self.works)
+            self.each_s += (
+                (now_s - self.at_s)
+                * self.speed.sound_a_second[len(self.works) - 1]
+                / len(self.works)
+            )
         self.at_s = now_s
 
     def next_end_s(self) -> float:
@@ -129,7 +135,9 @@ class Cell:
     def _plan(self, worker: Worker) -> None:
         worker.plan += 1
         if worker.works:
-            heapq.heappush(self._calendar, (worker.next_end_s(), next(_tickets), self, worker, worker.plan))
+            heapq.heappush(
+                self._calendar, (worker.next_end_s(), next(_tickets), self, worker, worker.plan)
+            )
 
 
 Calendar = list[tuple[float, int, Cell, Worker, int]]  # a heap: when, ticket, where, plan

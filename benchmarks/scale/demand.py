@@ -12,7 +12,9 @@ _SENTENCE_S: Final = 5.0  # mean audio of a sentence
 _SENTENCE_SPREAD: Final = 0.5  # sigma of its logarithm
 _SENTENCE_LIMITS_S: Final = (0.8, 20.0)
 
-MEAN_REQUEST_S: Final = _SENTENCE_S * sum(share * sentences for share, sentences in KINDS)  # of audio
+MEAN_REQUEST_S: Final = _SENTENCE_S * sum(
+    share * sentences for share, sentences in KINDS
+)  # of audio
 
 
 @dataclass(eq=False)
@@ -25,11 +27,15 @@ class Request:
     first_s: float = math.nan  # first audio, after the request arrived
     stalled_s: float = 0.0
     runs_out_s: float = math.nan  # when the listener has played all that has arrived
-    waiting: dict[int, tuple[float, float]] = field(default_factory=dict)  # first audio, end of sentences out of turn
+    waiting: dict[int, tuple[float, float]] = field(
+        default_factory=dict
+    )  # first audio, end of sentences out of turn
     heard: int = 0  # sentences
 
 
-def requests(seed: int, rate: Callable[[float], float], most: float, until_s: float) -> Iterator[Request]:
+def requests(
+    seed: int, rate: Callable[[float], float], most: float, until_s: float
+) -> Iterator[Request]:
     """Yield requests that come at random, `rate(t)` a second, never over `most` (thinning: Lewis and Shedler 1979)."""
     dice = random.Random(seed)
     now_s = 0.0

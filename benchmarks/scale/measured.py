@@ -33,10 +33,16 @@ def xtts(precision: str, results: str) -> WorkerSpeed:
 
     Raises ValueError where the results have no such rows.
     """
-    rows = re.findall(rf"^\| {precision}, (\d+) at once \| ([\d.]+) \|.*\| ([\d.]+) s \|", results, re.MULTILINE)
+    rows = re.findall(
+        rf"^\| {precision}, (\d+) at once \| ([\d.]+) \|.*\| ([\d.]+) s \|", results, re.MULTILINE
+    )
     if not rows:
-        raise ValueError(f"benchmarks/RESULTS.md has no rows of {precision}: run `task bench:xtts` and put them there")
-    return _filled({int(count): (1 / float(factor), float(first_s)) for count, factor, first_s in rows})
+        raise ValueError(
+            f"benchmarks/RESULTS.md has no rows of {precision}: run `task bench:xtts` and put them there"
+        )
+    return _filled(
+        {int(count): (1 / float(factor), float(first_s)) for count, factor, first_s in rows}
+    )
 
 
 def embedded(results: str) -> WorkerSpeed:
@@ -47,7 +53,9 @@ def embedded(results: str) -> WorkerSpeed:
     factor = re.search(r"^\| real-time factor, long sentence \| ([\d.]+) \|", results, re.MULTILINE)
     first = re.search(r"^\| first audio, long sentence .*\| (\d+) ms \|", results, re.MULTILINE)
     if factor is None or first is None:
-        raise ValueError("benchmarks/RESULTS.md has no rows of the embedded engine: run `task bench:engine`")
+        raise ValueError(
+            "benchmarks/RESULTS.md has no rows of the embedded engine: run `task bench:engine`"
+        )
     sound, first_s = 1 / float(factor[1]), int(first[1]) / 1000
     return _filled({1: (sound, first_s), 2: (sound, 2 * first_s)})
 
@@ -55,5 +63,7 @@ def embedded(results: str) -> WorkerSpeed:
 def _filled(points: Mapping[int, tuple[float, float]]) -> WorkerSpeed:
     counts = sorted(points)
     every = range(1, counts[-1] + 1)
-    sound, first_s = (np.interp(every, counts, [points[count][value] for count in counts]) for value in (0, 1))
+    sound, first_s = (
+        np.interp(every, counts, [points[count][value] for count in counts]) for value in (0, 1)
+    )
     return WorkerSpeed(tuple(sound.tolist()), tuple(first_s.tolist()))

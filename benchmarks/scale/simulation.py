@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from benchmarks.scale.cell import Calendar, Cell, Shape
 from benchmarks.scale.demand import Request
 
-Router = Callable[[list[float], random.Random], int]  # what each cell had due at the last report, in seconds
+Router = Callable[
+    [list[float], random.Random], int
+]  # what each cell had due at the last report, in seconds
 
 _STALL_S = 0.1  # silence that a listener notices
 
@@ -90,7 +92,10 @@ def run(
             order.until(now_s)
         if now_s >= reported_s + site.report_every_s:
             due_s, reported_s = [cell.due_s for cell in cells], now_s
-        if not cells[site.router(due_s, dice)].offer(request, now_s) and counted_s[0] <= now_s < counted_s[1]:
+        if (
+            not cells[site.router(due_s, dice)].offer(request, now_s)
+            and counted_s[0] <= now_s < counted_s[1]
+        ):
             met.refused_s.append(now_s)
     while calendar:
         _end_next(calendar, met, counted_s)
@@ -123,7 +128,9 @@ class _Orders:
         if now_s < self._looked_s + self._scaling.every_s:
             return
         self._looked_s = now_s
-        wanted = min(self._scaling.most, math.ceil(self._cell.due_s / self._scaling.wait_s / self._capacity))
+        wanted = min(
+            self._scaling.most, math.ceil(self._cell.due_s / self._scaling.wait_s / self._capacity)
+        )
         if wanted > self._ordered:
             heapq.heappush(self._coming, (now_s + self._scaling.cold_s, wanted - self._ordered))
             self._ordered = wanted

@@ -31,7 +31,9 @@ async def restore(bus: NatsBus, folder: Path) -> dict[str, int]:
     """Recreate each stream. Return their message counts. Raises CannotCopy if one exists already, BusUnavailable."""
     names = _saved(folder)
     if there := set(names) & set(await snapshots.streams(bus)):
-        raise CannotCopy(f"there already: {', '.join(sorted(there))}; stop the services and restore into an empty NATS")
+        raise CannotCopy(
+            f"there already: {', '.join(sorted(there))}; stop the services and restore into an empty NATS"
+        )
     return {name: await snapshots.restore(bus, name, folder / name) for name in names}
 
 
@@ -43,9 +45,14 @@ async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
     bus = await connect(settings, name="backup")
     try:
         if choice.command == "save":
-            done = {name: f"{size:,} bytes" for name, size in (await save(bus, choice.folder)).items()}
+            done = {
+                name: f"{size:,} bytes" for name, size in (await save(bus, choice.folder)).items()
+            }
         else:
-            done = {name: f"{messages:,} messages" for name, messages in (await restore(bus, choice.folder)).items()}
+            done = {
+                name: f"{messages:,} messages"
+                for name, messages in (await restore(bus, choice.folder)).items()
+            }
     finally:
         await bus.close()
     for name, what in done.items():

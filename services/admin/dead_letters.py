@@ -99,11 +99,15 @@ def _say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; NATS_URL is the server."""
-    parser = argparse.ArgumentParser(prog="python -m services.admin dead-letters", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m services.admin dead-letters", description=__doc__
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="when, why and which, one a line")
     commands.add_parser("replay", help="publish one again").add_argument("number", type=int)
-    purging = commands.add_parser("purge", help="remove some").add_mutually_exclusive_group(required=True)
+    purging = commands.add_parser("purge", help="remove some").add_mutually_exclusive_group(
+        required=True
+    )
     purging.add_argument("number", type=int, nargs="?")
     purging.add_argument("--code", help="those with this failure code")
     purging.add_argument("--all", action="store_true")

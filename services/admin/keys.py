@@ -15,12 +15,16 @@ from pathlib import Path
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make a key."""
-    parser = argparse.ArgumentParser(prog="python -m services.admin keys", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m services.admin keys", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("file", type=Path)
     parser.add_argument("--name", required=True, help="of its user; letters, digits, - and _")
     parser.add_argument("--tenant", default="public")
     parser.add_argument("--requests-a-minute", type=int, default=0, metavar="N", help="0: no limit")
-    parser.add_argument("--audio-seconds-a-day", type=float, default=0, metavar="S", help="0: no limit")
+    parser.add_argument(
+        "--audio-seconds-a-day", type=float, default=0, metavar="S", help="0: no limit"
+    )
     parser.add_argument("--engines", nargs="*", default=[], metavar="NAME", help="none: all")
     choice = parser.parse_args(arguments)
     if not choice.name.replace("-", "").replace("_", "").isalnum() or not choice.name.isascii():
@@ -34,8 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "audio_seconds_a_day": choice.audio_seconds_a_day,
         "engines": choice.engines,
     }
-    with choice.file.open("a", encoding="utf-8") as file:  # JSON's values are TOML's, for these kinds
-        file.write("\n[[keys]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items()))
+    with choice.file.open(
+        "a", encoding="utf-8"
+    ) as file:  # JSON's values are TOML's, for these kinds
+        file.write(
+            "\n[[keys]]\n"
+            + "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items())
+        )
     print(secret)  # noqa: T201  # once, and never again
 
 

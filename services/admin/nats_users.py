@@ -36,7 +36,9 @@ def _write_secret(path: Path, secret: bytes) -> None:
         file.write(secret)
 
 
-def users_conf(services: Sequence[tuple[str, Role]], tenants: Mapping[str, tuple[str, Role]]) -> str:
+def users_conf(
+    services: Sequence[tuple[str, Role]], tenants: Mapping[str, tuple[str, Role]]
+) -> str:
     """Return nats-server's configuration of all accounts: users are public keys and roles, tenants are by name.
 
     The services' account exports to each tenant's account what that one imports, and to no other.
@@ -60,7 +62,9 @@ def _tenant_account(tenant: str, user: tuple[str, Role]) -> str:
     return _account(accounts.tenant_account(tenant), limits, [user], imports=imports)
 
 
-def _account(name: str, settings: str, users: Iterable[tuple[str, Role]], **shared: Sequence[str]) -> str:
+def _account(
+    name: str, settings: str, users: Iterable[tuple[str, Role]], **shared: Sequence[str]
+) -> str:
     lists = {"users": [_user(key, role) for key, role in users], **shared}
     blocks = [
         "\n".join([f"    {title}: [", *(f"      {entry}" for entry in entries), "    ]"])
@@ -78,12 +82,18 @@ def _export(share: Share, importers: Sequence[str]) -> str:
 
 def _import(share: Share) -> str:
     to = f', to: "{share.local}"' if share.local != share.subject else ""
-    return f'{{ {share.kind}: {{ account: "{accounts.SERVICE}", subject: "{share.subject}" }}{to} }}'
+    return (
+        f'{{ {share.kind}: {{ account: "{accounts.SERVICE}", subject: "{share.subject}" }}{to} }}'
+    )
 
 
 def _user(key: str, role: Role) -> str:
-    publish, subscribe = (", ".join(f'"{subject}"' for subject in side) for side in (role.publish, role.subscribe))
-    answers = f', allow_responses: {{ max: 1, expires: "{role.answer_s}s" }}' if role.answer_s else ""
+    publish, subscribe = (
+        ", ".join(f'"{subject}"' for subject in side) for side in (role.publish, role.subscribe)
+    )
+    answers = (
+        f', allow_responses: {{ max: 1, expires: "{role.answer_s}s" }}' if role.answer_s else ""
+    )
     return (
         f"# {role.name}\n      {{ nkey: {key}, permissions: {{\n"
         f"        publish: {{ allow: [{publish}] }}\n        subscribe: {{ allow: [{subscribe}] }}{answers}\n"
@@ -95,13 +105,31 @@ def certificates(folder: Path, hosts: Sequence[str]) -> None:
     """Make a certificate authority, where there is none, and a certificate for these hosts, by openssl."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        sys.exit("nats_keys: install openssl, or leave out --hosts and bring certificates of your own")
+        sys.exit(
+            "nats_keys: install openssl, or leave out --hosts and bring certificates of your own"
+        )
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    ca = ["-subj", "/CN=voice-cloning NATS", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-days", "3650"]
+    ca = [
+        "-subj",
+        "/CN=voice-cloning NATS",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
+        "-days",
+        "3650",
+    ]
     if not (folder / "ca.key").exists():
         _run([openssl, "req", "-x509", *new, *ca, "-keyout", "ca.key", "-out", "ca.crt"], folder)
-    names = ",".join(f"{'IP' if host.replace('.', '').isdigit() else 'DNS'}:{host}" for host in hosts)
-    leaf = ["-subj", f"/CN={hosts[0]}", "-addext", f"subjectAltName={names}", "-addext", "basicConstraints=CA:FALSE"]
+    names = ",".join(
+        f"{'IP' if host.replace('.', '').isdigit() else 'DNS'}:{host}" for host in hosts
+    )
+    leaf = [
+        "-subj",
+        f"/CN={hosts[0]}",
+        "-addext",
+        f"subjectAltName={names}",
+        "-addext",
+        "basicConstraints=CA:FALSE",
+    ]
     signed = ["-x509", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "365"]
     _run([openssl, "req", *signed, *new, *leaf, "-keyout", "tls.key", "-out", "tls.crt"], folder)
 
@@ -114,11 +142,23 @@ def _run(command: list[str], folder: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write everything into the folder."""
-    parser = argparse.ArgumentParser(prog="python -m services.admin nats-users", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m services.admin nats-users", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tenants", nargs="*", default=[], metavar="NAME", help="who may use NATS directly")
-    parser.add_argument("--engines", nargs="+", default=list(ENGINES), metavar="NAME", help="whose workers there are")
-    parser.add_argument("--hosts", nargs="*", default=[], metavar="NAME", help="of the server, for its certificate")
+    parser.add_argument(
+        "--tenants", nargs="*", default=[], metavar="NAME", help="who may use NATS directly"
+    )
+    parser.add_argument(
+        "--engines",
+        nargs="+",
+        default=list(ENGINES),
+        metavar="NAME",
+        help="whose workers there are",
+    )
+    parser.add_argument(
+        "--hosts", nargs="*", default=[], metavar="NAME", help="of the server, for its certificate"
+    )
     choice = parser.parse_args(arguments)
     os.umask(0o077)
     choice.folder.mkdir(parents=True, exist_ok=True)

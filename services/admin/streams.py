@@ -20,13 +20,17 @@ from services.common.wire.failures import PipelineError
 
 async def establish(settings: ProcessSettings) -> None:
     """Create what does not exist. Raises BusUnavailable."""
-    async with connected_bus(msgspec.structs.replace(settings, nats_establish=True), name="establish"):
+    async with connected_bus(
+        msgspec.structs.replace(settings, nats_establish=True), name="establish"
+    ):
         return
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the settings and create them."""
-    argparse.ArgumentParser(prog="python -m services.admin streams", description=__doc__).parse_args(arguments)
+    argparse.ArgumentParser(
+        prog="python -m services.admin streams", description=__doc__
+    ).parse_args(arguments)
     try:
         settings = read_settings(ProcessSettings, os.environ)
         configure_logs("establish", level=settings.log_level, readable=settings.log_readable)

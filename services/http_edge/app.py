@@ -60,9 +60,15 @@ from services.http_edge.transport.host_names import Hosts
 log = structlog.get_logger()
 
 _MEASURE_S: Final = 2.0
-_MOST_TENANTS: Final = 1024  # whose services are cached; those of the least recently used are built again
-_OPEN: Final = "anyone who reaches this address can use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
-_TENANT_RESULTS: Final = 0.5  # of the store, for one tenant's jobs; unless set, and if there are several tenants
+_MOST_TENANTS: Final = (
+    1024  # whose services are cached; those of the least recently used are built again
+)
+_OPEN: Final = (
+    "anyone who reaches this address can use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
+)
+_TENANT_RESULTS: Final = (
+    0.5  # of the store, for one tenant's jobs; unless set, and if there are several tenants
+)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -76,7 +82,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     """Serve HTTP on this bus until `stop` is set. Raises CannotListen, CannotReadKeys."""
     raise_limit()
-    async with ReferenceDecoder(settings.decoders) as decoder, edge(bus, decoder, settings, stop) as app:
+    async with (
+        ReferenceDecoder(settings.decoders) as decoder,
+        edge(bus, decoder, settings, stop) as app,
+    ):
         await serve_http(app, settings, stop)
     log.info("edge_stopped")
 
@@ -102,8 +111,12 @@ async def edge(
         await measure_queues(bus, settings.engine, metrics)
 
     async with tasks() as group:
-        news = JobEvents(settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining)
-        parts = _Parts(bus, metrics, fleet, admission, Quota(bus), decoder, news, group, stop, draining)
+        news = JobEvents(
+            settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining
+        )
+        parts = _Parts(
+            bus, metrics, fleet, admission, Quota(bus), decoder, news, group, stop, draining
+        )
         intake = ClipIntake(bus, decoder, settings, metrics)
         app, loop = _built(parts, settings, intake)
         group.create_task(fleet.workers.follow(stop), name="workers")
@@ -156,20 +169,42 @@ class _TenantServices(NamedTuple):
     work: JobWork
 
 
-def _responders(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[Responder, Responder]:
+def _responders(
+    parts: _Parts, settings: Settings, intake: ClipIntake
+) -> tuple[Responder, Responder]:
     """Build the responders for tenants that use NATS directly."""
 
     def intake_of(tenant: str) -> ClipIntake:
-        return dataclasses.replace(intake, settings=msgspec.structs.replace(settings, tenant=tenant))
+        return dataclasses.replace(
+            intake, settings=msgspec.structs.replace(settings, tenant=tenant)
+        )
 
-    requests = RequestIngress(parts.bus, parts.fleet, parts.admission, settings, parts.group, parts.stop)
+    requests = RequestIngress(
+        parts.bus, parts.fleet, parts.admission, settings, parts.group, parts.stop
+    )
     return (
-        Responder(parts.bus, parts.metrics, subjects.INGRESS_REQUESTS, requests, limit_per_tenant=64, limit=512),
-        Responder(parts.bus, parts.metrics, subjects.STORE_CLIPS, ClipIngress(intake_of), limit_per_tenant=4, limit=16),
+        Responder(
+            parts.bus,
+            parts.metrics,
+            subjects.INGRESS_REQUESTS,
+            requests,
+            limit_per_tenant=64,
+            limit=512,
+        ),
+        Responder(
+            parts.bus,
+            parts.metrics,
+            subjects.STORE_CLIPS,
+            ClipIngress(intake_of),
+            limit_per_tenant=4,
+            limit=16,
+        ),
     )
 
 
-def _built(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[web.Application, WorkLoop]:
+def _built(
+    parts: _Parts, settings: Settings, intake: ClipIntake
+) -> tuple[web.Application, WorkLoop]:
     """Build the application, and the loop that runs jobs."""
     limits = _Limits(
         asyncio.Semaphore(settings.max_connections),
@@ -189,7 +224,9 @@ def _built(parts: _Parts, settings: Settings, intake: ClipIntake) -> tuple[web.A
 
     cors = CorsPolicy(settings.cors_origins)
     inner: list[Middleware] = [cors.preflight()]
-    if settings.api_keys_file:  # a page of another site has no key, so the host name that it uses does not matter
+    if (
+        settings.api_keys_file
+    ):  # a page of another site has no key, so the host name that it uses does not matter
         inner.append(guarding(ApiKeys(Path(settings.api_keys_file)), settings))
     else:
         inner.insert(0, naming(Hosts(settings.allowed_hosts)))
@@ -243,7 +280,9 @@ def _acceptors(
         reader=reader,
         upload_owner=limits.upload_owner,
     )
-    return acceptor, dataclasses.replace(acceptor, kind=jobs, reader=dataclasses.replace(reader, job=True))
+    return acceptor, dataclasses.replace(
+        acceptor, kind=jobs, reader=dataclasses.replace(reader, job=True)
+    )
 
 
 def _results_quota(bus: Bus, settings: Settings) -> ResultsQuota:
@@ -256,12 +295,16 @@ def _results_quota(bus: Bus, settings: Settings) -> ResultsQuota:
     )
 
 
-def _tenant_services(parts: _Parts, settings: Settings, intake: ClipIntake, limits: _Limits) -> _TenantServices:
+def _tenant_services(
+    parts: _Parts, settings: Settings, intake: ClipIntake, limits: _Limits
+) -> _TenantServices:
     bus = parts.bus
     kept = RequestStore(bus, topology.KEPT, settings.tenant)
     job_records = RequestStore(bus, topology.PROGRESS, settings.tenant)
     store = JobStore(bus, job_records)
-    speaker = SpeechSessions(bus, parts.metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2)
+    speaker = SpeechSessions(
+        bus, parts.metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2
+    )
     results_quota = _results_quota(bus, settings)
 
     acceptor, job_acceptor = _acceptors(parts, settings, intake, limits, kept=kept, store=store)
@@ -308,10 +351,17 @@ def _tenant_services(parts: _Parts, settings: Settings, intake: ClipIntake, limi
     return _TenantServices(
         routes=routes,
         requests=RequestRoutes(
-            bus=bus, records=kept, charges=charges, speaker=speaker, metrics=parts.metrics, settings=settings
+            bus=bus,
+            records=kept,
+            charges=charges,
+            speaker=speaker,
+            metrics=parts.metrics,
+            settings=settings,
         ),
         sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
-        normalize=NormalizeRoutes(bus=bus, settings=settings, reader=acceptor.reader, upload_owner=limits.upload_owner),
+        normalize=NormalizeRoutes(
+            bus=bus, settings=settings, reader=acceptor.reader, upload_owner=limits.upload_owner
+        ),
         jobs=jobs,
         work=work,
     )

@@ -8,7 +8,9 @@ from aiohttp import web
 
 from services.common.wire.failures import SpeechCancelled
 
-REQUEST_ID: Final = web.RequestKey("request_id", str)  # the request's name: what /requests/{id} takes
+REQUEST_ID: Final = web.RequestKey(
+    "request_id", str
+)  # the request's name: what /requests/{id} takes
 _CLIENT_LEFT: Final = 499  # nginx's status for a client that left before the response began
 _BYTES_PER_SAMPLE: Final = 2
 
@@ -20,7 +22,9 @@ class Outcome:
     language: str = ""
     sample_rate_hz: int = 0
     audio_bytes: int = 0  # PCM that was handed to the connection
-    whole: bool = False  # the last byte was handed over: whatever happens next, the answer is a success
+    whole: bool = (
+        False  # the last byte was handed over: whatever happens next, the answer is a success
+    )
     left: bool = False  # the client did, before that
     code: str = ""  # of the failure
     http_status: int = _CLIENT_LEFT
@@ -43,7 +47,11 @@ class Outcome:
     @property
     def audio_seconds(self) -> float:
         """Return how long the audio is that was handed over."""
-        return self.audio_bytes / _BYTES_PER_SAMPLE / self.sample_rate_hz if self.sample_rate_hz else 0.0
+        return (
+            self.audio_bytes / _BYTES_PER_SAMPLE / self.sample_rate_hz
+            if self.sample_rate_hz
+            else 0.0
+        )
 
     def heard_first(self) -> None:
         """Note that there is audio; later calls change nothing."""

@@ -28,10 +28,14 @@ class Metrics:
         self.output = Histogram(
             "xtts_audio_output_bytes",
             "Size of the audio sent",
-            buckets=tuple(48_000 * seconds for seconds in (0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)),
+            buckets=tuple(
+                48_000 * seconds for seconds in (0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
+            ),
             registry=registry,
         )
-        self.model_loaded = Gauge("xtts_model_loaded", "1 when a worker's model is resident", registry=registry)
+        self.model_loaded = Gauge(
+            "xtts_model_loaded", "1 when a worker's model is resident", registry=registry
+        )
         self.first_byte = Histogram(
             "tts_time_to_first_byte_seconds",
             "From the whole request read to the first audio",
@@ -39,34 +43,69 @@ class Metrics:
             buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30),
             registry=registry,
         )
-        self.failures = Counter("tts_failures_total", "Failed requests by reason", ["code"], registry=registry)
-        self.stalls = Counter("tts_stream_stalls_total", "Times a listener ran out of audio", registry=registry)
-        self.stall_time = Counter("tts_stream_stall_seconds_total", "How long listeners waited then", registry=registry)
-        self.stalled = Gauge("tts_streams_stalled", "Listeners that have run out of audio now", registry=registry)
-        self.repairs = Counter(
-            "tts_chunks_fetched_again_total", "Missed events that were fetched by index", registry=registry
+        self.failures = Counter(
+            "tts_failures_total", "Failed requests by reason", ["code"], registry=registry
         )
-        self.cancelled = Counter("tts_cancelled_requests_total", "Requests whose client left", registry=registry)
+        self.stalls = Counter(
+            "tts_stream_stalls_total", "Times a listener ran out of audio", registry=registry
+        )
+        self.stall_time = Counter(
+            "tts_stream_stall_seconds_total", "How long listeners waited then", registry=registry
+        )
+        self.stalled = Gauge(
+            "tts_streams_stalled", "Listeners that have run out of audio now", registry=registry
+        )
+        self.repairs = Counter(
+            "tts_chunks_fetched_again_total",
+            "Missed events that were fetched by index",
+            registry=registry,
+        )
+        self.cancelled = Counter(
+            "tts_cancelled_requests_total", "Requests whose client left", registry=registry
+        )
         self.taken_up = Counter(
-            "tts_requests_taken_up_total", "Requests published again from a sentence", registry=registry
+            "tts_requests_taken_up_total",
+            "Requests published again from a sentence",
+            registry=registry,
         )
         self.spoken_again = Counter(
-            "tts_audio_spoken_again_total", "Times that lost audio was synthesized again", registry=registry
+            "tts_audio_spoken_again_total",
+            "Times that lost audio was synthesized again",
+            registry=registry,
         )
-        self.joined = Counter("tts_requests_joined_total", "Retries that joined a request", registry=registry)
-        self.resumed = Counter("tts_requests_resumed_total", "Lost answers that were resumed", registry=registry)
-        self.jobs = Counter("tts_jobs_total", "Jobs by how they ended", ["outcome"], registry=registry)
-        self.jobs_running = Gauge("tts_jobs_running", "Jobs that this edge sees through now", registry=registry)
-        self.in_flight = Gauge("tts_requests_in_flight", "Requests that speak now", registry=registry)
-        self.queue_depth = Gauge("tts_queue_depth", "Messages in a stream of work", ["stream"], registry=registry)
-        self.queue_age = Gauge("tts_queue_age_seconds", "Age of its oldest message", ["stream"], registry=registry)
+        self.joined = Counter(
+            "tts_requests_joined_total", "Retries that joined a request", registry=registry
+        )
+        self.resumed = Counter(
+            "tts_requests_resumed_total", "Lost answers that were resumed", registry=registry
+        )
+        self.jobs = Counter(
+            "tts_jobs_total", "Jobs by how they ended", ["outcome"], registry=registry
+        )
+        self.jobs_running = Gauge(
+            "tts_jobs_running", "Jobs that this edge sees through now", registry=registry
+        )
+        self.in_flight = Gauge(
+            "tts_requests_in_flight", "Requests that speak now", registry=registry
+        )
+        self.queue_depth = Gauge(
+            "tts_queue_depth", "Messages in a stream of work", ["stream"], registry=registry
+        )
+        self.queue_age = Gauge(
+            "tts_queue_age_seconds", "Age of its oldest message", ["stream"], registry=registry
+        )
         of_consumer = ["stream", "consumer"]
-        self.consumer_waiting = Gauge("tts_consumer_waiting", "Pending messages", of_consumer, registry=registry)
+        self.consumer_waiting = Gauge(
+            "tts_consumer_waiting", "Pending messages", of_consumer, registry=registry
+        )
         self.consumer_in_progress = Gauge(
             "tts_consumer_in_progress", "Ack-pending messages", of_consumer, registry=registry
         )
         self.consumer_repeated = Gauge(
-            "tts_consumer_repeated", "Of those, given more than once", of_consumer, registry=registry
+            "tts_consumer_repeated",
+            "Of those, given more than once",
+            of_consumer,
+            registry=registry,
         )
         self.of_queues = (
             self.queue_depth,
@@ -75,15 +114,23 @@ class Metrics:
             self.consumer_in_progress,
             self.consumer_repeated,
         )
-        self.bus_connected = Gauge("tts_bus_connected", "1 while connected to NATS", registry=registry)
+        self.bus_connected = Gauge(
+            "tts_bus_connected", "1 while connected to NATS", registry=registry
+        )
         self.queued_audio = Gauge(
-            "tts_queued_audio_seconds", "Backlog: estimated audio that is queued but not synthesized", registry=registry
+            "tts_queued_audio_seconds",
+            "Backlog: estimated audio that is queued but not synthesized",
+            registry=registry,
         )
         self.due_audio = Gauge(
-            "tts_due_audio_seconds", "Near-term backlog: at most 5 s of each request", registry=registry
+            "tts_due_audio_seconds",
+            "Near-term backlog: at most 5 s of each request",
+            registry=registry,
         )
         self.due_limit = Gauge(
-            "tts_due_audio_limit_seconds", "Near-term backlog above which requests are refused", registry=registry
+            "tts_due_audio_limit_seconds",
+            "Near-term backlog above which requests are refused",
+            registry=registry,
         )
         self.workers = Gauge("tts_workers", "Workers alive", ["engine", "state"], registry=registry)
         self.real_time_factor = Gauge(
@@ -92,4 +139,6 @@ class Metrics:
             ["engine"],
             registry=registry,
         )
-        self.reference_cache = Counter("tts_reference_uploads_total", "Reference clips", ["outcome"], registry=registry)
+        self.reference_cache = Counter(
+            "tts_reference_uploads_total", "Reference clips", ["outcome"], registry=registry
+        )

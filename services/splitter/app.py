@@ -79,7 +79,12 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
 
     loop = WorkLoop(bus, topology.requests_consumer(), work, seats=settings.splitter_requests)
     async with (
-        health_server(settings.splitter_health_port, metrics.registry, not_ready, settings.splitter_health_host),
+        health_server(
+            settings.splitter_health_port,
+            metrics.registry,
+            not_ready,
+            settings.splitter_health_host,
+        ),
         tasks() as group,
     ):
         group.create_task(work.workers.follow(followers_stop), name="workers")

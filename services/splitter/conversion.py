@@ -33,16 +33,22 @@ def with_language_codes(asked: CommandT) -> CommandT:
     """Return a command with its language tags replaced by language codes. Raises
     UnsupportedLanguage."""
     passages = tuple(
-        msgspec.structs.replace(passage, language=_code(passage.language, f"passages[{index}].language"))
+        msgspec.structs.replace(
+            passage, language=_code(passage.language, f"passages[{index}].language")
+        )
         for index, passage in enumerate(asked.passages)
     )
-    return msgspec.structs.replace(asked, language=_code(asked.language, "language"), passages=passages)
+    return msgspec.structs.replace(
+        asked, language=_code(asked.language, "language"), passages=passages
+    )
 
 
 def _code(tag: str, field: str) -> str:
     code = language_code(tag)
     if code is None:
-        raise UnsupportedLanguage(f"{field} is not a supported language; send one of {' '.join(LANGUAGES)}")
+        raise UnsupportedLanguage(
+            f"{field} is not a supported language; send one of {' '.join(LANGUAGES)}"
+        )
     return code
 
 
@@ -86,7 +92,9 @@ def seconds_of(request: SpeechRequest, sentences: Sequence[Sentence]) -> list[fl
         0.0
         if index < request.first_sentence
         else audio_seconds(
-            len(sentence.spoken), sentence.language or request.language, within_range(asked * sentence.rate)
+            len(sentence.spoken),
+            sentence.language or request.language,
+            within_range(asked * sentence.rate),
         )
         + (sentence.pause_before_ms + sentence.pause_after_ms) / 1000
         for index, sentence in enumerate(sentences)
@@ -113,7 +121,9 @@ def left_out_of(division: SplitText) -> LeftOut | UnsetType:
     characters = sum(end - start for start, end in division.left_out)
     if not characters:
         return UNSET
-    return LeftOut(characters, tuple(Span(*span) for span in islice(division.left_out, MOST_LEFT_OUT)))
+    return LeftOut(
+        characters, tuple(Span(*span) for span in islice(division.left_out, MOST_LEFT_OUT))
+    )
 
 
 def languages_of(request: SpeechRequest, division: SplitText, written: str) -> tuple[str, ...]:

@@ -65,8 +65,18 @@ from services.splitter.metrics import Metrics
 from services.splitter.scheduling.backlog import Backlog, RequestBacklog
 from services.splitter.scheduling.progress import Progress
 from services.splitter.scheduling.scheduler import Permit, Scheduler
-from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, reported_portion
-from services.splitter.segmentation.process import MOST_CHILDREN, SegmentationCrashed, SegmentationTask, divide
+from services.splitter.segmentation.portions import (
+    Divisions,
+    first_lane,
+    portion_of,
+    reported_portion,
+)
+from services.splitter.segmentation.process import (
+    MOST_CHILDREN,
+    SegmentationCrashed,
+    SegmentationTask,
+    divide,
+)
 from services.splitter.segmentation.sentences import Sentence, SplitText
 
 log = structlog.get_logger()
@@ -105,21 +115,38 @@ class RequestWork:
         _check_first(request, division)
         if any(sentence.rate != 1 for sentence in division.sentences):
             require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
-        log.info("text_split", request=request.request, language=request.language, sentences=len(division.sentences))
+        log.info(
+            "text_split",
+            request=request.request,
+            language=request.language,
+            sentences=len(division.sentences),
+        )
 
         rest = seconds_of(request, division.sentences)
         require_within_quota(request, rest)
         portion = portion_of(request, rest)
         # Sentences before the portion are spoken already, and those after it are not requested yet.
-        seconds = [s if portion.first <= index < portion.until else 0.0 for index, s in enumerate(rest)]
+        seconds = [
+            s if portion.first <= index < portion.until else 0.0 for index, s in enumerate(rest)
+        ]
 
         async with open_inbox_of_ends(self.bus, request.tenant, request.request) as inbox:
             with (
                 self.backlog.hold(request.request, request.tenant, seconds) as backlog,
                 self.scheduler.join(request.engine, request.tenant) as permit,
             ):
-                held = _Held(request, deadline, division.sentences, Progress(len(seconds)), inbox, backlog, permit)
-                await self._announce(request, division, portion, sum(rest), written=received.language)
+                held = _Held(
+                    request,
+                    deadline,
+                    division.sentences,
+                    Progress(len(seconds)),
+                    inbox,
+                    backlog,
+                    permit,
+                )
+                await self._announce(
+                    request, division, portion, sum(rest), written=received.language
+                )
                 for index in chain(range(portion.first), range(portion.until, len(seconds))):
                     held.end(index)
                 if delivery.attempt > 1:
@@ -128,7 +155,9 @@ class RequestWork:
         if portion.until == len(seconds):
             self.metrics.requests.labels(request.language, "spoken").inc()
 
-    async def _divided(self, task: SegmentationTask, request: SpeechRequest, attempt: int) -> SplitText:
+    async def _divided(
+        self, task: SegmentationTask, request: SpeechRequest, attempt: int
+    ) -> SplitText:
         """Divide the text; fail for good when the process crashes at the third attempt. Raises what
         `divide` raises."""
         with self.metrics.split_duration.time(), span("division", characters=len(request.text)):
@@ -146,7 +175,11 @@ class RequestWork:
         if request is None or tenant is None:
             return  # so malformed that the failure cannot be addressed to its sender
         message = SpeechFailed(
-            request=request, sentence=None, code=failure.code, detail=str(failure), retryable=failure.retryable
+            request=request,
+            sentence=None,
+            code=failure.code,
+            detail=str(failure),
+            retryable=failure.retryable,
         )
         # before its cancelled sentences fail, which do not carry the reason
         await self.bus.publish(
@@ -177,10 +210,20 @@ class RequestWork:
     def _loaded(self, engine: str) -> list[WorkerState]:
         """Return the engine's live workers, without those whose model has not reported its
         languages yet."""
-        return [worker for worker in self.workers.alive() if worker.engine == engine and worker.max_characters]
+        return [
+            worker
+            for worker in self.workers.alive()
+            if worker.engine == engine and worker.max_characters
+        ]
 
     async def _announce(
-        self, request: SpeechRequest, division: SplitText, portion: Portion, audio_s: float, *, written: str
+        self,
+        request: SpeechRequest,
+        division: SplitText,
+        portion: Portion,
+        audio_s: float,
+        *,
+        written: str,
     ) -> None:
         """Publish how the text is divided. `written`: the request's language tag as the client sent
         it."""
@@ -259,7 +302,9 @@ class RequestWork:
         """Queue one sentence; wait while the queue is full, until the request's deadline."""
         request = held.request
         job = job_of(request, held.sentences, index)
-        subject = subjects.sentence(request.engine, held.lane(index), request.tenant, request.request, index)
+        subject = subjects.sentence(
+            request.engine, held.lane(index), request.tenant, request.request, index
+        )
         while True:
             self._check(held)
             try:

@@ -8,14 +8,21 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.bus_connected = Gauge("tts_bus_connected", "1 while connected to NATS", registry=self.registry)
+        self.bus_connected = Gauge(
+            "tts_bus_connected", "1 while connected to NATS", registry=self.registry
+        )
         self.requests = Counter(
-            "tts_splitter_requests_total", "Requests by outcome", ["language", "outcome"], registry=self.registry
+            "tts_splitter_requests_total",
+            "Requests by outcome",
+            ["language", "outcome"],
+            registry=self.registry,
         )
         self.sentences = Counter(
             "tts_splitter_sentences_total", "Sentences queued", ["language"], registry=self.registry
         )
-        self.held = Gauge("tts_splitter_requests_held", "Requests in progress", registry=self.registry)
+        self.held = Gauge(
+            "tts_splitter_requests_held", "Requests in progress", registry=self.registry
+        )
         self.queued_audio = Gauge(
             "tts_splitter_queued_audio_seconds",
             "Estimated audio of the held requests that is not synthesized yet",

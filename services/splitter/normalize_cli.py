@@ -97,10 +97,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the sentences of a text as they would be spoken, one per line."""
     parser = argparse.ArgumentParser(prog="task normalize --", description=__doc__)
     parser.add_argument("text", nargs="*", help="read from stdin if omitted")
-    parser.add_argument("--language", default="fr", metavar="CODE", help="such as fr, pt-BR or zh_CN (default: fr)")
-    parser.add_argument("--jsonl", metavar="FILE", help='lines {"language": ..., "text": ...}, "-" for stdin')
-    parser.add_argument("--max-characters", type=int, default=_USUAL_CHARACTERS, metavar="N", help="of a sentence")
-    parser.add_argument("--no-spoken-forms", action="store_true", help="keep figures and signs as written")
+    parser.add_argument(
+        "--language", default="fr", metavar="CODE", help="such as fr, pt-BR or zh_CN (default: fr)"
+    )
+    parser.add_argument(
+        "--jsonl", metavar="FILE", help='lines {"language": ..., "text": ...}, "-" for stdin'
+    )
+    parser.add_argument(
+        "--max-characters", type=int, default=_USUAL_CHARACTERS, metavar="N", help="of a sentence"
+    )
+    parser.add_argument(
+        "--no-spoken-forms", action="store_true", help="keep figures and signs as written"
+    )
     choice = parser.parse_args(arguments)
     if choice.max_characters < 1:
         parser.error("--max-characters must be at least 1")
@@ -116,7 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         language = _code(choice.language)
     except ValueError as error:
         parser.error(f"--{error}")
-    text = " ".join(choice.text) if choice.text else sys.stdin.buffer.read().decode("utf-8", "replace")
+    text = (
+        " ".join(choice.text) if choice.text else sys.stdin.buffer.read().decode("utf-8", "replace")
+    )
     sys.exit(_show(text, language, options))
 
 

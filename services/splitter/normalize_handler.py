@@ -24,7 +24,13 @@ from services.common.wire.messages import (
     TextNormalized,
     WorkerState,
 )
-from services.splitter.conversion import left_out_of, limits_of, task_of, usual_limits, with_language_codes
+from services.splitter.conversion import (
+    left_out_of,
+    limits_of,
+    task_of,
+    usual_limits,
+    with_language_codes,
+)
 from services.splitter.segmentation.process import divide
 
 log = structlog.get_logger()
@@ -68,7 +74,11 @@ class NormalizeWork:
         if request is None:
             return
         message = SpeechFailed(
-            request=request, sentence=None, code=failure.code, detail=str(failure), retryable=failure.retryable
+            request=request,
+            sentence=None,
+            code=failure.code,
+            detail=str(failure),
+            retryable=failure.retryable,
         )
         with suppress(BusUnavailable):  # the client times out
             await self._reply(received, message)
@@ -86,7 +96,9 @@ class NormalizeWork:
             request=asked.request,
             language=asked.language,
             sentences=tuple(
-                NormalizedSentence(found.start, found.end, found.spoken, found.language or asked.language)
+                NormalizedSentence(
+                    found.start, found.end, found.spoken, found.language or asked.language
+                )
                 for found in division.sentences
             ),
             left_out=left_out_of(division),

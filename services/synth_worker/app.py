@@ -80,7 +80,9 @@ class Worker:
                 health_server(port, self._metrics.registry, self._not_ready, host),
                 tasks() as group,
             ):
-                group.create_task(every(HEARTBEAT_S, self._publish_state, followers_stop), name="state")
+                group.create_task(
+                    every(HEARTBEAT_S, self._publish_state, followers_stop), name="state"
+                )
                 group.create_task(self._work.cancels.follow(followers_stop), name="cancels")
                 try:
                     if await ended_before(stop, self._load()):

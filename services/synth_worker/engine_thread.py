@@ -54,7 +54,9 @@ class SentenceTask:
     step_timeout_s: float
     begin: Callable[[], Any]  # opens the engine's sequence; called on the engine thread
     stuck: asyncio.Event  # set when a step did not end in time
-    received: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)  # bounded by the longest sentence
+    received: asyncio.Queue[Step | Exception] = field(
+        default_factory=asyncio.Queue
+    )  # bounded by the longest sentence
     cancelled: threading.Event = field(default_factory=threading.Event)
     alone: bool = False  # shares no step
     busy_s: float = 0.0  # spent in steps that advanced this sentence
@@ -73,7 +75,9 @@ class SentenceTask:
                     item = await asyncio.wait_for(self.received.get(), self.step_timeout_s)
                 except TimeoutError:
                     self.stuck.set()
-                    raise EngineStuck(f"the engine produced no audio for {self.step_timeout_s:.0f} s") from None
+                    raise EngineStuck(
+                        f"the engine produced no audio for {self.step_timeout_s:.0f} s"
+                    ) from None
 
                 if isinstance(item, Exception):
                     raise item
@@ -122,7 +126,9 @@ class EngineThread:
         """Turn a serialised voice into what `speak` takes."""
         return await self.call(lambda: self._engine.restore(voice))
 
-    def speak(self, utterance: Utterance, voice: Any, *, urgent: bool, alone: bool = False) -> SentenceTask:
+    def speak(
+        self, utterance: Utterance, voice: Any, *, urgent: bool, alone: bool = False
+    ) -> SentenceTask:
         """Begin a sentence; urgent ones are stepped first, and one that is `alone` shares no step."""
         task = SentenceTask(
             urgent=urgent,
@@ -216,7 +222,9 @@ class EngineThread:
         began_s = time.monotonic()
         try:
             steps = self._engine.step([sequence for _, sequence in batch])
-        except Exception as error:  # raised in every consumer of the batch; each sentence is redelivered
+        except (
+            Exception
+        ) as error:  # raised in every consumer of the batch; each sentence is redelivered
             if not isinstance(error, PipelineError):
                 log.exception("step_failed", batch=len(batch))
             self._fail(batch, error)

@@ -20,7 +20,13 @@ from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_addressed
 from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.identity import identity_of
-from services.common.wire.messages import AudioChunk, Loudness, SentenceJob, SentenceSpoken, SpeechFailed
+from services.common.wire.messages import (
+    AudioChunk,
+    Loudness,
+    SentenceJob,
+    SentenceSpoken,
+    SpeechFailed,
+)
 from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
@@ -89,15 +95,22 @@ class SentenceWork:
         if identity_of(job) in self.cancels:
             raise SpeechCancelled("the request was cancelled")
         engine = self.model.describe()
-        require_taken(job.parameters, engine=engine.name, takes=accepted_parameters(engine, self.loudness))
+        require_taken(
+            job.parameters, engine=engine.name, takes=accepted_parameters(engine, self.loudness)
+        )
 
     async def _is_done(self, job: SentenceJob) -> bool:
         """Return whether an earlier worker stored the end marker and died before its ack."""
-        return await self.bus.last(topology.AUDIO, subjects.end(job.tenant, job.request, job.sentence)) is not None
+        return (
+            await self.bus.last(topology.AUDIO, subjects.end(job.tenant, job.request, job.sentence))
+            is not None
+        )
 
     async def _speak(self, job: SentenceJob, delivery: Delivery) -> None:
         voice = await self.voices.get(job.tenant, job.clips, job.parameters)
-        utterance = Utterance(text=job.text, language=job.language, seed=job.seed, parameters=job.parameters)
+        utterance = Utterance(
+            text=job.text, language=job.language, seed=job.seed, parameters=job.parameters
+        )
         sentence = self.model.speak(utterance, voice, urgent=_lane(delivery) == "express")
         try:
             with (
@@ -120,17 +133,25 @@ class SentenceWork:
         chunking = Chunking(self.model.describe().sample_rate_hz)
         async with tasks() as storing:
             for chunk in chunking.pause(job.pause_before_ms):
-                storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
+                storing.create_task(
+                    self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz)
+                )
             async for samples in _finished(sentence, finish):
                 if not chunking.samples:
                     mark("first sound")
                 for chunk in chunking.add(samples):
-                    storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
+                    storing.create_task(
+                        self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz)
+                    )
             for chunk in chunking.pause(job.pause_after_ms):
-                storing.create_task(self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz))
+                storing.create_task(
+                    self._publish_chunk(job, attempt, chunk, chunking.sample_rate_hz)
+                )
         return chunking
 
-    async def _publish_chunk(self, job: SentenceJob, attempt: int, chunk: Chunk, sample_rate_hz: int) -> None:
+    async def _publish_chunk(
+        self, job: SentenceJob, attempt: int, chunk: Chunk, sample_rate_hz: int
+    ) -> None:
         message = AudioChunk(
             request=job.request,
             sentence=job.sentence,

@@ -8,7 +8,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.bus_connected = Gauge("tts_bus_connected", "1 while connected to NATS", registry=self.registry)
+        self.bus_connected = Gauge(
+            "tts_bus_connected", "1 while connected to NATS", registry=self.registry
+        )
         self.sentences = Counter(
             "tts_worker_sentences_total",
             "Sentences by outcome",
@@ -50,8 +52,12 @@ class Metrics:
             ["engine"],
             registry=self.registry,
         )
-        self.busy = Gauge("tts_worker_sentences_busy", "Sentences in flight", registry=self.registry)
-        self.loaded = Gauge("tts_worker_model_loaded", "1 when the model is loaded", registry=self.registry)
+        self.busy = Gauge(
+            "tts_worker_sentences_busy", "Sentences in flight", registry=self.registry
+        )
+        self.loaded = Gauge(
+            "tts_worker_model_loaded", "1 when the model is loaded", registry=self.registry
+        )
         self.queue_wait = Histogram(
             "tts_worker_queue_wait_seconds",
             "Seconds from the publication of a sentence to its delivery",
@@ -59,7 +65,9 @@ class Metrics:
             buckets=(0.002, 0.005, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
             registry=self.registry,
         )
-        self.voices = Counter("tts_worker_voices_total", "Voices by source", ["source"], registry=self.registry)
+        self.voices = Counter(
+            "tts_worker_voices_total", "Voices by source", ["source"], registry=self.registry
+        )
         self.conditioning = Histogram(
             "tts_worker_conditioning_seconds",
             "Seconds to compute a voice from its clips",

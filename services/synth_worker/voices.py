@@ -15,7 +15,12 @@ from services.common.audio.wav import read_wav
 from services.common.bus import topology
 from services.common.bus.clips import fetch_clip
 from services.common.bus.ports import Bus
-from services.common.wire.failures import EngineCrashed, MalformedMessage, QueueFull, SynthesisFailed
+from services.common.wire.failures import (
+    EngineCrashed,
+    MalformedMessage,
+    QueueFull,
+    SynthesisFailed,
+)
 from services.common.wire.identity import voice_key
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
@@ -36,7 +41,9 @@ class Voices:
         self._capacity = capacity
         self._cache: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
 
-    async def get(self, tenant: str, clips: tuple[str, ...], parameters: Parameters = AS_USUAL) -> Any:
+    async def get(
+        self, tenant: str, clips: tuple[str, ...], parameters: Parameters = AS_USUAL
+    ) -> Any:
         """Return the voice for these clips of a tenant, in the engine's own type (opaque here).
 
         Concurrent calls for the same voice share one computation. Raises UnknownClip,
@@ -61,7 +68,9 @@ class Voices:
         if (task.cancelled() or task.exception() is not None) and self._cache.get(key) is task:
             del self._cache[key]
 
-    async def _fetch(self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> Any:
+    async def _fetch(
+        self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters
+    ) -> Any:
         voice = await self._stored(key)
         if voice is None:
             voice = await self._model.restore(await self._compute(key, tenant, clips, parameters))
@@ -83,7 +92,9 @@ class Voices:
         self._metrics.voices.labels("shared").inc()
         return voice
 
-    async def _compute(self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> bytes:
+    async def _compute(
+        self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters
+    ) -> bytes:
         recordings = [read_wav(await fetch_clip(self._bus, tenant, clip)) for clip in clips]
         with self._metrics.conditioning.time():
             voice = await self._model.condition(recordings, parameters)

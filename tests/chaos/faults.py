@@ -46,7 +46,9 @@ def plan(seed: int, mean_gap_s: float) -> Iterator[Fault]:
         lasts_s = draw.uniform(*_WORKER[kind][1:])
         victim, which = draw.random(), draw.random()
         if which < _NATS_SHARE:
-            yield Fault(after_s, "restart nats", victim, splitter=False, lasts_s=draw.uniform(0.1, 1.5))
+            yield Fault(
+                after_s, "restart nats", victim, splitter=False, lasts_s=draw.uniform(0.1, 1.5)
+            )
         else:
             yield Fault(after_s, kind, victim, which < _NATS_SHARE + _SPLITTER_SHARE, lasts_s)
 
@@ -57,7 +59,9 @@ class Trouble:
 
     service: House
     done: dict[str, int] = field(default_factory=dict)  # kind and part -> how often
-    worker_faults_s: list[float] = field(default_factory=list)  # monotonic times at which a worker fell silent
+    worker_faults_s: list[float] = field(
+        default_factory=list
+    )  # monotonic times at which a worker fell silent
     _mending: set[asyncio.Task[None]] = field(default_factory=set)
     _troubled: set[str] = field(default_factory=set)
 

@@ -9,7 +9,9 @@ from services.common.wire import codec
 from services.common.wire.messages import AudioChunk, RequestEvent
 from tests.chaos.listeners import VOICE
 
-TEXT = " ".join(f"This is sentence number {number}, and it goes on for a while." for number in range(40))
+TEXT = " ".join(
+    f"This is sentence number {number}, and it goes on for a while." for number in range(40)
+)
 SETTINGS = {"TONE_REAL_TIME_FACTOR": "0.2", "WORKER_SLOTS": "4"}  # steps of 50 ms
 
 

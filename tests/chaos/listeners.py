@@ -15,7 +15,9 @@ LONGEST_SENTENCE: Final = 250  # characters, of the tone engine
 _WAV_HEADER: Final = 44
 _TRIES: Final = 40
 _PAUSE_S: Final = 0.5
-_WORDS: Final = "the river under old bridges carries lamps and letters to a slow sea where nobody waits"
+_WORDS: Final = (
+    "the river under old bridges carries lamps and letters to a slow sea where nobody waits"
+)
 VOICE: Final = encoded(speech_of(7).samples, 24_000)
 
 Outcome = Literal["whole", "wrong", "cut", "refused"]
@@ -97,5 +99,8 @@ async def _heard(session: aiohttp.ClientSession, address: str, order: Order) -> 
 
 
 def _difference(heard: bytes, owed: bytes) -> str:
-    place = next((place for place, pair in enumerate(zip(heard, owed, strict=False)) if pair[0] != pair[1]), None)
+    place = next(
+        (place for place, pair in enumerate(zip(heard, owed, strict=False)) if pair[0] != pair[1]),
+        None,
+    )
     return f"{len(heard)} bytes for {len(owed)}, first difference at {place}"

@@ -19,7 +19,9 @@ from tests.support.service import expected_pcm
 WAV_HEADER: Final = 44
 BYTES_A_SECOND: Final = 48_000
 CLIP: Final = encoded(speech_of(4, rate_hz=16_000).samples, 16_000, "FLAC", "PCM_16")
-_WORDS: Final = "the river under old bridges carries lamps and letters to a slow sea where nobody waits"
+_WORDS: Final = (
+    "the river under old bridges carries lamps and letters to a slow sea where nobody waits"
+)
 
 Outcome = Literal["whole", "wrong", "refused", "failed"]
 
@@ -40,7 +42,9 @@ class Answer:
 def text_of(draw: random.Random, sentences: int) -> str:
     """Draw a text of so many sentences of some 3 s each."""
     words = _WORDS.split()
-    return " ".join(" ".join(draw.choices(words, k=10)).capitalize() + "." for _ in range(sentences))
+    return " ".join(
+        " ".join(draw.choices(words, k=10)).capitalize() + "." for _ in range(sentences)
+    )
 
 
 def form_of(text: str, seed: int) -> aiohttp.FormData:
@@ -50,7 +54,9 @@ def form_of(text: str, seed: int) -> aiohttp.FormData:
     return form
 
 
-async def ask(session: aiohttp.ClientSession, address: str, text: str, seed: int, *, pause_s: float = 0.0) -> Answer:
+async def ask(
+    session: aiohttp.ClientSession, address: str, text: str, seed: int, *, pause_s: float = 0.0
+) -> Answer:
     """Ask once for a stream, read it to its end, with a pause after every chunk, and compare every sample."""
     came_s = time.monotonic()
     try:
@@ -59,7 +65,9 @@ async def ask(session: aiohttp.ClientSession, address: str, text: str, seed: int
                 await response.read()
                 outcome: Outcome = "refused" if response.status in (429, 503) else "failed"
                 retry_after = response.headers.get("Retry-After")
-                return Answer(outcome, response.status, came_s, 0.0, time.monotonic(), 0.0, retry_after)
+                return Answer(
+                    outcome, response.status, came_s, 0.0, time.monotonic(), 0.0, retry_after
+                )
             heard = bytearray(await response.content.readexactly(WAV_HEADER + 2))
             first_s = time.monotonic() - came_s
             while piece := await response.content.readany():
@@ -69,11 +77,23 @@ async def ask(session: aiohttp.ClientSession, address: str, text: str, seed: int
         return Answer("failed", 0, came_s, 0.0, time.monotonic(), 0.0)
     ended_s, sound = time.monotonic(), bytes(heard[WAV_HEADER:])
     owed = await asyncio.to_thread(expected_pcm, text, seed=seed, max_characters=LONGEST_SENTENCE)
-    return Answer("whole" if sound == owed else "wrong", 200, came_s, first_s, ended_s, len(sound) / BYTES_A_SECOND)
+    return Answer(
+        "whole" if sound == owed else "wrong",
+        200,
+        came_s,
+        first_s,
+        ended_s,
+        len(sound) / BYTES_A_SECOND,
+    )
 
 
 async def offer(
-    session: aiohttp.ClientSession, address: str, *, sound_a_second: float, seconds: float, seed: int
+    session: aiohttp.ClientSession,
+    address: str,
+    *,
+    sound_a_second: float,
+    seconds: float,
+    seed: int,
 ) -> list[Answer]:
     """Let clients arrive at random (Poisson), asking together for so much audio per second; return what all got."""
     draw, answers = random.Random(seed), list[Answer]()
@@ -92,7 +112,9 @@ async def offer(
 
 def goodput(answers: list[Answer], began_s: float, ended_s: float) -> float:
     """Return the seconds of audio of whole answers that ended between two moments (monotonic), for each second."""
-    sound_s = sum(a.sound_s for a in answers if a.outcome == "whole" and began_s <= a.ended_s < ended_s)
+    sound_s = sum(
+        a.sound_s for a in answers if a.outcome == "whole" and began_s <= a.ended_s < ended_s
+    )
     return sound_s / (ended_s - began_s)
 
 
@@ -103,12 +125,18 @@ def percentile(values: list[float], share: float) -> float:
 
 def resident_mib(service: House) -> dict[str, float]:
     """Return every process's resident memory now."""
-    return {part.name: _resident_mib(part.process.pid) for part in service.parts if part.process is not None}
+    return {
+        part.name: _resident_mib(part.process.pid)
+        for part in service.parts
+        if part.process is not None
+    }
 
 
 def _resident_mib(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+    return next(
+        int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")
+    )
 
 
 async def until(true: Callable[[], bool], patience_s: float) -> None:

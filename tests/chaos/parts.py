@@ -19,7 +19,11 @@ from tests.chaos.line import Line, line_to
 ROOT: Final = Path(__file__).parents[2]
 _READY_S: Final = 60.0
 _END_S: Final = 45.0
-_PORTS: Final = ("HTTP_PORT", "SPLITTER_HEALTH_PORT", "WORKER_HEALTH_PORT")  # of which each kind of process has one
+_PORTS: Final = (
+    "HTTP_PORT",
+    "SPLITTER_HEALTH_PORT",
+    "WORKER_HEALTH_PORT",
+)  # of which each kind of process has one
 
 
 @dataclass
@@ -56,7 +60,9 @@ class Part:
     def last_words(self) -> str:
         """Return whether it runs, and the end of its log."""
         assert self.process is not None
-        state = "runs" if self.process.returncode is None else f"ended with {self.process.returncode}"
+        state = (
+            "runs" if self.process.returncode is None else f"ended with {self.process.returncode}"
+        )
         lines = (self.folder / f"{self.name}.log").read_text("utf-8", errors="replace").splitlines()
         return "\n".join([f"{self.name} {state}", *lines[-8:]])
 
@@ -71,7 +77,10 @@ class Part:
         assert self.process is not None
         own = self.process.pid
         try:
-            return [int(each) for each in Path(f"/proc/{own}/task/{own}/children").read_text("ascii").split()]
+            return [
+                int(each)
+                for each in Path(f"/proc/{own}/task/{own}/children").read_text("ascii").split()
+            ]
         except FileNotFoundError:  # it has ended
             return []
 
@@ -130,7 +139,9 @@ class House:
                         await asyncio.sleep(0.1)
         except TimeoutError:
             said = "\n\n".join(part.last_words() for part in self.parts)
-            raise AssertionError(f"the service is not ready within {_READY_S:.0f} s\n\n{said}") from None
+            raise AssertionError(
+                f"the service is not ready within {_READY_S:.0f} s\n\n{said}"
+            ) from None
 
     async def _ready(self, session: aiohttp.ClientSession, part: Part) -> bool:
         address = f"http://127.0.0.1:{part.http_port}"
@@ -167,13 +178,22 @@ async def house(
     """
     monitor_port = free_port()
     async with AsyncExitStack() as stack:
-        nats = await stack.enter_async_context(local_nats(folder, more=f'http: "127.0.0.1:{monitor_port}"\n'))
+        nats = await stack.enter_async_context(
+            local_nats(folder, more=f'http: "127.0.0.1:{monitor_port}"\n')
+        )
         service = House(nats, monitor_port)
         for kind, module, count in service.plan(edges, splitters, workers):
             for number in range(count):
                 line = await stack.enter_async_context(line_to(nats.port))
-                own = {"NATS_URL": f"nats://127.0.0.1:{line.port}", "TENANT": tenants[number % len(tenants)]}
-                kind.append(await _started(stack, Part(module, number, folder, own | dict(settings or {}), line)))
+                own = {
+                    "NATS_URL": f"nats://127.0.0.1:{line.port}",
+                    "TENANT": tenants[number % len(tenants)],
+                }
+                kind.append(
+                    await _started(
+                        stack, Part(module, number, folder, own | dict(settings or {}), line)
+                    )
+                )
         yield service
 
 
@@ -187,7 +207,9 @@ async def house_on(
         for kind, module, count in service.plan(1, 2, workers):
             for number in range(count):
                 url = {"NATS_URL": cluster.url, "NATS_REPLICAS": "3"}
-                kind.append(await _started(stack, Part(module, number, folder, url | dict(settings))))
+                kind.append(
+                    await _started(stack, Part(module, number, folder, url | dict(settings)))
+                )
         yield service
 
 

@@ -24,7 +24,9 @@ def jain(shares: list[float]) -> float:
     return sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
 
 
-async def drain(session: aiohttp.ClientSession, address: str, text: str, seed: int, begun: asyncio.Event) -> None:
+async def drain(
+    session: aiohttp.ClientSession, address: str, text: str, seed: int, begun: asyncio.Event
+) -> None:
     """Listen to a long text until this task is cancelled."""
     async with session.post(f"{address}/stream", data=form_of(text, seed)) as response:
         assert response.status == 200, f"refused with {response.status}"
@@ -35,7 +37,9 @@ async def drain(session: aiohttp.ClientSession, address: str, text: str, seed: i
 
 
 @asynccontextmanager
-async def listening(session: aiohttp.ClientSession, address: str, texts: list[str]) -> AsyncIterator[None]:
+async def listening(
+    session: aiohttp.ClientSession, address: str, texts: list[str]
+) -> AsyncIterator[None]:
     """Stream all these texts while the block runs, which begins when all have audio."""
     begun = [asyncio.Event() for _ in texts]
     async with tasks() as group:
@@ -59,7 +63,10 @@ async def shares(
     """Return how much audio is made for two tenants, each an edge's, with so many long texts in flight."""
     draw = random.Random(3)
     texts = [[text_of(draw, 400) for _ in range(count)] for count in requests]
-    async with listening(session, service.address(0), texts[0]), listening(session, service.address(1), texts[1]):
+    async with (
+        listening(session, service.address(0), texts[0]),
+        listening(session, service.address(1), texts[1]),
+    ):
         await asyncio.sleep(8)  # what the first of them had queued while it was alone is spoken
         made = await _made(service, seconds)
     return [float(made["small"]), float(made["large"])]

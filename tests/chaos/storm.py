@@ -20,7 +20,11 @@ from tests.chaos.faults import Trouble, plan
 from tests.chaos.listeners import Order, Tally, listen, order_of
 from tests.chaos.parts import House, house
 
-_SETTINGS: Final = {"TONE_REAL_TIME_FACTOR": "0.06", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2"}
+_SETTINGS: Final = {
+    "TONE_REAL_TIME_FACTOR": "0.06",
+    "WORKER_SLOTS": "4",
+    "WORKER_EXPRESS_SLOTS": "2",
+}
 _CLIENT_TIMEOUT: Final = aiohttp.ClientTimeout(total=300)
 _CLEAN_S: Final = 20.0
 
@@ -36,7 +40,9 @@ class Report:
     left: list[str] = field(default_factory=list)  # what should be gone and is not
 
 
-async def storm(folder: Path, *, streams: int, seed: int, at_once: int = 8, mean_gap_s: float = 2.0) -> Report:
+async def storm(
+    folder: Path, *, streams: int, seed: int, at_once: int = 8, mean_gap_s: float = 2.0
+) -> Report:
     """Let so many clients listen, so many at once, while faults of this seed happen."""
     began_s, tally, observer = time.monotonic(), Tally(), Observer()
     async with (
@@ -80,7 +86,11 @@ def _orders(streams: int, seed: int) -> Iterator[Order]:
 
 
 async def _everybody(
-    session: aiohttp.ClientSession, address: str, orders: Iterator[Order], at_once: int, tally: Tally
+    session: aiohttp.ClientSession,
+    address: str,
+    orders: Iterator[Order],
+    at_once: int,
+    tally: Tally,
 ) -> None:
     """Hear all orders out, so many at once."""
 
@@ -108,10 +118,16 @@ async def _settled(service: House, session: aiohttp.ClientSession) -> dict[str, 
 async def _all_pull(service: House, session: aiohttp.ClientSession) -> bool:
     """Return whether as many pulls wait at each work queue as there are processes that work on it."""
     edges, splitters, workers = len(service.edges), len(service.splitters), len(service.workers)
-    wanted = {topology.JOBS: edges, topology.REQUESTS: splitters, topology.SENTENCES: 2 * workers}  # workers: two lanes
+    wanted = {
+        topology.JOBS: edges,
+        topology.REQUESTS: splitters,
+        topology.SENTENCES: 2 * workers,
+    }  # workers: two lanes
     streams = await service.monitor(session, "jsz?streams=1&consumers=1")
     pulls = {
-        stream["name"]: sum(consumer["num_waiting"] for consumer in stream.get("consumer_detail") or ())
+        stream["name"]: sum(
+            consumer["num_waiting"] for consumer in stream.get("consumer_detail") or ()
+        )
         for stream in streams["account_details"][0]["stream_detail"]  # type: ignore[index]
     }
     return all(pulls.get(name, 0) >= count for name, count in wanted.items())
@@ -124,13 +140,17 @@ async def _standing(service: House, session: aiohttp.ClientSession) -> dict[str,
     assert isinstance(connections, list)
     counts: dict[str, int] = {}
     for connection in connections:
-        name = connection.get("name", "observer")  # one that has just been opened has none, and no subscriptions
+        name = connection.get(
+            "name", "observer"
+        )  # one that has just been opened has none, and no subscriptions
         if name != "observer":
             counts[name] = counts.get(name, 0) + connection["subscriptions"]
     return counts
 
 
-async def _left(service: House, session: aiohttp.ClientSession, before: dict[str, int]) -> list[str]:
+async def _left(
+    service: House, session: aiohttp.ClientSession, before: dict[str, int]
+) -> list[str]:
     """Return what still exists after all listeners have finished, after some seconds of grace."""
     give_up_s = time.monotonic() + _CLEAN_S
     while (left := await _look(service, session, before)) and time.monotonic() < give_up_s:
@@ -138,7 +158,9 @@ async def _left(service: House, session: aiohttp.ClientSession, before: dict[str
     return left
 
 
-async def _look(service: House, session: aiohttp.ClientSession, before: dict[str, int]) -> list[str]:
+async def _look(
+    service: House, session: aiohttp.ClientSession, before: dict[str, int]
+) -> list[str]:
     left: list[str] = []
     streams = await service.monitor(session, "jsz?streams=1&consumers=1")
     for stream in streams["account_details"][0]["stream_detail"]:  # type: ignore[index]

@@ -17,7 +17,10 @@ MOST_S = 1.0
 
 
 async def test_nothing_is_computed_or_queued_for_a_client_that_left(tmp_path: Path) -> None:
-    async with house(tmp_path, workers=2, settings=SETTINGS) as service, aiohttp.ClientSession() as session:
+    async with (
+        house(tmp_path, workers=2, settings=SETTINGS) as service,
+        aiohttp.ClientSession() as session,
+    ):
         await service.until_ready(session)
         bus = await NatsBus.connect(service.nats.url, name="observer")
         for number in range(LEAVERS):
@@ -28,6 +31,8 @@ async def test_nothing_is_computed_or_queued_for_a_client_that_left(tmp_path: Pa
             assert len(last) == 1
             assert max(last.values()) - left_s < MOST_S
         async with asyncio.timeout(10):
-            while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
+            while await bus.message_count(topology.REQUESTS) + await bus.message_count(
+                topology.SENTENCES
+            ):
                 await asyncio.sleep(0.1)
         await bus.close()

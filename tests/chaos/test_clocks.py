@@ -24,7 +24,9 @@ async def test_a_jump_of_the_clock_in_the_middle_of_a_request_changes_nothing(
     text = " ".join(f"This is sentence number {number}." for number in range(30))
     async with tone_service(bus, workers=1, real_time_factor=0.05):
         request = speech_request(clip, text, lasts_s=20)
-        async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=20).speaking(request) as speech:
+        async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=20).speaking(
+            request
+        ) as speech:
             pieces = []
             async for piece in speech.chunks():
                 pieces.append(piece)

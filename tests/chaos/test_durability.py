@@ -41,21 +41,30 @@ async def test_everything_promised_is_stored_in_files_for_the_promised_time(tmp_
     assert kept_s[f"KV_{topology.KEPT}"] == 2 * HOUR_S
     assert kept_s[topology.JOBS] == kept_s[f"OBJ_{topology.CLIPS}"] == 24 * HOUR_S
     assert kept_s[f"KV_{topology.PROGRESS}"] == kept_s[f"OBJ_{topology.RESULTS}"] == 24 * HOUR_S
-    assert all(stream["max_bytes"] > 0 for stream in streams.values()), "nothing may grow without bound"
+    assert all(stream["max_bytes"] > 0 for stream in streams.values()), (
+        "nothing may grow without bound"
+    )
     for queue in (topology.REQUESTS, topology.SENTENCES, topology.JOBS):
         assert (streams[queue]["retention"], streams[queue]["discard"]) == ("workqueue", "new")
         assert streams[queue]["duplicate_window"] / 1e9 == 120
 
 
-async def test_what_was_acknowledged_is_there_after_the_server_process_was_killed(tmp_path: Path) -> None:
+async def test_what_was_acknowledged_is_there_after_the_server_process_was_killed(
+    tmp_path: Path,
+) -> None:
     async with local_nats(tmp_path) as server:
         bus = await NatsBus.connect(server.url, name="test")
         await bus.establish(topology.topology())
         for number in range(50):
-            await bus.publish(subjects.chunk("public", "abcdefgh", 0, number), b"sound", message_id=str(number))
+            await bus.publish(
+                subjects.chunk("public", "abcdefgh", 0, number), b"sound", message_id=str(number)
+            )
         await server.kill()
         await asyncio.sleep(0.2)
         await server.start()
         for number in range(50):
-            assert await bus.last(topology.AUDIO, subjects.chunk("public", "abcdefgh", 0, number)) == b"sound"
+            assert (
+                await bus.last(topology.AUDIO, subjects.chunk("public", "abcdefgh", 0, number))
+                == b"sound"
+            )
         await bus.close()

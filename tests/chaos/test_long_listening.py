@@ -19,7 +19,11 @@ from tests.support.service import expected_pcm
 
 TWO_HOURS = 120_000  # characters, of 60 ms each
 STORE_BYTES = 3 * 1024 * 1024  # a minute of audio
-SETTINGS = {"QUEUE_AUDIO_S": "1000", "MAX_TEXT_CHARACTERS": "130000", "AUDIO_STORE_BYTES": str(STORE_BYTES)}
+SETTINGS = {
+    "QUEUE_AUDIO_S": "1000",
+    "MAX_TEXT_CHARACTERS": "130000",
+    "AUDIO_STORE_BYTES": str(STORE_BYTES),
+}
 FASTER = 200  # than real time
 STUCK_S = 60.0
 
@@ -60,7 +64,9 @@ async def shrink(service: House, *, kept_s: float = 600.0) -> None:
     """Make the store small, whatever its settings were."""
     bus = await NatsBus.connect(service.nats.url, name="operator")
     config = (await bus._jetstream.stream_info(topology.AUDIO)).config
-    config = replace(config, max_bytes=STORE_BYTES, max_age=kept_s, duplicate_window=min(120.0, kept_s))
+    config = replace(
+        config, max_bytes=STORE_BYTES, max_age=kept_s, duplicate_window=min(120.0, kept_s)
+    )
     await bus._jetstream.update_stream(config)
     await bus.close()
 
@@ -72,16 +78,24 @@ async def edge_metric(service: House, session: aiohttp.ClientSession, name: str)
 
 
 async def equal(sound: bytes, text: str) -> bool:
-    return sound == await asyncio.to_thread(expected_pcm, text, seed=5, max_characters=LONGEST_SENTENCE)
+    return sound == await asyncio.to_thread(
+        expected_pcm, text, seed=5, max_characters=LONGEST_SENTENCE
+    )
 
 
 @pytest.mark.parametrize(
-    "ahead_s", ["120", "3600"], ids=["as it comes", "with a window that no inbox and no store holds"]
+    "ahead_s",
+    ["120", "3600"],
+    ids=["as it comes", "with a window that no inbox and no store holds"],
 )
-async def test_two_hours_are_played_in_real_time_sample_by_sample(tmp_path: Path, ahead_s: str) -> None:
+async def test_two_hours_are_played_in_real_time_sample_by_sample(
+    tmp_path: Path, ahead_s: str
+) -> None:
     text = text_of(random.Random(11), 2_400)[:TWO_HOURS]
     async with (
-        house(tmp_path, splitters=2, workers=2, settings={**SETTINGS, "STREAM_AHEAD_S": ahead_s}) as service,
+        house(
+            tmp_path, splitters=2, workers=2, settings={**SETTINGS, "STREAM_AHEAD_S": ahead_s}
+        ) as service,
         aiohttp.ClientSession(read_bufsize=2**15) as session,
     ):
         await service.until_ready(session)
@@ -91,10 +105,14 @@ async def test_two_hours_are_played_in_real_time_sample_by_sample(tmp_path: Path
     assert end == "whole"
     assert len(sound) / BYTES_A_SECOND > 7_000
     assert await equal(sound, text)
-    assert (again > 0) == (ahead_s == "3600"), "within the usual window nothing is lost; with a large one, all is"
+    assert (again > 0) == (ahead_s == "3600"), (
+        "within the usual window nothing is lost; with a large one, all is"
+    )
 
 
-async def test_a_listener_that_pauses_longer_than_audio_is_stored_gets_every_sample(tmp_path: Path) -> None:
+async def test_a_listener_that_pauses_longer_than_audio_is_stored_gets_every_sample(
+    tmp_path: Path,
+) -> None:
     text = text_of(random.Random(12), 400)[:24_000]
     settings = {**SETTINGS, "STREAM_AHEAD_S": "600", "LISTENER_TIMEOUT_S": "120"}
     async with (
@@ -111,11 +129,15 @@ async def test_a_listener_that_pauses_longer_than_audio_is_stored_gets_every_sam
 async def test_a_listener_that_pauses_longer_than_it_may_is_cut_visibly(tmp_path: Path) -> None:
     text = text_of(random.Random(13), 800)[:48_000]
     async with (
-        house(tmp_path, splitters=1, workers=2, settings={**SETTINGS, "LISTENER_TIMEOUT_S": "2"}) as service,
+        house(
+            tmp_path, splitters=1, workers=2, settings={**SETTINGS, "LISTENER_TIMEOUT_S": "2"}
+        ) as service,
         aiohttp.ClientSession(read_bufsize=2**15) as session,
     ):
         await service.until_ready(session)
         sound, end = await heard(service, session, text, pause_at_s=60, pause_s=15.0)
-        assert await edge_metric(service, session, 'tts_failures_total{code="listener_stalled"}') == 1
+        assert (
+            await edge_metric(service, session, 'tts_failures_total{code="listener_stalled"}') == 1
+        )
     assert end == "cut"
     assert not await equal(sound, text)

@@ -22,7 +22,9 @@ SETTINGS = {"TONE_REAL_TIME_FACTOR": "0.06", "WORKER_SLOTS": "4", "WORKER_EXPRES
 MEBIBYTE = 1024 * 1024
 
 
-async def test_a_cluster_that_loses_the_leader_of_its_streams_loses_no_sample(tmp_path: Path) -> None:
+async def test_a_cluster_that_loses_the_leader_of_its_streams_loses_no_sample(
+    tmp_path: Path,
+) -> None:
     tally, draw, done = Tally(), random.Random(11), asyncio.Event()
     async with aiohttp.ClientSession() as session, nats_cluster(tmp_path) as cluster:
         await cluster.until_ready(session)
@@ -48,7 +50,9 @@ async def test_a_cluster_that_loses_the_leader_of_its_streams_loses_no_sample(tm
     assert tally.whole > 10
 
 
-async def test_what_a_cluster_acknowledged_is_there_after_its_leader_was_killed(tmp_path: Path) -> None:
+async def test_what_a_cluster_acknowledged_is_there_after_its_leader_was_killed(
+    tmp_path: Path,
+) -> None:
     async with aiohttp.ClientSession() as session, nats_cluster(tmp_path) as cluster:
         await cluster.until_ready(session)
         bus = await NatsBus.connect(cluster.url, name="test", patience_s=20)
@@ -96,14 +100,21 @@ async def test_a_full_disk_under_nats_cuts_what_runs_and_refuses_what_comes_and_
     small_disk: Path,
 ) -> None:
     patience = {"FIRST_AUDIO_TIMEOUT_S": "8", "REQUEST_TIMEOUT_S": "20"}
-    book = " ".join(f"This is sentence number {number}, and it goes on for a while." for number in range(300))
-    async with house(small_disk, workers=1, settings=patience) as service, aiohttp.ClientSession() as session:
+    book = " ".join(
+        f"This is sentence number {number}, and it goes on for a while." for number in range(300)
+    )
+    async with (
+        house(small_disk, workers=1, settings=patience) as service,
+        aiohttp.ClientSession() as session,
+    ):
         await service.until_ready(session)
         async with session.post(f"{service.address()}/stream", data=form(book)) as response:
             assert response.status == 200
             with pytest.raises(aiohttp.ClientPayloadError):
                 await asyncio.wait_for(response.read(), 60)
-        async with session.post(f"{service.address()}/synthesize", data=form("Is anybody there?")) as refusal:
+        async with session.post(
+            f"{service.address()}/synthesize", data=form("Is anybody there?")
+        ) as refusal:
             told = await refusal.json(content_type="application/problem+json")
         assert told["code"] in {
             "bus_unavailable",

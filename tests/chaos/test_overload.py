@@ -14,7 +14,12 @@ from tests.chaos.parts import House, house
 from tests.chaos.shares import GREETING, greeting_idle_and_beside_a_book, jain, shares
 
 # A worker's four standard slots and two express ones make at most 6 s of audio in each step of a second.
-SLOW = {"TONE_REAL_TIME_FACTOR": "1", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2", "TENANT_SHARE": "1"}
+SLOW = {
+    "TONE_REAL_TIME_FACTOR": "1",
+    "WORKER_SLOTS": "4",
+    "WORKER_EXPRESS_SLOTS": "2",
+    "TENANT_SHARE": "1",
+}
 CAPACITY = 12.0  # seconds of audio per second, of two such workers with all slots taken
 OVERLOAD_S = 20.0
 
@@ -23,7 +28,9 @@ async def until_nothing_is_left(service: House, session: aiohttp.ClientSession) 
     """Wait until the queues are empty and the edge and splitters have no backlog."""
     bus = await NatsBus.connect(service.nats.url, name="observer")
     async with asyncio.timeout(20):
-        while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
+        while await bus.message_count(topology.REQUESTS) + await bus.message_count(
+            topology.SENTENCES
+        ):
             await asyncio.sleep(0.1)
         while await metric(service, session, "tts_queued_audio_seconds"):
             await asyncio.sleep(0.2)
@@ -48,10 +55,14 @@ async def test_at_five_times_the_capacity_admitted_requests_are_whole_and_the_re
         await service.until_ready(session)
         await offer(session, service.address(), sound_a_second=CAPACITY, seconds=4, seed=1)
         before, began_s = resident_mib(service), time.monotonic()
-        answers = await offer(session, service.address(), sound_a_second=5 * CAPACITY, seconds=OVERLOAD_S, seed=2)
+        answers = await offer(
+            session, service.address(), sound_a_second=5 * CAPACITY, seconds=OVERLOAD_S, seed=2
+        )
         after = resident_mib(service)
         await until_nothing_is_left(service, session)
-    outcomes = {outcome: [a for a in answers if a.outcome == outcome] for outcome in ("whole", "refused")}
+    outcomes = {
+        outcome: [a for a in answers if a.outcome == outcome] for outcome in ("whole", "refused")
+    }
     assert len(outcomes["whole"]) + len(outcomes["refused"]) == len(answers), "wrong or cut sound"
     assert len(outcomes["refused"]) > len(outcomes["whole"]) > 20
     waits_s = {a.retry_after for a in outcomes["refused"]}
@@ -65,11 +76,15 @@ async def test_at_five_times_the_capacity_admitted_requests_are_whole_and_the_re
 async def test_a_crowd_of_one_tenant_is_refused_and_another_tenant_is_not(tmp_path: Path) -> None:
     settings = SLOW | {"TENANT_SHARE": "0.5"}
     async with (
-        house(tmp_path, edges=2, splitters=2, workers=2, settings=settings, tenants=("crowd", "quiet")) as service,
+        house(
+            tmp_path, edges=2, splitters=2, workers=2, settings=settings, tenants=("crowd", "quiet")
+        ) as service,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
         await service.until_ready(session)
-        crowd = asyncio.create_task(offer(session, service.address(0), sound_a_second=5 * CAPACITY, seconds=12, seed=3))
+        crowd = asyncio.create_task(
+            offer(session, service.address(0), sound_a_second=5 * CAPACITY, seconds=12, seed=3)
+        )
         quiet = []
         while not crowd.done():
             quiet.append(await ask(session, service.address(1), GREETING, len(quiet)))
@@ -82,10 +97,14 @@ async def test_a_crowd_of_one_tenant_is_refused_and_another_tenant_is_not(tmp_pa
     assert len(quiet) >= 3
 
 
-async def test_two_tenants_share_evenly_though_one_has_ten_times_as_many_requests(tmp_path: Path) -> None:
+async def test_two_tenants_share_evenly_though_one_has_ten_times_as_many_requests(
+    tmp_path: Path,
+) -> None:
     settings = SLOW | {"QUEUE_AUDIO_S": "1000"}
     async with (
-        house(tmp_path, edges=2, splitters=1, workers=2, settings=settings, tenants=("small", "large")) as service,
+        house(
+            tmp_path, edges=2, splitters=1, workers=2, settings=settings, tenants=("small", "large")
+        ) as service,
         aiohttp.ClientSession() as session,
     ):
         await service.until_ready(session)

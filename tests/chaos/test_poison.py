@@ -22,7 +22,9 @@ from tests.support.service import speech_request
 
 POISON = "Every word of this is harmless but boom, and then it goes on for a while."
 SETTINGS = {"TONE_REAL_TIME_FACTOR": "0.1", "WORKER_SLOTS": "4", "TONE_CRASH_WORD": "boom"}
-HARMLESS = " ".join(f"This is sentence number {number}, and nothing is wrong with it." for number in range(6))
+HARMLESS = " ".join(
+    f"This is sentence number {number}, and nothing is wrong with it." for number in range(6)
+)
 
 
 def engines(service: House) -> dict[str, set[int]]:
@@ -48,11 +50,16 @@ async def test_a_sentence_that_kills_an_engine_reaches_no_second_worker_and_harm
     tmp_path: Path,
 ) -> None:
     tally = Tally()
-    async with house(tmp_path, workers=2, settings=SETTINGS) as service, aiohttp.ClientSession() as session:
+    async with (
+        house(tmp_path, workers=2, settings=SETTINGS) as service,
+        aiohttp.ClientSession() as session,
+    ):
         await service.until_ready(session)
         before = engines(service)
         others = [
-            asyncio.create_task(listen(session, service.address(), Order("stream", HARMLESS, seed), tally))
+            asyncio.create_task(
+                listen(session, service.address(), Order("stream", HARMLESS, seed), tally)
+            )
             for seed in range(4)
         ]
         await asyncio.sleep(0.5)
@@ -100,7 +107,9 @@ async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[B
 
 
 async def test_letters_are_purged_by_number_by_code_or_all_at_once(bus: Bus) -> None:
-    for number, code in enumerate(["engine_crashed", "synthesis_failed", "engine_crashed", "bus_unavailable"]):
+    for number, code in enumerate(
+        ["engine_crashed", "synthesis_failed", "engine_crashed", "bus_unavailable"]
+    ):
         subject = subjects.request(f"tenant-{number}")
         letter = DeadLetter(subject=subject, payload=b"", code=code, detail="", attempts=1)
         await bus.publish(subjects.dead(subject), codec.encode(letter), message_id=str(number))
@@ -113,13 +122,23 @@ async def test_letters_are_purged_by_number_by_code_or_all_at_once(bus: Bus) -> 
 
 
 @pytest.mark.parametrize("subject", [subjects.request("public"), subjects.job("public")])
-async def test_the_letter_of_a_request_or_of_a_job_is_published_again_with_time_to_live(bus: Bus, subject: str) -> None:
+async def test_the_letter_of_a_request_or_of_a_job_is_published_again_with_time_to_live(
+    bus: Bus, subject: str
+) -> None:
     request = speech_request("ab" * 32, lasts_s=-5)
-    letter = DeadLetter(subject=subject, payload=codec.encode(request), code="bus_unavailable", detail="", attempts=5)
+    letter = DeadLetter(
+        subject=subject,
+        payload=codec.encode(request),
+        code="bus_unavailable",
+        detail="",
+        attempts=5,
+    )
     await bus.publish(subjects.dead(subject), codec.encode(letter), message_id="1")
     [(message, _)] = await dead_letters.letters(bus)
     assert await dead_letters.replay(bus, message.number) == subject
     stream = topology.JOBS if subject == subjects.job("public") else topology.REQUESTS
     [again] = await bus.stored(stream, subject, most=10)
-    assert codec.decode(again.payload, SpeechRequest).deadline_unix_ms > time.time() * 1000 + 3_000_000
+    assert (
+        codec.decode(again.payload, SpeechRequest).deadline_unix_ms > time.time() * 1000 + 3_000_000
+    )
     assert await bus.message_count(topology.DEAD) == 0

@@ -11,7 +11,12 @@ from services.common.runtime.lifecycle import tasks
 from tests.chaos.listeners import Tally, listen, order_of
 from tests.chaos.parts import House, Part, house
 
-SETTINGS = {"HTTP_DRAIN_S": "1", "TONE_REAL_TIME_FACTOR": "0.06", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2"}
+SETTINGS = {
+    "HTTP_DRAIN_S": "1",
+    "TONE_REAL_TIME_FACTOR": "0.06",
+    "WORKER_SLOTS": "4",
+    "WORKER_EXPRESS_SLOTS": "2",
+}
 
 
 async def replaced(part: Part) -> int:
@@ -32,7 +37,10 @@ async def ready(session: aiohttp.ClientSession, service: House, edge: int) -> bo
 
 async def test_replacing_every_process_under_load_fails_no_request(tmp_path: Path) -> None:
     tally, draw, done = Tally(), random.Random(5), asyncio.Event()
-    async with house(tmp_path, edges=2, workers=2, settings=SETTINGS) as service, aiohttp.ClientSession() as session:
+    async with (
+        house(tmp_path, edges=2, workers=2, settings=SETTINGS) as service,
+        aiohttp.ClientSession() as session,
+    ):
         await service.until_ready(session)
 
         async def keep_listening() -> None:

@@ -26,9 +26,11 @@ def raw_request(path: str, text: str) -> bytes:
     """Return a request as bytes, for a client that is no HTTP library."""
     border = b"a-border-that-is-in-no-sound"
     parts = [
-        b'--%s\r\nContent-Disposition: form-data; name="text"\r\n\r\n%s\r\n' % (border, text.encode()),
+        b'--%s\r\nContent-Disposition: form-data; name="text"\r\n\r\n%s\r\n'
+        % (border, text.encode()),
         b'--%s\r\nContent-Disposition: form-data; name="language"\r\n\r\nen\r\n' % border,
-        b'--%s\r\nContent-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n%s\r\n' % (border, CLIP),
+        b'--%s\r\nContent-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n%s\r\n'
+        % (border, CLIP),
         b"--%s--\r\n" % border,
     ]
     body = b"".join(parts)
@@ -75,12 +77,16 @@ async def until_stalled(service: House, session: aiohttp.ClientSession) -> None:
     async with asyncio.timeout(30):
         while not await metric(service, session, 'tts_failures_total{code="listener_stalled"}'):
             await asyncio.sleep(0.2)
-        while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
+        while await bus.message_count(topology.REQUESTS) + await bus.message_count(
+            topology.SENTENCES
+        ):
             await asyncio.sleep(0.1)
     await bus.close()
 
 
-async def test_a_client_that_reads_a_byte_a_second_costs_no_memory_and_is_cut(tmp_path: Path) -> None:
+async def test_a_client_that_reads_a_byte_a_second_costs_no_memory_and_is_cut(
+    tmp_path: Path,
+) -> None:
     async with (
         house(tmp_path, splitters=1, workers=2, settings=SETTINGS) as service,
         aiohttp.ClientSession() as session,
@@ -102,20 +108,28 @@ async def test_a_client_that_reads_a_byte_a_second_costs_no_memory_and_is_cut(tm
     assert most_mib - before_mib < FEW_MIB
 
 
-async def test_a_listener_who_takes_more_time_than_the_workers_hears_every_sample(tmp_path: Path) -> None:
+async def test_a_listener_who_takes_more_time_than_the_workers_hears_every_sample(
+    tmp_path: Path,
+) -> None:
     text = TEXT[:12_000]  # 35 MB, made in a second or two and played in more
-    at_once = {"STREAM_AHEAD_S": "3600"}  # more than an inbox holds; by default no more is made than it does
+    at_once = {
+        "STREAM_AHEAD_S": "3600"
+    }  # more than an inbox holds; by default no more is made than it does
     async with (
         house(tmp_path, splitters=1, workers=2, settings=SETTINGS | at_once) as service,
         aiohttp.ClientSession(read_bufsize=2**14) as session,
     ):
         await service.until_ready(session)
         answer = await ask(session, service.address(), text, 3, pause_s=0.004)
-        assert await metric(service, session, "tts_chunks_fetched_again_total") > 0, "nothing was lost on the way"
+        assert await metric(service, session, "tts_chunks_fetched_again_total") > 0, (
+            "nothing was lost on the way"
+        )
         assert answer.outcome == "whole"
 
 
-async def test_a_subscriber_on_nats_that_reads_nothing_harms_no_other_client(tmp_path: Path) -> None:
+async def test_a_subscriber_on_nats_that_reads_nothing_harms_no_other_client(
+    tmp_path: Path,
+) -> None:
     async with (
         house(tmp_path, splitters=1, workers=2, settings=SETTINGS) as service,
         aiohttp.ClientSession() as session,

@@ -5,7 +5,9 @@ from pathlib import Path
 from tests.chaos.storm import storm
 
 
-async def test_hundreds_of_streams_under_random_faults_lose_repeat_and_disorder_no_sample(tmp_path: Path) -> None:
+async def test_hundreds_of_streams_under_random_faults_lose_repeat_and_disorder_no_sample(
+    tmp_path: Path,
+) -> None:
     report = await storm(tmp_path, streams=300, seed=20_260, mean_gap_s=0.8)
     assert report.tally.faults == []
     assert report.tally.whole == 300

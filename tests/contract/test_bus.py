@@ -71,7 +71,9 @@ async def test_a_full_stream_refuses_at_once(bus: Bus) -> None:
         await bus.publish("tts.v1.request.one", b"request", message_id="one-more")
     for tenant in ("two", "three", "four"):
         for number in range(500):
-            await bus.publish(f"tts.v1.request.{tenant}", b"request", message_id=f"{tenant}-{number}")
+            await bus.publish(
+                f"tts.v1.request.{tenant}", b"request", message_id=f"{tenant}-{number}"
+            )
     with pytest.raises(QueueFull):
         await bus.publish("tts.v1.request.five", b"request", message_id="five")
 
@@ -138,8 +140,12 @@ async def test_a_job_is_given_to_one_of_many_pullers(bus: Bus) -> None:
 
 
 async def test_jobs_of_another_lane_or_engine_are_not_delivered(bus: Bus) -> None:
-    await bus.publish(subjects.sentence("tone", "standard", "public", "request-1", 1), b"job", message_id="a")
-    await bus.publish(subjects.sentence("xtts", "express", "public", "request-1", 0), b"job", message_id="b")
+    await bus.publish(
+        subjects.sentence("tone", "standard", "public", "request-1", 1), b"job", message_id="a"
+    )
+    await bus.publish(
+        subjects.sentence("xtts", "express", "public", "request-1", 0), b"job", message_id="b"
+    )
     puller = await bus.pull(CONSUMER)
     assert await puller.next(0.3) is None
     await puller.close()
@@ -177,7 +183,9 @@ async def test_a_subscription_receives_core_messages_and_stored_ones(bus: Bus) -
 
 
 async def test_a_question_reaches_one_of_a_group_and_comes_back_answered(bus: Bus) -> None:
-    listeners = [await bus.subscribe(subjects.NORMALIZE, limit=10, group="splitters") for _ in range(3)]
+    listeners = [
+        await bus.subscribe(subjects.NORMALIZE, limit=10, group="splitters") for _ in range(3)
+    ]
     beside = await bus.subscribe(subjects.NORMALIZE, limit=10)
 
     async def answer() -> list[bytes]:
@@ -187,7 +195,10 @@ async def test_a_question_reaches_one_of_a_group_and_comes_back_answered(bus: Bu
         return [one.payload for one in heard]
 
     answering = asyncio.create_task(answer())
-    assert await bus.request(subjects.normalize("public"), b"question", timeout_s=5) == b"answer to question"
+    assert (
+        await bus.request(subjects.normalize("public"), b"question", timeout_s=5)
+        == b"answer to question"
+    )
     assert await answering == [b"question"]
     overheard = await beside.next(1)
     assert overheard is not None
@@ -219,7 +230,9 @@ async def test_a_closed_listener_hears_nothing(bus: Bus) -> None:
     assert await listener.next(0.2) is None
 
 
-async def test_messages_that_overflow_a_subscription_are_lost_and_the_oldest_are_retained(bus: Bus) -> None:
+async def test_messages_that_overflow_a_subscription_are_lost_and_the_oldest_are_retained(
+    bus: Bus,
+) -> None:
     listener = await bus.subscribe("tts.v1.cancel.*.*", limit=3)
     for number in range(10):
         await bus.send(subjects.cancel("public", "request-1"), b"%d" % number)
@@ -255,7 +268,9 @@ async def test_values_and_objects_are_read_back(bus: Bus) -> None:
 
 
 async def test_of_many_who_create_a_value_at_once_one_succeeds(bus: Bus) -> None:
-    tries = [bus.create_value(topology.KEPT, "key.public.abc", b"%d" % number) for number in range(8)]
+    tries = [
+        bus.create_value(topology.KEPT, "key.public.abc", b"%d" % number) for number in range(8)
+    ]
     created = await asyncio.gather(*tries)
     assert created.count(True) == 1
     assert await bus.get_value(topology.KEPT, "key.public.abc") == b"%d" % created.index(True)
@@ -293,7 +308,9 @@ async def test_many_who_count_in_one_value_lose_nothing(bus: Bus) -> None:
         while True:
             read = await bus.get_revision(topology.PROGRESS, "spent.a.b")
             number, revision = (int(read.content), read.revision) if read else (0, 0)
-            if await bus.update_value(topology.PROGRESS, "spent.a.b", b"%d" % (number + 1), revision):
+            if await bus.update_value(
+                topology.PROGRESS, "spent.a.b", b"%d" % (number + 1), revision
+            ):
                 return
 
     await asyncio.gather(*(count_up() for _ in range(16)))
@@ -320,7 +337,9 @@ async def test_a_store_reports_its_size(bus: Bus) -> None:
 
 
 async def test_a_change_of_a_value_is_published(bus: Bus) -> None:
-    listener = await bus.subscribe(topology.value_subject(topology.PROGRESS, "job.public.abc"), limit=10)
+    listener = await bus.subscribe(
+        topology.value_subject(topology.PROGRESS, "job.public.abc"), limit=10
+    )
     await bus.create_value(topology.PROGRESS, "job.public.abc", b"created")
     await bus.put_value(topology.PROGRESS, "job.public.abc", b"put")
     await bus.put_value(topology.PROGRESS, "job.public.other", b"foreign")
@@ -350,12 +369,17 @@ async def test_what_is_larger_than_a_message_is_refused_as_a_text(tmp_path: Path
             await bus.create_value(topology.KEPT, "request.public.a", large)
 
 
-async def test_a_value_is_created_once_though_the_server_is_killed_meanwhile(tmp_path: Path) -> None:
+async def test_a_value_is_created_once_though_the_server_is_killed_meanwhile(
+    tmp_path: Path,
+) -> None:
     async with local_nats(tmp_path) as server:
         bus = await NatsBus.connect(server.url, name="test", patience_s=10)
         await bus.establish(topology.topology())
         await server.kill()
-        creating = [asyncio.create_task(bus.create_value(topology.KEPT, "key.a.b", b"%d" % n)) for n in range(3)]
+        creating = [
+            asyncio.create_task(bus.create_value(topology.KEPT, "key.a.b", b"%d" % n))
+            for n in range(3)
+        ]
         await asyncio.sleep(0.5)
         await server.start()
         created = await asyncio.gather(*creating)
@@ -387,7 +411,9 @@ async def test_a_create_whose_answer_was_lost_recognizes_its_own_first_copy(
         assert attempts == 2
         attempts = 1
         assert not await bus.create_value(topology.KEPT, "key.a.b", b"theirs")
-        assert not await bus.create_value(topology.KEPT, "key.a.c", b"refused without a stored copy")
+        assert not await bus.create_value(
+            topology.KEPT, "key.a.c", b"refused without a stored copy"
+        )
         await bus.close()
 
 
@@ -432,7 +458,11 @@ async def test_a_local_server_ends_with_its_block(tmp_path: Path) -> None:
 
 async def test_stored_messages_are_listed_oldest_first_and_removed_by_number(bus: Bus) -> None:
     for number in range(4):
-        await bus.publish(subjects.dead(f"tts.v1.request.tenant-{number % 2}"), b"%d" % number, message_id=str(number))
+        await bus.publish(
+            subjects.dead(f"tts.v1.request.tenant-{number % 2}"),
+            b"%d" % number,
+            message_id=str(number),
+        )
     listed = await bus.stored(topology.DEAD, subjects.DEAD, most=3)
     assert [message.payload for message in listed] == [b"0", b"1", b"2"]
     assert abs(listed[0].unix_s - time.time()) < 60
@@ -447,13 +477,16 @@ async def test_messages_and_values_are_counted_by_subject(bus: Bus) -> None:
     for number in range(3):
         await bus.publish(subjects.request("acme"), b"request", message_id=f"acme-{number}")
     await bus.publish(subjects.request("globex"), b"request", message_id="globex-0")
-    assert await bus.count_by_subject(topology.REQUESTS, subjects.request("acme")) == {subjects.request("acme"): 3}
+    assert await bus.count_by_subject(topology.REQUESTS, subjects.request("acme")) == {
+        subjects.request("acme"): 3
+    }
     assert await bus.count_by_subject(topology.REQUESTS, subjects.request("nobody")) == {}
     for key in ("clip.acme.a.10", "clip.acme.b.20", "clip.globex.a.10"):
         await bus.create_value(topology.PROGRESS, key, b"1")
     own = topology.value_subject(topology.PROGRESS, "clip.acme.*.*")
     assert sorted(await bus.count_by_subject(f"KV_{topology.PROGRESS}", own)) == [
-        topology.value_subject(topology.PROGRESS, key) for key in ("clip.acme.a.10", "clip.acme.b.20")
+        topology.value_subject(topology.PROGRESS, key)
+        for key in ("clip.acme.a.10", "clip.acme.b.20")
     ]
 
 

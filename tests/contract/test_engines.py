@@ -22,7 +22,9 @@ from tests.support.recordings import speech_of
 from tests.support.xtts_checkpoint import make_checkpoint
 
 XTTS = {"coqui_tos_agreed": True, "device": "cpu"}
-SETTINGS: dict[str, dict[str, Any]] = {  # of engines that are not tested with their defaults; "-" names a variant
+SETTINGS: dict[
+    str, dict[str, Any]
+] = {  # of engines that are not tested with their defaults; "-" names a variant
     "xtts": XTTS | {"xtts_precision": "float32"},
     "xtts-bfloat16": XTTS | {"xtts_precision": "bfloat16"},
     "xtts-int8": XTTS | {"xtts_precision": "int8"},
@@ -62,7 +64,9 @@ def engine_named(variant: str, folder: Path) -> Engine[Any, Any]:
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine[Any, Any]]:
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine[Any, Any]]:
     engine = engine_named(request.param, tmp_path_factory.mktemp("xtts"))
     engine.load()
     yield engine
@@ -88,7 +92,9 @@ def spoken(engine: Engine[Any, Any], utterance: Utterance, voice: Any) -> Sample
 @pytest.fixture(scope="module")
 def in_language(engine: Engine[Any, Any], voice: Any) -> Callable[[str], Samples]:
     """Return a function that renders the sentence of a language, once for all tests."""
-    return functools.cache(lambda language: spoken(engine, Utterance(SENTENCES[language], language, 1), voice))
+    return functools.cache(
+        lambda language: spoken(engine, Utterance(SENTENCES[language], language, 1), voice)
+    )
 
 
 def test_it_describes_itself(engine: Engine[Any, Any]) -> None:
@@ -140,10 +146,15 @@ def test_its_parameters_are_in_the_contract_and_their_defaults_change_nothing(
 ) -> None:
     accepted = engine.describe().parameters
     assert set(accepted) <= set(RANGES)
-    assert all(RANGES[name].lowest <= default <= RANGES[name].highest for name, default in accepted.items())
-    defaults = {name: int(default) if RANGES[name].whole else default for name, default in accepted.items()}
+    assert all(
+        RANGES[name].lowest <= default <= RANGES[name].highest for name, default in accepted.items()
+    )
+    defaults = {
+        name: int(default) if RANGES[name].whole else default for name, default in accepted.items()
+    }
     as_usual, spelt_out = (
-        Utterance(SENTENCES["en"], "en", 8, parameters) for parameters in (AS_USUAL, Parameters(**defaults))
+        Utterance(SENTENCES["en"], "en", 8, parameters)
+        for parameters in (AS_USUAL, Parameters(**defaults))
     )
     assert spoken(engine, as_usual, voice).tobytes() == spoken(engine, spelt_out, voice).tobytes()
 
@@ -158,14 +169,19 @@ def test_twice_the_speed_gives_about_half_the_samples(engine: Engine[Any, Any], 
 
 
 def test_interleaved_sentences_are_the_same_as_alone(engine: Engine[Any, Any], voice: Any) -> None:
-    utterances = [Utterance(SENTENCES[language], language, seed) for seed, language in enumerate(("en", "fr", "it"))]
+    utterances = [
+        Utterance(SENTENCES[language], language, seed)
+        for seed, language in enumerate(("en", "fr", "it"))
+    ]
     alone = [spoken(engine, utterance, voice).tobytes() for utterance in utterances]
     sequences = {index: engine.open(utterance, voice) for index, utterance in enumerate(utterances)}
     together: dict[int, list[Samples]] = {index: [] for index in sequences}
     size = engine.describe().max_batch
     while sequences:
         indices = list(sequences)[:size]
-        for index, step in zip(indices, engine.step([sequences[index] for index in indices]), strict=True):
+        for index, step in zip(
+            indices, engine.step([sequences[index] for index in indices]), strict=True
+        ):
             together[index].append(step.samples)
             sequence = sequences.pop(index)
             if not step.done:
@@ -173,7 +189,9 @@ def test_interleaved_sentences_are_the_same_as_alone(engine: Engine[Any, Any], v
     assert [np.concatenate(together[index]).tobytes() for index in sorted(together)] == alone
 
 
-def test_a_discarded_sentence_does_not_change_the_next_one(engine: Engine[Any, Any], voice: Any) -> None:
+def test_a_discarded_sentence_does_not_change_the_next_one(
+    engine: Engine[Any, Any], voice: Any
+) -> None:
     utterance = Utterance(SENTENCES["fr"], "fr", 3)
     before = spoken(engine, utterance, voice).tobytes()
     discarded = engine.open(Utterance(SENTENCES["de"] + " " + SENTENCES["de"], "de", 4), voice)
@@ -191,7 +209,9 @@ def test_a_voice_is_the_same_after_serialization(engine: Engine[Any, Any], voice
     assert restored.tobytes() == spoken(engine, utterance, voice).tobytes()
 
 
-def test_every_clip_of_a_speaker_affects_the_voice_even_after_a_long_one(engine: Engine[Any, Any]) -> None:
+def test_every_clip_of_a_speaker_affects_the_voice_even_after_a_long_one(
+    engine: Engine[Any, Any],
+) -> None:
     long, other = speech_of(30), speech_of(5, start_s=4)
     voices = {engine.condition(clips) for clips in ([long], [other], [long, other])}
     assert len(voices) == 3
@@ -230,7 +250,9 @@ ODD = (
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_unusual_text_is_synthesized_or_rejected(engine: Engine[Any, Any], voice: Any, text: str) -> None:
+def test_unusual_text_is_synthesized_or_rejected(
+    engine: Engine[Any, Any], voice: Any, text: str
+) -> None:
     for language in ("en", "ja", "ar"):
         try:
             samples = spoken(engine, Utterance(text, language, 1), voice)

@@ -54,13 +54,17 @@ def test_the_bytes_of_version_1_are_read(message: Message) -> None:
     assert codec.decode(golden, type(message)) == message
 
 
-@pytest.mark.parametrize("earlier", sorted((GOLDEN / "before_parameters").glob("*.hex")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "earlier", sorted((GOLDEN / "before_parameters").glob("*.hex")), ids=lambda path: path.stem
+)
 def test_bytes_from_before_there_were_parameters_are_read_as_if_none_was_set(earlier: Path) -> None:
     [now] = [message for message in EXAMPLES if name(message) == earlier.stem]
     none = {} if earlier.stem == "WorkerState" else AS_USUAL
     decoded = codec.decode(bytes.fromhex(earlier.read_text()), type(now))
     whole = {"first_sentence": 0} if earlier.stem == "SpeechRequest" else {}
-    assert decoded == msgspec.structs.replace(now, parameters=none, **whole, **PLAIN.get(earlier.stem, {}))
+    assert decoded == msgspec.structs.replace(
+        now, parameters=none, **whole, **PLAIN.get(earlier.stem, {})
+    )
 
 
 def test_bytes_from_before_resuming_are_read_as_of_a_whole_text() -> None:
@@ -89,8 +93,12 @@ def test_a_letter_from_before_there_were_traces_is_read_as_of_none() -> None:
     assert codec.decode(earlier, type(now)) == msgspec.structs.replace(now, trace="")
 
 
-@pytest.mark.parametrize("earlier", sorted((GOLDEN / "before_ssml").glob("*.hex")), ids=lambda path: path.stem)
-def test_bytes_from_before_there_was_ssml_are_read_as_of_a_plain_text_in_one_language(earlier: Path) -> None:
+@pytest.mark.parametrize(
+    "earlier", sorted((GOLDEN / "before_ssml").glob("*.hex")), ids=lambda path: path.stem
+)
+def test_bytes_from_before_there_was_ssml_are_read_as_of_a_plain_text_in_one_language(
+    earlier: Path,
+) -> None:
     [now] = [message for message in EXAMPLES if name(message) == earlier.stem]
     decoded = codec.decode(bytes.fromhex(earlier.read_text()), type(now))
     assert decoded == msgspec.structs.replace(now, **PLAIN[earlier.stem])
@@ -118,7 +126,11 @@ def test_limits_and_estimates_of_audio_are_sent_only_where_there_are_some() -> N
 
 @pytest.mark.parametrize("tag", ["fr", "zh-cn", "zh_Hans", "pt-BR", "en_US", "fra", "fr_FR.UTF-8"])
 def test_a_language_is_taken_as_people_write_it(tag: str) -> None:
-    content = {**fields(EXAMPLES[0]), "language": tag, "passages": [{"start": 0, "end": 1, "language": tag}]}
+    content = {
+        **fields(EXAMPLES[0]),
+        "language": tag,
+        "passages": [{"start": 0, "end": 1, "language": tag}],
+    }
     decoded = codec.decode(msgpack.packb(content), SpeechRequest)
     assert (decoded.language, decoded.passages[0].language) == (tag, tag)
 
@@ -158,7 +170,11 @@ def test_a_wrong_or_unknown_parameter_is_refused_by_its_name(field: str, value: 
 
 def test_every_message_has_golden_bytes() -> None:
     kinds = {kind.__name__ for kind in Message.__subclasses__()}
-    assert kinds == {name(message) for message in EXAMPLES} == {path.stem for path in GOLDEN.glob("*.hex")}
+    assert (
+        kinds
+        == {name(message) for message in EXAMPLES}
+        == {path.stem for path in GOLDEN.glob("*.hex")}
+    )
 
 
 @pytest.mark.parametrize("message", EXAMPLES, ids=name)
@@ -213,7 +229,8 @@ def test_a_refusal_never_quotes_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"\xc1", b"\x81", b"{}", b"\x80\x80", b"\x92\x01\x02", b"\xff" * 10, b"\xd9\xff"]
+    "payload",
+    [b"", b"\xc1", b"\x81", b"{}", b"\x80\x80", b"\x92\x01\x02", b"\xff" * 10, b"\xd9\xff"],
 )
 def test_bytes_that_are_no_message_are_refused(payload: bytes) -> None:
     with pytest.raises(MalformedMessage):
@@ -241,7 +258,9 @@ def test_a_malformed_request_still_names_its_owner() -> None:
 
 def test_the_documentation_names_every_failure_code_with_its_status() -> None:
     expected = {
-        (kind.code, kind.http_status) for kind in PipelineError.__subclasses__() if kind.__module__ == failures.__name__
+        (kind.code, kind.http_status)
+        for kind in PipelineError.__subclasses__()
+        if kind.__module__ == failures.__name__
     }
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", WIRE_DOC.read_text(), re.MULTILINE)
     assert len(expected) > 12

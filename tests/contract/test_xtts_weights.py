@@ -63,10 +63,24 @@ class Machine:
         return self.cache / "blobs" / f"{SHA256}.partial"
 
     def start(
-        self, *, model_dir: str = "", agreed: bool = True, environment: dict[str, str] | None = None, **settings: str
+        self,
+        *,
+        model_dir: str = "",
+        agreed: bool = True,
+        environment: dict[str, str] | None = None,
+        **settings: str,
     ) -> "subprocess.Popen[str]":
-        asked = {"model_dir": model_dir, "agreed": agreed, "records": str(self.home / "records"), **settings}
-        surroundings = {"HF_ENDPOINT": self.hub.url, "HF_HOME": str(self.home), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        asked = {
+            "model_dir": model_dir,
+            "agreed": agreed,
+            "records": str(self.home / "records"),
+            **settings,
+        }
+        surroundings = {
+            "HF_ENDPOINT": self.hub.url,
+            "HF_HOME": str(self.home),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
         return subprocess.Popen(
             [sys.executable, "-W", "error", "-c", PROGRAM, json.dumps(asked)],
             env={**os.environ, **surroundings, **(environment or {})},
@@ -89,12 +103,19 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    files = {"config.json": CONFIG, "vocab.json": VOCABULARY, "model.pth": MODEL, "README.md": b"not needed"}
+    files = {
+        "config.json": CONFIG,
+        "vocab.json": VOCABULARY,
+        "model.pth": MODEL,
+        "README.md": b"not needed",
+    }
     with running_hub(Hub(files)) as hub:
         yield Machine(tmp_path / "home", hub)
 
 
-def test_nothing_is_downloaded_before_the_licence_is_accepted(machine: Machine, tmp_path: Path) -> None:
+def test_nothing_is_downloaded_before_the_licence_is_accepted(
+    machine: Machine, tmp_path: Path
+) -> None:
     for model_dir in ("", str(tmp_path)):
         refusal = machine.refusal(agreed=False, model_dir=model_dir)
         assert "Coqui Public Model License" in refusal
@@ -134,7 +155,10 @@ def test_a_commit_can_be_requested(machine: Machine) -> None:
 
 def test_a_token_is_sent_to_the_hub_only(machine: Machine) -> None:
     machine.folder(environment={"HF_TOKEN": "hf_secret"})
-    assert machine.hub.tokens[f"/{machine.hub.repository}/resolve/main/model.pth"] == "Bearer hf_secret"
+    assert (
+        machine.hub.tokens[f"/{machine.hub.repository}/resolve/main/model.pth"]
+        == "Bearer hf_secret"
+    )
     assert machine.hub.tokens["/elsewhere/model.pth"] == ""
 
 
@@ -148,11 +172,15 @@ def test_a_folder_of_the_operator_is_used_as_it_is(machine: Machine, tmp_path: P
     assert machine.hub.asked == []
 
 
-def test_a_folder_of_the_operator_is_checked_against_the_sums_that_lie_in_it(machine: Machine, tmp_path: Path) -> None:
+def test_a_folder_of_the_operator_is_checked_against_the_sums_that_lie_in_it(
+    machine: Machine, tmp_path: Path
+) -> None:
     contents = {"config.json": CONFIG, "vocab.json": VOCABULARY, "model.pth": MODEL}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items()]
+    lines = [
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items()
+    ]
     (tmp_path / "SHA256SUMS").write_text("".join(lines))
     assert machine.folder(model_dir=str(tmp_path)) == tmp_path
     (tmp_path / "vocab.json").write_bytes(VOCABULARY.replace(b"1.0", b"1.1"))
@@ -161,7 +189,9 @@ def test_a_folder_of_the_operator_is_checked_against_the_sums_that_lie_in_it(mac
     assert "SHA256SUMS" in refusal
 
 
-def test_a_folder_of_the_operator_that_lacks_files_is_refused(machine: Machine, tmp_path: Path) -> None:
+def test_a_folder_of_the_operator_that_lacks_files_is_refused(
+    machine: Machine, tmp_path: Path
+) -> None:
     (tmp_path / "config.json").touch()
     refusal = machine.refusal(model_dir=str(tmp_path))
     assert "lacks vocab.json, model.pth" in refusal
@@ -277,7 +307,10 @@ def test_a_cache_that_cannot_be_written_is_named(machine: Machine) -> None:
         ({"repository": "not a name"}, "'not a name' cannot be the name"),
         ({"revision": "v9"}, "has no revision 'v9'; set XTTS_REVISION"),
         ({"environment": {"HF_HUB_OFFLINE": "1"}}, "HF_HUB_OFFLINE is set"),
-        ({"environment": {"HF_ENDPOINT": "http://127.0.0.1:9"}}, "cannot be fetched from http://127.0.0.1:9"),
+        (
+            {"environment": {"HF_ENDPOINT": "http://127.0.0.1:9"}},
+            "cannot be fetched from http://127.0.0.1:9",
+        ),
     ],
 )
 def test_a_hub_that_does_not_have_them_is_refused_with_advice(

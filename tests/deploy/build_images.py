@@ -35,10 +35,22 @@ HEALTH: Final = {
     "worker-cpu": "http://127.0.0.1:9102/readyz",
     "ui": "http://127.0.0.1:8501/_stcore/health",
 }
-_EDGE_LAST: Final = ("splitter", "worker-cpu", "http-edge", "ui").index  # it is ready once there is a worker
+_EDGE_LAST: Final = (
+    "splitter",
+    "worker-cpu",
+    "http-edge",
+    "ui",
+).index  # it is ready once there is a worker
 CLIP: Final = ROOT / "examples" / "voices" / "austen.flac"
 TEXT: Final = "This sentence was spoken in a container."
-_NOT_OURS: Final = ("tmp", "proc", "sys", "dev", "etc/hosts", "etc/resolv.conf")  # of these a run may write, or buildah
+_NOT_OURS: Final = (
+    "tmp",
+    "proc",
+    "sys",
+    "dev",
+    "etc/hosts",
+    "etc/resolv.conf",
+)  # of these a run may write, or buildah
 COMPILERS: Final = "for p in gcc g++ cc c++ clang make rustc cargo go; do command -v $p; done; true"
 
 
@@ -67,7 +79,9 @@ class Tool(Protocol):
     def healthcheck(self, name: str) -> list[str]:
         """Return the command of its HEALTHCHECK."""
 
-    def command(self, name: str, environment: dict[str, str], program: list[str] | None = None) -> list[str]:
+    def command(
+        self, name: str, environment: dict[str, str], program: list[str] | None = None
+    ) -> list[str]:
         """Return the command line that runs its entry point, or another program, as its user."""
 
     def written(self, name: str) -> list[str]:
@@ -78,7 +92,9 @@ class Tool(Protocol):
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout.strip()
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ).stdout.strip()
 
 
 class Docker:
@@ -92,19 +108,45 @@ class Docker:
 
     def build(self, name: str, base: str | None) -> None:
         chosen = ["--build-arg", f"BASE={base}"] if base else []
-        _said("docker", "build", "--quiet", *chosen, "-f", f"deploy/images/{name}.Dockerfile", "-t", _tag(name), ".")
+        _said(
+            "docker",
+            "build",
+            "--quiet",
+            *chosen,
+            "-f",
+            f"deploy/images/{name}.Dockerfile",
+            "-t",
+            _tag(name),
+            ".",
+        )
         self._built.append(_tag(name))
 
     def size_mb(self, name: str) -> int:
-        return int(_said("docker", "image", "inspect", "--format", "{{.Size}}", _tag(name))) // 10**6
+        return (
+            int(_said("docker", "image", "inspect", "--format", "{{.Size}}", _tag(name))) // 10**6
+        )
 
     def healthcheck(self, name: str) -> list[str]:
-        test = json.loads(_said("docker", "image", "inspect", _tag(name)))[0]["Config"]["Healthcheck"]["Test"]
+        test = json.loads(_said("docker", "image", "inspect", _tag(name)))[0]["Config"][
+            "Healthcheck"
+        ]["Test"]
         return [str(part) for part in test[1:]]
 
-    def command(self, name: str, environment: dict[str, str], program: list[str] | None = None) -> list[str]:
-        variables = [part for key, value in environment.items() for part in ("--env", f"{key}={value}")]
-        hard = ["--read-only", "--tmpfs", "/tmp:mode=1777", "--cap-drop", "ALL", "--network", "host"]
+    def command(
+        self, name: str, environment: dict[str, str], program: list[str] | None = None
+    ) -> list[str]:
+        variables = [
+            part for key, value in environment.items() for part in ("--env", f"{key}={value}")
+        ]
+        hard = [
+            "--read-only",
+            "--tmpfs",
+            "/tmp:mode=1777",
+            "--cap-drop",
+            "ALL",
+            "--network",
+            "host",
+        ]
         entry = ["--entrypoint", program[0], _tag(name), *program[1:]] if program else [_tag(name)]
         return ["docker", "run", "--rm", *hard, *variables, *entry]
 
@@ -120,7 +162,14 @@ class Buildah:
     """Buildah with chroots, for machines without an engine."""
 
     def __init__(self) -> None:
-        places = ["--root", str(STORE / "root"), "--runroot", str(STORE / "run"), "--storage-driver", "vfs"]
+        places = [
+            "--root",
+            str(STORE / "root"),
+            "--runroot",
+            str(STORE / "run"),
+            "--storage-driver",
+            "vfs",
+        ]
         self._buildah = ["buildah", *places]
         self._containers: dict[str, str] = {}
         STORE.mkdir(exist_ok=True)
@@ -135,23 +184,43 @@ class Buildah:
             _said("debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", folder)
             for left_over in ("var/cache/apt", "var/lib/apt/lists"):
                 shutil.rmtree(Path(folder) / left_over)
-            _said(*self._buildah, "commit", "--quiet", "--rm", container, "localhost/voice-cloning-base")
+            _said(
+                *self._buildah,
+                "commit",
+                "--quiet",
+                "--rm",
+                container,
+                "localhost/voice-cloning-base",
+            )
         return "localhost/voice-cloning-base"
 
     def build(self, name: str, base: str | None) -> None:
-        how = ["--format", "docker", "--isolation", "chroot", "--network", "host", "--build-arg", f"BASE={base}"]
+        how = [
+            "--format",
+            "docker",
+            "--isolation",
+            "chroot",
+            "--network",
+            "host",
+            "--build-arg",
+            f"BASE={base}",
+        ]
         pairs = [path if ":" in path else f"{path}:{path}" for path in self._mounts]
         mounts = [part for pair in pairs for part in ("--volume", f"{pair}:ro")]
         what = ["-f", f"deploy/images/{name}.Dockerfile", "-t", _tag(name), "."]
         _said(*self._buildah, "bud", "--quiet", *how, *mounts, *what)
-        self._containers[name] = _said(*self._buildah, "from", "--pull-never", f"localhost/{_tag(name)}")
+        self._containers[name] = _said(
+            *self._buildah, "from", "--pull-never", f"localhost/{_tag(name)}"
+        )
         (STORE / f"{name}.started").touch()
 
     def _folder(self, name: str) -> str:
         return _said(*self._buildah, "mount", self._containers[name])
 
     def _configuration(self, name: str) -> dict[str, object]:
-        image = json.loads(_said(*self._buildah, "inspect", "--type", "image", f"localhost/{_tag(name)}"))
+        image = json.loads(
+            _said(*self._buildah, "inspect", "--type", "image", f"localhost/{_tag(name)}")
+        )
         configuration: dict[str, object] = image["Docker"]["config"]
         return configuration
 
@@ -161,15 +230,21 @@ class Buildah:
     def healthcheck(self, name: str) -> list[str]:
         return self._configuration(name)["Healthcheck"]["Test"][1:]  # type: ignore[index, no-any-return]
 
-    def command(self, name: str, environment: dict[str, str], program: list[str] | None = None) -> list[str]:
+    def command(
+        self, name: str, environment: dict[str, str], program: list[str] | None = None
+    ) -> list[str]:
         chosen: list[str] = program or self._configuration(name)["Entrypoint"]  # type: ignore[assignment]
-        variables = [part for key, value in environment.items() for part in ("--env", f"{key}={value}")]
+        variables = [
+            part for key, value in environment.items() for part in ("--env", f"{key}={value}")
+        ]
         how = ["--isolation", "chroot", "--network", "host", "--cap-drop", "ALL"]
         return [*self._buildah, "run", *how, *variables, self._containers[name], "--", *chosen]
 
     def written(self, name: str) -> list[str]:
         folder, since = self._folder(name), str(STORE / f"{name}.started")
-        apart = [part for path in _NOT_OURS for part in ("-path", f"{folder}/{path}", "-prune", "-o")]
+        apart = [
+            part for path in _NOT_OURS for part in ("-path", f"{folder}/{path}", "-prune", "-o")
+        ]
         return _said("find", folder, *apart, "-newer", since, "-type", "f", "-print").split()
 
     def clean(self, *, keep: bool) -> None:
@@ -188,7 +263,10 @@ def running(tool: Tool, name: str, environment: dict[str, str], log: Path) -> It
     """Run an image's entry point while the block runs."""
     with log.open("wb") as lines:
         process = subprocess.Popen(
-            tool.command(name, environment), stdout=lines, stderr=subprocess.STDOUT, start_new_session=True
+            tool.command(name, environment),
+            stdout=lines,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             yield
@@ -217,10 +295,14 @@ def inspect(tool: Tool, name: str) -> None:
     """Check that an image has no compiler, and a non-root user that owns nothing but /tmp."""
     found = _said(*tool.command(name, {}, ["sh", "-c", COMPILERS]))
     user = _said(*tool.command(name, {}, ["id", "-u"]))
-    owned = _said(*tool.command(name, {}, ["find", "/app", "/venv", "-writable", "-print", "-quit"]))
+    owned = _said(
+        *tool.command(name, {}, ["find", "/app", "/venv", "-writable", "-print", "-quit"])
+    )
     licences = _said(*tool.command(name, {}, ["ls", "/app"])).split()
     if found or user != "10001" or owned or not {"LICENSE", "NOTICE"} <= set(licences):
-        sys.exit(f"{name}: user {user}, compilers {found or 'none'}, writable {owned or 'nothing'}, in /app {licences}")
+        sys.exit(
+            f"{name}: user {user}, compilers {found or 'none'}, writable {owned or 'nothing'}, in /app {licences}"
+        )
 
 
 async def spoken() -> tuple[float, float]:
@@ -254,27 +336,42 @@ async def started(tool: Tool, built: list[Built]) -> tuple[list[Built], str]:
                 ready[name] = await asyncio.to_thread(until_ready, url, log)
             if whole:
                 sound_s, took_s = await spoken()
-                heard = f"{sound_s:.1f} s of speech in {took_s:.1f} s, the voice's enrolment included"
+                heard = (
+                    f"{sound_s:.1f} s of speech in {took_s:.1f} s, the voice's enrolment included"
+                )
             for name in names:
                 _said(*tool.command(name, {}, tool.healthcheck(name)))
                 if files := tool.written(name):
                     sys.exit(f"{name} wrote {files}")
             containers.close()
-    return [Built(image.name, image.build_s, image.size_mb, ready.get(image.name)) for image in built], heard
+    return [
+        Built(image.name, image.build_s, image.size_mb, ready.get(image.name)) for image in built
+    ], heard
 
 
 def main() -> None:
     """Build, look, start, ask, and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.deploy.build_images", description=__doc__)
-    parser.add_argument("images", nargs="*", default=list(HEALTH), help="worker-gpu is built only when it is named")
-    parser.add_argument("--keep", action="store_true", help="the images, and buildah's base, for the next time")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.deploy.build_images", description=__doc__
+    )
+    parser.add_argument(
+        "images", nargs="*", default=list(HEALTH), help="worker-gpu is built only when it is named"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="the images, and buildah's base, for the next time"
+    )
     parser.add_argument("--base", help="to build on, such as python:3.11-slim-bookworm@sha256:...")
     choice = parser.parse_args()
     engine = (
-        shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+        shutil.which("docker")
+        and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
     )
-    if not engine and not (shutil.which("buildah") and shutil.which("debootstrap") and os.getuid() == 0):
-        sys.exit("This needs docker; or root, with buildah and debootstrap (apt-get install buildah debootstrap).")
+    if not engine and not (
+        shutil.which("buildah") and shutil.which("debootstrap") and os.getuid() == 0
+    ):
+        sys.exit(
+            "This needs docker; or root, with buildah and debootstrap (apt-get install buildah debootstrap)."
+        )
     tool: Tool = Docker() if engine else Buildah()
     base = choice.base or tool.base()
     built: list[Built] = []

@@ -58,7 +58,9 @@ def dockerfile(name: str) -> Dockerfile:
 
 
 def _steps(text: str) -> Iterator[Step]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = [
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
     for instruction in re.sub(r"\s*\\\n\s*", " ", "\n".join(lines)).splitlines():
         word, rest = instruction.split(maxsplit=1)
         yield Step(word, rest)

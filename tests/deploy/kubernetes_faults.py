@@ -10,7 +10,9 @@ from typing import Final
 
 from tests.deploy.manifests import Manifests, Object, labels_of, quantity, selects
 
-_LABEL_NAME: Final = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LABEL_NAME: Final = re.compile(
+    r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+)
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -19,25 +21,40 @@ def selectors(all_: Manifests) -> Iterator[str]:
     pods = dict(all_.pods())
     for each in all_.of("Deployment", "StatefulSet"):
         name = each["metadata"]["name"]
-        selected = [other for other, pod in pods.items() if selects(each["spec"]["selector"], labels_of(pod))]
+        selected = [
+            other
+            for other, pod in pods.items()
+            if selects(each["spec"]["selector"], labels_of(pod))
+        ]
         if selected != [name] or not each["spec"]["selector"].get("matchLabels"):
             yield f"{name} selects {selected}"
     for each in all_.of("Service"):
-        if not any(selects({"matchLabels": each["spec"]["selector"]}, labels_of(pod)) for pod in pods.values()):
+        if not any(
+            selects({"matchLabels": each["spec"]["selector"]}, labels_of(pod))
+            for pod in pods.values()
+        ):
             yield f"Service {each['metadata']['name']} selects nobody"
     for each in all_.of("PodDisruptionBudget"):
-        selected = [other for other, pod in pods.items() if selects(each["spec"]["selector"], labels_of(pod))]
+        selected = [
+            other
+            for other, pod in pods.items()
+            if selects(each["spec"]["selector"], labels_of(pod))
+        ]
         if selected != [each["metadata"]["name"]]:
             yield f"budget {each['metadata']['name']} selects {selected}"
     for each in all_.of("NetworkPolicy"):
-        if pods and not any(selects(each["spec"]["podSelector"], labels_of(pod)) for pod in pods.values()):
+        if pods and not any(
+            selects(each["spec"]["podSelector"], labels_of(pod)) for pod in pods.values()
+        ):
             yield f"policy {each['metadata']['name']} selects nobody"
 
 
 def ports(all_: Manifests) -> Iterator[str]:
     """Check that names of ports are unique in a pod, and every reference to one resolves."""
     for name, pod in all_.pods():
-        declared = [port for container in pod["spec"]["containers"] for port in container.get("ports", [])]
+        declared = [
+            port for container in pod["spec"]["containers"] for port in container.get("ports", [])
+        ]
         for key in ("name", "containerPort"):
             said = [port[key] for port in declared]
             if len(said) != len(set(said)):
@@ -51,7 +68,11 @@ def ports(all_: Manifests) -> Iterator[str]:
     for service in all_.of("Service"):
         selector = {"matchLabels": service["spec"]["selector"]}
         for (_, pod), port in itertools.product(all_.pods(), service["spec"]["ports"]):
-            names = {port["name"] for container in pod["spec"]["containers"] for port in container.get("ports", [])}
+            names = {
+                port["name"]
+                for container in pod["spec"]["containers"]
+                for port in container.get("ports", [])
+            }
             if selects(selector, labels_of(pod)) and port["targetPort"] not in names:
                 yield f"Service {service['metadata']['name']} sends to {port['targetPort']}, which is nowhere"
 
@@ -72,7 +93,11 @@ def limits(all_: Manifests) -> Iterator[str]:
     for name, container in all_.containers():
         most = container["resources"].get("limits", {})
         for what, amount in container["resources"].get("requests", {}).items():
-            if what in most and _known(amount, most[what]) and quantity(amount) > quantity(most[what]):
+            if (
+                what in most
+                and _known(amount, most[what])
+                and quantity(amount) > quantity(most[what])
+            ):
                 yield f"{name} asks for {amount} of {what}, and may have {most[what]}"
 
 
@@ -95,7 +120,9 @@ def volumes(all_: Manifests) -> Iterator[str]:
         for container in pod["spec"]["containers"]:
             mounts = container.get("volumeMounts", [])
             yield from (
-                f"{name} mounts {each['name']}, which is no volume" for each in mounts if each["name"] not in there
+                f"{name} mounts {each['name']}, which is no volume"
+                for each in mounts
+                if each["name"] not in there
             )
             if len({each["mountPath"] for each in mounts}) < len(mounts):
                 yield f"{name} mounts two volumes in one place"
@@ -127,7 +154,11 @@ def labels(all_: Manifests) -> Iterator[str]:
     """Check that labels have the syntax of Kubernetes, everywhere."""
     for each in all_.objects:
         for key, value in _labels_within(each):
-            if not _LABEL_NAME.fullmatch(key) or not isinstance(value, str) or not _LABEL_VALUE.fullmatch(value):
+            if (
+                not _LABEL_NAME.fullmatch(key)
+                or not isinstance(value, str)
+                or not _LABEL_VALUE.fullmatch(value)
+            ):
                 yield f"{each['kind']} {each['metadata']['name']} has the label {key}: {value}"
 
 
@@ -135,7 +166,9 @@ def spreads(all_: Manifests) -> Iterator[str]:
     """Check that a label may select, or be among those that each pod brings along, not both."""
     for name, pod in all_.pods():
         for each in pod["spec"].get("topologySpreadConstraints", []):
-            both = set(each.get("matchLabelKeys", [])) & set(each["labelSelector"].get("matchLabels", {}))
+            both = set(each.get("matchLabelKeys", [])) & set(
+                each["labelSelector"].get("matchLabels", {})
+            )
             if both or not selects(each["labelSelector"], labels_of(pod)):
                 yield f"{name} is spread by {both or each['labelSelector']}"
 

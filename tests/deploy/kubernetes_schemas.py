@@ -26,10 +26,18 @@ def dropped(given: Any, kept: Any, path: str = "") -> list[str]:
         return [
             fault
             for key, value in given.items()
-            for fault in (dropped(value, kept[key], f"{path}.{key}") if key in kept else [f"{path}.{key} is unknown"])
+            for fault in (
+                dropped(value, kept[key], f"{path}.{key}")
+                if key in kept
+                else [f"{path}.{key} is unknown"]
+            )
         ]
     if isinstance(given, list):
-        return [fault for n, value in enumerate(given) for fault in dropped(value, kept[n], f"{path}[{n}]")]
+        return [
+            fault
+            for n, value in enumerate(given)
+            for fault in dropped(value, kept[n], f"{path}[{n}]")
+        ]
     return []
 
 
@@ -41,7 +49,11 @@ def complaints(manifest: dict[str, Any], version: str) -> list[str]:
             kubernetes_validate.validate(manifest, version, strict=True)
             return []
         read = model.model_validate(manifest)
-    except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError, ValidationError) as error:
+    except (
+        kubernetes_validate.ValidationError,
+        kubernetes_validate.SchemaNotFoundError,
+        ValidationError,
+    ) as error:
         return [str(error).replace("\n", " ")]
     return dropped(manifest, read.model_dump(by_alias=True, exclude_unset=True, mode="json"))
 

@@ -29,7 +29,9 @@ def tool(name: str) -> Path:
 
 @functools.cache
 def _rendered(folder: Path) -> str:
-    said = subprocess.run([tool("kubectl"), "kustomize", folder], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [tool("kubectl"), "kustomize", folder], capture_output=True, text=True, check=False
+    )
     assert said.returncode == 0, said.stderr
     return said.stdout
 
@@ -91,7 +93,9 @@ def with_component(folder: Path, component: str) -> Manifests:
     """Return the cpu overlay with a component, as an operator's own overlay would have it."""
     there = [Path("../" * len(folder.parts[1:])) / part.relative_to("/") for part in (
         KUBERNETES / "overlays" / "cpu", KUBERNETES / "components" / component)]  # fmt: skip
-    (folder / "kustomization.yaml").write_text(f"resources: [{there[0]}]\ncomponents: [{there[1]}]\n")
+    (folder / "kustomization.yaml").write_text(
+        f"resources: [{there[0]}]\ncomponents: [{there[1]}]\n"
+    )
     return rendered_folder(folder)
 
 

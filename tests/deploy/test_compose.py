@@ -41,7 +41,9 @@ def composed() -> dict[str, Any]:
     def value(variable: re.Match[str]) -> str:
         return chosen().get(variable[1]) or variable[2] or ""
 
-    read: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, FILE.read_text()))
+    read: dict[str, Any] = yaml.safe_load(
+        re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, FILE.read_text())
+    )
     return read
 
 
@@ -53,7 +55,10 @@ def plugin() -> list[str]:
     own = ROOT / ".venv-deploy" / "bin" / "docker-compose"
     for command in (["docker", "compose"], [str(own)]):
         try:
-            if subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0:
+            if (
+                subprocess.run([*command, "version"], capture_output=True, check=False).returncode
+                == 0
+            ):
                 return command
         except FileNotFoundError:
             continue
@@ -64,7 +69,10 @@ def plugin() -> list[str]:
 def test_the_plugin_has_nothing_to_say(profiles: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPOSE_PROFILES", profiles)
     said = subprocess.run(
-        [*plugin(), "-f", str(FILE), "config", "--quiet"], capture_output=True, text=True, check=False
+        [*plugin(), "-f", str(FILE), "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (said.stdout, said.stderr, said.returncode) == ("", "", 0)
 
@@ -106,7 +114,9 @@ def test_its_variables_are_settings_and_readable(name: str) -> None:
         settings_from(environment)
     else:
         kind = SETTINGS[OURS[name]]
-        assert set(environment) - OTHERS <= {field.name.upper() for field in msgspec.structs.fields(kind)}
+        assert set(environment) - OTHERS <= {
+            field.name.upper() for field in msgspec.structs.fields(kind)
+        }
         read_settings(kind, environment)
 
 
@@ -129,8 +139,15 @@ def test_services_find_each_other_by_names_and_ports_of_this_file() -> None:
 
 
 def test_what_is_watched_is_named_as_here_and_answers_there() -> None:
-    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
-    asked = {(name, sd["port"]) for job in scraped for sd in job.get("dns_sd_configs", []) for name in sd["names"]}
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    asked = {
+        (name, sd["port"])
+        for job in scraped
+        for sd in job.get("dns_sd_configs", [])
+        for name in sd["names"]
+    }
     assert asked == {(name, PORTS[image]) for name, image in OURS.items() if name != "ui"}
 
 
@@ -196,7 +213,9 @@ def test_only_the_proxy_is_reached_from_other_machines() -> None:
 
 def test_grafana_has_no_well_known_password() -> None:
     environment = COMPOSED["grafana"]["environment"]
-    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"  # an empty password would mean `admin`
+    assert (
+        environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    )  # an empty password would mean `admin`
     assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
     assert not [name for name in environment if "PASSWORD" in name]
 
@@ -212,18 +231,29 @@ def test_files_that_are_mounted_are_there_and_stay_as_they_are() -> None:
         for source, how in mounts(service):
             if source.startswith("../"):
                 path = (FILE.parent / source).resolve()
-                part = ROOT / "deploy" / path.relative_to(ROOT / "deploy").parts[0] if "deploy" in path.parts else path
+                part = (
+                    ROOT / "deploy" / path.relative_to(ROOT / "deploy").parts[0]
+                    if "deploy" in path.parts
+                    else path
+                )
                 assert how == "ro"
                 assert path.exists() or not any(part.glob("**/*.*")), f"{source} is missing"
 
 
 def test_volumes_are_named_and_all_used() -> None:
     named = set(composed()["volumes"])
-    used = {source for service in COMPOSED.values() for source, _ in mounts(service) if re.fullmatch(r"\w+", source)}
+    used = {
+        source
+        for service in COMPOSED.values()
+        for source, _ in mounts(service)
+        if re.fullmatch(r"\w+", source)
+    }
     assert used == named
 
 
-async def test_nats_takes_its_configuration_and_keeps_its_files_in_the_volume(tmp_path: Path) -> None:
+async def test_nats_takes_its_configuration_and_keeps_its_files_in_the_volume(
+    tmp_path: Path,
+) -> None:
     nats = COMPOSED["nats"]
     text = (ROOT / "deploy" / "nats" / "nats.conf").read_text()
     assert "nats:/data" in nats["volumes"]

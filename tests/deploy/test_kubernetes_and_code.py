@@ -55,7 +55,15 @@ SETTINGS: dict[str, type[msgspec.Struct]] = {
 }
 HUB_SETTINGS = {"HF_HOME", "HF_HUB_OFFLINE"}  # of huggingface_hub itself
 BY_THE_OPERATOR = {
-    "Secret": {"nats-users", "nats-tls", "nats-edge", "nats-splitter", "nats-worker", "nats-operator", "ingress-tls"},
+    "Secret": {
+        "nats-users",
+        "nats-tls",
+        "nats-edge",
+        "nats-splitter",
+        "nats-worker",
+        "nats-operator",
+        "ingress-tls",
+    },
     "ConfigMap": {"nats-ca"},
 }
 
@@ -95,8 +103,13 @@ def test_every_variable_is_a_setting_and_every_value_is_taken(overlay: str) -> N
             known = {field.upper() for field in ui.settings.Settings.__dataclass_fields__}
             ui.settings.settings_from(variables)
         else:
-            known = {field.name.upper() for field in msgspec.structs.fields(SETTINGS[name])} | HUB_SETTINGS
-            if name in ("splitter", "establish"):  # of the settings that all are given, ENGINE is not theirs
+            known = {
+                field.name.upper() for field in msgspec.structs.fields(SETTINGS[name])
+            } | HUB_SETTINGS
+            if name in (
+                "splitter",
+                "establish",
+            ):  # of the settings that all are given, ENGINE is not theirs
                 known |= {"ENGINE"}
             read_settings(SETTINGS[name], variables)
         assert set(variables) <= known, name
@@ -106,7 +119,10 @@ def test_every_variable_is_a_setting_and_every_value_is_taken(overlay: str) -> N
 @overlays
 def test_ports_are_those_that_the_services_are_given(overlay: str) -> None:
     manifests = rendered(overlay)
-    told = {"http": ("HTTP_PORT", "UI_PORT"), "health": ("SPLITTER_HEALTH_PORT", "WORKER_HEALTH_PORT")}
+    told = {
+        "http": ("HTTP_PORT", "UI_PORT"),
+        "health": ("SPLITTER_HEALTH_PORT", "WORKER_HEALTH_PORT"),
+    }
     for name, container in services(manifests):
         variables = manifests.variables(container)
         for port in container.get("ports", []):
@@ -115,7 +131,9 @@ def test_ports_are_those_that_the_services_are_given(overlay: str) -> None:
             hosts = [value for key, value in variables.items() if key.endswith("_HOST")]
             assert hosts == ["0.0.0.0"], name
     for service, port in (("nats", 4222), ("http-edge", 8004), ("ui", 8501)):
-        assert [each["port"] for each in manifests.one("Service", service)["spec"]["ports"]] == [port]
+        assert [each["port"] for each in manifests.one("Service", service)["spec"]["ports"]] == [
+            port
+        ]
 
 
 @overlays
@@ -137,14 +155,18 @@ def test_addresses_name_services_and_their_ports(overlay: str) -> None:
     for url in map(urlsplit, urls + endpoints):
         name, *rest = (url.hostname or "").split(".")
         assert rest in ([], ["voice-cloning", "svc"])
-        assert url.port in [port["port"] for port in manifests.one("Service", name)["spec"]["ports"]]
+        assert url.port in [
+            port["port"] for port in manifests.one("Service", name)["spec"]["ports"]
+        ]
     assert len(urls) >= 4
 
 
 @overlays
 def test_no_service_sets_variables_of_others(overlay: str) -> None:
     for name, pod in rendered(overlay).pods():
-        assert pod["spec"]["enableServiceLinks"] is False, name  # "ui" would set UI_PORT to tcp://...
+        assert pod["spec"]["enableServiceLinks"] is False, (
+            name
+        )  # "ui" would set UI_PORT to tcp://...
 
 
 @overlays
@@ -159,9 +181,11 @@ def test_what_is_referred_to_is_there_or_is_the_operators(overlay: str) -> None:
     for workload, role in ROLES.items():
         if workload in dict(manifests.pods()):
             referred = {name for _, name in _referred([pod_of(manifests, workload)])}
-            assert {name for name in referred if re.fullmatch("nats-(edge|splitter|worker|operator)", name)} == {
-                f"nats-{role}"
-            }
+            assert {
+                name
+                for name in referred
+                if re.fullmatch("nats-(edge|splitter|worker|operator)", name)
+            } == {f"nats-{role}"}
 
 
 def _referred(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
@@ -204,19 +228,26 @@ def test_probes_ask_paths_that_are_served(overlay: str) -> None:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             path = container[probe]["httpGet"]["path"]
             # Streamlit has its own, as the local start does.
-            assert f'"{path}"' in source(name) or (name == "ui" and path == "/_stcore/health"), (name, path)
+            assert f'"{path}"' in source(name) or (name == "ui" and path == "/_stcore/health"), (
+                name,
+                path,
+            )
         assert container["livenessProbe"]["httpGet"]["path"] in ("/livez", "/_stcore/health")
     for name in ("splitter", f"worker-{ENGINES[overlay]}"):
         assert only(pod_of(manifests, name))["readinessProbe"]["httpGet"]["path"] == "/readyz"
     edge = only(pod_of(manifests, "http-edge"))
-    assert edge["readinessProbe"]["httpGet"]["path"] == ("/livez" if overlay == "gpu" else "/readyz")
+    assert edge["readinessProbe"]["httpGet"]["path"] == (
+        "/livez" if overlay == "gpu" else "/readyz"
+    )
 
 
 @overlays
 def test_a_worker_is_given_time_to_load(overlay: str) -> None:
     probe = only(pod_of(rendered(overlay), f"worker-{ENGINES[overlay]}"))["startupProbe"]
     assert probe["httpGet"]["path"] == "/readyz"
-    assert probe["periodSeconds"] * probe["failureThreshold"] >= (360 if ENGINES[overlay] == "xtts" else 60)
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= (
+        360 if ENGINES[overlay] == "xtts" else 60
+    )
 
 
 @overlays
@@ -228,7 +259,11 @@ def test_every_service_has_time_to_stop(overlay: str) -> None:
 
     def pause_s(name: str) -> float:
         return float(
-            only(pod_of(manifests, name)).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+            only(pod_of(manifests, name))
+            .get("lifecycle", {})
+            .get("preStop", {})
+            .get("sleep", {})
+            .get("seconds", 0)
         )
 
     for name in ("http-edge", "splitter", f"worker-{ENGINES[overlay]}"):
@@ -238,26 +273,37 @@ def test_every_service_has_time_to_stop(overlay: str) -> None:
     assert drain_s >= 5  # a proxy has noticed
     assert 5 <= pause_s("ui") < grace_s("ui")
     server = manifests.one("ConfigMap", "nats-config")["data"]["nats.conf"]
-    waits_s = [int(found) for found in re.findall(r"lame_duck_(?:grace_period|duration): (\d+)s", server)]
+    waits_s = [
+        int(found) for found in re.findall(r"lame_duck_(?:grace_period|duration): (\d+)s", server)
+    ]
     assert len(waits_s) == 2
     assert sum(waits_s) <= grace_s("nats") - 10
 
 
 @overlays
 def test_images_are_ours_at_this_version_or_pinned(overlay: str) -> None:
-    built = {path.name.removesuffix(".Dockerfile") for path in (ROOT / "deploy" / "images").glob("*.Dockerfile")}
+    built = {
+        path.name.removesuffix(".Dockerfile")
+        for path in (ROOT / "deploy" / "images").glob("*.Dockerfile")
+    }
     names = {"http-edge", "splitter", "worker-cpu", "worker-gpu", "ui"}
     assert built == names
     for name, container in rendered(overlay).containers():
         if name == "nats":
             assert re.fullmatch(r"nats:\d+\.\d+\.\d+-alpine", container["image"])
         else:
-            expected = {"worker-embedded": "worker-cpu", "worker-xtts": "worker-gpu", "prefetch-xtts": "worker-gpu"}
+            expected = {
+                "worker-embedded": "worker-cpu",
+                "worker-xtts": "worker-gpu",
+                "prefetch-xtts": "worker-gpu",
+            }
             expected["establish"] = "splitter"
             assert container["image"] == f"voice-cloning/{expected.get(name, name)}:{__version__}"
 
 
-@pytest.mark.parametrize(("job", "image"), [("prefetch-xtts", "worker-gpu"), ("establish", "splitter")])
+@pytest.mark.parametrize(
+    ("job", "image"), [("prefetch-xtts", "worker-gpu"), ("establish", "splitter")]
+)
 def test_a_job_starts_a_module_that_its_image_has(job: str, image: str) -> None:
     command = only(pod_of(rendered("gpu"), job))["command"]
     assert command[:2] == ["python", "-m"]
@@ -288,16 +334,23 @@ def test_no_licence_is_accepted_for_the_operator() -> None:
 
 
 def test_an_overlay_as_the_page_has_it_accepts_the_licence(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```yaml\n(resources: .*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
+    (text,) = re.findall(
+        r"```yaml\n(resources: .*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL
+    )
     up = "../" * len(tmp_path.parts[1:])
-    (tmp_path / "kustomization.yaml").write_text(text.replace("../voice-cloning/", f"{up}{str(ROOT)[1:]}/"))
+    (tmp_path / "kustomization.yaml").write_text(
+        text.replace("../voice-cloning/", f"{up}{str(ROOT)[1:]}/")
+    )
     manifests = rendered_folder(tmp_path)
     for name in ("worker-xtts", "prefetch-xtts"):
         variables = manifests.variables(only(pod_of(manifests, name)))
         assert read_settings(WorkerSettings, variables).coqui_tos_agreed is True
     ingress = manifests.one("Ingress", "http-edge")["spec"]
     assert served_names(manifests, "http-edge") == ingress["rules"][0]["host"]
-    assert (ingress["ingressClassName"], ingress["rules"][0]["host"]) == ("nginx", "api.voice.your.example")
+    assert (ingress["ingressClassName"], ingress["rules"][0]["host"]) == (
+        "nginx",
+        "api.voice.your.example",
+    )
     assert only(pod_of(manifests, "http-edge"))["image"].startswith("registry.example/http-edge:")
 
 
@@ -307,8 +360,12 @@ def test_with_keys_the_edge_reads_their_hashes_and_the_pages_send_one(tmp_path: 
     variables = manifests.variables(only(edge))
     folder, file = read_settings(EdgeSettings, variables).api_keys_file.rsplit("/", 1)
     (mount,) = [each["name"] for each in only(edge)["volumeMounts"] if each["mountPath"] == folder]
-    (secret,) = [each["secret"]["secretName"] for each in edge["spec"]["volumes"] if each["name"] == mount]
-    (sent,) = [each["valueFrom"]["secretKeyRef"] for each in pages["env"] if each["name"] == "API_KEY"]
+    (secret,) = [
+        each["secret"]["secretName"] for each in edge["spec"]["volumes"] if each["name"] == mount
+    ]
+    (sent,) = [
+        each["valueFrom"]["secretKeyRef"] for each in pages["env"] if each["name"] == "API_KEY"
+    ]
     assert "api_key" in ui.settings.Settings.__dataclass_fields__
     page = (ROOT / "docs" / "deploy.md").read_text()
     assert f"`{secret}`, `{file}`" in page
@@ -321,8 +378,14 @@ def test_the_weights_are_fetched_to_where_workers_look() -> None:
     for name in ("worker-xtts", "prefetch-xtts"):
         pod = pod_of(manifests, name)
         variables = manifests.variables(only(pod))
-        (claim,) = [each["persistentVolumeClaim"] for each in pod["spec"]["volumes"] if "persistentVolumeClaim" in each]
-        (mount,) = [each["mountPath"] for each in only(pod)["volumeMounts"] if each["name"] == "models"]
+        (claim,) = [
+            each["persistentVolumeClaim"]
+            for each in pod["spec"]["volumes"]
+            if "persistentVolumeClaim" in each
+        ]
+        (mount,) = [
+            each["mountPath"] for each in only(pod)["volumeMounts"] if each["name"] == "models"
+        ]
         assert variables["MODEL_CACHE"].startswith(mount)
         found.append((claim["claimName"], mount, variables["HF_HOME"], variables["MODEL_CACHE"]))
     assert found[0] == found[1]
@@ -335,24 +398,40 @@ def test_workers_are_scaled_by_consumers_that_exist(overlay: str) -> None:
     (scaled,) = manifests.of("ScaledObject")
     target = manifests.one("Deployment", scaled["spec"]["scaleTargetRef"]["name"])
     assert "replicas" not in target["spec"]
-    settings = read_settings(WorkerSettings, manifests.variables(target["spec"]["template"]["spec"]["containers"][0]))
+    settings = read_settings(
+        WorkerSettings, manifests.variables(target["spec"]["template"]["spec"]["containers"][0])
+    )
     assert settings.engine == engine
-    queues = [each["metadata"] for each in scaled["spec"]["triggers"] if each["type"] == "nats-jetstream"]
+    queues = [
+        each["metadata"] for each in scaled["spec"]["triggers"] if each["type"] == "nats-jetstream"
+    ]
     consumers = [sentences_consumer(engine, "standard"), sentences_consumer(engine, "express")]
-    assert [(each["stream"], each["consumer"]) for each in queues] == [(each.stream, each.name) for each in consumers]
+    assert [(each["stream"], each["consumer"]) for each in queues] == [
+        (each.stream, each.name) for each in consumers
+    ]
     slots = settings.worker_slots + settings.worker_express_slots
-    assert all(0.5 <= int(each["lagThreshold"]) / slots <= 0.7 for each in queues)  # planned at 60 %
+    assert all(
+        0.5 <= int(each["lagThreshold"]) / slots <= 0.7 for each in queues
+    )  # planned at 60 %
     assert {each["account"] for each in queues} == {"TTS"}
-    assert all(isinstance(value, str) for each in scaled["spec"]["triggers"] for value in each["metadata"].values())
+    assert all(
+        isinstance(value, str)
+        for each in scaled["spec"]["triggers"]
+        for value in each["metadata"].values()
+    )
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu"])
 def test_workers_are_scaled_by_figures_that_edges_have(overlay: str) -> None:
     registry = Metrics().registry
-    known = {each.name + ("_total" if each.type == "counter" else "") for each in registry.collect()}
+    known = {
+        each.name + ("_total" if each.type == "counter" else "") for each in registry.collect()
+    }
     (scaled,) = rendered(overlay).of("ScaledObject")
     queries = {
-        each["name"]: each["metadata"]["query"] for each in scaled["spec"]["triggers"] if each["type"] == "prometheus"
+        each["name"]: each["metadata"]["query"]
+        for each in scaled["spec"]["triggers"]
+        if each["type"] == "prometheus"
     }
     assert set(queries) == {"due", "queued"} | ({"refused"} if overlay == "gpu" else set())
     for query in queries.values():
@@ -380,11 +459,15 @@ def test_the_edge_sends_to_the_workers_that_exist(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", ["cpu", "gpu"])
 def test_whatever_a_budget_keeps_is_there_twice(overlay: str) -> None:
     manifests = rendered(overlay)
-    kept = {each["metadata"]["name"]: each["spec"]["maxUnavailable"] for each in manifests.of("PodDisruptionBudget")}
+    kept = {
+        each["metadata"]["name"]: each["spec"]["maxUnavailable"]
+        for each in manifests.of("PodDisruptionBudget")
+    }
     assert set(kept) == {"nats", "http-edge", "splitter", f"worker-{ENGINES[overlay]}"}
     assert set(kept.values()) == {1}
     replicas = {
-        each["metadata"]["name"]: each["spec"].get("replicas") for each in manifests.of("Deployment", "StatefulSet")
+        each["metadata"]["name"]: each["spec"].get("replicas")
+        for each in manifests.of("Deployment", "StatefulSet")
     }
     assert {name: replicas[name] for name in ("nats", "http-edge", "splitter")} == {
         "nats": 3,
@@ -398,14 +481,22 @@ def test_no_pod_may_do_more_than_it_must(overlay: str) -> None:
     for name, pod in rendered(overlay).pods():
         context, container = pod["spec"]["securityContext"], only(pod)
         assert context["runAsNonRoot"], name
-        assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (10001, 10001, 10001)
+        assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (
+            10001,
+            10001,
+            10001,
+        )
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["spec"]["automountServiceAccountToken"] is False
         own = container["securityContext"]
         assert own["readOnlyRootFilesystem"]
         assert own["allowPrivilegeEscalation"] is False
         assert own["capabilities"] == {"drop": ["ALL"]}
-        places = {each["name"]: each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")}
+        places = {
+            each["name"]: each["mountPath"]
+            for each in container["volumeMounts"]
+            if not each.get("readOnly")
+        }
         assert places.pop("tmp") == "/tmp"
         assert set(places) <= {"models", "data"}, name
         assert quantity(container["resources"]["limits"]["memory"]) > 0
@@ -416,7 +507,10 @@ def test_large_uploads_and_streams_pass_the_ingress() -> None:
     notes = manifests.one("Ingress", "http-edge")["metadata"]["annotations"]
     for key in ("nginx.org/client-max-body-size", "nginx.ingress.kubernetes.io/proxy-body-size"):
         assert int(notes[key].removesuffix("m")) * 1024 * 1024 > EdgeSettings().max_upload_bytes
-    assert (notes["nginx.org/proxy-buffering"], notes["nginx.ingress.kubernetes.io/proxy-buffering"]) == (
+    assert (
+        notes["nginx.org/proxy-buffering"],
+        notes["nginx.ingress.kubernetes.io/proxy-buffering"],
+    ) == (
         "False",
         "off",
     )
@@ -428,13 +522,17 @@ def test_large_uploads_and_streams_pass_the_ingress() -> None:
             backend = path["backend"]["service"]
             ports = manifests.one("Service", backend["name"])["spec"]["ports"]
             assert backend["port"]["name"] in [port["name"] for port in ports]
-            assert rule["host"] in [host for each in ingress["spec"]["tls"] for host in each["hosts"]]
+            assert rule["host"] in [
+                host for each in ingress["spec"]["tls"] for host in each["hosts"]
+            ]
 
 
 def served_names(manifests: Manifests, name: str) -> str:
     """Return the ALLOWED_HOSTS of a Deployment."""
     [container] = manifests.one("Deployment", name)["spec"]["template"]["spec"]["containers"]
-    [value] = [variable["value"] for variable in container["env"] if variable["name"] == "ALLOWED_HOSTS"]
+    [value] = [
+        variable["value"] for variable in container["env"] if variable["name"] == "ALLOWED_HOSTS"
+    ]
     return str(value)
 
 
@@ -448,7 +546,9 @@ def test_the_names_of_an_ingress_are_served_by_what_is_behind_it(overlay: str) -
 
 
 def test_the_rules_are_those_that_are_tested() -> None:
-    files = [ROOT / "deploy" / "prometheus" / "rules" / f"{name}.yml" for name in ("recording", "alerts")]
+    files = [
+        ROOT / "deploy" / "prometheus" / "rules" / f"{name}.yml" for name in ("recording", "alerts")
+    ]
     assert set(files) == set(files[0].parent.glob("*.yml"))
     groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
     assert rendered("monitoring").one("PrometheusRule", "voice-cloning")["spec"]["groups"] == groups
@@ -460,7 +560,9 @@ def test_prometheus_finds_every_process_under_its_job() -> None:
     service = manifests.one("Service", "http-edge")
     assert selects(edge["selector"], service["metadata"]["labels"])
     assert service["metadata"]["labels"][edge["jobLabel"]] == "http-edge"
-    assert [each["port"] for each in edge["endpoints"]] == [port["name"] for port in service["spec"]["ports"]]
+    assert [each["port"] for each in edge["endpoints"]] == [
+        port["name"] for port in service["spec"]["ports"]
+    ]
     pods = monitors.one("PodMonitor", "splitters-and-workers")["spec"]
     jobs = {
         name: labels_of(pod)[pods["jobLabel"]]
@@ -480,17 +582,25 @@ def _allowed(manifests: Manifests) -> set[tuple[str, str, int]]:
     ways = set()
     for (one, from_labels), (other, to_labels) in itertools.product(pods.items(), repeat=2):
         out = _free(manifests, "egress", "to", from_labels, to_labels)
-        ways |= {(one, other, port) for port in out & _free(manifests, "ingress", "from", to_labels, from_labels)}
+        ways |= {
+            (one, other, port)
+            for port in out & _free(manifests, "ingress", "from", to_labels, from_labels)
+        }
     return ways
 
 
-def _free(manifests: Manifests, way: str, whom: str, own: dict[str, str], others: dict[str, str]) -> set[int]:
+def _free(
+    manifests: Manifests, way: str, whom: str, own: dict[str, str], others: dict[str, str]
+) -> set[int]:
     return {
         port["port"]
         for policy in manifests.of("NetworkPolicy")
         if selects(policy["spec"]["podSelector"], own)
         for rule in policy["spec"].get(way, [])
-        if any(set(peer) == {"podSelector"} and selects(peer["podSelector"], others) for peer in rule[whom])
+        if any(
+            set(peer) == {"podSelector"} and selects(peer["podSelector"], others)
+            for peer in rule[whom]
+        )
         for port in rule["ports"]
     }
 
@@ -502,9 +612,15 @@ def _outside(manifests: Manifests) -> set[tuple[str, str, str, int]]:
         for way, whom in (("ingress", "from"), ("egress", "to")):
             for rule in policy["spec"].get(way, []):
                 for peer, port in itertools.product(rule[whom], rule["ports"]):
-                    place = peer.get("namespaceSelector", {}).get("matchLabels", {}) or peer.get("ipBlock", {})
+                    place = peer.get("namespaceSelector", {}).get("matchLabels", {}) or peer.get(
+                        "ipBlock", {}
+                    )
                     if place:
-                        at = place.get("kubernetes.io/metadata.name") or place.get("cidr") or next(iter(place))
+                        at = (
+                            place.get("kubernetes.io/metadata.name")
+                            or place.get("cidr")
+                            or next(iter(place))
+                        )
                         found.add((way, policy["metadata"]["name"], at, port["port"]))
     return found
 
@@ -539,6 +655,12 @@ def test_the_ways_of_the_pipeline_are_free_and_no_others(overlay: str) -> None:
 def test_prometheus_reaches_what_it_asks() -> None:
     manifests = rendered("cpu")
     for policy in rendered("monitoring").of("NetworkPolicy"):
-        selected = [pod for _, pod in manifests.pods() if selects(policy["spec"]["podSelector"], labels_of(pod))]
+        selected = [
+            pod
+            for _, pod in manifests.pods()
+            if selects(policy["spec"]["podSelector"], labels_of(pod))
+        ]
         served = {port["containerPort"] for pod in selected for port in only(pod)["ports"]}
-        assert {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]} == served
+        assert {
+            port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]
+        } == served

@@ -31,7 +31,9 @@ MUTANTS: dict[str, tuple[Callable[[Manifests], object], str]] = {
         "selectors: splitter selects []",
     ),
     "service selects nobody": (
-        lambda a: a.one("Service", "ui")["spec"]["selector"].update({"app.kubernetes.io/name": "web"}),
+        lambda a: a.one("Service", "ui")["spec"]["selector"].update(
+            {"app.kubernetes.io/name": "web"}
+        ),
         "selectors: Service ui selects nobody",
     ),
     "budget of another": (
@@ -41,7 +43,9 @@ MUTANTS: dict[str, tuple[Callable[[Manifests], object], str]] = {
         "selectors: budget nats selects ['splitter']",
     ),
     "policy for nobody": (
-        lambda a: a.one("NetworkPolicy", "ui")["spec"].update(podSelector={"matchLabels": {"app": "ui"}}),
+        lambda a: a.one("NetworkPolicy", "ui")["spec"].update(
+            podSelector={"matchLabels": {"app": "ui"}}
+        ),
         "selectors: policy ui selects nobody",
     ),
     "duplicate port name": (
@@ -69,7 +73,9 @@ MUTANTS: dict[str, tuple[Callable[[Manifests], object], str]] = {
         "devices: worker-xtts asks for 1",
     ),
     "half a device": (
-        lambda a: [each.update({"nvidia.com/gpu": "500m"}) for each in container(a)["resources"].values()],
+        lambda a: [
+            each.update({"nvidia.com/gpu": "500m"}) for each in container(a)["resources"].values()
+        ],
         "devices: worker-xtts asks for 500m",
     ),
     "missing volume": (

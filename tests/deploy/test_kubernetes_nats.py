@@ -36,7 +36,10 @@ NAMES = ("nats", "*.nats-headless")  # as docs/deploy.md has the certificate mad
 
 def keys(folder: Path, *tenants: str) -> None:
     """Make users and a certificate as an operator does; `localhost` is where this test has the servers."""
-    assert f"--hosts {' '.join(NAMES)}".replace("*.nats-headless", "'*.nats-headless'") in PAGE.read_text()
+    assert (
+        f"--hosts {' '.join(NAMES)}".replace("*.nats-headless", "'*.nats-headless'")
+        in PAGE.read_text()
+    )
     nats_users.main([str(folder), "--tenants", *tenants, "--hosts", *NAMES, "localhost"])
 
 
@@ -82,7 +85,9 @@ class Server:
             await process.wait()
 
     def ask(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitoring}{path}", timeout=2) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.monitoring}{path}", timeout=2
+        ) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -104,9 +109,14 @@ async def until_healthy(servers: list[Server], within_s: float = 30) -> None:
 
 
 @asynccontextmanager
-async def cluster(folder: Path, *tenants: str) -> AsyncIterator[tuple[list[Server], list[asyncio.subprocess.Process]]]:
+async def cluster(
+    folder: Path, *tenants: str
+) -> AsyncIterator[tuple[list[Server], list[asyncio.subprocess.Process]]]:
     keys(folder, *tenants)
-    servers = [Server(f"nats-{n}", folder / str(n), free_port(), free_port(), free_port()) for n in range(3)]
+    servers = [
+        Server(f"nats-{n}", folder / str(n), free_port(), free_port(), free_port())
+        for n in range(3)
+    ]
     async with AsyncExitStack() as stack:
         running = []
         for server in servers:
@@ -121,7 +131,10 @@ async def test_three_servers_keep_all_streams_and_one_may_die(tmp_path: Path) ->
         bus_settings = settings(tmp_path, servers)
         await establish(bus_settings)
         bus = await connect(bus_settings, name="test")
-        stream, consumer = bus.client.jetstream(timeout=10), sentences_consumer("embedded", "express")
+        stream, consumer = (
+            bus.client.jetstream(timeout=10),
+            sentences_consumer("embedded", "express"),
+        )
         await bus.pull(consumer)
         await bus.publish(sentence_subject(0), b"to be spoken", message_id="0")
         await keda_finds(consumer.name, servers)
@@ -137,7 +150,9 @@ async def test_three_servers_keep_all_streams_and_one_may_die(tmp_path: Path) ->
         await bus.close()
 
 
-async def test_a_tenant_is_served_across_servers_and_another_is_added_by_restarting_one_by_one(tmp_path: Path) -> None:
+async def test_a_tenant_is_served_across_servers_and_another_is_added_by_restarting_one_by_one(
+    tmp_path: Path,
+) -> None:
     async with cluster(tmp_path, "acme") as (servers, running), AsyncExitStack() as stack:
         await establish(settings(tmp_path, servers))
         edge = await user(tmp_path, servers, "edge", servers[2])
@@ -155,7 +170,9 @@ async def test_a_tenant_is_served_across_servers_and_another_is_added_by_restart
         await edge.flush()
         acme = await user(tmp_path, servers, "tenant-acme", servers[0])
         assert await asked(acme, subjects.request("acme")) == b"taken: speak"
-        await acme.publish(subjects.request("acme"), b"speak", reply="tts.v1.audio.globex.some-request.0.0")
+        await acme.publish(
+            subjects.request("acme"), b"speak", reply="tts.v1.audio.globex.some-request.0.0"
+        )
         await acme.flush()
 
         keys(tmp_path, "globex")
@@ -175,7 +192,10 @@ async def test_a_tenant_is_served_across_servers_and_another_is_added_by_restart
 
 async def user(folder: Path, servers: list[Server], role: str, first: Server) -> Client:
     """Connect in a role, at one of the servers while it runs."""
-    urls = [f"nats://localhost:{server.client}" for server in sorted(servers, key=lambda server: server != first)]
+    urls = [
+        f"nats://localhost:{server.client}"
+        for server in sorted(servers, key=lambda server: server != first)
+    ]
     return await nats.connect(
         urls,
         nkeys_seed=str(folder / f"{role}.seed"),
@@ -226,7 +246,9 @@ async def keda_finds(consumer: str, servers: list[Server]) -> None:
     async with asyncio.timeout(10):
         while leaders_lag(consumer, servers) != [1]:  # servers learn from each other who leads
             await asyncio.sleep(0.1)
-    routes = re.findall(r"nats://([^.\"]+)\.nats-headless:6222", configuration("cpu")["cluster.conf"])
+    routes = re.findall(
+        r"nats://([^.\"]+)\.nats-headless:6222", configuration("cpu")["cluster.conf"]
+    )
     assert routes == [server.name for server in servers]
 
 
@@ -258,7 +280,9 @@ def test_the_server_takes_the_configuration(overlay: str, tmp_path: Path) -> Non
 
 
 def store_bytes(files: dict[str, str]) -> float:
-    return quantity(re.search(r"max_file_store: (\d+)GB", files["nats.conf"])[1] + "Gi")  # nats: GB is 2**30
+    return quantity(
+        re.search(r"max_file_store: (\d+)GB", files["nats.conf"])[1] + "Gi"
+    )  # nats: GB is 2**30
 
 
 @pytest.mark.parametrize("overlay", ["local", "cpu", "gpu"])
@@ -269,7 +293,9 @@ def test_the_disk_has_space_for_what_streams_may_take(overlay: str) -> None:
     assert wanted.replicas == servers
     most = sum(each.max_bytes for each in (*wanted.streams, *wanted.buckets, *wanted.stores))
     claim = _nats(manifests)["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
-    assert most <= store_bytes(configuration(overlay)) <= 0.8 * quantity(claim)  # and the cluster's own logs
+    assert (
+        most <= store_bytes(configuration(overlay)) <= 0.8 * quantity(claim)
+    )  # and the cluster's own logs
 
 
 def _nats(manifests: Manifests) -> Object:
@@ -278,7 +304,10 @@ def _nats(manifests: Manifests) -> Object:
 
 
 def test_the_servers_treat_messages_and_clients_as_a_single_one_does() -> None:
-    single, ours = (ROOT / "deploy" / "nats" / "nats.conf").read_text(), configuration("cpu")["nats.conf"]
+    single, ours = (
+        (ROOT / "deploy" / "nats" / "nats.conf").read_text(),
+        configuration("cpu")["nats.conf"],
+    )
     for key in ("max_payload", "max_pending", "write_deadline", "max_memory_store"):
         found = [re.findall(rf"^ *{key}: (\S+)", text, re.MULTILINE) for text in (single, ours)]
         assert found[0] == found[1] != []

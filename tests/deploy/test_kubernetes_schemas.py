@@ -46,6 +46,8 @@ def _no_trigger_type(all_: Manifests) -> None:
 
 def test_mistakes_are_seen() -> None:
     manifests = [rendered("gpu") for _ in range(4)]
-    for broken, make in zip(manifests, [_misspelt, _wrong_type, _unknown_to_keda, _no_trigger_type], strict=True):
+    for broken, make in zip(
+        manifests, [_misspelt, _wrong_type, _unknown_to_keda, _no_trigger_type], strict=True
+    ):
         make(broken)
     assert [len(found) for found in complaints(manifests, NEWEST)] == [1, 1, 1, 1]

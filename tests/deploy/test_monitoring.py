@@ -41,7 +41,9 @@ async def told(*command: str) -> str:
 
 
 async def test_prometheus_takes_the_configuration_and_the_rules() -> None:
-    said = await told(tool("promtool"), "check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
+    said = await told(
+        tool("promtool"), "check", "config", str(DEPLOY / "prometheus" / "prometheus.yml")
+    )
     assert "SUCCESS: 2 rule files found" in said
 
 
@@ -51,7 +53,9 @@ async def test_each_alert_fires_for_what_it_is_for_and_is_silent_in_an_ordinary_
     for alert in re.findall(r"- alert: (\w+)", rules):
         assert re.search(rf"alertname: {alert}\n\s+exp_alerts:", cases), f"nothing fires {alert}"
         assert f"{{eval_time: 59m, alertname: {alert}}}" in cases, f"{alert} may always fire"
-    await told(tool("promtool"), "test", "rules", str(DEPLOY / "prometheus" / "tests" / "alerts.yml"))
+    await told(
+        tool("promtool"), "test", "rules", str(DEPLOY / "prometheus" / "tests" / "alerts.yml")
+    )
 
 
 @dataclass
@@ -64,7 +68,9 @@ class Watched:
 
     async def ask(self, query: str) -> list[dict[str, object]]:
         """Return the result of a query. Fails where Prometheus cannot parse it."""
-        async with self.session.get(f"{self.prometheus}/api/v1/query", params={"query": query}) as response:
+        async with self.session.get(
+            f"{self.prometheus}/api/v1/query", params={"query": query}
+        ) as response:
             said = await response.json()
             assert said["status"] == "success", (query, said)
             result: list[dict[str, object]] = said["data"]["result"]
@@ -83,7 +89,11 @@ class Watched:
 
     def logs(self) -> list[dict[str, object]]:
         """Return every line that the service has logged."""
-        lines = [line for path in sorted(self.folder.glob("*-0.log")) for line in path.read_text().splitlines()]
+        lines = [
+            line
+            for path in sorted(self.folder.glob("*-0.log"))
+            for line in path.read_text().splitlines()
+        ]
         return [json.loads(line) for line in lines]
 
 
@@ -148,14 +158,20 @@ async def _under_load(service: House, session: aiohttp.ClientSession) -> None:
     for endpoint, fields, status in (
         ("synthesize", {}, 200),
         ("stream", {}, 200),
-        ("synthesize", {"text": "Every word is harmless but boom, and then it goes on for a while."}, 502),
+        (
+            "synthesize",
+            {"text": "Every word is harmless but boom, and then it goes on for a while."},
+            502,
+        ),
         ("synthesize", {"language": "xx"}, 422),
     ):
         async with session.post(f"{service.address()}/{endpoint}", data=form(**fields)) as response:
             await response.read()
             assert response.status == status, await response.text()
 
-    async with session.post(f"{service.address()}/stream", data=form(text=" ".join([TEXT] * 20))) as response:
+    async with session.post(
+        f"{service.address()}/stream", data=form(text=" ".join([TEXT] * 20))
+    ) as response:
         await response.content.readany()  # and leaves, in the middle of a sentence
 
 
@@ -177,14 +193,23 @@ async def test_a_dead_nats_is_seen_in_the_metrics_of_an_edge_and_pages_for_as_lo
     rules = tmp_path / "rules"
     rules.mkdir()
     for path in _RULES.glob("*.yml"):
-        (rules / path.name).write_text(path.read_text().replace("for: 1m", f"for: {3 * _SCRAPES_S}s"))
-    async with house(tmp_path, splitters=1, workers=1) as service, aiohttp.ClientSession() as session:
+        (rules / path.name).write_text(
+            path.read_text().replace("for: 1m", f"for: {3 * _SCRAPES_S}s")
+        )
+    async with (
+        house(tmp_path, splitters=1, workers=1) as service,
+        aiohttp.ClientSession() as session,
+    ):
         await service.until_ready(session)
 
         async def queues_and_connection() -> list[str]:
             async with session.get(f"{service.address()}/metrics") as response:
                 lines = (await response.text()).splitlines()
-            return [line for line in lines if line.startswith(("tts_queue_", "tts_consumer_", "tts_bus_connected"))]
+            return [
+                line
+                for line in lines
+                if line.startswith(("tts_queue_", "tts_consumer_", "tts_bus_connected"))
+            ]
 
         async with prometheus(tmp_path, service, session, rules) as watched:
             await _until_scraped(watched, 3)
@@ -202,7 +227,9 @@ async def test_a_dead_nats_is_seen_in_the_metrics_of_an_edge_and_pages_for_as_lo
                 assert await queues_and_connection() == ["tts_bus_connected 0.0"]
                 assert "NatsAway" in await watched.firing()
                 await asyncio.sleep(0.5)
-            assert {str(one["metric"]["job"]) for one in await watched.ask("tts_bus_connected == 0")} >= {  # type: ignore[index]
+            assert {
+                str(one["metric"]["job"]) for one in await watched.ask("tts_bus_connected == 0")
+            } >= {  # type: ignore[index]
                 "http-edge",
                 "splitter",
                 "worker",
@@ -221,12 +248,17 @@ def expressions() -> list[tuple[str, str]]:
     for path in _DASHBOARDS:
         for panel in json.loads(path.read_text())["panels"]:
             if panel["datasource"]["type"] == "prometheus":
-                found += [(f"{path.name}: {panel['title']}", target["expr"]) for target in panel["targets"]]
+                found += [
+                    (f"{path.name}: {panel['title']}", target["expr"])
+                    for target in panel["targets"]
+                ]
     rules = [line for path in _RULES.glob("*.yml") for line in path.read_text().split("expr:")[1:]]
     for rule in rules:
         text = re.split(r"\n\s+(?:for|labels|annotations|- record|- alert):|\n  - name", rule)[0]
         found.append(("rules", " ".join(text.replace(">-", "").split())))
-    [examples] = re.findall(r"```promql\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    [examples] = re.findall(
+        r"```promql\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL
+    )
     found += [("docs/operations.md", line) for line in examples.strip().splitlines()]
     return [(place, expression.replace("$__rate_interval", "30s")) for place, expression in found]
 
@@ -270,7 +302,10 @@ async def test_the_logs_answer_what_an_operator_asks_and_hold_no_text(watched: W
         assert any(words in line for line in raw), words
     assert {line["event"] for line in lines if line["level"] == "error"} == {"engine_crashed"}
     assert all(line["severity"] == str(line["level"]).upper() for line in lines)
-    assert {line["status_code"] for line in lines if line["event"] == "request_failed"} == {502, 422}
+    assert {line["status_code"] for line in lines if line["event"] == "request_failed"} == {
+        502,
+        422,
+    }
     one = next(line["request"] for line in lines if line["event"] == "Synthesizing text")
     assert {line["service"] for line in lines if line.get("request") == one} >= {
         "http_edge",
@@ -283,7 +318,9 @@ async def test_the_logs_answer_what_an_operator_asks_and_hold_no_text(watched: W
 
 def test_each_logql_example_of_the_documents_names_a_container_that_there_is() -> None:
     compose = (DEPLOY / "compose" / "compose.yml").read_text()
-    [examples] = re.findall(r"```logql\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    [examples] = re.findall(
+        r"```logql\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL
+    )
     for line in examples.strip().splitlines():
         [container] = re.findall(r'container=~?"([^"]+)"', line)
         assert container == ".+" or f"\n  {container}:" in compose, line

@@ -50,7 +50,9 @@ async def service(guarded: Guarded, tmp_path: Path) -> AsyncIterator[str]:
 async def test_every_process_does_its_work_in_its_own_role(service: str) -> None:
     owed = expected_pcm(TEXT, max_characters=250)
     async with aiohttp.ClientSession() as session:
-        async with session.post(f"{service}/synthesize", data=form(), headers={"Idempotency-Key": "a-key"}) as response:
+        async with session.post(
+            f"{service}/synthesize", data=form(), headers={"Idempotency-Key": "a-key"}
+        ) as response:
             assert response.status == 200, await response.text()
             assert (await response.read())[44:] == owed
         text = aiohttp.FormData()
@@ -85,26 +87,46 @@ async def stored_by_tenant(client: Client, tenant: str) -> str:
 
 
 @pytest.mark.usefixtures("service")
-async def test_a_tenant_speaks_and_listens_on_nats_and_receives_only_its_own(guarded: Guarded) -> None:
+async def test_a_tenant_speaks_and_listens_on_nats_and_receives_only_its_own(
+    guarded: Guarded,
+) -> None:
     acme, globex = await guarded.client("tenant-acme"), await guarded.client("tenant-globex")
-    request = msgspec.structs.replace(speech_request(await stored_by_tenant(acme, "acme")), tenant="acme")
+    request = msgspec.structs.replace(
+        speech_request(await stored_by_tenant(acme, "acme")), tenant="acme"
+    )
     own = await acme.subscribe(f"tts.v1.audio.acme.{request.request}.>")
     foreign = [
         await globex.subscribe(subject)
-        for subject in ("tts.v1.audio.acme.>", "tts.v1.audio.>", "tts.v1.>", ">", "_INBOX_tenant-acme.>")
+        for subject in (
+            "tts.v1.audio.acme.>",
+            "tts.v1.audio.>",
+            "tts.v1.>",
+            ">",
+            "_INBOX_tenant-acme.>",
+        )
     ]
-    stored = await acme.jetstream().publish("tts.v1.request.acme", codec.encode(request), timeout=10)
+    stored = await acme.jetstream().publish(
+        "tts.v1.request.acme", codec.encode(request), timeout=10
+    )
     assert (stored.stream, stored.duplicate) == ("TTS_REQUESTS", None)
     async with asyncio.timeout(20):
         while not (await own.next_msg(timeout=20)).subject.endswith(".end"):
             pass
     for subscription in foreign:
         with pytest.raises(
-            (nats.errors.TimeoutError, nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError)
+            (
+                nats.errors.TimeoutError,
+                nats.errors.ConnectionClosedError,
+                nats.errors.BadSubscriptionError,
+            )
         ):
             await subscription.next_msg(timeout=0.2)
-    assert sum("permissions violation for subscription" in refusal for refusal in guarded.refused) == len(foreign)
-    heard = await acme.jetstream().get_msg("TTS_AUDIO", subject=f"tts.v1.audio.acme.{request.request}.0.0", direct=True)
+    assert sum(
+        "permissions violation for subscription" in refusal for refusal in guarded.refused
+    ) == len(foreign)
+    heard = await acme.jetstream().get_msg(
+        "TTS_AUDIO", subject=f"tts.v1.audio.acme.{request.request}.0.0", direct=True
+    )
     assert heard.data
     for client in (acme, globex):
         await client.close()
@@ -164,7 +186,9 @@ async def test_no_role_may_do_the_work_of_another(guarded: Guarded) -> None:
         await clients[role].publish(subject, b"{}")
         await clients[role].flush()
         await asyncio.sleep(0.02)
-        assert guarded.refused == [f'nats: permissions violation for publish to "{subject.lower()}"'], (role, subject)
+        assert guarded.refused == [
+            f'nats: permissions violation for publish to "{subject.lower()}"'
+        ], (role, subject)
     for client in clients.values():
         await client.close()
 
@@ -173,7 +197,14 @@ async def test_no_role_may_do_the_work_of_another(guarded: Guarded) -> None:
 async def test_the_example_speaks_as_a_tenant(guarded: Guarded, tmp_path: Path) -> None:
     recording = tmp_path / "recording.wav"
     recording.write_bytes(VOICE)
-    program = [sys.executable, ROOT / "examples" / "nats_client.py", guarded.url, recording, "en", TEXT]
+    program = [
+        sys.executable,
+        ROOT / "examples" / "nats_client.py",
+        guarded.url,
+        recording,
+        "en",
+        TEXT,
+    ]
     example = await asyncio.create_subprocess_exec(
         *program,
         stdout=asyncio.subprocess.PIPE,
@@ -187,9 +218,14 @@ async def test_the_example_speaks_as_a_tenant(guarded: Guarded, tmp_path: Path) 
 async def test_a_tenant_is_limited_to_its_number_of_connections(guarded: Guarded) -> None:
     seed = str(guarded.folder / "tenant-acme.seed")
     tls = ssl.create_default_context(cafile=guarded.folder / "ca.crt")
-    held = [await nats.connect(guarded.url, nkeys_seed=seed, tls=tls) for _ in range(accounts.MAX_CONNECTIONS)]
+    held = [
+        await nats.connect(guarded.url, nkeys_seed=seed, tls=tls)
+        for _ in range(accounts.MAX_CONNECTIONS)
+    ]
     with pytest.raises((nats.errors.Error, OSError)):
-        await nats.connect(guarded.url, nkeys_seed=seed, tls=tls, allow_reconnect=False, max_reconnect_attempts=1)
+        await nats.connect(
+            guarded.url, nkeys_seed=seed, tls=tls, allow_reconnect=False, max_reconnect_attempts=1
+        )
     globex = await guarded.client("tenant-globex")
     for client in (*held, globex):
         await client.close()
@@ -221,7 +257,9 @@ async def test_without_a_user_or_with_a_foreign_server_the_connection_fails_clea
 ) -> None:
     for settings in (
         ProcessSettings(nats_url=guarded.url, nats_ca_file=str(guarded.folder / "ca.crt")),
-        ProcessSettings(nats_url=guarded.url, nats_nkey_seed_file=str(guarded.folder / "edge.seed")),
+        ProcessSettings(
+            nats_url=guarded.url, nats_nkey_seed_file=str(guarded.folder / "edge.seed")
+        ),
         ProcessSettings(nats_url=guarded.url, nats_nkey_seed_file="/no/such.seed"),
     ):
         with pytest.raises(BusUnavailable, match=r"NATS_NKEY_SEED_FILE|NATS does not answer"):
@@ -233,7 +271,8 @@ async def test_a_service_reports_who_creates_a_missing_stream(tmp_path: Path) ->
         settings = ProcessSettings(nats_url=server.url, nats_establish=False)
         bus = await connect(settings, name="service")
         with pytest.raises(
-            BusUnavailable, match=r"TTS_REQUESTS does not exist; run `python -m services.admin streams`"
+            BusUnavailable,
+            match=r"TTS_REQUESTS does not exist; run `python -m services.admin streams`",
         ):
             await bus.require(topology.topology())
         await bus.close()
@@ -243,7 +282,10 @@ async def test_the_secure_server_starts_as_documented(tmp_path: Path) -> None:
     for name in ("nats.conf", "secure.conf"):
         shutil.copy(ROOT / "deploy" / "nats" / name, tmp_path)
     make_keys(tmp_path / "keys", "acme")
-    assert "(cd deploy/nats && nats-server -c secure.conf)" in (ROOT / "docs" / "deploy.md").read_text()
+    assert (
+        "(cd deploy/nats && nats-server -c secure.conf)"
+        in (ROOT / "docs" / "deploy.md").read_text()
+    )
     port = free_port()
     ports = ["--port", str(port), "--http_port", str(free_port())]
     running = await asyncio.create_subprocess_exec(
@@ -282,7 +324,9 @@ async def test_a_tenant_is_added_without_interrupting_the_others(guarded: Guarde
         clip = await stored_by_tenant(client, tenant)
         request = msgspec.structs.replace(speech_request(clip), tenant=tenant)
         heard = await client.subscribe(f"tts.v1.audio.{tenant}.{request.request}.>")
-        await client.jetstream().publish(f"tts.v1.request.{tenant}", codec.encode(request), timeout=10)
+        await client.jetstream().publish(
+            f"tts.v1.request.{tenant}", codec.encode(request), timeout=10
+        )
         async with asyncio.timeout(30):
             while not (await heard.next_msg(timeout=20)).subject.endswith(".end"):
                 pass

@@ -39,7 +39,12 @@ class Gateway:
 
     def temporary_files(self) -> list[Path]:
         """Return what nginx has put on its disk of what passes through it."""
-        return [path for kind in ("proxy", "body") for path in (self.folder / kind).rglob("*") if path.is_file()]
+        return [
+            path
+            for kind in ("proxy", "body")
+            for path in (self.folder / kind).rglob("*")
+            if path.is_file()
+        ]
 
 
 def certificate(folder: Path) -> None:
@@ -51,7 +56,9 @@ def certificate(folder: Path) -> None:
     )  # fmt: skip
 
 
-def configure(folder: Path, *, port: int, plain_port: int, edge: str, interface: str, password: bool = False) -> None:
+def configure(
+    folder: Path, *, port: int, plain_port: int, edge: str, interface: str, password: bool = False
+) -> None:
     """Lay out the deployed files in a folder, filled in as the image does, on ports that are free."""
     for name in ("certificates", "snippets", "proxy", "body"):
         (folder / name).mkdir()
@@ -61,11 +68,17 @@ def configure(folder: Path, *, port: int, plain_port: int, edge: str, interface:
         if password:
             text = text.replace("# auth_basic", "auth_basic")
         (folder / "snippets" / path.name).write_text(text)
-    hashed = subprocess.run(["openssl", "passwd", "-apr1", "open sesame"], check=True, capture_output=True, text=True)
+    hashed = subprocess.run(
+        ["openssl", "passwd", "-apr1", "open sesame"], check=True, capture_output=True, text=True
+    )
     (folder / "certificates" / "htpasswd").write_text(f"you:{hashed.stdout}")
     template = (NGINX / "templates" / "voice-cloning.conf.template").read_text()
-    filled = Template(template).safe_substitute(API_HOST=API, UI_HOST=UI, RATE="20", EDGE=edge, INTERFACE=interface)
-    filled = filled.replace("/etc/nginx", str(folder)).replace("/dev/stdout", str(folder / "access.log"))
+    filled = Template(template).safe_substitute(
+        API_HOST=API, UI_HOST=UI, RATE="20", EDGE=edge, INTERFACE=interface
+    )
+    filled = filled.replace("/etc/nginx", str(folder)).replace(
+        "/dev/stdout", str(folder / "access.log")
+    )
     filled = filled.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
         "listen 80;", f"listen 127.0.0.1:{plain_port};"
     )
@@ -77,7 +90,9 @@ def configure(folder: Path, *, port: int, plain_port: int, edge: str, interface:
 
 
 def valid(nginx: str, folder: Path) -> None:
-    checked = subprocess.run([nginx, "-t", "-c", folder / "nginx.conf"], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        [nginx, "-t", "-c", folder / "nginx.conf"], capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stderr
 
 
@@ -108,7 +123,14 @@ async def gateway(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
         await ui.start()
         edge, interface = service.address().removeprefix("http://"), f"127.0.0.1:{ui_port}"
         password = getattr(request, "param", False)
-        configure(folder, port=port, plain_port=plain_port, edge=edge, interface=interface, password=password)
+        configure(
+            folder,
+            port=port,
+            plain_port=plain_port,
+            edge=edge,
+            interface=interface,
+            password=password,
+        )
         process = await started(folder, port)
         context = ssl.create_default_context(cafile=folder / "certificates" / "tls.crt")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -123,7 +145,9 @@ async def test_speech_passes_through_whole_and_a_stream_as_it_is_made(gateway: G
     options = {"ssl": gateway.context, "server_hostname": API, "headers": {"Host": API}}
     owed = expected_pcm(LONG, max_characters=250)
     began_s, first_s, heard = time.monotonic(), 0.0, b""
-    async with gateway.session.post(gateway.url("/stream"), data=form(text=LONG), **options) as response:
+    async with gateway.session.post(
+        gateway.url("/stream"), data=form(text=LONG), **options
+    ) as response:
         assert response.status == 200, await response.text()
         assert response.headers["Strict-Transport-Security"]
         async for piece in response.content.iter_any():
@@ -133,15 +157,21 @@ async def test_speech_passes_through_whole_and_a_stream_as_it_is_made(gateway: G
     assert first_s < (time.monotonic() - began_s) / 2
     async with gateway.session.get(gateway.url("/metrics"), **options) as response:
         assert response.status == 404
-    async with gateway.session.get(f"http://127.0.0.1:{gateway.plain_port}/x", allow_redirects=False) as response:
+    async with gateway.session.get(
+        f"http://127.0.0.1:{gateway.plain_port}/x", allow_redirects=False
+    ) as response:
         assert response.status == 308
         assert response.headers["Location"].startswith("https://")
     assert TEXT[:20] not in (gateway.folder / "access.log").read_text()
 
 
-async def test_a_slow_reader_costs_the_others_nothing_and_the_disk_nothing(gateway: Gateway) -> None:
+async def test_a_slow_reader_costs_the_others_nothing_and_the_disk_nothing(
+    gateway: Gateway,
+) -> None:
     options = {"ssl": gateway.context, "server_hostname": API, "headers": {"Host": API}}
-    slow = await gateway.session.post(gateway.url("/stream"), data=form(text=" ".join([LONG] * 6)), **options)
+    slow = await gateway.session.post(
+        gateway.url("/stream"), data=form(text=" ".join([LONG] * 6)), **options
+    )
     taken = len(await slow.content.read(1024))
     began_s = time.monotonic()
     async with gateway.session.post(gateway.url("/synthesize"), data=form(), **options) as response:
@@ -163,9 +193,20 @@ async def test_old_tls_is_refused(gateway: Gateway) -> None:
             gateway.url("/livez"), ssl=context, server_hostname=API, headers={"Host": API}
         ) as response:
             assert (response.status == 200) is works
-    asked = ["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.port}", "-tls1_1", "-cipher", "ALL@SECLEVEL=0"]
+    asked = [
+        "openssl",
+        "s_client",
+        "-connect",
+        f"127.0.0.1:{gateway.port}",
+        "-tls1_1",
+        "-cipher",
+        "ALL@SECLEVEL=0",
+    ]
     process = await asyncio.create_subprocess_exec(
-        *asked, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *asked,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     said, _ = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode != 0
@@ -174,8 +215,14 @@ async def test_old_tls_is_refused(gateway: Gateway) -> None:
 
 async def test_too_large_a_body_and_too_many_requests_are_refused(gateway: Gateway) -> None:
     options = {"ssl": gateway.context, "server_hostname": API}
-    large = {"Host": API, "Content-Length": str(201 * 1024 * 1024), "Content-Type": "multipart/form-data; boundary=x"}
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, ssl=gateway.context, server_hostname=API)
+    large = {
+        "Host": API,
+        "Content-Length": str(201 * 1024 * 1024),
+        "Content-Type": "multipart/form-data; boundary=x",
+    }
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", gateway.port, ssl=gateway.context, server_hostname=API
+    )
     lines = "".join(f"{name}: {value}\r\n" for name, value in large.items())
     writer.write(f"POST /synthesize HTTP/1.1\r\n{lines}\r\n".encode())
     assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 413")
@@ -183,7 +230,9 @@ async def test_too_large_a_body_and_too_many_requests_are_refused(gateway: Gatew
     await writer.wait_closed()
 
     async def status() -> int:
-        async with gateway.session.get(gateway.url("/livez"), headers={"Host": API}, **options) as response:
+        async with gateway.session.get(
+            gateway.url("/livez"), headers={"Host": API}, **options
+        ) as response:
             return response.status
 
     statuses = await asyncio.gather(*(status() for _ in range(120)))
@@ -191,10 +240,18 @@ async def test_too_large_a_body_and_too_many_requests_are_refused(gateway: Gatew
 
 
 @pytest.mark.parametrize("gateway", [False, True], ids=["open", "with a password"], indirect=True)
-async def test_the_pages_and_their_websocket_pass_through(gateway: Gateway, request: pytest.FixtureRequest) -> None:
+async def test_the_pages_and_their_websocket_pass_through(
+    gateway: Gateway, request: pytest.FixtureRequest
+) -> None:
     asked = request.node.callspec.params["gateway"]
-    options = {"ssl": gateway.context, "server_hostname": UI, "headers": {"Host": UI, "Origin": f"https://{UI}"}}
-    known = options["headers"] | ({"Authorization": aiohttp.encode_basic_auth("you", "open sesame")} if asked else {})
+    options = {
+        "ssl": gateway.context,
+        "server_hostname": UI,
+        "headers": {"Host": UI, "Origin": f"https://{UI}"},
+    }
+    known = options["headers"] | (
+        {"Authorization": aiohttp.encode_basic_auth("you", "open sesame")} if asked else {}
+    )
     who = options | {"headers": known}
     async with asyncio.timeout(60):
         while True:

@@ -27,9 +27,18 @@ async def test_a_request_is_one_tree_from_http_to_every_sentence(tmp_path: Path)
             else body
         )
         for resource in ExportTraceServiceRequest.FromString(encoded).resource_spans:
-            [service] = [one.value.string_value for one in resource.resource.attributes if one.key == "service.name"]
+            [service] = [
+                one.value.string_value
+                for one in resource.resource.attributes
+                if one.key == "service.name"
+            ]
             for span in (span for scope in resource.scope_spans for span in scope.spans):
-                spans[span.span_id.hex()] = (span.trace_id.hex(), span.parent_span_id.hex(), service, span.name)
+                spans[span.span_id.hex()] = (
+                    span.trace_id.hex(),
+                    span.parent_span_id.hex(),
+                    service,
+                    span.name,
+                )
                 assert TEXT[:10] not in str(span), "a text is in a span"
         return web.Response()
 
@@ -38,7 +47,10 @@ async def test_a_request_is_one_tree_from_http_to_every_sentence(tmp_path: Path)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    settings = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
     wanted = 3 + 2 * sentence_count(TEXT, 250)
     async with (
         house(tmp_path, splitters=1, workers=2, settings=settings) as service,
@@ -46,7 +58,9 @@ async def test_a_request_is_one_tree_from_http_to_every_sentence(tmp_path: Path)
     ):
         await service.until_ready(session)
         headers = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
-        async with session.post(f"{service.address()}/stream", data=form(), headers=headers) as response:
+        async with session.post(
+            f"{service.address()}/stream", data=form(), headers=headers
+        ) as response:
             await response.read()
             told = response.headers["traceparent"]
         async with asyncio.timeout(20):
@@ -54,7 +68,10 @@ async def test_a_request_is_one_tree_from_http_to_every_sentence(tmp_path: Path)
                 await asyncio.sleep(0.1)
     await runner.cleanup()
     assert {trace for trace, *_ in spans.values()} == {TRACE}
-    tree = [(name, service, spans[parent][3] if parent in spans else "") for _, parent, service, name in spans.values()]
+    tree = [
+        (name, service, spans[parent][3] if parent in spans else "")
+        for _, parent, service, name in spans.values()
+    ]
     sentences = sentence_count(TEXT, 250)
     assert sorted(tree) == sorted(
         [
@@ -67,6 +84,8 @@ async def test_a_request_is_one_tree_from_http_to_every_sentence(tmp_path: Path)
             *[("synthesis", "synth_worker", "worker-tone-standard")] * (sentences - 1),
         ]
     )
-    [edge] = [(number, parent) for number, (_, parent, _, name) in spans.items() if name == "POST stream"]
+    [edge] = [
+        (number, parent) for number, (_, parent, _, name) in spans.items() if name == "POST stream"
+    ]
     assert edge[1] == CALLER
     assert told == f"00-{TRACE}-{edge[0]}-01"

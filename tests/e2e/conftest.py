@@ -37,7 +37,9 @@ def running() -> Iterator[Place]:
         yield Place(service, pages, nats[1])
 
 
-@pytest.fixture(scope="module")  # not session: while Playwright runs, no test in this thread can run an event loop
+@pytest.fixture(
+    scope="module"
+)  # not session: while Playwright runs, no test in this thread can run an event loop
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Start a browser whose microphone hears the example voice."""
     samples, rate_hz = soundfile.read(io.BytesIO(CLIP_FILE.read_bytes()))

@@ -50,7 +50,9 @@ def started_with(note: str) -> dict[int, str]:
     commands: dict[int, str] = {}
     for number in found:
         with suppress(OSError):
-            commands[number] = Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            commands[number] = (
+                Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            )
     return commands
 
 
@@ -115,7 +117,9 @@ async def started(
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_everything_and_removes_the_folder(tmp_path: Path, number: signal.Signals) -> None:
+async def test_a_signal_ends_everything_and_removes_the_folder(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     async with started(tmp_path) as terminal:
         await terminal.until_said("Ready after")
         assert len(terminal.folders()) == 1
@@ -128,7 +132,9 @@ async def test_a_signal_ends_everything_and_removes_the_folder(tmp_path: Path, n
     assert b"Traceback" not in out
 
 
-async def test_a_killed_runner_takes_every_process_along_and_the_next_one_removes_its_folder(tmp_path: Path) -> None:
+async def test_a_killed_runner_takes_every_process_along_and_the_next_one_removes_its_folder(
+    tmp_path: Path,
+) -> None:
     async with started(tmp_path, arguments=["--ui-port", str(free_port())]) as terminal:
         await terminal.until_said("Ready after")
         commands = " ".join(terminal.started().values())
@@ -175,7 +181,9 @@ async def test_a_terminal_that_closes_ends_everything(tmp_path: Path) -> None:
     if child == 0:  # the session leader of its terminal, as a login shell's foreground job is
         os.chdir(ROOT)
         os.execve(
-            sys.executable, [sys.executable, "-m", "services", "run", "--no-ui", "--port", str(port)], environment
+            sys.executable,
+            [sys.executable, "-m", "services", "run", "--no-ui", "--port", str(port)],
+            environment,
         )
     said = b""
     while b"Ready after" not in said:
@@ -188,7 +196,9 @@ async def test_a_terminal_that_closes_ends_everything(tmp_path: Path) -> None:
     assert list(tmp_path.glob("voice-cloning-*")) == []
 
 
-async def test_a_reader_that_goes_away_does_not_stop_the_service_from_ending(tmp_path: Path) -> None:
+async def test_a_reader_that_goes_away_does_not_stop_the_service_from_ending(
+    tmp_path: Path,
+) -> None:
     async with started(tmp_path) as terminal:
         await terminal.until_said("nats      ready")
         assert terminal.process.stdout is not None
@@ -201,10 +211,16 @@ async def test_a_reader_that_goes_away_does_not_stop_the_service_from_ending(tmp
     assert terminal.folders() == []
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGKILL], [signal.SIGTERM] * 3], ids=["killed", "terminated"])
-async def test_what_task_started_ends_with_task(tmp_path: Path, signals: list[signal.Signals]) -> None:
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGKILL], [signal.SIGTERM] * 3], ids=["killed", "terminated"]
+)
+async def test_what_task_started_ends_with_task(
+    tmp_path: Path, signals: list[signal.Signals]
+) -> None:
     """Task passes no signal on, and ends at the third."""
-    task = shutil.which("task", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    task = shutil.which(
+        "task", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    )
     assert task is not None, "requirements/dev.txt installs it"
     lines = (ROOT / "Taskfile.yml").read_text().splitlines()
     (run,) = [line.partition("cmds: ")[2] for line in lines if "-m services run" in line]
@@ -230,7 +246,9 @@ async def test_a_service_survives_the_end_of_its_shell_where_configured(tmp_path
         async with asyncio.timeout(END_S):
             while terminal.process.pid in living():
                 await asyncio.sleep(0.1)
-        (runner,) = [number for number, words in terminal.started().items() if "services run" in words]
+        (runner,) = [
+            number for number, words in terminal.started().items() if "services run" in words
+        ]
         os.kill(runner, signal.SIGHUP)
         await asyncio.sleep(2)
         assert len(terminal.started()) >= 5
@@ -241,7 +259,9 @@ async def test_a_service_survives_the_end_of_its_shell_where_configured(tmp_path
 async def test_a_nats_server_that_dies_is_reported_and_ends_the_service(tmp_path: Path) -> None:
     async with started(tmp_path) as terminal:
         await terminal.until_said("Ready after")
-        (server,) = [number for number, words in terminal.started().items() if "nats-server" in words]
+        (server,) = [
+            number for number, words in terminal.started().items() if "nats-server" in words
+        ]
         os.kill(server, signal.SIGKILL)
         out, _ = await asyncio.wait_for(terminal.process.communicate(), END_S)
     assert b"nats ended with status -9" in out
@@ -249,7 +269,9 @@ async def test_a_nats_server_that_dies_is_reported_and_ends_the_service(tmp_path
     assert terminal.folders() == []
 
 
-async def test_of_two_starts_on_one_port_one_runs_and_the_other_names_the_owner(tmp_path: Path) -> None:
+async def test_of_two_starts_on_one_port_one_runs_and_the_other_names_the_owner(
+    tmp_path: Path,
+) -> None:
     async with started(tmp_path) as first:
         async with started(tmp_path, arguments=["--no-ui", "--port", str(first.port)]) as second:
             ends = [asyncio.create_task(each.process.wait()) for each in (first, second)]
@@ -284,9 +306,19 @@ async def test_ports_that_cannot_be_are_refused_before_anything_starts(
 ) -> None:
     port = str(free_port())
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services", "run", "--port", port, *(each.format(port=port) for each in arguments)),
+        *(
+            sys.executable,
+            "-m",
+            "services",
+            "run",
+            "--port",
+            port,
+            *(each.format(port=port) for each in arguments),
+        ),
         cwd=ROOT,
-        env=os.environ | {key: value.format(port=port) for key, value in environment.items()} | {"ENGINE": "tone"},
+        env=os.environ
+        | {key: value.format(port=port) for key, value in environment.items()}
+        | {"ENGINE": "tone"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

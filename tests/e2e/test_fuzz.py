@@ -43,7 +43,23 @@ PATHS = [
     "//",
     "/stream?x=" + "y" * 999,
 ]
-NUMBERS = ["-1", "1e999", "nan", "inf", "-0", "0x10", "9" * 400, "1.5", "", " ", "１２", "null", "true", "\x00", "1;2"]
+NUMBERS = [
+    "-1",
+    "1e999",
+    "nan",
+    "inf",
+    "-0",
+    "0x10",
+    "9" * 400,
+    "1.5",
+    "",
+    " ",
+    "１２",
+    "null",
+    "true",
+    "\x00",
+    "1;2",
+]
 TEXTS = [
     "",
     " ",
@@ -82,8 +98,13 @@ def head(method: str, path: str, headers: list[tuple[str, str]]) -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode("utf-8", "surrogatepass")
 
 
-def posted(path: str, body: bytes, kind: str = "multipart/form-data; boundary=x", length: str | None = None) -> bytes:
-    return head("POST", path, [("Content-Type", kind), ("Content-Length", length or str(len(body)))]) + body
+def posted(
+    path: str, body: bytes, kind: str = "multipart/form-data; boundary=x", length: str | None = None
+) -> bytes:
+    return (
+        head("POST", path, [("Content-Type", kind), ("Content-Length", length or str(len(body)))])
+        + body
+    )
 
 
 def multipart(fields: list[tuple[str, bytes]], boundary: bytes = b"x") -> bytes:
@@ -115,7 +136,8 @@ def broken_head(draw: Draw) -> bytes:
             + b"".join(b"X-%d: y\r\n" % place for place in range(draw.randint(50, 900)))
             + b"\r\n",
             b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\nX: \xff\xfe\r\n\r\n",
-            b"POST /stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + noise(draw),
+            b"POST /stream HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+            + noise(draw),
             b"POST /jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x, chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         ]
@@ -124,21 +146,51 @@ def broken_head(draw: Draw) -> bytes:
 
 def odd_method(draw: Draw) -> bytes:
     method = draw.choice(
-        ["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "BREW", "get", "GET", "POST"]
+        [
+            "PUT",
+            "PATCH",
+            "DELETE",
+            "HEAD",
+            "OPTIONS",
+            "TRACE",
+            "CONNECT",
+            "BREW",
+            "get",
+            "GET",
+            "POST",
+        ]
     )
     ranges = draw.choice(
-        ["bytes=0-", "bytes=-", "bytes=9-1", "bytes=" + "9" * 50 + "-", "lines=1-2", "bytes=0-1,3-4", "\x7f"]
+        [
+            "bytes=0-",
+            "bytes=-",
+            "bytes=9-1",
+            "bytes=" + "9" * 50 + "-",
+            "lines=1-2",
+            "bytes=0-1,3-4",
+            "\x7f",
+        ]
     )
-    return head(method, draw.choice(PATHS), [("Range", ranges), ("Idempotency-Key", draw.choice(NUMBERS) or "k")])
+    return head(
+        method,
+        draw.choice(PATHS),
+        [("Range", ranges), ("Idempotency-Key", draw.choice(NUMBERS) or "k")],
+    )
 
 
 def broken_lengths(draw: Draw) -> bytes:
     body = multipart([("text", b"Hello.")])
-    return posted(draw.choice(PATHS[:3]), body, length=draw.choice([*NUMBERS, "99999999999", str(len(body) + 50), "3"]))
+    return posted(
+        draw.choice(PATHS[:3]),
+        body,
+        length=draw.choice([*NUMBERS, "99999999999", str(len(body) + 50), "3"]),
+    )
 
 
 def broken_multipart(draw: Draw) -> bytes:
-    good = multipart([("text", b"Hello there."), ("language", b"en"), ("reference_audio", VOICE[:2000])])
+    good = multipart(
+        [("text", b"Hello there."), ("language", b"en"), ("reference_audio", VOICE[:2000])]
+    )
     place = draw.randrange(len(good))
     body = draw.choice(
         [
@@ -202,7 +254,10 @@ def broken_audio(draw: Draw) -> bytes:
             VOICE[:place][:20_000],
         ]
     )
-    return posted("/synthesize", multipart([("text", b"Hello."), ("language", b"en"), ("reference_audio", audio)]))
+    return posted(
+        "/synthesize",
+        multipart([("text", b"Hello."), ("language", b"en"), ("reference_audio", audio)]),
+    )
 
 
 KINDS: list[tuple[int, Callable[[Draw], bytes]]] = [
@@ -270,7 +325,9 @@ async def test_ten_thousand_malformed_requests_break_nothing(tmp_path: Path) -> 
     ):
         await service.until_ready(session)
         [edge] = service.edges
-        met = await fuzzed(service, SEED, REQUESTS // 4)  # whatever is loaded at its first use is there then
+        met = await fuzzed(
+            service, SEED, REQUESTS // 4
+        )  # whatever is loaded at its first use is there then
         before = edge.resident_bytes()
         met += await fuzzed(service, SEED + 1, REQUESTS - REQUESTS // 4)
         assert met.total() == REQUESTS
@@ -282,6 +339,8 @@ async def test_ten_thousand_malformed_requests_break_nothing(tmp_path: Path) -> 
         async with session.get(f"{service.address()}/metrics") as response:
             assert "\ntts_requests_in_flight 0.0\n" in await response.text()
     lines = [
-        json.loads(line) for line in (tmp_path / "http_edge-0.log").read_text().splitlines() if line.startswith("{")
+        json.loads(line)
+        for line in (tmp_path / "http_edge-0.log").read_text().splitlines()
+        if line.startswith("{")
     ]
     assert [line for line in lines if line["level"] == "error"] == []

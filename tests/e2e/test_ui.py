@@ -18,7 +18,10 @@ from tests.e2e.conftest import Place
 from tests.support.browser import open_page, settle
 from tests.support.recordings import CLIP_FILE
 
-LONG = "Bonjour à tous. " + "Voici une phrase assez longue pour que la synthèse dure un peu de temps. " * 6
+LONG = (
+    "Bonjour à tous. "
+    + "Voici une phrase assez longue pour que la synthèse dure un peu de temps. " * 6
+)
 
 
 @pytest.fixture
@@ -63,7 +66,9 @@ def heard(player: Locator) -> float:
     return float(player.get_attribute("data-heard") or 0)
 
 
-def test_streaming_plays_before_it_is_whole_and_continues_while_the_page_changes(page: Page) -> None:
+def test_streaming_plays_before_it_is_whole_and_continues_while_the_page_changes(
+    page: Page,
+) -> None:
     page.get_by_label("Texte à dire").fill(LONG)
     expect(page.get_by_text(f"{len(LONG)} caractères")).to_be_visible()
     page.get_by_label("Texte à dire").blur()
@@ -109,7 +114,9 @@ def test_a_text_is_shown_as_it_will_be_spoken_and_what_is_left_out_is_named(page
     panel.get_by_text("Voir le texte comme il sera dit").click()
     expect(spoken).to_have_count(0)
     panel.get_by_role("button", name="Générer").click()
-    expect(panel.get_by_text("aucune voix de cette langue ne sait le dire : สวัสดี")).to_have_count(1, timeout=60_000)
+    expect(panel.get_by_text("aucune voix de cette langue ne sait le dire : สวัสดี")).to_have_count(
+        1, timeout=60_000
+    )
 
 
 def test_a_text_of_letters_that_no_voice_speaks_is_refused_and_lists_them(page: Page) -> None:
@@ -131,7 +138,9 @@ def test_an_uploaded_voice_speaks_once_its_owner_agrees(page: Page, tmp_path: Pa
     panel = page.get_by_role("tabpanel", name="Synthèse rapide")
     panel.get_by_test_id("stFileUploader").locator("input").set_input_files(voice)
     expect(panel.get_by_text("Un peu court")).to_be_visible()
-    expect(panel.get_by_role("img", name=re.compile("Forme d’onde .* 5,0 secondes"))).to_be_visible()
+    expect(
+        panel.get_by_role("img", name=re.compile("Forme d’onde .* 5,0 secondes"))
+    ).to_be_visible()
     button = page.get_by_role("button", name="Générer")
     expect(button).to_be_disabled()
     settle(page)
@@ -154,7 +163,9 @@ def test_a_recording_is_tried_at_once_and_serves_in_every_tab(page: Page) -> Non
     panel.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(7_000)
     panel.get_by_role("button", name="Stop recording").click()
-    expect(panel.get_by_role("img", name=re.compile("Forme d’onde .* [67],. secondes"))).to_be_visible()
+    expect(
+        panel.get_by_role("img", name=re.compile("Forme d’onde .* [67],. secondes"))
+    ).to_be_visible()
     expect(panel.get_by_text("Bon enregistrement")).to_be_visible()
     recorded = downloaded(page, panel.get_by_role("button", name="Télécharger l’enregistrement"))
     with wave.open(io.BytesIO(recorded)) as file:
@@ -167,8 +178,12 @@ def test_a_recording_is_tried_at_once_and_serves_in_every_tab(page: Page) -> Non
     expect(panel.get_by_text("« Ma voix 1 » est gardée")).to_be_visible()
     for name in ("Synthèse rapide", "Lecture de texte", "Test de langues"):
         other = open_tab(page, name)
-        expect(other.get_by_role("combobox", name=re.compile("Voix")).first).to_have_value("Ma voix 1")
-        expect(other.get_by_role("checkbox", name=re.compile("La personne qui parle"))).to_be_checked()
+        expect(other.get_by_role("combobox", name=re.compile("Voix")).first).to_have_value(
+            "Ma voix 1"
+        )
+        expect(
+            other.get_by_role("checkbox", name=re.compile("La personne qui parle"))
+        ).to_be_checked()
 
 
 def test_a_text_is_read_with_its_sentence_marked_and_taken_home(page: Page) -> None:
@@ -191,12 +206,18 @@ def test_a_text_is_read_with_its_sentence_marked_and_taken_home(page: Page) -> N
     assert downloaded(page, panel.get_by_role("button", name="VTT")).startswith(b"WEBVTT")
 
 
-def test_a_document_is_read_and_its_reading_stopped_on_the_service(page: Page, running: Place, tmp_path: Path) -> None:
+def test_a_document_is_read_and_its_reading_stopped_on_the_service(
+    page: Page, running: Place, tmp_path: Path
+) -> None:
     book = tmp_path / "book.md"
-    book.write_text("# Le livre\n\n" + "\n\n".join(f"**Chapitre** {number}. {LONG}" for number in range(20)))
+    book.write_text(
+        "# Le livre\n\n" + "\n\n".join(f"**Chapitre** {number}. {LONG}" for number in range(20))
+    )
     panel = open_tab(page, "Lecture de texte")
     panel.get_by_text("Fichier", exact=True).click()
-    panel.get_by_test_id("stFileUploader").filter(has_text="Document").locator("input").set_input_files(book)
+    panel.get_by_test_id("stFileUploader").filter(has_text="Document").locator(
+        "input"
+    ).set_input_files(book)
     panel.get_by_role("button", name="Lire", exact=True).click()
     expect(panel.get_by_text(re.compile(r"Phrase [1-9]\d* sur \d+ · encore"))).to_be_visible()
     expect(panel.get_by_test_id("player")).to_contain_text("Chapitre 0. Bonjour à tous.")
@@ -217,14 +238,18 @@ def test_languages_are_spoken_side_by_side_and_one_that_fails_spoils_no_other(pa
     expect(rows.filter(has_text="Deutsch")).to_contain_text("Il n’y a rien à dire dans ce texte")
     for language in ("français", "English", "español", "日本語"):
         expect(rows.filter(has_text=language)).to_contain_text(re.compile(r"\d,\d s\s*\d,\d\d"))
-    expect(panel.get_by_role("button", name="Annuler")).to_have_count(0)  # the page has run again, as all have ended
+    expect(panel.get_by_role("button", name="Annuler")).to_have_count(
+        0
+    )  # the page has run again, as all have ended
     settle(page)
     rows.filter(has_text="English").get_by_text("Spectrogramme").click()
     expect(rows.filter(has_text="English").locator("img")).to_be_visible()
     picture(page, "languages")
 
 
-def test_the_service_is_shown_and_its_examples_follow_the_choices(page: Page, running: Place) -> None:
+def test_the_service_is_shown_and_its_examples_follow_the_choices(
+    page: Page, running: Place
+) -> None:
     panel = open_tab(page, "Paramètres avancés")
     expect(panel.get_by_text("embedded")).to_be_visible()
     speed = panel.get_by_role("slider").first
@@ -232,7 +257,9 @@ def test_the_service_is_shown_and_its_examples_follow_the_choices(page: Page, ru
     for _ in range(5):
         speed.press("ArrowRight")
     expect(panel.get_by_text("-F speed=1.25").first).to_be_visible()
-    expect(panel.get_by_text(f"curl http://localhost:{running.service.rpartition(':')[2]}/synthesize")).to_be_visible()
+    expect(
+        panel.get_by_text(f"curl http://localhost:{running.service.rpartition(':')[2]}/synthesize")
+    ).to_be_visible()
     picture(page, "service")
     panel.get_by_role("button", name="Remettre à zéro").click()
     expect(panel.get_by_text("-F speed=1.25")).to_have_count(0)
@@ -249,11 +276,17 @@ def test_a_cancelled_speech_stops_on_the_service(page: Page, running: Place) -> 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_a_phone_in_light_and_dark(chrome: Browser, running: Place, scheme: str) -> None:
-    page = open_page(chrome, running.pages, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_the_page_fits_a_phone_in_light_and_dark(
+    chrome: Browser, running: Place, scheme: str
+) -> None:
+    page = open_page(
+        chrome, running.pages, viewport={"width": 390, "height": 844}, color_scheme=scheme
+    )
     expect(page.get_by_role("button", name="Générer")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    background = page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+    background = page.get_by_test_id("stApp").evaluate(
+        "app => getComputedStyle(app).backgroundColor"
+    )
     brightness = sum(map(int, re.findall(r"\d+", background)[:3]))
     assert brightness > 600 if scheme == "light" else brightness < 150
     page.context.close()

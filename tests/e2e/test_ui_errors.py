@@ -28,7 +28,10 @@ def pages(edge_port: int) -> Iterator[str]:
     """Start the pages alone, before a service of theirs."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     with process(
-        "ui", ready_url=f"{url}/_stcore/health", UI_PORT=str(port), SERVICE_URL=f"http://127.0.0.1:{edge_port}"
+        "ui",
+        ready_url=f"{url}/_stcore/health",
+        UI_PORT=str(port),
+        SERVICE_URL=f"http://127.0.0.1:{edge_port}",
     ):
         yield url
 
@@ -52,7 +55,10 @@ def wait_until_full(service: str) -> None:
     """Wait until the service has more backlog than it admits. Raises TimeoutError."""
     for _ in range(200):
         said = requests.get(f"{service}/metrics", timeout=5).text
-        due = {name: float(value) for name, value in re.findall(r"^(tts_due_audio_\w+) (\S+)$", said, re.MULTILINE)}
+        due = {
+            name: float(value)
+            for name, value in re.findall(r"^(tts_due_audio_\w+) (\S+)$", said, re.MULTILINE)
+        }
         if due["tts_due_audio_seconds"] > due["tts_due_audio_limit_seconds"]:
             return
         time.sleep(0.1)
@@ -62,13 +68,17 @@ def wait_until_full(service: str) -> None:
 def test_an_unreachable_service_is_reported_in_every_tab(page: Page) -> None:
     expect(page.get_by_text(re.compile("Le service ne répond pas")).first).to_be_visible()
     speak(page, "Bonjour.")
-    expect(page.get_by_role("tabpanel").get_by_text("Le service ne répond pas").first).to_be_visible()
+    expect(
+        page.get_by_role("tabpanel").get_by_text("Le service ne répond pas").first
+    ).to_be_visible()
     page.get_by_role("tab", name="Lecture de texte").click()
     page.get_by_role("button", name="Lire", exact=True).click()
     panel = page.get_by_role("tabpanel", name="Lecture de texte")
     expect(panel.get_by_text("Vérifiez qu’il est démarré")).to_be_visible()
     page.get_by_role("tab", name="Paramètres avancés").click()
-    expect(page.get_by_role("tabpanel", name="Paramètres").get_by_text("Le service ne répond pas")).to_be_visible()
+    expect(
+        page.get_by_role("tabpanel", name="Paramètres").get_by_text("Le service ne répond pas")
+    ).to_be_visible()
 
 
 def test_a_busy_service_names_a_time_to_retry_and_a_dying_one_reports_missing_audio(
@@ -85,11 +95,15 @@ def test_a_busy_service_names_a_time_to_retry_and_a_dying_one_reports_missing_au
         speak(page, LONG)
         wait_until_full(url)
         speak(other, "Bonjour.")
-        expect(other.get_by_text(re.compile(r"Le service est occupé .* Réessayez dans \d+ s"))).to_be_visible()
+        expect(
+            other.get_by_text(re.compile(r"Le service est occupé .* Réessayez dans \d+ s"))
+        ).to_be_visible()
         other.context.close()
         expect(page.get_by_test_id("player")).to_have_attribute("data-state", "playing")
         edge.kill()
-    expect(page.get_by_text(re.compile("coupée avant la fin|ne répond pas|interrompu")).first).to_be_visible()
+    expect(
+        page.get_by_text(re.compile("coupée avant la fin|ne répond pas|interrompu")).first
+    ).to_be_visible()
 
 
 def test_a_file_without_audio_is_refused_in_plain_words(page: Page, tmp_path: Path) -> None:
@@ -109,14 +123,19 @@ def test_a_text_that_is_too_long_is_refused_before_it_is_sent(page: Page) -> Non
 
 def until_nothing_is_due(running: Place) -> None:
     """Wait until earlier tests' requests are spoken: a busy service refuses before it reads a recording."""
-    address, idle = f"{running.service}/metrics", re.compile(r"^tts_due_audio_seconds 0\.0$", re.MULTILINE)
+    address, idle = (
+        f"{running.service}/metrics",
+        re.compile(r"^tts_due_audio_seconds 0\.0$", re.MULTILINE),
+    )
     give_up_s = time.monotonic() + 120
     while not idle.search(requests.get(address, timeout=10).text):
         assert time.monotonic() < give_up_s, "the service does not come to rest"
         time.sleep(0.2)
 
 
-def test_a_recording_that_the_service_refuses_is_explained(chrome: Browser, running: Place, tmp_path: Path) -> None:
+def test_a_recording_that_the_service_refuses_is_explained(
+    chrome: Browser, running: Place, tmp_path: Path
+) -> None:
     silence = tmp_path / "silence.wav"
     soundfile.write(silence, np.zeros(16_000 * 5), 16_000)
     page = open_page(chrome, running.pages)

@@ -22,7 +22,9 @@ from services.http_edge.intake.reference import ReferenceDecoder
 from tests.support.recordings import CLIP_FILE
 
 ROOT = Path(__file__).parents[2]
-TEXT = "Good morning. This is the second sentence, and it follows the first one. Here the text ends."
+TEXT = (
+    "Good morning. This is the second sentence, and it follows the first one. Here the text ends."
+)
 
 
 @dataclass
@@ -38,7 +40,17 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
     port = free_port()
     async with local_nats(tmp_path) as nats:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services", "run", "--workers", "2", "--port", str(port), "--no-ui"),
+            *(
+                sys.executable,
+                "-m",
+                "services",
+                "run",
+                "--workers",
+                "2",
+                "--port",
+                str(port),
+                "--no-ui",
+            ),
             cwd=ROOT,
             env=os.environ | {"NATS_URL": nats.url, "WORKER_THREADS": "1"},
             stdout=asyncio.subprocess.PIPE,
@@ -62,7 +74,9 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         assert TEXT[:20] not in "".join(lines) + rest, "a text in the log"
 
 
-async def spoken(running: Running, session: aiohttp.ClientSession, path: str, **fields: str) -> tuple[bytes, float]:
+async def spoken(
+    running: Running, session: aiohttp.ClientSession, path: str, **fields: str
+) -> tuple[bytes, float]:
     """Return the body and the seconds to its first audio."""
     form = aiohttp.FormData({"text": TEXT, "language": "en", "seed": "7"} | fields)
     form.add_field("reference_audio", CLIP_FILE.read_bytes(), filename="austen.flac")
@@ -74,7 +88,9 @@ async def spoken(running: Running, session: aiohttp.ClientSession, path: str, **
         return head + await response.read(), first_s
 
 
-async def test_a_stranger_hears_a_cloned_voice_over_http_and_over_nats(running: Running, tmp_path: Path) -> None:
+async def test_a_stranger_hears_a_cloned_voice_over_http_and_over_nats(
+    running: Running, tmp_path: Path
+) -> None:
     async with aiohttp.ClientSession() as session:
         whole, _ = await spoken(running, session, "/synthesize")
         with wave.open(io.BytesIO(whole)) as file:
@@ -84,12 +100,22 @@ async def test_a_stranger_hears_a_cloned_voice_over_http_and_over_nats(running: 
         assert float(np.sqrt(np.mean(np.square(from_pcm16(pcm))))) > 0.01
 
         streamed, _ = await spoken(running, session, "/stream")
-        assert streamed[44:] == pcm, "equal requests with equal seeds sound equal, whoever speaks which sentence"
+        assert streamed[44:] == pcm, (
+            "equal requests with equal seeds sound equal, whoever speaks which sentence"
+        )
 
         (other, _), (crowded, _), _ = await asyncio.gather(
-            spoken(running, session, "/synthesize", text="Guten Morgen, liebe Leute.", language="de"),
+            spoken(
+                running, session, "/synthesize", text="Guten Morgen, liebe Leute.", language="de"
+            ),
             spoken(running, session, "/stream", speed="1"),
-            spoken(running, session, "/stream", text="Bonjour tout le monde. Il fait beau.", language="fr"),
+            spoken(
+                running,
+                session,
+                "/stream",
+                text="Bonjour tout le monde. Il fait beau.",
+                language="fr",
+            ),
         )
         assert len(other) > 48_000
         assert crowded[44:] == pcm, "and whatever else is spoken at the same time"
@@ -117,7 +143,19 @@ async def test_a_stranger_hears_a_cloned_voice_over_http_and_over_nats(running: 
 async def test_the_demo_speaks_to_a_file_and_ends(tmp_path: Path) -> None:
     out = tmp_path / "demo.wav"
     demo = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services", "demo", "--out", out, "--language", "en", "--text", "It speaks."), cwd=ROOT
+        *(
+            sys.executable,
+            "-m",
+            "services",
+            "demo",
+            "--out",
+            out,
+            "--language",
+            "en",
+            "--text",
+            "It speaks.",
+        ),
+        cwd=ROOT,
     )
     assert await asyncio.wait_for(demo.wait(), 180) == 0
     assert read_wav(out.read_bytes()).seconds > 0.5

@@ -16,18 +16,24 @@ from tests.support.recordings import CLIP_FILE
 from tests.support.xtts_checkpoint import make_checkpoint
 
 ROOT = Path(__file__).parents[2]
-TEXT = "Good morning. This is the second sentence, and it follows the first one. Here the text ends."
+TEXT = (
+    "Good morning. This is the second sentence, and it follows the first one. Here the text ends."
+)
 # What no speed shortens: the quiet at both ends of three sentences (200 ms), and two pauses (280 ms); 48 bytes a ms.
 QUIET_BYTES = 48 * (3 * 200 + 2 * 280)
 
 
 @asynccontextmanager
-async def launched(tmp_path: Path, port: int, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def launched(
+    tmp_path: Path, port: int, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     async with local_nats(tmp_path) as nats:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "services", "run", "--no-ui", "--port", str(port)),
             cwd=ROOT,
-            env=os.environ | {"ENGINE": "xtts", "NATS_URL": nats.url, "WORKER_THREADS": "1"} | settings,
+            env=os.environ
+            | {"ENGINE": "xtts", "NATS_URL": nats.url, "WORKER_THREADS": "1"}
+            | settings,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -59,7 +65,11 @@ async def ready(process: asyncio.subprocess.Process) -> None:
 async def test_xtts_speaks_over_http_and_gives_the_same_audio_in_a_crowd(tmp_path: Path) -> None:
     make_checkpoint(tmp_path / "model")
     port = free_port()
-    settings = {"COQUI_TOS_AGREED": "1", "XTTS_MODEL_DIR": str(tmp_path / "model"), "XTTS_PRECISION": "float32"}
+    settings = {
+        "COQUI_TOS_AGREED": "1",
+        "XTTS_MODEL_DIR": str(tmp_path / "model"),
+        "XTTS_PRECISION": "float32",
+    }
     settings["QUEUE_AUDIO_S"] = "1000"  # a machine that does more is slow, and would refuse a crowd
     async with launched(tmp_path, port, **settings) as process, aiohttp.ClientSession() as session:
         await ready(process)
@@ -88,10 +98,17 @@ async def test_xtts_speaks_over_http_and_gives_the_same_audio_in_a_crowd(tmp_pat
         assert b"Traceback" not in await reading
 
 
-async def test_without_the_licence_accepted_the_service_ends_and_reports_what_to_read_and_set(tmp_path: Path) -> None:
+async def test_without_the_licence_accepted_the_service_ends_and_reports_what_to_read_and_set(
+    tmp_path: Path,
+) -> None:
     async with launched(tmp_path, free_port(), COQUI_TOS_AGREED="") as process:
         said, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
-    for word in (b"Coqui Public Model License", b"non-commercial", b"https://coqui.ai/cpml", b"COQUI_TOS_AGREED=1"):
+    for word in (
+        b"Coqui Public Model License",
+        b"non-commercial",
+        b"https://coqui.ai/cpml",
+        b"COQUI_TOS_AGREED=1",
+    ):
         assert word in said
     assert b"Traceback" not in said

@@ -26,14 +26,18 @@ def folder(beside: Path, name: str) -> Path:
     return made
 
 
-async def test_streams_values_and_objects_are_the_same_after_save_and_restore(tmp_path: Path) -> None:
+async def test_streams_values_and_objects_are_the_same_after_save_and_restore(
+    tmp_path: Path,
+) -> None:
     async with nats_bus(folder(tmp_path, "before")) as bus:
         clip = await stored_clip(bus)
         kept = await fetch_clip(bus, "public", clip)
         await bus.put_value(topology.VOICES, "a-voice", bytes(range(256)) * 500)
         await bus.put_object(topology.RESULTS, "a-job.0", b"sound" * 100_000)
         waiting = speech_request(clip)
-        await bus.publish(subjects.request("public"), codec.encode(waiting), message_id=waiting.request)
+        await bus.publish(
+            subjects.request("public"), codec.encode(waiting), message_id=waiting.request
+        )
         sizes = await backup.save(bus, tmp_path / "saved")
     assert {"TTS_REQUESTS", "KV_TTS_VOICES", "OBJ_TTS_CLIPS"} <= set(sizes)
     async with local_nats(folder(tmp_path, "after")) as server:
@@ -46,13 +50,18 @@ async def test_streams_values_and_objects_are_the_same_after_save_and_restore(tm
         assert await bus.get_object(topology.RESULTS, "a-job.0") == b"sound" * 100_000
         [again] = await bus.stored(topology.REQUESTS, subjects.request("public"), most=10)
         assert codec.decode(again.payload, SpeechRequest) == waiting
-        async with tone_service(bus, workers=1), asyncio.timeout(30):  # what waited is spoken, and the next one too
+        async with (
+            tone_service(bus, workers=1),
+            asyncio.timeout(30),
+        ):  # what waited is spoken, and the next one too
             while await bus.message_count(topology.REQUESTS):
                 await asyncio.sleep(0.1)
             async with SpeechSessions(bus, Metrics(), first_audio_timeout_s=20).speaking(
                 speech_request(clip)
             ) as speech:
-                assert digest([piece async for piece in speech.chunks()]) == digest([expected_pcm()])
+                assert digest([piece async for piece in speech.chunks()]) == digest(
+                    [expected_pcm()]
+                )
         await bus.close()
 
 

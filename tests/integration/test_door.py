@@ -50,7 +50,9 @@ class Front:
         told: dict[str, object] = json.loads(answer)
         return told
 
-    async def refused(self, request: SpeechRequest | bytes, tenant: str = "acme") -> tuple[int, str]:
+    async def refused(
+        self, request: SpeechRequest | bytes, tenant: str = "acme"
+    ) -> tuple[int, str]:
         """Return the status and the code of a refusal."""
         error = (await self.ask(request, tenant))["error"]
         assert isinstance(error, dict)
@@ -66,7 +68,9 @@ async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
     admission = Admission(fleet, settings, metrics)
     [worker] = [example for example in EXAMPLES if type(example).__name__ == "WorkerState"]
-    worker = msgspec.structs.replace(worker, engine="tone", state="ready", languages=("en",), slots=2)
+    worker = msgspec.structs.replace(
+        worker, engine="tone", state="ready", languages=("en",), slots=2
+    )
 
     async def beat() -> None:
         await bus.send(subjects.worker_state("tone", worker.worker), codec.encode(worker))
@@ -75,8 +79,14 @@ async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
 
     async with tasks() as group:
         work = RequestIngress(bus, fleet, admission, settings, group, stop)
-        serving = Responder(bus, metrics, subjects.INGRESS_REQUESTS, work, limit_per_tenant=8, limit=16)
-        for running in (fleet.workers.follow(stop), fleet.splitters.follow(stop), serving.serve(stop)):
+        serving = Responder(
+            bus, metrics, subjects.INGRESS_REQUESTS, work, limit_per_tenant=8, limit=16
+        )
+        for running in (
+            fleet.workers.follow(stop),
+            fleet.splitters.follow(stop),
+            serving.serve(stop),
+        ):
             group.create_task(running)
         group.create_task(every(0.5, beat, stop))
         async with asyncio.timeout(20):
@@ -118,10 +128,14 @@ async def test_the_portions_of_a_request_share_its_id_and_each_is_queued(front: 
         assert await front.ask(portion) == {"stream": "TTS_REQUESTS", "seq": 0}
     assert await front.ask(later) == {"stream": "TTS_REQUESTS", "seq": 0, "duplicate": True}
     assert await front.queued() == 2
-    assert (await front.refused(msgspec.structs.replace(later, text="Other words.")))[1] == "request_id_taken"
+    assert (await front.refused(msgspec.structs.replace(later, text="Other words.")))[
+        1
+    ] == "request_id_taken"
 
 
-async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it_comes_again(front: Front) -> None:
+async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it_comes_again(
+    front: Front,
+) -> None:
     request = front.request()
     await RequestStore(front.bus, topology.KEPT, "acme").hold(request)
     assert "duplicate" not in await front.ask(request)
@@ -142,7 +156,10 @@ async def test_no_text_is_stored_of_a_request_that_cannot_be_resumed(front: Fron
 async def test_an_id_stands_for_one_request_or_job_of_its_tenant(front: Front) -> None:
     first = front.request()
     await front.ask(first)
-    assert await front.refused(msgspec.structs.replace(first, text="Another.")) == (409, "request_id_taken")
+    assert await front.refused(msgspec.structs.replace(first, text="Another.")) == (
+        409,
+        "request_id_taken",
+    )
     job = front.request()
     await JobStore(front.bus, RequestStore(front.bus, topology.PROGRESS, "acme")).create(job)
     assert await front.refused(job) == (409, "request_id_taken")
@@ -161,9 +178,12 @@ async def test_what_http_would_refuse_is_refused(front: Front) -> None:
         ],
         (413, "text_too_long"): [front.request(text="a" * 1001), b"\xdb" + b"x" * 1_100_000],
         (404, "unknown_clip"): [
-            msgspec.structs.replace(good, clips=(clip,)) for clip in ("0" * 64, clip_id(b"a clip of another one"))
+            msgspec.structs.replace(good, clips=(clip,))
+            for clip in ("0" * 64, clip_id(b"a clip of another one"))
         ],
-        (422, "unsupported_language"): [msgspec.structs.replace(good, language=tag) for tag in ("xx", "fr")],
+        (422, "unsupported_language"): [
+            msgspec.structs.replace(good, language=tag) for tag in ("xx", "fr")
+        ],
         (504, "deadline_exceeded"): [msgspec.structs.replace(good, deadline_unix_ms=1)],
         (503, "engine_unavailable"): [msgspec.structs.replace(good, engine="no-such")],
     }
@@ -191,14 +211,18 @@ async def test_a_tenant_over_its_share_is_refused_and_others_are_not(front: Fron
 
 async def test_large_requests_leave_the_queue_to_others(front: Front) -> None:
     for _ in range(40):
-        await front.bus.publish(subjects.request("acme"), b"queued", message_id=secrets.token_hex(8))
+        await front.bus.publish(
+            subjects.request("acme"), b"queued", message_id=secrets.token_hex(8)
+        )
     words = {f"{'w' * 90}{number:03}": "x" * 100 for number in range(500)}
     crowd = tuple(front.clip for _ in range(8))
     large = msgspec.structs.replace(front.request(), pronunciations=words, clips=crowd)
     assert len(codec.encode(large)) > 90_000
     assert "error" not in await front.ask(large)
     for _ in range(160):
-        await front.bus.publish(subjects.request("acme"), b"queued", message_id=secrets.token_hex(8))
+        await front.bus.publish(
+            subjects.request("acme"), b"queued", message_id=secrets.token_hex(8)
+        )
     again = msgspec.structs.replace(large, request=secrets.token_hex(16))
     assert await front.refused(again) == (429, "tenant_queue_full")
     assert "error" not in await front.ask(front.request())

@@ -29,7 +29,11 @@ async def nats(tmp_path: Path) -> AsyncIterator[LocalNats]:
 
 @asynccontextmanager
 async def process(module: str, nats: LocalNats) -> AsyncIterator[asyncio.subprocess.Process]:
-    environment = os.environ | {"NATS_URL": nats.url, "ENGINE": "tone", "TONE_REAL_TIME_FACTOR": "0.4"}
+    environment = os.environ | {
+        "NATS_URL": nats.url,
+        "ENGINE": "tone",
+        "TONE_REAL_TIME_FACTOR": "0.4",
+    }
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", module, env=environment)
     try:
         yield child
@@ -78,7 +82,9 @@ async def test_a_killed_worker_costs_no_sample(nats: LocalNats) -> None:
     await bus.close()
 
 
-async def test_a_killed_splitter_is_replaced_and_no_sentence_is_spoken_twice(nats: LocalNats) -> None:
+async def test_a_killed_splitter_is_replaced_and_no_sentence_is_spoken_twice(
+    nats: LocalNats,
+) -> None:
     bus = await NatsBus.connect(nats.url, name="test")
     await bus.establish(topology.topology())
     async with process("services.splitter", nats) as victim, process("services.synth_worker", nats):
@@ -105,7 +111,9 @@ async def test_a_killed_and_restarted_nats_server_costs_no_sample(nats: LocalNat
     await bus.close()
 
 
-async def test_a_stopped_worker_finishes_or_returns_its_work_and_nothing_is_lost(nats: LocalNats) -> None:
+async def test_a_stopped_worker_finishes_or_returns_its_work_and_nothing_is_lost(
+    nats: LocalNats,
+) -> None:
     bus = await NatsBus.connect(nats.url, name="test")
     await bus.establish(topology.topology())
     async with (

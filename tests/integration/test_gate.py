@@ -38,7 +38,9 @@ def keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 async def service(tmp_path: Path, keys: dict[str, str]) -> AsyncIterator[Front]:
     assert keys
     settings = msgspec.structs.replace(
-        SETTINGS, api_keys_file=str(tmp_path / "keys.toml"), cors_origins="https://pages.example, https://other.example"
+        SETTINGS,
+        api_keys_file=str(tmp_path / "keys.toml"),
+        cors_origins="https://pages.example, https://other.example",
     )
     (tmp_path / "nats").mkdir()
     async with front(tmp_path / "nats", edges=2, settings=settings) as made:
@@ -49,7 +51,9 @@ def bearing(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 
 
-async def refused(service: Front, path: str, headers: dict[str, str], edge: int = 0) -> tuple[int, str]:
+async def refused(
+    service: Front, path: str, headers: dict[str, str], edge: int = 0
+) -> tuple[int, str]:
     async with await service.post(path, headers=headers, edge=edge) as response:
         body = await response.json(content_type=None) if response.status != 200 else {"code": ""}
         if response.status == 200:
@@ -62,48 +66,71 @@ async def test_without_a_key_that_is_known_nothing_but_the_public_pages_is_answe
 ) -> None:
     assert await refused(service, "/synthesize", {}) == (401, "key_missing")
     assert await refused(service, "/jobs", bearing("x" * 43)) == (401, "unknown_key")
-    assert await refused(service, "/stream", {"X-API-Key": keys["acme"][:-1]}) == (401, "unknown_key")
+    assert await refused(service, "/stream", {"X-API-Key": keys["acme"][:-1]}) == (
+        401,
+        "unknown_key",
+    )
     async with await service.get("/requests/some-request/sentences") as response:
         assert response.status == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
     for path in ("/", "/health", "/livez", "/readyz", "/languages", "/metrics"):
         async with await service.get(path) as response:
             assert response.status == 200, path
-    for headers in (bearing(keys["acme"]), {"X-API-Key": keys["acme"]}, {"Authorization": f"bearer {keys['acme']}"}):
+    for headers in (
+        bearing(keys["acme"]),
+        {"X-API-Key": keys["acme"]},
+        {"Authorization": f"bearer {keys['acme']}"},
+    ):
         async with await service.post("/synthesize", headers=headers) as response:
             assert (await response.read())[44:] == expected_pcm(TEXT)
 
 
-async def test_a_key_that_is_not_for_this_engine_is_refused(service: Front, keys: dict[str, str]) -> None:
-    assert await refused(service, "/synthesize", bearing(keys["other-engine"])) == (403, "engine_not_allowed")
+async def test_a_key_that_is_not_for_this_engine_is_refused(
+    service: Front, keys: dict[str, str]
+) -> None:
+    assert await refused(service, "/synthesize", bearing(keys["other-engine"])) == (
+        403,
+        "engine_not_allowed",
+    )
 
 
 async def test_the_limits_are_checked_before_a_byte_of_the_body_is_read(service: Front) -> None:
     host, port = service.addresses[0].removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    head = "POST /synthesize HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    head = (
+        "POST /synthesize HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    )
     writer.write(f"{head}Content-Length: 100000000\r\nExpect: 100-continue\r\n\r\n".encode())
     assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 401")
     writer.close()
     await writer.wait_closed()
 
 
-async def test_requests_over_a_keys_rate_get_a_retry_after(service: Front, keys: dict[str, str]) -> None:
+async def test_requests_over_a_keys_rate_get_a_retry_after(
+    service: Front, keys: dict[str, str]
+) -> None:
     answers = [await refused(service, "/synthesize", bearing(keys["hasty"])) for _ in range(3)]
     assert answers == [(200, ""), (200, ""), (429, "rate_exceeded")]
     async with await service.post("/synthesize", headers=bearing(keys["hasty"])) as response:
         assert 1 <= int(response.headers["Retry-After"]) <= 30
 
 
-async def test_a_keys_daily_audio_is_counted_at_all_edges_together(service: Front, keys: dict[str, str]) -> None:
+async def test_a_keys_daily_audio_is_counted_at_all_edges_together(
+    service: Front, keys: dict[str, str]
+) -> None:
     assert await refused(service, "/synthesize", bearing(keys["poor"])) == (200, "")
-    assert await refused(service, "/synthesize", bearing(keys["poor"]), edge=1) == (429, "quota_used_up")
+    assert await refused(service, "/synthesize", bearing(keys["poor"]), edge=1) == (
+        429,
+        "quota_used_up",
+    )
     async with await service.post("/jobs", headers=bearing(keys["poor"])) as response:
         assert response.status == 429
         assert 1 <= int(response.headers["Retry-After"]) <= 86_400
 
 
-async def test_a_tenant_sees_its_own_requests_and_jobs_alone(service: Front, keys: dict[str, str]) -> None:
+async def test_a_tenant_sees_its_own_requests_and_jobs_alone(
+    service: Front, keys: dict[str, str]
+) -> None:
     acme, globex = bearing(keys["acme"]), bearing(keys["globex"])
     async with await service.post("/jobs", headers=acme) as response:
         assert response.status == 202, await response.text()
@@ -119,11 +146,17 @@ async def test_a_tenant_sees_its_own_requests_and_jobs_alone(service: Front, key
     for path in (f"/jobs/{job}", f"/jobs/{job}/audio", f"/jobs/{job}/events"):
         async with await service.get(path, headers=globex) as response:
             assert response.status == 404, path
-    async with await service.post("/stream", headers=acme | {"Request-Name": "the-request-of-acme"}) as response:
+    async with await service.post(
+        "/stream", headers=acme | {"Request-Name": "the-request-of-acme"}
+    ) as response:
         await response.read()
-    async with await service.get("/requests/the-request-of-acme/audio?from=44", headers=acme) as response:
+    async with await service.get(
+        "/requests/the-request-of-acme/audio?from=44", headers=acme
+    ) as response:
         assert await response.read() == expected_pcm(TEXT)
-    async with await service.get("/requests/the-request-of-acme/audio?from=44", headers=globex) as response:
+    async with await service.get(
+        "/requests/the-request-of-acme/audio?from=44", headers=globex
+    ) as response:
         assert response.status == 404
 
 
@@ -137,7 +170,10 @@ async def test_keys_are_added_and_taken_back_while_the_edge_runs(
             await asyncio.sleep(0.2)
     (tmp_path / "keys.toml").write_text("this is no file of keys")
     await asyncio.sleep(2.5)
-    assert await refused(service, "/synthesize", bearing(late)) == (200, "")  # what was known stays known
+    assert await refused(service, "/synthesize", bearing(late)) == (
+        200,
+        "",
+    )  # what was known stays known
     (tmp_path / "keys.toml").write_text("keys = []")
     async with asyncio.timeout(10):
         while (await refused(service, "/synthesize", bearing(late)))[0] != 401:
@@ -145,23 +181,36 @@ async def test_keys_are_added_and_taken_back_while_the_edge_runs(
 
 
 def test_a_file_of_keys_that_cannot_be_read_is_named_at_the_start(tmp_path: Path) -> None:
-    for content, said in ((None, "No such file"), ("keys = 3", "API_KEYS_FILE"), ('[[keys]]\nname = "x"', "hash")):
+    for content, said in (
+        (None, "No such file"),
+        ("keys = 3", "API_KEYS_FILE"),
+        ('[[keys]]\nname = "x"', "hash"),
+    ):
         if content is not None:
             (tmp_path / "keys.toml").write_text(content)
         with pytest.raises(CannotReadKeys, match=said):
             ApiKeys(tmp_path / "keys.toml")
 
 
-async def test_pages_of_other_origins_may_read_what_they_are_allowed_to(service: Front, keys: dict[str, str]) -> None:
-    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+async def test_pages_of_other_origins_may_read_what_they_are_allowed_to(
+    service: Front, keys: dict[str, str]
+) -> None:
+    asked = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
     for origin, status in (("https://pages.example", 204), ("https://evil.example", 403)):
         async with service.session.options(
             f"{service.addresses[0]}/stream", headers=asked | {"Origin": origin}
         ) as response:
             assert response.status == status
-            assert response.headers.get("Access-Control-Allow-Origin") == (origin if status == 204 else None)
+            assert response.headers.get("Access-Control-Allow-Origin") == (
+                origin if status == 204 else None
+            )
     for origin in ("https://pages.example", "https://evil.example"):
-        async with await service.post("/synthesize", headers=bearing(keys["acme"]) | {"Origin": origin}) as response:
+        async with await service.post(
+            "/synthesize", headers=bearing(keys["acme"]) | {"Origin": origin}
+        ) as response:
             await response.read()
             allowed = response.headers.get("Access-Control-Allow-Origin")
             assert allowed == (origin if origin == "https://pages.example" else None)
@@ -202,7 +251,9 @@ async def _ended(task: asyncio.Task[None]) -> None:
         task.exception()  # it wrote into a closed connection
 
 
-async def test_a_connection_on_which_no_request_comes_is_closed_however_its_head_drips(tmp_path: Path) -> None:
+async def test_a_connection_on_which_no_request_comes_is_closed_however_its_head_drips(
+    tmp_path: Path,
+) -> None:
     async with listening(tmp_path, connection_idle_timeout_s=1.0) as port:
         silent = await asyncio.open_connection("127.0.0.1", port)
         dripping = await asyncio.open_connection("127.0.0.1", port)
@@ -225,7 +276,10 @@ async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(tmp_path: Path)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = "POST /synthesize HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         writer.write(f"{head}Content-Length: 1000000\r\n\r\n--x\r\n".encode())
-        writer.write(b'Content-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n' + VOICE[:100])
+        writer.write(
+            b'Content-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n'
+            + VOICE[:100]
+        )
 
         async def drip() -> None:
             while True:
@@ -236,7 +290,9 @@ async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(tmp_path: Path)
         try:
             answer = await asyncio.wait_for(reader.readline(), 10)
         except ConnectionResetError:
-            answer = b""  # it was still sending into a closed connection, and the answer is lost with it
+            answer = (
+                b""  # it was still sending into a closed connection, and the answer is lost with it
+            )
         assert answer.startswith(b"HTTP/1.1 408") or not answer
         writer.close()
         await _ended(task)

@@ -26,8 +26,28 @@ from services.http_edge.speech.commands import cancel
 from tests.support.recordings import encoded, hiss, speech_of
 from tests.support.service import TEXT, digest, expected_pcm, tone_service
 
-SETTINGS = Settings(engine="tone", max_text_characters=5_000, max_upload_bytes=3_000_000, upload_idle_timeout_s=1.0)
-LANGUAGES = ["fr", "en", "es", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh", "hu", "ko", "ja", "hi"]
+SETTINGS = Settings(
+    engine="tone", max_text_characters=5_000, max_upload_bytes=3_000_000, upload_idle_timeout_s=1.0
+)
+LANGUAGES = [
+    "fr",
+    "en",
+    "es",
+    "de",
+    "it",
+    "pt",
+    "pl",
+    "tr",
+    "ru",
+    "nl",
+    "cs",
+    "ar",
+    "zh",
+    "hu",
+    "ko",
+    "ja",
+    "hi",
+]
 VOICE = encoded(speech_of(7).samples, 24_000)
 OTHER_VOICE = encoded(speech_of(7, start_s=2.0).samples, 24_000)
 FILE_NAME = "our-dear-grandmother.xyz"
@@ -44,9 +64,16 @@ class Service:
     async def post(self, path: str, **fields: Field) -> aiohttp.ClientResponse:
         """Send a form; a field that is None is left out, bytes are a file, a list is several files."""
         form = aiohttp.FormData()
-        usual: dict[str, Field] = {"text": TEXT, "language": "en", "reference_audio": VOICE, "seed": "42"}
+        usual: dict[str, Field] = {
+            "text": TEXT,
+            "language": "en",
+            "reference_audio": VOICE,
+            "seed": "42",
+        }
         for name, value in (usual | fields).items():
-            for file in [value] if isinstance(value, bytes) else value if isinstance(value, list) else []:
+            for file in (
+                [value] if isinstance(value, bytes) else value if isinstance(value, list) else []
+            ):
                 form.add_field(name, io.BytesIO(file), filename=FILE_NAME)
             if isinstance(value, str):
                 form.add_field(name, value)
@@ -56,7 +83,15 @@ class Service:
         """Return status, code and detail of a refusal, after checking its form."""
         async with await self.post(path, **fields) as response:
             problem = await response.json(content_type="application/problem+json")
-        assert set(problem) == {"type", "title", "status", "detail", "code", "retryable", "request_id"}
+        assert set(problem) == {
+            "type",
+            "title",
+            "status",
+            "detail",
+            "code",
+            "retryable",
+            "request_id",
+        }
         assert problem["status"] == response.status
         assert problem["request_id"] == response.headers["Request-Name"]
         assert FILE_NAME not in str(problem)
@@ -70,13 +105,17 @@ class Service:
     async def until_idle(self) -> None:
         """Wait until both work queues are empty."""
         async with asyncio.timeout(10):
-            while await self.bus.message_count(topology.REQUESTS) + await self.bus.message_count(topology.SENTENCES):
+            while await self.bus.message_count(topology.REQUESTS) + await self.bus.message_count(
+                topology.SENTENCES
+            ):
                 await asyncio.sleep(0.05)
 
     async def metric(self, line: str) -> float:
         """Return the value of the metric line that begins so."""
         async with self.session.get(f"{self.address}/metrics") as response:
-            found = [row for row in (await response.text()).splitlines() if row.startswith(line + " ")]
+            found = [
+                row for row in (await response.text()).splitlines() if row.startswith(line + " ")
+            ]
         assert len(found) == 1, f"no metric {line}"
         return float(found[0].rsplit(" ", 1)[1])
 
@@ -127,7 +166,9 @@ async def test_the_whole_speech_is_a_wav_with_true_lengths(service: Service) -> 
         assert f"{mark};dur=" in response.headers["Server-Timing"]
 
 
-async def test_a_stream_is_the_same_audio_behind_a_header_of_unknown_length(service: Service) -> None:
+async def test_a_stream_is_the_same_audio_behind_a_header_of_unknown_length(
+    service: Service,
+) -> None:
     async with await service.post("/stream") as response:
         body = await response.read()
     assert response.status == 200
@@ -148,7 +189,9 @@ async def test_a_stream_begins_long_before_it_ends(service: Service) -> None:
     assert first_s < whole_s / 3
 
 
-async def test_a_missing_seed_is_drawn_and_returned_and_repeats_the_speech(service: Service) -> None:
+async def test_a_missing_seed_is_drawn_and_returned_and_repeats_the_speech(
+    service: Service,
+) -> None:
     async with await service.post("/synthesize", seed=None) as drawn:
         sound = await drawn.read()
     async with await service.post("/synthesize", seed=drawn.headers["X-Seed"]) as repeated:
@@ -158,11 +201,17 @@ async def test_a_missing_seed_is_drawn_and_returned_and_repeats_the_speech(servi
         await other.read()
 
 
-async def test_the_language_is_found_where_the_client_leaves_it_to_the_service(service: Service) -> None:
-    async with await service.post("/synthesize", text="Guten Morgen, wie geht es Ihnen?", language="auto") as response:
+async def test_the_language_is_found_where_the_client_leaves_it_to_the_service(
+    service: Service,
+) -> None:
+    async with await service.post(
+        "/synthesize", text="Guten Morgen, wie geht es Ihnen?", language="auto"
+    ) as response:
         assert response.status == 200
         assert response.headers["X-Language"] == "de"
-    async with await service.post("/synthesize", text="Hej, jag heter Anna och bor här.", language="auto") as refused:
+    async with await service.post(
+        "/synthesize", text="Hej, jag heter Anna och bor här.", language="auto"
+    ) as refused:
         assert refused.status == 422
         assert (await refused.json())["code"] == "unsupported_language"
 
@@ -170,10 +219,20 @@ async def test_the_language_is_found_where_the_client_leaves_it_to_the_service(s
 async def test_what_the_service_reports_about_itself(service: Service) -> None:
     async with service.session.get(f"{service.address}/") as response:
         about = await response.json()
-    assert set(about) == {"name", "version", "supported_languages", "model_loaded", "device", "engine", "parameters"}
+    assert set(about) == {
+        "name",
+        "version",
+        "supported_languages",
+        "model_loaded",
+        "device",
+        "engine",
+        "parameters",
+    }
     assert about["supported_languages"] == LANGUAGES
     assert about["engine"] == "tone"
-    assert about["parameters"] == {"speed": {"default": 1.0, "minimum": 0.25, "maximum": 4.0, "whole": False}}
+    assert about["parameters"] == {
+        "speed": {"default": 1.0, "minimum": 0.25, "maximum": 4.0, "whole": False}
+    }
     async with service.session.get(f"{service.address}/health") as response:
         health = await response.json()
     assert (health["status"], health["model_loaded"], health["device"]) == ("healthy", True, "cpu")
@@ -191,9 +250,17 @@ async def test_metrics_count_what_happened(service: Service) -> None:
         size = len(await response.read()) - 44
     await service.refused(language="xx")
     assert (
-        await service.metric('xtts_synthesis_requests_total{endpoint="synthesize",language="en",status="success"}') == 1
+        await service.metric(
+            'xtts_synthesis_requests_total{endpoint="synthesize",language="en",status="success"}'
+        )
+        == 1
     )
-    assert await service.metric('xtts_synthesis_requests_total{endpoint="synthesize",language="",status="error"}') == 1
+    assert (
+        await service.metric(
+            'xtts_synthesis_requests_total{endpoint="synthesize",language="",status="error"}'
+        )
+        == 1
+    )
     assert await service.metric('xtts_synthesis_duration_seconds_count{language="en"}') == 1
     assert await service.metric("xtts_audio_output_bytes_sum") == size
     assert await service.metric('tts_failures_total{code="unsupported_language"}') == 1
@@ -214,9 +281,19 @@ REFUSALS: list[tuple[dict[str, Field], int, str, str]] = [
     ({"language": "english"}, 422, "unsupported_language", "fr en es"),
     ({"reference_audio": None}, 400, "bad_request", "reference_audio"),
     ({"reference_audio": b""}, 400, "bad_request", "empty"),
-    ({"reference_audio": b"this is no sound at all " * 50}, 422, "unusable_reference", "WAV, FLAC, MP3"),
+    (
+        {"reference_audio": b"this is no sound at all " * 50},
+        422,
+        "unusable_reference",
+        "WAV, FLAC, MP3",
+    ),
     ({"reference_audio": b"\0" * 3_000_001}, 413, "reference_too_large", "3000000"),
-    ({"reference_audio": encoded(speech_of(2).samples, 24_000)}, 422, "unusable_reference", "at least 3 s"),
+    (
+        {"reference_audio": encoded(speech_of(2).samples, 24_000)},
+        422,
+        "unusable_reference",
+        "at least 3 s",
+    ),
     ({"reference_audio": encoded(hiss(8), 24_000)}, 422, "unusable_reference", "speech"),
     ({"enable_text_splitting": "perhaps"}, 400, "bad_request", "true or false"),
     ({"pronunciations": "SQL=sequel"}, 400, "bad_request", "JSON object"),
@@ -231,16 +308,56 @@ REFUSALS: list[tuple[dict[str, Field], int, str, str]] = [
     ({"temperature": "1_0"}, 400, "bad_request", "temperature is a number from 0.01 to 10"),
     ({"top_k": "1.5"}, 400, "bad_request", "top_k is a whole number from 1 to 1000"),
     ({"top_k": "9" * 50}, 400, "bad_request", "top_k is a whole number from 1 to 1000"),
-    ({"loudness_lufs": "-40"}, 400, "bad_request", "loudness_lufs is a number from -30 to -12 or off"),
-    ({"loudness_lufs": "on"}, 400, "bad_request", "loudness_lufs is a number from -30 to -12 or off"),
-    ({"loudness_lufs": "Off"}, 422, "unsupported_parameter", "engine tone has no use for loudness_lufs"),
-    ({"temperature": "0.7"}, 422, "unsupported_parameter", "engine tone has no use for temperature; it takes speed"),
+    (
+        {"loudness_lufs": "-40"},
+        400,
+        "bad_request",
+        "loudness_lufs is a number from -30 to -12 or off",
+    ),
+    (
+        {"loudness_lufs": "on"},
+        400,
+        "bad_request",
+        "loudness_lufs is a number from -30 to -12 or off",
+    ),
+    (
+        {"loudness_lufs": "Off"},
+        422,
+        "unsupported_parameter",
+        "engine tone has no use for loudness_lufs",
+    ),
+    (
+        {"temperature": "0.7"},
+        422,
+        "unsupported_parameter",
+        "engine tone has no use for temperature; it takes speed",
+    ),
     ({"speed": "1", "gpt_cond_len": "12"}, 422, "unsupported_parameter", "no use for gpt_cond_len"),
     ({"reference_audio": [VOICE] * 9}, 400, "bad_request", "1 to 8"),
-    ({"reference_audio": [VOICE, b"", VOICE]}, 400, "bad_request", "file 2 of 3: reference_audio is empty"),
-    ({"reference_audio": [VOICE, VOICE, b"no sound"]}, 422, "unusable_reference", "file 3 of 3: the file is not audio"),
-    ({"reference_audio": [encoded(hiss(8), 24_000), VOICE]}, 422, "unusable_reference", "file 1 of 2: "),
-    ({"reference_audio": [b"\0" * 2_000_000, b"\0" * 1_000_001]}, 413, "reference_too_large", "3000000"),
+    (
+        {"reference_audio": [VOICE, b"", VOICE]},
+        400,
+        "bad_request",
+        "file 2 of 3: reference_audio is empty",
+    ),
+    (
+        {"reference_audio": [VOICE, VOICE, b"no sound"]},
+        422,
+        "unusable_reference",
+        "file 3 of 3: the file is not audio",
+    ),
+    (
+        {"reference_audio": [encoded(hiss(8), 24_000), VOICE]},
+        422,
+        "unusable_reference",
+        "file 1 of 2: ",
+    ),
+    (
+        {"reference_audio": [b"\0" * 2_000_000, b"\0" * 1_000_001]},
+        413,
+        "reference_too_large",
+        "3000000",
+    ),
     ({"text": b"\xff\xfe"}, 400, "bad_request", "UTF-8"),
 ]
 
@@ -264,9 +381,13 @@ async def test_a_body_that_is_no_form_is_refused(service: Service) -> None:
             {"Content-Type": "multipart/form-data; boundary=x"},
         ),
     ]:
-        async with service.session.post(f"{service.address}/synthesize", data=body, headers=headers) as response:
+        async with service.session.post(
+            f"{service.address}/synthesize", data=body, headers=headers
+        ) as response:
             assert response.status == 400, body
-            assert (await response.json(content_type="application/problem+json"))["code"] == "bad_request"
+            assert (await response.json(content_type="application/problem+json"))[
+                "code"
+            ] == "bad_request"
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems_too(service: Service) -> None:
@@ -277,15 +398,21 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems_too(service: Serv
 
 
 async def test_a_short_reference_is_taken_with_a_warning(service: Service) -> None:
-    async with await service.post("/synthesize", reference_audio=encoded(speech_of(4).samples, 24_000)) as response:
+    async with await service.post(
+        "/synthesize", reference_audio=encoded(speech_of(4).samples, 24_000)
+    ) as response:
         assert response.status == 200
         assert response.headers["X-Reference-Warning"].startswith("short")
         await response.read()
 
 
-async def test_several_files_become_one_voice_in_the_order_in_which_they_were_sent(service: Service) -> None:
+async def test_several_files_become_one_voice_in_the_order_in_which_they_were_sent(
+    service: Service,
+) -> None:
     for path in ("/synthesize", "/stream"):
-        async with await service.post(path, text="Hello.", reference_audio=[VOICE, OTHER_VOICE, VOICE]) as response:
+        async with await service.post(
+            path, text="Hello.", reference_audio=[VOICE, OTHER_VOICE, VOICE]
+        ) as response:
             assert response.status == 200
             await response.read()
     clips = [sha256(await prepared(file)).hexdigest() for file in (VOICE, OTHER_VOICE)]
@@ -304,7 +431,9 @@ async def test_warnings_are_given_for_each_of_several_files(service: Service) ->
         await response.read()
 
 
-async def test_how_to_speak_is_a_field_of_the_form_and_an_empty_one_is_as_usual(service: Service) -> None:
+async def test_how_to_speak_is_a_field_of_the_form_and_an_empty_one_is_as_usual(
+    service: Service,
+) -> None:
     for path in ("/synthesize", "/stream"):
         async with await service.post(path, speed=" 1.6 ", temperature="", top_k="  ") as response:
             body = await response.read()
@@ -321,8 +450,14 @@ async def test_a_seed_gives_the_same_audio_whatever_else_is_spoken_and_however_i
             return response.headers["X-Seed"], digest([body[44:]])
 
     [alone] = await asyncio.gather(heard("/synthesize", seed="7"))
-    crowd = (heard("/stream", seed=str(seed), text=TEXT * 2, language="fr") for seed in range(20, 26))
-    again = (heard(path, seed="7", speed=speed) for path in ("/stream", "/synthesize") for speed in (None, "1"))
+    crowd = (
+        heard("/stream", seed=str(seed), text=TEXT * 2, language="fr") for seed in range(20, 26)
+    )
+    again = (
+        heard(path, seed="7", speed=speed)
+        for path in ("/stream", "/synthesize")
+        for speed in (None, "1")
+    )
     together = await asyncio.gather(*crowd, *again)
     assert alone == ("7", digest([expected_pcm(seed=7)]))
     assert together[6:] == [alone] * 4
@@ -330,10 +465,18 @@ async def test_a_seed_gives_the_same_audio_whatever_else_is_spoken_and_however_i
     assert len({sound for _, sound in together}) == 7
 
 
-async def test_a_clip_is_stored_once_whatever_it_was_called_and_however_it_was_packed(service: Service) -> None:
+async def test_a_clip_is_stored_once_whatever_it_was_called_and_however_it_was_packed(
+    service: Service,
+) -> None:
     samples = (speech_of(7).samples * 32767).astype("int16")
-    for file in (encoded(samples, 24_000), encoded(samples, 24_000, "FLAC", "PCM_16"), encoded(samples, 24_000)):
-        async with await service.post("/synthesize", text="Hello there.", reference_audio=file) as response:
+    for file in (
+        encoded(samples, 24_000),
+        encoded(samples, 24_000, "FLAC", "PCM_16"),
+        encoded(samples, 24_000),
+    ):
+        async with await service.post(
+            "/synthesize", text="Hello there.", reference_audio=file
+        ) as response:
             assert response.status == 200
             await response.read()
     jetstream = service.bus._jetstream
@@ -355,7 +498,9 @@ async def test_a_client_that_leaves_in_the_middle_cancels_its_work(service: Serv
 
 
 @pytest.mark.parametrize("service", [1.0], indirect=True)
-async def test_a_speech_that_fails_in_the_middle_is_cut_and_never_ends_as_if_whole(service: Service) -> None:
+async def test_a_speech_that_fails_in_the_middle_is_cut_and_never_ends_as_if_whole(
+    service: Service,
+) -> None:
     async with await service.post("/stream", text=TEXT * 10) as response:
         request = response.headers["Request-Name"]
         await response.content.readexactly(1_000)
@@ -372,7 +517,10 @@ def raw_form(*, body_bytes: int, length: int) -> bytes:
         b"POST /synthesize HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         b"Content-Length: %d\r\n\r\n" % length
     )
-    body = b'--x\r\nContent-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n' + b"\1" * body_bytes
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n'
+        + b"\1" * body_bytes
+    )
     return head + body[:body_bytes]
 
 

@@ -63,14 +63,20 @@ async def asked(
 
 
 @asynccontextmanager
-async def posted(port: int, path: str, *lines: str, **fields: str) -> AsyncIterator[asyncio.StreamReader]:
+async def posted(
+    port: int, path: str, *lines: str, **fields: str
+) -> AsyncIterator[asyncio.StreamReader]:
     kind, content = await body(**fields)
     length = f"Content-Length: {len(content)}"
-    async with asked(port, "POST", path, f"Content-Type: {kind}", length, *lines, content=content) as reader:
+    async with asked(
+        port, "POST", path, f"Content-Type: {kind}", length, *lines, content=content
+    ) as reader:
         yield reader
 
 
-async def test_a_stream_its_rest_and_a_job_are_answered_to_the_end_of_the_connection(service: Front) -> None:
+async def test_a_stream_its_rest_and_a_job_are_answered_to_the_end_of_the_connection(
+    service: Front,
+) -> None:
     port = port_of(service)
     async with posted(port, "/stream", "Request-Name: a-request-of-mine") as reader:
         assert (await reader.read(-1))[44:] == expected_pcm(TEXT)
@@ -106,7 +112,9 @@ async def test_a_client_that_leaves_in_the_middle_ends_its_work(service: Front) 
 
 
 @pytest.fixture(params=["on", "off"])
-async def proxy(service: Front, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+async def proxy(
+    service: Front, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[str]:
     """Run an nginx as its packages configure it, which speaks HTTP/1.0 to the edge."""
     folder, port = tmp_path / "nginx", free_port()
     folder.mkdir()
@@ -124,13 +132,19 @@ async def proxy(service: Front, tmp_path: Path, request: pytest.FixtureRequest) 
     await process.wait()
 
 
-@pytest.mark.skipif(shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None, reason="no nginx")
-async def test_behind_a_plain_nginx_a_stream_is_whole_and_a_cut_is_seen(service: Front, proxy: str) -> None:
+@pytest.mark.skipif(
+    shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None, reason="no nginx"
+)
+async def test_behind_a_plain_nginx_a_stream_is_whole_and_a_cut_is_seen(
+    service: Front, proxy: str
+) -> None:
     async with service.session.post(f"{proxy}/stream", data=form()) as response:
         assert response.status == 200, await response.text()
         assert (await response.read())[44:] == expected_pcm(TEXT)
     headers = {"Request-Name": "a-request-of-mine"}
-    async with service.session.post(f"{proxy}/stream", data=form(text=LONG), headers=headers) as response:
+    async with service.session.post(
+        f"{proxy}/stream", data=form(text=LONG), headers=headers
+    ) as response:
         await response.content.readexactly(44)
         assert (await service.delete("/requests/a-request-of-mine"))[0] == 202
         with pytest.raises(aiohttp.ClientPayloadError):

@@ -22,7 +22,9 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
         yield made
 
 
-async def heard(asking: asyncio.Task[aiohttp.ClientResponse] | aiohttp.ClientResponse) -> tuple[str, str]:
+async def heard(
+    asking: asyncio.Task[aiohttp.ClientResponse] | aiohttp.ClientResponse,
+) -> tuple[str, str]:
     response = await asking if isinstance(asking, asyncio.Task) else asking
     async with response:
         assert response.status == 200, await response.text()
@@ -31,11 +33,15 @@ async def heard(asking: asyncio.Task[aiohttp.ClientResponse] | aiohttp.ClientRes
 
 async def problem(response: aiohttp.ClientResponse) -> tuple[int, str]:
     async with response:
-        return response.status, (await response.json(content_type="application/problem+json"))["code"]
+        return response.status, (await response.json(content_type="application/problem+json"))[
+            "code"
+        ]
 
 
 @pytest.mark.parametrize("service", [0.3], indirect=True)
-async def test_retries_while_it_runs_and_afterwards_at_either_edge_and_endpoint_are_one_request(service: Front) -> None:
+async def test_retries_while_it_runs_and_afterwards_at_either_edge_and_endpoint_are_one_request(
+    service: Front,
+) -> None:
     first = asyncio.create_task(service.post("/stream", text=LONG, headers=KEY, seed=None))
     await asyncio.sleep(0.5)
     retries = [
@@ -50,7 +56,9 @@ async def test_retries_while_it_runs_and_afterwards_at_either_edge_and_endpoint_
 
 async def test_many_at_once_under_one_key_are_one_request(service: Front) -> None:
     asking = [
-        asyncio.create_task(service.post("/stream", headers={"Idempotency-Key": "at-once"}, edge=number % 2))
+        asyncio.create_task(
+            service.post("/stream", headers={"Idempotency-Key": "at-once"}, edge=number % 2)
+        )
         for number in range(8)
     ]
     answers = {await heard(one) for one in asking}
@@ -74,11 +82,16 @@ async def test_a_key_stands_for_one_form_and_a_refused_one_frees_it(service: Fro
         assert await problem(answer) == (422, "idempotency_key_reused"), change
     assert (await heard(await service.post("/stream", headers=KEY)))[0] == request
     for bad in ("", "ü", "x" * 256):
-        assert await problem(await service.post("/stream", headers={"Idempotency-Key": bad})) == (400, "bad_request")
+        assert await problem(await service.post("/stream", headers={"Idempotency-Key": bad})) == (
+            400,
+            "bad_request",
+        )
 
 
 @pytest.mark.parametrize("service", [0.5], indirect=True)
-async def test_a_client_that_left_finds_its_work_running_and_without_listeners_it_ends(service: Front) -> None:
+async def test_a_client_that_left_finds_its_work_running_and_without_listeners_it_ends(
+    service: Front,
+) -> None:
     async with await service.post("/stream", text=LONG, headers=KEY) as response:
         request = response.headers["Request-Name"]
         await response.content.readexactly(1_000)
@@ -88,7 +101,9 @@ async def test_a_client_that_left_finds_its_work_running_and_without_listeners_i
     again = await service.post("/stream", text=LONG, headers=KEY, edge=1)
     assert await heard(again) == (request, digest([expected_pcm(LONG)]))
     assert await service.spoken() == sentence_count(LONG)
-    async with await service.post("/stream", text=LONG, headers={"Idempotency-Key": "another"}) as response:
+    async with await service.post(
+        "/stream", text=LONG, headers={"Idempotency-Key": "another"}
+    ) as response:
         await response.content.readexactly(1_000)
         response.close()
     async with asyncio.timeout(6):  # the grace is 1 s
@@ -97,7 +112,9 @@ async def test_a_client_that_left_finds_its_work_running_and_without_listeners_i
 
 
 @pytest.mark.parametrize("service", [0.3], indirect=True)
-async def test_a_listener_that_leaves_does_not_take_the_audio_from_another_one(service: Front) -> None:
+async def test_a_listener_that_leaves_does_not_take_the_audio_from_another_one(
+    service: Front,
+) -> None:
     first = await service.post("/stream", text=LONG, headers=KEY)
     second = await service.post("/stream", text=LONG, headers=KEY, edge=1)
     await first.content.readexactly(1_000)

@@ -57,14 +57,20 @@ async def ended(service: Front, job: str) -> dict[str, Any]:
 
 async def problem(response: aiohttp.ClientResponse) -> tuple[int, str]:
     async with response:
-        return response.status, (await response.json(content_type="application/problem+json"))["code"]
+        return response.status, (await response.json(content_type="application/problem+json"))[
+            "code"
+        ]
 
 
 async def test_a_job_is_done_and_its_audio_is_a_wav_in_any_range(service: Front) -> None:
     job = await posted(service, text=None, text_file=b"\xef\xbb\xbf" + LONG.encode())
     shown = await ended(service, job)
     answer = whole()
-    assert (shown["state"], shown["spoken"], shown["sentences"]) == ("done", sentence_count(LONG), sentence_count(LONG))
+    assert (shown["state"], shown["spoken"], shown["sentences"]) == (
+        "done",
+        sentence_count(LONG),
+        sentence_count(LONG),
+    )
     assert shown["audio_seconds"] == pytest.approx((len(answer) - 44) / 48_000, abs=0.001)
     async with await service.get(f"/jobs/{job}/audio", edge=1) as response:
         assert (response.status, response.content_type) == (200, "audio/wav")
@@ -75,12 +81,16 @@ async def test_a_job_is_done_and_its_audio_is_a_wav_in_any_range(service: Front)
         ("bytes=0-", 0, size), ("bytes=0-43", 0, 44), ("bytes=40-50", 40, 51), ("bytes=99999-300000", 99_999, 300_001),
         ("bytes=-7", size - 7, size), (f"bytes={size - 1}-", size - 1, size), (f"bytes=5-{size * 2}", 5, size),
     ):  # fmt: skip
-        async with await service.get(f"/jobs/{job}/audio", headers={"Range": asked, "If-Range": etag}) as response:
+        async with await service.get(
+            f"/jobs/{job}/audio", headers={"Range": asked, "If-Range": etag}
+        ) as response:
             assert response.status == 206, asked
             assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
             assert response.headers["Content-Length"] == str(end - start)
             assert await response.read() == answer[start:end], asked
-    async with await service.get(f"/jobs/{job}/audio", headers={"Range": f"bytes={size}-"}) as response:
+    async with await service.get(
+        f"/jobs/{job}/audio", headers={"Range": f"bytes={size}-"}
+    ) as response:
         assert response.headers["Content-Range"] == f"bytes */{size}"
         assert await problem(response) == (416, "range_not_satisfiable")
     other = {"Range": "bytes=0-43", "If-Range": '"another"'}
@@ -92,7 +102,9 @@ async def test_a_job_is_done_and_its_audio_is_a_wav_in_any_range(service: Front)
 
 
 @pytest.mark.parametrize("service", [0.4], indirect=True)
-async def test_progress_is_reported_sentence_by_sentence_and_from_the_last_event_received(service: Front) -> None:
+async def test_progress_is_reported_sentence_by_sentence_and_from_the_last_event_received(
+    service: Front,
+) -> None:
     job = await posted(service, text=LONG)
     early: list[Event] = []
     async with await service.get(f"/jobs/{job}/events") as response:
@@ -102,7 +114,9 @@ async def test_progress_is_reported_sentence_by_sentence_and_from_the_last_event
             if event.number == "4":
                 break
         response.close()
-    assert [(event.name, event.number) for event in early] == [("progress", str(n)) for n in range(1, 5)]
+    assert [(event.name, event.number) for event in early] == [
+        ("progress", str(n)) for n in range(1, 5)
+    ]
     async with await service.get(f"/jobs/{job}") as response:
         shown = await response.json()
     assert shown["state"] == "running"
@@ -112,7 +126,11 @@ async def test_progress_is_reported_sentence_by_sentence_and_from_the_last_event
         late = [event async for event in events_of(response)]
     count = sentence_count(LONG)
     assert [event.number for event in late[:-1]] == [str(n) for n in range(5, count + 1)]
-    assert (late[-1].name, late[-1].data["spoken"], late[-1].data["sentences"]) == ("done", count, count)
+    assert (late[-1].name, late[-1].data["spoken"], late[-1].data["sentences"]) == (
+        "done",
+        count,
+        count,
+    )
     seconds = [event.data["audio_seconds"] for event in (*early, *late)]
     assert seconds == sorted(seconds)
     assert seconds[-1] == pytest.approx((len(whole()) - 44) / 48_000, abs=0.001)
@@ -172,19 +190,34 @@ async def test_a_retry_of_a_job_is_the_same_job(service: Front) -> None:
     assert (await ended(service, job))["state"] == "done"
     async with await service.post("/jobs", headers=headers) as response:
         assert (await response.json())["state"] == "done"
-    assert await problem(await service.post("/jobs", headers=headers, seed="1")) == (422, "idempotency_key_reused")
+    assert await problem(await service.post("/jobs", headers=headers, seed="1")) == (
+        422,
+        "idempotency_key_reused",
+    )
     assert await service.spoken() == sentence_count()
 
 
 async def test_what_is_no_job_is_refused(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, max_job_characters=2_000, max_text_characters=100)
     async with front(tmp_path, settings=settings) as service:
-        assert await problem(await service.post("/jobs", text="a" * 2_001)) == (413, "text_too_long")
-        assert await problem(await service.post("/jobs", text=None, text_file=b"a" * 9_000)) == (413, "text_too_long")
+        assert await problem(await service.post("/jobs", text="a" * 2_001)) == (
+            413,
+            "text_too_long",
+        )
+        assert await problem(await service.post("/jobs", text=None, text_file=b"a" * 9_000)) == (
+            413,
+            "text_too_long",
+        )
         assert await problem(await service.post("/jobs", text_file=b"also")) == (400, "bad_request")
         assert await problem(await service.post("/jobs", text=None)) == (400, "bad_request")
-        assert await problem(await service.post("/jobs", text=None, text_file=b"\xff\xfe")) == (400, "bad_request")
-        assert await problem(await service.post("/stream", text=None, text_file=b"Hello.")) == (400, "bad_request")
+        assert await problem(await service.post("/jobs", text=None, text_file=b"\xff\xfe")) == (
+            400,
+            "bad_request",
+        )
+        assert await problem(await service.post("/stream", text=None, text_file=b"Hello.")) == (
+            400,
+            "bad_request",
+        )
         for path in ("/jobs/12345678", "/jobs/12345678/audio", "/jobs/12345678/events"):
             assert await problem(await service.get(path)) == (404, "unknown_job")
         assert (await service.delete("/jobs/12345678"))[0] == 404
@@ -197,7 +230,9 @@ async def test_a_text_over_the_limit_of_nats_is_refused_and_leaves_nothing(tmp_p
     async with front(tmp_path) as service:
         text = ("Grüß Gott. " * 100_000).encode()  # 1.3 MB
         service.bus._client._max_payload = 1024 * 1024
-        answer = await service.post("/jobs", text=None, text_file=text, headers={"Request-Name": "a-large-job"})
+        answer = await service.post(
+            "/jobs", text=None, text_file=text, headers={"Request-Name": "a-large-job"}
+        )
         assert await problem(answer) == (413, "text_too_long")
         assert await problem(await service.get("/jobs/a-large-job")) == (404, "unknown_job")
 
@@ -210,7 +245,9 @@ async def test_a_full_queue_of_jobs_refuses(tmp_path: Path) -> None:
         assert await problem(await service.post("/jobs", text=LONG)) == (429, "tenant_queue_full")
 
 
-async def test_a_job_survives_a_killed_edge_and_a_stopped_one_without_a_sample_spoken_twice(tmp_path: Path) -> None:
+async def test_a_job_survives_a_killed_edge_and_a_stopped_one_without_a_sample_spoken_twice(
+    tmp_path: Path,
+) -> None:
     settings = {"TONE_REAL_TIME_FACTOR": "0.3", "MAX_JOBS": "1"}
     async with (
         house(tmp_path, edges=2, splitters=1, workers=2, settings=settings) as service,
@@ -241,7 +278,10 @@ async def test_a_job_survives_a_killed_edge_and_a_stopped_one_without_a_sample_s
         assert state == "done"
         async with session.get(f"{service.address(1)}/jobs/{job}/audio") as response:
             body = await response.read()
-        spoken = [(tmp_path / f"{part.name}.log").read_text().count('"sentence_spoken"') for part in service.workers]
+        spoken = [
+            (tmp_path / f"{part.name}.log").read_text().count('"sentence_spoken"')
+            for part in service.workers
+        ]
     assert digest([body]) == digest([whole(LONG * 6, max_characters=250)])
     assert sum(spoken) == sentence_count(LONG * 6, max_characters=250)
 
@@ -283,7 +323,9 @@ async def test_a_job_whose_work_and_audio_expired_is_published_again_from_the_fi
         assert state == "done"
         async with session.get(f"{service.address()}/jobs/{job}/audio") as response:
             body = await response.read()
-        taken_up = [json.loads(line) for line in (tmp_path / f"{edge.name}.log").read_text().splitlines()]
+        taken_up = [
+            json.loads(line) for line in (tmp_path / f"{edge.name}.log").read_text().splitlines()
+        ]
         [place] = [line["sentence"] for line in taken_up if line["event"] == "request_taken_up"]
         await bus.close()
     assert place >= 6

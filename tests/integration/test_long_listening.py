@@ -17,7 +17,15 @@ from services.http_edge.speech import resume as runs_module
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSession, SpeechSessions
 from tests.support.buses import bus_of
-from tests.support.service import TEXT, digest, expected_pcm, sentence_count, speech_request, stored_clip, tone_service
+from tests.support.service import (
+    TEXT,
+    digest,
+    expected_pcm,
+    sentence_count,
+    speech_request,
+    stored_clip,
+    tone_service,
+)
 
 BOOK = " ".join(f"{TEXT} That was chapter {number}." for number in range(12))  # 144 s
 PORTION_S = 10.0
@@ -37,7 +45,9 @@ def speaker(bus: Bus) -> SpeechSessions:
 
 async def until_idle(bus: Bus) -> None:
     async with asyncio.timeout(20):
-        while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
+        while await bus.message_count(topology.REQUESTS) + await bus.message_count(
+            topology.SENTENCES
+        ):
             await asyncio.sleep(0.05)
 
 
@@ -48,8 +58,13 @@ async def deaf(speech: SpeechSession, run: str) -> None:
 
 async def stored_seconds(bus: Bus, request: str) -> float:
     """Return how much of a request's audio was made; all of it is stored, as the store is large."""
-    found = await bus.stored(topology.AUDIO, subjects.request_events("public", request), most=10_000)
-    return sum(len(message.payload) for message in found if len(message.payload) > 2_000) / BYTES_A_SECOND
+    found = await bus.stored(
+        topology.AUDIO, subjects.request_events("public", request), most=10_000
+    )
+    return (
+        sum(len(message.payload) for message in found if len(message.payload) > 2_000)
+        / BYTES_A_SECOND
+    )
 
 
 async def test_synthesis_stays_within_two_portions_of_its_listener(bus: Bus) -> None:
@@ -60,7 +75,9 @@ async def test_synthesis_stays_within_two_portions_of_its_listener(bus: Bus) -> 
             before, heard = len(heard) // 720_000, heard + piece
             if len(heard) // 720_000 > before:  # every 15 seconds of audio: look how much is ready
                 await until_idle(bus)
-                ahead_s.append(await stored_seconds(bus, request.request) - len(heard) / BYTES_A_SECOND)
+                ahead_s.append(
+                    await stored_seconds(bus, request.request) - len(heard) / BYTES_A_SECOND
+                )
     assert digest([bytes(heard)]) == digest([expected_pcm(BOOK)])
     assert len(ahead_s) > 7
     assert max(ahead_s) < 2 * PORTION_S + 2 * LONGEST_SENTENCE_S
@@ -76,7 +93,9 @@ async def test_a_portion_that_is_not_requested_is_not_spoken(bus: Bus) -> None:
         await until_idle(bus)
         first_s = await stored_seconds(bus, request.request)
         await asyncio.sleep(1)
-        assert await stored_seconds(bus, request.request) == first_s < PORTION_S + LONGEST_SENTENCE_S
+        assert (
+            await stored_seconds(bus, request.request) == first_s < PORTION_S + LONGEST_SENTENCE_S
+        )
 
 
 async def test_who_takes_everything_at_once_is_given_it_in_one_portion(bus: Bus) -> None:
@@ -149,7 +168,9 @@ async def test_two_listeners_of_one_request_each_get_it_whole_at_their_own_pace(
     assert set(digests) == {digest([expected_pcm(BOOK)])}
 
 
-async def test_a_listener_may_take_twice_as_long_as_the_audio_on_top_of_the_requests_time(bus: Bus) -> None:
+async def test_a_listener_may_take_twice_as_long_as_the_audio_on_top_of_the_requests_time(
+    bus: Bus,
+) -> None:
     clip = await stored_clip(bus)
     request = speech_request(clip, BOOK, lasts_s=3)
     async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:
@@ -183,7 +204,10 @@ async def test_audio_that_is_lost_at_every_attempt_fails_the_request_within_seco
     bus = ForgetfulBus()
     await bus.establish(topology.topology())
     clip = await stored_clip(bus)
-    async with tone_service(bus), speaker(bus).speaking(speech_request(clip), listening=True) as speech:
+    async with (
+        tone_service(bus),
+        speaker(bus).speaking(speech_request(clip), listening=True) as speech,
+    ):
         async with asyncio.timeout(20):
             with pytest.raises(PipelineError) as refused:
                 await anext(speech.chunks())
@@ -191,8 +215,14 @@ async def test_audio_that_is_lost_at_every_attempt_fails_the_request_within_seco
     assert refused.value.retryable
 
 
-async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_from_its_beginning(bus: Bus) -> None:
-    request, speaking, heard = speech_request(await stored_clip(bus), BOOK), speaker(bus), bytearray()
+async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_from_its_beginning(
+    bus: Bus,
+) -> None:
+    request, speaking, heard = (
+        speech_request(await stored_clip(bus), BOOK),
+        speaker(bus),
+        bytearray(),
+    )
     assert await RequestStore(bus, topology.KEPT, "public").keep(request)
     async with tone_service(bus):
         async with speaking.speaking(request, listening=True) as speech:
@@ -202,7 +232,9 @@ async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_
                     break
         await until_idle(bus)
         await bus.purge(topology.AUDIO, subjects.AUDIO)
-        async with speaking.open_attempts(request, heard=[request.request], sole=True, renewing=True) as runs:
+        async with speaking.open_attempts(
+            request, heard=[request.request], sole=True, renewing=True
+        ) as runs:
             sentence, skip, _ = await runs.locate(len(heard))
             assert sentence > 5
             async with speaking.taking_up(

@@ -45,7 +45,9 @@ class Speaking(ToneEngine):
         self._samples_per_step = samples_per_step
 
     def describe(self) -> EngineDescription:
-        return replace(super().describe(), level=Level(usual_lufs=-22.0, spread_lu=1.0, ahead_ms=450))
+        return replace(
+            super().describe(), level=Level(usual_lufs=-22.0, spread_lu=1.0, ahead_ms=450)
+        )
 
     def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
         return [self._next(sequence) for sequence in batch]
@@ -78,7 +80,11 @@ async def spoken(
         pauses_ms=pauses_ms,
     )
     stop = asyncio.Event()
-    worker = Worker(bus, EngineThread(Speaking(samples_per_step)), Settings(engine="tone", loudness_lufs=default))
+    worker = Worker(
+        bus,
+        EngineThread(Speaking(samples_per_step)),
+        Settings(engine="tone", loudness_lufs=default),
+    )
     chunks: dict[int, bytes] = {}
     async with tasks() as group, open_inbox(bus, "public", job.request) as inbox:
         group.create_task(worker.serve(stop))
@@ -116,7 +122,9 @@ async def test_an_operator_and_a_request_may_switch_it_off(
     assert integrated_lufs([samples], RATE_HZ) == pytest.approx(-22.5, abs=0.2)
 
 
-async def test_a_sentence_that_is_spoken_again_in_other_chunks_has_the_same_bytes(bus: MemoryBus) -> None:
+async def test_a_sentence_that_is_spoken_again_in_other_chunks_has_the_same_bytes(
+    bus: MemoryBus,
+) -> None:
     _, end = await spoken(bus)
     _, again = await spoken(bus, samples_per_step=3_331)
     assert isinstance(end, SentenceSpoken)
@@ -132,7 +140,9 @@ async def test_the_end_marker_counts_and_digests_what_was_published(bus: MemoryB
     assert end.digest == sha256(pcm).hexdigest()
 
 
-async def test_the_pauses_of_the_job_come_on_top_of_margins_of_a_fixed_length(bus: MemoryBus) -> None:
+async def test_the_pauses_of_the_job_come_on_top_of_margins_of_a_fixed_length(
+    bus: MemoryBus,
+) -> None:
     samples, _ = await spoken(bus, pauses_ms=(200, 300))
     first, quiet_after = sounding(samples)
     assert abs(first - (20 + 5)) <= 1
@@ -142,10 +152,15 @@ async def test_the_pauses_of_the_job_come_on_top_of_margins_of_a_fixed_length(bu
 
 
 @pytest.mark.parametrize(("default", "told"), [(-20.0, -20.0), ("off", 0.0)])
-async def test_a_worker_reports_loudness_among_its_parameters(bus: MemoryBus, default: Loudness, told: float) -> None:
+async def test_a_worker_reports_loudness_among_its_parameters(
+    bus: MemoryBus, default: Loudness, told: float
+) -> None:
     listener = await bus.subscribe(subjects.WORKERS, limit=100)
     await spoken(bus, default=default)
     heard = await listener.next(5)
     await listener.close()
     assert heard is not None
-    assert codec.decode(heard.payload, WorkerState).parameters == {"speed": 1.0, "loudness_lufs": told}
+    assert codec.decode(heard.payload, WorkerState).parameters == {
+        "speed": 1.0,
+        "loudness_lufs": told,
+    }

@@ -13,7 +13,13 @@ from aiohttp.test_utils import TestServer
 
 from services.common.bus.inbox import open_inbox
 from services.common.wire import codec, subjects
-from services.common.wire.messages import NormalizeText, SpeechFailed, SpeechRequest, TextNormalized, TextSplit
+from services.common.wire.messages import (
+    NormalizeText,
+    SpeechFailed,
+    SpeechRequest,
+    TextNormalized,
+    TextSplit,
+)
 from services.http_edge.app import edge
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.speech.commands import publish_request
@@ -46,7 +52,9 @@ async def test_the_sentences_shown_are_those_that_are_spoken(service: Front) -> 
     shown = await normalized(service, text=f"{TEXT} It cost $5.", language="en")
     assert len(shown["sentences"]) == sentence_count(f"{TEXT} It cost $5.")
     assert shown["sentences"][-1]["text"].endswith("It cost five dollars.")
-    async with await service.post("/synthesize", text=f"{TEXT} It cost $5.", headers={"Request-Name": ID}) as response:
+    async with await service.post(
+        "/synthesize", text=f"{TEXT} It cost $5.", headers={"Request-Name": ID}
+    ) as response:
         await response.read()
         assert "X-Text-Left-Out" not in response.headers
     async with await service.get(f"/requests/{ID}/sentences") as response:
@@ -59,11 +67,16 @@ async def test_the_sentences_shown_are_those_that_are_spoken(service: Front) -> 
 
 async def test_every_field_of_the_text_counts(service: Front) -> None:
     assert (await normalized(service, text="5 km"))["sentences"][0]["text"] == "Cinq kilomètres"
-    plain = await normalized(service, text="5 SQL", spoken_forms="false", pronunciations='{"SQL": "sequel"}')
+    plain = await normalized(
+        service, text="5 SQL", spoken_forms="false", pronunciations='{"SQL": "sequel"}'
+    )
     assert plain["sentences"][0]["text"] == "5 sequel"
     ssml = '<speak>One <lang xml:lang="fr-FR">deux 2</lang></speak>'
     shown = await normalized(service, text=ssml, text_type="ssml", language="en_US")
-    assert [(one["text"], one["language"]) for one in shown["sentences"]] == [("One", "en"), ("deux deux", "fr")]
+    assert [(one["text"], one["language"]) for one in shown["sentences"]] == [
+        ("One", "en"),
+        ("deux deux", "fr"),
+    ]
     assert (shown["language"], shown["languages"]) == ("en", ["en", "fr"])
 
 
@@ -79,20 +92,26 @@ async def test_every_field_of_the_text_counts(service: Front) -> None:
         ({"text": "<speak>", "text_type": "ssml"}, 400, "malformed_ssml"),
     ],
 )
-async def test_what_cannot_be_shown_is_refused(service: Front, fields: dict[str, str], status: int, code: str) -> None:
+async def test_what_cannot_be_shown_is_refused(
+    service: Front, fields: dict[str, str], status: int, code: str
+) -> None:
     problem = await normalized(service, status, **fields)
     assert problem["code"] == code
     assert "สวัสดี" not in problem["detail"]
 
 
 async def test_another_body_than_a_form_is_refused(service: Front) -> None:
-    async with service.session.post(f"{service.addresses[0]}/normalize", json={"text": "a"}) as response:
+    async with service.session.post(
+        f"{service.addresses[0]}/normalize", json={"text": "a"}
+    ) as response:
         assert response.status == 400
         assert "text and language" in (await response.json(content_type=None))["detail"]
 
 
 @pytest.mark.parametrize("path", ["/synthesize", "/stream"])
-async def test_what_is_left_out_is_reported_in_a_header_and_among_the_sentences(service: Front, path: str) -> None:
+async def test_what_is_left_out_is_reported_in_a_header_and_among_the_sentences(
+    service: Front, path: str
+) -> None:
     headers = {"Request-Name": ID, "Origin": "http://pages"}
     async with await service.post(path, text=THAI, headers=headers) as response:
         await response.read()
@@ -105,9 +124,13 @@ async def test_what_is_left_out_is_reported_in_a_header_and_among_the_sentences(
     assert (await normalized(service, text=THAI, language="en"))["left_out"] == SPANS
 
 
-async def test_a_retry_that_joins_a_finished_request_gets_the_report_as_well(service: Front) -> None:
+async def test_a_retry_that_joins_a_finished_request_gets_the_report_as_well(
+    service: Front,
+) -> None:
     for _ in range(2):
-        async with await service.post("/synthesize", text=THAI, headers={"Idempotency-Key": "k"}) as response:
+        async with await service.post(
+            "/synthesize", text=THAI, headers={"Idempotency-Key": "k"}
+        ) as response:
             await response.read()
             assert response.headers["X-Text-Left-Out"] == '14;spans="24-38"'
 
@@ -126,7 +149,9 @@ async def test_a_text_of_which_nothing_can_be_spoken_is_refused(service: Front, 
     async with await service.post(path, text="שלום עולם") as response:
         problem = await response.json(content_type=None)
         assert (response.status, problem["code"]) == (422, "unspeakable_text")
-        assert problem["detail"].startswith("the text is written in Hebrew, which the voices of language=en cannot")
+        assert problem["detail"].startswith(
+            "the text is written in Hebrew, which the voices of language=en cannot"
+        )
 
 
 @pytest.mark.parametrize(("written", "code"), [("fr-FR", "fr"), ("EN_us", "en"), ("fra", "fr")])
@@ -165,7 +190,9 @@ def _fields(request: SpeechRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in request.__struct_fields__}
 
 
-async def test_the_bus_understands_a_language_as_it_is_written_and_reports_its_code(service: Front) -> None:
+async def test_the_bus_understands_a_language_as_it_is_written_and_reports_its_code(
+    service: Front,
+) -> None:
     request = on_the_bus(await stored_clip(service.bus), language="fr-FR", text="Il a 5 ans.")
     split = await events(service, request)
     assert isinstance(split, TextSplit)
@@ -183,12 +210,20 @@ async def test_the_bus_refuses_an_unknown_language_by_its_field(service: Front) 
 
 async def test_a_question_on_the_bus_is_answered_and_a_wrong_one_refused(service: Front) -> None:
     question = NormalizeText(
-        request=secrets.token_hex(8), tenant="public", engine="tone", language="de", text="Es ist 5 Uhr."
+        request=secrets.token_hex(8),
+        tenant="public",
+        engine="tone",
+        language="de",
+        text="Es ist 5 Uhr.",
     )
-    payload = await service.bus.request(subjects.normalize("public"), codec.encode(question), timeout_s=5)
+    payload = await service.bus.request(
+        subjects.normalize("public"), codec.encode(question), timeout_s=5
+    )
     answer = codec.decode(payload or b"", TextNormalized)
     assert [sentence.text for sentence in answer.sentences] == ["Es ist fünf Uhr."]
-    payload = await service.bus.request(subjects.normalize("other"), codec.encode(question), timeout_s=5)
+    payload = await service.bus.request(
+        subjects.normalize("other"), codec.encode(question), timeout_s=5
+    )
     assert codec.decode(payload or b"", SpeechFailed).code == "malformed_message"
     assert await service.bus.request(subjects.normalize("public"), b"\xc1", timeout_s=0.5) is None
 
@@ -203,4 +238,8 @@ async def test_without_a_splitter_the_edge_reports_that(tmp_path: Path) -> None:
                 session.post(server.make_url("/normalize"), data=form) as got,
             ):
                 problem = await got.json(content_type=None)
-                assert (got.status, problem["code"], problem["retryable"]) == (503, "splitter_unavailable", True)
+                assert (got.status, problem["code"], problem["retryable"]) == (
+                    503,
+                    "splitter_unavailable",
+                    True,
+                )

@@ -55,16 +55,24 @@ def speaker(bus: Bus) -> SpeechSessions:
 async def until_empty(bus: Bus) -> None:
     """Wait until neither work queue holds a message."""
     async with asyncio.timeout(10):
-        while await bus.message_count(topology.REQUESTS) + await bus.message_count(topology.SENTENCES):
+        while await bus.message_count(topology.REQUESTS) + await bus.message_count(
+            topology.SENTENCES
+        ):
             await asyncio.sleep(0.05)
 
 
-async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_indexes_of_the_whole(bus: Bus) -> None:
+async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_indexes_of_the_whole(
+    bus: Bus,
+) -> None:
     async with tone_service(bus):
         clip = await stored_clip(bus)
         request = msgspec.structs.replace(speech_request(clip), first_sentence=2)
-        listener = await bus.subscribe(subjects.request_events("public", request.request), limit=1000)
-        await bus.publish(subjects.request("public"), codec.encode(request), message_id=request.request)
+        listener = await bus.subscribe(
+            subjects.request_events("public", request.request), limit=1000
+        )
+        await bus.publish(
+            subjects.request("public"), codec.encode(request), message_id=request.request
+        )
         ends: dict[int, SentenceSpoken] = {}
         async with asyncio.timeout(20):
             while len(ends) < sentence_count() - 2:
@@ -78,7 +86,10 @@ async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_indexes
     assert sorted(ends) == list(range(2, len(whole)))
     sound, places = expected_pcm(), []
     for sentence in whole:
-        samples = len(sentence.spoken) * SAMPLES_PER_CHARACTER + sentence.pause_after_ms * SAMPLE_RATE_HZ // 1000
+        samples = (
+            len(sentence.spoken) * SAMPLES_PER_CHARACTER
+            + sentence.pause_after_ms * SAMPLE_RATE_HZ // 1000
+        )
         places.append(sound[: 2 * samples])
         sound = sound[2 * samples :]
     assert {place: end.digest for place, end in ends.items()} == {
@@ -119,7 +130,9 @@ async def test_many_requests_at_once_do_not_mix(bus: Bus) -> None:
 
 
 async def test_how_to_speak_reaches_every_sentence(bus: Bus) -> None:
-    request = msgspec.structs.replace(speech_request(await stored_clip(bus)), parameters=Parameters(speed=1.6))
+    request = msgspec.structs.replace(
+        speech_request(await stored_clip(bus)), parameters=Parameters(speed=1.6)
+    )
     async with tone_service(bus, workers=2):
         async with speaker(bus).speaking(request) as speech:
             pieces = [piece async for piece in speech.chunks()]
@@ -130,7 +143,9 @@ async def test_a_subscriber_on_nats_gets_the_sentences_before_the_audio(bus: Bus
     clip = await stored_clip(bus)
     request = speech_request(clip)
     async with tone_service(bus), open_inbox(bus, "public", request.request) as inbox:
-        await bus.publish(subjects.request("public"), codec.encode(request), message_id=request.request)
+        await bus.publish(
+            subjects.request("public"), codec.encode(request), message_id=request.request
+        )
         first = await inbox.next(5)
         events = [first]
         while sum(isinstance(event, SentenceSpoken) for event in events) < sentence_count():
@@ -173,7 +188,9 @@ async def test_a_clip_that_is_not_stored_is_a_failure_for_its_listener(bus: Bus)
     assert (failure.code, failure.http_status) == ("unknown_clip", 404)
 
 
-async def test_a_request_that_comes_while_the_only_worker_still_loads_waits_for_it(bus: Bus) -> None:
+async def test_a_request_that_comes_while_the_only_worker_still_loads_waits_for_it(
+    bus: Bus,
+) -> None:
     loading = WorkerState(
         worker="worker-loading", engine="tone", engine_version="unknown", state="loading", detail="", languages=(),
         max_characters={}, licence="unknown", sample_rate_hz=24_000, device="unknown", slots=3, busy=0,
@@ -192,7 +209,9 @@ async def test_a_request_that_comes_while_the_only_worker_still_loads_waits_for_
         group.create_task(every(0.1, tell, stop))
         group.create_task(splitter_app.serve(bus, Settings(), stop))
         hearing = group.create_task(heard())
-        await asyncio.sleep(1.0)  # the splitter has received the request by now, and no worker for its language exists
+        await asyncio.sleep(
+            1.0
+        )  # the splitter has received the request by now, and no worker for its language exists
         async with tone_service(bus, workers=1):
             assert await hearing == digest([expected_pcm()])
         stop.set()
@@ -208,9 +227,15 @@ async def test_an_unknown_language_is_a_failure_for_its_listener(bus: Bus) -> No
     assert (failure.code, failure.http_status) == ("unsupported_language", 422)
 
 
-async def test_a_parameter_that_the_engine_does_not_take_is_a_failure_for_its_listener(bus: Bus) -> None:
+async def test_a_parameter_that_the_engine_does_not_take_is_a_failure_for_its_listener(
+    bus: Bus,
+) -> None:
     failure = await failure_of(bus, parameters=Parameters(speed=1.5, temperature=0.7))
-    assert (failure.code, failure.http_status, failure.retryable) == ("unsupported_parameter", 422, False)
+    assert (failure.code, failure.http_status, failure.retryable) == (
+        "unsupported_parameter",
+        422,
+        False,
+    )
     assert "the engine tone has no use for temperature; it takes speed" in str(failure)
 
 

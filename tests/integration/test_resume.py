@@ -18,7 +18,9 @@ LONG = " ".join(f"{TEXT} That was number {number}." for number in range(4))
 
 
 def whole(text: str = LONG, max_characters: int = 60) -> bytes:
-    return wav_header(sample_rate_hz=24_000, data_bytes=None) + expected_pcm(text, max_characters=max_characters)
+    return wav_header(sample_rate_hz=24_000, data_bytes=None) + expected_pcm(
+        text, max_characters=max_characters
+    )
 
 
 @pytest.fixture
@@ -29,11 +31,15 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
 
 async def problem(response: aiohttp.ClientResponse) -> tuple[int, str]:
     async with response:
-        return response.status, (await response.json(content_type="application/problem+json"))["code"]
+        return response.status, (await response.json(content_type="application/problem+json"))[
+            "code"
+        ]
 
 
 @pytest.mark.parametrize("service", [0.3], indirect=True)
-async def test_a_client_that_lost_its_stream_gets_exactly_the_rest_from_another_edge(service: Front) -> None:
+async def test_a_client_that_lost_its_stream_gets_exactly_the_rest_from_another_edge(
+    service: Front,
+) -> None:
     async with await service.post("/stream", text=LONG) as response:
         request = response.headers["Request-Name"]
         had = await response.content.readexactly(300_001)
@@ -56,7 +62,9 @@ async def test_an_answer_that_is_lost_again_and_again_is_whole_in_the_end(servic
         had = await response.content.readexactly(1)
         response.close()
     for number in range(4):
-        async with await service.get(f"/requests/{request}/audio?from={len(had)}", edge=number % 2) as response:
+        async with await service.get(
+            f"/requests/{request}/audio?from={len(had)}", edge=number % 2
+        ) as response:
             had += await response.content.readexactly(150_000 + number)
             response.close()
     async with await service.get(f"/requests/{request}/audio?from={len(had)}") as response:
@@ -77,19 +85,35 @@ async def test_a_stream_can_be_resumed_at_every_byte_and_at_no_later_one(service
     async with await service.get(f"/requests/{request}/audio?from={len(answer) + 1}") as response:
         assert response.headers["Content-Range"] == f"bytes */{len(answer)}"
         assert await problem(response) == (416, "range_not_satisfiable")
-    assert await problem(await service.get(f"/requests/{request}/audio?from=-1")) == (400, "bad_request")
-    assert await problem(await service.get(f"/requests/{'0' * 32}/audio?from=1")) == (404, "unknown_request")
-    assert await problem(await service.get("/requests/a.b.c.d.e.f/audio?from=1")) == (400, "bad_request")
+    assert await problem(await service.get(f"/requests/{request}/audio?from=-1")) == (
+        400,
+        "bad_request",
+    )
+    assert await problem(await service.get(f"/requests/{'0' * 32}/audio?from=1")) == (
+        404,
+        "unknown_request",
+    )
+    assert await problem(await service.get("/requests/a.b.c.d.e.f/audio?from=1")) == (
+        400,
+        "bad_request",
+    )
     assert await service.spoken() == spoken
 
 
-async def test_a_request_is_cancelled_by_the_id_that_its_client_chose_before_its_answer_begins(tmp_path: Path) -> None:
+async def test_a_request_is_cancelled_by_the_id_that_its_client_chose_before_its_answer_begins(
+    tmp_path: Path,
+) -> None:
     async with front(tmp_path, real_time_factor=3.0) as service:
         chosen = secrets.token_hex(16)
-        asking = asyncio.create_task(service.post("/synthesize", text=LONG, headers={"Request-Name": chosen}))
+        asking = asyncio.create_task(
+            service.post("/synthesize", text=LONG, headers={"Request-Name": chosen})
+        )
         await asyncio.sleep(1.0)
         for _ in range(2):
-            assert await service.delete(f"/requests/{chosen}") == (202, {"id": chosen, "state": "cancelled"})
+            assert await service.delete(f"/requests/{chosen}") == (
+                202,
+                {"id": chosen, "state": "cancelled"},
+            )
         response = await asyncio.wait_for(asking, 5)
         assert response.headers["Request-Name"] == chosen
         assert await problem(response) == (499, "cancelled")
@@ -100,7 +124,10 @@ async def test_a_request_is_cancelled_by_the_id_that_its_client_chose_before_its
 
 async def test_an_id_is_one_requests_alone_and_a_refused_request_frees_it(service: Front) -> None:
     chosen = {"Request-Name": "my-request-0001"}
-    assert await problem(await service.post("/stream", headers=chosen, language="xx")) == (422, "unsupported_language")
+    assert await problem(await service.post("/stream", headers=chosen, language="xx")) == (
+        422,
+        "unsupported_language",
+    )
     noise = b"no sound at all " * 100
     refused = await service.post("/stream", headers=chosen, reference_audio=noise)
     assert await problem(refused) == (422, "unusable_reference")
@@ -110,7 +137,10 @@ async def test_an_id_is_one_requests_alone_and_a_refused_request_frees_it(servic
         assert await problem(second) == (409, "request_id_taken")
         assert digest([await response.read()]) == digest([whole(TEXT)])
     for bad in ("short", "with.dots.in.it", "x" * 65, "späße-und-mehr"):
-        assert await problem(await service.post("/stream", headers={"Request-Name": bad})) == (400, "bad_request")
+        assert await problem(await service.post("/stream", headers={"Request-Name": bad})) == (
+            400,
+            "bad_request",
+        )
 
 
 async def test_a_stream_of_a_killed_edge_is_resumed_at_another_one(tmp_path: Path) -> None:

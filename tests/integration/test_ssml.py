@@ -22,7 +22,9 @@ async def service(tmp_path: Path) -> AsyncIterator[Front]:
 
 
 def tone(place: int, text: str, speed: float = 1.0) -> np.ndarray:
-    samples = watermark(sentence_seed(42, place), 0, round(len(text) * SAMPLES_PER_CHARACTER / speed))
+    samples = watermark(
+        sentence_seed(42, place), 0, round(len(text) * SAMPLES_PER_CHARACTER / speed)
+    )
     return (samples * 32768).astype(np.int16)
 
 
@@ -31,7 +33,9 @@ def silence(milliseconds: int) -> np.ndarray:
 
 
 async def synthesised(service: Front, **fields: str) -> tuple[np.ndarray, dict[str, Any], str]:
-    async with await service.post("/synthesize", headers={"Request-Name": ID}, **fields) as response:
+    async with await service.post(
+        "/synthesize", headers={"Request-Name": ID}, **fields
+    ) as response:
         wav = await response.read()
         assert response.status == 200, wav
         languages = response.headers["X-Language"]
@@ -46,9 +50,17 @@ MARKED = (
 )
 
 
-async def test_breaks_marks_languages_and_rates_are_exactly_where_they_stand(service: Front) -> None:
-    sound, answer, languages = await synthesised(service, text=MARKED, text_type="ssml", speed="0.5")
-    first, second, third = tone(0, "Hello there", 0.5), tone(1, "Faster now", 1.0), tone(2, "Trois chats", 0.5)
+async def test_breaks_marks_languages_and_rates_are_exactly_where_they_stand(
+    service: Front,
+) -> None:
+    sound, answer, languages = await synthesised(
+        service, text=MARKED, text_type="ssml", speed="0.5"
+    )
+    first, second, third = (
+        tone(0, "Hello there", 0.5),
+        tone(1, "Faster now", 1.0),
+        tone(2, "Trois chats", 0.5),
+    )
     expected = np.concatenate([silence(100), first, silence(1234), second, third, silence(250)])
     assert np.array_equal(sound, expected)
     assert languages == "en, fr"
@@ -62,17 +74,24 @@ async def test_breaks_marks_languages_and_rates_are_exactly_where_they_stand(ser
         "end": len(sound),
     }
     assert [mark["name"] for mark in answer["marks"] if mark.get("within")] == ["within"]
-    assert all(mark["seconds"] == pytest.approx(mark["sample"] / 24_000, abs=1e-4) for mark in answer["marks"])
+    assert all(
+        mark["seconds"] == pytest.approx(mark["sample"] / 24_000, abs=1e-4)
+        for mark in answer["marks"]
+    )
 
 
 async def told(service: Front, job: str, last: str) -> list[tuple[str, Any]]:
     """Return a job's events, in order: a mark as it is, the others by their number."""
-    async with await service.get(f"/jobs/{job}/events", headers={"Last-Event-ID": last}) as response:
+    async with await service.get(
+        f"/jobs/{job}/events", headers={"Last-Event-ID": last}
+    ) as response:
         events = [event async for event in events_of(response)]
     return [(event.name, event.data if event.name == "mark" else event.number) for event in events]
 
 
-async def test_the_marks_of_a_job_are_events_before_those_of_their_sentences(service: Front) -> None:
+async def test_the_marks_of_a_job_are_events_before_those_of_their_sentences(
+    service: Front,
+) -> None:
     async with await service.post("/jobs", text=MARKED, text_type="ssml", speed="0.5") as response:
         job = (await response.json())["id"]
     events = await told(service, job, "")
@@ -81,7 +100,15 @@ async def test_the_marks_of_a_job_are_events_before_those_of_their_sentences(ser
     assert [mark["name"] for _, mark in marks] == ["begin", "within", "silence", "next", "end"]
     begin, within, silence, following, end = marks
     of_next = [silence, following, ("progress", "2")]
-    assert events == [begin, within, ("progress", "1"), *of_next, ("progress", "3"), end, ("done", "3")]
+    assert events == [
+        begin,
+        within,
+        ("progress", "1"),
+        *of_next,
+        ("progress", "3"),
+        end,
+        ("done", "3"),
+    ]
     assert await told(service, job, "1") == events[3:]
     assert await told(service, job, "3") == [end, ("done", "3")]
 
@@ -110,13 +137,19 @@ async def test_what_is_not_understood_is_refused_before_any_work(service: Front)
 
 async def test_each_paragraph_of_a_mixed_text_is_spoken_in_its_language(service: Front) -> None:
     text = "Good morning to all of you, it is 5 past nine.\n\nGuten Morgen, es gibt heute 5 schöne Brötchen für euch."
-    sound, answer, languages = await synthesised(service, text=text, language="auto", enable_text_splitting="true")
+    sound, answer, languages = await synthesised(
+        service, text=text, language="auto", enable_text_splitting="true"
+    )
     assert set(languages.split(", ")) == {"en", "de"}
     assert {one["language"] for one in answer["sentences"]} == {"en", "de"}
     said = "Guten Morgen, es gibt heute fünf schöne Brötchen für euch."
-    assert np.array_equal(sound[-len(said) * SAMPLES_PER_CHARACTER :], tone(answer["count"] - 1, said))
+    assert np.array_equal(
+        sound[-len(said) * SAMPLES_PER_CHARACTER :], tone(answer["count"] - 1, said)
+    )
 
 
 async def test_pronunciations_reach_the_engine(service: Front) -> None:
-    sound, _, _ = await synthesised(service, text="Say SQL to me.", pronunciations='{"SQL": "sequel"}')
+    sound, _, _ = await synthesised(
+        service, text="Say SQL to me.", pronunciations='{"SQL": "sequel"}'
+    )
     assert np.array_equal(sound, tone(0, "Say sequel to me."))

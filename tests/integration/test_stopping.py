@@ -18,7 +18,9 @@ from tests.chaos.parts import House, Part, house
 from tests.support.front import form
 from tests.support.service import digest, expected_pcm
 
-COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "compose" / "compose.yml").read_text())["services"]
+COMPOSE = yaml.safe_load(
+    (Path(__file__).parents[2] / "deploy" / "compose" / "compose.yml").read_text()
+)["services"]
 LONG = " ".join(f"This is sentence number {number} of a long text." for number in range(120))
 SHORT = "This text is soon spoken. It has two sentences."
 SLOW = {"TONE_REAL_TIME_FACTOR": "0.6", "QUEUE_WAIT_S": "1000", "REQUEST_TIMEOUT_S": "600"}
@@ -34,13 +36,17 @@ def grace_s(service: str) -> float:
 async def serving(
     folder: Path, settings: Mapping[str, str], **counts: int
 ) -> AsyncIterator[tuple[House, aiohttp.ClientSession]]:
-    async with house(folder, **({"edges": 1, "splitters": 1, "workers": 1} | counts), settings=settings) as service:  # type: ignore[arg-type]
+    async with house(
+        folder, **({"edges": 1, "splitters": 1, "workers": 1} | counts), settings=settings
+    ) as service:  # type: ignore[arg-type]
         async with aiohttp.ClientSession() as session:
             await service.until_ready(session)
             yield service, session
 
 
-async def stopped_within(part: Part, limit_s: float, number: signal.Signals = signal.SIGTERM) -> float:
+async def stopped_within(
+    part: Part, limit_s: float, number: signal.Signals = signal.SIGTERM
+) -> float:
     """Send the signal and return how long the process took to end, with status 0."""
     assert part.process is not None
     began_s = time.monotonic()
@@ -54,7 +60,9 @@ def log_of(part: Part) -> str:
     return (part.folder / f"{part.name}.log").read_text()
 
 
-async def begun(session: aiohttp.ClientSession, address: str, text: str = LONG) -> aiohttp.ClientResponse:
+async def begun(
+    session: aiohttp.ClientSession, address: str, text: str = LONG
+) -> aiohttp.ClientResponse:
     """Begin a stream; return when its first audio has arrived."""
     response = await session.post(f"{address}/stream", data=form(text=text))
     try:
@@ -66,7 +74,9 @@ async def begun(session: aiohttp.ClientSession, address: str, text: str = LONG) 
     return response
 
 
-async def test_an_edge_ends_within_the_grace_of_compose_and_cuts_its_stream_visibly(tmp_path: Path) -> None:
+async def test_an_edge_ends_within_the_grace_of_compose_and_cuts_its_stream_visibly(
+    tmp_path: Path,
+) -> None:
     async with serving(tmp_path, SLOW) as (service, session):
         response = await begun(session, service.address())
         reading = asyncio.create_task(response.read())
@@ -101,9 +111,14 @@ async def test_a_stream_that_was_cut_is_resumed_at_another_edge(tmp_path: Path) 
 
 
 async def test_what_ends_in_time_is_whole_and_the_edge_waits_no_longer(tmp_path: Path) -> None:
-    async with serving(tmp_path, {"TONE_REAL_TIME_FACTOR": "0.3", "HTTP_STOP_S": "120"}) as (service, session):
+    async with serving(tmp_path, {"TONE_REAL_TIME_FACTOR": "0.3", "HTTP_STOP_S": "120"}) as (
+        service,
+        session,
+    ):
         response = await begun(session, service.address(), SHORT)
-        async with session.get(f"{service.address()}/livez") as idle:  # an idle keep-alive connection
+        async with session.get(
+            f"{service.address()}/livez"
+        ) as idle:  # an idle keep-alive connection
             assert idle.status == 200
         reading = asyncio.create_task(response.read())
         took_s = await stopped_within(service.edges[0], 60)
@@ -114,7 +129,9 @@ async def test_what_ends_in_time_is_whole_and_the_edge_waits_no_longer(tmp_path:
 
 async def test_an_answer_that_has_not_begun_is_refused_with_edge_stops(tmp_path: Path) -> None:
     async with serving(tmp_path, SLOW | TIGHT) as (service, session):
-        whole = asyncio.create_task(session.post(f"{service.address()}/synthesize", data=form(text=LONG)))
+        whole = asyncio.create_task(
+            session.post(f"{service.address()}/synthesize", data=form(text=LONG))
+        )
         while "Synthesizing text" not in log_of(service.edges[0]):
             await asyncio.sleep(0.05)
         took_s = await stopped_within(service.edges[0], grace_s("http-edge"))
@@ -124,11 +141,18 @@ async def test_an_answer_that_has_not_begun_is_refused_with_edge_stops(tmp_path:
     assert took_s <= EdgeSettings(http_stop_s=1).exit_s
 
 
-async def test_an_upload_that_never_ends_and_a_listener_that_reads_nothing_do_not_hold_an_edge(tmp_path: Path) -> None:
-    async with serving(tmp_path, SLOW | TIGHT | {"TONE_REAL_TIME_FACTOR": "0"}) as (service, session):
+async def test_an_upload_that_never_ends_and_a_listener_that_reads_nothing_do_not_hold_an_edge(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, SLOW | TIGHT | {"TONE_REAL_TIME_FACTOR": "0"}) as (
+        service,
+        session,
+    ):
         port = service.edges[0].http_port
         _, uploading = await asyncio.open_connection("127.0.0.1", port)
-        uploading.write(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n")
+        uploading.write(
+            b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        )
         uploading.write(b"Content-Length: 1000000\r\n\r\n--b\r\n")
         half, sending = await asyncio.open_connection("127.0.0.1", port)
         sending.write(b"GET /livez HTTP/1.1\r\nHo")
@@ -141,9 +165,12 @@ async def test_an_upload_that_never_ends_and_a_listener_that_reads_nothing_do_no
     assert took_s <= EdgeSettings(http_stop_s=1).exit_s
 
 
-async def test_a_worker_returns_a_sentence_that_takes_too_long_and_another_speaks_it(tmp_path: Path) -> None:
+async def test_a_worker_returns_a_sentence_that_takes_too_long_and_another_speaks_it(
+    tmp_path: Path,
+) -> None:
     text = (
-        "This one sentence takes its worker so long to speak that nobody who stops it would want to wait for its end."
+        "This one sentence takes its worker so long to speak that nobody who stops it "
+        "would want to wait for its end."
     )
     settings = {"TONE_REAL_TIME_FACTOR": "1", "WORKER_STOP_S": "0.5"}
     async with serving(tmp_path, settings, workers=2) as (service, session):
@@ -167,7 +194,9 @@ async def is_busy(session: aiohttp.ClientSession, worker: Part) -> bool:
 async def test_a_worker_whose_model_hangs_ends_within_its_grace(tmp_path: Path) -> None:
     settings = {"TONE_HANG_WORD": "hang", "WORKER_STOP_S": "1"}
     async with serving(tmp_path, settings) as (service, session):
-        asked = asyncio.create_task(session.post(f"{service.address()}/stream", data=form(text="Let it hang.")))
+        asked = asyncio.create_task(
+            session.post(f"{service.address()}/stream", data=form(text="Let it hang."))
+        )
         await asyncio.sleep(1.5)  # it may also be stopped before it hangs, and ends then too
         took_s = await stopped_within(service.workers[0], grace_s("worker-embedded"))
         asked.cancel()
@@ -202,13 +231,21 @@ async def test_without_nats_all_end_within_their_grace(tmp_path: Path, frozen: b
             if frozen:
                 service.nats._process.send_signal(signal.SIGCONT)
             response.close()
-    limits_s = EdgeSettings(http_stop_s=1).exit_s, SplitterSettings().exit_s, WorkerSettings(worker_stop_s=1).exit_s
-    assert [took <= limit for took, limit in zip(took_s, limits_s, strict=True)] == [True] * 3, took_s
+    limits_s = (
+        EdgeSettings(http_stop_s=1).exit_s,
+        SplitterSettings().exit_s,
+        WorkerSettings(worker_stop_s=1).exit_s,
+    )
+    assert [took <= limit for took, limit in zip(took_s, limits_s, strict=True)] == [True] * 3, (
+        took_s
+    )
 
 
 async def test_a_closed_terminal_stops_a_service_in_order(tmp_path: Path) -> None:
     async with serving(tmp_path, {}) as (service, _session):
         for part in service.parts:
             await stopped_within(part, 60, signal.SIGHUP)
-    for part, event in zip(service.parts, ("edge_stopped", "splitter_stopped", "worker_stopped"), strict=True):
+    for part, event in zip(
+        service.parts, ("edge_stopped", "splitter_stopped", "worker_stopped"), strict=True
+    ):
         assert event in log_of(part)

@@ -79,35 +79,50 @@ LIBSNDFILE = [
 async def test_what_libsndfile_reads_becomes_a_clip(
     decoder: ReferenceDecoder, upload: Path, container: str, subtype: str, rate_hz: int
 ) -> None:
-    clip = await prepared(decoder, upload, encoded(speech_of(8, rate_hz=rate_hz).samples, rate_hz, container, subtype))
+    clip = await prepared(
+        decoder, upload, encoded(speech_of(8, rate_hz=rate_hz).samples, rate_hz, container, subtype)
+    )
     assert 7 < clip.seconds <= 8.2
     assert "short" not in " ".join(clip.warnings)
 
 
-@pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("mp4", "aac"), ("matroska", "pcm_s16le")])
+@pytest.mark.parametrize(
+    ("container", "codec"), [("webm", "libopus"), ("mp4", "aac"), ("matroska", "pcm_s16le")]
+)
 async def test_what_ffmpeg_reads_becomes_a_clip(
     decoder: ReferenceDecoder, upload: Path, container: str, codec: str
 ) -> None:
-    clip = await prepared(decoder, upload, by_ffmpeg(container, codec, speech_of(8, rate_hz=48_000).samples))
+    clip = await prepared(
+        decoder, upload, by_ffmpeg(container, codec, speech_of(8, rate_hz=48_000).samples)
+    )
     assert 7 < clip.seconds <= 8.2
 
 
 async def test_several_channels_become_one(decoder: ReferenceDecoder, upload: Path) -> None:
     one = speech_of(7).samples
     silent = np.zeros_like(one)
-    for channels in ([one, one], [one, silent], [one, -one], [silent, silent, one, silent, silent, silent]):
+    for channels in (
+        [one, one],
+        [one, silent],
+        [one, -one],
+        [silent, silent, one, silent, silent, silent],
+    ):
         clip = await prepared(decoder, upload, encoded(np.stack(channels, axis=1), 24_000))
         assert clip.seconds > 6
 
 
-async def test_equal_audio_is_an_equal_clip_in_any_container(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_equal_audio_is_an_equal_clip_in_any_container(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     samples = (speech_of(7).samples * 32767).astype(np.int16)
     wav = await prepared(decoder, upload, encoded(samples, 24_000))
     assert (await prepared(decoder, upload, encoded(samples, 24_000, "FLAC"))).wav == wav.wav
     assert (await prepared(decoder, upload, encoded(samples, 24_000))).wav == wav.wav
 
 
-async def test_the_best_thirty_seconds_of_a_long_recording_are_used(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_the_best_thirty_seconds_of_a_long_recording_are_used(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     quiet = 1e-4 * hiss(60)
     long = np.concatenate([quiet, speech_of(45).samples, quiet])
     clip = await prepared(decoder, upload, encoded(long, 24_000))
@@ -118,7 +133,9 @@ async def test_the_best_thirty_seconds_of_a_long_recording_are_used(decoder: Ref
 
 async def test_silence_at_both_ends_is_trimmed(decoder: ReferenceDecoder, upload: Path) -> None:
     nothing = np.zeros(5 * 24_000, dtype=np.float32)
-    clip = await prepared(decoder, upload, encoded(np.concatenate([nothing, speech_of(8).samples, nothing]), 24_000))
+    clip = await prepared(
+        decoder, upload, encoded(np.concatenate([nothing, speech_of(8).samples, nothing]), 24_000)
+    )
     assert clip.seconds < 9
 
 
@@ -126,10 +143,15 @@ async def test_a_doubtful_recording_gets_a_warning(decoder: ReferenceDecoder, up
     assert (await prepared(decoder, upload, encoded(speech_of(8).samples, 24_000))).warnings == ()
     [short] = (await prepared(decoder, upload, encoded(speech_of(4).samples, 24_000))).warnings
     assert short.startswith("short")
-    [noisy] = (await prepared(decoder, upload, encoded(speech_of(8).samples * 2 + hiss(8) / 2, 24_000))).warnings
+    [noisy] = (
+        await prepared(decoder, upload, encoded(speech_of(8).samples * 2 + hiss(8) / 2, 24_000))
+    ).warnings
     assert noisy.startswith("noisy")
     loud = np.clip(speech_of(8).samples * 20, -1, 1)
-    assert any(w.startswith("clipped") for w in (await prepared(decoder, upload, encoded(loud, 24_000))).warnings)
+    assert any(
+        w.startswith("clipped")
+        for w in (await prepared(decoder, upload, encoded(loud, 24_000))).warnings
+    )
 
 
 REFUSED = {
@@ -143,18 +165,26 @@ REFUSED = {
     "a hum": encoded(hum(10), 24_000),
     "a hiss": encoded(hiss(10), 24_000),
     "too little": encoded(speech_of(2.5).samples, 24_000),
-    "a number that is none": encoded(np.full(100_000, np.nan, dtype=np.float32), 24_000, "WAV", "FLOAT"),
+    "a number that is none": encoded(
+        np.full(100_000, np.nan, dtype=np.float32), 24_000, "WAV", "FLOAT"
+    ),
 }
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED.keys())
-async def test_what_is_no_voice_is_refused_with_advice(decoder: ReferenceDecoder, upload: Path, content: bytes) -> None:
+async def test_what_is_no_voice_is_refused_with_advice(
+    decoder: ReferenceDecoder, upload: Path, content: bytes
+) -> None:
     advice = await refusal(decoder, upload, content)
     assert "send" in advice or "export" in advice
-    assert (await prepared(decoder, upload, encoded(speech_of(7).samples, 24_000))).seconds > 6  # it lives on
+    assert (
+        await prepared(decoder, upload, encoded(speech_of(7).samples, 24_000))
+    ).seconds > 6  # it lives on
 
 
-async def test_an_archive_and_a_picture_are_refused(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_an_archive_and_a_picture_are_refused(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("a.wav", encoded(speech_of(4).samples, 24_000))
@@ -172,13 +202,17 @@ async def test_a_film_without_audio_is_refused(decoder: ReferenceDecoder, upload
     assert "no audio" in await refusal(decoder, upload, file.getvalue())
 
 
-async def test_a_file_cut_in_the_middle_serves_as_far_as_it_goes(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_file_cut_in_the_middle_serves_as_far_as_it_goes(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     whole = encoded(speech_of(12).samples, 24_000)
     clip = await prepared(decoder, upload, whole[: len(whole) * 2 // 3])
     assert 7 < clip.seconds < 8.5
 
 
-async def test_a_large_upload_is_decoded_in_little_memory(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_large_upload_is_decoded_in_little_memory(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     block = (speech_of(10, rate_hz=48_000).samples * 32767).astype(np.int16)
     with soundfile.SoundFile(upload, "w", 48_000, 2, format="WAV", subtype="PCM_16") as file:
         for _ in range(104):
@@ -189,7 +223,9 @@ async def test_a_large_upload_is_decoded_in_little_memory(decoder: ReferenceDeco
     assert 50_000_000 < decoder.last_peak_bytes < 500_000_000
 
 
-async def test_a_decoder_that_dies_costs_one_upload_and_is_replaced(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_decoder_that_dies_costs_one_upload_and_is_replaced(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     [child] = decoder._free
     os.kill(child._process.pid, 9)
     assert "send" in await refusal(decoder, upload, encoded(speech_of(7).samples, 24_000))
@@ -204,7 +240,9 @@ async def test_a_decoder_that_hangs_is_replaced_when_its_time_is_over(upload: Pa
         assert (await prepared(decoder, upload, encoded(speech_of(7).samples, 24_000))).seconds > 6
 
 
-async def test_a_client_that_leaves_in_the_middle_costs_no_decoder(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_client_that_leaves_in_the_middle_costs_no_decoder(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     upload.write_bytes(encoded(speech_of(300).samples, 24_000, "FLAC"))
     leaving = asyncio.create_task(decoder.prepare(upload, "acme"))
     await asyncio.sleep(0.05)
@@ -215,11 +253,15 @@ async def test_a_client_that_leaves_in_the_middle_costs_no_decoder(decoder: Refe
 
 
 async def test_what_is_music_is_refused_as_music(decoder: ReferenceDecoder, upload: Path) -> None:
-    assert "music or tones, not speech" in await refusal(decoder, upload, encoded(chords(9), 24_000))
+    assert "music or tones, not speech" in await refusal(
+        decoder, upload, encoded(chords(9), 24_000)
+    )
 
 
 async def test_two_who_take_turns_are_warned_of(decoder: ReferenceDecoder, upload: Path) -> None:
     one = speech_of(5).samples
     other = soxr.resample(speech_of(9).samples, 24_000 * 0.72, 24_000)[: 5 * 24_000]
-    clip = await prepared(decoder, upload, encoded(np.concatenate([one, other, one, other]), 24_000))
+    clip = await prepared(
+        decoder, upload, encoded(np.concatenate([one, other, one, other]), 24_000)
+    )
     assert [warning.split(":")[0] for warning in clip.warnings] == ["speakers"]

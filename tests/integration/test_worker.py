@@ -80,7 +80,9 @@ async def states(bus: MemoryBus, worker: Worker, stop: asyncio.Event) -> list[Wo
 
 
 async def test_a_worker_reports_loading_ready_and_stopping(bus: MemoryBus) -> None:
-    said = await states(bus, Worker(bus, EngineThread(ToneEngine(), step_timeout_s=0.3), SETTINGS), asyncio.Event())
+    said = await states(
+        bus, Worker(bus, EngineThread(ToneEngine(), step_timeout_s=0.3), SETTINGS), asyncio.Event()
+    )
     kinds = [state.state for state in said]
     assert kinds[0] == "loading"
     assert "ready" in kinds
@@ -89,22 +91,36 @@ async def test_a_worker_reports_loading_ready_and_stopping(bus: MemoryBus) -> No
     assert bus.listeners == 0
 
 
-async def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(bus: MemoryBus) -> None:
+async def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(
+    bus: MemoryBus,
+) -> None:
     with pytest.raises(EngineUnavailable, match="install them"):
-        await Worker(bus, EngineThread(Unloadable(), step_timeout_s=0.3), SETTINGS).serve(asyncio.Event())
+        await Worker(bus, EngineThread(Unloadable(), step_timeout_s=0.3), SETTINGS).serve(
+            asyncio.Event()
+        )
     assert bus.listeners == 0
 
 
-async def test_a_worker_reports_its_engines_parameters_and_the_progress_of_loading(bus: MemoryBus) -> None:
-    said = await states(bus, Worker(bus, EngineThread(Fetching(), step_timeout_s=0.3), SETTINGS), asyncio.Event())
+async def test_a_worker_reports_its_engines_parameters_and_the_progress_of_loading(
+    bus: MemoryBus,
+) -> None:
+    said = await states(
+        bus, Worker(bus, EngineThread(Fetching(), step_timeout_s=0.3), SETTINGS), asyncio.Event()
+    )
     assert {tuple(state.parameters.items()) for state in said} == {(("speed", 1.0),)}
-    assert [state.detail for state in said if state.state == "loading"][-1] == "fetching the weights, 40%"
+    assert [state.detail for state in said if state.state == "loading"][
+        -1
+    ] == "fetching the weights, 40%"
     assert {state.detail for state in said if state.state == "ready"} == {""}
 
 
-async def test_a_job_with_a_parameter_that_the_engine_does_not_take_is_refused_by_the_worker(bus: MemoryBus) -> None:
+async def test_a_job_with_a_parameter_that_the_engine_does_not_take_is_refused_by_the_worker(
+    bus: MemoryBus,
+) -> None:
     request = speech_request(await stored_clip(bus))
-    job = only_sentence(request, text="Only one sentence here.", parameters=Parameters(repetition_penalty=2.0))
+    job = only_sentence(
+        request, text="Only one sentence here.", parameters=Parameters(repetition_penalty=2.0)
+    )
     subject = subjects.sentence("tone", "express", "public", job.request, 0)
     async with tone_service(bus, workers=1), open_inbox(bus, "public", job.request) as inbox:
         await bus.publish(subject, codec.encode(job), message_id=job.request)
@@ -121,7 +137,9 @@ async def test_a_model_that_hangs_ends_its_worker_and_another_one_speaks(bus: Me
     await asyncio.sleep(0.1)
     request = speech_request(clip, "Only one sentence here.")
     async with tone_service(bus, workers=0):
-        await bus.publish(subjects.request("public"), codec.encode(request), message_id=request.request)
+        await bus.publish(
+            subjects.request("public"), codec.encode(request), message_id=request.request
+        )
         with pytest.raises(EngineStuck):
             await asyncio.wait_for(serving, 10)
         async with tone_service(bus, workers=1), asyncio.timeout(20):

@@ -99,7 +99,11 @@ def attempts(edge: int, seed: Path) -> dict[str, Callable[[], object]]:
         "be the edge's user": lambda: os.setuid(own_user if own_user != os.getuid() else 0),
         "outlive the parent": lambda: call("prctl", 1, 0, 0, 0, 0),
         "be traced": lambda: call("prctl", 4, 1, 0, 0, 0),
-        **{f"call {name}": lambda name=name: call(name, 0, 0, 0, 0, 0) for name in NUMBERS if name != "clone3"},
+        **{
+            f"call {name}": lambda name=name: call(name, 0, 0, 0, 0, 0)
+            for name in NUMBERS
+            if name != "clone3"
+        },
     }
 
 
@@ -142,13 +146,21 @@ def be_decoder(edge: int, seed: Path, only: str, without: list[str]) -> None:
     shared = leave_shared_namespaces()
     hide_from_other_processes()
     parts = only.split(",")
-    each = {name: attempt for name, attempt in attempts(edge, seed).items() if any(part in name for part in parts)}
+    each = {
+        name: attempt
+        for name, attempt in attempts(edge, seed).items()
+        if any(part in name for part in parts)
+    }
     limits = Limits(memory_bytes=2**30, processor_s=5)
     options = {"without": without, "most_bytes": 100_000, "most_s": 20.0}
     held = run_confined(lambda layers: json.dumps(layers).encode(), limits, **options)  # type: ignore[arg-type]
     outcome = run_confined(lambda _: tried(each), limits, **options)  # type: ignore[arg-type]
     layers = [*shared, *json.loads(held.content or b"[]")]
-    said = {"layers": layers, "status": outcome.status, "tried": json.loads(outcome.content or b"{}")}
+    said = {
+        "layers": layers,
+        "status": outcome.status,
+        "tried": json.loads(outcome.content or b"{}"),
+    }
     sys.stdout.write(json.dumps(said))
     sys.stdout.flush()
 

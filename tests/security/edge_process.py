@@ -48,7 +48,9 @@ class Edge:
 
 
 @asynccontextmanager
-async def edge_process(folder: Path, *, descriptors: int = 0, **settings: str) -> AsyncIterator[Edge]:
+async def edge_process(
+    folder: Path, *, descriptors: int = 0, **settings: str
+) -> AsyncIterator[Edge]:
     """Run an edge with so many descriptors at most, in front of a splitter and a worker in this process."""
     async with AsyncExitStack() as stack:
         nats = await stack.enter_async_context(local_nats(folder))
@@ -114,7 +116,9 @@ def pulse(port: int, patience_s: float = 10.0) -> Iterator[Pulse]:
         while not over.is_set():
             began_s = time.monotonic()
             try:
-                answer = exchange(port, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", patience_s)
+                answer = exchange(
+                    port, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", patience_s
+                )
                 if not answer.startswith(b"HTTP/1.1 200"):
                     felt.failures.append(repr(answer[:80]))
             except OSError as error:

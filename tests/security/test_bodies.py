@@ -18,13 +18,17 @@ from tests.support.service import TEXT, expected_pcm
 
 MIB = 1024 * 1024
 SECONDS = 15.0  # that an attack lasts at most
-HEAD = "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={boundary}\r\n"
+HEAD = (
+    "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={boundary}\r\n"
+)
 TEXT_PART = b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\n'
 FILE_PART = b'--x\r\nContent-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n'
 
 
 def head(*more: str, path: str = "/synthesize", boundary: str = "x") -> bytes:
-    return (HEAD.format(path=path, boundary=boundary) + "".join(f"{line}\r\n" for line in more) + "\r\n").encode()
+    return (
+        HEAD.format(path=path, boundary=boundary) + "".join(f"{line}\r\n" for line in more) + "\r\n"
+    ).encode()
 
 
 def times(block: bytes, size: int) -> Iterator[bytes]:
@@ -170,7 +174,10 @@ async def test_no_body_keeps_the_edge_from_answering(edge: Edge) -> None:
         assert felt.seconds, attack.__name__
         assert not felt.failures, (attack.__name__, felt.failures)
         assert felt.worst_s < 5, attack.__name__
-        assert re.match(r"(HTTP/1.[01] 4\d\d|$)", status), (attack.__name__, status)  # or it is lost in the reset
+        assert re.match(r"(HTTP/1.[01] 4\d\d|$)", status), (
+            attack.__name__,
+            status,
+        )  # or it is lost in the reset
     assert edge.temporary_files() == 0
 
 
@@ -186,14 +193,22 @@ async def test_twenty_bodies_of_tiny_chunks_at_once_do_not_either(edge: Edge) ->
 
 CODINGS = ["gzip", "deflate", "br", "zstd", "x-gzip", "GZIP", "identity, gzip", "nonsense"]
 PATHS = ["/synthesize", "/stream", "/jobs", "/normalize", "/livez", "/nowhere"]
-ENCODED = ["Content-Encoding: gzip", "Content-Transfer-Encoding: base64", "Content-Transfer-Encoding: quoted-printable"]
+ENCODED = [
+    "Content-Encoding: gzip",
+    "Content-Transfer-Encoding: base64",
+    "Content-Transfer-Encoding: quoted-printable",
+]
 
 
 async def test_a_compressed_body_or_part_is_refused_and_never_inflated(edge: Edge) -> None:
     bomb = gzip.compress(b"\n" * MIB)
     for path in PATHS:
         for coding in CODINGS:
-            lines = (f"Content-Encoding: {coding}", f"Content-Length: {len(bomb)}", "Connection: close")
+            lines = (
+                f"Content-Encoding: {coding}",
+                f"Content-Length: {len(bomb)}",
+                "Connection: close",
+            )
             answer = await asyncio.to_thread(exchange, edge.port, head(*lines, path=path) + bomb)
             assert answer.startswith(b"HTTP/1.1 415 "), (path, coding, answer)
             assert b"application/problem+json" in answer
@@ -201,7 +216,9 @@ async def test_a_compressed_body_or_part_is_refused_and_never_inflated(edge: Edg
             assert problem["code"] == "unsupported_encoding"
             assert "without Content-Encoding" in problem["detail"]
     for line in ENCODED:
-        part = TEXT_PART.replace(b"\r\n\r\n", f"\r\n{line}\r\n\r\n".encode()) + b"hello\r\n--x--\r\n"
+        part = (
+            TEXT_PART.replace(b"\r\n\r\n", f"\r\n{line}\r\n\r\n".encode()) + b"hello\r\n--x--\r\n"
+        )
         for path in ("/synthesize", "/normalize"):
             request = head(f"Content-Length: {len(part)}", "Connection: close", path=path) + part
             answer = await asyncio.to_thread(exchange, edge.port, request)
@@ -251,12 +268,18 @@ async def test_uploads_that_drip_do_not_use_up_the_slots_of_others(tmp_path: Pat
             writer.close()
 
 
-async def test_uploads_over_the_space_for_them_are_refused_until_there_is_space(tmp_path: Path) -> None:
+async def test_uploads_over_the_space_for_them_are_refused_until_there_is_space(
+    tmp_path: Path,
+) -> None:
     limits = {"TEMP_SPACE_BYTES": str(4 * MIB), "UPLOAD_IDLE_TIMEOUT_S": "3"}
     async with edge_process(tmp_path, **limits) as edge, aiohttp.ClientSession(edge.url) as session:
         for content in (VOICE + bytes(3 * MIB), chunked(3 * MIB)):
             body = form(reference_audio=content) if isinstance(content, bytes) else content
-            headers = {} if isinstance(content, bytes) else {"Content-Type": "multipart/form-data; boundary=x"}
+            headers = (
+                {}
+                if isinstance(content, bytes)
+                else {"Content-Type": "multipart/form-data; boundary=x"}
+            )
             async with session.post("/synthesize", data=body, headers=headers) as response:
                 problem = await response.json(content_type="application/problem+json")
                 assert (response.status, problem["code"]) == (503, "insufficient_storage")

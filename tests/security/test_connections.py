@@ -42,7 +42,9 @@ def half_open(stack: ExitStack, port: int, count: int) -> None:
 
 @pytest.mark.usefixtures("descriptors")
 @pytest.mark.parametrize("limit", [256, 1024])
-async def test_more_half_open_connections_than_descriptors_stop_nothing(tmp_path: Path, limit: int) -> None:
+async def test_more_half_open_connections_than_descriptors_stop_nothing(
+    tmp_path: Path, limit: int
+) -> None:
     async with edge_process(tmp_path, descriptors=limit, CONNECTION_IDLE_TIMEOUT_S="30") as edge:
         with ExitStack() as stack, pulse(edge.port) as felt:
             for _ in range(3):
@@ -68,7 +70,9 @@ async def test_while_all_connections_are_busy_the_public_paths_are_answered(tmp_
         writers = await dripping(edge.port, 45)
         await asyncio.sleep(0.5)
         assert (await asyncio.to_thread(exchange, edge.port, LIVEZ)).startswith(b"HTTP/1.1 200")
-        answer = await asyncio.to_thread(exchange, edge.port, LIVEZ.replace(b"/livez", b"/jobs/some-job-of-mine"))
+        answer = await asyncio.to_thread(
+            exchange, edge.port, LIVEZ.replace(b"/livez", b"/jobs/some-job-of-mine")
+        )
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"too_many_requests" in answer
         with ExitStack() as stack:
@@ -81,7 +85,9 @@ async def test_while_all_connections_are_busy_the_public_paths_are_answered(tmp_
 async def test_a_refusal_costs_a_line_for_some_and_a_count_for_the_rest(tmp_path: Path) -> None:
     async with edge_process(tmp_path) as edge:
         for _ in range(40):
-            answer = await asyncio.to_thread(exchange, edge.port, b"\x16\x03\x01 is no HTTP\r\n\r\n")
+            answer = await asyncio.to_thread(
+                exchange, edge.port, b"\x16\x03\x01 is no HTTP\r\n\r\n"
+            )
             assert answer.startswith(b"HTTP/1.")
         async with aiohttp.ClientSession(edge.url) as session:
             for _ in range(400):

@@ -25,9 +25,12 @@ from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.reference.decoder import _Child
 from tests.support import sounds
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the limits alone hold, as documented")
+LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere the limits alone hold, as documented"
+)
 FILTERED = pytest.mark.skipif(
-    platform.machine() not in {"x86_64", "aarch64"}, reason="other processors' calls are not filtered, as documented"
+    platform.machine() not in {"x86_64", "aarch64"},
+    reason="other processors' calls are not filtered, as documented",
 )
 LIMITS = Limits(memory_bytes=2**30, processor_s=1)
 
@@ -56,7 +59,9 @@ def silent_flac(seconds: float, rate_hz: int, layout: str) -> bytes:
 
 def wav(rate_hz: int, channels: int, content: bytes = bytes(400_000)) -> bytes:
     header = bytearray(wav_header(sample_rate_hz=24_000, data_bytes=len(content)))
-    struct.pack_into("<HIIH", header, 22, channels, rate_hz, 2 * rate_hz & 0xFFFFFFFF, 2 * channels & 0xFFFF)
+    struct.pack_into(
+        "<HIIH", header, 22, channels, rate_hz, 2 * rate_hz & 0xFFFFFFFF, 2 * channels & 0xFFFF
+    )
     return bytes(header) + content
 
 
@@ -77,7 +82,10 @@ async def refusal(decoder: ReferenceDecoder, upload: Path, content: bytes) -> st
 
 
 ABSURD = {
-    "eight channels at 655,350 samples a second": (silent_flac(20, 655_350, "7.1"), "655350 samples a second"),
+    "eight channels at 655,350 samples a second": (
+        silent_flac(20, 655_350, "7.1"),
+        "655350 samples a second",
+    ),
     "two thousand million samples a second": (wav(2**31 - 1, 1), "send"),
     "four thousand million samples a second": (wav(2**32 - 1, 2), "send"),
     "no samples a second": (wav(0, 1), "send"),
@@ -85,7 +93,10 @@ ABSURD = {
     "two hundred channels": (wav(24_000, 200), "200 channels"),
     "sixty thousand channels": (wav(24_000, 60_000), "send"),
     "no channels": (wav(24_000, 0), "send"),
-    "an absurd header, modest frames": (declaring(silent_flac(5, 24_000, "mono"), 655_350, 8), "send"),
+    "an absurd header, modest frames": (
+        declaring(silent_flac(5, 24_000, "mono"), 655_350, 8),
+        "send",
+    ),
     "raw ADTS that is no audio": (b"\xff\xf1\x50\x80\x2e\x7f\xfc" * 20_000, "send"),
 }
 
@@ -120,7 +131,9 @@ async def test_many_silent_samples_in_few_bytes_cost_bounded_time(
     assert decoder.last_processor_s < 6
 
 
-async def test_a_file_that_takes_too_long_to_decode_is_refused_and_costs_no_decoder(tmp_path: Path) -> None:
+async def test_a_file_that_takes_too_long_to_decode_is_refused_and_costs_no_decoder(
+    tmp_path: Path,
+) -> None:
     upload = tmp_path / "slow"
     sound = np.tile(np.stack([sounds.speech(30, 48_000)] * 2, axis=1), (20, 1))
     sounds.write(upload, sound, 48_000, "FLAC", "PCM_16")
@@ -229,7 +242,11 @@ def run_in_new_process(work: object) -> dict[str, float]:
     process = os.fork()
     if process == 0:
         outcome = run_confined(work, LIMITS, most_bytes=1_000, most_s=60)  # type: ignore[arg-type]
-        said = {"status": outcome.status, "processor_s": outcome.processor_s, "bytes": len(outcome.content)}
+        said = {
+            "status": outcome.status,
+            "processor_s": outcome.processor_s,
+            "bytes": len(outcome.content),
+        }
         os.write(write, json.dumps(said).encode())
         os._exit(0)
     os.close(write)
@@ -239,7 +256,9 @@ def run_in_new_process(work: object) -> dict[str, float]:
         return came
 
 
-def probe(user: str, tmp_path: Path, *without: str, only: str = "") -> tuple[list[str], dict[str, str]]:
+def probe(
+    user: str, tmp_path: Path, *without: str, only: str = ""
+) -> tuple[list[str], dict[str, str]]:
     """Return the layers that hold, and what came of what a decoder that was broken into tries."""
     tmp_path.chmod(0o755)
     seed = tmp_path / "seed"
@@ -263,7 +282,9 @@ def probe(user: str, tmp_path: Path, *without: str, only: str = "") -> tuple[lis
 def succeeded(tried: dict[str, str], *parts: str) -> list[str]:
     """Return what was done; of parts, only the attempts that name one."""
     return [
-        name for name, came in tried.items() if came == "done" and (not parts or any(part in name for part in parts))
+        name
+        for name, came in tried.items()
+        if came == "done" and (not parts or any(part in name for part in parts))
     ]
 
 
@@ -271,9 +292,13 @@ def succeeded(tried: dict[str, str], *parts: str) -> list[str]:
 @FILTERED
 @pytest.mark.parametrize("user", ["root", "user"])
 @pytest.mark.parametrize("without", ["", "landlock"])
-def test_a_decoder_that_was_broken_into_can_do_nothing_but_compute(tmp_path: Path, user: str, without: str) -> None:
+def test_a_decoder_that_was_broken_into_can_do_nothing_but_compute(
+    tmp_path: Path, user: str, without: str
+) -> None:
     layers, tried = probe(user, tmp_path, without)
-    assert {"limits", "no_capabilities", "not_dumpable", "no_new_privileges", "seccomp"} <= set(layers)
+    assert {"limits", "no_capabilities", "not_dumpable", "no_new_privileges", "seccomp"} <= set(
+        layers
+    )
     assert succeeded(tried) == []
 
 
@@ -285,7 +310,12 @@ def test_without_its_filter_a_decoder_still_reads_no_file_starts_nothing_and_rai
     layers, tried = probe(user, tmp_path, "seccomp")
     if "landlock" not in layers:
         pytest.skip("this kernel has no Landlock")
-    assert succeeded(tried, "file", "environment", "'s memory", "descriptors", "folder", "program", "process") == []
+    assert (
+        succeeded(
+            tried, "file", "environment", "'s memory", "descriptors", "folder", "program", "process"
+        )
+        == []
+    )
     assert succeeded(tried, "trace the", "more ", "thread", "be root") == []
 
 
@@ -301,7 +331,9 @@ def test_the_edges_own_memory_is_closed_also_where_the_kernel_offers_neither_fil
 
 @LINUX
 @FILTERED
-async def test_the_edges_decoder_runs_confined_and_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_edges_decoder_runs_confined_and_has_no_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("NATS_NKEY_SEED_FILE", "/run/secrets/a-secret-seed")
     monkeypatch.setenv("API_KEY", "a-secret-key")
     child = await _Child.start(5, 60.0)
@@ -310,7 +342,9 @@ async def test_the_edges_decoder_runs_confined_and_has_no_secret(monkeypatch: py
         environment = Path(f"/proc/{child._process.pid}/environ").read_bytes()
     finally:
         await child.end()
-    assert {"limits", "no_capabilities", "not_dumpable", "no_new_privileges", "seccomp"} <= set(layers)
+    assert {"limits", "no_capabilities", "not_dumpable", "no_new_privileges", "seccomp"} <= set(
+        layers
+    )
     assert "own_user" in layers or os.geteuid() != 0
     assert b"secret" not in environment
     assert b"NATS" not in environment

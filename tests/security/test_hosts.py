@@ -38,7 +38,9 @@ FOREIGN = [
 
 @pytest.mark.parametrize("kind", [Hosts, PageHosts])
 @pytest.mark.parametrize("host", OWN)
-def test_addresses_and_names_outside_the_public_dns_are_served(kind: type[Hosts], host: str) -> None:
+def test_addresses_and_names_outside_the_public_dns_are_served(
+    kind: type[Hosts], host: str
+) -> None:
     assert kind("").serve([host])
 
 
@@ -57,11 +59,19 @@ def test_names_that_are_listed_are_served_and_those_below_a_star(kind: type[Host
     assert hosts.serve(["Voice.example.org:443"])
     assert hosts.serve(["a.example.net"])
     assert hosts.serve(["a.b.example.net."])
-    for host in ("example.org", "a.voice.example.org", "example.net", "badexample.net", "example.net.evil.com"):
+    for host in (
+        "example.org",
+        "a.voice.example.org",
+        "example.net",
+        "badexample.net",
+        "example.net.evil.com",
+    ):
         assert not hosts.serve([host])
 
 
-@pytest.mark.parametrize("value", ["https://a.example", "a.example:443", "*a.example", "a,,b", "a b", "a/b"])
+@pytest.mark.parametrize(
+    "value", ["https://a.example", "a.example:443", "*a.example", "a,,b", "a b", "a/b"]
+)
 def test_what_is_no_list_of_names_is_refused_at_start(value: str) -> None:
     with pytest.raises(BadSettings, match="ALLOWED_HOSTS"):
         read_settings(Settings, {"ALLOWED_HOSTS": value})
@@ -73,7 +83,10 @@ def test_what_is_no_list_of_names_is_refused_at_start(value: str) -> None:
 async def service() -> AsyncIterator[str]:
     """Yield the address of an edge without keys."""
     bus = await memory_bus()
-    async with ReferenceDecoder(1) as decoder, edge(bus, decoder, Settings(engine="tone"), asyncio.Event()) as app:
+    async with (
+        ReferenceDecoder(1) as decoder,
+        edge(bus, decoder, Settings(engine="tone"), asyncio.Event()) as app,
+    ):
         async with TestServer(app) as server:
             yield str(server.make_url("")).rstrip("/")
 
@@ -95,7 +108,9 @@ async def test_an_edge_without_keys_refuses_every_request_under_a_foreign_name(
             assert answer.content_type == "application/problem+json"
             assert problem["code"] == "misdirected_request"
             assert "ALLOWED_HOSTS" in problem["detail"]
-        async with session.request(method, service + path, headers={"Host": "localhost:8004"}) as answer:
+        async with session.request(
+            method, service + path, headers={"Host": "localhost:8004"}
+        ) as answer:
             assert answer.status != 421
 
 
@@ -109,7 +124,9 @@ async def said(address: str, request: bytes) -> bytes:
     return line
 
 
-async def test_a_foreign_name_gets_nowhere_by_a_second_host_or_an_absolute_target(service: str) -> None:
+async def test_a_foreign_name_gets_nowhere_by_a_second_host_or_an_absolute_target(
+    service: str,
+) -> None:
     for request in (
         b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
         b"GET /health HTTP/1.1\r\nHost: evil.example\r\nHost: localhost\r\n\r\n",
@@ -118,7 +135,9 @@ async def test_a_foreign_name_gets_nowhere_by_a_second_host_or_an_absolute_targe
     ):
         assert await said(service, request) != b""
         assert b" 200 " not in await said(service, request)
-    assert b" 200 " in await said(service, b"GET /livez HTTP/1.0\r\n\r\n")  # a proxy's check, without a Host header
+    assert b" 200 " in await said(
+        service, b"GET /livez HTTP/1.0\r\n\r\n"
+    )  # a proxy's check, without a Host header
 
 
 async def test_an_edge_that_asks_for_keys_may_have_any_name(tmp_path: Path) -> None:
@@ -127,7 +146,9 @@ async def test_an_edge_that_asks_for_keys_may_have_any_name(tmp_path: Path) -> N
     settings, bus = Settings(engine="tone", api_keys_file=str(keys)), await memory_bus()
     async with ReferenceDecoder(1) as decoder, edge(bus, decoder, settings, asyncio.Event()) as app:
         async with TestServer(app) as server, aiohttp.ClientSession() as session:
-            async with session.get(server.make_url("/jobs/12345678"), headers={"Host": "tts.example.org"}) as answer:
+            async with session.get(
+                server.make_url("/jobs/12345678"), headers={"Host": "tts.example.org"}
+            ) as answer:
                 assert answer.status == 401  # which no page of another site gets past
 
 
@@ -141,7 +162,10 @@ async def pages() -> AsyncIterator[str]:
         "PUBLIC_SERVICE_URL": "https://api.example.org",
     }  # fmt: skip
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ui"), cwd=ROOT, env=os.environ | environment, stdout=asyncio.subprocess.DEVNULL
+        *(sys.executable, "-m", "ui"),
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.DEVNULL,
     )
     try:
         async with aiohttp.ClientSession() as session, asyncio.timeout(120):
@@ -171,8 +195,21 @@ async def websocket_status(session: aiohttp.ClientSession, url: str, **headers: 
 
 async def test_the_pages_are_served_under_their_own_names_and_cannot_be_framed(pages: str) -> None:
     async with aiohttp.ClientSession() as session:
-        for path in ("/", "/_stcore/health", "/_stcore/host-config", "/sound/none", "/marks/none", "/nothing"):
-            for host in ("localhost:8501", "127.0.0.1", "voice.example.org", "api.example.org", "ui"):
+        for path in (
+            "/",
+            "/_stcore/health",
+            "/_stcore/host-config",
+            "/sound/none",
+            "/marks/none",
+            "/nothing",
+        ):
+            for host in (
+                "localhost:8501",
+                "127.0.0.1",
+                "voice.example.org",
+                "api.example.org",
+                "ui",
+            ):
                 async with session.get(pages + path, headers={"Host": host}) as answer:
                     assert answer.status != 421, (path, host)
                     assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
@@ -181,7 +218,9 @@ async def test_the_pages_are_served_under_their_own_names_and_cannot_be_framed(p
             async with session.get(pages + path, headers={"Host": "evil.example"}) as answer:
                 assert answer.status == 421, path
                 assert json.loads(await answer.read())["code"] == "misdirected_request"
-        async with session.put(f"{pages}/_stcore/upload_file/a/b", headers={"Host": "evil.example"}) as answer:
+        async with session.put(
+            f"{pages}/_stcore/upload_file/a/b", headers={"Host": "evil.example"}
+        ) as answer:
             assert answer.status == 421
 
         stream = f"{pages}/_stcore/stream"

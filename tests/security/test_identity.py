@@ -72,10 +72,14 @@ async def forget_message_ids(service: Front) -> None:
     await asyncio.sleep(0.3)
 
 
-async def test_two_tenants_may_give_their_jobs_one_name_and_each_hears_its_own(service: Front) -> None:
+async def test_two_tenants_may_give_their_jobs_one_name_and_each_hears_its_own(
+    service: Front,
+) -> None:
     texts = {"acme": TEXT, "globex": OTHER_TEXT}
     for edge, (tenant, text) in enumerate(texts.items()):
-        async with await service.post("/jobs", edge=edge, text=text, headers=as_tenant(tenant)) as response:
+        async with await service.post(
+            "/jobs", edge=edge, text=text, headers=as_tenant(tenant)
+        ) as response:
             assert response.status == 202, await response.text()
         await done(service, tenant)
         await forget_message_ids(service)
@@ -83,9 +87,13 @@ async def test_two_tenants_may_give_their_jobs_one_name_and_each_hears_its_own(s
         assert await audio_of(service, tenant) == digest([expected_pcm(text)])
 
 
-async def test_two_tenants_may_give_their_requests_one_name_at_the_same_time(service: Front) -> None:
+async def test_two_tenants_may_give_their_requests_one_name_at_the_same_time(
+    service: Front,
+) -> None:
     async def spoken(edge: int, tenant: str, text: str) -> str:
-        async with await service.post("/synthesize", edge=edge, text=text, headers=as_tenant(tenant)) as response:
+        async with await service.post(
+            "/synthesize", edge=edge, text=text, headers=as_tenant(tenant)
+        ) as response:
             assert response.status == 200, await response.text()
             return digest([(await response.read())[44:]])
 
@@ -93,19 +101,27 @@ async def test_two_tenants_may_give_their_requests_one_name_at_the_same_time(ser
     assert heard == [digest([expected_pcm(TEXT)]), digest([expected_pcm(OTHER_TEXT)])]
 
 
-@pytest.mark.parametrize(("first", "second"), [("/synthesize", "/jobs"), ("/jobs", "/synthesize"), ("/jobs", "/jobs")])
-async def test_a_tenant_cannot_use_a_name_twice_over_requests_and_jobs(service: Front, first: str, second: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"), [("/synthesize", "/jobs"), ("/jobs", "/synthesize"), ("/jobs", "/jobs")]
+)
+async def test_a_tenant_cannot_use_a_name_twice_over_requests_and_jobs(
+    service: Front, first: str, second: str
+) -> None:
     async with await service.post(first, headers=as_tenant("acme")) as response:
         assert response.status in (200, 202), await response.text()
         await response.read()
-    refused = await code_of(await service.post(second, edge=1, text=OTHER_TEXT, headers=as_tenant("acme")))
+    refused = await code_of(
+        await service.post(second, edge=1, text=OTHER_TEXT, headers=as_tenant("acme"))
+    )
     assert refused == (409, "request_id_taken")
     if first == "/jobs":
         await done(service, "acme")
         assert await audio_of(service, "acme") == digest([expected_pcm(TEXT)])
 
 
-async def test_of_a_request_and_a_job_that_choose_one_name_at_once_at_most_one_is_taken(service: Front) -> None:
+async def test_of_a_request_and_a_job_that_choose_one_name_at_once_at_most_one_is_taken(
+    service: Front,
+) -> None:
     async def asked(edge: int, path: str) -> tuple[int, str]:
         return await code_of(await service.post(path, edge=edge, headers=as_tenant("acme")))
 
@@ -119,7 +135,10 @@ async def test_a_refused_name_leaves_the_one_that_runs_counted(service: Front) -
     headers = as_tenant("acme")
     async with await service.post("/stream", text=TEXT * 20, headers=headers) as running:
         await running.content.readexactly(1_000)
-        assert await code_of(await service.post("/stream", headers=headers)) == (409, "request_id_taken")
+        assert await code_of(await service.post("/stream", headers=headers)) == (
+            409,
+            "request_id_taken",
+        )
         body = await running.read()
     assert digest([body[-1_000:]]) == digest([expected_pcm(TEXT * 20)[-1_000:]])
 
@@ -134,14 +153,18 @@ async def test_gateways_ids_are_correlation_ids_and_may_repeat(service: Front) -
             assert digest([(await response.read())[44:]]) == digest([expected_pcm(TEXT)])
 
 
-async def test_another_tenants_request_can_be_neither_stopped_nor_resumed_by_its_name(service: Front) -> None:
+async def test_another_tenants_request_can_be_neither_stopped_nor_resumed_by_its_name(
+    service: Front,
+) -> None:
     text = TEXT * 20
     async with await service.post("/stream", text=text, headers=as_tenant("acme")) as running:
         begin = await running.content.readexactly(1_000)
         name = f"{service.addresses[0]}/requests/{NAME}"
         async with service.session.delete(name, headers=as_tenant("globex")) as response:
             assert response.status == 202
-        assert await code_of(await service.session.get(f"{name}/audio", headers=as_tenant("globex"))) == (
+        assert await code_of(
+            await service.session.get(f"{name}/audio", headers=as_tenant("globex"))
+        ) == (
             404,
             "unknown_request",
         )

@@ -32,7 +32,9 @@ def keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 
 
 @pytest.fixture
-async def service(tmp_path: Path, keys: dict[str, str], request: pytest.FixtureRequest) -> AsyncIterator[Front]:
+async def service(
+    tmp_path: Path, keys: dict[str, str], request: pytest.FixtureRequest
+) -> AsyncIterator[Front]:
     """Run two edges with a small store of job results, of which each tenant has less than half."""
     assert keys
     settings = msgspec.structs.replace(
@@ -40,7 +42,9 @@ async def service(tmp_path: Path, keys: dict[str, str], request: pytest.FixtureR
     )
     (tmp_path / "nats").mkdir()
     factor = getattr(request, "param", 0.0)
-    async with front(tmp_path / "nats", edges=2, settings=settings, real_time_factor=factor) as made:
+    async with front(
+        tmp_path / "nats", edges=2, settings=settings, real_time_factor=factor
+    ) as made:
         jetstream = made.bus.client.jetstream()
         config = (await jetstream.stream_info(f"OBJ_{topology.RESULTS}")).config
         config.max_bytes = STORE_BYTES
@@ -58,7 +62,9 @@ def globex(keys: dict[str, str]) -> dict[str, str]:
     return {"Authorization": f"Bearer {keys['globex']}"}
 
 
-async def posted(service: Front, headers: dict[str, str], text: str = LONG) -> tuple[int, dict[str, Any]]:
+async def posted(
+    service: Front, headers: dict[str, str], text: str = LONG
+) -> tuple[int, dict[str, Any]]:
     async with await service.post("/jobs", headers=headers, text=text) as response:
         return response.status, await response.json(content_type=None)
 
@@ -84,7 +90,9 @@ async def ended(service: Front, headers: dict[str, str], job: str) -> dict[str, 
 
 
 async def deleted(service: Front, headers: dict[str, str], job: str, edge: int = 0) -> int:
-    async with service.session.delete(f"{service.addresses[edge]}/jobs/{job}", headers=headers) as response:
+    async with service.session.delete(
+        f"{service.addresses[edge]}/jobs/{job}", headers=headers
+    ) as response:
         return response.status
 
 
@@ -102,10 +110,14 @@ async def test_a_tenant_fills_its_own_storage_and_no_other_tenants(
     answers = await asyncio.gather(*(posted(service, acme) for _ in range(6)))
     taken = [answer["id"] for status, answer in answers if status == 202]
     assert len(taken) == 1
-    assert {(status, answer["code"]) for status, answer in answers if status != 202} == {(507, "results_full")}
+    assert {(status, answer["code"]) for status, answer in answers if status != 202} == {
+        (507, "results_full")
+    }
     assert all("DELETE /jobs" in answer["detail"] for status, answer in answers if status != 202)
     assert (await ended(service, acme, taken[0]))["state"] == "done"
-    assert await counted_bytes(service, "acme") == pytest.approx(await stored_bytes(service), rel=0.02)
+    assert await counted_bytes(service, "acme") == pytest.approx(
+        await stored_bytes(service), rel=0.02
+    )
     status, other = await posted(service, globex)
     assert status == 202
     assert (await ended(service, globex, other["id"]))["state"] == "done"
@@ -135,13 +147,17 @@ async def test_deleting_a_job_deletes_everything_stored_of_it_and_its_name_stays
     assert (await posted(service, acme | {"Request-Name": "the-job-of-acme"}))[0] == 409
     assert (await posted(service, named))[0] == 404
     jetstream = service.bus.client.jetstream()
-    values = await jetstream.stream_info(f"KV_{topology.PROGRESS}", subjects_filter="$KV.TTS_PROGRESS.>")
+    values = await jetstream.stream_info(
+        f"KV_{topology.PROGRESS}", subjects_filter="$KV.TTS_PROGRESS.>"
+    )
     left = {subject.split(".")[2] for subject in values.state.subjects or {}}
     assert left <= {"deleted", "room", "key", "clip"}  # a clip is no part of a job
 
 
 @pytest.mark.parametrize("service", [0.4], indirect=True)
-async def test_a_job_that_is_cancelled_frees_what_was_spoken_of_it(service: Front, acme: dict[str, str]) -> None:
+async def test_a_job_that_is_cancelled_frees_what_was_spoken_of_it(
+    service: Front, acme: dict[str, str]
+) -> None:
     _, job = await posted(service, acme)
 
     async def half_way() -> bool:
@@ -172,7 +188,9 @@ async def test_in_a_store_that_is_full_a_job_fails_soon_with_its_reason_and_free
     filler = 0
     with pytest.raises(QueueFull):
         while True:
-            await service.bus.put_object(topology.RESULTS, f"of-another/release/{filler}", bytes(500_000))
+            await service.bus.put_object(
+                topology.RESULTS, f"of-another/release/{filler}", bytes(500_000)
+            )
             filler += 1
     with suppress(QueueFull):
         await service.bus.put_object(topology.RESULTS, "of-another/release/last", bytes(400_000))

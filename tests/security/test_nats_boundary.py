@@ -53,60 +53,148 @@ TARGETS: Final[dict[str, list[str]]] = {
         *(f"tts.v1.audio.{OWN}.{VICTIM}.0.0", f"tts.v1.door.request.{OWN}", f"tts.v1.job.{OWN}"),
     ],
     "sentences, dead letters, heartbeats": [
-        *(f"tts.v1.sentence.tone.express.{OTHER}.{VICTIM}.0", f"tts.v1.sentence.tone.standard.{OTHER}.x.notanumber"),
-        *(f"tts.v1.dead.tts.v1.request.{OTHER}", "tts.v1.worker.tone.forged", "tts.v1.splitter.forged"),
+        *(
+            f"tts.v1.sentence.tone.express.{OTHER}.{VICTIM}.0",
+            f"tts.v1.sentence.tone.standard.{OTHER}.x.notanumber",
+        ),
+        *(
+            f"tts.v1.dead.tts.v1.request.{OTHER}",
+            "tts.v1.worker.tone.forged",
+            "tts.v1.splitter.forged",
+        ),
     ],
     "key-value buckets": [
         *("$KV.TTS_VOICES.tone.1.aaaa", f"$KV.TTS_KEPT.request.{OTHER}.{VICTIM}"),
         *(f"$KV.TTS_PROGRESS.job.{OTHER}.{VICTIM}", f"$KV.TTS_PROGRESS.clip.{OTHER}.aaaa.1"),
     ],
-    "object stores": ["$O.TTS_CLIPS.C.aaaa", "$O.TTS_CLIPS.M.aaaa", "$O.TTS_RESULTS.C.aaaa", "$O.TTS_RESULTS.M.aaaa"],
+    "object stores": [
+        "$O.TTS_CLIPS.C.aaaa",
+        "$O.TTS_CLIPS.M.aaaa",
+        "$O.TTS_RESULTS.C.aaaa",
+        "$O.TTS_RESULTS.M.aaaa",
+    ],
     "JetStream API: streams": [
         *(f"$JS.API.STREAM.{what}" for what in ("NAMES", "LIST", "CREATE.FORGED")),
         *(
             f"$JS.API.STREAM.{what}.{stream}"
-            for what in ("INFO", "PURGE", "DELETE", "UPDATE", "MSG.GET", "MSG.DELETE", "SNAPSHOT", "RESTORE")
+            for what in (
+                "INFO",
+                "PURGE",
+                "DELETE",
+                "UPDATE",
+                "MSG.GET",
+                "MSG.DELETE",
+                "SNAPSHOT",
+                "RESTORE",
+            )
             for stream in ("TTS_AUDIO", "OBJ_TTS_CLIPS")
         ),
         *("$JS.API.STREAM.PEER.REMOVE.TTS_AUDIO", "$JS.API.STREAM.LEADER.STEPDOWN.TTS_AUDIO"),
     ],
     "JetStream API: messages of other tenants": [
-        *("$JS.API.DIRECT.GET.TTS_AUDIO", f"$JS.API.DIRECT.GET.TTS_AUDIO.tts.v1.audio.{OTHER}.{VICTIM}.0.0"),
+        *(
+            "$JS.API.DIRECT.GET.TTS_AUDIO",
+            f"$JS.API.DIRECT.GET.TTS_AUDIO.tts.v1.audio.{OTHER}.{VICTIM}.0.0",
+        ),
         f"$JS.API.DIRECT.GET.KV_TTS_KEPT.$KV.TTS_KEPT.request.{OTHER}.{VICTIM}",
     ],
     "JetStream API: consumers": [
         "$JS.API.CONSUMER.CREATE.TTS_AUDIO",
         "$JS.API.CONSUMER.CREATE.TTS_REQUESTS.forged.tts.v1.request.>",
-        *(f"$JS.API.CONSUMER.{what}.TTS_REQUESTS.splitter" for what in ("DURABLE.CREATE", "DELETE", "PAUSE", "INFO")),
+        *(
+            f"$JS.API.CONSUMER.{what}.TTS_REQUESTS.splitter"
+            for what in ("DURABLE.CREATE", "DELETE", "PAUSE", "INFO")
+        ),
         "$JS.API.CONSUMER.MSG.NEXT.TTS_REQUESTS.splitter",
     ],
-    "JetStream API: the account": ["$JS.API.INFO", "$JS.API.ACCOUNT.PURGE.TTS", "$JS.API.META.LEADER.STEPDOWN"],
+    "JetStream API: the account": [
+        "$JS.API.INFO",
+        "$JS.API.ACCOUNT.PURGE.TTS",
+        "$JS.API.META.LEADER.STEPDOWN",
+    ],
     "flow control": ["$JS.FC.OBJ_TTS_CLIPS.aaaa.bbbb"],
     "the system account": [
-        *("$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.ACCOUNT.TTS.CONNZ", "$SYS.REQ.USER.INFO"),
-        *("$SYS.REQ.ACCOUNT.PING.STATZ", f"$SYS.ACCOUNT.{SERVICE}.CONNECT", "$SYS.REQ.SERVER.RELOAD"),
+        *(
+            "$SYS.REQ.SERVER.PING",
+            "$SYS.REQ.SERVER.PING.CONNZ",
+            "$SYS.REQ.ACCOUNT.TTS.CONNZ",
+            "$SYS.REQ.USER.INFO",
+        ),
+        *(
+            "$SYS.REQ.ACCOUNT.PING.STATZ",
+            f"$SYS.ACCOUNT.{SERVICE}.CONNECT",
+            "$SYS.REQ.SERVER.RELOAD",
+        ),
     ],
     "inboxes": [
-        *(f"_INBOX_{role}.aaaa.bbbb" for role in ("edge", "splitter", "worker", "operator", f"tenant-{OTHER}")),
+        *(
+            f"_INBOX_{role}.aaaa.bbbb"
+            for role in ("edge", "splitter", "worker", "operator", f"tenant-{OTHER}")
+        ),
         "_INBOX.aaaa.bbbb",
     ],
-    "acknowledgements and generated reply subjects": ["<ack>", "<reply>", "_R_.aaaa.bbbb", "_GR_.aaaa.bbbb.cccc"],
+    "acknowledgements and generated reply subjects": [
+        "<ack>",
+        "<reply>",
+        "_R_.aaaa.bbbb",
+        "_GR_.aaaa.bbbb.cccc",
+    ],
 }
 WILDCARDS: Final = [
-    *(">", "*", "*.>", "tts.>", "tts.v1.>", "tts.v1.*.*", "tts.v1.audio.>", "tts.v1.audio.*.>", f"*.v1.audio.{OWN}.>"),
-    *(f"tts.v1.audio.{OTHER}.>", f"tts.v1.request.{OTHER}", "tts.v1.request.*", "tts.v1.door.>", "tts.v1.cancel.*.*"),
-    *("tts.v1.clip.*", "tts.v1.normalize.*", "tts.v1.splitter.*", "tts.v1.sentence.>", "tts.v1.job.*", "tts.v1.dead.>"),
-    *("$KV.>", "$O.>", "$JS.>", "$JS.API.>", "$JS.ACK.>", "$JS.EVENT.>", "$SYS.>", "_R_.>", "_INBOX.>"),
+    *(
+        ">",
+        "*",
+        "*.>",
+        "tts.>",
+        "tts.v1.>",
+        "tts.v1.*.*",
+        "tts.v1.audio.>",
+        "tts.v1.audio.*.>",
+        f"*.v1.audio.{OWN}.>",
+    ),
+    *(
+        f"tts.v1.audio.{OTHER}.>",
+        f"tts.v1.request.{OTHER}",
+        "tts.v1.request.*",
+        "tts.v1.door.>",
+        "tts.v1.cancel.*.*",
+    ),
+    *(
+        "tts.v1.clip.*",
+        "tts.v1.normalize.*",
+        "tts.v1.splitter.*",
+        "tts.v1.sentence.>",
+        "tts.v1.job.*",
+        "tts.v1.dead.>",
+    ),
+    *(
+        "$KV.>",
+        "$O.>",
+        "$JS.>",
+        "$JS.API.>",
+        "$JS.ACK.>",
+        "$JS.EVENT.>",
+        "$SYS.>",
+        "_R_.>",
+        "_INBOX.>",
+    ),
     *(f"_INBOX_{role}.>" for role in ("edge", "splitter", "worker", "operator", f"tenant-{OTHER}")),
 ]
-RESERVED: Final = ("$JS.ACK.", "_R_.", "_GR_.")  # the server takes no message whose reply subject begins so
+RESERVED: Final = (
+    "$JS.ACK.",
+    "_R_.",
+    "_GR_.",
+)  # the server takes no message whose reply subject begins so
 HEADERS: Final[list[dict[str, str]]] = [
     {},
     {"Nats-Rollup": "all"},
     {"Nats-Rollup": "sub", "KV-Operation": "PURGE"},
     {"KV-Operation": "DEL", "Nats-TTL": "1s", "Nats-Marker-Reason": "Purge"},
     {"Nats-Msg-Id": VICTIM, "Nats-Expected-Stream": "TTS_REQUESTS"},
-    {"Nats-Schedule": "@at 2020-01-01T00:00:00Z", "Nats-Schedule-Target": f"tts.v1.audio.{OTHER}.{VICTIM}.0.0"},
+    {
+        "Nats-Schedule": "@at 2020-01-01T00:00:00Z",
+        "Nats-Schedule-Target": f"tts.v1.audio.{OTHER}.{VICTIM}.0.0",
+    },
 ]
 PAYLOADS: Final = [
     b"",
@@ -154,7 +242,12 @@ class Scene:
     async def settle(self) -> None:
         """Wait until all that was sent has arrived wherever it goes."""
         for _ in range(3):
-            for client in (self.attacker, self.service.client, self.other.client, self.system.client):
+            for client in (
+                self.attacker,
+                self.service.client,
+                self.other.client,
+                self.system.client,
+            ):
                 await client.flush()
             await asyncio.sleep(0.1)
 
@@ -165,7 +258,8 @@ class Scene:
         strays = [
             f"{SERVICE}: {message.subject}"
             for message in self.service.seen
-            if not any(matches(pattern, message.subject) for pattern in allowed) and not _asked_by_the_test(message)
+            if not any(matches(pattern, message.subject) for pattern in allowed)
+            and not _asked_by_the_test(message)
         ]
         strays += [f"{OTHER}: {message.subject}" for message in self.other.seen]
         targets = {subject for _, subject in self.targets()}
@@ -182,9 +276,22 @@ class Scene:
         for name in stream_names(topology.topology()):
             info = await stream.stream_info(name)
             kept = info.state
-            found[name] = (kept.messages, kept.bytes, kept.first_seq, kept.last_seq, kept.consumer_count, info.config)
+            found[name] = (
+                kept.messages,
+                kept.bytes,
+                kept.first_seq,
+                kept.last_seq,
+                kept.consumer_count,
+                info.config,
+            )
         taken = await stream.consumer_info(topology.REQUESTS, "splitter")
-        found["splitter"] = (taken.num_ack_pending, taken.num_pending, taken.delivered, taken.ack_floor, taken.config)
+        found["splitter"] = (
+            taken.num_ack_pending,
+            taken.num_pending,
+            taken.delivered,
+            taken.ack_floor,
+            taken.config,
+        )
         return found
 
 
@@ -203,7 +310,10 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
     async with guarded_nats(folder, watched=True) as guarded:
         clients = [
             await guarded.client(f"tenant-{OWN}"),
-            *[await guarded.watcher(account) for account in (SERVICE, tenant_account(OTHER), "SYS")],
+            *[
+                await guarded.watcher(account)
+                for account in (SERVICE, tenant_account(OTHER), "SYS")
+            ],
             await guarded.watcher(SERVICE),
         ]
         attacker, service, other, system, answering = clients
@@ -228,10 +338,16 @@ async def populated(service: Client, other: Client) -> dict[str, str]:
     await stream.publish(f"tts.v1.sentence.tone.express.{OTHER}.{VICTIM}.0", SECRET)
     await stream.publish(f"tts.v1.job.{OTHER}", SECRET)
     await stream.publish(f"tts.v1.dead.tts.v1.request.{OTHER}", SECRET)
-    for place in (f"TTS_KEPT.request.{OTHER}.{VICTIM}", f"TTS_PROGRESS.job.{OTHER}.{VICTIM}", "TTS_VOICES.tone.1.aaaa"):
+    for place in (
+        f"TTS_KEPT.request.{OTHER}.{VICTIM}",
+        f"TTS_PROGRESS.job.{OTHER}.{VICTIM}",
+        "TTS_VOICES.tone.1.aaaa",
+    ):
         await stream.publish(f"$KV.{place}", SECRET)
     await (await stream.object_store("TTS_CLIPS")).put(f"{OTHER}/clip", SECRET)
-    [taken] = await (await stream.pull_subscribe("tts.v1.request.*", "splitter", stream="TTS_REQUESTS")).fetch(1)
+    [taken] = await (
+        await stream.pull_subscribe("tts.v1.request.*", "splitter", stream="TTS_REQUESTS")
+    ).fetch(1)
     awaited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def answer(message: Msg) -> None:
@@ -269,12 +385,18 @@ async def test_a_reply_subject_reaches_its_sender_only(stage: Scene) -> None:
         for _, target in stage.targets():
             for headers in HEADERS:
                 payload = b"" if "DIRECT.GET" in grant.local else b"forged"
-                await stage.attacker.publish(local(grant.local), payload, reply=target, headers=headers)
+                await stage.attacker.publish(
+                    local(grant.local), payload, reply=target, headers=headers
+                )
         await stage.settle()
     reserved = {target.lower() for _, target in stage.targets() if target.startswith(RESERVED)}
-    assert {said.partition(' with reply of "')[2].rstrip('"') for said in stage.guarded.refused} == reserved
+    assert {
+        said.partition(' with reply of "')[2].rstrip('"') for said in stage.guarded.refused
+    } == reserved
     assert stage.strays() == []
-    assert len(stage.service.seen) > len(GRANTS) * len(list(stage.targets()))  # it did get as far as the services
+    assert len(stage.service.seen) > len(GRANTS) * len(
+        list(stage.targets())
+    )  # it did get as far as the services
     assert await stage.state() == before
 
 
@@ -282,7 +404,10 @@ async def test_a_trace_goes_nowhere_that_its_sender_may_not_publish(stage: Scene
     before = await stage.state()
     for grant in GRANTS:
         for _, target in stage.targets():
-            for headers in ({"Nats-Trace-Dest": target}, {"Nats-Trace-Dest": target, "Nats-Trace-Only": "true"}):
+            for headers in (
+                {"Nats-Trace-Dest": target},
+                {"Nats-Trace-Dest": target, "Nats-Trace-Only": "true"},
+            ):
                 await stage.attacker.publish(local(grant.local), b"", headers=headers)
     await stage.settle()
     assert stage.strays() == []
@@ -326,9 +451,15 @@ async def test_a_tenant_receives_only_its_own_messages(stage: Scene) -> None:
                 continue
             await stage.attacker.flush()
             if not any(matches(grant.local, subject) for grant in HEARD):
-                await until(lambda: any("violation for subscription" in said for said in stage.guarded.refused))
+                await until(
+                    lambda: any(
+                        "violation for subscription" in said for said in stage.guarded.refused
+                    )
+                )
     await speak_to_everybody(stage)
-    assert [message.subject for message in heard if not message.subject.startswith(("tts.v1.worker.",))] == []
+    assert [
+        message.subject for message in heard if not message.subject.startswith(("tts.v1.worker.",))
+    ] == []
 
 
 async def test_what_a_tenant_may_receive_is_its_own_and_taken_from_no_other(stage: Scene) -> None:
@@ -343,7 +474,10 @@ async def test_what_a_tenant_may_receive_is_its_own_and_taken_from_no_other(stag
     await stage.attacker.flush()
     stage.service.seen.clear()
     sent = await speak_to_everybody(stage)
-    assert {message.subject for message in heard} == {f"tts.v1.audio.{OWN}.{VICTIM}.0.1", "tts.v1.worker.tone.w1"}
+    assert {message.subject for message in heard} == {
+        f"tts.v1.audio.{OWN}.{VICTIM}.0.1",
+        "tts.v1.worker.tone.w1",
+    }
     assert [message.subject for message in stage.service.seen if message.subject in sent] == sent
     assert all(SECRET not in message.data for message in heard)
 
@@ -351,13 +485,24 @@ async def test_what_a_tenant_may_receive_is_its_own_and_taken_from_no_other(stag
 async def speak_to_everybody(stage: Scene) -> list[str]:
     """Publish, in the services' account, something of everything, and return where."""
     sent = [
-        *(f"tts.v1.audio.{OTHER}.{VICTIM}.0.1", f"tts.v1.audio.{OWN}.{VICTIM}.0.1", f"tts.v1.cancel.{OTHER}.{VICTIM}"),
-        *("tts.v1.worker.tone.w1", "tts.v1.splitter.s1", "_INBOX_edge.aaaa.bbbb", f"_INBOX_tenant-{OWN}.aaaa.bbbb"),
+        *(
+            f"tts.v1.audio.{OTHER}.{VICTIM}.0.1",
+            f"tts.v1.audio.{OWN}.{VICTIM}.0.1",
+            f"tts.v1.cancel.{OTHER}.{VICTIM}",
+        ),
+        *(
+            "tts.v1.worker.tone.w1",
+            "tts.v1.splitter.s1",
+            "_INBOX_edge.aaaa.bbbb",
+            f"_INBOX_tenant-{OWN}.aaaa.bbbb",
+        ),
         *(f"tts.v1.request.{OWN}", f"$KV.TTS_VOICES.tone.1.{OWN}", "$O.TTS_CLIPS.C.cccc"),
     ]
     publisher = await stage.guarded.watcher(SERVICE)
     for subject in sent:
-        await publisher.publish(subject, b"said" if OWN in subject else SECRET if OTHER in subject else b"state")
+        await publisher.publish(
+            subject, b"said" if OWN in subject else SECRET if OTHER in subject else b"state"
+        )
     await publisher.close()
     await stage.settle()
     return sent
@@ -372,7 +517,14 @@ async def test_stored_audio_of_others_is_not_read_whatever_is_asked(stage: Scene
     inbox = f"_INBOX_tenant-{OWN}.aaaa.bbbb"
     await stage.attacker.subscribe(inbox, cb=note)
     get = f"$JS.API.DIRECT.GET.TTS_AUDIO.tts.v1.audio.{OWN}"
-    for rest in (f"{VICTIM}.0.0", f"{VICTIM}.0.9", "*.0.0", "x.>", f"..{OTHER}.{VICTIM}.0.0", f"{VICTIM}.*.*"):
+    for rest in (
+        f"{VICTIM}.0.0",
+        f"{VICTIM}.0.9",
+        "*.0.0",
+        "x.>",
+        f"..{OTHER}.{VICTIM}.0.0",
+        f"{VICTIM}.*.*",
+    ):
         for payload in PAYLOADS:
             await stage.attacker.publish(f"{get}.{rest}", payload, reply=inbox)
     await stage.settle()
@@ -393,7 +545,10 @@ async def test_the_table_of_what_was_tried_is_in_the_documentation() -> None:
 
 def table() -> str:
     """Return what the tests above try as a Markdown table; they fail if an outcome differs from it."""
-    rows = ["| target | subjects tried | publish | as reply subject | subscribe |", "|---|---|---|---|---|"]
+    rows = [
+        "| target | subjects tried | publish | as reply subject | subscribe |",
+        "|---|---|---|---|---|",
+    ]
     for what, listed in TARGETS.items():
         tried = " ".join(f"`{shown(subject)}`" for subject in listed)
         reply = "refused" if what.startswith("acknowledgements") else "delivered to the sender only"
@@ -401,7 +556,9 @@ def table() -> str:
     wild = " ".join(f"`{subject}`" for subject in WILDCARDS)
     rows.append(f"| wildcards | {wild} | | | refused |")
     grants = ", ".join(f"`{grant.local}`" for grant in GRANTS)
-    headers = ", ".join(sorted({f"`{name}`" for chosen in HEADERS for name in chosen} | {"`Nats-Trace-Dest`"}))
+    headers = ", ".join(
+        sorted({f"`{name}`" for chosen in HEADERS for name in chosen} | {"`Nats-Trace-Dest`"})
+    )
     return "\n".join(
         [
             f"Each subject was tried as the user `tenant-{OWN}`: directly, and as the reply subject of a message on "
@@ -415,5 +572,8 @@ def table() -> str:
 
 
 def shown(subject: str) -> str:
-    known = {"<ack>": "$JS.ACK.… (an actual one)", "<reply>": "_R_.… (another tenant's pending reply)"}
+    known = {
+        "<ack>": "$JS.ACK.… (an actual one)",
+        "<reply>": "_R_.… (another tenant's pending reply)",
+    }
     return known.get(subject, re.sub(VICTIM, "<request>", subject))

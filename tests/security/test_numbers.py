@@ -42,7 +42,11 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
 
 async def metrics(service: Front) -> dict[str, float]:
     async with await service.get("/metrics") as response:
-        rows = [line.rpartition(" ") for line in (await response.text()).splitlines() if not line.startswith("#")]
+        rows = [
+            line.rpartition(" ")
+            for line in (await response.text()).splitlines()
+            if not line.startswith("#")
+        ]
     return {name: float(value) for name, _, value in rows}
 
 
@@ -51,7 +55,10 @@ async def outcomes(service: Front) -> dict[str, float]:
     counted: Counter[str] = Counter()
     for name, value in (await metrics(service)).items():
         if name.startswith("xtts_synthesis_requests_total{"):
-            labels = dict(part.split("=") for part in name.partition("{")[2].rstrip("}").replace('"', "").split(","))
+            labels = dict(
+                part.split("=")
+                for part in name.partition("{")[2].rstrip("}").replace('"', "").split(",")
+            )
             counted[f"{labels['endpoint']} {labels['status']}"] += int(value)
     return dict(counted)
 
@@ -65,7 +72,11 @@ async def until(service: Front, requests: int) -> dict[str, float]:
 
 
 def completions(logged: list[EventDict], endpoint: str) -> list[EventDict]:
-    return [event for event in logged if event["event"] == "request_completed" and event["endpoint"] == endpoint]
+    return [
+        event
+        for event in logged
+        if event["event"] == "request_completed" and event["endpoint"] == endpoint
+    ]
 
 
 async def by_curl(service: Front, endpoint: str, folder: Path) -> bytes:
@@ -83,9 +94,12 @@ async def by_curl(service: Front, endpoint: str, folder: Path) -> bytes:
 async def by_http_client(service: Front, endpoint: str, _folder: Path) -> bytes:
     fields = {"text": TEXT, "language": "en", "seed": "42"}
     parts = [
-        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
     ]
-    parts.append('--x\r\nContent-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n')
+    parts.append(
+        '--x\r\nContent-Disposition: form-data; name="reference_audio"; filename="a"\r\n\r\n'
+    )
     body = "".join(parts).encode() + VOICE + b"\r\n--x--\r\n"
 
     def ask() -> bytes:
@@ -105,15 +119,24 @@ async def by_aiohttp(service: Front, endpoint: str, _folder: Path) -> bytes:
             return await response.read()
 
 
-async def test_whole_answers_are_successes_whatever_their_clients_do_next(service: Front, tmp_path: Path) -> None:
-    clients: list[Callable[[Front, str, Path], Awaitable[bytes]]] = [by_curl, by_http_client, by_aiohttp]
+async def test_whole_answers_are_successes_whatever_their_clients_do_next(
+    service: Front, tmp_path: Path
+) -> None:
+    clients: list[Callable[[Front, str, Path], Awaitable[bytes]]] = [
+        by_curl,
+        by_http_client,
+        by_aiohttp,
+    ]
     with capture_logs() as logged:
         for client in clients:
             for endpoint in ("synthesize", "stream"):
                 for _ in range(EACH):
                     assert (await client(service, endpoint, tmp_path))[44:] == PCM
         counted = await until(service, 2 * len(clients) * EACH)
-    assert counted == {"synthesize success": len(clients) * EACH, "stream success": len(clients) * EACH}
+    assert counted == {
+        "synthesize success": len(clients) * EACH,
+        "stream success": len(clients) * EACH,
+    }
     seen = await metrics(service)
     assert seen["tts_cancelled_requests_total"] == 0
     assert seen["xtts_audio_output_bytes_sum"] == 2 * len(clients) * EACH * len(PCM)
@@ -122,10 +145,16 @@ async def test_whole_answers_are_successes_whatever_their_clients_do_next(servic
         assert len({event["request"] for event in told}) == len(told) == len(clients) * EACH
         for event in told:
             assert (event["outcome"], event["status"], event["code"]) == ("success", 200, None)
-            assert (event["tenant"], event["language"], event["bytes"]) == ("public", "en", len(PCM))
+            assert (event["tenant"], event["language"], event["bytes"]) == (
+                "public",
+                "en",
+                len(PCM),
+            )
             assert event["audio_seconds"] == pytest.approx(len(PCM) / 48_000, abs=0.001)
             assert 0 < event["first_audio_seconds"] <= event["seconds"]
-    assert not [event for event in logged if TEXT.split(". ")[0] in str(event)], "a text is in the log"
+    assert not [event for event in logged if TEXT.split(". ")[0] in str(event)], (
+        "a text is in the log"
+    )
 
 
 @pytest.mark.parametrize("service", [1.0], indirect=True)
@@ -147,7 +176,9 @@ async def test_a_client_that_leaves_is_cancelled_once_and_no_error(service: Fron
     assert [event["event"] for event in logged].count("client_left") == 2
 
 
-async def test_an_answer_that_fails_is_an_error_with_its_code_before_and_after_it_began(tmp_path: Path) -> None:
+async def test_an_answer_that_fails_is_an_error_with_its_code_before_and_after_it_began(
+    tmp_path: Path,
+) -> None:
     settings = msgspec.structs.replace(SETTINGS, request_timeout_s=2.0)
     async with front(tmp_path, real_time_factor=1.0, settings=settings) as service:
         with capture_logs() as logged:
@@ -184,13 +215,19 @@ async def test_a_resumed_answer_is_counted_by_its_outcome(service: Front) -> Non
         counted = await until(service, 5)
     assert counted == {"stream success": 1, "resume success": 2, "resume error": 2}
     seen = await metrics(service)
-    assert seen['xtts_synthesis_requests_total{endpoint="resume",language="en",status="success"}'] == 2
-    assert seen['xtts_synthesis_requests_total{endpoint="resume",language="en",status="error"}'] == 1
+    assert (
+        seen['xtts_synthesis_requests_total{endpoint="resume",language="en",status="success"}'] == 2
+    )
+    assert (
+        seen['xtts_synthesis_requests_total{endpoint="resume",language="en",status="error"}'] == 1
+    )
     assert seen["xtts_audio_output_bytes_count"] == 2, "a client that had it all was sent nothing"
     assert seen["xtts_audio_output_bytes_sum"] == len(PCM) + len(whole) - 100_000
     assert seen["tts_requests_in_flight"] == 0
     told = completions(logged, "resume")
-    assert [(event["status"], event["outcome"], event["code"], event["bytes"]) for event in told] == [
+    assert [
+        (event["status"], event["outcome"], event["code"], event["bytes"]) for event in told
+    ] == [
         (200, "success", None, len(whole) - 100_000),
         (200, "success", None, 0),
         (416, "error", "range_not_satisfiable", 0),
@@ -198,7 +235,9 @@ async def test_a_resumed_answer_is_counted_by_its_outcome(service: Front) -> Non
     ]
 
 
-async def test_normalization_and_jobs_are_logged_once_and_the_end_of_a_job_too(service: Front) -> None:
+async def test_normalization_and_jobs_are_logged_once_and_the_end_of_a_job_too(
+    service: Front,
+) -> None:
     with capture_logs() as logged:
         text = aiohttp.FormData({"text": TEXT, "language": "en"}, default_to_multipart=True)
         async with service.session.post(f"{service.addresses[0]}/normalize", data=text) as response:
@@ -212,19 +251,34 @@ async def test_normalization_and_jobs_are_logged_once_and_the_end_of_a_job_too(s
                 await asyncio.sleep(0.1)
         async with await service.get(f"/jobs/{job}/audio") as response:
             assert (await response.read())[44:] == PCM
-        async with await service.get(f"/jobs/{job}/audio", headers={"Range": "bytes=40-50"}) as response:
+        async with await service.get(
+            f"/jobs/{job}/audio", headers={"Range": "bytes=40-50"}
+        ) as response:
             assert response.status == 206
             await response.read()
         async with asyncio.timeout(10):
             while len(completions(logged, "job_audio")) < 2:
                 await asyncio.sleep(0.05)
     [normalized] = completions(logged, "normalize")
-    assert (normalized["status"], normalized["outcome"], normalized["language"]) == (200, "success", "en")
+    assert (normalized["status"], normalized["outcome"], normalized["language"]) == (
+        200,
+        "success",
+        "en",
+    )
     taken, refused = completions(logged, "jobs")
     assert (taken["request"], taken["status"], taken["outcome"]) == (job, 202, "success")
-    assert (refused["status"], refused["outcome"], refused["code"]) == (422, "error", "unsupported_language")
+    assert (refused["status"], refused["outcome"], refused["code"]) == (
+        422,
+        "error",
+        "unsupported_language",
+    )
     [ended] = completions(logged, "job")
-    assert (ended["request"], ended["outcome"], ended["language"], ended["tenant"]) == (job, "success", "en", "public")
+    assert (ended["request"], ended["outcome"], ended["language"], ended["tenant"]) == (
+        job,
+        "success",
+        "en",
+        "public",
+    )
     assert (ended["bytes"], ended["status"]) == (len(PCM), 200)
     audio, span = completions(logged, "job_audio")
     assert (audio["status"], audio["outcome"], audio["bytes"]) == (200, "success", len(PCM))
@@ -233,10 +287,14 @@ async def test_normalization_and_jobs_are_logged_once_and_the_end_of_a_job_too(s
 
 
 @asynccontextmanager
-async def edge_of(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[tuple[str, Metrics]]:
+async def edge_of(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[tuple[str, Metrics]]:
     """Run an application of one handler, named "stream", behind the edge's middleware."""
     bus, counted = await memory_bus(), Metrics()
-    app = web.Application(middlewares=[around(counted, Fleet("tone", workers(bus), splitters(bus)), "public")])
+    app = web.Application(
+        middlewares=[around(counted, Fleet("tone", workers(bus), splitters(bus)), "public")]
+    )
     app.on_response_prepare.append(tell_request_id)
     app.router.add_post("/stream", answer, name="stream")
     async with TestServer(app, handler_cancellation=True) as server:
@@ -252,7 +310,9 @@ async def closing(act: Callable[[], Awaitable[Any]]) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("chunked", [True, False])
 @pytest.mark.parametrize("fails", [False, True])
-async def test_what_is_closed_after_a_whole_answer_changes_nothing(chunked: bool, fails: bool) -> None:
+async def test_what_is_closed_after_a_whole_answer_changes_nothing(
+    chunked: bool, fails: bool
+) -> None:
     closed = asyncio.Event()
 
     async def close() -> None:
@@ -324,7 +384,9 @@ async def test_an_unexpected_error_of_a_handler_is_one_error() -> None:
 
 
 async def test_clients_that_follow_jobs_are_bounded_and_release_their_slots(tmp_path: Path) -> None:
-    settings = msgspec.structs.replace(SETTINGS, max_job_streams=3, max_job_streams_per_tenant=2, max_jobs=1)
+    settings = msgspec.structs.replace(
+        SETTINGS, max_job_streams=3, max_job_streams_per_tenant=2, max_jobs=1
+    )
     async with front(tmp_path, real_time_factor=3.0, settings=settings) as service:
         async with await service.post("/jobs", text=LONG) as response:
             job = (await response.json())["id"]
@@ -335,7 +397,10 @@ async def test_clients_that_follow_jobs_are_bounded_and_release_their_slots(tmp_
         assert events.status == audio.status == 200
         for path in ("events", "audio"):
             async with await service.get(f"/jobs/{job}/{path}") as response:
-                assert (response.status, (await response.json(content_type=None))["code"]) == (429, "too_many_streams")
+                assert (response.status, (await response.json(content_type=None))["code"]) == (
+                    429,
+                    "too_many_streams",
+                )
         async with await service.get(f"/jobs/{job}") as response:
             assert response.status == 200
         events.close()

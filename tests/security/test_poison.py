@@ -24,9 +24,27 @@ from services.http_edge.speech.assembly import Assembly
 from services.http_edge.speech.session import SpeechSessions
 from tests.support.buses import bus_of
 from tests.support.messages import EXAMPLES
-from tests.support.service import digest, expected_pcm, only_sentence, speech_request, stored_clip, tone_service
+from tests.support.service import (
+    digest,
+    expected_pcm,
+    only_sentence,
+    speech_request,
+    stored_clip,
+    tone_service,
+)
 
-HUGE = [2**62, 2**63 - 1, 2**64 - 1, -(2**63), -1, 0, 1e308, float("nan"), float("inf"), MOST_SENTENCES]
+HUGE = [
+    2**62,
+    2**63 - 1,
+    2**64 - 1,
+    -(2**63),
+    -1,
+    0,
+    1e308,
+    float("nan"),
+    float("inf"),
+    MOST_SENTENCES,
+]
 STRANGE: list[Any] = [
     *HUGE,
     None,
@@ -147,21 +165,45 @@ async def test_a_request_that_begins_behind_its_end_fails_and_stops_no_splitter(
         await still_speaks(bus, clip)
 
 
-async def test_hostile_commands_neither_stop_nor_spin_a_process_and_the_next_request_is_spoken(bus: Bus) -> None:
+async def test_hostile_commands_neither_stop_nor_spin_a_process_and_the_next_request_is_spoken(
+    bus: Bus,
+) -> None:
     async with tone_service(bus, workers=1):
         clip = await stored_clip(bus)
         request = speech_request(clip)
         job = only_sentence(request, text="One.", parameters=messages.AS_USUAL)
-        for field in ("first_sentence", "tenant", "clips", "passages", "pronunciations", "deadline_unix_ms", "text"):
+        for field in (
+            "first_sentence",
+            "tenant",
+            "clips",
+            "passages",
+            "pronunciations",
+            "deadline_unix_ms",
+            "text",
+        ):
             for value in (2**62, "globex", [["x"]] * 1_000, {"a": 2**62}):
                 await publish(bus, subjects.request("public"), with_field(request, field, value))
         for last in ("notanumber", "-1", "9" * 30, "0"):
             subject = f"tts.v1.sentence.tone.standard.public.aaaaaaaa.{last}"
-            for payload in (b"", b"junk", codec.encode(job), with_field(job, "pause_after_ms", 2**62)):
+            for payload in (
+                b"",
+                b"junk",
+                codec.encode(job),
+                with_field(job, "pause_after_ms", 2**62),
+            ):
                 await publish(bus, subject, payload)
-        for subject in ("tts.v1.request.public", "tts.v1.sentence.tone.standard.a", "tts.v1.sentence.tone.express.b.c"):
+        for subject in (
+            "tts.v1.request.public",
+            "tts.v1.sentence.tone.standard.a",
+            "tts.v1.sentence.tone.express.b.c",
+        ):
             await publish(bus, subject, msgpack.packb([[[]]] * 1_000))
-        for subject in ("tts.v1.cancel.public.short", "tts.v1.cancel.a.b", "tts.v1.worker.tone.w", "tts.v1.splitter.s"):
+        for subject in (
+            "tts.v1.cancel.public.short",
+            "tts.v1.cancel.a.b",
+            "tts.v1.worker.tone.w",
+            "tts.v1.splitter.s",
+        ):
             for payload in (b"", b"\xc1", *(codec.encode(message) for message in EXAMPLES)):
                 await bus.send(subject, payload)
         await until_empty(bus)
@@ -177,7 +219,9 @@ async def test_a_cancel_that_names_another_request_than_its_subject_stops_neithe
             pieces: list[bytes] = []
             async for piece in speech.chunks():
                 if not pieces:
-                    forged = messages.CancelSpeech(request=request.request, tenant="globex", reason="forged")
+                    forged = messages.CancelSpeech(
+                        request=request.request, tenant="globex", reason="forged"
+                    )
                     for payload in (codec.encode(forged), b"", b"stop"):
                         await bus.send(subjects.cancel("public", request.request), payload)
                         await bus.send(subjects.cancel("globex", request.request), payload)
@@ -189,7 +233,13 @@ async def test_audio_of_another_request_is_ignored_on_any_subject(bus: Bus) -> N
     clip = await stored_clip(bus)
     request, other = speech_request(clip), speech_request(clip, "Words of another tenant.")
     chunk = messages.AudioChunk(
-        request=other.request, sentence=0, chunk=0, attempt=1, first_sample=0, sample_rate_hz=24_000, pcm=b"\1\0" * 50
+        request=other.request,
+        sentence=0,
+        chunk=0,
+        attempt=1,
+        first_sample=0,
+        sample_rate_hz=24_000,
+        pcm=b"\1\0" * 50,
     )
     wrong = codec.encode(msgspec.structs.replace(chunk, request=request.request, chunk=1))
     async with open_inbox(bus, "public", request.request) as inbox:

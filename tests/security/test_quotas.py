@@ -18,7 +18,9 @@ from tests.support.service import TEXT, expected_pcm
 
 QUOTA_S = 60.0
 FIVE_BREAKS = "".join('<break time="10s"/>' for _ in range(59))
-SENTENCE = "It was a bright cold day in April and the clocks were striking. "  # 64 characters, about 4.9 s
+SENTENCE = (
+    "It was a bright cold day in April and the clocks were striking. "  # 64 characters, about 4.9 s
+)
 
 
 @pytest.fixture
@@ -34,12 +36,16 @@ def keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
 
 
 @pytest.fixture
-async def service(tmp_path: Path, keys: dict[str, str], request: pytest.FixtureRequest) -> AsyncIterator[Front]:
+async def service(
+    tmp_path: Path, keys: dict[str, str], request: pytest.FixtureRequest
+) -> AsyncIterator[Front]:
     assert keys
     settings = msgspec.structs.replace(SETTINGS, api_keys_file=str(tmp_path / "keys.toml"))
     (tmp_path / "nats").mkdir()
     factor = getattr(request, "param", 0.0)
-    async with front(tmp_path / "nats", edges=2, settings=settings, real_time_factor=factor) as made:
+    async with front(
+        tmp_path / "nats", edges=2, settings=settings, real_time_factor=factor
+    ) as made:
         yield made
 
 
@@ -61,7 +67,11 @@ async def until_used(service: Front, seconds: float, name: str = "acme") -> None
 
 
 async def asked(
-    service: Front, headers: dict[str, str], path: str = "/synthesize", edge: int = 0, **fields: str | bytes | None
+    service: Front,
+    headers: dict[str, str],
+    path: str = "/synthesize",
+    edge: int = 0,
+    **fields: str | bytes | None,
 ) -> tuple[int, str, float]:
     """Return status, code, and the seconds of audio in the body."""
     async with await service.post(path, edge=edge, headers=headers, **fields) as response:
@@ -76,17 +86,31 @@ async def asked(
 ATTACKS: dict[str, dict[str, str]] = {
     "silence": {"text": f"<speak>Yes.{FIVE_BREAKS} No.</speak>", "text_type": "ssml"},
     "pauses of paragraphs": {"text": "A.\n\nB.\n\n" * 80},
-    "pronunciations": {"text": "a " * 2_000, "pronunciations": json.dumps({"a": "word " * 19 + "word"})},
-    "pronunciations to digits": {"text": "a " * 200, "pronunciations": json.dumps({"a": "9" * 100})},
+    "pronunciations": {
+        "text": "a " * 2_000,
+        "pronunciations": json.dumps({"a": "word " * 19 + "word"}),
+    },
+    "pronunciations to digits": {
+        "text": "a " * 200,
+        "pronunciations": json.dumps({"a": "9" * 100}),
+    },
     "a long text": {"text": SENTENCE * 1_500},
     "digits": {"text": "123456789 " * 60},
     "one long number": {"text": f"It is {'7' * 400}."},
     "signs": {"text": "It is " + "≤ " * 100},
     "a slow voice": {"text": SENTENCE * 5, "speed": "0.25"},
-    "a slow passage": {"text": f'<speak><prosody rate="25%">{SENTENCE * 5}</prosody></speak>', "text_type": "ssml"},
-    "aliases": {"text": f'<speak><sub alias="{SENTENCE * 20}">x</sub></speak>', "text_type": "ssml"},
+    "a slow passage": {
+        "text": f'<speak><prosody rate="25%">{SENTENCE * 5}</prosody></speak>',
+        "text_type": "ssml",
+    },
+    "aliases": {
+        "text": f'<speak><sub alias="{SENTENCE * 20}">x</sub></speak>',
+        "text_type": "ssml",
+    },
     "figures one by one": {
-        "text": "<speak>" + '<say-as interpret-as="characters">9999999999</say-as>. ' * 20 + "</speak>",
+        "text": "<speak>"
+        + '<say-as interpret-as="characters">9999999999</say-as>. ' * 20
+        + "</speak>",
         "text_type": "ssml",
     },
     "characters of few a second": {"text": "雪又下了。" * 80, "language": "zh"},
@@ -99,7 +123,9 @@ async def test_a_text_longer_than_the_quota_is_refused_before_a_word_is_spoken(
     headers = bearing(keys["acme"])
     for attack, fields in ATTACKS.items():
         for path in ("/synthesize", "/stream"):
-            assert (await asked(service, headers, path, **fields))[:2] == (429, "quota_used_up"), attack
+            assert (await asked(service, headers, path, **fields))[:2] == (429, "quota_used_up"), (
+                attack
+            )
         async with await service.post("/jobs", headers=headers, **fields) as response:
             status, answer = response.status, await response.json(content_type=None)
         if status == 202:
@@ -120,7 +146,9 @@ async def ended(service: Front, job: str, secret: str) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
-async def test_what_is_charged_is_what_was_spoken_with_its_silence(service: Front, keys: dict[str, str]) -> None:
+async def test_what_is_charged_is_what_was_spoken_with_its_silence(
+    service: Front, keys: dict[str, str]
+) -> None:
     *_, seconds = await asked(service, bearing(keys["acme"]))
     assert seconds == pytest.approx(len(expected_pcm(TEXT)) / 48_000)
     await until_used(service, seconds)
@@ -153,9 +181,17 @@ async def test_what_cannot_be_spoken_costs_nothing(service: Front, keys: dict[st
     assert (await asked(service, headers, text=SENTENCE * 9))[0] == 200
 
 
-async def test_of_many_at_once_no_more_are_admitted_than_the_quota_holds(service: Front, keys: dict[str, str]) -> None:
+async def test_of_many_at_once_no_more_are_admitted_than_the_quota_holds(
+    service: Front, keys: dict[str, str]
+) -> None:
     requests = [
-        asked(service, bearing(keys["acme"]), "/stream" if number % 2 else "/synthesize", number % 2, text=SENTENCE * 8)
+        asked(
+            service,
+            bearing(keys["acme"]),
+            "/stream" if number % 2 else "/synthesize",
+            number % 2,
+            text=SENTENCE * 8,
+        )
         for number in range(12)
     ]
     answers = await asyncio.gather(*requests)
@@ -168,14 +204,21 @@ async def test_of_many_at_once_no_more_are_admitted_than_the_quota_holds(service
 async def test_texts_that_only_a_splitter_can_estimate_share_the_quota_as_well(
     service: Front, keys: dict[str, str]
 ) -> None:
-    numbers = "In all there were 123456789 of them. " * 8  # 21 s by its characters, over 50 s when it is spoken
+    numbers = (
+        "In all there were 123456789 of them. " * 8
+    )  # 21 s by its characters, over 50 s when it is spoken
     answers = await asyncio.gather(
-        *(asked(service, bearing(keys["acme"]), edge=number % 2, text=numbers) for number in range(6))
+        *(
+            asked(service, bearing(keys["acme"]), edge=number % 2, text=numbers)
+            for number in range(6)
+        )
     )
     assert sum(seconds for *_, seconds in answers) < QUOTA_S
     assert {code for _, code, _ in answers} <= {"", "quota_used_up"}
     async with asyncio.timeout(20):
-        while await used_s(service) > 1.05 * QUOTA_S:  # what was spoken of the others before they were stopped counts
+        while (
+            await used_s(service) > 1.05 * QUOTA_S
+        ):  # what was spoken of the others before they were stopped counts
             await asyncio.sleep(0.05)
 
 
@@ -185,18 +228,24 @@ async def test_a_client_that_leaves_is_charged_what_was_spoken_and_a_resumption_
 ) -> None:
     text, name = SENTENCE * 8, "left-in-the-middle"
     whole_s = len(expected_pcm(text)) / 48_000
-    response = await service.post("/stream", headers=bearing(keys["acme"], **{"Request-Name": name}), text=text)
+    response = await service.post(
+        "/stream", headers=bearing(keys["acme"], **{"Request-Name": name}), text=text
+    )
     await response.content.readexactly(200_000)
     response.close()
     await service.until_idle()
     async with asyncio.timeout(20):
         while not 4.0 < await used_s(service) < whole_s - 4:
             await asyncio.sleep(0.05)
-    async with await service.get(f"/requests/{name}/audio?from=200000", headers=bearing(keys["acme"])) as rest:
+    async with await service.get(
+        f"/requests/{name}/audio?from=200000", headers=bearing(keys["acme"])
+    ) as rest:
         body = await rest.read()
     assert 200_000 + len(body) == 44 + round(whole_s * 48_000)
     await until_used(service, whole_s)
-    async with await service.get(f"/requests/{name}/audio?from=0", headers=bearing(keys["acme"]), edge=1) as again:
+    async with await service.get(
+        f"/requests/{name}/audio?from=0", headers=bearing(keys["acme"]), edge=1
+    ) as again:
         assert len(await again.read()) == 44 + round(whole_s * 48_000)
     await until_used(service, whole_s)  # stored audio is played again for nothing
 
@@ -205,12 +254,21 @@ async def test_a_retry_under_an_idempotency_key_is_not_charged_again_and_comes_t
     service: Front, keys: dict[str, str]
 ) -> None:
     headers, text = bearing(keys["acme"], **{"Idempotency-Key": "a-retry"}), SENTENCE * 10
-    answers = await asyncio.gather(*(asked(service, headers, edge=number % 2, text=text) for number in range(4)))
+    answers = await asyncio.gather(
+        *(asked(service, headers, edge=number % 2, text=text) for number in range(4))
+    )
     assert {answer[:2] for answer in answers} == {(200, "")}
     whole_s = answers[0][2]
     await until_used(service, whole_s)
-    assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 8))[:2] == (429, "quota_used_up")
-    assert await asked(service, headers, "/stream", 1, text=text) == (200, "", pytest.approx(whole_s))
+    assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 8))[:2] == (
+        429,
+        "quota_used_up",
+    )
+    assert await asked(service, headers, "/stream", 1, text=text) == (
+        200,
+        "",
+        pytest.approx(whole_s),
+    )
     await until_used(service, whole_s)
 
 
@@ -231,7 +289,9 @@ async def test_requests_that_are_left_and_resumed_do_not_add_up_to_more_than_the
                 await asyncio.sleep(0.05)
 
     async def resumed(name: str) -> int:
-        async with await service.get(f"/requests/{name}/audio?from=0", headers=bearing(keys["acme"])) as response:
+        async with await service.get(
+            f"/requests/{name}/audio?from=0", headers=bearing(keys["acme"])
+        ) as response:
             try:
                 return len(await response.read()) if response.status == 200 else 0
             except aiohttp.ClientPayloadError:
@@ -253,7 +313,9 @@ async def test_a_job_that_is_cancelled_costs_what_was_spoken_and_one_that_waits_
     async with await service.post("/jobs", headers=headers, text=SENTENCE * 8) as response:
         job = (await response.json())["id"]
     assert await used_s(service) > 30
-    async with service.session.delete(f"{service.addresses[0]}/jobs/{job}", headers=headers) as response:
+    async with service.session.delete(
+        f"{service.addresses[0]}/jobs/{job}", headers=headers
+    ) as response:
         assert response.status == 202
     assert (await ended(service, job, keys["acme"]))["state"] == "cancelled"
     async with asyncio.timeout(20):
@@ -261,7 +323,9 @@ async def test_a_job_that_is_cancelled_costs_what_was_spoken_and_one_that_waits_
             await asyncio.sleep(0.05)
 
 
-async def test_each_tenant_and_each_key_has_its_own_quota(service: Front, keys: dict[str, str]) -> None:
+async def test_each_tenant_and_each_key_has_its_own_quota(
+    service: Front, keys: dict[str, str]
+) -> None:
     assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 10))[0] == 200
     assert (await asked(service, bearing(keys["acme"]), text=SENTENCE * 10))[0] == 429
     assert (await asked(service, bearing(keys["globex"]), text=SENTENCE * 10))[0] == 200
@@ -272,7 +336,10 @@ async def test_each_tenant_and_each_key_has_its_own_quota(service: Front, keys: 
 async def test_pronunciations_that_make_a_text_many_times_longer_are_refused(
     service: Front, keys: dict[str, str], path: str
 ) -> None:
-    fields = {"text": "a " * (9_000 if path == "/jobs" else 45_000), "pronunciations": json.dumps({"a": "9" * 100})}
+    fields = {
+        "text": "a " * (9_000 if path == "/jobs" else 45_000),
+        "pronunciations": json.dumps({"a": "9" * 100}),
+    }
     async with await service.post(path, headers=bearing(keys["free"]), **fields) as response:
         status, answer = response.status, await response.json(content_type=None)
     if path == "/jobs":

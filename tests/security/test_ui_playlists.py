@@ -85,13 +85,20 @@ def lists(target: str) -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", lists(""))
 def test_a_list_reaches_no_server_and_no_file(inside: Inside, tmp_path: Path, kind: str) -> None:
     (tmp_path / "secret.wav").write_bytes(tone())
-    for target in (inside.url, str(tmp_path / "secret.wav"), f"file://{tmp_path}/secret.wav", f"concat:{inside.url}"):
+    for target in (
+        inside.url,
+        str(tmp_path / "secret.wav"),
+        f"file://{tmp_path}/secret.wav",
+        f"concat:{inside.url}",
+    ):
         with pytest.raises(BadAudio):
             read_audio(lists(target)[kind])
     assert inside.asked == []
 
 
-def test_each_of_the_two_limits_alone_keeps_the_decoder_from_what_a_list_names(inside: Inside) -> None:
+def test_each_of_the_two_limits_alone_keeps_the_decoder_from_what_a_list_names(
+    inside: Inside,
+) -> None:
     reckless = {"safe": "0", "protocol_whitelist": "http,tcp,file,data,crypto"}
     concat = lists(inside.url)["concat"]
     with av.open(io.BytesIO(concat), "r", options=reckless) as container:
@@ -113,6 +120,8 @@ def test_files_with_audio_in_them_are_read(tmp_path: Path, format_: str) -> None
 @pytest.mark.parametrize(
     ("container", "codec"), [("webm", "libopus"), ("ipod", "aac"), ("adts", "aac"), ("mp4", "aac")]
 )
-def test_what_browsers_and_phones_record_is_read(tmp_path: Path, container: str, codec: str) -> None:
+def test_what_browsers_and_phones_record_is_read(
+    tmp_path: Path, container: str, codec: str
+) -> None:
     path = sounds.encode(tmp_path / "upload", sounds.speech(4, 48_000), 48_000, container, codec)
     assert len(read_audio(path.read_bytes())) > 3.5 * reading.RATE_HZ

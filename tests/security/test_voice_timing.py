@@ -45,7 +45,9 @@ async def test_a_file_that_another_tenant_sent_is_decoded_and_conditioned_again(
         decoded.append(path)
         return await prepare(decoder, path, *rest, **named)
 
-    def condition_noted(engine: ToneEngine, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
+    def condition_noted(
+        engine: ToneEngine, clips: Sequence[Clip], parameters: Parameters = AS_USUAL
+    ) -> bytes:
         conditioned.append(len(clips))
         return condition(engine, clips, parameters)
 
@@ -70,6 +72,8 @@ async def test_a_file_that_another_tenant_sent_is_decoded_and_conditioned_again(
         assert conditionings[4] - conditionings[2] <= conditionings[1]
         assert await uploads(service) == {"decoded": 2, "known": 3}
 
-        subjects = await service.bus._jetstream.stream_info(f"KV_{topology.VOICES}", subjects_filter=">")
+        subjects = await service.bus._jetstream.stream_info(
+            f"KV_{topology.VOICES}", subjects_filter=">"
+        )
         tenants = {subject.split(".")[-2] for subject in subjects.state.subjects or {}}
         assert tenants == {"acme", "globex"}

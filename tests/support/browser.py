@@ -25,7 +25,9 @@ def chromium() -> str:
     """Return the path of chromium. Raises FileNotFoundError with what to install."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
-        raise FileNotFoundError("the browser tests need chromium: apt-get install chromium, or set CHROMIUM")
+        raise FileNotFoundError(
+            "the browser tests need chromium: apt-get install chromium, or set CHROMIUM"
+        )
     return found
 
 
@@ -61,7 +63,9 @@ class Running:
 
 
 @contextmanager
-def process(module: str, *arguments: str, ready_url: str, **environment: str) -> Iterator["Running"]:
+def process(
+    module: str, *arguments: str, ready_url: str, **environment: str
+) -> Iterator["Running"]:
     """Run `python -m module` while the block runs; begin when the URL answers with 200."""
     with tempfile.NamedTemporaryFile(prefix="output-") as output:
         running = subprocess.Popen(
@@ -83,7 +87,9 @@ def wait_until_ready(running: "subprocess.Popen[bytes]", url: str) -> None:
     """Wait until the URL answers with 200. Raises TimeoutError."""
     give_up_at_s = time.monotonic() + _START_S
     while time.monotonic() < give_up_at_s:
-        assert running.poll() is None, f"it ended with status {running.returncode} before it was ready"
+        assert running.poll() is None, (
+            f"it ended with status {running.returncode} before it was ready"
+        )
         try:
             if requests.get(url, timeout=2).ok:
                 return

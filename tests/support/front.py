@@ -26,7 +26,12 @@ SETTINGS = Settings(engine="tone", idempotency_grace_s=1.0)
 
 def form(**fields: str | bytes | None) -> aiohttp.FormData:
     """Return a form with everything that it needs; a field that is None is left out, bytes are a file."""
-    usual: dict[str, str | bytes | None] = {"text": TEXT, "language": "en", "reference_audio": VOICE, "seed": "42"}
+    usual: dict[str, str | bytes | None] = {
+        "text": TEXT,
+        "language": "en",
+        "reference_audio": VOICE,
+        "seed": "42",
+    }
     made = aiohttp.FormData()
     for name, value in (usual | fields).items():
         if isinstance(value, bytes):
@@ -45,12 +50,21 @@ class Front:
     addresses: list[str]
 
     async def post(
-        self, path: str, *, edge: int = 0, headers: dict[str, str] | None = None, **fields: str | bytes | None
+        self,
+        path: str,
+        *,
+        edge: int = 0,
+        headers: dict[str, str] | None = None,
+        **fields: str | bytes | None,
     ) -> aiohttp.ClientResponse:
         """Send a form to one of the edges."""
-        return await self.session.post(f"{self.addresses[edge]}{path}", data=form(**fields), headers=headers)
+        return await self.session.post(
+            f"{self.addresses[edge]}{path}", data=form(**fields), headers=headers
+        )
 
-    async def get(self, path: str, *, edge: int = 0, headers: dict[str, str] | None = None) -> aiohttp.ClientResponse:
+    async def get(
+        self, path: str, *, edge: int = 0, headers: dict[str, str] | None = None
+    ) -> aiohttp.ClientResponse:
         """Ask one of the edges."""
         return await self.session.get(f"{self.addresses[edge]}{path}", headers=headers)
 
@@ -66,7 +80,9 @@ class Front:
 
     async def ends(self) -> list[tuple[str, int]]:
         """Return request and sentence of every sentence that was spoken or given up, as long as that is stored."""
-        stored = await self.bus._jetstream.stream_info(topology.AUDIO, subjects_filter="tts.v1.audio.*.*.*.end")
+        stored = await self.bus._jetstream.stream_info(
+            topology.AUDIO, subjects_filter="tts.v1.audio.*.*.*.end"
+        )
         places = [subject.split(".") for subject in stored.state.subjects or {}]
         return [(request, int(sentence)) for *_, request, sentence, _ in places]
 
@@ -98,7 +114,9 @@ async def front(
         addresses = []
         for _ in range(edges):
             app = await stack.enter_async_context(edge(bus, decoder, settings, asyncio.Event()))
-            server_of_app = await stack.enter_async_context(TestServer(app, handler_cancellation=True))
+            server_of_app = await stack.enter_async_context(
+                TestServer(app, handler_cancellation=True)
+            )
             addresses.append(str(server_of_app.make_url("")).rstrip("/"))
         made = Front(session, bus, addresses)
         async with asyncio.timeout(20):

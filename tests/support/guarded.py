@@ -66,7 +66,9 @@ class Guarded:
 
     async def watcher(self, account: str) -> Client:
         """Connect as a client that may hear and publish everything in this account."""
-        return await nats.connect(self.url, user=f"{WATCHER}-{account}", password=WATCHER, tls=self._tls())
+        return await nats.connect(
+            self.url, user=f"{WATCHER}-{account}", password=WATCHER, tls=self._tls()
+        )
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.folder / "ca.crt")
@@ -75,7 +77,17 @@ class Guarded:
 def make_keys(folder: Path, *tenants: str) -> None:
     """Make users and certificates as an operator does."""
     nats_users.main(
-        [str(folder), "--tenants", *tenants, "--engines", "embedded", "tone", "--hosts", "localhost", "127.0.0.1"]
+        [
+            str(folder),
+            "--tenants",
+            *tenants,
+            "--engines",
+            "embedded",
+            "tone",
+            "--hosts",
+            "localhost",
+            "127.0.0.1",
+        ]
     )
 
 
@@ -107,7 +119,11 @@ def _add_watchers(users: Path) -> None:
 @asynccontextmanager
 async def guarded_service(guarded: Guarded, folder: Path, **edge: str) -> AsyncIterator[str]:
     """Run an edge, a splitter and a worker, each in its own role, and yield the edge's address."""
-    modules = {"edge": "services.http_edge", "splitter": "services.splitter", "worker": "services.synth_worker"}
+    modules = {
+        "edge": "services.http_edge",
+        "splitter": "services.splitter",
+        "worker": "services.synth_worker",
+    }
     parts = [
         Part(module, 0, folder, guarded.environment(role) | (edge if role == "edge" else {}))
         for role, module in modules.items()

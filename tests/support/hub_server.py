@@ -24,8 +24,12 @@ class Hub:
     told_bytes: int = 0  # other than the file's
     status: int = 0  # that every question is answered with
     port: int = 0
-    asked: list[str] = field(default_factory=list)  # "GET /path", with " from N" where a download was resumed
-    tokens: dict[str, str] = field(default_factory=dict)  # path -> what came along to let the asker in
+    asked: list[str] = field(
+        default_factory=list
+    )  # "GET /path", with " from N" where a download was resumed
+    tokens: dict[str, str] = field(
+        default_factory=dict
+    )  # path -> what came along to let the asker in
     hangs: threading.Event = field(default_factory=threading.Event)  # set when the hub does
     closed: threading.Event = field(default_factory=threading.Event)
 
@@ -72,7 +76,9 @@ class _Handler(BaseHTTPRequestHandler):
         start = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
         offset = int(start[1]) if start else 0
         self.served.tokens[self.path] = self.headers.get("Authorization", "")
-        self.served.asked.append(f"{self.command} {self.path}" + (f" from {offset}" if start else ""))
+        self.served.asked.append(
+            f"{self.command} {self.path}" + (f" from {offset}" if start else "")
+        )
         asked = re.fullmatch(rf"/{self.served.repository}/resolve/(\w+)/(.+)", self.path)
         if self.served.status:
             self._say(self.served.status)
@@ -90,7 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, name: str, content: bytes) -> None:
         digest = hashlib.sha256(content).hexdigest()
         if name != self.served.large:
-            object_id = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # as git names it
+            object_id = hashlib.sha1(
+                b"blob %d\0" % len(content) + content
+            ).hexdigest()  # as git names it
             self._say(200, {"X-Repo-Commit": COMMIT, "ETag": f'"{object_id}"'}, content)
             return
         headers = {
@@ -115,7 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(206 if offset else 200, headers, rest[: self.served.part_bytes])
         self.close_connection = True
 
-    def _say(self, status: int, headers: dict[str, str] | None = None, content: bytes = b"") -> None:
+    def _say(
+        self, status: int, headers: dict[str, str] | None = None, content: bytes = b""
+    ) -> None:
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(content))} | (headers or {})).items():
             self.send_header(name, value)

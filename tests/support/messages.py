@@ -100,9 +100,17 @@ EXAMPLES: tuple[Message, ...] = (
         synthesis_ms=412,
     ),
     SpeechFailed(
-        request=REQUEST, sentence=None, code="engine_unavailable", detail="no worker is alive", retryable=True
+        request=REQUEST,
+        sentence=None,
+        code="engine_unavailable",
+        detail="no worker is alive",
+        retryable=True,
     ),
-    CancelSpeech(request=REQUEST, tenant="public", reason="nobody listens any more"),  # prose: allow nobody, any more
+    CancelSpeech(
+        request=REQUEST,
+        tenant="public",
+        reason="nobody listens any more",  # prose: allow nobody, any more
+    ),
     JobProgress(
         job=REQUEST,
         state="failed",
@@ -133,7 +141,11 @@ EXAMPLES: tuple[Message, ...] = (
         parameters={"speed": 1.0},
     ),
     SplitterState(
-        splitter="splitter-1a2b3c4d", requests=3, queued_audio_s=12.5, due_audio_s={"public": 10.0}, taken=(REQUEST,)
+        splitter="splitter-1a2b3c4d",
+        requests=3,
+        queued_audio_s=12.5,
+        due_audio_s={"public": 10.0},
+        taken=(REQUEST,),
     ),
     NormalizeText(
         request=REQUEST,
@@ -158,7 +170,11 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     StoreClip(tenant="public", audio=b"RIFF....WAVE"),
     ClipStored(clip="cd" * 32, warnings=("the recording is short",)),
-    ClipRefused(code="unusable_reference", detail="the recording is silent; send 6-30 s of speech", retryable=False),
+    ClipRefused(
+        code="unusable_reference",
+        detail="the recording is silent; send 6-30 s of speech",
+        retryable=False,
+    ),
     DeadLetter(
         subject="tts.v1.sentence.embedded.express.public.r.0",
         payload=b"\x80",

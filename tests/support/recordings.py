@@ -25,7 +25,9 @@ def speech_of(seconds: float, *, rate_hz: int = 24_000, start_s: float = 0.3) ->
     """Return so many seconds of speech at a rate, the clip repeated as often as needed."""
     clip = speech()
     once = clip.samples[int(start_s * clip.sample_rate_hz) :]
-    repeated = np.tile(once, int(seconds * clip.sample_rate_hz / len(once)) + 1)[: int(seconds * clip.sample_rate_hz)]
+    repeated = np.tile(once, int(seconds * clip.sample_rate_hz / len(once)) + 1)[
+        : int(seconds * clip.sample_rate_hz)
+    ]
     return Clip(soxr.resample(repeated, clip.sample_rate_hz, rate_hz).astype(np.float32), rate_hz)
 
 
@@ -36,11 +38,16 @@ def hiss(seconds: float, *, rate_hz: int = 24_000) -> Samples:
 
 def hum(seconds: float, *, rate_hz: int = 24_000) -> Samples:
     """Return a steady tone of 220 Hz."""
-    return (0.3 * np.sin(2 * np.pi * 220 * np.arange(int(seconds * rate_hz)) / rate_hz)).astype(np.float32)
+    return (0.3 * np.sin(2 * np.pi * 220 * np.arange(int(seconds * rate_hz)) / rate_hz)).astype(
+        np.float32
+    )
 
 
 def encoded(
-    samples: Samples | NDArray[np.int16], rate_hz: int, container: str = "WAV", subtype: str | None = None
+    samples: Samples | NDArray[np.int16],
+    rate_hz: int,
+    container: str = "WAV",
+    subtype: str | None = None,
 ) -> bytes:
     """Return samples ([n] or [n, channels]) as a file of a kind that libsndfile writes."""
     file = io.BytesIO()

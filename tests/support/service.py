@@ -22,7 +22,12 @@ from services.splitter.segmentation.sentences import split
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.app import Worker
 from services.synth_worker.engine_thread import EngineThread
-from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, SAMPLES_PER_CHARACTER, ToneEngine, watermark
+from services.synth_worker.engines.tone import (
+    SAMPLE_RATE_HZ,
+    SAMPLES_PER_CHARACTER,
+    ToneEngine,
+    watermark,
+)
 from services.synth_worker.settings import Settings as WorkerSettings
 
 MAX_CHARACTERS = 60
@@ -33,11 +38,16 @@ TEXT = (
 
 
 @asynccontextmanager
-async def tone_service(bus: Bus, *, workers: int = 2, real_time_factor: float = 0.0) -> AsyncIterator[None]:
+async def tone_service(
+    bus: Bus, *, workers: int = 2, real_time_factor: float = 0.0
+) -> AsyncIterator[None]:
     """Run one splitter and some tone workers while the block runs, then stop them as SIGTERM would."""
     stop = asyncio.Event()
     settings = WorkerSettings(engine="tone", worker_slots=4, worker_express_slots=2)
-    engines = [ToneEngine(real_time_factor=real_time_factor, max_characters=MAX_CHARACTERS) for _ in range(workers)]
+    engines = [
+        ToneEngine(real_time_factor=real_time_factor, max_characters=MAX_CHARACTERS)
+        for _ in range(workers)
+    ]
     async with tasks() as group:
         group.create_task(splitter_app.serve(bus, SplitterSettings(), stop))
         for engine in engines:
@@ -54,7 +64,9 @@ async def stored_clip(bus: Bus) -> str:
     return await store_clip(bus, "public", write_wav(Clip(samples, SAMPLE_RATE_HZ)))
 
 
-def speech_request(clip: str, text: str = TEXT, *, seed: int = 42, lasts_s: float = 60) -> SpeechRequest:
+def speech_request(
+    clip: str, text: str = TEXT, *, seed: int = 42, lasts_s: float = 60
+) -> SpeechRequest:
     """Return a request for the tone engine."""
     return SpeechRequest(
         request=secrets.token_hex(16),
@@ -69,7 +81,11 @@ def speech_request(clip: str, text: str = TEXT, *, seed: int = 42, lasts_s: floa
 
 
 def only_sentence(
-    request: SpeechRequest, *, text: str, parameters: Parameters, pauses_ms: tuple[int, int] = (0, 0)
+    request: SpeechRequest,
+    *,
+    text: str,
+    parameters: Parameters,
+    pauses_ms: tuple[int, int] = (0, 0),
 ) -> SentenceJob:
     """Return the one sentence of a request, with the silence before and after it."""
     return SentenceJob(
@@ -104,7 +120,9 @@ def expected_pcm(
 ) -> bytes:
     """Return every sample that the tone engine produces for a text, pauses included."""
     sound: list[bytes] = []
-    for place, sentence in enumerate(split(text, language, max_characters=max_characters).sentences):
+    for place, sentence in enumerate(
+        split(text, language, max_characters=max_characters).sentences
+    ):
         count = round(len(sentence.spoken) * SAMPLES_PER_CHARACTER / speed)
         sound.append(to_pcm16(watermark(sentence_seed(seed, place), 0, count)))
         sound.append(to_pcm16(silence(sentence.pause_after_ms, SAMPLE_RATE_HZ)))

@@ -57,7 +57,9 @@ def noisy(sound: Samples, snr_db: float, *, tilt: float = 0.0) -> Samples:
     return (0.7 * mixed / np.abs(mixed).max()).astype(np.float32)
 
 
-def write(path: Path, sound: Samples | Frames, rate_hz: int, kind: str, subtype: str | None = None) -> Path:
+def write(
+    path: Path, sound: Samples | Frames, rate_hz: int, kind: str, subtype: str | None = None
+) -> Path:
     """Write a file by libsndfile, under a name without a hint at its format."""
     soundfile.write(path, sound, rate_hz, format=kind, subtype=subtype)
     return path
@@ -77,10 +79,15 @@ def encode(
     """Write a file by FFmpeg: "webm" of "libopus", "ipod" (M4A) of "aac" and so on."""
     frames = sound if sound.ndim == 2 else sound[:, None]
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[frames.shape[1]]
-    with path.open("wb") as file, av.open(file, "w", format=container, options=container_options) as output:
+    with (
+        path.open("wb") as file,
+        av.open(file, "w", format=container, options=container_options) as output,
+    ):
         output.metadata.update({"title": title} if title else {})
         stream = output.add_stream(codec, rate=rate_hz, layout=layout, options=codec_options)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(frames.T), format="fltp", layout=layout)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(frames.T), format="fltp", layout=layout
+        )
         frame.sample_rate, frame.time_base = rate_hz, Fraction(1, rate_hz)
         resampler = av.AudioResampler(stream.format, layout, rate_hz, frame_size=stream.frame_size)
         for part in (*resampler.resample(frame), *resampler.resample(None)):
@@ -101,28 +108,44 @@ def silent_film(path: Path) -> Path:
     return path
 
 
-def mains_hum(seconds: float, *, mains_hz: float = 50.0, harmonics: int = 1, rate_hz: int = 24_000) -> Samples:
+def mains_hum(
+    seconds: float, *, mains_hz: float = 50.0, harmonics: int = 1, rate_hz: int = 24_000
+) -> Samples:
     """Return the hum of the mains at a peak of about 0.3."""
-    lines = [tone(seconds, mains_hz * number, rate_hz) / number for number in range(1, harmonics + 1)]
+    lines = [
+        tone(seconds, mains_hz * number, rate_hz) / number for number in range(1, harmonics + 1)
+    ]
     return np.sum(lines, axis=0, dtype=np.float32)
 
 
-def chords(seconds: float, *, notes: tuple[int, ...] = (0, 4, 7), each_s: float = 0.5, seed: int = 1) -> Samples:
+def chords(
+    seconds: float, *, notes: tuple[int, ...] = (0, 4, 7), each_s: float = 0.5, seed: int = 1
+) -> Samples:
     """Return chords of sines, each of so many semitones over a root that is drawn."""
     roots = 220 * 2 ** (np.random.default_rng(seed).integers(0, 12, round(seconds / each_s)) / 12)
-    played = [sum((tone(each_s, root * 2 ** (note / 12)) for note in notes), start=silence(each_s)) for root in roots]
-    fade = np.minimum(1, 100 * np.minimum(*(np.arange(round(each_s * 24_000))[::step] / 24_000 for step in (1, -1))))
+    played = [
+        sum((tone(each_s, root * 2 ** (note / 12)) for note in notes), start=silence(each_s))
+        for root in roots
+    ]
+    fade = np.minimum(
+        1,
+        100 * np.minimum(*(np.arange(round(each_s * 24_000))[::step] / 24_000 for step in (1, -1))),
+    )
     return np.concatenate([chord * fade / len(notes) for chord in played]).astype(np.float32)
 
 
-def encode_tracks(path: Path, tracks: list[Samples], rate_hz: int, container: str, codec: str) -> Path:
+def encode_tracks(
+    path: Path, tracks: list[Samples], rate_hz: int, container: str, codec: str
+) -> Path:
     """Write a file with several audio tracks, as recording programs do for each source."""
     with path.open("wb") as file, av.open(file, "w", format=container) as output:
         streams = [output.add_stream(codec, rate=rate_hz, layout="mono") for _ in tracks]
         for stream, sound in zip(streams, tracks, strict=True):
             frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
             frame.sample_rate, frame.time_base = rate_hz, Fraction(1, rate_hz)
-            resampler = av.AudioResampler(stream.format, "mono", rate_hz, frame_size=stream.frame_size)
+            resampler = av.AudioResampler(
+                stream.format, "mono", rate_hz, frame_size=stream.frame_size
+            )
             for part in (*resampler.resample(frame), *resampler.resample(None)):
                 output.mux(stream.encode(part))
             output.mux(stream.encode(None))

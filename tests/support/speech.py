@@ -21,7 +21,9 @@ def syllables(seconds: float, seed: int, *, fall_db: float = 2.0) -> Samples:
     generator = np.random.default_rng(seed)
     times = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     voice = sum(np.sin(2 * np.pi * 120 * k * times + k * k) / k for k in range(1, 30))
-    loudness_db = np.repeat(generator.normal(0, 1.5, int(seconds * 4) + 1), RATE_HZ // 4)[: len(times)]
+    loudness_db = np.repeat(generator.normal(0, 1.5, int(seconds * 4) + 1), RATE_HZ // 4)[
+        : len(times)
+    ]
     loudness_db = loudness_db - fall_db * times / max(seconds, 0.1)
     envelope = np.sin(np.pi * ((times * 4) % 1)) ** 0.5 + 0.05
     return np.asarray(voice * envelope * 10 ** (loudness_db / 20), dtype=np.float32)
@@ -30,7 +32,10 @@ def syllables(seconds: float, seed: int, *, fall_db: float = 2.0) -> Samples:
 def with_quiet(samples: Samples, before_s: float, after_s: float) -> Samples:
     """Return the samples with quiet around them that is not quite silence: -90 dBFS."""
     generator = np.random.default_rng(7)
-    before, after = (generator.normal(0, 3e-5, round(s * RATE_HZ)).astype(np.float32) for s in (before_s, after_s))
+    before, after = (
+        generator.normal(0, 3e-5, round(s * RATE_HZ)).astype(np.float32)
+        for s in (before_s, after_s)
+    )
     return np.concatenate([before, samples, after])
 
 

@@ -24,13 +24,26 @@ from TTS.tts.layers.xtts import hifigan_decoder
 from TTS.tts.models import xtts
 from TTS.tts.models.xtts import Xtts
 
-_FIRST: Final = ["[STOP]", "[UNK]", "[SPACE]"]  # in the released vocabulary these have the ids 0, 1 and 2
+_FIRST: Final = [
+    "[STOP]",
+    "[UNK]",
+    "[SPACE]",
+]  # in the released vocabulary these have the ids 0, 1 and 2
 _TAGS = "[en] [de] [START] [fr] [es] [it] [pt] [pl] [tr] [ru] [cs] [nl] [ar] [zh-cn] [ja] [hu] [ko] [hi]"
 _LATER: Final = _TAGS.split()
 _LATER_FROM: Final = 259  # the id of the first of these: [START] has 261
 # Latin, Cyrillic, Arabic, Devanagari. Chinese, Japanese and Korean get here in Latin letters.
 _BLOCKS: Final = ((0x21, 0x7F), (0xA1, 0x180), (0x400, 0x500), (0x600, 0x653), (0x900, 0x970))
-_MERGES: Final = [("t", "h"), ("th", "e"), ("i", "n"), ("in", "g"), ("e", "r"), ("a", "n"), ("s", "t"), ("o", "u")]
+_MERGES: Final = [
+    ("t", "h"),
+    ("th", "e"),
+    ("i", "n"),
+    ("in", "g"),
+    ("e", "r"),
+    ("a", "n"),
+    ("s", "t"),
+    ("o", "u"),
+]
 CODES_PER_TEXT_ID: Final = 1
 _COUNTED: Final = 0  # channel that distinguishes text from codes
 _AVERAGE: Final = 1  # channel that holds the average
@@ -65,7 +78,13 @@ _RELEASED_INFERENCE: Final = {
 
 
 def make_checkpoint(
-    folder: Path, *, seed: int = 0, layers: int = 2, width: int = 64, heads: int = 4, full_size: bool = False
+    folder: Path,
+    *,
+    seed: int = 0,
+    layers: int = 2,
+    width: int = 64,
+    heads: int = 4,
+    full_size: bool = False,
 ) -> None:
     """Write config.json, model.pth and vocab.json: 4 MB, or with the released sizes of all modules 1.9 GB."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +100,10 @@ def make_checkpoint(
         _count(model.gpt)
         _level(model.hifigan_decoder)
         model.mel_stats.copy_(torch.linspace(1.0, 3.0, 80))
-    torch.save({"model": {name: value.detach() for name, value in model.state_dict().items()}}, folder / "model.pth")
+    torch.save(
+        {"model": {name: value.detach() for name, value in model.state_dict().items()}},
+        folder / "model.pth",
+    )
 
 
 def stock_model(folder: Path) -> Any:
@@ -110,7 +132,12 @@ def small_modules() -> Iterator[None]:
 
 def _config(layers: int, width: int, heads: int) -> Any:
     config = XttsConfig(**_RELEASED_INFERENCE)
-    sizes = {"gpt_layers": layers, "gpt_n_model_channels": width, "gpt_n_heads": heads, "decoder_input_dim": width}
+    sizes = {
+        "gpt_layers": layers,
+        "gpt_n_model_channels": width,
+        "gpt_n_heads": heads,
+        "decoder_input_dim": width,
+    }
     for name, value in {**_RELEASED, **sizes}.items():
         setattr(config.model_args, name, value)
     return config
@@ -122,7 +149,9 @@ def _write_vocabulary(path: Path, size: int) -> None:
     letters += [first + second for first, second in _MERGES]
     among = _LATER_FROM - len(_FIRST)
     tokens = [*_FIRST, *letters[:among], *_LATER, *letters[among:]]
-    tokens += [chr(_PRIVATE_USE + index) for index in range(size - len(tokens))]  # unused in real texts
+    tokens += [
+        chr(_PRIVATE_USE + index) for index in range(size - len(tokens))
+    ]  # unused in real texts
     ids = {token: place for place, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocab=ids, merges=_MERGES, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -147,12 +176,16 @@ def _count(gpt: Any) -> None:
         block.mlp.c_proj.weight[:, _AVERAGE] = 0
     attention, width = gpt.gpt.h[0].attn, gpt.model_dim
     head = width // gpt.heads
-    attention.c_attn.weight[:, :head] = 0  # queries of the first head: it looks at all positions alike
+    attention.c_attn.weight[:, :head] = (
+        0  # queries of the first head: it looks at all positions alike
+    )
     attention.c_attn.weight[:, 2 * width] = 0
     attention.c_attn.weight[_COUNTED, 2 * width] = 1  # its first value is the counted channel
     attention.c_proj.weight[0, :] = 0
     attention.c_proj.weight[0, _AVERAGE] = 1
-    gpt.mel_head.weight *= 3 / gpt.mel_head.weight.std() / width**0.5  # scores that differ, so that sampling matters
+    gpt.mel_head.weight *= (
+        3 / gpt.mel_head.weight.std() / width**0.5
+    )  # scores that differ, so that sampling matters
     gpt.mel_head.weight[:, _AVERAGE] = 0
     gpt.mel_head.weight[gpt.stop_audio_token] = 0
     gpt.mel_head.weight[gpt.stop_audio_token, _AVERAGE] = -_STEEPNESS
@@ -173,7 +206,9 @@ def _level(vocoder: Any) -> None:
     hook = last.register_forward_hook(lambda _module, _taken, given: heard.append(given))
     vocoder(latents, voice)
     hook.remove()
-    last.weight *= _SOUND_LEVEL / heard[0].std()  # a hyperbolic tangent follows, which leaves that level as it is
+    last.weight *= (
+        _SOUND_LEVEL / heard[0].std()
+    )  # a hyperbolic tangent follows, which leaves that level as it is
 
 
 def _spread(weight: torch.Tensor) -> None:

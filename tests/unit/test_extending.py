@@ -7,12 +7,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
-SECTIONS = {section.partition("\n")[0]: section for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
+SECTIONS = {
+    section.partition("\n")[0]: section
+    for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
+}
 FILE = re.compile(r"`((?:services|tests|docs|deploy|ui)/[\w./-]+\.\w+)`")
 
 
 def test_there_is_a_section_for_each_kind_of_extension() -> None:
-    assert list(SECTIONS) == ["Add an engine", "Add an output format", "Add a request field", "Add a metric"]
+    assert list(SECTIONS) == [
+        "Add an engine",
+        "Add an output format",
+        "Add a request field",
+        "Add a metric",
+    ]
 
 
 @pytest.mark.parametrize("section", SECTIONS)

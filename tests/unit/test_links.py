@@ -9,7 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page
-    for pattern in ("*.md", "docs/**/*.md", "services/**/README.md", "ui/README.md", "benchmarks/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "services/**/README.md",
+        "ui/README.md",
+        "benchmarks/**/*.md",
+    )
     for page in ROOT.glob(pattern)
 )
 _LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -20,7 +26,9 @@ def anchors(page: Path) -> set[str]:
     text = page.read_text()
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     explicit = re.findall(r'id="([^"]+)"', text)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings} | set(explicit)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    } | set(explicit)
 
 
 def broken_links(page: Path) -> Iterator[str]:

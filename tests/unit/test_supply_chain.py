@@ -46,17 +46,35 @@ def installed(package: str) -> bool:
 @pytest.mark.parametrize("package", sorted(filter(installed, LOCKED)))
 def test_a_licence_is_the_one_that_the_package_states(package: str) -> None:
     stated = metadata(package).get("License-Expression")
-    classified = [kind for kind in metadata(package).get_all("Classifier") or () if kind.startswith("License ::")]
+    classified = [
+        kind
+        for kind in metadata(package).get_all("Classifier") or ()
+        if kind.startswith("License ::")
+    ]
     if stated:
         assert atoms(stated) <= atoms(LICENCES[package])
     for kind in classified:
         name = kind.rpartition(" :: ")[2]
-        for word in ("Apache", "MIT", "BSD", "Mozilla", "Lesser General", "ISC", "Python Software Foundation"):
-            short = {"Mozilla": "MPL", "Lesser General": "LGPL", "Python Software Foundation": "PSF"}.get(word, word)
+        for word in (
+            "Apache",
+            "MIT",
+            "BSD",
+            "Mozilla",
+            "Lesser General",
+            "ISC",
+            "Python Software Foundation",
+        ):
+            short = {
+                "Mozilla": "MPL",
+                "Lesser General": "LGPL",
+                "Python Software Foundation": "PSF",
+            }.get(word, word)
             assert word not in name or short in LICENCES[package]
 
 
-@pytest.mark.parametrize("package", sorted(name for name in LOCKED if COPYLEFT.search(LICENCES[name])))
+@pytest.mark.parametrize(
+    "package", sorted(name for name in LOCKED if COPYLEFT.search(LICENCES[name]))
+)
 def test_a_licence_that_asks_for_more_than_its_text_is_explained(package: str) -> None:
     prose = SBOM["notice"]().partition(SBOM["_HEADING"])[0]
     if "NVIDIA" in LICENCES[package]:
@@ -66,14 +84,17 @@ def test_a_licence_that_asks_for_more_than_its_text_is_explained(package: str) -
 
 
 @pytest.mark.parametrize(
-    "word", ["soxr", "certifi", "pyopenjtalk-plus", "text2tashkeel", "nats-server", "Kokoro", "CLDR"]
+    "word",
+    ["soxr", "certifi", "pyopenjtalk-plus", "text2tashkeel", "nats-server", "Kokoro", "CLDR"],
 )
 def test_what_is_used_most_is_explained(word: str) -> None:
     assert word in SBOM["notice"]().partition(SBOM["_HEADING"])[0]
 
 
 def test_every_package_of_the_project_is_locked() -> None:
-    names = re.findall(r'^\s+"([A-Za-z0-9-]+)==', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    names = re.findall(
+        r'^\s+"([A-Za-z0-9-]+)==', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
     development = {
         "hypothesis",
         "import-linter",
@@ -89,8 +110,16 @@ def test_every_package_of_the_project_is_locked() -> None:
 
 def commands_of_pip() -> list[str]:
     """Return every `pip install` of the task file, its wrapper and the images."""
-    files = [ROOT / "Taskfile.yml", ROOT / "task", *(ROOT / "deploy" / "images").glob("*.Dockerfile")]
-    return [match[0] for path in files for match in re.finditer(r"\S*pip install [^\n]*", path.read_text())]
+    files = [
+        ROOT / "Taskfile.yml",
+        ROOT / "task",
+        *(ROOT / "deploy" / "images").glob("*.Dockerfile"),
+    ]
+    return [
+        match[0]
+        for path in files
+        for match in re.finditer(r"\S*pip install [^\n]*", path.read_text())
+    ]
 
 
 def test_everything_is_installed_by_hash_but_what_has_a_reason() -> None:
@@ -100,7 +129,9 @@ def test_everything_is_installed_by_hash_but_what_has_a_reason() -> None:
     assert {command for command in unhashed if not command.endswith(tuple(UNHASHED))} == set()
 
 
-@pytest.mark.parametrize("lock", sorted(path.relative_to(ROOT) for path in (ROOT / "requirements").rglob("*.txt")))
+@pytest.mark.parametrize(
+    "lock", sorted(path.relative_to(ROOT) for path in (ROOT / "requirements").rglob("*.txt"))
+)
 def test_every_line_of_a_lock_has_a_hash(lock: Path) -> None:
     blocks = re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip())
     assert {block for block in blocks if "--hash=sha256:" not in block} == set()
@@ -125,8 +156,12 @@ def bills() -> Callable[[str], dict[str, Any]]:
     assert python.exists(), f"{python} is missing: run ./task setup:audit"
 
     def write(name: str) -> dict[str, Any]:
-        said = subprocess.run([python, "-c", WRITE, name], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        judged = subprocess.run([python, "-c", VALIDATE], input=said, capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            [python, "-c", WRITE, name], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        judged = subprocess.run(
+            [python, "-c", VALIDATE], input=said, capture_output=True, text=True, check=True
+        ).stdout
         assert judged == "None\n"
         written: dict[str, Any] = json.loads(said)
         return written
@@ -140,16 +175,27 @@ def test_a_bill_names_every_locked_package_with_version_hashes_and_licence(
 ) -> None:
     written = bills(name)
     locks = [(ROOT / "requirements" / lock).read_text() for lock in SBOM["LOCKS"][name]]
-    pinned = {match for text in locks for match in re.findall(r"^([\w.-]+)==([\w.+!]+)", text, re.MULTILINE)}
+    pinned = {
+        match
+        for text in locks
+        for match in re.findall(r"^([\w.-]+)==([\w.+!]+)", text, re.MULTILINE)
+    }
     assert {(each["name"], each["version"]) for each in written["components"]} == pinned
     assert written["metadata"]["component"]["name"] == f"voice-cloning/{name}"
     for component in written["components"]:
         assert component["licenses"] == [{"expression": LICENCES[component["name"]]}]
-        hashes = [hash_["content"] for source in component["externalReferences"] for hash_ in source["hashes"]]
+        hashes = [
+            hash_["content"]
+            for source in component["externalReferences"]
+            for hash_ in source["hashes"]
+        ]
         assert hashes
         assert all(any(f"sha256:{each}" in text for text in locks) for each in hashes)
 
 
 def test_there_is_a_bill_for_every_image() -> None:
-    images = {path.name.removesuffix(".Dockerfile") for path in (ROOT / "deploy" / "images").glob("*.Dockerfile")}
+    images = {
+        path.name.removesuffix(".Dockerfile")
+        for path in (ROOT / "deploy" / "images").glob("*.Dockerfile")
+    }
     assert images | {"local", "xtts"} == SBOM["LOCKS"].keys()

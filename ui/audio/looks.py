@@ -22,7 +22,9 @@ class Quality:
     """Measurements of a recording."""
 
     seconds: float
-    speech_over_noise_db: float  # loud frames over quiet ones: 90th and 10th percentile of 20 ms frames
+    speech_over_noise_db: (
+        float  # loud frames over quiet ones: 90th and 10th percentile of 20 ms frames
+    )
     clipped: float  # share of the samples at the limit
     peak: float  # 0 to 1
 
@@ -55,12 +57,18 @@ def quality(samples: Samples) -> Quality:
 def waveform_path(samples: Samples, *, bars: int = 160) -> str:
     """Return the loudness over time as an SVG path: a stroke each 4 units of width, at most 64 units high."""
     edges = np.linspace(0, len(samples), bars + 1).astype(int)
-    heights = [float(np.max(np.abs(samples[a:b]), initial=0.0)) for a, b in itertools.pairwise(edges)]
-    return "".join(f"M{4 * i + 2} {31.5 - 30 * h:.1f}V{32.5 + 30 * h:.1f}" for i, h in enumerate(heights))
+    heights = [
+        float(np.max(np.abs(samples[a:b]), initial=0.0)) for a, b in itertools.pairwise(edges)
+    ]
+    return "".join(
+        f"M{4 * i + 2} {31.5 - 30 * h:.1f}V{32.5 + 30 * h:.1f}" for i, h in enumerate(heights)
+    )
 
 
 # Dark to light in even steps of lightness, so that it is read without colours as well.
-_COLOURS: Final = np.array([[8, 8, 32], [60, 15, 110], [160, 40, 120], [240, 110, 80], [255, 245, 190]], float)
+_COLOURS: Final = np.array(
+    [[8, 8, 32], [60, 15, 110], [160, 40, 120], [240, 110, 80], [255, 245, 190]], float
+)
 
 
 def spectrogram(samples: Samples, rate_hz: int) -> NDArray[np.uint8]:
@@ -73,4 +81,6 @@ def spectrogram(samples: Samples, rate_hz: int) -> NDArray[np.uint8]:
     levels = 20 * np.log10(power / max(float(power.max()), 1e-9) + 1e-9)
     shade = np.clip(1 + levels / 70, 0, 1)
     steps = np.linspace(0, 1, len(_COLOURS))
-    return np.stack([np.interp(shade, steps, _COLOURS[:, channel]) for channel in range(3)], axis=-1).astype(np.uint8)
+    return np.stack(
+        [np.interp(shade, steps, _COLOURS[:, channel]) for channel in range(3)], axis=-1
+    ).astype(np.uint8)

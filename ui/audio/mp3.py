@@ -13,12 +13,19 @@ _BIT_RATE: Final = 96_000
 def encoded(pcm: Iterable[bytes], rate_hz: int) -> Iterator[bytes]:
     """Yield MP3 frames of mono 16-bit little-endian PCM."""
     codec = AudioCodecContext.create("libmp3lame", "w")
-    codec.sample_rate, codec.layout, codec.format, codec.bit_rate = rate_hz, "mono", "s16p", _BIT_RATE
+    codec.sample_rate, codec.layout, codec.format, codec.bit_rate = (
+        rate_hz,
+        "mono",
+        "s16p",
+        _BIT_RATE,
+    )
     rest = b""
     for piece in pcm:
         piece, rest = _even(rest + piece)  # noqa: PLW2901  # the odd byte goes with the next piece
         if piece:
-            frame = av.AudioFrame.from_ndarray(np.frombuffer(piece, dtype="<i2").reshape(1, -1), "s16p", "mono")
+            frame = av.AudioFrame.from_ndarray(
+                np.frombuffer(piece, dtype="<i2").reshape(1, -1), "s16p", "mono"
+            )
             frame.sample_rate = rate_hz
             yield from map(bytes, codec.encode(frame))
     yield from map(bytes, codec.encode(None))

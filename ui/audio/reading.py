@@ -18,8 +18,13 @@ RATE_HZ: Final = 16_000
 _LONGEST_S: Final = 120  # more is neither measured nor drawn; the service listens to 30 s of it
 # Containers that hold only audio, or a picture with it, as in the service. A playlist would make the
 # decoder open what it names: files of this machine, and addresses that only this machine reaches.
-_CONTAINERS: Final = "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta,au"
-_OPTIONS: Final = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"}  # what is opened is in memory
+_CONTAINERS: Final = (
+    "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta,au"
+)
+_OPTIONS: Final = {
+    "format_whitelist": _CONTAINERS,
+    "protocol_whitelist": "none",
+}  # what is opened is in memory
 
 Samples = NDArray[np.float32]  # mono, -1 to 1
 

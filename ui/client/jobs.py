@@ -77,7 +77,11 @@ class Reading:
         self._learn(state)
         self.state = state
         if state["state"] in ("failed", "cancelled"):
-            code = "cancelled" if state["state"] == "cancelled" else str(state.get("code", "synthesis_failed"))
+            code = (
+                "cancelled"
+                if state["state"] == "cancelled"
+                else str(state.get("code", "synthesis_failed"))
+            )
             self.failure = Refusal(code, str(state.get("detail", "")))
 
     def _learn(self, state: dict[str, Any]) -> None:
@@ -88,5 +92,7 @@ class Reading:
             try:
                 self.alignment.learn(self.service.sentences(self.id, known))
             except Refusal as refusal:
-                if refusal.code != "unknown_request":  # expired: there are no marks, but there is audio
+                if (
+                    refusal.code != "unknown_request"
+                ):  # expired: there are no marks, but there is audio
                     raise

@@ -17,7 +17,9 @@ _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 5.0
 _SPEECH_S: Final = 300.0  # maximum silence of the service before and between chunks of audio
 _PIECE_BYTES: Final = 16 * 1024
-HEADER_BYTES: Final = 44  # of a RIFF file with one format and one data chunk, as the service sends it
+HEADER_BYTES: Final = (
+    44  # of a RIFF file with one format and one data chunk, as the service sends it
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,11 @@ class Order:
 
     def fields(self) -> dict[str, str]:
         """Return the form's fields, without the files."""
-        fields = {"text": self.text, "language": self.language, "enable_text_splitting": str(self.split).lower()}
+        fields = {
+            "text": self.text,
+            "language": self.language,
+            "enable_text_splitting": str(self.split).lower(),
+        }
         if is_ssml(self.text):
             fields["text_type"] = "ssml"
         if self.seed is not None:
@@ -50,7 +56,9 @@ class Heard:
     sample_rate_hz: int
     warning: str  # about the recordings; empty when there is none
     synthesis_s: float | None  # that the engine worked; known of what was sent whole
-    left_out: tuple[tuple[int, int], ...] = ()  # offsets of the first letters that are not spoken, in code points
+    left_out: tuple[
+        tuple[int, int], ...
+    ] = ()  # offsets of the first letters that are not spoken, in code points
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,13 @@ class Answer:
     def pieces(self) -> Iterator[bytes]:
         """Yield the WAV as it comes. Raises CutStream where the body ends before the speech."""
         try:
-            yield from self.body.iter_content(_PIECE_BYTES if "Content-Length" in self.body.headers else None)
-        except (requests.RequestException, AttributeError):  # AttributeError: urllib3, when another thread closed it
+            yield from self.body.iter_content(
+                _PIECE_BYTES if "Content-Length" in self.body.headers else None
+            )
+        except (
+            requests.RequestException,
+            AttributeError,
+        ):  # AttributeError: urllib3, when another thread closed it
             raise CutStream from None
 
 
@@ -111,15 +124,24 @@ class Service:
         path = "/stream" if stream else "/synthesize"
         headers = {"Request-Name": request_id}
         with self._asked(
-            "POST", path, data=order.fields(), files=files, headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
+            "POST",
+            path,
+            data=order.fields(),
+            files=files,
+            headers=headers,
+            timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
             yield Answer(_heard(response), response)
 
     def normalized(self, text: str, language: str) -> Normalized:
         """Return a text as it would be spoken. Raises Refusal."""
-        fields = {"text": text, "language": language} | ({"text_type": "ssml"} if is_ssml(text) else {})
+        fields = {"text": text, "language": language} | (
+            {"text_type": "ssml"} if is_ssml(text) else {}
+        )
         form = [(name, (None, value)) for name, value in fields.items()]
-        with self._asked("POST", "/normalize", files=form, timeout=(_CONNECT_S, 2 * _ANSWER_S)) as response:
+        with self._asked(
+            "POST", "/normalize", files=form, timeout=(_CONNECT_S, 2 * _ANSWER_S)
+        ) as response:
             answer = _body(response)
         return Normalized(
             tuple(str(sentence["text"]) for sentence in answer.get("sentences", ())),
@@ -140,7 +162,9 @@ class Service:
         fields = {name: value for name, value in order.fields().items() if name != "text"}
         files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
         files.append(("text_file", ("text", order.text.encode())))
-        with self._asked("POST", "/jobs", data=fields, files=files, timeout=(_CONNECT_S, _SPEECH_S)) as response:
+        with self._asked(
+            "POST", "/jobs", data=fields, files=files, timeout=(_CONNECT_S, _SPEECH_S)
+        ) as response:
             return _body(response)
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -156,7 +180,9 @@ class Service:
     def job_audio(self, job_id: str, asked_range: str = "") -> Iterator[requests.Response]:
         """Yield the answer with a job's WAV, which is read on as it is spoken. Raises Refusal."""
         headers = {"Range": asked_range} if asked_range else {}
-        with self._asked("GET", f"/jobs/{job_id}/audio", headers=headers, timeout=(_CONNECT_S, _SPEECH_S)) as response:
+        with self._asked(
+            "GET", f"/jobs/{job_id}/audio", headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
+        ) as response:
             yield response
 
     def _json(self, path: str) -> dict[str, Any]:
@@ -164,7 +190,9 @@ class Service:
             return _body(response)
 
     @contextmanager
-    def _asked(self, method: str, path: str, *, refuse: bool = True, **how: Any) -> Iterator[requests.Response]:
+    def _asked(
+        self, method: str, path: str, *, refuse: bool = True, **how: Any
+    ) -> Iterator[requests.Response]:
         how.setdefault("timeout", (_CONNECT_S, _ANSWER_S))
         try:
             how["headers"] = how.get("headers", {}) | self._key
@@ -190,7 +218,10 @@ def _heard(response: requests.Response) -> Heard:
 
 def spans_of(header: str) -> tuple[tuple[int, int], ...]:
     """Return the places that `X-Text-Left-Out` names: `18;spans="9-15 20-32"`."""
-    return tuple((int(start), int(end)) for start, end in re.findall(r"\b([0-9]{1,9})-([0-9]{1,9})\b", header))
+    return tuple(
+        (int(start), int(end))
+        for start, end in re.findall(r"\b([0-9]{1,9})-([0-9]{1,9})\b", header)
+    )
 
 
 def _synthesis_s(timing: str) -> float | None:

@@ -22,7 +22,9 @@ SPEAKING: Final[WeakValueDictionary[str, "Speaking"]] = WeakValueDictionary()
 class Speaking:
     """One request and its audio so far. Times are `time.monotonic()`."""
 
-    def __init__(self, service: Service, order: Order, *, stream: bool, patience_s: float = 0.0) -> None:
+    def __init__(
+        self, service: Service, order: Order, *, stream: bool, patience_s: float = 0.0
+    ) -> None:
         """Begin at once; if the service is busy, retry when it allows, up to this time."""
         self.id = secrets.token_hex(16)
         self.order = order
@@ -81,7 +83,11 @@ class Speaking:
 
     def look(self) -> None:
         """Learn which sentences are spoken; what the service does not tell stays unknown."""
-        _quietly(lambda: self.alignment.learn(self.service.sentences(self.id, len(self.alignment.ends_s))))
+        _quietly(
+            lambda: self.alignment.learn(
+                self.service.sentences(self.id, len(self.alignment.ends_s))
+            )
+        )
 
     def cancel(self) -> None:
         """Stop the work, on the service as well."""

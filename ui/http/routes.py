@@ -30,7 +30,9 @@ async def sound(request: Request) -> Response:
         return PlainTextResponse("gone", status_code=404)
     if speaking.whole:
         return _in_ranges(speaking.wav(), request.headers.get("Range", ""))
-    return StreamingResponse(_live(speaking), media_type="audio/wav", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(
+        _live(speaking), media_type="audio/wav", headers={"Cache-Control": "no-store"}
+    )
 
 
 async def _live(speaking: Speaking) -> AsyncIterator[bytes]:
@@ -53,7 +55,9 @@ def _in_ranges(content: bytes, asked: str) -> Response:
         return Response(content, media_type="audio/wav", headers=headers)
     first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
     headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
-    return Response(content[first : last + 1], status_code=206, media_type="audio/wav", headers=headers)
+    return Response(
+        content[first : last + 1], status_code=206, media_type="audio/wav", headers=headers
+    )
 
 
 def reading(request: Request) -> Response:
@@ -62,17 +66,23 @@ def reading(request: Request) -> Response:
     if job is None or kind not in ("wav", "mp3"):
         return PlainTextResponse("gone", status_code=404)
     headers = (
-        {"Content-Disposition": f'attachment; filename="reading.{kind}"'} if "save" in request.query_params else {}
+        {"Content-Disposition": f'attachment; filename="reading.{kind}"'}
+        if "save" in request.query_params
+        else {}
     )
     if kind == "mp3":
         return StreamingResponse(_mp3(job), media_type="audio/mpeg", headers=headers)
     stack = ExitStack()
     try:
-        answer = stack.enter_context(job.service.job_audio(job.id, request.headers.get("Range", "")))
+        answer = stack.enter_context(
+            job.service.job_audio(job.id, request.headers.get("Range", ""))
+        )
     except Refusal as refusal:
         return PlainTextResponse(str(refusal), status_code=502)
     headers |= {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-    return StreamingResponse(_passed_on(answer, stack), answer.status_code, headers, media_type="audio/wav")
+    return StreamingResponse(
+        _passed_on(answer, stack), answer.status_code, headers, media_type="audio/wav"
+    )
 
 
 def marks(request: Request) -> Response:
@@ -82,7 +92,9 @@ def marks(request: Request) -> Response:
         return PlainTextResponse("gone", status_code=404)
     ended, first = job.ended, int(given)  # `ended` first: what comes after it is no more
     sentences = [] if first else job.alignment.shown()
-    return JSONResponse({"sentences": sentences, "ends": job.alignment.ends_s[first:], "ended": ended})
+    return JSONResponse(
+        {"sentences": sentences, "ends": job.alignment.ends_s[first:], "ended": ended}
+    )
 
 
 def _passed_on(answer: requests.Response, stack: ExitStack) -> Iterator[bytes]:
@@ -102,4 +114,8 @@ def _after_header(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield from blocks
 
 
-ROUTES: Final = (Route("/sound/{id}", sound), Route("/reading/{id}.{kind}", reading), Route("/marks/{id}", marks))
+ROUTES: Final = (
+    Route("/sound/{id}", sound),
+    Route("/reading/{id}.{kind}", reading),
+    Route("/marks/{id}", marks),
+)

@@ -35,9 +35,17 @@ def show() -> None:
         key="many_languages",
     )
     with st.expander(t("many.texts")):
-        texts = {code: st.text_area(known[code], preset(code, "test"), height=68, key=f"many_{code}") for code in asked}
+        texts = {
+            code: st.text_area(known[code], preset(code, "test"), height=68, key=f"many_{code}")
+            for code in asked
+        }
     running = any(not speaking.ended for speaking in _speeches().values())
-    if st.button(t("many.go"), type="primary", disabled=not (voice and asked) or running, key="many_go") and voice:
+    if (
+        st.button(
+            t("many.go"), type="primary", disabled=not (voice and asked) or running, key="many_go"
+        )
+        and voice
+    ):
         st.session_state["many"] = {
             code: Speaking(
                 service(),
@@ -76,8 +84,12 @@ def _follow() -> None:
 def _table() -> None:
     if not _speeches():
         return
-    for column, name in zip(st.columns(_WIDTHS), ("language", "speech", "length", "factor"), strict=True):
-        column.markdown(f"**{t(f'many.{name}')}**", help=t("many.factor_help") if name == "factor" else None)
+    for column, name in zip(
+        st.columns(_WIDTHS), ("language", "speech", "length", "factor"), strict=True
+    ):
+        column.markdown(
+            f"**{t(f'many.{name}')}**", help=t("many.factor_help") if name == "factor" else None
+        )
     for code, speaking in _speeches().items():
         with st.container(key=f"many_row_{code}"):
             _row(code, speaking)

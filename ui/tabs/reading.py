@@ -37,7 +37,12 @@ def show() -> None:
     preview.show("reading", text, language)
     running = _reading()
     busy = running is not None and not running.ended
-    if st.button(t("reading.go"), type="primary", disabled=not (voice and text.strip()) or busy, key="reading_go"):
+    if st.button(
+        t("reading.go"),
+        type="primary",
+        disabled=not (voice and text.strip()) or busy,
+        key="reading_go",
+    ):
         _begin(text, language, voice)
     if running is not None:
         st.fragment(_show_reading, run_every=None if running.ended else 0.7)(running)
@@ -129,7 +134,9 @@ def _show_reading(reading: Reading) -> None:
 
 def _show_progress(reading: Reading) -> None:
     spoken, sentences = reading.progress
-    left = t("reading.left", duration=duration(reading.left_s)) if reading.left_s is not None else ""
+    left = (
+        t("reading.left", duration=duration(reading.left_s)) if reading.left_s is not None else ""
+    )
     text = t("reading.progress", spoken=spoken, sentences=sentences or "?") + left
     st.progress(min(spoken / sentences, 1.0) if sentences else 0.0, text=text)
     if st.button(t("work.cancel"), key="reading_cancel", icon=":material/cancel:"):

@@ -55,10 +55,14 @@ def _show_recorded(voice: Voice) -> None:
     )
     allowed = voices.consent(voice, "recording")
     language = choose_language("recording")
-    text = st.text_input(t("recording.try_text"), value=preset(tongue(), "test"), key="recording_text")
+    text = st.text_input(
+        t("recording.try_text"), value=preset(tongue(), "test"), key="recording_text"
+    )
     ready = allowed and not panel.busy("recording")
     if st.button(t("recording.try"), type="primary", disabled=not ready, key="recording_go"):
-        panel.begin("recording", Order(text, language, (voice.content,), chosen_parameters()), stream=True)
+        panel.begin(
+            "recording", Order(text, language, (voice.content,), chosen_parameters()), stream=True
+        )
         st.rerun()
     panel.show("recording")
     if allowed:

@@ -36,13 +36,18 @@ def show() -> None:
     _show_examples()
     st.subheader(t("service.endpoints"))
     st.code("\n".join(_ENDPOINTS), language=None)
-    st.link_button(t("service.metrics"), f"{shared.settings().shown_url}/metrics", icon=":material/monitoring:")
+    st.link_button(
+        t("service.metrics"), f"{shared.settings().shown_url}/metrics", icon=":material/monitoring:"
+    )
 
 
 def _show_state(about: Mapping[str, Any], metrics: str) -> None:
     st.subheader(t("service.state"))
     st.button(t("service.refresh"), icon=":material/refresh:", key="service_refresh")
-    workers, queue = metric(metrics, "tts_workers", '"ready"'), metric(metrics, "tts_queue_depth", "TTS_SENTENCES")
+    workers, queue = (
+        metric(metrics, "tts_workers", '"ready"'),
+        metric(metrics, "tts_queue_depth", "TTS_SENTENCES"),
+    )
     shown = {
         "engine": about.get("engine", "?"),
         "device": about.get("device", "?"),

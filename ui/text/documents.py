@@ -20,7 +20,9 @@ from ui.errors import BadDocument
 
 KINDS: Final = ("txt", "md", "pdf", "epub")
 _MOST_UNPACKED_BYTES: Final = 50_000_000
-_BLOCKS: Final = frozenset(("p", "div", "br", "li", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "blockquote", "section"))
+_BLOCKS: Final = frozenset(
+    ("p", "div", "br", "li", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "blockquote", "section")
+)
 _SILENT: Final = frozenset(("script", "style", "head", "svg", "nav"))
 
 
@@ -75,7 +77,9 @@ def epub(content: bytes) -> str:
         spine, folder = book.read(package), posixpath.dirname(package)
         places = {item["id"]: item["href"] for item in _tags(spine, "item")}
         parts = [places[reference["idref"]] for reference in _tags(spine, "itemref")]
-        return "\n\n".join(_visible(book.read(posixpath.join(folder, unquote(part)))) for part in parts)
+        return "\n\n".join(
+            _visible(book.read(posixpath.join(folder, unquote(part)))) for part in parts
+        )
 
 
 class _Tags(HTMLParser):
@@ -131,7 +135,14 @@ def main() -> None:
     confine()
     try:
         text = _READERS[sys.argv[1]](sys.stdin.buffer.read())
-    except (PyPdfError, zipfile.BadZipFile, KeyError, IndexError, ValueError, NotImplementedError) as error:
+    except (
+        PyPdfError,
+        zipfile.BadZipFile,
+        KeyError,
+        IndexError,
+        ValueError,
+        NotImplementedError,
+    ) as error:
         sys.exit(f"not a readable {sys.argv[1]} ({type(error).__name__})")
     sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
 

@@ -7,7 +7,9 @@ from ui.text.markup import is_ssml, without_markup
 
 # Characters per second of ordinary prose: the rates of services/common/wire/estimate.py, which the UI must not import
 # (a test compares both).
-_CHARACTERS_PER_SECOND: Final = MappingProxyType({"zh": 4.5, "ja": 7.0, "ko": 6.5, "ar": 11.0, "hi": 11.0})
+_CHARACTERS_PER_SECOND: Final = MappingProxyType(
+    {"zh": 4.5, "ja": 7.0, "ko": 6.5, "ar": 11.0, "hi": 11.0}
+)
 _LATIN_CHARACTERS_PER_SECOND: Final = 14.0
 
 

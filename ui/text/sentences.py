@@ -44,7 +44,9 @@ class Alignment:
 
     def cues(self) -> Iterator[Cue]:
         """Yield the sentences that are spoken."""
-        for (start, end), (start_s, end_s) in zip(self.spans, pairwise([0.0, *self.ends_s]), strict=False):
+        for (start, end), (start_s, end_s) in zip(
+            self.spans, pairwise([0.0, *self.ends_s]), strict=False
+        ):
             yield Cue(start_s, end_s, " ".join(self._words(start, end).split()))
 
     def _words(self, start: int, end: int) -> str:
@@ -64,9 +66,13 @@ def srt(cues: Sequence[Cue]) -> str:
 def vtt(cues: Sequence[Cue]) -> str:
     """Return subtitles as WebVTT (https://www.w3.org/TR/webvtt1/)."""
     escaped = [
-        cue._replace(text=cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")) for cue in cues
+        cue._replace(text=cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+        for cue in cues
     ]
-    blocks = [f"{_moment(cue.start_s, '.')} --> {_moment(cue.end_s, '.')}\n{_lines(cue.text)}\n" for cue in escaped]
+    blocks = [
+        f"{_moment(cue.start_s, '.')} --> {_moment(cue.end_s, '.')}\n{_lines(cue.text)}\n"
+        for cue in escaped
+    ]
     return "WEBVTT\n\n" + "\n".join(blocks)
 
 

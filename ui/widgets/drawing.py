@@ -58,16 +58,25 @@ def _count() -> "ComponentRenderer":
     return st.components.v2.component("live_count", html=_COUNT_HTML, css=_COUNT_CSS, js=_COUNT_JS)
 
 
-def show_live_count(field: str, *, text: str, most: int, characters_per_second: float, point: str, key: str) -> None:
+def show_live_count(
+    field: str, *, text: str, most: int, characters_per_second: float, point: str, key: str
+) -> None:
     """Show a text field's length and estimated duration; `text` has `{count}` and `{seconds}`."""
-    place = {"field": field, "text": text, "most": most, "rate": characters_per_second, "point": point}
+    place = {
+        "field": field,
+        "text": text,
+        "most": most,
+        "rate": characters_per_second,
+        "point": point,
+    }
     _count()(key=key, data=place)
 
 
 @cache
 def _language() -> "ComponentRenderer":
     return st.components.v2.component(
-        "page_language", js="export default function ({ data }) { document.documentElement.lang = data; }"
+        "page_language",
+        js="export default function ({ data }) { document.documentElement.lang = data; }",
     )
 
 

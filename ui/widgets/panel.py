@@ -37,7 +37,12 @@ def show(place: str) -> None:
     if not speaking.ended:
         _follow(place, speaking)
     if speaking.failure is None and (speaking.stream or speaking.whole):
-        play(f"/sound/{speaking.id}", key=f"{place}_player", live=speaking.stream, whole=speaking.whole)
+        play(
+            f"/sound/{speaking.id}",
+            key=f"{place}_player",
+            live=speaking.stream,
+            whole=speaking.whole,
+        )
     if speaking.failure is not None:
         show_refusal(speaking.failure)
     elif speaking.whole:

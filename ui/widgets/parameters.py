@@ -24,14 +24,22 @@ def show_sliders(takes: Mapping[str, Mapping[str, Any]]) -> None:
     for name, default in defaults.items():
         st.session_state.setdefault(f"parameter_{name}", default)
     if st.button(t("parameter.reset"), icon=":material/restart_alt:", key="parameter_reset"):
-        st.session_state.update({f"parameter_{name}": default for name, default in defaults.items()})
+        st.session_state.update(
+            {f"parameter_{name}": default for name, default in defaults.items()}
+        )
     values = {name: _slider(name, each) for name, each in takes.items()}
-    st.session_state["parameters"] = {name: value for name, value in values.items() if value != defaults[name]}
+    st.session_state["parameters"] = {
+        name: value for name, value in values.items() if value != defaults[name]
+    }
 
 
 def with_sliders(takes: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Return the parameters that a slider can show; one whose default is outside its range is switched off."""
-    return {name: each for name, each in takes.items() if each["minimum"] <= each["default"] <= each["maximum"]}
+    return {
+        name: each
+        for name, each in takes.items()
+        if each["minimum"] <= each["default"] <= each["maximum"]
+    }
 
 
 def _kind(each: Mapping[str, Any]) -> type[int] | type[float]:

@@ -107,9 +107,13 @@ def show(voice: Voice, place: str) -> None:
     """Show a voice's player, its waveform and what is doubtful about it."""
     st.audio(voice.content)
     seconds = number(voice.quality.seconds)
-    draw_waveform(waveform_path(voice.samples), t("voice.waveform", seconds=seconds), key=f"{place}_waveform")
+    draw_waveform(
+        waveform_path(voice.samples), t("voice.waveform", seconds=seconds), key=f"{place}_waveform"
+    )
     found = voice.quality.complaints()
-    measured = t("voice.measured", seconds=seconds, noise=number(voice.quality.speech_over_noise_db, 0))
+    measured = t(
+        "voice.measured", seconds=seconds, noise=number(voice.quality.speech_over_noise_db, 0)
+    )
     if not found:
         st.caption(f":green[✓ {t('voice.good')}] {measured}")
     for name in found:
@@ -117,7 +121,9 @@ def show(voice: Voice, place: str) -> None:
 
 
 def _upload(place: str) -> None:
-    file = st.file_uploader(t("voice.upload"), type=FORMATS, key=f"{place}_upload", help=t("voice.upload_help"))
+    file = st.file_uploader(
+        t("voice.upload"), type=FORMATS, key=f"{place}_upload", help=t("voice.upload_help")
+    )
     if file is None or st.session_state.get(f"{place}_seen") == file.file_id:
         return
     try:

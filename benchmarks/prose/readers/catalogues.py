@@ -17,14 +17,18 @@ _MO_MAGIC: Final = bytes.fromhex("de120495")
 _QM_MAGIC: Final = bytes.fromhex("3cb86418caef9c95cd211cbf60a1bddd")
 _QM_MESSAGES: Final = 0x69
 _QM_TRANSLATION: Final = 3
-_QM_FIXED: Final = {5: 4}  # tags with a field of so many bytes; all others but the end have a length
+_QM_FIXED: Final = {
+    5: 4
+}  # tags with a field of so many bytes; all others but the end have a length
 
 
 def sentences(message: str) -> Iterator[str]:
     """Yield the lines of a message that read as sentences: six words at least, an end, nothing to be filled in."""
     for block in blocks(message) if "<" in message else [message]:
         for line in re.split(r"\n\s*\n|\n(?=\s*[-*•])|\\n", block):
-            if not _PLACEHOLDER.search(line) and re.search(r"[.!?。！？।؟…]['\"»”’)）」]*\s*$", line):
+            if not _PLACEHOLDER.search(line) and re.search(
+                r"[.!?。！？।؟…]['\"»”’)）」]*\s*$", line
+            ):
                 yield line
 
 
@@ -91,7 +95,9 @@ def xpi(path: Path) -> Iterator[str]:
 def descriptions(index: str) -> Iterator[str]:
     """Yield the paragraphs of an archive's translated descriptions."""
     for stanza in index.split("\n\n"):
-        found = re.search(r"^Description-(?!md5)\S+:[^\n]*\n((?: [^\n]*(?:\n|$))*)", stanza, re.MULTILINE)
+        found = re.search(
+            r"^Description-(?!md5)\S+:[^\n]*\n((?: [^\n]*(?:\n|$))*)", stanza, re.MULTILINE
+        )
         lines = [line[1:] for line in found[1].splitlines()] if found else []
         yield from _paragraphs(lines)
 

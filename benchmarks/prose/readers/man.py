@@ -20,9 +20,35 @@ _FONTS: Final = frozenset(
     ("B", "I", "BR", "RB", "BI", "IB", "IR", "RI", "SM", "SB", "Nm", "Fl", "Ar", "Pa", "Em", "Xr")
 )
 _BREAKS: Final = frozenset(
-    ["P", "PP", "LP", "IP", "TP", "TQ", "HP", "SH", "SS", "RS", "RE", "Sh", "Ss", "Pp", "It", "br", "sp"]
+    [
+        "P",
+        "PP",
+        "LP",
+        "IP",
+        "TP",
+        "TQ",
+        "HP",
+        "SH",
+        "SS",
+        "RS",
+        "RE",
+        "Sh",
+        "Ss",
+        "Pp",
+        "It",
+        "br",
+        "sp",
+    ]
 )
-_VERBATIM: Final = {"nf": "fi", "EX": "EE", "TS": "TE", "Bd": "Ed", "SY": "YS", "ig": ".", "de": "."}
+_VERBATIM: Final = {
+    "nf": "fi",
+    "EX": "EE",
+    "TS": "TE",
+    "Bd": "Ed",
+    "SY": "YS",
+    "ig": ".",
+    "de": ".",
+}
 _SKIPPED_SECTIONS: Final = frozenset(["NAME", "SYNOPSIS", "NOM", "NOMBRE"])
 
 
@@ -85,4 +111,10 @@ def _character(found: re.Match[str]) -> str:
     if name is not None:
         code = re.fullmatch(r"u([0-9A-F]{4,5})", name)
         return chr(int(code[1], 16)) if code else _SPECIAL.get(name, "")
-    return " " * bool(found["blank"]) or "-" * bool(found["dash"]) or "\\" * bool(found["back"]) or found["quote"] or ""
+    return (
+        " " * bool(found["blank"])
+        or "-" * bool(found["dash"])
+        or "\\" * bool(found["back"])
+        or found["quote"]
+        or ""
+    )

@@ -30,7 +30,9 @@ _VOID: Final = _words(
     br hr img meta link input col area base wbr
     """
 )
-_NAVIGATION: Final = re.compile(r"nav|toc|menu|breadcrumb|footer|crumb|programlisting|screen|index\b")
+_NAVIGATION: Final = re.compile(
+    r"nav|toc|menu|breadcrumb|footer|crumb|programlisting|screen|index\b"
+)
 
 
 class _Blocks(HTMLParser):
@@ -47,7 +49,9 @@ class _Blocks(HTMLParser):
             self._open += [tag] * (tag == self._open[0])
             return
         named = " ".join(value or "" for name, value in attrs if name in {"class", "id", "role"})
-        if tag not in _VOID and (tag in _SKIPPED or (tag in {"div", "ul", "table"} and _NAVIGATION.search(named))):
+        if tag not in _VOID and (
+            tag in _SKIPPED or (tag in {"div", "ul", "table"} and _NAVIGATION.search(named))
+        ):
             self._open.append(tag)
         if tag in _BLOCKS or tag in _SKIPPED:
             self.end_block()

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_CHARACTER_STRING: Final = re.compile(rb"\x00\x04\x00\x09(.{4})", re.DOTALL)  # R's CHARSXP in ASCII, then its length
+_CHARACTER_STRING: Final = re.compile(
+    rb"\x00\x04\x00\x09(.{4})", re.DOTALL
+)  # R's CHARSXP in ASCII, then its length
 
 
 def decoded(path: Path) -> str:
@@ -30,7 +32,9 @@ def fortunes(path: Path) -> Iterator[str]:
         return
     told = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", decoded(path))
     for saying in re.split(r"^%.*$", told, flags=re.MULTILINE):
-        for paragraph in re.split(r"\n[ \t]*\n|\n(?=[ \t]*(?:--|—))|(?<=[.!?:;\"»”])\n(?=[ \t]{2,}\S)", saying):
+        for paragraph in re.split(
+            r"\n[ \t]*\n|\n(?=[ \t]*(?:--|—))|(?<=[.!?:;\"»”])\n(?=[ \t]{2,}\S)", saying
+        ):
             yield re.sub(r"^\s*(?:--|—)\s*", "", paragraph)
 
 

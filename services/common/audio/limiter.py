@@ -22,7 +22,9 @@ _AHEAD_S: Final = 0.005
 _RELEASE_DB_PER_S: Final = 60.0
 _MARGIN_DB: Final = 0.2  # what a gain that moves and 16 bits may add to a peak
 _HALF: Final = PHASE_TAPS // 2  # samples on either side of an interpolated value
-_OVERSHOOT: Final = 2.1  # no curve of the interpolator exceeds its samples by more: the sum of its taps' amplitudes
+_OVERSHOOT: Final = (
+    2.1  # no curve of the interpolator exceeds its samples by more: the sum of its taps' amplitudes
+)
 
 Units = NDArray[np.int64]
 
@@ -39,10 +41,16 @@ class PeakLimiter:
         self._unseen = np.zeros(_HALF, dtype=np.float32)
         # Samples whose attenuation is not known yet. Silence comes first, in which that of a first loud sample begins.
         self._waiting = np.zeros(self._ahead, dtype=np.float32)
-        self._needed = np.zeros(self._ahead, dtype=np.int64)  # by the samples that are waiting, as far as it is known
+        self._needed = np.zeros(
+            self._ahead, dtype=np.int64
+        )  # by the samples that are waiting, as far as it is known
         self._lead = self._ahead  # samples of that silence that have not left yet
-        self._held = 0  # the attenuation that is being released, after the last sample that it is known for
-        self._past = np.zeros(self._ahead, dtype=np.int64)  # the held attenuation of the samples before
+        self._held = (
+            0  # the attenuation that is being released, after the last sample that it is known for
+        )
+        self._past = np.zeros(
+            self._ahead, dtype=np.int64
+        )  # the held attenuation of the samples before
 
     @property
     def latency(self) -> int:
@@ -74,7 +82,10 @@ class PeakLimiter:
         if float(np.abs(samples).max()) < self._quiet:
             return np.zeros(count, dtype=np.int64)
         between = interpolated_peaks(samples)  # [i]: between samples i + 5 and i + 6
-        peaks = np.maximum(np.abs(samples[_HALF : _HALF + count]), np.maximum(between[:count], between[1 : count + 1]))
+        peaks = np.maximum(
+            np.abs(samples[_HALF : _HALF + count]),
+            np.maximum(between[:count], between[1 : count + 1]),
+        )
         over_db = 20 * np.log10(np.maximum(peaks, 1e-9)) - self._ceiling_db
         return np.ceil(np.maximum(over_db, 0) / _UNIT_DB).astype(np.int64)
 
@@ -88,7 +99,9 @@ class PeakLimiter:
         held = self._release(coming)
         sums = np.concatenate([[0], np.cumsum(np.concatenate([self._past, held]))])
         self._past = np.concatenate([self._past, held])[-self._ahead :]
-        applied = (sums[self._ahead + 1 :] - sums[: -self._ahead - 1]) * (_UNIT_DB / (self._ahead + 1))
+        applied = (sums[self._ahead + 1 :] - sums[: -self._ahead - 1]) * (
+            _UNIT_DB / (self._ahead + 1)
+        )
         attenuated: Samples = (samples * 10 ** (-applied / 20)).astype(np.float32)
         return attenuated
 

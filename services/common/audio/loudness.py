@@ -33,12 +33,40 @@ _OFFSET_LUFS: Final = -0.691  # so that the filter's gain at 997 Hz is none
 
 # Annex 2: the four phases of an interpolator by 4, the second half of them the first half reversed.
 _PHASE_0: Final = (
-    *(0.0017089843750, 0.0109863281250, -0.0196533203125, 0.0332031250000, -0.0594482421875, 0.1373291015625),
-    *(0.9721679687500, -0.1022949218750, 0.0476074218750, -0.0266113281250, 0.0148925781250, -0.0083007812500),
+    *(
+        0.0017089843750,
+        0.0109863281250,
+        -0.0196533203125,
+        0.0332031250000,
+        -0.0594482421875,
+        0.1373291015625,
+    ),
+    *(
+        0.9721679687500,
+        -0.1022949218750,
+        0.0476074218750,
+        -0.0266113281250,
+        0.0148925781250,
+        -0.0083007812500,
+    ),
 )
 _PHASE_1: Final = (
-    *(-0.0291748046875, 0.0292968750000, -0.0517578125000, 0.0891113281250, -0.1665039062500, 0.4650878906250),
-    *(0.7797851562500, -0.2003173828125, 0.1015625000000, -0.0582275390625, 0.0330810546875, -0.0189208984375),
+    *(
+        -0.0291748046875,
+        0.0292968750000,
+        -0.0517578125000,
+        0.0891113281250,
+        -0.1665039062500,
+        0.4650878906250,
+    ),
+    *(
+        0.7797851562500,
+        -0.2003173828125,
+        0.1015625000000,
+        -0.0582275390625,
+        0.0330810546875,
+        -0.0189208984375,
+    ),
 )
 PHASES: Final = np.array([_PHASE_0, _PHASE_1, _PHASE_1[::-1], _PHASE_0[::-1]])
 PHASE_TAPS: Final = 12
@@ -67,8 +95,15 @@ def _shelf(sample_rate_hz: int) -> Biquad:
     high = 10 ** (gain_db / 20)
     middle = high**0.4996667741545416
     a0 = 1 + k / quality + k * k
-    b = (high + middle * k / quality + k * k, 2 * (k * k - high), high - middle * k / quality + k * k)
-    return Biquad((b[0] / a0, b[1] / a0, b[2] / a0), (1.0, 2 * (k * k - 1) / a0, (1 - k / quality + k * k) / a0))
+    b = (
+        high + middle * k / quality + k * k,
+        2 * (k * k - high),
+        high - middle * k / quality + k * k,
+    )
+    return Biquad(
+        (b[0] / a0, b[1] / a0, b[2] / a0),
+        (1.0, 2 * (k * k - 1) / a0, (1 - k / quality + k * k) / a0),
+    )
 
 
 def _high_pass(sample_rate_hz: int) -> Biquad:
@@ -86,7 +121,9 @@ class _FrameFilter:
     response: NDArray[np.complex128]  # to an impulse at a frame's first sample, transformed
     left: Floats  # [4, frame]: what an impulse at each sample leaves in the state after the frame
     ringing: Floats  # [4, frame]: the output that each of the four numbers of the state causes
-    carried: tuple[tuple[float, ...], ...]  # 4 of 4: what each of them leaves in the state after the frame
+    carried: tuple[
+        tuple[float, ...], ...
+    ]  # 4 of 4: what each of them leaves in the state after the frame
 
 
 @lru_cache(maxsize=8)
@@ -166,7 +203,9 @@ def frame_energies(samples: Samples | Floats, sample_rate_hz: int) -> Floats:
 
 def integrated_lufs(channels: Sequence[Samples | Floats], sample_rate_hz: int) -> float:
     """Return the gated loudness of one channel, or of left and right; -inf where there is nothing but silence."""
-    return gated_lufs(np.sum([frame_energies(samples, sample_rate_hz) for samples in channels], axis=0))
+    return gated_lufs(
+        np.sum([frame_energies(samples, sample_rate_hz) for samples in channels], axis=0)
+    )
 
 
 def gated_lufs(energies: Floats) -> float:
@@ -177,11 +216,15 @@ def gated_lufs(energies: Floats) -> float:
     if len(energies) < _FRAMES_IN_BLOCK:
         energies = np.pad(energies, (0, _FRAMES_IN_BLOCK - len(energies)))
     sums = np.concatenate([[0.0], np.cumsum(energies)])
-    blocks = (sums[_FRAMES_IN_BLOCK:] - sums[:-_FRAMES_IN_BLOCK])[::_FRAMES_BETWEEN_BLOCKS] / _FRAMES_IN_BLOCK
+    blocks = (sums[_FRAMES_IN_BLOCK:] - sums[:-_FRAMES_IN_BLOCK])[
+        ::_FRAMES_BETWEEN_BLOCKS
+    ] / _FRAMES_IN_BLOCK
     counted = blocks[blocks > energy_of(_ABSOLUTE_GATE_LUFS)]
     if not len(counted):
         return SILENT_LUFS
-    return lufs_of(float(counted[counted > counted.mean() * 10 ** (-_RELATIVE_GATE_LU / 10)].mean()))
+    return lufs_of(
+        float(counted[counted > counted.mean() * 10 ** (-_RELATIVE_GATE_LU / 10)].mean())
+    )
 
 
 def lufs_of(energy: float) -> float:

@@ -44,7 +44,9 @@ class SpeakerEncoder:
         """
         folder = resources.files(__package__) / "assets"
         content = (folder / WEIGHTS).read_bytes()
-        if f"{hashlib.sha256(content).hexdigest()}  {WEIGHTS}" not in (folder / "SHA256SUMS").read_text("ascii"):
+        if f"{hashlib.sha256(content).hexdigest()}  {WEIGHTS}" not in (
+            folder / "SHA256SUMS"
+        ).read_text("ascii"):
             raise ValueError(f"the file {WEIGHTS} is damaged; install the service again")
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
             return cls({key: arrays[key] for key in arrays.files})
@@ -89,7 +91,9 @@ class SpeakerEncoder:
         return states
 
     def _project(self, states: Floats) -> Floats:
-        embedding: Floats = np.maximum(states @ self._weights["projection"] + self._weights["projection_bias"], 0)
+        embedding: Floats = np.maximum(
+            states @ self._weights["projection"] + self._weights["projection_bias"], 0
+        )
         return embedding
 
 

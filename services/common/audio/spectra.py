@@ -64,4 +64,8 @@ def _hz_to_mel(frequency_hz: float) -> float:
 
 
 def _mel_to_hz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(mels < _BREAK_MEL, mels * _LINEAR_HZ_PER_MEL, _BREAK_HZ * np.exp(_LOG_STEP * (mels - _BREAK_MEL)))
+    return np.where(
+        mels < _BREAK_MEL,
+        mels * _LINEAR_HZ_PER_MEL,
+        _BREAK_HZ * np.exp(_LOG_STEP * (mels - _BREAK_MEL)),
+    )

@@ -11,7 +11,9 @@ from services.common.wire.failures import BusUnavailable
 _ATTEMPTS: Final = 50
 _PAUSE_S: Final = 0.01  # times the attempt, at most: random, so that colliding writers separate
 
-Change = Callable[[bytes], Awaitable[bytes | None]]  # stored value (empty: none) -> new value; None: unchanged
+Change = Callable[
+    [bytes], Awaitable[bytes | None]
+]  # stored value (empty: none) -> new value; None: unchanged
 
 
 async def update_atomically(bus: Bus, bucket: str, key: str, change: Change) -> None:

@@ -38,5 +38,7 @@ async def fetch_clip(bus: Bus, tenant: str, clip: str) -> bytes:
     if wav is None:
         wav = await bus.get_object(topology.CLIPS, clip)
     if wav is None or clip_id(wav) != clip:
-        raise UnknownClip("the object store does not hold this reference clip; send the reference audio again")
+        raise UnknownClip(
+            "the object store does not hold this reference clip; send the reference audio again"
+        )
     return wav

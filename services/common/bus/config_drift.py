@@ -12,7 +12,10 @@ def stream_limits(topology: Topology) -> dict[str, Limits]:
         limits[stream.name] = {"max_age": stream.max_age_s, "max_bytes": stream.max_bytes}
     for prefix, buckets in (("KV", topology.buckets), ("OBJ", topology.stores)):
         for bucket in buckets:
-            limits[f"{prefix}_{bucket.name}"] = {"max_age": bucket.max_age_s, "max_bytes": bucket.max_bytes}
+            limits[f"{prefix}_{bucket.name}"] = {
+                "max_age": bucket.max_age_s,
+                "max_bytes": bucket.max_bytes,
+            }
     return {name: limit | {"num_replicas": topology.replicas} for name, limit in limits.items()}
 
 

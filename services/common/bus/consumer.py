@@ -44,7 +44,9 @@ class WorkLoop:
     consumer: Consumer
     work: Work
     seats: int
-    shared: asyncio.Semaphore | None = None  # slots shared by several loops; each task takes one of these as well
+    shared: asyncio.Semaphore | None = (
+        None  # slots shared by several loops; each task takes one of these as well
+    )
     finish_s: float = 10.0  # what was begun before a stop gets so long to end
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -56,14 +58,18 @@ class WorkLoop:
         free = asyncio.Semaphore(self.seats)
         working = set[asyncio.Task[None]]()
         async with asyncio.TaskGroup() as tasks:
-            late = tasks.create_task(self._cancel_late(stop, working), name=f"{self.consumer.name}:late")
+            late = tasks.create_task(
+                self._cancel_late(stop, working), name=f"{self.consumer.name}:late"
+            )
             while not stop.is_set():
                 await self._sit(free)  # ends: every task below has an end
                 delivery = None if stop.is_set() else await puller.next(_PULL_S)
                 if delivery is None:
                     self._rise(free)
                     continue
-                task = tasks.create_task(self._work(delivery), name=f"{self.consumer.name}:{delivery.attempt}")
+                task = tasks.create_task(
+                    self._work(delivery), name=f"{self.consumer.name}:{delivery.attempt}"
+                )
                 working.add(task)
                 task.add_done_callback(lambda _task: self._rise(free))
                 task.add_done_callback(working.discard)
@@ -97,7 +103,12 @@ class WorkLoop:
     async def _work(self, delivery: Delivery) -> None:
         heartbeat = asyncio.create_task(self._stay_alive(delivery), name="heartbeat")
         try:
-            with span(self.consumer.name, delivery.headers, attempt=delivery.attempt, queue_s=delivery.age_s):
+            with span(
+                self.consumer.name,
+                delivery.headers,
+                attempt=delivery.attempt,
+                queue_s=delivery.age_s,
+            ):
                 failure = await self._attempt(delivery)
                 if failure is not None:
                     fail(failure.code)
@@ -112,7 +123,9 @@ class WorkLoop:
 
     async def _attempt(self, delivery: Delivery) -> PipelineError | None:
         if delivery.attempt >= self.consumer.max_deliver:
-            return SynthesisFailed(f"given up after {delivery.attempt - 1} attempts; the workers' logs say why")
+            return SynthesisFailed(
+                f"given up after {delivery.attempt - 1} attempts; the workers' logs say why"
+            )
         try:
             await self.work.handle(delivery)
         except PipelineError as failure:
@@ -127,10 +140,14 @@ class WorkLoop:
             await delivery.ack()
         elif failure.retryable and delivery.attempt < self.consumer.max_deliver - 1:
             delay_s = _RETRY_DELAYS_S[min(delivery.attempt, len(_RETRY_DELAYS_S)) - 1]
-            log.warning("retrying", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt)
+            log.warning(
+                "retrying", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt
+            )
             await delivery.retry(delay_s)
         else:
-            log.warning("given_up", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt)
+            log.warning(
+                "given_up", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt
+            )
             await self.work.give_up(delivery, failure)
             if failure.retryable or failure.kept or delivery.attempt >= self.consumer.max_deliver:
                 await self._bury(delivery, failure)
@@ -147,7 +164,9 @@ class WorkLoop:
             trace=carried().get("traceparent", ""),
         )
         payload = codec.encode(letter)
-        await self.bus.publish(subjects.dead(delivery.subject), payload, message_id=sha256(payload).hexdigest())
+        await self.bus.publish(
+            subjects.dead(delivery.subject), payload, message_id=sha256(payload).hexdigest()
+        )
 
     async def _stay_alive(self, delivery: Delivery) -> None:
         while True:

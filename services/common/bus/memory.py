@@ -10,8 +10,22 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from services.common.bus.ports import SUBSCRIPTION_BYTES, Lag, Received, StorageUse, Stored, SubjectFull, Value
-from services.common.bus.topology import DUPLICATE_WINDOW_S, Consumer, Stream, Topology, value_subject
+from services.common.bus.ports import (
+    SUBSCRIPTION_BYTES,
+    Lag,
+    Received,
+    StorageUse,
+    Stored,
+    SubjectFull,
+    Value,
+)
+from services.common.bus.topology import (
+    DUPLICATE_WINDOW_S,
+    Consumer,
+    Stream,
+    Topology,
+    value_subject,
+)
 from services.common.runtime.tracing import carried
 from services.common.wire.failures import BusUnavailable, QueueFull
 
@@ -49,7 +63,9 @@ class _MemoryStream:
 
     def forget(self, now_s: float) -> None:
         """Drop what has outlived its time."""
-        for sequence in [key for key, stored in self.messages.items() if stored.expires_at_s <= now_s]:
+        for sequence in [
+            key for key, stored in self.messages.items() if stored.expires_at_s <= now_s
+        ]:
             del self.messages[sequence]
         for message_id in [key for key, until_s in self.seen.items() if until_s <= now_s]:
             del self.seen[message_id]
@@ -88,7 +104,9 @@ class MemoryBus:
             self._buckets.setdefault(bucket.name, {})
             self._most.setdefault(bucket.name, bucket.max_bytes)
 
-    async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
+    async def publish(
+        self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None
+    ) -> bool:
         """Store a message in the stream of its subject, and let listeners hear it."""
         self._hear(subject, payload)  # as on NATS, whether or not the stream takes it
         stream = self._stream_of(subject)
@@ -100,7 +118,9 @@ class MemoryBus:
         stream.seen[message_id] = now_s + DUPLICATE_WINDOW_S
         lives_s = stream.config.max_age_s if lifetime_s is None else lifetime_s
         sequence = next(self._sequence)
-        stream.messages[sequence] = _Stored(sequence, subject, payload, now_s, now_s + lives_s, carried())
+        stream.messages[sequence] = _Stored(
+            sequence, subject, payload, now_s, now_s + lives_s, carried()
+        )
         self.wake()
         return True
 
@@ -147,10 +167,19 @@ class MemoryBus:
         """Return the oldest stored messages that match."""
         kept = self._streams[stream]
         kept.forget(self.now_s())
-        found = [message for message in kept.messages.values() if matches(subject_filter, message.subject)]
+        found = [
+            message
+            for message in kept.messages.values()
+            if matches(subject_filter, message.subject)
+        ]
         began_unix_s = time.time() - self.now_s()
         return [
-            Stored(message.sequence, message.subject, message.payload, began_unix_s + message.published_at_s)
+            Stored(
+                message.sequence,
+                message.subject,
+                message.payload,
+                began_unix_s + message.published_at_s,
+            )
             for message in found[:most]
         ]
 
@@ -162,7 +191,9 @@ class MemoryBus:
         """Remove all stored messages that match."""
         kept = self._streams[stream]
         kept.messages = {
-            key: stored for key, stored in kept.messages.items() if not matches(subject_filter, stored.subject)
+            key: stored
+            for key, stored in kept.messages.items()
+            if not matches(subject_filter, stored.subject)
         }
 
     async def message_count(self, stream: str) -> int:
@@ -247,7 +278,9 @@ class MemoryBus:
         if stream in self._streams:
             kept = self._streams[stream]
             kept.forget(self.now_s())
-            return StorageUse(sum(len(stored.payload) for stored in kept.messages.values()), kept.config.max_bytes)
+            return StorageUse(
+                sum(len(stored.payload) for stored in kept.messages.values()), kept.config.max_bytes
+            )
         name = stream.partition("_")[2]
         return StorageUse(sum(map(len, self._buckets[name].values())), self._most[name])
 
@@ -263,7 +296,11 @@ class MemoryBus:
         """Return what is stored for a consumer, oldest first."""
         stream = self._streams[consumer.stream]
         stream.forget(self.now_s())
-        return [stored for stored in stream.messages.values() if matches(consumer.filter, stored.subject)]
+        return [
+            stored
+            for stored in stream.messages.values()
+            if matches(consumer.filter, stored.subject)
+        ]
 
     def take_out(self, consumer: Consumer, sequence: int) -> None:
         """Take a message out of its work queue."""
@@ -344,7 +381,9 @@ class MemoryPuller:
         while True:
             now_s = self._bus.now_s()
             waiting = [
-                stored for stored in self._bus.queued(self._consumer) if stored.attempts < self._consumer.max_deliver
+                stored
+                for stored in self._bus.queued(self._consumer)
+                if stored.attempts < self._consumer.max_deliver
             ]
             for stored in waiting:
                 if stored.visible_at_s <= now_s:

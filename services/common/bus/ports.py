@@ -8,7 +8,9 @@ from typing import Final, NamedTuple, Protocol
 from services.common.bus.topology import Consumer, Topology
 from services.common.wire.failures import QueueFull
 
-SUBSCRIPTION_BYTES: Final = 8 * 1024 * 1024  # of messages that a listener holds and has not returned yet
+SUBSCRIPTION_BYTES: Final = (
+    8 * 1024 * 1024
+)  # of messages that a listener holds and has not returned yet
 
 
 class SubjectFull(QueueFull):
@@ -53,7 +55,9 @@ class Lag(NamedTuple):
     waiting: int  # pending: not delivered yet
     in_progress: int  # ack-pending: delivered, neither acked nor nak'ed
     repeated: int  # of those, redelivered
-    oldest_s: float  # age of the oldest message of its stream that is still there; 0 where there is none
+    oldest_s: (
+        float  # age of the oldest message of its stream that is still there; 0 where there is none
+    )
 
 
 class Delivery(Protocol):
@@ -118,7 +122,9 @@ class Bus(Protocol):
     async def establish(self, topology: Topology) -> None:
         """Create the streams, buckets and stores that do not exist; leave those that do."""
 
-    async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
+    async def publish(
+        self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None
+    ) -> bool:
         """Store a message in the stream of its subject; return False where this id is stored already.
 
         It is tried again, with the same id, until it is stored or the bus's patience is over. `lifetime_s`: the

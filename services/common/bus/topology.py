@@ -54,7 +54,9 @@ class Consumer:
     name: str
     filter: str
     ack_wait_s: float = 1.2  # a busy process extends it three times in this span
-    max_deliver: int = 6  # the work loop gives up one delivery earlier, so that the failure is published
+    max_deliver: int = (
+        6  # the work loop gives up one delivery earlier, so that the failure is published
+    )
     max_in_progress: int = 1024
 
 
@@ -170,4 +172,8 @@ def jobs_consumer() -> Consumer:
 
 def sentences_consumer(engine: str, lane: Lane) -> Consumer:
     """Return the consumer that all workers of an engine share on one lane."""
-    return Consumer(stream=SENTENCES, name=f"worker-{engine}-{lane}", filter=subjects.lane_sentences(engine, lane))
+    return Consumer(
+        stream=SENTENCES,
+        name=f"worker-{engine}-{lane}",
+        filter=subjects.lane_sentences(engine, lane),
+    )

@@ -13,7 +13,9 @@ NotReady = Callable[[], str | None]  # why the service cannot work now; None whe
 
 
 @asynccontextmanager
-async def health_server(port: int, registry: CollectorRegistry, not_ready: NotReady, host: str) -> AsyncIterator[None]:
+async def health_server(
+    port: int, registry: CollectorRegistry, not_ready: NotReady, host: str
+) -> AsyncIterator[None]:
     """Serve while the block runs. Port 0: serve nothing, for many workers on one machine. Raises CannotListen."""
     if port == 0:
         yield

@@ -63,7 +63,10 @@ async def every(seconds: float, act: Callable[[], Awaitable[None]], stop: asynci
 
 async def ended_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
     """Do the work, unless `stop` is set before it ends: then cancel it and return false."""
-    working, stopping = asyncio.create_task(work, name="work"), asyncio.create_task(stop.wait(), name="stop")
+    working, stopping = (
+        asyncio.create_task(work, name="work"),
+        asyncio.create_task(stop.wait(), name="stop"),
+    )
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         if working.done():

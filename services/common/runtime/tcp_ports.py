@@ -11,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_PORTS: Final = range(15_000, 30_000)  # below those that Linux, macOS and Windows give to outgoing connections
+_PORTS: Final = range(
+    15_000, 30_000
+)  # below those that Linux, macOS and Windows give to outgoing connections
 _PROC: Final = Path("/proc")
 _LISTENS: Final = "0A"  # of Linux's tcp_states.h
 _COMMAND_CHARACTERS: Final = 80
@@ -102,7 +104,13 @@ def _sockets(process: Path) -> Iterator[str]:
 
 def _command(process: Path) -> str:
     with suppress(OSError):
-        words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        words = (
+            (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        )
         printable = "".join(letter if letter.isprintable() else "?" for letter in words)
-        return printable if len(printable) <= _COMMAND_CHARACTERS else printable[:_COMMAND_CHARACTERS] + "..."
+        return (
+            printable
+            if len(printable) <= _COMMAND_CHARACTERS
+            else printable[:_COMMAND_CHARACTERS] + "..."
+        )
     return "unknown"

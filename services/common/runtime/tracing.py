@@ -29,14 +29,22 @@ def configure_tracing(service: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))  # flushed at the end of the process
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter())
+    )  # flushed at the end of the process
     trace.set_tracer_provider(provider)
 
 
 @contextmanager
-def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: Attribute) -> Iterator[Span]:
+def span(
+    name: str, carrier: Mapping[str, str] | None = None, **attributes: Attribute
+) -> Iterator[Span]:
     """Record a span while the block runs: of the trace that the carrier names, else of the one that runs here."""
-    parent = None if carrier is None else _CARRIER.extract({key.lower(): value for key, value in carrier.items()})
+    parent = (
+        None
+        if carrier is None
+        else _CARRIER.extract({key.lower(): value for key, value in carrier.items()})
+    )
     with _TRACER.start_as_current_span(
         name, parent, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as span:

@@ -93,7 +93,17 @@ KNOWN: Final = frozenset(
     ]
 )
 
-_OURS: Final = ("API_KEY", "COQUI_", "HTTP_", "NATS_", "SPLITTER_", "TONE_", "UI_", "WORKER_", "XTTS_")
+_OURS: Final = (
+    "API_KEY",
+    "COQUI_",
+    "HTTP_",
+    "NATS_",
+    "SPLITTER_",
+    "TONE_",
+    "UI_",
+    "WORKER_",
+    "XTTS_",
+)
 _OF_OTHERS: Final = frozenset(
     {"HTTP_PROXY", "NATS_CONTEXT", "NATS_COLOR", "NATS_SERVER"}
 )  # curl and more; the nats tool
@@ -122,7 +132,9 @@ class UnknownSetting(NamedTuple):
     nearest: str
 
 
-def misspelled(environment: Mapping[str, str], own: AbstractSet[str] = frozenset()) -> Iterator[UnknownSetting]:
+def misspelled(
+    environment: Mapping[str, str], own: AbstractSet[str] = frozenset()
+) -> Iterator[UnknownSetting]:
     """Yield the variables that look like settings and are none; `own`: names of settings, known or not.
 
     Values stay unsaid, as some are secrets.
@@ -134,7 +146,9 @@ def misspelled(environment: Mapping[str, str], own: AbstractSet[str] = frozenset
         if name.upper() in known:
             yield UnknownSetting(name, name.upper())
         elif name == name.upper() and not _of_others(name, value):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR if name.startswith(_OURS) else _CLOSE)
+            near = difflib.get_close_matches(
+                name, known, n=1, cutoff=_NEAR if name.startswith(_OURS) else _CLOSE
+            )
             if near or name.startswith(_OURS):
                 yield UnknownSetting(name, near[0] if near else "")
 

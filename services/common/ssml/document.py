@@ -69,10 +69,15 @@ class Document:
     def text(self) -> str:
         """Return what is spoken, without markup; borders are empty lines."""
         return "".join(
-            item.text if isinstance(item, TextRun) else "\n\n" * isinstance(item, Border) for item in self.items
+            item.text if isinstance(item, TextRun) else "\n\n" * isinstance(item, Border)
+            for item in self.items
         )
 
     def languages(self) -> list[str]:
         """Return the languages that it asks for, without repeats, as they come."""
-        asked = [item.style.language for item in self.items if isinstance(item, TextRun) and item.text.strip()]
+        asked = [
+            item.style.language
+            for item in self.items
+            if isinstance(item, TextRun) and item.text.strip()
+        ]
         return list(dict.fromkeys(filter(None, asked)))

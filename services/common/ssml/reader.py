@@ -21,8 +21,22 @@ LONGEST_SILENCE_MS: Final = 600_000  # all breaks of a document together
 SLOWEST: Final = 0.25
 FASTEST: Final = 4.0
 
-_RATES: Final = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.5, "x-fast": 2.0}
-_STRENGTHS_MS: Final = {"none": 0, "x-weak": 120, "weak": 200, "medium": 400, "strong": 700, "x-strong": 1_000}
+_RATES: Final = {
+    "x-slow": 0.5,
+    "slow": 0.75,
+    "medium": 1.0,
+    "default": 1.0,
+    "fast": 1.5,
+    "x-fast": 2.0,
+}
+_STRENGTHS_MS: Final = {
+    "none": 0,
+    "x-weak": 120,
+    "weak": 200,
+    "medium": 400,
+    "strong": 700,
+    "x-strong": 1_000,
+}
 _TIME: Final = re.compile(r"\+?([0-9]{1,7}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})(ms|s)", re.ASCII)
 _PERCENTAGE: Final = re.compile(r"([+-]?)([0-9]{1,4}(?:\.[0-9]{0,6})?)%", re.ASCII)
 _NAME: Final = re.compile(r"[^\s\x00-\x1f]{1,64}")
@@ -59,7 +73,9 @@ class _Reader:
 
     def __init__(self, source: str) -> None:
         self._bytes = source.encode("utf-8", "surrogatepass")
-        self._parser = expat.ParserCreate("utf-8")  # regardless of the declaration: the input is decoded text
+        self._parser = expat.ParserCreate(
+            "utf-8"
+        )  # regardless of the declaration: the input is decoded text
         self._document = Document()
         self._open: list[tuple[str, Style]] = []
         self._piece: TextRun | None = None  # its end is known at the next event
@@ -83,7 +99,9 @@ class _Reader:
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code) or "not well-formed"
             if error.code == _UNDEFINED_ENTITY:
-                reason += "; only &amp; &lt; &gt; &quot; &apos; and numbers such as &#160; are known"
+                reason += (
+                    "; only &amp; &lt; &gt; &quot; &apos; and numbers such as &#160; are known"
+                )
             raise _refusal(error.lineno, error.offset, f"this is not XML: {reason}") from None
         return self._document
 
@@ -141,11 +159,17 @@ class _Reader:
         if element in ("p", "s"):
             self._document.items.append(Border(place, paragraph=element == "p"))
         elif element == "sub":
-            self._document.items.append(TextRun(self._said_from(place), place, self._asked["alias"], style))
+            self._document.items.append(
+                TextRun(self._said_from(place), place, self._asked["alias"], style)
+            )
         elif element == "say-as":
             written = "".join(text for _, text in self._said)
-            say_as = SayAs(self._asked["interpret-as"].strip(), self._asked.get("format", "").strip())
-            self._document.items.append(TextRun(self._said_from(place), place, written, style, say_as))
+            say_as = SayAs(
+                self._asked["interpret-as"].strip(), self._asked.get("format", "").strip()
+            )
+            self._document.items.append(
+                TextRun(self._said_from(place), place, written, style, say_as)
+            )
 
     def _said_from(self, place: int) -> int:
         return self._said[0][0] if self._said else place
@@ -158,9 +182,13 @@ class _Reader:
             self._refuse(f"elements are nested more than {DEEPEST} deep; flatten them")
         known = _ATTRIBUTES.get(element)
         if known is None:
-            self._refuse(f"this element is not supported; the elements are {', '.join(_ATTRIBUTES)}")
+            self._refuse(
+                f"this element is not supported; the elements are {', '.join(_ATTRIBUTES)}"
+            )
         if any(name not in known and not _declares(element, name) for name in attributes):
-            self._refuse(f"{element} has an attribute that is not supported; it takes {', '.join(sorted(known))}")
+            self._refuse(
+                f"{element} has an attribute that is not supported; it takes {', '.join(sorted(known))}"
+            )
         if element in _REQUIRED and not attributes.get(_REQUIRED[element], "").strip():
             self._refuse(f"{element} needs the attribute {_REQUIRED[element]}")
         self._check_place(element)
@@ -179,22 +207,30 @@ class _Reader:
     def _language(self, tag: str) -> str:
         language = language_code(tag.strip())
         if language is None:
-            self._refuse(f"xml:lang names no language that is spoken; the languages are {' '.join(LANGUAGES)}")
+            self._refuse(
+                f"xml:lang names no language that is spoken; the languages are {' '.join(LANGUAGES)}"
+            )
         return language
 
     def _silence(self, attributes: dict[str, str]) -> int:
         if "time" in attributes:
             found = _TIME.fullmatch(attributes["time"].strip())
-            milliseconds = round(float(found[1]) * (1000 if found[2] == "s" else 1)) if found else -1
+            milliseconds = (
+                round(float(found[1]) * (1000 if found[2] == "s" else 1)) if found else -1
+            )
             if not 0 <= milliseconds <= LONGEST_BREAK_MS:
-                self._refuse(f"the time of a break is such as 250ms or 1.5s, at most {LONGEST_BREAK_MS // 1000}s")
+                self._refuse(
+                    f"the time of a break is such as 250ms or 1.5s, at most {LONGEST_BREAK_MS // 1000}s"
+                )
         else:
             milliseconds = _STRENGTHS_MS.get(attributes.get("strength", "medium").strip(), -1)
             if milliseconds < 0:
                 self._refuse(f"the strength of a break is one of {', '.join(_STRENGTHS_MS)}")
         self._silence_ms += milliseconds
         if self._silence_ms > LONGEST_SILENCE_MS:
-            self._refuse(f"all breaks together are longer than {LONGEST_SILENCE_MS // 1000}s; send the text in parts")
+            self._refuse(
+                f"all breaks together are longer than {LONGEST_SILENCE_MS // 1000}s; send the text in parts"
+            )
         return milliseconds
 
     def _rate(self, value: str) -> float:
@@ -206,7 +242,9 @@ class _Reader:
         else:
             rate = _RATES.get(value, 0.0)
         if not SLOWEST <= rate <= FASTEST:
-            self._refuse(f"a rate is one of {', '.join(_RATES)}, or from {SLOWEST:.0%} to {FASTEST:.0%}")
+            self._refuse(
+                f"a rate is one of {', '.join(_RATES)}, or from {SLOWEST:.0%} to {FASTEST:.0%}"
+            )
         return rate
 
     def _name(self, name: str) -> str:

@@ -50,7 +50,9 @@ def tenant_of(subject: str) -> str | None:
 def require_own(command: SpeechRequest | NormalizeText | StoreClip, subject: str) -> None:
     """Refuse a command in another tenant's name than that of its subject. Raises MalformedMessage."""
     if command.tenant != tenant_of(subject):
-        raise MalformedMessage("tenant differs from the tenant in the subject; publish on your own tenant's subject")
+        raise MalformedMessage(
+            "tenant differs from the tenant in the subject; publish on your own tenant's subject"
+        )
 
 
 def require_addressed(job: SentenceJob, subject: str) -> SentenceSubject:
@@ -63,9 +65,13 @@ def require_addressed(job: SentenceJob, subject: str) -> SentenceSubject:
         parsed.request,
         parsed.sentence,
     ):
-        raise MalformedMessage("engine, tenant, request and sentence are those of the subject; this message has others")
+        raise MalformedMessage(
+            "engine, tenant, request and sentence are those of the subject; this message has others"
+        )
     if job.sentence >= job.sentences:
-        raise MalformedMessage("sentence is the index of one of the text's sentences, so less than sentences")
+        raise MalformedMessage(
+            "sentence is the index of one of the text's sentences, so less than sentences"
+        )
     return parsed
 
 
@@ -75,9 +81,14 @@ def is_event_of(event: RequestEvent, subject: Parsed | None) -> bool:
         return False
     match event:
         case AudioChunk():
-            return isinstance(subject, ChunkSubject) and (event.sentence, event.chunk) == subject[2:]
+            return (
+                isinstance(subject, ChunkSubject) and (event.sentence, event.chunk) == subject[2:]
+            )
         case SentenceSpoken():
-            return isinstance(subject, EndSubject) and event.sentence == subject.sentence < event.sentences
+            return (
+                isinstance(subject, EndSubject)
+                and event.sentence == subject.sentence < event.sentences
+            )
         case TextSplit():
             return isinstance(subject, SplitSubject)
         case SpeechFailed(sentence=None):

@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 def encode(message: Message) -> bytes:
     """Return the message as a MessagePack map; equal messages give equal bytes."""
-    packed: bytes = msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,)), use_bin_type=True)
+    packed: bytes = msgpack.packb(
+        msgspec.to_builtins(message, builtin_types=(bytes,)), use_bin_type=True
+    )
     return packed
 
 

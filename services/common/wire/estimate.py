@@ -4,7 +4,9 @@ from types import MappingProxyType
 from typing import Final
 
 # Characters spoken in a second, of ordinary prose; other languages are near the Latin ones.
-_CHARACTERS_PER_SECOND: Final = MappingProxyType({"zh": 4.5, "ja": 7.0, "ko": 6.5, "ar": 11.0, "hi": 11.0})
+_CHARACTERS_PER_SECOND: Final = MappingProxyType(
+    {"zh": 4.5, "ja": 7.0, "ko": 6.5, "ar": 11.0, "hi": 11.0}
+)
 _LATIN_CHARACTERS_PER_SECOND: Final = 14.0
 
 # Audio of one request that counts for the near-term backlog. Requests take turns, so a new one waits for about this

@@ -18,7 +18,9 @@ MOST_CLIPS: Final = 8  # recordings of the one speaker of a request
 MOST_SENTENCES: Final = 1_000_000  # of one request
 MOST_CHUNKS: Final = 1_000_000  # of one sentence
 MOST_PASSAGES: Final = 10_000  # of one request
-LONGEST_PAUSE_MS: Final = 660_000  # before or after a sentence; SSML's breaks are 600,000 at most, all together
+LONGEST_PAUSE_MS: Final = (
+    660_000  # before or after a sentence; SSML's breaks are 600,000 at most, all together
+)
 ENGINE_PATTERN: Final = "[a-z0-9-]{1,32}"
 
 # Every number has an upper bound: a reader may loop up to a number in a message.
@@ -28,8 +30,12 @@ Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 EngineName = Annotated[str, Meta(pattern=rf"^{ENGINE_PATTERN}\Z")]
 WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]  # ISO 639-1
-LanguageTag = Annotated[str, Meta(pattern=TAG_PATTERN)]  # as people write it: `languages.language_code` reads it
-ClipId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the clip's bytes in the object store
+LanguageTag = Annotated[
+    str, Meta(pattern=TAG_PATTERN)
+]  # as people write it: `languages.language_code` reads it
+ClipId = Annotated[
+    str, Meta(pattern=r"^[0-9a-f]{64}\Z")
+]  # SHA-256 of the clip's bytes in the object store
 Clips = Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=MOST_CLIPS)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -67,12 +73,24 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     temperature: Annotated[float, Meta(ge=0.01, le=10)] | None = (
         None  # of the draw of audio codes; under 1: less varied
     )
-    top_k: Annotated[int, Meta(ge=1, le=1000)] | None = None  # draw from so many of the likeliest codes only
-    top_p: Annotated[float, Meta(ge=0.01, le=1)] | None = None  # from codes that together have this probability only
-    repetition_penalty: Annotated[float, Meta(ge=1, le=20)] | None = None  # for codes that were drawn before; 1: none
-    length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = None  # of a beam search; over 0: longer
-    speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None  # 2 makes the audio about half as long
-    gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = None  # seconds of the clips that the style is taken from
+    top_k: Annotated[int, Meta(ge=1, le=1000)] | None = (
+        None  # draw from so many of the likeliest codes only
+    )
+    top_p: Annotated[float, Meta(ge=0.01, le=1)] | None = (
+        None  # from codes that together have this probability only
+    )
+    repetition_penalty: Annotated[float, Meta(ge=1, le=20)] | None = (
+        None  # for codes that were drawn before; 1: none
+    )
+    length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = (
+        None  # of a beam search; over 0: longer
+    )
+    speed: Annotated[float, Meta(ge=0.25, le=4)] | None = (
+        None  # 2 makes the audio about half as long
+    )
+    gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = (
+        None  # seconds of the clips that the style is taken from
+    )
     loudness_lufs: Loudness | None = (
         None  # of each sentence, as ITU-R BS.1770 measures it; "off": as the engine makes it
     )
@@ -98,7 +116,9 @@ class Mark(Struct, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     sentence: SentenceIndex  # counted from the start of its audio; the number of sentences: from the end of the audio
     offset_ms: Annotated[int, Meta(ge=-(2**31), le=2**31)] = 0  # negative: in the silence before it
-    within: bool = False  # it stands inside the sentence, whose beginning is the nearest border before it
+    within: bool = (
+        False  # it stands inside the sentence, whose beginning is the nearest border before it
+    )
 
 
 class SpeechRequest(Message, frozen=True, kw_only=True):
@@ -116,11 +136,17 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     pronunciations: Pronunciations = {}  # word as written -> as it is pronounced
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
-    first_sentence: SentenceIndex = 0  # those before it are not spoken; places and seeds stay as they are
+    first_sentence: SentenceIndex = (
+        0  # those before it are not spoken; places and seeds stay as they are
+    )
     text_type: TextType = "text"  # plain text, or an SSML document
     passages: Passages = ()  # in other languages, in order; of plain text only
-    max_audio_s: Seconds | UnsetType = UNSET  # refuse a text whose audio is estimated longer; not sent where unlimited
-    portion_s: PortionSeconds | UnsetType = UNSET  # from `first_sentence` on, about so much; not sent: the whole rest
+    max_audio_s: Seconds | UnsetType = (
+        UNSET  # refuse a text whose audio is estimated longer; not sent where unlimited
+    )
+    portion_s: PortionSeconds | UnsetType = (
+        UNSET  # from `first_sentence` on, about so much; not sent: the whole rest
+    )
     first_lane: Lane | UnsetType = UNSET  # of the first sentence; not sent: express
 
 
@@ -160,7 +186,9 @@ class LeftOut(Struct, frozen=True):
     """Letters of the request's text that no voice of their language can speak. On the wire a map."""
 
     characters: Positive  # of all of them
-    spans: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MOST_LEFT_OUT)]  # the first ones, in order
+    spans: Annotated[
+        tuple[Span, ...], Meta(min_length=1, max_length=MOST_LEFT_OUT)
+    ]  # the first ones, in order
 
 
 class TextSplit(Message, frozen=True, kw_only=True):
@@ -169,11 +197,19 @@ class TextSplit(Message, frozen=True, kw_only=True):
     request: RequestId
     sentences: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MOST_SENTENCES)]
     dropped: tuple[Span, ...]  # not spoken: white space, lone punctuation, markup
-    languages: tuple[Language, ...] = ()  # of each sentence, where they differ; none: all are in the request's
+    languages: tuple[
+        Language, ...
+    ] = ()  # of each sentence, where they differ; none: all are in the request's
     marks: tuple[Mark, ...] = ()  # as they come in the text
-    left_out: LeftOut | UnsetType = UNSET  # letters that no voice of their language can speak; not sent where none are
-    audio_s: Seconds | UnsetType = UNSET  # estimated, from `first_sentence` on; sent where the request has a limit
-    portion: Portion | UnsetType = UNSET  # of what is spoken now; not sent: all from `first_sentence` on
+    left_out: LeftOut | UnsetType = (
+        UNSET  # letters that no voice of their language can speak; not sent where none are
+    )
+    audio_s: Seconds | UnsetType = (
+        UNSET  # estimated, from `first_sentence` on; sent where the request has a limit
+    )
+    portion: Portion | UnsetType = (
+        UNSET  # of what is spoken now; not sent: all from `first_sentence` on
+    )
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):
@@ -236,7 +272,9 @@ class JobProgress(Message, frozen=True, kw_only=True):
     spoken: SentenceIndex = 0  # sentences whose audio is stored, the first ones of the text
     samples: Count = 0  # of these sentences
     sample_rate_hz: Count = 0  # 0 before the first audio
-    estimated_end_unix_ms: UnixMilliseconds | None = None  # from measured speed; none rather than a guess
+    estimated_end_unix_ms: UnixMilliseconds | None = (
+        None  # from measured speed; none rather than a guess
+    )
     code: str = ""  # of the failure, where it failed
     detail: str = ""  # what to do about it; never holds the text
 
@@ -256,7 +294,9 @@ class WorkerState(Message, frozen=True, kw_only=True):
     device: str
     slots: Annotated[int, Meta(ge=1, le=100_000)]  # sentences that it speaks at once
     busy: Slots
-    real_time_factor: Seconds | None  # seconds of work for a second of audio, recently; none before the first sentence
+    real_time_factor: (
+        Seconds | None
+    )  # seconds of work for a second of audio, recently; none before the first sentence
     parameters: dict[
         str, Annotated[float, Meta(ge=-1e12, le=1e12)]
     ] = {}  # that the engine takes, with their defaults; named as in `Parameters`
@@ -268,9 +308,15 @@ class SplitterState(Message, frozen=True, kw_only=True):
     splitter: WorkerId
     requests: Count  # held: not all of their sentences are spoken
     queued_audio_s: Seconds  # estimated audio that these still need
-    due_audio_s: dict[Tenant, Seconds] = {}  # of it what is due at once, by tenant: of each request at most 5 s
-    taken: tuple[RequestId, ...] = ()  # requests that were received in the last seconds, and are counted here since
-    taken_by: dict[Tenant, tuple[RequestId, ...]] | UnsetType = UNSET  # the same, by tenant: ids are a tenant's own
+    due_audio_s: dict[
+        Tenant, Seconds
+    ] = {}  # of it what is due at once, by tenant: of each request at most 5 s
+    taken: tuple[
+        RequestId, ...
+    ] = ()  # requests that were received in the last seconds, and are counted here since
+    taken_by: dict[Tenant, tuple[RequestId, ...]] | UnsetType = (
+        UNSET  # the same, by tenant: ids are a tenant's own
+    )
 
 
 class NormalizeText(Message, frozen=True, kw_only=True):
@@ -339,4 +385,6 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     trace: str = ""  # the `traceparent` of its last attempt; empty where traces are off
 
 
-RequestEvent = TextSplit | AudioChunk | SentenceSpoken | SpeechFailed  # what a request's inbox receives
+RequestEvent = (
+    TextSplit | AudioChunk | SentenceSpoken | SpeechFailed
+)  # what a request's inbox receives

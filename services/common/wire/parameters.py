@@ -23,7 +23,9 @@ class Range:
 
     def __str__(self) -> str:
         """Format it as text."""
-        numbers = f"a {'whole ' if self.whole else ''}number from {self.lowest:g} to {self.highest:g}"
+        numbers = (
+            f"a {'whole ' if self.whole else ''}number from {self.lowest:g} to {self.highest:g}"
+        )
         return " or ".join([numbers, *self.words])
 
 
@@ -31,14 +33,25 @@ def _range(field: msgspec.structs.FieldInfo) -> Range:
     """Read a range off the message, so that it is written down once."""
     kinds = inspect.type_info(field.type)
     several = kinds.types if isinstance(kinds, inspect.UnionType) else ()
-    words = tuple(str(word) for kind in several if isinstance(kind, inspect.LiteralType) for word in kind.values)
+    words = tuple(
+        str(word)
+        for kind in several
+        if isinstance(kind, inspect.LiteralType)
+        for word in kind.values
+    )
     for kind in several:
-        if isinstance(kind, inspect.IntType | inspect.FloatType) and kind.ge is not None and kind.le is not None:
+        if (
+            isinstance(kind, inspect.IntType | inspect.FloatType)
+            and kind.ge is not None
+            and kind.le is not None
+        ):
             return Range(kind.ge, kind.le, isinstance(kind, inspect.IntType), words)
     raise TypeError(f"the parameter {field.name} has no range")
 
 
-RANGES: Final = MappingProxyType({field.name: _range(field) for field in msgspec.structs.fields(Parameters)})
+RANGES: Final = MappingProxyType(
+    {field.name: _range(field) for field in msgspec.structs.fields(Parameters)}
+)
 
 
 def given(parameters: Parameters) -> dict[str, float | str]:
@@ -60,4 +73,8 @@ def require_taken(parameters: Parameters, *, engine: str, takes: Collection[str]
 def takes_of(workers: Sequence[WorkerState]) -> dict[str, float]:
     """Return the parameters, with their defaults, that every one of these workers takes: any of them may be asked."""
     first = workers[0].parameters if workers else {}
-    return {name: default for name, default in first.items() if all(name in worker.parameters for worker in workers)}
+    return {
+        name: default
+        for name, default in first.items()
+        if all(name in worker.parameters for worker in workers)
+    }

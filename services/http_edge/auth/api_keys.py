@@ -28,7 +28,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hash: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the key
     tenant: Tenant
     requests_a_minute: Annotated[int, Meta(ge=0)] = 0  # at each edge
-    audio_seconds_a_day: Annotated[float, Meta(ge=0)] = 0.0  # produced since midnight UTC, across all edges
+    audio_seconds_a_day: Annotated[float, Meta(ge=0)] = (
+        0.0  # produced since midnight UTC, across all edges
+    )
     engines: tuple[EngineName, ...] = ()
 
 
@@ -56,7 +58,9 @@ class Caller:
         self._left = min(most, self._left + (now_s - self._at_s) * most / 60)
         self._at_s = now_s
         if self._left < 1:
-            failure = RateExceeded(f"this key is limited to {most} requests per minute; retry later")
+            failure = RateExceeded(
+                f"this key is limited to {most} requests per minute; retry later"
+            )
             failure.retry_after_s = (1 - self._left) * 60 / most
             raise failure
         self._left -= 1
@@ -84,9 +88,13 @@ class ApiKeys:
         """
         self._reload()
         given = sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-        found = [caller for known, caller in self._callers.items() if hmac.compare_digest(known, given)]
+        found = [
+            caller for known, caller in self._callers.items() if hmac.compare_digest(known, given)
+        ]
         if not found:
-            raise UnknownKey("unknown API key; send a valid one as Authorization: Bearer KEY or X-API-Key: KEY")
+            raise UnknownKey(
+                "unknown API key; send a valid one as Authorization: Bearer KEY or X-API-Key: KEY"
+            )
         return found[0]
 
     def _reload(self) -> None:
@@ -105,7 +113,9 @@ class ApiKeys:
         """Replace the keys; unchanged ones keep their token bucket."""
         before = self._callers
         self._callers = {
-            key.hash: before[key.hash] if key.hash in before and before[key.hash].key == key else Caller(key)
+            key.hash: before[key.hash]
+            if key.hash in before and before[key.hash].key == key
+            else Caller(key)
             for key in keys
         }
         log.info("keys_read", keys=len(keys))

@@ -12,7 +12,9 @@ from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses
 from services.http_edge.transport.host_names import Hosts
 
-OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})  # that need no key
+OPEN: Final = frozenset(
+    {"/", "/health", "/livez", "/readyz", "/languages", "/metrics"}
+)  # that need no key
 CALLER: Final = web.RequestKey("caller", Caller)
 _REQUEST_HEADERS: Final = (
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, Request-Name, "
@@ -50,7 +52,11 @@ def upload_owner(addresses: Addresses) -> Callable[[web.Request], str]:
 
     def owner(request: web.Request) -> str:
         caller = caller_of(request)
-        return f"address {addresses.client(request)}" if caller is None else f"tenant {caller.key.tenant}"
+        return (
+            f"address {addresses.client(request)}"
+            if caller is None
+            else f"tenant {caller.key.tenant}"
+        )
 
     return owner
 
@@ -141,7 +147,10 @@ class CorsPolicy:
 
         @web.middleware
         async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+            if (
+                request.method != "OPTIONS"
+                or "Access-Control-Request-Method" not in request.headers
+            ):
                 return await handler(request)
             if self._allowed_origin(request) is None:
                 raise web.HTTPForbidden

@@ -46,7 +46,9 @@ class Quota:
 
     async def left_s(self, account: Account) -> float:
         """Return how much audio is left; negative if speech was longer than its estimate."""
-        return account.limit_s - _read(await self.bus.get_value(topology.PROGRESS, account.name) or b"")
+        return account.limit_s - _read(
+            await self.bus.get_value(topology.PROGRESS, account.name) or b""
+        )
 
     async def check(self, key: Key) -> None:
         """Check the quota before a request is read.
@@ -98,7 +100,9 @@ def used_up(account: Account, left_s: float, requested_s: float = 0.0) -> QuotaU
 
 def until_midnight_s() -> float:
     """Return the seconds until midnight UTC."""
-    midnight = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
+    midnight = datetime.combine(
+        datetime.now(UTC).date() + timedelta(days=1), datetime.min.time(), UTC
+    )
     return midnight.timestamp() - time.time()
 
 

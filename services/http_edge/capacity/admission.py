@@ -57,7 +57,9 @@ class Admission:
             raise self._refusal(QueueFull("the queue is full; retry later"), total_s)
         if due.get(tenant, 0.0) >= limit_s * self.settings.tenant_share:
             raise self._refusal(
-                TenantQueueFull("your requests fill your share of the queue; retry when some have finished"),
+                TenantQueueFull(
+                    "your requests fill your share of the queue; retry when some have finished"
+                ),
                 due[tenant],
             )
 
@@ -117,7 +119,9 @@ class Admission:
         slots = self.fleet.slots()
         if speed is None:
             return slots * self.settings.queue_wait_s
-        return max(speed * self.settings.queue_wait_s, slots * _GREETING_S / self.settings.tenant_share)
+        return max(
+            speed * self.settings.queue_wait_s, slots * _GREETING_S / self.settings.tenant_share
+        )
 
     def measure(self) -> None:
         """Set the gauges."""

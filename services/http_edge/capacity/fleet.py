@@ -61,7 +61,11 @@ class Fleet:
         For each its default, its range, and whether it is a whole number.
         """
         takes = takes_of(self.ready() or self._workers())
-        return {name: _described(RANGES[name], default) for name, default in takes.items() if name in RANGES}
+        return {
+            name: _described(RANGES[name], default)
+            for name, default in takes.items()
+            if name in RANGES
+        }
 
     def state(self) -> str:
         """Return a description of what the engine's workers are doing."""
@@ -103,7 +107,11 @@ class Fleet:
 
         None before any measurement.
         """
-        factors = [worker.real_time_factor for worker in self.ready() if worker.real_time_factor is not None]
+        factors = [
+            worker.real_time_factor
+            for worker in self.ready()
+            if worker.real_time_factor is not None
+        ]
         return sum(factors) / len(factors) if factors else None
 
     def speed(self) -> float | None:
@@ -126,7 +134,9 @@ class Fleet:
         """Set the gauges of workers and splitters."""
         metrics.model_loaded.set(1 if self.ready() else 0)
         metrics.workers.clear()
-        for (engine, state), count in Counter((w.engine, w.state) for w in self.workers.alive()).items():
+        for (engine, state), count in Counter(
+            (w.engine, w.state) for w in self.workers.alive()
+        ).items():
             metrics.workers.labels(engine, state).set(count)
         factor = self.real_time_factor()
         if factor is not None:

@@ -25,7 +25,9 @@ from services.http_edge.http.encoders import Encoder
 from services.http_edge.http.ranges import ByteRange
 from services.http_edge.speech.playback import Playback
 
-_LAST_BYTES: Final = 4096  # of a body of known length: what the connection accepts at once, with the end
+_LAST_BYTES: Final = (
+    4096  # of a body of known length: what the connection accepts at once, with the end
+)
 
 
 class AudioStream(NamedTuple):
@@ -47,7 +49,9 @@ async def write(response: web.StreamResponse, content: bytes, patience_s: float)
 class AudioResponse:
     """A response whose body is encoded audio. Every method may raise ListenerStalled."""
 
-    def __init__(self, request: web.Request, encoder: Encoder, *, sample_rate_hz: int, patience_s: float) -> None:
+    def __init__(
+        self, request: web.Request, encoder: Encoder, *, sample_rate_hz: int, patience_s: float
+    ) -> None:
         """`patience_s`: how long the client may read nothing."""
         self.response = web.StreamResponse()
         self._request = request
@@ -82,7 +86,9 @@ class AudioResponse:
 
         if byte_range is not None:
             self.response.set_status(206)
-            self.response.headers["Content-Range"] = f"bytes {byte_range.start}-{byte_range.end - 1}/{whole}"
+            self.response.headers["Content-Range"] = (
+                f"bytes {byte_range.start}-{byte_range.end - 1}/{whole}"
+            )
             self.response.content_length = byte_range.end - byte_range.start
             header = header[: byte_range.end]
             offset = byte_range.start
@@ -110,7 +116,9 @@ class AudioResponse:
         except TimeoutError:
             raise _stalled(self._patience_s) from None
         except asyncio.CancelledError:
-            self._outcome.whole = True  # every byte is in the connection; only the drain was pending
+            self._outcome.whole = (
+                True  # every byte is in the connection; only the drain was pending
+            )
             raise
 
         self._outcome.whole = True
@@ -156,4 +164,6 @@ async def send_stream(audio: AudioResponse, stream: AudioStream) -> web.StreamRe
 
 
 def _stalled(patience_s: float) -> ListenerStalled:
-    return ListenerStalled(f"no audio was read for {patience_s:.0f} s; read faster, or request a shorter text")
+    return ListenerStalled(
+        f"no audio was read for {patience_s:.0f} s; read faster, or request a shorter text"
+    )

@@ -11,7 +11,9 @@ class Encoder(Protocol):
     """Encodes the audio of one response: mono, 16-bit little-endian PCM. One instance per response."""
 
     content_type: ClassVar[str]
-    header_bytes: ClassVar[int | None]  # before the samples; None: a byte offset does not determine a sample
+    header_bytes: ClassVar[
+        int | None
+    ]  # before the samples; None: a byte offset does not determine a sample
 
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
         """Return the bytes before the audio. `data_bytes`: size of all PCM; None if it is unknown."""

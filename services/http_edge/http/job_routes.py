@@ -69,7 +69,9 @@ class JobRoutes:
 
     async def show(self, request: web.Request) -> web.Response:
         """`GET /jobs/{id}`: how far it is."""
-        return web.json_response(_shown(await self.store.require(checked_id(request.match_info["id"]))))
+        return web.json_response(
+            _shown(await self.store.require(checked_id(request.match_info["id"])))
+        )
 
     async def _queue(self, stored: StoredRequest) -> None:
         """Queue a job within the results quota. Raises ResultsFull, and what `submit` raises."""
@@ -95,12 +97,23 @@ class JobRoutes:
             return web.json_response(_shown(progress), status=202)
         records = self.store.records
         await records.cancel(job)
-        await cancel(self.bus, records.tenant, job, *await records.runs(job), reason="the client cancelled it")
+        await cancel(
+            self.bus,
+            records.tenant,
+            job,
+            *await records.runs(job),
+            reason="the client cancelled it",
+        )
         progress = await self.store.require(job)
         if progress.state == "queued":
             progress = msgspec.structs.replace(progress, state="cancelled")
             await asyncio.shield(self.work.end(progress))
-            record_end(self.acceptor.metrics, records.tenant, progress, http_status=SpeechCancelled.http_status)
+            record_end(
+                self.acceptor.metrics,
+                records.tenant,
+                progress,
+                http_status=SpeechCancelled.http_status,
+            )
         return web.json_response(_shown(progress), status=202)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -110,7 +123,9 @@ class JobRoutes:
         async with self.news.following(self.store, job) as watched:
             await watched.first()
             telling, marks = _Telling(watched, _last_told(request)), None
-            response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+            response = web.StreamResponse(
+                headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            )
             response.content_type = "text/event-stream"
             await response.prepare(request)
             async for progress in watched.changes(self.draining):
@@ -149,7 +164,9 @@ class JobRoutes:
 
         if request.method != "HEAD":
             wanted = requested or ByteRange(0, size)
-            pcm_range = ByteRange(max(0, wanted.start - header_bytes), max(0, wanted.end - header_bytes))
+            pcm_range = ByteRange(
+                max(0, wanted.start - header_bytes), max(0, wanted.end - header_bytes)
+            )
 
             async for pcm in self._stored(progress.job, lengths, pcm_range):
                 await audio.write(pcm)
@@ -164,7 +181,9 @@ class JobRoutes:
             patience_s=self.settings.listener_timeout_s,
         )
 
-    async def _stored(self, job: str, lengths: list[int], wanted: ByteRange) -> AsyncIterator[bytes]:
+    async def _stored(
+        self, job: str, lengths: list[int], wanted: ByteRange
+    ) -> AsyncIterator[bytes]:
         """Yield these bytes of a job's PCM."""
         begin = 0
 
@@ -223,7 +242,11 @@ class _Telling:
             for place in range(self.added, count):
                 sound.add(lengths[place] // 2, progress.sample_rate_hz)
                 if place >= self.reported:
-                    shown = {"state": "running", "spoken": place + 1, "audio_seconds": round(sound.seconds, 3)}
+                    shown = {
+                        "state": "running",
+                        "spoken": place + 1,
+                        "audio_seconds": round(sound.seconds, 3),
+                    }
                     events += _marked(sound, marks.get(place, []))
                     events.append(_event("progress", _shown(progress) | shown, place + 1))
             self.added, self.reported = count, max(self.reported, count)
@@ -246,7 +269,9 @@ def _shown(progress: JobProgress) -> dict[str, Any]:
         "state": progress.state,
         "sentences": progress.sentences or None,
         "spoken": progress.spoken,
-        "audio_seconds": round(progress.samples / progress.sample_rate_hz, 3) if progress.sample_rate_hz else 0.0,
+        "audio_seconds": round(progress.samples / progress.sample_rate_hz, 3)
+        if progress.sample_rate_hz
+        else 0.0,
         "created": _moment(progress.created_unix_ms),
         "deadline": _moment(progress.deadline_unix_ms),
         "estimated_end": _moment(progress.estimated_end_unix_ms),
@@ -258,7 +283,11 @@ def _shown(progress: JobProgress) -> dict[str, Any]:
 
 def _moment(unix_ms: int | None) -> str | None:
     """Return a moment as RFC 3339 writes it."""
-    return None if unix_ms is None else datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return (
+        None
+        if unix_ms is None
+        else datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    )
 
 
 def _event(name: str, content: dict[str, Any], number: int | None = None) -> bytes:
@@ -274,4 +303,6 @@ def _last_told(request: web.Request) -> int:
 
 def _ended(progress: JobProgress) -> JobEnded:
     why = f" ({progress.code}: {progress.detail})" if progress.code else ""
-    return JobEnded(f"the job was {progress.state} after {progress.spoken} sentences{why}; post it again")
+    return JobEnded(
+        f"the job was {progress.state} after {progress.spoken} sentences{why}; post it again"
+    )

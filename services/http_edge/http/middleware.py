@@ -37,13 +37,20 @@ from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
 
-_CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # what the client or a gateway calls it
+_CORRELATION_ID: Final = web.RequestKey(
+    "correlation_id", str
+)  # what the client or a gateway calls it
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 _FRAMES: Final = 8  # of a fault's traceback, in the log
 _REFUSALS: Final = LogLimit(burst=100, a_second=10)  # lines
 _SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
-_LOGGED: Final = (*_SPEAKING, "normalize", "jobs", "job_audio")  # whose completion is an event in the log
+_LOGGED: Final = (
+    *_SPEAKING,
+    "normalize",
+    "jobs",
+    "job_audio",
+)  # whose completion is an event in the log
 
 
 def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
@@ -58,13 +65,19 @@ def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
     async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method == "GET":  # nothing is begun
             return await _measured(request, handler)
-        with span(f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]):
+        with span(
+            f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]
+        ):
             return await _measured(request, handler)
 
     async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _endpoint(request) not in _LOGGED:
             return await _answered(request, handler, fleet, metrics)
-        with metrics.in_flight.track_inprogress() if _endpoint(request) in _SPEAKING else nullcontext():
+        with (
+            metrics.in_flight.track_inprogress()
+            if _endpoint(request) in _SPEAKING
+            else nullcontext()
+        ):
             try:
                 return await _concluded(request, handler)
             finally:
@@ -77,7 +90,9 @@ def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
         try:
             response = await _answered(request, handler, fleet, metrics)
         except (asyncio.CancelledError, ConnectionError):
-            outcome.left = not outcome.whole  # one that has all may go while the handler closes what it has opened
+            outcome.left = (
+                not outcome.whole
+            )  # one that has all may go while the handler closes what it has opened
             raise
         outcome.answered(response)
         return response
@@ -110,7 +125,9 @@ async def tell_request_id(request: web.Request, response: web.StreamResponse) ->
         response.headers.update(carried())
 
 
-def part_when(draining: asyncio.Event) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+def part_when(
+    draining: asyncio.Event,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Return a handler of the `on_response_prepare` signal that lets connections end with their answers."""
 
     async def part(_request: web.Request, response: web.StreamResponse) -> None:
@@ -121,7 +138,9 @@ def part_when(draining: asyncio.Event) -> Callable[[web.Request, web.StreamRespo
     return part
 
 
-async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
+async def _answered(
+    request: web.Request, handler: Handler, fleet: Fleet, metrics: Metrics
+) -> web.StreamResponse:
     try:
         _check_encoding(request)
         return await handler(request)
@@ -140,7 +159,9 @@ async def _answered(request: web.Request, handler: Handler, fleet: Fleet, metric
             cut(request)
         raise
     except Exception as error:
-        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+        if isinstance(error, ConnectionError) and (
+            request.transport is None or request.transport.is_closing()
+        ):
             raise  # the client has left
         told, outcome = _unexpected(request, error), outcome_of(request)
         if outcome.whole and outcome.response is not None:
@@ -161,8 +182,12 @@ def _unexpected(request: web.Request, error: Exception) -> PipelineError:
         return InsufficientStorage("the disk of this server is full; retry later")
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    log.error("unexpected_failure", request=request[REQUEST_ID], error=type(error).__name__, places=places)
-    return UnexpectedFailure("this service failed; retry later, and tell the operator the request_id")
+    log.error(
+        "unexpected_failure", request=request[REQUEST_ID], error=type(error).__name__, places=places
+    )
+    return UnexpectedFailure(
+        "this service failed; retry later, and tell the operator the request_id"
+    )
 
 
 def cut(request: web.Request) -> None:
@@ -170,12 +195,17 @@ def cut(request: web.Request) -> None:
     transport = request.transport
     if transport is None:
         return
-    if request.version < HttpVersion11 and (connection := transport.get_extra_info("socket")) is not None:
+    if (
+        request.version < HttpVersion11
+        and (connection := transport.get_extra_info("socket")) is not None
+    ):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
-def _failed(request: web.Request, failure: PipelineError, fleet: Fleet, metrics: Metrics) -> web.StreamResponse:
+def _failed(
+    request: web.Request, failure: PipelineError, fleet: Fleet, metrics: Metrics
+) -> web.StreamResponse:
     metrics.failures.labels(failure.code).inc()
     fail(failure.code)
     outcome = outcome_of(request)
@@ -218,7 +248,9 @@ def _count(request: web.Request, metrics: Metrics) -> None:
     if outcome.left:
         metrics.cancelled.inc()
         log.info("client_left", request=request[REQUEST_ID])
-    if outcome.whole and outcome.audio_bytes:  # a client that resumed, and had it all already, waited for nothing
+    if (
+        outcome.whole and outcome.audio_bytes
+    ):  # a client that resumed, and had it all already, waited for nothing
         metrics.duration.labels(outcome.language).observe(time.monotonic() - outcome.began_s)
         metrics.output.observe(outcome.audio_bytes)
 

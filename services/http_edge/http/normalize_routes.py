@@ -33,7 +33,9 @@ class NormalizeRoutes:
     _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     @classmethod
-    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "NormalizeRoutes"]) -> None:
+    def add_to(
+        cls, app: web.Application, desk_of: Callable[[web.Request], "NormalizeRoutes"]
+    ) -> None:
         """Register the path."""
         app.router.add_post("/normalize", by(desk_of)(cls.normalize), name="normalize")
 

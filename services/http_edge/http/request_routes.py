@@ -40,7 +40,9 @@ class RequestRoutes:
     settings: Settings
 
     @classmethod
-    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "RequestRoutes"]) -> None:
+    def add_to(
+        cls, app: web.Application, desk_of: Callable[[web.Request], "RequestRoutes"]
+    ) -> None:
         """Register every path."""
         at = by(desk_of)
         app.router.add_delete("/requests/{id}", at(cls.cancel))
@@ -65,7 +67,10 @@ class RequestRoutes:
         async with (
             self.charges.resuming(wanted) as meter,
             self.speaker.open_attempts(
-                kept if meter is None else meter.limited(kept), heard=heard, sole=True, renewing=True
+                kept if meter is None else meter.limited(kept),
+                heard=heard,
+                sole=True,
+                renewing=True,
             ) as runs,
         ):
             sentence, skip, whole = await runs.locate(max(0, offset - _HEADER_BYTES))
@@ -81,16 +86,27 @@ class RequestRoutes:
                     return _nothing_left(offset, _HEADER_BYTES + (whole or 0))
                 rate_hz = speech.assembly.sample_rate_hz
                 audio = AudioResponse(
-                    request, WavEncoder(), sample_rate_hz=rate_hz, patience_s=self.settings.listener_timeout_s
+                    request,
+                    WavEncoder(),
+                    sample_rate_hz=rate_hz,
+                    patience_s=self.settings.listener_timeout_s,
                 )
-                headers = {"X-Seed": str(kept.seed), "X-Engine": kept.engine, "X-Sample-Rate": str(rate_hz)}
+                headers = {
+                    "X-Seed": str(kept.seed),
+                    "X-Engine": kept.engine,
+                    "X-Sample-Rate": str(rate_hz),
+                }
                 await audio.begin(headers, offset=offset)
-                return await send_stream(audio, AudioStream(first, pieces, Playback(self.metrics, rate_hz)))
+                return await send_stream(
+                    audio, AudioStream(first, pieces, Playback(self.metrics, rate_hz))
+                )
 
     async def _kept(self, wanted: str) -> SpeechRequest:
         kept = await self.records.request(wanted)
         if kept is None:
-            raise UnknownRequest("no request has this id; it never existed, or has expired: send it again")
+            raise UnknownRequest(
+                "no request has this id; it never existed, or has expired: send it again"
+            )
         if await self.records.cancelled(wanted):
             raise SpeechCancelled("the request was cancelled; send it again under another id")
         return renewed(kept, self.settings.request_timeout_s)

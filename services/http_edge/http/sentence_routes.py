@@ -29,10 +29,14 @@ class SentenceRoutes:
 
     bus: Bus
     tenant: str
-    shelves: tuple[RequestStore, ...]  # of requests and of jobs: they know under which other ids one is spoken
+    shelves: tuple[
+        RequestStore, ...
+    ]  # of requests and of jobs: they know under which other ids one is spoken
 
     @classmethod
-    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "SentenceRoutes"]) -> None:
+    def add_to(
+        cls, app: web.Application, desk_of: Callable[[web.Request], "SentenceRoutes"]
+    ) -> None:
         """Register the path."""
         at = by(desk_of)
         app.router.add_get("/requests/{id}/sentences", at(cls.sentences))
@@ -46,7 +50,9 @@ class SentenceRoutes:
             raise UnknownRequest(
                 "no sentences are stored under this id: it never existed, is not split yet, or has expired"
             )
-        found: list[dict[str, Any]] = [{"start": span.start, "end": span.end} for span in split.sentences[first:]]
+        found: list[dict[str, Any]] = [
+            {"start": span.start, "end": span.end} for span in split.sentences[first:]
+        ]
         for sentence, language in zip(found, split.languages[first:], strict=False):
             sentence["language"] = language
         sound = SpokenTimeline(first)
@@ -60,7 +66,9 @@ class SentenceRoutes:
         if split.marks:
             answer["marks"] = [marked for mark in split.marks if (marked := sound.locate(mark))]
         if split.left_out is not UNSET:
-            answer["left_out"] = [{"start": span.start, "end": span.end} for span in split.left_out.spans]
+            answer["left_out"] = [
+                {"start": span.start, "end": span.end} for span in split.left_out.spans
+            ]
         return web.json_response(answer)
 
     async def _end(self, runs: list[str], place: int) -> SentenceSpoken | None:

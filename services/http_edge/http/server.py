@@ -27,7 +27,9 @@ log = structlog.get_logger()
 
 _SWEEP_S: Final = 2.0
 _WAITING: Final = 1024  # connections that are not accepted yet
-_READ_BYTES: Final = 64 * 1024  # of a body that wait in memory before the connection is paused, twice at most
+_READ_BYTES: Final = (
+    64 * 1024
+)  # of a body that wait in memory before the connection is paused, twice at most
 _LINGER_S: Final = 5.0  # an answer that came before the end of the body may be read for so long
 
 
@@ -55,7 +57,9 @@ async def serve_http(app: web.Application, settings: Settings, stop: asyncio.Eve
                 async with tasks() as group:
                     group.create_task(_sweep(connections, stop), name="sweep")
                     await stop.wait()
-                await asyncio.sleep(settings.http_drain_s)  # load balancers read /readyz, and send no more clients
+                await asyncio.sleep(
+                    settings.http_drain_s
+                )  # load balancers read /readyz, and send no more clients
         finally:
             await running.end(settings.http_stop_s)
             await runner.cleanup()
@@ -108,9 +112,14 @@ async def _listening(
     loop = asyncio.get_running_loop()
     try:
         listener = await loop.create_server(
-            lambda: connections.protocol(server), settings.http_host, settings.http_port, backlog=accepted_at_once()
+            lambda: connections.protocol(server),
+            settings.http_host,
+            settings.http_port,
+            backlog=accepted_at_once(),
         )
-        for accepting in listener.sockets:  # the kernel may let more wait than the event loop accepts at once
+        for (
+            accepting
+        ) in listener.sockets:  # the kernel may let more wait than the event loop accepts at once
             with socket.fromfd(accepting.fileno(), accepting.family, accepting.type) as same:
                 same.listen(_WAITING)
     except OSError as error:

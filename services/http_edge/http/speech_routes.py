@@ -54,7 +54,9 @@ class Routes:
     def add_speaking(cls, app: web.Application, desk_of: Callable[[web.Request], "Routes"]) -> None:
         """Register what is answered in a tenant's name."""
         at = by(desk_of)
-        app.router.add_post("/synthesize", at(cls.synthesize), name="synthesize", expect_handler=expect_later)
+        app.router.add_post(
+            "/synthesize", at(cls.synthesize), name="synthesize", expect_handler=expect_later
+        )
         app.router.add_post("/stream", at(cls.stream), name="stream", expect_handler=expect_later)
 
     async def about(self, _request: web.Request) -> web.Response:
@@ -107,7 +109,10 @@ class Routes:
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
         """`POST /synthesize`: the whole speech as one WAV with a true header."""
         async with self.acceptor.accepted(request) as accepted:
-            with tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole, self.space.hold() as hold:
+            with (
+                tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole,
+                self.space.hold() as hold,
+            ):
                 async with self.running.speaking(accepted) as speech:
                     async for pcm in speech.chunks():
                         accepted.note_first_audio("synthesize", self.metrics)
@@ -146,7 +151,9 @@ class Routes:
 
     def _audio(self, request: web.Request, sample_rate_hz: int) -> AudioResponse:
         patience_s = self.settings.listener_timeout_s
-        return AudioResponse(request, ENCODERS["wav"](), sample_rate_hz=sample_rate_hz, patience_s=patience_s)
+        return AudioResponse(
+            request, ENCODERS["wav"](), sample_rate_hz=sample_rate_hz, patience_s=patience_s
+        )
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():

@@ -36,7 +36,9 @@ class ClipIngress:
 
     def refuse(self, failure: PipelineError) -> bytes:
         """Return the reply with the reason why nothing was stored."""
-        return codec.encode(ClipRefused(code=failure.code, detail=str(failure), retryable=failure.retryable))
+        return codec.encode(
+            ClipRefused(code=failure.code, detail=str(failure), retryable=failure.retryable)
+        )
 
 
 @contextmanager
@@ -49,6 +51,10 @@ def _upload(audio: bytes) -> Iterator[Upload]:
         with tempfile.TemporaryFile() as file:
             file.write(audio)
             file.flush()
-            yield Upload(Path(f"/proc/{os.getpid()}/fd/{file.fileno()}"), sha256(audio).hexdigest(), len(audio))
+            yield Upload(
+                Path(f"/proc/{os.getpid()}/fd/{file.fileno()}"),
+                sha256(audio).hexdigest(),
+                len(audio),
+            )
     except OSError:
         raise QueueFull("no space for another recording; retry later") from None

@@ -47,7 +47,9 @@ from services.http_edge.speech.request_store import RequestStore
 
 log = structlog.get_logger()
 
-_MOST_BYTES: Final = 1024 * 1024  # of a request: the longest text in any script, with all other fields
+_MOST_BYTES: Final = (
+    1024 * 1024
+)  # of a request: the longest text in any script, with all other fields
 # The number of a tenant's queued requests times the size of a new one: it leaves others most of the stream's 256 MiB.
 _MOST_QUEUED_BYTES: Final = 16 * 1024 * 1024
 _COUNTED_S: Final = 10.0  # a splitter reports the requests that it has received every second
@@ -72,7 +74,9 @@ class RequestIngress:
         RequestIdTaken, BusUnavailable.
         """
         if len(message.payload) > _MOST_BYTES:
-            raise TextTooLong(f"the request is larger than {_MOST_BYTES} bytes; send the text in parts")
+            raise TextTooLong(
+                f"the request is larger than {_MOST_BYTES} bytes; send the text in parts"
+            )
         request = codec.decode(message.payload, SpeechRequest)
         require_own(request, message.subject)
         self.admission.check(tenant)
@@ -85,7 +89,11 @@ class RequestIngress:
 
     def refuse(self, failure: PipelineError) -> bytes:
         """Return the acknowledgement with the reason why a request was not queued."""
-        error = {"code": failure.http_status, "err_code": 0, "description": f"{failure.code}: {failure}"}
+        error = {
+            "code": failure.http_status,
+            "err_code": 0,
+            "description": f"{failure.code}: {failure}",
+        }
         return json.dumps({"error": error}, ensure_ascii=False).encode()
 
     def _check(self, request: SpeechRequest) -> str:
@@ -102,19 +110,25 @@ class RequestIngress:
         language = language_code(request.language)
         if language is None:
             raise UnsupportedLanguage("language is unknown; send one that a worker lists")
-        Fleet(request.engine, self.fleet.workers, self.fleet.splitters).require(language, request.parameters)
+        Fleet(request.engine, self.fleet.workers, self.fleet.splitters).require(
+            language, request.parameters
+        )
         return language
 
     async def _check_clips(self, request: SpeechRequest) -> None:
         for clip in request.clips:
             if not await has_clip(self.bus, request.tenant, clip):
-                raise UnknownClip("the object store does not have this reference clip; store it again with StoreClip")
+                raise UnknownClip(
+                    "the object store does not have this reference clip; store it again with StoreClip"
+                )
 
     async def _check_queue(self, request: SpeechRequest) -> None:
         subject = subjects.request(request.tenant)
         queued = await self.bus.count_by_subject(topology.REQUESTS, subject)
         if queued.get(subject, 0) * len(codec.encode(request)) > _MOST_QUEUED_BYTES:
-            raise TenantQueueFull("your requests fill your share of the queue; retry when some have finished")
+            raise TenantQueueFull(
+                "your requests fill your share of the queue; retry when some have finished"
+            )
 
     async def _queue(self, request: SpeechRequest, language: str) -> bool:
         """Reserve the request's id and queue it.
@@ -125,35 +139,48 @@ class RequestIngress:
         jobs = JobStore(self.bus, RequestStore(self.bus, topology.PROGRESS, request.tenant))
         if not await records.hold(request):
             if not await records.holds(request):
-                raise RequestIdTaken("another request has this request id; send another one, chosen at random")
+                raise RequestIdTaken(
+                    "another request has this request id; send another one, chosen at random"
+                )
             return await self._publish(request)  # JetStream drops the duplicate by its message id
         with ExitStack() as held:
             try:
                 if (
                     await jobs.progress(request.request) is not None
                 ):  # as `Acceptor` does: store first, then look for a job
-                    raise RequestIdTaken("a job has this request id; send another one, chosen at random")
+                    raise RequestIdTaken(
+                        "a job has this request id; send another one, chosen at random"
+                    )
                 pending = held.enter_context(self._admitted(request, language))
                 stored = await self._publish(request)
             except PipelineError:
                 await records.forget(request.request)
                 raise
             self.group.create_task(self._count(pending, held.pop_all()), name="counted")
-        log.info("Synthesizing text", request=request.request, language=language, characters=len(request.text))
+        log.info(
+            "Synthesizing text",
+            request=request.request,
+            language=language,
+            characters=len(request.text),
+        )
         return stored
 
     async def _publish(self, request: SpeechRequest) -> bool:
         portion = 0 if request.portion_s is UNSET else request.first_sentence
         return await publish_request(self.bus, self._in_time(request), part=portion)
 
-    def _admitted(self, request: SpeechRequest, language: str) -> AbstractContextManager[PendingRequest]:
+    def _admitted(
+        self, request: SpeechRequest, language: str
+    ) -> AbstractContextManager[PendingRequest]:
         audio_s = audio_seconds(len(request.text), language, request.parameters.speed or 1.0)
         return self.admission.admit(request.request, request.tenant, audio_s)
 
     def _in_time(self, request: SpeechRequest) -> SpeechRequest:
         """Return the request with a deadline that is at most that of a request over HTTP."""
         latest = round((time.time() + self.settings.request_timeout_s) * 1000)
-        return msgspec.structs.replace(request, deadline_unix_ms=min(latest, request.deadline_unix_ms))
+        return msgspec.structs.replace(
+            request, deadline_unix_ms=min(latest, request.deadline_unix_ms)
+        )
 
     async def _count(self, pending: PendingRequest, held: ExitStack) -> None:
         """Count a request in the backlog until a splitter does."""

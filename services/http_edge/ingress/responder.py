@@ -15,7 +15,13 @@ import structlog
 from services.common.bus.ports import Bus, Received
 from services.common.runtime.tracing import fail, span
 from services.common.wire.addressing import tenant_of
-from services.common.wire.failures import BusUnavailable, MalformedMessage, PipelineError, QueueFull, TenantQueueFull
+from services.common.wire.failures import (
+    BusUnavailable,
+    MalformedMessage,
+    PipelineError,
+    QueueFull,
+    TenantQueueFull,
+)
 from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
@@ -75,7 +81,9 @@ class Responder:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer until `stop` is set; requests in progress are finished."""
-        listener = await self.bus.subscribe(self.subject, limit=_WAITING, group=_GROUP, limit_bytes=_WAITING_BYTES)
+        listener = await self.bus.subscribe(
+            self.subject, limit=_WAITING, group=_GROUP, limit_bytes=_WAITING_BYTES
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
                 while not stop.is_set():
@@ -88,10 +96,15 @@ class Responder:
     async def _begin(self, tasks: asyncio.TaskGroup, message: Received) -> None:
         tenant = tenant_of(message.subject)
         if tenant is None:
-            await self._refuse(message, MalformedMessage("the subject must end with the name of a tenant"))
+            await self._refuse(
+                message, MalformedMessage("the subject must end with the name of a tenant")
+            )
         elif self._running[tenant] >= self.limit_per_tenant:
             await self._refuse(
-                message, TenantQueueFull("too many concurrent requests of this tenant; retry after some replies")
+                message,
+                TenantQueueFull(
+                    "too many concurrent requests of this tenant; retry after some replies"
+                ),
             )
         elif self._running.total() >= self.limit:
             await self._refuse(message, QueueFull("too many concurrent requests; retry later"))

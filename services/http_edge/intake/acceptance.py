@@ -124,7 +124,9 @@ class Acceptor:
         For a known idempotency key, with that of the first attempt.
         """
         form = parsed.form
-        claim = Claim(fingerprint(form, self.kind.name), request[REQUEST_ID], self.intake.seed(form))
+        claim = Claim(
+            fingerprint(form, self.kind.name), request[REQUEST_ID], self.intake.seed(form)
+        )
         if key is not None:
             claim = await self._claim(key, claim, rollback)
             request[REQUEST_ID] = claim.request
@@ -139,10 +141,14 @@ class Acceptor:
             return claim
         first = msgspec.msgpack.decode(stored, type=Claim)
         if first.fingerprint != claim.fingerprint:
-            raise IdempotencyKeyReused("this Idempotency-Key was sent with another form; send a new key for a new form")
+            raise IdempotencyKeyReused(
+                "this Idempotency-Key was sent with another form; send a new key for a new form"
+            )
         return first
 
-    async def _join(self, identified: IdentifiedRequest, rollback: Rollback) -> JoinedRequest | None:
+    async def _join(
+        self, identified: IdentifiedRequest, rollback: Rollback
+    ) -> JoinedRequest | None:
         """Return the earlier request under the same idempotency key.
 
         None if there is none in the store.
@@ -155,7 +161,11 @@ class Acceptor:
         return JoinedRequest(identified, stored_s=time.monotonic(), warnings=())
 
     async def _join_or_store(
-        self, request: web.Request, identified: IdentifiedRequest, held: AsyncExitStack, rollback: Rollback
+        self,
+        request: web.Request,
+        identified: IdentifiedRequest,
+        held: AsyncExitStack,
+        rollback: Rollback,
     ) -> StoredRequest | JoinedRequest:
         joined = await self._join(identified, rollback)
         if joined is not None:
@@ -164,7 +174,11 @@ class Acceptor:
         return await self._store(request, admitted, rollback)
 
     async def _admit(
-        self, request: web.Request, identified: IdentifiedRequest, held: AsyncExitStack, rollback: Rollback
+        self,
+        request: web.Request,
+        identified: IdentifiedRequest,
+        held: AsyncExitStack,
+        rollback: Rollback,
     ) -> AdmittedRequest:
         """Count the request in the backlog and in its API key's quota.
 
@@ -190,7 +204,11 @@ class Acceptor:
         form = identified.parsed.form
         reference = await self.intake.reference(form)
         speech = self.intake.request(
-            identified.request_id, form, reference.clips, seed=identified.claim.seed, timeout_s=self.kind.timeout_s
+            identified.request_id,
+            form,
+            reference.clips,
+            seed=identified.claim.seed,
+            timeout_s=self.kind.timeout_s,
         )
         speech = speech if admitted.meter is None else admitted.meter.limited(speech)
 
@@ -242,4 +260,9 @@ class Acceptor:
 
     def _log(self, speech: SpeechRequest) -> None:
         # Neither text nor voice: a log contains only the length and the language of a text.
-        log.info("Synthesizing text", request=speech.request, language=speech.language, characters=len(speech.text))
+        log.info(
+            "Synthesizing text",
+            request=speech.request,
+            language=speech.language,
+            characters=len(speech.text),
+        )

@@ -75,7 +75,10 @@ class ClipIntake:
         Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
         """
         tenant = self.settings.tenant
-        key = (tenant, upload.digest)  # per tenant: the response time must not reveal what another tenant has sent
+        key = (
+            tenant,
+            upload.digest,
+        )  # per tenant: the response time must not reveal what another tenant has sent
         known = self._known.get(key)
         if known is not None and await has_clip(self.bus, tenant, known.clip):
             self.metrics.reference_cache.labels("known").inc()

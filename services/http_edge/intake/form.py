@@ -17,9 +17,21 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from services.common.wire.failures import EmptyText, ReferenceTooLarge, TextTooLong, UnsupportedLanguage
+from services.common.wire.failures import (
+    EmptyText,
+    ReferenceTooLarge,
+    TextTooLong,
+    UnsupportedLanguage,
+)
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import MOST_CLIPS, MOST_NORMALIZED, Parameters, Passage, Pronunciations, TextType
+from services.common.wire.messages import (
+    MOST_CLIPS,
+    MOST_NORMALIZED,
+    Parameters,
+    Passage,
+    Pronunciations,
+    TextType,
+)
 from services.common.wire.parameters import RANGES, Range
 from services.http_edge.errors import BadRequest, InsufficientStorage, UploadStalled
 from services.http_edge.intake.language import AUTO
@@ -30,7 +42,9 @@ from services.http_edge.transport.file_descriptors import highest_descriptor
 from services.http_edge.transport.multipart import MultipartBody, Part
 
 _BLOCK_BYTES: Final = 256 * 1024
-_FORM_BYTES: Final = 64 * 1024  # boundaries, headers and short fields, on top of the text and the upload
+_FORM_BYTES: Final = (
+    64 * 1024
+)  # boundaries, headers and short fields, on top of the text and the upload
 _SHORT_FIELD_BYTES: Final = 64
 _SEED_LIMIT: Final = 2**63
 _FIELDS: Final = (
@@ -44,7 +58,14 @@ _FIELDS: Final = (
     "seed",
     *RANGES,
 )
-_TEXT_FIELDS: Final = ("text", "text_type", "language", "enable_text_splitting", "spoken_forms", "pronunciations")
+_TEXT_FIELDS: Final = (
+    "text",
+    "text_type",
+    "language",
+    "enable_text_splitting",
+    "spoken_forms",
+    "pronunciations",
+)
 _TEXT_FILE: Final = "text_file"
 _GOOD_REFERENCE: Final = "6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -79,16 +100,26 @@ class Form:
     parameters: Parameters
     uploads: tuple[Upload, ...]  # 1 to MOST_CLIPS recordings of one speaker, in the order sent
     text_type: TextType = "text"
-    audio_s: float = field(default=0.0, metadata=_DERIVED)  # estimated, with pauses and pronunciations
-    languages: tuple[str, ...] = field(default=(), metadata=_DERIVED)  # that of most of the text first
-    passages: tuple[Passage, ...] = field(default=(), metadata=_DERIVED)  # in other languages than most of the text
+    audio_s: float = field(
+        default=0.0, metadata=_DERIVED
+    )  # estimated, with pauses and pronunciations
+    languages: tuple[str, ...] = field(
+        default=(), metadata=_DERIVED
+    )  # that of most of the text first
+    passages: tuple[Passage, ...] = field(
+        default=(), metadata=_DERIVED
+    )  # in other languages than most of the text
 
     def sent(self) -> list[Any]:
         """Return what identifies the form.
 
         The value of each field that is sent, in order; of uploads, the digests.
         """
-        values = {item.name: getattr(self, item.name) for item in fields(self) if not item.metadata.get("derived")}
+        values = {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if not item.metadata.get("derived")
+        }
         values["uploads"] = [upload.digest for upload in self.uploads]
         return list(values.values())
 
@@ -118,12 +149,16 @@ class FormReader:
         """
         settings = self.settings
         if self.job:
-            settings = msgspec.structs.replace(settings, max_text_characters=settings.max_job_characters)
+            settings = msgspec.structs.replace(
+                settings, max_text_characters=settings.max_job_characters
+            )
         _check_before_reading(request, settings)
         known = (*_FIELDS, _TEXT_FILE) if self.job else _FIELDS
         with ExitStack() as files, self.uploads.space.hold(caller) as hold:
             self.uploads.space.check(request.content_length or 0, caller)
-            fields, uploads = await self._parts(request, caller, _Files(files, hold, settings), known)
+            fields, uploads = await self._parts(
+                request, caller, _Files(files, hold, settings), known
+            )
             yield _checked(_with_text(fields), uploads, settings)
 
     async def text_form(self, request: web.Request, caller: str) -> Form:
@@ -132,10 +167,14 @@ class FormReader:
         Raises the errors of `form`.
         """
         most = min(self.settings.max_text_characters, MOST_NORMALIZED)
-        settings = msgspec.structs.replace(self.settings, max_text_characters=most, max_upload_bytes=1)
+        settings = msgspec.structs.replace(
+            self.settings, max_text_characters=most, max_upload_bytes=1
+        )
         _check_before_reading(request, settings, "text and language")
         with ExitStack() as no_files, self.uploads.space.hold(caller) as hold:
-            fields, _ = await self._parts(request, caller, _Files(no_files, hold, settings), _TEXT_FIELDS)
+            fields, _ = await self._parts(
+                request, caller, _Files(no_files, hold, settings), _TEXT_FIELDS
+            )
         return _form(fields, (), settings)
 
     async def _parts(
@@ -145,7 +184,9 @@ class FormReader:
         idle_s = self.settings.upload_idle_timeout_s
         async with self.uploads.reading(caller, received_by(request)) as upload:
             await _expect_body(request)
-            body = MultipartBody(request, turn=self.uploads.turn, idle_s=idle_s, received=upload.received)
+            body = MultipartBody(
+                request, turn=self.uploads.turn, idle_s=idle_s, received=upload.received
+            )
             part = await _in_time(body, idle_s)
             while isinstance(part, Part):
                 if part.name not in known:
@@ -199,7 +240,9 @@ class _Files:
     async def save(self, body: MultipartBody) -> Part | bytes | None:
         """Write the content of the current part to a file, and return what follows it."""
         if len(self.uploads) == MOST_CLIPS:
-            raise BadRequest(f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}")
+            raise BadRequest(
+                f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}"
+            )
         file = self.stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
         if file.fileno() >= highest_descriptor():
             raise InsufficientStorage("too many files are open; retry later")
@@ -227,7 +270,9 @@ class _Files:
         return found
 
 
-async def _read_field(body: MultipartBody, name: str, settings: Settings) -> tuple[str, Part | bytes | None]:
+async def _read_field(
+    body: MultipartBody, name: str, settings: Settings
+) -> tuple[str, Part | bytes | None]:
     """Return the content of the current part, and what follows it."""
     longest = {
         "text": 4 * settings.max_text_characters,
@@ -257,7 +302,9 @@ def _with_text(fields: dict[str, str]) -> dict[str, str]:
 
 
 def _too_long(settings: Settings) -> TextTooLong:
-    return TextTooLong(f"the text is longer than {settings.max_text_characters} characters; send it in parts")
+    return TextTooLong(
+        f"the text is longer than {settings.max_text_characters} characters; send it in parts"
+    )
 
 
 def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Settings) -> Form:
@@ -266,7 +313,9 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
         raise BadRequest("the file reference_audio is missing; send 6-30 s of one person speaking")
     for index, upload in enumerate(uploads):
         if not upload.size:
-            raise BadRequest(f"{file_prefix(index, len(uploads))}reference_audio is empty; send {_GOOD_REFERENCE}")
+            raise BadRequest(
+                f"{file_prefix(index, len(uploads))}reference_audio is empty; send {_GOOD_REFERENCE}"
+            )
     return form
 
 
@@ -337,13 +386,17 @@ def _parameters(fields: dict[str, str]) -> Parameters:
     return Parameters(**{name: _number(name, value, RANGES[name]) for name, value in sent.items()})
 
 
-def _number(name: str, value: str, allowed: Range) -> Any:  # int where the range is of whole numbers, else float
+def _number(
+    name: str, value: str, allowed: Range
+) -> Any:  # int where the range is of whole numbers, else float
     if value.lower() in allowed.words:
         return value.lower()
     try:
         number = float(value) if value.isascii() and "_" not in value else math.nan
     except ValueError:
         number = math.nan
-    if not allowed.lowest <= number <= allowed.highest or (allowed.whole and not number.is_integer()):
+    if not allowed.lowest <= number <= allowed.highest or (
+        allowed.whole and not number.is_integer()
+    ):
         raise BadRequest(f"{name} must be {allowed}")
     return int(number) if allowed.whole else number

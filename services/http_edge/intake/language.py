@@ -18,7 +18,9 @@ from services.common.wire.messages import Passage
 from services.common.wire.punctuation import SPACED_ENDS, WIDE_ENDS
 
 AUTO: Final = "auto"
-_PARAGRAPHS: Final = 2_000  # that are ranked, 0.1 ms each; the rest of the text counts as the main language
+_PARAGRAPHS: Final = (
+    2_000  # that are ranked, 0.1 ms each; the rest of the text counts as the main language
+)
 _CHARACTERS: Final = 1000  # of each
 _LIKELY: Final = 0.2  # of all languages
 _LIKELIER: Final = 2.0  # than the next supported language
@@ -43,7 +45,11 @@ def detected(text: str) -> tuple[str, tuple[Passage, ...]]:
             continue
         likely, certain = _language(paragraph[:_CHARACTERS])
         votes[likely] += min(len(paragraph), _CHARACTERS)
-        reliable = certain and likely in LANGUAGES and len(paragraph.encode("utf-8", "replace")) >= _LEAST_BYTES
+        reliable = (
+            certain
+            and likely in LANGUAGES
+            and len(paragraph.encode("utf-8", "replace")) >= _LEAST_BYTES
+        )
         paragraphs.append((start, end, likely if reliable else ""))
     language = _most(votes)
     return language, tuple(_passages(paragraphs, language))
@@ -70,10 +76,14 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 def _most(votes: Counter[str]) -> str:
     certain = [(language, count) for language, count in votes.most_common() if language]
     if not certain:
-        raise UnsupportedLanguage("the language of the text cannot be detected; send the field language")
+        raise UnsupportedLanguage(
+            "the language of the text cannot be detected; send the field language"
+        )
     language = certain[0][0]
     if language not in LANGUAGES:
-        raise UnsupportedLanguage(f"the text seems to be in {language}; supported languages are {' '.join(LANGUAGES)}")
+        raise UnsupportedLanguage(
+            f"the text seems to be in {language}; supported languages are {' '.join(LANGUAGES)}"
+        )
     return language
 
 

@@ -22,7 +22,9 @@ from services.http_edge.speech.session import Leaving, SpeechSession, SpeechSess
 
 def renewed(request: SpeechRequest, timeout_s: float) -> SpeechRequest:
     """Return a request that was published before, with a deadline `timeout_s` from now."""
-    return msgspec.structs.replace(request, deadline_unix_ms=round((time.time() + timeout_s) * 1000))
+    return msgspec.structs.replace(
+        request, deadline_unix_ms=round((time.time() + timeout_s) * 1000)
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class RunningRequest:
             if meter is not None and begun:
                 await asyncio.shield(meter.settle(over=not keyed or meter.over))
             elif meter is not None and isinstance(accepted, JoinedRequest):
-                await asyncio.shield(meter.refund())  # that of a stored request is refunded by its rollback
+                await asyncio.shield(
+                    meter.refund()
+                )  # that of a stored request is refunded by its rollback
 
     def _marked(self, request: SpeechRequest, *, keyed: bool) -> AbstractAsyncContextManager[None]:
         """Mark a request with an idempotency key as listened to while the block runs."""
@@ -75,7 +79,9 @@ class RunningRequest:
         """Return a stored request with a new deadline, and its meter if its API key has a quota."""
         stored = await self.records.request(request_id)
         if stored is None:
-            raise UnknownRequest("the request of this Idempotency-Key no longer exists; send it again")
+            raise UnknownRequest(
+                "the request of this Idempotency-Key no longer exists; send it again"
+            )
         meter = await self.charges.resume(request_id)
         stored = stored if meter is None else meter.limited(stored)
         return renewed(stored, self.request_timeout_s), meter
@@ -91,6 +97,8 @@ class RunningRequest:
         leaving = self._leaving(request, meter)
         async with (
             self.speaker.open_attempts(request, heard=heard, sole=False, renewing=True) as runs,
-            self.speaker.taking_up(request, runs, leaving, meter=meter, listening=listening) as speech,
+            self.speaker.taking_up(
+                request, runs, leaving, meter=meter, listening=listening
+            ) as speech,
         ):
             yield speech

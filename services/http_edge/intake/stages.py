@@ -110,7 +110,9 @@ class AcceptedRequest:
         """Record when the first audio arrived; later calls change nothing."""
         if self.outcome.first_audio_s is None:
             self.outcome.heard_first()
-            metrics.first_byte.labels(endpoint).observe(time.monotonic() - self.identified.parsed.read_s)
+            metrics.first_byte.labels(endpoint).observe(
+                time.monotonic() - self.identified.parsed.read_s
+            )
 
     def headers(self, speech: SpeechSession) -> dict[str, str]:
         """Return the response headers that describe the speech."""

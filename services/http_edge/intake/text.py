@@ -47,7 +47,9 @@ def _understood_ssml(form: Form) -> Form:
     language = document.language or form.language
     if language == AUTO:
         language, _ = detected(plain)
-    languages = tuple(document.languages()) if document.language else (language, *document.languages())
+    languages = (
+        tuple(document.languages()) if document.language else (language, *document.languages())
+    )
     form = replace(form, language=language, languages=tuple(dict.fromkeys(languages)))
     return replace(form, audio_s=_document_s(document, form))
 
@@ -63,7 +65,9 @@ def _plain_s(form: Form) -> float:
     seconds = 0.0
     for passage in form.passages:
         seconds += audio_seconds(_written(text[offset : passage.start]), form.language, speed)
-        seconds += audio_seconds(_written(text[passage.start : passage.end]), passage.language, speed)
+        seconds += audio_seconds(
+            _written(text[passage.start : passage.end]), passage.language, speed
+        )
         offset = passage.end
     seconds += audio_seconds(_written(text[offset:]), form.language, speed)
     return seconds * _growth(text, form.pronunciations) + _PARAGRAPH_S * text.strip().count("\n\n")

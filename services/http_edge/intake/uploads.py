@@ -23,7 +23,9 @@ from services.http_edge.settings import Settings
 _WAIT_S: Final = 5.0  # for a slot
 _LOOK_AGAIN_S: Final = 0.5  # for a slow upload, while another waits
 _GRACE_S: Final = 2.0  # an upload does not count as slow before
-_FRAMING_BYTES: Final = 64 * 1024  # received in addition to content at the start: request heads, earlier data
+_FRAMING_BYTES: Final = (
+    64 * 1024
+)  # received in addition to content at the start: request heads, earlier data
 
 
 class TempSpace:
@@ -42,7 +44,9 @@ class TempSpace:
         """Raise InsufficientStorage if `size` more bytes do not fit."""
         full = self.used_bytes + size > self._limit_bytes
         if full or (caller and self._used[caller] + size > self._limit_bytes // 2):
-            raise InsufficientStorage("the space for temporary files is full; retry later, or send a shorter recording")
+            raise InsufficientStorage(
+                "the space for temporary files is full; retry later, or send a shorter recording"
+            )
 
     @contextmanager
     def hold(self, caller: str = "") -> Iterator["UploadPermit"]:
@@ -151,7 +155,9 @@ class Uploads:
 
         Raises TooManyUploads, UploadStalled.
         """
-        own = self._callers.setdefault(caller, _Slots(asyncio.Semaphore(self._settings.max_uploads_per_caller)))
+        own = self._callers.setdefault(
+            caller, _Slots(asyncio.Semaphore(self._settings.max_uploads_per_caller))
+        )
         own.waiting += 1
         try:
             async with (
@@ -186,7 +192,9 @@ class Uploads:
                 raise UploadStalled(
                     "the body arrived too slowly while other uploads waited; send it again, faster"
                 ) from None
-            raise UploadStalled(f"the body did not arrive within {settings.upload_timeout_s:.0f} s") from None
+            raise UploadStalled(
+                f"the body did not arrive within {settings.upload_timeout_s:.0f} s"
+            ) from None
 
 
 @asynccontextmanager

@@ -165,6 +165,8 @@ class JobEvents:
 
     def _check(self, tenant: str) -> None:
         if self._followers[tenant] >= self.most_of_tenant:
-            raise TooManyStreams(f"at most {self.most_of_tenant} clients may follow your jobs at once; retry later")
+            raise TooManyStreams(
+                f"at most {self.most_of_tenant} clients may follow your jobs at once; retry later"
+            )
         if self._followers.total() >= self.most:
             raise TooManyRequests("too many clients follow jobs at this server; retry later")

@@ -24,7 +24,9 @@ from services.common.wire.identity import tenant_key
 from services.http_edge.errors import ResultsFull
 
 SENTENCE_BYTES: Final = 1024  # overhead of the store per sentence, on top of its PCM
-_STEP_BYTES: Final = 4 * topology.MEBIBYTE  # maximum extra bytes that a growing job reserves at once
+_STEP_BYTES: Final = (
+    4 * topology.MEBIBYTE
+)  # maximum extra bytes that a growing job reserves at once
 _STORE: Final = f"OBJ_{topology.RESULTS}"
 
 
@@ -58,11 +60,15 @@ class ResultsQuota:
         store = await self.bus.storage_use(_STORE)
         if 0 < store.most < store.used + size:
             await self.settle(job, 0)
-            raise QueueFull("the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later")
+            raise QueueFull(
+                "the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later"
+            )
 
     async def extend(self, job: str, size: int) -> int:
         """Extend the reservation of a running job to at least this; return its size. Raises ResultsFull."""
-        reservation = await self.reservation(job) or Reservation(0, _hour(time.time() + 2 * self.kept_s))
+        reservation = await self.reservation(job) or Reservation(
+            0, _hour(time.time() + 2 * self.kept_s)
+        )
         if size > reservation.size:
             more = size - reservation.size + min(_STEP_BYTES, size)
             await self._add(more, reservation.until)
@@ -77,7 +83,9 @@ class ResultsQuota:
 
         async def settled(content: bytes) -> bytes | None:
             nonlocal before
-            before = msgspec.msgpack.decode(content, type=Reservation) if content else Reservation(0, 0)
+            before = (
+                msgspec.msgpack.decode(content, type=Reservation) if content else Reservation(0, 0)
+            )
             return msgspec.msgpack.encode(after) if content else None
 
         await update_atomically(self.bus, topology.PROGRESS, self._key(job), settled)
@@ -98,7 +106,9 @@ class ResultsQuota:
 
     async def used_bytes(self) -> int:
         """Return the reserved bytes of all jobs of the tenant."""
-        return sum(_hours(await self.bus.get_value(topology.PROGRESS, self._tenants_key) or b"").values())
+        return sum(
+            _hours(await self.bus.get_value(topology.PROGRESS, self._tenants_key) or b"").values()
+        )
 
     async def _add(self, size: int, until: int) -> None:
         """Add reserved bytes. Raises ResultsFull if they exceed the quota."""
@@ -118,7 +128,9 @@ class ResultsQuota:
         await update_atomically(self.bus, topology.PROGRESS, self._tenants_key, added)
 
     async def _note(self, job: str, reservation: Reservation) -> None:
-        await self.bus.put_value(topology.PROGRESS, self._key(job), msgspec.msgpack.encode(reservation))
+        await self.bus.put_value(
+            topology.PROGRESS, self._key(job), msgspec.msgpack.encode(reservation)
+        )
 
     def _key(self, job: str) -> str:
         return tenant_key(self.tenant, "room", job)

@@ -19,7 +19,12 @@ from services.common.runtime.deadline import Deadline
 from services.common.wire import codec
 from services.common.wire.addressing import require_own, tenant_of
 from services.common.wire.estimate import audio_seconds
-from services.common.wire.failures import MalformedMessage, PipelineError, QueueFull, SpeechCancelled
+from services.common.wire.failures import (
+    MalformedMessage,
+    PipelineError,
+    QueueFull,
+    SpeechCancelled,
+)
 from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.errors import RequestIdTaken, ResultsFull, UnknownJob
 from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
@@ -70,11 +75,15 @@ class JobWork:
 
         progress = await self.store.require(request.request)
         if progress.state in ENDED:
-            await self._free(progress)  # the previous edge may have crashed before it deleted the audio
+            await self._free(
+                progress
+            )  # the previous edge may have crashed before it deleted the audio
             return
 
         await self._check(request)
-        await self.results_quota.reserve(request.request, _estimated_bytes(request), request.deadline_unix_ms)
+        await self.results_quota.reserve(
+            request.request, _estimated_bytes(request), request.deadline_unix_ms
+        )
         with self.metrics.jobs_running.track_inprogress():
             done = await self._run(request, progress)
         record_end(self.metrics, request.tenant, done, language=request.language)
@@ -100,12 +109,24 @@ class JobWork:
             await self.end(progress)
             return
 
-        await cancel(self.bus, tenant, progress.job, *await self.records.runs(progress.job), reason=failure.code)
+        await cancel(
+            self.bus,
+            tenant,
+            progress.job,
+            *await self.records.runs(progress.job),
+            reason=failure.code,
+        )
         ended = msgspec.structs.replace(progress, state=state, estimated_end_unix_ms=None)
         if state == "failed":
             ended = msgspec.structs.replace(ended, code=failure.code, detail=str(failure))
         await self.end(ended)
-        record_end(self.metrics, tenant, ended, http_status=failure.http_status, language=_language(delivery.payload))
+        record_end(
+            self.metrics,
+            tenant,
+            ended,
+            http_status=failure.http_status,
+            language=_language(delivery.payload),
+        )
 
     async def end(self, progress: JobProgress) -> None:
         """Store the end of a job, charge its audio, and delete the audio of an incomplete job."""
@@ -125,7 +146,9 @@ class JobWork:
             return
         reservation = await self.results_quota.reservation(progress.job)
         if reservation is None or reservation.size:
-            await self.store.free(progress.job, progress.spoken + 1)  # one more may be stored than the progress counts
+            await self.store.free(
+                progress.job, progress.spoken + 1
+            )  # one more may be stored than the progress counts
             await self.results_quota.settle(progress.job, 0)
 
     async def _charge(self, progress: JobProgress) -> None:
@@ -135,11 +158,16 @@ class JobWork:
                 lengths = await self.store.lengths(progress.job, progress.spoken)
             except UnknownJob:
                 lengths = []
-            seconds = {sentence: length / 2 / progress.sample_rate_hz for sentence, length in enumerate(lengths)}
+            seconds = {
+                sentence: length / 2 / progress.sample_rate_hz
+                for sentence, length in enumerate(lengths)
+            }
             await meter.settle_lengths(seconds, whole=progress.state == "done")
 
     async def _done(self, progress: JobProgress) -> JobProgress:
-        await self.results_quota.settle(progress.job, 2 * progress.samples + SENTENCE_BYTES * progress.spoken)
+        await self.results_quota.settle(
+            progress.job, 2 * progress.samples + SENTENCE_BYTES * progress.spoken
+        )
         done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
         await self.end(done)
         return done
@@ -151,14 +179,20 @@ class JobWork:
         await self.store.note(progress)
 
         heard = [request.request, *await self.records.runs(request.request)] if began else []
-        if 0 < progress.sentences == progress.spoken:  # the previous edge stored everything, and crashed
+        if (
+            0 < progress.sentences == progress.spoken
+        ):  # the previous edge stored everything, and crashed
             return await self._done(progress)
-        async with open_attempts(self.bus, self.records, request, self.metrics, heard=heard, sole=True) as attempts:
+        async with open_attempts(
+            self.bus, self.records, request, self.metrics, heard=heard, sole=True
+        ) as attempts:
             if not began:
                 await attempts.begin(attempt=request.request, portions=False)
             return await self._store_audio(request, progress, attempts)
 
-    async def _store_audio(self, request: SpeechRequest, progress: JobProgress, attempts: Attempts) -> JobProgress:
+    async def _store_audio(
+        self, request: SpeechRequest, progress: JobProgress, attempts: Attempts
+    ) -> JobProgress:
         pace = _Pace(time.monotonic(), progress.spoken)
         reserved = 0  # bytes; 0: unknown so far
 
@@ -191,7 +225,9 @@ class JobWork:
                 await self.store.note(pace.estimated(progress))
         return await self._done(progress)
 
-    async def _store(self, request: SpeechRequest, progress: JobProgress, pcm: bytes, reserved: int) -> int:
+    async def _store(
+        self, request: SpeechRequest, progress: JobProgress, pcm: bytes, reserved: int
+    ) -> int:
         """Store a sentence's audio; return the bytes reserved by the job.
 
         Waits up to `_FULL_STORE_S` while the store is full. Raises ResultsFull.
@@ -223,7 +259,9 @@ class JobWork:
 
     async def _check(self, request: SpeechRequest) -> None:
         self._check_stopping()
-        if await self.records.cancelled(request.request) or await self.records.deleted(request.request):
+        if await self.records.cancelled(request.request) or await self.records.deleted(
+            request.request
+        ):
             raise SpeechCancelled("the job was cancelled")
 
     def _check_stopping(self) -> None:
@@ -239,7 +277,12 @@ def _language(payload: bytes) -> str | None:
 
 
 def record_end(
-    metrics: Metrics, tenant: str, ended: JobProgress, *, http_status: int = 200, language: str | None = None
+    metrics: Metrics,
+    tenant: str,
+    ended: JobProgress,
+    *,
+    http_status: int = 200,
+    language: str | None = None,
 ) -> None:
     """Count how a job ended, and log it as the completion of a request."""
     metrics.jobs.labels(ended.state).inc()
@@ -255,7 +298,9 @@ def record_end(
         seconds=round(time.time() - ended.created_unix_ms / 1000, 3),
         first_audio_seconds=None,
         bytes=ended.samples * 2,
-        audio_seconds=round(ended.samples / ended.sample_rate_hz, 3) if ended.sample_rate_hz else 0.0,
+        audio_seconds=round(ended.samples / ended.sample_rate_hz, 3)
+        if ended.sample_rate_hz
+        else 0.0,
     )
 
 
@@ -266,7 +311,9 @@ async def submit(bus: Bus, request: SpeechRequest) -> None:
 
 def _estimated_bytes(request: SpeechRequest) -> int:
     """Estimate the storage of a job that was queued on the bus."""
-    seconds = audio_seconds(len(request.text), request.language[:2].lower(), request.parameters.speed or 1.0)
+    seconds = audio_seconds(
+        len(request.text), request.language[:2].lower(), request.parameters.speed or 1.0
+    )
     return round(2 * _USUAL_RATE_HZ * seconds) + SENTENCE_BYTES
 
 
@@ -282,7 +329,9 @@ async def _sentences(speech: SpeechSession) -> AsyncIterator[bytes]:
     def whole() -> list[bytes]:
         nonlocal done
         ready: list[bytes] = []
-        while done < len(speech.spoken) and len(buffer) >= (size := 2 * speech.spoken[done].samples):
+        while done < len(speech.spoken) and len(buffer) >= (
+            size := 2 * speech.spoken[done].samples
+        ):
             ready.append(bytes(buffer[:size]))
             del buffer[:size]
             done += 1
@@ -307,7 +356,9 @@ class _Pace:
         """Return the progress with its end estimated from the pace."""
         each_s = (time.monotonic() - self.began_s) / (progress.spoken - self.spoken)
         left_s = each_s * (progress.sentences - progress.spoken)
-        return msgspec.structs.replace(progress, estimated_end_unix_ms=round((time.time() + left_s) * 1000))
+        return msgspec.structs.replace(
+            progress, estimated_end_unix_ms=round((time.time() + left_s) * 1000)
+        )
 
 
 @dataclass(frozen=True)
@@ -327,5 +378,7 @@ class AllTenantsJobs:
     def _work(self, delivery: Delivery) -> JobWork:
         tenant = tenant_of(delivery.subject)
         if tenant is None:
-            raise MalformedMessage("the subject of the job has no tenant; publish on tts.v1.job.<tenant>")
+            raise MalformedMessage(
+                "the subject of the job has no tenant; publish on tts.v1.job.<tenant>"
+            )
         return self.work_of(tenant)

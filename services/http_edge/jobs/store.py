@@ -21,7 +21,9 @@ from services.http_edge.speech.request_store import RequestStore
 ENDED: Final = ("done", "failed", "cancelled")
 _PAGE: Final = 512  # sentences whose lengths share one KV value
 _FREED_AT_ONCE: Final = 16  # objects
-_PENDING_CHANGES: Final = 64  # buffered changes of a job; any of them causes the latest progress to be read
+_PENDING_CHANGES: Final = (
+    64  # buffered changes of a job; any of them causes the latest progress to be read
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ class JobStore:
 
     async def note(self, progress: JobProgress) -> None:
         """Store the progress of a job."""
-        await self.bus.put_value(topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress))
+        await self.bus.put_value(
+            topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress)
+        )
 
     async def forget(self, job: str) -> None:
         """Release the id of a job that was never queued, or was deleted."""
@@ -70,7 +74,9 @@ class JobStore:
         page, index = divmod(sentence, _PAGE)
         lengths = [*(await self._page(job, page))[:index], len(pcm)]
         await self.bus.put_value(
-            topology.PROGRESS, self._identity(job).key("lengths", page), struct.pack(f"<{len(lengths)}I", *lengths)
+            topology.PROGRESS,
+            self._identity(job).key("lengths", page),
+            struct.pack(f"<{len(lengths)}I", *lengths),
         )
 
     async def lengths(self, job: str, sentences: int) -> list[int]:
@@ -100,7 +106,9 @@ class JobStore:
 
     async def keep_marks(self, job: str, marks: tuple[Mark, ...]) -> None:
         """Store the positions of the text's marks in the audio."""
-        await self.bus.put_value(topology.PROGRESS, self._identity(job).key("marks"), msgspec.msgpack.encode(marks))
+        await self.bus.put_value(
+            topology.PROGRESS, self._identity(job).key("marks"), msgspec.msgpack.encode(marks)
+        )
 
     async def marks(self, job: str) -> dict[int, list[Mark]]:
         """Return the marks by sentence index; empty before the first sentence is stored."""
@@ -121,7 +129,10 @@ class JobStore:
             await listener.close()
 
     async def _page(self, job: str, page: int) -> list[int]:
-        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("lengths", page)) or b""
+        value = (
+            await self.bus.get_value(topology.PROGRESS, self._identity(job).key("lengths", page))
+            or b""
+        )
         return list(struct.unpack(f"<{len(value) // 4}I", value))
 
     def _identity(self, job: str) -> Identity:
@@ -136,7 +147,9 @@ class JobBucket:
 
     async def keep(self, request: SpeechRequest) -> bool:
         """Store a queued job; return False if the id is in use or was deleted."""
-        return not await self.store.records.deleted(request.request) and await self.store.create(request)
+        return not await self.store.records.deleted(request.request) and await self.store.create(
+            request
+        )
 
     async def known(self, request: str) -> bool:
         """Return whether the job is stored."""

@@ -22,9 +22,17 @@ from hashlib import sha256
 from itertools import islice
 from typing import Final, NamedTuple
 
-from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken, SpeechFailed, TextSplit
+from services.common.wire.messages import (
+    AudioChunk,
+    RequestEvent,
+    SentenceSpoken,
+    SpeechFailed,
+    TextSplit,
+)
 
-_HELD_BYTES: Final = 8 * 1024 * 1024  # of early audio; the excess is fetched again when its turn comes
+_HELD_BYTES: Final = (
+    8 * 1024 * 1024
+)  # of early audio; the excess is fetched again when its turn comes
 
 
 class AudioPosition(NamedTuple):
@@ -54,7 +62,9 @@ class Assembly:
     _held: dict[tuple[int, int], AudioChunk] = field(default_factory=dict)
     _held_bytes: int = 0
     _ends: dict[int, SentenceSpoken] = field(default_factory=dict)
-    spoken: list[SentenceSpoken] = field(default_factory=list)  # end markers of the returned sentences
+    spoken: list[SentenceSpoken] = field(
+        default_factory=list
+    )  # end markers of the returned sentences
 
     def __post_init__(self) -> None:
         self._sentence = self.first_sentence
@@ -93,7 +103,11 @@ class Assembly:
         if end is None:
             return [AudioPosition(self._sentence, self._chunk), AudioPosition(self._sentence, None)]
 
-        lacking = (chunk for chunk in range(self._chunk, end.chunks) if (self._sentence, chunk) not in self._held)
+        lacking = (
+            chunk
+            for chunk in range(self._chunk, end.chunks)
+            if (self._sentence, chunk) not in self._held
+        )
         return [AudioPosition(self._sentence, chunk) for chunk in islice(lacking, most)]
 
     def needs(self, sentence: int) -> int | None:
@@ -104,7 +118,9 @@ class Assembly:
     def _agree(self, event: SentenceSpoken | TextSplit, sentences: int) -> None:
         """Note the number of sentences of the text; fail if it differs from an earlier event's."""
         if self.sentences not in (None, sentences) and self.failure is None:
-            self.failure = inconsistent(event, "two attempts divide the text differently; send it again")
+            self.failure = inconsistent(
+                event, "two attempts divide the text differently; send it again"
+            )
         self.sentences = sentences
 
     def _hold(self, chunk: AudioChunk) -> None:
@@ -145,7 +161,9 @@ class Assembly:
             return False
 
         if self._digest.hexdigest() != end.digest:  # type: ignore[attr-defined]
-            self.failure = inconsistent(end, "two attempts at this sentence differ; send it again", end.sentence)
+            self.failure = inconsistent(
+                end, "two attempts at this sentence differ; send it again", end.sentence
+            )
             return False
 
         self.spoken.append(self._ends.pop(self._sentence))
@@ -158,5 +176,9 @@ class Assembly:
 def inconsistent(event: RequestEvent, detail: str, sentence: int | None = None) -> SpeechFailed:
     """Return the failure of a request whose attempts do not fit together; it is retryable."""
     return SpeechFailed(
-        request=event.request, sentence=sentence, code="inconsistent_audio", detail=detail, retryable=True
+        request=event.request,
+        sentence=sentence,
+        code="inconsistent_audio",
+        detail=detail,
+        retryable=True,
     )

@@ -43,7 +43,9 @@ class _AttemptInbox:
         while (event := await self._ends.next(_DRAINED_S)) is not None:
             if isinstance(event, SentenceSpoken):
                 self._received_ends[event.sentence] = event
-        self._received_ends = {sentence: end for sentence, end in self._received_ends.items() if sentence >= first}
+        self._received_ends = {
+            sentence: end for sentence, end in self._received_ends.items() if sentence >= first
+        }
 
     async def end(self, sentence: int, first: int) -> RequestEvent | None:
         """Return a sentence's end marker as stored, or else as received."""
@@ -79,7 +81,9 @@ class AttemptEvents:
         stack = AsyncExitStack()
         try:
             inbox = await stack.enter_async_context(open_inbox(self._bus, self._tenant, attempt))
-            ends = await stack.enter_async_context(open_inbox_of_ends(self._bus, self._tenant, attempt))
+            ends = await stack.enter_async_context(
+                open_inbox_of_ends(self._bus, self._tenant, attempt)
+            )
         except BaseException:
             await stack.aclose()
             raise
@@ -120,13 +124,17 @@ class AttemptEvents:
         subscribed = set(self._waiting.values())
         for attempt, events in self._attempts.items():
             if attempt not in subscribed:
-                self._waiting[asyncio.create_task(events.inbox.next(_POLL_S), name="attempt")] = attempt
+                self._waiting[asyncio.create_task(events.inbox.next(_POLL_S), name="attempt")] = (
+                    attempt
+                )
 
         if not self._waiting:
             await asyncio.sleep(timeout_s)
             return None
 
-        done, _ = await asyncio.wait(self._waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            self._waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
         for task in done:
             del self._waiting[task]
             return task.result()
@@ -177,4 +185,8 @@ class AttemptEvents:
     async def _has_next_chunk(self, spoken: SentenceSpoken) -> bool:
         """Return whether the next chunk of a sentence to play is available: audio is dropped before end markers."""
         chunk = self.assembly.needs(spoken.sentence)
-        return chunk is None or chunk >= spoken.chunks or await self.chunk(spoken.sentence, chunk) is not None
+        return (
+            chunk is None
+            or chunk >= spoken.chunks
+            or await self.chunk(spoken.sentence, chunk) is not None
+        )

@@ -10,7 +10,9 @@ from services.common.wire.identity import Kind, identity_of
 from services.common.wire.messages import CancelSpeech, SpeechRequest
 
 
-async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "request", part: int = 0) -> bool:
+async def publish_request(
+    bus: Bus, request: SpeechRequest, kind: Kind = "request", part: int = 0
+) -> bool:
     """Queue a request or a job; it expires from the queue at its deadline.
 
     `part` is the first sentence of a later portion: it distinguishes the portions of a request, which share its id.
@@ -22,11 +24,15 @@ async def publish_request(bus: Bus, request: SpeechRequest, kind: Kind = "reques
         return await bus.publish(
             subjects.job(request.tenant) if kind == "job" else subjects.request(request.tenant),
             codec.encode(request),
-            message_id=identity_of(request)._replace(kind=kind).message_id(*([part] if part else [])),
+            message_id=identity_of(request)
+            ._replace(kind=kind)
+            .message_id(*([part] if part else [])),
             lifetime_s=Deadline.at(request.deadline_unix_ms).left_s,
         )
     except SubjectFull:
-        raise TenantQueueFull("your requests fill your share of the queue; wait for some to finish") from None
+        raise TenantQueueFull(
+            "your requests fill your share of the queue; wait for some to finish"
+        ) from None
     except QueueFull:
         raise QueueFull("the service has all the work that it takes; try again later") from None
 

@@ -31,23 +31,34 @@ class DisconnectGrace:
         finally:
             marking.cancel()
 
-    async def leave(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def leave(
+        self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Check, some time after a listener left early, whether others remain. `cancelled` is called if not."""
         self.group.create_task(self._cancel_later(request, cancelled), name="grace")
 
     async def _mark(self, request: SpeechRequest) -> None:
         while True:
-            with suppress(BusUnavailable, QueueFull):  # without a mark it is cancelled, and resumed later
+            with suppress(
+                BusUnavailable, QueueFull
+            ):  # without a mark it is cancelled, and resumed later
                 await self.records.refresh_listener(request.request)
             await asyncio.sleep(self.grace_s / 4)
 
-    async def _cancel_later(self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None) -> None:
+    async def _cancel_later(
+        self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None
+    ) -> None:
         with suppress(BusUnavailable):  # then its sentences expire at their deadline
             mark = await self.records.listening(request.request)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), self.grace_s)
                 return  # this edge stops: its client retries at another edge
             if await self.records.listening(request.request) == mark:
-                await cancel(self.bus, request.tenant, request.request, *await self.records.runs(request.request))
+                await cancel(
+                    self.bus,
+                    request.tenant,
+                    request.request,
+                    *await self.records.runs(request.request),
+                )
                 if cancelled is not None:
                     await cancelled()

@@ -12,7 +12,9 @@ class SpokenTimeline:
 
     first: int
     sample_rate_hz: int = 0  # 0 until one was added
-    _starts: list[int] = field(default_factory=lambda: [0])  # first sample of each, and the end of the last
+    _starts: list[int] = field(
+        default_factory=lambda: [0]
+    )  # first sample of each, and the end of the last
 
     @property
     def seconds(self) -> float:

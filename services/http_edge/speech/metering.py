@@ -37,7 +37,9 @@ from services.http_edge.speech.request_store import RequestStore
 
 log = structlog.get_logger()
 
-_LONGER: Final = 2.0  # times the estimate plus `_LONGER_S`: longer audio is cut once the quota is used up
+_LONGER: Final = (
+    2.0  # times the estimate plus `_LONGER_S`: longer audio is cut once the quota is used up
+)
 _LONGER_S: Final = 5.0
 _MOST_S: Final = 1e9  # maximum of a message; more is the same as no limit
 _OPENING_LOOKS: Final = 100
@@ -79,12 +81,16 @@ class UsageCharges:
 
         charge = Charge(account.name, account.limit_s, asked_s, opening=True)
         for _ in range(_OPENING_LOOKS):
-            if await self.bus.create_value(self.records.bucket, self.key(request_id), msgspec.msgpack.encode(charge)):
+            if await self.bus.create_value(
+                self.records.bucket, self.key(request_id), msgspec.msgpack.encode(charge)
+            ):
                 break
             found = await self.find(request_id)
             if found is not None and not found.charge.opening:
                 return found  # a retry, or another request, has this id
-            await asyncio.sleep(_OPENING_LOOK_S)  # an edge that is still opening after all looks has crashed
+            await asyncio.sleep(
+                _OPENING_LOOK_S
+            )  # an edge that is still opening after all looks has crashed
         return await self._reserved(request_id, charge)
 
     async def begin(self, key: Key, request_id: str, asked_s: float) -> "Meter | None":
@@ -148,7 +154,9 @@ class UsageCharges:
             return None
 
         charge = msgspec.msgpack.decode(content, type=Charge)
-        left_s = await self.quota.left_s(Account(charge.account, charge.limit_s)) + charge.reserved_s
+        left_s = (
+            await self.quota.left_s(Account(charge.account, charge.limit_s)) + charge.reserved_s
+        )
         return Meter(self, request_id, charge, max(0.0, left_s))
 
     async def change(
@@ -191,7 +199,9 @@ class Meter:
     request_id: str
     charge: Charge  # as read from the store
     left_s: float  # audio that the request can still use, including its reservation
-    first: bool = False  # this listener published the request, so it receives the audio from the start
+    first: bool = (
+        False  # this listener published the request, so it receives the audio from the start
+    )
     reserved: bool = False  # `resume` reserved the remaining audio
     assembly: Assembly | None = None  # the audio received so far
     _planned: bool = False
@@ -204,7 +214,9 @@ class Meter:
     @property
     def over(self) -> bool:
         """Return whether no more audio will arrive."""
-        return self.assembly is not None and (self.assembly.complete or self.assembly.failure is not None)
+        return self.assembly is not None and (
+            self.assembly.complete or self.assembly.failure is not None
+        )
 
     def limited(self, request: SpeechRequest) -> SpeechRequest:
         """Return the request with its audio limited to the remaining quota."""
@@ -278,10 +290,17 @@ class Meter:
             )
 
         try:
-            await update_atomically(charges.bus, charges.records.bucket, charges.key(self.request_id), settled)
+            await update_atomically(
+                charges.bus, charges.records.bucket, charges.key(self.request_id), settled
+            )
             await charges.quota.add(self.account, delta_s)
         except PipelineError as failure:
-            log.warning("charge_not_settled", request=self.request_id, code=failure.code, seconds=round(delta_s, 3))
+            log.warning(
+                "charge_not_settled",
+                request=self.request_id,
+                code=failure.code,
+                seconds=round(delta_s, 3),
+            )
 
     async def refund(self) -> None:
         """Release the reservation of a request that was not published."""
@@ -293,21 +312,27 @@ class Meter:
         more_s = audio_s - self.charge.asked_s
         if more_s > 0:
             await self.charges.quota.reserve(self.account, more_s)
-        await self.charges.change(self.request_id, self.charge, reserved_by_s=more_s, asked_s=audio_s)
+        await self.charges.change(
+            self.request_id, self.charge, reserved_by_s=more_s, asked_s=audio_s
+        )
         if more_s < 0:
             await self.charges.quota.add(self.account, more_s)
         self.charge = msgspec.structs.replace(
             self.charge, asked_s=audio_s, reserved_s=max(0.0, self.charge.reserved_s + more_s)
         )
 
-    async def _spoken(self, before: Charge, lengths: Mapping[int, float], *, search: bool) -> tuple[int, float]:
+    async def _spoken(
+        self, before: Charge, lengths: Mapping[int, float], *, search: bool
+    ) -> tuple[int, float]:
         """Return the number of synthesized sentences, from the start of the text, and their total seconds.
 
         `search`: look up the end markers of sentences that are not in `lengths`.
         """
         sentences = before.sentences
         seconds = before.seconds
-        attempts = [self.request_id, *await self.charges.records.runs(self.request_id)] if search else []
+        attempts = (
+            [self.request_id, *await self.charges.records.runs(self.request_id)] if search else []
+        )
         later = sorted(sentence for sentence in lengths if sentence >= sentences)
         while True:
             length = lengths.get(sentences)

@@ -71,7 +71,9 @@ class PortionRequests:
                 self._check_split(split)
 
             sentence = self._events.assembly.sentence
-            ended = await self._events.failed(portion.attempt) is not None  # `Attempts.failed` handles the failure
+            ended = (
+                await self._events.failed(portion.attempt) is not None
+            )  # `Attempts.failed` handles the failure
             if ended or portion.until is None or not portion.due(sentence):
                 self._not_before_s = _now_s() + _RETRY_S
                 return
@@ -84,7 +86,9 @@ class PortionRequests:
                 portion.until = portion.sentences if missing is None else missing
                 return
 
-            await publish_request(self._bus, self.commands.next_portion(portion.attempt, first), part=first)
+            await publish_request(
+                self._bus, self.commands.next_portion(portion.attempt, first), part=first
+            )
             portion.first = first
             portion.until = None
             await self._offsets.note(self._events.assembly)

@@ -24,16 +24,22 @@ class Commands:
 
     request: SpeechRequest
     portion_s: float
-    lasts_s: float | None  # validity of each command from its creation; None: up to the request's deadline
+    lasts_s: (
+        float | None
+    )  # validity of each command from its creation; None: up to the request's deadline
 
     @classmethod
     def of(cls, request: SpeechRequest, portion_s: float, *, renewing: bool) -> "Commands":
         """Return the commands for a request. `renewing`: each is valid for as long as the request was at first."""
-        return cls(request, portion_s, Deadline.at(request.deadline_unix_ms).left_s if renewing else None)
+        return cls(
+            request, portion_s, Deadline.at(request.deadline_unix_ms).left_s if renewing else None
+        )
 
     def smaller(self) -> "Commands":
         """Return commands with smaller portions, after one exceeded the audio store or an inbox."""
-        return replace(self, portion_s=min(self.portion_s, max(_LEAST_S, min(self.portion_s, PORTION_S) / 2)))
+        return replace(
+            self, portion_s=min(self.portion_s, max(_LEAST_S, min(self.portion_s, PORTION_S) / 2))
+        )
 
     def all_from(self, attempt: str, first_sentence: int) -> SpeechRequest:
         """Return the command to synthesize everything from a sentence on."""
@@ -41,12 +47,17 @@ class Commands:
         if self.lasts_s is not None:
             deadline_unix_ms = round((time.time() + self.lasts_s) * 1000)
         return msgspec.structs.replace(
-            self.request, request=attempt, first_sentence=first_sentence, deadline_unix_ms=deadline_unix_ms
+            self.request,
+            request=attempt,
+            first_sentence=first_sentence,
+            deadline_unix_ms=deadline_unix_ms,
         )
 
     def portion(self, attempt: str, first_sentence: int) -> SpeechRequest:
         """Return the command to synthesize a portion that the listener waits for."""
-        return msgspec.structs.replace(self.all_from(attempt, first_sentence), portion_s=self.portion_s)
+        return msgspec.structs.replace(
+            self.all_from(attempt, first_sentence), portion_s=self.portion_s
+        )
 
     def next_portion(self, attempt: str, first_sentence: int) -> SpeechRequest:
         """Return the command to synthesize a portion while the listener still plays the one before it."""

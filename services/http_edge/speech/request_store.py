@@ -15,7 +15,9 @@ from services.common.wire.messages import SpeechRequest
 
 _MOST_ATTEMPTS: Final = 16  # the latest; audio of older ones has usually expired
 
-_DIGEST_BYTES: Final = 32  # the length of an entry that only reserves its id; an encoded request is longer
+_DIGEST_BYTES: Final = (
+    32  # the length of an entry that only reserves its id; an encoded request is longer
+)
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,15 @@ class RequestStore:
 
     async def keep(self, request: SpeechRequest) -> bool:
         """Store a request under its id; return False if the id is in use."""
-        return await self.bus.create_value(self.bucket, self._key("request", request.request), codec.encode(request))
+        return await self.bus.create_value(
+            self.bucket, self._key("request", request.request), codec.encode(request)
+        )
 
     async def hold(self, request: SpeechRequest) -> bool:
         """Reserve the id of a request that is never resumed, without its text; return False if it is in use."""
-        return await self.bus.create_value(self.bucket, self._key("request", request.request), _digest(request))
+        return await self.bus.create_value(
+            self.bucket, self._key("request", request.request), _digest(request)
+        )
 
     async def holds(self, request: SpeechRequest) -> bool:
         """Return whether the id is reserved by a request with exactly this content."""
@@ -41,8 +47,16 @@ class RequestStore:
     async def request(self, request: str) -> SpeechRequest | None:
         """Return a stored request; None for an entry that only reserves its id."""
         value = await self._get("request", request)
-        stored = None if value is None or len(value) == _DIGEST_BYTES else codec.decode(value, SpeechRequest)
-        return stored if stored is not None and (stored.tenant, stored.request) == (self.tenant, request) else None
+        stored = (
+            None
+            if value is None or len(value) == _DIGEST_BYTES
+            else codec.decode(value, SpeechRequest)
+        )
+        return (
+            stored
+            if stored is not None and (stored.tenant, stored.request) == (self.tenant, request)
+            else None
+        )
 
     async def known(self, request: str) -> bool:
         """Return whether a request is stored under this id."""

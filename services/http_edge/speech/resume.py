@@ -54,14 +54,18 @@ log = structlog.get_logger()
 
 _PATIENCE_S: Final = 30.0  # maximum silence of another listener's attempt
 _UNKNOWN_PATIENCE_S: Final = 5.0  # the same, if its end was not reported, or nothing is stored
-_OWN_PATIENCE_S: Final = 120.0  # maximum silence of a portion of the own attempt: its end markers can be lost too
+_OWN_PATIENCE_S: Final = (
+    120.0  # maximum silence of a portion of the own attempt: its end markers can be lost too
+)
 _MOST_RESTARTS: Final = 3  # at one chunk that is lost each time before it is read
 
 
 class Attempts:
     """The events of all attempts of a request. Starts another attempt if none is left that could deliver the rest."""
 
-    def __init__(self, bus: Bus, records: RequestStore, commands: Commands, metrics: Metrics, *, sole: bool) -> None:
+    def __init__(
+        self, bus: Bus, records: RequestStore, commands: Commands, metrics: Metrics, *, sole: bool
+    ) -> None:
         """`sole`: no other listener exists, so a silent attempt is cancelled before another one starts."""
         self._bus = bus
         self._records = records
@@ -95,7 +99,9 @@ class Attempts:
         await self._events.subscribe(attempt)
         self._portions.latest = LatestPortion(attempt)
 
-    async def begin(self, first_sentence: int = 0, attempt: str | None = None, *, portions: bool = True) -> None:
+    async def begin(
+        self, first_sentence: int = 0, attempt: str | None = None, *, portions: bool = True
+    ) -> None:
         """Start an attempt at this sentence: publish its first portion, or the whole rest of the text.
 
         Raises TenantQueueFull, QueueFull, BusUnavailable.
@@ -219,13 +225,19 @@ class Attempts:
     def _checked(self, event: TextSplit) -> RequestEvent:
         """Return the event, or a failure if an earlier attempt divided the text differently."""
         known = self._assembly.sentences
-        if (self._split or event.sentences) == event.sentences and known in (None, len(event.sentences)):
+        if (self._split or event.sentences) == event.sentences and known in (
+            None,
+            len(event.sentences),
+        ):
             self._split = event.sentences
             if self._portions.latest is not None:
                 self._portions.latest.update(event)
             return event
 
-        return inconsistent(event, "the engine divides this text differently than in an earlier attempt; send it again")
+        return inconsistent(
+            event,
+            "the engine divides this text differently than in an earlier attempt; send it again",
+        )
 
     def _own_attempt_covers(self) -> bool:
         """Return whether the own attempt contains the sentence that is needed."""
@@ -258,7 +270,9 @@ class Attempts:
 
         latest = self._portions.latest
         behind = latest is not None and self._assembly.sentence < latest.first
-        return _UNKNOWN_PATIENCE_S if self._sole and (self._split is None or behind) else _PATIENCE_S
+        return (
+            _UNKNOWN_PATIENCE_S if self._sole and (self._split is None or behind) else _PATIENCE_S
+        )
 
     async def _is_lost(self) -> bool:
         """Return whether the chunk that is needed next was synthesized, but is no longer stored."""
@@ -287,9 +301,16 @@ class Attempts:
         self._restarts = self._restarts + 1 if position == self._lost_at else 1
         self._lost_at = position
         if self._restarts > _MOST_RESTARTS:
-            raise AudioGone("the audio was dropped before it could be sent, however often it was made; try again later")
+            raise AudioGone(
+                "the audio was dropped before it could be sent, however often it was made; try again later"
+            )
 
-        log.info("audio_spoken_again", request=self._request.request, sentence=sentence, attempt=self._restarts)
+        log.info(
+            "audio_spoken_again",
+            request=self._request.request,
+            sentence=sentence,
+            attempt=self._restarts,
+        )
         self._metrics.spoken_again.inc()
         self._commands = self._commands.smaller()
         self._portions.commands = self._commands

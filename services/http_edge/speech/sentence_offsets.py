@@ -42,4 +42,6 @@ class SentenceOffsets:
         Return (0, 0) if no such sentence is stored. Raises BusUnavailable.
         """
         known = await self.records.offsets(self.request)
-        return max(((sentence, before) for sentence, before in known if before <= offset), default=(0, 0))
+        return max(
+            ((sentence, before) for sentence, before in known if before <= offset), default=(0, 0)
+        )

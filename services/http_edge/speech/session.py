@@ -12,8 +12,19 @@ from msgspec import UNSET
 from services.common.bus import topology
 from services.common.bus.ports import Bus
 from services.common.runtime.deadline import Deadline
-from services.common.wire.failures import BusUnavailable, DeadlineExceeded, QueueFull, SynthesisFailed
-from services.common.wire.messages import LeftOut, RequestEvent, SentenceSpoken, SpeechRequest, TextSplit
+from services.common.wire.failures import (
+    BusUnavailable,
+    DeadlineExceeded,
+    QueueFull,
+    SynthesisFailed,
+)
+from services.common.wire.messages import (
+    LeftOut,
+    RequestEvent,
+    SentenceSpoken,
+    SpeechRequest,
+    TextSplit,
+)
 from services.http_edge.errors import RemoteFailure
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.assembly import Assembly, AudioPosition
@@ -23,7 +34,9 @@ from services.http_edge.speech.resume import Attempts, open_attempts
 
 _SILENCE_S: Final = 0.5  # without new audio: then look up events that may have been lost
 _LONGEST_SILENCE_S: Final = 4.0  # the interval doubles up to this while lookups find nothing
-_SLOWEST: Final = 2.0  # seconds per second of audio that the deadline is extended by for a real-time listener
+_SLOWEST: Final = (
+    2.0  # seconds per second of audio that the deadline is extended by for a real-time listener
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,9 @@ class SpeechSessions:
         `meter` observes the audio after each event, and may raise.
         Raises TenantQueueFull, QueueFull, BusUnavailable.
         """
-        async with self.open_attempts(request, heard=[], sole=leaving is None, renewing=listening) as attempts:
+        async with self.open_attempts(
+            request, heard=[], sole=leaving is None, renewing=listening
+        ) as attempts:
             speech = SpeechSession(
                 request,
                 attempts,
@@ -103,7 +118,9 @@ class SpeechSessions:
         Its audio is read from the store, from events as they arrive, and from a new attempt if no other is left.
         `check` is called periodically, and may raise.
         """
-        timeout_s = self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
+        timeout_s = (
+            self.first_audio_timeout_s if first_audio_timeout_s is None else first_audio_timeout_s
+        )
         speech = SpeechSession(
             request,
             attempts,
@@ -268,7 +285,9 @@ class SpeechSession:
     def _check_time(self, started_s: float) -> None:
         self._check()
         if self.deadline.left_s + self._played_s() * _SLOWEST < 0:
-            raise DeadlineExceeded("the text was not spoken within the time limit; send a shorter one or try later")
+            raise DeadlineExceeded(
+                "the text was not spoken within the time limit; send a shorter one or try later"
+            )
         if not self.assembly.samples and time.monotonic() - started_s > self._first_audio_timeout_s:
             raise DeadlineExceeded("no audio was produced within the time limit; retry later")
 

@@ -48,7 +48,9 @@ class Addresses:
         """Raises BadSettings."""
         given = [part.strip() for part in trusted_proxies.split(",") if part.strip()]
         try:
-            self._trusted: list[IPv4Network | IPv6Network] = [ip_network(part, strict=False) for part in given]
+            self._trusted: list[IPv4Network | IPv6Network] = [
+                ip_network(part, strict=False) for part in given
+            ]
         except ValueError as error:
             raise BadSettings(
                 f"TRUSTED_PROXIES is invalid: {error}; give addresses or networks, with commas between"
@@ -91,7 +93,13 @@ class Connections:
     """All connections of an edge."""
 
     def __init__(
-        self, addresses: Addresses, *, most: int, most_of_address: int, idle_s: float, public: AbstractSet[str]
+        self,
+        addresses: Addresses,
+        *,
+        most: int,
+        most_of_address: int,
+        idle_s: float,
+        public: AbstractSet[str],
     ) -> None:
         """`public`: paths that are also served on the reserved connections."""
         self._addresses = addresses
@@ -121,7 +129,9 @@ class Connections:
             if connection is None:
                 return await handler(request)
             if connection in self._kept and request.path not in self._public:
-                refusal = TooManyRequests("this server has as many connections as it may; try again soon")
+                refusal = TooManyRequests(
+                    "this server has as many connections as it may; try again soon"
+                )
                 refused = problem(refusal, secrets.token_hex(16))
                 refused.force_close()
                 return refused
@@ -148,7 +158,10 @@ class Connections:
             connection.abort()
         if (self._refused or self._pushed_out) and now_s - self._told_s >= _TELL_S:
             log.warning(
-                "connections_refused", refused=self._refused, pushed_out=self._pushed_out, connections=len(self._open)
+                "connections_refused",
+                refused=self._refused,
+                pushed_out=self._pushed_out,
+                connections=len(self._open),
             )
             self._refused = self._pushed_out = 0
             self._told_s = now_s
@@ -156,9 +169,13 @@ class Connections:
     def admit(self, connection: "_Connection", descriptor: int) -> bool:
         """Return whether a connection may stay; another one may have to go for it."""
         address = connection.address
-        over = self._count.get(address, 0) >= self._most_of_address and not self._addresses.trusted(address)
+        over = self._count.get(address, 0) >= self._most_of_address and not self._addresses.trusted(
+            address
+        )
         if over or self._counted >= self._most or descriptor >= highest_descriptor():
-            oldest = next((idle for idle in self._idle if idle.address == address or not over), None)
+            oldest = next(
+                (idle for idle in self._idle if idle.address == address or not over), None
+            )
             if oldest is not None:
                 self._pushed_out += 1
                 oldest.abort()

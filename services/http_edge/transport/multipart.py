@@ -37,7 +37,9 @@ _MOST_HEADERS: Final = 8  # of a part
 _HEADER_BYTES: Final = 2048  # of a header, with a long file name
 _BOUNDARY_CHARACTERS: Final = 70  # RFC 2046, 5.1.1
 _PLAIN: Final = frozenset({b"", b"binary", b"8bit", b"7bit", b"identity"})
-logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it warns of each broken body; we answer them
+logging.getLogger("python_multipart").setLevel(
+    logging.CRITICAL
+)  # it warns of each broken body; we answer them
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,12 @@ class MultipartBody:
     """The body of a request, part by part."""
 
     def __init__(
-        self, request: web.Request, *, turn: asyncio.Lock, idle_s: float, received: Callable[[int], None]
+        self,
+        request: web.Request,
+        *,
+        turn: asyncio.Lock,
+        idle_s: float,
+        received: Callable[[int], None],
     ) -> None:
         """`received` is called with the size of every read, and may raise. Raises BadRequest for a missing boundary."""
         self._content = request.content
@@ -155,7 +162,9 @@ class _Found:
     def _start(self) -> None:
         for name in (b"content-encoding", b"content-transfer-encoding"):
             if self._headers.get(name, b"").lower() not in _PLAIN:
-                raise UnsupportedEncoding("a part of the form is compressed or encoded; send it as it is")
+                raise UnsupportedEncoding(
+                    "a part of the form is compressed or encoded; send it as it is"
+                )
         if self._headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
             raise BadRequest("a part of the form is itself multipart; send plain fields")
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
@@ -166,7 +175,11 @@ class _Found:
 
 
 def _boundary(request: web.Request) -> bytes:
-    boundary = parse_mimetype(request.headers.get("Content-Type", "")).parameters.get("boundary", "")
+    boundary = parse_mimetype(request.headers.get("Content-Type", "")).parameters.get(
+        "boundary", ""
+    )
     if not 1 <= len(boundary) <= _BOUNDARY_CHARACTERS or not boundary.isascii():
-        raise BadRequest(f"the Content-Type needs a boundary of 1 to {_BOUNDARY_CHARACTERS} ASCII characters")
+        raise BadRequest(
+            f"the Content-Type needs a boundary of 1 to {_BOUNDARY_CHARACTERS} ASCII characters"
+        )
     return boundary.encode()

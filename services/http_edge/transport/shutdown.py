@@ -37,7 +37,9 @@ class Running:
             if self._cutting:
                 raise _stops()
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)  # when the answer is sent, which is after this returns
+            task.add_done_callback(
+                self._tasks.discard
+            )  # when the answer is sent, which is after this returns
             try:
                 return await handler(request)
             except asyncio.CancelledError:
@@ -59,9 +61,13 @@ class Running:
 
     async def _until_idle(self, patience_s: float) -> None:
         until_s = time.monotonic() + patience_s
-        while self._tasks and (left_s := until_s - time.monotonic()) > 0:  # a connection may bring another one
+        while (
+            self._tasks and (left_s := until_s - time.monotonic()) > 0
+        ):  # a connection may bring another one
             await asyncio.wait(set(self._tasks), timeout=left_s)
 
 
 def _stops() -> EdgeStops:
-    return EdgeStops("this server is shutting down; send the request again, or resume it at another server")
+    return EdgeStops(
+        "this server is shutting down; send the request again, or resume it at another server"
+    )

@@ -30,7 +30,13 @@ from services.splitter.normalization.grammar.grammar import grammar
 from services.splitter.normalization.grammar.table import Table
 from services.splitter.normalization.recognizer import FIGURES, LETTERS, SIGNS
 from services.splitter.normalization.rules.dates import calendar, durations, times
-from services.splitter.normalization.rules.names import abbreviations, addresses, names, phones, symbols
+from services.splitter.normalization.rules.names import (
+    abbreviations,
+    addresses,
+    names,
+    phones,
+    symbols,
+)
 from services.splitter.normalization.rules.names.symbols import PAUSE_SPACE
 from services.splitter.normalization.rules.numbers import numbers, ratios, romans
 from services.splitter.normalization.text.alignment import Aligned, Edit, SpokenTooLong, changes
@@ -42,7 +48,9 @@ from services.splitter.normalization.text.typography import usual, with_apostrop
 
 # Figures at the beginning of a sentence are verbalized with a capital. After a short word with a
 # full stop, which may be an unknown abbreviation, figures are assumed to continue the sentence.
-_BEGINS: Final = regex.compile(r"(?:^|[!?…]|\.{3}|\n|[\p{L}\p{M}]{4}\.|[\p{Pe}\p{Pf}\"']\.|\.[\p{Pe}\p{Pf}\"'])\s*+$")
+_BEGINS: Final = regex.compile(
+    r"(?:^|[!?…]|\.{3}|\n|[\p{L}\p{M}]{4}\.|[\p{Pe}\p{Pf}\"']\.|\.[\p{Pe}\p{Pf}\"'])\s*+$"
+)
 
 
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
@@ -89,7 +97,10 @@ class Reader:
             edit = self._edit(text, start, kind) if start >= offset else None
             if edit is None:
                 continue
-            before = verbalized[-8:] * (edit.start - offset < 8) + text[max(offset, edit.start - 8) : edit.start]
+            before = (
+                verbalized[-8:] * (edit.start - offset < 8)
+                + text[max(offset, edit.start - 8) : edit.start]
+            )
             if _BEGINS.search(before):
                 edit = edit._replace(text=self._grammar.capital(edit.text))
             edit = self._with_ending(text, edit)
@@ -99,7 +110,11 @@ class Reader:
     def _with_ending(self, text: str, edit: Edit) -> Edit:
         """Return the edit extended by the mark that joins an ending to figures: 2023'te, 50%-os."""
         following = text[edit.end : edit.end + 2]
-        if following[:1] == self._grammar.joint != "" and following[1:].islower() and edit.text[-1:].isalpha():
+        if (
+            following[:1] == self._grammar.joint != ""
+            and following[1:].islower()
+            and edit.text[-1:].isalpha()
+        ):
             vowel = edit.rule.startswith("date") and following[1] in "áé"  # huszonnyolcadika + -án
             return edit._replace(end=edit.end + 1, text=edit.text[:-1] if vowel else edit.text)
         return edit
@@ -118,7 +133,11 @@ class Reader:
                 ):
                     yield found.start(), LETTERS
                 elif word.endswith(self._ends):
-                    yield from ((found.end() - len(end), LETTERS) for end in self._ends if word.endswith(end))
+                    yield from (
+                        (found.end() - len(end), LETTERS)
+                        for end in self._ends
+                        if word.endswith(end)
+                    )
                 elif links and found.end() < len(text) and text[found.end()] in _IN_ADDRESS:
                     yield found.start(), LETTERS
             else:
@@ -149,7 +168,13 @@ def _heads(table: Table) -> tuple[dict[str, set[str]], tuple[str, ...], "re.Patt
     """Return the first words of a language's short forms with the characters that may follow,
     suffixes, and the pattern of candidates."""
     tables = (
-        *(table.abbreviations, table.within, table.titles, table.doubtful_titles, table.before_number),
+        *(
+            table.abbreviations,
+            table.within,
+            table.titles,
+            table.doubtful_titles,
+            table.before_number,
+        ),
         *(table.after_name, table.after_number, table.money.units, table.number_signs),
         *(table.dates.weekdays, table.eponyms, table.dates.weekdays_in_ranges),
         table.operators,
@@ -190,7 +215,9 @@ def reader(language: str) -> Reader:
     return Reader(language)
 
 
-def read(text: str, language: str, *, spoken: bool = True, pronunciations: Mapping[str, str] = _NONE) -> Aligned:
+def read(
+    text: str, language: str, *, spoken: bool = True, pronunciations: Mapping[str, str] = _NONE
+) -> Aligned:
     """Return the spoken form of a text, aligned with the text.
 
     `spoken` False: the text is only cleaned, and `pronunciations` are applied.
@@ -203,7 +230,9 @@ def read(text: str, language: str, *, spoken: bool = True, pronunciations: Mappi
         aligned = prepared(aligned)
         return composed(aligned.edited(changes(reader(language).edits(aligned.text), aligned.text)))
     except SpokenTooLong as refusal:
-        raise (SpokenTooLong(refusal.most, "pronunciations") if pronunciations else refusal) from None
+        raise (
+            SpokenTooLong(refusal.most, "pronunciations") if pronunciations else refusal
+        ) from None
 
 
 def prepared(aligned: Aligned) -> Aligned:

@@ -72,7 +72,9 @@ def number_pattern(grammar: Grammar) -> str:
     """
     decimal = regex.escape(grammar.table.decimal)
     groups = grammar.table.groups
-    grouped = rf"(?<![A-Za-z])\d{{1,3}}(?:(?P<group>[{groups}])\d{{3}})(?:(?P=group)\d{{3}})*+(?!\d)"
+    grouped = (
+        rf"(?<![A-Za-z])\d{{1,3}}(?:(?P<group>[{groups}])\d{{3}})(?:(?P=group)\d{{3}})*+(?!\d)"
+    )
     if grammar.table.indian:
         grouped += r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?!\d)"
     # grouped with the foreign separator
@@ -147,7 +149,9 @@ def phrase_stop(found: Match, grammar: Grammar) -> str:
 
 def amount(found: Match, grammar: Grammar) -> Number:
     """Return the number of a match that has the groups `minus` and `number`."""
-    return in_case(parsed(found["number"], grammar, negative=found["minus"] is not None), found, grammar)
+    return in_case(
+        parsed(found["number"], grammar, negative=found["minus"] is not None), found, grammar
+    )
 
 
 def in_case(number: Number, found: Match, grammar: Grammar) -> Number:

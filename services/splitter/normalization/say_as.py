@@ -57,7 +57,9 @@ def _characters(text: str, _form: str, known: Grammar) -> str | None:
             return known.digits(character)
         return letters.get(character.upper()) or symbols.get(character) or character.upper()
 
-    return _comma(known).join(name(character) for character in text if not character.isspace()) or None
+    return (
+        _comma(known).join(name(character) for character in text if not character.isspace()) or None
+    )
 
 
 def _date(text: str, form: str, known: Grammar) -> str | None:
@@ -65,7 +67,11 @@ def _date(text: str, form: str, known: Grammar) -> str | None:
     if form == "y" and len(figures) == 1 and len(figures[0]) <= 4:
         return known.words(int(figures[0]), known.table.year)
     order = form or ("ymd" if figures and len(figures[0]) == 4 else known.table.dates.order)
-    if sorted(order) != ["d", "m", "y"] or len(figures) != 3 or any(len(part) > 4 for part in figures):
+    if (
+        sorted(order) != ["d", "m", "y"]
+        or len(figures) != 3
+        or any(len(part) > 4 for part in figures)
+    ):
         return None
     parts = dict(zip(order, map(int, figures), strict=True))
     year = parts["y"] + (2000 if parts["y"] < 50 else 1900) * (parts["y"] < 100)
@@ -79,7 +85,11 @@ def _time(text: str, _form: str, _known: Grammar) -> str | None:
 
 def _telephone(text: str, _form: str, known: Grammar) -> str | None:
     verbalized = _comma(known).join(map(known.digits, _FIGURES.findall(text)))
-    return f"{known.table.plus}{known.gap}{verbalized}" if verbalized and text.startswith("+") else verbalized or None
+    return (
+        f"{known.table.plus}{known.gap}{verbalized}"
+        if verbalized and text.startswith("+")
+        else verbalized or None
+    )
 
 
 def _comma(known: Grammar) -> str:

@@ -25,7 +25,9 @@ class RequestBacklog:
             self.spoken.add(sentence)
             # the last sentence sets it to zero, whatever the rounding errors of thousands of
             # subtractions
-            self.remaining_s = max(0.0, self.remaining_s - self.seconds[sentence]) if self._open else 0.0
+            self.remaining_s = (
+                max(0.0, self.remaining_s - self.seconds[sentence]) if self._open else 0.0
+            )
 
     @property
     def _open(self) -> bool:

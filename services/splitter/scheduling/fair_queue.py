@@ -96,7 +96,9 @@ class FairQueue:
         if self.outstanding[lane] >= capacity:
             return None
 
-        tenant = _furthest_behind(tenant for tenant in self._tenants.values() if _is_pending(tenant, lane))
+        tenant = _furthest_behind(
+            tenant for tenant in self._tenants.values() if _is_pending(tenant, lane)
+        )
         if tenant is None:
             return None
         flow = _furthest_behind(flow for flow in tenant.flows if flow.lane == lane)
@@ -131,7 +133,11 @@ class FairQueue:
         if not any(tenant.flows for tenant in self._tenants.values()):
             self._tenants = {}
             self._now_s = 0.0
-        idle = [name for name, tenant in self._tenants.items() if not tenant.flows and tenant.clock_s <= self._now_s]
+        idle = [
+            name
+            for name, tenant in self._tenants.items()
+            if not tenant.flows and tenant.clock_s <= self._now_s
+        ]
         for name in idle:
             del self._tenants[name]
 

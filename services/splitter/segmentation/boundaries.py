@@ -59,7 +59,9 @@ _ABBREVIATION_WORDS: Final = {
     "hi": "डॉ श्री प्रो रु ई.पू",
     "ar": "د أ م ق.م",
 }
-_ABBREVIATIONS: Final = {language: frozenset(words.lower().split()) for language, words in _ABBREVIATION_WORDS.items()}
+_ABBREVIATIONS: Final = {
+    language: frozenset(words.lower().split()) for language, words in _ABBREVIATION_WORDS.items()
+}
 
 # These may end a sentence, and do before a capital; the library treats them as abbreviations that
 # never do.
@@ -89,7 +91,9 @@ _WIDE_END: Final = regex.compile(rf"(?<!{_WIDE}){_WIDE}++[」』”’）)】》
 _SPEECH_VERBS: Final = {
     "ja": regex.compile(r"と|って"),
     "zh": regex.compile(r"[^，。！？、；：“「\s]{0,8}[说說问問道喊叫答笑想]"),
-    "ko": regex.compile(r"이?라[고는며]|[하라]고|(?:\S{1,8}\s){0,2}(?:물었|말했|대답|외쳤|소리|속삭|했다)"),
+    "ko": regex.compile(
+        r"이?라[고는며]|[하라]고|(?:\S{1,8}\s){0,2}(?:물었|말했|대답|외쳤|소리|속삭|했다)"
+    ),
     "hi": regex.compile(r"(?:\S+\s){0,3}(?:पूछ|कह|बोल|चिल्ला)"),
     "ar": regex.compile(r"و?(?:سأل|قال|أجاب|صاح|رد|همس|هتف)"),
 }
@@ -125,14 +129,24 @@ def _missed(language: str) -> "regex.Pattern[str]":
 def boundaries(text: str, paragraph: Span, language: str) -> list[Span]:
     """Return the spans of a paragraph's sentences, in order; together they cover the paragraph."""
     start, end = paragraph
-    edges = {start, end, *_library_ends(text, start, end, language), *_line_ends(text, start, end, language)}
+    edges = {
+        start,
+        end,
+        *_library_ends(text, start, end, language),
+        *_line_ends(text, start, end, language),
+    }
     pattern = _WIDE_END if language in UNSPACED else _missed(language)
     found = {match.end() for match in pattern.finditer(text, start, end)}
     edges |= found
     asides = [_ASIDE.match(text, *span) for span in itertools.pairwise(sorted(edges))]
     edges.update(aside.end() for aside in asides if aside)
     whole = sorted(edge for edge in edges if edge in (start, end) or not _EXTENDS.match(text[edge]))
-    return _joined(text, list(itertools.pairwise(whole)), language, certain=set() if language in UNSPACED else found)
+    return _joined(
+        text,
+        list(itertools.pairwise(whole)),
+        language,
+        certain=set() if language in UNSPACED else found,
+    )
 
 
 def _library_ends(text: str, start: int, end: int, language: str) -> Iterator[int]:
@@ -160,7 +174,11 @@ def _line_ends(text: str, start: int, end: int, language: str) -> Iterator[int]:
     for line, following in itertools.pairwise(lines):
         content = line[0].strip()
         deliberate = verses or 2 * len(content) < longest  # wrapping never leaves half a line empty
-        if deliberate and content[-1:] not in ",;:-–—，、；：،" and not following[0].lstrip()[:1].islower():
+        if (
+            deliberate
+            and content[-1:] not in ",;:-–—，、；：،"
+            and not following[0].lstrip()[:1].islower()
+        ):
             yield following.start()
 
 
@@ -169,7 +187,11 @@ def _joined(text: str, spans: list[Span], language: str, certain: set[int]) -> l
     cased = bool(spans) and _CAPITAL.search(text, spans[0][0], spans[-1][1]) is not None
     joined: list[Span] = []
     for start, end in spans:
-        before = text[max(joined[-1][0], start - _BEFORE) : start] if joined and start not in certain else ""
+        before = (
+            text[max(joined[-1][0], start - _BEFORE) : start]
+            if joined and start not in certain
+            else ""
+        )
         after = text[start : min(end, start + _BEFORE)].lstrip()
         if before and _continues(before, after, language, cased=cased):
             joined[-1] = (joined[-1][0], end)
@@ -193,7 +215,9 @@ def _continues(before: str, after: str, language: str, *, cased: bool) -> bool:
     last_word = (ending.removesuffix(".").rsplit(None, 1) or [""])[-1].lstrip("(«\"'„“")
     if last_word.lower() in _ABBREVIATIONS.get(language, ()):
         return True
-    if language == "ko" and (_DATE.search(ending) or (last_word.isdecimal() and after[:1].isdecimal())):
+    if language == "ko" and (
+        _DATE.search(ending) or (last_word.isdecimal() and after[:1].isdecimal())
+    ):
         return True
     abbreviated = len(last_word) <= _LONGEST_ABBREVIATION or "." in last_word
     return abbreviated and _CASED_END.search(ending) is not None and _small(after, cased=cased)

@@ -35,7 +35,9 @@ class Cut(NamedTuple):
     pause_after_ms: int | None  # None: the sentence's own
 
 
-def cut(text: str, start: int, end: int, fits: Callable[[int, int], bool], limit: int) -> Iterator[Cut]:
+def cut(
+    text: str, start: int, end: int, fits: Callable[[int, int], bool], limit: int
+) -> Iterator[Cut]:
     """Yield parts of text[start:end] that each fit, in order and without gaps.
 
     `fits(start, end)` returns whether a part is short enough to speak; a part of one character is
@@ -82,7 +84,9 @@ def _best_offset(text: str, start: int, preferred: int, longest: int) -> tuple[i
     for offset in itertools.chain(range(preferred, earliest, -1), beyond):
         if text[offset - 1].isspace() and not _EXTENDS.match(text[offset : offset + 1]):
             return offset, 0
-    borders = [match.start() for match in _UNSPACED_BORDER.finditer(text, max(half, start + 1), longest)]
+    borders = [
+        match.start() for match in _UNSPACED_BORDER.finditer(text, max(half, start + 1), longest)
+    ]
     return (borders[-1] if borders else _between_characters(text, start, longest)), 0
 
 

@@ -65,8 +65,12 @@ def split_ssml(source: str, options: SplitOptions) -> SplitText:
     document = read_ssml(source)
     for language in document.languages():
         if language not in options.limits:
-            raise MalformedSsml(f"xml:lang asks for {language}, which the engine does not speak; leave it out")
-    found = _divided(source, _stretches(source, document.items, options.language), document.items, options)
+            raise MalformedSsml(
+                f"xml:lang asks for {language}, which the engine does not speak; leave it out"
+            )
+    found = _divided(
+        source, _stretches(source, document.items, options.language), document.items, options
+    )
     return replace(found, marks=tuple(_marks(document.items, found.sentences)))
 
 
@@ -135,7 +139,9 @@ def _edits(source: str, runs: list[TextRun], language: str) -> Iterator[Edit]:
         offset = run.end
 
 
-def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], options: SplitOptions) -> SplitText:
+def _divided(
+    source: str, stretches: Iterable[_Stretch], items: Iterable[Item], options: SplitOptions
+) -> SplitText:
     """Return the sentences of all stretches, with their pauses. Raises EmptyText,
     UnspeakableText."""
     sentences: list[Sentence] = []
@@ -150,7 +156,9 @@ def _divided(source: str, stretches: Iterable[_Stretch], items: Iterable[Item], 
             spoken += sum(len(sentence.spoken) for sentence in found.sentences)
             # each stretch may be short, and all together long
             if spoken > (most := most_spoken(len(source))):
-                raise SpokenTooLong(most, "pronunciations" if options.pronunciations else "numbers and signs")
+                raise SpokenTooLong(
+                    most, "pronunciations" if options.pronunciations else "numbers and signs"
+                )
     if not sentences:
         raise nothing_spoken(source, left_out, options.language)
     sentences[-1] = replace(sentences[-1], pause_after_ms=0)
@@ -176,10 +184,14 @@ def _sentences(stretch: _Stretch, options: SplitOptions) -> SplitText:
         start, end = _placed(stretch, sentence.start, sentence.end)
         start = max(start, placed[-1].end if placed else 0)  # two may share an alias
         end = max(end, start)
-        placed.append(replace(sentence, start=start, end=end, language=style.language, rate=style.rate))
+        placed.append(
+            replace(sentence, start=start, end=end, language=style.language, rate=style.rate)
+        )
     if placed:
         placed[-1] = replace(placed[-1], pause_after_ms=_pause_of(placed[-1].spoken))
-    return SplitText(tuple(placed), (), left_out=tuple(_placed(stretch, *span) for span in found.left_out))
+    return SplitText(
+        tuple(placed), (), left_out=tuple(_placed(stretch, *span) for span in found.left_out)
+    )
 
 
 def _placed(stretch: _Stretch, start: int, end: int) -> Span:
@@ -236,5 +248,9 @@ def _marks(items: Iterable[Item], sentences: tuple[Sentence, ...]) -> Iterator[M
         elif not following:
             yield Mark(item.name, 0, before)
         else:
-            until = bisect_right(break_offsets, starts[following]) if following < len(starts) else len(breaks)
+            until = (
+                bisect_right(break_offsets, starts[following])
+                if following < len(starts)
+                else len(breaks)
+            )
             yield Mark(item.name, following, before - sums[until])

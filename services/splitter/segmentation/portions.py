@@ -66,6 +66,9 @@ class Divisions:
             self._cache[key] = len(task.text), await self._divide(task)
         self._cache.move_to_end(key)
         _, division = self._cache[key]
-        while len(self._cache) > 1 and sum(size for size, _ in self._cache.values()) > _REMEMBERED_CHARACTERS:
+        while (
+            len(self._cache) > 1
+            and sum(size for size, _ in self._cache.values()) > _REMEMBERED_CHARACTERS
+        ):
             self._cache.popitem(last=False)
         return division

@@ -17,7 +17,13 @@ import msgspec
 
 from services.common.runtime.child.confinement import without_secrets
 from services.common.runtime.child.parent_death import with_parent_death
-from services.common.wire.failures import EmptyText, MalformedSsml, SynthesisFailed, TextTooLong, UnspeakableText
+from services.common.wire.failures import (
+    EmptyText,
+    MalformedSsml,
+    SynthesisFailed,
+    TextTooLong,
+    UnspeakableText,
+)
 from services.common.wire.messages import Mark, Passage, TextType
 from services.splitter.segmentation.boundaries import Span
 from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
@@ -95,7 +101,9 @@ async def divide(task: SegmentationTask, children: asyncio.Semaphore | None = No
 
 def _most_read(task: SegmentationTask) -> int:
     """Return how many characters there are at most when the pronunciations are put in."""
-    growth = max((len(spoken) / len(word) for word, spoken in task.pronunciations.items()), default=1.0)
+    growth = max(
+        (len(spoken) / len(word) for word, spoken in task.pronunciations.items()), default=1.0
+    )
     return round(len(task.text) * max(1.0, growth))
 
 
@@ -132,9 +140,13 @@ async def _asked(task: SegmentationTask) -> SegmentationResult:
     with suppress(ProcessLookupError):
         os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
     try:
-        said, _ = await asyncio.wait_for(child.communicate(msgspec.msgpack.encode(task)), _PATIENCE_S)
+        said, _ = await asyncio.wait_for(
+            child.communicate(msgspec.msgpack.encode(task)), _PATIENCE_S
+        )
         if child.returncode in _OUT_OF_MEMORY:
-            return SegmentationResult(too_long="the text takes too much memory to divide; send it in parts")
+            return SegmentationResult(
+                too_long="the text takes too much memory to divide; send it in parts"
+            )
         return msgspec.msgpack.decode(said, type=SegmentationResult)
     except (TimeoutError, msgspec.DecodeError):
         raise SegmentationCrashed("the text could not be divided; send it in parts") from None

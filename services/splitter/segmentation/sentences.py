@@ -43,7 +43,16 @@ _SCRIPTS_NAMED: Final = 3
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 MOST_SENTENCES: Final = 100_000  # of one text
 PARAGRAPH_PAUSE_MS: Final = 600
-PAUSES_MS: Final = {"…": 400, "?": 320, "!": 320, "？": 320, "！": 320, "؟": 320, ":": 200, ";": 200}
+PAUSES_MS: Final = {
+    "…": 400,
+    "?": 320,
+    "!": 320,
+    "？": 320,
+    "！": 320,
+    "؟": 320,
+    ":": 200,
+    ";": 200,
+}
 _PAUSE_MS: Final = 280
 
 
@@ -111,7 +120,9 @@ def divided(
     pronunciations: Mapping[str, str],
 ) -> SplitText:
     """Divide a text like `split`; return no sentences if nothing can be spoken."""
-    aligned, left_out = speakable(read(text, language, spoken=spoken_forms, pronunciations=pronunciations), language)
+    aligned, left_out = speakable(
+        read(text, language, spoken=spoken_forms, pronunciations=pronunciations), language
+    )
     sentences: list[Sentence] = []
     for spans in _groups(aligned.text, language, max_characters, splitting=enable_text_splitting):
         spoken = [part for span in spans for part in _spoken(aligned, span, max_characters)]
@@ -131,7 +142,9 @@ def require_few(sentences: Sequence[Sentence]) -> None:
         raise TextTooLong(f"the text has more than {MOST_SENTENCES} sentences; send it in parts")
 
 
-def nothing_spoken(text: str, left_out: Sequence[Span], language: str) -> EmptyText | UnspeakableText:
+def nothing_spoken(
+    text: str, left_out: Sequence[Span], language: str
+) -> EmptyText | UnspeakableText:
     """Return the reason why nothing of a text is spoken. It names the scripts that were left out,
     never the words."""
     letters = (text[offset] for start, end in left_out for offset in range(start, end))
@@ -156,19 +169,25 @@ def _groups(text: str, language: str, limit: int, *, splitting: bool) -> Iterato
         short = _SHORT.get(language, _SHORT_ELSEWHERE)
         yield from (_joined(text, spans, limit, short) for spans in paragraphs)
     else:
-        yield _joined(text, itertools.chain.from_iterable(paragraphs), limit, short=limit, splitting=False)
+        yield _joined(
+            text, itertools.chain.from_iterable(paragraphs), limit, short=limit, splitting=False
+        )
 
 
 def _paragraphs(text: str) -> Iterator[Span]:
     """Yield the spans of the paragraphs and list items."""
     start = 0
-    for pattern_end in sorted({match.end() for pattern in (_PARAGRAPH, _ITEM) for match in pattern.finditer(text)}):
+    for pattern_end in sorted(
+        {match.end() for pattern in (_PARAGRAPH, _ITEM) for match in pattern.finditer(text)}
+    ):
         yield start, pattern_end
         start = pattern_end
     yield start, len(text)
 
 
-def _joined(text: str, spans: Iterable[Span], limit: int, short: int, *, splitting: bool = True) -> list[Span]:
+def _joined(
+    text: str, spans: Iterable[Span], limit: int, short: int, *, splitting: bool = True
+) -> list[Span]:
     """Join each fragment shorter than `short` to the next span, and a last one to the previous
     span, within the limit.
 
@@ -191,7 +210,12 @@ def _joined(text: str, spans: Iterable[Span], limit: int, short: int, *, splitti
         else:
             joined.append((start, end))
             lengths.append(len(spoken))
-    if len(joined) > 1 and not whole and lengths[-1] < short and lengths[-2] + 1 + lengths[-1] <= limit:
+    if (
+        len(joined) > 1
+        and not whole
+        and lengths[-1] < short
+        and lengths[-2] + 1 + lengths[-1] <= limit
+    ):
         joined[-2:] = [(joined[-2][0], joined[-1][1])]
     return joined
 
@@ -207,7 +231,9 @@ def _spoken(aligned: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
         spoken = _collapsed(aligned.text[part.start : part.end])
         if _speakable(spoken):
             pause_ms = pause_after(spoken) if part.pause_after_ms is None else part.pause_after_ms
-            yield Sentence(*aligned.source(*_stripped(aligned.text, part.start, part.end)), spoken, pause_ms)
+            yield Sentence(
+                *aligned.source(*_stripped(aligned.text, part.start, part.end)), spoken, pause_ms
+            )
 
 
 def _apart(text: str, sentences: list[Sentence], language: str) -> Iterator[Sentence]:

@@ -27,7 +27,9 @@ ENGINES: Final[Mapping[str, EngineSpec[Any]]] = {
 
 if TYPE_CHECKING:
 
-    class EngineSettings(xtts.XttsEnvironment, ToneEnvironment, ProcessSettings, frozen=True, kw_only=True):
+    class EngineSettings(
+        xtts.XttsEnvironment, ToneEnvironment, ProcessSettings, frozen=True, kw_only=True
+    ):
         """Settings of every process and of all engines."""
 
 else:  # the same from the registry, as msgspec does not support two base classes with fields

@@ -38,6 +38,10 @@ class EngineSpec(Generic[EnvironmentT]):
 
     name: str  # the value of ENGINE; a subject token
     settings: type[EnvironmentT]
-    build: Callable[[EnvironmentT, Resources], Engine[Any, Any]]  # not loaded yet; raises EngineUnavailable
-    prefetch: Callable[[EnvironmentT, Resources, Progress], Path] | None = None  # None: the weights are bundled
+    build: Callable[
+        [EnvironmentT, Resources], Engine[Any, Any]
+    ]  # not loaded yet; raises EngineUnavailable
+    prefetch: Callable[[EnvironmentT, Resources, Progress], Path] | None = (
+        None  # None: the weights are bundled
+    )
     deployed: bool = True  # has a NATS role, a compose service and Kubernetes manifests

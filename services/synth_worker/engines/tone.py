@@ -36,7 +36,9 @@ def watermark(seed: int, first_sample: int, count: int) -> Samples:
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
-    signed = (mixed >> np.uint64(64 - _AMPLITUDE_BITS - 1)).astype(np.int64) - (1 << _AMPLITUDE_BITS)
+    signed = (mixed >> np.uint64(64 - _AMPLITUDE_BITS - 1)).astype(np.int64) - (
+        1 << _AMPLITUDE_BITS
+    )
     return (signed / 32768).astype(np.float32)
 
 
@@ -92,7 +94,9 @@ class ToneEngine:
     def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:  # noqa: ARG002
         """Return a digest of the clips. Raises UnusableReference for silence."""
         if not any(np.any(clip.samples) for clip in clips):
-            raise UnusableReference("the reference audio is silent; send 6-30 s of one person speaking")
+            raise UnusableReference(
+                "the reference audio is silent; send 6-30 s of one person speaking"
+            )
         return sha256(b"".join(clip.samples.tobytes() for clip in clips)).digest()
 
     def restore(self, voice: bytes) -> bytes:
@@ -104,7 +108,9 @@ class ToneEngine:
         if not any(character.isalnum() for character in utterance.text):
             raise UnspeakableText("the sentence has no letter and no digit")
         speed = utterance.parameters.speed or 1.0
-        sequence = ToneSequence(utterance.seed, round(len(utterance.text) * SAMPLES_PER_CHARACTER / speed))
+        sequence = ToneSequence(
+            utterance.seed, round(len(utterance.text) * SAMPLES_PER_CHARACTER / speed)
+        )
         for word, end in self._ends.items():
             if word in utterance.text:
                 sequence.end = end
@@ -118,7 +124,9 @@ class ToneEngine:
 
     def _advance(self, sequence: ToneSequence) -> Step:
         if sequence.made and sequence.end == "crash":
-            signal.raise_signal(signal.SIGSEGV)  # in this thread, as a fault does: nothing runs after it
+            signal.raise_signal(
+                signal.SIGSEGV
+            )  # in this thread, as a fault does: nothing runs after it
         while sequence.made and sequence.end == "hang":
             time.sleep(1)
         count = min(SAMPLES_PER_STEP, sequence.total - sequence.made)

@@ -23,7 +23,9 @@ _NOTHING: Final = np.zeros(0, dtype=np.float32)
 class Finishing:
     """Trims a sentence's edges and brings it to a loudness; if `target_lufs` is None, the level is unchanged."""
 
-    def __init__(self, sample_rate_hz: int, level: Level, target_lufs: float | None, *, expected_s: float) -> None:
+    def __init__(
+        self, sample_rate_hz: int, level: Level, target_lufs: float | None, *, expected_s: float
+    ) -> None:
         """Set up for a sentence whose text suggests `expected_s` seconds of audio."""
         self._size = frame_samples(sample_rate_hz)
         self._rest = _NOTHING
@@ -31,7 +33,9 @@ class Finishing:
         self._edges = Edges(self._size)
         target = level.usual_lufs if target_lufs is None else target_lufs
         self._levelling = Levelling(level, target, expected_s=expected_s)
-        self._output: Output = Unchanged() if target_lufs is None else Levelled(sample_rate_hz, CEILING_DBTP)
+        self._output: Output = (
+            Unchanged() if target_lufs is None else Levelled(sample_rate_hz, CEILING_DBTP)
+        )
         self._waiting: list[Samples] = []  # frames that are not sent yet
         self._gains_db: list[float] = []  # of the first of them
         self._frames = 0  # frames that are not trimmed off
@@ -55,7 +59,9 @@ class Finishing:
     def _processed(self, samples: Samples) -> Iterator[Samples]:
         """Process whole frames in order; yield the samples that are finished."""
         frames = samples.reshape(-1, self._size)
-        for samples_of_frame, energy in zip(frames, self._energies.of(frames).tolist(), strict=True):
+        for samples_of_frame, energy in zip(
+            frames, self._energies.of(frames).tolist(), strict=True
+        ):
             audible = energy > energy_of(self._levelling.expected_lufs - QUIET_LU)
             for frame in self._edges.add(samples_of_frame, energy, audible=audible):
                 yield from self._add(frame)

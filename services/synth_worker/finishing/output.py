@@ -54,7 +54,9 @@ class Levelled:
         ends = 10 ** (np.array(gains_db) / 20)
         begins = np.concatenate([[ends[0] if self._gain is None else self._gain], ends[:-1]])
         self._gain = float(ends[-1])
-        gains = begins[:, None] + (ends - begins)[:, None] * np.linspace(0, 1, self._size, endpoint=False)
+        gains = begins[:, None] + (ends - begins)[:, None] * np.linspace(
+            0, 1, self._size, endpoint=False
+        )
         samples = self._limiter.push((np.array(frames) * gains).astype(np.float32).reshape(-1))
         self._unmeasured = np.concatenate([self._unmeasured, samples])
         return samples

@@ -48,5 +48,12 @@ def finishing_of(engine: EngineDescription, utterance: Utterance, default: Loudn
         return PassThrough()
     requested = utterance.parameters.loudness_lufs
     target = default if requested is None else requested
-    expected_s = audio_seconds(len(utterance.text), utterance.language, utterance.parameters.speed or 1.0)
-    return Finishing(engine.sample_rate_hz, engine.level, None if target == "off" else target, expected_s=expected_s)
+    expected_s = audio_seconds(
+        len(utterance.text), utterance.language, utterance.parameters.speed or 1.0
+    )
+    return Finishing(
+        engine.sample_rate_hz,
+        engine.level,
+        None if target == "off" else target,
+        expected_s=expected_s,
+    )

@@ -84,7 +84,9 @@ class RecordingEngine:
 class EngineServer:
     """Executes the supervisor's commands until its end of the socket closes."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: CrashRecord) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: CrashRecord
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._record = record
@@ -144,7 +146,9 @@ class EngineServer:
             await self._send(CallSucceeded(call=call, content=content))
 
     async def _begin(self, message: Begin) -> bytes:
-        configure_logs("synth_worker", level=message.settings.log_level, readable=message.settings.log_readable)
+        configure_logs(
+            "synth_worker", level=message.settings.log_level, readable=message.settings.log_readable
+        )
         self._engine = RecordingEngine(build_engine(message.settings), self._record)
         self._thread = EngineThread(self._engine, step_timeout_s=_NO_LIMIT_S)
         await self._describe()
@@ -179,7 +183,9 @@ class EngineServer:
 
     def _speak(self, message: Speak) -> None:
         sent = message.utterance
-        utterance = NumberedUtterance(sent.text, sent.language, sent.seed, sent.parameters, message.sentence)
+        utterance = NumberedUtterance(
+            sent.text, sent.language, sent.seed, sent.parameters, message.sentence
+        )
         task = self._thread.speak(
             utterance, self._voices.get(message.voice), urgent=message.urgent, alone=message.alone
         )

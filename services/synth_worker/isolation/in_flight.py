@@ -49,7 +49,9 @@ class InFlightSentence:
     supervisor: Supervisor
     command: messages.Speak
     voice: RemoteVoice
-    received: asyncio.Queue[Samples | Exception | None] = field(default_factory=asyncio.Queue)  # None: the end
+    received: asyncio.Queue[Samples | Exception | None] = field(
+        default_factory=asyncio.Queue
+    )  # None: the end
     delivered_samples: int = 0  # in total, from this and earlier engine processes
     samples_to_skip: int = 0  # delivered already; a new engine process synthesizes them again
     cancelled: bool = False
@@ -69,7 +71,9 @@ class InFlightSentence:
         try:
             while True:
                 try:
-                    item = await asyncio.wait_for(self.received.get(), self.supervisor.step_timeout_s)
+                    item = await asyncio.wait_for(
+                        self.received.get(), self.supervisor.step_timeout_s
+                    )
                 except TimeoutError:
                     self.supervisor.on_step_timeout()
                     continue
@@ -101,7 +105,9 @@ class InFlightSentence:
         self.busy_s += ended.busy_s
         self.orphaned_s += ended.orphaned_s
         self.redrawn += ended.redrawn
-        self.received.put_nowait(None if ended.failure is None else messages.error_of(ended.failure))
+        self.received.put_nowait(
+            None if ended.failure is None else messages.error_of(ended.failure)
+        )
 
     def fail(self, failure: Exception) -> None:
         """End the stream with an error."""

@@ -19,13 +19,18 @@ _FAULT_SIGNALS: Final = {
     signal.SIGTRAP,
     signal.SIGSYS,
 }
-_KILLED: Final = frozenset(-number for number in signal.valid_signals() - _FAULT_SIGNALS)  # exit statuses
+_KILLED: Final = frozenset(
+    -number for number in signal.valid_signals() - _FAULT_SIGNALS
+)  # exit statuses
 
 
 async def launch(*descriptors: int) -> asyncio.subprocess.Process:
     """Start an engine process, which inherits the file descriptors. Raises EngineStuck."""
     command = with_parent_death(
-        sys.executable, "-m", "services.synth_worker.isolation.engine_process", *map(str, descriptors)
+        sys.executable,
+        "-m",
+        "services.synth_worker.isolation.engine_process",
+        *map(str, descriptors),
     )
     try:
         return await asyncio.create_subprocess_exec(

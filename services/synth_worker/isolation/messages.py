@@ -157,7 +157,9 @@ def failure_of(error: Exception) -> Failure:
     """Return an exception for the socket; an unexpected one is reduced to its type name."""
     if isinstance(error, PipelineError):
         return Failure(error.code, str(error), error.retryable)
-    return Failure(SynthesisFailed.code, f"internal engine error ({type(error).__name__})", retryable=True)
+    return Failure(
+        SynthesisFailed.code, f"internal engine error ({type(error).__name__})", retryable=True
+    )
 
 
 def error_of(failure: Failure) -> PipelineError:

@@ -8,7 +8,9 @@ import msgspec
 from services.common.wire.failures import EngineCrashed
 from services.synth_worker.isolation.in_flight import InFlightSentence, PendingCall
 
-_CULPRIT: Final = "this {} makes the engine crash; the operator finds it, with the reason, in the dead letters"
+_CULPRIT: Final = (
+    "this {} makes the engine crash; the operator finds it, with the reason, in the dead letters"
+)
 
 
 def quarantine(

@@ -40,7 +40,14 @@ from services.synth_worker.engines.protocol import EngineDescription, Utterance
 from services.synth_worker.isolation import crash_record, messages
 from services.synth_worker.isolation.in_flight import InFlightSentence, PendingCall, RemoteVoice
 from services.synth_worker.isolation.launch import launch, was_killed
-from services.synth_worker.isolation.messages import Begin, CallFailed, CallSucceeded, Described, FromEngine, Produced
+from services.synth_worker.isolation.messages import (
+    Begin,
+    CallFailed,
+    CallSucceeded,
+    Described,
+    FromEngine,
+    Produced,
+)
 from services.synth_worker.isolation.quarantine import quarantine
 from services.synth_worker.ports import EngineClosed, EngineStuck
 from services.synth_worker.settings import Settings
@@ -93,12 +100,16 @@ class EngineSupervisor:
     async def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
         """Compute a serialised voice, between two steps. Raises UnusableReference."""
         packed = tuple(messages.packed(clip) for clip in clips)
-        return await self._call(lambda number: messages.Condition(call=number, clips=packed, parameters=parameters))
+        return await self._call(
+            lambda number: messages.Condition(call=number, clips=packed, parameters=parameters)
+        )
 
     async def restore(self, voice: bytes) -> RemoteVoice:
         """Load a voice into the engine process; it is released there when the returned object is garbage-collected."""
         remote = RemoteVoice(next(self._numbers), voice)
-        await self._call(lambda number: messages.Restore(call=number, voice=remote.number, content=voice))
+        await self._call(
+            lambda number: messages.Restore(call=number, voice=remote.number, content=voice)
+        )
         self._voices[remote.number] = remote
         weakref.finalize(remote, self.send, messages.Release(voice=remote.number)).atexit = False
         return remote
@@ -106,7 +117,9 @@ class EngineSupervisor:
     def speak(self, utterance: Utterance, voice: RemoteVoice, *, urgent: bool) -> InFlightSentence:
         """Begin a sentence; urgent ones are stepped first."""
         number = next(self._numbers)
-        command = messages.Speak(sentence=number, utterance=utterance, voice=voice.number, urgent=urgent)
+        command = messages.Speak(
+            sentence=number, utterance=utterance, voice=voice.number, urgent=urgent
+        )
         sentence = InFlightSentence(self, command, voice)
         self._sentences[number] = sentence
         self.send(command)
@@ -158,7 +171,9 @@ class EngineSupervisor:
         """Drop a sentence that has ended or whose consumer has stopped reading."""
         self._sentences.pop(sentence.command.sentence, None)
 
-    async def _call(self, message: Callable[[int], messages.Load | messages.Condition | messages.Restore]) -> bytes:
+    async def _call(
+        self, message: Callable[[int], messages.Load | messages.Condition | messages.Restore]
+    ) -> bytes:
         number = next(self._numbers)
         call = PendingCall(message(number), asyncio.get_running_loop().create_future())
         self._calls[number] = call
@@ -178,7 +193,12 @@ class EngineSupervisor:
                 return await self._begin()
             except EOFError:
                 process = await self._reap()
-                log.error("engine_crashed", status=process.returncode, in_work=0, in_flight=len(self._sentences))
+                log.error(
+                    "engine_crashed",
+                    status=process.returncode,
+                    in_work=0,
+                    in_flight=len(self._sentences),
+                )
                 if self._closing or not was_killed(process) or not tries_left:
                     break
         raise EngineStuck("the engine process ended before it was ready; see its log lines above")

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.prose.judged import Judgement, load, merge, save, standing, to_judge, unjudged, wilson
+from benchmarks.prose.judged import (
+    Judgement,
+    load,
+    merge,
+    save,
+    standing,
+    to_judge,
+    unjudged,
+    wilson,
+)
 from benchmarks.prose.paragraphs import Prose, one_line, words
 from benchmarks.prose.readers import catalogues, man, markup, plain
 from benchmarks.prose.report import precision
@@ -49,7 +58,12 @@ def test_sayings_are_read_without_their_separators(tmp_path: Path) -> None:
 
 def test_the_text_of_html_is_read_by_blocks_without_code() -> None:
     html = "<head><title>x</title></head><p>One <b>bold</b> word.</p><pre>code</pre><ul><li>Two<p>Three</ul><p>a&amp;b"
-    assert [block for block in markup.blocks(html) if block.strip()] == ["One bold word.", "Two", "Three", "a&b"]
+    assert [block for block in markup.blocks(html) if block.strip()] == [
+        "One bold word.",
+        "Two",
+        "Three",
+        "a&b",
+    ]
 
 
 def test_a_manual_page_is_read_without_its_synopsis_names_and_examples(tmp_path: Path) -> None:
@@ -69,11 +83,19 @@ def test_a_manual_page_is_read_without_its_synopsis_names_and_examples(tmp_path:
         ".fi",
     ]
     path.write_bytes(gzip.compress("\n".join(page).encode()))
-    assert [one_line(text) for text in man.man(path)] == ["Copies all files, or none.", "Says “more”."]
+    assert [one_line(text) for text in man.man(path)] == [
+        "Copies all files, or none.",
+        "Says “more”.",
+    ]
 
 
 def test_a_gettext_catalogue_is_read_by_its_sentences(tmp_path: Path) -> None:
-    messages = [b"Head: x", b"Il fait froid ce matin.\0Ils ont froid ce matin.", b"Ouvrir", b"Il y a %d pages."]
+    messages = [
+        b"Head: x",
+        b"Il fait froid ce matin.\0Ils ont froid ce matin.",
+        b"Ouvrir",
+        b"Il y a %d pages.",
+    ]
     table = 28 + 8 * len(messages)
     begin = table + 8 * len(messages)
     places, body = b"", b""
@@ -106,7 +128,9 @@ def test_english_left_in_a_french_file_is_no_french_prose() -> None:
 
 
 def test_latin_text_is_no_prose_of_a_language_with_another_script() -> None:
-    assert Prose("ar").chosen([SIX, "هذا البيت بارد جدا اليوم."], 100) == ["هذا البيت بارد جدا اليوم."]
+    assert Prose("ar").chosen([SIX, "هذا البيت بارد جدا اليوم."], 100) == [
+        "هذا البيت بارد جدا اليوم."
+    ]
 
 
 def test_a_paragraph_counts_once() -> None:

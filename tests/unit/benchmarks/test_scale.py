@@ -64,7 +64,9 @@ def test_workers_that_come_later_end_the_refusals() -> None:
     a_second = 3 * shape.capacity / MEAN_REQUEST_S
 
     def refused(scaling: Scaling | None) -> list[float]:
-        return run(Site(1, shape), requests(3, lambda _: a_second, a_second, 600), scaling=scaling).refused_s
+        return run(
+            Site(1, shape), requests(3, lambda _: a_second, a_second, 600), scaling=scaling
+        ).refused_s
 
     alone, helped = refused(None), refused(Scaling(cold_s=120, most=40))
     assert max(alone) > 550

@@ -18,7 +18,9 @@ def test_pauses_languages_and_speeds_count_and_what_was_spoken_does_not() -> Non
     request = speech_request(CLIP)
     assert seconds_of(request, [ONE]) == [1.0]
     assert seconds_of(request, [Sentence(0, 14, "a" * 14, 9_500, pause_before_ms=500)]) == [11.0]
-    assert seconds_of(request, [Sentence(0, 9, "雪" * 9, 0, language="zh")]) == [audio_seconds(9, "zh")]
+    assert seconds_of(request, [Sentence(0, 9, "雪" * 9, 0, language="zh")]) == [
+        audio_seconds(9, "zh")
+    ]
     slow = msgspec.structs.replace(request, parameters=Parameters(speed=0.5))
     # no slower than 0.25
     assert seconds_of(slow, [ONE, Sentence(0, 14, "a" * 14, 0, rate=0.25)]) == [2.0, 4.0]

@@ -20,7 +20,9 @@ from tests.support.service import speech_request
 
 
 @pytest.mark.parametrize(("attempt", "again"), [(1, True), (2, True), (3, False), (9, False)])
-async def test_a_text_that_cannot_be_divided_is_given_up_at_the_third_attempt(attempt: int, again: bool) -> None:
+async def test_a_text_that_cannot_be_divided_is_given_up_at_the_third_attempt(
+    attempt: int, again: bool
+) -> None:
     async def divide(_task: SegmentationTask) -> SplitText:
         raise SegmentationCrashed("the text could not be divided; send it in parts")
 

@@ -14,12 +14,17 @@ LENGTHS = st.lists(st.integers(0, 3_500), max_size=6)
 
 
 @given(LENGTHS, st.integers(0, 700))
-def test_the_chunks_of_a_sentence_are_its_samples_in_order(lengths: list[int], pause_ms: int) -> None:
+def test_the_chunks_of_a_sentence_are_its_samples_in_order(
+    lengths: list[int], pause_ms: int
+) -> None:
     parts = [
-        np.random.default_rng(index).uniform(-1, 1, count).astype(np.float32) for index, count in enumerate(lengths)
+        np.random.default_rng(index).uniform(-1, 1, count).astype(np.float32)
+        for index, count in enumerate(lengths)
     ]
     chunking = Chunking(RATE)
-    chunks = [chunk for samples in parts for chunk in chunking.add(samples)] + chunking.pause(pause_ms)
+    chunks = [chunk for samples in parts for chunk in chunking.add(samples)] + chunking.pause(
+        pause_ms
+    )
     pcm = b"".join(chunk.pcm for chunk in chunks)
     assert pcm == b"".join(to_pcm16(samples) for samples in parts) + bytes(2 * pause_ms)
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))

@@ -7,10 +7,20 @@ import numpy as np
 import pytest
 
 from services.common.audio.clip import Clip
-from services.common.wire.failures import SpeechCancelled, SynthesisFailed, UnspeakableText, UnusableReference
+from services.common.wire.failures import (
+    SpeechCancelled,
+    SynthesisFailed,
+    UnspeakableText,
+    UnusableReference,
+)
 from services.synth_worker.engine_thread import EngineThread, SentenceTask
 from services.synth_worker.engines.protocol import Step, Utterance
-from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, ToneEngine, ToneSequence, watermark
+from services.synth_worker.engines.tone import (
+    SAMPLES_PER_CHARACTER,
+    ToneEngine,
+    ToneSequence,
+    watermark,
+)
 from services.synth_worker.ports import EngineClosed, EngineStuck
 
 
@@ -22,7 +32,9 @@ class Watched(ToneEngine):
         self.batches: list[list[int]] = []
         self.broken = False
         self.failing: int | None = None  # seed of the one sentence that always fails
-        self._failing = Step(np.zeros(0, np.float32), done=True, failure=SynthesisFailed("it never ends"))
+        self._failing = Step(
+            np.zeros(0, np.float32), done=True, failure=SynthesisFailed("it never ends")
+        )
 
     def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
         self.batches.append([sequence.seed for sequence in batch])
@@ -47,7 +59,9 @@ async def model(engine: Watched) -> AsyncIterator[EngineThread]:
     await model.close()
 
 
-def speak(model: EngineThread, seed: int, *, characters: int = 20, urgent: bool = False) -> SentenceTask:
+def speak(
+    model: EngineThread, seed: int, *, characters: int = 20, urgent: bool = False
+) -> SentenceTask:
     return model.speak(Utterance("x" * characters, "en", seed), b"voice", urgent=urgent)
 
 
@@ -62,12 +76,16 @@ async def test_interleaved_sentences_are_the_same_as_alone(model: EngineThread) 
         assert samples == watermark(seed, 0, (5 + 3 * seed) * SAMPLES_PER_CHARACTER).tobytes()
 
 
-async def test_a_batch_is_never_larger_than_the_maximum_of_the_engine(model: EngineThread, engine: Watched) -> None:
+async def test_a_batch_is_never_larger_than_the_maximum_of_the_engine(
+    model: EngineThread, engine: Watched
+) -> None:
     await asyncio.gather(*(audio(speak(model, seed)) for seed in range(9)))
     assert max(len(batch) for batch in engine.batches) == 4
 
 
-async def test_an_urgent_sentence_is_stepped_before_earlier_ones(model: EngineThread, engine: Watched) -> None:
+async def test_an_urgent_sentence_is_stepped_before_earlier_ones(
+    model: EngineThread, engine: Watched
+) -> None:
     ordinary = [asyncio.create_task(audio(speak(model, seed, characters=100))) for seed in range(4)]
     await asyncio.sleep(0.05)
     before = len(engine.batches)
@@ -76,7 +94,9 @@ async def test_an_urgent_sentence_is_stepped_before_earlier_ones(model: EngineTh
     await asyncio.gather(*ordinary)
 
 
-async def test_a_cancelled_sentence_takes_no_further_step(model: EngineThread, engine: Watched) -> None:
+async def test_a_cancelled_sentence_takes_no_further_step(
+    model: EngineThread, engine: Watched
+) -> None:
     sentence = speak(model, 1, characters=1000)
     stream = sentence.stream()
     await anext(stream)
@@ -89,7 +109,9 @@ async def test_a_cancelled_sentence_takes_no_further_step(model: EngineThread, e
     assert len(engine.batches) == stepped
 
 
-async def test_a_consumer_that_stops_reading_cancels_its_sentence(model: EngineThread, engine: Watched) -> None:
+async def test_a_consumer_that_stops_reading_cancels_its_sentence(
+    model: EngineThread, engine: Watched
+) -> None:
     stream = speak(model, 1, characters=1000).stream()
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
@@ -121,7 +143,9 @@ async def test_a_sentence_that_fails_in_a_step_does_not_fail_the_rest_of_its_bat
 ) -> None:
     engine.failing = 3
     sentences = [speak(model, seed) for seed in range(2, 5)]
-    before, failing, after = await asyncio.gather(*(audio(sentence) for sentence in sentences), return_exceptions=True)
+    before, failing, after = await asyncio.gather(
+        *(audio(sentence) for sentence in sentences), return_exceptions=True
+    )
     assert isinstance(failing, SynthesisFailed)
     assert not failing.retryable
     assert before == watermark(2, 0, 20 * SAMPLES_PER_CHARACTER).tobytes()

@@ -26,7 +26,9 @@ from services.synth_worker.isolation.supervisor import EngineSupervisor
 from services.synth_worker.ports import EngineStuck
 from services.synth_worker.settings import Settings
 
-SETTINGS = Settings(engine="tone", tone_real_time_factor=0.05, tone_crash_word="boom", tone_hang_word="stall")
+SETTINGS = Settings(
+    engine="tone", tone_real_time_factor=0.05, tone_crash_word="boom", tone_hang_word="stall"
+)
 TEXT = "This sentence is long enough for some steps of the engine, and a few more of them."
 
 
@@ -44,7 +46,9 @@ async def voice(model: EngineSupervisor) -> RemoteVoice:
     return await model.restore(await model.condition([Clip(noise, 24_000)]))
 
 
-def speak(model: EngineSupervisor, voice: RemoteVoice, seed: int, text: str = TEXT) -> InFlightSentence:
+def speak(
+    model: EngineSupervisor, voice: RemoteVoice, seed: int, text: str = TEXT
+) -> InFlightSentence:
     return model.speak(Utterance(text, "en", seed), voice, urgent=False)
 
 
@@ -72,13 +76,17 @@ async def kill_in_step(model: EngineSupervisor, number: signal.Signals) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_sentences_are_the_same_as_on_the_engine_thread(model: EngineSupervisor, voice: RemoteVoice) -> None:
+async def test_sentences_are_the_same_as_on_the_engine_thread(
+    model: EngineSupervisor, voice: RemoteVoice
+) -> None:
     results = await asyncio.gather(*(audio(speak(model, voice, seed)) for seed in range(5)))
     assert results == [expected(seed) for seed in range(5)]
     assert model.describe().name == "tone"
 
 
-async def test_an_error_of_the_engine_reaches_the_caller(model: EngineSupervisor, voice: RemoteVoice) -> None:
+async def test_an_error_of_the_engine_reaches_the_caller(
+    model: EngineSupervisor, voice: RemoteVoice
+) -> None:
     with pytest.raises(UnspeakableText):
         await audio(speak(model, voice, 1, "..."))
     with pytest.raises(UnusableReference, match="send 6-30 s"):
@@ -117,12 +125,16 @@ async def test_a_sentence_that_crashes_the_engine_is_the_only_one_that_fails(
 async def test_a_sentence_that_was_alone_when_the_engine_was_killed_is_tried_once_more_and_then_fails(
     model: EngineSupervisor, voice: RemoteVoice, number: signal.Signals
 ) -> None:
-    text = TEXT * 50  # longer than what is synthesized before the second kill, even on a fast machine
+    text = (
+        TEXT * 50
+    )  # longer than what is synthesized before the second kill, even on a fast machine
     sentence = speak(model, voice, 1, text)
     stream = sentence.stream()
     received = [await anext(stream)]
     await kill_in_step(model, number)
-    await kill_in_step(model, number)  # the next process, which starts over and skips what was received
+    await kill_in_step(
+        model, number
+    )  # the next process, which starts over and skips what was received
     with pytest.raises(EngineCrashed):
         async for samples in stream:
             received.append(samples)  # noqa: PERF401  # a comprehension would lose the items before the exception
@@ -143,7 +155,9 @@ def kills_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return kills
 
 
-async def test_an_engine_process_that_is_killed_before_it_is_ready_is_replaced(kills_at_start: Path) -> None:
+async def test_an_engine_process_that_is_killed_before_it_is_ready_is_replaced(
+    kills_at_start: Path,
+) -> None:
     kills_at_start.write_text("once\ntwice\n")
     model = EngineSupervisor(SETTINGS, step_timeout_s=3)
     await model.load()
@@ -220,7 +234,9 @@ async def test_an_engine_that_cannot_be_loaded_reports_the_reason() -> None:
     await model.close()
 
 
-async def test_a_voice_that_is_no_longer_referenced_is_released_in_the_engine_process(model: EngineSupervisor) -> None:
+async def test_a_voice_that_is_no_longer_referenced_is_released_in_the_engine_process(
+    model: EngineSupervisor,
+) -> None:
     held = await model.restore(b"held")
     for number in range(5):
         await model.restore(b"dropped %d" % number)
@@ -246,7 +262,10 @@ async def test_the_engine_ends_with_its_worker_even_in_the_middle_of_a_step(tmp_
         "asyncio.run(main())\n"
     )
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, script, stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(Path.cwd())}
+        sys.executable,
+        script,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
     )
     assert worker.stdout is not None
     engine = int(await asyncio.wait_for(worker.stdout.readline(), 20))

@@ -19,7 +19,10 @@ async def test_nothing_is_fetched_before_the_licence_is_accepted() -> None:
 async def test_existing_files_are_not_downloaded_again(tmp_path: Path) -> None:
     for name in FILES:
         (tmp_path / name).touch()
-    await fetch(Settings(engine="xtts", coqui_tos_agreed=True, xtts_model_dir=str(tmp_path)), asyncio.Event())
+    await fetch(
+        Settings(engine="xtts", coqui_tos_agreed=True, xtts_model_dir=str(tmp_path)),
+        asyncio.Event(),
+    )
 
 
 async def test_an_engine_with_bundled_weights_downloads_nothing() -> None:

@@ -25,7 +25,9 @@ def test_the_registry_is_importable_without_the_engines_packages() -> None:
         "import services.synth_worker.settings\n"
         "print(*sys.modules.keys() & {'torch', 'onnxruntime', 'onnx', 'transformers', 'huggingface_hub'})\n"
     )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert found.stdout.split() == []
 
 
@@ -45,7 +47,9 @@ def test_the_worker_has_the_settings_of_every_engine_with_their_defaults() -> No
 def test_the_type_checker_sees_the_settings_of_every_engine() -> None:
     source = Path(registry.__file__).read_text("utf-8")
     [bases] = re.findall(r"class EngineSettings\((.+?), frozen", source)
-    own = {spec.settings.__name__ for spec in ENGINES.values() if msgspec.structs.fields(spec.settings)}
+    own = {
+        spec.settings.__name__ for spec in ENGINES.values() if msgspec.structs.fields(spec.settings)
+    }
     assert own == {base.rpartition(".")[2] for base in bases.split(", ")} - {"ProcessSettings"}
 
 
@@ -65,10 +69,14 @@ def test_the_nats_role_of_workers_includes_every_deployed_engine() -> None:
 
 def test_compose_has_a_service_for_every_deployed_engine() -> None:
     composed = yaml.safe_load((ROOT / "deploy" / "compose" / "compose.yml").read_text("utf-8"))
-    workers = {name.removeprefix("worker-") for name in composed["services"] if name.startswith("worker-")}
+    workers = {
+        name.removeprefix("worker-") for name in composed["services"] if name.startswith("worker-")
+    }
     assert workers == DEPLOYED
 
 
 def test_kubernetes_has_manifests_for_every_deployed_engine() -> None:
-    folders = {folder.name for folder in (ROOT / "deploy" / "k8s" / "workers").iterdir() if folder.is_dir()}
+    folders = {
+        folder.name for folder in (ROOT / "deploy" / "k8s" / "workers").iterdir() if folder.is_dir()
+    }
     assert folders - {"common"} == DEPLOYED

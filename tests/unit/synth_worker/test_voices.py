@@ -33,7 +33,9 @@ class Recording(ToneEngine):
     def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
         self.conditioned.append((len(clips), parameters))
         seconds = parameters.gpt_cond_len or 30
-        return super().condition([Clip(clip.samples[: seconds * SAMPLE_RATE_HZ], SAMPLE_RATE_HZ) for clip in clips])
+        return super().condition(
+            [Clip(clip.samples[: seconds * SAMPLE_RATE_HZ], SAMPLE_RATE_HZ) for clip in clips]
+        )
 
 
 @dataclass
@@ -63,7 +65,9 @@ async def worker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         await model.close()
 
 
-async def test_using_more_of_the_clips_is_another_voice_in_memory_and_in_the_bucket(worker: Worker) -> None:
+async def test_using_more_of_the_clips_is_another_voice_in_memory_and_in_the_bucket(
+    worker: Worker,
+) -> None:
     clips, here = (await worker.clip(1),), worker.voices()
     asked = (AS_USUAL, Parameters(gpt_cond_len=3), Parameters(gpt_cond_len=4))
     computed = [await here.get("public", clips, parameters) for parameters in asked]
@@ -73,24 +77,35 @@ async def test_using_more_of_the_clips_is_another_voice_in_memory_and_in_the_buc
     assert len(worker.engine.conditioned) == 3
 
 
-async def test_parameters_of_speaking_neither_change_a_voice_nor_reach_its_computation(worker: Worker) -> None:
+async def test_parameters_of_speaking_neither_change_a_voice_nor_reach_its_computation(
+    worker: Worker,
+) -> None:
     clips, voices = (await worker.clip(1),), worker.voices()
     hot = Parameters(temperature=1.5, top_k=3, speed=2.0, gpt_cond_len=4)
-    assert await voices.get("public", clips, hot) == await voices.get("public", clips, Parameters(gpt_cond_len=4))
+    assert await voices.get("public", clips, hot) == await voices.get(
+        "public", clips, Parameters(gpt_cond_len=4)
+    )
     assert worker.engine.conditioned == [(1, Parameters(gpt_cond_len=4))]
 
 
 async def test_several_clips_are_one_voice_of_all_of_them_in_their_order(worker: Worker) -> None:
     first, second = await worker.clip(1), await worker.clip(2)
     voices = worker.voices()
-    found = [await voices.get("public", clips) for clips in ((first,), (second,), (first, second), (second, first))]
+    found = [
+        await voices.get("public", clips)
+        for clips in ((first,), (second,), (first, second), (second, first))
+    ]
     assert len(set(found)) == 4
     assert [count for count, _ in worker.engine.conditioned] == [1, 1, 2, 2]
 
 
-async def test_sentences_that_need_a_voice_at_the_same_time_share_one_computation(worker: Worker) -> None:
+async def test_sentences_that_need_a_voice_at_the_same_time_share_one_computation(
+    worker: Worker,
+) -> None:
     clips, voices = (await worker.clip(1),), worker.voices()
-    found = await asyncio.gather(*(voices.get("public", clips, Parameters(gpt_cond_len=5)) for _ in range(6)))
+    found = await asyncio.gather(
+        *(voices.get("public", clips, Parameters(gpt_cond_len=5)) for _ in range(6))
+    )
     assert len(set(found)) == 1
     assert len(worker.engine.conditioned) == 1
 
@@ -124,7 +139,10 @@ async def test_a_stored_voice_that_is_damaged_is_computed_again_and_replaced(
     assert await worker.bus.get_value(topology.VOICES, key) == whole
     assert await worker.voices(metrics).get("public", clips) == voice
     assert len(worker.engine.conditioned) == 2
-    counted = {source: metrics.voices.labels(source)._value.get() for source in ("unreadable", "computed", "shared")}
+    counted = {
+        source: metrics.voices.labels(source)._value.get()
+        for source in ("unreadable", "computed", "shared")
+    }
     assert counted == {"unreadable": 1, "computed": 1, "shared": 1}
 
 
@@ -142,8 +160,12 @@ class Refusing(Recording):
         return super().restore(voice)
 
 
-@pytest.mark.parametrize("failure", [MalformedMessage("no voice"), SynthesisFailed("a bug"), EngineCrashed("died")])
-async def test_a_stored_voice_that_the_engine_cannot_read_is_computed_again(failure: Exception) -> None:
+@pytest.mark.parametrize(
+    "failure", [MalformedMessage("no voice"), SynthesisFailed("a bug"), EngineCrashed("died")]
+)
+async def test_a_stored_voice_that_the_engine_cannot_read_is_computed_again(
+    failure: Exception,
+) -> None:
     engine, bus = Refusing(failure), await memory_bus()
     refused, engine.failure = engine.failure, None
     model = EngineThread(engine)
@@ -156,8 +178,12 @@ async def test_a_stored_voice_that_the_engine_cannot_read_is_computed_again(fail
     await model.close()
 
 
-@pytest.mark.parametrize("failure", [EngineStuck("the engine hangs"), EngineClosed("the worker is stopping")])
-async def test_a_voice_is_not_computed_again_because_the_engine_has_ended(failure: Exception) -> None:
+@pytest.mark.parametrize(
+    "failure", [EngineStuck("the engine hangs"), EngineClosed("the worker is stopping")]
+)
+async def test_a_voice_is_not_computed_again_because_the_engine_has_ended(
+    failure: Exception,
+) -> None:
     engine, bus = Refusing(failure), await memory_bus()
     refused, engine.failure = engine.failure, None
     model = EngineThread(engine)

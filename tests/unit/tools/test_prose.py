@@ -101,11 +101,15 @@ def test_a_word_is_allowed_by_a_comment_or_for_a_whole_file(
 
 
 def test_allowing_another_word_changes_nothing(tmp_path: Path, rules: Rules) -> None:
-    assert findings(tmp_path, rules, "page.md", "We heed it. <!-- prose: allow mend -->\n") == [(1, WORD)]
+    assert findings(tmp_path, rules, "page.md", "We heed it. <!-- prose: allow mend -->\n") == [
+        (1, WORD)
+    ]
 
 
 @pytest.mark.parametrize("first", ["The", "Returns", "Whether"])
-def test_a_public_function_has_an_imperative_docstring(tmp_path: Path, rules: Rules, first: str) -> None:
+def test_a_public_function_has_an_imperative_docstring(
+    tmp_path: Path, rules: Rules, first: str
+) -> None:
     content = f'def f():\n    """{first} value."""\n'
     [(line, message)] = findings(tmp_path, rules, "code.py", content)
     assert line == 2
@@ -173,7 +177,9 @@ def test_only_limits_the_files(tmp_path: Path) -> None:
     assert list(files_under([tmp_path], [tmp_path / "b"])) == [tmp_path / "b/x.py"]
 
 
-def test_the_exit_status_is_1_with_findings_and_0_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_status_is_1_with_findings_and_0_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "page.md"
     page.write_text("Nobody is here.\n")
     assert main([str(page)]) == 1

@@ -17,10 +17,18 @@ def book(chapters: dict[str, str], spine: list[str]) -> bytes:
     order = "".join(f'<itemref idref="{name}"/>' for name in spine)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as file:
-        file.writestr("META-INF/container.xml", '<container><rootfile full-path="OPS/book.opf"/></container>')
-        file.writestr("OPS/book.opf", f"<opf:package><opf:manifest>{items}</opf:manifest><spine>{order}</spine>")
+        file.writestr(
+            "META-INF/container.xml", '<container><rootfile full-path="OPS/book.opf"/></container>'
+        )
+        file.writestr(
+            "OPS/book.opf",
+            f"<opf:package><opf:manifest>{items}</opf:manifest><spine>{order}</spine>",
+        )
         for name, body in chapters.items():
-            file.writestr(f"OPS/text/{name} x.xhtml", f"<html><head><title>no</title></head><body>{body}</body></html>")
+            file.writestr(
+                f"OPS/text/{name} x.xhtml",
+                f"<html><head><title>no</title></head><body>{body}</body></html>",
+            )
     return content.getvalue()
 
 
@@ -44,7 +52,10 @@ def pdf(line: str) -> bytes:
 
 
 def test_a_book_is_read_in_the_order_of_its_spine_without_what_is_not_shown() -> None:
-    chapters = {"one": "<h1>First</h1><p>a  b</p><script>x</script>", "two": "<p>Second &amp; last</p>"}
+    chapters = {
+        "one": "<h1>First</h1><p>a  b</p><script>x</script>",
+        "two": "<p>Second &amp; last</p>",
+    }
     assert epub(book(chapters, ["two", "one"])) == "Second & last\n\nFirst\n\na b"
 
 
@@ -56,7 +67,19 @@ def test_marks_are_not_read_aloud() -> None:
     text = "# Title\n\nSome *fine* **words** with a [link](https://x.org) and `code`.\n\n- one\n- snake_case\n\n---\n"
     text += "```\nx\n```\n"
     read = markdown(text.encode())
-    assert read.split() == ["Title", "Some", "fine", "words", "with", "a", "link", "and", "code.", "one", "snake_case"]
+    assert read.split() == [
+        "Title",
+        "Some",
+        "fine",
+        "words",
+        "with",
+        "a",
+        "link",
+        "and",
+        "code.",
+        "one",
+        "snake_case",
+    ]
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
@@ -66,7 +89,13 @@ def test_a_text_file_is_read_however_it_is_written(coding: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.pdf", b"no"), ("a.epub", b"no"), ("a.epub", book({}, ["gone"])), ("a.doc", b""), ("a.txt", b" ")],
+    [
+        ("a.pdf", b"no"),
+        ("a.epub", b"no"),
+        ("a.epub", book({}, ["gone"])),
+        ("a.doc", b""),
+        ("a.txt", b" "),
+    ],
 )
 def test_what_cannot_be_read_is_refused(name: str, content: bytes) -> None:
     with pytest.raises(BadDocument):

@@ -29,9 +29,9 @@ def test_what_is_wrong_with_a_recording_is_named(speech: Samples) -> None:
         "silent": np.zeros(5 * RATE_HZ, np.float32),
         "noisy": speech + noise,
     }
-    assert {name: name in quality(samples).complaints() for name, samples in cases.items()} == dict.fromkeys(
-        cases, True
-    )
+    assert {
+        name: name in quality(samples).complaints() for name, samples in cases.items()
+    } == dict.fromkeys(cases, True)
 
 
 def test_a_file_without_audio_is_refused() -> None:
@@ -55,4 +55,6 @@ def test_mp3_is_made_of_chunks_of_any_length() -> None:
     frames = b"".join(encoded([pcm[:1001], b"", pcm[1001:20_000], pcm[20_000:]], 24_000))
     decoded = read_audio(frames)
     assert len(decoded) / RATE_HZ == pytest.approx(1.0, abs=0.15)
-    assert float(np.sqrt(np.mean(np.square(decoded[4000:12_000])))) == pytest.approx(9000 / 32768 / 2**0.5, rel=0.1)
+    assert float(np.sqrt(np.mean(np.square(decoded[4000:12_000])))) == pytest.approx(
+        9000 / 32768 / 2**0.5, rel=0.1
+    )

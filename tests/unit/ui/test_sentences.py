@@ -13,10 +13,16 @@ def test_what_is_learned_bit_by_bit_fits_together() -> None:
     alignment = Alignment(TEXT)
     alignment.learn({"from": 0, "sentences": [SPANS[0] | {"seconds": 1.5}, *SPANS[1:]]})
     assert alignment.ends_s == [1.5]
-    alignment.learn({"from": 1, "sentences": [SPANS[1] | {"seconds": 2.0}, SPANS[2] | {"seconds": 0.5}]})
+    alignment.learn(
+        {"from": 1, "sentences": [SPANS[1] | {"seconds": 2.0}, SPANS[2] | {"seconds": 0.5}]}
+    )
     assert alignment.ends_s == [1.5, 3.5, 4.0]
     assert "".join(alignment.shown()) == TEXT
-    assert list(alignment.cues()) == [Cue(0, 1.5, "Un, deux."), Cue(1.5, 3.5, "Trois !"), Cue(3.5, 4.0, "Quatre.")]
+    assert list(alignment.cues()) == [
+        Cue(0, 1.5, "Un, deux."),
+        Cue(1.5, 3.5, "Trois !"),
+        Cue(3.5, 4.0, "Quatre."),
+    ]
 
 
 def test_what_is_left_out_is_learned_with_the_sentences() -> None:
@@ -26,22 +32,30 @@ def test_what_is_left_out_is_learned_with_the_sentences() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "spans"), [("", ()), ('14;spans="24-38"', ((24, 38),)), ('18;spans="9-15 20-32"', ((9, 15), (20, 32)))]
+    ("header", "spans"),
+    [("", ()), ('14;spans="24-38"', ((24, 38),)), ('18;spans="9-15 20-32"', ((9, 15), (20, 32)))],
 )
-def test_the_header_of_what_is_left_out_names_its_places(header: str, spans: tuple[tuple[int, int], ...]) -> None:
+def test_the_header_of_what_is_left_out_names_its_places(
+    header: str, spans: tuple[tuple[int, int], ...]
+) -> None:
     assert spans_of(header) == spans
 
 
 def test_a_document_in_ssml_is_shown_without_its_markup() -> None:
     text = '<speak>Sel &amp; <mark name="x"/>poivre.<!-- > --><break time="1s"/>Fin.</speak>'
     alignment = Alignment(text)
-    spans = [{"start": 7, "end": text.index("<!--")}, {"start": text.index("Fin"), "end": text.index("</")}]
+    spans = [
+        {"start": 7, "end": text.index("<!--")},
+        {"start": text.index("Fin"), "end": text.index("</")},
+    ]
     alignment.learn({"from": 0, "sentences": [span | {"seconds": 1.0} for span in spans]})
     assert [cue.text for cue in alignment.cues()] == ["Sel & poivre.", "Fin."]
     assert "".join(alignment.shown()).split() == ["Sel", "&", "poivre.", "Fin."]
 
 
-@pytest.mark.parametrize("text", ["<speak>a</speak>", "\n<?xml version='1.0'?>\n<speak version='1.1'>a</speak>"])
+@pytest.mark.parametrize(
+    "text", ["<speak>a</speak>", "\n<?xml version='1.0'?>\n<speak version='1.1'>a</speak>"]
+)
 def test_a_document_in_ssml_is_sent_as_one(text: str) -> None:
     assert Order(text, "fr", ()).fields()["text_type"] == "ssml"
 

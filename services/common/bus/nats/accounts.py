@@ -24,7 +24,9 @@ from services.common.wire import subjects
 SERVICE: Final = "TTS"
 MAX_CONNECTIONS: Final = 64  # of one tenant, at each server
 MAX_SUBSCRIPTIONS: Final = 1024  # of one connection
-MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024  # the server's own limit (deploy/nats/nats.conf): a clip is one message
+MAX_PAYLOAD_BYTES: Final = (
+    8 * 1024 * 1024
+)  # the server's own limit (deploy/nats/nats.conf): a clip is one message
 
 _API: Final = "$JS.API"
 _TENANT: Final = re.compile(r"[A-Za-z0-9_-]{1,57}")
@@ -57,7 +59,9 @@ def shares(tenant: str) -> tuple[Share, ...]:
     stored = f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.tenant_events(tenant)}"
     return (
         Share("service", subjects.door_request(tenant), subjects.request(tenant), answer_s=15),
-        _service(subjects.cancel(tenant, "*"), answer_s=1),  # there is no answer, so nothing is remembered for long
+        _service(
+            subjects.cancel(tenant, "*"), answer_s=1
+        ),  # there is no answer, so nothing is remembered for long
         _service(subjects.normalize(tenant), answer_s=15),
         _service(subjects.clip(tenant), answer_s=120),
         _service(stored, answer_s=5),

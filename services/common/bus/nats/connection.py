@@ -42,7 +42,11 @@ from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
 
-_NO_ANSWER = (nats.errors.TimeoutError, nats.js.errors.NoStreamResponseError, nats.errors.NoRespondersError)
+_NO_ANSWER = (
+    nats.errors.TimeoutError,
+    nats.js.errors.NoStreamResponseError,
+    nats.errors.NoRespondersError,
+)
 _NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
 _DRAIN_S: Final = 5
 _CLOSE_S: Final = 6.0  # a server that does not answer is left without a farewell
@@ -86,11 +90,15 @@ class Access:
         options: dict[str, Any] = {"inbox_prefix": self.inbox_prefix.encode()}
         try:
             if self.nkey_seed_file:
-                options["nkeys_seed_str"] = Path(self.nkey_seed_file).read_text(encoding="ascii").strip()
+                options["nkeys_seed_str"] = (
+                    Path(self.nkey_seed_file).read_text(encoding="ascii").strip()
+                )
             if self.ca_file:
                 options["tls"] = ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ValueError) as error:
-            raise BusUnavailable(f"NATS_NKEY_SEED_FILE or NATS_CA_FILE cannot be used ({error})") from None
+            raise BusUnavailable(
+                f"NATS_NKEY_SEED_FILE or NATS_CA_FILE cannot be used ({error})"
+            ) from None
         return options
 
 
@@ -106,7 +114,9 @@ class NatsBus:
         self._object_stores: dict[str, ObjectStore] = {}
 
     @classmethod
-    async def connect(cls, url: str, *, name: str, patience_s: float = 10.0, access: Access = Access()) -> "NatsBus":
+    async def connect(
+        cls, url: str, *, name: str, patience_s: float = 10.0, access: Access = Access()
+    ) -> "NatsBus":
         """Connect to `url`, or to one of several with commas between them, under a name that monitoring shows.
 
         Raises BusUnavailable, also for a user or a certificate that is refused.
@@ -156,19 +166,32 @@ class NatsBus:
             await self._ensure(stream.name, partial(self._jetstream.add_stream, config))
         for bucket in topology.buckets:
             values = api.KeyValueConfig(
-                bucket=bucket.name, ttl=bucket.max_age_s, max_bytes=bucket.max_bytes, replicas=replicas, direct=True
+                bucket=bucket.name,
+                ttl=bucket.max_age_s,
+                max_bytes=bucket.max_bytes,
+                replicas=replicas,
+                direct=True,
             )
-            await self._ensure(f"KV_{bucket.name}", partial(self._jetstream.create_key_value, values))
+            await self._ensure(
+                f"KV_{bucket.name}", partial(self._jetstream.create_key_value, values)
+            )
         for store in topology.stores:
-            objects = api.ObjectStoreConfig(ttl=store.max_age_s, max_bytes=store.max_bytes, replicas=replicas)
-            await self._ensure(f"OBJ_{store.name}", partial(self._jetstream.create_object_store, store.name, objects))
+            objects = api.ObjectStoreConfig(
+                ttl=store.max_age_s, max_bytes=store.max_bytes, replicas=replicas
+            )
+            await self._ensure(
+                f"OBJ_{store.name}",
+                partial(self._jetstream.create_object_store, store.name, objects),
+            )
         await self._tell_differences(topology)
 
     async def require(self, topology: Topology) -> None:
         """Check that everything exists. Raises BusUnavailable with how to create it."""
         for name in stream_names(topology):
             if not await self._patiently(partial(self._exists, name)):
-                raise BusUnavailable(f"{name} does not exist; run `python -m services.admin streams` as the operator")
+                raise BusUnavailable(
+                    f"{name} does not exist; run `python -m services.admin streams` as the operator"
+                )
         await self._tell_differences(topology)
 
     async def _tell_differences(self, topology: Topology) -> None:
@@ -177,7 +200,9 @@ class NatsBus:
             async with translated():
                 is_now = (await self._jetstream.stream_info(name)).config
             for limit, (found, expected) in differences(wanted, is_now).items():
-                log.warning("stream_differs", stream=name, limit=limit, found=found, expected=expected)
+                log.warning(
+                    "stream_differs", stream=name, limit=limit, found=found, expected=expected
+                )
 
     async def _ensure(self, stream: str, create: Callable[[], Awaitable[object]]) -> None:
         async def ensure() -> bool:
@@ -208,11 +233,15 @@ class NatsBus:
                 log.warning("bus_not_ready", detail=str(failure))
             await asyncio.sleep(_PAUSE_S)
 
-    async def publish(self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None) -> bool:
+    async def publish(
+        self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None
+    ) -> bool:
         """Store a message; a publish that was not answered is repeated under the same id, which the server folds."""
         ttl = None if lifetime_s is None else float(max(1, math.ceil(lifetime_s)))
         try:
-            stored = await self._store(subject, payload, {api.Header.MSG_ID.value: message_id, **carried()}, ttl)
+            stored = await self._store(
+                subject, payload, {api.Header.MSG_ID.value: message_id, **carried()}, ttl
+            )
         except nats.js.errors.APIError as error:
             raise refusal(error) from None
         return not stored.duplicate
@@ -270,7 +299,9 @@ class NatsBus:
 
         async def bind() -> JetStreamContext.PullSubscription:
             await self._jetstream.add_consumer(consumer.stream, config)
-            return await self._jetstream.pull_subscribe_bind(durable=consumer.name, stream=consumer.stream)
+            return await self._jetstream.pull_subscribe_bind(
+                durable=consumer.name, stream=consumer.stream
+            )
 
         return NatsPuller(await self._patiently(bind))
 
@@ -290,7 +321,9 @@ class NatsBus:
             with suppress(nats.js.errors.NotFoundError):
                 number = 1
                 while len(found) < most:
-                    message = await self._jetstream.get_msg(stream, seq=number, subject=subject_filter, next=True)
+                    message = await self._jetstream.get_msg(
+                        stream, seq=number, subject=subject_filter, next=True
+                    )
                     found.append(_stored(message))
                     number = found[-1].number + 1
         return found
@@ -351,7 +384,9 @@ class NatsBus:
         subject = value_subject(bucket, key)
         async with translated():
             try:
-                message = await self._jetstream.get_msg(f"KV_{bucket}", subject=subject, direct=True)
+                message = await self._jetstream.get_msg(
+                    f"KV_{bucket}", subject=subject, direct=True
+                )
             except nats.js.errors.NotFoundError:
                 return None
         return Value(message.data or b"", message.seq or 0)
@@ -418,7 +453,9 @@ class NatsBus:
                 info = await (await self._objects(store)).get_info(name)
             except nats.js.errors.NotFoundError:
                 return
-        await self.purge(f"OBJ_{store}", f"$O.{store}.M.{urlsafe_b64encode(name.encode()).decode()}")
+        await self.purge(
+            f"OBJ_{store}", f"$O.{store}.M.{urlsafe_b64encode(name.encode()).decode()}"
+        )
         await self.purge(f"OBJ_{store}", f"$O.{store}.C.{info.nuid}")
 
     async def storage_use(self, stream: str) -> StorageUse:

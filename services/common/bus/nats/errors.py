@@ -10,14 +10,18 @@ import nats.js.errors
 from services.common.bus.ports import SubjectFull
 from services.common.wire.failures import BusUnavailable, PipelineError, QueueFull, TextTooLong
 
-_STORE_REFUSED: Final = 10077  # a limit of the stream was reached under discard=new (nats-server/server/errors.json)
+_STORE_REFUSED: Final = (
+    10077  # a limit of the stream was reached under discard=new (nats-server/server/errors.json)
+)
 
 WRONG_LAST_SEQUENCE: Final = 10071  # the subject was written since
 
 
 def too_large() -> TextTooLong:
     """Return the failure of a message that NATS does not take; only a text makes one so large."""
-    return TextTooLong("the text is larger than NATS takes in one message; send it in parts, or raise max_payload")
+    return TextTooLong(
+        "the text is larger than NATS takes in one message; send it in parts, or raise max_payload"
+    )
 
 
 def refusal(error: nats.js.errors.APIError) -> PipelineError:

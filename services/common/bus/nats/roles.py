@@ -15,7 +15,10 @@ from services.common.bus.topology import Consumer
 from services.common.wire import subjects
 from services.common.wire.messages import Lane
 
-ENGINES: Final = ("embedded", "xtts")  # the deployed ones; a test compares them with the worker's engine registry
+ENGINES: Final = (
+    "embedded",
+    "xtts",
+)  # the deployed ones; a test compares them with the worker's engine registry
 
 _API: Final = "$JS.API"
 _LANES: Final[tuple[Lane, ...]] = ("express", "standard")
@@ -57,7 +60,10 @@ def tenant_role(tenant: str) -> Role:
     return Role(
         name,
         publish=tuple(share.local for share in shared if share.kind == "service"),
-        subscribe=(*(share.local for share in shared if share.kind == "stream"), f"{_inbox_prefix(name)}.>"),
+        subscribe=(
+            *(share.local for share in shared if share.kind == "stream"),
+            f"{_inbox_prefix(name)}.>",
+        ),
         account=accounts.tenant_account(tenant),
     )
 
@@ -69,7 +75,10 @@ def _edge() -> Role:
             subjects.REQUESTS,
             *(subjects.JOBS, subjects.CANCELS, subjects.DEAD, subjects.NORMALIZE),
             *_pulls(topology.jobs_consumer()),
-            *(f"{_API}.CONSUMER.INFO.{stream}.*" for stream in (topology.REQUESTS, topology.SENTENCES, topology.JOBS)),
+            *(
+                f"{_API}.CONSUMER.INFO.{stream}.*"
+                for stream in (topology.REQUESTS, topology.SENTENCES, topology.JOBS)
+            ),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
             *(*_values(topology.KEPT), *_drops_values(topology.KEPT)),
             *(*_values(topology.PROGRESS), *_drops_values(topology.PROGRESS)),
@@ -77,7 +86,12 @@ def _edge() -> Role:
             *_objects(topology.RESULTS),
         ],
         [
-            *(subjects.AUDIO, subjects.WORKERS, subjects.SPLITTERS, topology.value_subject(topology.PROGRESS, ">")),
+            *(
+                subjects.AUDIO,
+                subjects.WORKERS,
+                subjects.SPLITTERS,
+                topology.value_subject(topology.PROGRESS, ">"),
+            ),
             *(subjects.INGRESS_REQUESTS, subjects.STORE_CLIPS),
         ],
         answer_s=120,  # a clip may wait for a decoder
@@ -127,7 +141,11 @@ def _inbox_prefix(name: str) -> str:
 
 def _pulls(consumer: Consumer) -> list[str]:
     place = f"{consumer.stream}.{consumer.name}"
-    return [f"{_API}.CONSUMER.DURABLE.CREATE.{place}", f"{_API}.CONSUMER.MSG.NEXT.{place}", f"$JS.ACK.{place}.>"]
+    return [
+        f"{_API}.CONSUMER.DURABLE.CREATE.{place}",
+        f"{_API}.CONSUMER.MSG.NEXT.{place}",
+        f"$JS.ACK.{place}.>",
+    ]
 
 
 def _values(bucket: str) -> list[str]:

@@ -52,7 +52,9 @@ async def save(bus: NatsBus, stream: str, folder: Path) -> int:
     finally:
         await chunks.unsubscribe()
     description = {"config": described["config"], "state": described["state"]}
-    (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(description))  # last: a folder without it is no backup
+    (folder / _DESCRIPTION).write_bytes(
+        msgspec.json.encode(description)
+    )  # last: a folder without it is no backup
     return size
 
 
@@ -63,7 +65,9 @@ async def _written(chunks: Subscription, path: Path) -> int:
             try:
                 chunk = await chunks.next_msg(timeout=_CHUNK_TIMEOUT_S)
             except nats.errors.TimeoutError:
-                raise BusUnavailable("NATS stopped in the middle of a snapshot; take it again") from None
+                raise BusUnavailable(
+                    "NATS stopped in the middle of a snapshot; take it again"
+                ) from None
             if not chunk.data:
                 return _ended(chunk.headers or {}, size)
             size += await asyncio.to_thread(file.write, chunk.data)
@@ -73,7 +77,9 @@ async def _written(chunks: Subscription, path: Path) -> int:
 
 def _ended(headers: dict[str, str], size: int) -> int:
     if headers.get("Status", "204") != "204":
-        raise CannotCopy(f"the snapshot was broken off: {headers.get('Description', headers['Status'])}")
+        raise CannotCopy(
+            f"the snapshot was broken off: {headers.get('Description', headers['Status'])}"
+        )
     return size
 
 
@@ -99,7 +105,9 @@ async def _answer(client: Client, subject: str, payload: bytes) -> bytes:
     try:
         return (await client.request(subject, payload, timeout=_CHUNK_TIMEOUT_S)).data
     except (nats.errors.TimeoutError, nats.errors.NoRespondersError):
-        raise BusUnavailable("NATS does not answer; check that JetStream runs and may be asked") from None
+        raise BusUnavailable(
+            "NATS does not answer; check that JetStream runs and may be asked"
+        ) from None
 
 
 def _checked(answer: bytes) -> dict[str, Any]:

@@ -17,7 +17,11 @@ from services.common.wire.failures import BusUnavailable
 log = structlog.get_logger()
 
 _HAND_BACK_S: Final = 0.2  # longer than this process still pulls
-_GONE = (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError, nats.errors.ConnectionDrainingError)
+_GONE = (
+    nats.errors.ConnectionClosedError,
+    nats.errors.BadSubscriptionError,
+    nats.errors.ConnectionDrainingError,
+)
 
 
 class NatsSubscription:

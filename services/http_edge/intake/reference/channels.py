@@ -16,7 +16,9 @@ from services.http_edge.intake.reference.voice_activity import frames_of, levels
 
 _RATE_HZ: Final = 4_000  # enough to detect speech: ten minutes of a channel take 10 MB
 _MOST_CHANNELS: Final = 16  # that are analyzed
-_CANCELLED: Final = 0.1  # a mean with less of its loudest channel's energy lost audio to opposite phases
+_CANCELLED: Final = (
+    0.1  # a mean with less of its loudest channel's energy lost audio to opposite phases
+)
 _LONG_SHARE: Final = 0.8  # of the longest speech in any channel
 _CLEAN_MARGIN_DB: Final = 3.0
 _CLEAN_DB: Final = 40.0  # a higher range makes no difference
@@ -36,7 +38,10 @@ def mixing(blocks: Iterable[Block]) -> Weights:
         return np.ones(1, dtype=np.float32)
     products = np.array([[float(np.dot(one, other)) for other in channels] for one in channels])
     energies = np.diagonal(products)
-    order = [np.eye(len(channels), dtype=np.float32)[index] for index in np.argsort(-energies, kind="stable")]
+    order = [
+        np.eye(len(channels), dtype=np.float32)[index]
+        for index in np.argsort(-energies, kind="stable")
+    ]
     if len(channels) == 2 and products.mean() > _CANCELLED * energies.max():
         order.insert(0, np.full(2, 0.5, dtype=np.float32))
     stretches = [_stretch(sum_of(np.stack(channels, axis=1), weights)) for weights in order]
@@ -50,7 +55,10 @@ def best_of(stretches: Sequence[Stretch | None]) -> int:
     0 if none has speech.
     """
     most_s = max((stretch.usable_s for stretch in stretches if stretch), default=0.0)
-    long = [stretch if stretch and stretch.usable_s >= _LONG_SHARE * most_s else None for stretch in stretches]
+    long = [
+        stretch if stretch and stretch.usable_s >= _LONG_SHARE * most_s else None
+        for stretch in stretches
+    ]
     ranges = [min(stretch.range_db, _CLEAN_DB) if stretch else -np.inf for stretch in long]
     return int(np.argmax(np.array(ranges) >= max(ranges) - _CLEAN_MARGIN_DB))
 
@@ -85,7 +93,9 @@ def _at_low_rate(blocks: Iterable[Block]) -> list[Samples]:
         resamplers = resamplers or [Resampler(block.rate_hz, _RATE_HZ) for _ in range(count)]
         parts = parts or [[] for _ in range(count)]
         for channel, resampler in enumerate(resamplers):
-            parts[channel].append(resampler.push(np.nan_to_num(np.ascontiguousarray(block.frames[:, channel]))))
+            parts[channel].append(
+                resampler.push(np.nan_to_num(np.ascontiguousarray(block.frames[:, channel])))
+            )
     for part, resampler in zip(parts, resamplers, strict=True):
         part.append(resampler.finish())
     return [np.concatenate(part) for part in parts] or [np.zeros(0, dtype=np.float32)]

@@ -71,7 +71,9 @@ class FairQueue(Generic[T]):
         waiting = [(tenant, flow) for tenant, flow in self._flows.items() if flow.waiting]
         if not waiting:
             return None
-        tenant, flow = min(waiting, key=lambda one: (one[1].tag_s, one[1].running, one[1].waiting[0][0]))
+        tenant, flow = min(
+            waiting, key=lambda one: (one[1].tag_s, one[1].running, one[1].waiting[0][0])
+        )
         self._clock_s = max(self._clock_s, flow.tag_s)
         flow.running += 1
         return tenant, flow.waiting.popleft()[1]
@@ -93,7 +95,9 @@ class FairQueue(Generic[T]):
 
     def tenant_full(self, waiting: int) -> TenantQueueFull:
         """Return the error for a tenant with a full flow, with the time to retry after."""
-        failure = TenantQueueFull(f"{waiting} of your uploads are waiting to be decoded; retry later")
+        failure = TenantQueueFull(
+            f"{waiting} of your uploads are waiting to be decoded; retry later"
+        )
         failure.retry_after_s = max(1.0, waiting * self._mean_s)
         return failure
 

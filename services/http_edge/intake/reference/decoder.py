@@ -74,7 +74,9 @@ class ReferenceDecoder:
         self._processor_s = processor_s
         self._time_limit_s = time_limit_s
         self._free: deque[_Child] = deque()
-        self._queue: FairQueue[_Ticket] = FairQueue(most=waiting, most_per_tenant=waiting_per_tenant)
+        self._queue: FairQueue[_Ticket] = FairQueue(
+            most=waiting, most_per_tenant=waiting_per_tenant
+        )
         self._children: set[_Child] = set()
         self._starts: set[asyncio.Task[None]] = (
             set()
@@ -96,7 +98,10 @@ class ReferenceDecoder:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Kill the processes."""
         await self._close()
@@ -149,7 +154,9 @@ class ReferenceDecoder:
             async with asyncio.timeout(_WAIT_S):
                 return await ticket
         except (TimeoutError, asyncio.CancelledError) as error:
-            if ticket.done() and not ticket.cancelled() and ticket.exception() is None:  # both happened at once
+            if (
+                ticket.done() and not ticket.cancelled() and ticket.exception() is None
+            ):  # both happened at once
                 self._queue.charge(tenant, 0.0)
                 self._release(ticket.result())
             if isinstance(error, TimeoutError):
@@ -230,7 +237,9 @@ class ReferenceDecoder:
     async def _close(self) -> None:
         self._closing.set()
         await asyncio.gather(*(child.end() for child in self._children))
-        await asyncio.gather(*self._starts, return_exceptions=True)  # ends soon: a killed process does not become ready
+        await asyncio.gather(
+            *self._starts, return_exceptions=True
+        )  # ends soon: a killed process does not become ready
         self._children.clear()
 
 
@@ -238,7 +247,10 @@ class _Child:
     """One decoder process, which forks a confined process for each file."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, stdin: asyncio.StreamWriter, stdout: asyncio.StreamReader
+        self,
+        process: asyncio.subprocess.Process,
+        stdin: asyncio.StreamWriter,
+        stdout: asyncio.StreamReader,
     ) -> None:
         self._process = process
         self._stdin = stdin

@@ -45,11 +45,19 @@ from services.http_edge.intake.reference.source import OpenFile, Source
 from services.http_edge.intake.reference.speakers import encoder, two_take_turns
 
 _SEVERAL: Final = "speakers: it sounds like more than one person; send one person alone"
-_MEMORY_BYTES: Final = 1024**3  # address space: 0.2 GB when warmed up, and 0.3 more for ten minutes of stereo
+_MEMORY_BYTES: Final = (
+    1024**3
+)  # address space: 0.2 GB when warmed up, and 0.3 more for ten minutes of stereo
 _SEARCH_SHARE: Final = 0.8  # of the processor time; the speaker encoder takes some
 _MOST_FAULT: Final = 4_000  # characters
 _CONFINES: Final = sys.platform == "linux"
-_LOADED_LATE: Final = ("encodings.idna", "encodings.latin_1", "encodings.utf_16", "encodings.cp1252", "linecache")
+_LOADED_LATE: Final = (
+    "encodings.idna",
+    "encodings.latin_1",
+    "encodings.utf_16",
+    "encodings.cp1252",
+    "linecache",
+)
 
 Answered = Callable[[tuple[str, ...]], bytes]
 
@@ -62,7 +70,9 @@ class Bounds:
     wall_s: float
 
 
-_SELF_TEST: Final = Bounds(processor_s=20, wall_s=50.0)  # at startup, while other services start too
+_SELF_TEST: Final = Bounds(
+    processor_s=20, wall_s=50.0
+)  # at startup, while other services start too
 
 
 class Decoder:
@@ -104,7 +114,12 @@ class Decoder:
         with path.open("rb", buffering=0) as file:
             source = OpenFile.of(file.fileno())
             if _CONFINES:
-                return _confined(lambda _: prepare(source, processor_s), self._bounds, self._without, source.descriptor)
+                return _confined(
+                    lambda _: prepare(source, processor_s),
+                    self._bounds,
+                    self._without,
+                    source.descriptor,
+                )
             self._limit_processor_here()
             return Outcome(0, prepare(source, processor_s), 0.0, 0)
 
@@ -120,7 +135,9 @@ class Decoder:
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def _confined(work: Answered, bounds: Bounds, without: tuple[str, ...], *descriptors: int) -> Outcome:
+def _confined(
+    work: Answered, bounds: Bounds, without: tuple[str, ...], *descriptors: int
+) -> Outcome:
     return run_confined(
         work,
         Limits(memory_bytes=_MEMORY_BYTES, processor_s=bounds.processor_s),
@@ -138,7 +155,12 @@ def _left_out(source: OpenFile, expected: bytes) -> tuple[str, ...]:
     Raises OSError if it cannot be decoded without the filter either, or not in time.
     """
     for without in ((), ("seccomp",)):
-        outcome = _confined(lambda _: prepare(source, _SELF_TEST.processor_s), _SELF_TEST, without, source.descriptor)
+        outcome = _confined(
+            lambda _: prepare(source, _SELF_TEST.processor_s),
+            _SELF_TEST,
+            without,
+            source.descriptor,
+        )
         if outcome.content == expected:
             return without
         if outcome.overrun or outcome.status == -signal.SIGXCPU:
@@ -191,7 +213,9 @@ def main() -> None:
     """Warm up, report it, then decode files until stdin ends."""
     bounds = Bounds(processor_s=int(sys.argv[1]), wall_s=float(sys.argv[2]))
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # only the edge handles them, and it kills this process when it stops
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # only the edge handles them, and it kills this process when it stops
     answers = _own_stdout()
     decoder = Decoder(bounds)
     layers = decoder.warm_up()

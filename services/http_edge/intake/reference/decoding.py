@@ -23,7 +23,9 @@ from services.http_edge.intake.reference.source import Source
 
 RATE_HZ: Final = 24_000
 WINDOW_S: Final = 600
-_WINDOW_SAMPLES: Final = 30_000_000  # in all channels: about 3 s of processor time with the slowest common codec
+_WINDOW_SAMPLES: Final = (
+    30_000_000  # in all channels: about 3 s of processor time with the slowest common codec
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ class _Window:
         self.cut = False
         self.blocks = self._bounded(blocks, WINDOW_S * share, _WINDOW_SAMPLES * share)
 
-    def _bounded(self, blocks: Iterator[Block], most_s: float, most_samples: float) -> Iterator[Block]:
+    def _bounded(
+        self, blocks: Iterator[Block], most_s: float, most_samples: float
+    ) -> Iterator[Block]:
         seconds = 0.0
         samples = 0
         for block in blocks:

@@ -34,7 +34,9 @@ _BLOCK_SAMPLES: Final = 1 << 17  # in all channels together, or a second if that
 _MOST_ERRORS: Final = 100  # of the container, each of which is skipped
 _SNDFILE_FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "OGG", "AIFF", "CAF", "AU"})
 # Containers of audio, possibly with video or a cover. A playlist is not one: the decoder would open what it names.
-_CONTAINERS: Final = "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta"
+_CONTAINERS: Final = (
+    "matroska,webm,mov,mp4,m4a,3gp,ogg,mp3,aac,flac,wav,w64,aiff,caf,amr,asf,ac3,eac3,wv,ape,tta"
+)
 
 av.logging.set_level(av.logging.PANIC)
 
@@ -56,7 +58,11 @@ class Track:
 
     def blocks(self) -> Iterator[Block]:
         """Yield its audio, at one rate and number of channels. Raises UnusableReference."""
-        return _blocks_by_sndfile(self.source) if self.index is None else _blocks_by_ffmpeg(self.source, self.index)
+        return (
+            _blocks_by_sndfile(self.source)
+            if self.index is None
+            else _blocks_by_ffmpeg(self.source, self.index)
+        )
 
 
 def tracks_of(source: Source) -> list[Track]:
@@ -116,7 +122,9 @@ def _opened(source: Source) -> Iterator[av.container.InputContainer]:
     try:
         with (
             source.open("rb") as file,
-            av.open(file, "r", options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore") as container,
+            av.open(
+                file, "r", options={"format_whitelist": _CONTAINERS}, metadata_errors="ignore"
+            ) as container,
         ):
             yield container
     except (av.error.FFmpegError, ValueError):
@@ -163,7 +171,9 @@ def _kind(frame: av.AudioFrame) -> tuple[int, str, str]:
     return frame.sample_rate, frame.layout.name, frame.format.name
 
 
-def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+def _frames(
+    container: av.container.InputContainer, stream: av.AudioStream
+) -> Iterator[av.AudioFrame]:
     """Yield the stream's frames, skipping packets that the decoder rejects, as players do."""
     packets = container.demux(stream)
     errors = 0

@@ -85,7 +85,9 @@ class _TrackSearch:
 
 def _best_of_next(tracks: list[_TrackSearch]) -> Selection | None:
     selections = [track.next() for track in tracks]
-    return selections[best_of([selection.stretch if selection else None for selection in selections])]
+    return selections[
+        best_of([selection.stretch if selection else None for selection in selections])
+    ]
 
 
 def _longer(one: Selection | None, other: Selection | None) -> Selection | None:
@@ -102,7 +104,9 @@ def _refusal(tracks: list[_TrackSearch]) -> UnusableReference:
     read = f"the first {_duration(max(track.read_s for track in tracks))}" if unread else ""
     if len(tracks) > 1:
         found = f"the file has {len(tracks)} audio tracks, {'none with speech' if audible else 'all silent'}"
-        return UnusableReference(f"{found}{f' in {read}' if read else ''}; {audible[0] if audible else ADVICE}")
+        return UnusableReference(
+            f"{found}{f' in {read}' if read else ''}; {audible[0] if audible else ADVICE}"
+        )
     if read:
         return UnusableReference(f"{read} of the file were read: {(audible or reasons)[0]}")
     return (audible or reasons)[0]

@@ -20,7 +20,9 @@ _LONG_PAUSE_FRAMES: Final = 15  # 0.3 s: the most that a pause adds to the usabl
 _SHORTEST_S: Final = 3.0
 _SHORT_S: Final = 6.0
 _VOICED_SHARE: Final = 0.1  # in speech, at least half of the active frames are voiced
-_MOVEMENT_DB: Final = 2.2  # speech under equally loud noise has at least 2.4, steady noise at most 2.0
+_MOVEMENT_DB: Final = (
+    2.2  # speech under equally loud noise has at least 2.4, steady noise at most 2.0
+)
 _PURE: Final = 0.95
 _STILL: Final = 0.45  # speech of 70 voices has at most 0.25, single syllables 0.42, four of five music samples more
 _NOISY_DB: Final = 21.0  # white noise 10 dB under speech leaves 13 to 20, 20 dB under it 21 to 30
@@ -72,9 +74,13 @@ def select(recording: Clip) -> Selection:
     try:
         stretch = speech_in(frames_of(clean))
     except UnusableReference as refusal:
-        raise refusal if clean is recording else UnusableReference(f"under mains hum, {refusal}") from None
+        raise (
+            refusal if clean is recording else UnusableReference(f"under mains hum, {refusal}")
+        ) from None
     samples = _cut(clean, stretch.start, stretch.end)
-    return Selection(Clip(_in_scale(samples), clean.sample_rate_hz), stretch, _warnings(samples, stretch))
+    return Selection(
+        Clip(_in_scale(samples), clean.sample_rate_hz), stretch, _warnings(samples, stretch)
+    )
 
 
 def speech_in(frames: Frames) -> Stretch:
@@ -165,7 +171,9 @@ def _starts(active: _Marks, positions: NDArray[np.intp]) -> NDArray[np.intp]:
 
     Without a pause for ten seconds, it can also start every second.
     """
-    after_pause = positions[np.flatnonzero(np.diff(positions, prepend=-_PAUSE_FRAMES - 1) > _PAUSE_FRAMES)]
+    after_pause = positions[
+        np.flatnonzero(np.diff(positions, prepend=-_PAUSE_FRAMES - 1) > _PAUSE_FRAMES)
+    ]
     starts = np.union1d(positions[:1], after_pause)
     if np.diff(starts, append=len(active)).max() < 500:
         return starts
@@ -204,7 +212,9 @@ def _threshold_db(levels: NDArray[np.float64], loud: float) -> float:
 def _usable_frames(active: _Marks) -> int:
     """Count the active frames, and at most 0.3 s of every pause between them."""
     positions = np.flatnonzero(active)
-    return int(np.minimum(np.diff(positions), _LONG_PAUSE_FRAMES).sum() + 1) if len(positions) else 0
+    return (
+        int(np.minimum(np.diff(positions), _LONG_PAUSE_FRAMES).sum() + 1) if len(positions) else 0
+    )
 
 
 def _cut(recording: Clip, start: int, end: int) -> Samples:
@@ -218,7 +228,9 @@ def _in_scale(samples: Samples) -> Samples:
     Decoders and float files can exceed it slightly, or 32768 times.
     """
     peak = np.abs(samples).max()
-    return samples / peak if peak > 1 else samples.copy()  # a copy, so that the recording can be freed
+    return (
+        samples / peak if peak > 1 else samples.copy()
+    )  # a copy, so that the recording can be freed
 
 
 def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
@@ -243,7 +255,10 @@ def _warnings(samples: Samples, stretch: Stretch) -> tuple[str, ...]:
     found = (
         (stretch.short, f"short: {stretch.usable_s:.1f} s of audio, 6-30 s clone a voice better"),
         (stretch.range_db < _NOISY_DB, "noisy: record in a quiet place for a closer voice"),
-        (_clipped_share(samples) > _CLIPPED_SHARE, "clipped: record with less gain for a closer voice"),
+        (
+            _clipped_share(samples) > _CLIPPED_SHARE,
+            "clipped: record with less gain for a closer voice",
+        ),
     )
     return tuple(text for true, text in found if true)
 

@@ -17,7 +17,9 @@ from services.common.audio.spectra import Floats
 from services.http_edge.intake.reference.voice_activity import FRAME_S, levels_db
 
 _ALIKE: Final = 0.74  # cosine similarity of the groups: mostly 0.90 for one speaker, 0.65 for two
-_LEAST_SHARE: Final = 0.15  # of the windows in the smaller group: fewer are a single word or a noise
+_LEAST_SHARE: Final = (
+    0.15  # of the windows in the smaller group: fewer are a single word or a noise
+)
 _LEAST_WINDOWS: Final = 6
 _PAUSE_DB: Final = 30.0
 _PADDING_FRAMES: Final = 5  # of a pause that remain on each side of speech
@@ -55,7 +57,9 @@ def _groups(windows: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     for _ in range(_ROUNDS):
         if second.all() or not second.any():
             break
-        closer = windows @ unit(windows[second].mean(axis=0)) > windows @ unit(windows[~second].mean(axis=0))
+        closer = windows @ unit(windows[second].mean(axis=0)) > windows @ unit(
+            windows[~second].mean(axis=0)
+        )
         if (closer == second).all():
             break
         second = closer

@@ -40,7 +40,9 @@ class Frames:
     levels_db: NDArray[np.float64]  # [n], RMS over full scale, without the mean
     voiced: NDArray[np.bool_]  # [n]
     octaves: NDArray[np.float64]  # [n], the pitch, log2 of Hz; valid only where voiced
-    purity: NDArray[np.float64]  # [n], share of the energy under 2 kHz that is in its strongest 75 Hz
+    purity: NDArray[
+        np.float64
+    ]  # [n], share of the energy under 2 kHz that is in its strongest 75 Hz
     bands_db: NDArray[np.float64]  # [n, 5], energies of the bands, minus their mean
 
     def movement_db(self, chosen: NDArray[np.bool_]) -> float:
@@ -66,7 +68,9 @@ class Frames:
     def _moves(self, chosen: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return two masks [n]: the pitch is the same 60 ms later, and it has moved."""
         octaves = np.where(chosen & self.voiced, self.octaves, np.nan)
-        moves = np.abs(np.concatenate([octaves[_LATER:], np.full(min(_LATER, len(octaves)), np.nan)]) - octaves)
+        moves = np.abs(
+            np.concatenate([octaves[_LATER:], np.full(min(_LATER, len(octaves)), np.nan)]) - octaves
+        )
         return moves < _STILL_OCTAVES, (moves >= _STILL_OCTAVES) & (moves < _LEAP_OCTAVES)
 
 
@@ -77,7 +81,9 @@ def frames_of(recording: Clip) -> Frames:
     padded = np.pad(low, (_HOP // 2, _WINDOW + _HOP))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][: len(levels)]
     starts = range(0, max(1, len(windows)), _BLOCK_FRAMES)
-    parts = [_spectral(windows[start : start + _BLOCK_FRAMES].astype(np.float64)) for start in starts]
+    parts = [
+        _spectral(windows[start : start + _BLOCK_FRAMES].astype(np.float64)) for start in starts
+    ]
     voiced, octaves, purity, bands = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Frames(levels, voiced > _VOICED, octaves, purity, bands)
 
@@ -102,7 +108,9 @@ def levels_db(recording: Clip) -> NDArray[np.float64]:
 def _spectral(windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Return periodicity [n], pitch [n], purity [n] and bands [n, 5] of windows [n, 160]."""
     centred = windows - windows.mean(axis=1, keepdims=True)
-    spectra = np.square(np.abs(np.fft.rfft(centred * np.hanning(_WINDOW), axis=1)))  # [n, 81], 25 Hz apart
+    spectra = np.square(
+        np.abs(np.fft.rfft(centred * np.hanning(_WINDOW), axis=1))
+    )  # [n, 81], 25 Hz apart
     around = spectra[:, :-2] + spectra[:, 1:-1] + spectra[:, 2:]
     purity = around.max(axis=1) / (spectra.sum(axis=1) + _FLOOR)
     edges = np.array(_BANDS_HZ) * _WINDOW // _RATE_HZ

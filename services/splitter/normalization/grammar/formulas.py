@@ -13,7 +13,9 @@ _VERSION: Final = regex.compile(r"\d\.\d+\.\d+$")
 _OPENS: Final = regex.compile(r"<\s\w{1,10}\s?$")  # Alt-F < n >
 _CLOSES: Final = regex.compile(r"\s?\w{1,10}\s>")
 _WINDOW: Final = 40  # characters searched on either side for the rest of a formula
-_WORD: Final = regex.compile(r"[\p{L}\p{M}]{2,}|(?<=[\d\p{L}]\s)\p{L}(?=\s[\d\p{L}])|\n|[.,!?;](?:\s|$)|[，。、；！？]")
+_WORD: Final = regex.compile(
+    r"[\p{L}\p{M}]{2,}|(?<=[\d\p{L}]\s)\p{L}(?=\s[\d\p{L}])|\n|[.,!?;](?:\s|$)|[，。、；！？]"
+)
 
 
 def in_formula(text: str, start: int, end: int, sign: str) -> bool:

@@ -89,9 +89,13 @@ class Grammar:
         sign = f"{self.table.minus}{self.gap}" if number.negative else ""
         if number.genitive:
             rule = f"{rule or self.table.cardinal}-genitive"
-        long = len(number.whole) > 18 or (len(number.whole) > 1 and number.whole[0] == "0" and not number.decimals)
+        long = len(number.whole) > 18 or (
+            len(number.whole) > 1 and number.whole[0] == "0" and not number.decimals
+        )
         whole = self.digits(number.whole) if long else self.words(number.value, rule)
-        return f"{sign}{self._with_decimals(number, whole)}" if number.decimals else f"{sign}{whole}"
+        return (
+            f"{sign}{self._with_decimals(number, whole)}" if number.decimals else f"{sign}{whole}"
+        )
 
     def _with_decimals(self, number: Number, whole: str) -> str:
         table, figures = self.table, number.decimals
@@ -106,13 +110,18 @@ class Grammar:
             verbalized = self.gap.join([*([self.digits("0")] * zeros), self.words(int(figures))])
         if table.decimals == "celá":
             whole = self.words(number.value, self.table.genders["f"])
-        point = self.form(self.noun(table.point), number.value) if "|" in table.point else table.point
+        point = (
+            self.form(self.noun(table.point), number.value) if "|" in table.point else table.point
+        )
         return self.gap.join((whole, point, verbalized))
 
     def _with_parts(self, number: Number) -> str:
         """Return a Russian decimal in words, as wholes and tenths."""
         feminine = self.table.genders["f"]
-        whole, part = self.noun(self.table.whole), self.noun(self.table.parts[len(number.decimals) - 1])
+        whole, part = (
+            self.noun(self.table.whole),
+            self.noun(self.table.parts[len(number.decimals) - 1]),
+        )
         count = int(number.decimals)
         return (
             f"{self.words(number.value, feminine)} {self.form(whole, number.value)} "
@@ -134,14 +143,20 @@ class Grammar:
     def counted(self, number: Number, noun: Noun) -> str:
         """Return a number with its noun, both in the form that the other requires."""
         if number.decimals:
-            part = noun.forms.get("part") or noun.forms.get("few" if self.language == "ru" else "other", "")
+            part = noun.forms.get("part") or noun.forms.get(
+                "few" if self.language == "ru" else "other", ""
+            )
             if self.language == "fr" and number.value < 2:
                 part = noun.forms["one"]
             return f"{self.number(number)}{self.gap}{part}"
-        form = self._genitive(noun, number.value) if number.genitive else self.form(noun, number.value)
+        form = (
+            self._genitive(noun, number.value) if number.genitive else self.form(noun, number.value)
+        )
         if self.language == "ar" and not number.negative and number.whole in ("1", "2"):
             return form  # the form of the noun already implies the number
-        verbalized = self.number(number, self.table.genders.get(noun.gender, self.table.attributive))
+        verbalized = self.number(
+            number, self.table.genders.get(noun.gender, self.table.attributive)
+        )
         return f"{verbalized}{self.linked(number.value, form)}"
 
     def _genitive(self, noun: Noun, count: int) -> str:
@@ -163,7 +178,9 @@ class Grammar:
 
         def value(hole: "regex.Match[str]") -> str:
             verbalized = values[hole[1]]
-            return self.words(verbalized, hole[2] or "") if isinstance(verbalized, int) else verbalized
+            return (
+                self.words(verbalized, hole[2] or "") if isinstance(verbalized, int) else verbalized
+            )
 
         return str(_SPACES.sub(" ", _HOLE.sub(value, template))).strip()
 

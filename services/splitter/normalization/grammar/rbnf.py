@@ -81,7 +81,8 @@ class Rules:
         rule = self._sets[name][index]
         bracket = rule.optional if number % rule.divisor else rule.otherwise
         verbalized = (
-            self._verbalize(part, number, rule, name, index) for part in (*rule.always, *bracket, *rule.after)
+            self._verbalize(part, number, rule, name, index)
+            for part in (*rule.always, *bracket, *rule.after)
         )
         return "".join(verbalized)
 
@@ -106,7 +107,9 @@ def _read(source: str) -> dict[str, tuple[_Rule, ...]]:
         elif found := _RULE.fullmatch(line):
             base = int(found[1])
             rules[base] = _rule(base, int(found[2] or 10), found[3].removeprefix("'"))
-    return {name: tuple(rules[base] for base in sorted(rules)) for name, rules in sets.items() if rules}
+    return {
+        name: tuple(rules[base] for base in sorted(rules)) for name, rules in sets.items() if rules
+    }
 
 
 def _rule(base: int, radix: int, body: str) -> _Rule:
@@ -131,4 +134,8 @@ def _part(found: "regex.Match[str]") -> _Part:
     if found["set"] == ">":
         return _Part(">>>")
     in_figures = found["set"] in ("#,##0", "0")
-    return _Part(found["arrows"], text="0" if in_figures else "", rules="" if in_figures else found["set"] or "")
+    return _Part(
+        found["arrows"],
+        text="0" if in_figures else "",
+        rules="" if in_figures else found["set"] or "",
+    )

@@ -7,7 +7,9 @@ import msgspec
 
 def written_forms(entries: Mapping[str, str]) -> dict[str, str]:
     """Return a table with one entry per written form: "n°|nº" becomes two."""
-    return {written: verbalized for forms, verbalized in entries.items() for written in forms.split("|")}
+    return {
+        written: verbalized for forms, verbalized in entries.items() for written in forms.split("|")
+    }
 
 
 class Noun(msgspec.Struct, frozen=True):

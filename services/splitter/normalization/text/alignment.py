@@ -97,7 +97,9 @@ class Aligned:
 
     def translated(self, text: str) -> "Aligned":
         """Return this text replaced by another of the same length, character by character."""
-        return replace(self, text=text, written=len(self.text) if self.written < 0 else self.written)
+        return replace(
+            self, text=text, written=len(self.text) if self.written < 0 else self.written
+        )
 
     def source(self, start: int, end: int) -> Span:
         """Return the span of the original text that [start, end) of this text was made from."""

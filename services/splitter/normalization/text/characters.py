@@ -48,7 +48,9 @@ _ENCLOSED: Final = regex.compile(
     r"[\u2460-\u249B\u24EA-\u24FF\u2776-\u2793\u3220-\u3229\u3248-\u324F\u3251-\u325F\u3280-\u3289\u32B1-\u32BF"
     r"\U0001F100-\U0001F10C]"
 )
-_PARTED: Final = regex.compile(r"[\p{L}\p{N}--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]]", regex.V1)
+_PARTED: Final = regex.compile(
+    r"[\p{L}\p{N}--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]]", regex.V1
+)
 _FIGURE: Final = regex.compile(r"(?![0-9])\p{Nd}")
 _COMPOSED: Final = regex.compile(r"(?:[^\p{M}\p{Hangul}]|\p{Hangul}++)\p{M}*+|\p{M}++")
 _ONE_FOR_ONE: Final = str.maketrans(
@@ -72,7 +74,9 @@ def cleaned(aligned: Aligned) -> Aligned:
     aligned = aligned.edited(changes(_in_form("NFKC", _DISGUISED, aligned.text), aligned.text))
     aligned = aligned.edited(_unsquared(aligned.text))
     aligned = aligned.edited(_uncircled(aligned.text))
-    plain = _FIGURE.sub(lambda found: str(unicodedata.decimal(found[0])), aligned.text.translate(_ONE_FOR_ONE))
+    plain = _FIGURE.sub(
+        lambda found: str(unicodedata.decimal(found[0])), aligned.text.translate(_ONE_FOR_ONE)
+    )
     return composed(aligned.translated(plain))
 
 
@@ -107,5 +111,10 @@ def _removed(pattern: "regex.Pattern[str]", substitute: str, text: str) -> Itera
     return (Edit(found.start(), found.end(), substitute) for found in pattern.finditer(text))
 
 
-def _in_form(form: "unicodedata._NormalizationForm", pattern: "regex.Pattern[str]", text: str) -> Iterator[Edit]:
-    return (Edit(found.start(), found.end(), unicodedata.normalize(form, found[0])) for found in pattern.finditer(text))
+def _in_form(
+    form: "unicodedata._NormalizationForm", pattern: "regex.Pattern[str]", text: str
+) -> Iterator[Edit]:
+    return (
+        Edit(found.start(), found.end(), unicodedata.normalize(form, found[0]))
+        for found in pattern.finditer(text)
+    )

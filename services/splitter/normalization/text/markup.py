@@ -15,7 +15,8 @@ from services.splitter.normalization.text.tex import lowered, raised
 
 _PARAGRAPH: Final = "\u2029"
 _BLOCKS: Final = (
-    "p|div|br|hr|h[1-6]|ul|ol|li|tr|table|blockquote|pre|section|article|header|footer|html|body|head|title"
+    "p|div|br|hr|h[1-6]|ul|ol|li|tr|table|blockquote|pre|section|article|header|footer"
+    "|html|body|head|title"
 )
 _INLINE: Final = "b|i|u|s|a|em|strong|span|code|small|sub|sup|font|img|td|th|mark|del|ins|abbr|cite|q|kbd|tbody|thead"
 _HINT: Final = regex.compile(r"[<&*_`#~\[>+•·▪]|-{3}")
@@ -53,7 +54,10 @@ def bare(aligned: Aligned) -> Aligned:
 
 
 def _entities(text: str) -> Iterator[Edit]:
-    return (Edit(found.start(), found.end(), html.unescape(found[0])) for found in _ENTITY.finditer(text))
+    return (
+        Edit(found.start(), found.end(), html.unescape(found[0]))
+        for found in _ENTITY.finditer(text)
+    )
 
 
 def _edits(text: str) -> Iterator[Edit]:
@@ -63,7 +67,11 @@ def _edits(text: str) -> Iterator[Edit]:
             yield Edit(found.end("link"), found.end(), "")
             continue
         if found["moved"]:
-            moved = raised(found["figures"]) if found["moved"].lower() == "sup" else lowered(found["figures"])
+            moved = (
+                raised(found["figures"])
+                if found["moved"].lower() == "sup"
+                else lowered(found["figures"])
+            )
             yield Edit(found.start(), found.end(), moved)
             continue
         pair = next((name for name in ("star", "low", "tick", "wave") if found[name]), None)
@@ -71,5 +79,11 @@ def _edits(text: str) -> Iterator[Edit]:
             yield Edit(found.start(pair), found.end(pair), "")
             yield Edit(found.start(f"{pair}_end"), found.end(f"{pair}_end"), "")
         else:
-            block = found["block"] or found["rule"] or found["fence"] or found["heading"] or found["bullet"]
+            block = (
+                found["block"]
+                or found["rule"]
+                or found["fence"]
+                or found["heading"]
+                or found["bullet"]
+            )
             yield Edit(found.start(), found.end(), _PARAGRAPH if block and found.start() else "")

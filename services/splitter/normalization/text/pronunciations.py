@@ -15,7 +15,9 @@ def respelled(aligned: Aligned, pronunciations: Mapping[str, str]) -> Aligned:
     return aligned.edited(_edits(words, aligned.text, pronunciations))
 
 
-def _edits(words: "regex.Pattern[str]", text: str, pronunciations: Mapping[str, str]) -> Iterator[Edit]:
+def _edits(
+    words: "regex.Pattern[str]", text: str, pronunciations: Mapping[str, str]
+) -> Iterator[Edit]:
     offset = 0
     while (found := words.search(text, offset)) is not None:
         start, offset = found.span()
@@ -26,7 +28,9 @@ def _edits(words: "regex.Pattern[str]", text: str, pronunciations: Mapping[str, 
 def _whole(text: str, start: int, end: int) -> bool:
     """Return whether the match does not begin or end inside a word; always true in scripts without
     spaces."""
-    return not (_within(text[start - 1 : start], text[start]) or _within(text[end - 1], text[end : end + 1]))
+    return not (
+        _within(text[start - 1 : start], text[start]) or _within(text[end - 1], text[end : end + 1])
+    )
 
 
 def _within(left: str, right: str) -> bool:

@@ -78,9 +78,16 @@ def _edits(text: str) -> Iterator[Edit]:
 def _bare_edits(text: str) -> Iterator[Edit]:
     for found in _BARE.finditer(text):
         if exponent := found["exponent"]:
-            yield Edit(found.start(), found.end(), f"×10{raised(exponent.removeprefix('+'))}", "tex")
+            yield Edit(
+                found.start(), found.end(), f"×10{raised(exponent.removeprefix('+'))}", "tex"
+            )
         elif found.captures("power"):
-            yield Edit(found.start(), found.end(), raised(found.captures("power")[0].removeprefix("+")), "tex")
+            yield Edit(
+                found.start(),
+                found.end(),
+                raised(found.captures("power")[0].removeprefix("+")),
+                "tex",
+            )
         else:
             yield Edit(found.start(), found.end(), lowered(found.captures("index")[0]), "tex")
 
@@ -88,12 +95,20 @@ def _bare_edits(text: str) -> Iterator[Edit]:
 def raised(written: str) -> str:
     """Return figures and signs as superscripts; anything else unchanged."""
     compact = written.replace(" ", "")
-    return compact.translate(_RAISED_CHARACTERS) if regex.fullmatch(r"[0-9+−-]{1,9}", compact) else written
+    return (
+        compact.translate(_RAISED_CHARACTERS)
+        if regex.fullmatch(r"[0-9+−-]{1,9}", compact)
+        else written
+    )
 
 
 def lowered(written: str) -> str:
     """Return figures as subscripts; anything else unchanged."""
-    return written.translate(_LOWERED_CHARACTERS) if regex.fullmatch(r"[0-9]{1,9}", written) else written
+    return (
+        written.translate(_LOWERED_CHARACTERS)
+        if regex.fullmatch(r"[0-9]{1,9}", written)
+        else written
+    )
 
 
 def _plain(tex: str) -> str:

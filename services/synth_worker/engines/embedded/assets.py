@@ -71,5 +71,7 @@ def check_vocabulary() -> None:
 def _content(name: str) -> bytes:
     content = (folder() / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != checksums()[name]:
-        raise EngineUnavailable(f"the embedded engine's file {name} is damaged; install the service again")
+        raise EngineUnavailable(
+            f"the embedded engine's file {name} is damaged; install the service again"
+        )
     return content

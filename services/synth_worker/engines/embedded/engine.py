@@ -25,15 +25,23 @@ from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
 from services.synth_worker.engines.embedded.voices.enrolment import Enrolment
 from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles, towards
 from services.synth_worker.engines.embedded.voices.tuner import Tuner
-from services.synth_worker.engines.embedded.voices.voice import ClonedVoice, stock_voice, voice_from_bytes
+from services.synth_worker.engines.embedded.voices.voice import (
+    ClonedVoice,
+    stock_voice,
+    voice_from_bytes,
+)
 from services.synth_worker.engines.embedded.weights import SHA256
 from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
 
 _CODE_VERSION: Final = "3"  # increase it when the audio of an utterance changes but no asset did
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
-_LEVEL: Final = Level(usual_lufs=-21.9, spread_lu=1.0, ahead_ms=450, whole_ms=1200)  # `task bench:loudness` measures it
-_LICENCE: Final = "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.0-or-later, as a separate program"
+_LEVEL: Final = Level(
+    usual_lufs=-21.9, spread_lu=1.0, ahead_ms=450, whole_ms=1200
+)  # `task bench:loudness` measures it
+_LICENCE: Final = (
+    "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.0-or-later, as a separate program"
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,9 @@ class EmbeddedEngine:
             name="embedded",
             version=_version(),
             languages=tuple(LANGUAGES),
-            max_characters={code: _MOST_CHARACTERS.get(code, _MOST_CHARACTERS_ELSEWHERE) for code in LANGUAGES},
+            max_characters={
+                code: _MOST_CHARACTERS.get(code, _MOST_CHARACTERS_ELSEWHERE) for code in LANGUAGES
+            },
             licence=_LICENCE,
             sample_rate_hz=SAMPLE_RATE_HZ,
             device="cpu",
@@ -132,9 +142,13 @@ class EmbeddedEngine:
     def open(self, utterance: Utterance, voice: LoadedVoice) -> SentenceInProgress:
         """Begin a sentence. Raises UnspeakableText for text without phonemes, UnsupportedLanguage."""
         if utterance.language not in LANGUAGES:
-            raise UnsupportedLanguage(f"this engine does not speak that language; it speaks {', '.join(LANGUAGES)}")
+            raise UnsupportedLanguage(
+                f"this engine does not speak that language; it speaks {', '.join(LANGUAGES)}"
+            )
         resident = self._loaded()
-        pieces = token_pieces(self._phonemizer.phonemes(utterance.text, utterance.language), VOCABULARY)
+        pieces = token_pieces(
+            self._phonemizer.phonemes(utterance.text, utterance.language), VOCABULARY
+        )
         if not pieces:
             raise UnspeakableText("the sentence holds nothing that can be spoken; send words")
         delivery = self._delivery(utterance.language, voice, resident.styles)
@@ -160,7 +174,9 @@ class EmbeddedEngine:
 
     def _one_thread(self) -> AbstractContextManager[object]:
         """Keep numpy's linear algebra on one thread: with several, sums, and so bytes, would depend on their number."""
-        limited: AbstractContextManager[object] = self._loaded().pools.limit(limits=1, user_api="blas")
+        limited: AbstractContextManager[object] = self._loaded().pools.limit(
+            limits=1, user_api="blas"
+        )
         return limited
 
     def _loaded(self) -> _Resident:
@@ -191,5 +207,7 @@ def _advance(sentence: SentenceInProgress) -> Step:
 
 def _version() -> str:
     """Return the version of the code and everything that shapes the audio: weights, graph and assets."""
-    digest = hashlib.sha256(f"{SHA256} {graph.VERSION} {sorted(assets.checksums().items())}".encode())
+    digest = hashlib.sha256(
+        f"{SHA256} {graph.VERSION} {sorted(assets.checksums().items())}".encode()
+    )
     return f"{_CODE_VERSION}-{digest.hexdigest()[:12]}"

@@ -71,7 +71,9 @@ def write_atomically(target: Path, pieces: Iterable[bytes]) -> None:
 
 
 def _write_and_rename(target: Path, pieces: Iterable[bytes]) -> None:
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=target.name, suffix=".part", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        dir=target.parent, prefix=target.name, suffix=".part", delete=False
+    ) as file:
         temporary = Path(file.name)
         try:
             for piece in pieces:
@@ -120,5 +122,7 @@ def _checked(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _disk_advice(error: OSError, folder: Path) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"The disk is full: the embedded engine needs 200 MB free in its cache folder {folder}."
+        return (
+            f"The disk is full: the embedded engine needs 200 MB free in its cache folder {folder}."
+        )
     return f"The embedded engine cannot write its cache folder {folder} ({error.strerror}); name one that it can write."

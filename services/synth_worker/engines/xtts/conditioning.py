@@ -69,7 +69,9 @@ def _sound(clip: Clip, longest_s: int) -> Tensor:
     """Return the clip as float32 [samples] at 22,050 Hz."""
     if not len(clip.samples) or float(np.abs(clip.samples).max()) < _SILENCE:
         raise UnusableReference(f"the reference audio is silent; {_ADVICE}")
-    sound = resample(torch.from_numpy(np.ascontiguousarray(clip.samples)), clip.sample_rate_hz, _MEL_RATE_HZ)
+    sound = resample(
+        torch.from_numpy(np.ascontiguousarray(clip.samples)), clip.sample_rate_hz, _MEL_RATE_HZ
+    )
     return sound[: longest_s * _MEL_RATE_HZ]
 
 
@@ -80,9 +82,13 @@ def _embedding(checkpoint: Checkpoint, sound: Tensor) -> Tensor:
 
 
 def _prompt(checkpoint: Checkpoint, sound: Tensor, seconds: int) -> Tensor:
-    pieces = sound[: seconds * _MEL_RATE_HZ].split(checkpoint.config.gpt_cond_chunk_len * _MEL_RATE_HZ)
+    pieces = sound[: seconds * _MEL_RATE_HZ].split(
+        checkpoint.config.gpt_cond_chunk_len * _MEL_RATE_HZ
+    )
     latents = [
-        checkpoint.gpt.get_style_emb(mel_spectrogram(piece.unsqueeze(0), checkpoint.mel_stats).to(checkpoint.device))
+        checkpoint.gpt.get_style_emb(
+            mel_spectrogram(piece.unsqueeze(0), checkpoint.mel_stats).to(checkpoint.device)
+        )
         for piece in pieces
         if len(piece) >= _SHORTEST_PIECE_S * _MEL_RATE_HZ
     ]

@@ -27,7 +27,11 @@ from services.synth_worker.engines.xtts.decoder.guard import Fault, Guard
 from services.synth_worker.engines.xtts.decoder.linear import Precision, give_back_freed_memory
 from services.synth_worker.engines.xtts.decoder.sampling import Sampling
 from services.synth_worker.engines.xtts.decoder.transformer import Memory
-from services.synth_worker.engines.xtts.text.tokenizer import MAX_CHARACTERS, TextEncoder, missing_extras
+from services.synth_worker.engines.xtts.text.tokenizer import (
+    MAX_CHARACTERS,
+    TextEncoder,
+    missing_extras,
+)
 from services.synth_worker.engines.xtts.vocoder.stream import Vocoder, VocoderStream
 from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, load
 from services.synth_worker.engines.xtts.weights.location import WeightSettings, find_weights
@@ -37,7 +41,9 @@ log = structlog.get_logger()
 SAMPLE_RATE_HZ: Final = 24_000
 _CODE_VERSION: Final = "1"  # changes whenever the audio of a seed or a voice changes
 _LICENCE: Final = "Coqui Public Model License 1.0 (non-commercial): https://coqui.ai/cpml"
-_LEVEL: Final = Level(usual_lufs=-22.0, spread_lu=3.0, ahead_ms=200)  # estimated, so the spread is wide
+_LEVEL: Final = Level(
+    usual_lufs=-22.0, spread_lu=3.0, ahead_ms=200
+)  # estimated, so the spread is wide
 _FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder holds back about three until more follow
 _CHUNK_GROWTH: Final = 4
 _LARGEST_CHUNK: Final = 24
@@ -170,11 +176,15 @@ class XttsEngine:
             )
         resident = self._loaded()
         ids = self._ids(utterance.text, utterance.language)
-        guard = Guard(utterance.text, utterance.language, SAMPLE_RATE_HZ, resident.decoder.most_codes)
+        guard = Guard(
+            utterance.text, utterance.language, SAMPLE_RATE_HZ, resident.decoder.most_codes
+        )
         speed = utterance.parameters.speed or 1.0
         return Sentence(
             seed=utterance.seed,
-            decoding=resident.decoder.open(voice.memory, ids, _sampling(utterance.parameters), utterance.seed),
+            decoding=resident.decoder.open(
+                voice.memory, ids, _sampling(utterance.parameters), utterance.seed
+            ),
             sound=resident.vocoder.open(voice.voice.embedding, speed),
             guard=guard,
         )
@@ -184,9 +194,14 @@ class XttsEngine:
         resident = self._loaded()
         resident.decoder.step([sentence.decoding for sentence in batch])
         faults = [
-            sentence.guard.fault(sentence.decoding.codes, stopped=sentence.decoding.stopped) for sentence in batch
+            sentence.guard.fault(sentence.decoding.codes, stopped=sentence.decoding.stopped)
+            for sentence in batch
         ]
-        due = [sentence for sentence, fault in zip(batch, faults, strict=True) if not fault and _is_due(sentence)]
+        due = [
+            sentence
+            for sentence, fault in zip(batch, faults, strict=True)
+            if not fault and _is_due(sentence)
+        ]
         sounds = dict(zip(map(id, due), self._vocode(due), strict=True))
         steps = [
             self._mend(sentence, fault)
@@ -215,7 +230,9 @@ class XttsEngine:
 
     def _ids(self, text: str, language: str) -> list[int]:
         resident = self._loaded()
-        return resident.texts.encode(text, language, resident.checkpoint.config.model_args.gpt_max_text_tokens)
+        return resident.texts.encode(
+            text, language, resident.checkpoint.config.model_args.gpt_max_text_tokens
+        )
 
     def _tell(self, progress: str) -> None:
         self._progress = progress
@@ -231,7 +248,9 @@ class XttsEngine:
             return Step(_NOTHING, done=True, failure=SynthesisFailed(reason))
         sentence.tries += 1
         sentence.guard.start_again()
-        self._loaded().decoder.go_back(decoding, sentence.vocoded, sentence.seed + sentence.tries - 1)
+        self._loaded().decoder.go_back(
+            decoding, sentence.vocoded, sentence.seed + sentence.tries - 1
+        )
         return Step(_NOTHING, done=False, redrawn=True)
 
     def _vocode(self, sentences: Sequence[Sentence]) -> list[Samples]:
@@ -267,12 +286,18 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _is_due(sentence: Sentence) -> bool:
-    return sentence.decoding.stopped or len(sentence.decoding.codes) - sentence.vocoded >= sentence.chunk
+    return (
+        sentence.decoding.stopped
+        or len(sentence.decoding.codes) - sentence.vocoded >= sentence.chunk
+    )
 
 
 def _sampling(parameters: Parameters) -> Sampling:
     """Return the request's sampling settings, with the released defaults for the rest."""
-    asked = {name: getattr(parameters, name) for name in ("temperature", "top_k", "top_p", "repetition_penalty")}
+    asked = {
+        name: getattr(parameters, name)
+        for name in ("temperature", "top_k", "top_p", "repetition_penalty")
+    }
     return Sampling(**{name: value for name, value in asked.items() if value is not None})
 
 
@@ -282,7 +307,9 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineUnavailable(f"DEVICE is {name}, and torch finds {torch.cuda.device_count()} GPUs here")
+        raise EngineUnavailable(
+            f"DEVICE is {name}, and torch finds {torch.cuda.device_count()} GPUs here"
+        )
     return device
 
 

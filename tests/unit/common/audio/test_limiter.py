@@ -15,7 +15,9 @@ SEEDS = st.integers(0, 2**31)
 def noise(seed: int, level: float, seconds: float = 0.4) -> Samples:
     """Return noise whose level jumps every 20 ms."""
     generator = np.random.default_rng(seed)
-    steps = np.repeat(generator.uniform(0, 1, int(seconds * 50) + 1), RATE_HZ // 50)[: int(seconds * RATE_HZ)]
+    steps = np.repeat(generator.uniform(0, 1, int(seconds * 50) + 1), RATE_HZ // 50)[
+        : int(seconds * RATE_HZ)
+    ]
     return (generator.normal(0, level, len(steps)) * steps).astype(np.float32)
 
 

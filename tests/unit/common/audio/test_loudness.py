@@ -27,14 +27,18 @@ RATES = [16_000, 22_050, 24_000, 44_100, 48_000]
 
 def sine(rate_hz: int, *parts: tuple[float, float], frequency_hz: float = 1000.0) -> Floats:
     """Return a sine, its parts given as peak level in dBFS and seconds."""
-    levels = np.concatenate([np.full(round(seconds * rate_hz), 10 ** (level / 20)) for level, seconds in parts])
+    levels = np.concatenate(
+        [np.full(round(seconds * rate_hz), 10 ** (level / 20)) for level, seconds in parts]
+    )
     times = np.arange(len(levels)) / rate_hz
     return np.asarray(levels * np.sin(2 * np.pi * frequency_hz * times))
 
 
 def test_at_48_khz_the_filters_are_those_of_the_standard() -> None:
     shelf, high_pass = k_weighting(48_000)
-    assert shelf.b == pytest.approx((1.53512485958697, -2.69169618940638, 1.19839281085285), abs=1e-12)
+    assert shelf.b == pytest.approx(
+        (1.53512485958697, -2.69169618940638, 1.19839281085285), abs=1e-12
+    )
     assert shelf.a == pytest.approx((1.0, -1.69065929318241, 0.73248077421585), abs=1e-12)
     assert high_pass.b == (1.0, -2.0, 1.0)
     assert high_pass.a == pytest.approx((1.0, -1.99004745483398, 0.99007225036621), abs=1e-12)
@@ -42,10 +46,15 @@ def test_at_48_khz_the_filters_are_those_of_the_standard() -> None:
 
 @pytest.mark.parametrize("rate_hz", RATES)
 @pytest.mark.parametrize("frequency_hz", [60, 200, 997, 2000, 4000])
-def test_the_filters_weigh_a_frequency_the_same_at_every_rate(rate_hz: int, frequency_hz: float) -> None:
+def test_the_filters_weigh_a_frequency_the_same_at_every_rate(
+    rate_hz: int, frequency_hz: float
+) -> None:
     def weight_db(rate_hz: int) -> float:
         z = np.exp(-2j * np.pi * frequency_hz / rate_hz * np.arange(3))
-        return sum(20 * math.log10(abs(np.dot(each.b, z) / np.dot(each.a, z))) for each in k_weighting(rate_hz))
+        return sum(
+            20 * math.log10(abs(np.dot(each.b, z) / np.dot(each.a, z)))
+            for each in k_weighting(rate_hz)
+        )
 
     assert weight_db(rate_hz) == pytest.approx(weight_db(48_000), abs=0.15)
 
@@ -80,7 +89,13 @@ def test_two_channels_are_3_lu_louder_than_one_of_them() -> None:
     assert integrated_lufs([signal], 24_000) == pytest.approx(-26.01, abs=0.1)
 
 
-PEAKS = [(4, 0.0, 0.5, -6.0), (4, 45.0, 0.5, -6.0), (6, 60.0, 0.5, -6.0), (8, 67.5, 0.5, -6.0), (4, 45.0, 1.41, 3.0)]
+PEAKS = [
+    (4, 0.0, 0.5, -6.0),
+    (4, 45.0, 0.5, -6.0),
+    (6, 60.0, 0.5, -6.0),
+    (8, 67.5, 0.5, -6.0),
+    (4, 45.0, 1.41, 3.0),
+]
 
 
 @pytest.mark.parametrize(("divisor", "phase_degrees", "amplitude", "expected_db"), PEAKS)
@@ -104,7 +119,9 @@ def test_silence_has_no_loudness_and_no_peak() -> None:
 def test_audio_shorter_than_a_block_is_measured_as_one_block() -> None:
     short = sine(24_000, (-20, 0.2))
     padded = np.pad(short, (0, round(0.2 * 24_000)))
-    assert integrated_lufs([short], 24_000) == pytest.approx(integrated_lufs([padded], 24_000), abs=0.01)
+    assert integrated_lufs([short], 24_000) == pytest.approx(
+        integrated_lufs([padded], 24_000), abs=0.01
+    )
 
 
 def test_the_frames_have_the_energies_that_a_filter_without_frames_gives() -> None:
@@ -118,7 +135,9 @@ def test_the_frames_have_the_energies_that_a_filter_without_frames_gives() -> No
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(0, 2**31))
-def test_frames_that_come_in_batches_have_the_same_energies_to_the_last_bit(batches: list[int], seed: int) -> None:
+def test_frames_that_come_in_batches_have_the_same_energies_to_the_last_bit(
+    batches: list[int], seed: int
+) -> None:
     frames = np.random.default_rng(seed).normal(0, 0.1, (sum(batches), 240)).astype(np.float32)
     meter = FrameEnergies(24_000)
     parts = [meter.of(batch) for batch in np.split(frames, np.cumsum(batches)[:-1])]

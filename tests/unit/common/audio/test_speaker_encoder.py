@@ -23,7 +23,9 @@ def test_the_whole_embedding_is_the_mean_of_the_windows(encoder: SpeakerEncoder)
     assert windows.shape[1] == 256
     assert 6 <= len(windows) <= 8
     assert np.linalg.norm(windows, axis=1) == pytest.approx(1, abs=1e-4)
-    assert float(encoder.embed(speech) @ speaker_encoder.unit(windows.mean(axis=0))) == pytest.approx(1, abs=1e-5)
+    assert float(
+        encoder.embed(speech) @ speaker_encoder.unit(windows.mean(axis=0))
+    ) == pytest.approx(1, abs=1e-5)
 
 
 def test_weights_that_are_not_those_that_were_recorded_are_refused(

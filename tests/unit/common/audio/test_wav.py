@@ -41,7 +41,9 @@ readers = pytest.mark.parametrize("read", [by_wave, by_soundfile, by_ffmpeg])
 @readers
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("rate_hz", [16_000, 24_000])
-def test_readers_take_every_sample_of_a_file_or_a_saved_stream(read: Reader, known: bool, rate_hz: int) -> None:
+def test_readers_take_every_sample_of_a_file_or_a_saved_stream(
+    read: Reader, known: bool, rate_hz: int
+) -> None:
     pcm = to_pcm16(sounds.speech(1.7, rate_hz))
     header = wav_header(sample_rate_hz=rate_hz, data_bytes=len(pcm) if known else None)
     samples, rate_read_hz = read(header + pcm)
@@ -56,7 +58,10 @@ def test_a_header_has_true_lengths() -> None:
     assert int.from_bytes(header[40:44], "little") == 1_000
 
 
-@given(st.binary(max_size=2_000).filter(lambda pcm: len(pcm) % 2 == 0), st.sampled_from([8_000, 24_000, 48_000]))
+@given(
+    st.binary(max_size=2_000).filter(lambda pcm: len(pcm) % 2 == 0),
+    st.sampled_from([8_000, 24_000, 48_000]),
+)
 def test_a_stored_clip_comes_back_as_it_was(pcm: bytes, rate_hz: int) -> None:
     clip = read_wav(write_wav(Clip(from_pcm16(pcm), rate_hz)))
     assert (to_pcm16(clip.samples), clip.sample_rate_hz) == (pcm, rate_hz)

@@ -21,7 +21,9 @@ def test_every_stream_has_limits() -> None:
 
 def test_only_differences_are_reported() -> None:
     found = api.StreamConfig(name="A", max_age=600.0, max_bytes=7, num_replicas=1)
-    assert differences({"max_age": 600, "max_bytes": 5, "num_replicas": 1}, found) == {"max_bytes": (7, 5)}
+    assert differences({"max_age": 600, "max_bytes": 5, "num_replicas": 1}, found) == {
+        "max_bytes": (7, 5)
+    }
 
 
 async def test_an_existing_stream_keeps_its_limits_with_a_warning(tmp_path: Path) -> None:
@@ -34,6 +36,10 @@ async def test_an_existing_stream_keeps_its_limits_with_a_warning(tmp_path: Path
         for tell in (bus.establish, bus.require):
             with structlog.testing.capture_logs() as logs:
                 await tell(wanted)
-            told = {entry["limit"]: entry["found"] for entry in logs if entry["event"] == "stream_differs"}
+            told = {
+                entry["limit"]: entry["found"]
+                for entry in logs
+                if entry["event"] == "stream_differs"
+            }
             assert told == {"max_age": 600.0, "max_bytes": 1024 * topology.MEBIBYTE}
         await bus.close()

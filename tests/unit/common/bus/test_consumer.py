@@ -19,7 +19,11 @@ from tests.support.buses import memory_bus
 
 SUBJECT = subjects.sentence("tone", "express", "public", "request-1", 0)
 CONSUMER = Consumer(
-    topology.SENTENCES, "test", subjects.lane_sentences("tone", "express"), ack_wait_s=0.6, max_deliver=4
+    topology.SENTENCES,
+    "test",
+    subjects.lane_sentences("tone", "express"),
+    ack_wait_s=0.6,
+    max_deliver=4,
 )
 
 
@@ -101,7 +105,9 @@ async def test_a_permanent_failure_is_published_once_and_not_retried(bus: Memory
     assert await bus.message_count(topology.DEAD) == 0, "the client's own mistake is no poison"
 
 
-async def test_a_message_that_fails_every_time_becomes_a_dead_letter_with_its_reason(bus: MemoryBus) -> None:
+async def test_a_message_that_fails_every_time_becomes_a_dead_letter_with_its_reason(
+    bus: MemoryBus,
+) -> None:
     async def break_down(_delivery: Delivery) -> None:
         raise ZeroDivisionError
 
@@ -118,7 +124,9 @@ async def test_a_message_that_fails_every_time_becomes_a_dead_letter_with_its_re
     assert (letter.subject, letter.payload, letter.attempts) == (SUBJECT, b"job", 3)
 
 
-async def test_what_killed_every_worker_before_is_given_up_without_another_try(bus: MemoryBus) -> None:
+async def test_what_killed_every_worker_before_is_given_up_without_another_try(
+    bus: MemoryBus,
+) -> None:
     await bus.publish(SUBJECT, b"poison", message_id="a")
     for _ in range(3):  # three workers take it and fall silent
         delivery = await (await bus.pull(CONSUMER)).next(2)
@@ -188,7 +196,9 @@ async def test_what_does_not_end_after_a_stop_is_cancelled_and_comes_again(bus: 
 
     work = Recorder(never_end)
     loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=1, finish_s=0.1).run(stop))
-    await bus.publish(SUBJECT, b"job", message_id="a")  # the only slot is in use, so the loop waits for it
+    await bus.publish(
+        SUBJECT, b"job", message_id="a"
+    )  # the only slot is in use, so the loop waits for it
     async with asyncio.timeout(10):
         await begun.wait()
         stop.set()

@@ -14,7 +14,9 @@ def test_the_first_lines_are_logged_and_the_others_counted() -> None:
     assert sparing.allows() == 7
 
 
-def test_the_event_loop_and_the_server_are_limited_while_the_block_runs(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_event_loop_and_the_server_are_limited_while_the_block_runs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     for logger in (logging.getLogger("asyncio"), logging.getLogger("aiohttp.server")):
         caplog.clear()
         with limited_logs():

@@ -17,7 +17,9 @@ class Example(Struct, frozen=True, kw_only=True):
 
 
 def test_variables_are_read_by_the_upper_case_names_of_the_fields() -> None:
-    read = read_settings(Example, {"KEY": "k", "PORT": "80", "READABLE": "true", "FACTOR": "0.5", "OTHER": "x"})
+    read = read_settings(
+        Example, {"KEY": "k", "PORT": "80", "READABLE": "true", "FACTOR": "0.5", "OTHER": "x"}
+    )
     assert read == Example(key="k", port=80, readable=True, factor=0.5)
 
 
@@ -36,7 +38,8 @@ def test_every_bad_variable_is_named_and_no_value_is_quoted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"), [("yes", True), ("No", False), ("on", True), ("off", False), ("TRUE", True), ("0", False)]
+    ("written", "meant"),
+    [("yes", True), ("No", False), ("on", True), ("off", False), ("TRUE", True), ("0", False)],
 )
 def test_a_switch_is_taken_in_the_words_that_people_write(written: str, meant: bool) -> None:
     assert read_settings(Example, {"KEY": "k", "READABLE": written}).readable is meant

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.common.runtime.tcp_ports import CannotListen, free_port, holder_of, is_loopback, listens, require_free
+from services.common.runtime.tcp_ports import (
+    CannotListen,
+    free_port,
+    holder_of,
+    is_loopback,
+    listens,
+    require_free,
+)
 
 LISTENER = """
 import socket, sys
@@ -47,7 +54,9 @@ def test_a_port_on_all_addresses_is_taken_where_one_address_is() -> None:
 
 def test_the_holder_is_named_by_its_command() -> None:
     command = [sys.executable, "-c", LISTENER, "the-other-service"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout is not None
         port = int(other.stdout.readline())
         holder = holder_of(port)

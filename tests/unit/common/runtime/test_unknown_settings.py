@@ -80,7 +80,10 @@ def test_a_typo_is_reported_with_the_nearest_name(name: str, meant: str) -> None
 
 def test_every_letter_that_is_left_out_or_doubled_is_noticed() -> None:
     names = {
-        name[:at] + twice + name[at + 1 :] for name in KNOWN for at in range(len(name)) for twice in ("", name[at] * 2)
+        name[:at] + twice + name[at + 1 :]
+        for name in KNOWN
+        for at in range(len(name))
+        for twice in ("", name[at] * 2)
     }
     typos = {name for name in names - KNOWN if not name.startswith("_")}
     assert len(typos) > 1_000

@@ -76,7 +76,8 @@ def test_a_break_has_its_stated_length(attributes: str, milliseconds: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("value", "rate"), [("x-slow", 0.5), ("default", 1), ("80%", 0.8), ("+10%", 1.1), ("-25%", 0.75), ("400%", 4)]
+    ("value", "rate"),
+    [("x-slow", 0.5), ("default", 1), ("80%", 0.8), ("+10%", 1.1), ("-25%", 0.75), ("400%", 4)],
 )
 def test_a_rate_is_a_share_of_the_usual_one(value: str, rate: float) -> None:
     [found] = pieces(read_ssml(speak(f'<prosody rate="{value}">x</prosody>')))
@@ -91,7 +92,10 @@ REFUSED = [
     ("<speak>&nbsp;</speak>", r"line 1, column 8.*undefined entity; only &amp;"),
     ('<!DOCTYPE speak [<!ENTITY a "aaa">]><speak>&a;</speak>', "document type is not allowed"),
     ('<!DOCTYPE speak SYSTEM "http://example.org/x.dtd"><speak/>', "document type is not allowed"),
-    ('<!DOCTYPE s [<!ENTITY x SYSTEM "file:///etc/passwd">]><speak>&x;</speak>', "document type is not allowed"),
+    (
+        '<!DOCTYPE s [<!ENTITY x SYSTEM "file:///etc/passwd">]><speak>&x;</speak>',
+        "document type is not allowed",
+    ),
     ("<p>x</p>", "outermost element is speak"),
     ("<speak><speak>x</speak></speak>", "outermost element is speak"),
     ("<speak><s>a<p>b</p></s></speak>", "p cannot be within s"),
@@ -100,9 +104,15 @@ REFUSED = [
     ('<speak><sub alias="x"><break/></sub></speak>', "sub holds no element"),
     ("<speak><sub>x</sub></speak>", "sub needs the attribute alias"),
     ("<speak><lang>x</lang></speak>", "lang needs the attribute xml:lang"),
-    ('<speak><lang xml:lang="sv">x</lang></speak>', "xml:lang names no language that is spoken; the languages are fr"),
+    (
+        '<speak><lang xml:lang="sv">x</lang></speak>',
+        "xml:lang names no language that is spoken; the languages are fr",
+    ),
     ('<speak><lang xml:lang="french">x</lang></speak>', "xml:lang"),
-    ('<speak><prosody pitch="high" rate="fast">x</prosody></speak>', "attribute that is not supported; it takes rate"),
+    (
+        '<speak><prosody pitch="high" rate="fast">x</prosody></speak>',
+        "attribute that is not supported; it takes rate",
+    ),
     ('<speak><prosody rate="10%">x</prosody></speak>', "from 25% to 400%"),
     ('<speak><prosody rate="quick">x</prosody></speak>', "x-slow, slow"),
     ('<speak><break time="11s"/></speak>', "250ms or 1.5s, at most 10s"),
@@ -127,7 +137,11 @@ def test_unsupported_markup_is_refused_with_its_offset(source: str, why: str) ->
 
 
 def test_a_refusal_does_not_tell_the_text() -> None:
-    for bad in ("<speak>secret &secret;</speak>", "<speak><secret/></speak>", '<speak><s secret="secret"/></speak>'):
+    for bad in (
+        "<speak>secret &secret;</speak>",
+        "<speak><secret/></speak>",
+        '<speak><s secret="secret"/></speak>',
+    ):
         with pytest.raises(MalformedSsml) as refused:
             read_ssml(bad)
         assert "secret" not in str(refused.value)
@@ -135,16 +149,43 @@ def test_a_refusal_does_not_tell_the_text() -> None:
 
 ATTRIBUTES = st.sampled_from(
     (
-        *("", ' xml:lang="en"', ' time="1s"', ' time="x"', ' name="m"', ' rate="fast"', ' alias="&lt;b>"', " a=b"),
+        *(
+            "",
+            ' xml:lang="en"',
+            ' time="1s"',
+            ' time="x"',
+            ' name="m"',
+            ' rate="fast"',
+            ' alias="&lt;b>"',
+            " a=b",
+        ),
         *(' interpret-as="digits"', ' strength="weak"', ' xmlns="x"', ' name="m" name="m"'),
     )
 )
 ELEMENTS = ("speak", "p", "s", "break", "sub", "say-as", "lang", "prosody", "mark", "voice", "é")
 TAGS = st.builds(
-    "<{}{}{}{}>".format, st.sampled_from(("", "/")), st.sampled_from(ELEMENTS), ATTRIBUTES, st.sampled_from(("", "/"))
+    "<{}{}{}{}>".format,
+    st.sampled_from(("", "/")),
+    st.sampled_from(ELEMENTS),
+    ATTRIBUTES,
+    st.sampled_from(("", "/")),
 )
 NOISE = st.sampled_from(
-    ("&amp;", "&#0;", "&#65;", "&nbsp;", "<!--", "-->", "<![CDATA[", "]]>", "<?x", "?>", "<!DOCTYPE s>", "<", ">")
+    (
+        "&amp;",
+        "&#0;",
+        "&#65;",
+        "&nbsp;",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<?x",
+        "?>",
+        "<!DOCTYPE s>",
+        "<",
+        ">",
+    )
 )
 XML = st.lists(TAGS | NOISE | st.text(max_size=8), max_size=30).map("".join)
 
@@ -167,7 +208,9 @@ def test_whatever_is_sent_is_read_or_refused_clearly(source: str) -> None:
         place = piece.end
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n"), max_size=12)
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n"), max_size=12
+)
 
 
 @st.composite

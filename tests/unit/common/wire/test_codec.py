@@ -63,7 +63,10 @@ def test_a_message_cut_anywhere_is_refused(chunk: AudioChunk, data: st.DataObjec
         codec.decode(payload[: data.draw(st.integers(0, len(payload) - 1))], AudioChunk)
 
 
-@given(st.integers(0, 2**63 - 1), st.lists(st.integers(0, 10_000), unique=True, min_size=2, max_size=50))
+@given(
+    st.integers(0, 2**63 - 1),
+    st.lists(st.integers(0, 10_000), unique=True, min_size=2, max_size=50),
+)
 def test_every_sentence_has_a_different_seed(seed: int, places: list[int]) -> None:
     seeds = [sentence_seed(seed, place) for place in places]
     assert len(set(seeds)) == len(seeds)

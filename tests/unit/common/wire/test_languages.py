@@ -11,7 +11,9 @@ from services.common.wire.languages import LANGUAGES, language_code
 @pytest.mark.parametrize(
     "written", ["{0}", "{1}", "{0}-{1}", "{0}_{1}", "{0}-Latn-{1}", "{0}_XX.UTF-8", "{1}-x-private"]
 )
-def test_a_code_means_its_language_in_every_case_and_with_every_subtag(code: str, written: str) -> None:
+def test_a_code_means_its_language_in_every_case_and_with_every_subtag(
+    code: str, written: str
+) -> None:
     assert language_code(written.format(code, code.upper())) == code
 
 
@@ -39,7 +41,8 @@ def test_tags_of_other_standards_mean_the_language(tag: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", ["", "sv", "yue", "f", "french", "fr FR", "fr\n", "fr-", "fr--FR", "../fr", "fr;q=1", "ﬁ"]
+    "tag",
+    ["", "sv", "yue", "f", "french", "fr FR", "fr\n", "fr-", "fr--FR", "../fr", "fr;q=1", "ﬁ"],
 )
 def test_what_is_no_language_of_ours_is_none(tag: str) -> None:
     assert language_code(tag) is None

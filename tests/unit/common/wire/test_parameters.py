@@ -44,7 +44,9 @@ def test_a_value_outside_its_range_is_refused_by_name(name: str, beyond: int, ab
 
 
 def test_every_parameter_has_a_range_and_a_textual_form() -> None:
-    assert set(RANGES) == set(Parameters.__struct_fields__) == {*set_in(PARAMETERS), "loudness_lufs"}
+    assert (
+        set(RANGES) == set(Parameters.__struct_fields__) == {*set_in(PARAMETERS), "loudness_lufs"}
+    )
     assert str(RANGES["top_k"]) == "a whole number from 1 to 1000"
     assert str(RANGES["speed"]) == "a number from 0.25 to 4"
     assert str(RANGES["loudness_lufs"]) == "a number from -30 to -12 or off"
@@ -61,7 +63,8 @@ def test_an_engine_refuses_unknown_parameters_by_name_and_lists_its_own() -> Non
     with pytest.raises(UnsupportedParameter) as refused:
         require_taken(asked, engine="tone", takes=("speed",))
     assert (
-        str(refused.value) == "the engine tone has no use for temperature, top_k; it takes speed; leave out the others"
+        str(refused.value)
+        == "the engine tone has no use for temperature, top_k; it takes speed; leave out the others"
     )
     with pytest.raises(UnsupportedParameter, match="it takes none"):
         require_taken(asked, engine="tone", takes=())

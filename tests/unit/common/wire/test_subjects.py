@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.wire import subjects
-from services.common.wire.addressing import is_cancel_of, is_event_of, is_heartbeat_of, require_addressed, require_own
+from services.common.wire.addressing import (
+    is_cancel_of,
+    is_event_of,
+    is_heartbeat_of,
+    require_addressed,
+    require_own,
+)
 from services.common.wire.failures import MalformedMessage
 from services.common.wire.identity import Identity
 from services.common.wire.messages import (
@@ -84,7 +90,12 @@ def test_a_subject_is_read_back_as_what_it_was_built_of(kind: Any, data: st.Data
 
 HOSTILE = st.one_of(
     st.text(),
-    st.lists(st.one_of(st.text(max_size=8), st.sampled_from(["tts", "v1", "audio", "end", "*", ">", "", "9" * 400])))
+    st.lists(
+        st.one_of(
+            st.text(max_size=8),
+            st.sampled_from(["tts", "v1", "audio", "end", "*", ">", "", "9" * 400]),
+        )
+    )
     .map(".".join)
     .map("tts.v1.".__add__),
     st.sampled_from(
@@ -110,7 +121,9 @@ HOSTILE = st.one_of(
 def test_any_string_is_read_without_a_failure(subject: str) -> None:
     parsed = parse(subject)
     if not isinstance(parsed, DeadSubject):
-        assert parsed is None or subject.rsplit(".", maxsplit=1)[-1] in map(str, [*parsed, "end", "split", "failed"])
+        assert parsed is None or subject.rsplit(".", maxsplit=1)[-1] in map(
+            str, [*parsed, "end", "split", "failed"]
+        )
     for kind in BUILT:
         assert parse_as(subject, kind) in (parsed, None)
 
@@ -132,7 +145,15 @@ def test_what_is_no_subject_of_the_contract_names_nothing(subject: str) -> None:
 
 EVENTS: list[tuple[RequestEvent, str]] = [
     (
-        AudioChunk(request=REQUEST, sentence=1, chunk=2, attempt=1, first_sample=0, sample_rate_hz=24_000, pcm=b"\0\0"),
+        AudioChunk(
+            request=REQUEST,
+            sentence=1,
+            chunk=2,
+            attempt=1,
+            first_sample=0,
+            sample_rate_hz=24_000,
+            pcm=b"\0\0",
+        ),
         subjects.chunk("acme", REQUEST, 1, 2),
     ),
     (
@@ -151,7 +172,10 @@ EVENTS: list[tuple[RequestEvent, str]] = [
         ),
         subjects.end("acme", REQUEST, 1),
     ),
-    (TextSplit(request=REQUEST, sentences=(Span(0, 1),), dropped=()), subjects.text_split("acme", REQUEST)),
+    (
+        TextSplit(request=REQUEST, sentences=(Span(0, 1),), dropped=()),
+        subjects.text_split("acme", REQUEST),
+    ),
     (
         SpeechFailed(request=REQUEST, sentence=None, code="internal", detail="", retryable=False),
         subjects.request_failed("acme", REQUEST),
@@ -163,7 +187,9 @@ EVENTS: list[tuple[RequestEvent, str]] = [
 ]
 
 
-@pytest.mark.parametrize("event", [event for event, _ in EVENTS], ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize(
+    "event", [event for event, _ in EVENTS], ids=lambda event: type(event).__name__
+)
 def test_an_event_belongs_on_its_own_subject_alone(event: RequestEvent) -> None:
     own = [subject for other, subject in EVENTS if other is event]
     others = {subject for _, subject in EVENTS} - set(own)
@@ -184,7 +210,9 @@ def test_a_cancel_in_the_name_of_another_tenant_or_request_is_none() -> None:
     assert not is_cancel_of(message, CancelSubject("acme", "another-request"))
 
 
-@pytest.mark.parametrize("subject", [subjects.request("globex"), subjects.job("globex"), "tts.v1.request", "acme"])
+@pytest.mark.parametrize(
+    "subject", [subjects.request("globex"), subjects.job("globex"), "tts.v1.request", "acme"]
+)
 def test_a_request_on_the_subject_of_another_tenant_is_refused(subject: str) -> None:
     request = example(SpeechRequest)
     assert isinstance(request, SpeechRequest)
@@ -206,9 +234,19 @@ def test_a_sentence_on_the_subject_of_another_is_refused(index: int) -> None:
 
 
 def test_a_heartbeat_of_another_process_is_ignored() -> None:
-    states = [message for message in EXAMPLES if type(message).__name__ in ("WorkerState", "SplitterState")]
-    own = [subjects.worker_state("embedded", "worker-1a2b3c4d"), subjects.splitter_state("splitter-1a2b3c4d")]
-    heard = [[is_heartbeat_of(state, subject) for subject in [*own, "tts.v1.splitter.x"]] for state in states]  # type: ignore[arg-type]
+    states = [
+        message
+        for message in EXAMPLES
+        if type(message).__name__ in ("WorkerState", "SplitterState")
+    ]
+    own = [
+        subjects.worker_state("embedded", "worker-1a2b3c4d"),
+        subjects.splitter_state("splitter-1a2b3c4d"),
+    ]
+    heard = [
+        [is_heartbeat_of(state, subject) for subject in [*own, "tts.v1.splitter.x"]]
+        for state in states
+    ]  # type: ignore[arg-type]
     assert sorted(heard) == [[False, True, False], [True, False, False]]
 
 

@@ -43,7 +43,11 @@ class Setup:
         self.admission = Admission(fleet, self.settings, Metrics())
 
     def report(
-        self, *taken: str, by_tenant: dict[str, tuple[str, ...]] | None = None, backlog_s: float = 0.0, **due_s: float
+        self,
+        *taken: str,
+        by_tenant: dict[str, tuple[str, ...]] | None = None,
+        backlog_s: float = 0.0,
+        **due_s: float,
     ) -> None:
         self.splitters.states = [
             SplitterState(
@@ -62,7 +66,9 @@ def slow(real_time_factor: float | None) -> WorkerState:
     return WorkerState(**fields | {"real_time_factor": real_time_factor})
 
 
-def admit_greetings(setup: Setup, held: ExitStack, most: int = 1_000, tenant: str = "public") -> int:
+def admit_greetings(
+    setup: Setup, held: ExitStack, most: int = 1_000, tenant: str = "public"
+) -> int:
     """Return how many greetings are admitted before one is refused."""
     for number in range(most):
         try:

@@ -12,7 +12,11 @@ def test_a_format_encodes_the_same_however_the_audio_is_cut(name: str) -> None:
     whole = ENCODERS[name]()
     cut = ENCODERS[name]()
     expected = whole.encode(PCM) + whole.end()
-    assert b"".join(cut.encode(PCM[start : start + 100]) for start in range(0, len(PCM), 100)) + cut.end() == expected
+    assert (
+        b"".join(cut.encode(PCM[start : start + 100]) for start in range(0, len(PCM), 100))
+        + cut.end()
+        == expected
+    )
 
 
 @pytest.mark.parametrize("name", sorted(ENCODERS))

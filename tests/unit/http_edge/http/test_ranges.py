@@ -25,13 +25,26 @@ def test_one_range_selects_its_bytes(header: str, span: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "bytes=", "bytes=-", "bytes=9-5", "bytes=0-1,5-6", "sentences=1-2", "bytes=a-b", "0-5"]
+    "header",
+    [
+        None,
+        "",
+        "bytes=",
+        "bytes=-",
+        "bytes=9-5",
+        "bytes=0-1,5-6",
+        "sentences=1-2",
+        "bytes=a-b",
+        "0-5",
+    ],
 )
 def test_what_is_no_single_range_of_bytes_is_passed_over(header: str | None) -> None:
     assert requested_range(header, SIZE) is None
 
 
-@pytest.mark.parametrize("header", ["bytes=1000-", "bytes=1000-1001", "bytes=-0", "bytes=99999999999999999-"])
+@pytest.mark.parametrize(
+    "header", ["bytes=1000-", "bytes=1000-1001", "bytes=-0", "bytes=99999999999999999-"]
+)
 def test_a_range_beyond_the_end_is_refused_with_the_size(header: str) -> None:
     with pytest.raises(RangeNotSatisfiable) as refused:
         requested_range(header, SIZE)

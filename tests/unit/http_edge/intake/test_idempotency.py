@@ -25,7 +25,16 @@ FORM = Form(
 def test_an_id_is_a_token() -> None:
     for good in ("12345678", "A_-z0123", "x" * 64):
         assert checked_id(good) == good
-    for bad in ("", "1234567", "x" * 65, "with.dots", "with space", "12345678\n", "ümlaut-12", "star-*-star"):
+    for bad in (
+        "",
+        "1234567",
+        "x" * 65,
+        "with.dots",
+        "with space",
+        "12345678\n",
+        "ümlaut-12",
+        "star-*-star",
+    ):
         with pytest.raises(BadRequest, match="8 to 64"):
             checked_id(bad)
 
@@ -47,18 +56,34 @@ def test_the_fingerprints_of_stored_claims_stay_valid() -> None:
         split=False,
         parameters=Parameters(speed=1.25, temperature=0.5),
     )
-    assert fingerprint(FORM, "speech") == "50d13ecb670c5d51835acb69d5cf0cd7b48160dbf748059f689f1033e33f64e5"
-    assert fingerprint(other, "speech") == "3b27ac7c1327ca2690c0089b690de58bda06525e8383ca2d77b25114e56a485e"
-    assert fingerprint(FORM, "job") == "e4184877973651661aa672623f9846ced96abb86e189f1b3e6c4e4f00c87604f"
-    assert fingerprint(other, "job") == "9bf7097d7700bcfa9dd9fc00f4afc242d2a9a5e8ec69fe60f4f100c61c6214c2"
+    assert (
+        fingerprint(FORM, "speech")
+        == "50d13ecb670c5d51835acb69d5cf0cd7b48160dbf748059f689f1033e33f64e5"
+    )
+    assert (
+        fingerprint(other, "speech")
+        == "3b27ac7c1327ca2690c0089b690de58bda06525e8383ca2d77b25114e56a485e"
+    )
+    assert (
+        fingerprint(FORM, "job")
+        == "e4184877973651661aa672623f9846ced96abb86e189f1b3e6c4e4f00c87604f"
+    )
+    assert (
+        fingerprint(other, "job")
+        == "9bf7097d7700bcfa9dd9fc00f4afc242d2a9a5e8ec69fe60f4f100c61c6214c2"
+    )
 
 
 def test_what_the_service_derives_from_a_form_does_not_identify_it() -> None:
-    assert fingerprint(replace(FORM, audio_s=2.5, languages=("en", "fr")), "speech") == fingerprint(FORM, "speech")
+    assert fingerprint(replace(FORM, audio_s=2.5, languages=("en", "fr")), "speech") == fingerprint(
+        FORM, "speech"
+    )
 
 
 def test_a_form_is_the_same_whatever_its_uploads_are_called() -> None:
-    moved = replace(FORM, uploads=tuple(replace(upload, path=Path("/elsewhere")) for upload in FORM.uploads))
+    moved = replace(
+        FORM, uploads=tuple(replace(upload, path=Path("/elsewhere")) for upload in FORM.uploads)
+    )
     assert fingerprint(moved, "speech") == fingerprint(FORM, "speech")
 
 

@@ -10,7 +10,10 @@ from tests.unit.splitter.normalization.gold import GOLD
 
 @pytest.mark.parametrize("language", GOLD)
 def test_a_page_of_a_language_is_detected(language: str) -> None:
-    assert detected("\n".join(marked.replace("|", "") for marked in GOLD[language])) == (language, ())
+    assert detected("\n".join(marked.replace("|", "") for marked in GOLD[language])) == (
+        language,
+        (),
+    )
 
 
 def test_nearly_all_of_194_one_line_texts_are_detected() -> None:
@@ -20,7 +23,11 @@ def test_nearly_all_of_194_one_line_texts_are_detected() -> None:
         except UnsupportedLanguage:
             return False
 
-    told = [known(language, marked.replace("|", "")) for language, texts in GOLD.items() for marked in texts]
+    told = [
+        known(language, marked.replace("|", ""))
+        for language, texts in GOLD.items()
+        for marked in texts
+    ]
     assert sum(told) >= 0.97 * len(told)
 
 

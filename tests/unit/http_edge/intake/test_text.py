@@ -9,7 +9,9 @@ from services.http_edge.intake.text import understood
 WORDS = "a" * 13 + " "  # 14 characters: a second
 
 
-def form(text: str, *, pronunciations: dict[str, str] | None = None, speed: float = 1.0, **fields: str) -> Form:
+def form(
+    text: str, *, pronunciations: dict[str, str] | None = None, speed: float = 1.0, **fields: str
+) -> Form:
     return Form(
         text=text, language=fields.get("language", "en"), uploads=(), split=True, spoken_forms=True, seed=None,
         pronunciations=pronunciations or {}, parameters=Parameters(speed=speed),
@@ -31,7 +33,10 @@ def form(text: str, *, pronunciations: dict[str, str] | None = None, speed: floa
         (form(f"<speak>{WORDS * 10}</speak>"), 10),
         (form(f'<speak>{WORDS}<break time="10s"/>{WORDS}</speak>'), 12),
         (form(f'<speak><prosody rate="25%">{WORDS * 10}</prosody></speak>'), 40),
-        (form(f'<speak><prosody rate="25%">{WORDS * 10}</prosody></speak>', speed=0.25), 40),  # no slower than 0.25
+        (
+            form(f'<speak><prosody rate="25%">{WORDS * 10}</prosody></speak>', speed=0.25),
+            40,
+        ),  # no slower than 0.25
         (form(f'<speak>{WORDS * 10}<lang xml:lang="zh">{"雪" * 45}</lang></speak>'), 20),
         (form(f'<speak><sub alias="{WORDS * 10}">x</sub></speak>'), 10),
     ],

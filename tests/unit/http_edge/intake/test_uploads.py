@@ -11,7 +11,11 @@ from services.http_edge.settings import Settings
 
 
 def of(**settings: float) -> Uploads:
-    return Uploads(Settings(**{"max_uploads": 3, "max_uploads_per_caller": 2, "upload_bytes_a_second": 0} | settings))
+    return Uploads(
+        Settings(
+            **{"max_uploads": 3, "max_uploads_per_caller": 2, "upload_bytes_a_second": 0} | settings
+        )
+    )
 
 
 def nothing() -> int:
@@ -82,7 +86,9 @@ async def test_an_upload_that_stays_slow_is_dropped_even_if_no_other_waits() -> 
 async def test_a_body_of_chunk_headers_is_refused_and_an_ordinary_one_is_not() -> None:
     loop = asyncio.get_running_loop()
     for wire_bytes, refused in ((6_000_000, True), (1_500_000, False)):
-        upload = Upload(0, 1, lambda wire_bytes=wire_bytes: wire_bytes, asyncio.timeout(1), loop.time())  # type: ignore[misc]
+        upload = Upload(
+            0, 1, lambda wire_bytes=wire_bytes: wire_bytes, asyncio.timeout(1), loop.time()
+        )  # type: ignore[misc]
         if refused:
             with pytest.raises(BadRequest, match="larger chunks"):
                 upload.received(1_000_000)

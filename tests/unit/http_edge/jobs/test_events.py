@@ -53,7 +53,9 @@ async def job_events(most: int = 100, most_of_tenant: int = 100) -> AsyncIterato
         draining.set()
 
 
-async def follow(watched: WatchedJob, draining: asyncio.Event, seen: list[JobProgress | None]) -> None:
+async def follow(
+    watched: WatchedJob, draining: asyncio.Event, seen: list[JobProgress | None]
+) -> None:
     async for progress in watched.changes(draining):
         seen.append(progress)  # noqa: PERF401  # each is needed as soon as it arrives
 

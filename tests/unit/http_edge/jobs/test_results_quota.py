@@ -16,7 +16,9 @@ from tests.support.buses import memory_bus
 KEPT_S = 24 * 3600.0
 
 
-def quota_of(bus: MemoryBus, tenant: str = "acme", most_bytes: int = 1_000_000, share: float = 1.0) -> ResultsQuota:
+def quota_of(
+    bus: MemoryBus, tenant: str = "acme", most_bytes: int = 1_000_000, share: float = 1.0
+) -> ResultsQuota:
     return ResultsQuota(bus, tenant, KEPT_S, most_bytes, share)
 
 
@@ -28,7 +30,10 @@ async def test_concurrent_jobs_start_only_while_they_fit_the_quota() -> None:
     bus = await memory_bus()
     edges = [quota_of(bus), quota_of(bus)]
     answers = await asyncio.gather(
-        *(edges[number % 2].reserve(f"job-{number:04}", 300_000, in_an_hour()) for number in range(20)),
+        *(
+            edges[number % 2].reserve(f"job-{number:04}", 300_000, in_an_hour())
+            for number in range(20)
+        ),
         return_exceptions=True,
     )
     assert sum(answer is None for answer in answers) == 3
@@ -54,7 +59,9 @@ async def test_a_job_reserves_once_grows_within_the_quota_and_settles_at_its_act
     assert await quota.used_bytes() == 0
 
 
-async def test_a_reservation_that_is_never_released_expires_with_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reservation_that_is_never_released_expires_with_the_results(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     quota = quota_of(await memory_bus())
     await quota.reserve("lost-job", 900_000, in_an_hour())
     now_s = time.time()

@@ -13,7 +13,13 @@ REQUEST = "request-1"
 
 def chunk_of(sentence: int, index: int, pcm: bytes, attempt: int = 1) -> AudioChunk:
     return AudioChunk(
-        request=REQUEST, sentence=sentence, chunk=index, attempt=attempt, first_sample=0, sample_rate_hz=24_000, pcm=pcm
+        request=REQUEST,
+        sentence=sentence,
+        chunk=index,
+        attempt=attempt,
+        first_sample=0,
+        sample_rate_hz=24_000,
+        pcm=pcm,
     )
 
 
@@ -42,7 +48,9 @@ def events_of(text: list[list[bytes]]) -> list[RequestEvent]:
     return events
 
 
-FAILED = SpeechFailed(request=REQUEST, sentence=1, code="synthesis_failed", detail="", retryable=True)
+FAILED = SpeechFailed(
+    request=REQUEST, sentence=1, code="synthesis_failed", detail="", retryable=True
+)
 CHUNKS = st.binary(min_size=2, max_size=8).map(lambda pcm: pcm[: len(pcm) // 2 * 2])
 TEXTS = st.lists(st.lists(CHUNKS, max_size=4), min_size=1, max_size=5)
 
@@ -108,7 +116,9 @@ def test_a_gap_holds_back_all_later_audio(text: list[list[bytes]], data: st.Data
             assembly.receive(event)
     assert not assembly.complete
     before = events[: events.index(lost)]
-    assert assembly.samples == sum(len(event.pcm) // 2 for event in before if isinstance(event, AudioChunk))
+    assert assembly.samples == sum(
+        len(event.pcm) // 2 for event in before if isinstance(event, AudioChunk)
+    )
 
 
 def test_no_audio_is_returned_after_a_failure() -> None:
@@ -137,7 +147,9 @@ def test_early_audio_is_held_up_to_a_limit_and_the_excess_is_missing() -> None:
         assembly.receive(chunk_of(sentence, 0, block))
         assembly.receive(end_of(sentence, 10, [block]))
     assert assembly._held_bytes <= 8 * 1024 * 1024
-    played = len(b"".join(assembly.receive(chunk_of(0, 0, b"ab")) + assembly.receive(end_of(0, 10, [b"ab"]))))
+    played = len(
+        b"".join(assembly.receive(chunk_of(0, 0, b"ab")) + assembly.receive(end_of(0, 10, [b"ab"])))
+    )
     assert played == 2 + 4 * len(block)
     assert assembly.missing() == [AudioPosition(5, 0)]
 

@@ -64,7 +64,9 @@ def assembled(
     """Return an assembly that has returned these sentences completely, and a part of the next."""
     spoken = list(ends)
     samples = sum(one.samples for one in spoken) + round(partial_s * RATE_HZ)
-    assembly = Assembly(first, sentences=sentences, sample_rate_hz=RATE_HZ, samples=samples, spoken=spoken)
+    assembly = Assembly(
+        first, sentences=sentences, sample_rate_hz=RATE_HZ, samples=samples, spoken=spoken
+    )
     assembly._sentence = first + len(spoken)
     return assembly
 
@@ -83,7 +85,8 @@ async def test_concurrent_reservations_succeed_only_while_they_fit_the_quota() -
     bus = await memory_bus()
     edges = [Quota(bus), Quota(bus)]
     answers = await asyncio.gather(
-        *(edges[number % 2].reserve(account(), 40.0) for number in range(20)), return_exceptions=True
+        *(edges[number % 2].reserve(account(), 40.0) for number in range(20)),
+        return_exceptions=True,
     )
     assert sum(isinstance(answer, float) for answer in answers) == 1
     assert sum(isinstance(answer, QuotaUsedUp) for answer in answers) == 19
@@ -157,7 +160,9 @@ async def test_an_unlimited_quota_is_encoded_as_a_finite_number() -> None:
     assert codec.decode(codec.encode(limited), SpeechRequest) == limited
 
 
-async def test_of_two_requests_whose_estimates_grow_beyond_the_quota_the_second_is_refused() -> None:
+async def test_of_two_requests_whose_estimates_grow_beyond_the_quota_the_second_is_refused() -> (
+    None
+):
     bus = await memory_bus()
     meters = [await opened(charges_of(bus), 10.0, f"request-{number}") for number in range(2)]
     await meters[0].observe(Assembly(split=split(45.0)))
@@ -179,7 +184,9 @@ async def test_audio_slightly_longer_than_the_quota_is_completed() -> None:
     await meter.observe(assembled([end(0, 66.0)]))
 
 
-async def test_a_listener_that_leaves_is_charged_for_its_part_and_a_resumption_for_the_rest() -> None:
+async def test_a_listener_that_leaves_is_charged_for_its_part_and_a_resumption_for_the_rest() -> (
+    None
+):
     bus = await memory_bus()
     charges = charges_of(bus)
     meter = await opened(charges, 40.0)
@@ -207,7 +214,9 @@ async def test_audio_synthesized_ahead_of_its_listener_is_charged() -> None:
     assert await used_s(bus) == pytest.approx(15.0)
 
 
-async def test_a_resumption_after_sentences_with_expired_lengths_is_charged_for_the_audio_it_receives() -> None:
+async def test_a_resumption_after_sentences_with_expired_lengths_is_charged_for_the_audio_it_receives() -> (
+    None
+):
     bus = await memory_bus()
     meter = await opened(charges_of(bus), 40.0)
     await meter.observe(assembled([end(5, 5.0), end(6, 5.0)], first=5))
@@ -264,7 +273,9 @@ async def test_a_retry_that_publishes_after_the_first_was_refunded_reserves_agai
     assert await used_s(bus) == 40.0
 
 
-async def test_an_edge_that_crashed_while_reserving_does_not_block_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_edge_that_crashed_while_reserving_does_not_block_a_retry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
     monkeypatch.setattr("services.http_edge.speech.metering._OPENING_LOOK_S", 0.0)

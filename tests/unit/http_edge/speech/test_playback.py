@@ -50,7 +50,9 @@ def test_a_client_that_reads_slowly_does_not_stall() -> None:
     assert values(metrics) == {"times": 1, "seconds": 2, "now": 1}
 
 
-async def test_the_counter_increases_while_no_audio_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_counter_increases_while_no_audio_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "_TICK_S", 0.02)
     metrics = Metrics()
     playback = Playback(metrics, 24_000)

@@ -32,17 +32,25 @@ async def failed_attempt(bus: MemoryBus) -> SpeechRequest:
     request = speech_request("ab" * 32)
     split = TextSplit(request=request.request, sentences=spans(2), dropped=())
     await publish(bus, subjects.text_split("public", request.request), split)
-    failed = SpeechFailed(request=request.request, sentence=None, code="cancelled", detail="", retryable=False)
+    failed = SpeechFailed(
+        request=request.request, sentence=None, code="cancelled", detail="", retryable=False
+    )
     await publish(bus, subjects.request_failed("public", request.request), failed)
     return request
 
 
 @asynccontextmanager
-async def resumed(bus: MemoryBus, records: RequestStore, request: SpeechRequest) -> AsyncIterator[SpeechSession]:
+async def resumed(
+    bus: MemoryBus, records: RequestStore, request: SpeechRequest
+) -> AsyncIterator[SpeechSession]:
     metrics = Metrics()
     async with (
-        open_attempts(bus, records, request, metrics, heard=[request.request], sole=True) as attempts,
-        SpeechSessions(bus, metrics, first_audio_timeout_s=10).taking_up(request, attempts, attempts.cancel) as speech,
+        open_attempts(
+            bus, records, request, metrics, heard=[request.request], sole=True
+        ) as attempts,
+        SpeechSessions(bus, metrics, first_audio_timeout_s=10).taking_up(
+            request, attempts, attempts.cancel
+        ) as speech,
     ):
         yield speech
 
@@ -75,7 +83,9 @@ async def test_the_failure_of_the_own_attempt_is_raised_to_the_client() -> None:
     async with resumed(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
         reading = asyncio.ensure_future(anext(speech.chunks()))
         again = await published(bus)
-        failed = SpeechFailed(request=again.request, sentence=0, code="unspeakable_text", detail="no", retryable=False)
+        failed = SpeechFailed(
+            request=again.request, sentence=0, code="unspeakable_text", detail="no", retryable=False
+        )
         await publish(bus, subjects.end("public", again.request, 0), failed)
         with pytest.raises(PipelineError) as refused:
             await reading
@@ -102,7 +112,9 @@ async def test_an_attempt_of_another_listener_is_joined_instead_of_starting_a_ne
         again = await published(bus)
         two = asyncio.ensure_future(anext(second.chunks()))
         await asyncio.sleep(0)
-        failed = SpeechFailed(request=again.request, sentence=None, code="empty_text", detail="no", retryable=False)
+        failed = SpeechFailed(
+            request=again.request, sentence=None, code="empty_text", detail="no", retryable=False
+        )
         assert await records.runs(request.request) == [again.request]
         await publish(bus, subjects.request_failed("public", again.request), failed)
         with pytest.raises(PipelineError):
@@ -117,5 +129,8 @@ async def _next_attempt(bus: MemoryBus, seen: str) -> SpeechRequest:
     puller = await bus.pull(topology.requests_consumer())
     while True:
         delivery = await puller.next(1)
-        if delivery is not None and (request := codec.decode(delivery.payload, SpeechRequest)).request != seen:
+        if (
+            delivery is not None
+            and (request := codec.decode(delivery.payload, SpeechRequest)).request != seen
+        ):
             return request

@@ -49,7 +49,9 @@ def connect(connections: Connections, *addresses: str, descriptor: int = 10) -> 
 
 
 def of(most: int = 4, most_of_address: int = 3, trusted: str = "") -> Connections:
-    return Connections(Addresses(trusted), most=most, most_of_address=most_of_address, idle_s=60, public={"/livez"})
+    return Connections(
+        Addresses(trusted), most=most, most_of_address=most_of_address, idle_s=60, public={"/livez"}
+    )
 
 
 def test_the_longest_idle_connection_of_an_address_is_evicted_for_its_next() -> None:
@@ -104,8 +106,12 @@ def test_a_high_descriptor_means_that_the_others_are_in_use() -> None:
         ("10.0.0.1", "x" * 1000, "x" * 64),
     ],
 )
-def test_a_trusted_proxy_determines_the_client_address(remote: str, forwarded: str, expected: str) -> None:
-    request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
+def test_a_trusted_proxy_determines_the_client_address(
+    remote: str, forwarded: str, expected: str
+) -> None:
+    request = make_mocked_request(
+        "GET", "/", headers={"X-Forwarded-For": forwarded} if forwarded else {}
+    )
     asked = request.clone(remote=remote)
     assert Addresses("10.0.0.0/8, ::1").client(asked) == expected
 

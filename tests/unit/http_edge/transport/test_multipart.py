@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from services.http_edge.errors import BadRequest, UnsupportedEncoding
 from services.http_edge.transport.multipart import MultipartBody, Part
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters='\r\n"\\\0', exclude_categories=["Cc"]), max_size=20)
-CONTENTS = st.lists(st.sampled_from([b"\r\n", b"--", b"--x", b"x", b"\r", b"\n", b"-", b"\0"]), max_size=30).map(
-    b"".join
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_characters='\r\n"\\\0', exclude_categories=["Cc"]),
+    max_size=20,
 )
+CONTENTS = st.lists(
+    st.sampled_from([b"\r\n", b"--", b"--x", b"x", b"\r", b"\n", b"-", b"\0"]), max_size=30
+).map(b"".join)
 LINE = b"\r\n"
 
 
@@ -33,7 +36,9 @@ def request_of(pieces: Sequence[bytes], boundary: str = "x") -> web.Request:
 
 
 async def read(pieces: Sequence[bytes], boundary: str = "x") -> list[tuple[str, bytes]]:
-    body = MultipartBody(request_of(pieces, boundary), turn=asyncio.Lock(), idle_s=5, received=lambda _count: None)
+    body = MultipartBody(
+        request_of(pieces, boundary), turn=asyncio.Lock(), idle_s=5, received=lambda _count: None
+    )
     parts: list[tuple[str, bytes]] = []
     while (found := await body.next()) is not None:
         if isinstance(found, Part):
@@ -45,26 +50,34 @@ async def read(pieces: Sequence[bytes], boundary: str = "x") -> list[tuple[str, 
 
 def form(parts: Sequence[tuple[str, bytes]], boundary: str) -> bytes:
     written = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + content + LINE
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
+        + content
+        + LINE
         for name, content in parts
     ]
     return b"".join(written) + f"--{boundary}--\r\n".encode()
 
 
 def part(*lines: str) -> bytes:
-    head = "".join(f"{line}\r\n" for line in ("--x", 'Content-Disposition: form-data; name="text"', *lines))
+    head = "".join(
+        f"{line}\r\n" for line in ("--x", 'Content-Disposition: form-data; name="text"', *lines)
+    )
     return head.encode() + b"\r\nhello\r\n--x--\r\n"
 
 
 @given(parts=st.lists(st.tuples(NAMES, CONTENTS), min_size=1, max_size=8), size=st.integers(1, 80))
-def test_a_form_is_read_the_same_however_it_is_cut(parts: list[tuple[str, bytes]], size: int) -> None:
+def test_a_form_is_read_the_same_however_it_is_cut(
+    parts: list[tuple[str, bytes]], size: int
+) -> None:
     boundary = "----a-boundary-that-is-in-no-content"
     whole = form(parts, boundary)
     pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
     assert asyncio.run(read(pieces, boundary)) == parts
 
 
-@pytest.mark.parametrize("content", [b"", b"a", b"a" * 100_000, b"\r\n" * 50_000, b"\r\n--" * 40_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"a", b"a" * 100_000, b"\r\n" * 50_000, b"\r\n--" * 40_000]
+)
 async def test_what_a_client_writes_is_read(content: bytes) -> None:
     made = aiohttp.FormData()
     made.add_field("reference_audio", content, filename="\u00e9t\u00e9.wav")
@@ -111,7 +124,9 @@ async def test_an_encoded_part_is_refused(line: str) -> None:
         await read([part(line)])
 
 
-@pytest.mark.parametrize("line", ["Content-Transfer-Encoding: binary", "Content-Transfer-Encoding: 8bit"])
+@pytest.mark.parametrize(
+    "line", ["Content-Transfer-Encoding: binary", "Content-Transfer-Encoding: 8bit"]
+)
 async def test_a_part_may_say_that_it_is_not_encoded(line: str) -> None:
     assert await read([part(line)]) == [("text", b"hello")]
 

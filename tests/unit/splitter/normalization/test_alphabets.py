@@ -118,18 +118,29 @@ def test_letters_of_other_scripts_fall_back_within_their_script(written: str, sp
         ("en", "๑๒", "12"),
     ],
 )
-def test_characters_in_disguise_are_plain_before_figures_are_read(language: str, written: str, spoken: str) -> None:
+def test_characters_in_disguise_are_plain_before_figures_are_read(
+    language: str, written: str, spoken: str
+) -> None:
     assert cleaned(Aligned(written)).text == spoken
     assert said(written, language) == spoken
 
 
-@pytest.mark.parametrize("script", ["สวัสดีครับ", "שלום עולם", "გამარჯობა", "բարեւ", "নমস্কার", "வணக்கம்", "ሰላም"])
+@pytest.mark.parametrize(
+    "script", ["สวัสดีครับ", "שלום עולם", "გამარჯობა", "բարեւ", "নমস্কার", "வணக்கம்", "ሰላም"]
+)
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_unsupported_script_is_left_out_and_its_span_reported(script: str, language: str) -> None:
+def test_an_unsupported_script_is_left_out_and_its_span_reported(
+    script: str, language: str
+) -> None:
     text = f"Hello. {script}, 中文."
     division = divided(text, language)
     assert left_out(text, division) == [script]
-    assert all(letter not in sentence.spoken for sentence in division.sentences for letter in script if letter != " ")
+    assert all(
+        letter not in sentence.spoken
+        for sentence in division.sentences
+        for letter in script
+        if letter != " "
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -139,11 +150,17 @@ def test_supported_scripts_are_unchanged_in_every_language(language: str) -> Non
 
 
 def test_the_error_for_an_unspeakable_text_names_its_script_and_never_its_words() -> None:
-    with pytest.raises(UnspeakableText, match="written in Thai, which the voices of language=en") as refused:
+    with pytest.raises(
+        UnspeakableText, match="written in Thai, which the voices of language=en"
+    ) as refused:
         divided("สวัสดีครับ 😀", "en")
     assert "ส" not in str(refused.value)
     with pytest.raises(UnspeakableText, match="Hebrew, Georgian"):
-        split_passages("שלום გამარჯობა", (Passage(0, 4, "fr"),), SplitOptions("en", dict.fromkeys(LANGUAGES, 100)))
+        split_passages(
+            "שלום გამარჯობა",
+            (Passage(0, 4, "fr"),),
+            SplitOptions("en", dict.fromkeys(LANGUAGES, 100)),
+        )
     with pytest.raises(EmptyText):
         divided("... 😀", "en")
 
@@ -162,7 +179,9 @@ def test_places_that_are_left_out_of_a_document_count_the_document() -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=120), st.sampled_from(list(LANGUAGES)))
-def test_only_reported_letters_are_lost_and_the_step_is_idempotent(text: str, language: str) -> None:
+def test_only_reported_letters_are_lost_and_the_step_is_idempotent(
+    text: str, language: str
+) -> None:
     aligned = cleaned(Aligned(text))
     spoken = speakable(aligned, language)
     again = speakable(Aligned(spoken.aligned.text), language)
@@ -183,16 +202,25 @@ def phonemizer() -> Iterator[Phonemizer]:
 @pytest.mark.parametrize("language", LATIN)
 def test_no_supported_letter_is_spelled_by_its_name(language: str, phonemizer: Phonemizer) -> None:
     usual = len(phonemizer.phonemes("kana", language))
-    letters = [chr(code) for code in (*range(0xDF, 0x250), *range(0x1E00, 0x1F00)) if chr(code).islower()]
+    letters = [
+        chr(code) for code in (*range(0xDF, 0x250), *range(0x1E00, 0x1F00)) if chr(code).islower()
+    ]
     spelled = [
-        letter for letter in letters if len(phonemizer.phonemes(said(f"ka{letter}na", language), language)) > usual + 6
+        letter
+        for letter in letters
+        if len(phonemizer.phonemes(said(f"ka{letter}na", language), language)) > usual + 6
     ]
     assert spelled == []
 
 
 @pytest.mark.parametrize(
     ("around", "first", "last"),
-    [("καXνα", 0x386, 0x3FF), ("καXνα", 0x1F00, 0x1FFF), ("каXна", 0x400, 0x52F), ("काXना", 0x904, 0x97F)],
+    [
+        ("καXνα", 0x386, 0x3FF),
+        ("καXνα", 0x1F00, 0x1FFF),
+        ("каXна", 0x400, 0x52F),
+        ("काXना", 0x904, 0x97F),
+    ],
 )
 def test_letters_of_other_scripts_are_not_spelled_either(
     around: str, first: int, last: int, phonemizer: Phonemizer

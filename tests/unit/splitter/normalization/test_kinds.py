@@ -28,10 +28,14 @@ def cases() -> Iterator[Case]:
 
 
 def spoken(text: str, language: str) -> str:
-    return " | ".join(sentence.spoken for sentence in split(text, language, max_characters=400).sentences)
+    return " | ".join(
+        sentence.spoken for sentence in split(text, language, max_characters=400).sentences
+    )
 
 
-@pytest.mark.parametrize("case", list(cases()), ids=lambda case: f"{case.language}-{case.kind}-{case.written}")
+@pytest.mark.parametrize(
+    "case", list(cases()), ids=lambda case: f"{case.language}-{case.kind}-{case.written}"
+)
 def test_ordinary_text_is_spoken_as_a_reader_would_read_it(case: Case) -> None:
     said = spoken(case.written, case.language)
     assert said[:1].casefold() + said[1:] == case.spoken[:1].casefold() + case.spoken[1:]

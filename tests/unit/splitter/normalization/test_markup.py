@@ -11,7 +11,10 @@ from services.splitter.segmentation.sentences import split
     [
         ("**Bold**, *slanted* and `code`", "Bold, slanted and code"),
         ("__low__ and _lower_ and ~~gone~~", "low and lower and gone"),
-        ("see [the page](https://example.com/a?b=c) and ![a cat](cat.png)", "see the page and a cat"),
+        (
+            "see [the page](https://example.com/a?b=c) and ![a cat](cat.png)",
+            "see the page and a cat",
+        ),
         ("# A heading\n\nand its text", "A heading and its text"),
         ("> quoted\n> twice", "quoted twice"),
         ("<p>Hello <b>world</b> &amp; all</p>", "Hello world and all"),

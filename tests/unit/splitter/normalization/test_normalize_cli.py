@@ -10,7 +10,9 @@ import pytest
 from services.splitter.normalize_cli import main
 
 
-def shown(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[list[str], str]:
+def shown(
+    capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0
+) -> tuple[list[str], str]:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == status
@@ -19,7 +21,9 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) 
 
 
 def test_a_text_is_shown_a_sentence_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    lines, told = shown(capsys, "--language", "en-GB", "It cost $5 in the end.", "He paid 3 more of them.")
+    lines, told = shown(
+        capsys, "--language", "en-GB", "It cost $5 in the end.", "He paid 3 more of them."
+    )
     assert lines == ["It cost five dollars in the end.", "He paid three more of them."]
     assert told == ""
 
@@ -35,7 +39,13 @@ def test_sentences_are_as_long_as_is_asked_and_figures_stay_where_that_is_asked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines, _ = shown(
-        capsys, "--language", "en", "--max-characters", "20", "--no-spoken-forms", "He paid 5, and left, " * 3
+        capsys,
+        "--language",
+        "en",
+        "--max-characters",
+        "20",
+        "--no-spoken-forms",
+        "He paid 5, and left, " * 3,
     )
     assert len(lines) > 2
     assert all(len(line) <= 20 for line in lines)
@@ -49,7 +59,9 @@ def test_left_out_text_is_reported_separately(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(("text", "reason"), [("สวัสดี", "written in Thai"), ("…", "no word")])
-def test_a_text_of_which_nothing_is_spoken_fails(text: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_of_which_nothing_is_spoken_fails(
+    text: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines, told = shown(capsys, text, status=1)
     assert lines == []
     assert reason in told
@@ -63,7 +75,9 @@ LINES = (
 )
 
 
-def test_lines_are_answered_in_their_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_answered_in_their_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "texts.jsonl"
     file.write_text("\n".join(LINES) + "\n", encoding="utf-8")
     lines, told = shown(capsys, "--jsonl", str(file))
@@ -101,7 +115,14 @@ def test_a_wrong_line_is_named_and_costs_no_other(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--language", "sv", "a"), ("--jsonl", "x", "a"), ("--jsonl", "/no/such/file"), ("--max-characters", "0", "a")],
+    [
+        ("--language", "sv", "a"),
+        ("--jsonl", "x", "a"),
+        ("--jsonl", "/no/such/file"),
+        ("--max-characters", "0", "a"),
+    ],
 )
-def test_wrong_arguments_are_refused(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_refused(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "task normalize --: error:" in shown(capsys, *arguments, status=2)[1]

@@ -75,13 +75,17 @@ def test_words_without_figures_or_signs_come_out_as_they_are_written(case: tuple
 def test_no_sentence_end_is_lost_or_added(case: tuple[str, str]) -> None:
     language, text = case
     ends = regex.compile(r"[.。।]")
-    spoken = " ".join(sentence.spoken for sentence in split(text, language, max_characters=400).sentences)
+    spoken = " ".join(
+        sentence.spoken for sentence in split(text, language, max_characters=400).sentences
+    )
     assert len(ends.findall(spoken)) == len(ends.findall(text))
 
 
 @settings(deadline=None, max_examples=600)
 @given(counted())
-def test_every_number_of_a_text_is_spoken_once_and_in_order(case: tuple[str, str, list[int]]) -> None:
+def test_every_number_of_a_text_is_spoken_once_and_in_order(
+    case: tuple[str, str, list[int]],
+) -> None:
     language, text, numbers = case
     spoken, known = read(text, language).text, grammar(language)
     place = 0
@@ -106,6 +110,9 @@ def test_every_number_up_to_999_keeps_the_full_stop_of_its_sentence(language: st
     table, known = ORDINARY[language], grammar(language)
     gap, stop = "" if language in UNSPACED else " ", STOPS.get(language, ".")
     for number in range(1, 1000):
-        before, after = table["begins"][0] + gap + table["words"][0], table["begins"][1] + gap + table["words"][1]
+        before, after = (
+            table["begins"][0] + gap + table["words"][0],
+            table["begins"][1] + gap + table["words"][1],
+        )
         spoken = read(f"{before}{gap}{number}{stop}{gap}{after}{stop}", language).text
         assert spoken == f"{before}{gap}{known.number(Number(str(number)))}{stop}{gap}{after}{stop}"

@@ -9,12 +9,16 @@ def said(text: str, language: str = "en", **pronunciations: str) -> str:
 
 
 def test_whole_words_are_replaced_and_parts_of_words_are_not() -> None:
-    assert said("SQL, not MySQL or SQLite; SQL!", SQL="sequel") == "sequel, not MySQL or SQLite; sequel!"
+    assert (
+        said("SQL, not MySQL or SQLite; SQL!", SQL="sequel")
+        == "sequel, not MySQL or SQLite; sequel!"
+    )
 
 
 def test_the_longest_word_wins_and_case_matters() -> None:
     assert (
-        said("New York and York and york", **{"York": "Yawk", "New York": "Noo Yawk"}) == "Noo Yawk and Yawk and york"
+        said("New York and York and york", **{"York": "Yawk", "New York": "Noo Yawk"})
+        == "Noo Yawk and Yawk and york"
     )
 
 
@@ -28,6 +32,8 @@ def test_it_comes_before_every_other_rule() -> None:
 
 def test_spans_count_the_text_that_was_sent() -> None:
     text = "We love SQL. So do they all."
-    first, second = split(text, "en", max_characters=100, pronunciations={"SQL": "sequel"}).sentences
+    first, second = split(
+        text, "en", max_characters=100, pronunciations={"SQL": "sequel"}
+    ).sentences
     assert (first.spoken, text[first.start : first.end]) == ("We love sequel.", "We love SQL.")
     assert text[second.start : second.end] == second.spoken

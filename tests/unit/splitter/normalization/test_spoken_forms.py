@@ -10,7 +10,19 @@ from tests.unit.splitter.normalization.said import CLASSES, MISSES, Case, cases,
 
 CASES = [case for language in LANGUAGES for case in cases(language)]
 SIGNS = st.sampled_from(
-    [*"0123456789.,:/-–%$€£¥+=<>#@&§°²½ '()", " km", "°C", "IV", "XIX", " Mr.", "usw.", "www.", "a@b.de", " p.m.", "№ "]
+    [
+        *"0123456789.,:/-–%$€£¥+=<>#@&§°²½ '()",
+        " km",
+        "°C",
+        "IV",
+        "XIX",
+        " Mr.",
+        "usw.",
+        "www.",
+        "a@b.de",
+        " p.m.",
+        "№ ",
+    ]
 )
 WRITTEN = st.lists(SIGNS, max_size=30).map("".join)
 

@@ -37,13 +37,18 @@ def served_while_all_are_backlogged(
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.data())
-def test_tenants_share_evenly_however_many_requests_each_has(requests: list[int], data: st.DataObject) -> None:
+def test_tenants_share_evenly_however_many_requests_each_has(
+    requests: list[int], data: st.DataObject
+) -> None:
     queue = FairQueue()
     owners = [tenant for tenant, count in enumerate(requests) for _ in range(count)]
     flows = [queue.join(f"tenant-{owner}") for owner in owners]
     costs = [data.draw(st.lists(COSTS, min_size=1, max_size=5)) for _ in flows]
     served = served_while_all_are_backlogged(flows, costs, queue, rounds=80)
-    shares = [sum(s for s, owner in zip(served, owners, strict=True) if owner == t) for t in range(len(requests))]
+    shares = [
+        sum(s for s, owner in zip(served, owners, strict=True) if owner == t)
+        for t in range(len(requests))
+    ]
     assert max(shares) - min(shares) <= 2 * LONGEST_S  # a sentence each: the bound of fair queueing
 
 
@@ -64,7 +69,9 @@ def test_one_request_against_ten_gets_half() -> None:
 
 
 @given(st.integers(1, 5), st.lists(COSTS, min_size=1, max_size=40))
-def test_a_single_tenant_can_use_the_whole_capacity_but_not_exceed_it(capacity: int, costs: list[float]) -> None:
+def test_a_single_tenant_can_use_the_whole_capacity_but_not_exceed_it(
+    capacity: int, costs: list[float]
+) -> None:
     queue = FairQueue()
     flows = [queue.join("alone") for _ in costs]
     for flow, cost_s in zip(flows, costs, strict=True):
@@ -75,13 +82,20 @@ def test_a_single_tenant_can_use_the_whole_capacity_but_not_exceed_it(capacity: 
     assert (queue.grant("standard", capacity) is not None) == (len(costs) > capacity)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["request", "grant", "release", "leave"])), max_size=120))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["request", "grant", "release", "leave"])),
+        max_size=120,
+    )
+)
 def test_the_capacity_is_never_exceeded_and_never_left_unused(steps: list[tuple[int, str]]) -> None:
     queue, flows, capacity = FairQueue(), dict[int, Flow](), 3
     for number, step in steps:
         if step == "request":
             flow = (
-                flows.setdefault(number, queue.join(f"tenant-{number % 2}")) if number not in flows else flows[number]
+                flows.setdefault(number, queue.join(f"tenant-{number % 2}"))
+                if number not in flows
+                else flows[number]
             )
             queue.request(flow, "standard", 1.0)
         elif step == "grant":

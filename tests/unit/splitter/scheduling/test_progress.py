@@ -36,7 +36,9 @@ def test_every_sentence_is_queued_once_and_in_order(sentences: int, draw: random
 
 
 @given(st.integers(1, 40), st.data())
-def test_sentences_spoken_under_an_earlier_splitter_are_not_queued_again(sentences: int, data: st.DataObject) -> None:
+def test_sentences_spoken_under_an_earlier_splitter_are_not_queued_again(
+    sentences: int, data: st.DataObject
+) -> None:
     spoken = data.draw(st.sets(st.integers(0, sentences - 1)))
     progress = Progress(sentences)
     for index in spoken:

@@ -20,7 +20,9 @@ def task(text: str, **fields: object) -> SegmentationTask:
 
 
 @pytest.mark.parametrize("characters", [2_000, 18_000, 100_000, 400_000])
-async def test_pronunciations_that_make_a_text_many_times_longer_are_refused_by_name(characters: int) -> None:
+async def test_pronunciations_that_make_a_text_many_times_longer_are_refused_by_name(
+    characters: int,
+) -> None:
     with pytest.raises(TextTooLong, match="pronunciations"):
         await divide(task("a " * (characters // 2), pronunciations=DIGITS))
 
@@ -29,13 +31,17 @@ async def test_pronunciations_that_make_a_text_many_times_longer_are_refused_by_
     ("text", "language"),
     [("≤" * 50_000, "nl"), ("ﷺ" * 50_000, "ar"), ("9" * 50_000 + "ﷺ" * 50_000, "en")],
 )
-async def test_signs_that_make_a_text_many_times_longer_are_refused(text: str, language: str) -> None:
+async def test_signs_that_make_a_text_many_times_longer_are_refused(
+    text: str, language: str
+) -> None:
     with pytest.raises(TextTooLong, match="numbers and signs"):
         await divide(task(text, language=language, limits={language: 250}))
 
 
 async def test_a_document_of_many_short_parts_is_bounded_as_a_whole() -> None:
-    parts = "<speak>" + "<s><say-as interpret-as='characters'>w%w%w%w%</say-as></s>" * 900 + "</speak>"
+    parts = (
+        "<speak>" + "<s><say-as interpret-as='characters'>w%w%w%w%</say-as></s>" * 900 + "</speak>"
+    )
     assert (await divide(task(parts, text_type="ssml"))).sentences
     words = "<speak>" + "<s>a a a</s>" * 9_000 + "</speak>"
     with pytest.raises(TextTooLong, match="pronunciations"):
@@ -47,7 +53,9 @@ async def test_a_document_of_many_short_parts_is_bounded_as_a_whole() -> None:
 
 
 async def test_short_texts_may_be_all_signs_and_long_ones_have_figures_among_their_words() -> None:
-    assert (await divide(task("SQL " * 40, pronunciations={"SQL": "structured query language"}))).sentences
+    assert (
+        await divide(task("SQL " * 40, pronunciations={"SQL": "structured query language"}))
+    ).sentences
     assert (await divide(task("≤" * 1_000))).sentences
     assert (await divide(task("In 1984 there were 1,234 of them. " * 6_000))).sentences
     assert most_spoken(2_000_000) == MOST_CHARACTERS
@@ -65,7 +73,9 @@ async def test_a_segmentation_that_needs_too_much_memory_fails_and_is_not_retrie
     small = f"from services.splitter.segmentation import process;process.CHILD_BYTES = {child // 6}; process.main()"
     asked = asyncio.create_subprocess_exec
 
-    async def with_little_memory(python: str, *_arguments: str, **pipes: object) -> asyncio.subprocess.Process:
+    async def with_little_memory(
+        python: str, *_arguments: str, **pipes: object
+    ) -> asyncio.subprocess.Process:
         return await asked(python, "-c", small, **pipes)  # type: ignore[arg-type]
 
     monkeypatch.setattr(process.asyncio, "create_subprocess_exec", with_little_memory)
@@ -80,8 +90,12 @@ async def test_native_code_that_aborts_for_want_of_memory_is_a_text_too_long(
 ) -> None:
     asked = asyncio.create_subprocess_exec
 
-    async def aborting(python: str, *_arguments: str, **pipes: object) -> asyncio.subprocess.Process:
-        return await asked(python, "-c", f"import errno, os, sys; sys.stdin.buffer.read(); {end}", **pipes)  # type: ignore[arg-type]
+    async def aborting(
+        python: str, *_arguments: str, **pipes: object
+    ) -> asyncio.subprocess.Process:
+        return await asked(
+            python, "-c", f"import errno, os, sys; sys.stdin.buffer.read(); {end}", **pipes
+        )  # type: ignore[arg-type]
 
     monkeypatch.setattr(process.asyncio, "create_subprocess_exec", aborting)
     with pytest.raises(TextTooLong, match="memory"):

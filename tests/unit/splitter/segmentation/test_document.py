@@ -32,8 +32,15 @@ def pauses(division: SplitText) -> list[int]:
 
 
 def test_paragraphs_and_sentences_are_divided_where_they_end_and_nowhere_else() -> None:
-    division = ssml("<p><s>One. Two is here</s><s>Three</s></p><p>Four is a sentence. Five is another one.</p>")
-    assert spoken(division) == ["One. Two is here", "Three", "Four is a sentence.", "Five is another one."]
+    division = ssml(
+        "<p><s>One. Two is here</s><s>Three</s></p><p>Four is a sentence. Five is another one.</p>"
+    )
+    assert spoken(division) == [
+        "One. Two is here",
+        "Three",
+        "Four is a sentence.",
+        "Five is another one.",
+    ]
     assert pauses(division) == [280, 600, 280, 0]
 
 
@@ -58,7 +65,9 @@ def test_an_alias_is_spoken_and_its_span_is_the_text_it_replaces() -> None:
 
 
 def test_a_language_and_a_rate_hold_for_what_they_enclose() -> None:
-    division = ssml('She says <lang xml:lang="fr">10 chats</lang>, <prosody rate="slow">slowly and often</prosody>.')
+    division = ssml(
+        'She says <lang xml:lang="fr">10 chats</lang>, <prosody rate="slow">slowly and often</prosody>.'
+    )
     assert [(one.spoken, one.language, one.rate) for one in division.sentences] == [
         ("She says", "", 1.0),
         ("Dix chats", "fr", 1.0),
@@ -73,7 +82,10 @@ def test_a_language_that_the_engine_does_not_speak_is_refused() -> None:
 
 
 def test_marks_are_where_they_stand_among_sentences_and_breaks() -> None:
-    before, between = '<mark name="a"/><break time="1s"/><mark name="b"/>', '<break time="2s"/><mark name="f"/>'
+    before, between = (
+        '<mark name="a"/><break time="1s"/><mark name="b"/>',
+        '<break time="2s"/><mark name="f"/>',
+    )
     division = ssml(
         f'{before}The first sentence.<mark name="c"/> The <mark name="d"/>second sentence.<mark name="e"/>'
         f'{between}<break time="3s"/><s>Third</s><break time="4s"/><mark name="g"/>'
@@ -116,14 +128,18 @@ SAID = [
 
 
 @pytest.mark.parametrize(("language", "kind", "form", "text", "said"), SAID)
-def test_a_known_say_as_kind_is_applied(language: str, kind: str, form: str, text: str, said: str) -> None:
+def test_a_known_say_as_kind_is_applied(
+    language: str, kind: str, form: str, text: str, said: str
+) -> None:
     assert normalize(spoken_as(text, kind, form, language), language).lower() == said.lower()
 
 
 @settings(deadline=None)
 @given(
     st.text(max_size=20) | st.from_regex(r"[-+]?[0-9./,: ]{1,12}", fullmatch=True),
-    st.sampled_from(("cardinal", "ordinal", "digits", "characters", "date", "time", "telephone", "currency")),
+    st.sampled_from(
+        ("cardinal", "ordinal", "digits", "characters", "date", "time", "telephone", "currency")
+    ),
     st.sampled_from(("", "mdy", "dmy", "ymd", "y", "hms12", "xyz")),
     st.sampled_from(list(LANGUAGES)),
 )
@@ -160,35 +176,55 @@ ITEMS = st.sampled_from(
             '<lang xml:lang="zh">他来了。</lang>',
             '<prosody rate="fast">go 5</prosody>',
         ),
-        *('<say-as interpret-as="digits">12</say-as>', "<!-- x -->", "x" * 90, "ﷺ", '<sub alias="">b</sub>'),
+        *(
+            '<say-as interpret-as="digits">12</say-as>',
+            "<!-- x -->",
+            "x" * 90,
+            "ﷺ",
+            '<sub alias="">b</sub>',
+        ),
     )
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(ITEMS, max_size=25).map("".join), st.sampled_from(list(LANGUAGES)), st.integers(20, 120), st.booleans())
+@given(
+    st.lists(ITEMS, max_size=25).map("".join),
+    st.sampled_from(list(LANGUAGES)),
+    st.integers(20, 120),
+    st.booleans(),
+)
 def test_every_character_of_a_document_is_in_one_sentence_or_dropped(
     content: str, language: str, limit: int, splitting: bool
 ) -> None:
     source = f"<speak>{content}</speak>"
     try:
-        division = split_ssml(source, SplitOptions(language, dict.fromkeys(LANGUAGES, limit), splitting=splitting))
+        division = split_ssml(
+            source, SplitOptions(language, dict.fromkeys(LANGUAGES, limit), splitting=splitting)
+        )
     except (EmptyText, MalformedSsml, UnspeakableText):
         return
     spans = sorted([(one.start, one.end) for one in division.sentences] + list(division.dropped))
     assert (spans[0][0], spans[-1][1]) == (0, len(source))
     assert all(first[1] == second[0] for first, second in itertools.pairwise(spans))
     assert all(len(one.spoken) <= limit and one.pause_after_ms >= 0 for one in division.sentences)
-    assert [mark.sentence for mark in division.marks] == sorted(mark.sentence for mark in division.marks)
+    assert [mark.sentence for mark in division.marks] == sorted(
+        mark.sentence for mark in division.marks
+    )
     assert len(division.marks) == content.count("<mark")
 
 
 @settings(deadline=None)
 @given(
     st.text(max_size=80),
-    st.lists(st.tuples(st.integers(0, 90), st.integers(0, 90), st.sampled_from(list(LANGUAGES))), max_size=5),
+    st.lists(
+        st.tuples(st.integers(0, 90), st.integers(0, 90), st.sampled_from(list(LANGUAGES))),
+        max_size=5,
+    ),
 )
-def test_passages_that_overlap_or_lie_outside_lose_no_text(text: str, drawn: list[tuple[int, int, str]]) -> None:
+def test_passages_that_overlap_or_lie_outside_lose_no_text(
+    text: str, drawn: list[tuple[int, int, str]]
+) -> None:
     passages = tuple(Passage(*one) for one in drawn)
     try:
         division = split_passages(text, passages, ENGLISH)

@@ -58,7 +58,9 @@ class _Bus(MemoryBus):
         self.deaf = _Deaf(self, "", 1)
 
     async def subscribe(self, subject: str, *, limit: int) -> MemorySubscription:
-        return self.deaf if subject.endswith(".end") else await super().subscribe(subject, limit=limit)
+        return (
+            self.deaf if subject.endswith(".end") else await super().subscribe(subject, limit=limit)
+        )
 
 
 @dataclass
@@ -77,7 +79,9 @@ class _Delivery:
     async def extend(self) -> None: ...
 
 
-async def _store(bus: _Bus, request: SpeechRequest, place: int, message: SentenceSpoken | SpeechFailed) -> None:
+async def _store(
+    bus: _Bus, request: SpeechRequest, place: int, message: SentenceSpoken | SpeechFailed
+) -> None:
     subject = subjects.end("public", request.request, place)
     await bus.publish(subject, codec.encode(message), message_id=f"{request.request}.{place}.end")
 
@@ -130,7 +134,9 @@ async def test_all_ends_that_were_missed_are_found_at_the_first_look() -> None:
 async def test_a_failure_that_was_missed_takes_back_what_is_queued() -> None:
     bus, request = _Bus(), speech_request(CLIP, _TEXT)
     await bus.establish(topology.topology())
-    failure = SpeechFailed(request=request.request, sentence=3, code="synthesis_failed", detail="", retryable=False)
+    failure = SpeechFailed(
+        request=request.request, sentence=3, code="synthesis_failed", detail="", retryable=False
+    )
     await _store(bus, request, 3, failure)
     await _handle(bus, request)
     assert await bus.message_count(topology.SENTENCES) == 0

@@ -6,7 +6,12 @@ from msgspec import UNSET
 
 from services.common.wire.messages import Portion
 from services.splitter.conversion import seconds_of
-from services.splitter.segmentation.portions import Divisions, first_lane, portion_of, reported_portion
+from services.splitter.segmentation.portions import (
+    Divisions,
+    first_lane,
+    portion_of,
+    reported_portion,
+)
 from services.splitter.segmentation.process import SegmentationTask
 from services.splitter.segmentation.sentences import Sentence, SplitText
 from tests.support.service import speech_request
@@ -29,7 +34,15 @@ def test_a_request_without_seconds_is_spoken_to_its_end() -> None:
 
 @pytest.mark.parametrize(
     ("audio_s", "first", "until"),
-    [(0.001, 0, 1), (5.0, 0, 1), (5.1, 0, 2), (20.0, 3, 7), (86_400.0, 0, 10), (1.0, 9, 10), (100.0, 9, 10)],
+    [
+        (0.001, 0, 1),
+        (5.0, 0, 1),
+        (5.1, 0, 2),
+        (20.0, 3, 7),
+        (86_400.0, 0, 10),
+        (1.0, 9, 10),
+        (100.0, 9, 10),
+    ],
 )
 def test_a_portion_is_whole_sentences_at_least_one_and_ends_with_the_text(
     audio_s: float, first: int, until: int
@@ -62,5 +75,7 @@ async def test_a_long_text_in_portions_is_divided_once_and_other_texts_are_not_c
     await divisions.of(msgspec.structs.replace(book, language="fr"), in_portions=True)
     assert len(divided) == 3
     for number in range(3):
-        await divisions.of(msgspec.structs.replace(book, text=str(number) * 1_900_000), in_portions=True)
+        await divisions.of(
+            msgspec.structs.replace(book, text=str(number) * 1_900_000), in_portions=True
+        )
     assert len(divisions._cache) == 2

@@ -23,7 +23,9 @@ SENTENCE = "Ça va « bien », dit-il à 3,14 personnes. "
 @pytest.mark.parametrize("characters", [100, SHORT_CHARACTERS + 1, LONG_CHARACTERS + 1])
 async def test_a_text_of_any_length_is_divided_as_it_would_be_at_once(characters: int) -> None:
     text = (SENTENCE * (characters // len(SENTENCE) + 1))[:characters]
-    assert await divide(SegmentationTask(text, "fr", 120, True, True)) == split(text, "fr", max_characters=120)
+    assert await divide(SegmentationTask(text, "fr", 120, True, True)) == split(
+        text, "fr", max_characters=120
+    )
 
 
 async def test_a_long_text_without_a_word_is_refused() -> None:
@@ -31,7 +33,9 @@ async def test_a_long_text_without_a_word_is_refused() -> None:
         await divide(SegmentationTask("… " * LONG_CHARACTERS, "fr", 120, True, True))
 
 
-async def test_a_divider_that_dies_costs_one_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_divider_that_dies_costs_one_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     crashing = tmp_path / "python"
     crashing.write_text("#!/bin/sh\nkill -9 $$\n")
     crashing.chmod(0o755)

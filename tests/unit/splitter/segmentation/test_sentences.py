@@ -32,7 +32,9 @@ def test_the_gold_texts_of_a_language_are_divided_the_same_way_as_one_text(langu
     separator = "" if language in ("zh", "ja") else " "
     text = separator.join(marked.replace("|", "") for marked in GOLD[language])
     wanted = [sentence for marked in GOLD[language] for sentence in sentences_of(marked)]
-    assert [text[s.start : s.end] for s in split(text, language, max_characters=400).sentences] == wanted
+    assert [
+        text[s.start : s.end] for s in split(text, language, max_characters=400).sentences
+    ] == wanted
 
 
 def test_a_writer_without_capitals_writes_sentences_too() -> None:
@@ -40,13 +42,19 @@ def test_a_writer_without_capitals_writes_sentences_too() -> None:
 
 
 def test_a_short_sentence_is_a_sentence_and_keeps_its_pause() -> None:
-    assert spoken("No. Yes. Perhaps that is how it was.", "en") == ["No.", "Yes.", "Perhaps that is how it was."]
+    assert spoken("No. Yes. Perhaps that is how it was.", "en") == [
+        "No.",
+        "Yes.",
+        "Perhaps that is how it was.",
+    ]
     assert spoken("That is how it was. Or not.", "en") == ["That is how it was.", "Or not."]
     assert spoken("No! Stop! Wait!", "en") == ["No!", "Stop!", "Wait!"]
 
 
 def test_fragments_are_joined_to_their_neighbours() -> None:
-    assert spoken("A... well, perhaps that is how it was.", "en") == ["A... well, perhaps that is how it was."]
+    assert spoken("A... well, perhaps that is how it was.", "en") == [
+        "A... well, perhaps that is how it was."
+    ]
     assert spoken("«Кто там?» — спросила Анна.", "ru") == ["«Кто там?» — спросила Анна."]
 
 
@@ -58,7 +66,9 @@ def test_the_number_of_a_list_stays_with_its_item() -> None:
 
 
 def test_a_long_sentence_is_cut_at_a_clause_before_words_and_at_words_before_letters() -> None:
-    clauses = "One clause of a long sentence, and another clause of it, and a third one that ends it."
+    clauses = (
+        "One clause of a long sentence, and another clause of it, and a third one that ends it."
+    )
     assert spoken(clauses, "en", 60) == [
         "One clause of a long sentence, and another clause of it,",
         "and a third one that ends it.",
@@ -69,7 +79,11 @@ def test_a_long_sentence_is_cut_at_a_clause_before_words_and_at_words_before_let
         "between them",
     ]
     assert spoken("x" * 50, "en", 20) == ["x" * 20, "x" * 20, "x" * 10]
-    assert spoken("Das kostet 1,234,567 Euro", "de", 12, spoken_forms=False) == ["Das kostet", "1,234,567", "Euro"]
+    assert spoken("Das kostet 1,234,567 Euro", "de", 12, spoken_forms=False) == [
+        "Das kostet",
+        "1,234,567",
+        "Euro",
+    ]
 
 
 def test_a_cut_never_parts_a_letter_from_its_marks() -> None:
@@ -91,9 +105,9 @@ def test_a_sentence_of_many_pages_is_cut_between_words_only(language: str) -> No
 
 
 def test_a_cut_spares_numbers_and_ranges() -> None:
-    assert spoken("他在1914–1918年的战争中失去了父亲母亲和兄弟", "zh", 12, spoken_forms=False)[0].startswith(
-        "他在1914–1918"
-    )
+    assert spoken("他在1914–1918年的战争中失去了父亲母亲和兄弟", "zh", 12, spoken_forms=False)[
+        0
+    ].startswith("他在1914–1918")
     text = "Between the years 1914–1918 nothing of it remained"
     assert spoken(text, "en", 30, spoken_forms=False)[0] == "Between the years 1914–1918"
 
@@ -129,7 +143,9 @@ def test_without_splitting_a_text_that_must_be_cut_is_cut_between_sentences() ->
 
 
 def test_lines_ended_on_purpose_are_sentences_and_wrapped_lines_are_not() -> None:
-    assert spoken("Chapter the First\nIt was a dark night; the rain fell in torrents on the roofs.", "en") == [
+    assert spoken(
+        "Chapter the First\nIt was a dark night; the rain fell in torrents on the roofs.", "en"
+    ) == [
         "Chapter the First",
         "It was a dark night; the rain fell in torrents on the roofs.",
     ]

@@ -17,9 +17,51 @@ from services.splitter.normalization.text.alphabets import speakable
 from services.splitter.segmentation.sentences import SplitText, split
 
 FRAGMENTS = (
-    *("Hello", "M. Dupont", "3.14", "e.g.", "…", "!", '?"', "\n\n", "\n", " ", ", ", "—", "A.", "B.", "1.", "- "),
-    *("他来了。", "「本当？」", "यह है।", "؟", "क्षि", "한국어", "。", "０１", "а", "ß", "g\u0308", "\u200b", "\u00ad"),
-    *("👩\u200d👩\u200d👧", "x" * 90, "\u0301", "क्\u200d", "ﷺ", "\ud800", "т. д.", "usw. ", "(Aside.) ", "一二三四五"),
+    *(
+        "Hello",
+        "M. Dupont",
+        "3.14",
+        "e.g.",
+        "…",
+        "!",
+        '?"',
+        "\n\n",
+        "\n",
+        " ",
+        ", ",
+        "—",
+        "A.",
+        "B.",
+        "1.",
+        "- ",
+    ),
+    *(
+        "他来了。",
+        "「本当？」",
+        "यह है।",
+        "؟",
+        "क्षि",
+        "한국어",
+        "。",
+        "０１",
+        "а",
+        "ß",
+        "g\u0308",
+        "\u200b",
+        "\u00ad",
+    ),
+    *(
+        "👩\u200d👩\u200d👧",
+        "x" * 90,
+        "\u0301",
+        "क्\u200d",
+        "ﷺ",
+        "\ud800",
+        "т. д.",
+        "usw. ",
+        "(Aside.) ",
+        "一二三四五",
+    ),
     *("สวัสดี", "שלום, ", "Nguyễn", "①", "㈱", "ƙ", "x\u030c", "ѣ"),
 )
 PROSE = st.lists(st.sampled_from(FRAGMENTS), max_size=60).map("".join)
@@ -30,7 +72,13 @@ def divided(
     text: str, language: str, limit: int, *, splitting: bool = True, spoken_forms: bool = True
 ) -> SplitText | None:
     try:
-        return split(text, language, max_characters=limit, enable_text_splitting=splitting, spoken_forms=spoken_forms)
+        return split(
+            text,
+            language,
+            max_characters=limit,
+            enable_text_splitting=splitting,
+            spoken_forms=spoken_forms,
+        )
     except (EmptyText, UnspeakableText):
         return None
 
@@ -72,10 +120,14 @@ def test_a_limit_that_no_engine_has_is_held_too(text: str, language: str, limit:
 
 @settings(deadline=None)
 @given(TEXTS, st.sampled_from(list(LANGUAGES)), st.integers(20, 120))
-def test_no_letter_and_no_digit_is_dropped_without_a_word(text: str, language: str, limit: int) -> None:
+def test_no_letter_and_no_digit_is_dropped_without_a_word(
+    text: str, language: str, limit: int
+) -> None:
     division = divided(text, language, limit)
     for start, end in () if division is None else division.dropped:
-        told = {place for span in division.left_out for place in range(*span)} if division else set()
+        told = (
+            {place for span in division.left_out for place in range(*span)} if division else set()
+        )
         rest = "".join(" " if place in told else text[place] for place in range(start, end))
         assert not any(character.isalnum() for character in normalize(rest, language))
 
@@ -87,10 +139,16 @@ def test_no_letter_and_no_digit_is_dropped_without_a_word(text: str, language: s
 @example("\ue000\u0301Hello", "fr", 6)
 @example("*\u0301Hello*", "fr", 6)
 @example("\ue000\uff9eHello", "fr", 6)
-def test_no_character_that_a_reader_sees_is_cut_in_two(text: str, language: str, limit: int) -> None:
+def test_no_character_that_a_reader_sees_is_cut_in_two(
+    text: str, language: str, limit: int
+) -> None:
     division = divided(text, language, limit)
     clusters = [match.span() for match in regex.finditer(r"\X", text)]
-    longer = [span for span in clusters if max(span[1] - span[0], len(normalize(text[slice(*span)], language))) > limit]
+    longer = [
+        span
+        for span in clusters
+        if max(span[1] - span[0], len(normalize(text[slice(*span)], language))) > limit
+    ]
     for sentence in () if division is None else division.sentences:
         inside = [(start, end) for start, end in clusters if start < sentence.start < end]
         assert all(span in longer or text[sentence.start - 1].isspace() for span in inside)
@@ -166,7 +224,9 @@ HURTFUL = (
 def test_a_text_built_to_hurt_is_divided_whole(pattern: str) -> None:
     text = "Start " + pattern * (200_000 // len(pattern)) + " end"
     division = split(text, "en", max_characters=200)
-    covered = sum(s.end - s.start for s in division.sentences) + sum(end - start for start, end in division.dropped)
+    covered = sum(s.end - s.start for s in division.sentences) + sum(
+        end - start for start, end in division.dropped
+    )
     assert covered == len(text)
 
 

@@ -16,14 +16,21 @@ from services.synth_worker.engines.embedded.voices.activity import without_pause
 from services.synth_worker.engines.embedded.voices.enrolment import Enrolment, fair_shares
 from services.synth_worker.engines.embedded.voices.pitch import track_pitch
 from services.synth_worker.engines.embedded.voices.search import Start, coordinates, descend
-from services.synth_worker.engines.embedded.voices.styles import SPACE_REGISTERS, Recolouring, StockStyles, is_low_voice
+from services.synth_worker.engines.embedded.voices.styles import (
+    SPACE_REGISTERS,
+    Recolouring,
+    StockStyles,
+    is_low_voice,
+)
 from services.synth_worker.engines.embedded.voices.tuner import Tuner, tuner_inputs
 from services.synth_worker.engines.embedded.voices.voice import ClonedVoice, voice_from_bytes
 
 RATE = 24_000
 
 
-def vowel(pitch_hz: float, seconds: float, formants_hz: tuple[float, ...] = (700, 1200, 2600)) -> Samples:
+def vowel(
+    pitch_hz: float, seconds: float, formants_hz: tuple[float, ...] = (700, 1200, 2600)
+) -> Samples:
     """Return a pulse train through resonances, with the pitch wandering as in speech."""
     time = np.arange(int(seconds * RATE)) / RATE
     phase = np.cumsum(pitch_hz * (1 + 0.05 * np.sin(2 * np.pi * 2.5 * time))) / RATE
@@ -54,12 +61,16 @@ def enrolment(tuner: Tuner, space: Mapping[str, Floats]) -> Enrolment:
 
 @pytest.mark.parametrize("pitch_hz", [75.0, 100.0, 145.0, 210.0, 300.0])
 def test_the_median_pitch_is_found_without_octave_errors(pitch_hz: float) -> None:
-    assert track_pitch(Clip(vowel(pitch_hz, 3), RATE)).median_hz == pytest.approx(pitch_hz, rel=0.03)
+    assert track_pitch(Clip(vowel(pitch_hz, 3), RATE)).median_hz == pytest.approx(
+        pitch_hz, rel=0.03
+    )
 
 
 def test_the_median_pitch_survives_noise() -> None:
     clean = vowel(203.0, 3)
-    noisy = clean + np.random.default_rng(3).normal(0, 0.25 * clean.std(), len(clean)).astype(np.float32)
+    noisy = clean + np.random.default_rng(3).normal(0, 0.25 * clean.std(), len(clean)).astype(
+        np.float32
+    )
     assert track_pitch(Clip(noisy, RATE)).median_hz == pytest.approx(203, rel=0.03)
 
 
@@ -111,7 +122,9 @@ def test_the_search_comes_nearer_to_a_reference_than_any_stock_voice(
         unit[axis] = 1
         target[axis] = tuner.similarity(tuner_inputs(hidden, prosody, 160.0), unit)[0][0]
     timbre = enrolment.timbre(target, 160.0)
-    found = np.linalg.lstsq(space["timbre_axes"].T, timbre - space["timbre_mean"], rcond=None)[0].astype(np.float32)
+    found = np.linalg.lstsq(space["timbre_axes"].T, timbre - space["timbre_mean"], rcond=None)[
+        0
+    ].astype(np.float32)
     stock = tuner.similarity(tuner_inputs(space["timbre_stock"], prosody, 160.0), target)[0].max()
     assert tuner.similarity(tuner_inputs(found[None], prosody, 160.0), target)[0][0] > stock
 
@@ -129,13 +142,26 @@ def test_a_firmer_hold_keeps_a_timbre_nearer_to_its_home_and_farther_from_the_sp
     target /= np.linalg.norm(target)
     starts = [held_start(space, hold) for hold in (0.02, 0.1, 0.5)]
     points, losses = descend(tuner, starts, target)
-    distances = [float(((point - start.home) ** 2).mean()) for point, start in zip(points, starts, strict=True)]
-    cosines = [start.hold * distance - loss for start, distance, loss in zip(starts, distances, losses, strict=True)]
+    distances = [
+        float(((point - start.home) ** 2).mean())
+        for point, start in zip(points, starts, strict=True)
+    ]
+    cosines = [
+        start.hold * distance - loss
+        for start, distance, loss in zip(starts, distances, losses, strict=True)
+    ]
     assert distances[0] > distances[1] > distances[2] > 0
-    assert cosines[0] > cosines[1] > cosines[2] > tuner.similarity(starts[0].inputs[None], target)[0][0]
+    assert (
+        cosines[0]
+        > cosines[1]
+        > cosines[2]
+        > tuner.similarity(starts[0].inputs[None], target)[0][0]
+    )
 
 
-def test_searches_side_by_side_find_what_each_finds_alone(tuner: Tuner, space: Mapping[str, Floats]) -> None:
+def test_searches_side_by_side_find_what_each_finds_alone(
+    tuner: Tuner, space: Mapping[str, Floats]
+) -> None:
     target = np.full(256, 1 / 16, dtype=np.float32)
     starts = [held_start(space, 0.05), held_start(space, 0.3)]
     together, _ = descend(tuner, starts, target)
@@ -159,16 +185,24 @@ def test_every_voice_of_the_style_space_has_a_register(space: Mapping[str, Float
         assert SPACE_REGISTERS[place] == name[1]
 
 
-@pytest.mark.parametrize(("like", "pitch_hz", "low"), [("m", 185.0, True), ("f", 150.0, False), ("", 120.0, True)])
-def test_timbre_identifies_a_low_voice_where_pitch_does_not(like: str, pitch_hz: float, low: bool) -> None:
-    likeness = np.array([0.6 if register == like else 0.5 for register in SPACE_REGISTERS], dtype=np.float32)
+@pytest.mark.parametrize(
+    ("like", "pitch_hz", "low"), [("m", 185.0, True), ("f", 150.0, False), ("", 120.0, True)]
+)
+def test_timbre_identifies_a_low_voice_where_pitch_does_not(
+    like: str, pitch_hz: float, low: bool
+) -> None:
+    likeness = np.array(
+        [0.6 if register == like else 0.5 for register in SPACE_REGISTERS], dtype=np.float32
+    )
     assert is_low_voice(likeness, pitch_hz) is low
 
 
 def test_a_voice_survives_its_bytes() -> None:
     shifts = {"fr": np.linspace(-1, 1, 128, dtype=np.float32)}
     timbre, cepstra = np.linspace(0, 1, 128, dtype=np.float32), np.ones((3, 24), dtype=np.float32)
-    voice = ClonedVoice(timbre=timbre, shifts=shifts, low=True, pitch_hz=99.5, bands=43, cepstra=cepstra)
+    voice = ClonedVoice(
+        timbre=timbre, shifts=shifts, low=True, pitch_hz=99.5, bands=43, cepstra=cepstra
+    )
     again = voice_from_bytes(voice.to_bytes())
     assert (again.low, again.pitch_hz, again.bands) == (True, 99.5, 43)
     assert again.timbre is not None
@@ -185,7 +219,9 @@ def test_the_filter_moves_the_spectrum_towards_the_reference_and_keeps_the_loudn
     reference, source = vowel(120, 4, (500, 1500, 2400)), vowel(130, 2, (750, 1100, 2900))
     bands = envelope.bands_within(12_000)
     model = envelope.cepstra_of(envelope.power_of(reference), bands)
-    filtered, _ = EnvelopeFilter(model, bands).apply(source, np.ones(400, dtype=bool), None, envelope.Shares(1.0, 0.85))
+    filtered, _ = EnvelopeFilter(model, bands).apply(
+        source, np.ones(400, dtype=bool), None, envelope.Shares(1.0, 0.85)
+    )
 
     def distance(samples: Samples) -> float:
         own = envelope.cepstra_of(envelope.power_of(samples), bands)
@@ -207,7 +243,9 @@ def test_a_muffled_reference_still_gives_a_filter() -> None:
     source = vowel(130, 1)
     bands = envelope.bands_within(900)
     model = envelope.cepstra_of(envelope.power_of(vowel(120, 3)), bands)
-    filtered, _ = EnvelopeFilter(model, bands).apply(source, np.ones(200, dtype=bool), None, envelope.Shares(1, 1))
+    filtered, _ = EnvelopeFilter(model, bands).apply(
+        source, np.ones(200, dtype=bool), None, envelope.Shares(1, 1)
+    )
     assert np.isfinite(filtered).all()
 
 

@@ -62,10 +62,15 @@ def test_a_cut_falls_into_the_pause() -> None:
 def test_seams_give_a_steady_tone_back_without_a_click() -> None:
     time = np.arange(100 * FRAME) / 24_000
     tone = (0.3 * np.sin(2 * np.pi * 150 * time)).astype(np.float32)
-    late = (0.3 * np.sin(2 * np.pi * 150 * time + 2.0)).astype(np.float32)  # the next window's source has another phase
+    late = (0.3 * np.sin(2 * np.pi * 150 * time + 2.0)).astype(
+        np.float32
+    )  # the next window's source has another phase
     seams = Seams()
     joined = np.concatenate(
-        [seams.join(tone, 0, 40 * FRAME, last=False), seams.join(late[34 * FRAME :], 6 * FRAME, 66 * FRAME, last=True)]
+        [
+            seams.join(tone, 0, 40 * FRAME, last=False),
+            seams.join(late[34 * FRAME :], 6 * FRAME, 66 * FRAME, last=True),
+        ]
     )
     assert abs(len(joined) - 100 * FRAME) <= 2 * HALF_FADE
     assert np.abs(np.diff(joined)).max() < 1.2 * np.abs(np.diff(tone)).max()
@@ -73,6 +78,9 @@ def test_seams_give_a_steady_tone_back_without_a_click() -> None:
 
 
 def test_loud_speech_is_bent_and_quiet_speech_is_left_alone() -> None:
-    quiet, loud = np.linspace(-0.7, 0.7, 50, dtype=np.float32), np.linspace(-4, 4, 50, dtype=np.float32)
+    quiet, loud = (
+        np.linspace(-0.7, 0.7, 50, dtype=np.float32),
+        np.linspace(-4, 4, 50, dtype=np.float32),
+    )
     assert np.array_equal(limited(quiet), quiet)
     assert np.abs(limited(loud)).max() <= 1

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from services.common.audio.clip import Clip, Samples
-from services.common.wire.failures import MalformedMessage, UnspeakableText, UnsupportedLanguage, UnusableReference
+from services.common.wire.failures import (
+    MalformedMessage,
+    UnspeakableText,
+    UnsupportedLanguage,
+    UnusableReference,
+)
 from services.common.wire.languages import LANGUAGES
 from services.synth_worker.engines.embedded.engine import (
     EmbeddedEngine,
@@ -34,7 +39,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEngine]
 def reference(engine: EmbeddedEngine) -> Clip:
     """A voice that is none of the stock voices of the tests: a stock voice speaking Portuguese."""
     stock = engine.restore(engine.stock_voice(120.0))
-    said = spoken(engine, stock, "Vamos nos ver amanhã, pouco depois das nove, no jardim atrás da casa velha.", "pt")
+    said = spoken(
+        engine,
+        stock,
+        "Vamos nos ver amanhã, pouco depois das nove, no jardim atrás da casa velha.",
+        "pt",
+    )
     return Clip(np.concatenate([said, said]), RATE)
 
 
@@ -50,7 +60,9 @@ def windows(engine: EmbeddedEngine, sentence: SentenceInProgress) -> list[Sample
     return heard
 
 
-def spoken(engine: EmbeddedEngine, voice: LoadedVoice, text: str, language: str = "en", seed: int = 1) -> Samples:
+def spoken(
+    engine: EmbeddedEngine, voice: LoadedVoice, text: str, language: str = "en", seed: int = 1
+) -> Samples:
     return np.concatenate(windows(engine, engine.open(Utterance(text, language, seed), voice)))
 
 
@@ -68,7 +80,9 @@ def test_it_describes_itself_before_it_is_loaded(tmp_path: Path) -> None:
     assert description.max_batch == 1
 
 
-def test_equal_utterances_give_equal_bytes(engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples) -> None:
+def test_equal_utterances_give_equal_bytes(
+    engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples
+) -> None:
     assert spoken(engine, voice, LONG).tobytes() == long_speech.tobytes()
 
 
@@ -86,7 +100,10 @@ def test_another_process_with_more_threads_gives_equal_bytes(
 def test_interleaved_sentences_equal_those_spoken_alone(
     engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples
 ) -> None:
-    texts = {"en": LONG, "es": "El jardín está detrás de la casa vieja, junto al río que baja de la montaña."}
+    texts = {
+        "en": LONG,
+        "es": "El jardín está detrás de la casa vieja, junto al río que baja de la montaña.",
+    }
     alone = {"en": long_speech, "es": spoken(engine, voice, texts["es"], "es")}
     running = {code: engine.open(Utterance(text, code, 1), voice) for code, text in texts.items()}
     together: dict[str, list[Samples]] = {code: [] for code in texts}
@@ -129,7 +146,9 @@ def test_the_first_window_is_short_and_the_sentence_comes_in_several(
     assert len(heard[0]) / RATE < 1.25
 
 
-def test_speech_is_about_as_loud_for_every_voice_and_never_clips(engine: EmbeddedEngine, long_speech: Samples) -> None:
+def test_speech_is_about_as_loud_for_every_voice_and_never_clips(
+    engine: EmbeddedEngine, long_speech: Samples
+) -> None:
     stock = engine.restore(engine.stock_voice(210.0))
     for samples in (long_speech, spoken(engine, stock, LONG)):
         level = 20 * np.log10(np.sqrt(np.mean(samples**2)))
@@ -137,7 +156,9 @@ def test_speech_is_about_as_loud_for_every_voice_and_never_clips(engine: Embedde
         assert np.abs(samples).max() < 1
 
 
-def test_speech_begins_and_ends_with_a_short_silence(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+def test_speech_begins_and_ends_with_a_short_silence(
+    engine: EmbeddedEngine, voice: LoadedVoice
+) -> None:
     samples = spoken(engine, voice, "The garden is behind the old house.")
     loud = np.flatnonzero(np.abs(samples) > 0.02)
     assert loud[0] / RATE < 0.2
@@ -145,20 +166,26 @@ def test_speech_begins_and_ends_with_a_short_silence(engine: EmbeddedEngine, voi
 
 
 @pytest.mark.parametrize("language", list(LANGUAGES))
-def test_every_language_is_spoken(engine: EmbeddedEngine, voice: LoadedVoice, language: str) -> None:
+def test_every_language_is_spoken(
+    engine: EmbeddedEngine, voice: LoadedVoice, language: str
+) -> None:
     samples = spoken(engine, voice, LANGUAGES[language], language)
     assert 0.3 < len(samples) / RATE < 3
     assert np.sqrt(np.mean(samples**2)) > 0.02
 
 
-def test_a_sentence_beyond_the_model_is_spoken_in_parts(engine: EmbeddedEngine, voice: LoadedVoice) -> None:
+def test_a_sentence_beyond_the_model_is_spoken_in_parts(
+    engine: EmbeddedEngine, voice: LoadedVoice
+) -> None:
     text = " ".join(["Nobody had noticed that the kitchen window was broken,"] * 8)
     samples = spoken(engine, voice, text)
     assert 15 < len(samples) / RATE < 45
 
 
 @pytest.mark.parametrize("text", ["...", "?!", " ", "\u200b"])
-def test_text_without_phonemes_is_refused(engine: EmbeddedEngine, voice: LoadedVoice, text: str) -> None:
+def test_text_without_phonemes_is_refused(
+    engine: EmbeddedEngine, voice: LoadedVoice, text: str
+) -> None:
     with pytest.raises(UnspeakableText):
         engine.open(Utterance(text, "en", 1), voice)
 
@@ -180,19 +207,35 @@ def noise() -> list[Clip]:
     return [Clip(np.random.default_rng(1).normal(0, 0.1, 10 * RATE).astype(np.float32), RATE)]
 
 
-@pytest.mark.parametrize("clips", [no_clips(), silence(), noise()], ids=["no clips", "silence", "noise"])
+@pytest.mark.parametrize(
+    "clips", [no_clips(), silence(), noise()], ids=["no clips", "silence", "noise"]
+)
 def test_a_reference_without_a_voice_is_refused(engine: EmbeddedEngine, clips: list[Clip]) -> None:
     with pytest.raises(UnusableReference, match="Send at least 6 s"):
         engine.condition(clips)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"pitch_hz": float("nan")}, {"pitch_hz": float("-inf")}, {"bands": 0}, {"bands": 2**62}, {"bands": -1}]
+    "changes",
+    [
+        {"pitch_hz": float("nan")},
+        {"pitch_hz": float("-inf")},
+        {"bands": 0},
+        {"bands": 2**62},
+        {"bands": -1},
+    ],
 )
 def test_a_stored_voice_with_numbers_that_enrolment_never_makes_is_refused(
     engine: EmbeddedEngine, changes: dict[str, float]
 ) -> None:
-    fields = {"format": "embedded-voice-2", "timbre": None, "shifts": {}, "low": True, "pitch_hz": 100.0, "bands": 40}
+    fields = {
+        "format": "embedded-voice-2",
+        "timbre": None,
+        "shifts": {},
+        "low": True,
+        "pitch_hz": 100.0,
+        "bands": 40,
+    }
     fields["cepstra"] = np.random.default_rng(1).normal(0, 1, (50, 24)).astype("<f2").tobytes()
     engine.restore(msgpack.packb(fields))
     with pytest.raises(MalformedMessage):

@@ -44,7 +44,9 @@ def test_workers_that_start_at_once_all_find_whole_weights(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [paths[0]]
 
 
-def test_weights_of_another_hash_are_refused_and_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_another_hash_are_refused_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(weights, "SHA256", "0" * 64)
     with pytest.raises(EngineUnavailable, match="Reinstall the packages"):
         weights.joined_weights(tmp_path)
@@ -78,7 +80,9 @@ def test_one_wrong_bit_in_any_cached_model_file_is_noticed_and_repaired(tmp_path
         flip_a_bit(tmp_path / name)
         graph.cut_graphs(tmp_path)
         if name.endswith(".onnx") and "cut" not in name:
-            assert digests(tmp_path)[name] != whole[name]  # the halves are whole, so nothing reads it
+            assert (
+                digests(tmp_path)[name] != whole[name]
+            )  # the halves are whole, so nothing reads it
             weights.joined_weights(tmp_path)
         assert digests(tmp_path) == whole, name
 
@@ -97,7 +101,9 @@ def test_a_damaged_model_or_dictionary_of_an_installed_package_is_named(
     recorded = installed._recorded("text2tashkeel", (".onnx",))
     assert recorded
     copies = [(Path(shutil.copy(path, tmp_path)), digest) for path, digest in recorded]
-    monkeypatch.setattr(installed, "_recorded", lambda package, _: copies if package == "text2tashkeel" else [])
+    monkeypatch.setattr(
+        installed, "_recorded", lambda package, _: copies if package == "text2tashkeel" else []
+    )
     installed.require_whole()
     flip_a_bit(copies[0][0])
     with pytest.raises(EngineUnavailable, match="install the package text2tashkeel again"):
@@ -133,7 +139,11 @@ def test_a_full_disk_is_reported_as_such(tmp_path: Path) -> None:
 
 def test_the_halves_give_the_samples_of_the_whole(cache: Path, style: np.ndarray) -> None:
     path = weights.joined_weights(cache)
-    inputs = {"tokens": np.array([[0, *TOKENS, 0]]), "style": style[None], "speed": np.ones(1, np.float32)}
+    inputs = {
+        "tokens": np.array([[0, *TOKENS, 0]]),
+        "style": style[None],
+        "speed": np.ones(1, np.float32),
+    }
     whole = run(path.read_bytes(), inputs, ["audio"])[0]
     model = onnx.load(path)
     middle = [graph.CONTENT, graph.PITCH, graph.ENERGY]
@@ -141,15 +151,23 @@ def test_the_halves_give_the_samples_of_the_whole(cache: Path, style: np.ndarray
     back = graph.part(model, (*middle, "style"), ("audio",))
     predicted = run(front.SerializeToString(), inputs, middle)
     halves = run(
-        back.SerializeToString(), {**dict(zip(middle, predicted, strict=True)), "style": style[None]}, ["audio"]
+        back.SerializeToString(),
+        {**dict(zip(middle, predicted, strict=True)), "style": style[None]},
+        ["audio"],
     )
     assert halves[0].tobytes() == whole.tobytes()
 
 
-def test_the_faster_operators_give_the_output_of_the_slow_ones(cache: Path, style: np.ndarray) -> None:
+def test_the_faster_operators_give_the_output_of_the_slow_ones(
+    cache: Path, style: np.ndarray
+) -> None:
     kokoro = Kokoro(cache, threads=1)
     fast = kokoro.sound(kokoro.prosody(TOKENS, style), style)
-    inputs = {"tokens": np.array([[0, *TOKENS, 0]]), "style": style[None], "speed": np.ones(1, np.float32)}
+    inputs = {
+        "tokens": np.array([[0, *TOKENS, 0]]),
+        "style": style[None],
+        "speed": np.ones(1, np.float32),
+    }
     slow = run(weights.joined_weights(cache).read_bytes(), inputs, ["audio"])[0]
     assert len(fast) == len(slow)
     assert np.corrcoef(fast, slow)[0, 1] > 0.9
@@ -159,7 +177,9 @@ def run(model: bytes, inputs: dict[str, np.ndarray], outputs: list[str]) -> list
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(outputs, inputs)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(
+        outputs, inputs
+    )
 
 
 def test_assets_are_those_that_were_recorded_and_have_their_shapes() -> None:
@@ -192,7 +212,9 @@ def test_a_damaged_asset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(assets.checksums()))
-def test_one_wrong_bit_in_any_asset_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_wrong_bit_in_any_asset_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = tmp_path / "assets"
     shutil.copytree(Path(str(assets.folder())), copy)
     flip_a_bit(copy / name)

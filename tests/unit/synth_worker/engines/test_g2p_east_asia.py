@@ -4,7 +4,12 @@ import pytest
 
 from services.synth_worker.engines.embedded.g2p.languages.chinese import Chinese, syllable_symbols
 from services.synth_worker.engines.embedded.g2p.languages.japanese import mora_symbols
-from services.synth_worker.engines.embedded.g2p.languages.korean import Korean, pronounced, syllables, symbols
+from services.synth_worker.engines.embedded.g2p.languages.korean import (
+    Korean,
+    pronounced,
+    syllables,
+    symbols,
+)
 from services.synth_worker.engines.embedded.g2p.languages.numerals import KOREAN, MANDARIN, spelled
 
 # Examples of the Standard Pronunciation of Korean, as written and as pronounced.
@@ -65,7 +70,8 @@ def syllables_of_seven(heard: str) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    ("text", "like"), [("밟는", "밤는"), ("십육", "심뉵"), ("할 것을", "할껏을"), ("ㄱ", "기역"), ("15일", "십오일")]
+    ("text", "like"),
+    [("밟는", "밤는"), ("십육", "심뉵"), ("할 것을", "할껏을"), ("ㄱ", "기역"), ("15일", "십오일")],
 )
 def test_korean_exceptions_are_read_like_their_spelling_by_ear(text: str, like: str) -> None:
     assert Korean().phonemes(text) == Korean().phonemes(like)
@@ -108,7 +114,11 @@ def test_every_syllable_of_pypinyin_has_symbols() -> None:
     from pypinyin.constants import PINYIN_DICT
 
     common = "".join(chr(code) for code in PINYIN_DICT if 0x4E00 <= code <= 0x9FFF)
-    found = {s for s in lazy_pinyin(list(common), style=Style.TONE3, neutral_tone_with_five=True) if s[-1] in "12345"}
+    found = {
+        s
+        for s in lazy_pinyin(list(common), style=Style.TONE3, neutral_tone_with_five=True)
+        if s[-1] in "12345"
+    }
     assert len(found) > 1000
     assert {syllable for syllable in found if not syllable_symbols(syllable)} <= {"hm5", "hng5"}
 
@@ -155,9 +165,15 @@ def test_kana_become_morae(katakana: str, expected: str) -> None:
         ("50%", "百分之五十", "오십 퍼센트"),
         ("-5", "负五", "마이너스 오"),
         ("007", "零零七", "영영칠"),
-        ("12345678901234567", "一二三四五六七八九零一二三四五六七", "일이삼사오육칠팔구영일이삼사오육칠"),
+        (
+            "12345678901234567",
+            "一二三四五六七八九零一二三四五六七",
+            "일이삼사오육칠팔구영일이삼사오육칠",
+        ),
     ],
 )
-def test_figures_are_spelled_as_they_are_pronounced(figures: str, mandarin: str, korean: str) -> None:
+def test_figures_are_spelled_as_they_are_pronounced(
+    figures: str, mandarin: str, korean: str
+) -> None:
     assert spelled(figures, MANDARIN) == mandarin
     assert spelled(figures, KOREAN) == korean

@@ -60,7 +60,9 @@ def test_a_killed_child_is_replaced_without_the_caller_seeing_it(espeak: Espeak)
     assert process_of(espeak) != killed
 
 
-def test_a_child_that_hangs_is_given_up_within_the_limit_and_leaves_no_process(tmp_path: Path) -> None:
+def test_a_child_that_hangs_is_given_up_within_the_limit_and_leaves_no_process(
+    tmp_path: Path,
+) -> None:
     child = Espeak(answer_seconds=0.2, program=program(tmp_path, "time.sleep(60)"))
     child.start()
     process = process_of(child)

@@ -12,10 +12,15 @@ from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 languages = st.sampled_from(sorted(LANGUAGES))
 # Any characters at all, lone surrogates too, with a bias to the scripts of the readers.
 texts = st.text(
-    st.one_of(st.characters(), st.sampled_from("aé ßжя.,!?«»12 ñ'-日本はカー中文한글ㄱعَربيदेवना।、。\u200d")),
+    st.one_of(
+        st.characters(),
+        st.sampled_from("aé ßжя.,!?«»12 ñ'-日本はカー中文한글ㄱعَربيदेवना।、。\u200d"),
+    ),
     max_size=40,
 )
-few = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,9 @@ def phonemizer() -> Iterator[Phonemizer]:
 
 @few
 @given(text=texts, language=languages)
-def test_any_text_gives_only_symbols_that_kokoro_has(phonemizer: Phonemizer, text: str, language: str) -> None:
+def test_any_text_gives_only_symbols_that_kokoro_has(
+    phonemizer: Phonemizer, text: str, language: str
+) -> None:
     assert set(phonemizer.phonemes(text, language)) <= VOCABULARY.keys()
 
 
@@ -43,25 +50,33 @@ def test_phonemes_do_not_depend_on_what_was_read_before(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_reads_its_own_name_and_keeps_the_question_mark(phonemizer: Phonemizer, language: str) -> None:
+def test_every_language_reads_its_own_name_and_keeps_the_question_mark(
+    phonemizer: Phonemizer, language: str
+) -> None:
     phonemes = phonemizer.phonemes(f"{LANGUAGES[language]}?", language)
     assert phonemes.endswith("?")
     assert sum(symbol.isalpha() for symbol in phonemes) >= 4
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_speaks_figures_and_latin_words(phonemizer: Phonemizer, language: str) -> None:
+def test_every_language_speaks_figures_and_latin_words(
+    phonemizer: Phonemizer, language: str
+) -> None:
     without = phonemizer.phonemes(LANGUAGES[language], language)
     assert len(phonemizer.phonemes(f"{LANGUAGES[language]} 7", language)) > len(without) + 1
     assert len(phonemizer.phonemes(f"{LANGUAGES[language]} Hamburg", language)) > len(without) + 4
 
 
-@pytest.mark.parametrize("text", ["", " ", "...", "?!", "😀", "\ud800", "\x00\x07", "ꙮꙮ", "«»", "\u0301"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "...", "?!", "😀", "\ud800", "\x00\x07", "ꙮꙮ", "«»", "\u0301"]
+)
 def test_text_without_phones_gives_nothing(phonemizer: Phonemizer, text: str) -> None:
     assert {phonemizer.phonemes(text, language) for language in LANGUAGES} == {""}
 
 
-def test_punctuation_stays_where_it_is_a_pause_and_not_inside_figures(phonemizer: Phonemizer) -> None:
+def test_punctuation_stays_where_it_is_a_pause_and_not_inside_figures(
+    phonemizer: Phonemizer,
+) -> None:
     phonemes = phonemizer.phonemes("Dr. Smith paid 3.14 (really), then: “why?”", "en")
     assert phonemes == "dˈɑktəɹ smˈɪθ pˈAd θɹˈi pYnt wˈʌn fˈɔɹ (ɹˈiəli), ðˈɛn: “wˈI?”"
 

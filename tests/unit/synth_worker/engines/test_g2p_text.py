@@ -41,7 +41,9 @@ def test_text_is_cut_at_pauses(text: str, expected: list[Stretch]) -> None:
         ("ꙮa", "en", [("en", " a")]),
     ],
 )
-def test_every_word_goes_to_a_reader_of_its_script(words: str, language: str, expected: list[tuple[str, str]]) -> None:
+def test_every_word_goes_to_a_reader_of_its_script(
+    words: str, language: str, expected: list[tuple[str, str]]
+) -> None:
     assert runs(words, language) == expected
 
 
@@ -61,7 +63,9 @@ def test_every_word_goes_to_a_reader_of_its_script(words: str, language: str, ex
         ("t̪ˌa.u", "ar", "tˌau"),
     ],
 )
-def test_ipa_becomes_the_symbols_that_kokoro_was_trained_on(ipa: str, language: str, expected: str) -> None:
+def test_ipa_becomes_the_symbols_that_kokoro_was_trained_on(
+    ipa: str, language: str, expected: str
+) -> None:
     assert known(kokoro_symbols(ipa, language)) == expected
 
 

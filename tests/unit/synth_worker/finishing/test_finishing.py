@@ -20,7 +20,9 @@ SEEDS = st.integers(0, 1000)
 SLOW = settings(deadline=None, max_examples=25)  # each example renders seconds of audio
 
 
-def finished(parts: list[Samples], target_lufs: float | None = -18.0, *, expected_s: float = 3.0) -> Samples:
+def finished(
+    parts: list[Samples], target_lufs: float | None = -18.0, *, expected_s: float = 3.0
+) -> Samples:
     finishing = Finishing(RATE_HZ, LEVEL, target_lufs, expected_s=expected_s)
     return np.concatenate([*map(finishing.push, parts), finishing.finish()])
 
@@ -59,7 +61,9 @@ def test_a_sentence_reaches_its_loudness_with_no_peak_above_minus_1_dbtp(
 
 @SLOW
 @given(SEEDS, st.floats(0.25, 0.9), st.floats(-30, -14))
-def test_a_single_word_is_measured_as_a_whole_at_any_level(seed: int, seconds: float, lufs: float) -> None:
+def test_a_single_word_is_measured_as_a_whole_at_any_level(
+    seed: int, seconds: float, lufs: float
+) -> None:
     samples = with_quiet(at_lufs(syllables(seconds, seed), lufs), 0.1, 0.3)
     out = finished([samples], -23.0, expected_s=0.3)
     assert integrated_lufs([out], RATE_HZ) == pytest.approx(-23.0, abs=0.3)
@@ -78,7 +82,9 @@ def test_every_sentence_has_the_same_quiet_before_and_after(
 
 def test_a_pause_inside_a_sentence_keeps_its_length() -> None:
     half = at_lufs(syllables(1.5, 4), -22)
-    samples = with_quiet(np.concatenate([half, np.zeros(RATE_HZ, dtype=np.float32), half]), 0.05, 0.15)
+    samples = with_quiet(
+        np.concatenate([half, np.zeros(RATE_HZ, dtype=np.float32), half]), 0.05, 0.15
+    )
     assert len(finished([samples])) == pytest.approx(len(samples), abs=480)
 
 
@@ -87,7 +93,9 @@ def test_without_a_loudness_the_samples_are_only_trimmed() -> None:
     out = finished([with_quiet(speech, 0.2, 0.4)], None)
     inside = speech[2_400:-2_400]
     start = next(
-        index for index in range(len(out) - len(inside)) if np.array_equal(out[index : index + 100], inside[:100])
+        index
+        for index in range(len(out) - len(inside))
+        if np.array_equal(out[index : index + 100], inside[:100])
     )
     assert out[start : start + len(inside)].tobytes() == inside.tobytes()
     assert len(out) < len(speech) + 0.25 * RATE_HZ
@@ -119,5 +127,7 @@ def test_the_gain_never_moves_fast_enough_to_be_audible() -> None:
 def test_the_first_samples_leave_after_the_first_chunk(seed: int) -> None:
     samples = at_lufs(syllables(3, seed), -22)
     finishing = Finishing(RATE_HZ, LEVEL, -18.0, expected_s=3.0)
-    needed_s = (LEVEL.ahead_ms - LEAD_MS + 20) / 1000  # the samples start with speech, so the margin is added
+    needed_s = (
+        LEVEL.ahead_ms - LEAD_MS + 20
+    ) / 1000  # the samples start with speech, so the margin is added
     assert len(finishing.push(samples[: math.ceil(needed_s * RATE_HZ)])) > 0

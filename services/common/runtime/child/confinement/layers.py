@@ -65,7 +65,9 @@ def confine(limits: Limits, without: Collection[str] = ()) -> tuple[str, ...]:
         "limits": lambda: _limit(limits),
         "own_user": _change_user,
         "no_capabilities": linux.drop_capabilities,
-        "dies_with_parent": lambda: linux.set_parent_death_signal(signal.SIGKILL),  # a change of user clears it
+        "dies_with_parent": lambda: linux.set_parent_death_signal(
+            signal.SIGKILL
+        ),  # a change of user clears it
         "not_dumpable": linux.set_not_dumpable,
         "no_new_privileges": linux.set_no_new_privileges,
         "landlock": linux.landlock_everything,

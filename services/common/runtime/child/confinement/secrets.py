@@ -5,7 +5,9 @@ from typing import Final
 
 _SERVICES: Final = ("NATS_", "API_KEY", "OTEL_")
 _HUBS: Final = ("HF_",)  # an engine fetches its weights
-_WORDS: Final = frozenset({"SECRET", "PASSWORD", "PASSWD", "TOKEN", "CREDENTIALS", "NKEY", "SEED", "KEY", "KEYS"})
+_WORDS: Final = frozenset(
+    {"SECRET", "PASSWORD", "PASSWD", "TOKEN", "CREDENTIALS", "NKEY", "SEED", "KEY", "KEYS"}
+)
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

@@ -68,7 +68,11 @@ def _short_dates(grammar: Grammar) -> Recognizer:
     def verbalize(found: Match) -> str | None:
         before = found.string[max(0, found.start() - WORD_BEFORE) : found.start()].rstrip(" ,.")
         word = _LAST_WORD.search(before)
-        template, day, month = by_word(after, word[0].lower() if word else ""), int(found["d"]), int(found["m"])
+        template, day, month = (
+            by_word(after, word[0].lower() if word else ""),
+            int(found["d"]),
+            int(found["m"]),
+        )
         if not template or not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1]:
             return None
         # the last full stop is the date's
@@ -98,7 +102,9 @@ def _dates(grammar: Grammar) -> Iterator[Recognizer]:
         parts = [found["a"], found["b"], found["c"]]
         if len(parts[0]) == 4:
             return verbalized(int(parts[2]), int(parts[1]), parts[0], word_before(found))
-        if len(parts[2]) == 1 or (len(parts[2]) == 2 and (found["mark"] == "-" or dates.order == "ymd")):
+        if len(parts[2]) == 1 or (
+            len(parts[2]) == 2 and (found["mark"] == "-" or dates.order == "ymd")
+        ):
             return None
         if (
             len(parts[2]) == 2
@@ -118,7 +124,11 @@ def _dates(grammar: Grammar) -> Iterator[Recognizer]:
         compiled(
             rf"(?<![\d.,/-])(?<a>\d{{4}}|\d{{1,2}})(?<mark>[./-])\s?(?<b>\d{{1,2}})(?P=mark)\s?{year}(?:(?<=\d{{4}}-\d\d-\d\d)T(?=\d\d:\d\d))?+(?![/-]\d|[{grammar.letter}])"
         ),
-        lambda found: None if len(found["a"]) == len(found["c"]) == 4 else _with_stop(numeric(found), found, grammar),
+        lambda found: (
+            None
+            if len(found["a"]) == len(found["c"]) == 4
+            else _with_stop(numeric(found), found, grammar)
+        ),
         rule="date.figures",
     )
     yield from _slashed(dates.slashed, dates.weekday, verbalized)
@@ -131,7 +141,11 @@ def _with_stop(spoken: str | None, found: Match, grammar: Grammar) -> str | None
         return f"{spoken}{grammar.comma.strip()}{grammar.gap}"
     if not spoken or not found[0].endswith("."):
         return spoken
-    return f"{spoken}." if found["mark"] != "." or begins_sentence(next_word(found), grammar) else spoken
+    return (
+        f"{spoken}."
+        if found["mark"] != "." or begins_sentence(next_word(found), grammar)
+        else spoken
+    )
 
 
 def _is_short_date(parts: list[str], asked: str) -> bool:
@@ -150,7 +164,9 @@ def _slashed(proof: str, weekday: str, verbalized: _Date) -> Iterator[Recognizer
         sure = day <= month or weekdays.match(found.string, found.end()) is not None
         return verbalized(day, month, None, "") if sure else None
 
-    pattern = rf"(?<![\d.,/:-])(?<m>\d{{1,2}})/(?<d>\d{{1,2}})(?=(?:{proof})|(?:{weekday or '(?!)'}))"
+    pattern = (
+        rf"(?<![\d.,/:-])(?<m>\d{{1,2}})/(?<d>\d{{1,2}})(?=(?:{proof})|(?:{weekday or '(?!)'}))"
+    )
     if proof:
         yield Recognizer(compiled(pattern), verbalize, FIGURES, "date.slashed")
 
@@ -175,7 +191,9 @@ def _named_dates(grammar: Grammar, verbalized: _Date) -> Iterator[Recognizer]:
         return dates.months[month_of(written) - 1]
 
     def verbalize(found: Match) -> str | None:
-        spoken = verbalized(int(found["d"]), month_of(found["month"]), found["year"], word_before(found))
+        spoken = verbalized(
+            int(found["d"]), month_of(found["month"]), found["year"], word_before(found)
+        )
         return spoken if found["year"] else spoken and spoken + full_stop(found, grammar)
 
     month = rf"(?<month>{'|'.join(dates.written)})(?!\p{{L}})"
@@ -198,14 +216,20 @@ def _named_dates(grammar: Grammar, verbalized: _Date) -> Iterator[Recognizer]:
         )
     if dates.months_only:
         yield Recognizer(
-            compiled(rf"(?<!\p{{L}}){month}{dates.between}(?<year>\d{{4}})(?!\d|[.,]\d|\p{{L}}){tail}"),
-            lambda found: grammar.fill(dates.months_only, month=full(found["month"]), y=int(found["year"])),
+            compiled(
+                rf"(?<!\p{{L}}){month}{dates.between}(?<year>\d{{4}})(?!\d|[.,]\d|\p{{L}}){tail}"
+            ),
+            lambda found: grammar.fill(
+                dates.months_only, month=full(found["month"]), y=int(found["year"])
+            ),
             LETTERS,
             "date.month",
         )
 
 
-def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Grammar) -> Iterator[Recognizer]:
+def _days_with_endings(
+    month_of: Callable[[str], int], month: str, grammar: Grammar
+) -> Iterator[Recognizer]:
     """Recognize a Hungarian day, "2020. október 3-án", whose name takes the ending written after
     the figures."""
 
@@ -214,7 +238,9 @@ def _days_with_endings(month_of: Callable[[str], int], month: str, grammar: Gram
         if not 1 <= day <= _DAYS[month_of(found["month"]) - 1]:
             return None
         verbalized = grammar.fill(
-            grammar.table.dates.day, d=day, month=grammar.table.dates.months[month_of(found["month"]) - 1]
+            grammar.table.dates.day,
+            d=day,
+            month=grammar.table.dates.months[month_of(found["month"]) - 1],
         )
         if ending[:1] in ("á", "é"):
             verbalized = verbalized[:-1] + ending

@@ -14,11 +14,15 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
     def verbalize(found: Match) -> str | None:
         parts = [(found["h"], nouns.hour), (found["m"], nouns.minute), (found["s"], nouns.second)]
-        verbalized = [grammar.counted(Number(count), grammar.noun(noun)) for count, noun in parts if count]
+        verbalized = [
+            grammar.counted(Number(count), grammar.noun(noun)) for count, noun in parts if count
+        ]
         return grammar.gap.join(verbalized) if len(verbalized) > 1 else None
 
     end = rf"(?![{grammar.letter}\p{{N}}])"
-    hour, minute, second = (rf"\s?(?:{letters})" for letters in (nouns.hours, nouns.minutes, nouns.seconds))
+    hour, minute, second = (
+        rf"\s?(?:{letters})" for letters in (nouns.hours, nouns.minutes, nouns.seconds)
+    )
     seconds = rf"(?:\s?(?P<s>\d{{1,2}}){second}{end})?+"
     letter = grammar.table.times_of_day.letter
     bare = (
@@ -27,5 +31,8 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     with_hours = rf"(?P<h>\d{{1,3}}){hour}\s?(?P<m>\d{{1,2}})(?:{minute}{end}{seconds}|{bare}(?<s>(?!))?{end})"
     without = rf"(?<h>(?!))?(?P<m>\d{{1,3}}){minute}\s?(?P<s>\d{{1,2}}){second}{end}"
     yield Recognizer(
-        compiled(rf"(?<![\d.,:{grammar.letter}])(?:{with_hours}|{without})"), verbalize, FIGURES, "duration"
+        compiled(rf"(?<![\d.,:{grammar.letter}])(?:{with_hours}|{without})"),
+        verbalize,
+        FIGURES,
+        "duration",
     )

@@ -40,18 +40,30 @@ class _Clock:
     def verbalize(self, found: Match) -> str | None:
         """Return the time of a match with the groups h, m, s and half."""
         half = self._half(found) if found["half"] else None
-        verbalized = self.time(int(found["h"]), int(found["m"] or 0), half, by_context(self.after, found))
+        verbalized = self.time(
+            int(found["h"]), int(found["m"] or 0), half, by_context(self.after, found)
+        )
         seconds = int(found["s"] or 0)
         if verbalized is None or seconds > 59:
             return None
-        if self._times.midnight and half is None and int(found["h"]) == int(found["m"] or 0) == seconds == 0:
+        if (
+            self._times.midnight
+            and half is None
+            and int(found["h"]) == int(found["m"] or 0) == seconds == 0
+        ):
             verbalized = self._times.midnight
-        with_seconds = self._grammar.gap.join((verbalized, self._seconds(seconds))) if seconds else verbalized
+        with_seconds = (
+            self._grammar.gap.join((verbalized, self._seconds(seconds))) if seconds else verbalized
+        )
         return with_seconds + full_stop(found, self._grammar)
 
     def _half(self, found: Match) -> str:
         start, end = found.span("half")
-        in_place = (verbalized for pattern, verbalized in self._halves if pattern.fullmatch(found.string, start, end))
+        in_place = (
+            verbalized
+            for pattern, verbalized in self._halves
+            if pattern.fullmatch(found.string, start, end)
+        )
         return next(in_place, "") or by_word(self._halves, found["half"].lower().rstrip("."))
 
     def time(self, hour: int, minute: int, half_day: str | None, special: str) -> str | None:
@@ -106,7 +118,11 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     if not times.full:
         return
     clock = _Clock(grammar)
-    half = rf"(?:\s?(?<half>{'|'.join(times.half_day)})(?!\p{{L}}))" if times.half_day else "(?<half>(?!))"
+    half = (
+        rf"(?:\s?(?<half>{'|'.join(times.half_day)})(?!\p{{L}}))"
+        if times.half_day
+        else "(?<half>(?!))"
+    )
     marks = rf"(?:\s?(?:{times.marks})(?![\p{{L}}]))" if times.marks else ""
     end = r"(?![\p{L}])" if not grammar.glued else r"(?![A-Za-z])"
     end = rf"(?:Z(?!\p{{L}}))?+{end}"  # of a time stamp
@@ -119,7 +135,11 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
         yield _range_with_letters(grammar, clock)
     colon = r"[:](?<m>\d{2})(?::(?<s>\d{2}))?(?![\d:]|[.,]\d)"
     optional_marks = f"{marks}?+" if marks else ""
-    yield Recognizer(compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{end}"), clock.verbalize, rule="time.colon")
+    yield Recognizer(
+        compiled(rf"{_START}{colon}(?:{half})?+{optional_marks}{end}"),
+        clock.verbalize,
+        rule="time.colon",
+    )
     if times.half_day:
         pattern = rf"{_START}(?:[:.](?<m>\d{{2}})(?<s>(?!))?)?{half}"
         yield Recognizer(compiled(pattern), clock.verbalize, rule="time.half_day")
@@ -155,7 +175,9 @@ def _range_with_letters(grammar: Grammar, clock: _Clock) -> Recognizer:
     """Recognize two times with the letter of the hours: 9h-17h, 8 h 30 – 12 h."""
 
     def verbalize(found: Match) -> str | None:
-        first = clock.time(int(found["h"]), int(found["m"] or 0), None, by_context(clock.after, found))
+        first = clock.time(
+            int(found["h"]), int(found["m"] or 0), None, by_context(clock.after, found)
+        )
         last = clock.time(int(found["h2"]), int(found["m2"] or 0), None, "")
         return None if first is None or last is None else f"{first}{grammar.to}{last}"
 
@@ -171,9 +193,14 @@ def _ranges(grammar: Grammar, clock: _Clock, marks: str, end: str) -> Iterator[R
     def verbalize(separator: str) -> Callable[[Match], str | None]:
         def verbalized(found: Match) -> str | None:
             word, before = found["to"] or "", by_context(clock.after, found)
-            whole, each = (not (word or before) and ranges) or (f"{{first}}{word or grammar.to}{{last}}", "")
+            whole, each = (not (word or before) and ranges) or (
+                f"{{first}}{word or grammar.to}{{last}}",
+                "",
+            )
             first = clock.time(int(found["h"]), int(found["m"]), None, before or each)
-            last = clock.time(int(found["h2"]), int(found["m2"]), None, by_word(clock.after, word.strip()) or each)
+            last = clock.time(
+                int(found["h2"]), int(found["m2"]), None, by_word(clock.after, word.strip()) or each
+            )
             if first is None or last is None or (separator == "." and grammar.table.decimal == "."):
                 return None
             return grammar.fill(whole, first=first, last=last) + full_stop(found, grammar)

@@ -42,7 +42,8 @@ from services.splitter.normalization.recognizer import (
 _BEFORE: Final = rf"(?:(?<![\p{{L}}\p{{N}}\p{{M}}.@])|(?<={CJK}))"
 _AFTER: Final = rf"(?:(?![\p{{L}}\p{{M}}\p{{N}}@])|(?={CJK}))"
 _PARTICLES: Final = (
-    r"(?:de|del|della|di|da|do|dos|das|du|d|des|von|van|zu|zum|zur|vom|le|la|les|l|el|al|bin|ibn|ter|ten|den)"
+    r"(?:de|del|della|di|da|do|dos|das|du|d|des|von|van|zu|zum|zur|vom"
+    r"|le|la|les|l|el|al|bin|ibn|ter|ten|den)"
 )
 # a capitalized word that is no initial
 _NAME: Final = rf"(?=\s(?:{_PARTICLES}[\s'’])*+\p{{Lu}}[\p{{L}}\p{{M}}])"
@@ -56,7 +57,9 @@ _ANY_NAME: Final = r"(?=\s?[\p{Lo}\p{Lu}])"  # in scripts without capitals
 _NUMBER: Final = r"(?=\s?(?:[-−+(]?\d|[IVXLC]{2,}+(?!\p{L})|[IVX](?=[.,;:)\]]|\s*+$)))"
 _AFTER_NAME: Final = r"(?<=(?<!\p{L})(?:\p{Lu}[\p{L}\p{M}'’-]{1,24}|&|\d(?:st|nd|rd|th)),?\s)"
 # An initial, or a capital particle of a name: Le Pen.
-_NAME_AFTER: Final = regex.compile(r"\s(?:\p{Lu}\.|(?:Le|La|Les|Du|Des|De|Di|Da|Van|Von|El|Al)\s\p{Lu}\p{Ll})")
+_NAME_AFTER: Final = regex.compile(
+    r"\s(?:\p{Lu}\.|(?:Le|La|Les|Du|Des|De|Di|Da|Van|Von|El|Al)\s\p{Lu}\p{Ll})"
+)
 _CONTINUES: Final = r"(?=[,;:)\]/]|\s[\p{Ll}\p{Lo}\d(«„“\"'])"
 _PRONOUN: Final = regex.compile(r"I\s\p{Ll}")
 _INDEFINITE: Final = {  # behind these a short form is rather the word: I ate a fig. 3 people came.
@@ -79,14 +82,29 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     table = grammar.table
     for written, verbalized in table.suffixes.items():
         yield Recognizer(
-            compiled(rf"(?<=\p{{L}}){regex.escape(written)}"), partial(instead, verbalized), LETTERS, "suffix"
+            compiled(rf"(?<=\p{{L}}){regex.escape(written)}"),
+            partial(instead, verbalized),
+            LETTERS,
+            "suffix",
         )
     yield from _before_numbers(grammar)
     for kind, entries, behind, ahead, fits in (
         ("after_number", table.after_number, r"(?<=\d\s?)", _AFTER, _always),
         ("title", table.titles, _BEFORE, _title_context(grammar), partial(_is_title, grammar)),
-        ("title.doubtful", table.doubtful_titles, _BEFORE, _doubtful_context(grammar), partial(_is_title, grammar)),
-        ("eponym", table.eponyms, _BEFORE, _doubtful_context(grammar), partial(_is_eponym, grammar)),
+        (
+            "title.doubtful",
+            table.doubtful_titles,
+            _BEFORE,
+            _doubtful_context(grammar),
+            partial(_is_title, grammar),
+        ),
+        (
+            "eponym",
+            table.eponyms,
+            _BEFORE,
+            _doubtful_context(grammar),
+            partial(_is_eponym, grammar),
+        ),
         ("after_name", table.after_name, _AFTER_NAME, _AFTER, _always),
         ("within", table.within, _BEFORE, _CONTINUES, _always),
         ("abbreviation", table.abbreviations, _BEFORE, _AFTER, _always),
@@ -96,7 +114,9 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
             every = _capitalised(words)
             pattern = rf"{behind}(?P<word>{alternatives(every)}){ahead}"
             titles = kind.startswith("title")
-            yield Recognizer(compiled(pattern), _sayer(every, fits, grammar, titles=titles), LETTERS, kind)
+            yield Recognizer(
+                compiled(pattern), _sayer(every, fits, grammar, titles=titles), LETTERS, kind
+            )
 
 
 def _title_context(grammar: Grammar) -> str:
@@ -110,7 +130,9 @@ def _doubtful_context(grammar: Grammar) -> str:
 def _capitalised(words: dict[str, str]) -> dict[str, str]:
     """Return the words, with capitalized variants for the beginning of a sentence."""
     capital = {
-        written[0].upper() + written[1:]: verbalized for written, verbalized in words.items() if written[1:2] != "."
+        written[0].upper() + written[1:]: verbalized
+        for written, verbalized in words.items()
+        if written[1:2] != "."
     }
     return capital | words  # a single capital is an initial
 
@@ -139,7 +161,10 @@ def _is_eponym(grammar: Grammar, found: Match) -> bool:
     word = str(before[1])
     if regex.fullmatch(grammar.table.named, word.lower()):
         return True
-    first = _SENTENCE_BEFORE.search(found.string, max(0, before.start() - 4), before.start()) is not None
+    first = (
+        _SENTENCE_BEFORE.search(found.string, max(0, before.start() - 4), before.start())
+        is not None
+    )
     return not word[0].islower() and (word[1:].isupper() or not first)
 
 
@@ -175,10 +200,14 @@ def _ends(found: Match, written: str, closing: frozenset[str], grammar: Grammar)
     """Return whether the full stop of a short form also ends a sentence."""
     if ends_sentence(found):
         return True
-    if _NAME_AFTER.match(found.string, found.end()) or written.lower() in grammar.table.opening.split("|"):
+    if _NAME_AFTER.match(
+        found.string, found.end()
+    ) or written.lower() in grammar.table.opening.split("|"):
         return False
     word = next_word(found) if found.string[found.end() : found.end() + 1].isspace() else ""
-    return begins_sentence(word, grammar) or (written.lower() in closing and word != "" and not word[0].islower())
+    return begins_sentence(word, grammar) or (
+        written.lower() in closing and word != "" and not word[0].islower()
+    )
 
 
 def _before_numbers(grammar: Grammar) -> Iterator[Recognizer]:
@@ -189,7 +218,9 @@ def _before_numbers(grammar: Grammar) -> Iterator[Recognizer]:
         def verbalize(found: Match) -> str | None:
             if grammar.language == "en" and _PRONOUN.match(found.string, found.end()):
                 return None
-            if found["word"].islower() and word_before(found) in _INDEFINITE.get(grammar.language, ()):
+            if found["word"].islower() and word_before(found) in _INDEFINITE.get(
+                grammar.language, ()
+            ):
                 return None
             return f"{_cased(words[found['word']], found['word'])}{grammar.gap}"
 

@@ -56,7 +56,13 @@ HINT: Final = regex.compile(rf"@|://|www\.|[A-Za-z0-9]\.(?:{_TOP})(?![\p{{L}}\p{
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield the recognizers of addresses."""
     table = grammar.table
-    words = {"@": table.at, ".": table.dot, "/": table.slash, "-": table.dash, "_": table.underscore}
+    words = {
+        "@": table.at,
+        ".": table.dot,
+        "/": table.slash,
+        "-": table.dash,
+        "_": table.underscore,
+    }
     words |= {
         ":": "",
         "?": "",
@@ -71,7 +77,9 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     def spelled(found: Match) -> str:
         address = found[0].removeprefix("https://").removeprefix("http://").removesuffix("/")
         return " ".join(
-            verbalized for piece in _PIECE.findall(address) if (verbalized := _piece(piece, words, grammar))
+            verbalized
+            for piece in _PIECE.findall(address)
+            if (verbalized := _piece(piece, words, grammar))
         )
 
     domain = rf"{_LABEL}(?:\.{_LABEL}){{1,8}}"
@@ -83,7 +91,10 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     )
     path = r"(?:[/?#](?:[A-Za-z0-9/_.~%?#=&+-]{0,200}[A-Za-z0-9/_=&#])?)?"
     yield Recognizer(
-        compiled(rf"(?<![A-Za-z0-9@.])(?:https?://{domain}|www\.{domain}){path}"), spelled, FIGURES + LETTERS, "address"
+        compiled(rf"(?<![A-Za-z0-9@.])(?:https?://{domain}|www\.{domain}){path}"),
+        spelled,
+        FIGURES + LETTERS,
+        "address",
     )
     yield Recognizer(
         compiled(
@@ -97,7 +108,11 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
 def _piece(piece: str, words: dict[str, str], grammar: Grammar) -> str:
     if piece.isdecimal():
-        return grammar.digits(piece) if len(piece) > 4 or piece[0] == "0" else grammar.words(int(piece))
+        return (
+            grammar.digits(piece)
+            if len(piece) > 4 or piece[0] == "0"
+            else grammar.words(int(piece))
+        )
     letters = grammar.table.letters
     if (piece == "www" or (len(piece) == 2 and not _VOWEL.search(piece))) and "W" in letters:
         return " ".join(letters.get(letter, letter) for letter in piece.upper())

@@ -8,7 +8,12 @@ from services.splitter.normalization.recognizer import FIGURES, SIGNS, Match, Re
 
 # Behind figures with one of these a hyphen is no minus, as it is elsewhere in scripts without
 # spaces.
-_RANGED: Final = ("点钟?", "[时時시分분日일月월年년号號周週楼階층]", "[%％℃]", "[元円원人명個个개세살岁歳页頁쪽]")
+_RANGED: Final = (
+    "点钟?",
+    "[时時시分분日일月월年년号號周週楼階층]",
+    "[%％℃]",
+    "[元円원人명個个개세살岁歳页頁쪽]",
+)
 
 
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
@@ -16,16 +21,22 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     words = list(grammar.table.figures_named.values())
     if not words:
         return
-    every = "|".join(f"(?P<named{index}>{pattern})" for index, pattern in enumerate(grammar.table.figures_named))
+    every = "|".join(
+        f"(?P<named{index}>{pattern})" for index, pattern in enumerate(grammar.table.figures_named)
+    )
 
     def verbalize(found: Match) -> str:
         name = words[int(str(found.lastgroup).removeprefix("named"))]
         figures = "".join(filter(str.isdecimal, found[0]))
         name = name.replace("{number}", grammar.words(int(figures)))
         digits = grammar.digits(figures)
-        return name.replace("{digits}", digits.replace(" ", "") if grammar.table.phones.joined else digits)
+        return name.replace(
+            "{digits}", digits.replace(" ", "") if grammar.table.phones.joined else digits
+        )
 
-    yield Recognizer(compiled(rf"(?<!\d)(?<!\d[.,])(?:{every})"), verbalize, FIGURES + SIGNS, "named")
+    yield Recognizer(
+        compiled(rf"(?<!\d)(?<!\d[.,])(?:{every})"), verbalize, FIGURES + SIGNS, "named"
+    )
 
 
 def range_signs(grammar: Grammar) -> Iterator[Recognizer]:

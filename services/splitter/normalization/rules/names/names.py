@@ -6,7 +6,14 @@ from typing import Final
 import regex
 
 from services.splitter.normalization.grammar.grammar import Grammar
-from services.splitter.normalization.recognizer import LETTERS, Match, Recognizer, alternatives, compiled, word_before
+from services.splitter.normalization.recognizer import (
+    LETTERS,
+    Match,
+    Recognizer,
+    alternatives,
+    compiled,
+    word_before,
+)
 
 _CONSONANTS: Final = r"[BCDFGHJKLMNPQRSTVWXZБВГДЖЗКЛМНПРСТФХЦЧШЩ]{2,5}"
 _SUBSCRIPTS: Final = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -22,7 +29,9 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
         return
     known = alternatives(table.initials.split())
     roman = r"(?!(?:[IVXLCDM]{2,})(?!\p{L}))"
-    pattern = rf"(?<![\p{{L}}\p{{N}}.'-])(?P<word>(?:{known})|{roman}{_CONSONANTS})(?![\p{{L}}\p{{M}}])"
+    pattern = (
+        rf"(?<![\p{{L}}\p{{N}}.'-])(?P<word>(?:{known})|{roman}{_CONSONANTS})(?![\p{{L}}\p{{M}}])"
+    )
 
     def spelled(found: Match) -> str | None:
         word = found["word"]
@@ -33,7 +42,9 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
 def _letters(word: str, grammar: Grammar) -> str:
     letters = grammar.table.letters
-    return " ".join(letters.get(letter.upper(), letter.upper()) for letter in word if letter.isalpha())
+    return " ".join(
+        letters.get(letter.upper(), letter.upper()) for letter in word if letter.isalpha()
+    )
 
 
 def _formulas(grammar: Grammar) -> Recognizer:
@@ -42,7 +53,8 @@ def _formulas(grammar: Grammar) -> Recognizer:
     def verbalize(found: Match) -> str:
         pieces = (piece.translate(_SUBSCRIPTS) for piece in _PIECE.findall(found[0]))
         return " ".join(
-            grammar.words(int(piece)) if piece.isdecimal() else _letters(piece, grammar) for piece in pieces
+            grammar.words(int(piece)) if piece.isdecimal() else _letters(piece, grammar)
+            for piece in pieces
         )
 
     subscripted = r"(?=[A-Za-z]*[₀-₉])(?:[A-Z][a-z]?[₀-₉]{0,3}){1,8}"
@@ -53,6 +65,9 @@ def _formulas(grammar: Grammar) -> Recognizer:
 def _shouted(found: Match) -> bool:
     """Return whether the surrounding words are all capitals, as in a heading."""
     before = word_before(found)
-    around = found.string[max(0, found.start() - 12) : found.start()] + found.string[found.end() : found.end() + 12]
+    around = (
+        found.string[max(0, found.start() - 12) : found.start()]
+        + found.string[found.end() : found.end() + 12]
+    )
     small = sum(letter.islower() for letter in around)
     return bool(before) and small == 0 and sum(letter.isupper() for letter in around) > 5

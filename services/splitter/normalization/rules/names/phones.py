@@ -58,24 +58,45 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
     def asked_for(found: Match) -> str | None:
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
-        return _verbalized(found[0], [found[0]], grammar) if asks is not None and asks.search(before) else None
+        return (
+            _verbalized(found[0], [found[0]], grammar)
+            if asks is not None and asks.search(before)
+            else None
+        )
 
     if phones.national:
         pattern = rf"(?<![\d.,+-])(?:{phones.national})(?![\d-])"
-        yield Recognizer(compiled(pattern), lambda found: _by_length(found, grammar), FIGURES + SIGNS, "phone")
+        yield Recognizer(
+            compiled(pattern), lambda found: _by_length(found, grammar), FIGURES + SIGNS, "phone"
+        )
     international = r"(?<!\w)\+\d{1,3}(?:[\s.\-/]?\(?\d{1,4}\)?){2,6}(?!\d)"
-    yield Recognizer(compiled(international), lambda found: _by_length(found, grammar, _MOST_ABROAD), SIGNS, "phone")
+    yield Recognizer(
+        compiled(international),
+        lambda found: _by_length(found, grammar, _MOST_ABROAD),
+        SIGNS,
+        "phone",
+    )
     run = _RUN.replace(r"\p{L}", grammar.letter)
     yield Recognizer(compiled(run), by_groups, FIGURES + SIGNS, "phone")
     long = _LONG.replace(r"\p{L}", grammar.letter)
-    yield Recognizer(compiled(long), lambda found: _verbalized(found[0], [found[0]], grammar), FIGURES, "phone")
-    yield Recognizer(compiled(rf"(?<![\d.,])\d{{{_FEWEST_AFTER_A_WORD},15}}(?![\d]|[.,]\d)"), asked_for, rule="phone")
+    yield Recognizer(
+        compiled(long), lambda found: _verbalized(found[0], [found[0]], grammar), FIGURES, "phone"
+    )
+    yield Recognizer(
+        compiled(rf"(?<![\d.,])\d{{{_FEWEST_AFTER_A_WORD},15}}(?![\d]|[.,]\d)"),
+        asked_for,
+        rule="phone",
+    )
 
 
 def _by_length(found: Match, grammar: Grammar, most: int = _MOST) -> str | None:
     groups = _GROUP.findall(found[0])
     dated = _DATE.search(found[0]) is not None
-    return _verbalized(found[0], groups, grammar) if not dated and _FEWEST <= sum(map(len, groups)) <= most else None
+    return (
+        _verbalized(found[0], groups, grammar)
+        if not dated and _FEWEST <= sum(map(len, groups)) <= most
+        else None
+    )
 
 
 def _begins_a_number(text: str, groups: list[str]) -> bool:
@@ -83,7 +104,11 @@ def _begins_a_number(text: str, groups: list[str]) -> bool:
     date."""
     if text.startswith("("):
         return _AREA.match(text) is not None
-    return len(groups[0]) > 1 and groups[0][0] == "0" and not (len(groups[-1]) == 4 and len(groups) == 3)
+    return (
+        len(groups[0]) > 1
+        and groups[0][0] == "0"
+        and not (len(groups[-1]) == 4 and len(groups) == 3)
+    )
 
 
 def _is_year(group: str) -> bool:
@@ -93,7 +118,14 @@ def _is_year(group: str) -> bool:
 def _is_no_number(text: str, groups: list[str], grammar: Grammar) -> bool:
     """Return whether groups of figures are neither thousands nor years, dates, a range or a
     version."""
-    if len(groups) < 3 or text[0] == "(" or "." in text or "/" in text or " - " in text or " – " in text:
+    if (
+        len(groups) < 3
+        or text[0] == "("
+        or "." in text
+        or "/" in text
+        or " - " in text
+        or " – " in text
+    ):
         return False
     if all(map(_is_year, groups)):
         return False

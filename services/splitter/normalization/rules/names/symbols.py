@@ -27,7 +27,9 @@ from services.splitter.normalization.recognizer import (
 )
 
 PAUSE_SPACE: Final = r"[^\S\n]{1,3}"  # the white space that a pause takes with it
-_SIGN_AS_NOUN: Final = regex.compile(r"\s+(?:[でがをはにのもとやへ]|から|文件夹|目录|键|符号|[를을의은는에](?!\p{L}))")
+_SIGN_AS_NOUN: Final = regex.compile(
+    r"\s+(?:[でがをはにのもとやへ]|から|文件夹|目录|键|符号|[를을의은는에](?!\p{L}))"
+)
 _OPEN: Final = regex.compile(r"<\s?\w{1,10}$")
 _POWER_OF_TEN: Final = regex.compile(r"\s?10[⁻⁰¹²³⁴-⁹]")  # behind "x", which is "by" elsewhere
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-0123456789+-")
@@ -44,7 +46,9 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     if table.number_signs:
         signs = alternatives(table.number_signs)
         yield Recognizer(
-            compiled(rf"(?<![\p{{L}}\p{{N}}&])(?P<sign>{signs})\s?(?=\d)(?!(?<=#)(?:0|\d*+\p{{L}}))"),
+            compiled(
+                rf"(?<![\p{{L}}\p{{N}}&])(?P<sign>{signs})\s?(?=\d)(?!(?<=#)(?:0|\d*+\p{{L}}))"
+            ),
             lambda found: f"{table.number_signs[found['sign']]}{gap}",
             SIGNS + LETTERS,
             "number_sign",
@@ -77,11 +81,18 @@ def _operators(grammar: Grammar) -> Iterator[Recognizer]:
 
     def verbalize(found: Match) -> str:
         product = found["sign"] == "x" and _POWER_OF_TEN.match(found.string, found.end())
-        return verbalized(found).replace(table.operators["x"], table.symbols["×"]) if product else verbalized(found)
+        return (
+            verbalized(found).replace(table.operators["x"], table.symbols["×"])
+            if product
+            else verbalized(found)
+        )
 
     spaced = compiled(rf"(?<=[^\S\n])(?P<sign>{alternatives(table.operators)})(?=[^\S\n])")
     yield Recognizer(
-        spaced, lambda found: verbalize(found) if _in_formula(found) else None, SIGNS + LETTERS, "operator.spaced"
+        spaced,
+        lambda found: verbalize(found) if _in_formula(found) else None,
+        SIGNS + LETTERS,
+        "operator.spaced",
     )
     # 3-2, 3:2, 3/2 are no sums
     tight = alternatives(sign for sign in table.operators if sign not in ("-", ":", "/"))
@@ -93,7 +104,9 @@ def _operators(grammar: Grammar) -> Iterator[Recognizer]:
     )
     yield Recognizer(
         compiled(r"(?<=[\d\p{L})²³⁰-⁹₀-₉])(?P<sign>[-−])(?=[\d\p{L}(])"),
-        lambda found: verbalize(found) if found["sign"] in table.operators and _in_equation(found) else None,
+        lambda found: (
+            verbalize(found) if found["sign"] in table.operators and _in_equation(found) else None
+        ),
         SIGNS,
         "operator.equation",
     )
@@ -116,7 +129,10 @@ def _pauses(grammar: Grammar) -> Iterator[Recognizer]:
         if _is_named(found, grammar):
             return None
         # "the / partition" names the sign; "he / she" does not
-        named = word_before(found) in grammar.starters and next_word(found).lower() not in grammar.starters
+        named = (
+            word_before(found) in grammar.starters
+            and next_word(found).lower() not in grammar.starters
+        )
         return None if named else grammar.comma
 
     free = r"(?<=[^\s\p{Pi}\p{Ps}\"'][^\S\n])"  # not quoted
@@ -133,7 +149,9 @@ def _pauses(grammar: Grammar) -> Iterator[Recognizer]:
 def _is_named(found: Match, grammar: Grammar) -> bool:
     """Return whether a text is about the sign itself, or the sign closes a bracket: スラッシュ / で, < n
     >."""
-    if found["sign"] == ">" and _OPEN.search(found.string, max(0, found.start() - 12), found.start()):
+    if found["sign"] == ">" and _OPEN.search(
+        found.string, max(0, found.start() - 12), found.start()
+    ):
         return True
     return grammar.glued and _SIGN_AS_NOUN.match(found.string, found.end()) is not None
 
@@ -156,19 +174,27 @@ def _exponents(grammar: Grammar) -> Recognizer:
         verbalized = known or _power(figures, grammar)
         return f"{gap}{verbalized}{after}"
 
-    return Recognizer(compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), verbalize, SIGNS, "exponent")
+    return Recognizer(
+        compiled(r"[⁺⁻]?[⁰¹²³⁴-⁹]++[⁺⁻]?|(?<=\p{L})[⁺⁻]"), verbalize, SIGNS, "exponent"
+    )
 
 
 def _charge(figures: str, grammar: Grammar) -> str:
     number, sign = figures.rstrip("+-"), figures[-1]
     word = {"+": grammar.table.plus, "-": grammar.table.minus}.get(sign, "")
-    return grammar.gap.join(part for part in (grammar.words(int(number)) if number else "", word) if part)
+    return grammar.gap.join(
+        part for part in (grammar.words(int(number)) if number else "", word) if part
+    )
 
 
 def _power(figures: str, grammar: Grammar) -> str:
     """Return an exponent in words, its sign before its number."""
     sign = {"+": grammar.table.plus, "-": grammar.table.minus}.get(figures[0], "")
-    template = grammar.table.power.replace("{n", f"{sign}{grammar.gap}{{n") if sign else grammar.table.power
+    template = (
+        grammar.table.power.replace("{n", f"{sign}{grammar.gap}{{n")
+        if sign
+        else grammar.table.power
+    )
     return grammar.fill(template, n=int(figures.lstrip("+-")))
 
 

@@ -16,7 +16,11 @@ from services.splitter.normalization.recognizer import (
 
 _USUAL_DENOMINATORS: Final = frozenset((*range(2, 21), 24, 25, 30, 32, 36, 40, 48, 50, 60, 64, 100))
 _AFTER_NAME: Final = compiled(r"[\p{L}\p{M},][^\S\n]\p{Lu}[\p{L}\p{M}]+[^\S\n]$")
-_VULGAR: Final = dict(zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13, 23, 14, 34, 15, 25, 35, 45, 16, 56, 18, 38, 58, 78), strict=True))
+_VULGAR: Final = dict(
+    zip(
+        "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", (12, 13, 23, 14, 34, 15, 25, 35, 45, 16, 56, 18, 38, 58, 78), strict=True
+    )
+)
 
 
 def fractions(grammar: Grammar) -> Iterator[Recognizer]:
@@ -48,16 +52,23 @@ def fractions(grammar: Grammar) -> Iterator[Recognizer]:
         if verbalized is None or not found["number"]:
             return verbalized
         return grammar.fill(
-            table.fractions.get("and", ""), number=grammar.words(int(found["number"])), fraction=verbalized
+            table.fractions.get("and", ""),
+            number=grammar.words(int(found["number"])),
+            fraction=verbalized,
         )
 
     def apart(found: Match) -> str:
         """Return both numbers of a match that is not a fraction: 24/7, RAID 5/6."""
-        return " ".join(grammar.number(Number(figures)) for figures in (found["upper"], found["lower"]))
+        return " ".join(
+            grammar.number(Number(figures)) for figures in (found["upper"], found["lower"])
+        )
 
     signs, end = "".join(_VULGAR), rf"(?![{grammar.letter}\p{{N}}])"
     yield Recognizer(
-        compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"), vulgar, FIGURES + SIGNS, "fraction"
+        compiled(rf"(?P<number>(?<!\d)\d{{1,6}})?\s?(?P<sign>[{signs}])"),
+        vulgar,
+        FIGURES + SIGNS,
+        "fraction",
     )
     yield Recognizer(
         compiled(
@@ -68,11 +79,16 @@ def fractions(grammar: Grammar) -> Iterator[Recognizer]:
         rule="fraction",
     )
     if grammar.table.spaced:
-        pattern = r"(?<![\d/.,\p{L}])(?P<upper>\d{1,4})/(?P<lower>\d{1,4})(?![\d/\p{L}]|[.,]\d|-\p{L})"
+        pattern = (
+            r"(?<![\d/.,\p{L}])(?P<upper>\d{1,4})/(?P<lower>\d{1,4})(?![\d/\p{L}]|[.,]\d|-\p{L})"
+        )
         yield Recognizer(compiled(pattern), apart, rule="fraction.none")
 
 
 def _follows_name(found: Match) -> bool:
     """Return whether a capitalized word within a sentence precedes the match: Outlook Express
     5/6."""
-    return _AFTER_NAME.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]) is not None
+    return (
+        _AFTER_NAME.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()])
+        is not None
+    )

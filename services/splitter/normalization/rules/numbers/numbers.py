@@ -22,7 +22,13 @@ from services.splitter.normalization.recognizer import (
     word_before,
 )
 from services.splitter.normalization.rules.names import named
-from services.splitter.normalization.rules.numbers import fractions, ordinals, quantities, sequences, years
+from services.splitter.normalization.rules.numbers import (
+    fractions,
+    ordinals,
+    quantities,
+    sequences,
+    years,
+)
 
 _SHORT: Final = frozenset("kKMB")
 _NO_COUNT: Final = "run(?!\\p{L})|race(?!\\p{L})|mod(?!\\p{L})"  # a 10k run
@@ -67,14 +73,23 @@ def _plain(grammar: Grammar) -> Recognizer:
         # 2.4 where a decimal is 2,4
         if grammar.table.stop and "." in found["number"] and "," not in found["number"]:
             verbalized = verbalized.replace(f" {grammar.table.point} ", f" {grammar.table.stop} ")
-        glued_before = found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
+        glued_before = (
+            found.string[found.start() - 1 : found.start()].isalpha() and not found["minus"]
+        )
         after = found.string[found.end() : found.end() + 1]
-        glued_after = after.isalpha() and (not grammar.glued or after not in grammar.table.magnitudes)
+        glued_after = after.isalpha() and (
+            not grammar.glued or after not in grammar.table.magnitudes
+        )
         if glued_after and grammar.particle.match(found.string, found.end()):
             glued_after = False
         return f"{gap * glued_before}{verbalized}{gap * glued_after}"
 
-    return Recognizer(compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"), verbalize, FIGURES + SIGNS, "number")
+    return Recognizer(
+        compiled(rf"{MINUS}(?P<number>{number_pattern(grammar)})"),
+        verbalize,
+        FIGURES + SIGNS,
+        "number",
+    )
 
 
 def _round_millions(grammar: Grammar) -> Recognizer:
@@ -115,7 +130,10 @@ def _leftover(grammar: Grammar) -> Recognizer:
     gap = grammar.gap
 
     def verbalize(found: Match) -> str:
-        before, after = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
+        before, after = (
+            found.string[found.start() - 1 : found.start()],
+            found.string[found.end() : found.end() + 1],
+        )
         verbalized = grammar.number(Number(found[0]))
         return f"{gap * (before.isalnum() or before in '.,')}{verbalized}{gap * after.isalpha()}"
 
@@ -125,14 +143,21 @@ def _leftover(grammar: Grammar) -> Recognizer:
 def _note_marks(grammar: Grammar) -> Recognizer:
     """Recognize a footnote mark after the end of a sentence, which is not spoken: known.1
     Others."""
-    tables = (grammar.table.abbreviations, grammar.table.before_number, grammar.table.within, grammar.table.titles)
+    tables = (
+        grammar.table.abbreviations,
+        grammar.table.before_number,
+        grammar.table.within,
+        grammar.table.titles,
+    )
     short = {written.lower().rstrip(".") for table in tables for written in written_forms(table)}
 
     def verbalize(found: Match) -> str | None:
         return None if word_before(found).rstrip(".!?…").rsplit(".", 1)[-1] in short else ""
 
     return Recognizer(
-        compiled(r"(?<=[\p{Ll}\p{M}]{3}[.!?…][\"”’»)]{0,2})\d{1,3}(?=\s+[\"“«¿¡(]?\p{Lu}|\s*+$|\s*+\n)"),
+        compiled(
+            r"(?<=[\p{Ll}\p{M}]{3}[.!?…][\"”’»)]{0,2})\d{1,3}(?=\s+[\"“«¿¡(]?\p{Lu}|\s*+$|\s*+\n)"
+        ),
         verbalize,
         rule="note",
     )
@@ -154,7 +179,9 @@ def _millions(grammar: Grammar) -> Iterator[Recognizer]:
     nouns = {word: noun for word, noun in grammar.table.magnitudes.items() if len(word) > 1}
 
     def verbalize(found: Match) -> str:
-        verbalized = grammar.counted(amount(found, grammar), grammar.noun(nouns[found["magnitude"]]))
+        verbalized = grammar.counted(
+            amount(found, grammar), grammar.noun(nouns[found["magnitude"]])
+        )
         return verbalized + full_stop(found, grammar)
 
     if nouns and not grammar.glued:
@@ -173,7 +200,9 @@ def _suffixed(grammar: Grammar) -> Iterator[Recognizer]:
 
     number = number_pattern(grammar)
     yield Recognizer(
-        compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"), verbalize, rule="number.suffixed"
+        compiled(rf"(?P<number>{number})(?:{grammar.table.suffixed})(?![\p{{L}}])"),
+        verbalize,
+        rule="number.suffixed",
     )
 
 

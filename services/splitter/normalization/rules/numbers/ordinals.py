@@ -24,7 +24,9 @@ def ordinals(grammar: Grammar) -> Iterator[Recognizer]:
     table = grammar.table.ordinals
     for pattern, rule in table.prefixes.items():
         yield Recognizer(
-            compiled(rf"(?<={pattern})(?P<number>\d{{1,9}})(?:\s?[-–~～〜]\s?(?P<last>\d{{1,9}}))?+(?!\d|[.,]\d)"),
+            compiled(
+                rf"(?<={pattern})(?P<number>\d{{1,9}})(?:\s?[-–~～〜]\s?(?P<last>\d{{1,9}}))?+(?!\d|[.,]\d)"
+            ),
             partial(_prefixed, rule, grammar),
             rule="ordinal.prefix",
         )
@@ -38,7 +40,9 @@ def suffixed_ordinals(grammar: Grammar) -> Iterator[Recognizer]:
     end = rf"(?![{grammar.letter}\p{{N}}])"
     for pattern, rule in grammar.table.ordinals.suffixes.items():
         yield Recognizer(
-            compiled(rf"(?<![\dA-Za-z])(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){end}"),
+            compiled(
+                rf"(?<![\dA-Za-z])(?<!\d[.,])(?P<number>\d{{1,3}}(?:[,.]\d{{3}})*+|\d{{1,9}})(?:{pattern}){end}"
+            ),
             partial(by_rule, rule, grammar),
             rule="ordinal.suffix",
         )
@@ -56,7 +60,9 @@ def by_rule(rule: str, grammar: Grammar, found: Match) -> str:
 
     number = int("".join(filter(str.isdecimal, found["number"])))
     stop = phrase_stop(found, grammar) if "{stop}" in rule else ""
-    verbalized = grammar.fill(rule, n=number, stop=stop) if "{" in rule else grammar.words(number, rule)
+    verbalized = (
+        grammar.fill(rule, n=number, stop=stop) if "{" in rule else grammar.words(number, rule)
+    )
     glued = found.string[found.end() : found.end() + 1].isalpha() and not grammar.particle.match(
         found.string, found.end()
     )
@@ -75,7 +81,11 @@ def _dotted(grammar: Grammar) -> Recognizer:
         capital = capitals.fullmatch(following) or (chosen and grammar.language in ("de", "tr"))
         if not (following[0].islower() or capital) or following in grammar.starters:
             return None  # a capital begins a sentence, and of words like "is" none is counted
-        rule = chosen if chosen and not chosen.startswith("noun") else by_word(before, following) or table.rule
+        rule = (
+            chosen
+            if chosen and not chosen.startswith("noun")
+            else by_word(before, following) or table.rule
+        )
         if chosen.startswith("noun-") and "plural" not in rule and not rule.endswith("accusative"):
             gender = "feminine" if "feminine" in rule else "masculine"
             rule = f"ordinal-{gender}-{chosen.removeprefix('noun-')}"

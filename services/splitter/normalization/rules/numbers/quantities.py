@@ -24,7 +24,9 @@ from services.splitter.normalization.recognizer import (
     word_before,
 )
 
-_DETERMINERS: Final = frozenset(("a", "an", "the", "this", "that", "my", "your", "his", "her", "its", "our", "their"))
+_DETERMINERS: Final = frozenset(
+    ("a", "an", "the", "this", "that", "my", "your", "his", "her", "its", "our", "their")
+)
 _NO_NOUN: Final = (
     "of|and|or|to|in|on|at|from|by|with|for|as|than|is|are|was|were|be|has|have|had|that|which|who|we|i|you|he|she|it|they"
     "|per|a|an|the|away|long|wide|high|deep|tall|thick|further|farther|more|less|apart|north|south|east|west|above|below"
@@ -46,12 +48,20 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
 def _magnitudes(grammar: Grammar) -> str:
     words = alternatives(grammar.table.magnitudes)
-    return rf"(?:\s?(?P<magnitude>{words})(?!\p{{L}}))?+" if grammar.table.spaced else rf"(?P<magnitude>{words})?+"
+    return (
+        rf"(?:\s?(?P<magnitude>{words})(?!\p{{L}}))?+"
+        if grammar.table.spaced
+        else rf"(?P<magnitude>{words})?+"
+    )
 
 
 def _money(grammar: Grammar) -> Iterator[Recognizer]:
     money = grammar.table.money
-    units = {symbol: nouns.split(" / ") for symbols, nouns in money.units.items() for symbol in symbols.split("|")}
+    units = {
+        symbol: nouns.split(" / ")
+        for symbols, nouns in money.units.items()
+        for symbol in symbols.split("|")
+    }
     number, magnitude = _price_pattern(grammar), _magnitudes(grammar)
     short = rf"(?:\s?(?P<short>{alternatives(money.short)}))?+"
 
@@ -68,7 +78,9 @@ def _money(grammar: Grammar) -> Iterator[Recognizer]:
         verbalized = _priced(found, units[found["unit"]], grammar)
         if found["per"]:
             noun = grammar.noun(counted[found["per"]])
-            verbalized = f"{verbalized}{grammar.gap}{grammar.table.per}{grammar.gap}{grammar.form(noun, 1)}"
+            verbalized = (
+                f"{verbalized}{grammar.gap}{grammar.table.per}{grammar.gap}{grammar.form(noun, 1)}"
+            )
         elif found["word"]:
             verbalized = f"{verbalized}{grammar.gap}{grammar.table.per}{grammar.gap}{found['word']}"
         return verbalized + full_stop(found, grammar)
@@ -80,14 +92,19 @@ def _money(grammar: Grammar) -> Iterator[Recognizer]:
         return _price(price, grammar.noun(nouns[0]), hundredth, grammar)
 
     letter = grammar.letter
-    lettered = alternatives(unit for unit in units if unit[0].isalpha() and (unit[0] < "\u0250" or not grammar.glued))
+    lettered = alternatives(
+        unit for unit in units if unit[0].isalpha() and (unit[0] < "\u0250" or not grammar.glued)
+    )
     bare = alternatives(unit for unit in units if not unit[0].isalpha())
     last = _LAST.replace("(?P<last>", r"(?:(?P=unit)\s?)?(?P<last>")  # $5-$10
     before = rf"(?P<minus>(?<![{letter}\d_])[-−])?(?P<unit>{bare}|(?<![{letter}])(?:{lettered}))\s?"
     end = rf"(?![{letter}])"
     behind = rf"(?:{magnitude}{end}|{short}{end})(?!\p{{N}})"
     yield Recognizer(
-        compiled(rf"{before}(?P<number>{number}){last}{_DASH}{behind}{per}"), verbalize, SIGNS + LETTERS, "money"
+        compiled(rf"{before}(?P<number>{number}){last}{_DASH}{behind}{per}"),
+        verbalize,
+        SIGNS + LETTERS,
+        "money",
     )
     after = rf"{_DASH}\s?(?P<unit>{alternatives(units)})(?![{letter}\p{{N}}]){per}"
     sign = rf"(?P<unit>{alternatives(unit for unit in units if len(unit) == 1)})"
@@ -128,13 +145,17 @@ def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) 
     if not price.decimals.strip("0"):
         return grammar.counted(whole, unit)
     if len(price.decimals) > 2 or hundredth is None:
-        decimals = price.decimals.rstrip("0") if grammar.glued else price.decimals  # 3.50元 is 三点五元
+        decimals = (
+            price.decimals.rstrip("0") if grammar.glued else price.decimals
+        )  # 3.50元 is 三点五元
         return grammar.counted(Number(price.whole, decimals, price.negative), unit)
     cents = int((price.decimals + "0")[:2])
     verbalized = grammar.counted(Number(str(cents)), hundredth)
     if price.value == 0 and not price.negative:
         return verbalized
-    return grammar.fill(grammar.table.money.both, whole=grammar.counted(whole, unit), cents=verbalized, c=cents)
+    return grammar.fill(
+        grammar.table.money.both, whole=grammar.counted(whole, unit), cents=verbalized, c=cents
+    )
 
 
 def _with_magnitude(number: Number, magnitude: str, unit: Noun, grammar: Grammar) -> str:
@@ -158,7 +179,11 @@ def _times(number: Number, power: str) -> Number:
     """Return a number times a power of ten, in words."""
     zeros = len(power) - 1
     moved = number.decimals.ljust(zeros, "0")
-    return Number((number.whole + moved[:zeros]).lstrip("0") or "0", moved[zeros:].rstrip("0"), number.negative)
+    return Number(
+        (number.whole + moved[:zeros]).lstrip("0") or "0",
+        moved[zeros:].rstrip("0"),
+        number.negative,
+    )
 
 
 def _thousand(grammar: Grammar) -> str:
@@ -206,7 +231,11 @@ def _is_attribute(found: Match) -> bool:
 
 def _units(grammar: Grammar) -> Recognizer:
     units = written_forms(grammar.table.units)
-    units |= {f"° {written[1]}": noun for written, noun in units.items() if regex.fullmatch("°[CF]", written)}
+    units |= {
+        f"° {written[1]}": noun
+        for written, noun in units.items()
+        if regex.fullmatch("°[CF]", written)
+    }
     doubtful = frozenset(grammar.table.doubtful_units.split())
 
     def verbalize(found: Match) -> str | None:
@@ -215,10 +244,15 @@ def _units(grammar: Grammar) -> Recognizer:
         noun, number = grammar.noun(units[found["unit"]]), amount(found, grammar)
         stop = full_stop(found, grammar)
         if found["magnitude"]:
-            return _with_magnitude(number, grammar.table.magnitudes[found["magnitude"]], noun, grammar) + stop
+            return (
+                _with_magnitude(number, grammar.table.magnitudes[found["magnitude"]], noun, grammar)
+                + stop
+            )
         if grammar.language == "en" and not found["last"] and _is_attribute(found):
             return f"{grammar.number(number)} {noun.forms['one']}{stop}"
-        return (_range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)) + stop
+        return (
+            _range(found, noun, grammar) if found["last"] else grammar.counted(number, noun)
+        ) + stop
 
     end = rf"(?![{grammar.letter}\p{{N}}])"
     ending = grammar.language == "ru" or grammar.joint == "-"
@@ -226,7 +260,9 @@ def _units(grammar: Grammar) -> Recognizer:
     free = rf"(?<![{grammar.letter}])"  # no cell of a table: A1
     # bzip2 s, w3m, Aria-192t, a hardware address
     name = r"(?<![A-Za-z%])(?<![A-Za-z]-)(?<![\dA-F]:)(?<!\s\.)"
-    number = rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
+    number = (
+        rf"{free}{name}{MINUS}(?P<number>{number_pattern(grammar)}){_LAST}{_magnitudes(grammar)}"
+    )
     return Recognizer(
         compiled(
             rf"{number}{gap}(?P<unit>{alternatives(units)})(?!'|-\d|\.\p{{Ll}}\.)(?:(?<=\p{{Ll}})\.(?=\s\p{{Ll}}))?{end}"

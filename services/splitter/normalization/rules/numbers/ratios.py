@@ -45,7 +45,9 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
         yield _verses(table.verses, grammar)
     groups = grammar.table.groups
     part = rf"\d{{1,3}}(?:[{groups}]\d{{3}})+(?!\d)|\d{{1,9}}(?:[.,]\d{{1,2}}(?!\d))?"
-    pattern = rf"(?<![\d:.,\p{{L}}-])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,-]\d|\p{{L}})"
+    pattern = (
+        rf"(?<![\d:.,\p{{L}}-])(?:{part})(?:(?::| : )(?:{part})){{1,3}}(?![\d:]|[.,-]\d|\p{{L}})"
+    )
     if grammar.glued:
         pattern = rf"(?<![\d:.,A-Za-z])(?:{part})(?::(?:{part})){{1,3}}(?![\d:A-Za-z]|[.,]\d)"
     yield Recognizer(compiled(pattern), verbalize, FIGURES, "ratio")
@@ -59,11 +61,17 @@ def _scores(grammar: Grammar) -> Iterator[Recognizer]:
     asked = _asker(grammar, grammar.table.ratios.words, r"\s?")
 
     def verbalize(found: Match) -> str | None:
-        return _verbalized(found[0].split("-"), grammar.table.ratios.ratio, grammar) if asked(found) else None
+        return (
+            _verbalized(found[0].split("-"), grammar.table.ratios.ratio, grammar)
+            if asked(found)
+            else None
+        )
 
     if grammar.glued:
         yield Recognizer(
-            compiled(r"(?<![\d.,:A-Za-z-])\d{1,3}-\d{1,3}(?![\d:A-Za-z-]|[.,]\d)"), verbalize, rule="ratio"
+            compiled(r"(?<![\d.,:A-Za-z-])\d{1,3}-\d{1,3}(?![\d:A-Za-z-]|[.,]\d)"),
+            verbalize,
+            rule="ratio",
         )
 
 
@@ -76,7 +84,9 @@ def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool
 
     def asked(found: Match) -> bool:
         text = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
-        return before.search(text) is not None or behind.match(found.string, found.end()) is not None
+        return (
+            before.search(text) is not None or behind.match(found.string, found.end()) is not None
+        )
 
     return asked
 
@@ -104,7 +114,11 @@ def _is_time(parts: list[str]) -> bool:
         return True
     if not all(part.isdecimal() for part in parts) or len(parts) > 3:
         return False
-    return all(len(part) == 2 and int(part) < 60 for part in parts[1:]) and int(parts[0]) <= 24 and len(parts[0]) <= 2
+    return (
+        all(len(part) == 2 and int(part) < 60 for part in parts[1:])
+        and int(parts[0]) <= 24
+        and len(parts[0]) <= 2
+    )
 
 
 def _verbalized(parts: list[str], template: str, grammar: Grammar) -> str:

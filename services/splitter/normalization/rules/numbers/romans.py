@@ -45,15 +45,22 @@ _SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"
 def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     """Yield the recognizers of a language's Roman numerals, the most certain first."""
     table = grammar.table.roman
-    short = [written for written in written_forms(grammar.table.before_number) if written.endswith(".")]
+    short = [
+        written for written in written_forms(grammar.table.before_number) if written.endswith(".")
+    ]
     if table.counted:
         pattern = rf"(?<=(?<!\p{{L}})(?i:{table.counted})\s){_SURE}(?![\p{{L}}\p{{N}}])"
-        yield Recognizer(compiled(pattern), partial(_after_counted, grammar), LETTERS, "roman.counted")
+        yield Recognizer(
+            compiled(pattern), partial(_after_counted, grammar), LETTERS, "roman.counted"
+        )
     if short:
         lone = r"(?:(?=[IVXLC]{2})|(?=[IVX](?:[.,;:)\]]|\s*+$)))"  # "No. I see" has no number
         pattern = rf"(?<=(?<!\p{{L}})(?:{alternatives(short)})\s){lone}{_SURE}(?![\p{{L}}\p{{N}}])"
         yield Recognizer(
-            compiled(pattern), lambda found: grammar.words(_value(found["roman"])), LETTERS, "roman.counted"
+            compiled(pattern),
+            lambda found: grammar.words(_value(found["roman"])),
+            LETTERS,
+            "roman.counted",
         )
     if table.counted and grammar.glued:  # 第II章
         pattern = rf"(?<=(?:{table.counted})\s?){_SURE}(?![A-Za-z\d])"
@@ -69,7 +76,10 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
 def _value(roman: str) -> int:
     values = [_VALUES[letter] for letter in roman]
-    return sum(-value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True))
+    return sum(
+        -value if value < after else value
+        for value, after in zip(values, [*values[1:], 0], strict=True)
+    )
 
 
 def _after_counted(grammar: Grammar, found: Match) -> str | None:
@@ -125,7 +135,9 @@ def _centuries(grammar: Grammar) -> Iterator[Recognizer]:
         pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?:{table.suffixes})(?=\s?(?:{table.century})(?!\p{{L}}))"
         yield Recognizer(compiled(pattern), century, LETTERS, "roman.century")
     if table.century_rule and table.suffixes.rstrip("?+") not in ("", r"\."):
-        pattern = rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?P<suffix>{table.suffixes.rstrip('?+')})(?!\p{{L}})"
+        pattern = (
+            rf"(?<![\p{{L}}\p{{N}}.]){_SURE}(?P<suffix>{table.suffixes.rstrip('?+')})(?!\p{{L}})"
+        )
         yield Recognizer(compiled(pattern), with_suffix, LETTERS, "roman.suffix")
 
 
@@ -134,7 +146,10 @@ def _rulers(grammar: Grammar) -> Recognizer:
     Erzsébet."""
     table = grammar.table.roman
     cases = choices(table.cases)
-    names, feminine = compiled(rf"(?:{table.names or '(?!)'})"), compiled(rf"(?:{table.feminine or '(?!)'})")
+    names, feminine = (
+        compiled(rf"(?:{table.names or '(?!)'})"),
+        compiled(rf"(?:{table.feminine or '(?!)'})"),
+    )
 
     def verbalize(found: Match) -> str | None:
         number = _value(found["roman"])
@@ -159,7 +174,9 @@ def _rulers(grammar: Grammar) -> Recognizer:
         pattern = rf"(?<![\p{{L}}\p{{N}}.]){_NUMERAL}{dot}(?=\s\p{{Lu}}\p{{Ll}})"
     else:
         dot = r"\.(?!\s*+$|\s++\p{Lu})" if table.ruler_dot else ""  # else it ends the sentence
-        pattern = rf"(?<=\p{{Lu}}[\p{{Ll}}\p{{M}}]{{1,24}}\s){_NUMERAL}(?:{dot})?+(?![\p{{L}}\p{{N}}])"
+        pattern = (
+            rf"(?<=\p{{Lu}}[\p{{Ll}}\p{{M}}]{{1,24}}\s){_NUMERAL}(?:{dot})?+(?![\p{{L}}\p{{N}}])"
+        )
     return Recognizer(compiled(pattern), verbalize, LETTERS, "roman.ruler")
 
 
@@ -171,7 +188,9 @@ _TITLES: Final = (
     "|[Cc]ísař|[Pp]apež|[Кк]ороль|[Кк]ороля|[Цц]арь|[Цц]аря|[Ии]мператор|[Ии]мператора|[Пп]апа|[Kk]ral|[Kk]ralı"
     "|[Kk]irály|[Cc]sászár|[Pp]ápa"
 )
-_TITLED: Final = compiled(rf"(?<!\p{{L}})(?:{_TITLES})\s(?:\p{{Lu}}[\p{{L}}\p{{M}}'’-]*+\s){{1,2}}$")
+_TITLED: Final = compiled(
+    rf"(?<!\p{{L}})(?:{_TITLES})\s(?:\p{{Lu}}[\p{{L}}\p{{M}}'’-]*+\s){{1,2}}$"
+)
 _TITLED_BEFORE: Final = compiled(rf"(?<!\p{{L}})(?:{_TITLES})\s$")
 
 

@@ -23,14 +23,20 @@ def ranges(grammar: Grammar) -> Recognizer:
     """Return the recognizer of two numbers with a dash between them: 3–5, 1990-1995."""
 
     def verbalize(found: Match) -> str | None:
-        if found["dash"] == " - " and in_formula(found.string, found.start("dash"), found.end("dash"), "-"):
+        if found["dash"] == " - " and in_formula(
+            found.string, found.start("dash"), found.end("dash"), "-"
+        ):
             return None
         first, last = parsed(found["first"], grammar), parsed(found["last"], grammar)
         if found["dash"] == "-" and (first.decimals == "") != (last.decimals == ""):
             return None  # 1.5-3 is a version
         score = first.value < 100 and last.value < 100
         # 1914-18, but 2008-12 may be a month
-        short = len(found["last"]) == 2 and last.value > max(12, first.value % 100) and first.value >= 1100
+        short = (
+            len(found["last"]) == 2
+            and last.value > max(12, first.value % 100)
+            and first.value >= 1100
+        )
         ordered = first.value < last.value or score or short
         if "-" in found["dash"] and not (ordered or first.decimals or last.decimals):
             return None
@@ -49,7 +55,10 @@ def ranges(grammar: Grammar) -> Recognizer:
     tildes = "~～〜" if grammar.glued else ""
     number = number_pattern(grammar)
     last = number.replace("group", "groups")
-    begin, end = rf"(?:(?<![\w^-])(?<!\p{{Lu}}\.)|(?<={CJK}))", rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))"
+    begin, end = (
+        rf"(?:(?<![\w^-])(?<!\p{{Lu}}\.)|(?<={CJK}))",
+        rf"(?![-–/\d])(?:(?!\p{{L}})|(?={CJK}))",
+    )
     pattern = rf"{begin}(?P<first>{number})(?P<dash>-|[^\S\n]-[^\S\n]|\s?[–—{tildes}]\s?)(?P<last>{last}){end}"
     return Recognizer(compiled(pattern), verbalize, rule="range")
 
@@ -59,15 +68,22 @@ def _is_label(found: Match, first: Number, last: Number) -> bool:
     图2-1."""
     odd = first.value >= last.value or bool(first.decimals) != bool(last.decimals)
     around = found.string[max(0, found.start() - 8) : found.end() + 10]
-    odd = odd or (bool(first.decimals) and any(word in around for word in ("バージョン", "版", "버전")))
-    return odd and "-" in found["dash"] and not found.string[found.end() : found.end() + 1].isalpha()
+    odd = odd or (
+        bool(first.decimals) and any(word in around for word in ("バージョン", "版", "버전"))
+    )
+    return (
+        odd and "-" in found["dash"] and not found.string[found.end() : found.end() + 1].isalpha()
+    )
 
 
 def _are_years(found: Match, span: int) -> bool:
     """Return whether 1990-1995 is followed by 年, or in brackets like the years of a life."""
     if len(found["last"]) != 4 or span <= 0:
         return False
-    before, after = found.string[found.start() - 1 : found.start()], found.string[found.end() : found.end() + 1]
+    before, after = (
+        found.string[found.start() - 1 : found.start()],
+        found.string[found.end() : found.end() + 1],
+    )
     life = before in "(（，" and after in ")）" and bool(before and after) and span < 120
     return life or (after == "年" and len(found["first"]) == 4)
 
@@ -79,10 +95,18 @@ def versions(grammar: Grammar) -> Recognizer:
 
     def verbalize(found: Match) -> str | None:
         parts = found[0].split(".")
-        address = len(parts) == 4 and all(int(part) <= 255 and part == str(int(part)) for part in parts)
-        if len(parts) > 2 - ("." in grammar.table.groups) and all(len(part) == 3 for part in parts[1:]) and not address:
+        address = len(parts) == 4 and all(
+            int(part) <= 255 and part == str(int(part)) for part in parts
+        )
+        if (
+            len(parts) > 2 - ("." in grammar.table.groups)
+            and all(len(part) == 3 for part in parts[1:])
+            and not address
+        ):
             return None
-        if len(parts) == 2 and not asks.search(found.string[max(0, found.start() - WORD_BEFORE) : found.start()]):
+        if len(parts) == 2 and not asks.search(
+            found.string[max(0, found.start() - WORD_BEFORE) : found.start()]
+        ):
             return None
         words = (grammar.words(int(part)) for part in parts)
         # Japanese: ドット is of addresses alone
@@ -90,7 +114,11 @@ def versions(grammar: Grammar) -> Recognizer:
         before = grammar.gap if found.string[found.start() - 1 : found.start()].isalpha() else ""
         return before + f"{grammar.gap}{dot}{grammar.gap}".join(words)
 
-    return Recognizer(compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){1,15}(?![\d.]*\d)"), verbalize, rule="version")
+    return Recognizer(
+        compiled(r"(?<!\d)(?<!\d\.)\d{1,5}(?:\.\d{1,5}){1,15}(?![\d.]*\d)"),
+        verbalize,
+        rule="version",
+    )
 
 
 def lists(grammar: Grammar) -> Iterator[Recognizer]:
@@ -112,7 +140,9 @@ def lists(grammar: Grammar) -> Iterator[Recognizer]:
         return f"{paragraph}{grammar.words(int(found['number']))}{comma}"
 
     yield Recognizer(
-        compiled(r"(?<=^|\n[^\S\n]{0,8})(?P<number>\d{1,3})(?:\)|\.(?!\s\p{Ll}))(?=\s\S)(?<![\d]{4})"),
+        compiled(
+            r"(?<=^|\n[^\S\n]{0,8})(?P<number>\d{1,3})(?:\)|\.(?!\s\p{Ll}))(?=\s\S)(?<![\d]{4})"
+        ),
         verbalize,
         rule="list",
     )
@@ -139,11 +169,13 @@ def rows(grammar: Grammar) -> Recognizer:
         verbalized = f"{comma}{' ' if comma in ',،' else ''}".join(
             grammar.number(Number(figures)) for figures in written.split(",")
         )
-        glued = found.string[found.end() : found.end() + 1].isalpha() and not grammar.particle.match(
-            found.string, found.end()
-        )
+        glued = found.string[
+            found.end() : found.end() + 1
+        ].isalpha() and not grammar.particle.match(found.string, found.end())
         return f"{verbalized}{grammar.gap * glued}"
 
     return Recognizer(
-        compiled(r"(?<!\d)(?<!\d[.,])\d++(?:,\d++)++(?![.,]?\d|\s?[%°€$£])"), verbalize, rule="number.row"
+        compiled(r"(?<!\d)(?<!\d[.,])\d++(?:,\d++)++(?![.,]?\d|\s?[%°€$£])"),
+        verbalize,
+        rule="number.row",
     )

@@ -17,7 +17,9 @@ from services.splitter.normalization.recognizer import (
 )
 from services.splitter.normalization.rules.numbers.ordinals import by_rule
 
-_DECADE_WORDS: Final = frozenset(("the", "early", "late", "mid", "her", "his", "their", "my", "your", "our"))
+_DECADE_WORDS: Final = frozenset(
+    ("the", "early", "late", "mid", "her", "his", "their", "my", "your", "our")
+)
 # which a year may follow
 _ABOUT_YEARS: Final = frozenset(("c.", "ca.", "est.", "geb.", "gest.", "env.", "circa"))
 
@@ -58,8 +60,12 @@ def decades(grammar: Grammar) -> Iterator[Recognizer]:
 
 def years(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognize years whose spoken form differs from a plain number."""
-    after = choices({words: rule for words, rule in grammar.table.years.items() if not words.startswith("+")})
-    numbered = {written.lower() for written in written_forms(grammar.table.before_number)} - _ABOUT_YEARS
+    after = choices(
+        {words: rule for words, rule in grammar.table.years.items() if not words.startswith("+")}
+    )
+    numbered = {
+        written.lower() for written in written_forms(grammar.table.before_number)
+    } - _ABOUT_YEARS
 
     def verbalize(found: Match) -> str | None:
         number, before = int(found["number"]), word_before(found)
@@ -68,12 +74,26 @@ def years(grammar: Grammar) -> Iterator[Recognizer]:
             return None
         if number < 1000 and grammar.language != "ar":
             return None
-        if not rule and grammar.language in ("en", "hi") and 1100 <= number <= 2099 and number % 1000:
+        if (
+            not rule
+            and grammar.language in ("en", "hi")
+            and 1100 <= number <= 2099
+            and number % 1000
+        ):
             rule = grammar.table.year
-        if not rule and grammar.table.bare_years and 1100 <= number <= 1999 and not next_word(found)[:1].isupper():
+        if (
+            not rule
+            and grammar.table.bare_years
+            and 1100 <= number <= 1999
+            and not next_word(found)[:1].isupper()
+        ):
             rule = grammar.table.year
         if not rule:
             return None
         return grammar.fill(rule, n=number) if "{" in rule else grammar.words(number, rule)
 
-    yield Recognizer(compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"), verbalize, rule="year")
+    yield Recognizer(
+        compiled(r"(?<![\d.,\p{L}-])(?P<number>\d{1,4})(?!\d|[.,]\d)(?!\p{L})"),
+        verbalize,
+        rule="year",
+    )

@@ -28,7 +28,9 @@ def require_whole() -> None:
     for package, endings in DATA.items():
         for path, digest in _recorded(package, endings):
             if _digest(path) != digest:
-                raise EngineUnavailable(f"the file {path} is damaged; install the package {package} again")
+                raise EngineUnavailable(
+                    f"the file {path} is damaged; install the package {package} again"
+                )
 
 
 def _recorded(package: str, endings: tuple[str, ...]) -> list[tuple[Path, str]]:
@@ -37,13 +39,21 @@ def _recorded(package: str, endings: tuple[str, ...]) -> list[tuple[Path, str]]:
     except PackageNotFoundError:
         return []
     chosen = [file for file in files if file.name.endswith(endings) and file.hash is not None]
-    return [(Path(str(file.locate())), file.hash.value) for file in chosen if file.hash and file.hash.mode == "sha256"]
+    return [
+        (Path(str(file.locate())), file.hash.value)
+        for file in chosen
+        if file.hash and file.hash.mode == "sha256"
+    ]
 
 
 def _digest(path: Path) -> str | None:
     """Return the hash as RECORD writes it; None where there is no such file."""
     try:
         with path.open("rb") as file:
-            return urlsafe_b64encode(hashlib.file_digest(file, "sha256").digest()).rstrip(b"=").decode()
+            return (
+                urlsafe_b64encode(hashlib.file_digest(file, "sha256").digest())
+                .rstrip(b"=")
+                .decode()
+            )
     except OSError:
         return None

@@ -49,7 +49,10 @@ class Phonemizer:
         """
         spoken = ""
         for stretch in stretches(text):
-            read = [_spaced(words, self._read(words, reader)) for reader, words in runs(stretch.words, language)]
+            read = [
+                _spaced(words, self._read(words, reader))
+                for reader, words in runs(stretch.words, language)
+            ]
             spoken += " ".join(read) + stretch.mark
         return known(spoken)
 

@@ -21,7 +21,9 @@ _WIDE: Final = {
     **dict.fromkeys("（［", "("),
     **dict.fromkeys("）］", ")"),
 }
-_FULL_WIDTH: Final = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F) if chr(code) not in "!(),.:;?[]"}
+_FULL_WIDTH: Final = {
+    chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F) if chr(code) not in "!(),.:;?[]"
+}
 _ALIKE: Final = str.maketrans(
     {
         **_FULL_WIDTH,
@@ -40,7 +42,9 @@ _ALIKE: Final = str.maketrans(
 )
 _DOTS: Final = re.compile(r"\.{2,}|…+")
 # A comma, colon or full stop inside a figure or an abbreviation belongs to the word; so does the full stop of `Dr.`.
-_MARK: Final = re.compile(rf'[{"".join(_WIDE)}!?…—;"()“”]|[,:](?!\w)|\.(?=\s*$|["()“”!?…—])|(?<=\w{{4}})\.(?!\w)')
+_MARK: Final = re.compile(
+    rf'[{"".join(_WIDE)}!?…—;"()“”]|[,:](?!\w)|\.(?=\s*$|["()“”!?…—])|(?<=\w{{4}})\.(?!\w)'
+)
 _SPOKEN_SYMBOLS: Final = frozenset("$€£¥%&+=@°")
 
 
@@ -68,7 +72,10 @@ def _without_stray_accents(text: str) -> str:
     """Drop combining marks without a letter: readers would name them."""
     kept = ""
     for character in text:
-        if unicodedata.category(character)[0] != "M" or unicodedata.category(kept[-1:] or " ")[0] in "LM":
+        if (
+            unicodedata.category(character)[0] != "M"
+            or unicodedata.category(kept[-1:] or " ")[0] in "LM"
+        ):
             kept += character
     return kept
 
@@ -82,6 +89,11 @@ def _mark(written: str) -> str:
 
 def _spoken(character: str) -> str:
     kind = unicodedata.category(character)
-    if kind[0] in "LMN" or kind[0] == "P" or character in _SPOKEN_SYMBOLS or character in "\u200c\u200d":
+    if (
+        kind[0] in "LMN"
+        or kind[0] == "P"
+        or character in _SPOKEN_SYMBOLS
+        or character in "\u200c\u200d"
+    ):
         return character
     return "" if kind in {"Cs", "Cf", "Sk"} else " "

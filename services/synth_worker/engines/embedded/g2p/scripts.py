@@ -34,7 +34,9 @@ _READER: Final[Mapping[str, str]] = {
     "kana": "ja",
     "han": "zh",
 }
-_LETTER: Final = re.compile("|".join(f"(?P<{script}>[{letters}])" for script, letters in _LETTERS.items()))
+_LETTER: Final = re.compile(
+    "|".join(f"(?P<{script}>[{letters}])" for script, letters in _LETTERS.items())
+)
 
 
 def runs(words: str, language: str) -> list[tuple[str, str]]:

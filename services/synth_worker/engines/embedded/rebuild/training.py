@@ -63,7 +63,9 @@ def trained_arrays(pairs: Pairs) -> dict[str, Floats]:
 def _trained(pairs: Pairs) -> Member:
     inputs, embeddings = torch.from_numpy(pairs.inputs), torch.from_numpy(pairs.embeddings)
     member = Member(inputs.shape[1], embeddings.shape[1])
-    optimizer = torch.optim.AdamW(member.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(
+        member.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
+    )
     steps = _EPOCHS * -(-len(inputs) // _BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(_EPOCHS):

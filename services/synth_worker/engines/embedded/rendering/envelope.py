@@ -47,7 +47,9 @@ _HELD_DECIBELS: Final = 57  # under the loudest frequency; lower lies only noise
 _FLOOR: Final = 1e-10
 
 _MEL: Final = slaney_mel(RATE_HZ, _FFT, _BANDS, _LOW_HZ, _HIGH_HZ)
-_MEL_ROWS: Final = (_MEL / _MEL.sum(axis=1, keepdims=True)).T.copy()  # means, not sums: levels compare across bands
+_MEL_ROWS: Final = (
+    _MEL / _MEL.sum(axis=1, keepdims=True)
+).T.copy()  # means, not sums: levels compare across bands
 _CENTRES_HZ: Final = (_MEL * np.fft.rfftfreq(_FFT, 1 / RATE_HZ)).sum(axis=1) / _MEL.sum(axis=1)
 
 
@@ -85,7 +87,9 @@ class Statistics:
     squares: Floats  # [24]
 
     def __add__(self, other: "Statistics") -> "Statistics":
-        return Statistics(self.count + other.count, self.total + other.total, self.squares + other.squares)
+        return Statistics(
+            self.count + other.count, self.total + other.total, self.squares + other.squares
+        )
 
     @property
     def mean(self) -> Floats:
@@ -95,7 +99,9 @@ class Statistics:
     @property
     def spread(self) -> Floats:
         """Standard deviation of each cepstral coefficient, [24]."""
-        spread: Floats = np.sqrt(np.maximum(self.squares / np.float32(max(1, self.count)) - self.mean**2, 1e-4))
+        spread: Floats = np.sqrt(
+            np.maximum(self.squares / np.float32(max(1, self.count)) - self.mean**2, 1e-4)
+        )
         return spread
 
 
@@ -166,7 +172,9 @@ class EnvelopeFilter:
         statistics = statistics_of(cepstra, active)
         if before is not None:
             statistics = statistics + before
-        moving = shares.moving * np.where(voiced[: len(cepstra)], 1, _UNVOICED_SHARE).astype(np.float32)
+        moving = shares.moving * np.where(voiced[: len(cepstra)], 1, _UNVOICED_SHARE).astype(
+            np.float32
+        )
         wanted = self._wanted(cepstra, active, statistics)
         gain = self._gain(cepstra, active, wanted, shares.lasting, moving)
         filtered = istft(spectrum * np.exp(self._over_bins(gain)), HOP, len(samples))
@@ -177,7 +185,12 @@ class EnvelopeFilter:
         return self._targets(_features(cepstra, statistics)[active]) - cepstra[active]
 
     def _gain(
-        self, cepstra: Floats, active: NDArray[np.bool_], wanted: Floats, lasting: float, moving: Floats
+        self,
+        cepstra: Floats,
+        active: NDArray[np.bool_],
+        wanted: Floats,
+        lasting: float,
+        moving: Floats,
     ) -> Floats:
         """Nepers of amplitude for every frame and band, [frames, bands]."""
         centre = wanted.mean(axis=0)
@@ -191,9 +204,13 @@ class EnvelopeFilter:
 
     def _targets(self, features: Floats) -> Floats:
         """Cepstra of the nearest reference frames, weighted by nearness, with the spread that averaging took."""
-        distances = self._norms - 2 * (features @ self._features.T) + (features**2).sum(axis=1)[:, None]
+        distances = (
+            self._norms - 2 * (features @ self._features.T) + (features**2).sum(axis=1)[:, None]
+        )
         nearest = np.argpartition(distances, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
-        weights = 1 / (np.sqrt(np.maximum(np.take_along_axis(distances, nearest, axis=1), 0)) + 1e-3)
+        weights = 1 / (
+            np.sqrt(np.maximum(np.take_along_axis(distances, nearest, axis=1), 0)) + 1e-3
+        )
         weights /= weights.sum(axis=1, keepdims=True)
         target = (self._cepstra[nearest] * weights[..., None]).sum(axis=1)
         centre = target.mean(axis=0)
@@ -207,7 +224,9 @@ class EnvelopeFilter:
         place = np.interp(bins, _CENTRES_HZ[: self._bands], np.arange(self._bands))
         low = np.minimum(place.astype(np.intp), self._bands - 2)
         share = (place - low).astype(np.float32)
-        fade = np.clip((_HIGH_HZ - bins) / (_HIGH_HZ - _CENTRES_HZ[self._bands - 1] + 1), 0, 1).astype(np.float32)
+        fade = np.clip(
+            (_HIGH_HZ - bins) / (_HIGH_HZ - _CENTRES_HZ[self._bands - 1] + 1), 0, 1
+        ).astype(np.float32)
         inside: Floats = (gain[:, low] * (1 - share) + gain[:, low + 1] * share) * fade
         return inside - self._channel_loss(bins)
 
@@ -216,7 +235,9 @@ class EnvelopeFilter:
         edge = float(_CENTRES_HZ[self._bands - 1])
         if edge > _NARROW_HZ:
             return np.zeros(len(bins), dtype=np.float32)
-        loss: Floats = (_CHANNEL_LOSS * np.clip((bins - edge) / _LOSS_SLOPE_HZ, 0, 1)).astype(np.float32)
+        loss: Floats = (_CHANNEL_LOSS * np.clip((bins - edge) / _LOSS_SLOPE_HZ, 0, 1)).astype(
+            np.float32
+        )
         return loss
 
 
@@ -226,7 +247,9 @@ def _features(cepstra: Floats, statistics: Statistics) -> Floats:
     padded = np.pad(normal, ((_CONTEXT, _CONTEXT), (0, 0)), mode="edge")
     before, after = padded[: len(normal)], padded[2 * _CONTEXT :]
     gradient = np.gradient(normal, axis=0) if len(normal) > 1 else np.zeros_like(normal)
-    return np.concatenate([before, normal, after, _GRADIENT_WEIGHT * gradient], axis=1).astype(np.float32)
+    return np.concatenate([before, normal, after, _GRADIENT_WEIGHT * gradient], axis=1).astype(
+        np.float32
+    )
 
 
 def _as_loud_as(samples: Samples, model: Samples) -> Samples:

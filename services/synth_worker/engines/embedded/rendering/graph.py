@@ -18,11 +18,18 @@ import structlog
 from onnx import TensorProto, helper
 
 from services.synth_worker.engines.embedded.rendering.speedups import sped_up
-from services.synth_worker.engines.embedded.weights import SHA256, joined_weights, sha256_of, write_atomically
+from services.synth_worker.engines.embedded.weights import (
+    SHA256,
+    joined_weights,
+    sha256_of,
+    write_atomically,
+)
 
 log = structlog.get_logger()
 
-VERSION: Final = "2"  # part of the cached files' names: raise it with every change here or in `speedups`
+VERSION: Final = (
+    "2"  # part of the cached files' names: raise it with every change here or in `speedups`
+)
 
 CONTENT: Final = "/encoder/MatMul_1_output_0"  # float32 [1, 512, frames], one frame = 25 ms
 PITCH: Final = "/encoder/Reshape_output_0"  # float32 [1, 2 * frames], Hz
@@ -60,12 +67,18 @@ def cut_graphs(cache: Path) -> GraphFiles:
     sums = cache / f"{stem}.sha256"
     if not _are_whole(files, sums):
         whole = onnx.load(joined_weights(cache))
-        prosody = part(whole, (_TOKENS, _STYLE, _SPEED), (CONTENT, PITCH, ENERGY)).SerializeToString()
-        sound = sped_up(part(whole, (CONTENT, PITCH, ENERGY, _STYLE), (_AUDIO,))).SerializeToString()
+        prosody = part(
+            whole, (_TOKENS, _STYLE, _SPEED), (CONTENT, PITCH, ENERGY)
+        ).SerializeToString()
+        sound = sped_up(
+            part(whole, (CONTENT, PITCH, ENERGY, _STYLE), (_AUDIO,))
+        ).SerializeToString()
         write_atomically(files.prosody, (prosody,))
         write_atomically(files.sound, (sound,))
         written = ((prosody, files.prosody.name), (sound, files.sound.name))
-        write_atomically(sums, (f"{sha256(content).hexdigest()}  {name}\n".encode() for content, name in written))
+        write_atomically(
+            sums, (f"{sha256(content).hexdigest()}  {name}\n".encode() for content, name in written)
+        )
     return files
 
 

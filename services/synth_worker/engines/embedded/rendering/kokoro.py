@@ -34,7 +34,9 @@ class Kokoro:
             "style": style[None],
             "speed": np.array([speed], dtype=np.float32),
         }
-        content, pitch, energy = self._prosody.run([graph.CONTENT, graph.PITCH, graph.ENERGY], inputs)
+        content, pitch, energy = self._prosody.run(
+            [graph.CONTENT, graph.PITCH, graph.ENERGY], inputs
+        )
         return Prosody(content=content, pitch_hz=pitch, energy=energy)
 
     def sound(self, prosody: Prosody, style: Floats) -> Samples:
@@ -60,5 +62,10 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (ort.capi.onnxruntime_pybind11_state.Fail, ort.capi.onnxruntime_pybind11_state.InvalidProtobuf) as error:
-        raise EngineUnavailable(f"the model file {path} cannot be read; delete it and start again") from error
+    except (
+        ort.capi.onnxruntime_pybind11_state.Fail,
+        ort.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+    ) as error:
+        raise EngineUnavailable(
+            f"the model file {path} cannot be read; delete it and start again"
+        ) from error

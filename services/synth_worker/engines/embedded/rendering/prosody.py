@@ -31,7 +31,9 @@ def pitch_scale(voice_hz: float, stock_hz: float) -> np.float32:
 
 def moved_pitch(prosody: Prosody, scale: np.float32) -> Prosody:
     """Multiply the pitch by `scale` where it is voiced."""
-    pitch: Floats = np.where(prosody.pitch_hz > _VOICED_HZ, prosody.pitch_hz * scale, prosody.pitch_hz)
+    pitch: Floats = np.where(
+        prosody.pitch_hz > _VOICED_HZ, prosody.pitch_hz * scale, prosody.pitch_hz
+    )
     return replace(prosody, pitch_hz=pitch)
 
 
@@ -43,7 +45,11 @@ def voiced_pitch(prosody: Prosody) -> Floats:
 def voiced_at(prosody: Prosody, hop_samples: int) -> NDArray[np.bool_]:
     """Return a mask of every `hop_samples` of the audio of `prosody` that has pitch."""
     voiced = prosody.pitch_hz[0] > _VOICED_HZ
-    places = np.arange(len(voiced) * PITCH_FRAME_SAMPLES // hop_samples + 1) * hop_samples // PITCH_FRAME_SAMPLES
+    places = (
+        np.arange(len(voiced) * PITCH_FRAME_SAMPLES // hop_samples + 1)
+        * hop_samples
+        // PITCH_FRAME_SAMPLES
+    )
     chosen: NDArray[np.bool_] = voiced[np.minimum(places, len(voiced) - 1)]
     return chosen
 
@@ -51,4 +57,6 @@ def voiced_at(prosody: Prosody, hop_samples: int) -> NDArray[np.bool_]:
 def cut_prosody(prosody: Prosody, start: int, stop: int) -> Prosody:
     """Take frames `start` to `stop`."""
     halves = slice(2 * start, 2 * stop)
-    return Prosody(prosody.content[:, :, start:stop], prosody.pitch_hz[:, halves], prosody.energy[:, halves])
+    return Prosody(
+        prosody.content[:, :, start:stop], prosody.pitch_hz[:, halves], prosody.energy[:, halves]
+    )

@@ -44,7 +44,9 @@ def render(
     """
     for tokens in pieces:
         stock = styles.style(delivery.stock_name, len(tokens))
-        prosody = moved_pitch(kokoro.prosody(list(tokens), stock, delivery.speed), delivery.pitch_scale)
+        prosody = moved_pitch(
+            kokoro.prosody(list(tokens), stock, delivery.speed), delivery.pitch_scale
+        )
         style = stock if delivery.recolouring is None else delivery.recolouring.of(stock)
         yield from _Piece(kokoro, prosody, style, delivery).windows()
 

@@ -77,9 +77,15 @@ class Rewriter:
         read = {name for node in nodes for name in node.input}
         graph = self._model.graph
         rewritten = helper.make_graph(
-            nodes, graph.name, graph.input, graph.output, [t for name, t in self._constants.items() if name in read]
+            nodes,
+            graph.name,
+            graph.input,
+            graph.output,
+            [t for name, t in self._constants.items() if name in read],
         )
-        return helper.make_model(rewritten, opset_imports=self._model.opset_import, ir_version=self._model.ir_version)
+        return helper.make_model(
+            rewritten, opset_imports=self._model.opset_import, ir_version=self._model.ir_version
+        )
 
 
 def sped_up(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -107,7 +113,9 @@ def _alive(nodes: list[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.Nod
 def _replace_convolution(rewriter: Rewriter, place: int) -> None:
     """ConvInteger, + bias, to float, * scale -> the same as a matrix product, where the convolution has stride 1."""
     conv = rewriter.node(place)
-    settings = {attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute}
+    settings = {
+        attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute
+    }
     chain = _to_float(rewriter, place)
     if chain is None or settings["group"] != 1 or list(settings["strides"]) != [1]:
         return
@@ -127,7 +135,9 @@ def _replace_convolution(rewriter: Rewriter, place: int) -> None:
     if bias is not None:
         inputs.append(rewriter.add_constant(f"{name}/bias", bias.reshape(-1)))
     columns = _columns(rewriter, conv, weights.shape[2], settings["dilations"][0], settings["pads"])
-    product = helper.make_node("MatMulIntegerToFloat", inputs, [f"{name}/product"], domain=_MICROSOFT)
+    product = helper.make_node(
+        "MatMulIntegerToFloat", inputs, [f"{name}/product"], domain=_MICROSOFT
+    )
     back = helper.make_node("Transpose", [f"{name}/product"], list(scaled.output), perm=[0, 2, 1])
     rewriter.replace([place, *chain], [*columns, product, back])
 
@@ -159,7 +169,9 @@ def _signed(values: NDArray[Any]) -> NDArray[np.int8]:
     return (values.astype(np.int16) - _SIGN).astype(np.int8)
 
 
-def _columns(rewriter: Rewriter, conv: onnx.NodeProto, taps: int, spread: int, pads: list[int]) -> list[onnx.NodeProto]:
+def _columns(
+    rewriter: Rewriter, conv: onnx.NodeProto, taps: int, spread: int, pads: list[int]
+) -> list[onnx.NodeProto]:
     """Nodes that lay shifted copies of a convolution's input [1, channels, n] side by side: [1, n, taps * channels]."""
     name, whole = conv.name, f"{conv.name}/columns"
     if taps == 1:
@@ -174,8 +186,12 @@ def _columns(rewriter: Rewriter, conv: onnx.NodeProto, taps: int, spread: int, p
         start = rewriter.add_constant(f"speedups/{tap * spread}", np.array([tap * spread]))
         left = (taps - 1 - tap) * spread
         stop = rewriter.add_constant(f"speedups/-{left}", np.array([-left if left else _BEYOND]))
-        nodes.append(helper.make_node("Slice", [f"{name}/padded", start, stop, axis], [f"{name}/tap{tap}"]))
-    nodes.append(helper.make_node("Concat", [f"{name}/tap{tap}" for tap in range(taps)], [whole], axis=2))
+        nodes.append(
+            helper.make_node("Slice", [f"{name}/padded", start, stop, axis], [f"{name}/tap{tap}"])
+        )
+    nodes.append(
+        helper.make_node("Concat", [f"{name}/tap{tap}" for tap in range(taps)], [whole], axis=2)
+    )
     return nodes
 
 
@@ -230,8 +246,15 @@ def _replace_stft(rewriter: Rewriter, place: int) -> None:
     offsets = rewriter.add_constant("speedups/offsets", bias)
     nodes = [
         helper.make_node("Reshape", [stft.input[0], shape_in], ["speedups/stft/wave"]),
-        helper.make_node("Conv", ["speedups/stft/wave", filters, offsets], ["speedups/stft/both"], strides=[int(step)]),
+        helper.make_node(
+            "Conv",
+            ["speedups/stft/wave", filters, offsets],
+            ["speedups/stft/both"],
+            strides=[int(step)],
+        ),
         helper.make_node("Reshape", ["speedups/stft/both", shape_out], ["speedups/stft/parts"]),
-        helper.make_node("Transpose", ["speedups/stft/parts"], list(stft.output), perm=[0, 3, 2, 1]),
+        helper.make_node(
+            "Transpose", ["speedups/stft/parts"], list(stft.output), perm=[0, 3, 2, 1]
+        ),
     ]
     rewriter.replace([place], nodes)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-MOST_TOKENS: Final = 240  # per part: the model takes 510, but hurries through more than about half of that
+MOST_TOKENS: Final = (
+    240  # per part: the model takes 510, but hurries through more than about half of that
+)
 
 _CLAUSE_ENDS: Final = frozenset(".!?…;:,—")
 _SPACE: Final = " "
@@ -15,7 +17,9 @@ def token_pieces(phonemes: str, vocabulary: Mapping[str, int]) -> list[list[int]
     Symbols that the model lacks are left out. Returns an empty list where nothing is left to speak.
     """
     known = "".join(symbol for symbol in phonemes if symbol in vocabulary)
-    return [[vocabulary[symbol] for symbol in piece] for piece in _pieces(known) if _speakable(piece)]
+    return [
+        [vocabulary[symbol] for symbol in piece] for piece in _pieces(known) if _speakable(piece)
+    ]
 
 
 def _pieces(phonemes: str) -> Iterator[str]:

@@ -24,7 +24,9 @@ def active_windows(samples: Samples, rate_hz: int) -> NDArray[np.bool_]:
     level = np.sqrt(np.mean(whole**2, axis=1))
     loud, floor = np.percentile(level, 95), np.percentile(level, 5)
     threshold = max(_SILENCE, loud * _BELOW_LOUD, min(floor * _ABOVE_FLOOR, loud / 4))
-    grown: NDArray[np.bool_] = binary_dilation(level > threshold, np.ones(2 * _KEPT_WINDOWS + 1, dtype=bool))
+    grown: NDArray[np.bool_] = binary_dilation(
+        level > threshold, np.ones(2 * _KEPT_WINDOWS + 1, dtype=bool)
+    )
     return grown
 
 

@@ -18,7 +18,11 @@ from services.synth_worker.engines.embedded.voices.activity import without_pause
 from services.synth_worker.engines.embedded.voices.pitch import track_pitch
 from services.synth_worker.engines.embedded.voices.search import Start, coordinates, descend
 from services.synth_worker.engines.embedded.voices.styles import HOLD, StockStyles, is_low_voice
-from services.synth_worker.engines.embedded.voices.tuner import TIMBRE_COORDINATES, Tuner, tuner_inputs
+from services.synth_worker.engines.embedded.voices.tuner import (
+    TIMBRE_COORDINATES,
+    Tuner,
+    tuner_inputs,
+)
 from services.synth_worker.engines.embedded.voices.voice import ClonedVoice
 
 _RATE_HZ: Final = envelope.RATE_HZ
@@ -117,7 +121,9 @@ def fair_shares(lengths: Sequence[int], most: int) -> list[int]:
     """Divide `most` among parts of these lengths: none gets more than it has, what it leaves goes to the longer."""
     shares = list(lengths)
     left = most
-    for waiting, place in zip(range(len(lengths), 0, -1), np.argsort(lengths, kind="stable"), strict=True):
+    for waiting, place in zip(
+        range(len(lengths), 0, -1), np.argsort(lengths, kind="stable"), strict=True
+    ):
         shares[place] = min(lengths[place], left // waiting)
         left -= shares[place]
     return shares

@@ -56,7 +56,9 @@ def track_pitch(clip: Clip) -> PitchTrack:
     if not voiced.any():
         return PitchTrack(np.zeros_like(hz))
     centre = _most_frequent(hz[voiced], strength[voiced])
-    hz, strength = _best(strengths, max(LOWEST_HZ, centre * _AROUND[0]), min(HIGHEST_HZ, centre * _AROUND[1]))
+    hz, strength = _best(
+        strengths, max(LOWEST_HZ, centre * _AROUND[0]), min(HIGHEST_HZ, centre * _AROUND[1])
+    )
     voiced = (strength > _VOICED_STRENGTH) & _loud(samples)
     return PitchTrack(np.where(voiced, hz, np.float32(0)))
 
@@ -83,12 +85,16 @@ def _best(strengths: Floats, low_hz: float, high_hz: float) -> tuple[Floats, Flo
     inside = (lags >= _RATE_HZ / high_hz) & (lags <= _RATE_HZ / low_hz)
     bonus = -_OCTAVE_BONUS * np.log2(np.maximum(lags, 1) * LOWEST_HZ / _RATE_HZ)
     peak = np.zeros_like(strengths, dtype=bool)
-    peak[:, 1:-1] = (strengths[:, 1:-1] >= strengths[:, :-2]) & (strengths[:, 1:-1] >= strengths[:, 2:])
+    peak[:, 1:-1] = (strengths[:, 1:-1] >= strengths[:, :-2]) & (
+        strengths[:, 1:-1] >= strengths[:, 2:]
+    )
     scored = np.where(peak & inside, strengths + bonus, -1)
     lag = scored.argmax(axis=1)
     found = scored[np.arange(len(scored)), lag] > -1
     hz, strength = _refined(strengths, np.clip(lag, 1, strengths.shape[1] - 2))
-    return np.where(found, hz, 0).astype(np.float32), np.where(found, strength, 0).astype(np.float32)
+    return np.where(found, hz, 0).astype(np.float32), np.where(found, strength, 0).astype(
+        np.float32
+    )
 
 
 def _refined(strengths: Floats, lag: NDArray[np.intp]) -> tuple[Floats, Floats]:

@@ -36,10 +36,16 @@ def descend(tuner: Tuner, starts: list[Start], target: Floats) -> tuple[Floats, 
     first, second = np.zeros_like(points), np.zeros_like(points)
     for step in range(1, _STEPS + 1):
         _, slope = tuner.similarity(inputs, target)
-        downhill = -slope[:, :TIMBRE_COORDINATES] + (2 / TIMBRE_COORDINATES) * hold[:, None] * (points - home)
+        downhill = -slope[:, :TIMBRE_COORDINATES] + (2 / TIMBRE_COORDINATES) * hold[:, None] * (
+            points - home
+        )
         first = _ADAM[0] * first + (1 - _ADAM[0]) * downhill
         second = _ADAM[1] * second + (1 - _ADAM[1]) * downhill**2
-        points -= _LEARNING_RATE * (first / (1 - _ADAM[0] ** step)) / (np.sqrt(second / (1 - _ADAM[1] ** step)) + 1e-8)
+        points -= (
+            _LEARNING_RATE
+            * (first / (1 - _ADAM[0] ** step))
+            / (np.sqrt(second / (1 - _ADAM[1] ** step)) + 1e-8)
+        )
     cosine, _ = tuner.similarity(inputs, target)
     return points, hold * ((points - home) ** 2).mean(axis=1) - cosine
 
@@ -48,6 +54,7 @@ def coordinates(style: Floats, space: Mapping[str, Floats]) -> tuple[Floats, Flo
     """Return a style's [256] position in the style space: timbre coordinates [40], prosody coordinates [16]."""
     halves = zip(("timbre", "prosody"), (style[:TIMBRE], style[TIMBRE:]), strict=True)
     timbre, prosody = (
-        np.linalg.lstsq(space[f"{name}_axes"].T, half - space[f"{name}_mean"], rcond=None)[0] for name, half in halves
+        np.linalg.lstsq(space[f"{name}_axes"].T, half - space[f"{name}_mean"], rcond=None)[0]
+        for name, half in halves
     )
     return timbre.astype(np.float32), prosody.astype(np.float32)

@@ -103,5 +103,7 @@ def is_low_voice(likeness: Floats, pitch_hz: float) -> bool:
     `likeness` [54]: cosines between the speaker and the voices of the style space.
     """
     low = np.array([register == "m" for register in SPACE_REGISTERS])
-    like_low, like_high = (np.sort(likeness[chosen])[-_REGISTER_VOICES:].mean() for chosen in (low, ~low))
+    like_low, like_high = (
+        np.sort(likeness[chosen])[-_REGISTER_VOICES:].mean() for chosen in (low, ~low)
+    )
     return bool(like_low - like_high + _PITCH_WEIGHT * np.log(LOW_VOICE_HZ / pitch_hz) > 0)

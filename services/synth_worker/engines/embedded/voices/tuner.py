@@ -70,7 +70,9 @@ class Tuner:
 def tuner_inputs(timbre: Floats, prosody: Floats, pitch_hz: float) -> Floats:
     """Join coordinates ([n, 40] and [16]) and a median pitch into the network's input, [n, 57]."""
     pitch = np.float32((np.log(pitch_hz) - _PITCH_CENTRE) / _PITCH_SPREAD)
-    rest = np.broadcast_to(np.append(prosody, pitch).astype(np.float32), (len(timbre), len(prosody) + 1))
+    rest = np.broadcast_to(
+        np.append(prosody, pitch).astype(np.float32), (len(timbre), len(prosody) + 1)
+    )
     return np.concatenate([timbre, rest], axis=1)
 
 

@@ -33,7 +33,10 @@ class ClonedVoice:
             {
                 "format": _FORMAT,
                 "timbre": None if self.timbre is None else self.timbre.astype("<f4").tobytes(),
-                "shifts": {language: shift.astype("<f4").tobytes() for language, shift in self.shifts.items()},
+                "shifts": {
+                    language: shift.astype("<f4").tobytes()
+                    for language, shift in self.shifts.items()
+                },
                 "low": self.low,
                 "pitch_hz": self.pitch_hz,
                 "bands": self.bands,
@@ -51,8 +54,13 @@ def voice_from_bytes(stored: bytes) -> ClonedVoice:
             raise ValueError
         return _usable(
             ClonedVoice(
-                timbre=None if fields["timbre"] is None else _floats(fields["timbre"], "<f4", 128)[0],
-                shifts={str(key): _floats(shift, "<f4", 128)[0] for key, shift in fields["shifts"].items()},
+                timbre=None
+                if fields["timbre"] is None
+                else _floats(fields["timbre"], "<f4", 128)[0],
+                shifts={
+                    str(key): _floats(shift, "<f4", 128)[0]
+                    for key, shift in fields["shifts"].items()
+                },
                 low=bool(fields["low"]),
                 pitch_hz=float(fields["pitch_hz"]),
                 bands=int(fields["bands"]),
@@ -68,12 +76,18 @@ def voice_from_bytes(stored: bytes) -> ClonedVoice:
         RecursionError,
         msgpack.UnpackException,
     ) as error:
-        raise MalformedMessage("a stored voice cannot be read; compute it again from its clip") from error
+        raise MalformedMessage(
+            "a stored voice cannot be read; compute it again from its clip"
+        ) from error
 
 
 def _usable(voice: ClonedVoice) -> ClonedVoice:
     """Return the voice. Raises ValueError for numbers that enrolment never makes."""
-    numbers = [voice.cepstra, *voice.shifts.values(), *(() if voice.timbre is None else (voice.timbre,))]
+    numbers = [
+        voice.cepstra,
+        *voice.shifts.values(),
+        *(() if voice.timbre is None else (voice.timbre,)),
+    ]
     if not all(np.isfinite(values).all() for values in (*numbers, voice.pitch_hz)):
         raise ValueError
     if len(voice.cepstra) and voice.bands not in FILLED_BANDS:

@@ -32,7 +32,12 @@ from torch.nn import functional
 from services.synth_worker.engines.xtts.decoder.linear import Precision
 from services.synth_worker.engines.xtts.decoder.sampling import Noise, Sampling, choose, settings_of
 from services.synth_worker.engines.xtts.decoder.slots import Row, Slots
-from services.synth_worker.engines.xtts.decoder.transformer import AudioModel, Memory, one_position_each, one_sentence
+from services.synth_worker.engines.xtts.decoder.transformer import (
+    AudioModel,
+    Memory,
+    one_position_each,
+    one_sentence,
+)
 
 # Hugging Face's repetition penalty also covers the placeholder ids of the prompt, which are all 1.
 _PLACEHOLDER: Final = 1
@@ -95,8 +100,12 @@ class Decoder:
     @torch.inference_mode()
     def step(self, sentences: Sequence[Decoding]) -> None:
         """Sample the next code and its latent for each sequence; none of them may have stopped."""
-        fresh = [sentence for sentence in sentences if not sentence.codes or sentence.redrawn is not None]
-        underway = [sentence for sentence in sentences if sentence.codes and sentence.redrawn is None]
+        fresh = [
+            sentence for sentence in sentences if not sentence.codes or sentence.redrawn is not None
+        ]
+        underway = [
+            sentence for sentence in sentences if sentence.codes and sentence.redrawn is None
+        ]
         if underway:
             self._take(underway, *self._advance(underway))
         if fresh:
@@ -117,11 +126,15 @@ class Decoder:
         self._note(sentence)
 
     @torch.inference_mode()
-    def review(self, voice: Memory, text: Sequence[int], codes: Sequence[int]) -> tuple[Tensor, list[int]]:
+    def review(
+        self, voice: Memory, text: Sequence[int], codes: Sequence[int]
+    ) -> tuple[Tensor, list[int]]:
         """Return the latents [codes, width] of given codes, and the likeliest code at each index."""
         memory = self._model.transformer.new_memory(0)
         memory.continue_from(voice)
-        latents = self._remember(memory, torch.cat([self._prompt(text), self._model.embedded(codes[:-1])]))
+        latents = self._remember(
+            memory, torch.cat([self._prompt(text), self._model.embedded(codes[:-1])])
+        )
         latents = latents[-len(codes) :]
         return latents, self._model.scores(latents).argmax(-1).tolist()
 
@@ -137,9 +150,16 @@ class Decoder:
 
     def _prompt(self, text: Sequence[int]) -> Tensor:
         gpt = self._gpt
-        ids = torch.tensor([gpt.start_text_token, *text, gpt.stop_text_token], device=self._model.device)
-        words = functional.embedding(ids, gpt.text_embedding.weight) + gpt.text_pos_embedding.emb.weight[: len(ids)]
-        start = gpt.mel_embedding.weight[gpt.start_audio_token] + gpt.mel_pos_embedding.emb.weight[0]
+        ids = torch.tensor(
+            [gpt.start_text_token, *text, gpt.stop_text_token], device=self._model.device
+        )
+        words = (
+            functional.embedding(ids, gpt.text_embedding.weight)
+            + gpt.text_pos_embedding.emb.weight[: len(ids)]
+        )
+        start = (
+            gpt.mel_embedding.weight[gpt.start_audio_token] + gpt.mel_pos_embedding.emb.weight[0]
+        )
         return torch.cat([words, start.unsqueeze(0)])
 
     def _first_latent(self, sentence: Decoding) -> Tensor:
@@ -156,7 +176,12 @@ class Decoder:
         if self._slots is not None:
             return self._slots.advance(
                 [
-                    Row(sentence.slot, sentence.codes[-1], len(sentence.codes), sentence.noise.draw(self._model.codes))
+                    Row(
+                        sentence.slot,
+                        sentence.codes[-1],
+                        len(sentence.codes),
+                        sentence.noise.draw(self._model.codes),
+                    )
                     for sentence in sentences
                     if sentence.slot is not None
                 ]
@@ -176,7 +201,9 @@ class Decoder:
 
     def _chosen(self, sentences: Sequence[Decoding], latents: Tensor) -> list[int]:
         device = self._model.device
-        noise = torch.stack([sentence.noise.draw(self._model.codes) for sentence in sentences]).to(device)
+        noise = torch.stack([sentence.noise.draw(self._model.codes) for sentence in sentences]).to(
+            device
+        )
         said = torch.stack([sentence.said for sentence in sentences])
         settings = settings_of([sentence.sampling for sentence in sentences], device)
         codes: list[int] = choose(self._model.scores(latents), said, noise, settings).tolist()

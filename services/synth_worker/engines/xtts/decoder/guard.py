@@ -42,12 +42,16 @@ class Guard:
         self._expected_s = len(text) / rate
         self._sample_rate_hz = sample_rate_hz
         self._quiet_samples = 0
-        self._most_codes = min(most_codes, int((self._expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND))
+        self._most_codes = min(
+            most_codes, int((self._expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND)
+        )
 
     def hear(self, samples: Samples) -> None:
         """Record vocoded audio, float32 [n]."""
         loud = np.flatnonzero(np.abs(samples) > _QUIET)
-        self._quiet_samples = len(samples) - 1 - int(loud[-1]) if len(loud) else self._quiet_samples + len(samples)
+        self._quiet_samples = (
+            len(samples) - 1 - int(loud[-1]) if len(loud) else self._quiet_samples + len(samples)
+        )
 
     def fault(self, codes: Sequence[int], *, stopped: bool) -> Fault | None:
         """Return the fault in the codes so far, if any; `stopped`: the model ended the sentence."""
@@ -66,4 +70,6 @@ class Guard:
 
 
 def _repeats(codes: Sequence[int]) -> bool:
-    return len(codes) == _LOOP_CODES and any(codes[period:] == codes[:-period] for period in _LOOP_PERIODS)
+    return len(codes) == _LOOP_CODES and any(
+        codes[period:] == codes[:-period] for period in _LOOP_PERIODS
+    )

@@ -28,26 +28,36 @@ from torch.nn import functional
 
 Precision = Literal["float32", "bfloat16", "int8"]
 Activation = Literal["none", "gelu"]
-Linear = Callable[[Tensor], Tensor]  # float32 or `operand` type [rows, inputs] -> float32 or bfloat16 [rows, outputs]
+Linear = Callable[
+    [Tensor], Tensor
+]  # float32 or `operand` type [rows, inputs] -> float32 or bfloat16 [rows, outputs]
 
-_TILED_ROWS: Final = 32  # rows of every tiled product; tiles have 16 rows and are multiplied in pairs
+_TILED_ROWS: Final = (
+    32  # rows of every tiled product; tiles have 16 rows and are multiplied in pairs
+)
 
 
-def pack(weight: Tensor, bias: Tensor, precision: Precision, activation: Activation = "none") -> Linear:
+def pack(
+    weight: Tensor, bias: Tensor, precision: Precision, activation: Activation = "none"
+) -> Linear:
     """Return `activation(x @ weight.T + bias)` as a function of x; `gelu` is GPT-2's tanh approximation.
 
     `weight` is float32 [outputs, inputs], `bias` [outputs]; on a GPU they stay there and `int8` means
     bfloat16.
     """
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return _Plain(weight, bias, torch.float32 if precision == "float32" else torch.bfloat16, activation)
+        return _Plain(
+            weight, bias, torch.float32 if precision == "float32" else torch.bfloat16, activation
+        )
     if precision == "int8":
         return _Int8(weight, bias, activation)
     if precision == "float32":
         return _Packed(weight, bias, torch.float32, activation)
     if not multiplies_bfloat16():
         return _Rounded(weight, bias, activation)
-    return _Packed(weight, bias, torch.bfloat16, activation, rows=_TILED_ROWS if _has_tiles() else None)
+    return _Packed(
+        weight, bias, torch.bfloat16, activation, rows=_TILED_ROWS if _has_tiles() else None
+    )
 
 
 def multiplies_bfloat16() -> bool:
@@ -70,7 +80,9 @@ def give_back_freed_memory() -> None:
 class _Plain:
     """Unpacked weights, for a GPU and for a processor without oneDNN."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, operand: torch.dtype, activation: Activation) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, operand: torch.dtype, activation: Activation
+    ) -> None:
         self._weight, self._bias = weight.to(operand), bias.to(operand)
         self._activation = activation
 
@@ -83,11 +95,17 @@ class _Packed:
     """Weights in the order in which oneDNN reads them, float32 or bfloat16."""
 
     def __init__(
-        self, weight: Tensor, bias: Tensor, operand: torch.dtype, activation: Activation, rows: int | None = None
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        operand: torch.dtype,
+        activation: Activation,
+        rows: int | None = None,
     ) -> None:
         """Pack the weights; with `rows`, every product has that many rows, else two or more."""
         self._operand = operand
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(operand).contiguous(), None)  # noqa: SLF001  # torch.compile's own entry
+        reorder = torch.ops.mkldnn._reorder_linear_weight  # noqa: SLF001  # torch.compile's own entry
+        self._weight = reorder(weight.to(operand).contiguous(), None)
         self._bias = bias.to(operand)
         self._activation = activation
         self._rows = rows
@@ -103,7 +121,12 @@ class _Packed:
 
     def _multiply(self, x: Tensor) -> Tensor:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001
-            x, self._weight, self._bias, self._activation, [], "tanh" if self._activation == "gelu" else ""
+            x,
+            self._weight,
+            self._bias,
+            self._activation,
+            [],
+            "tanh" if self._activation == "gelu" else "",
         )
         return y
 
@@ -112,7 +135,9 @@ class _Rounded:
     """A substitute where bfloat16 products are missing: rounded to bfloat16, multiplied in float32."""
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
-        self._multiply = _Packed(weight.bfloat16().float(), bias.bfloat16().float(), torch.float32, activation)
+        self._multiply = _Packed(
+            weight.bfloat16().float(), bias.bfloat16().float(), torch.float32, activation
+        )
 
     def __call__(self, x: Tensor) -> Tensor:
         return self._multiply(x.bfloat16().float()).bfloat16()
@@ -126,9 +151,15 @@ class _Int8:
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: Activation) -> None:
         self._scale = (weight.abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
-        rounded = (weight / self._scale[:, None]).round().clamp(-127, 127).to(torch.int8).contiguous()
-        self._multiply = _product_in_8_bits(rounded, self._scale, zero_point := 128 if _adds_in_32_bits() else 64)
-        self._zero_point = zero_point  # shifts inputs from -127..127 to 1..255, or from -63..63 to 1..127
+        rounded = (
+            (weight / self._scale[:, None]).round().clamp(-127, 127).to(torch.int8).contiguous()
+        )
+        self._multiply = _product_in_8_bits(
+            rounded, self._scale, zero_point := 128 if _adds_in_32_bits() else 64
+        )
+        self._zero_point = (
+            zero_point  # shifts inputs from -127..127 to 1..255, or from -63..63 to 1..127
+        )
         self._bias = bias.float()
         self._activation = activation
 
@@ -148,7 +179,19 @@ def _product_in_8_bits(weight: Tensor, scale: Tensor, zero_point: int) -> Linear
 
     def multiply(x: Tensor) -> Tensor:
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            x, 1.0, zero_point, packed, scale, zero_points, None, 1.0, 0, torch.float32, "none", [], ""
+            x,
+            1.0,
+            zero_point,
+            packed,
+            scale,
+            zero_points,
+            None,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
         )
         return y
 
@@ -161,4 +204,6 @@ def _adds_in_32_bits() -> bool:
     size, largest = 64, 127
     weight = torch.full((size, size), largest, dtype=torch.int8)
     multiply = _product_in_8_bits(weight, torch.ones(size), zero_point=0)
-    return bool((multiply(torch.full((2, size), 255, dtype=torch.uint8)) == size * 255 * largest).all())
+    return bool(
+        (multiply(torch.full((2, size), 255, dtype=torch.uint8)) == size * 255 * largest).all()
+    )

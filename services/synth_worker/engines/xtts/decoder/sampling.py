@@ -77,7 +77,9 @@ def choose(scores: Tensor, said: Tensor, noise: Tensor, settings: Settings) -> T
     `scores` float32 [rows, codes]; `said` bool of the same shape, the codes that the penalty applies to;
     `noise` of the same shape, exponential.
     """
-    penalised = torch.where(scores < 0, scores * settings.repetition_penalty, scores / settings.repetition_penalty)
+    penalised = torch.where(
+        scores < 0, scores * settings.repetition_penalty, scores / settings.repetition_penalty
+    )
     scores = torch.where(said, penalised, scores)
     likeliest = scores.argmax(-1)
     scores = scores / settings.temperature

@@ -42,9 +42,13 @@ class Slots:
         device = model.device
         codes = model.codes
         self._free = list(range(count))[::-1]
-        self._kept = model.transformer.new_memory(room).tensor.unsqueeze(2).repeat(1, 1, count, 1, 1, 1)
+        self._kept = (
+            model.transformer.new_memory(room).tensor.unsqueeze(2).repeat(1, 1, count, 1, 1, 1)
+        )
         self._memories = [Memory(self._kept[:, :, slot]) for slot in range(count)]
-        self._inputs = torch.zeros((4, count), dtype=torch.int64, device=device)  # code, place, position, in the batch
+        self._inputs = torch.zeros(
+            (4, count), dtype=torch.int64, device=device
+        )  # code, place, position, in the batch
         self._noise = torch.ones((count, codes), device=device)
         self._settings = settings_of([Sampling()] * count, device)
         self.said = torch.zeros((count, codes), dtype=torch.bool, device=device)
@@ -69,7 +73,9 @@ class Slots:
         inputs[2] = torch.tensor([memory.length for memory in self._memories])
         noise = torch.ones(self._noise.shape)
         for row in rows:
-            inputs[:, row.slot] = torch.tensor([row.code, row.place, self._memories[row.slot].length, 1])
+            inputs[:, row.slot] = torch.tensor(
+                [row.code, row.place, self._memories[row.slot].length, 1]
+            )
             noise[row.slot] = row.noise
         self._inputs.copy_(inputs)
         self._noise.copy_(noise)
@@ -104,11 +110,16 @@ class Slots:
 
         def attend(layer: int, mixed: Tensor) -> Tensor:
             keys, values = self._kept[layer]
-            queries, new_keys, new_values = mixed.to(keys.dtype).view(count, 3, heads, head).unbind(1)
+            queries, new_keys, new_values = (
+                mixed.to(keys.dtype).view(count, 3, heads, head).unbind(1)
+            )
             keys[slots, :, positions] = new_keys
             values[slots, :, positions] = new_values
             seen = functional.scaled_dot_product_attention(
-                queries.unsqueeze(2), keys[:, :, :window], values[:, :, :window], attn_mask=visible[:, None, None]
+                queries.unsqueeze(2),
+                keys[:, :, :window],
+                values[:, :, :window],
+                attn_mask=visible[:, None, None],
             )
             return seen.reshape(count, heads * head)
 
@@ -129,7 +140,9 @@ def _recorded(
     before = [table.clone() for table in changed]
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):  # kernels choose their plans in the first runs, which must not be recorded
+    with torch.cuda.stream(
+        aside
+    ):  # kernels choose their plans in the first runs, which must not be recorded
         for _ in range(2):
             step()
     torch.cuda.current_stream().wait_stream(aside)

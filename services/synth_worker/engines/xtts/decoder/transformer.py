@@ -18,7 +18,9 @@ from torch.nn import functional
 
 from services.synth_worker.engines.xtts.decoder.linear import Linear, Precision, pack
 
-Attend = Callable[[int, Tensor], Tensor]  # layer, [rows, 3 * width] queries, keys and values -> [rows, width]
+Attend = Callable[
+    [int, Tensor], Tensor
+]  # layer, [rows, 3 * width] queries, keys and values -> [rows, width]
 
 _BLOCK: Final = 128  # positions by which a KV cache grows
 
@@ -57,7 +59,9 @@ class Transformer:
         """Return an empty KV cache with capacity for `room` positions, on the device of the weights."""
         layers, two, heads, _, head = self._memory_shape
         device = self._last_norms[0].weight.device
-        return Memory(torch.zeros((layers, two, heads, room, head), dtype=self._memory_type, device=device))
+        return Memory(
+            torch.zeros((layers, two, heads, room, head), dtype=self._memory_type, device=device)
+        )
 
     def __call__(self, x: Tensor, attend: Attend) -> Tensor:
         """Return the latents, float32 [rows, width], of embedded inputs, float32 [rows, width]."""
@@ -83,13 +87,18 @@ class AudioModel:
     def embedded(self, codes: Sequence[int]) -> Tensor:
         """Return the input embeddings of the first codes of a sentence, float32 [codes, width]."""
         ids = torch.tensor(codes, dtype=torch.int64, device=self.device)
-        embedded: Tensor = functional.embedding(ids, self._code_embedding) + self._place_embedding[1 : len(codes) + 1]
+        embedded: Tensor = (
+            functional.embedding(ids, self._code_embedding)
+            + self._place_embedding[1 : len(codes) + 1]
+        )
         return embedded
 
     def next_latents(self, codes: Tensor, places: Tensor, attend: Attend) -> Tensor:
         """Return the latents [rows, width] after each row's last code, which is at `places`; both int64 [rows]."""
         embedded = functional.embedding(codes, self._code_embedding)
-        return self.transformer(embedded + functional.embedding(places, self._place_embedding), attend)
+        return self.transformer(
+            embedded + functional.embedding(places, self._place_embedding), attend
+        )
 
     def scores(self, latents: Tensor) -> Tensor:
         """Return how likely each code is to come next, float32 [rows, codes], before any sampling."""
@@ -97,7 +106,9 @@ class AudioModel:
 
 
 def _packed(block: Any, precision: Precision) -> _Block:
-    def linear(conv: Any, activation: Any = "none") -> Linear:  # GPT-2 stores weights as [inputs, outputs]
+    def linear(
+        conv: Any, activation: Any = "none"
+    ) -> Linear:  # GPT-2 stores weights as [inputs, outputs]
         return pack(conv.weight.detach().t(), conv.bias.detach(), precision, activation)
 
     return _Block(
@@ -154,13 +165,17 @@ class Memory:
         kept = self._layers[layer]
         _, heads, _, head = kept.shape
         new, end = len(mixed), self.length + len(mixed)
-        queries, keys_and_values = mixed.to(kept.dtype).view(new, 3, heads, head).permute(1, 2, 0, 3).split((1, 2))
+        queries, keys_and_values = (
+            mixed.to(kept.dtype).view(new, 3, heads, head).permute(1, 2, 0, 3).split((1, 2))
+        )
         kept[:, :, self.length : end] = keys_and_values
         if new == 1 and kept.dtype == torch.bfloat16:
             return _look(queries[0], kept[0], kept[1], end).view(1, heads * head)
         keys, values = kept[:, :, :end]
         mask = None if new == 1 else _causal(new, end, mixed.device)
-        seen = functional.scaled_dot_product_attention(queries, keys[None], values[None], attn_mask=mask)[0]
+        seen = functional.scaled_dot_product_attention(
+            queries, keys[None], values[None], attn_mask=mask
+        )[0]
         return seen.transpose(0, 1).reshape(new, heads * head)
 
     def advance(self, positions: int) -> None:
@@ -183,7 +198,9 @@ def _look(query: Tensor, keys: Tensor, values: Tensor, end: int) -> Tensor:
     In bfloat16 these products take half the time of the fused kernel, which is made for long queries. They
     run over the whole capacity, because a slice would be copied first; positions after the end get weight 0.
     """
-    scores = torch.bmm(keys, query.transpose(1, 2)).squeeze(-1).float().mul_(query.shape[-1] ** -0.5)
+    scores = (
+        torch.bmm(keys, query.transpose(1, 2)).squeeze(-1).float().mul_(query.shape[-1] ** -0.5)
+    )
     scores[:, end:] = -torch.inf
     return torch.bmm(scores.softmax(-1).to(values.dtype).unsqueeze(1), values)
 
@@ -198,6 +215,8 @@ def one_position_each(memories: Sequence[Memory]) -> Attend:
 
     def attend(layer: int, mixed: Tensor) -> Tensor:
         rows = mixed.split(1)
-        return torch.cat([memory.attend(layer, row) for memory, row in zip(memories, rows, strict=True)])
+        return torch.cat(
+            [memory.attend(layer, row) for memory, row in zip(memories, rows, strict=True)]
+        )
 
     return attend

@@ -28,10 +28,14 @@ _EXTRAS: Final = {
     "zh": {"pypinyin": "pypinyin"},
     "ja": {"cutlet": "cutlet", "fugashi": "fugashi", "unidic-lite": "unidic_lite"},
 }
-_LONG_NUMBER: Final = regex.compile(r"\d{16,}")  # read digit by digit; num2words fails somewhere above
+_LONG_NUMBER: Final = regex.compile(
+    r"\d{16,}"
+)  # read digit by digit; num2words fails somewhere above
 _NUMBER: Final = regex.compile(r"\d(?:[\d.,]*\d)?")
 _OTHER_DIGIT: Final = regex.compile(r"(?![0-9])\p{Nd}")
-_HALF_CHARACTER: Final = regex.compile(r"\p{Cs}")  # a lone UTF-16 surrogate; no tokenizer accepts it
+_HALF_CHARACTER: Final = regex.compile(
+    r"\p{Cs}"
+)  # a lone UTF-16 surrogate; no tokenizer accepts it
 _TIMES_TOO_LONG: Final = 4
 _CZECH_ORDINAL: Final = regex.compile(r"(?<!\d)(?<!\d[.,])(\d+)\.(?=\s|$)")
 
@@ -60,7 +64,9 @@ class TextEncoder:
         self._space: int = ids["[SPACE]"]
         self.start_id: int = ids["[START]"]
         self.stop_id: int = ids["[STOP]"]
-        special = (token.content for token in self._tokenizer.tokenizer.get_added_tokens_decoder().values())
+        special = (
+            token.content for token in self._tokenizer.tokenizer.get_added_tokens_decoder().values()
+        )
         self._special = regex.compile("|".join(map(regex.escape, special)))
 
     def encode(self, text: str, language: str, limit: int) -> list[int]:
@@ -71,15 +77,21 @@ class TextEncoder:
         if not any(character.isalnum() for character in text):
             raise UnspeakableText("the sentence contains nothing that can be spoken; send words")
         if language not in MAX_CHARACTERS:
-            raise UnspeakableText(f"the model does not speak {language!r}; choose one of {', '.join(MAX_CHARACTERS)}")
-        if len(text) > _TIMES_TOO_LONG * MAX_CHARACTERS[language]:  # checked before hundreds of rules run
+            raise UnspeakableText(
+                f"the model does not speak {language!r}; choose one of {', '.join(MAX_CHARACTERS)}"
+            )
+        if (
+            len(text) > _TIMES_TOO_LONG * MAX_CHARACTERS[language]
+        ):  # checked before hundreds of rules run
             raise UnspeakableText(
                 f"the sentence has {len(text)} characters, and the model accepts about {MAX_CHARACTERS[language]}; "
                 "send shorter sentences"
             )
         ids: list[int] = self._tokenizer.tokenizer.encode(self._tagged(text, language)).ids
         if not set(ids[1:]) - {self._unknown, self._space}:
-            raise UnspeakableText(f"the model has no token for these letters in {language!r}; check the language")
+            raise UnspeakableText(
+                f"the model has no token for these letters in {language!r}; check the language"
+            )
         if len(ids) >= limit:
             raise UnspeakableText(
                 f"the sentence has {len(ids)} text tokens once written out, and the model accepts {limit - 1}; "
@@ -117,11 +129,21 @@ def _read(vocabulary: Path) -> Any:
     try:
         tokenizer = VoiceBpeTokenizer(vocab_file=str(vocabulary))
     except Exception as error:  # the tokenizers library raises nothing more specific
-        raise EngineUnavailable(f"{vocabulary} is not the vocabulary of an XTTS-v2 model: {error}; {advice}") from error
-    wanted = {"[START]", "[STOP]", "[UNK]", "[SPACE]", *(f"[{_TAGS.get(name, name)}]" for name in MAX_CHARACTERS)}
+        raise EngineUnavailable(
+            f"{vocabulary} is not the vocabulary of an XTTS-v2 model: {error}; {advice}"
+        ) from error
+    wanted = {
+        "[START]",
+        "[STOP]",
+        "[UNK]",
+        "[SPACE]",
+        *(f"[{_TAGS.get(name, name)}]" for name in MAX_CHARACTERS),
+    }
     missing = sorted(wanted - tokenizer.tokenizer.get_vocab().keys())
     if missing:
-        raise EngineUnavailable(f"{vocabulary} lacks {', '.join(missing)}, so it is not XTTS-v2's; {advice}")
+        raise EngineUnavailable(
+            f"{vocabulary} lacks {', '.join(missing)}, so it is not XTTS-v2's; {advice}"
+        )
     return tokenizer
 
 

@@ -25,7 +25,9 @@ SLOPE: Final = 0.1  # of the leaky ReLUs
 class Chunk:
     """One chunk on its way through the layers, which consume and refill their history in run order."""
 
-    kept: list[Tensor]  # [streams, n, channels]: the history before, of layers and of rows to be added
+    kept: list[
+        Tensor
+    ]  # [streams, n, channels]: the history before, of layers and of rows to be added
     trims: list[int]  # rows that the upsampling steps still have to drop at the beginning
     last: bool
     keep: list[Tensor] = field(default_factory=list)  # the history after
@@ -86,7 +88,9 @@ class Convolution:
         self._packed = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
         self._packed &= weight.dtype != torch.bfloat16 or multiplies_bfloat16()
         self._weight: Tensor = (
-            torch.ops.mkldnn._reorder_convolution_weight(image, [0, 0], [1, 1], [1, dilation], 1, None)  # noqa: SLF001  # torch.compile's own entry
+            torch.ops.mkldnn._reorder_convolution_weight(  # noqa: SLF001  # torch.compile's own entry
+                image, [0, 0], [1, 1], [1, dilation], 1, None
+            )
             if self._packed
             else image
         )
@@ -100,7 +104,9 @@ class Convolution:
         whole = chunk.append(rows, self._before, self.lag, self._reach)
         if whole.shape[1] <= self._reach:
             return rows.new_empty((rows.shape[0], 0, self._outputs))
-        image = whole.transpose(1, 2).unsqueeze(2)  # [streams, channels, 1, time], channels contiguous
+        image = whole.transpose(1, 2).unsqueeze(
+            2
+        )  # [streams, channels, 1, time], channels contiguous
         made = self._convolve(image).squeeze(2).transpose(1, 2)
         return made if bias is None else made.add_(bias.unsqueeze(1))
 
@@ -126,7 +132,9 @@ class Step:
         """
         inputs, self._outputs, width = weight.shape
         taps = -(-width // factor)
-        filled = functional.pad(weight, (0, taps * factor - width)).view(inputs, self._outputs, taps, factor)
+        filled = functional.pad(weight, (0, taps * factor - width)).view(
+            inputs, self._outputs, taps, factor
+        )
         ordinary = filled.flip(2).permute(3, 1, 0, 2).reshape(factor * self._outputs, inputs, taps)
         self._convolution = Convolution(ordinary, None, padding=taps - 1, before=SLOPE)
         self._at_end = padding + taps * factor - width
@@ -164,7 +172,9 @@ class Level:
 
     def __init__(self, step: Step, chains: Sequence[Sequence[Residual]]) -> None:
         self._step = step
-        self._chains = sorted(chains, key=_lag, reverse=True)  # the other outputs wait for the first
+        self._chains = sorted(
+            chains, key=_lag, reverse=True
+        )  # the other outputs wait for the first
         self.factor, self.trim = step.factor, step.trim
 
     def lag(self, before: int) -> int:

@@ -33,7 +33,14 @@ import torch
 from torch import Tensor
 
 from services.synth_worker.engines.xtts.vocoder.frames import Frames
-from services.synth_worker.engines.xtts.vocoder.layers import SLOPE, Chunk, Convolution, Level, Residual, Step
+from services.synth_worker.engines.xtts.vocoder.layers import (
+    SLOPE,
+    Chunk,
+    Convolution,
+    Level,
+    Residual,
+    Step,
+)
 
 _LAST_SLOPE: Final = 0.01  # of the leaky ReLU before the last convolution
 
@@ -43,7 +50,9 @@ class VocoderStream:
     """The state of one sentence's audio. Created by `Vocoder.open`, advanced by `Vocoder.feed`."""
 
     frames: Frames
-    bias: Tensor  # of the first layer and of each level's step, concatenated, with the speaker's part
+    bias: (
+        Tensor  # of the first layer and of each level's step, concatenated, with the speaker's part
+    )
     kept: Tensor  # the history of all layers, concatenated
     shapes: list[tuple[int, int]]  # of each layer's history: rows, channels
     trims: list[int]  # rows that the levels' steps still have to drop
@@ -53,7 +62,11 @@ class Vocoder:
     """The vocoder of a coqui `HifiDecoder`, which is read and not changed."""
 
     def __init__(
-        self, decoder: Any, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
+        self,
+        decoder: Any,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
     ) -> None:
         """Pack `decoder`, an untyped module of coqui-tts; `device`: None for the device that it is on.
 
@@ -63,10 +76,14 @@ class Vocoder:
         self._dtype, self._device = dtype, torch.device(device or network.conv_pre.weight.device)
         kinds = network.num_kernels
         # The mean over a level's chains is folded into the next layer's weights: the ReLU between is unaffected.
-        first = network.conv_pre  # its bias, like that of the steps, is combined with the speaker's part
+        first = (
+            network.conv_pre
+        )  # its bias, like that of the steps, is combined with the speaker's part
         self._first = Convolution(self._weight(first), None, padding=first.padding[0])
         self._levels = [
-            self._level(step, network.resblocks[place * kinds :][:kinds], 1 if place == 0 else 1 / kinds)
+            self._level(
+                step, network.resblocks[place * kinds :][:kinds], 1 if place == 0 else 1 / kinds
+            )
             for place, step in enumerate(network.ups)
         ]
         self._last = self._convolution(network.conv_post, before=_LAST_SLOPE, scale=1 / kinds)
@@ -96,14 +113,18 @@ class Vocoder:
         kept = [rows for layer in layers for rows in layer.begin()]
         return VocoderStream(
             frames=Frames((1 / speed, *self._factors)),
-            bias=torch.addmv(self._bias, self._speaker, speaker.flatten().to(self._bias)).to(self._dtype),
+            bias=torch.addmv(self._bias, self._speaker, speaker.flatten().to(self._bias)).to(
+                self._dtype
+            ),
             kept=torch.cat([rows.flatten() for rows in kept]),
             shapes=[(rows.shape[0], rows.shape[1]) for rows in kept],
             trims=[level.trim for level in self._levels],
         )
 
     @torch.inference_mode()
-    def feed(self, streams: Sequence[VocoderStream], latents: Sequence[Tensor], last: Sequence[bool]) -> list[Tensor]:
+    def feed(
+        self, streams: Sequence[VocoderStream], latents: Sequence[Tensor], last: Sequence[bool]
+    ) -> list[Tensor]:
         """Return the samples that are determined now, float32 [m] each, on the CPU, at 24 kHz.
 
         `latents` float32 [n, width] are each stream's next ones; `last`: none follow. Streams at the same
@@ -126,13 +147,21 @@ class Vocoder:
                     samples[place] = one
         return samples
 
-    def _render(self, streams: Sequence[VocoderStream], frames: Tensor, *, last: bool) -> Sequence[Tensor]:
+    def _render(
+        self, streams: Sequence[VocoderStream], frames: Tensor, *, last: bool
+    ) -> Sequence[Tensor]:
         """Advance streams of equal state by frames [streams, n, width]; return their samples."""
         shapes = streams[0].shapes
-        kept = torch.stack([stream.kept for stream in streams]).split_with_sizes([math.prod(one) for one in shapes], 1)
-        rows_kept = [rows.reshape(len(streams), *shape) for rows, shape in zip(kept, shapes, strict=True)]
+        kept = torch.stack([stream.kept for stream in streams]).split_with_sizes(
+            [math.prod(one) for one in shapes], 1
+        )
+        rows_kept = [
+            rows.reshape(len(streams), *shape) for rows, shape in zip(kept, shapes, strict=True)
+        ]
         chunk = Chunk(rows_kept, streams[0].trims, last)
-        first, *biases = torch.stack([stream.bias for stream in streams]).split_with_sizes(self._biases, 1)
+        first, *biases = torch.stack([stream.bias for stream in streams]).split_with_sizes(
+            self._biases, 1
+        )
         rows = self._first(frames.to(self._dtype), chunk, first)
         for level, bias in zip(self._levels, biases, strict=True):
             rows = level(rows, chunk, bias)
@@ -146,7 +175,9 @@ class Vocoder:
     def _level(self, step: Any, blocks: Sequence[Any], scale: float) -> Level:
         chains = [
             [
-                Residual(self._convolution(first, before=SLOPE, after=SLOPE), self._convolution(second))
+                Residual(
+                    self._convolution(first, before=SLOPE, after=SLOPE), self._convolution(second)
+                )
                 for first, second in zip(block.convs1, block.convs2, strict=True)
             ]
             for block in blocks
@@ -154,7 +185,12 @@ class Vocoder:
         return Level(Step(self._weight(step) * scale, step.stride[0], step.padding[0]), chains)
 
     def _convolution(
-        self, layer: Any, *, before: float | None = None, after: float | None = None, scale: float = 1
+        self,
+        layer: Any,
+        *,
+        before: float | None = None,
+        after: float | None = None,
+        scale: float = 1,
     ) -> Convolution:
         return Convolution(
             self._weight(layer) * scale,
@@ -178,7 +214,11 @@ class Vocoder:
             times = 1 if layer is network.conv_pre else layer.stride[0]
             matrices.append(matrix.repeat(times, 1))
             biases.append(bias.repeat(times))
-        return torch.cat(matrices).to(self._device), torch.cat(biases).to(self._device), [len(bias) for bias in biases]
+        return (
+            torch.cat(matrices).to(self._device),
+            torch.cat(biases).to(self._device),
+            [len(bias) for bias in biases],
+        )
 
     def _weight(self, layer: Any) -> Tensor:
         """Return a layer's weight, recomputed from the factors of its weight normalization."""

@@ -20,11 +20,19 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.xtts.weights.imports import GPT, HifiDecoder, ResNetSpeakerEncoder
+from services.synth_worker.engines.xtts.weights.imports import (
+    GPT,
+    HifiDecoder,
+    ResNetSpeakerEncoder,
+)
 
 Size = Annotated[int, msgspec.Meta(ge=1)]
 
-_DROPPED: Final = ("torch_mel_spectrogram_style_encoder", "torch_mel_spectrogram_dvae", "dvae")  # for training
+_DROPPED: Final = (
+    "torch_mel_spectrogram_style_encoder",
+    "torch_mel_spectrogram_dvae",
+    "dvae",
+)  # for training
 _REBUILT: Final = ("gpt_inference.", "gpt.wte.")  # copies that some checkpoints hold
 # Objects other than tensors in checkpoints of 2023. Empty classes replace them, so none of it is run.
 _LEGACY: Final = (
@@ -102,18 +110,29 @@ def load(folder: Path, start_text_id: int, stop_text_id: int) -> Checkpoint:
         gpt = _gpt(config.model_args, weights, start_text_id, stop_text_id)
         vocoder = _vocoder(config.model_args, weights)
         mel_stats = weights["mel_stats"]
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # about names, shapes and sizes only
-        raise EngineUnavailable(f"{folder / 'model.pth'} is not an XTTS-v2 checkpoint: {error}; {_ADVICE}") from error
+    except (
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # about names, shapes and sizes only
+        raise EngineUnavailable(
+            f"{folder / 'model.pth'} is not an XTTS-v2 checkpoint: {error}; {_ADVICE}"
+        ) from error
     return Checkpoint(config, gpt, vocoder, vocoder.speaker_encoder, mel_stats)
 
 
 def _config(path: Path) -> Config:
     try:
-        return msgspec.convert(json.loads(path.read_text("utf-8")), type=Config)  # Python's, which allows Infinity
+        return msgspec.convert(
+            json.loads(path.read_text("utf-8")), type=Config
+        )  # Python's, which allows Infinity
     except OSError as error:
         raise EngineUnavailable(f"{path} cannot be read: {error.strerror}; {_ADVICE}") from error
     except ValueError as error:  # bad JSON, bad UTF-8 and msgspec's are all of this kind
-        raise EngineUnavailable(f"{path} is not the configuration of an XTTS-v2 model: {error}; {_ADVICE}") from error
+        raise EngineUnavailable(
+            f"{path} is not the configuration of an XTTS-v2 model: {error}; {_ADVICE}"
+        ) from error
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
@@ -127,13 +146,27 @@ def _weights(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(allowed):
             stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         weights: dict[str, Tensor] = msgspec.convert(stored["model"], dict[str, Tensor])
-    except (RuntimeError, OSError, pickle.UnpicklingError, LookupError, TypeError, ValueError, EOFError) as error:
-        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):  # so it is complete
+    except (
+        RuntimeError,
+        OSError,
+        pickle.UnpicklingError,
+        LookupError,
+        TypeError,
+        ValueError,
+        EOFError,
+    ) as error:
+        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(
+            path
+        ):  # so it is complete
             raise EngineUnavailable(_convert_advice(path)) from error
-        raise EngineUnavailable(f"{path} is damaged, truncated or not a checkpoint; {_ADVICE}") from error
+        raise EngineUnavailable(
+            f"{path} is damaged, truncated or not a checkpoint; {_ADVICE}"
+        ) from error
     named = {name.removeprefix("xtts."): weight for name, weight in weights.items()}
     return {
-        name: weight.float() if weight.is_floating_point() else weight  # float32 as released stays mapped
+        name: weight.float()
+        if weight.is_floating_point()
+        else weight  # float32 as released stays mapped
         for name, weight in named.items()
         if name.partition(".")[0] not in _DROPPED
     }
@@ -152,7 +185,9 @@ def _require_whole(path: Path) -> None:
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError, zlib.error):
         damaged = "its table of contents"
     if damaged is not None:
-        raise EngineUnavailable(f"{path} is damaged: {damaged} does not match its checksum; {_ADVICE}")
+        raise EngineUnavailable(
+            f"{path} is damaged: {damaged} does not match its checksum; {_ADVICE}"
+        )
 
 
 def _convert_advice(path: Path) -> str:
@@ -164,7 +199,9 @@ def _convert_advice(path: Path) -> str:
     )
 
 
-def _gpt(args: ModelArgs, weights: Mapping[str, Tensor], start_text_id: int, stop_text_id: int) -> Any:
+def _gpt(
+    args: ModelArgs, weights: Mapping[str, Tensor], start_text_id: int, stop_text_id: int
+) -> Any:
     with torch.device("meta"):
         gpt = GPT(
             layers=args.gpt_layers,
@@ -196,7 +233,9 @@ def _vocoder(args: ModelArgs, weights: Mapping[str, Tensor]) -> Any:
             output_hop_length=args.output_hop_length,
             ar_mel_length_compression=args.gpt_code_stride_len,
             decoder_input_dim=args.decoder_input_dim,
-            upsample_initial_channel_decoder=len(weights[f"{prefix}waveform_decoder.conv_pre.weight"]),
+            upsample_initial_channel_decoder=len(
+                weights[f"{prefix}waveform_decoder.conv_pre.weight"]
+            ),
             d_vector_dim=args.d_vector_dim,
             cond_d_vector_in_each_upsampling_layer=args.cond_d_vector_in_each_upsampling_layer,
         )
@@ -216,7 +255,11 @@ class _Undrawn(TorchFunctionMode):
     """Skips the random initialization of new modules, which would waste half a second."""
 
     def __torch_function__(
-        self, function: Any, types: Any, arguments: Sequence[Any] = (), named: Mapping[str, Any] | None = None
+        self,
+        function: Any,
+        types: Any,
+        arguments: Sequence[Any] = (),
+        named: Mapping[str, Any] | None = None,
     ) -> Any:
         if function in _DRAWING:
             return arguments[0]
@@ -229,15 +272,26 @@ _DRAWING: Final = frozenset({Tensor.uniform_, Tensor.normal_})
 def _encoder_sizes(weights: Mapping[str, Tensor], prefix: str) -> tuple[list[int], list[int]]:
     """Return how many blocks each of the four stages has, and how many channels."""
     stages = [f"{prefix}layer{stage}." for stage in range(1, 5)]
-    blocks = [{name[len(stage) :].partition(".")[0] for name in weights if name.startswith(stage)} for stage in stages]
-    return [len(found) for found in blocks], [len(weights[f"{stage}0.conv1.weight"]) for stage in stages]
+    blocks = [
+        {name[len(stage) :].partition(".")[0] for name in weights if name.startswith(stage)}
+        for stage in stages
+    ]
+    return [len(found) for found in blocks], [
+        len(weights[f"{stage}0.conv1.weight"]) for stage in stages
+    ]
 
 
 def _filled(module: nn.Module, weights: Mapping[str, Tensor], prefix: str) -> nn.Module:
     """Assign weights to a module without storage. Raises RuntimeError if they do not match."""
-    own = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+    own = {
+        name.removeprefix(prefix): weight
+        for name, weight in weights.items()
+        if name.startswith(prefix)
+    }
     own = {name: weight for name, weight in own.items() if not name.startswith(_REBUILT)}
     module.load_state_dict(own, assign=True)
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
-        raise RuntimeError(f"{prefix} has parts that no checkpoint contains")  # of another release of coqui-tts
+        raise RuntimeError(
+            f"{prefix} has parts that no checkpoint contains"
+        )  # of another release of coqui-tts
     return module.eval().requires_grad_(False)  # torch's own signature

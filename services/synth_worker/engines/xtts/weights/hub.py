@@ -64,7 +64,9 @@ class Source(NamedTuple):
     @property
     def cache(self) -> Path:
         """The repository's folder in the hub's cache."""
-        return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=self.repository, repo_type="model")
+        return Path(constants.HF_HUB_CACHE) / repo_folder_name(
+            repo_id=self.repository, repo_type="model"
+        )
 
 
 class FoundWhole(msgspec.Struct, frozen=True):
@@ -83,7 +85,10 @@ class FoundWhole(msgspec.Struct, frozen=True):
 def cached_folder(source: Source, names: Sequence[str]) -> Path | None:
     """Return the folder of the hub's cache that holds all files, or None. Uses no network."""
     try:
-        found = [try_to_load_from_cache(source.repository, name, revision=source.revision) for name in names]
+        found = [
+            try_to_load_from_cache(source.repository, name, revision=source.revision)
+            for name in names
+        ]
     except HFValidationError as error:
         raise _refusal(error, source) from error
     paths = [Path(path) for path in found if isinstance(path, str)]
@@ -97,13 +102,20 @@ def fetched_folder(source: Source, names: Sequence[str], records: Path, tell: Te
     """
     tell("asking the hub for the weights")
     try:
-        large = get_hf_file_metadata(hf_hub_url(source.repository, _LARGE, revision=source.revision))
+        large = get_hf_file_metadata(
+            hf_hub_url(source.repository, _LARGE, revision=source.revision)
+        )
         _fetch_large(source, large, records, tell)
-        paths = [Path(hf_hub_download(source.repository, name, revision=source.revision)) for name in names]
+        paths = [
+            Path(hf_hub_download(source.repository, name, revision=source.revision))
+            for name in names
+        ]
     except (OSError, httpx2.HTTPError, HFValidationError) as error:
         raise _refusal(error, source) from error
     if len({path.parent for path in paths}) > 1:
-        raise EngineUnavailable("the weights changed on the hub while they were being fetched; start again")
+        raise EngineUnavailable(
+            "the weights changed on the hub while they were being fetched; start again"
+        )
     return paths[0].parent
 
 
@@ -120,7 +132,9 @@ def check_once(path: Path, records: Path, tell: Tell) -> None:
         return
     tell("checking the weights")
     if _digest(blob) != blob.name:
-        raise EngineUnavailable(f"{blob} is damaged: its SHA-256 is not its name; delete it and start again")
+        raise EngineUnavailable(
+            f"{blob} is damaged: its SHA-256 is not its name; delete it and start again"
+        )
     _remember(records, blob.name, state)
 
 
@@ -135,7 +149,9 @@ def check_small(path: Path) -> None:
         return  # on a file system without links, huggingface_hub stores files under their own names
     content = blob.read_bytes()
     as_git = b"blob %d\0" % len(content) + content
-    if blob.name not in {hashlib.sha1(named, usedforsecurity=False).hexdigest() for named in (as_git, content)}:
+    if blob.name not in {
+        hashlib.sha1(named, usedforsecurity=False).hexdigest() for named in (as_git, content)
+    }:
         raise EngineUnavailable(
             f"{blob} is damaged: its name is neither its git object id nor its SHA-1; delete it and start again, "
             f"{_INSTEAD}"
@@ -167,7 +183,9 @@ def _alone(partial: Path, tell: Tell) -> Iterator[BinaryIO]:
     with partial.open("ab") as file:
         while not _locked(file):
             if time.monotonic() > deadline:
-                raise EngineUnavailable(f"another process has been fetching {partial} for hours; end it")
+                raise EngineUnavailable(
+                    f"another process has been fetching {partial} for hours; end it"
+                )
             tell("waiting for another worker that fetches the weights")
             time.sleep(_WAIT_S)
         yield file
@@ -194,7 +212,9 @@ def _resume(file: BinaryIO, partial: Path, url: str, size_bytes: int, tell: Tell
             "are free; free disk space, or set HF_HOME to a folder on a larger disk"
         )
     token = get_token() if urlsplit(url).netloc == urlsplit(constants.ENDPOINT).netloc else None
-    headers = {"authorization": f"Bearer {token}"} if token else {}  # not sent to other hosts: those URLs are signed
+    headers = (
+        {"authorization": f"Bearer {token}"} if token else {}
+    )  # not sent to other hosts: those URLs are signed
     http_get(
         url, file, resume_size=there_bytes, headers=headers, expected_size=size_bytes,
         tqdm_class=_progress_bar(tell, size_bytes),
@@ -243,7 +263,10 @@ def _progress_bar(tell: Tell, size_bytes: int) -> Any:
             return self
 
         def __exit__(
-            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            trace: TracebackType | None,
         ) -> None:
             return
 
@@ -274,7 +297,11 @@ def _refusal(error: Exception, source: Source) -> EngineUnavailable:
         case RepositoryNotFoundError():
             advice = f"{constants.ENDPOINT} has no {source.repository}, or it is private; if so, set HF_TOKEN"
         case LocalEntryNotFoundError() | OfflineModeIsEnabled():
-            reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} does not answer"
+            reason = (
+                "HF_HUB_OFFLINE is set"
+                if constants.HF_HUB_OFFLINE
+                else f"{constants.ENDPOINT} does not answer"
+            )
             advice = f"the weights are not in {constants.HF_HUB_CACHE}, and {reason}; change that, {_INSTEAD}"
         case EntryNotFoundError():
             advice = f"{at} lacks one of the files of XTTS-v2"

@@ -51,7 +51,9 @@ def _import_torchaudio() -> Any:
 
 
 def _is_of_use(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(("Model config: bos_token_id", "Model config: eos_token_id"))
+    return not record.getMessage().startswith(
+        ("Model config: bos_token_id", "Model config: eos_token_id")
+    )
 
 
 _check_installed()
@@ -65,7 +67,14 @@ from TTS.tts.layers.xtts.gpt import GPT  # noqa: E402
 from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder  # noqa: E402
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer  # noqa: E402
 
-__all__ = ["GPT", "HifiDecoder", "ResNetSpeakerEncoder", "VoiceBpeTokenizer", "mel_spectrogram", "resample"]
+__all__ = [
+    "GPT",
+    "HifiDecoder",
+    "ResNetSpeakerEncoder",
+    "VoiceBpeTokenizer",
+    "mel_spectrogram",
+    "resample",
+]
 
 
 def resample(samples: Tensor, from_hz: int, to_hz: int) -> Tensor:

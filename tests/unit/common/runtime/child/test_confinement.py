@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.common.runtime.child.confinement import leave_shared_namespaces, linux, seccomp, without_secrets
+from services.common.runtime.child.confinement import (
+    leave_shared_namespaces,
+    linux,
+    seccomp,
+    without_secrets,
+)
 
 ALLOW, REFUSE, KILL = "allow", "refuse", "kill"
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
@@ -48,7 +53,11 @@ def test_the_filter_allows_the_calls_of_its_table_and_no_other(machine: str) -> 
 def test_the_filter_ends_a_process_that_calls_as_another_architecture(machine: str) -> None:
     program = seccomp.filter_for(machine)
     assert program is not None
-    for architecture in (0x40000003, 0, *(other for name, (_, other) in MACHINES.items() if name != machine)):
+    for architecture in (
+        0x40000003,
+        0,
+        *(other for name, (_, other) in MACHINES.items() if name != machine),
+    ):
         assert verdict(program, 0, architecture) == KILL
 
 
@@ -60,7 +69,11 @@ def test_no_filter_is_made_for_a_machine_whose_numbers_are_not_known() -> None:
 def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
     if not HEADERS[machine].exists():
         pytest.skip("no kernel headers here")
-    lines = (line.split() for line in HEADERS[machine].read_text().splitlines() if line.startswith("#define __NR"))
+    lines = (
+        line.split()
+        for line in HEADERS[machine].read_text().splitlines()
+        if line.startswith("#define __NR")
+    )
     found = {
         name.removeprefix("__NR3264_").removeprefix("__NR_"): int(number)
         for _, name, number, *_ in (line for line in lines if len(line) >= 3)
@@ -72,8 +85,22 @@ def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
 
 
 def test_a_secret_is_known_by_its_name() -> None:
-    secrets = ("NATS_URL", "NATS_NKEY_SEED_FILE", "API_KEYS_FILE", "api_key", "AWS_ACCESS_KEY_ID", "DB_PASSWORD")
-    kept = ("PATH", "TOKENIZERS_PARALLELISM", "PYTHONHASHSEED", "KEYBOARD", "HF_TOKEN", "CUDA_VISIBLE_DEVICES")
+    secrets = (
+        "NATS_URL",
+        "NATS_NKEY_SEED_FILE",
+        "API_KEYS_FILE",
+        "api_key",
+        "AWS_ACCESS_KEY_ID",
+        "DB_PASSWORD",
+    )
+    kept = (
+        "PATH",
+        "TOKENIZERS_PARALLELISM",
+        "PYTHONHASHSEED",
+        "KEYBOARD",
+        "HF_TOKEN",
+        "CUDA_VISIBLE_DEVICES",
+    )
     environment = dict.fromkeys((*secrets, *kept), "1")
     assert tuple(without_secrets(environment)) == kept
 
@@ -87,11 +114,15 @@ async def run(settings, stop):
     print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
 run_process("test", ProcessSettings, run, OSError)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.strip() == "0"  # not dumpable
 
 
-def test_where_namespaces_are_forbidden_the_process_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_namespaces_are_forbidden_the_process_stays_where_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def forbidden(flags: int) -> None:
         raise PermissionError(flags)
 

@@ -40,7 +40,9 @@ def gone(process: int) -> bool:
 
 
 def test_a_killed_parent_takes_its_child_along() -> None:
-    with subprocess.Popen([sys.executable, "-c", STARTS_ONE], stdout=subprocess.PIPE, text=True) as starter:
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTS_ONE], stdout=subprocess.PIPE, text=True
+    ) as starter:
         assert starter.stdout is not None
         child = int(starter.stdout.readline())
         assert not gone(child)
@@ -50,7 +52,16 @@ def test_a_killed_parent_takes_its_child_along() -> None:
 
 def test_a_child_whose_parent_died_before_the_tie_ends_at_once() -> None:
     ended = subprocess.run(
-        [sys.executable, "-I", "-S", parent_death.__file__, "1", sys.executable, "-c", "print('never')"],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            parent_death.__file__,
+            "1",
+            sys.executable,
+            "-c",
+            "print('never')",
+        ],
         capture_output=True,
         check=False,
     )
@@ -61,5 +72,7 @@ def test_a_child_whose_parent_died_before_the_tie_ends_at_once() -> None:
 def test_a_tied_command_gets_its_arguments_and_its_environment() -> None:
     program = "import os,sys; print(sys.argv[1:], os.environ['NOTE'])"
     command = parent_death.with_parent_death(sys.executable, "-c", program, "a b", "ü")
-    said = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"NOTE": "kept"})
+    said = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {"NOTE": "kept"}
+    )
     assert said.stdout.strip() == "['a b', 'ü'] kept"

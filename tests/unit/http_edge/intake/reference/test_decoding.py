@@ -44,7 +44,9 @@ SNDFILE = [
 
 
 @pytest.mark.parametrize(("kind", "subtype", "least"), SNDFILE)
-def test_every_format_decodes_to_the_encoded_audio(tmp_path: Path, kind: str, subtype: str, least: float) -> None:
+def test_every_format_decodes_to_the_encoded_audio(
+    tmp_path: Path, kind: str, subtype: str, least: float
+) -> None:
     sound = sounds.speech(SECONDS)
     decoded = decode(sounds.write(tmp_path / "upload", sound, 24_000, kind, subtype))
     assert decoded.sample_rate_hz == 24_000
@@ -54,7 +56,12 @@ def test_every_format_decodes_to_the_encoded_audio(tmp_path: Path, kind: str, su
 
 @pytest.mark.parametrize(
     ("container", "codec", "rate_hz"),
-    [("webm", "libopus", 48_000), ("ipod", "aac", 44_100), ("mp4", "aac", 24_000), ("matroska", "libmp3lame", 44_100)],
+    [
+        ("webm", "libopus", 48_000),
+        ("ipod", "aac", 44_100),
+        ("mp4", "aac", 24_000),
+        ("matroska", "libmp3lame", 44_100),
+    ],
 )
 def test_containers_of_browsers_and_phones_decode_to_the_encoded_audio(
     tmp_path: Path, container: str, codec: str, rate_hz: int
@@ -65,7 +72,9 @@ def test_containers_of_browsers_and_phones_decode_to_the_encoded_audio(
     assert likeness(decoded, sound, rate_hz) > 0.97
 
 
-@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000])
+@pytest.mark.parametrize(
+    "rate_hz", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000]
+)
 def test_every_sample_rate_decodes_to_the_same_audio(tmp_path: Path, rate_hz: int) -> None:
     sound = sounds.speech(SECONDS, rate_hz)
     decoded = decode(sounds.write(tmp_path / "upload", sound, rate_hz, "FLAC", "PCM_16"))
@@ -81,13 +90,19 @@ def test_a_name_that_lies_makes_no_difference(tmp_path: Path) -> None:
 
 def test_two_channels_are_averaged(tmp_path: Path) -> None:
     voice, hiss = sounds.speech(SECONDS), 0.05 * sounds.noise(SECONDS)
-    decoded = decode(sounds.write(tmp_path / "upload", np.stack([voice + hiss, voice - hiss], axis=1), 24_000, "WAV"))
+    decoded = decode(
+        sounds.write(
+            tmp_path / "upload", np.stack([voice + hiss, voice - hiss], axis=1), 24_000, "WAV"
+        )
+    )
     assert likeness(decoded, voice) > 0.9999
 
 
 def test_channels_of_opposite_phase_do_not_cancel(tmp_path: Path) -> None:
     voice = sounds.speech(SECONDS)
-    decoded = decode(sounds.write(tmp_path / "upload", np.stack([voice, -0.99 * voice], axis=1), 24_000, "WAV"))
+    decoded = decode(
+        sounds.write(tmp_path / "upload", np.stack([voice, -0.99 * voice], axis=1), 24_000, "WAV")
+    )
     assert likeness(decoded, voice) > 0.999
     assert np.abs(decoded.samples).max() == pytest.approx(np.abs(voice).max(), rel=0.01)
 
@@ -115,7 +130,9 @@ def test_how_channels_are_mixed_is_decided_for_the_whole_file() -> None:
 
 def test_tags_around_an_mp3_are_passed_over(tmp_path: Path) -> None:
     mp3 = sounds.write(tmp_path / "upload", sounds.speech(SECONDS), 24_000, "MP3").read_bytes()
-    picture = b"APIC" + (100_000).to_bytes(4, "big") + b"\0\0" + np.random.default_rng(1).bytes(100_000)
+    picture = (
+        b"APIC" + (100_000).to_bytes(4, "big") + b"\0\0" + np.random.default_rng(1).bytes(100_000)
+    )
     size = bytes(len(picture) >> shift & 0x7F for shift in (21, 14, 7, 0))
     tagged = tmp_path / "tagged"
     tagged.write_bytes(b"ID3\x03\0\0" + size + picture + mp3 + b"TAG" + b"song".ljust(125, b"\0"))
@@ -132,7 +149,9 @@ def of_kind(kind: str) -> Callable[[Path, Samples], Path]:
     return lambda path, sound: sounds.write(path, sound, 48_000, kind)
 
 
-@pytest.mark.parametrize("make", [of_kind("WAV"), of_kind("FLAC"), of_kind("OGG"), of_kind("MP3"), webm])
+@pytest.mark.parametrize(
+    "make", [of_kind("WAV"), of_kind("FLAC"), of_kind("OGG"), of_kind("MP3"), webm]
+)
 def test_a_file_that_was_cut_gives_what_came_before_the_cut(
     tmp_path: Path, make: Callable[[Path, Samples], Path]
 ) -> None:
@@ -208,15 +227,21 @@ NO_AUDIO: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("kind", NO_AUDIO)
-def test_what_is_no_audio_is_refused_and_the_refusal_names_the_formats(tmp_path: Path, kind: str) -> None:
+def test_what_is_no_audio_is_refused_and_the_refusal_names_the_formats(
+    tmp_path: Path, kind: str
+) -> None:
     with pytest.raises(UnusableReference, match=r"send .*WAV, FLAC, MP3, OGG, WebM or M4A"):
         decode(NO_AUDIO[kind](tmp_path / "upload"))
 
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
-def test_damage_anywhere_yields_finite_audio_or_a_refusal(tmp_path: Path, kind: str, seed: int) -> None:
-    damaged = bytearray(sounds.write(tmp_path / "upload", sounds.speech(4), 24_000, kind).read_bytes())
+def test_damage_anywhere_yields_finite_audio_or_a_refusal(
+    tmp_path: Path, kind: str, seed: int
+) -> None:
+    damaged = bytearray(
+        sounds.write(tmp_path / "upload", sounds.speech(4), 24_000, kind).read_bytes()
+    )
     random = np.random.default_rng(seed)
     for place in random.integers(0, len(damaged), 30):
         damaged[place] = random.integers(256)
@@ -236,7 +261,11 @@ def test_a_rate_that_makes_no_sense_is_refused(tmp_path: Path, rate_hz: int) -> 
 
 def test_more_channels_than_any_recording_has_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnusableReference, match="200 channels"):
-        decode(sounds.write(tmp_path / "upload", np.zeros((1_000, 200), dtype=np.float32), 24_000, "WAV"))
+        decode(
+            sounds.write(
+                tmp_path / "upload", np.zeros((1_000, 200), dtype=np.float32), 24_000, "WAV"
+            )
+        )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -15,12 +15,17 @@ SECONDS = 9.5
 
 def vbr_mp3(path: Path, rate_hz: int, quality: int) -> Path:
     """Write an MP3 of variable bit rate that does not tell its length."""
-    with path.open("wb") as file, av.open(file, "w", format="mp3", options={"write_xing": "0"}) as output:
+    with (
+        path.open("wb") as file,
+        av.open(file, "w", format="mp3", options={"write_xing": "0"}) as output,
+    ):
         stream = output.add_stream("libmp3lame", rate=rate_hz, layout="mono")
         stream.codec_context.qscale = True
         stream.codec_context.global_quality = quality * 118
         fifo = av.AudioFifo()
-        frame = av.AudioFrame.from_ndarray(sounds.speech(SECONDS, rate_hz)[None], format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            sounds.speech(SECONDS, rate_hz)[None], format="fltp", layout="mono"
+        )
         frame.sample_rate = rate_hz
         fifo.write(frame)
         while (block := fifo.read(1152, partial=True)) is not None:
@@ -31,13 +36,17 @@ def vbr_mp3(path: Path, rate_hz: int, quality: int) -> Path:
 
 @pytest.mark.parametrize("quality", [9, 5, 0])
 @pytest.mark.parametrize("rate_hz", [44_100, 24_000])
-def test_an_mp3_that_does_not_tell_its_length_is_read_to_its_end(tmp_path: Path, rate_hz: int, quality: int) -> None:
+def test_an_mp3_that_does_not_tell_its_length_is_read_to_its_end(
+    tmp_path: Path, rate_hz: int, quality: int
+) -> None:
     decoded = decode(vbr_mp3(tmp_path / "upload", rate_hz, quality))
     assert decoded.seconds == pytest.approx(SECONDS, abs=0.2)
 
 
 @pytest.mark.parametrize(
-    "before", [bytes(1), bytes(5_000), bytes(200_000), np.random.default_rng(1).bytes(30_000)], ids=len
+    "before",
+    [bytes(1), bytes(5_000), bytes(200_000), np.random.default_rng(1).bytes(30_000)],
+    ids=len,
 )
 def test_what_stands_before_an_mp3_is_passed_over(tmp_path: Path, before: bytes) -> None:
     path = vbr_mp3(tmp_path / "upload", 44_100, 9)
@@ -45,15 +54,21 @@ def test_what_stands_before_an_mp3_is_passed_over(tmp_path: Path, before: bytes)
     assert decode(path).seconds == pytest.approx(SECONDS, abs=0.3)
 
 
-def test_two_concatenated_mp3_files_are_read_to_the_end_though_the_first_declares_its_length(tmp_path: Path) -> None:
-    path = sounds.encode(tmp_path / "upload", sounds.speech(SECONDS, 44_100), 44_100, "mp3", "libmp3lame")
+def test_two_concatenated_mp3_files_are_read_to_the_end_though_the_first_declares_its_length(
+    tmp_path: Path,
+) -> None:
+    path = sounds.encode(
+        tmp_path / "upload", sounds.speech(SECONDS, 44_100), 44_100, "mp3", "libmp3lame"
+    )
     path.write_bytes(2 * path.read_bytes())
     assert decode(path).seconds == pytest.approx(2 * SECONDS, abs=0.3)
 
 
 def amr(path: Path) -> Path:
     """Write a phone's recording with long pauses, for which it stores hardly anything."""
-    sound = np.concatenate([sounds.speech(4, 8_000), sounds.silence(2, 8_000), sounds.speech(4, 8_000)])
+    sound = np.concatenate(
+        [sounds.speech(4, 8_000), sounds.silence(2, 8_000), sounds.speech(4, 8_000)]
+    )
     return sounds.encode(path, sound, 8_000, "amr", "libopencore_amrnb", codec_options={"dtx": "1"})
 
 
@@ -80,7 +95,11 @@ def test_amr_frames_that_the_decoder_refuses_are_left_out(tmp_path: Path) -> Non
 
 def test_amr_in_a_phone_s_film_is_read(tmp_path: Path) -> None:
     raw, path = amr(tmp_path / "raw"), tmp_path / "upload"
-    with av.open(str(raw)) as source, path.open("wb") as file, av.open(file, "w", format="3gp") as output:
+    with (
+        av.open(str(raw)) as source,
+        path.open("wb") as file,
+        av.open(file, "w", format="3gp") as output,
+    ):
         copied = output.add_stream_from_template(source.streams.audio[0])
         for packet in source.demux(audio=0):
             if packet.dts is not None:
@@ -91,8 +110,12 @@ def test_amr_in_a_phone_s_film_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("container", "codec"), [("ipod", "aac"), ("adts", "aac"), ("ac3", "ac3")])
-def test_damaged_runs_cost_their_own_frames_alone(tmp_path: Path, container: str, codec: str, seed: int) -> None:
-    path = sounds.encode(tmp_path / "upload", sounds.speech(SECONDS, 44_100), 44_100, container, codec)
+def test_damaged_runs_cost_their_own_frames_alone(
+    tmp_path: Path, container: str, codec: str, seed: int
+) -> None:
+    path = sounds.encode(
+        tmp_path / "upload", sounds.speech(SECONDS, 44_100), 44_100, container, codec
+    )
     content = bytearray(path.read_bytes())
     random = np.random.default_rng(seed)
     for place in random.integers(3_000, len(content) - 12_000, 6):
@@ -141,7 +164,9 @@ def test_tags_in_another_encoding_than_utf_8_do_no_harm(
 
 
 def test_a_flac_whose_tags_are_damaged_is_read(tmp_path: Path) -> None:
-    path = sounds.encode(tmp_path / "upload", sounds.speech(SECONDS), 24_000, "flac", "flac", title=TITLE)
+    path = sounds.encode(
+        tmp_path / "upload", sounds.speech(SECONDS), 24_000, "flac", "flac", title=TITLE
+    )
     content = path.read_bytes()
     path.write_bytes(content.replace(TITLE.encode(), b"\xff\xfe\xe9" * 3))
     assert decode(path).seconds == pytest.approx(SECONDS, abs=0.05)
@@ -161,4 +186,11 @@ def test_a_file_that_changes_its_rate_and_channels_is_read_to_the_end(
 
 def test_every_audio_track_of_a_film_is_offered(tmp_path: Path) -> None:
     tracks = [sounds.speech(4, 48_000)] * 3
-    assert len(tracks_of(sounds.encode_tracks(tmp_path / "upload", tracks, 48_000, "matroska", "libopus"))) == 3
+    assert (
+        len(
+            tracks_of(
+                sounds.encode_tracks(tmp_path / "upload", tracks, 48_000, "matroska", "libopus")
+            )
+        )
+        == 3
+    )

@@ -53,7 +53,9 @@ async def stopped(decoder: ReferenceDecoder, upload: Path) -> "asyncio.Task[obje
     return task
 
 
-async def test_an_upload_becomes_a_clip_of_24_khz_mono_16_bit(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_an_upload_becomes_a_clip_of_24_khz_mono_16_bit(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     prepared = await decoder.prepare(upload, "acme")
     clip = read_wav(prepared.wav)
     assert clip.sample_rate_hz == 24_000
@@ -68,11 +70,15 @@ async def test_equal_audio_becomes_equal_bytes_in_any_file_format(tmp_path: Path
     wav = sounds.write(tmp_path / "a.mp3", sound, 44_100, "WAV", "PCM_16")
     flac = sounds.write(tmp_path / "b", sound, 44_100, "FLAC", "PCM_16")
     async with ReferenceDecoder(2) as decoder:
-        clips = await asyncio.gather(*(decoder.prepare(path, "acme") for path in (wav, flac, wav, flac)))
+        clips = await asyncio.gather(
+            *(decoder.prepare(path, "acme") for path in (wav, flac, wav, flac))
+        )
     assert len({clip.wav for clip in clips}) == 1
 
 
-async def test_a_refusal_comes_through_and_the_next_upload_is_decoded(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_refusal_comes_through_and_the_next_upload_is_decoded(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     with pytest.raises(UnusableReference, match="WAV, FLAC, MP3, OGG, WebM or M4A"):
         await decoder.prepare(Path(__file__), "acme")
     assert (await decoder.prepare(upload, "acme")).seconds > 7
@@ -83,7 +89,9 @@ async def test_a_name_with_odd_bytes_in_it_is_read(decoder: ReferenceDecoder, up
     assert (await decoder.prepare(odd, "acme")).seconds > 7
 
 
-async def test_a_child_that_is_killed_costs_its_upload_alone(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_child_that_is_killed_costs_its_upload_alone(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     killed = child_of(decoder)
     task = await stopped(decoder, upload)
     os.kill(killed, signal.SIGKILL)
@@ -93,7 +101,9 @@ async def test_a_child_that_is_killed_costs_its_upload_alone(decoder: ReferenceD
     assert child_of(decoder) != killed
 
 
-async def test_a_child_that_died_unseen_is_replaced(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_child_that_died_unseen_is_replaced(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     killed = child_of(decoder)
     os.kill(killed, signal.SIGSEGV)
     while Path(f"/proc/{killed}").exists():  # until the loop has seen it end
@@ -114,7 +124,9 @@ async def test_a_child_that_hangs_is_killed_at_the_time_limit_and_replaced(uploa
         assert not Path(f"/proc/{hanging}").exists()
 
 
-async def test_a_client_that_leaves_costs_the_pool_no_process(decoder: ReferenceDecoder, upload: Path) -> None:
+async def test_a_client_that_leaves_costs_the_pool_no_process(
+    decoder: ReferenceDecoder, upload: Path
+) -> None:
     task = await stopped(decoder, upload)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -168,12 +180,17 @@ async def test_a_child_learns_no_secret(upload: Path, monkeypatch: pytest.Monkey
         assert b"secret" not in Path(f"/proc/{child_of(decoder)}/environ").read_bytes()
 
 
-async def test_two_hundred_megabytes_are_decoded_in_little_memory(decoder: ReferenceDecoder, tmp_path: Path) -> None:
+async def test_two_hundred_megabytes_are_decoded_in_little_memory(
+    decoder: ReferenceDecoder, tmp_path: Path
+) -> None:
     sound = np.stack([sounds.speech(60, 48_000)] * 2, axis=1)
     block = io.BytesIO()
     sounds.soundfile.write(block, sound, 48_000, format="RAW", subtype="PCM_16")
     header = bytearray(wav_header(sample_rate_hz=48_000, data_bytes=200 * MEGABYTE))
-    header[22:24], header[28:34] = (2).to_bytes(2, "little"), (192_000).to_bytes(4, "little") + b"\4\0"
+    header[22:24], header[28:34] = (
+        (2).to_bytes(2, "little"),
+        (192_000).to_bytes(4, "little") + b"\4\0",
+    )
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.write(header)

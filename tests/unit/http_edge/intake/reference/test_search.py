@@ -45,7 +45,9 @@ def test_a_file_whose_tracks_are_all_silent_is_refused_with_their_number(tmp_pat
     assert "2 audio tracks, all silent" in refusal(tracks(tmp_path, *[sounds.silence(9)] * 2))
 
 
-def test_a_file_whose_tracks_hold_other_things_is_refused_with_what_they_hold(tmp_path: Path) -> None:
+def test_a_file_whose_tracks_hold_other_things_is_refused_with_what_they_hold(
+    tmp_path: Path,
+) -> None:
     advice = refusal(tracks(tmp_path, sounds.silence(9), sounds.chords(9)))
     assert "2 audio tracks, none with speech" in advice
     assert "music or tones" in advice
@@ -84,9 +86,13 @@ def test_silence_that_was_read_to_its_end_is_called_silence_alone(tmp_path: Path
     assert advice.startswith("the reference audio is silent")
 
 
-def test_the_refusal_of_a_long_recording_with_several_tracks_states_how_much_was_read(tmp_path: Path) -> None:
+def test_the_refusal_of_a_long_recording_with_several_tracks_states_how_much_was_read(
+    tmp_path: Path,
+) -> None:
     advice = refusal(
-        sounds.encode_tracks(tmp_path / "upload", [sounds.silence(620, 8_000)] * 6, 8_000, "matroska", "pcm_s16le")
+        sounds.encode_tracks(
+            tmp_path / "upload", [sounds.silence(620, 8_000)] * 6, 8_000, "matroska", "pcm_s16le"
+        )
     )
     assert "6 audio tracks, all silent in the first 10 minutes" in advice
 

@@ -65,9 +65,14 @@ def test_the_part_with_the_voice_is_found_in_a_long_recording() -> None:
 
 
 def test_a_voice_is_preferred_to_louder_noise_that_comes_first() -> None:
-    bursts = np.concatenate([np.concatenate([noise(1, seed=seed), silence(0.4)]) for seed in range(60)])
+    bursts = np.concatenate(
+        [np.concatenate([noise(1, seed=seed), silence(0.4)]) for seed in range(60)]
+    )
     samples = selected(bursts, 0.5 * speech(28)).clip.samples
-    assert np.corrcoef(np.abs(samples[-24_000 * 5 :]), np.abs(0.5 * speech(28)[-24_000 * 5 :]))[0, 1] > 0.3
+    assert (
+        np.corrcoef(np.abs(samples[-24_000 * 5 :]), np.abs(0.5 * speech(28)[-24_000 * 5 :]))[0, 1]
+        > 0.3
+    )
 
 
 @pytest.mark.parametrize("level_db", [-40, -20, 0])
@@ -105,7 +110,9 @@ def test_a_clipped_clip_is_used_with_a_warning() -> None:
 def test_warnings_can_stand_in_a_header() -> None:
     warnings = selected(np.clip(noisy(speech(4.5), 3) * 8, -1, 1)).warnings
     assert [warning.split(":")[0] for warning in warnings] == ["short", "noisy", "clipped"]
-    assert all(warning.isascii() and warning.isprintable() and ";" not in warning for warning in warnings)
+    assert all(
+        warning.isascii() and warning.isprintable() and ";" not in warning for warning in warnings
+    )
 
 
 def test_less_than_three_seconds_is_refused_with_how_much_was_found() -> None:
@@ -118,7 +125,9 @@ def test_a_few_words_in_minutes_of_silence_are_under_three_seconds() -> None:
     assert "s of audio" in refusal(*[part for _ in range(5) for part in (word, silence(8))])
 
 
-@pytest.mark.parametrize("parts", [(silence(3),), (silence(0),), (silence(0.01),), (0.0005 * noise(5),)])
+@pytest.mark.parametrize(
+    "parts", [(silence(3),), (silence(0),), (silence(0.01),), (0.0005 * noise(5),)]
+)
 def test_silence_is_refused_as_silence(parts: tuple[Samples, ...]) -> None:
     assert "is silent" in refusal(*parts)
 
@@ -146,7 +155,9 @@ NO_SPEECH = {
     "pink noise": noise(8, tilt=1),
     "brown noise": noise(8, tilt=2),
     "noise that stops": np.concatenate([noise(3), silence(1), noise(4)]),
-    "noise in bursts": np.concatenate([part for _ in range(12) for part in (noise(0.4), silence(0.3))]),
+    "noise in bursts": np.concatenate(
+        [part for _ in range(12) for part in (noise(0.4), silence(0.3))]
+    ),
 }
 
 
@@ -170,7 +181,9 @@ MUSIC = {
     "a chord that trembles": trembling(chords(9, each_s=9), 4),
     "quiet chords": 0.02 * chords(9),
     "chords in noise": noisy(chords(9), 15),
-    "chords with rests": np.concatenate([part for _ in range(8) for part in (chords(1), silence(0.3))]),
+    "chords with rests": np.concatenate(
+        [part for _ in range(8) for part in (chords(1), silence(0.3))]
+    ),
     "a melody with overtones": chords(9, notes=(0, 12, 19, 24, 28)),
 }
 
@@ -182,7 +195,9 @@ def test_music_is_refused_as_music(kind: str) -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("kind", ["major chords", "a melody with overtones"])
-def test_speech_in_a_recording_with_music_is_selected_without_the_music(kind: str, first: bool) -> None:
+def test_speech_in_a_recording_with_music_is_selected_without_the_music(
+    kind: str, first: bool
+) -> None:
     music = np.tile(MUSIC[kind], 5)
     parts = (music, silence(1), speech(20)) if first else (speech(20), silence(1), music)
     samples = selected(*parts).clip.samples

@@ -16,11 +16,18 @@ def takes_turns(*parts: Samples) -> bool:
 def points(count: int, *, towards: int, spread: float, seed: int) -> np.ndarray:
     centre = np.zeros(256)
     centre[towards] = 1
-    return unit((centre + spread * np.random.default_rng(seed).standard_normal((count, 256)) / 16).astype(np.float32))
+    return unit(
+        (centre + spread * np.random.default_rng(seed).standard_normal((count, 256)) / 16).astype(
+            np.float32
+        )
+    )
 
 
 def test_two_groups_that_lie_far_apart_are_two_speakers() -> None:
-    first, second = points(9, towards=0, spread=0.4, seed=1), points(9, towards=1, spread=0.4, seed=2)
+    first, second = (
+        points(9, towards=0, spread=0.4, seed=1),
+        points(9, towards=1, spread=0.4, seed=2),
+    )
     assert apart(np.concatenate([first, second]))
 
 
@@ -31,20 +38,25 @@ def test_one_group_is_one_speaker(seed: int) -> None:
 
 def test_a_single_odd_moment_is_no_second_speaker() -> None:
     assert not apart(
-        np.concatenate([points(14, towards=0, spread=0.3, seed=1), points(1, towards=1, spread=0, seed=2)])
+        np.concatenate(
+            [points(14, towards=0, spread=0.3, seed=1), points(1, towards=1, spread=0, seed=2)]
+        )
     )
 
 
 def other(seconds: float) -> Samples:
     """Return the bundled reader at another pitch and with another vocal tract, as a second person."""
     return np.resize(
-        sounds.soxr.resample(sounds.speech(9), 24_000 * 0.72, 24_000)[: 6 * 24_000], round(seconds * 24_000)
+        sounds.soxr.resample(sounds.speech(9), 24_000 * 0.72, 24_000)[: 6 * 24_000],
+        round(seconds * 24_000),
     )
 
 
 @pytest.mark.parametrize("each_s", [3.0, 5.0])
 def test_two_who_take_turns_are_noticed(each_s: float) -> None:
-    assert takes_turns(*[sounds.speech(each_s), sounds.silence(0.4), other(each_s), sounds.silence(0.4)] * 2)
+    assert takes_turns(
+        *[sounds.speech(each_s), sounds.silence(0.4), other(each_s), sounds.silence(0.4)] * 2
+    )
 
 
 @pytest.mark.parametrize("seconds", [4, 9, 30])

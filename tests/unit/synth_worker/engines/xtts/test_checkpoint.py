@@ -63,7 +63,9 @@ def test_every_weight_is_the_one_that_stock_loads(loaded: Checkpoint, stock: Any
         expected = {
             name: weight
             for name, weight in theirs.state_dict().items()
-            if not name.startswith(("gpt_inference.", "gpt.wte."))  # stock's copies for its own decoding
+            if not name.startswith(
+                ("gpt_inference.", "gpt.wte.")
+            )  # stock's copies for its own decoding
         }
         found = ours.state_dict()
         assert found.keys() == expected.keys()
@@ -74,7 +76,10 @@ def test_every_weight_is_the_one_that_stock_loads(loaded: Checkpoint, stock: Any
 
 def test_no_part_is_left_without_storage_or_in_training(loaded: Checkpoint) -> None:
     for module in (loaded.gpt, loaded.vocoder):
-        assert not any(tensor.is_meta or tensor.requires_grad for tensor in (*module.parameters(), *module.buffers()))
+        assert not any(
+            tensor.is_meta or tensor.requires_grad
+            for tensor in (*module.parameters(), *module.buffers())
+        )
         assert not any(part.training for part in module.modules())
 
 
@@ -84,8 +89,15 @@ def test_the_ids_that_frame_a_text_are_the_vocabularys(loaded: Checkpoint, stock
 
 
 def test_the_weights_are_mapped_and_not_copied(loaded: Checkpoint, checkpoint_folder: Path) -> None:
-    mapped = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if "model.pth" in line]
-    begin, end = (int(bound, 16) for bound in next(m for m in mapped if str(checkpoint_folder) in m[-1])[0].split("-"))
+    mapped = [
+        line.split()
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if "model.pth" in line
+    ]
+    begin, end = (
+        int(bound, 16)
+        for bound in next(m for m in mapped if str(checkpoint_folder) in m[-1])[0].split("-")
+    )
     assert begin <= loaded.gpt.mel_head.weight.data_ptr() < end
 
 
@@ -105,11 +117,15 @@ def test_sizes_are_those_of_the_configuration_and_the_weights(tmp_path: Path) ->
 def test_weights_of_a_trainer_are_taken_as_they_are(folder: Path, loaded: Checkpoint) -> None:
     def as_trained(stored: dict[str, Any]) -> dict[str, Any]:
         model = {f"xtts.{name}": weight for name, weight in stored["model"].items()}
-        model["dvae.codebook.embed"] = model["torch_mel_spectrogram_dvae.mel_norms"] = torch.zeros(3)
+        model["dvae.codebook.embed"] = model["torch_mel_spectrogram_dvae.mel_norms"] = torch.zeros(
+            3
+        )
         return {"model": model, "step": 7, "optimizer": {"state": {}}}
 
     rewrite(folder, as_trained)
-    assert torch.equal(load(folder, START_ID, STOP_ID).gpt.mel_head.weight, loaded.gpt.mel_head.weight)
+    assert torch.equal(
+        load(folder, START_ID, STOP_ID).gpt.mel_head.weight, loaded.gpt.mel_head.weight
+    )
 
 
 def test_the_pickled_configuration_of_2023_is_passed_over_and_the_file_left_as_it_is(
@@ -117,13 +133,17 @@ def test_the_pickled_configuration_of_2023_is_passed_over_and_the_file_left_as_i
 ) -> None:
     for moved in (XttsArgs, XttsAudioConfig):
         monkeypatch.setattr(moved, "__module__", "TTS.tts.models.xtts")  # where they were
-    config = XttsConfig(audio=XttsAudioConfig(), model_args=XttsArgs(), datasets=[BaseDatasetConfig()])
+    config = XttsConfig(
+        audio=XttsAudioConfig(), model_args=XttsArgs(), datasets=[BaseDatasetConfig()]
+    )
     rewrite(folder, lambda stored: {**stored, "config": config})
     monkeypatch.undo()
     before = state_of(folder)
     with pytest.raises(pickle.UnpicklingError, match="XttsConfig"):
         torch.load(folder / "model.pth", weights_only=True)
-    assert torch.equal(load(folder, START_ID, STOP_ID).gpt.mel_head.weight, loaded.gpt.mel_head.weight)
+    assert torch.equal(
+        load(folder, START_ID, STOP_ID).gpt.mel_head.weight, loaded.gpt.mel_head.weight
+    )
     assert state_of(folder) == before
 
 
@@ -135,7 +155,9 @@ class Malice:
         return os.mkdir, (str(self.victim),)
 
 
-def test_code_in_a_file_is_not_run_and_the_refusal_explains_the_conversion(folder: Path, tmp_path: Path) -> None:
+def test_code_in_a_file_is_not_run_and_the_refusal_explains_the_conversion(
+    folder: Path, tmp_path: Path
+) -> None:
     rewrite(folder, lambda stored: {**stored, "config": Malice(tmp_path / "victim")})
     message = refusal(folder)
     assert not (tmp_path / "victim").exists()
@@ -153,7 +175,9 @@ def test_half_a_download_is_called_cut_off(folder: Path, share: float) -> None:
     assert "XTTS_MODEL_DIR" in message
 
 
-@pytest.mark.parametrize("content", [b"<html>Not found</html>", b"version https://git-lfs.github.com/spec/v1\n", b"\0"])
+@pytest.mark.parametrize(
+    "content", [b"<html>Not found</html>", b"version https://git-lfs.github.com/spec/v1\n", b"\0"]
+)
 def test_another_file_is_called_no_checkpoint(folder: Path, content: bytes) -> None:
     (folder / "model.pth").write_bytes(content)
     assert "no checkpoint" in refusal(folder)
@@ -161,7 +185,14 @@ def test_another_file_is_called_no_checkpoint(folder: Path, content: bytes) -> N
 
 @pytest.mark.parametrize(
     "stored",
-    [[1, 2], {"weights": {}}, {"model": [1]}, {"model": {"gpt": "x"}}, {"model": {}}, torch.zeros(3)],
+    [
+        [1, 2],
+        {"weights": {}},
+        {"model": [1]},
+        {"model": {"gpt": "x"}},
+        {"model": {}},
+        torch.zeros(3),
+    ],
     ids=["list", "other-key", "list-of-weights", "text", "empty", "tensor"],
 )
 def test_weights_of_another_kind_are_no_checkpoint(folder: Path, stored: object) -> None:
@@ -170,7 +201,8 @@ def test_weights_of_another_kind_are_no_checkpoint(folder: Path, stored: object)
 
 
 @pytest.mark.parametrize(
-    "part", ["gpt.gpt.h.1.attn.c_attn.weight", "hifigan_decoder.speaker_encoder.fc.bias", "mel_stats"]
+    "part",
+    ["gpt.gpt.h.1.attn.c_attn.weight", "hifigan_decoder.speaker_encoder.fc.bias", "mel_stats"],
 )
 def test_a_weight_that_is_missing_is_named(folder: Path, part: str) -> None:
     def without(stored: dict[str, Any]) -> dict[str, Any]:
@@ -184,16 +216,21 @@ def test_a_weight_that_is_missing_is_named(folder: Path, part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("gpt_n_model_channels", 128), ("gpt_layers", 3), ("gpt_n_heads", 5), ("d_vector_dim", 256)]
+    ("name", "value"),
+    [("gpt_n_model_channels", 128), ("gpt_layers", 3), ("gpt_n_heads", 5), ("d_vector_dim", 256)],
 )
-def test_a_model_of_another_shape_than_configured_is_refused(folder: Path, name: str, value: int) -> None:
+def test_a_model_of_another_shape_than_configured_is_refused(
+    folder: Path, name: str, value: int
+) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["model_args"][name] = value
     (folder / "config.json").write_text(json.dumps(config))
     assert "no XTTS-v2 checkpoint" in refusal(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"model_args": {"gpt_layers": "two"}}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"model_args": {"gpt_layers": "two"}}']
+)
 def test_a_configuration_of_something_else_is_refused(folder: Path, content: bytes) -> None:
     (folder / "config.json").write_bytes(content)
     message = refusal(folder)
@@ -209,16 +246,29 @@ def test_a_file_that_is_missing_is_named(folder: Path, name: str) -> None:
     assert "No such file" in message
 
 
-def test_weight_norms_of_before_torch_2_have_their_old_names(folder: Path, loaded: Checkpoint) -> None:
+def test_weight_norms_of_before_torch_2_have_their_old_names(
+    folder: Path, loaded: Checkpoint
+) -> None:
     kind = ".parametrizations.weight.original"
 
     def renamed(stored: dict[str, Any]) -> dict[str, Any]:
         pairs = stored["model"].items()
-        return {"model": {n.replace(f"{kind}0", ".weight_g").replace(f"{kind}1", ".weight_v"): w for n, w in pairs}}
+        return {
+            "model": {
+                n.replace(f"{kind}0", ".weight_g").replace(f"{kind}1", ".weight_v"): w
+                for n, w in pairs
+            }
+        }
 
     rewrite(folder, renamed)
-    assert any(name.endswith(".weight_g") for name in torch.load(folder / "model.pth", weights_only=True)["model"])
-    found, expected = load(folder, START_ID, STOP_ID).vocoder.state_dict(), loaded.vocoder.state_dict()
+    assert any(
+        name.endswith(".weight_g")
+        for name in torch.load(folder / "model.pth", weights_only=True)["model"]
+    )
+    found, expected = (
+        load(folder, START_ID, STOP_ID).vocoder.state_dict(),
+        loaded.vocoder.state_dict(),
+    )
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], weight) for name, weight in expected.items())
 
@@ -227,9 +277,18 @@ def test_copies_that_stock_decodes_with_are_passed_over(folder: Path, loaded: Ch
     def with_copies(stored: dict[str, Any]) -> dict[str, Any]:
         model = stored["model"]
         blocks = {name: weight for name, weight in model.items() if name.startswith("gpt.gpt.h.")}
-        copies = {name.replace("gpt.gpt.", "gpt.gpt_inference.transformer.", 1): w + 1 for name, w in blocks.items()}
+        copies = {
+            name.replace("gpt.gpt.", "gpt.gpt_inference.transformer.", 1): w + 1
+            for name, w in blocks.items()
+        }
         assert copies
-        return {"model": {**model, **copies, "gpt.gpt.wte.weight": model["gpt.mel_embedding.weight"] + 1}}
+        return {
+            "model": {
+                **model,
+                **copies,
+                "gpt.gpt.wte.weight": model["gpt.mel_embedding.weight"] + 1,
+            }
+        }
 
     rewrite(folder, with_copies)
     found, expected = load(folder, START_ID, STOP_ID).gpt.state_dict(), loaded.gpt.state_dict()
@@ -238,9 +297,15 @@ def test_copies_that_stock_decodes_with_are_passed_over(folder: Path, loaded: Ch
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_weights_of_another_precision_are_float32_once_loaded(folder: Path, dtype: torch.dtype) -> None:
+def test_weights_of_another_precision_are_float32_once_loaded(
+    folder: Path, dtype: torch.dtype
+) -> None:
     def rounded(stored: dict[str, Any]) -> dict[str, Any]:
-        return {"model": {n: w.to(dtype) if w.is_floating_point() else w for n, w in stored["model"].items()}}
+        return {
+            "model": {
+                n: w.to(dtype) if w.is_floating_point() else w for n, w in stored["model"].items()
+            }
+        }
 
     rewrite(folder, rounded)
     coarse = load(folder, START_ID, STOP_ID)

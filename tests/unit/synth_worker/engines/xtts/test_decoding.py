@@ -12,7 +12,10 @@ from torch import Tensor
 from services.synth_worker.engines.xtts.decoder.batch import Decoder, Decoding
 from services.synth_worker.engines.xtts.decoder.sampling import Sampling
 
-TEXTS = [[20 + (7 * place + length) % 90 for place in range(length)] for length in (9, 60, 22, 100, 36, 14)]
+TEXTS = [
+    [20 + (7 * place + length) % 90 for place in range(length)]
+    for length in (9, 60, 22, 100, 36, 14)
+]
 SAMPLED, GREEDY = Sampling(), Sampling(greedy=True)
 FREE = Sampling(temperature=1.6, top_k=400, top_p=0.97, repetition_penalty=1.5)
 MakeDecoder = Callable[..., Decoder]
@@ -24,7 +27,9 @@ def prompt(stock: Any, seed: int = 0) -> Tensor:
     return latents
 
 
-def by_stock(stock: Any, voice: Tensor, text: Sequence[int], sampling: Sampling, seed: int) -> tuple[list[int], Tensor]:
+def by_stock(
+    stock: Any, voice: Tensor, text: Sequence[int], sampling: Sampling, seed: int
+) -> tuple[list[int], Tensor]:
     """Return codes and latents as `Xtts.inference` makes them: a generation, and then the whole model once more."""
     torch.manual_seed(seed)
     ids = torch.tensor([text])
@@ -43,7 +48,13 @@ def by_stock(stock: Any, voice: Tensor, text: Sequence[int], sampling: Sampling,
     )
     length = torch.tensor([codes.shape[-1] * stock.gpt.code_stride_len])
     latents = stock.gpt(
-        ids, torch.tensor([len(text)]), codes, length, cond_latents=voice, return_attentions=False, return_latent=True
+        ids,
+        torch.tensor([len(text)]),
+        codes,
+        length,
+        cond_latents=voice,
+        return_attentions=False,
+        return_latent=True,
     )
     return codes[0].tolist(), latents[0]
 
@@ -80,7 +91,10 @@ def test_a_batch_of_texts_of_all_lengths_gives_the_codes_of_stock(
 
 
 def test_voices_and_samplings_of_their_own_share_a_batch(stock: Any, either: Decoder) -> None:
-    cases = [(TEXTS[place], (GREEDY, SAMPLED, FREE)[place % 3], prompt(stock, place)) for place in range(6)]
+    cases = [
+        (TEXTS[place], (GREEDY, SAMPLED, FREE)[place % 3], prompt(stock, place))
+        for place in range(6)
+    ]
     sentences = [
         either.open(either.voice_memory(voice), text, sampling, seed)
         for seed, (text, sampling, voice) in enumerate(cases)
@@ -91,7 +105,9 @@ def test_voices_and_samplings_of_their_own_share_a_batch(stock: Any, either: Dec
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 25)), min_size=2, max_size=7), st.data())
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 25)), min_size=2, max_size=7), st.data()
+)
 def test_sentences_that_join_and_leave_in_mid_flight_say_to_the_last_bit_what_they_say_alone(
     stock: Any, decoder: Decoder, arrivals: list[tuple[int, int]], data: st.DataObject
 ) -> None:
@@ -135,7 +151,9 @@ def test_a_released_slot_holds_nothing_of_the_sentence_before(stock: Any) -> Non
     assert again.codes == said[0]
 
 
-def test_a_sentence_that_waits_while_others_continue_is_not_disturbed(stock: Any, either: Decoder) -> None:
+def test_a_sentence_that_waits_while_others_continue_is_not_disturbed(
+    stock: Any, either: Decoder
+) -> None:
     voice = either.voice_memory(prompt(stock))
     waiting, going = (either.open(voice, TEXTS[1], SAMPLED, seed) for seed in (1, 2))
     either.step([waiting, going])
@@ -168,16 +186,24 @@ def test_a_sentence_that_goes_back_keeps_its_beginning_and_redraws_the_rest(
     assert torch.allclose(torch.stack(again.latents), wanted, atol=1e-5)
 
 
-def by_stock_with(stock: Any, voice: Tensor, text: Sequence[int], codes: Sequence[int]) -> tuple[Sequence[int], Tensor]:
+def by_stock_with(
+    stock: Any, voice: Tensor, text: Sequence[int], codes: Sequence[int]
+) -> tuple[Sequence[int], Tensor]:
     """Return the latents that stock computes for given codes."""
     length = torch.tensor([len(codes) * stock.gpt.code_stride_len])
     ids, spoken = torch.tensor([text]), torch.tensor([codes])
-    latents = stock.gpt(ids, torch.tensor([len(text)]), spoken, length, cond_latents=voice, return_latent=True)
+    latents = stock.gpt(
+        ids, torch.tensor([len(text)]), spoken, length, cond_latents=voice, return_latent=True
+    )
     return codes, latents[0]
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02), ("int8", 0.1)])
-def test_coarser_weights_stay_near_the_latents_of_stock(stock: Any, precision: Any, tolerance: float) -> None:
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02), ("int8", 0.1)]
+)
+def test_coarser_weights_stay_near_the_latents_of_stock(
+    stock: Any, precision: Any, tolerance: float
+) -> None:
     decoder = Decoder(stock.gpt, precision)
     voice = decoder.voice_memory(prompt(stock))
     sentence = decoder.open(voice, TEXTS[1], SAMPLED, 3)

@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from services.common.audio.clip import Clip, Samples
-from services.common.wire.failures import EngineUnavailable, MalformedMessage, SynthesisFailed, UnspeakableText
+from services.common.wire.failures import (
+    EngineUnavailable,
+    MalformedMessage,
+    SynthesisFailed,
+    UnspeakableText,
+)
 from services.common.wire.messages import Parameters
 from services.synth_worker.engines.protocol import Step, Utterance
 from services.synth_worker.engines.xtts.decoder.batch import Decoder, Decoding
@@ -52,9 +57,14 @@ def heard(steps: list[Step]) -> Samples:
     return np.concatenate([step.samples for step in steps])
 
 
-def stock_voice(stock: Any, clips: list[Clip], seconds: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
+def stock_voice(
+    stock: Any, clips: list[Clip], seconds: int = 30
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the voice as stock computes it, with samples in place of its file loader."""
-    sounds = {f"{place}.wav": torch.from_numpy(clip.samples).unsqueeze(0) for place, clip in enumerate(clips)}
+    sounds = {
+        f"{place}.wav": torch.from_numpy(clip.samples).unsqueeze(0)
+        for place, clip in enumerate(clips)
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("TTS.tts.models.xtts.load_audio", lambda name, _: sounds[name])
         latents: tuple[torch.Tensor, torch.Tensor] = stock.get_conditioning_latents(
@@ -64,7 +74,8 @@ def stock_voice(stock: Any, clips: list[Clip], seconds: int = 30) -> tuple[torch
 
 
 @pytest.mark.parametrize(
-    ("clips", "seconds"), [([clip()], None), ([clip(1), clip(2, 3), clip(3, 20)], None), ([clip(4, 31)], 6)]
+    ("clips", "seconds"),
+    [([clip()], None), ([clip(1), clip(2, 3), clip(3, 20)], None), ([clip(4, 31)], 6)],
 )
 def test_a_voice_is_the_one_that_stock_computes(
     engine: XttsEngine, stock: Any, clips: list[Clip], seconds: int | None
@@ -99,7 +110,13 @@ def test_a_sentence_sounds_as_stock_renders_it_with_the_same_seed(
         repetition_penalty=parameters.repetition_penalty or 5.0,
         speed=parameters.speed or 1.0,
     )["wav"]
-    found = heard(steps_of(engine, Utterance(TEXT, "en", 42, parameters), engine.restore(engine.condition([clip()]))))
+    found = heard(
+        steps_of(
+            engine,
+            Utterance(TEXT, "en", 42, parameters),
+            engine.restore(engine.condition([clip()])),
+        )
+    )
     assert found.shape == wanted.shape
     assert np.max(np.abs(found - wanted)) < 1e-4
 
@@ -116,8 +133,13 @@ def test_first_audio_comes_long_before_the_sentence_ends_and_chunks_grow(
     assert max(gaps) <= 24
 
 
-def test_seeds_are_distinct_and_nearby_ones_are_not_alike(engine: XttsEngine, voice: LoadedVoice) -> None:
-    sounds = {heard(steps_of(engine, Utterance(TEXT, "en", seed), voice)).tobytes() for seed in (1, 2, 3, 2**63 - 1)}
+def test_seeds_are_distinct_and_nearby_ones_are_not_alike(
+    engine: XttsEngine, voice: LoadedVoice
+) -> None:
+    sounds = {
+        heard(steps_of(engine, Utterance(TEXT, "en", seed), voice)).tobytes()
+        for seed in (1, 2, 3, 2**63 - 1)
+    }
     assert len(sounds) == 4
 
 
@@ -127,13 +149,17 @@ def test_a_voice_of_other_bytes_is_refused(engine: XttsEngine) -> None:
             engine.restore(stored)
 
 
-def test_more_text_than_the_model_takes_is_refused_with_the_count(engine: XttsEngine, voice: LoadedVoice) -> None:
+def test_more_text_than_the_model_takes_is_refused_with_the_count(
+    engine: XttsEngine, voice: LoadedVoice
+) -> None:
     with pytest.raises(UnspeakableText, match="text tokens"):
         engine.open(Utterance("a word " * 100, "en", 1), voice)
 
 
 def test_an_engine_that_is_not_loaded_fails_clearly(checkpoint_folder: Path) -> None:
-    engine = XttsEngine(XttsSettings(WeightSettings(model_dir=checkpoint_folder, agreed=True), device="cpu"))
+    engine = XttsEngine(
+        XttsSettings(WeightSettings(model_dir=checkpoint_folder, agreed=True), device="cpu")
+    )
     with pytest.raises(EngineUnavailable):
         engine.condition([clip()])
 
@@ -149,7 +175,9 @@ def test_sentences_that_are_done_or_given_up_give_their_slots_back(
 ) -> None:
     resident = engine._loaded()
     decoder = Decoder(resident.checkpoint.gpt, "float32", slots=2)
-    monkeypatch.setattr(engine, "_resident", type(resident)(**{**vars(resident), "decoder": decoder}))
+    monkeypatch.setattr(
+        engine, "_resident", type(resident)(**{**vars(resident), "decoder": decoder})
+    )
     before = [heard(steps_of(engine, Utterance(SHORT, "en", seed), voice)) for seed in range(5)]
     given_up = engine.open(Utterance(TEXT, "en", 1), voice)
     engine.step([given_up])
@@ -180,7 +208,9 @@ class Misled(Decoder):
 def misled(engine: XttsEngine, monkeypatch: pytest.MonkeyPatch, times: int) -> Misled:
     resident = engine._loaded()
     decoder = Misled(resident.checkpoint.gpt, place=30, times=times)
-    monkeypatch.setattr(engine, "_resident", type(resident)(**{**vars(resident), "decoder": decoder}))
+    monkeypatch.setattr(
+        engine, "_resident", type(resident)(**{**vars(resident), "decoder": decoder})
+    )
     return decoder
 
 

@@ -51,11 +51,15 @@ def test_frames_in_chunks_are_those_of_the_whole_sentence(pieces: list[int], spe
 @given(count=st.integers(1, 620), speed=SPEEDS)
 def test_frames_of_a_whole_sentence_are_stocks_at_any_speed(count: int, speed: float) -> None:
     latents = latents_of(count)
-    torch.testing.assert_close(streamed(latents, speed, [count])[0], stock(latents, speed), rtol=0, atol=2e-6)
+    torch.testing.assert_close(
+        streamed(latents, speed, [count])[0], stock(latents, speed), rtol=0, atol=2e-6
+    )
 
 
 @pytest.mark.parametrize(("count", "speed"), [(10, 0.95), (18, 0.95), (40, 0.98)])
-def test_a_short_sentence_slowed_a_little_in_chunks_is_within_one_latent_of_stock(count: int, speed: float) -> None:
+def test_a_short_sentence_slowed_a_little_in_chunks_is_within_one_latent_of_stock(
+    count: int, speed: float
+) -> None:
     latents = torch.arange(count, dtype=torch.float32).unsqueeze(1).expand(-1, 3)
     found = torch.cat(streamed(latents, speed, [count - 2, 2]))
     wanted = stock(latents, speed)
@@ -79,5 +83,7 @@ def test_the_state_does_not_grow_with_the_sentence() -> None:
     kept = []
     for _ in range(50):
         frames.feed(latents_of(20), last=False)
-        kept.append(sum(len(stretch._kept) for stretch in frames._stretches if stretch._kept is not None))
+        kept.append(
+            sum(len(stretch._kept) for stretch in frames._stretches if stretch._kept is not None)
+        )
     assert max(kept) <= 9

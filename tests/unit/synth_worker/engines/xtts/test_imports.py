@@ -18,14 +18,22 @@ SOUND = torch.sin(torch.arange(22_050) / 11)[None] * 0.3
 def run(program: str) -> str:
     """Run a program in a separate process, with warnings as errors; return what it printed."""
     finished = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     assert finished.stderr == ""
     return finished.stdout.strip()
 
 
-@pytest.mark.parametrize(("package", "name"), [("torch", "torch"), ("TTS", "coqui-tts"), ("six", "six")])
-def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(package: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "name"), [("torch", "torch"), ("TTS", "coqui-tts"), ("six", "six")]
+)
+def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
+    package: str, name: str
+) -> None:
     said = run(f"""
 import sys
 from services.common.wire.failures import EngineUnavailable
@@ -74,5 +82,7 @@ def test_the_spectrum_is_the_one_that_stock_computes() -> None:
 
 
 def test_audio_is_resampled_as_stock_resamples() -> None:
-    assert torch.equal(resample(SOUND, 22_050, 16_000), torchaudio.functional.resample(SOUND, 22_050, 16_000))
+    assert torch.equal(
+        resample(SOUND, 22_050, 16_000), torchaudio.functional.resample(SOUND, 22_050, 16_000)
+    )
     assert resample(SOUND, 22_050, 16_000).shape == (1, 16_000)

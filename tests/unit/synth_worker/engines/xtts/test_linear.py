@@ -32,7 +32,9 @@ def test_a_packed_product_is_the_plain_one_within_its_precision(
     turned = weight.t().contiguous().t()  # as GPT-2 keeps its weights
     for stored in (weight, turned):
         found = pack(stored, bias, precision, activation)(x).float()
-        assert torch.linalg.norm(found - wanted) <= TOLERANCES[precision] * torch.linalg.norm(wanted)
+        assert torch.linalg.norm(found - wanted) <= TOLERANCES[precision] * torch.linalg.norm(
+            wanted
+        )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -51,7 +53,9 @@ def compare_apart_with_together(packed: linear.Linear, inputs: int) -> None:
         assert torch.equal(apart, together), f"{count} at a time"
 
 
-@pytest.mark.skipif(not linear.multiplies_bfloat16(), reason="there are no tiles where there is no bfloat16")
+@pytest.mark.skipif(
+    not linear.multiplies_bfloat16(), reason="there are no tiles where there is no bfloat16"
+)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_where_a_processor_multiplies_tiles_every_product_has_the_same_number_of_rows(
     shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -76,9 +80,13 @@ def test_where_a_processor_has_no_bfloat16_products_are_those_of_rounded_numbers
     weight, bias = weights(192, 64)
     x = torch.randn((7, 64), generator=torch.Generator().manual_seed(1))
     found = pack(weight, bias, "bfloat16")(x)
-    wanted = torch.nn.functional.linear(x.bfloat16().double(), weight.bfloat16().double(), bias.bfloat16().double())
+    wanted = torch.nn.functional.linear(
+        x.bfloat16().double(), weight.bfloat16().double(), bias.bfloat16().double()
+    )
     assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.double(), wanted, rtol=2**-8, atol=1e-5)  # rounded once, at the end
+    torch.testing.assert_close(
+        found.double(), wanted, rtol=2**-8, atol=1e-5
+    )  # rounded once, at the end
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -13,7 +13,9 @@ _CASES = Path(__file__).with_name("test_linear.py")
 
 
 @pytest.mark.parametrize(("isa", "torchs"), [("AVX2", "avx2"), ("AVX512_CORE", "avx512")])
-def test_products_are_right_and_their_rows_independent_on_older_processors(isa: str, torchs: str) -> None:
+def test_products_are_right_and_their_rows_independent_on_older_processors(
+    isa: str, torchs: str
+) -> None:
     told = {"ONEDNN_MAX_CPU_ISA": isa, "ATEN_CPU_CAPABILITY": torchs, "OMP_NUM_THREADS": "1"}
     if torchs not in _at_hand():
         pytest.skip(f"this processor has no {torchs}")

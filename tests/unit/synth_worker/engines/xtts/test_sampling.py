@@ -49,7 +49,11 @@ def mask(said: list[int]) -> Tensor:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(SAMPLINGS, st.integers(0, 2**63 - 1), st.integers(0, 999)), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.tuples(SAMPLINGS, st.integers(0, 2**63 - 1), st.integers(0, 999)), min_size=1, max_size=6
+    )
+)
 def test_rows_with_settings_of_their_own_draw_what_each_would_draw_alone_by_hugging_face(
     rows: list[tuple[Sampling, int, int]],
 ) -> None:
@@ -76,5 +80,8 @@ def test_greedy_rows_take_the_likeliest_new_code() -> None:
 def test_without_a_limit_every_code_may_be_drawn() -> None:
     columns = settings_of([Sampling(top_k=0, top_p=1.0, temperature=100.0)], torch.device("cpu"))
     noise = Noise(1)
-    drawn = {choose(scores_of(1), mask([1]), noise.draw(CODES).unsqueeze(0), columns).item() for _ in range(300)}
+    drawn = {
+        choose(scores_of(1), mask([1]), noise.draw(CODES).unsqueeze(0), columns).item()
+        for _ in range(300)
+    }
     assert len(drawn) > 150

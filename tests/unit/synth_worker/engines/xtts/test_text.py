@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 
 from services.common.wire.failures import EngineUnavailable, UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.synth_worker.engines.xtts.text.tokenizer import MAX_CHARACTERS, TextEncoder, missing_extras
+from services.synth_worker.engines.xtts.text.tokenizer import (
+    MAX_CHARACTERS,
+    TextEncoder,
+    missing_extras,
+)
 
 LIMIT = 402
 SENTENCES = {
@@ -53,31 +57,45 @@ def test_all_languages_of_the_service_have_a_limit() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_ordinary_sentence_has_the_ids_that_stock_gives_it(encoder: TextEncoder, stock: Any, language: str) -> None:
+def test_an_ordinary_sentence_has_the_ids_that_stock_gives_it(
+    encoder: TextEncoder, stock: Any, language: str
+) -> None:
     text = SENTENCES[language]
-    expected = stock.tokenizer.encode(text.strip().lower(), language)  # as stock's own inference calls it
+    expected = stock.tokenizer.encode(
+        text.strip().lower(), language
+    )  # as stock's own inference calls it
     assert encoder.encode(text, language, LIMIT) == expected
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_number_of_any_kind_can_be_spoken(encoder: TextEncoder, language: str, number: str) -> None:
+def test_a_number_of_any_kind_can_be_spoken(
+    encoder: TextEncoder, language: str, number: str
+) -> None:
     for text in (f"a {number}", f"{number} a", f"a {number}."):
         assert encoder.encode(text, language, 2 * LIMIT)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_number_of_four_hundred_digits_is_refused_for_its_length(encoder: TextEncoder, language: str) -> None:
-    with pytest.raises(UnspeakableText, match=r"and the model takes (about \d+|401); send shorter sentences"):
+def test_a_number_of_four_hundred_digits_is_refused_for_its_length(
+    encoder: TextEncoder, language: str
+) -> None:
+    with pytest.raises(
+        UnspeakableText, match=r"and the model takes (about \d+|401); send shorter sentences"
+    ):
         encoder.encode("9" * 400, language, LIMIT)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     text=st.one_of(
         st.text(max_size=60),
         st.text(alphabet="0123456789.,-–/ %$€£°º:'\"[]()٣५abcdest\n", max_size=40),
-        st.text(alphabet=st.characters(categories=["Lo", "Nd", "No", "Sc", "Po", "Cs"]), max_size=30),
+        st.text(
+            alphabet=st.characters(categories=["Lo", "Nd", "No", "Sc", "Po", "Cs"]), max_size=30
+        ),
     ),
     language=st.sampled_from(list(LANGUAGES)),
 )
@@ -90,7 +108,10 @@ def test_a_text_gives_ids_within_the_vocabulary_or_a_named_failure(
         return
     names = [encoder._tokenizer.tokenizer.id_to_token(token) for token in ids]
     assert names[0] == ("[zh-cn]" if language == "zh" else f"[{language}]")
-    assert not {name for name in names[1:] if len(name) > 3 and name.startswith("[")} - {"[UNK]", "[SPACE]"}
+    assert not {name for name in names[1:] if len(name) > 3 and name.startswith("[")} - {
+        "[UNK]",
+        "[SPACE]",
+    }
     assert len(ids) < LIMIT
 
 
@@ -104,7 +125,9 @@ def test_a_text_gives_ids_within_the_vocabulary_or_a_named_failure(
         ("bylo .5. x", "bylo .pět x"),
     ],
 )
-def test_a_czech_number_before_a_full_stop_is_spoken_as_a_cardinal(encoder: TextEncoder, text: str, words: str) -> None:
+def test_a_czech_number_before_a_full_stop_is_spoken_as_a_cardinal(
+    encoder: TextEncoder, text: str, words: str
+) -> None:
     assert spoken(encoder, text, "cs") == f"[cs]{words}"
 
 
@@ -125,9 +148,13 @@ def test_a_turkish_capital_is_one_letter(encoder: TextEncoder) -> None:
     assert spoken(encoder, "İstanbul", "tr") == "[tr]istanbul"
 
 
-@pytest.mark.parametrize("text", ["salut [de] hallo", 'salut [d"e] hallo', "salut ［ｄｅ］", "[STOP] salut [START]"])
+@pytest.mark.parametrize(
+    "text", ["salut [de] hallo", 'salut [d"e] hallo', "salut ［ｄｅ］", "[STOP] salut [START]"]
+)
 def test_a_text_cannot_change_its_language_nor_end_itself(encoder: TextEncoder, text: str) -> None:
-    special = {encoder._tokenizer.tokenizer.token_to_id(name) for name in ("[de]", "[START]", "[STOP]")}
+    special = {
+        encoder._tokenizer.tokenizer.token_to_id(name) for name in ("[de]", "[START]", "[STOP]")
+    }
     assert not special & set(encoder.encode(text, "fr", LIMIT))
 
 
@@ -149,7 +176,9 @@ def test_letters_that_the_model_does_not_know_are_refused(encoder: TextEncoder) 
         encoder.encode("ฉันรัก", "en", LIMIT)
 
 
-def test_a_language_that_the_model_does_not_speak_is_a_failure_without_the_text(encoder: TextEncoder) -> None:
+def test_a_language_that_the_model_does_not_speak_is_a_failure_without_the_text(
+    encoder: TextEncoder,
+) -> None:
     with pytest.raises(UnspeakableText, match="does not speak 'xx'; choose one of en, ") as failure:
         encoder.encode("a secret", "xx", LIMIT)
     assert "secret" not in str(failure.value)
@@ -176,16 +205,24 @@ def test_a_language_that_lacks_a_package_is_reported(
 
 @pytest.mark.parametrize(
     ("content", "advice"),
-    [("{", "is not the vocabulary"), ("{}", "is not the vocabulary"), (None, "is not the vocabulary")],
+    [
+        ("{", "is not the vocabulary"),
+        ("{}", "is not the vocabulary"),
+        (None, "is not the vocabulary"),
+    ],
 )
-def test_a_vocabulary_of_something_else_is_refused(tmp_path: Path, content: str | None, advice: str) -> None:
+def test_a_vocabulary_of_something_else_is_refused(
+    tmp_path: Path, content: str | None, advice: str
+) -> None:
     if content is not None:
         (tmp_path / "vocab.json").write_text(content)
     with pytest.raises(EngineUnavailable, match=advice):
         TextEncoder(tmp_path / "vocab.json")
 
 
-def test_a_vocabulary_without_a_language_is_refused(checkpoint_folder: Path, tmp_path: Path) -> None:
+def test_a_vocabulary_without_a_language_is_refused(
+    checkpoint_folder: Path, tmp_path: Path
+) -> None:
     content = (checkpoint_folder / "vocab.json").read_text("utf-8")
     (tmp_path / "vocab.json").write_text(content.replace("[hi]", "[xx]"), "utf-8")
     with pytest.raises(EngineUnavailable, match=r"lacks \[hi\], so it is not XTTS-v2's"):

@@ -22,7 +22,9 @@ PIECES = st.lists(st.integers(0, 24), min_size=1, max_size=8)
 def made(seed: int = 0, **sizes: Any) -> Any:
     """Return a stock vocoder: few channels, and by default the released kernels, dilations and rates."""
     torch.manual_seed(seed)
-    decoder = HifiDecoder(**{"decoder_input_dim": WIDTH, "upsample_initial_channel_decoder": 32, **sizes}).eval()
+    decoder = HifiDecoder(
+        **{"decoder_input_dim": WIDTH, "upsample_initial_channel_decoder": 32, **sizes}
+    ).eval()
     _enliven(decoder.waveform_decoder)
     return decoder.requires_grad_(requires_grad=False)
 
@@ -30,7 +32,10 @@ def made(seed: int = 0, **sizes: Any) -> Any:
 @torch.no_grad()
 def _enliven(network: Any) -> None:
     """Make the audio loud and dependent on the latents; untrained, its biases dominate, which hides errors."""
-    for layer in [*network.ups, *(one for block in network.resblocks for one in (*block.convs1, *block.convs2))]:
+    for layer in [
+        *network.ups,
+        *(one for block in network.resblocks for one in (*block.convs1, *block.convs2)),
+    ]:
         layer.parametrizations.weight.original0 *= 2.5
     network.conv_pre.weight *= 2.5
     heard: list[Tensor] = []
@@ -41,7 +46,9 @@ def _enliven(network: Any) -> None:
 
 
 def speaker_of(seed: int) -> Tensor:
-    return functional.normalize(torch.randn((1, 512, 1), generator=torch.Generator().manual_seed(seed)), dim=1)
+    return functional.normalize(
+        torch.randn((1, 512, 1), generator=torch.Generator().manual_seed(seed)), dim=1
+    )
 
 
 STOCK = made()
@@ -56,14 +63,21 @@ def latents_of(count: int, seed: int = 0) -> Tensor:
 def stock(latents: Tensor, speaker: Tensor, speed: float = 1.0, decoder: Any = STOCK) -> Tensor:
     rows = latents.unsqueeze(0)
     if speed != 1:
-        rows = functional.interpolate(rows.transpose(1, 2), scale_factor=1 / speed, mode="linear").transpose(1, 2)
+        rows = functional.interpolate(
+            rows.transpose(1, 2), scale_factor=1 / speed, mode="linear"
+        ).transpose(1, 2)
     samples: Tensor = decoder(rows, g=speaker).flatten()
     return samples
 
 
-def said(vocoder: Vocoder, stream: VocoderStream, latents: Tensor, pieces: Sequence[int]) -> list[Tensor]:
+def said(
+    vocoder: Vocoder, stream: VocoderStream, latents: Tensor, pieces: Sequence[int]
+) -> list[Tensor]:
     parts = latents.split_with_sizes(list(pieces))
-    return [vocoder.feed([stream], [part], [place == len(parts) - 1])[0] for place, part in enumerate(parts)]
+    return [
+        vocoder.feed([stream], [part], [place == len(parts) - 1])[0]
+        for place, part in enumerate(parts)
+    ]
 
 
 def check(found: Tensor, wanted: Tensor, tolerance: float = TOLERANCE) -> None:
@@ -87,14 +101,20 @@ def rows_convolved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @settings(max_examples=25, deadline=None)
 @given(pieces=PIECES.filter(any), speed=st.sampled_from([1.0, 1.0, 0.5, 0.8, 1.25, 1.7]))
-def test_audio_in_chunks_is_the_whole_render_at_any_chunking_and_speed(pieces: list[int], speed: float) -> None:
+def test_audio_in_chunks_is_the_whole_render_at_any_chunking_and_speed(
+    pieces: list[int], speed: float
+) -> None:
     latents = latents_of(sum(pieces) + 2)
-    samples = said(VOCODER, VOCODER.open(speaker_of(1), speed), latents, [*pieces[:-1], pieces[-1] + 2])
+    samples = said(
+        VOCODER, VOCODER.open(speaker_of(1), speed), latents, [*pieces[:-1], pieces[-1] + 2]
+    )
     check(torch.cat(samples), stock(latents, speaker_of(1), speed))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
-def test_a_sentence_of_any_length_may_come_code_by_code_and_end_with_nothing_new(count: int) -> None:
+def test_a_sentence_of_any_length_may_come_code_by_code_and_end_with_nothing_new(
+    count: int,
+) -> None:
     latents = latents_of(count)
     samples = said(VOCODER, VOCODER.open(speaker_of(1)), latents, [1] * count + [0])
     check(torch.cat(samples), stock(latents, speaker_of(1)))
@@ -114,11 +134,16 @@ def test_each_speaker_differs_as_in_stock() -> None:
     wanted = [stock(latents, speaker_of(seed)) for seed in range(3)]
     assert (wanted[0] - wanted[1]).abs().max() > 0.01
     for seed in range(3):
-        check(torch.cat(said(VOCODER, VOCODER.open(speaker_of(seed)), latents, [8, 4])), wanted[seed])
+        check(
+            torch.cat(said(VOCODER, VOCODER.open(speaker_of(seed)), latents, [8, 4])), wanted[seed]
+        )
 
 
 @settings(max_examples=12, deadline=None)
-@given(lengths=st.lists(st.integers(1, 40), min_size=2, max_size=5), starts=st.lists(st.integers(0, 3), min_size=5))
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    starts=st.lists(st.integers(0, 3), min_size=5),
+)
 def test_streams_fed_together_sound_as_each_alone(lengths: list[int], starts: list[int]) -> None:
     latents = [latents_of(count, seed) for seed, count in enumerate(lengths)]
     streams = [VOCODER.open(speaker_of(seed)) for seed in range(len(lengths))]
@@ -127,14 +152,18 @@ def test_streams_fed_together_sound_as_each_alone(lengths: list[int], starts: li
         places = [p for p in range(len(lengths)) if 0 <= (turn - starts[p]) * 4 < lengths[p]]
         now = [latents[p][(turn - starts[p]) * 4 :][:4] for p in places]
         over = [(turn - starts[p]) * 4 + 4 >= lengths[p] for p in places]
-        for place, samples in zip(places, VOCODER.feed([streams[p] for p in places], now, over), strict=True):
+        for place, samples in zip(
+            places, VOCODER.feed([streams[p] for p in places], now, over), strict=True
+        ):
             heard[place].append(samples)
     for seed, pieces in enumerate(heard):
         check(torch.cat(pieces), stock(latents[seed], speaker_of(seed)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_stream_is_the_same_to_the_last_bit_whatever_streams_share_its_batch(dtype: torch.dtype) -> None:
+def test_a_stream_is_the_same_to_the_last_bit_whatever_streams_share_its_batch(
+    dtype: torch.dtype,
+) -> None:
     vocoder = Vocoder(STOCK, dtype=dtype)
     alone = said(vocoder, vocoder.open(speaker_of(0)), latents_of(24), [8, 12, 4])
     streams = [vocoder.open(speaker_of(seed)) for seed in range(3)]
@@ -147,7 +176,11 @@ def test_streams_that_are_as_far_are_computed_as_one(rows_convolved: list[int]) 
     streams = [VOCODER.open(speaker_of(seed)) for seed in range(3)]
     VOCODER.feed(streams[:1], [latents_of(8)], [False])
     alone, rows_convolved[:] = list(rows_convolved), []
-    VOCODER.feed([VOCODER.open(speaker_of(0)), *streams[1:]], [latents_of(8, seed) for seed in range(3)], [False] * 3)
+    VOCODER.feed(
+        [VOCODER.open(speaker_of(0)), *streams[1:]],
+        [latents_of(8, seed) for seed in range(3)],
+        [False] * 3,
+    )
     assert rows_convolved == [rows * 3 for rows in alone]
 
 
@@ -191,7 +224,10 @@ def test_the_state_does_not_grow_with_the_sentence() -> None:
 
 def test_the_same_feeds_are_the_same_to_the_last_bit() -> None:
     latents = latents_of(30)
-    once, again = (torch.cat(said(VOCODER, VOCODER.open(speaker_of(1)), latents, [8, 12, 10])) for _ in range(2))
+    once, again = (
+        torch.cat(said(VOCODER, VOCODER.open(speaker_of(1)), latents, [8, 12, 10]))
+        for _ in range(2)
+    )
     assert torch.equal(once, again)
 
 
@@ -200,17 +236,25 @@ def test_the_stock_vocoder_stays_as_it_was() -> None:
     vocoder = Vocoder(decoder)
     said(vocoder, vocoder.open(speaker_of(1)), latents_of(9), [9])
     assert decoder.state_dict().keys() == fresh.state_dict().keys()
-    assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in decoder.state_dict().items())
+    assert all(
+        torch.equal(value, fresh.state_dict()[name]) for name, value in decoder.state_dict().items()
+    )
 
 
 def test_without_onednn_as_on_a_gpu_the_audio_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     vocoder = Vocoder(STOCK)
     streams = [vocoder.open(speaker_of(seed)) for seed in range(2)]
-    heard = [vocoder.feed(streams, [latents_of(10, 0), latents_of(10, 1)], [over] * 2) for over in (False, True)]
+    heard = [
+        vocoder.feed(streams, [latents_of(10, 0), latents_of(10, 1)], [over] * 2)
+        for over in (False, True)
+    ]
     for seed in range(2):
         latents = latents_of(10, seed)
-        check(torch.cat([heard[0][seed], heard[1][seed]]), stock(torch.cat([latents, latents]), speaker_of(seed)))
+        check(
+            torch.cat([heard[0][seed], heard[1][seed]]),
+            stock(torch.cat([latents, latents]), speaker_of(seed)),
+        )
 
 
 @pytest.mark.parametrize(
@@ -218,7 +262,10 @@ def test_without_onednn_as_on_a_gpu_the_audio_is_the_same(monkeypatch: pytest.Mo
     [
         {"cond_d_vector_in_each_upsampling_layer": False},
         {"upsample_rates_decoder": [3, 2], "upsample_kernel_sizes_decoder": [5, 4]},
-        {"resblock_kernel_sizes_decoder": [5, 3], "resblock_dilation_sizes_decoder": [[1, 2, 4], [2, 3, 7]]},
+        {
+            "resblock_kernel_sizes_decoder": [5, 3],
+            "resblock_dilation_sizes_decoder": [[1, 2, 4], [2, 3, 7]],
+        },
     ],
 )
 def test_a_vocoder_of_other_sizes_is_streamed_as_well(sizes: dict[str, Any]) -> None:

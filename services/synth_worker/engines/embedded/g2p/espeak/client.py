@@ -59,7 +59,9 @@ class Espeak:
             return self._ask(request)
         except ProgramDied as error:
             self.close()
-            raise UnspeakableText("the pronunciation of this sentence cannot be found; reword it") from error
+            raise UnspeakableText(
+                "the pronunciation of this sentence cannot be found; reword it"
+            ) from error
 
     def close(self) -> None:
         """End the child, if there is one."""
@@ -84,9 +86,13 @@ class Espeak:
             answer = json.loads(child.ask(request, self._answer_seconds))
         except TimeoutError as error:
             self.close()
-            raise SynthesisFailed("espeak-ng did not answer in time; send the sentence again") from error
+            raise SynthesisFailed(
+                "espeak-ng did not answer in time; send the sentence again"
+            ) from error
         if "error" in answer:
-            raise EngineUnavailable(f"espeak-ng has {answer['error']}; reinstall {WHEEL}=={WHEEL_VERSION}")
+            raise EngineUnavailable(
+                f"espeak-ng has {answer['error']}; reinstall {WHEEL}=={WHEEL_VERSION}"
+            )
         clauses: list[list[str]] = answer["clauses"]
         return clauses
 

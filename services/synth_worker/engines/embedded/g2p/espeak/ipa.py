@@ -116,4 +116,6 @@ def _mapped(ipa: str, language: str) -> str:
 
 @cache
 def _longest_first(keys: frozenset[str]) -> re.Pattern[str]:
-    return re.compile("|".join(re.escape(key) for key in sorted(keys, key=lambda key: (-len(key), key))))
+    return re.compile(
+        "|".join(re.escape(key) for key in sorted(keys, key=lambda key: (-len(key), key)))
+    )

@@ -27,7 +27,11 @@ class LineProgram:
         command = [sys.executable, "-I", "-S", str(program), *arguments]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own file
-                command, stdin=theirs_in, stdout=theirs_out, stderr=subprocess.DEVNULL, env=_environment()
+                command,
+                stdin=theirs_in,
+                stdout=theirs_out,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
             )
         finally:
             os.close(theirs_in)

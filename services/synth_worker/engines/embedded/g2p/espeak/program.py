@@ -59,7 +59,9 @@ class Library:
         rest = ctypes.c_void_p(ctypes.addressof(buffer))
         found = []
         while rest.value:
-            found.append((self._to_phonemes(ctypes.byref(rest), _UTF8, _IPA_TIED_WITH_CARET) or b"").decode())
+            found.append(
+                (self._to_phonemes(ctypes.byref(rest), _UTF8, _IPA_TIED_WITH_CARET) or b"").decode()
+            )
         return found
 
 
@@ -90,7 +92,9 @@ def main() -> None:
     """Answer until the input ends."""
     path, data, alarm_seconds = sys.argv[1:]
     give_up_privileges()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent stops this process
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C goes to the whole group; the parent stops this process
     library = Library(path, data)
     print(json.dumps({"version": library.version()}), flush=True)  # noqa: T201 - the protocol
     for line in sys.stdin:

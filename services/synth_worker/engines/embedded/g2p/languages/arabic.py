@@ -47,7 +47,9 @@ class ArabicVowels:
             restored = written
         spoken = _without_endings(restored)
         pairs = zip(written, spoken, strict=True)
-        return _PAUSE.sub("", " ".join(own if _MARKS.search(own) else model for own, model in pairs))
+        return _PAUSE.sub(
+            "", " ".join(own if _MARKS.search(own) else model for own, model in pairs)
+        )
 
 
 def _without_endings(words: list[str]) -> list[str]:

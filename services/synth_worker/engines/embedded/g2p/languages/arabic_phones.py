@@ -99,7 +99,11 @@ def _sounds(letters: list[_Letter]) -> list[_Sound]:
             continue  # only carries the mark of -an
         if letter.letter in _ALIFS:
             _alif(letter, following, found)
-        elif _LENGTHENS.get(letter.letter) == _last_vowel(found) and not letter.vowel and not letter.doubled:
+        elif (
+            _LENGTHENS.get(letter.letter) == _last_vowel(found)
+            and not letter.vowel
+            and not letter.doubled
+        ):
             found[-1].symbol += "ː"
         elif letter.letter == "ل" and not letter.vowel and following and following.doubled:
             continue  # the article before a sun letter
@@ -129,7 +133,9 @@ def _alif(letter: _Letter, following: _Letter | None, found: list[_Sound]) -> No
 
 def _consonant(letter: _Letter, found: list[_Sound]) -> None:
     emphatic = letter.letter in _EMPHATIC
-    found.extend([_Sound(_CONSONANTS[letter.letter], emphatic=emphatic)] * (2 if letter.doubled else 1))
+    found.extend(
+        [_Sound(_CONSONANTS[letter.letter], emphatic=emphatic)] * (2 if letter.doubled else 1)
+    )
     if letter.vowel:
         found.append(_Sound(letter.vowel[0] + "ː" * letter.long, vowel=True))
         found.extend([_Sound("n")] * (len(letter.vowel) - 1))
@@ -143,13 +149,18 @@ def _stressed(found: list[_Sound]) -> str:
     for place, sound in enumerate(found):
         beside = found[max(place - 1, 0) : place + 2]
         dark = sound.vowel and any(neighbour.emphatic for neighbour in beside)
-        written += "ˈ" * (place == stressed) + (sound.symbol.replace("a", "ɑ") if dark else sound.symbol)
+        written += "ˈ" * (place == stressed) + (
+            sound.symbol.replace("a", "ɑ") if dark else sound.symbol
+        )
     return written
 
 
 def _stress(found: list[_Sound], vowels: list[int]) -> int:
     ends = [*vowels[1:], len(found) + 1]
-    weights = [found[at].symbol.endswith("ː") + (end - at - 1) for at, end in zip(vowels, ends, strict=True)]
+    weights = [
+        found[at].symbol.endswith("ː") + (end - at - 1)
+        for at, end in zip(vowels, ends, strict=True)
+    ]
     weights[-1] -= 1  # nothing follows the last syllable
     if len(vowels) == 1 or weights[-1] >= 2:
         return -1

@@ -117,13 +117,17 @@ class Chinese:
     def _pinyin(self) -> Callable[[str], list[str]]:
         pypinyin = _package("pypinyin")
         style = pypinyin.Style.TONE3
-        return partial(pypinyin.lazy_pinyin, style=style, neutral_tone_with_five=True, errors="ignore")
+        return partial(
+            pypinyin.lazy_pinyin, style=style, neutral_tone_with_five=True, errors="ignore"
+        )
 
     def phonemes(self, words: str) -> str:
         """Read `words`, which hold no punctuation; figures are read out, other scripts dropped."""
         found = []
         for part in _HAN.findall(spelled(words, MANDARIN)):
-            found += ["".join(map(syllable_symbols, self._pinyin(word))) for word in self._words(part)]
+            found += [
+                "".join(map(syllable_symbols, self._pinyin(word))) for word in self._words(part)
+            ]
         return " ".join(found)
 
 
@@ -143,7 +147,9 @@ def syllable_symbols(pinyin: str) -> str:
     full = pinyin[:-1]
     for pattern, replacement in _FULL:
         full = pattern.sub(replacement, full)
-    initial = next((letters for letters in _INITIALS if full.startswith(letters) and full != letters), "")
+    initial = next(
+        (letters for letters in _INITIALS if full.startswith(letters) and full != letters), ""
+    )
     if full in _FINALS:
         initial = ""
     final = full[len(initial) :]

@@ -81,13 +81,19 @@ class Japanese:
     def load(self) -> None:
         """Read the dictionary, 0.5 s. Raises EngineUnavailable where pyopenjtalk is missing."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # it calls its own dictionary by an old name
-            self._readings("強い風")  # a kanji of several readings opens the dictionary for those too
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # it calls its own dictionary by an old name
+            self._readings(
+                "強い風"
+            )  # a kanji of several readings opens the dictionary for those too
 
     @cached_property
     def _readings(self) -> Callable[[str], list[dict[str, object]]]:
         try:
-            run: Callable[[str], list[dict[str, object]]] = importlib.import_module("pyopenjtalk").run_frontend
+            run: Callable[[str], list[dict[str, object]]] = importlib.import_module(
+                "pyopenjtalk"
+            ).run_frontend
         except ImportError as error:
             raise EngineUnavailable(f"the Japanese reader is missing; install {PACKAGE}") from error
         return run
@@ -95,7 +101,11 @@ class Japanese:
     def phonemes(self, words: str) -> str:
         """Read `words`, which hold no punctuation."""
         # It reads a blank as an extra pause.
-        read = [mora_symbols(str(word["pron"])) for part in words.split() for word in self._readings(part)]
+        read = [
+            mora_symbols(str(word["pron"]))
+            for part in words.split()
+            for word in self._readings(part)
+        ]
         return " ".join(read).replace("ʔ ", "ʔ")
 
 

@@ -39,7 +39,9 @@ _FINAL: Final = {  # articles 8-11: seven phones end a syllable
 }
 _NASAL: Final = {"ㄱ": "ㅇ", "ㄷ": "ㄴ", "ㅂ": "ㅁ"}
 _AFTER_WHICH_TENSE: Final = frozenset({"ㄵ", "ㄻ", "ㄼ", "ㄾ"})  # articles 24 and 25, stems
-_BOUND_NOUN: Final = re.compile(r"(?<=[가-힣]) (?=[것거걸겁게수줄데바지])")  # article 27: 할 것을 [할꺼슬]
+_BOUND_NOUN: Final = re.compile(
+    r"(?<=[가-힣]) (?=[것거걸겁게수줄데바지])"
+)  # article 27: 할 것을 [할꺼슬]
 _IRREGULAR: Final = (
     (re.compile("밟(?=[^아-잏])"), "밥"),  # article 10
     (re.compile("(?<=[십백천만억])육"), "뉵"),  # article 29, 십육 [심뉵]
@@ -59,7 +61,16 @@ _VOWEL_SYMBOLS: Final = {
     "ㅙ": "wɛ", "ㅚ": "we", "ㅛ": "jo", "ㅜ": "u", "ㅝ": "wʌ", "ㅞ": "we", "ㅟ": "wi", "ㅠ": "ju", "ㅡ": "ɯ",
     "ㅢ": "ɰi", "ㅣ": "i",
 }  # fmt: skip
-_CODA_SYMBOLS: Final = {"": "", "ㄱ": "k", "ㄴ": "n", "ㄷ": "t", "ㄹ": "l", "ㅁ": "m", "ㅂ": "p", "ㅇ": "ŋ"}
+_CODA_SYMBOLS: Final = {
+    "": "",
+    "ㄱ": "k",
+    "ㄴ": "n",
+    "ㄷ": "t",
+    "ㄹ": "l",
+    "ㅁ": "m",
+    "ㅂ": "p",
+    "ㅇ": "ŋ",
+}
 
 
 @dataclass
@@ -76,7 +87,9 @@ class Korean:
 
     def phonemes(self, words: str) -> str:
         """Read `words`, which hold no punctuation; figures are read out, other scripts dropped."""
-        named = "".join(_JAMO_NAMES.get(character, character) for character in spelled(words, KOREAN))
+        named = "".join(
+            _JAMO_NAMES.get(character, character) for character in spelled(words, KOREAN)
+        )
         text = unicodedata.normalize("NFKC", named)
         for pattern, heard in _IRREGULAR:
             text = pattern.sub(heard, text)
@@ -107,7 +120,10 @@ def _joined(text: str) -> str:
 def syllables(word: str) -> list[Syllable]:
     """Take the blocks U+AC00..U+D7A3 of `word` apart."""
     codes = [ord(block) - _FIRST for block in word]
-    return [Syllable(_ONSETS[code // 588], _VOWELS[code // 28 % 21], _CODAS[code % 28]) for code in codes]
+    return [
+        Syllable(_ONSETS[code // 588], _VOWELS[code // 28 % 21], _CODAS[code % 28])
+        for code in codes
+    ]
 
 
 def pronounced(word: str) -> list[Syllable]:
@@ -205,7 +221,14 @@ def symbols(heard: Sequence[Syllable]) -> str:
     before = ""
     for syllable in heard:
         onset = _ONSET_SYMBOLS[syllable.onset]
-        if syllable.onset in {"ㅅ", "ㅆ"} and syllable.vowel in {"ㅣ", "ㅑ", "ㅕ", "ㅛ", "ㅠ", "ㅟ"}:
+        if syllable.onset in {"ㅅ", "ㅆ"} and syllable.vowel in {
+            "ㅣ",
+            "ㅑ",
+            "ㅕ",
+            "ㅛ",
+            "ㅠ",
+            "ㅟ",
+        }:
             onset = onset.replace("s", "ɕ")
         if before == "ㄹ" and syllable.onset == "ㄹ":
             onset = "l"
