@@ -46,11 +46,11 @@ def test_the_worker_has_the_settings_of_every_engine_with_their_defaults() -> No
 
 def test_the_type_checker_sees_the_settings_of_every_engine() -> None:
     source = Path(registry.__file__).read_text("utf-8")
-    [bases] = re.findall(r"class EngineSettings\((.+?), frozen", source)
+    [bases] = re.findall(r"class EngineSettings\((.+?),\s*frozen", source, re.DOTALL)
     own = {
         spec.settings.__name__ for spec in ENGINES.values() if msgspec.structs.fields(spec.settings)
     }
-    assert own == {base.rpartition(".")[2] for base in bases.split(", ")} - {"ProcessSettings"}
+    assert own == {base.rpartition(".")[2] for base in re.findall(r"[\w.]+", bases)} - {"ProcessSettings"}
 
 
 def test_an_unknown_engine_is_rejected() -> None:
