@@ -281,7 +281,7 @@ def test_weights_of_the_cache_are_checked_once(machine: Machine) -> None:
 def test_too_small_a_disk_is_noticed_before_anything_is_fetched(machine: Machine) -> None:
     machine.hub.told_bytes = 1 << 60
     refusal = machine.refusal()
-    assert "The weights need 11529215" in refusal
+    assert "the weights need 11529215" in refusal
     assert "HF_HOME" in refusal
     assert "GET /elsewhere/model.pth" not in machine.hub.asked
 
@@ -297,13 +297,13 @@ def test_a_disk_that_fills_up_is_named(machine: Machine) -> None:
 def test_a_cache_that_cannot_be_written_is_named(machine: Machine) -> None:
     machine.home.mkdir()
     (machine.home / "hub").touch()  # a file where the folder should be
-    assert "Set HF_HOME to another folder" in machine.refusal()
+    assert "set HF_HOME to another folder" in machine.refusal()
 
 
 @pytest.mark.parametrize(
     ("settings", "advice"),
     [
-        ({"repository": "coqui/other"}, "knows no coqui/other"),
+        ({"repository": "coqui/other"}, "has no coqui/other"),
         ({"repository": "not a name"}, "'not a name' cannot be the name"),
         ({"revision": "v9"}, "has no revision 'v9'; set XTTS_REVISION"),
         ({"environment": {"HF_HUB_OFFLINE": "1"}}, "HF_HUB_OFFLINE is set"),

@@ -224,4 +224,4 @@ def test_a_build_of_pypi_is_checked_by_hash_and_one_of_another_index_is_taken_as
         line for line in (tmp_path / "asked").read_text().splitlines() if "--dry-run" not in line
     ]
     assert [("--require-hashes" in line) for line in asked] == [checked, True]
-    assert ("not checked by hash" in said) is not checked
+    assert ("not verified by hash" in said) is not checked
