@@ -117,7 +117,7 @@ REFUSED = [
     ("<speak><b>x</b></speak>", "malformed_ssml", "line 1, column 8"),
     ("<!DOCTYPE s><speak>x</speak>", "malformed_ssml", "document type"),
     ("Hello", "malformed_ssml", "not XML"),
-    ("<speak><break/></speak>", "empty_text", "holds no text"),
+    ("<speak><break/></speak>", "empty_text", "contains no text"),
 ]
 
 

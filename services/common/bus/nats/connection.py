@@ -412,10 +412,10 @@ class NatsBus:
         return True
 
     async def _last_message_id(self, bucket: str, subject: str) -> str | None:
-        """Return the message id of the last message of a subject, read from the leader."""
+        """Return the message id of the last message of a subject; a follower may read an older one."""
         async with translated():
             try:
-                message = await self._jetstream.get_last_msg(f"KV_{bucket}", subject)
+                message = await self._jetstream.get_last_msg(f"KV_{bucket}", subject, direct=True)
             except nats.js.errors.NotFoundError:
                 return None
         return (message.headers or {}).get(api.Header.MSG_ID.value)
