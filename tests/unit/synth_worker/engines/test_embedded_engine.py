@@ -211,7 +211,7 @@ def noise() -> list[Clip]:
     "clips", [no_clips(), silence(), noise()], ids=["no clips", "silence", "noise"]
 )
 def test_a_reference_without_a_voice_is_refused(engine: EmbeddedEngine, clips: list[Clip]) -> None:
-    with pytest.raises(UnusableReference, match="Send at least 6 s"):
+    with pytest.raises(UnusableReference, match="send at least 6 s"):
         engine.condition(clips)
 
 

@@ -48,7 +48,7 @@ def test_weights_of_another_hash_are_refused_and_leave_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "SHA256", "0" * 64)
-    with pytest.raises(EngineUnavailable, match="Reinstall the packages"):
+    with pytest.raises(EngineUnavailable, match="reinstall the packages"):
         weights.joined_weights(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

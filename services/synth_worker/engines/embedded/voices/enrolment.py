@@ -28,7 +28,7 @@ from services.synth_worker.engines.embedded.voices.voice import ClonedVoice
 _RATE_HZ: Final = envelope.RATE_HZ
 _LEAST_VOICED_SECONDS: Final = 0.8
 _MOST_SECONDS: Final = 30.0
-_ADVICE: Final = "Send at least 6 s of one person speaking, without music."
+_ADVICE: Final = "send at least 6 s of one person speaking, without music"
 
 _STARTS: Final = 4
 _FREE_HOLD: Final = 0.05  # far from the stock voices Kokoro speaks badly
@@ -53,7 +53,7 @@ class Enrolment:
         speech = _speech(clips)
         pitch = track_pitch(Clip(speech, _RATE_HZ))
         if pitch.voiced_seconds < _LEAST_VOICED_SECONDS:
-            raise UnusableReference(f"there is no voice in the reference audio. {_ADVICE}")
+            raise UnusableReference(f"there is no voice in the reference audio; {_ADVICE}")
         low_rate = resample(Clip(speech, _RATE_HZ), speaker_encoder.SAMPLE_RATE_HZ).samples
         bands = envelope.bands_within(envelope.bandwidth_hz(speech))
         embedding = self.encoder.embed(low_rate)

@@ -161,17 +161,17 @@ def test_code_in_a_file_is_not_run_and_the_refusal_explains_the_conversion(
     rewrite(folder, lambda stored: {**stored, "config": Malice(tmp_path / "victim")})
     message = refusal(folder)
     assert not (tmp_path / "victim").exists()
-    assert "holds more than weights" in message
+    assert "contains more than weights" in message
     assert "NEW_FOLDER/model.pth" in message
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
-def test_half_a_download_is_called_cut_off(folder: Path, share: float) -> None:
+def test_half_a_download_is_reported_as_truncated(folder: Path, share: float) -> None:
     path = folder / "model.pth"
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     message = refusal(folder)
     assert str(path) in message
-    assert "cut off" in message
+    assert "truncated" in message
     assert "XTTS_MODEL_DIR" in message
 
 
@@ -180,7 +180,7 @@ def test_half_a_download_is_called_cut_off(folder: Path, share: float) -> None:
 )
 def test_another_file_is_called_no_checkpoint(folder: Path, content: bytes) -> None:
     (folder / "model.pth").write_bytes(content)
-    assert "no checkpoint" in refusal(folder)
+    assert "not a checkpoint" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_another_file_is_called_no_checkpoint(folder: Path, content: bytes) -> N
 )
 def test_weights_of_another_kind_are_no_checkpoint(folder: Path, stored: object) -> None:
     torch.save(stored, folder / "model.pth")
-    assert "no checkpoint" in refusal(folder) or "no XTTS-v2 checkpoint" in refusal(folder)
+    assert "not a checkpoint" in refusal(folder) or "not an XTTS-v2 checkpoint" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_weight_that_is_missing_is_named(folder: Path, part: str) -> None:
 
     rewrite(folder, without)
     message = refusal(folder)
-    assert "no XTTS-v2 checkpoint" in message
+    assert "not an XTTS-v2 checkpoint" in message
     assert part.removeprefix("gpt.").removeprefix("hifigan_decoder.") in message
 
 
@@ -225,7 +225,7 @@ def test_a_model_of_another_shape_than_configured_is_refused(
     config = json.loads((folder / "config.json").read_text())
     config["model_args"][name] = value
     (folder / "config.json").write_text(json.dumps(config))
-    assert "no XTTS-v2 checkpoint" in refusal(folder)
+    assert "not an XTTS-v2 checkpoint" in refusal(folder)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_number_of_four_hundred_digits_is_refused_for_its_length(
     encoder: TextEncoder, language: str
 ) -> None:
     with pytest.raises(
-        UnspeakableText, match=r"and the model takes (about \d+|401); send shorter sentences"
+        UnspeakableText, match=r"and the model accepts (about \d+|401); send shorter sentences"
     ):
         encoder.encode("9" * 400, language, LIMIT)
 
@@ -161,7 +161,7 @@ def test_a_text_cannot_change_its_language_nor_end_itself(encoder: TextEncoder, 
 def test_a_text_at_the_limit_is_refused_with_count_and_limit(encoder: TextEncoder) -> None:
     count = len(encoder.encode("x" * 40, "en", LIMIT))
     assert len(encoder.encode("x" * 40, "en", count + 1)) == count
-    with pytest.raises(UnspeakableText, match=f"has {count} text tokens .* takes {count - 1};"):
+    with pytest.raises(UnspeakableText, match=f"has {count} text tokens .* accepts {count - 1};"):
         encoder.encode("x" * 40, "en", count)
 
 
@@ -172,7 +172,7 @@ def test_a_text_without_words_is_refused(encoder: TextEncoder, text: str) -> Non
 
 
 def test_letters_that_the_model_does_not_know_are_refused(encoder: TextEncoder) -> None:
-    with pytest.raises(UnspeakableText, match="none of these letters in 'en'"):
+    with pytest.raises(UnspeakableText, match="no token for these letters in 'en'"):
         encoder.encode("ฉันรัก", "en", LIMIT)
 
 
