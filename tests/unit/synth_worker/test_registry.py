@@ -50,7 +50,9 @@ def test_the_type_checker_sees_the_settings_of_every_engine() -> None:
     own = {
         spec.settings.__name__ for spec in ENGINES.values() if msgspec.structs.fields(spec.settings)
     }
-    assert own == {base.rpartition(".")[2] for base in re.findall(r"[\w.]+", bases)} - {"ProcessSettings"}
+    assert own == {base.rpartition(".")[2] for base in re.findall(r"[\w.]+", bases)} - {
+        "ProcessSettings"
+    }
 
 
 def test_an_unknown_engine_is_rejected() -> None:
