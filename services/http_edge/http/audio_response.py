@@ -41,7 +41,8 @@ class AudioStream(NamedTuple):
 async def write(response: web.StreamResponse, content: bytes, patience_s: float) -> None:
     """Write bytes. Raises ListenerStalled if the client reads none of them for `patience_s`."""
     try:
-        await asyncio.wait_for(response.write(content), patience_s)
+        async with asyncio.timeout(patience_s):
+            await response.write(content)
     except TimeoutError:
         raise _stalled(patience_s) from None
 

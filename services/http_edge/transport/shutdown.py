@@ -43,8 +43,10 @@ class Running:
             try:
                 return await handler(request)
             except asyncio.CancelledError:
-                if not self._cutting or task.uncancel():
+                if not self._cutting:
                     raise  # the client left
+                while task.uncancel():
+                    pass
                 raise _stops() from None
 
         return middleware
@@ -55,9 +57,10 @@ class Running:
         if self._tasks:
             log.warning("requests_cut", requests=len(self._tasks))
         self._cutting = True
-        for task in list(self._tasks):
-            task.cancel()
-        await self._until_idle(_CUT_S)
+        for wait_s in (_CUT_S / 2, _CUT_S / 2):  # asyncio.wait_for may swallow a cancellation
+            for task in list(self._tasks):
+                task.cancel()
+            await self._until_idle(wait_s)
 
     async def _until_idle(self, patience_s: float) -> None:
         until_s = time.monotonic() + patience_s

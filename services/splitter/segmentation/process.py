@@ -37,7 +37,8 @@ LONG_CHARACTERS: Final = 20_000
 MOST_CHILDREN: Final = 2
 # address space; 1.5 M characters of prose take 80 to 160 MiB
 CHILD_BYTES: Final = 384 * 1024 * 1024
-_OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, -signal.SIGABRT})  # native libraries abort
+# Exit statuses of a child without memory: native libraries abort, or use the null pointer.
+_OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, -signal.SIGABRT, -signal.SIGSEGV})
 _PATIENCE_S: Final = 120.0
 _NICENESS: Final = 10  # a greeting on the same core goes first
 
