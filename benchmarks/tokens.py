@@ -17,9 +17,8 @@ from tests.unit.splitter.normalization.gold import GOLD
 from tests.unit.splitter.normalization.said import cases
 
 LIMIT: Final = 402  # gpt_max_text_tokens of the released config.json
-CHARACTERS: Final = (
-    40_000  # of a text without a full stop, so that every sentence is as long as it may be
-)
+# of a text without a full stop, so that every sentence is as long as it may be
+CHARACTERS: Final = 40_000
 
 
 def sentences(language: str) -> list[str]:

@@ -171,9 +171,8 @@ async def until_ready(
     url: str, running: Running, part: Part, stop: asyncio.Event | None = None
 ) -> None:
     """Wait until this part answers with 200, or `stop` is set. Raises PartEnded, TimeoutError."""
-    patience = aiohttp.ClientTimeout(
-        total=_ANSWER_S
-    )  # another process may have the port, and say nothing
+    # another process may have the port, and say nothing
+    patience = aiohttp.ClientTimeout(total=_ANSWER_S)
     port = int(url.split(":")[2].partition("/")[0])
     async with asyncio.timeout(_READY_S), aiohttp.ClientSession(timeout=patience) as session:
         while stop is None or not stop.is_set():

@@ -23,10 +23,11 @@ settings.load_profile("same")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).parents[1]
+# the rest mostly waits for processes that it started
 COMPUTING = (
     "tests/unit/",
     "tests/contract/",
-)  # the rest mostly waits for processes that it started
+)
 # Every test of these starts processes for itself alone, and takes half a minute or more.
 UNSHARED = ("tests/chaos/", "tests/integration/test_stopping.py")
 # These load the machine, or compare times, so nothing else runs at the same time: files, and single tests.

@@ -62,8 +62,7 @@ def _dnsmos(samples: Samples) -> dict[str, float]:
     if len(heard) < _DNSMOS_SAMPLES:  # else speechmos doubles it, and scores every second of that
         heard = np.resize(heard, _DNSMOS_SAMPLES)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # librosa complains of the odd window that DNSMOS was trained with
+        # librosa complains of the odd window that DNSMOS was trained with
+        warnings.simplefilter("ignore")
         scores = dnsmos.run(heard, sr=16_000)
     return {name: float(scores[f"{name}_mos"]) for name in ("sig", "bak", "ovrl", "p808")}

@@ -24,9 +24,8 @@ class Worker:
     """One worker: its sentences in the order of their ends, by the audio that each has got when it ends."""
 
     speed: WorkerSpeed
-    works: list[tuple[float, int, Request, int, "Slots"]] = field(
-        default_factory=list
-    )  # ends, ticket, which, slot
+    # ends, ticket, which, slot
+    works: list[tuple[float, int, Request, int, "Slots"]] = field(default_factory=list)
     each_s: float = 0.0  # audio that a sentence present from the beginning would have got
     at_s: float = 0.0
     plan: int = 0  # of its next end: older ones in the calendar are void

@@ -12,9 +12,8 @@ _SENTENCE_S: Final = 5.0  # mean audio of a sentence
 _SENTENCE_SPREAD: Final = 0.5  # sigma of its logarithm
 _SENTENCE_LIMITS_S: Final = (0.8, 20.0)
 
-MEAN_REQUEST_S: Final = _SENTENCE_S * sum(
-    share * sentences for share, sentences in KINDS
-)  # of audio
+# of audio
+MEAN_REQUEST_S: Final = _SENTENCE_S * sum(share * sentences for share, sentences in KINDS)
 
 
 @dataclass(eq=False)
@@ -27,9 +26,8 @@ class Request:
     first_s: float = math.nan  # first audio, after the request arrived
     stalled_s: float = 0.0
     runs_out_s: float = math.nan  # when the listener has played all that has arrived
-    waiting: dict[int, tuple[float, float]] = field(
-        default_factory=dict
-    )  # first audio, end of sentences out of turn
+    # first audio, end of sentences out of turn
+    waiting: dict[int, tuple[float, float]] = field(default_factory=dict)
     heard: int = 0  # sentences
 
 

@@ -60,9 +60,8 @@ from services.http_edge.transport.host_names import Hosts
 log = structlog.get_logger()
 
 _MEASURE_S: Final = 2.0
-_MOST_TENANTS: Final = (
-    1024  # whose services are cached; those of the least recently used are built again
-)
+# whose services are cached; those of the least recently used are built again
+_MOST_TENANTS: Final = 1024
 _OPEN: Final = (
     "anyone who reaches this address can use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
 )

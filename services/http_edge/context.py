@@ -8,9 +8,8 @@ from aiohttp import web
 
 from services.common.wire.failures import SpeechCancelled
 
-REQUEST_ID: Final = web.RequestKey(
-    "request_id", str
-)  # the request's name: what /requests/{id} takes
+# the request's name: what /requests/{id} takes
+REQUEST_ID: Final = web.RequestKey("request_id", str)
 _CLIENT_LEFT: Final = 499  # nginx's status for a client that left before the response began
 _BYTES_PER_SAMPLE: Final = 2
 
@@ -22,9 +21,8 @@ class Outcome:
     language: str = ""
     sample_rate_hz: int = 0
     audio_bytes: int = 0  # PCM that was handed to the connection
-    whole: bool = (
-        False  # the last byte was handed over: whatever happens next, the answer is a success
-    )
+    # the last byte was handed over: whatever happens next, the answer is a success
+    whole: bool = False
     left: bool = False  # the client did, before that
     code: str = ""  # of the failure
     http_status: int = _CLIENT_LEFT

@@ -10,9 +10,8 @@ from typing import Final
 from services.common.audio.clip import Samples
 from services.common.audio.pcm import silence, to_pcm16
 
-_LARGEST_S: Final = (
-    1.0  # 48 kB at 24 kHz: well below the 1 MiB limit of NATS, and cheap to fetch again if lost
-)
+# 48 kB at 24 kHz: well below the 1 MiB limit of NATS, and cheap to fetch again if lost
+_LARGEST_S: Final = 1.0
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,8 @@ class SentenceTask:
     step_timeout_s: float
     begin: Callable[[], Any]  # opens the engine's sequence; called on the engine thread
     stuck: asyncio.Event  # set when a step did not end in time
-    received: asyncio.Queue[Step | Exception] = field(
-        default_factory=asyncio.Queue
-    )  # bounded by the longest sentence
+    # bounded by the longest sentence
+    received: asyncio.Queue[Step | Exception] = field(default_factory=asyncio.Queue)
     cancelled: threading.Event = field(default_factory=threading.Event)
     alone: bool = False  # shares no step
     busy_s: float = 0.0  # spent in steps that advanced this sentence

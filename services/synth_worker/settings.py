@@ -18,20 +18,16 @@ class Settings(EngineSettings, frozen=True, kw_only=True):
     """Environment variables of the same names in upper case; those of the processes and engines are inherited."""
 
     engine: EngineName = "embedded"
-    model_cache: str = str(
-        Path.home() / ".cache" / "voice-cloning-pipeline"
-    )  # folder for prepared weights
-    worker_slots: Annotated[int, Meta(ge=1, le=256)] = (
-        2  # concurrent sentences on the standard lane
-    )
-    worker_express_slots: Annotated[int, Meta(ge=1, le=256)] = (
-        1  # additional ones on the express lane
-    )
+    # folder for prepared weights
+    model_cache: str = str(Path.home() / ".cache" / "voice-cloning-pipeline")
+    # concurrent sentences on the standard lane
+    worker_slots: Annotated[int, Meta(ge=1, le=256)] = 2
+    # additional ones on the express lane
+    worker_express_slots: Annotated[int, Meta(ge=1, le=256)] = 1
     worker_voices: Annotated[int, Meta(ge=1, le=10_000)] = 64  # cached in memory
     worker_threads: Annotated[int, Meta(ge=1, le=256)] = 2  # CPU threads of the model
-    worker_step_timeout_s: Annotated[float, Meta(gt=0)] = (
-        120.0  # the engine is killed if a step takes longer
-    )
+    # the engine is killed if a step takes longer
+    worker_step_timeout_s: Annotated[float, Meta(gt=0)] = 120.0
     worker_stop_s: Annotated[float, Meta(ge=0, le=3600)] = (
         60.0  # on SIGTERM: sentences that take longer are nak'ed
     )

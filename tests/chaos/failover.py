@@ -24,9 +24,8 @@ class Observer:
     """Notes when every sentence's new chunks came, and by which attempt."""
 
     taken_over: list[TakenOver] = field(default_factory=list)
-    _last: dict[tuple[str, int], tuple[int, int, float]] = field(
-        default_factory=dict
-    )  # attempt, next place, time
+    # attempt, next place, time
+    _last: dict[tuple[str, int], tuple[int, int, float]] = field(default_factory=dict)
 
     async def follow(self, bus: NatsBus, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""

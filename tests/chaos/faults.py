@@ -59,9 +59,8 @@ class Trouble:
 
     service: House
     done: dict[str, int] = field(default_factory=dict)  # kind and part -> how often
-    worker_faults_s: list[float] = field(
-        default_factory=list
-    )  # monotonic times at which a worker fell silent
+    # monotonic times at which a worker fell silent
+    worker_faults_s: list[float] = field(default_factory=list)
     _mending: set[asyncio.Task[None]] = field(default_factory=set)
     _troubled: set[str] = field(default_factory=set)
 

@@ -19,11 +19,12 @@ from tests.chaos.line import Line, line_to
 ROOT: Final = Path(__file__).parents[2]
 _READY_S: Final = 60.0
 _END_S: Final = 45.0
+# of which each kind of process has one
 _PORTS: Final = (
     "HTTP_PORT",
     "SPLITTER_HEALTH_PORT",
     "WORKER_HEALTH_PORT",
-)  # of which each kind of process has one
+)
 
 
 @dataclass

@@ -140,9 +140,8 @@ async def _standing(service: House, session: aiohttp.ClientSession) -> dict[str,
     assert isinstance(connections, list)
     counts: dict[str, int] = {}
     for connection in connections:
-        name = connection.get(
-            "name", "observer"
-        )  # one that has just been opened has none, and no subscriptions
+        # one that has just been opened has none, and no subscriptions
+        name = connection.get("name", "observer")
         if name != "observer":
             counts[name] = counts.get(name, 0) + connection["subscriptions"]
     return counts

@@ -43,6 +43,7 @@ _EDGE_LAST: Final = (
 ).index  # it is ready once there is a worker
 CLIP: Final = ROOT / "examples" / "voices" / "austen.flac"
 TEXT: Final = "This sentence was spoken in a container."
+# of these a run may write, or buildah
 _NOT_OURS: Final = (
     "tmp",
     "proc",
@@ -50,7 +51,7 @@ _NOT_OURS: Final = (
     "dev",
     "etc/hosts",
     "etc/resolv.conf",
-)  # of these a run may write, or buildah
+)
 COMPILERS: Final = "for p in gcc g++ cc c++ clang make rustc cargo go; do command -v $p; done; true"
 
 

@@ -213,9 +213,8 @@ def test_only_the_proxy_is_reached_from_other_machines() -> None:
 
 def test_grafana_has_no_well_known_password() -> None:
     environment = COMPOSED["grafana"]["environment"]
-    assert (
-        environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
-    )  # an empty password would mean `admin`
+    # an empty password would mean `admin`
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
     assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
     assert not [name for name in environment if "PASSWORD" in name]
 

@@ -164,9 +164,8 @@ def test_addresses_name_services_and_their_ports(overlay: str) -> None:
 @overlays
 def test_no_service_sets_variables_of_others(overlay: str) -> None:
     for name, pod in rendered(overlay).pods():
-        assert pod["spec"]["enableServiceLinks"] is False, (
-            name
-        )  # "ui" would set UI_PORT to tcp://...
+        # "ui" would set UI_PORT to tcp://...
+        assert pod["spec"]["enableServiceLinks"] is False, name
 
 
 @overlays
@@ -410,9 +409,8 @@ def test_workers_are_scaled_by_consumers_that_exist(overlay: str) -> None:
         (each.stream, each.name) for each in consumers
     ]
     slots = settings.worker_slots + settings.worker_express_slots
-    assert all(
-        0.5 <= int(each["lagThreshold"]) / slots <= 0.7 for each in queues
-    )  # planned at 60 %
+    # planned at 60 %
+    assert all(0.5 <= int(each["lagThreshold"]) / slots <= 0.7 for each in queues)
     assert {each["account"] for each in queues} == {"TTS"}
     assert all(
         isinstance(value, str)

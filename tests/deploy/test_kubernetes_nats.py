@@ -280,9 +280,8 @@ def test_the_server_takes_the_configuration(overlay: str, tmp_path: Path) -> Non
 
 
 def store_bytes(files: dict[str, str]) -> float:
-    return quantity(
-        re.search(r"max_file_store: (\d+)GB", files["nats.conf"])[1] + "Gi"
-    )  # nats: GB is 2**30
+    # nats: GB is 2**30
+    return quantity(re.search(r"max_file_store: (\d+)GB", files["nats.conf"])[1] + "Gi")
 
 
 @pytest.mark.parametrize("overlay", ["local", "cpu", "gpu"])
@@ -293,9 +292,8 @@ def test_the_disk_has_space_for_what_streams_may_take(overlay: str) -> None:
     assert wanted.replicas == servers
     most = sum(each.max_bytes for each in (*wanted.streams, *wanted.buckets, *wanted.stores))
     claim = _nats(manifests)["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
-    assert (
-        most <= store_bytes(configuration(overlay)) <= 0.8 * quantity(claim)
-    )  # and the cluster's own logs
+    # and the cluster's own logs
+    assert most <= store_bytes(configuration(overlay)) <= 0.8 * quantity(claim)
 
 
 def _nats(manifests: Manifests) -> Object:

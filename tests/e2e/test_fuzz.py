@@ -325,9 +325,8 @@ async def test_ten_thousand_malformed_requests_break_nothing(tmp_path: Path) -> 
     ):
         await service.until_ready(session)
         [edge] = service.edges
-        met = await fuzzed(
-            service, SEED, REQUESTS // 4
-        )  # whatever is loaded at its first use is there then
+        # whatever is loaded at its first use is there then
+        met = await fuzzed(service, SEED, REQUESTS // 4)
         before = edge.resident_bytes()
         met += await fuzzed(service, SEED + 1, REQUESTS - REQUESTS // 4)
         assert met.total() == REQUESTS

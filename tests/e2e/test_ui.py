@@ -238,9 +238,8 @@ def test_languages_are_spoken_side_by_side_and_one_that_fails_spoils_no_other(pa
     expect(rows.filter(has_text="Deutsch")).to_contain_text("Il n’y a rien à dire dans ce texte")
     for language in ("français", "English", "español", "日本語"):
         expect(rows.filter(has_text=language)).to_contain_text(re.compile(r"\d,\d s\s*\d,\d\d"))
-    expect(panel.get_by_role("button", name="Annuler")).to_have_count(
-        0
-    )  # the page has run again, as all have ended
+    # the page has run again, as all have ended
+    expect(panel.get_by_role("button", name="Annuler")).to_have_count(0)
     settle(page)
     rows.filter(has_text="English").get_by_text("Spectrogramme").click()
     expect(rows.filter(has_text="English").locator("img")).to_be_visible()

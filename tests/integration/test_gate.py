@@ -170,10 +170,11 @@ async def test_keys_are_added_and_taken_back_while_the_edge_runs(
             await asyncio.sleep(0.2)
     (tmp_path / "keys.toml").write_text("this is no file of keys")
     await asyncio.sleep(2.5)
+    # what was known stays known
     assert await refused(service, "/synthesize", bearing(late)) == (
         200,
         "",
-    )  # what was known stays known
+    )
     (tmp_path / "keys.toml").write_text("keys = []")
     async with asyncio.timeout(10):
         while (await refused(service, "/synthesize", bearing(late)))[0] != 401:
@@ -290,9 +291,8 @@ async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(tmp_path: Path)
         try:
             answer = await asyncio.wait_for(reader.readline(), 10)
         except ConnectionResetError:
-            answer = (
-                b""  # it was still sending into a closed connection, and the answer is lost with it
-            )
+            # it was still sending into a closed connection, and the answer is lost with it
+            answer = b""
         assert answer.startswith(b"HTTP/1.1 408") or not answer
         writer.close()
         await _ended(task)

@@ -209,9 +209,8 @@ async def test_a_request_that_comes_while_the_only_worker_still_loads_waits_for_
         group.create_task(every(0.1, tell, stop))
         group.create_task(splitter_app.serve(bus, Settings(), stop))
         hearing = group.create_task(heard())
-        await asyncio.sleep(
-            1.0
-        )  # the splitter has received the request by now, and no worker for its language exists
+        # the splitter has received the request by now, and no worker for its language exists
+        await asyncio.sleep(1.0)
         async with tone_service(bus, workers=1):
             assert await hearing == digest([expected_pcm()])
         stop.set()

@@ -174,10 +174,11 @@ async def test_no_body_keeps_the_edge_from_answering(edge: Edge) -> None:
         assert felt.seconds, attack.__name__
         assert not felt.failures, (attack.__name__, felt.failures)
         assert felt.worst_s < 5, attack.__name__
+        # or it is lost in the reset
         assert re.match(r"(HTTP/1.[01] 4\d\d|$)", status), (
             attack.__name__,
             status,
-        )  # or it is lost in the reset
+        )
     assert edge.temporary_files() == 0
 
 

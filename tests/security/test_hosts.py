@@ -135,9 +135,8 @@ async def test_a_foreign_name_gets_nowhere_by_a_second_host_or_an_absolute_targe
     ):
         assert await said(service, request) != b""
         assert b" 200 " not in await said(service, request)
-    assert b" 200 " in await said(
-        service, b"GET /livez HTTP/1.0\r\n\r\n"
-    )  # a proxy's check, without a Host header
+    # a proxy's check, without a Host header
+    assert b" 200 " in await said(service, b"GET /livez HTTP/1.0\r\n\r\n")
 
 
 async def test_an_edge_that_asks_for_keys_may_have_any_name(tmp_path: Path) -> None:

@@ -180,11 +180,12 @@ WILDCARDS: Final = [
     ),
     *(f"_INBOX_{role}.>" for role in ("edge", "splitter", "worker", "operator", f"tenant-{OTHER}")),
 ]
+# the server takes no message whose reply subject begins so
 RESERVED: Final = (
     "$JS.ACK.",
     "_R_.",
     "_GR_.",
-)  # the server takes no message whose reply subject begins so
+)
 HEADERS: Final[list[dict[str, str]]] = [
     {},
     {"Nats-Rollup": "all"},
@@ -394,9 +395,8 @@ async def test_a_reply_subject_reaches_its_sender_only(stage: Scene) -> None:
         said.partition(' with reply of "')[2].rstrip('"') for said in stage.guarded.refused
     } == reserved
     assert stage.strays() == []
-    assert len(stage.service.seen) > len(GRANTS) * len(
-        list(stage.targets())
-    )  # it did get as far as the services
+    # it did get as far as the services
+    assert len(stage.service.seen) > len(GRANTS) * len(list(stage.targets()))
     assert await stage.state() == before
 
 

@@ -18,9 +18,8 @@ from tests.support.service import TEXT, expected_pcm
 
 QUOTA_S = 60.0
 FIVE_BREAKS = "".join('<break time="10s"/>' for _ in range(59))
-SENTENCE = (
-    "It was a bright cold day in April and the clocks were striking. "  # 64 characters, about 4.9 s
-)
+# 64 characters, about 4.9 s
+SENTENCE = "It was a bright cold day in April and the clocks were striking. "
 
 
 @pytest.fixture
@@ -204,9 +203,8 @@ async def test_of_many_at_once_no_more_are_admitted_than_the_quota_holds(
 async def test_texts_that_only_a_splitter_can_estimate_share_the_quota_as_well(
     service: Front, keys: dict[str, str]
 ) -> None:
-    numbers = (
-        "In all there were 123456789 of them. " * 8
-    )  # 21 s by its characters, over 50 s when it is spoken
+    # 21 s by its characters, over 50 s when it is spoken
+    numbers = "In all there were 123456789 of them. " * 8
     answers = await asyncio.gather(
         *(
             asked(service, bearing(keys["acme"]), edge=number % 2, text=numbers)

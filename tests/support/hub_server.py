@@ -24,12 +24,10 @@ class Hub:
     told_bytes: int = 0  # other than the file's
     status: int = 0  # that every question is answered with
     port: int = 0
-    asked: list[str] = field(
-        default_factory=list
-    )  # "GET /path", with " from N" where a download was resumed
-    tokens: dict[str, str] = field(
-        default_factory=dict
-    )  # path -> what came along to let the asker in
+    # "GET /path", with " from N" where a download was resumed
+    asked: list[str] = field(default_factory=list)
+    # path -> what came along to let the asker in
+    tokens: dict[str, str] = field(default_factory=dict)
     hangs: threading.Event = field(default_factory=threading.Event)  # set when the hub does
     closed: threading.Event = field(default_factory=threading.Event)
 

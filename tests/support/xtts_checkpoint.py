@@ -176,16 +176,14 @@ def _count(gpt: Any) -> None:
         block.mlp.c_proj.weight[:, _AVERAGE] = 0
     attention, width = gpt.gpt.h[0].attn, gpt.model_dim
     head = width // gpt.heads
-    attention.c_attn.weight[:, :head] = (
-        0  # queries of the first head: it looks at all positions alike
-    )
+    # queries of the first head: it looks at all positions alike
+    attention.c_attn.weight[:, :head] = 0
     attention.c_attn.weight[:, 2 * width] = 0
     attention.c_attn.weight[_COUNTED, 2 * width] = 1  # its first value is the counted channel
     attention.c_proj.weight[0, :] = 0
     attention.c_proj.weight[0, _AVERAGE] = 1
-    gpt.mel_head.weight *= (
-        3 / gpt.mel_head.weight.std() / width**0.5
-    )  # scores that differ, so that sampling matters
+    # scores that differ, so that sampling matters
+    gpt.mel_head.weight *= 3 / gpt.mel_head.weight.std() / width**0.5
     gpt.mel_head.weight[:, _AVERAGE] = 0
     gpt.mel_head.weight[gpt.stop_audio_token] = 0
     gpt.mel_head.weight[gpt.stop_audio_token, _AVERAGE] = -_STEEPNESS
@@ -206,9 +204,8 @@ def _level(vocoder: Any) -> None:
     hook = last.register_forward_hook(lambda _module, _taken, given: heard.append(given))
     vocoder(latents, voice)
     hook.remove()
-    last.weight *= (
-        _SOUND_LEVEL / heard[0].std()
-    )  # a hyperbolic tangent follows, which leaves that level as it is
+    # a hyperbolic tangent follows, which leaves that level as it is
+    last.weight *= _SOUND_LEVEL / heard[0].std()
 
 
 def _spread(weight: torch.Tensor) -> None:

@@ -17,9 +17,8 @@ _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 5.0
 _SPEECH_S: Final = 300.0  # maximum silence of the service before and between chunks of audio
 _PIECE_BYTES: Final = 16 * 1024
-HEADER_BYTES: Final = (
-    44  # of a RIFF file with one format and one data chunk, as the service sends it
-)
+# of a RIFF file with one format and one data chunk, as the service sends it
+HEADER_BYTES: Final = 44
 
 
 @dataclass(frozen=True)

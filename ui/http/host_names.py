@@ -15,13 +15,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# not of the public DNS
 _PRIVATE: Final = (
     ".localhost",
     ".local",
     ".internal",
     ".svc",
     ".home.arpa",
-)  # not of the public DNS
+)
 _HOST: Final = re.compile(r"(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _SECURITY: Final = {
     "Content-Security-Policy": "frame-ancestors 'none'",  # no other page shows these in a frame and has them clicked
@@ -90,9 +91,8 @@ class Guard:
             answer = JSONResponse(_REFUSAL, status_code=421, media_type="application/problem+json")
             await answer(scope, receive, _securing(send))
         else:
-            await send(
-                {"type": "websocket.close", "code": 1008}
-            )  # before it was accepted: the server answers 403
+            # before it was accepted: the server answers 403
+            await send({"type": "websocket.close", "code": 1008})
 
 
 def _securing(send: Send) -> Send:

@@ -11,9 +11,8 @@ from ui.text.markup import is_ssml
 from ui.translations import t
 from ui.widgets.notices import show_left_out, show_refusal
 
-_MOST_CHARACTERS: Final = (
-    5_000  # of a long text its beginning; SSML is shown whole, as half a document is none
-)
+# of a long text its beginning; SSML is shown whole, as half a document is none
+_MOST_CHARACTERS: Final = 5_000
 
 
 def show(place: str, text: str, language: str) -> None:

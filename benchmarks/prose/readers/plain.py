@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_CHARACTER_STRING: Final = re.compile(
-    rb"\x00\x04\x00\x09(.{4})", re.DOTALL
-)  # R's CHARSXP in ASCII, then its length
+# R's CHARSXP in ASCII, then its length
+_CHARACTER_STRING: Final = re.compile(rb"\x00\x04\x00\x09(.{4})", re.DOTALL)
 
 
 def decoded(path: Path) -> str:

@@ -41,16 +41,13 @@ class PeakLimiter:
         self._unseen = np.zeros(_HALF, dtype=np.float32)
         # Samples whose attenuation is not known yet. Silence comes first, in which that of a first loud sample begins.
         self._waiting = np.zeros(self._ahead, dtype=np.float32)
-        self._needed = np.zeros(
-            self._ahead, dtype=np.int64
-        )  # by the samples that are waiting, as far as it is known
+        # by the samples that are waiting, as far as it is known
+        self._needed = np.zeros(self._ahead, dtype=np.int64)
         self._lead = self._ahead  # samples of that silence that have not left yet
-        self._held = (
-            0  # the attenuation that is being released, after the last sample that it is known for
-        )
-        self._past = np.zeros(
-            self._ahead, dtype=np.int64
-        )  # the held attenuation of the samples before
+        # the attenuation that is being released, after the last sample that it is known for
+        self._held = 0
+        # the held attenuation of the samples before
+        self._past = np.zeros(self._ahead, dtype=np.int64)
 
     @property
     def latency(self) -> int:

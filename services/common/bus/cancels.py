@@ -18,9 +18,8 @@ from services.common.wire.subjects import CANCELS, CancelSubject, parse_as
 
 log = structlog.get_logger()
 
-_REMEMBERED: Final = (
-    10_000  # cancels may overtake the messages of their request; older ones have none left
-)
+# cancels may overtake the messages of their request; older ones have none left
+_REMEMBERED: Final = 10_000
 
 
 class Cancels:

@@ -44,9 +44,8 @@ class WorkLoop:
     consumer: Consumer
     work: Work
     seats: int
-    shared: asyncio.Semaphore | None = (
-        None  # slots shared by several loops; each task takes one of these as well
-    )
+    # slots shared by several loops; each task takes one of these as well
+    shared: asyncio.Semaphore | None = None
     finish_s: float = 10.0  # what was begun before a stop gets so long to end
 
     async def run(self, stop: asyncio.Event) -> None:

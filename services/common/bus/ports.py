@@ -8,9 +8,8 @@ from typing import Final, NamedTuple, Protocol
 from services.common.bus.topology import Consumer, Topology
 from services.common.wire.failures import QueueFull
 
-SUBSCRIPTION_BYTES: Final = (
-    8 * 1024 * 1024
-)  # of messages that a listener holds and has not returned yet
+# of messages that a listener holds and has not returned yet
+SUBSCRIPTION_BYTES: Final = 8 * 1024 * 1024
 
 
 class SubjectFull(QueueFull):

@@ -54,9 +54,8 @@ class Consumer:
     name: str
     filter: str
     ack_wait_s: float = 1.2  # a busy process extends it three times in this span
-    max_deliver: int = (
-        6  # the work loop gives up one delivery earlier, so that the failure is published
-    )
+    # the work loop gives up one delivery earlier, so that the failure is published
+    max_deliver: int = 6
     max_in_progress: int = 1024
 
 

@@ -33,15 +33,12 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         "_INBOX"  # of the user's own
     )
     nats_establish: bool = True  # whether it creates streams that do not exist
-    nats_replicas: Annotated[int, Meta(ge=1, le=5)] = (
-        1  # of the streams and buckets that it creates
-    )
-    job_results_kept_s: Annotated[float, Meta(ge=60)] = (
-        24 * 3600.0
-    )  # of the stores of jobs, where it creates them
-    audio_store_bytes: Annotated[int, Meta(ge=1024 * 1024)] = (
-        1024**3
-    )  # of TTS_AUDIO, where it creates it
+    # of the streams and buckets that it creates
+    nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    # of the stores of jobs, where it creates them
+    job_results_kept_s: Annotated[float, Meta(ge=60)] = 24 * 3600.0
+    # of TTS_AUDIO, where it creates it
+    audio_store_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 1024**3
     audio_kept_s: Annotated[float, Meta(ge=1)] = 600.0  # audio in it, where it creates it
     log_level: Annotated[
         str, Meta(pattern=r"^(?i:debug|info|warn|warning|error|critical|fatal)\Z")

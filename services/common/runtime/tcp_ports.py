@@ -11,9 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_PORTS: Final = range(
-    15_000, 30_000
-)  # below those that Linux, macOS and Windows give to outgoing connections
+# below those that Linux, macOS and Windows give to outgoing connections
+_PORTS: Final = range(15_000, 30_000)
 _PROC: Final = Path("/proc")
 _LISTENS: Final = "0A"  # of Linux's tcp_states.h
 _COMMAND_CHARACTERS: Final = 80

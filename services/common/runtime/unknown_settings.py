@@ -104,9 +104,8 @@ _OURS: Final = (
     "WORKER_",
     "XTTS_",
 )
-_OF_OTHERS: Final = frozenset(
-    {"HTTP_PROXY", "NATS_CONTEXT", "NATS_COLOR", "NATS_SERVER"}
-)  # curl and more; the nats tool
+# curl and more; the nats tool
+_OF_OTHERS: Final = frozenset({"HTTP_PROXY", "NATS_CONTEXT", "NATS_COLOR", "NATS_SERVER"})
 _PREFIXES_OF_OTHERS: Final = (
     "BUILDKITE_",
     "CI_",

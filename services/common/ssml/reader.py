@@ -73,9 +73,8 @@ class _Reader:
 
     def __init__(self, source: str) -> None:
         self._bytes = source.encode("utf-8", "surrogatepass")
-        self._parser = expat.ParserCreate(
-            "utf-8"
-        )  # regardless of the declaration: the input is decoded text
+        # regardless of the declaration: the input is decoded text
+        self._parser = expat.ParserCreate("utf-8")
         self._document = Document()
         self._open: list[tuple[str, Style]] = []
         self._piece: TextRun | None = None  # its end is known at the next event

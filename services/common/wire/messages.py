@@ -70,27 +70,20 @@ class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     reason, and unlike an unknown field of a message, an unknown parameter is refused.
     """
 
-    temperature: Annotated[float, Meta(ge=0.01, le=10)] | None = (
-        None  # of the draw of audio codes; under 1: less varied
-    )
-    top_k: Annotated[int, Meta(ge=1, le=1000)] | None = (
-        None  # draw from so many of the likeliest codes only
-    )
-    top_p: Annotated[float, Meta(ge=0.01, le=1)] | None = (
-        None  # from codes that together have this probability only
-    )
-    repetition_penalty: Annotated[float, Meta(ge=1, le=20)] | None = (
-        None  # for codes that were drawn before; 1: none
-    )
-    length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = (
-        None  # of a beam search; over 0: longer
-    )
-    speed: Annotated[float, Meta(ge=0.25, le=4)] | None = (
-        None  # 2 makes the audio about half as long
-    )
-    gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = (
-        None  # seconds of the clips that the style is taken from
-    )
+    # of the draw of audio codes; under 1: less varied
+    temperature: Annotated[float, Meta(ge=0.01, le=10)] | None = None
+    # draw from so many of the likeliest codes only
+    top_k: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    # from codes that together have this probability only
+    top_p: Annotated[float, Meta(ge=0.01, le=1)] | None = None
+    # for codes that were drawn before; 1: none
+    repetition_penalty: Annotated[float, Meta(ge=1, le=20)] | None = None
+    # of a beam search; over 0: longer
+    length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = None
+    # 2 makes the audio about half as long
+    speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None
+    # seconds of the clips that the style is taken from
+    gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = None
     loudness_lufs: Loudness | None = (
         None  # of each sentence, as ITU-R BS.1770 measures it; "off": as the engine makes it
     )
@@ -116,9 +109,8 @@ class Mark(Struct, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     sentence: SentenceIndex  # counted from the start of its audio; the number of sentences: from the end of the audio
     offset_ms: Annotated[int, Meta(ge=-(2**31), le=2**31)] = 0  # negative: in the silence before it
-    within: bool = (
-        False  # it stands inside the sentence, whose beginning is the nearest border before it
-    )
+    # it stands inside the sentence, whose beginning is the nearest border before it
+    within: bool = False
 
 
 class SpeechRequest(Message, frozen=True, kw_only=True):
@@ -136,17 +128,14 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     pronunciations: Pronunciations = {}  # word as written -> as it is pronounced
     deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
     parameters: Parameters = AS_USUAL
-    first_sentence: SentenceIndex = (
-        0  # those before it are not spoken; places and seeds stay as they are
-    )
+    # those before it are not spoken; places and seeds stay as they are
+    first_sentence: SentenceIndex = 0
     text_type: TextType = "text"  # plain text, or an SSML document
     passages: Passages = ()  # in other languages, in order; of plain text only
-    max_audio_s: Seconds | UnsetType = (
-        UNSET  # refuse a text whose audio is estimated longer; not sent where unlimited
-    )
-    portion_s: PortionSeconds | UnsetType = (
-        UNSET  # from `first_sentence` on, about so much; not sent: the whole rest
-    )
+    # refuse a text whose audio is estimated longer; not sent where unlimited
+    max_audio_s: Seconds | UnsetType = UNSET
+    # from `first_sentence` on, about so much; not sent: the whole rest
+    portion_s: PortionSeconds | UnsetType = UNSET
     first_lane: Lane | UnsetType = UNSET  # of the first sentence; not sent: express
 
 
@@ -201,15 +190,12 @@ class TextSplit(Message, frozen=True, kw_only=True):
         Language, ...
     ] = ()  # of each sentence, where they differ; none: all are in the request's
     marks: tuple[Mark, ...] = ()  # as they come in the text
-    left_out: LeftOut | UnsetType = (
-        UNSET  # letters that no voice of their language can speak; not sent where none are
-    )
-    audio_s: Seconds | UnsetType = (
-        UNSET  # estimated, from `first_sentence` on; sent where the request has a limit
-    )
-    portion: Portion | UnsetType = (
-        UNSET  # of what is spoken now; not sent: all from `first_sentence` on
-    )
+    # letters that no voice of their language can speak; not sent where none are
+    left_out: LeftOut | UnsetType = UNSET
+    # estimated, from `first_sentence` on; sent where the request has a limit
+    audio_s: Seconds | UnsetType = UNSET
+    # of what is spoken now; not sent: all from `first_sentence` on
+    portion: Portion | UnsetType = UNSET
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):
@@ -272,9 +258,8 @@ class JobProgress(Message, frozen=True, kw_only=True):
     spoken: SentenceIndex = 0  # sentences whose audio is stored, the first ones of the text
     samples: Count = 0  # of these sentences
     sample_rate_hz: Count = 0  # 0 before the first audio
-    estimated_end_unix_ms: UnixMilliseconds | None = (
-        None  # from measured speed; none rather than a guess
-    )
+    # from measured speed; none rather than a guess
+    estimated_end_unix_ms: UnixMilliseconds | None = None
     code: str = ""  # of the failure, where it failed
     detail: str = ""  # what to do about it; never holds the text
 
@@ -294,9 +279,8 @@ class WorkerState(Message, frozen=True, kw_only=True):
     device: str
     slots: Annotated[int, Meta(ge=1, le=100_000)]  # sentences that it speaks at once
     busy: Slots
-    real_time_factor: (
-        Seconds | None
-    )  # seconds of work for a second of audio, recently; none before the first sentence
+    # seconds of work for a second of audio, recently; none before the first sentence
+    real_time_factor: Seconds | None
     parameters: dict[
         str, Annotated[float, Meta(ge=-1e12, le=1e12)]
     ] = {}  # that the engine takes, with their defaults; named as in `Parameters`
@@ -385,6 +369,5 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     trace: str = ""  # the `traceparent` of its last attempt; empty where traces are off
 
 
-RequestEvent = (
-    TextSplit | AudioChunk | SentenceSpoken | SpeechFailed
-)  # what a request's inbox receives
+# what a request's inbox receives
+RequestEvent = TextSplit | AudioChunk | SentenceSpoken | SpeechFailed

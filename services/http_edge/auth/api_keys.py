@@ -28,9 +28,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hash: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the key
     tenant: Tenant
     requests_a_minute: Annotated[int, Meta(ge=0)] = 0  # at each edge
-    audio_seconds_a_day: Annotated[float, Meta(ge=0)] = (
-        0.0  # produced since midnight UTC, across all edges
-    )
+    # produced since midnight UTC, across all edges
+    audio_seconds_a_day: Annotated[float, Meta(ge=0)] = 0.0
     engines: tuple[EngineName, ...] = ()
 
 

@@ -12,9 +12,8 @@ from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses
 from services.http_edge.transport.host_names import Hosts
 
-OPEN: Final = frozenset(
-    {"/", "/health", "/livez", "/readyz", "/languages", "/metrics"}
-)  # that need no key
+# that need no key
+OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})
 CALLER: Final = web.RequestKey("caller", Caller)
 _REQUEST_HEADERS: Final = (
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, Request-Name, "

@@ -25,9 +25,8 @@ from services.http_edge.http.encoders import Encoder
 from services.http_edge.http.ranges import ByteRange
 from services.http_edge.speech.playback import Playback
 
-_LAST_BYTES: Final = (
-    4096  # of a body of known length: what the connection accepts at once, with the end
-)
+# of a body of known length: what the connection accepts at once, with the end
+_LAST_BYTES: Final = 4096
 
 
 class AudioStream(NamedTuple):
@@ -117,9 +116,8 @@ class AudioResponse:
         except TimeoutError:
             raise _stalled(self._patience_s) from None
         except asyncio.CancelledError:
-            self._outcome.whole = (
-                True  # every byte is in the connection; only the drain was pending
-            )
+            # every byte is in the connection; only the drain was pending
+            self._outcome.whole = True
             raise
 
         self._outcome.whole = True

@@ -37,20 +37,20 @@ from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
 
-_CORRELATION_ID: Final = web.RequestKey(
-    "correlation_id", str
-)  # what the client or a gateway calls it
+# what the client or a gateway calls it
+_CORRELATION_ID: Final = web.RequestKey("correlation_id", str)
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 _FRAMES: Final = 8  # of a fault's traceback, in the log
 _REFUSALS: Final = LogLimit(burst=100, a_second=10)  # lines
 _SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
+# whose completion is an event in the log
 _LOGGED: Final = (
     *_SPEAKING,
     "normalize",
     "jobs",
     "job_audio",
-)  # whose completion is an event in the log
+)
 
 
 def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
@@ -90,9 +90,8 @@ def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
         try:
             response = await _answered(request, handler, fleet, metrics)
         except (asyncio.CancelledError, ConnectionError):
-            outcome.left = (
-                not outcome.whole
-            )  # one that has all may go while the handler closes what it has opened
+            # one that has all may go while the handler closes what it has opened
+            outcome.left = not outcome.whole
             raise
         outcome.answered(response)
         return response

@@ -27,9 +27,8 @@ log = structlog.get_logger()
 
 _SWEEP_S: Final = 2.0
 _WAITING: Final = 1024  # connections that are not accepted yet
-_READ_BYTES: Final = (
-    64 * 1024
-)  # of a body that wait in memory before the connection is paused, twice at most
+# of a body that wait in memory before the connection is paused, twice at most
+_READ_BYTES: Final = 64 * 1024
 _LINGER_S: Final = 5.0  # an answer that came before the end of the body may be read for so long
 
 
@@ -57,9 +56,8 @@ async def serve_http(app: web.Application, settings: Settings, stop: asyncio.Eve
                 async with tasks() as group:
                     group.create_task(_sweep(connections, stop), name="sweep")
                     await stop.wait()
-                await asyncio.sleep(
-                    settings.http_drain_s
-                )  # load balancers read /readyz, and send no more clients
+                # load balancers read /readyz, and send no more clients
+                await asyncio.sleep(settings.http_drain_s)
         finally:
             await running.end(settings.http_stop_s)
             await runner.cleanup()

@@ -47,9 +47,8 @@ from services.http_edge.speech.request_store import RequestStore
 
 log = structlog.get_logger()
 
-_MOST_BYTES: Final = (
-    1024 * 1024
-)  # of a request: the longest text in any script, with all other fields
+# of a request: the longest text in any script, with all other fields
+_MOST_BYTES: Final = 1024 * 1024
 # The number of a tenant's queued requests times the size of a new one: it leaves others most of the stream's 256 MiB.
 _MOST_QUEUED_BYTES: Final = 16 * 1024 * 1024
 _COUNTED_S: Final = 10.0  # a splitter reports the requests that it has received every second

@@ -46,9 +46,8 @@ class ClipIntake:
     decoder: ReferenceDecoder
     settings: Settings
     metrics: Metrics
-    _known: OrderedDict[tuple[str, str], StoredClip] = field(
-        default_factory=OrderedDict
-    )  # by tenant and upload's digest
+    # by tenant and upload's digest
+    _known: OrderedDict[tuple[str, str], StoredClip] = field(default_factory=OrderedDict)
 
     async def reference(self, form: Form) -> Reference:
         """Decode and store the uploads.
@@ -75,10 +74,11 @@ class ClipIntake:
         Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
         """
         tenant = self.settings.tenant
+        # per tenant: the response time must not reveal what another tenant has sent
         key = (
             tenant,
             upload.digest,
-        )  # per tenant: the response time must not reveal what another tenant has sent
+        )
         known = self._known.get(key)
         if known is not None and await has_clip(self.bus, tenant, known.clip):
             self.metrics.reference_cache.labels("known").inc()

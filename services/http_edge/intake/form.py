@@ -42,9 +42,8 @@ from services.http_edge.transport.file_descriptors import highest_descriptor
 from services.http_edge.transport.multipart import MultipartBody, Part
 
 _BLOCK_BYTES: Final = 256 * 1024
-_FORM_BYTES: Final = (
-    64 * 1024
-)  # boundaries, headers and short fields, on top of the text and the upload
+# boundaries, headers and short fields, on top of the text and the upload
+_FORM_BYTES: Final = 64 * 1024
 _SHORT_FIELD_BYTES: Final = 64
 _SEED_LIMIT: Final = 2**63
 _FIELDS: Final = (
@@ -100,15 +99,12 @@ class Form:
     parameters: Parameters
     uploads: tuple[Upload, ...]  # 1 to MOST_CLIPS recordings of one speaker, in the order sent
     text_type: TextType = "text"
-    audio_s: float = field(
-        default=0.0, metadata=_DERIVED
-    )  # estimated, with pauses and pronunciations
-    languages: tuple[str, ...] = field(
-        default=(), metadata=_DERIVED
-    )  # that of most of the text first
-    passages: tuple[Passage, ...] = field(
-        default=(), metadata=_DERIVED
-    )  # in other languages than most of the text
+    # estimated, with pauses and pronunciations
+    audio_s: float = field(default=0.0, metadata=_DERIVED)
+    # that of most of the text first
+    languages: tuple[str, ...] = field(default=(), metadata=_DERIVED)
+    # in other languages than most of the text
+    passages: tuple[Passage, ...] = field(default=(), metadata=_DERIVED)
 
     def sent(self) -> list[Any]:
         """Return what identifies the form.

@@ -18,9 +18,8 @@ from services.common.wire.messages import Passage
 from services.common.wire.punctuation import SPACED_ENDS, WIDE_ENDS
 
 AUTO: Final = "auto"
-_PARAGRAPHS: Final = (
-    2_000  # that are ranked, 0.1 ms each; the rest of the text counts as the main language
-)
+# that are ranked, 0.1 ms each; the rest of the text counts as the main language
+_PARAGRAPHS: Final = 2_000
 _CHARACTERS: Final = 1000  # of each
 _LIKELY: Final = 0.2  # of all languages
 _LIKELIER: Final = 2.0  # than the next supported language

@@ -67,9 +67,8 @@ class RunningRequest:
             if meter is not None and begun:
                 await asyncio.shield(meter.settle(over=not keyed or meter.over))
             elif meter is not None and isinstance(accepted, JoinedRequest):
-                await asyncio.shield(
-                    meter.refund()
-                )  # that of a stored request is refunded by its rollback
+                # that of a stored request is refunded by its rollback
+                await asyncio.shield(meter.refund())
 
     def _marked(self, request: SpeechRequest, *, keyed: bool) -> AbstractAsyncContextManager[None]:
         """Mark a request with an idempotency key as listened to while the block runs."""

@@ -23,9 +23,8 @@ from services.http_edge.settings import Settings
 _WAIT_S: Final = 5.0  # for a slot
 _LOOK_AGAIN_S: Final = 0.5  # for a slow upload, while another waits
 _GRACE_S: Final = 2.0  # an upload does not count as slow before
-_FRAMING_BYTES: Final = (
-    64 * 1024
-)  # received in addition to content at the start: request heads, earlier data
+# received in addition to content at the start: request heads, earlier data
+_FRAMING_BYTES: Final = 64 * 1024
 
 
 class TempSpace:

@@ -24,9 +24,8 @@ from services.common.wire.identity import tenant_key
 from services.http_edge.errors import ResultsFull
 
 SENTENCE_BYTES: Final = 1024  # overhead of the store per sentence, on top of its PCM
-_STEP_BYTES: Final = (
-    4 * topology.MEBIBYTE
-)  # maximum extra bytes that a growing job reserves at once
+# maximum extra bytes that a growing job reserves at once
+_STEP_BYTES: Final = 4 * topology.MEBIBYTE
 _STORE: Final = f"OBJ_{topology.RESULTS}"
 
 

@@ -75,9 +75,8 @@ class JobWork:
 
         progress = await self.store.require(request.request)
         if progress.state in ENDED:
-            await self._free(
-                progress
-            )  # the previous edge may have crashed before it deleted the audio
+            # the previous edge may have crashed before it deleted the audio
+            await self._free(progress)
             return
 
         await self._check(request)
@@ -146,9 +145,8 @@ class JobWork:
             return
         reservation = await self.results_quota.reservation(progress.job)
         if reservation is None or reservation.size:
-            await self.store.free(
-                progress.job, progress.spoken + 1
-            )  # one more may be stored than the progress counts
+            # one more may be stored than the progress counts
+            await self.store.free(progress.job, progress.spoken + 1)
             await self.results_quota.settle(progress.job, 0)
 
     async def _charge(self, progress: JobProgress) -> None:

@@ -21,9 +21,8 @@ from services.http_edge.speech.request_store import RequestStore
 ENDED: Final = ("done", "failed", "cancelled")
 _PAGE: Final = 512  # sentences whose lengths share one KV value
 _FREED_AT_ONCE: Final = 16  # objects
-_PENDING_CHANGES: Final = (
-    64  # buffered changes of a job; any of them causes the latest progress to be read
-)
+# buffered changes of a job; any of them causes the latest progress to be read
+_PENDING_CHANGES: Final = 64
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,8 @@ from services.common.wire.messages import (
     TextSplit,
 )
 
-_HELD_BYTES: Final = (
-    8 * 1024 * 1024
-)  # of early audio; the excess is fetched again when its turn comes
+# of early audio; the excess is fetched again when its turn comes
+_HELD_BYTES: Final = 8 * 1024 * 1024
 
 
 class AudioPosition(NamedTuple):
@@ -62,9 +61,8 @@ class Assembly:
     _held: dict[tuple[int, int], AudioChunk] = field(default_factory=dict)
     _held_bytes: int = 0
     _ends: dict[int, SentenceSpoken] = field(default_factory=dict)
-    spoken: list[SentenceSpoken] = field(
-        default_factory=list
-    )  # end markers of the returned sentences
+    # end markers of the returned sentences
+    spoken: list[SentenceSpoken] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._sentence = self.first_sentence

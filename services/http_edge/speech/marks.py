@@ -12,9 +12,8 @@ class SpokenTimeline:
 
     first: int
     sample_rate_hz: int = 0  # 0 until one was added
-    _starts: list[int] = field(
-        default_factory=lambda: [0]
-    )  # first sample of each, and the end of the last
+    # first sample of each, and the end of the last
+    _starts: list[int] = field(default_factory=lambda: [0])
 
     @property
     def seconds(self) -> float:

@@ -37,9 +37,8 @@ from services.http_edge.speech.request_store import RequestStore
 
 log = structlog.get_logger()
 
-_LONGER: Final = (
-    2.0  # times the estimate plus `_LONGER_S`: longer audio is cut once the quota is used up
-)
+# times the estimate plus `_LONGER_S`: longer audio is cut once the quota is used up
+_LONGER: Final = 2.0
 _LONGER_S: Final = 5.0
 _MOST_S: Final = 1e9  # maximum of a message; more is the same as no limit
 _OPENING_LOOKS: Final = 100
@@ -88,9 +87,8 @@ class UsageCharges:
             found = await self.find(request_id)
             if found is not None and not found.charge.opening:
                 return found  # a retry, or another request, has this id
-            await asyncio.sleep(
-                _OPENING_LOOK_S
-            )  # an edge that is still opening after all looks has crashed
+            # an edge that is still opening after all looks has crashed
+            await asyncio.sleep(_OPENING_LOOK_S)
         return await self._reserved(request_id, charge)
 
     async def begin(self, key: Key, request_id: str, asked_s: float) -> "Meter | None":
@@ -199,9 +197,8 @@ class Meter:
     request_id: str
     charge: Charge  # as read from the store
     left_s: float  # audio that the request can still use, including its reservation
-    first: bool = (
-        False  # this listener published the request, so it receives the audio from the start
-    )
+    # this listener published the request, so it receives the audio from the start
+    first: bool = False
     reserved: bool = False  # `resume` reserved the remaining audio
     assembly: Assembly | None = None  # the audio received so far
     _planned: bool = False

@@ -71,9 +71,8 @@ class PortionRequests:
                 self._check_split(split)
 
             sentence = self._events.assembly.sentence
-            ended = (
-                await self._events.failed(portion.attempt) is not None
-            )  # `Attempts.failed` handles the failure
+            # `Attempts.failed` handles the failure
+            ended = await self._events.failed(portion.attempt) is not None
             if ended or portion.until is None or not portion.due(sentence):
                 self._not_before_s = _now_s() + _RETRY_S
                 return

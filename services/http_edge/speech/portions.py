@@ -24,9 +24,8 @@ class Commands:
 
     request: SpeechRequest
     portion_s: float
-    lasts_s: (
-        float | None
-    )  # validity of each command from its creation; None: up to the request's deadline
+    # validity of each command from its creation; None: up to the request's deadline
+    lasts_s: float | None
 
     @classmethod
     def of(cls, request: SpeechRequest, portion_s: float, *, renewing: bool) -> "Commands":

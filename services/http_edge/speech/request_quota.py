@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 @dataclass
 class _Usage:
-    stored: deque[tuple[float, int]] = field(
-        default_factory=deque
-    )  # expiry in seconds, and size in bytes
+    # expiry in seconds, and size in bytes
+    stored: deque[tuple[float, int]] = field(default_factory=deque)
     size: int = 0
 
     def forget(self, now_s: float) -> None:

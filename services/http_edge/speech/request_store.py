@@ -15,9 +15,8 @@ from services.common.wire.messages import SpeechRequest
 
 _MOST_ATTEMPTS: Final = 16  # the latest; audio of older ones has usually expired
 
-_DIGEST_BYTES: Final = (
-    32  # the length of an entry that only reserves its id; an encoded request is longer
-)
+# the length of an entry that only reserves its id; an encoded request is longer
+_DIGEST_BYTES: Final = 32
 
 
 @dataclass(frozen=True)

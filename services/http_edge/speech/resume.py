@@ -54,9 +54,8 @@ log = structlog.get_logger()
 
 _PATIENCE_S: Final = 30.0  # maximum silence of another listener's attempt
 _UNKNOWN_PATIENCE_S: Final = 5.0  # the same, if its end was not reported, or nothing is stored
-_OWN_PATIENCE_S: Final = (
-    120.0  # maximum silence of a portion of the own attempt: its end markers can be lost too
-)
+# maximum silence of a portion of the own attempt: its end markers can be lost too
+_OWN_PATIENCE_S: Final = 120.0
 _MOST_RESTARTS: Final = 3  # at one chunk that is lost each time before it is read
 
 

@@ -34,9 +34,8 @@ from services.http_edge.speech.resume import Attempts, open_attempts
 
 _SILENCE_S: Final = 0.5  # without new audio: then look up events that may have been lost
 _LONGEST_SILENCE_S: Final = 4.0  # the interval doubles up to this while lookups find nothing
-_SLOWEST: Final = (
-    2.0  # seconds per second of audio that the deadline is extended by for a real-time listener
-)
+# seconds per second of audio that the deadline is extended by for a real-time listener
+_SLOWEST: Final = 2.0
 
 
 @dataclass(frozen=True)

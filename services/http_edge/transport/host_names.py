@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
 
+# not of the public DNS
 _PRIVATE: Final = (
     ".localhost",
     ".local",
     ".internal",
     ".svc",
     ".home.arpa",
-)  # not of the public DNS
+)
 _HOST: Final = re.compile(r"(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 

@@ -37,9 +37,8 @@ _MOST_HEADERS: Final = 8  # of a part
 _HEADER_BYTES: Final = 2048  # of a header, with a long file name
 _BOUNDARY_CHARACTERS: Final = 70  # RFC 2046, 5.1.1
 _PLAIN: Final = frozenset({b"", b"binary", b"8bit", b"7bit", b"identity"})
-logging.getLogger("python_multipart").setLevel(
-    logging.CRITICAL
-)  # it warns of each broken body; we answer them
+# it warns of each broken body; we answer them
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,8 @@ class Running:
             if self._cutting:
                 raise _stops()
             self._tasks.add(task)
-            task.add_done_callback(
-                self._tasks.discard
-            )  # when the answer is sent, which is after this returns
+            # when the answer is sent, which is after this returns
+            task.add_done_callback(self._tasks.discard)
             try:
                 return await handler(request)
             except asyncio.CancelledError:

@@ -39,9 +39,8 @@ class EngineDescription:
     device: str  # "cpu", "cuda:0"
     max_batch: int  # sequences that one `step` can advance
     level: Level | None  # for the finishing; None: the audio is published without it
-    parameters: Mapping[str, float] = field(
-        default_factory=dict
-    )  # accepted ones of `Parameters`, with their defaults
+    # accepted ones of `Parameters`, with their defaults
+    parameters: Mapping[str, float] = field(default_factory=dict)
     progress: str = ""  # of loading, human-readable; empty before and after
 
 
@@ -62,9 +61,8 @@ class Step:
     samples: Samples  # float32 [n], mono, at the engine's rate; n may be 0
     done: bool  # nothing follows, and the engine has discarded the sequence
     failure: PipelineError | None = None  # this sequence alone failed; `done` is set, too
-    redrawn: bool = (
-        False  # a part that was going wrong, and was not returned yet, is synthesized again
-    )
+    # a part that was going wrong, and was not returned yet, is synthesized again
+    redrawn: bool = False
 
 
 class Engine(Protocol[VoiceT, SequenceT]):

@@ -41,7 +41,6 @@ class EngineSpec(Generic[EnvironmentT]):
     build: Callable[
         [EnvironmentT, Resources], Engine[Any, Any]
     ]  # not loaded yet; raises EngineUnavailable
-    prefetch: Callable[[EnvironmentT, Resources, Progress], Path] | None = (
-        None  # None: the weights are bundled
-    )
+    # None: the weights are bundled
+    prefetch: Callable[[EnvironmentT, Resources, Progress], Path] | None = None
     deployed: bool = True  # has a NATS role, a compose service and Kubernetes manifests

@@ -124,9 +124,8 @@ class ToneEngine:
 
     def _advance(self, sequence: ToneSequence) -> Step:
         if sequence.made and sequence.end == "crash":
-            signal.raise_signal(
-                signal.SIGSEGV
-            )  # in this thread, as a fault does: nothing runs after it
+            # in this thread, as a fault does: nothing runs after it
+            signal.raise_signal(signal.SIGSEGV)
         while sequence.made and sequence.end == "hang":
             time.sleep(1)
         count = min(SAMPLES_PER_STEP, sequence.total - sequence.made)

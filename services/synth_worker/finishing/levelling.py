@@ -26,14 +26,12 @@ from services.synth_worker.engines.protocol import Level
 
 PLANNED_EVERY: Final = 10  # frames
 QUIET_LU: Final = 30.0  # frames so far below the loudness of speech are inaudible
-_VARIANCE_S: Final = (
-    1.2  # LU^2 x s: variance of the loudness of a part of a sentence, times its length
-)
+# LU^2 x s: variance of the loudness of a part of a sentence, times its length
+_VARIANCE_S: Final = 1.2
 _HORIZON_S: Final = 1.5
 _MAX_COMPENSATION_DB: Final = 2.0
-_FALL_LU: Final = (
-    0.4  # sentences end quieter than they begin: the rest lowers the loudness by this much
-)
+# sentences end quieter than they begin: the rest lowers the loudness by this much
+_FALL_LU: Final = 0.4
 _SPEECH_LU: Final = 20.0  # frames at most so far below the loudness are speech
 _SLEW_DB_PER_S: Final = 3.0
 _EARLY_SLEW_DB_PER_S: Final = 10.0  # added at the beginning, while the estimate still changes
@@ -49,9 +47,8 @@ class Levelling:
         """Set up for a sentence whose text suggests `expected_s` seconds of audio."""
         self.expected_lufs = level.usual_lufs  # of the whole sentence, before any gain
         self._usual_lufs = level.usual_lufs
-        self._usual_s = (
-            _VARIANCE_S / level.spread_lu**2
-        )  # weight of the usual level, in seconds of speech
+        # weight of the usual level, in seconds of speech
+        self._usual_s = _VARIANCE_S / level.spread_lu**2
         short = expected_s < level.whole_ms / 1000
         ahead_ms = max(level.ahead_ms, level.whole_ms) if short else level.ahead_ms
         self._ahead = round(ahead_ms / 1000 / FRAME_S)  # frames

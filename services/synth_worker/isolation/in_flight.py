@@ -49,9 +49,8 @@ class InFlightSentence:
     supervisor: Supervisor
     command: messages.Speak
     voice: RemoteVoice
-    received: asyncio.Queue[Samples | Exception | None] = field(
-        default_factory=asyncio.Queue
-    )  # None: the end
+    # None: the end
+    received: asyncio.Queue[Samples | Exception | None] = field(default_factory=asyncio.Queue)
     delivered_samples: int = 0  # in total, from this and earlier engine processes
     samples_to_skip: int = 0  # delivered already; a new engine process synthesizes them again
     cancelled: bool = False

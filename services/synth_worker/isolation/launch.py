@@ -19,9 +19,8 @@ _FAULT_SIGNALS: Final = {
     signal.SIGTRAP,
     signal.SIGSYS,
 }
-_KILLED: Final = frozenset(
-    -number for number in signal.valid_signals() - _FAULT_SIGNALS
-)  # exit statuses
+# exit statuses
+_KILLED: Final = frozenset(-number for number in signal.valid_signals() - _FAULT_SIGNALS)
 
 
 async def launch(*descriptors: int) -> asyncio.subprocess.Process:

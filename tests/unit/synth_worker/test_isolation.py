@@ -125,16 +125,14 @@ async def test_a_sentence_that_crashes_the_engine_is_the_only_one_that_fails(
 async def test_a_sentence_that_was_alone_when_the_engine_was_killed_is_tried_once_more_and_then_fails(
     model: EngineSupervisor, voice: RemoteVoice, number: signal.Signals
 ) -> None:
-    text = (
-        TEXT * 50
-    )  # longer than what is synthesized before the second kill, even on a fast machine
+    # longer than what is synthesized before the second kill, even on a fast machine
+    text = TEXT * 50
     sentence = speak(model, voice, 1, text)
     stream = sentence.stream()
     received = [await anext(stream)]
     await kill_in_step(model, number)
-    await kill_in_step(
-        model, number
-    )  # the next process, which starts over and skips what was received
+    # the next process, which starts over and skips what was received
+    await kill_in_step(model, number)
     with pytest.raises(EngineCrashed):
         async for samples in stream:
             received.append(samples)  # noqa: PERF401  # a comprehension would lose the items before the exception

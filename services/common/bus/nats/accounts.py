@@ -24,9 +24,8 @@ from services.common.wire import subjects
 SERVICE: Final = "TTS"
 MAX_CONNECTIONS: Final = 64  # of one tenant, at each server
 MAX_SUBSCRIPTIONS: Final = 1024  # of one connection
-MAX_PAYLOAD_BYTES: Final = (
-    8 * 1024 * 1024
-)  # the server's own limit (deploy/nats/nats.conf): a clip is one message
+# the server's own limit (deploy/nats/nats.conf): a clip is one message
+MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 
 _API: Final = "$JS.API"
 _TENANT: Final = re.compile(r"[A-Za-z0-9_-]{1,57}")

@@ -10,9 +10,8 @@ import nats.js.errors
 from services.common.bus.ports import SubjectFull
 from services.common.wire.failures import BusUnavailable, PipelineError, QueueFull, TextTooLong
 
-_STORE_REFUSED: Final = (
-    10077  # a limit of the stream was reached under discard=new (nats-server/server/errors.json)
-)
+# a limit of the stream was reached under discard=new (nats-server/server/errors.json)
+_STORE_REFUSED: Final = 10077
 
 WRONG_LAST_SEQUENCE: Final = 10071  # the subject was written since
 

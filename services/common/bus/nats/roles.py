@@ -15,10 +15,11 @@ from services.common.bus.topology import Consumer
 from services.common.wire import subjects
 from services.common.wire.messages import Lane
 
+# the deployed ones; a test compares them with the worker's engine registry
 ENGINES: Final = (
     "embedded",
     "xtts",
-)  # the deployed ones; a test compares them with the worker's engine registry
+)
 
 _API: Final = "$JS.API"
 _LANES: Final[tuple[Lane, ...]] = ("express", "standard")

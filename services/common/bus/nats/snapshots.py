@@ -52,9 +52,8 @@ async def save(bus: NatsBus, stream: str, folder: Path) -> int:
     finally:
         await chunks.unsubscribe()
     description = {"config": described["config"], "state": described["state"]}
-    (folder / _DESCRIPTION).write_bytes(
-        msgspec.json.encode(description)
-    )  # last: a folder without it is no backup
+    # last: a folder without it is no backup
+    (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(description))
     return size
 
 

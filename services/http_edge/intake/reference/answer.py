@@ -36,12 +36,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     It comes from a process that read untrusted bytes, so it is validated like them.
     """
 
-    refusal: Annotated[str, Meta(max_length=1_000)] | None = (
-        None  # the reason, and what to send instead
-    )
-    fault: Annotated[str, Meta(max_length=4_000)] | None = (
-        None  # a traceback: the decoder has a bug
-    )
+    # the reason, and what to send instead
+    refusal: Annotated[str, Meta(max_length=1_000)] | None = None
+    # a traceback: the decoder has a bug
+    fault: Annotated[str, Meta(max_length=4_000)] | None = None
     wav_bytes: Annotated[int, Meta(ge=0, le=MOST_WAV_BYTES)] = 0
     seconds: Annotated[float, Meta(ge=0, le=31)] = 0.0
     warnings: Annotated[tuple[Warned, ...], Meta(max_length=8)] = ()

@@ -78,9 +78,8 @@ class ReferenceDecoder:
             most=waiting, most_per_tenant=waiting_per_tenant
         )
         self._children: set[_Child] = set()
-        self._starts: set[asyncio.Task[None]] = (
-            set()
-        )  # in progress; never cancelled, as that can leave a process behind
+        # in progress; never cancelled, as that can leave a process behind
+        self._starts: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
         self.last_peak_bytes = 0  # peak resident memory of the process that decoded the last upload
         self.last_processor_s = 0.0
@@ -237,9 +236,8 @@ class ReferenceDecoder:
     async def _close(self) -> None:
         self._closing.set()
         await asyncio.gather(*(child.end() for child in self._children))
-        await asyncio.gather(
-            *self._starts, return_exceptions=True
-        )  # ends soon: a killed process does not become ready
+        # ends soon: a killed process does not become ready
+        await asyncio.gather(*self._starts, return_exceptions=True)
         self._children.clear()
 
 

@@ -45,9 +45,8 @@ from services.http_edge.intake.reference.source import OpenFile, Source
 from services.http_edge.intake.reference.speakers import encoder, two_take_turns
 
 _SEVERAL: Final = "speakers: it sounds like more than one person; send one person alone"
-_MEMORY_BYTES: Final = (
-    1024**3
-)  # address space: 0.2 GB when warmed up, and 0.3 more for ten minutes of stereo
+# address space: 0.2 GB when warmed up, and 0.3 more for ten minutes of stereo
+_MEMORY_BYTES: Final = 1024**3
 _SEARCH_SHARE: Final = 0.8  # of the processor time; the speaker encoder takes some
 _MOST_FAULT: Final = 4_000  # characters
 _CONFINES: Final = sys.platform == "linux"
@@ -70,9 +69,8 @@ class Bounds:
     wall_s: float
 
 
-_SELF_TEST: Final = Bounds(
-    processor_s=20, wall_s=50.0
-)  # at startup, while other services start too
+# at startup, while other services start too
+_SELF_TEST: Final = Bounds(processor_s=20, wall_s=50.0)
 
 
 class Decoder:
@@ -213,9 +211,8 @@ def main() -> None:
     """Warm up, report it, then decode files until stdin ends."""
     bounds = Bounds(processor_s=int(sys.argv[1]), wall_s=float(sys.argv[2]))
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # only the edge handles them, and it kills this process when it stops
+        # only the edge handles them, and it kills this process when it stops
+        signal.signal(number, signal.SIG_IGN)
     answers = _own_stdout()
     decoder = Decoder(bounds)
     layers = decoder.warm_up()

@@ -23,9 +23,8 @@ from services.http_edge.intake.reference.source import Source
 
 RATE_HZ: Final = 24_000
 WINDOW_S: Final = 600
-_WINDOW_SAMPLES: Final = (
-    30_000_000  # in all channels: about 3 s of processor time with the slowest common codec
-)
+# in all channels: about 3 s of processor time with the slowest common codec
+_WINDOW_SAMPLES: Final = 30_000_000
 
 
 @dataclass(frozen=True)

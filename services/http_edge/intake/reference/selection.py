@@ -20,9 +20,8 @@ _LONG_PAUSE_FRAMES: Final = 15  # 0.3 s: the most that a pause adds to the usabl
 _SHORTEST_S: Final = 3.0
 _SHORT_S: Final = 6.0
 _VOICED_SHARE: Final = 0.1  # in speech, at least half of the active frames are voiced
-_MOVEMENT_DB: Final = (
-    2.2  # speech under equally loud noise has at least 2.4, steady noise at most 2.0
-)
+# speech under equally loud noise has at least 2.4, steady noise at most 2.0
+_MOVEMENT_DB: Final = 2.2
 _PURE: Final = 0.95
 _STILL: Final = 0.45  # speech of 70 voices has at most 0.25, single syllables 0.42, four of five music samples more
 _NOISY_DB: Final = 21.0  # white noise 10 dB under speech leaves 13 to 20, 20 dB under it 21 to 30
@@ -228,9 +227,8 @@ def _in_scale(samples: Samples) -> Samples:
     Decoders and float files can exceed it slightly, or 32768 times.
     """
     peak = np.abs(samples).max()
-    return (
-        samples / peak if peak > 1 else samples.copy()
-    )  # a copy, so that the recording can be freed
+    # a copy, so that the recording can be freed
+    return samples / peak if peak > 1 else samples.copy()
 
 
 def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:

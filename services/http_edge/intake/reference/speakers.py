@@ -17,9 +17,8 @@ from services.common.audio.spectra import Floats
 from services.http_edge.intake.reference.voice_activity import FRAME_S, levels_db
 
 _ALIKE: Final = 0.74  # cosine similarity of the groups: mostly 0.90 for one speaker, 0.65 for two
-_LEAST_SHARE: Final = (
-    0.15  # of the windows in the smaller group: fewer are a single word or a noise
-)
+# of the windows in the smaller group: fewer are a single word or a noise
+_LEAST_SHARE: Final = 0.15
 _LEAST_WINDOWS: Final = 6
 _PAUSE_DB: Final = 30.0
 _PADDING_FRAMES: Final = 5  # of a pause that remain on each side of speech

@@ -108,9 +108,8 @@ def levels_db(recording: Clip) -> NDArray[np.float64]:
 def _spectral(windows: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Return periodicity [n], pitch [n], purity [n] and bands [n, 5] of windows [n, 160]."""
     centred = windows - windows.mean(axis=1, keepdims=True)
-    spectra = np.square(
-        np.abs(np.fft.rfft(centred * np.hanning(_WINDOW), axis=1))
-    )  # [n, 81], 25 Hz apart
+    # [n, 81], 25 Hz apart
+    spectra = np.square(np.abs(np.fft.rfft(centred * np.hanning(_WINDOW), axis=1)))
     around = spectra[:, :-2] + spectra[:, 1:-1] + spectra[:, 2:]
     purity = around.max(axis=1) / (spectra.sum(axis=1) + _FLOOR)
     edges = np.array(_BANDS_HZ) * _WINDOW // _RATE_HZ

@@ -55,9 +55,8 @@ class Grammar:
         self.gap = " " if self.table.spaced else ""
         # words and particles follow figures without a space
         self.glued = language in ("zh", "ja", "ko")
-        self.letter = (
-            "A-Za-z" if self.glued else r"\p{L}"
-        )  # what must not follow a number directly, as a character class
+        # what must not follow a number directly, as a character class
+        self.letter = "A-Za-z" if self.glued else r"\p{L}"
         # Particles attached to the word before, without a space: Korean 은, 는.
         self.particle = regex.compile(rf"(?:{self.table.suffixed or '(?!)'})(?!\p{{L}})", regex.V1)
         self.cased = language not in ("ar", "zh", "hi", "ko", "ja")

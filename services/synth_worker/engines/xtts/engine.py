@@ -41,9 +41,8 @@ log = structlog.get_logger()
 SAMPLE_RATE_HZ: Final = 24_000
 _CODE_VERSION: Final = "1"  # changes whenever the audio of a seed or a voice changes
 _LICENCE: Final = "Coqui Public Model License 1.0 (non-commercial): https://coqui.ai/cpml"
-_LEVEL: Final = Level(
-    usual_lufs=-22.0, spread_lu=3.0, ahead_ms=200
-)  # estimated, so the spread is wide
+# estimated, so the spread is wide
+_LEVEL: Final = Level(usual_lufs=-22.0, spread_lu=3.0, ahead_ms=200)
 _FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder holds back about three until more follow
 _CHUNK_GROWTH: Final = 4
 _LARGEST_CHUNK: Final = 24

@@ -17,9 +17,8 @@ class XttsEnvironment(EngineEnvironment, frozen=True, kw_only=True):
     coqui_tos_agreed: bool = False  # the operator accepts the licence of the weights
     xtts_model_dir: str = ""  # folder with the weights; empty: download from the hub into HF_HOME
     xtts_revision: str = "main"  # of the weights on the hub
-    xtts_precision: Literal["auto", "float32", "bfloat16", "int8"] = (
-        "auto"  # auto: bfloat16 if the processor has it
-    )
+    # auto: bfloat16 if the processor has it
+    xtts_precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
 
 
 def build(settings: XttsEnvironment, resources: Resources) -> Engine[Any, Any]:

@@ -196,9 +196,8 @@ async def test_what_does_not_end_after_a_stop_is_cancelled_and_comes_again(bus: 
 
     work = Recorder(never_end)
     loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=1, finish_s=0.1).run(stop))
-    await bus.publish(
-        SUBJECT, b"job", message_id="a"
-    )  # the only slot is in use, so the loop waits for it
+    # the only slot is in use, so the loop waits for it
+    await bus.publish(SUBJECT, b"job", message_id="a")
     async with asyncio.timeout(10):
         await begun.wait()
         stop.set()

@@ -119,9 +119,8 @@ async def test_followers_survive_a_nats_outage(monkeypatch: pytest.MonkeyPatch) 
         await asyncio.sleep(0.2)
         bus.unavailable = False
         done = msgspec.structs.replace(JOB, state="done")
-        bus._buckets[topology.PROGRESS]["job.public.a-long-book"] = msgspec.msgpack.encode(
-            done
-        )  # the change message was lost
+        # the change message was lost
+        bus._buckets[topology.PROGRESS]["job.public.a-long-book"] = msgspec.msgpack.encode(done)
         await asyncio.wait_for(following, 5)
     assert [each and each.state for each in seen] == ["running", "done"]
 

@@ -62,9 +62,8 @@ def test_a_cut_falls_into_the_pause() -> None:
 def test_seams_give_a_steady_tone_back_without_a_click() -> None:
     time = np.arange(100 * FRAME) / 24_000
     tone = (0.3 * np.sin(2 * np.pi * 150 * time)).astype(np.float32)
-    late = (0.3 * np.sin(2 * np.pi * 150 * time + 2.0)).astype(
-        np.float32
-    )  # the next window's source has another phase
+    # the next window's source has another phase
+    late = (0.3 * np.sin(2 * np.pi * 150 * time + 2.0)).astype(np.float32)
     seams = Seams()
     joined = np.concatenate(
         [

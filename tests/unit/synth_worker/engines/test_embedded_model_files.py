@@ -80,9 +80,8 @@ def test_one_wrong_bit_in_any_cached_model_file_is_noticed_and_repaired(tmp_path
         flip_a_bit(tmp_path / name)
         graph.cut_graphs(tmp_path)
         if name.endswith(".onnx") and "cut" not in name:
-            assert (
-                digests(tmp_path)[name] != whole[name]
-            )  # the halves are whole, so nothing reads it
+            # the halves are whole, so nothing reads it
+            assert digests(tmp_path)[name] != whole[name]
             weights.joined_weights(tmp_path)
         assert digests(tmp_path) == whole, name
 

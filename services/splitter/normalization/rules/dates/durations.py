@@ -25,9 +25,8 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     )
     seconds = rf"(?:\s?(?P<s>\d{{1,2}}){second}{end})?+"
     letter = grammar.table.times_of_day.letter
-    bare = (
-        r"(?!)" if letter and compiled(letter).fullmatch("h") else ""
-    )  # 14h30 is a time of day where such are written so
+    # 14h30 is a time of day where such are written so
+    bare = r"(?!)" if letter and compiled(letter).fullmatch("h") else ""
     with_hours = rf"(?P<h>\d{{1,3}}){hour}\s?(?P<m>\d{{1,2}})(?:{minute}{end}{seconds}|{bare}(?<s>(?!))?{end})"
     without = rf"(?<h>(?!))?(?P<m>\d{{1,3}}){minute}\s?(?P<s>\d{{1,2}}){second}{end}"
     yield Recognizer(

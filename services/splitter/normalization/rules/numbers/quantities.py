@@ -145,9 +145,8 @@ def _price(price: Number, unit: Noun, hundredth: Noun | None, grammar: Grammar) 
     if not price.decimals.strip("0"):
         return grammar.counted(whole, unit)
     if len(price.decimals) > 2 or hundredth is None:
-        decimals = (
-            price.decimals.rstrip("0") if grammar.glued else price.decimals
-        )  # 3.50元 is 三点五元
+        # 3.50元 is 三点五元
+        decimals = price.decimals.rstrip("0") if grammar.glued else price.decimals
         return grammar.counted(Number(price.whole, decimals, price.negative), unit)
     cents = int((price.decimals + "0")[:2])
     verbalized = grammar.counted(Number(str(cents)), hundredth)

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-MOST_TOKENS: Final = (
-    240  # per part: the model takes 510, but hurries through more than about half of that
-)
+# per part: the model takes 510, but hurries through more than about half of that
+MOST_TOKENS: Final = 240
 
 _CLAUSE_ENDS: Final = frozenset(".!?…;:,—")
 _SPACE: Final = " "

@@ -16,9 +16,8 @@ from services.synth_worker.engines.embedded.rendering.prosody import Prosody
 
 # In frames of 25 ms: rendered on both sides of a window and discarded, so that the model has context.
 CONTEXT_FRAMES: Final = 8
-_EDGE_FRAMES: Final = (
-    2  # the same before the first window and after the last one, where there is only silence
-)
+# the same before the first window and after the last one, where there is only silence
+_EDGE_FRAMES: Final = 2
 
 _LEAD_FRAMES: Final = 2  # of silence before and after speech
 _TAIL_FRAMES: Final = 5

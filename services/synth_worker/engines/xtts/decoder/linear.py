@@ -32,9 +32,8 @@ Linear = Callable[
     [Tensor], Tensor
 ]  # float32 or `operand` type [rows, inputs] -> float32 or bfloat16 [rows, outputs]
 
-_TILED_ROWS: Final = (
-    32  # rows of every tiled product; tiles have 16 rows and are multiplied in pairs
-)
+# rows of every tiled product; tiles have 16 rows and are multiplied in pairs
+_TILED_ROWS: Final = 32
 
 
 def pack(
@@ -157,9 +156,8 @@ class _Int8:
         self._multiply = _product_in_8_bits(
             rounded, self._scale, zero_point := 128 if _adds_in_32_bits() else 64
         )
-        self._zero_point = (
-            zero_point  # shifts inputs from -127..127 to 1..255, or from -63..63 to 1..127
-        )
+        # shifts inputs from -127..127 to 1..255, or from -63..63 to 1..127
+        self._zero_point = zero_point
         self._bias = bias.float()
         self._activation = activation
 

@@ -46,9 +46,8 @@ class Slots:
             model.transformer.new_memory(room).tensor.unsqueeze(2).repeat(1, 1, count, 1, 1, 1)
         )
         self._memories = [Memory(self._kept[:, :, slot]) for slot in range(count)]
-        self._inputs = torch.zeros(
-            (4, count), dtype=torch.int64, device=device
-        )  # code, place, position, in the batch
+        # code, place, position, in the batch
+        self._inputs = torch.zeros((4, count), dtype=torch.int64, device=device)
         self._noise = torch.ones((count, codes), device=device)
         self._settings = settings_of([Sampling()] * count, device)
         self.said = torch.zeros((count, codes), dtype=torch.bool, device=device)

@@ -28,14 +28,12 @@ _EXTRAS: Final = {
     "zh": {"pypinyin": "pypinyin"},
     "ja": {"cutlet": "cutlet", "fugashi": "fugashi", "unidic-lite": "unidic_lite"},
 }
-_LONG_NUMBER: Final = regex.compile(
-    r"\d{16,}"
-)  # read digit by digit; num2words fails somewhere above
+# read digit by digit; num2words fails somewhere above
+_LONG_NUMBER: Final = regex.compile(r"\d{16,}")
 _NUMBER: Final = regex.compile(r"\d(?:[\d.,]*\d)?")
 _OTHER_DIGIT: Final = regex.compile(r"(?![0-9])\p{Nd}")
-_HALF_CHARACTER: Final = regex.compile(
-    r"\p{Cs}"
-)  # a lone UTF-16 surrogate; no tokenizer accepts it
+# a lone UTF-16 surrogate; no tokenizer accepts it
+_HALF_CHARACTER: Final = regex.compile(r"\p{Cs}")
 _TIMES_TOO_LONG: Final = 4
 _CZECH_ORDINAL: Final = regex.compile(r"(?<!\d)(?<!\d[.,])(\d+)\.(?=\s|$)")
 
@@ -102,9 +100,8 @@ class TextEncoder:
     def _tagged(self, text: str, language: str) -> str:
         """Do what the tokenizer's own `encode` does before it splits a text, except logging the text."""
         cleaned = self._cleaned(_plain(text, language), language)
-        spoken = self._special.sub(
-            lambda token: f" {token[0][1:-1]} ", cleaned
-        )  # the text does not choose the language
+        # the text does not choose the language
+        spoken = self._special.sub(lambda token: f" {token[0][1:-1]} ", cleaned)
         return f"[{_TAGS.get(language, language)}]{spoken}".replace(" ", "[SPACE]")
 
     def _cleaned(self, text: str, language: str) -> str:

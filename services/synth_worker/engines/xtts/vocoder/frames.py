@@ -62,9 +62,8 @@ class Stretch:
     def _source(self, places: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return where output rows lie among the input rows; rounded like torch, which affects the result."""
         ratio = np.float64(np.float32(1 / self._factor))
-        source = np.maximum(
-            (ratio * (places + 0.5) - 0.5).astype(np.float32), np.float32(0)
-        )  # fused: rounded once
+        # fused: rounded once
+        source = np.maximum((ratio * (places + 0.5) - 0.5).astype(np.float32), np.float32(0))
         before = source.astype(np.int64)
         return before, source - before.astype(np.float32)
 

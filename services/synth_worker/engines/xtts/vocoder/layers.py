@@ -104,9 +104,8 @@ class Convolution:
         whole = chunk.append(rows, self._before, self.lag, self._reach)
         if whole.shape[1] <= self._reach:
             return rows.new_empty((rows.shape[0], 0, self._outputs))
-        image = whole.transpose(1, 2).unsqueeze(
-            2
-        )  # [streams, channels, 1, time], channels contiguous
+        # [streams, channels, 1, time], channels contiguous
+        image = whole.transpose(1, 2).unsqueeze(2)
         made = self._convolve(image).squeeze(2).transpose(1, 2)
         return made if bias is None else made.add_(bias.unsqueeze(1))
 
@@ -172,9 +171,8 @@ class Level:
 
     def __init__(self, step: Step, chains: Sequence[Sequence[Residual]]) -> None:
         self._step = step
-        self._chains = sorted(
-            chains, key=_lag, reverse=True
-        )  # the other outputs wait for the first
+        # the other outputs wait for the first
+        self._chains = sorted(chains, key=_lag, reverse=True)
         self.factor, self.trim = step.factor, step.trim
 
     def lag(self, before: int) -> int:

@@ -76,9 +76,8 @@ class Vocoder:
         self._dtype, self._device = dtype, torch.device(device or network.conv_pre.weight.device)
         kinds = network.num_kernels
         # The mean over a level's chains is folded into the next layer's weights: the ReLU between is unaffected.
-        first = (
-            network.conv_pre
-        )  # its bias, like that of the steps, is combined with the speaker's part
+        # its bias, like that of the steps, is combined with the speaker's part
+        first = network.conv_pre
         self._first = Convolution(self._weight(first), None, padding=first.padding[0])
         self._levels = [
             self._level(

@@ -28,11 +28,12 @@ from services.synth_worker.engines.xtts.weights.imports import (
 
 Size = Annotated[int, msgspec.Meta(ge=1)]
 
+# for training
 _DROPPED: Final = (
     "torch_mel_spectrogram_style_encoder",
     "torch_mel_spectrogram_dvae",
     "dvae",
-)  # for training
+)
 _REBUILT: Final = ("gpt_inference.", "gpt.wte.")  # copies that some checkpoints hold
 # Objects other than tensors in checkpoints of 2023. Empty classes replace them, so none of it is run.
 _LEGACY: Final = (
@@ -124,9 +125,8 @@ def load(folder: Path, start_text_id: int, stop_text_id: int) -> Checkpoint:
 
 def _config(path: Path) -> Config:
     try:
-        return msgspec.convert(
-            json.loads(path.read_text("utf-8")), type=Config
-        )  # Python's, which allows Infinity
+        # Python's, which allows Infinity
+        return msgspec.convert(json.loads(path.read_text("utf-8")), type=Config)
     except OSError as error:
         raise EngineUnavailable(f"{path} cannot be read: {error.strerror}; {_ADVICE}") from error
     except ValueError as error:  # bad JSON, bad UTF-8 and msgspec's are all of this kind
@@ -291,7 +291,6 @@ def _filled(module: nn.Module, weights: Mapping[str, Tensor], prefix: str) -> nn
     own = {name: weight for name, weight in own.items() if not name.startswith(_REBUILT)}
     module.load_state_dict(own, assign=True)
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
-        raise RuntimeError(
-            f"{prefix} has parts that no checkpoint contains"
-        )  # of another release of coqui-tts
+        # of another release of coqui-tts
+        raise RuntimeError(f"{prefix} has parts that no checkpoint contains")
     return module.eval().requires_grad_(False)  # torch's own signature

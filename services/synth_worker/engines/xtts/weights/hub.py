@@ -212,9 +212,8 @@ def _resume(file: BinaryIO, partial: Path, url: str, size_bytes: int, tell: Tell
             "are free; free disk space, or set HF_HOME to a folder on a larger disk"
         )
     token = get_token() if urlsplit(url).netloc == urlsplit(constants.ENDPOINT).netloc else None
-    headers = (
-        {"authorization": f"Bearer {token}"} if token else {}
-    )  # not sent to other hosts: those URLs are signed
+    # not sent to other hosts: those URLs are signed
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     http_get(
         url, file, resume_size=there_bytes, headers=headers, expected_size=size_bytes,
         tqdm_class=_progress_bar(tell, size_bytes),

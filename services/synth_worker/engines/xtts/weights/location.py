@@ -32,15 +32,13 @@ def _default_records() -> Path:
 class WeightSettings:
     """The location of the weights, and whether the operator may use them."""
 
-    model_dir: (
-        Path | None
-    )  # a folder with FILES, verified if it has CHECKSUMS; None: the hub's cache, then the hub
+    # a folder with FILES, verified if it has CHECKSUMS; None: the hub's cache, then the hub
+    model_dir: Path | None
     agreed: bool  # whether the operator accepts the licence
     repository: str = "coqui/XTTS-v2"
     revision: str = "main"  # a branch, tag or commit
-    records: Path = field(
-        default_factory=_default_records
-    )  # folder that records which files were verified
+    # folder that records which files were verified
+    records: Path = field(default_factory=_default_records)
 
 
 def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:

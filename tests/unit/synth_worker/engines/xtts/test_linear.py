@@ -84,9 +84,8 @@ def test_where_a_processor_has_no_bfloat16_products_are_those_of_rounded_numbers
         x.bfloat16().double(), weight.bfloat16().double(), bias.bfloat16().double()
     )
     assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(
-        found.double(), wanted, rtol=2**-8, atol=1e-5
-    )  # rounded once, at the end
+    # rounded once, at the end
+    torch.testing.assert_close(found.double(), wanted, rtol=2**-8, atol=1e-5)
 
 
 @pytest.mark.parametrize("exact", [True, False])

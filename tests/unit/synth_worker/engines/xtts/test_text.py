@@ -61,9 +61,8 @@ def test_an_ordinary_sentence_has_the_ids_that_stock_gives_it(
     encoder: TextEncoder, stock: Any, language: str
 ) -> None:
     text = SENTENCES[language]
-    expected = stock.tokenizer.encode(
-        text.strip().lower(), language
-    )  # as stock's own inference calls it
+    # as stock's own inference calls it
+    expected = stock.tokenizer.encode(text.strip().lower(), language)
     assert encoder.encode(text, language, LIMIT) == expected
 
 

@@ -92,9 +92,8 @@ def main() -> None:
     """Answer until the input ends."""
     path, data, alarm_seconds = sys.argv[1:]
     give_up_privileges()
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C goes to the whole group; the parent stops this process
+    # Ctrl-C goes to the whole group; the parent stops this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     library = Library(path, data)
     print(json.dumps({"version": library.version()}), flush=True)  # noqa: T201 - the protocol
     for line in sys.stdin:

@@ -81,12 +81,10 @@ class Japanese:
     def load(self) -> None:
         """Read the dictionary, 0.5 s. Raises EngineUnavailable where pyopenjtalk is missing."""
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # it calls its own dictionary by an old name
-            self._readings(
-                "強い風"
-            )  # a kanji of several readings opens the dictionary for those too
+            # it calls its own dictionary by an old name
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # a kanji of several readings opens the dictionary for those too
+            self._readings("強い風")
 
     @cached_property
     def _readings(self) -> Callable[[str], list[dict[str, object]]]:

@@ -39,9 +39,8 @@ _FINAL: Final = {  # articles 8-11: seven phones end a syllable
 }
 _NASAL: Final = {"ㄱ": "ㅇ", "ㄷ": "ㄴ", "ㅂ": "ㅁ"}
 _AFTER_WHICH_TENSE: Final = frozenset({"ㄵ", "ㄻ", "ㄼ", "ㄾ"})  # articles 24 and 25, stems
-_BOUND_NOUN: Final = re.compile(
-    r"(?<=[가-힣]) (?=[것거걸겁게수줄데바지])"
-)  # article 27: 할 것을 [할꺼슬]
+# article 27: 할 것을 [할꺼슬]
+_BOUND_NOUN: Final = re.compile(r"(?<=[가-힣]) (?=[것거걸겁게수줄데바지])")
 _IRREGULAR: Final = (
     (re.compile("밟(?=[^아-잏])"), "밥"),  # article 10
     (re.compile("(?<=[십백천만억])육"), "뉵"),  # article 29, 십육 [심뉵]
