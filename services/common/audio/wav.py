@@ -8,13 +8,13 @@ from typing import Final
 from services.common.audio.clip import Clip
 from services.common.audio.pcm import from_pcm16, to_pcm16
 
-_HEADER_BYTES: Final = 44
+HEADER_BYTES: Final = 44
 _UNKNOWN: Final = 0xFFFFFFFF  # the length field of a stream of unknown length
 
 
 def wav_header(*, sample_rate_hz: int, data_bytes: int | None) -> bytes:
     """Return the 44 bytes before mono 16-bit PCM of so many bytes; None for a stream of unknown length."""
-    riff_bytes = _UNKNOWN if data_bytes is None else data_bytes + _HEADER_BYTES - 8
+    riff_bytes = _UNKNOWN if data_bytes is None else data_bytes + HEADER_BYTES - 8
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         b"RIFF",

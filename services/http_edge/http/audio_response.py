@@ -15,6 +15,7 @@ A client that reads nothing for `patience_s` is cut, so that it does not hold me
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from aiohttp import web
@@ -39,11 +40,8 @@ class AudioStream(NamedTuple):
 
 async def write(response: web.StreamResponse, content: bytes, patience_s: float) -> None:
     """Write bytes. Raises ListenerStalled if the client reads none of them for `patience_s`."""
-    try:
-        async with asyncio.timeout(patience_s):
-            await response.write(content)
-    except TimeoutError:
-        raise _stalled(patience_s) from None
+    async with _client_reads(patience_s):
+        await response.write(content)
 
 
 class AudioResponse:
@@ -72,26 +70,26 @@ class AudioResponse:
     ) -> None:
         """Send the head of the response, and the part of the encoder's header that the client lacks.
 
-        `data_bytes`: size of all PCM, if it is known. `offset`: bytes of the body that the client has already.
-        `byte_range`: the requested part of the body, which makes the status 206.
+        `data_bytes`: size of all PCM, if it is known; then `byte_range` is the requested part of the body, which
+        makes the status 206. If it is unknown, `offset` is the number of bytes that the client has already.
         """
         header = self._encoder.header(self._sample_rate_hz, data_bytes)
         self.response.headers.update(headers)
         self.response.content_type = self._encoder.content_type
 
         if data_bytes is not None:
-            whole = len(header) + data_bytes
             self._known_length = True
-            self.response.content_length = whole
+            whole = len(header) + data_bytes
+            sent = byte_range or ByteRange(0, whole)
+            self.response.content_length = sent.end - sent.start
+            header = header[: sent.end]
+            offset = sent.start
 
-        if byte_range is not None:
-            self.response.set_status(206)
-            self.response.headers["Content-Range"] = (
-                f"bytes {byte_range.start}-{byte_range.end - 1}/{whole}"
-            )
-            self.response.content_length = byte_range.end - byte_range.start
-            header = header[: byte_range.end]
-            offset = byte_range.start
+            if byte_range is not None:
+                self.response.set_status(206)
+                self.response.headers["Content-Range"] = (
+                    f"bytes {sent.start}-{sent.end - 1}/{whole}"
+                )
 
         self._outcome.sample_rate_hz = self._sample_rate_hz
         await self.response.prepare(self._request)
@@ -111,10 +109,8 @@ class AudioResponse:
         last = self._held_back + self._encoder.end()
 
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with _client_reads(self._patience_s):
                 await self.response.write_eof(last)
-        except TimeoutError:
-            raise _stalled(self._patience_s) from None
         except asyncio.CancelledError:
             # every byte is in the connection; only the drain was pending
             self._outcome.whole = True
@@ -162,7 +158,13 @@ async def send_stream(audio: AudioResponse, stream: AudioStream) -> web.StreamRe
     return await audio.finish()
 
 
-def _stalled(patience_s: float) -> ListenerStalled:
-    return ListenerStalled(
-        f"no audio was read for {patience_s:.0f} s; read faster, or request a shorter text"
-    )
+@asynccontextmanager
+async def _client_reads(patience_s: float) -> AsyncIterator[None]:
+    """Raise ListenerStalled if the block takes longer than `patience_s`."""
+    try:
+        async with asyncio.timeout(patience_s):
+            yield
+    except TimeoutError:
+        raise ListenerStalled(
+            f"no audio was read for {patience_s:.0f} s; read faster, or request a shorter text"
+        ) from None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
-from services.common.audio.wav import wav_header
+from services.common.audio.wav import HEADER_BYTES, wav_header
 
 
 class Encoder(Protocol):
@@ -29,7 +29,7 @@ class WavEncoder:
     """RIFF WAVE: a header, then the PCM itself."""
 
     content_type: ClassVar[str] = "audio/wav"
-    header_bytes: ClassVar[int | None] = len(wav_header(sample_rate_hz=1, data_bytes=0))
+    header_bytes: ClassVar[int | None] = HEADER_BYTES
 
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
         """Return the RIFF header. `data_bytes`: size of all PCM; None writes the greatest size."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from services.common.audio.wav import HEADER_BYTES
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import JobProgress, Mark
@@ -152,8 +153,7 @@ class JobRoutes:
     async def _whole(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
         lengths = await self.store.lengths(progress.job, progress.spoken)
         await self.store.audio(progress.job, 0)  # the oldest, so the first to expire
-        header_bytes = WavEncoder.header_bytes or 0
-        size = header_bytes + sum(lengths)
+        size = HEADER_BYTES + sum(lengths)
         etag = f'"{progress.job}-{progress.samples}"'
         applies = range_applies(request.headers.get("If-Range"), etag)
         requested = requested_range(request.headers.get("Range"), size) if applies else None
@@ -165,7 +165,7 @@ class JobRoutes:
         if request.method != "HEAD":
             wanted = requested or ByteRange(0, size)
             pcm_range = ByteRange(
-                max(0, wanted.start - header_bytes), max(0, wanted.end - header_bytes)
+                max(0, wanted.start - HEADER_BYTES), max(0, wanted.end - HEADER_BYTES)
             )
 
             async for pcm in self._stored(progress.job, lengths, pcm_range):

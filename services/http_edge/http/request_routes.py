@@ -3,10 +3,10 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Final
 
 from aiohttp import web
 
+from services.common.audio.wav import HEADER_BYTES
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import SpeechRequest
@@ -24,8 +24,6 @@ from services.http_edge.speech.metering import UsageCharges
 from services.http_edge.speech.playback import Playback
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSessions
-
-_HEADER_BYTES: Final = WavEncoder.header_bytes or 0
 
 
 @dataclass(frozen=True)
@@ -73,17 +71,17 @@ class RequestRoutes:
                 renewing=True,
             ) as runs,
         ):
-            sentence, skip, whole = await runs.locate(max(0, offset - _HEADER_BYTES))
+            sentence, skip, whole = await runs.locate(max(0, offset - HEADER_BYTES))
             if whole is not None:
-                return _nothing_left(offset, _HEADER_BYTES + whole)
+                return _nothing_left(offset, HEADER_BYTES + whole)
             async with self.speaker.taking_up(
                 kept, runs, runs.cancel, first_sentence=sentence, meter=meter, listening=True
             ) as speech:
                 pieces = _without_first(skip, speech.chunks())
                 first = await anext(pieces, b"")
-                if not first and offset > _HEADER_BYTES:
+                if not first and offset > HEADER_BYTES:
                     _, _, whole = await runs.locate(offset)
-                    return _nothing_left(offset, _HEADER_BYTES + (whole or 0))
+                    return _nothing_left(offset, HEADER_BYTES + (whole or 0))
                 rate_hz = speech.assembly.sample_rate_hz
                 audio = AudioResponse(
                     request,

@@ -56,10 +56,10 @@ class Running:
         if self._tasks:
             log.warning("requests_cut", requests=len(self._tasks))
         self._cutting = True
-        for wait_s in (_CUT_S / 2, _CUT_S / 2):  # asyncio.wait_for may swallow a cancellation
+        for _ in range(2):  # asyncio.wait_for may swallow a cancellation
             for task in list(self._tasks):
                 task.cancel()
-            await self._until_idle(wait_s)
+            await self._until_idle(_CUT_S / 2)
 
     async def _until_idle(self, patience_s: float) -> None:
         until_s = time.monotonic() + patience_s
