@@ -6,13 +6,16 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
 log = structlog.get_logger()
 
+ResultT = TypeVar("ResultT")
+
 _TASKS_TOLD: Final = 20  # in one line
+_CANCEL_AGAIN_S: Final = 1.0
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -61,6 +64,38 @@ async def every(seconds: float, act: Callable[[], Awaitable[None]], stop: asynci
             await asyncio.wait_for(stop.wait(), seconds)
 
 
+async def cancel_until_done(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended, and leave their results in them.
+
+    One cancellation can be lost: `asyncio.wait_for` swallows it if its future completes at the same moment
+    (bpo-42130, Python before 3.12). A task that retries in a loop would then run for ever.
+    """
+    pending = {task for task in tasks if not task.done()}
+
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+
+
+async def result_within(seconds: float, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Return the result of a coroutine. Raises TimeoutError after `seconds`, and what the work raises.
+
+    Unlike `asyncio.wait_for` it also ends if the work swallows a cancellation.
+    """
+    working = asyncio.create_task(work)
+
+    try:
+        await asyncio.wait({working}, timeout=seconds)
+    finally:
+        await cancel_until_done(working)
+
+    if working.cancelled():
+        raise TimeoutError
+
+    return working.result()
+
+
 async def ended_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
     """Do the work, unless `stop` is set before it ends: then cancel it and return false."""
     working, stopping = (
@@ -74,9 +109,7 @@ async def ended_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> 
             return True
         return False
     finally:
-        for task in (working, stopping):
-            task.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
+        await cancel_until_done(working, stopping)
 
 
 @asynccontextmanager

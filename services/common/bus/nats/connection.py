@@ -36,6 +36,7 @@ from services.common.bus.topology import (
     topology,
     value_subject,
 )
+from services.common.runtime.lifecycle import result_within
 from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.tracing import carried
 from services.common.wire.failures import BusUnavailable
@@ -136,7 +137,7 @@ class NatsBus:
             **access.options(),
         )
         try:
-            client = await asyncio.wait_for(connecting, patience_s)
+            client = await result_within(patience_s, connecting)
         except (TimeoutError, OSError, nats.errors.Error):
             message = (
                 f"NATS does not answer within {patience_s:.0f} s, or not to us; check NATS_URL, NATS_NKEY_SEED_FILE, "
