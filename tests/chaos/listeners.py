@@ -54,6 +54,13 @@ class Tally:
         if outcome != "whole":
             self.faults.append(f"{order.endpoint} seed {order.seed}: {outcome} {why}")
 
+    async def until_more_are_whole(self, count: int) -> None:
+        """Wait until `count` more streams came whole, however slow the machine is; fails after a minute."""
+        enough = self.whole + count
+        async with asyncio.timeout(60):
+            while self.whole < enough:
+                await asyncio.sleep(0.05)
+
 
 def order_of(draw: random.Random) -> Order:
     """Draw an order: one to six sentences, on either endpoint."""

@@ -20,6 +20,7 @@ from tests.chaos.parts import house, house_on
 
 SETTINGS = {"TONE_REAL_TIME_FACTOR": "0.06", "WORKER_SLOTS": "4", "WORKER_EXPRESS_SLOTS": "2"}
 MEBIBYTE = 1024 * 1024
+LISTENERS = 4
 
 
 async def test_a_cluster_that_loses_the_leader_of_its_streams_loses_no_sample(
@@ -36,18 +37,18 @@ async def test_a_cluster_that_loses_the_leader_of_its_streams_loses_no_sample(
                     await listen(session, service.address(), order_of(draw), tally)
 
             async with tasks() as group:
-                for _ in range(4):
+                for _ in range(LISTENERS):
                     group.create_task(keep_listening())
                 for stream in (topology.SENTENCES, topology.AUDIO):
-                    await asyncio.sleep(2)
+                    await tally.until_more_are_whole(LISTENERS)
                     leader = await cluster.leader_of(session, stream)
                     await leader.server.kill()
-                    await asyncio.sleep(4)
+                    await tally.until_more_are_whole(LISTENERS)
                     await leader.server.start()
                     await cluster.until_ready(session)
+                await tally.until_more_are_whole(LISTENERS)
                 done.set()
     assert tally.faults == []
-    assert tally.whole > 10
 
 
 async def test_what_a_cluster_acknowledged_is_there_after_its_leader_was_killed(
