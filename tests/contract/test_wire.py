@@ -16,9 +16,11 @@ from services.common.wire.messages import (
     Message,
     Parameters,
     Portion,
+    SentenceJob,
     Span,
     SpeechRequest,
     TextSplit,
+    WorkerState,
 )
 from services.common.wire.parameters import RANGES
 from tests.support.messages import EXAMPLES, REQUEST
@@ -102,6 +104,18 @@ def test_bytes_from_before_there_was_ssml_are_read_as_of_a_plain_text_in_one_lan
     [now] = [message for message in EXAMPLES if name(message) == earlier.stem]
     decoded = codec.decode(bytes.fromhex(earlier.read_text()), type(now))
     assert decoded == msgspec.structs.replace(now, **PLAIN[earlier.stem])
+
+
+def test_a_voice_is_sent_only_instead_of_clips() -> None:
+    [job] = [message for message in EXAMPLES if isinstance(message, SentenceJob)]
+    [split] = [message for message in EXAMPLES if isinstance(message, TextSplit)]
+    [worker] = [message for message in EXAMPLES if isinstance(message, WorkerState)]
+    for message in (EXAMPLES[0], job, split):
+        assert "voice" not in fields(message)
+        named = msgspec.structs.replace(message, voice="builtin:af_heart")
+        assert fields(named) == fields(message) | {"voice": "builtin:af_heart"}
+        assert codec.decode(codec.encode(named), type(message)) == named
+    assert not {"voices", "default_voices"} & fields(worker).keys()
 
 
 def test_letters_that_are_left_out_are_sent_only_where_there_are_some() -> None:
@@ -201,7 +215,6 @@ def test_a_missing_required_field_is_refused_by_name(message: Message) -> None:
         ("seed", 1.0),
         ("text", b"bytes"),
         ("text", ""),
-        ("clips", []),
         ("clips", ["not a digest"]),
         ("clips", ["ab" * 32 + "\n"]),
         ("tenant", "a.b"),

@@ -2,6 +2,7 @@
 
 from services.common.wire.messages import (
     AudioChunk,
+    BuiltInVoice,
     CancelSpeech,
     ClipRefused,
     ClipStored,
@@ -25,7 +26,22 @@ from services.common.wire.messages import (
     TextSplit,
     WorkerState,
 )
+from services.common.wire.voices import (
+    ChangeVoice,
+    Consent,
+    CreateVoice,
+    DeleteVoice,
+    ListVoices,
+    ReadVoice,
+    Voice,
+    VoiceAnswer,
+    VoiceDeleted,
+    VoiceForgotten,
+    VoiceRefused,
+    VoicesListed,
+)
 
+VOICE = "v_0pqv3fjo00abcdefghij"
 REQUEST = "0123456789abcdef0123456789abcdef"
 CLIP = "ab" * 32
 DEADLINE = 1_800_000_000_000
@@ -37,6 +53,33 @@ PARAMETERS = Parameters(
     length_penalty=1.0,
     speed=1.25,
     gpt_cond_len=12,
+)
+
+CONSENT = Consent(
+    speaker="Anna Weber",
+    statement="my voice speaks texts of this company",
+    date="2026-11-01",
+    method="written",
+)
+
+STORED_VOICE = Voice(
+    voice=VOICE,
+    tenant="public",
+    name="Anna",
+    revision=2,
+    state="ready",
+    clips=(CLIP,),
+    clip_bytes=480_044,
+    audio_s=10.0,
+    created_unix_ms=DEADLINE - 3_600_000,
+    changed_unix_ms=DEADLINE,
+    language="fr",
+    description="warm, close",
+    consent=CONSENT,
+    uploaded_by="key-1",
+    parameters=PARAMETERS,
+    warnings=("the clip is short",),
+    leftovers=("cd" * 32,),
 )
 
 EXAMPLES: tuple[Message, ...] = (
@@ -183,4 +226,36 @@ EXAMPLES: tuple[Message, ...] = (
         attempts=6,
         trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ),
+    STORED_VOICE,
+    VoiceAnswer(voice=STORED_VOICE),
+    VoicesListed(
+        voices=(STORED_VOICE,),
+        builtin=(BuiltInVoice(name="af_heart", gender="female", languages=("en",)),),
+        next=VOICE,
+    ),
+    CreateVoice(
+        tenant="public",
+        name="Anna",
+        clips=(CLIP,),
+        language="fr",
+        description="warm, close",
+        consent=CONSENT,
+        parameters=PARAMETERS,
+    ),
+    ChangeVoice(
+        tenant="public",
+        voice="Anna",
+        name="Anne",
+        clips=(CLIP,),
+        language=None,
+        description="",
+        parameters=PARAMETERS,
+        consent=CONSENT,
+    ),
+    ReadVoice(tenant="public", voice="Anna"),
+    DeleteVoice(tenant="public", voice=VOICE),
+    ListVoices(tenant="public", limit=10, after=VOICE),
+    VoiceDeleted(voice=VOICE),
+    VoiceRefused(code="unknown_voice", detail="send another name", retryable=False),
+    VoiceForgotten(tenant="public", voice=VOICE, below=2),
 )

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.common.bus.ports import (
@@ -188,7 +189,11 @@ class MemoryBus:
         self._streams[stream].messages.pop(number, None)
 
     async def purge(self, stream: str, subject_filter: str) -> None:
-        """Remove all stored messages that match."""
+        """Remove all stored messages that match; a bucket's values are messages as well."""
+        if stream.startswith("KV_"):
+            for subject in await self.count_by_subject(stream, subject_filter):
+                await self.drop_value(stream[3:], subject[len(value_subject(stream[3:], "")) :])
+            return
         kept = self._streams[stream]
         kept.messages = {
             key: stored
@@ -226,6 +231,11 @@ class MemoryBus:
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value of a bucket."""
         return self._buckets[bucket].get(key)
+
+    async def get_values(self, bucket: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the values of these keys."""
+        held = self._buckets[bucket]
+        return {key: held[key] for key in keys if key in held}
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Set a value of a bucket."""

@@ -2,7 +2,7 @@
 
 tests/contract/test_bus.py runs the same cases against both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from services.common.bus.topology import Consumer, Topology
@@ -171,6 +171,9 @@ class Bus(Protocol):
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value of a key-value bucket, or None."""
+
+    async def get_values(self, bucket: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the values of these keys; missing ones are left out."""
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Set a value of a key-value bucket; the change is published on `topology.value_subject`.

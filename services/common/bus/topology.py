@@ -15,6 +15,8 @@ JOBS: Final = "TTS_JOBS"
 CLIPS: Final = "TTS_CLIPS"  # object store: reference clips by content hash
 KEPT: Final = "TTS_KEPT"  # key-value bucket: requests, so that a lost answer can be resumed
 PROGRESS: Final = "TTS_PROGRESS"  # key-value bucket: how far jobs are
+LIBRARY: Final = "TTS_LIBRARY"  # key-value bucket: the voices that tenants keep
+VOICE_CLIPS: Final = "TTS_VOICE_CLIPS"  # object store: the clips of these voices
 RESULTS: Final = "TTS_RESULTS"  # object store: the audio of jobs, sentence by sentence
 
 DUPLICATE_WINDOW_S: Final = 120.0
@@ -42,7 +44,7 @@ class Bucket:
     """One key-value bucket or object store: values of a message at most, objects of any size."""
 
     name: str
-    max_age_s: float
+    max_age_s: float  # 0: until it is deleted
     max_bytes: int
 
 
@@ -149,10 +151,12 @@ def topology(
             Bucket(VOICES, max_age_s=7 * 24 * 3600, max_bytes=1024 * MEBIBYTE),
             Bucket(KEPT, max_age_s=KEPT_S, max_bytes=1024 * MEBIBYTE),
             Bucket(PROGRESS, max_age_s=results_kept_s, max_bytes=256 * MEBIBYTE),
+            Bucket(LIBRARY, max_age_s=0, max_bytes=256 * MEBIBYTE),
         ),
         stores=(
             Bucket(CLIPS, max_age_s=24 * 3600, max_bytes=2048 * MEBIBYTE),
             Bucket(RESULTS, max_age_s=results_kept_s, max_bytes=8192 * MEBIBYTE),
+            Bucket(VOICE_CLIPS, max_age_s=0, max_bytes=4096 * MEBIBYTE),
         ),
         replicas=replicas,
     )

@@ -34,11 +34,15 @@ from services.common.wire.subjects import (
     SentenceSubject,
     SplitSubject,
     SplitterSubject,
+    VoiceSubject,
     WorkerSubject,
     parse,
 )
+from services.common.wire.voices import VoiceCommand
 
-_Commands = RequestSubject | IngressSubject | JobSubject | NormalizeSubject | ClipSubject
+_Commands = (
+    RequestSubject | IngressSubject | JobSubject | NormalizeSubject | ClipSubject | VoiceSubject
+)
 
 
 def tenant_of(subject: str) -> str | None:
@@ -47,7 +51,9 @@ def tenant_of(subject: str) -> str | None:
     return parsed.tenant if isinstance(parsed, _Commands) else None
 
 
-def require_own(command: SpeechRequest | NormalizeText | StoreClip, subject: str) -> None:
+def require_own(
+    command: SpeechRequest | NormalizeText | StoreClip | VoiceCommand, subject: str
+) -> None:
     """Refuse a command in another tenant's name than that of its subject. Raises MalformedMessage."""
     if command.tenant != tenant_of(subject):
         raise MalformedMessage(

@@ -89,6 +89,34 @@ class UnknownClip(PipelineError):
     http_status = 404
 
 
+class UnknownVoice(PipelineError):
+    """No voice has this name or id, or not any longer."""
+
+    code = "unknown_voice"
+    http_status = 404
+
+
+class VoiceNameTaken(PipelineError):
+    """Another voice of the tenant has this name."""
+
+    code = "voice_name_taken"
+    http_status = 409
+
+
+class TenantVoicesFull(PipelineError):
+    """This tenant keeps all the voices that it may."""
+
+    code = "tenant_voices_full"
+    http_status = 409
+
+
+class ConsentRequired(PipelineError):
+    """The operator asks for the speaker's consent, and none was sent."""
+
+    code = "consent_required"
+    http_status = 422
+
+
 class EngineUnavailable(PipelineError):
     """No worker for the engine is alive."""
 

@@ -57,3 +57,22 @@ def clip_object(tenant: str, clip: str) -> str:
 def voice_key(tenant: str, engine: str, version: str, digest: str) -> str:
     """Return the key of a computed voice in the bucket `TTS_VOICES`: `<engine>.<version>.<tenant>.<digest>`."""
     return f"{engine}.{version}.{tenant}.{digest}"
+
+
+def library_key(tenant: str, voice: str) -> str:
+    """Return the key of a stored voice in the bucket `TTS_LIBRARY`: `voice.<tenant>.<voice>`."""
+    return tenant_key(tenant, "voice", voice)
+
+
+def voice_clip_object(tenant: str, voice: str, clip: str) -> str:
+    """Return the name of a voice's clip in the object store `TTS_VOICE_CLIPS`: `<tenant>/<voice>/<clip>`."""
+    return f"{tenant}/{voice}/{clip}"
+
+
+def library_voice_key(tenant: str, voice: str, revision: int, *parts: str) -> str:
+    """Return the key of a value made of a stored voice, in the bucket `TTS_VOICES`.
+
+    `voice.<tenant>.<voice>.<revision>.<part>...`: of a computed voice engine, version and what shapes it; of a preview
+    `preview`, engine, version and language. One purge removes the values of a voice, or of a revision.
+    """
+    return tenant_key(tenant, "voice", voice, revision, *parts)

@@ -37,6 +37,13 @@ ClipId = Annotated[
     str, Meta(pattern=r"^[0-9a-f]{64}\Z")
 ]  # SHA-256 of the clip's bytes in the object store
 Clips = Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=MOST_CLIPS)]
+MaybeClips = Annotated[tuple[ClipId, ...], Meta(max_length=MOST_CLIPS)]
+# a name or an id of a stored voice, or of one that an engine brings along: `wire/voices.py`
+VoiceReference = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,100}\Z")]
+VoiceName = Annotated[
+    str, Meta(pattern=r"^[^\x00-\x20\x7f/:@]([^\x00-\x1f\x7f/:@]{0,62}[^\x00-\x20\x7f/:@])?\Z")
+]
+Gender = Literal["female", "male", "neutral"]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -121,7 +128,7 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     engine: EngineName
     language: LanguageTag
     text: Annotated[str, Meta(min_length=1)]
-    clips: Clips  # of one speaker, one or more recordings
+    clips: MaybeClips = ()  # of one speaker, one or more recordings; empty where `voice` is sent
     seed: Seed
     split: bool = True  # false: keep the text whole where the engine can take it so
     spoken_forms: bool = True  # false: give the engine figures and signs as they are written
@@ -137,6 +144,8 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     # from `first_sentence` on, about so much; not sent: the whole rest
     portion_s: PortionSeconds | UnsetType = UNSET
     first_lane: Lane | UnsetType = UNSET  # of the first sentence; not sent: express
+    # of the library, instead of `clips`; neither: the default voice of the language
+    voice: VoiceReference | UnsetType = UNSET
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -149,12 +158,14 @@ class SentenceJob(Message, frozen=True, kw_only=True):
     sentence: SentenceIndex  # place in the text, from 0
     sentences: SentenceCount  # how many the text has
     text: Annotated[str, Meta(min_length=1)]  # normalized
-    clips: Clips
+    clips: MaybeClips = ()
     seed: Seed  # derived from the request's seed and the sentence's index
     pause_after_ms: Pause  # silence that belongs to the end of this sentence's samples
     deadline_unix_ms: UnixMilliseconds
     parameters: Parameters = AS_USUAL
     pause_before_ms: Pause = 0  # silence that belongs to the beginning of this sentence's samples
+    # resolved: `voices.ResolvedVoice.reference`; instead of `clips`
+    voice: VoiceReference | UnsetType = UNSET
 
 
 class Span(Struct, frozen=True):
@@ -196,6 +207,8 @@ class TextSplit(Message, frozen=True, kw_only=True):
     audio_s: Seconds | UnsetType = UNSET
     # of what is spoken now; not sent: all from `first_sentence` on
     portion: Portion | UnsetType = UNSET
+    # that speaks it, resolved; not sent where the request has clips
+    voice: VoiceReference | UnsetType = UNSET
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):
@@ -264,6 +277,18 @@ class JobProgress(Message, frozen=True, kw_only=True):
     detail: str = ""  # what to do about it; never holds the text
 
 
+class BuiltInVoice(Struct, frozen=True, kw_only=True):
+    """A voice that an engine brings along. On the wire a map."""
+
+    name: VoiceName
+    gender: Gender
+    # that its speaker is a native of, ISO 639-1; empty: all of the engine's
+    languages: tuple[Language, ...] = ()
+
+
+BuiltInVoices = Annotated[tuple[BuiltInVoice, ...], Meta(max_length=1_000)]
+
+
 class WorkerState(Message, frozen=True, kw_only=True):
     """A worker is alive. Core NATS, once a second, on `tts.v1.worker.<engine>.<worker>`."""
 
@@ -284,6 +309,10 @@ class WorkerState(Message, frozen=True, kw_only=True):
     parameters: dict[
         str, Annotated[float, Meta(ge=-1e12, le=1e12)]
     ] = {}  # that the engine takes, with their defaults; named as in `Parameters`
+    # that the engine brings along; not sent where there are none
+    voices: BuiltInVoices | UnsetType = UNSET
+    # language -> the built-in voice that speaks where a request names none
+    default_voices: dict[Language, VoiceName] | UnsetType = UNSET
 
 
 class SplitterState(Message, frozen=True, kw_only=True):

@@ -21,6 +21,8 @@ JOBS: Final = "tts.v1.job.*"
 NORMALIZE: Final = "tts.v1.normalize.*"
 INGRESS_REQUESTS: Final = "tts.v1.door.request.*"
 STORE_CLIPS: Final = "tts.v1.clip.*"
+VOICES: Final = "tts.v1.voice.*"
+FORGETS: Final = "tts.v1.forget.*"
 
 
 def request(tenant: str) -> str:
@@ -46,6 +48,16 @@ def door_request(tenant: str) -> str:
 def clip(tenant: str) -> str:
     """Return where a tenant asks `StoreClip`."""
     return f"tts.v1.clip.{tenant}"
+
+
+def voice(tenant: str) -> str:
+    """Return where a tenant sends `voices.VoiceCommand`."""
+    return f"tts.v1.voice.{tenant}"
+
+
+def forget(tenant: str) -> str:
+    """Return where `VoiceForgotten` goes, to every worker."""
+    return f"tts.v1.forget.{tenant}"
 
 
 def tenant_events(tenant: str) -> str:
@@ -148,6 +160,18 @@ class ClipSubject(NamedTuple):
     tenant: str
 
 
+class VoiceSubject(NamedTuple):
+    """Of a `voices.VoiceCommand`."""
+
+    tenant: str
+
+
+class ForgetSubject(NamedTuple):
+    """Of a `VoiceForgotten`."""
+
+    tenant: str
+
+
 class SentenceSubject(NamedTuple):
     """Of a `SentenceJob`."""
 
@@ -222,6 +246,8 @@ Parsed = (
     | NormalizeSubject
     | IngressSubject
     | ClipSubject
+    | VoiceSubject
+    | ForgetSubject
     | SentenceSubject
     | EventSubject
     | CancelSubject
@@ -243,6 +269,8 @@ _PATTERNS: Final = MappingProxyType(
         NormalizeSubject: re.compile(rf"tts\.v1\.normalize\.{_TENANT}"),
         IngressSubject: re.compile(rf"tts\.v1\.door\.request\.{_TENANT}"),
         ClipSubject: re.compile(rf"tts\.v1\.clip\.{_TENANT}"),
+        VoiceSubject: re.compile(rf"tts\.v1\.voice\.{_TENANT}"),
+        ForgetSubject: re.compile(rf"tts\.v1\.forget\.{_TENANT}"),
         SentenceSubject: re.compile(
             rf"tts\.v1\.sentence\.{_ENGINE}\.(?P<lane>express|standard)\.{_TENANT}\.{_REQUEST}\.{_SENTENCE}"
         ),

@@ -6,7 +6,7 @@ import secrets
 import ssl
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from nats.js import JetStreamContext, api
 from nats.js.object_store import ObjectStore
 
 from services.common.bus.config_drift import differences, stream_limits
+from services.common.bus.nats.batch_get import MOST_AT_ONCE, last_messages
 from services.common.bus.nats.errors import WRONG_LAST_SEQUENCE, refusal, too_large, translated
 from services.common.bus.nats.subscriptions import NatsPuller, NatsSubscription
 from services.common.bus.ports import SUBSCRIPTION_BYTES, Lag, StorageUse, Stored, Value
@@ -370,6 +371,17 @@ class NatsBus:
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value, by direct get on the bucket's stream (a bucket is a stream: ADR-8 of nats-architecture)."""
         return await self.last(f"KV_{bucket}", value_subject(bucket, key)) or None
+
+    async def get_values(self, bucket: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the values of these keys, by one direct get for each 512 of them."""
+        found: dict[str, bytes] = {}
+        prefix = len(value_subject(bucket, ""))
+        for begin in range(0, len(keys), MOST_AT_ONCE):
+            wanted = [value_subject(bucket, key) for key in keys[begin : begin + MOST_AT_ONCE]]
+            async with translated():
+                messages = await last_messages(self._client, f"KV_{bucket}", wanted)
+            found |= {subject[prefix:]: value for subject, value in messages.items() if value}
+        return found
 
     async def put_value(self, bucket: str, key: str, value: bytes) -> None:
         """Set a value; two workers that set the same key set the same value."""

@@ -1,0 +1,1 @@
+"""The voices that tenants keep in NATS; `voices.VoiceLibrary` is the way in."""

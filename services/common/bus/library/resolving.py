@@ -1,0 +1,107 @@
+"""Resolves the voice that a request names: one of its tenant, a shared one, or a built-in one of an engine."""
+
+import asyncio
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from msgspec import UNSET
+
+from services.common.bus.library.voices import VoiceLibrary
+from services.common.wire.failures import UnknownVoice
+from services.common.wire.messages import AS_USUAL, BuiltInVoice, Parameters, WorkerState
+from services.common.wire.voices import (
+    SHARED_TENANT,
+    ResolvedVoice,
+    name_key,
+    parse_reference,
+)
+
+_COMPARED: Final = 1_000  # names that are compared for the nearest ones
+_NEAREST: Final = 3
+
+
+class ChosenVoice(NamedTuple):
+    """The voice of a request."""
+
+    reference: str  # resolved, for `SpeechRequest.voice` and `SentenceJob.voice`
+    parameters: Parameters = AS_USUAL  # its defaults
+
+
+@dataclass(frozen=True)
+class VoiceResolver:
+    """Resolves names, ids and references."""
+
+    library: VoiceLibrary
+
+    async def resolve(self, tenant: str, given: str, workers: Iterable[WorkerState]) -> ChosenVoice:
+        """Return the voice that `given` names, for a request that one of these workers will speak.
+
+        Tried in this order: a resolved reference, an id or name of the tenant's own voices, of the shared voices, the
+        name of a built-in voice. Raises UnknownVoice, with the nearest names; BusUnavailable.
+        """
+        built_in = built_in_voices(workers)
+        parsed = parse_reference(given)
+        if parsed is not None:
+            return await self._of_reference(tenant, parsed, built_in)
+        for owner in (tenant, SHARED_TENANT):
+            found = await self.library.find(owner, given)
+            if found is not None:
+                return ChosenVoice(found.resolved.reference, found.parameters)
+        same = [voice.name for voice in built_in if name_key(voice.name) == name_key(given)]
+        if same:
+            return ChosenVoice(ResolvedVoice("builtin", same[0]).reference)
+        raise UnknownVoice(await self._advice(tenant, given, built_in))
+
+    async def _of_reference(
+        self, tenant: str, parsed: ResolvedVoice, built_in: list[BuiltInVoice]
+    ) -> ChosenVoice:
+        if parsed.scope == "builtin":
+            if parsed.id in {voice.name for voice in built_in}:
+                return ChosenVoice(parsed.reference)
+            raise UnknownVoice(await self._advice(tenant, parsed.id, built_in))
+        found = await self.library.read(parsed.owner(tenant), parsed.id)
+        if found is None or found.revision != parsed.revision:
+            raise UnknownVoice(
+                "the voice was deleted or its clips were replaced; send its name or id"
+            )
+        return ChosenVoice(parsed.reference, found.parameters)
+
+    async def _advice(self, tenant: str, given: str, built_in: list[BuiltInVoice]) -> str:
+        """Return what to send instead: the nearest names."""
+        names = [voice.name for voice in built_in]
+        for owner in (tenant, SHARED_TENANT):
+            page = await self.library.page(owner, limit=_COMPARED)
+            names += [voice.name for voice in page.voices]
+        nearest = await asyncio.to_thread(_nearest, given, names)
+        if not nearest:
+            return "no voice has this name or id; GET /voices lists those that exist"
+        return (
+            "no voice has this name or id; the nearest names are "
+            f"{', '.join(nearest)}; GET /voices lists all"
+        )
+
+
+def built_in_voices(workers: Iterable[WorkerState]) -> list[BuiltInVoice]:
+    """Return the voices that the engines of these workers bring along, without duplicates."""
+    found: dict[str, BuiltInVoice] = {}
+    for worker in workers:
+        for voice in () if worker.voices is UNSET else worker.voices:
+            found.setdefault(voice.name, voice)
+    return list(found.values())
+
+
+def default_voice(language: str, workers: Iterable[WorkerState]) -> str | None:
+    """Return the reference of the built-in voice that speaks a language where none is named; None if there is none."""
+    for worker in workers:
+        voices = {} if worker.default_voices is UNSET else worker.default_voices
+        if language in voices:
+            return ResolvedVoice("builtin", voices[language]).reference
+    return None
+
+
+def _nearest(given: str, names: list[str]) -> list[str]:
+    by_folded = {name.casefold(): name for name in reversed(names)}
+    close = difflib.get_close_matches(given.casefold(), by_folded, n=_NEAREST, cutoff=0.5)
+    return [by_folded[name] for name in close]
