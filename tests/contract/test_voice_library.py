@@ -14,7 +14,7 @@ from services.common.bus.library.resolving import VoiceResolver, default_voice
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
-from services.common.wire.failures import TenantVoicesFull, UnknownVoice, VoiceNameTaken
+from services.common.wire.failures import TenantVoicesFull, UnknownVoice, VoiceBusy, VoiceNameTaken
 from services.common.wire.identity import library_key, library_voice_key, voice_clip_object
 from services.common.wire.messages import BuiltInVoice, Parameters, WorkerState
 from services.common.wire.voices import SHARED_TENANT, Voice, VoiceForgotten, voice_id
@@ -151,18 +151,51 @@ async def test_replaced_clips_make_a_new_revision_and_erase_the_old_one(bus: Bus
     assert await library.exists("public", made.voice, 2)
 
 
-async def test_two_replacements_at_once_leave_the_clips_of_one(bus: Bus) -> None:
+async def test_of_replacements_at_once_one_succeeds_and_the_others_are_refused(bus: Bus) -> None:
     library = VoiceLibrary(bus)
     before = await everything(bus)
     made = await library.create(draft(), [FIRST])
-    await asyncio.gather(
-        *(library.replace_clips("public", made.voice, [bytes([n]) * 100]) for n in range(4))
+    results = await asyncio.gather(
+        *(library.replace_clips("public", made.voice, [bytes([n]) * 100]) for n in range(4)),
+        return_exceptions=True,
     )
+    done = [result for result in results if isinstance(result, Voice)]
+    refused = [result for result in results if isinstance(result, VoiceBusy)]
+    assert (len(done) >= 1, len(done) + len(refused)) == (True, 4)
     now = await library.require("public", made.voice)
-    assert now.revision == 5
-    assert len(await library.clips(now)) == 1
+    assert now.revision == 1 + len(done)
+    assert await library.clips(now) in [[bytes([n]) * 100] for n in range(4)]
     await library.delete("public", made.voice)
     assert await everything(bus) == before
+
+
+async def test_a_failed_replacement_leaves_the_voice_as_it_was(bus: Bus) -> None:
+    library = VoiceLibrary(bus, VoiceLimits(clip_bytes=30))
+    made = await library.create(draft(), [FIRST])
+    before = await everything(bus)
+    with pytest.raises(TenantVoicesFull):
+        await library.replace_clips("public", made.voice, [b"longer than the limit " * 10])
+    assert await everything(bus) == before
+    now = await library.require("public", made.voice)
+    assert (now.revision, now.clips, now.leftovers) == (1, made.clips, ())
+    await library.replace_clips("public", made.voice, [SECOND])
+
+
+async def test_a_voice_that_is_deleted_while_its_clips_are_replaced_leaves_nothing_behind(
+    bus: Bus,
+) -> None:
+    library = VoiceLibrary(bus)
+    before = await everything(bus)
+    for _ in range(10):
+        made = await library.create(draft(), [FIRST])
+        results = await asyncio.gather(
+            library.replace_clips("public", made.voice, [SECOND]),
+            library.delete("public", made.voice),
+            return_exceptions=True,
+        )
+        assert results[1] is True
+        assert isinstance(results[0], Voice | UnknownVoice)
+        assert await everything(bus) == before
 
 
 async def test_a_list_is_read_page_by_page_and_filtered(bus: Bus) -> None:

@@ -103,6 +103,14 @@ class VoiceNameTaken(PipelineError):
     http_status = 409
 
 
+class VoiceBusy(PipelineError):
+    """Another request is replacing the clips of this voice."""
+
+    code = "voice_busy"
+    retryable = True
+    http_status = 409
+
+
 class TenantVoicesFull(PipelineError):
     """This tenant keeps all the voices that it may."""
 

@@ -4,14 +4,19 @@ Each revision of a voice has one value, `size.<tenant>.<voice>.<revision>.<bytes
 edges that write at the same time see each other, and a crash loses no count.
 """
 
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from services.common.bus import topology
 from services.common.bus.library.records import library_keys
 from services.common.bus.ports import Bus
 from services.common.wire.failures import TenantVoicesFull
 from services.common.wire.identity import tenant_key
-from services.common.wire.voices import Voice
+from services.common.wire.voices import Voice, voice_id_unix_s
+
+_CREATED_WITHIN_S: Final = 600.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,13 @@ class VoiceQuota:
         await self.bus.put_value(topology.LIBRARY, _key(voice), b"1")
         for key in await library_keys(self.bus, _filter(voice.tenant, voice.voice)):
             if key != _key(voice):
+                await self.bus.drop_value(topology.LIBRARY, key)
+
+    async def release_unknown(self, tenant: str, known: Collection[str]) -> None:
+        """Stop counting voices that are not known and too old to be in creation: a crash left their values."""
+        for key in await library_keys(self.bus, _filter(tenant)):
+            voice = key.split(".")[2]
+            if voice not in known and time.time() - voice_id_unix_s(voice) > _CREATED_WITHIN_S:
                 await self.bus.drop_value(topology.LIBRARY, key)
 
     async def release_all(self, voice: Voice) -> None:

@@ -31,7 +31,7 @@ from services.common.bus.library.names import VoiceNames
 from services.common.bus.library.quota import VoiceLimits, VoiceQuota
 from services.common.bus.library.records import VoiceRecords
 from services.common.bus.ports import Bus
-from services.common.wire.failures import PipelineError, UnknownVoice
+from services.common.wire.failures import PipelineError, UnknownVoice, VoiceBusy
 from services.common.wire.identity import voice_clip_object
 from services.common.wire.voices import Voice, is_voice_id, name_key, voice_id
 
@@ -171,12 +171,14 @@ class VoiceLibrary:
     ) -> Voice:
         """Replace a voice's clips by these; `change` sets what else describes them. Return the new voice.
 
-        Requests in flight finish with the copy that their worker holds, or fail with `unknown_voice`.
-        Raises UnknownVoice, TenantVoicesFull.
+        Requests in flight finish with the copy that their worker holds, or fail with `unknown_voice`. Raises
+        UnknownVoice, VoiceBusy, TenantVoicesFull.
         """
         clips = {clip_id(wav): wav for wav in wavs}
 
         def announce(now: Voice) -> Voice:
+            if now.leftovers and not _is_stale(now):
+                raise VoiceBusy("another request is replacing the clips of this voice; retry later")
             return msgspec.structs.replace(now, leftovers=_union(now.leftovers, tuple(clips)))
 
         def swap(now: Voice) -> Voice:
@@ -190,12 +192,12 @@ class VoiceLibrary:
 
         announced = await self._records.update(tenant, voice, announce)
         counted = swap(announced)
-        await self._quota.take(counted)
         try:
+            await self._quota.take(counted)
             await self._store(announced, clips)
             replaced = await self._records.update(tenant, voice, swap)
-        except PipelineError:
-            await self._quota.release(counted)
+        except (PipelineError, asyncio.CancelledError):
+            await self._clear_leftovers(announced)
             raise
         return await self._clear_leftovers(replaced)
 
@@ -235,14 +237,14 @@ class VoiceLibrary:
         `changed_before_unix_s`: also erase voices that were last changed before then.
         """
         erased: list[Voice] = []
+        await self._quota.release_unknown(tenant, await self._records.ids(tenant))
         for voice in await self.all(tenant):
             changed_s = voice.changed_unix_ms / 1000
-            stale = time.time() - changed_s > _UNFINISHED_S
             expired = changed_before_unix_s is not None and changed_s < changed_before_unix_s
-            if expired or (stale and voice.state != "ready"):
+            if expired or (_is_stale(voice) and voice.state != "ready"):
                 await self.delete(tenant, voice.voice)
                 erased.append(voice)
-            elif stale and voice.leftovers:
+            elif _is_stale(voice) and voice.leftovers:
                 await self._clear_leftovers(voice)
         return erased
 
@@ -281,8 +283,9 @@ class VoiceLibrary:
 
         await self._made.erase_earlier(voice)
         await self._drop_clips(voice, [clip for clip in voice.leftovers if clip not in voice.clips])
-        await self._quota.release_others(voice)
-        return await self._records.update(voice.tenant, voice.voice, cleared)
+        now = await self._records.update(voice.tenant, voice.voice, cleared)
+        await self._quota.release_others(now)
+        return now
 
     async def _erase(self, voice: Voice) -> None:
         """Remove everything that belongs to a voice; its record goes last."""
@@ -301,6 +304,11 @@ def _ready(voice: Voice) -> Voice:
 
 def _deleting(voice: Voice) -> Voice:
     return msgspec.structs.replace(voice, state="deleting")
+
+
+def _is_stale(voice: Voice) -> bool:
+    """Return whether a change that has not ended counts as interrupted."""
+    return time.time() - voice.changed_unix_ms / 1000 > _UNFINISHED_S
 
 
 def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
