@@ -240,7 +240,7 @@ def _built(
     NormalizeRoutes.add_to(app, lambda request: services_of(request).normalize)
     JobRoutes.add_to(app, lambda request: services_of(request).jobs)
     work = AllTenantsJobs(lambda tenant: services_for(tenant).work)
-    return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, seats=settings.max_jobs)
+    return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, slots=settings.max_jobs)
 
 
 def _acceptors(

@@ -77,7 +77,7 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     def not_ready() -> str | None:
         return None if bus.connected else "NATS does not answer"
 
-    loop = WorkLoop(bus, topology.requests_consumer(), work, seats=settings.splitter_requests)
+    loop = WorkLoop(bus, topology.requests_consumer(), work, slots=settings.splitter_requests)
     async with (
         health_server(
             settings.splitter_health_port,

@@ -122,7 +122,7 @@ class Worker:
                     self._bus,
                     topology.sentences_consumer(engine, lane),
                     self._work,
-                    seats=count,
+                    slots=count,
                     shared=shared,
                     finish_s=self._settings.worker_stop_s,
                 )

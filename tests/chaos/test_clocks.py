@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.session import SpeechSessions
 from tests.support.buses import memory_bus

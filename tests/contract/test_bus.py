@@ -108,7 +108,7 @@ async def test_a_retried_job_comes_again_after_its_delay(bus: Bus) -> None:
     puller = await bus.pull(CONSUMER)
     delivery = await puller.next(2)
     assert delivery is not None
-    await delivery.retry(0.3)
+    await delivery.nak(0.3)
     assert await puller.next(0.1) is None
     again = await puller.next(2)
     assert again is not None
@@ -122,7 +122,7 @@ async def test_a_rejected_job_never_comes_again(bus: Bus) -> None:
     puller = await bus.pull(CONSUMER)
     delivery = await puller.next(2)
     assert delivery is not None
-    await delivery.reject()
+    await delivery.term()
     assert await puller.next(1.4) is None
     await puller.close()
 
@@ -500,14 +500,14 @@ async def test_the_lag_of_a_consumer_counts_pending_and_ack_pending_messages(bus
     delivery = await puller.next(1)
     assert delivery is not None
     lag = await bus.lag(consumer)
-    assert (lag.waiting, lag.in_progress, lag.repeated) == (2, 1, 0)
+    assert (lag.pending, lag.ack_pending, lag.redelivered) == (2, 1, 0)
     assert 0.2 < lag.oldest_s < 30
-    await delivery.retry(0)
+    await delivery.nak(0)
     again = await puller.next(2)
     while again is not None and again.attempt == 1:
         await again.ack()
         again = await puller.next(2)
     assert again is not None
-    assert (await bus.lag(consumer)).repeated == 1
+    assert (await bus.lag(consumer)).redelivered == 1
     await again.ack()
     await puller.close()

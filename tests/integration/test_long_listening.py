@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.memory import MemoryBus, MemorySubscription, matches
+from services.common.bus.memory.bus import MemoryBus
+from services.common.bus.memory.streams import matches
+from services.common.bus.memory.subscriptions import MemorySubscription
 from services.common.bus.ports import Bus
 from services.common.wire import subjects
 from services.common.wire.failures import PipelineError
@@ -185,12 +187,12 @@ async def test_a_listener_may_take_twice_as_long_as_the_audio_on_top_of_the_requ
 class ForgetfulBus(MemoryBus):
     """Audio is neither stored nor received: as with a store far too small and an edge far too slow."""
 
-    def _hear(self, subject: str, payload: bytes, reply: str = "") -> None:
-        listeners = self._listeners
+    def _dispatch(self, subject: str, payload: bytes, reply: str = "") -> None:
+        subscriptions = self._subscriptions
         if _is_chunk(subject):
-            self._listeners = list[MemorySubscription]()
-        super()._hear(subject, payload, reply)
-        self._listeners = listeners
+            self._subscriptions = list[MemorySubscription]()
+        super()._dispatch(subject, payload, reply)
+        self._subscriptions = subscriptions
 
     async def last(self, stream: str, subject: str) -> bytes | None:
         return None if _is_chunk(subject) else await super().last(stream, subject)

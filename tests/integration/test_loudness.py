@@ -12,7 +12,7 @@ from services.common.audio.clip import Samples
 from services.common.audio.loudness import frame_energies, integrated_lufs, lufs_of, true_peak_db
 from services.common.audio.pcm import from_pcm16
 from services.common.bus.inbox import open_inbox
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects

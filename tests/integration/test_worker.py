@@ -8,7 +8,7 @@ import pytest
 
 from services.common.bus import topology
 from services.common.bus.inbox import open_inbox
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import EngineUnavailable

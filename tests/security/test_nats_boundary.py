@@ -21,7 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.common.bus import topology
-from services.common.bus.memory import matches
+from services.common.bus.memory.streams import matches
 from services.common.bus.nats.accounts import SERVICE, shares, tenant_account
 from services.common.bus.topology import stream_names
 from services.common.wire import subjects

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.common.bus import topology
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.bus.nats.connection import NatsBus
 from services.common.bus.ports import Bus
 from services.common.runtime.local_nats import local_nats

@@ -1,4 +1,4 @@
-"""Cancelled requests: pushed to the processes that work on one, and looked up by those that receive it later."""
+"""Cancelled requests: running work is notified, and work that starts later looks them up."""
 
 import asyncio
 from collections import OrderedDict
@@ -18,42 +18,46 @@ from services.common.wire.subjects import CANCELS, CancelSubject, parse_as
 
 log = structlog.get_logger()
 
-# cancels may overtake the messages of their request; older ones have none left
-_REMEMBERED: Final = 10_000
+# A cancellation can overtake the messages of its request, so the latest ones are stored.
+_MAX_STORED: Final = 10_000
 
 
 class Cancels:
-    """The cancellations that this process received. `follow` fills it."""
+    """The cancellations that this process received; `follow` adds to them."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._heard: OrderedDict[Identity, None] = OrderedDict()
+        self._cancelled: OrderedDict[Identity, None] = OrderedDict()
         self._watchers: dict[Identity, list[Callable[[], None]]] = {}
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""
-        listener = await self._bus.subscribe(CANCELS, limit=_REMEMBERED)
+        listener = await self._bus.subscribe(CANCELS, limit=_MAX_STORED)
         try:
             while not stop.is_set():
-                heard = await listener.next(1.0)
-                if heard is not None and (cancelled := _cancelled(heard)) is not None:
-                    self._hear(cancelled)
+                received = await listener.next(1.0)
+                if received is None:
+                    continue
+                if (request := _cancelled_request(received)) is not None:
+                    self._add(request)
         finally:
             await listener.close()
 
-    def _hear(self, key: Identity) -> None:
-        self._heard[key] = None
-        while len(self._heard) > _REMEMBERED:
-            self._heard.popitem(last=False)
+    def _add(self, key: Identity) -> None:
+        self._cancelled[key] = None
+
+        while len(self._cancelled) > _MAX_STORED:
+            self._cancelled.popitem(last=False)
+
         for act in list(self._watchers.get(key, ())):
             act()
 
     def __contains__(self, key: Identity) -> bool:
-        return key in self._heard
+        return key in self._cancelled
 
     @contextmanager
     def watch(self, key: Identity, act: Callable[[], None]) -> Iterator[None]:
-        """Call `act` when the request is cancelled while the block runs; at once where it is cancelled already."""
+        """Call `act` if the request is cancelled while the block runs, or was cancelled before."""
         self._watchers.setdefault(key, []).append(act)
         try:
             if key in self:
@@ -65,11 +69,14 @@ class Cancels:
                 del self._watchers[key]
 
 
-def _cancelled(heard: Received) -> Identity | None:
-    """Return the request that a message cancels; None for one that is malformed, or names another than its subject."""
-    subject = parse_as(heard.subject, CancelSubject)
+def _cancelled_request(received: Received) -> Identity | None:
+    """Return the request that a message cancels.
+
+    None for a malformed message, or one that names another request than its subject.
+    """
+    subject = parse_as(received.subject, CancelSubject)
     try:
-        message = codec.decode(heard.payload, CancelSpeech)
+        message = codec.decode(received.payload, CancelSpeech)
     except MalformedMessage as error:
         log.warning("cancel_malformed", detail=str(error))
         return None

@@ -1,4 +1,4 @@
-"""A tenant's reference clips in the object store, under the SHA-256 of their bytes: equal audio is stored once."""
+"""A tenant's reference clips in the object store, by SHA-256, so that equal audio is stored once."""
 
 from hashlib import sha256
 

@@ -6,7 +6,7 @@ Limits = dict[str, float]  # by their names in a JetStream stream's configuratio
 
 
 def stream_limits(topology: Topology) -> dict[str, Limits]:
-    """Return the limits that an operator sets, of every stream, by its name."""
+    """Return the limits that an operator can set, by stream name."""
     limits: dict[str, Limits] = {}
     for stream in topology.streams:
         limits[stream.name] = {"max_age": stream.max_age_s, "max_bytes": stream.max_bytes}
@@ -20,6 +20,6 @@ def stream_limits(topology: Topology) -> dict[str, Limits]:
 
 
 def differences(wanted: Limits, found: object) -> dict[str, tuple[float | None, float]]:
-    """Return, of each limit that differs, what was found (an attribute of that name) and what is wanted."""
+    """Return (found, wanted) of each limit that differs; `found` has the limits as attributes."""
     pairs = {name: (getattr(found, name, None), limit) for name, limit in wanted.items()}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

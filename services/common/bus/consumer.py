@@ -1,8 +1,8 @@
 """The pull loop, and the only acknowledgement policy.
 
-A handler returns when its message is done, and raises when it is not. What it raised decides: a retryable failure is
-redelivered after a pause, any other ends the message, and so does the last attempt. Before it ends, the failure is
-published to the requester.
+A message is acked when its handler returns. If the handler raises a retryable failure, the message is
+nak'ed and redelivered after a delay. Any other failure, or one at the last attempt, is published to the
+requester, and the message is terminated.
 """
 
 import asyncio
@@ -30,55 +30,58 @@ class Work(Protocol):
     """The handler of one queue's messages."""
 
     async def handle(self, delivery: Delivery) -> None:
-        """Do it; on return the message is acknowledged."""
+        """Process the message, which is acked on return."""
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Publish that this message has failed for good."""
+        """Publish the failure of a message that will not be redelivered."""
 
 
 @dataclass(frozen=True)
 class WorkLoop:
-    """Pulls messages of one consumer while a slot is free, and handles each in a task that it owns."""
+    """Pulls messages of one consumer while a slot is free, and handles each in a task."""
 
     bus: Bus
     consumer: Consumer
     work: Work
-    seats: int
-    # slots shared by several loops; each task takes one of these as well
+    slots: int  # messages handled concurrently
+    # slots shared by several loops, acquired in addition
     shared: asyncio.Semaphore | None = None
-    finish_s: float = 10.0  # what was begun before a stop gets so long to end
+    finish_s: float = 10.0  # grace period of messages in flight at a stop
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, finish what was begun, nak the rest, and return.
+        """Handle messages until `stop` is set, finish those in flight, nak the rest, and return.
 
-        What takes longer than `finish_s` then is cancelled, and delivered again where it is not acknowledged.
+        A handler that needs longer than `finish_s` after the stop is cancelled; its message is
+        redelivered unless it was acked.
         """
         puller = await self.bus.pull(self.consumer)
-        free = asyncio.Semaphore(self.seats)
+        free = asyncio.Semaphore(self.slots)
         working = set[asyncio.Task[None]]()
         async with asyncio.TaskGroup() as tasks:
             late = tasks.create_task(
                 self._cancel_late(stop, working), name=f"{self.consumer.name}:late"
             )
             while not stop.is_set():
-                await self._sit(free)  # ends: every task below has an end
+                await self._acquire_slot(free)  # cannot wait for ever: every task below ends
                 delivery = None if stop.is_set() else await puller.next(_PULL_S)
                 if delivery is None:
-                    self._rise(free)
+                    self._release_slot(free)
                     continue
                 task = tasks.create_task(
                     self._work(delivery), name=f"{self.consumer.name}:{delivery.attempt}"
                 )
                 working.add(task)
-                task.add_done_callback(lambda _task: self._rise(free))
+                task.add_done_callback(lambda _task: self._release_slot(free))
                 task.add_done_callback(working.discard)
+
             if working:
                 await asyncio.wait(working)
             late.cancel()
+
         await puller.close()
 
     async def _cancel_late(self, stop: asyncio.Event, working: set[asyncio.Task[None]]) -> None:
-        """Cancel what has not ended in time after a stop; the caller cancels this where all has."""
+        """Cancel handlers that outlive the grace period; cancelled by the caller if none does."""
         await stop.wait()
         await asyncio.sleep(self.finish_s)
         if working:
@@ -87,20 +90,20 @@ class WorkLoop:
             for task in working:
                 if not task.cancelling():
                     task.cancel()
-            await asyncio.sleep(_PULL_S)  # a last pull may have brought another one
+            await asyncio.sleep(_PULL_S)  # the last pull may have returned another message
 
-    async def _sit(self, free: asyncio.Semaphore) -> None:
+    async def _acquire_slot(self, free: asyncio.Semaphore) -> None:
         await free.acquire()
         if self.shared is not None:
             await self.shared.acquire()
 
-    def _rise(self, free: asyncio.Semaphore) -> None:
+    def _release_slot(self, free: asyncio.Semaphore) -> None:
         free.release()
         if self.shared is not None:
             self.shared.release()
 
     async def _work(self, delivery: Delivery) -> None:
-        heartbeat = asyncio.create_task(self._stay_alive(delivery), name="heartbeat")
+        heartbeat = asyncio.create_task(self._extend_while_running(delivery), name="heartbeat")
         try:
             with span(
                 self.consumer.name,
@@ -113,7 +116,7 @@ class WorkLoop:
                     fail(failure.code)
                 await self._settle(delivery, failure)
         except BusUnavailable as error:
-            # Not acknowledged, so the server delivers it again; the handler's own work is idempotent.
+            # Not acked, so the server redelivers it; handlers are idempotent.
             log.warning("settling_failed", consumer=self.consumer.name, detail=str(error))
         finally:
             heartbeat.cancel()
@@ -123,15 +126,15 @@ class WorkLoop:
     async def _attempt(self, delivery: Delivery) -> PipelineError | None:
         if delivery.attempt >= self.consumer.max_deliver:
             return SynthesisFailed(
-                f"given up after {delivery.attempt - 1} attempts; the workers' logs say why"
+                f"given up after {delivery.attempt - 1} attempts; see the workers' logs"
             )
         try:
             await self.work.handle(delivery)
         except PipelineError as failure:
             return failure
-        except Exception:  # a bug must cost one message, not the process and all that it holds
+        except Exception:  # a bug costs one message, not the whole process
             log.exception("handler_failed", consumer=self.consumer.name, attempt=delivery.attempt)
-            return _Bug()
+            return _InternalError()
         return None
 
     async def _settle(self, delivery: Delivery, failure: PipelineError | None) -> None:
@@ -142,18 +145,18 @@ class WorkLoop:
             log.warning(
                 "retrying", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt
             )
-            await delivery.retry(delay_s)
+            await delivery.nak(delay_s)
         else:
             log.warning(
                 "given_up", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt
             )
             await self.work.give_up(delivery, failure)
             if failure.retryable or failure.kept or delivery.attempt >= self.consumer.max_deliver:
-                await self._bury(delivery, failure)
-            await delivery.reject()
+                await self._store_dead_letter(delivery, failure)
+            await delivery.term()
 
-    async def _bury(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Keep what failed every time, with its reason, for an operator to look at and replay."""
+    async def _store_dead_letter(self, delivery: Delivery, failure: PipelineError) -> None:
+        """Store a message that failed at every attempt, for an operator to inspect and replay."""
         letter = DeadLetter(
             subject=delivery.subject,
             payload=delivery.payload,
@@ -167,19 +170,20 @@ class WorkLoop:
             subjects.dead(delivery.subject), payload, message_id=sha256(payload).hexdigest()
         )
 
-    async def _stay_alive(self, delivery: Delivery) -> None:
+    async def _extend_while_running(self, delivery: Delivery) -> None:
+        """Extend the acknowledgement wait three times within each period, until cancelled."""
         while True:
             await asyncio.sleep(self.consumer.ack_wait_s / 3)
             try:
                 await delivery.extend()
             except BusUnavailable:
-                continue  # it reconnects; at worst the message is delivered twice
+                continue  # the client reconnects; at worst the message is redelivered
 
 
-class _Bug(SynthesisFailed):
+class _InternalError(SynthesisFailed):
     """An unexpected exception; the next attempt may succeed."""
 
     retryable = True
 
     def __init__(self) -> None:
-        super().__init__("an internal error; the workers' logs say which")
+        super().__init__("internal error; see the workers' logs")

@@ -1,4 +1,4 @@
-"""Heartbeats: the latest state of every live worker or splitter, dropped when it falls silent."""
+"""Heartbeats: the latest state of every live worker or splitter; dropped when heartbeats stop."""
 
 import asyncio
 from contextlib import suppress
@@ -11,68 +11,70 @@ from services.common.wire.failures import BusUnavailable, MalformedMessage
 from services.common.wire.messages import SplitterState, WorkerState
 
 HEARTBEAT_S: Final = 1.0
-_SILENCE_S: Final = 3.5 * HEARTBEAT_S
+_EXPIRY_S: Final = 3.5 * HEARTBEAT_S
 
 StateT = TypeVar("StateT", bound=WorkerState | SplitterState)
 
 
 async def publish_heartbeats(bus: Bus, subject: str, state: WorkerState | SplitterState) -> None:
-    """Publish this process's heartbeat. While NATS is down it is lost, and the process counts as dead."""
+    """Publish a heartbeat. While NATS is down it is lost, and the process counts as dead."""
     with suppress(BusUnavailable):
         await bus.send(subject, codec.encode(state))
 
 
 class Heartbeats(Generic[StateT]):
-    """A table of heartbeats, by the sender's subject. `follow` fills it; reading it never waits."""
+    """The latest heartbeats by the sender's subject; `follow` adds to them, reading never waits."""
 
     def __init__(self, bus: Bus, subject: str, kind: type[StateT]) -> None:
         self._bus = bus
         self._subject = subject
         self._kind = kind
-        self._last: dict[str, tuple[float, StateT]] = {}
-        self._news = asyncio.Event()
+        self._latest: dict[str, tuple[float, StateT]] = {}
+        self._changed = asyncio.Event()
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""
         listener = await self._bus.subscribe(self._subject, limit=1024)
         try:
             while not stop.is_set():
-                heard = await listener.next(HEARTBEAT_S)
-                if heard is not None:
-                    self._hear(heard.subject, heard.payload)
+                received = await listener.next(HEARTBEAT_S)
+                if received is not None:
+                    self._add(received.subject, received.payload)
         finally:
             await listener.close()
 
-    def _hear(self, subject: str, payload: bytes) -> None:
+    def _add(self, subject: str, payload: bytes) -> None:
         try:
             state = codec.decode(payload, self._kind)
         except MalformedMessage:
-            return  # a stranger on the subject is no worker
+            return  # not a heartbeat
         if not is_heartbeat_of(state, subject):
             return
-        self._last[subject] = (asyncio.get_running_loop().time(), state)
-        self._news.set()
-        self._news = asyncio.Event()
+        self._latest[subject] = (asyncio.get_running_loop().time(), state)
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def alive(self) -> list[StateT]:
         """Return the latest heartbeat of every live process."""
-        oldest_s = asyncio.get_running_loop().time() - _SILENCE_S
-        self._last = {subject: said for subject, said in self._last.items() if said[0] >= oldest_s}
-        return [state for _, state in self._last.values()]
+        expired_s = asyncio.get_running_loop().time() - _EXPIRY_S
+        self._latest = {
+            subject: entry for subject, entry in self._latest.items() if entry[0] >= expired_s
+        }
+        return [state for _, state in self._latest.values()]
 
     async def news(self, timeout_s: float) -> None:
-        """Wait for the next heartbeat of any process, at most so long."""
+        """Wait for the next heartbeat of any process, or for the timeout."""
         try:
-            await asyncio.wait_for(self._news.wait(), timeout_s)
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:
             return
 
 
 def workers(bus: Bus) -> Heartbeats[WorkerState]:
-    """Return the table of workers, of all engines."""
+    """Return the heartbeats of the workers of all engines."""
     return Heartbeats(bus, subjects.WORKERS, WorkerState)
 
 
 def splitters(bus: Bus) -> Heartbeats[SplitterState]:
-    """Return the table of splitters."""
+    """Return the heartbeats of the splitters."""
     return Heartbeats(bus, subjects.SPLITTERS, SplitterState)

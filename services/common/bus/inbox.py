@@ -1,4 +1,4 @@
-"""One request's events, as they arrive: opened before the request is published, so that nothing is missed."""
+"""One request's events as they arrive. Opened before the request is published, so none is missed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from services.common.wire.messages import RequestEvent
 
 log = structlog.get_logger()
 
-_LIMIT: Final = 4096  # messages not yet read; what overflows is fetched again by index
+_LIMIT: Final = 4096  # unread messages; dropped ones are fetched by index
 
 
 class Inbox:
@@ -32,10 +32,10 @@ class Inbox:
         """Return the next event in order of arrival, or None after the timeout."""
         give_up_at_s = asyncio.get_running_loop().time() + timeout_s
         while (left_s := give_up_at_s - asyncio.get_running_loop().time()) > 0:
-            heard = await self._listener.next(left_s)
-            if heard is None:
+            received = await self._listener.next(left_s)
+            if received is None:
                 return None
-            if (event := decoded(heard.subject, heard.payload)) is not None:
+            if (event := decoded(received.subject, received.payload)) is not None:
                 return event
         return None
 
@@ -44,15 +44,15 @@ class Inbox:
         return await self._stored(subjects.chunk(self._tenant, self._request, sentence, chunk))
 
     async def end(self, sentence: int) -> RequestEvent | None:
-        """Fetch a sentence's end marker, or None where it is not stored."""
+        """Fetch a sentence's end marker, or None if it is not stored."""
         return await self._stored(subjects.end(self._tenant, self._request, sentence))
 
     async def split(self) -> RequestEvent | None:
-        """Fetch the request's division into sentences, or None where it is not stored."""
+        """Fetch the request's `TextSplit`, or None if it is not stored."""
         return await self._stored(subjects.text_split(self._tenant, self._request))
 
     async def failed(self) -> RequestEvent | None:
-        """Fetch the request's failure, or None where there is none."""
+        """Fetch the request's failure, or None if there is none."""
         return await self._stored(subjects.request_failed(self._tenant, self._request))
 
     async def _stored(self, subject: str) -> RequestEvent | None:
@@ -61,9 +61,9 @@ class Inbox:
 
 
 def decoded(subject: str, payload: bytes) -> RequestEvent | None:
-    """Return the event in a message on this subject; None for what is no event, or one of another subject.
+    """Return the event in a message.
 
-    Such a message is logged and ignored.
+    None, with a log entry, for a malformed message and for an event of another subject.
     """
     try:
         event: RequestEvent = codec.decode(payload, RequestEvent)  # type: ignore[arg-type]  # a union is a type to msgspec
@@ -78,14 +78,14 @@ def decoded(subject: str, payload: bytes) -> RequestEvent | None:
 
 @asynccontextmanager
 async def open_inbox(bus: Bus, tenant: str, request: str) -> AsyncIterator[Inbox]:
-    """Open a request's inbox and close it again, whatever happens."""
+    """Open a request's inbox; close it on exit."""
     async with _opened(bus, subjects.request_events(tenant, request), tenant, request) as inbox:
         yield inbox
 
 
 @asynccontextmanager
 async def open_inbox_of_ends(bus: Bus, tenant: str, request: str) -> AsyncIterator[Inbox]:
-    """Open an inbox without audio: only the sentences' end markers and failures arrive."""
+    """Open an inbox that receives only the sentences' end markers and failures, no audio."""
     async with _opened(bus, subjects.request_ends(tenant, request), tenant, request) as inbox:
         yield inbox
 

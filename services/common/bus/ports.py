@@ -1,6 +1,7 @@
-"""The bus as the services use it: `nats.connection.NatsBus`, and its in-memory twin `memory.MemoryBus`.
+"""The bus as protocols: implemented by `nats.connection.NatsBus` and, in memory, `memory.bus.MemoryBus`.
 
-tests/contract/test_bus.py runs the same cases against both."""
+tests/contract/test_bus.py runs the same cases against both.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -8,12 +9,11 @@ from typing import Final, NamedTuple, Protocol
 from services.common.bus.topology import Consumer, Topology
 from services.common.wire.failures import QueueFull
 
-# of messages that a listener holds and has not returned yet
-SUBSCRIPTION_BYTES: Final = 8 * 1024 * 1024
+SUBSCRIPTION_BYTES: Final = 8 * 1024 * 1024  # limit of a subscription's unread messages
 
 
 class SubjectFull(QueueFull):
-    """The stream takes no more messages on this subject."""
+    """The stream has reached its limit of messages on this subject."""
 
 
 class Received(NamedTuple):
@@ -21,8 +21,8 @@ class Received(NamedTuple):
 
     subject: str
     payload: bytes
-    reply: str = ""  # where its sender waits for an answer; empty: nowhere
-    headers: Mapping[str, str] = {}  # of which `traceparent` names the trace that it belongs to
+    reply: str = ""  # the subject for a reply; empty: none is expected
+    headers: Mapping[str, str] = {}  # `traceparent` names the trace of the message
 
 
 class Stored(NamedTuple):
@@ -38,7 +38,7 @@ class Value(NamedTuple):
     """A value of a key-value bucket, as it was read."""
 
     content: bytes
-    revision: int  # of this write; `update_value` takes it
+    revision: int  # of this write, for `update_value`
 
 
 class StorageUse(NamedTuple):
@@ -51,16 +51,14 @@ class StorageUse(NamedTuple):
 class Lag(NamedTuple):
     """Lag of a work queue's consumer."""
 
-    waiting: int  # pending: not delivered yet
-    in_progress: int  # ack-pending: delivered, neither acked nor nak'ed
-    repeated: int  # of those, redelivered
-    oldest_s: (
-        float  # age of the oldest message of its stream that is still there; 0 where there is none
-    )
+    pending: int  # not delivered yet
+    ack_pending: int  # delivered, neither acked nor nak'ed
+    redelivered: int  # of the ack-pending messages
+    oldest_s: float  # age of the oldest message in the stream; 0 if it is empty
 
 
 class Delivery(Protocol):
-    """A message from a work queue. One of `ack`, `retry` and `reject` ends it; `extend` buys time."""
+    """A message from a work queue, ended by one of `ack`, `nak` and `term`; `extend` gains time."""
 
     @property
     def subject(self) -> str: ...
@@ -68,23 +66,23 @@ class Delivery(Protocol):
     def payload(self) -> bytes: ...
     @property
     def headers(self) -> dict[str, str]:
-        """Return the message's headers, of which `traceparent` names the trace that it belongs to."""
+        """Return the message's headers; `traceparent` names its trace."""
 
     @property
     def attempt(self) -> int:
-        """Return 1 for the first delivery."""
+        """Return the number of this delivery, from 1."""
 
     @property
     def age_s(self) -> float:
-        """Return how long the message had been in the queue when it was delivered, in seconds."""
+        """Return the message's time in the queue before this delivery, in seconds."""
 
     async def ack(self) -> None:
         """Ack: remove the message from the queue."""
 
-    async def retry(self, delay_s: float) -> None:
-        """Nak: redeliver it, to any process, after the delay."""
+    async def nak(self, delay_s: float) -> None:
+        """Nak: redeliver the message, to any process, after the delay."""
 
-    async def reject(self) -> None:
+    async def term(self) -> None:
         """Term: remove the message from the queue without success."""
 
     async def extend(self) -> None:
@@ -95,14 +93,17 @@ class Puller(Protocol):
     """One process's membership of a work queue."""
 
     async def next(self, timeout_s: float) -> Delivery | None:
-        """Return the next message, or None after the timeout. Never cancel this: a cancelled pull eats a message."""
+        """Return the next message, or None after the timeout.
+
+        Never cancel this: a cancelled pull can lose a message until it is redelivered.
+        """
 
     async def close(self) -> None:
-        """Nak what was delivered and not returned by `next`."""
+        """Nak messages that were delivered but not returned by `next`."""
 
 
 class Subscription(Protocol):
-    """A core subscription with a bounded queue; when it is full, new messages are dropped."""
+    """A core subscription with a bounded queue; a full queue drops new messages."""
 
     async def next(self, timeout_s: float) -> Received | None:
         """Return the next message, or None after the timeout."""
@@ -112,23 +113,26 @@ class Subscription(Protocol):
 
 
 class Bus(Protocol):
-    """NATS, as far as the services use it. Every method raises BusUnavailable when there is no answer in time."""
+    """The NATS operations that the services use.
+
+    Every method raises BusUnavailable if there is no answer in time.
+    """
 
     @property
     def connected(self) -> bool:
         """Return whether the client is connected."""
 
     async def establish(self, topology: Topology) -> None:
-        """Create the streams, buckets and stores that do not exist; leave those that do."""
+        """Create the streams, buckets and stores that do not exist; leave the others unchanged."""
 
     async def publish(
         self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None
     ) -> bool:
-        """Store a message in the stream of its subject; return False where this id is stored already.
+        """Store a message in the stream of its subject; return False if its id is stored already.
 
-        It is tried again, with the same id, until it is stored or the bus's patience is over. `lifetime_s`: the
-        message leaves the stream after so long, rounded up to a second. Raises SubjectFull, QueueFull, or
-        TextTooLong for more than NATS takes in one message.
+        Retried with the same id until it is stored or the bus gives up. `lifetime_s`, rounded up to
+        a second, is when the message leaves the stream. Raises SubjectFull, QueueFull, or
+        TextTooLong for a message over the server's max_payload.
         """
 
     async def send(self, subject: str, payload: bytes) -> None:
@@ -140,9 +144,9 @@ class Bus(Protocol):
     async def subscribe(
         self, subject: str, *, limit: int, group: str = "", limit_bytes: int = SUBSCRIPTION_BYTES
     ) -> Subscription:
-        """Subscribe; nothing that this bus publishes later, or that answers it, is missed, up to `limit` messages.
+        """Subscribe; up to `limit` messages that this bus publishes later, and replies, are received.
 
-        Of the listeners of one `group` each message reaches one.
+        Within a `group`, each message reaches one subscription.
         """
 
     async def pull(self, consumer: Consumer) -> Puller:
@@ -152,10 +156,10 @@ class Bus(Protocol):
         """Return the last stored message of exactly this subject, or None."""
 
     async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
-        """Return the oldest stored messages that match, oldest first, at most so many."""
+        """Return the oldest stored messages that match, oldest first, at most `most`."""
 
     async def remove(self, stream: str, number: int) -> None:
-        """Remove one stored message; a missing one is no failure."""
+        """Remove one stored message, if it exists."""
 
     async def purge(self, stream: str, subject_filter: str) -> None:
         """Remove all stored messages that match."""
@@ -164,10 +168,10 @@ class Bus(Protocol):
         """Return how many messages a stream holds."""
 
     async def count_by_subject(self, stream: str, subject_filter: str) -> dict[str, int]:
-        """Return how many messages a stream holds on each subject that matches; subjects without any are left out."""
+        """Return how many messages a stream holds on each subject that matches and has any."""
 
     async def lag(self, consumer: Consumer) -> Lag:
-        """Return how far the consumer is behind. All zero if it was never pulled from."""
+        """Return the consumer's lag; all zero if the consumer does not exist yet."""
 
     async def get_value(self, bucket: str, key: str) -> bytes | None:
         """Return a value of a key-value bucket, or None."""
@@ -188,17 +192,17 @@ class Bus(Protocol):
         """Return a value with its revision, or None."""
 
     async def update_value(self, bucket: str, key: str, value: bytes, revision: int) -> bool:
-        """Set a value that has this revision still, or with 0 one that is not set; return False, and change nothing,
-        where another write came first.
+        """Set a value if it still has this revision, or with revision 0 if it does not exist.
 
-        Raises QueueFull, TextTooLong, and BusUnavailable, after which the write may have been stored or not.
+        Return False, and change nothing, if another write came first. Raises QueueFull,
+        TextTooLong, and BusUnavailable, after which the write may or may not have been stored.
         """
 
     async def drop_value(self, bucket: str, key: str) -> None:
-        """Forget a value, so that it may be created again."""
+        """Remove a value, so that it can be created again."""
 
     async def has_object(self, store: str, name: str) -> bool:
-        """Return whether an object store holds this object, complete."""
+        """Return whether an object store holds this object, completely stored."""
 
     async def get_object(self, store: str, name: str) -> bytes | None:
         """Return an object, or None."""
@@ -207,10 +211,10 @@ class Bus(Protocol):
         """Store an object. Raises QueueFull if the store is full."""
 
     async def drop_object(self, store: str, name: str) -> None:
-        """Delete an object; a missing one is no failure."""
+        """Remove an object, if it exists."""
 
     async def storage_use(self, stream: str) -> StorageUse:
         """Return how full a stream is; a bucket is `KV_<name>`, an object store `OBJ_<name>`."""
 
     async def close(self) -> None:
-        """Send what is pending and disconnect."""
+        """Send pending messages and disconnect."""

@@ -1,4 +1,4 @@
-"""The streams, consumers, buckets and stores, as data: names and settings are part of the public contract."""
+"""Streams, consumers, buckets and stores as data. Names and settings are part of the public contract."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -13,11 +13,11 @@ DEAD: Final = "TTS_DEAD"
 VOICES: Final = "TTS_VOICES"  # key-value bucket: computed voices
 JOBS: Final = "TTS_JOBS"
 CLIPS: Final = "TTS_CLIPS"  # object store: reference clips by content hash
-KEPT: Final = "TTS_KEPT"  # key-value bucket: requests, so that a lost answer can be resumed
-PROGRESS: Final = "TTS_PROGRESS"  # key-value bucket: how far jobs are
+KEPT: Final = "TTS_KEPT"  # key-value bucket: requests, so that a lost response can be resumed
+PROGRESS: Final = "TTS_PROGRESS"  # key-value bucket: progress of jobs
 LIBRARY: Final = "TTS_LIBRARY"  # key-value bucket: the voices that tenants keep
 VOICE_CLIPS: Final = "TTS_VOICE_CLIPS"  # object store: the clips of these voices
-RESULTS: Final = "TTS_RESULTS"  # object store: the audio of jobs, sentence by sentence
+RESULTS: Final = "TTS_RESULTS"  # object store: the audio of jobs, one object per sentence
 
 DUPLICATE_WINDOW_S: Final = 120.0
 KEPT_S: Final = 2 * 3600.0  # requests in TTS_KEPT
@@ -31,17 +31,17 @@ class Stream:
     name: str
     subjects: tuple[str, ...]
     retention: Literal["workqueue", "limits"]
-    discard: Literal["new", "old"]  # what a full stream does: refuse, or forget its oldest
+    discard: Literal["new", "old"]  # what a full stream drops: the new message, or its oldest
     max_age_s: float
     max_bytes: int
     max_messages: int = -1
     max_messages_per_subject: int = -1
-    message_lifetimes: bool = False  # whether a message may carry its own
+    message_lifetimes: bool = False  # whether messages can have a lifetime
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """One key-value bucket or object store: values of a message at most, objects of any size."""
+    """One key-value bucket (a value fits in one message) or object store (objects of any size)."""
 
     name: str
     max_age_s: float  # 0: until it is deleted
@@ -50,15 +50,17 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Consumer:
-    """One durable pull consumer of a work queue. `filter` is disjoint from every other consumer's of the stream."""
+    """One durable pull consumer of a work queue.
+
+    `filter` is disjoint from the filters of the stream's other consumers.
+    """
 
     stream: str
     name: str
     filter: str
     ack_wait_s: float = 1.2  # a busy process extends it three times in this span
-    # the work loop gives up one delivery earlier, so that the failure is published
-    max_deliver: int = 6
-    max_in_progress: int = 1024
+    max_deliver: int = 6  # at the last delivery the work loop only publishes the failure
+    max_ack_pending: int = 1024
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Topology:
 
 
 def stream_names(topology: Topology) -> list[str]:
-    """Return the names of all streams, of those that are buckets and object stores as well."""
+    """Return the names of all streams, including those of buckets and object stores."""
     return [
         *(stream.name for stream in topology.streams),
         *(f"KV_{bucket.name}" for bucket in topology.buckets),
@@ -81,7 +83,7 @@ def stream_names(topology: Topology) -> list[str]:
 
 
 def value_subject(bucket: str, key: str) -> str:
-    """Return the subject of a bucket's value (a bucket is a stream: ADR-8 of nats-architecture)."""
+    """Return the subject of a bucket's value (ADR-8 of nats-architecture)."""
     return f"$KV.{bucket}.{key}"
 
 
@@ -93,60 +95,29 @@ def topology(
     requests_per_tenant: int = 500,
     results_kept_s: float = 24 * 3600,
 ) -> Topology:
-    """Return the contract's streams and buckets; what an operator may vary is an argument."""
+    """Return the streams, buckets and stores of the contract.
+
+    The arguments are what an operator can configure.
+    """
+    audio = Stream(
+        name=AUDIO,
+        subjects=(subjects.AUDIO,),
+        retention="limits",
+        discard="old",
+        max_age_s=audio_kept_s,
+        max_bytes=audio_max_bytes,
+        max_messages_per_subject=1,  # a repeated chunk replaces its equal
+    )
+    dead_letters = Stream(
+        name=DEAD,
+        subjects=(subjects.DEAD,),
+        retention="limits",
+        discard="old",
+        max_age_s=7 * 24 * 3600,
+        max_bytes=256 * MEBIBYTE,
+    )
     return Topology(
-        streams=(
-            Stream(
-                name=REQUESTS,
-                subjects=(subjects.REQUESTS,),
-                retention="workqueue",
-                discard="new",
-                max_age_s=3600,
-                max_bytes=256 * MEBIBYTE,
-                max_messages=2000,
-                max_messages_per_subject=requests_per_tenant,
-                message_lifetimes=True,
-            ),
-            Stream(
-                name=SENTENCES,
-                subjects=(subjects.SENTENCES,),
-                retention="workqueue",
-                discard="new",
-                max_age_s=3600,
-                max_bytes=256 * MEBIBYTE,
-                max_messages=50_000,
-                max_messages_per_subject=1,  # a sentence is queued once, however often its splitter dies
-                message_lifetimes=True,
-            ),
-            Stream(
-                name=JOBS,
-                subjects=(subjects.JOBS,),
-                retention="workqueue",
-                discard="new",
-                max_age_s=24 * 3600,
-                max_bytes=512 * MEBIBYTE,
-                max_messages=1000,
-                max_messages_per_subject=100,
-                message_lifetimes=True,
-            ),
-            Stream(
-                name=AUDIO,
-                subjects=(subjects.AUDIO,),
-                retention="limits",
-                discard="old",
-                max_age_s=audio_kept_s,
-                max_bytes=audio_max_bytes,
-                max_messages_per_subject=1,  # a repeated chunk replaces its equal
-            ),
-            Stream(
-                name=DEAD,
-                subjects=(subjects.DEAD,),
-                retention="limits",
-                discard="old",
-                max_age_s=7 * 24 * 3600,
-                max_bytes=256 * MEBIBYTE,
-            ),
-        ),
+        streams=(*_work_queues(requests_per_tenant), audio, dead_letters),
         buckets=(
             Bucket(VOICES, max_age_s=7 * 24 * 3600, max_bytes=1024 * MEBIBYTE),
             Bucket(KEPT, max_age_s=KEPT_S, max_bytes=1024 * MEBIBYTE),
@@ -162,14 +133,55 @@ def topology(
     )
 
 
+def _work_queues(requests_per_tenant: int) -> tuple[Stream, ...]:
+    """Return the streams of requests, sentences and jobs."""
+    requests = Stream(
+        name=REQUESTS,
+        subjects=(subjects.REQUESTS,),
+        retention="workqueue",
+        discard="new",
+        max_age_s=3600,
+        max_bytes=256 * MEBIBYTE,
+        max_messages=2000,
+        max_messages_per_subject=requests_per_tenant,
+        message_lifetimes=True,
+    )
+    sentences = Stream(
+        name=SENTENCES,
+        subjects=(subjects.SENTENCES,),
+        retention="workqueue",
+        discard="new",
+        max_age_s=3600,
+        max_bytes=256 * MEBIBYTE,
+        max_messages=50_000,
+        max_messages_per_subject=1,  # a sentence is queued once, however often its splitter restarts
+        message_lifetimes=True,
+    )
+    jobs = Stream(
+        name=JOBS,
+        subjects=(subjects.JOBS,),
+        retention="workqueue",
+        discard="new",
+        max_age_s=24 * 3600,
+        max_bytes=512 * MEBIBYTE,
+        max_messages=1000,
+        max_messages_per_subject=100,
+        message_lifetimes=True,
+    )
+    return requests, sentences, jobs
+
+
 def requests_consumer() -> Consumer:
     """Return the consumer that all splitters share."""
-    # A book is held for long, so its request may outlive many splitters: every stop and kill is a delivery.
+    # The request of a book is in flight for long: every splitter that stops or dies costs a delivery.
     return Consumer(stream=REQUESTS, name="splitter", filter=subjects.REQUESTS, max_deliver=20)
 
 
 def jobs_consumer() -> Consumer:
-    """Return the consumer that all edges share. A job runs for hours: every edge that stops causes a redelivery."""
+    """Return the consumer that all edges share.
+
+    A job runs for hours, and every edge that stops causes a redelivery.
+    """
     return Consumer(stream=JOBS, name="jobs", filter=subjects.JOBS, max_deliver=50)
 
 

@@ -28,9 +28,9 @@ async def measure_queues(bus: Bus, engine: str, metrics: Metrics) -> None:
             metrics.queue_depth.labels(stream).set(waiting)
         for consumer in consumers:
             lag = await bus.lag(consumer)
-            metrics.consumer_waiting.labels(consumer.stream, consumer.name).set(lag.waiting)
-            metrics.consumer_in_progress.labels(consumer.stream, consumer.name).set(lag.in_progress)
-            metrics.consumer_repeated.labels(consumer.stream, consumer.name).set(lag.repeated)
+            metrics.consumer_waiting.labels(consumer.stream, consumer.name).set(lag.pending)
+            metrics.consumer_in_progress.labels(consumer.stream, consumer.name).set(lag.ack_pending)
+            metrics.consumer_repeated.labels(consumer.stream, consumer.name).set(lag.redelivered)
             metrics.queue_age.labels(consumer.stream).set(lag.oldest_s)
     except BusUnavailable:
         for gauge in metrics.of_queues:

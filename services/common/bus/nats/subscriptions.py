@@ -1,4 +1,4 @@
-"""Subscriptions on a real NATS server: core listeners, pulls from a work queue, and what they deliver."""
+"""Subscriptions on a real NATS server: core listeners, pulls from a work queue, deliveries."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
 
-_HAND_BACK_S: Final = 0.2  # longer than this process still pulls
+_NAK_DELAY_S: Final = 0.2  # longer than this process continues to pull
 _GONE = (
     nats.errors.ConnectionClosedError,
     nats.errors.BadSubscriptionError,
@@ -70,12 +70,12 @@ class NatsPuller:
     async def close(self) -> None:
         """Nak the messages that a timed-out fetch had received, and pull nothing more.
 
-        A pull here could be given a message, hand it back, and be given it again, until its deliveries are used up.
+        A pull here could receive a message, nak it and receive it again until no attempt is left.
         """
         while self._subscription.pending_msgs:
             late = await self.next(timeout_s=0.02)
             if late is not None:
-                await late.retry(_HAND_BACK_S)
+                await late.nak(_NAK_DELAY_S)
         try:
             await self._subscription.unsubscribe()
         except _GONE:
@@ -83,7 +83,7 @@ class NatsPuller:
 
 
 class NatsDelivery:
-    """A JetStream message that waits for its acknowledgement."""
+    """A JetStream message that is ack-pending."""
 
     def __init__(self, message: Msg) -> None:
         self._message = message
@@ -95,17 +95,17 @@ class NatsDelivery:
         self.age_s: float = max(0.0, time.time() - metadata.timestamp.timestamp())
 
     async def ack(self) -> None:
-        """Acknowledge and wait for the server's word, so that a lost ack is noticed."""
+        """Ack and wait until the server confirms it, so that a lost ack is noticed."""
         async with translated():
             await self._message.ack_sync(timeout=2)
 
-    async def retry(self, delay_s: float) -> None:
-        """Negative acknowledgement with a delay."""
+    async def nak(self, delay_s: float) -> None:
+        """Nak with a delay."""
         async with translated():
             await self._message.nak(delay=delay_s)
 
-    async def reject(self) -> None:
-        """Terminate."""
+    async def term(self) -> None:
+        """Term."""
         async with translated():
             await self._message.term()
 

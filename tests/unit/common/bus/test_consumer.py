@@ -9,7 +9,7 @@ import pytest
 
 from services.common.bus import topology
 from services.common.bus.consumer import WorkLoop
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.bus.ports import Delivery
 from services.common.bus.topology import Consumer
 from services.common.wire import codec, subjects
@@ -49,9 +49,9 @@ async def bus() -> MemoryBus:
 
 
 @asynccontextmanager
-async def working(bus: MemoryBus, work: Recorder, *, seats: int = 2) -> AsyncIterator[None]:
+async def working(bus: MemoryBus, work: Recorder, *, slots: int = 2) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=seats).run(stop))
+    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, slots=slots).run(stop))
     try:
         yield
     finally:
@@ -162,7 +162,7 @@ async def test_no_more_messages_are_pulled_than_there_are_slots(bus: MemoryBus) 
         busy -= 1
 
     work = Recorder(count)
-    async with working(bus, work, seats=3):
+    async with working(bus, work, slots=3):
         for place in range(12):
             subject = subjects.sentence("tone", "express", "public", "request-1", place)
             await bus.publish(subject, b"job", message_id=str(place))
@@ -178,7 +178,7 @@ async def test_stopping_finishes_what_was_begun_and_takes_nothing_new(bus: Memor
         finished.append(delivery.subject)
 
     work = Recorder(finish)
-    async with working(bus, work, seats=1):
+    async with working(bus, work, slots=1):
         for place in range(3):
             subject = subjects.sentence("tone", "express", "public", "request-1", place)
             await bus.publish(subject, b"job", message_id=str(place))
@@ -195,7 +195,7 @@ async def test_what_does_not_end_after_a_stop_is_cancelled_and_comes_again(bus: 
         await asyncio.Event().wait()
 
     work = Recorder(never_end)
-    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=1, finish_s=0.1).run(stop))
+    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, slots=1, finish_s=0.1).run(stop))
     # the only slot is in use, so the loop waits for it
     await bus.publish(SUBJECT, b"job", message_id="a")
     async with asyncio.timeout(10):
@@ -218,7 +218,7 @@ async def test_what_ends_in_time_after_a_stop_is_done(bus: MemoryBus) -> None:
         await asyncio.sleep(0.1)
 
     work = Recorder(end_soon)
-    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, seats=2, finish_s=60.0).run(stop))
+    loop = asyncio.create_task(WorkLoop(bus, CONSUMER, work, slots=2, finish_s=60.0).run(stop))
     await bus.publish(SUBJECT, b"job", message_id="a")
     async with asyncio.timeout(10):
         await begun.wait()

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import generate_latest
 
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.wire.failures import BusUnavailable
 from services.http_edge.capacity.queue_metrics import measure_queues
 from services.http_edge.metrics import Metrics

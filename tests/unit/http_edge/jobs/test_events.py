@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.wire.failures import BusUnavailable
 from services.common.wire.messages import JobProgress
 from services.http_edge.errors import TooManyRequests, TooManyStreams, UnknownJob

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.wire.failures import QueueFull
 from services.http_edge.errors import ResultsFull
 from services.http_edge.jobs import results_quota
@@ -82,7 +82,7 @@ async def test_without_a_setting_the_quota_is_a_share_of_the_store() -> None:
 
 async def test_a_job_that_does_not_fit_the_store_reserves_nothing() -> None:
     bus = await memory_bus()
-    bus._most[topology.RESULTS] = 1_000
+    bus._max_bytes[topology.RESULTS] = 1_000
     await bus.put_object(topology.RESULTS, "globex/a-job/0", bytes(900))
     with pytest.raises(QueueFull):
         await quota_of(bus).reserve("the-job", 200, in_an_hour())

@@ -8,7 +8,7 @@ import pytest
 
 from services.common.bus import topology
 from services.common.bus.atomic_update import update_atomically
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable, QuotaUsedUp
 from services.common.wire.messages import SentenceSpoken, Span, SpeechRequest, TextSplit

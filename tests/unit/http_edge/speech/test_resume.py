@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.common.bus import topology
-from services.common.bus.memory import MemoryBus
+from services.common.bus.memory.bus import MemoryBus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import Message, Span, SpeechFailed, SpeechRequest, TextSplit

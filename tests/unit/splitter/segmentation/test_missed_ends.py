@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.heartbeats import workers
-from services.common.bus.memory import MemoryBus, MemorySubscription
+from services.common.bus.memory.bus import MemoryBus
+from services.common.bus.memory.subscriptions import MemorySubscription
 from services.common.wire import codec, subjects
 from services.common.wire.messages import SentenceSpoken, SpeechFailed, SpeechRequest, WorkerState
 from services.splitter.handler import RequestWork
@@ -55,7 +56,7 @@ class _Bus(MemoryBus):
 
     def __init__(self) -> None:
         super().__init__()
-        self.deaf = _Deaf(self, "", 1)
+        self.deaf = _Deaf("", limit=1)
 
     async def subscribe(self, subject: str, *, limit: int) -> MemorySubscription:
         return (
@@ -74,8 +75,8 @@ class _Delivery:
     age_s: float = 0.0
 
     async def ack(self) -> None: ...
-    async def retry(self, delay_s: float) -> None: ...
-    async def reject(self) -> None: ...
+    async def nak(self, delay_s: float) -> None: ...
+    async def term(self) -> None: ...
     async def extend(self) -> None: ...
 
 

@@ -1,0 +1,57 @@
+"""Object stores. A store is a stream of chunks and metadata (ADR-20 of nats-architecture)."""
+
+from base64 import urlsafe_b64encode
+
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.object_store import ObjectStore
+
+from services.common.bus.nats.errors import translated
+from services.common.bus.nats.streams import StreamOperations
+
+
+class ObjectOperations(StreamOperations):
+    """Operations on object stores."""
+
+    def __init__(self, client: Client, *, patience_s: float) -> None:
+        super().__init__(client, patience_s=patience_s)
+        self._object_stores: dict[str, ObjectStore] = {}
+
+    async def has_object(self, store: str, name: str) -> bool:
+        """Return whether the object exists; its metadata is written after its last chunk."""
+        async with translated():
+            try:
+                await (await self._object_store(store)).get_info(name)
+            except nats.js.errors.NotFoundError:
+                return False
+        return True
+
+    async def get_object(self, store: str, name: str) -> bytes | None:
+        """Return an object; the client verifies its digest."""
+        async with translated():
+            try:
+                return (await (await self._object_store(store)).get(name)).data
+            except nats.js.errors.NotFoundError:
+                return None
+
+    async def put_object(self, store: str, name: str, content: bytes) -> None:
+        """Store an object in chunks of 128 KiB."""
+        async with translated():
+            await (await self._object_store(store)).put(name, content)
+
+    async def drop_object(self, store: str, name: str) -> None:
+        """Purge an object's messages, metadata first; the client's own delete leaves a marker."""
+        async with translated():
+            try:
+                info = await (await self._object_store(store)).get_info(name)
+            except nats.js.errors.NotFoundError:
+                return
+
+        encoded_name = urlsafe_b64encode(name.encode()).decode()
+        await self.purge(f"OBJ_{store}", f"$O.{store}.M.{encoded_name}")
+        await self.purge(f"OBJ_{store}", f"$O.{store}.C.{info.nuid}")
+
+    async def _object_store(self, store: str) -> ObjectStore:
+        if store not in self._object_stores:
+            self._object_stores[store] = await self._jetstream.object_store(store)
+        return self._object_stores[store]

@@ -1,0 +1,128 @@
+"""Stored messages of streams: read, remove, purge, count; consumer lag and storage use."""
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import msgspec
+import nats.js.errors
+from nats.js import api
+
+from services.common.bus.nats.errors import translated
+from services.common.bus.nats.jetstream import JetStreamOperations
+from services.common.bus.ports import Lag, StorageUse, Stored
+from services.common.bus.topology import Consumer
+
+_NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
+_INFO_TIMEOUT_S: Final = 2.0
+
+
+class _StreamState(msgspec.Struct, frozen=True):
+    messages: int = 0
+    first_ts: datetime = datetime.fromtimestamp(0, UTC)
+
+
+class _StreamInfo(msgspec.Struct, frozen=True):
+    """The part of JetStream's STREAM.INFO reply that is read; empty if the stream does not exist."""
+
+    state: _StreamState = _StreamState()
+
+
+class _ConsumerInfo(msgspec.Struct, frozen=True):
+    """The part of JetStream's CONSUMER.INFO reply that is read; zeros if there is no such consumer."""
+
+    num_pending: int = 0
+    num_ack_pending: int = 0
+    num_redelivered: int = 0
+
+
+_InfoT = TypeVar("_InfoT", _StreamInfo, _ConsumerInfo)
+
+
+class StreamOperations(JetStreamOperations):
+    """Operations on the stored messages of streams."""
+
+    async def last(self, stream: str, subject: str) -> bytes | None:
+        """Return the last stored message of exactly this subject, by direct get."""
+        async with translated():
+            try:
+                message = await self._jetstream.get_msg(stream, subject=subject, direct=True)
+            except nats.js.errors.NotFoundError:
+                return None
+        return message.data
+
+    async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
+        """Return the oldest stored messages that match, at most `most`; one request for each."""
+        found: list[Stored] = []
+        next_sequence = 1
+
+        async with translated():
+            with suppress(nats.js.errors.NotFoundError):
+                while len(found) < most:
+                    message = await self._jetstream.get_msg(
+                        stream, seq=next_sequence, subject=subject_filter, next=True
+                    )
+                    found.append(_stored(message))
+                    next_sequence = found[-1].number + 1
+
+        return found
+
+    async def remove(self, stream: str, number: int) -> None:
+        """Remove one stored message."""
+        async with translated():
+            try:
+                await self._jetstream.delete_msg(stream, number)
+            except nats.js.errors.APIError as error:
+                if error.err_code != _NO_SUCH_MESSAGE:
+                    raise
+
+    async def purge(self, stream: str, subject_filter: str) -> None:
+        """Remove all stored messages that match."""
+        async with translated():
+            await self._jetstream.purge_stream(stream, subject=subject_filter)
+
+    async def message_count(self, stream: str) -> int:
+        """Return how many messages a stream holds."""
+        async with translated():
+            return (await self._jetstream.stream_info(stream)).state.messages
+
+    async def count_by_subject(self, stream: str, subject_filter: str) -> dict[str, int]:
+        """Return how many messages a stream holds on each subject that matches."""
+        async with translated():
+            info = await self._jetstream.stream_info(stream, subjects_filter=subject_filter)
+        return dict(info.state.subjects or {})
+
+    async def lag(self, consumer: Consumer) -> Lag:
+        """Return the consumer's lag; the age is measured with this machine's clock."""
+        stream = await self._info(f"STREAM.INFO.{consumer.stream}", _StreamInfo)
+        info = await self._info(f"CONSUMER.INFO.{consumer.stream}.{consumer.name}", _ConsumerInfo)
+        oldest_s = time.time() - stream.state.first_ts.timestamp() if stream.state.messages else 0.0
+        return Lag(
+            pending=info.num_pending,
+            ack_pending=info.num_ack_pending,
+            redelivered=info.num_redelivered,
+            oldest_s=max(0.0, oldest_s),
+        )
+
+    async def storage_use(self, stream: str) -> StorageUse:
+        """Return how full a stream is."""
+        async with translated():
+            info = await self._jetstream.stream_info(stream)
+        return StorageUse(info.state.bytes, info.config.max_bytes or -1)
+
+    async def _info(self, api_name: str, kind: type[_InfoT]) -> _InfoT:
+        """Request information from the JetStream API; nats-py omits some of these fields."""
+        async with translated():
+            reply = await self._client.request(f"$JS.API.{api_name}", timeout=_INFO_TIMEOUT_S)
+        return msgspec.json.decode(reply.data, type=kind)
+
+
+def _stored(message: api.RawStreamMsg) -> Stored:
+    stored_at = message.time
+    return Stored(
+        number=message.seq or 0,
+        subject=message.subject or "",
+        payload=message.data or b"",
+        unix_s=0.0 if stored_at is None else stored_at.timestamp(),
+    )
