@@ -73,6 +73,14 @@ async def test_every_process_does_its_work_in_its_own_role(service: str) -> None
             assert response.status == 202
 
 
+async def test_a_lost_race_for_a_value_is_reported_in_the_edges_role(guarded: Guarded) -> None:
+    bus = await connect(guarded.settings("edge"), name="edge")
+    assert await bus.create_value(topology.KEPT, "key.acme.a-key", b"first")
+    assert not await bus.create_value(topology.KEPT, "key.acme.a-key", b"second")
+    assert await bus.get_value(topology.KEPT, "key.acme.a-key") == b"first"
+    await bus.close()
+
+
 async def _shown(session: aiohttp.ClientSession, url: str) -> dict[str, str]:
     async with session.get(url) as response:
         shown: dict[str, str] = await response.json()

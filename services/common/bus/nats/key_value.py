@@ -1,7 +1,10 @@
 """Key-value buckets. A bucket is a stream with one message per key (ADR-8 of nats-architecture)."""
 
+import asyncio
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 import nats.js.errors
 from nats.js import api
@@ -11,6 +14,9 @@ from services.common.bus.nats.errors import WRONG_LAST_SEQUENCE, refusal, transl
 from services.common.bus.nats.streams import StreamOperations
 from services.common.bus.ports import Value
 from services.common.bus.topology import value_subject
+
+_STALE_READS: Final = 5
+_STALE_READ_S: Final = 0.1
 
 
 class KeyValueOperations(StreamOperations):
@@ -78,18 +84,29 @@ class KeyValueOperations(StreamOperations):
         except nats.js.errors.APIError as error:
             if error.err_code != WRONG_LAST_SEQUENCE:
                 raise refusal(error) from None
-            return await self._last_message_id(bucket, subject) == message_id
+            return await self._is_own_copy(bucket, subject, after=revision, message_id=message_id)
 
         return True
 
-    async def _last_message_id(self, bucket: str, subject: str) -> str | None:
-        """Return the message id of the last message of a subject, read from the leader."""
-        async with translated():
-            try:
-                message = await self._jetstream.get_last_msg(f"KV_{bucket}", subject)
-            except nats.js.errors.NotFoundError:
-                return None
-        return (message.headers or {}).get(api.Header.MSG_ID.value)
+    async def _is_own_copy(self, bucket: str, subject: str, *, after: int, message_id: str) -> bool:
+        """Return whether the first message of a subject after a sequence number has this id.
+
+        By direct get, as a service's NATS user has no permission for more. A replica that answers
+        with an older message is behind the leader, so it is asked again.
+        """
+        for _ in range(_STALE_READS):
+            async with translated():
+                with suppress(nats.js.errors.NotFoundError):
+                    message = await self._jetstream.get_msg(
+                        f"KV_{bucket}", subject=subject, direct=True
+                    )
+                    if (message.seq or 0) > after:
+                        headers = message.headers or {}
+                        return headers.get(api.Header.MSG_ID.value) == message_id
+
+            await asyncio.sleep(_STALE_READ_S)
+
+        return False
 
     async def drop_value(self, bucket: str, key: str) -> None:
         """Purge the value's messages; a delete marker would block the next `create_value`."""
