@@ -1,22 +1,21 @@
-"""Divides long texts in a child process: a thread would hold up every short request for a second.
+"""Divides long texts in a child process: a thread would delay every short request by up to a second.
 
-The child process reads one `SegmentationTask` from stdin, writes one `SegmentationResult` to stdout
-and exits. It also exits when its splitter is killed.
+The child process (`common.runtime.child.process`) receives one `SegmentationTask`, replies with one
+`SegmentationResult` and exits.
 """
 
 import asyncio
-import errno
 import os
-import resource
-import signal
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from typing import Final
 
 import msgspec
 
-from services.common.runtime.child.confinement import without_secrets
-from services.common.runtime.child.parent_death import with_parent_death
+from services.common.runtime.child.environment import without_secrets
+from services.common.runtime.child.framing import read_frame, write_frame
+from services.common.runtime.child.limits import OUT_OF_MEMORY, memory_limit
+from services.common.runtime.child.process import ChildProcess, child_process
 from services.common.wire.failures import (
     EmptyText,
     MalformedSsml,
@@ -29,18 +28,16 @@ from services.splitter.segmentation.boundaries import Span
 from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
 from services.splitter.segmentation.sentences import Sentence, SplitText, split
 
-# divided within a millisecond, sooner than anything else would have begun
+# divided inline: takes a millisecond, less than to start a thread or a process
 SHORT_CHARACTERS: Final = 2_000
-# in between a thread will do: it is done before a child would have started
+# up to this length a thread is used: it finishes before a child process would have started
 LONG_CHARACTERS: Final = 20_000
-# at once: with their memory they stay under the 1 GiB that a splitter is given
+# concurrent child processes: with their memory limit they stay under a splitter's 1 GiB
 MOST_CHILDREN: Final = 2
 # address space; 1.5 M characters of prose take 80 to 160 MiB
 CHILD_BYTES: Final = 384 * 1024 * 1024
-# Exit statuses of a child without memory: native libraries abort, or use the null pointer.
-_OUT_OF_MEMORY: Final = frozenset({errno.ENOMEM, -signal.SIGABRT, -signal.SIGSEGV})
-_PATIENCE_S: Final = 120.0
-_NICENESS: Final = 10  # a greeting on the same core goes first
+_TIMEOUT_S: Final = 120.0
+_NICENESS: Final = 10  # short requests on the same core run first
 
 
 class SegmentationTask(msgspec.Struct, frozen=True):
@@ -71,7 +68,7 @@ class SegmentationResult(msgspec.Struct, frozen=True):
 
 
 class SegmentationCrashed(SynthesisFailed):
-    """The child ended without an answer, or took too long; another attempt may have more luck."""
+    """The child process exited without a result, or timed out; another attempt may succeed."""
 
     retryable = True
 
@@ -88,7 +85,7 @@ async def divide(task: SegmentationTask, children: asyncio.Semaphore | None = No
     if characters <= LONG_CHARACTERS:
         return await asyncio.to_thread(_split, task)
     async with children or nullcontext():
-        answer = await _asked(task)
+        answer = await _divide_in_child(task)
     if answer.empty is not None:
         raise EmptyText(answer.empty)
     if answer.unspeakable is not None:
@@ -130,57 +127,53 @@ def _split(task: SegmentationTask) -> SplitText:
     )
 
 
-async def _asked(task: SegmentationTask) -> SegmentationResult:
-    """Return the answer of a child; whatever happens, none is left behind."""
-    child = await asyncio.create_subprocess_exec(
-        *with_parent_death(sys.executable, "-m", __name__),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=without_secrets(os.environ),
-    )
-    with suppress(ProcessLookupError):
-        os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
-    try:
-        said, _ = await asyncio.wait_for(
-            child.communicate(msgspec.msgpack.encode(task)), _PATIENCE_S
+async def _divide_in_child(task: SegmentationTask) -> SegmentationResult:
+    """Divide a text in a child process. Raises SegmentationCrashed."""
+    async with child_process(
+        __name__, environment=without_secrets(os.environ), niceness=_NICENESS
+    ) as child:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                reply = await child.exchange(msgspec.msgpack.encode(task))
+            return msgspec.msgpack.decode(reply, type=SegmentationResult)
+        except EOFError:
+            return await _result_of_exit(child)
+        except (TimeoutError, msgspec.DecodeError):
+            raise _crashed() from None
+
+
+async def _result_of_exit(child: ChildProcess) -> SegmentationResult:
+    """Return the result of a child process that exited without one. Raises SegmentationCrashed."""
+    if await child.exit_status() in OUT_OF_MEMORY:
+        return SegmentationResult(
+            too_long="the text takes too much memory to divide; send it in parts"
         )
-        if child.returncode in _OUT_OF_MEMORY:
-            return SegmentationResult(
-                too_long="the text takes too much memory to divide; send it in parts"
-            )
-        return msgspec.msgpack.decode(said, type=SegmentationResult)
-    except (TimeoutError, msgspec.DecodeError):
-        raise SegmentationCrashed("the text could not be divided; send it in parts") from None
-    finally:
-        with suppress(ProcessLookupError):
-            child.kill()
-        await asyncio.shield(child.wait())
+    raise _crashed()
+
+
+def _crashed() -> SegmentationCrashed:
+    return SegmentationCrashed("the text could not be divided; send it in parts")
 
 
 def main() -> None:
-    """Divide one text, within bounded memory."""
-    resource.setrlimit(resource.RLIMIT_AS, (CHILD_BYTES, CHILD_BYTES))
-    try:
-        _answer()
-    except MemoryError:
-        os._exit(errno.ENOMEM)  # nothing else can be trusted to work without memory
+    """Divide the text of one task, within bounded memory."""
+    with memory_limit(CHILD_BYTES):
+        task = msgspec.msgpack.decode(read_frame(sys.stdin.buffer) or b"", type=SegmentationTask)
+        write_frame(sys.stdout.buffer, msgspec.msgpack.encode(_result(task)))
 
 
-def _answer() -> None:
-    task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=SegmentationTask)
+def _result(task: SegmentationTask) -> SegmentationResult:
     try:
         found = _split(task)
-        answer = SegmentationResult(found.sentences, found.dropped, found.marks, found.left_out)
     except EmptyText as failure:
-        answer = SegmentationResult(empty=str(failure))
+        return SegmentationResult(empty=str(failure))
     except UnspeakableText as failure:
-        answer = SegmentationResult(unspeakable=str(failure))
+        return SegmentationResult(unspeakable=str(failure))
     except MalformedSsml as failure:
-        answer = SegmentationResult(malformed=str(failure))
+        return SegmentationResult(malformed=str(failure))
     except TextTooLong as failure:
-        answer = SegmentationResult(too_long=str(failure))
-    sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
-    sys.stdout.buffer.flush()
+        return SegmentationResult(too_long=str(failure))
+    return SegmentationResult(found.sentences, found.dropped, found.marks, found.left_out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import Final
 
-from services.common.runtime.child.confinement import without_secrets
+from services.common.runtime.child.environment import without_secrets
 from services.common.runtime.child.parent_death import with_parent_death
 from services.synth_worker.ports import EngineStuck
 

@@ -1,6 +1,6 @@
 """Messages between the supervisor and the engine process.
 
-Each is MessagePack behind its length, 4 bytes little-endian. Both ends are the same release, so nothing is versioned.
+Each is MessagePack in a frame (`child.framing`). Both ends are the same release, so nothing is versioned.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from services.common.audio.clip import Clip
+from services.common.runtime.child import framing
 from services.common.wire import failures
 from services.common.wire.failures import PipelineError, SynthesisFailed
 from services.common.wire.messages import Parameters
@@ -17,7 +18,6 @@ from services.synth_worker.engines.protocol import EngineDescription, Utterance
 from services.synth_worker.settings import Settings
 
 T = TypeVar("T")
-_LENGTH_BYTES: Final = 4
 
 
 class Message(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -130,17 +130,12 @@ FromEngine = Described | CallSucceeded | CallFailed | Produced | Ended
 
 def frame(message: Message) -> bytes:
     """Return a message encoded for the socket, with its length in front."""
-    content = msgspec.msgpack.encode(message)
-    return len(content).to_bytes(_LENGTH_BYTES, "little") + content
+    return framing.frame(msgspec.msgpack.encode(message))
 
 
 async def read(reader: asyncio.StreamReader, kind: type[T]) -> T:
     """Return the next message. Raises EOFError if the other end of the socket is closed."""
-    try:
-        length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES), "little")
-        return msgspec.msgpack.decode(await reader.readexactly(length), type=kind)
-    except (asyncio.IncompleteReadError, ConnectionError) as error:
-        raise EOFError from error
+    return msgspec.msgpack.decode(await framing.receive_frame(reader), type=kind)
 
 
 def packed(clip: Clip) -> tuple[bytes, int]:

@@ -1,0 +1,1 @@
+"""Child processes: start, frames, environment, limits, parent death, confinement."""

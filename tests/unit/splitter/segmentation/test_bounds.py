@@ -113,7 +113,7 @@ async def test_long_texts_are_divided_a_few_at_a_time(monkeypatch: pytest.Monkey
         running -= 1
         return process.SegmentationResult()
 
-    monkeypatch.setattr(process, "_asked", counted)
+    monkeypatch.setattr(process, "_divide_in_child", counted)
     children = asyncio.Semaphore(process.MOST_CHILDREN)
     await asyncio.gather(*(divide(task("word " * 5_000), children) for _ in range(7)))
     assert most == process.MOST_CHILDREN

@@ -1,15 +1,19 @@
-"""Confinement of a process that parses untrusted bytes. Linux; elsewhere only the resource limits apply.
+"""Confinement of a process that parses untrusted bytes. Linux; elsewhere only resource limits apply.
 
-How it works. A server process `S` starts one long-lived process `P` per decoder with a short environment. `P` loads
-its libraries, leaves the network behind where it may (`leave_shared_namespaces`), and never reads a stranger's bytes
-itself: for each file it opens the file and forks (`run_confined`). The fork closes every descriptor but the file and a
-pipe for its answer, gives up its user, its capabilities and, for good, every way to more (`confine`), and only then
-decodes. It ends with its file, so what breaks into it meets one upload, one tenant's, and no second one.
+How it works
 
-Several layers say no to the same thing, because none of them is there everywhere: a container may forbid namespaces,
-an old kernel has no Landlock, a process that is not root has no second user to change to. `confine` returns those that
-hold, for the log. `secrets` is the other side: a process that has secrets keeps its memory and its environment from
-others of its own user.
+A server process starts long-lived decoder processes with a short environment. A decoder process loads
+its libraries, leaves the network namespace if it can (`leave_shared_namespaces`), and never reads
+untrusted bytes itself. For each file it opens the file and forks (`run_confined`). The fork closes
+every descriptor except the file and a pipe for its result, gives up its user, its capabilities and,
+irrevocably, all means to regain privileges (`confine`), and only then decodes. It exits after its
+file, so an exploit reaches one upload of one tenant and no other.
+
+Several layers forbid the same operations, because none of them is available everywhere: a container
+can forbid namespaces, an old kernel has no Landlock, and a process that is not root cannot change its
+user. `confine` returns the layers that are active, for the log. In the other direction,
+`hide_from_other_processes` protects the memory and the environment of a process that has secrets from
+other processes of the same user.
 """
 
 from services.common.runtime.child.confinement.fork import Outcome, run_confined
@@ -20,7 +24,6 @@ from services.common.runtime.child.confinement.layers import (
     hide_from_other_processes,
     leave_shared_namespaces,
 )
-from services.common.runtime.child.confinement.secrets import without_secrets
 
 __all__ = [
     "LAYERS",
@@ -30,5 +33,4 @@ __all__ = [
     "hide_from_other_processes",
     "leave_shared_namespaces",
     "run_confined",
-    "without_secrets",
 ]

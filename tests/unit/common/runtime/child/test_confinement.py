@@ -11,8 +11,8 @@ from services.common.runtime.child.confinement import (
     leave_shared_namespaces,
     linux,
     seccomp,
-    without_secrets,
 )
+from services.common.runtime.child.environment import without_secrets
 
 ALLOW, REFUSE, KILL = "allow", "refuse", "kill"
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
