@@ -1,8 +1,8 @@
 """The whole service on this machine, in one terminal: NATS, a splitter, workers, an edge and the web interface.
 
-`python -m services` runs until Ctrl-C; `python -m services demo` speaks one sentence to a file and ends. Every part is
-a separate process, started as an operator would start it, and connected to the others only by NATS. However this
-process ends, the parts end with it.
+`python -m services` runs until Ctrl-C; `python -m services demo` synthesizes one sentence to a file
+and exits. Every part is a separate process, started as an operator would start it, and connected to
+the others only by NATS. When this process exits, for any reason, the parts do too.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from services.synth_worker.settings import Settings as WorkerSettings
 
 _READY_S: Final = 300.0
 _ANSWER_S: Final = 2.0
-_PARENT_S: Final = 0.5  # how often to see whether who started this is still there
-_STOP_S: Final = 40.0  # for a part of which it is not known how long it takes
+_PARENT_S: Final = 0.5  # how often to check whether the parent process still runs
+_STOP_S: Final = 40.0  # for a part whose exit time is not known
 _SCRATCH: Final = "voice-cloning-"
-# On one machine a stop is meant to be quick: no other edge continues the streams. The environment may differ.
-_USUAL: Final = {"LOG_READABLE": "true", "HTTP_STOP_S": "5", "WORKER_STOP_S": "5"}
+# A stop is quick by default: on one machine no other edge continues the streams.
+_DEFAULTS: Final = {"LOG_READABLE": "true", "HTTP_STOP_S": "5", "WORKER_STOP_S": "5"}
 _DEMO_TEXT: Final = (
     "Bonjour ! Cette voix est née d'un court extrait, et elle parle maintenant votre langue."
 )
@@ -42,15 +42,15 @@ _DEMO_CLIP: Final = Path(__file__).parents[1] / "examples" / "voices" / "austen.
 
 
 class Port(NamedTuple):
-    """A port that something will listen on."""
+    """A port that a part will listen on."""
 
     host: str
     number: int
-    advice: str  # where it is taken
+    advice: str  # the remedy if it is in use
 
 
 class Running(NamedTuple):
-    """The running service: parts in the order in which they are stopped, and processes that must stay alive."""
+    """The running service: parts in the order of their stop, and processes that must stay alive."""
 
     address: str
     parts: list[Part]
@@ -60,7 +60,7 @@ class Running(NamedTuple):
 def ports_of(
     environment: Mapping[str, str], workers: int, port: int, ui_port: int | None
 ) -> list[Port]:
-    """Return the ports that the service will listen on. Raises CannotListen where two of them are one."""
+    """Return the ports that the service will listen on. Raises CannotListen if two are the same."""
     wanted = [
         Port(
             environment.get("HTTP_HOST") or "127.0.0.1",
@@ -107,7 +107,7 @@ def require_ports(wanted: Sequence[Port]) -> None:
 
 @asynccontextmanager
 async def nats(folder: Path) -> AsyncIterator[tuple[str, list[Watched]]]:
-    """Yield the URL of NATS: the operator's, or that of a server of our own, which is to be watched."""
+    """Yield the URL of NATS and, if the server was started here, its process."""
     if os.environ.get("NATS_URL"):
         yield os.environ["NATS_URL"], []
         return
@@ -120,14 +120,17 @@ async def nats(folder: Path) -> AsyncIterator[tuple[str, list[Watched]]]:
 async def whole_service(
     workers: int, port: int, ui_port: int | None = None
 ) -> AsyncIterator[Running]:
-    """Run everything while the block runs, the web interface where it has a port. Raises CannotListen."""
+    """Run all parts while the block runs; the web interface only if it has a port.
+
+    Raises CannotListen.
+    """
     require_ports(ports_of(os.environ, workers, port, ui_port))
     with scratch_folder(_SCRATCH) as folder:
         for name in ("nats", "tmp"):
             (folder / name).mkdir()
         async with nats(folder / "nats") as (nats_url, watched):
             own = {"NATS_URL": nats_url, "HTTP_PORT": str(port), "TMPDIR": str(folder / "tmp")}
-            environment = _USUAL | os.environ | own
+            environment = _DEFAULTS | os.environ | own
             parts: list[Part] = []
             try:
                 parts.append(await Part.start("edge", "services.http_edge", environment))
@@ -145,7 +148,7 @@ async def whole_service(
 
 
 async def end(parts: Sequence[Part], environment: Mapping[str, str]) -> None:
-    """End the edge, which takes no new requests and ends those that it has, and then the others."""
+    """Stop the edge, which finishes its requests and accepts no new ones, then the other parts."""
     patience_s = {
         "edge": exit_s(EdgeSettings, environment),
         "splitter": exit_s(SplitterSettings, environment),
@@ -160,7 +163,7 @@ async def end(parts: Sequence[Part], environment: Mapping[str, str]) -> None:
 def exit_s(
     kind: type[EdgeSettings | SplitterSettings | WorkerSettings], environment: Mapping[str, str]
 ) -> float:
-    """Return how long a service may take to end."""
+    """Return how long a service may take to exit, in seconds."""
     try:
         return read_settings(kind, environment).exit_s
     except BadSettings:
@@ -170,11 +173,11 @@ def exit_s(
 async def until_ready(
     url: str, running: Running, part: Part, stop: asyncio.Event | None = None
 ) -> None:
-    """Wait until this part answers with 200, or `stop` is set. Raises PartEnded, TimeoutError."""
-    # another process may have the port, and say nothing
-    patience = aiohttp.ClientTimeout(total=_ANSWER_S)
+    """Wait until this part responds with 200, or `stop` is set. Raises PartEnded, TimeoutError."""
+    # Another process may have the port and never respond.
+    timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
     port = int(url.split(":")[2].partition("/")[0])
-    async with asyncio.timeout(_READY_S), aiohttp.ClientSession(timeout=patience) as session:
+    async with asyncio.timeout(_READY_S), aiohttp.ClientSession(timeout=timeout) as session:
         while stop is None or not stop.is_set():
             for each in running.watched:
                 if each.status is not None:
@@ -189,7 +192,7 @@ async def until_ready(
 
 
 async def until_stopped(watched: Sequence[Watched], stop: asyncio.Event) -> None:
-    """Wait until `stop` is set. Raises PartEnded where a part, or NATS, ends before that."""
+    """Wait until `stop` is set. Raises PartEnded if a part or NATS exits before."""
     stopping = asyncio.create_task(stop.wait(), name="signals")
     ending = {asyncio.create_task(each.wait(), name=each.name): each for each in watched}
     done, waiting = await asyncio.wait([stopping, *ending], return_when=asyncio.FIRST_COMPLETED)
@@ -201,7 +204,7 @@ async def until_stopped(watched: Sequence[Watched], stop: asyncio.Event) -> None
 
 
 async def stop_with(parent: int | None, stop: asyncio.Event) -> None:
-    """Set `stop` where the process of this number is no longer this one's parent."""
+    """Set `stop` when the process with this id is no longer the parent of this one."""
 
     async def look() -> None:
         if parent is not None and os.getppid() != parent:
@@ -212,7 +215,7 @@ async def stop_with(parent: int | None, stop: asyncio.Event) -> None:
 
 
 def kill_at_next_signal(parts: Sequence[Part]) -> None:
-    """Have a second Ctrl-C end everything at once."""
+    """Kill all parts at the next Ctrl-C."""
 
     def kill() -> None:
         for part in parts:
@@ -247,7 +250,10 @@ async def run(workers: int, port: int, ui_port: int | None, stop: asyncio.Event)
 
 
 async def speak_once(text: str, language: str, clip: bytes, out: Path) -> None:
-    """Start everything, speak one text to a WAV file and end everything. Raises PartEnded with the refusal."""
+    """Start all parts, synthesize one text to a WAV file and stop them.
+
+    Raises PartEnded with the error response.
+    """
     async with whole_service(workers=1, port=free_port()) as running:
         await until_ready(f"{running.address}/readyz", running, running.parts[0])
         began_s = time.monotonic()
@@ -290,7 +296,7 @@ def port_number(text: str) -> int:
 
 
 def main() -> None:
-    """Parse the command line and do it."""
+    """Parse and run the command line."""
     parser = argparse.ArgumentParser(prog="python -m services", description=__doc__)
     parser.add_argument("command", nargs="?", choices=["run", "demo"], default="run")
     parser.add_argument("--workers", type=int, default=1, help="synthesis workers (run)")

@@ -1,4 +1,4 @@
-"""The processes that `python -m services` starts, and what they say."""
+"""The processes that `python -m services` starts, and their output."""
 
 import asyncio
 import os
@@ -17,9 +17,9 @@ class PartEnded(Exception):
 
 
 def say(line: str) -> None:
-    """Show a line at once; a terminal that has closed shows none."""
+    """Print a line and flush it; without effect if the terminal has closed."""
     try:
-        print(line, flush=True)  # noqa: T201  # this program's output is its terminal
+        print(line, flush=True)  # noqa: T201  # the output of a command-line program
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -29,21 +29,21 @@ class Watched(Protocol):
 
     @property
     def name(self) -> str:
-        """Return what it is called in messages."""
+        """Return its name in messages."""
 
     @property
     def status(self) -> int | None:
-        """Return how it ended; None while it runs."""
+        """Return the exit status; None while it runs."""
 
     async def wait(self) -> int:
-        """Wait until it ends, and return its status."""
+        """Wait until it exits, and return its status."""
 
     def why(self) -> str:
-        """Return where its reason is to be read."""
+        """Return where the reason for its exit is reported."""
 
 
 class Part:
-    """One child process, its lines shown under its name."""
+    """One child process; its output lines are printed after its name."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
@@ -60,33 +60,33 @@ class Part:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=_LONGEST_LINE_BYTES,
-            start_new_session=True,  # Ctrl-C reaches this process only, which ends the parts in order
+            start_new_session=True,  # Ctrl-C reaches only this process, which stops the parts in order
         )
         return cls(name, process)
 
     @property
     def status(self) -> int | None:
-        """Return how it ended; None while it runs."""
+        """Return the exit status; None while it runs."""
         return self.process.returncode
 
     async def wait(self) -> int:
-        """Wait until it ends, and return its status."""
+        """Wait until it exits, and return its status."""
         return await self.process.wait()
 
     def why(self) -> str:
-        """Return where its reason is to be read."""
+        """Return where the reason for its exit is reported."""
         return "its lines above say why"
 
     async def _show(self) -> None:
         assert self.process.stdout is not None  # noqa: S101  # it is a pipe
         while True:
-            with suppress(ValueError):  # a line without an end
+            with suppress(ValueError):  # a line over the limit
                 if not (line := await self.process.stdout.readline()):
                     return
                 say(f"{self.name:<9} {line.decode(errors='replace').rstrip()}")
 
     async def stop(self, patience_s: float) -> None:
-        """Ask it to end, and see that it does."""
+        """Terminate the process; kill it if it does not exit in time."""
         if self.process.returncode is None:
             self.process.terminate()
             try:
@@ -97,13 +97,13 @@ class Part:
         await self._showing
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         with suppress(ProcessLookupError):
             self.process.kill()
 
 
 class NatsPart:
-    """The nats-server of this service's own."""
+    """The nats-server that this program started."""
 
     name: Final = "nats"
 
@@ -112,18 +112,18 @@ class NatsPart:
 
     @property
     def status(self) -> int | None:
-        """Return how it ended; None while it runs."""
+        """Return the exit status; None while it runs."""
         return self._server.status
 
     async def wait(self) -> int:
-        """Wait until it ends, and return its status."""
+        """Wait until it exits, and return its status."""
         return await self._server.wait()
 
     def why(self) -> str:
-        """Return where its reason is to be read."""
+        """Return where the reason for its exit is reported."""
         return f"the end of its log: {self._server.last_words()}"
 
 
 def ended(part: Watched) -> PartEnded:
-    """Return what to raise when it has ended."""
+    """Return the exception for a process that has exited."""
     return PartEnded(f"{part.name} ended with status {part.status}; {part.why()}")

@@ -16,9 +16,9 @@ _COMMANDS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that is named first, with the arguments behind it. Exits with status 2 on an unknown command.
+    """Run the command in the first argument with the others. Exits with status 2 if it is unknown.
 
-    Only the module of that command is imported: an image holds the packages of the commands that run in it.
+    Only the module of that command is imported: an image has only the packages of its commands.
     """
     parser = argparse.ArgumentParser(
         prog="python -m services.admin",

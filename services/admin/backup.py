@@ -1,7 +1,7 @@
-"""Everything that the service keeps in NATS, copied into a folder and back: `task nats:save`, `task nats:restore`.
+"""Saves all streams to a folder, or restores them: `task nats:save`, `task nats:restore`.
 
-python -m services.admin backup save FOLDER       # while all runs
-python -m services.admin backup restore FOLDER    # into a NATS that has no such streams: before any service is started
+python -m services.admin backup save FOLDER       # while the service runs
+python -m services.admin backup restore FOLDER    # into an empty NATS, before a service is started
 """
 
 import argparse
@@ -22,17 +22,23 @@ _PREFIXES = ("TTS_", "KV_TTS_", "OBJ_TTS_")  # streams, buckets, object stores
 
 
 async def save(bus: NatsBus, folder: Path) -> dict[str, int]:
-    """Copy each stream into a folder of its name. Return their sizes in bytes. Raises CannotCopy, BusUnavailable."""
+    """Save each stream to a folder of its name and return their sizes in bytes.
+
+    Raises CannotCopy, BusUnavailable.
+    """
     names = [name for name in await snapshots.streams(bus) if name.startswith(_PREFIXES)]
     return {name: await snapshots.save(bus, name, folder / name) for name in sorted(names)}
 
 
 async def restore(bus: NatsBus, folder: Path) -> dict[str, int]:
-    """Recreate each stream. Return their message counts. Raises CannotCopy if one exists already, BusUnavailable."""
+    """Restore each stream and return their message counts.
+
+    Raises CannotCopy if one exists already, BusUnavailable.
+    """
     names = _saved(folder)
-    if there := set(names) & set(await snapshots.streams(bus)):
+    if existing := set(names) & set(await snapshots.streams(bus)):
         raise CannotCopy(
-            f"there already: {', '.join(sorted(there))}; stop the services and restore into an empty NATS"
+            f"streams exist already: {', '.join(sorted(existing))}; stop the services and restore into an empty NATS"
         )
     return {name: await snapshots.restore(bus, name, folder / name) for name in names}
 
@@ -41,7 +47,7 @@ def _saved(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name.startswith(_PREFIXES))
 
 
-async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
+async def _run(choice: argparse.Namespace, settings: ProcessSettings) -> None:
     bus = await connect(settings, name="backup")
     try:
         if choice.command == "save":
@@ -56,18 +62,19 @@ async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
     finally:
         await bus.close()
     for name, what in done.items():
-        print(f"{name:<16} {what}")  # noqa: T201  # this program's output is its terminal
+        print(f"{name:<16} {what}")  # noqa: T201  # the output of a command-line program
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; NATS_URL is the server."""
+    """Run the command line on the server at NATS_URL."""
     parser = argparse.ArgumentParser(
-        prog="python -m services.admin backup", description="Copy all streams out or back."
+        prog="python -m services.admin backup",
+        description="Save all streams to a folder, or restore them.",
     )
     parser.add_argument("command", choices=["save", "restore"])
     parser.add_argument("folder", type=Path)
     try:
-        asyncio.run(_act(parser.parse_args(arguments), read_settings(ProcessSettings, os.environ)))
+        asyncio.run(_run(parser.parse_args(arguments), read_settings(ProcessSettings, os.environ)))
     except (PipelineError, CannotCopy, BadSettings, OSError) as error:
         sys.exit(f"backup: {error}")
 

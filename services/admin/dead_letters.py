@@ -1,6 +1,6 @@
 """Commands that failed at every attempt: `python -m services.admin dead-letters list | replay NUMBER | purge`.
 
-Never shows a text: a letter's payload is for the service alone.
+Payloads are never shown, as they contain texts.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
 from services.common.wire.messages import DeadLetter, SentenceJob, SpeechRequest
 
-_Command = SpeechRequest | SentenceJob  # as in the message
+_Command = SpeechRequest | SentenceJob  # the commands that a dead letter can hold
 _MOST: Final = 10_000
-_NEW_LIFE_S: Final = 3600.0  # the old deadline has passed by the time of a replay
+_NEW_LIFETIME_S: Final = 3600.0  # the old deadline has passed by the time of a replay
 
 
 class NoSuchLetter(Exception):
@@ -40,9 +40,9 @@ async def letters(bus: Bus) -> list[tuple[Stored, DeadLetter]]:
 
 
 async def replay(bus: Bus, number: int) -> str:
-    """Publish a letter's command again, with a new deadline, and remove the letter; return the command's subject.
+    """Republish a letter's command with a new deadline, remove the letter, return the subject.
 
-    Raises NoSuchLetter, and QueueFull if the queue is full; the letter stays then.
+    Raises NoSuchLetter, or QueueFull if the queue is full; then the letter stays.
     """
     for message, letter in await letters(bus):
         if message.number == number:
@@ -50,21 +50,21 @@ async def replay(bus: Bus, number: int) -> str:
                 letter.subject,
                 _with_new_deadline(letter),
                 message_id=f"replay.{number}.{secrets.token_hex(8)}",
-                lifetime_s=_NEW_LIFE_S,
+                lifetime_s=_NEW_LIFETIME_S,
             )
             await bus.remove(topology.DEAD, number)
             return letter.subject
-    raise NoSuchLetter(f"no dead letter has the number {number}; `list` shows those that there are")
+    raise NoSuchLetter(f"no dead letter has the number {number}; `list` shows the existing ones")
 
 
 def _with_new_deadline(letter: DeadLetter) -> bytes:
     command: _Command = codec.decode(letter.payload, _Command)  # type: ignore[arg-type]  # a union is a type to msgspec
-    deadline_unix_ms = round((time.time() + _NEW_LIFE_S) * 1000)
+    deadline_unix_ms = round((time.time() + _NEW_LIFETIME_S) * 1000)
     return codec.encode(msgspec.structs.replace(command, deadline_unix_ms=deadline_unix_ms))
 
 
 async def purge(bus: Bus, *, number: int | None = None, code: str | None = None) -> int:
-    """Remove one letter, those with a failure code, or all; return how many."""
+    """Remove one letter, those with a failure code, or all; return how many were removed."""
     chosen = [
         message.number
         for message, letter in await letters(bus)
@@ -76,43 +76,49 @@ async def purge(bus: Bus, *, number: int | None = None, code: str | None = None)
 
 
 def described(message: Stored, letter: DeadLetter) -> str:
-    """Return a letter on one line."""
+    """Return a one-line summary of a letter."""
     when = datetime.fromtimestamp(message.unix_s, UTC).isoformat(timespec="seconds")
-    said = (letter.code, f"attempt {letter.attempts}", letter.subject, letter.trace, letter.detail)
-    return "  ".join([f"{message.number:>6}", when, *filter(None, said)])
+    fields = (
+        letter.code,
+        f"attempt {letter.attempts}",
+        letter.subject,
+        letter.trace,
+        letter.detail,
+    )
+    return "  ".join([f"{message.number:>6}", when, *filter(None, fields)])
 
 
-async def _act(choice: argparse.Namespace, settings: ProcessSettings) -> None:
+async def _run(choice: argparse.Namespace, settings: ProcessSettings) -> None:
     async with connected_bus(settings, name="dead-letters") as bus:
         if choice.command == "list":
             found = [described(message, letter) for message, letter in await letters(bus)]
-            _say("\n".join(found) or "No dead letters.")
+            _print("\n".join(found) or "No dead letters.")
         elif choice.command == "replay":
-            _say(f"Published again on {await replay(bus, choice.number)}")
+            _print(f"Published again on {await replay(bus, choice.number)}")
         else:
-            _say(f"Removed {await purge(bus, number=choice.number, code=choice.code)}.")
+            _print(f"Removed {await purge(bus, number=choice.number, code=choice.code)}.")
 
 
-def _say(line: str) -> None:
-    print(line)  # noqa: T201  # this program's output is its terminal
+def _print(line: str) -> None:
+    print(line)  # noqa: T201  # the output of a command-line program
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; NATS_URL is the server."""
+    """Run the command line on the server at NATS_URL."""
     parser = argparse.ArgumentParser(
         prog="python -m services.admin dead-letters", description=__doc__
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="when, why and which, one a line")
-    commands.add_parser("replay", help="publish one again").add_argument("number", type=int)
-    purging = commands.add_parser("purge", help="remove some").add_mutually_exclusive_group(
-        required=True
-    )
+    commands.add_parser("list", help="list all: time, failure and subject, one per line")
+    commands.add_parser("replay", help="republish one").add_argument("number", type=int)
+    purging = commands.add_parser(
+        "purge", help="remove one, some or all"
+    ).add_mutually_exclusive_group(required=True)
     purging.add_argument("number", type=int, nargs="?")
     purging.add_argument("--code", help="those with this failure code")
     purging.add_argument("--all", action="store_true")
     try:
-        asyncio.run(_act(parser.parse_args(arguments), read_settings(ProcessSettings, os.environ)))
+        asyncio.run(_run(parser.parse_args(arguments), read_settings(ProcessSettings, os.environ)))
     except (PipelineError, NoSuchLetter, BadSettings) as error:
         sys.exit(f"dead_letters: {error}")
 

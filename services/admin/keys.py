@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make a key."""
+    """Create a key."""
     parser = argparse.ArgumentParser(
         prog="python -m services.admin keys", description=__doc__.split("\n")[0]
     )
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--engines", nargs="*", default=[], metavar="NAME", help="none: all")
     choice = parser.parse_args(arguments)
     if not choice.name.replace("-", "").replace("_", "").isalnum() or not choice.name.isascii():
-        sys.exit("api_keys: a name is made of letters, digits, - and _")
+        sys.exit("keys: --name must consist of letters, digits, - and _")
     secret = secrets.token_urlsafe(32)
     fields = {
         "name": choice.name,
@@ -38,14 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "audio_seconds_a_day": choice.audio_seconds_a_day,
         "engines": choice.engines,
     }
-    with choice.file.open(
-        "a", encoding="utf-8"
-    ) as file:  # JSON's values are TOML's, for these kinds
-        file.write(
-            "\n[[keys]]\n"
-            + "".join(f"{name} = {json.dumps(value)}\n" for name, value in fields.items())
-        )
-    print(secret)  # noqa: T201  # once, and never again
+
+    # For these types, JSON values are TOML values.
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in fields.items()]
+    with choice.file.open("a", encoding="utf-8") as file:
+        file.write("\n[[keys]]\n" + "".join(lines))
+
+    print(secret)  # noqa: T201  # the only time that it is shown
 
 
 if __name__ == "__main__":

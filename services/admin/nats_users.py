@@ -2,8 +2,8 @@
 
 Writes `users.conf` for nats-server (an account for the services and one for each tenant), the secret of each user as
 `<role>.seed`, and, with --hosts, a certificate authority of its own (`ca.crt`, `ca.key`; ten years) and the server's
-certificate (`tls.crt`, `tls.key`; one year). Users that are there already keep their keys, so a tenant is added by
-running it again.
+certificate (`tls.crt`, `tls.key`; one year). Existing users keep their keys, so run it again
+to add a tenant.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from services.common.bus.nats.roles import ENGINES, Role, service_roles, tenant_
 
 
 def user(folder: Path, role: Role) -> str:
-    """Return a role's public key; its secret is made where it has none yet."""
+    """Return a role's public key; creates its secret if it has none yet."""
     path = folder / f"{role.name}.seed"
     if not path.exists():
         _write_secret(path, nkeys.encode_seed(bytes(SigningKey.generate()), nkeys.PREFIX_BYTE_USER))

@@ -9,7 +9,7 @@ from services.common.bus.ports import Bus
 from services.common.wire.failures import BusUnavailable
 
 _ATTEMPTS: Final = 50
-_PAUSE_S: Final = 0.01  # times the attempt, at most: random, so that colliding writers separate
+_PAUSE_S: Final = 0.01  # times the attempt, at most; random, so that writers stop colliding
 
 Change = Callable[
     [bytes], Awaitable[bytes | None]
@@ -19,7 +19,8 @@ Change = Callable[
 async def update_atomically(bus: Bus, bucket: str, key: str, change: Change) -> None:
     """Change a value of a key-value bucket by compare-and-set.
 
-    If `change` raises, the value stays as it is. Raises QueueFull, and BusUnavailable if every attempt collided.
+    If `change` raises, the value is unchanged. Raises QueueFull, and BusUnavailable if every
+    attempt collided.
     """
     for attempt in range(_ATTEMPTS):
         stored = await bus.get_revision(bucket, key)

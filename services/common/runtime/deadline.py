@@ -1,4 +1,4 @@
-"""A deadline that a jump of the machine's clock does not move."""
+"""A deadline that does not depend on changes of the machine's clock."""
 
 import time
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ class Deadline:
 
     @classmethod
     def at(cls, unix_ms: int) -> "Deadline":
-        """Return the deadline that a message names."""
+        """Return the deadline of a message, given in Unix milliseconds."""
         return cls(time.monotonic() + unix_ms / 1000 - time.time())
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """Return the moment so long from now."""
+        """Return the deadline this many seconds from now."""
         return cls(time.monotonic() + seconds)
 
     @property
     def left_s(self) -> float:
-        """Return how long it is until then, in seconds; negative afterwards."""
+        """Return the time until the deadline, in seconds; negative after it."""
         return self.monotonic_s - time.monotonic()
 
     @property

@@ -16,7 +16,10 @@ NotReady = Callable[[], str | None]  # why the service cannot work now; None whe
 async def health_server(
     port: int, registry: CollectorRegistry, not_ready: NotReady, host: str
 ) -> AsyncIterator[None]:
-    """Serve while the block runs. Port 0: serve nothing, for many workers on one machine. Raises CannotListen."""
+    """Serve while the block runs; port 0 disables it, for several workers on one machine.
+
+    Raises CannotListen.
+    """
     if port == 0:
         yield
         return

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 ResultT = TypeVar("ResultT")
 
-_TASKS_TOLD: Final = 20  # in one line
+_MAX_TASKS_LOGGED: Final = 20  # in one line
 _CANCEL_AGAIN_S: Final = 1.0
 
 
@@ -34,12 +34,12 @@ def stop_on_signals() -> asyncio.Event:
 
 @contextmanager
 def exiting_within(seconds: float, stop: asyncio.Event) -> Iterator[None]:
-    """End this process hard where the block takes longer to end after `stop` is set, and say what it waited for."""
+    """Kill this process if the block does not end in time after `stop` is set; log what it waited for."""
     loop = asyncio.get_running_loop()
 
     def give_up() -> None:
         waiting = sorted(task.get_name() for task in asyncio.all_tasks(loop))
-        log.error("stop_overdue", seconds=seconds, waiting=waiting[:_TASKS_TOLD])
+        log.error("stop_overdue", seconds=seconds, waiting=waiting[:_MAX_TASKS_LOGGED])
         os._exit(1)
 
     timer = threading.Timer(seconds, give_up)
@@ -57,7 +57,7 @@ def exiting_within(seconds: float, stop: asyncio.Event) -> Iterator[None]:
 
 
 async def every(seconds: float, act: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-    """Call `act` at once and then every `seconds`, until `stop` is set."""
+    """Call `act` immediately and then every `seconds`, until `stop` is set."""
     while not stop.is_set():
         await act()
         with suppress(TimeoutError):
@@ -97,7 +97,7 @@ async def result_within(seconds: float, work: Coroutine[Any, Any, ResultT]) -> R
 
 
 async def ended_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do the work, unless `stop` is set before it ends: then cancel it and return false."""
+    """Await the work and return True; if `stop` is set before, cancel it and return False."""
     working, stopping = (
         asyncio.create_task(work, name="work"),
         asyncio.create_task(stop.wait(), name="stop"),
@@ -105,7 +105,7 @@ async def ended_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> 
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
-            await working  # raises what it raised
+            await working  # re-raises its exception
             return True
         return False
     finally:

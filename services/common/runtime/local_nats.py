@@ -1,4 +1,4 @@
-"""A nats-server of one's own, on loopback: for a first run without one, and for the tests."""
+"""A local nats-server on loopback, for a first run without one and for the tests."""
 
 import asyncio
 import re
@@ -17,8 +17,8 @@ from services.common.runtime.tcp_ports import CannotListen, free_port, require_f
 OLDEST: Final = (2, 11)  # per-message lifetimes
 _START_S: Final = 10.0
 _STOP_S: Final = 10.0
-_TRIES: Final = 3  # where the port is of our own choice: another program may take it first
-_READY: Final = b"Server is ready"  # in its log, where it listens
+_TRIES: Final = 3  # with a port chosen here: another program can take it first
+_READY: Final = b"Server is ready"  # in its log, once it listens
 
 
 class NoNatsServer(Exception):
@@ -49,7 +49,7 @@ def _version(program: str) -> tuple[int, ...]:
 
 
 class LocalNats:
-    """One server process with JetStream on; it may be killed and started again on the same port and files."""
+    """A server process with JetStream; can be killed and restarted on the same port and files."""
 
     def __init__(self, folder: Path, port: int, more: str = "") -> None:
         """Keep files in `folder`; `more` is appended to the server's configuration."""
@@ -60,7 +60,7 @@ class LocalNats:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start and wait until it listens. Raises NoNatsServer; CannotListen where another process has its port."""
+        """Start and wait until it listens. Raises NoNatsServer, or CannotListen if its port is in use."""
         require_free("127.0.0.1", self.port)
         configuration = self._folder / "nats.conf"
         configuration.write_text(
@@ -68,7 +68,7 @@ class LocalNats:
             "max_payload: 8MB\n"
             f'jetstream {{ store_dir: "{self._folder}", max_file_store: 64GB }}\n{self._more}'
         )
-        told = len(self._log())
+        logged = len(self._log())
         self._process = await asyncio.create_subprocess_exec(
             *with_parent_death(
                 find_nats_server(), "-c", configuration, "-l", self._folder / "nats.log"
@@ -76,7 +76,7 @@ class LocalNats:
             start_new_session=True,  # Ctrl-C ends the services first
         )
         for _ in range(int(_START_S / 0.02)):
-            if _READY in self._log()[told:]:
+            if _READY in self._log()[logged:]:
                 return
             if self._process.returncode is not None:
                 break
@@ -94,16 +94,16 @@ class LocalNats:
 
     @property
     def status(self) -> int | None:
-        """Return how it ended; None while it runs."""
+        """Return the exit status; None while it runs."""
         return None if self._process is None else self._process.returncode
 
     async def wait(self) -> int:
-        """Wait until it ends, and return its status."""
+        """Wait until it exits, and return its status."""
         assert self._process is not None  # noqa: S101  # it was started
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """Ask it to end, and see that it does."""
+        """Terminate the server; kill it if it does not exit in time."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             try:
@@ -112,12 +112,12 @@ class LocalNats:
                 await self.kill()
 
     def reload(self) -> None:
-        """Have it read its configuration again, as `nats-server --signal reload` does."""
+        """Reload the configuration, like `nats-server --signal reload`."""
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)
 
     async def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill the server, like a crash."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()

@@ -1,4 +1,4 @@
-"""Log lines that strangers can cause are limited: some at once, then some a second, and a count of the others."""
+"""Rate limits for log lines that clients can cause: a burst, a rate, and a count of those dropped."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ _A_SECOND: Final = 0.5
 
 
 class LogLimit:
-    """A token bucket of lines."""
+    """A token bucket of log lines."""
 
     def __init__(self, *, burst: float, a_second: float) -> None:
         self._burst = self._tokens = burst
@@ -21,7 +21,7 @@ class LogLimit:
         self._left_out = 0
 
     def allows(self) -> int | None:
-        """Return how many lines were left out since the last one that was allowed; None for a line to leave out."""
+        """Return how many lines were dropped since the last allowed one; None to drop this line."""
         now_s = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._a_second)
         self._at_s = now_s
@@ -34,7 +34,7 @@ class LogLimit:
 
 
 class _Limit(logging.Filter):
-    """Limits the records of a logger."""
+    """A logging filter that limits the records of a logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Limit(logging.Filter):
 
 @contextmanager
 def limited_logs() -> Iterator[None]:
-    """Limit what the event loop (accepts that fail) and the HTTP server log while the block runs."""
+    """Limit the logs of the event loop (failed accepts) and the HTTP server while the block runs."""
     limits = [(logging.getLogger(name), _Limit()) for name in _LOGGERS]
     for logger, limit in limits:
         logger.addFilter(limit)

@@ -1,4 +1,4 @@
-"""Logs: one event with fields to a line, JSON to stdout; never a text, a voice or a secret."""
+"""Logs: one event with fields per line, as JSON, on stdout. Never a text, a voice or a secret."""
 
 import logging
 import sys
@@ -36,7 +36,7 @@ def configure_logs(service: str, *, level: str = "info", readable: bool = False)
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    # Libraries log through the standard library; only their warnings concern an operator.
+    # Libraries log through the standard library; only their warnings are useful to an operator.
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

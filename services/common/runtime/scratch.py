@@ -18,7 +18,7 @@ _LOCK: Final = "in-use"
 
 @contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
-    """Yield an empty private folder; folders of this prefix whose program has ended are removed first."""
+    """Yield an empty private folder; removes folders with this prefix whose program has exited."""
     remove_abandoned(prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     lock = _locked_from_birth(folder)
@@ -30,7 +30,7 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
 
 
 def remove_abandoned(prefix: str) -> None:
-    """Remove this user's folders of this prefix that no living program holds."""
+    """Remove this user's folders with this prefix that no running program has locked."""
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with suppress(
             OSError
@@ -46,7 +46,7 @@ def remove_abandoned(prefix: str) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, its lock last: what is killed in between is finished by the next one."""
+    """Remove a folder, its lock last, so that the next program can finish an interrupted removal."""
     for inside in folder.iterdir():
         if inside.is_dir() and not inside.is_symlink():
             shutil.rmtree(inside, ignore_errors=True)
@@ -56,7 +56,7 @@ def _remove(folder: Path) -> None:
 
 
 def _locked_from_birth(folder: Path) -> int:
-    """Return the descriptor of the folder's lock, which gets its name when it is held already."""
+    """Return the descriptor of the folder's lock, which gets its name only once it is locked."""
     unnamed = folder / f"{_LOCK}.new"
     lock = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)

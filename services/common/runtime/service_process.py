@@ -1,4 +1,4 @@
-"""One process of the service: its settings, its logs, its life until a signal, its exit status."""
+"""One process of the service: settings, logs, run until a signal, exit status."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     """Settings of every service: environment variables of the same names in upper case."""
 
     nats_url: str = "nats://localhost:4222"
-    nats_nkey_seed_file: str = ""  # the secret of the user to connect as; empty: no user
+    nats_nkey_seed_file: str = ""  # seed of the NATS user to connect as; empty: none
     nats_ca_file: str = (
         ""  # of the certificate authority that signed the server's certificate; empty: no TLS
     )

@@ -1,4 +1,4 @@
-"""TCP ports: a free one, whether one can be listened on, and which process has it."""
+"""TCP ports: find a free one, check whether one can be listened on, and which process has it."""
 
 import errno
 import ipaddress
@@ -20,7 +20,7 @@ _UNSEEN: Final = "another process, which cannot be seen from here"
 
 
 class CannotListen(Exception):
-    """The port is taken, or may not be used; the message names who has it."""
+    """The port is in use or not permitted; the message names the process that has it."""
 
 
 def free_port() -> int:
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether this address is reached from this machine alone; a name that is not `localhost` is not."""
+    """Return whether the address is loopback; of names only `localhost` is."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -41,7 +41,7 @@ def is_loopback(host: str) -> bool:
 
 
 def require_free(host: str, port: int) -> None:
-    """Raise CannotListen where this process could not listen there, saying why."""
+    """Raise CannotListen, with the reason, if this process cannot listen on the port."""
     try:
         for family, kind, protocol, _, address in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -54,20 +54,20 @@ def require_free(host: str, port: int) -> None:
 
 
 def listen_error(host: str, port: int, error: OSError) -> str:
-    """Return why the port cannot be listened on: which process has it, where that can be seen."""
+    """Return why the port cannot be listened on; names the process that has it if that is visible."""
     if error.errno == errno.EADDRINUSE:
         return f"port {port} is taken by {holder_of(port) or _UNSEEN}"
     return f"cannot listen on {host}:{port} ({error.strerror})"
 
 
 def listens(process: int, port: int) -> bool:
-    """Return whether the process listens on the port, and true where that cannot be seen."""
+    """Return whether the process listens on the port; True where that is not visible."""
     listening = set(_listening(port))
     return not listening or bool(listening & set(_sockets(_PROC / str(process))))
 
 
 def holder_of(port: int) -> str | None:
-    """Return which process listens on a TCP port of this machine, and its command; None where that cannot be seen."""
+    """Return the id and command of the process that listens on a TCP port; None if not visible."""
     inodes = set(_listening(port))
     if not inodes:
         return None
@@ -93,7 +93,7 @@ def _processes() -> Iterator[Path]:
 
 
 def _sockets(process: Path) -> Iterator[str]:
-    """Yield the inodes of a process's sockets; none where it is another user's, or gone."""
+    """Yield the inodes of a process's sockets; none if it is another user's or has exited."""
     with suppress(OSError):
         for descriptor in (process / "fd").iterdir():
             with suppress(OSError):

@@ -38,7 +38,7 @@ def configure_tracing(service: str) -> None:
 def span(
     name: str, carrier: Mapping[str, str] | None = None, **attributes: Attribute
 ) -> Iterator[Span]:
-    """Record a span while the block runs: of the trace that the carrier names, else of the one that runs here."""
+    """Record a span while the block runs: in the carrier's trace if it names one, else in the current one."""
     parent = (
         None
         if carrier is None
@@ -51,19 +51,19 @@ def span(
 
 
 def mark(event: str) -> None:
-    """Note on the span that runs here that something happens now."""
+    """Add an event to the current span."""
     trace.get_current_span().add_event(event)
 
 
 def fail(code: str) -> None:
-    """Note on the span that runs here that it failed, and why."""
+    """Mark the current span as failed, with the reason."""
     span = trace.get_current_span()
     span.set_attribute("failure", code)
     span.set_status(Status(StatusCode.ERROR))
 
 
 def carried() -> dict[str, str]:
-    """Return the headers that name the span that runs here; none where nothing is recorded."""
+    """Return the headers that name the current span; empty if nothing is recorded."""
     headers: dict[str, str] = {}
     _CARRIER.inject(headers)
     return headers

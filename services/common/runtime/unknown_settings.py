@@ -1,4 +1,4 @@
-"""Variables of the environment that look like settings of this service and are none: a typo would go unnoticed.
+"""Finds environment variables that look like settings of this service but are not, such as typos.
 
 A name is suspected where it is nearly that of a setting, or begins as only settings do. What Kubernetes puts into every
 container (links to its Services), and what other programs read, is left alone.
@@ -125,7 +125,7 @@ _NEAR: Final = 0.6
 
 
 class UnknownSetting(NamedTuple):
-    """A variable that is no setting, and the setting whose name is nearest; empty where none is near."""
+    """A variable that is not a setting, and the setting with the most similar name; empty if none is."""
 
     name: str
     nearest: str

@@ -1,9 +1,9 @@
 """The messages of the public contract, version 1.
 
 Commands are named for what is to be done (`SpeechRequest`), facts are in the past tense (`SentenceSpoken`).
-On the wire each is a MessagePack map with the field names below and `type`, the class name. A reader ignores fields
-that it does not know; a writer may add optional fields within version 1 and nothing else. docs/wire.md holds the same
-in words, and tests/contract/test_wire.py holds the bytes.
+On the wire each is a MessagePack map with the field names below and `type`, the class name. A reader ignores unknown
+fields; within version 1 only optional fields can be added. docs/wire.md documents the messages, and
+tests/contract/test_wire.py compares their bytes.
 """
 
 from typing import Annotated, Final, Literal
@@ -13,29 +13,24 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from services.common.wire.languages import TAG_PATTERN
 
 MOST_LEFT_OUT: Final = 1_000  # reported spans of one text
-MOST_NORMALIZED: Final = 20_000  # characters of a text that is shown as it would be spoken
-MOST_CLIPS: Final = 8  # recordings of the one speaker of a request
+MOST_NORMALIZED: Final = 20_000  # characters of a text to normalize
+MOST_CLIPS: Final = 8  # recordings of a request's speaker
 MOST_SENTENCES: Final = 1_000_000  # of one request
 MOST_CHUNKS: Final = 1_000_000  # of one sentence
 MOST_PASSAGES: Final = 10_000  # of one request
-LONGEST_PAUSE_MS: Final = (
-    660_000  # before or after a sentence; SSML's breaks are 600,000 at most, all together
-)
+# Before or after a sentence; all breaks of an SSML document add up to 600,000 at most.
+LONGEST_PAUSE_MS: Final = 660_000
 ENGINE_PATTERN: Final = "[a-z0-9-]{1,32}"
 
-# Every number has an upper bound: a reader may loop up to a number in a message.
-# Identifiers are NATS subject tokens, so that "." or "*" cannot widen a subject.
+# Every number has an upper bound, as a reader may loop up to a number in a message.
+# Identifiers are NATS subject tokens: "." or "*" in them would change the subject.
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 EngineName = Annotated[str, Meta(pattern=rf"^{ENGINE_PATTERN}\Z")]
 WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]  # ISO 639-1
-LanguageTag = Annotated[
-    str, Meta(pattern=TAG_PATTERN)
-]  # as people write it: `languages.language_code` reads it
-ClipId = Annotated[
-    str, Meta(pattern=r"^[0-9a-f]{64}\Z")
-]  # SHA-256 of the clip's bytes in the object store
+LanguageTag = Annotated[str, Meta(pattern=TAG_PATTERN)]  # parsed by `languages.language_code`
+ClipId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the stored clip
 Clips = Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=MOST_CLIPS)]
 MaybeClips = Annotated[tuple[ClipId, ...], Meta(max_length=MOST_CLIPS)]
 # a name or an id of a stored voice, or of one that an engine brings along: `wire/voices.py`
@@ -50,7 +45,7 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Positive = Annotated[int, Meta(ge=1, le=2**53)]
 SentenceIndex = Annotated[int, Meta(ge=0, le=MOST_SENTENCES)]  # from 0
 SentenceCount = Annotated[int, Meta(ge=1, le=MOST_SENTENCES)]
-ChunkIndex = Annotated[int, Meta(ge=0, le=MOST_CHUNKS)]  # from 0; also how many chunks there are
+ChunkIndex = Annotated[int, Meta(ge=0, le=MOST_CHUNKS)]  # from 0; also a number of chunks
 Attempt = Annotated[int, Meta(ge=1, le=1_000_000)]
 SampleRate = Annotated[int, Meta(ge=1, le=768_000)]  # Hz
 Pause = Annotated[int, Meta(ge=0, le=LONGEST_PAUSE_MS)]  # milliseconds
@@ -73,27 +68,34 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
 class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Synthesis parameters. On the wire a map; a missing one has the engine's default.
 
-    `WorkerState.parameters` lists what an engine takes; it refuses the others, since it would ignore them. For the same
-    reason, and unlike an unknown field of a message, an unknown parameter is refused.
+    An engine refuses parameters that it does not support (`WorkerState.parameters` lists those it
+    does), as it would ignore them. Unknown parameters are refused for the same reason, unlike
+    unknown fields of a message.
     """
 
-    # of the draw of audio codes; under 1: less varied
+    # of sampling audio codes; under 1: less varied
     temperature: Annotated[float, Meta(ge=0.01, le=10)] | None = None
-    # draw from so many of the likeliest codes only
+
+    # sample only from this many of the likeliest codes
     top_k: Annotated[int, Meta(ge=1, le=1000)] | None = None
-    # from codes that together have this probability only
+
+    # sample only from the likeliest codes that together have this probability
     top_p: Annotated[float, Meta(ge=0.01, le=1)] | None = None
-    # for codes that were drawn before; 1: none
+
+    # for codes sampled before; 1: none
     repetition_penalty: Annotated[float, Meta(ge=1, le=20)] | None = None
-    # of a beam search; over 0: longer
+
+    # of beam search; over 0: longer
     length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = None
+
     # 2 makes the audio about half as long
     speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None
-    # seconds of the clips that the style is taken from
+
+    # seconds of the clips that the style is computed from
     gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = None
-    loudness_lufs: Loudness | None = (
-        None  # of each sentence, as ITU-R BS.1770 measures it; "off": as the engine makes it
-    )
+
+    # of each sentence, in LUFS (ITU-R BS.1770); "off": not adjusted
+    loudness_lufs: Loudness | None = None
 
 
 AS_USUAL: Final = Parameters()
@@ -114,14 +116,16 @@ class Mark(Struct, frozen=True):
     """A named position in the audio. On the wire a map."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
-    sentence: SentenceIndex  # counted from the start of its audio; the number of sentences: from the end of the audio
-    offset_ms: Annotated[int, Meta(ge=-(2**31), le=2**31)] = 0  # negative: in the silence before it
-    # it stands inside the sentence, whose beginning is the nearest border before it
+    # `offset_ms` counts from the start of this sentence's audio or, if this is the number of
+    # sentences, from the end of the audio.
+    sentence: SentenceIndex
+    offset_ms: Annotated[int, Meta(ge=-(2**31), le=2**31)] = 0  # negative: in the silence before
+    # the mark is inside the sentence, and its position is the sentence's start
     within: bool = False
 
 
 class SpeechRequest(Message, frozen=True, kw_only=True):
-    """Speak this text. From a client or the edge, on `tts.v1.request.<tenant>`."""
+    """Synthesize this text. From a client or the edge, on `tts.v1.request.<tenant>`."""
 
     request: RequestId
     tenant: Tenant
@@ -130,40 +134,41 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1)]
     clips: MaybeClips = ()  # of one speaker, one or more recordings; empty where `voice` is sent
     seed: Seed
-    split: bool = True  # false: keep the text whole where the engine can take it so
-    spoken_forms: bool = True  # false: give the engine figures and signs as they are written
+    split: bool = True  # false: keep the text whole if it fits the engine
+    spoken_forms: bool = True  # false: do not normalize numbers and symbols
     pronunciations: Pronunciations = {}  # word as written -> as it is pronounced
-    deadline_unix_ms: UnixMilliseconds  # work not begun by then is dropped
+    deadline_unix_ms: UnixMilliseconds  # sentences not started by then are dropped
     parameters: Parameters = AS_USUAL
-    # those before it are not spoken; places and seeds stay as they are
-    first_sentence: SentenceIndex = 0
+    first_sentence: SentenceIndex = 0  # earlier ones are skipped; indices and seeds do not change
     text_type: TextType = "text"  # plain text, or an SSML document
     passages: Passages = ()  # in other languages, in order; of plain text only
-    # refuse a text whose audio is estimated longer; not sent where unlimited
-    max_audio_s: Seconds | UnsetType = UNSET
-    # from `first_sentence` on, about so much; not sent: the whole rest
+    max_audio_s: Seconds | UnsetType = UNSET  # refuse a longer text, by estimate; unset: no limit
+    # about this much from `first_sentence` on; unset: all
     portion_s: PortionSeconds | UnsetType = UNSET
-    first_lane: Lane | UnsetType = UNSET  # of the first sentence; not sent: express
+    first_lane: Lane | UnsetType = UNSET  # of the first sentence; unset: express
     # of the library, instead of `clips`; neither: the default voice of the language
     voice: VoiceReference | UnsetType = UNSET
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
-    """Speak this sentence. From the splitter, on `tts.v1.sentence.<engine>.<lane>.<tenant>.<request>.<sentence>`."""
+    """Synthesize this sentence.
+
+    From the splitter, on `tts.v1.sentence.<engine>.<lane>.<tenant>.<request>.<sentence>`.
+    """
 
     request: RequestId
     tenant: Tenant
     engine: EngineName
     language: Language
-    sentence: SentenceIndex  # place in the text, from 0
-    sentences: SentenceCount  # how many the text has
+    sentence: SentenceIndex  # in the text, from 0
+    sentences: SentenceCount  # of the text
     text: Annotated[str, Meta(min_length=1)]  # normalized
     clips: MaybeClips = ()
     seed: Seed  # derived from the request's seed and the sentence's index
-    pause_after_ms: Pause  # silence that belongs to the end of this sentence's samples
+    pause_after_ms: Pause  # silence at the end of this sentence's samples
     deadline_unix_ms: UnixMilliseconds
     parameters: Parameters = AS_USUAL
-    pause_before_ms: Pause = 0  # silence that belongs to the beginning of this sentence's samples
+    pause_before_ms: Pause = 0  # silence at the start of this sentence's samples
     # resolved: `voices.ResolvedVoice.reference`; instead of `clips`
     voice: VoiceReference | UnsetType = UNSET
 
@@ -176,7 +181,10 @@ class Span(Struct, frozen=True):
 
 
 class Portion(Struct, frozen=True):
-    """Sentences [first, until) of a request that are spoken now; the next ones have to be requested. A map."""
+    """Sentences [first, until) of a request that are synthesized now; later ones have to be requested.
+
+    On the wire a map.
+    """
 
     first: SentenceIndex
     until: SentenceIndex
@@ -192,35 +200,32 @@ class LeftOut(Struct, frozen=True):
 
 
 class TextSplit(Message, frozen=True, kw_only=True):
-    """The text has these sentences. On `tts.v1.audio.<tenant>.<request>.split`, before the first audio."""
+    """The sentences of the text. On `tts.v1.audio.<tenant>.<request>.split`, before the first audio."""
 
     request: RequestId
     sentences: Annotated[tuple[Span, ...], Meta(min_length=1, max_length=MOST_SENTENCES)]
-    dropped: tuple[Span, ...]  # not spoken: white space, lone punctuation, markup
-    languages: tuple[
-        Language, ...
-    ] = ()  # of each sentence, where they differ; none: all are in the request's
-    marks: tuple[Mark, ...] = ()  # as they come in the text
-    # letters that no voice of their language can speak; not sent where none are
-    left_out: LeftOut | UnsetType = UNSET
-    # estimated, from `first_sentence` on; sent where the request has a limit
+    dropped: tuple[Span, ...]  # not synthesized: white space, lone punctuation, markup
+    languages: tuple[Language, ...] = ()  # one per sentence; empty: all are in the request's
+    marks: tuple[Mark, ...] = ()  # in the order of the text
+    left_out: LeftOut | UnsetType = UNSET  # unset: nothing was left out
+    # estimated from `first_sentence` on; set if there is a limit
     audio_s: Seconds | UnsetType = UNSET
-    # of what is spoken now; not sent: all from `first_sentence` on
-    portion: Portion | UnsetType = UNSET
-    # that speaks it, resolved; not sent where the request has clips
+    portion: Portion | UnsetType = UNSET  # synthesized now; unset: all from `first_sentence` on
+    # that speaks it, resolved; unset: the request has clips
     voice: VoiceReference | UnsetType = UNSET
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):
     """A chunk of a sentence's audio, on `tts.v1.audio.<tenant>.<request>.<sentence>.<chunk>`.
 
-    Order is by index, not arrival: a redelivered sentence repeats its chunks, with the same bytes at the same index.
+    Chunks are ordered by index, not by arrival: a redelivered sentence repeats its chunks with the
+    same bytes at the same index.
     """
 
     request: RequestId
     sentence: SentenceIndex
     chunk: ChunkIndex  # index in the sentence, from 0
-    attempt: Attempt  # which delivery of the sentence's job made it
+    attempt: Attempt  # delivery of the `SentenceJob` that produced it
     first_sample: Count  # offset of the first sample in the sentence
     sample_rate_hz: SampleRate
     pcm: bytes  # mono, 16-bit little-endian
@@ -238,7 +243,7 @@ class SentenceSpoken(Message, frozen=True, kw_only=True):
     sample_rate_hz: SampleRate
     digest: Digest  # SHA-256 of the sentence's PCM, all chunks in order
     worker: WorkerId
-    queue_ms: Count  # from the job's publication to its delivery
+    queue_ms: Count  # from the publication of its `SentenceJob` to its delivery
     synthesis_ms: Count  # time in the engine's steps
 
 
@@ -248,7 +253,7 @@ class SpeechFailed(Message, frozen=True, kw_only=True):
     request: RequestId
     sentence: SentenceIndex | None
     code: str  # one of services/common/wire/failures.py
-    detail: str  # contains the remedy; never the text
+    detail: str  # contains the remedy, never the text
     retryable: bool  # whether the same request may succeed later
 
 
@@ -267,14 +272,14 @@ class JobProgress(Message, frozen=True, kw_only=True):
     state: JobState
     created_unix_ms: UnixMilliseconds
     deadline_unix_ms: UnixMilliseconds
-    sentences: SentenceIndex = 0  # that the text has; 0 until that is known
-    spoken: SentenceIndex = 0  # sentences whose audio is stored, the first ones of the text
+    sentences: SentenceIndex = 0  # of the text; 0 until known
+    spoken: SentenceIndex = 0  # sentences whose audio is stored, from the first on
     samples: Count = 0  # of these sentences
     sample_rate_hz: Count = 0  # 0 before the first audio
-    # from measured speed; none rather than a guess
+    # from the measured speed, once there is one
     estimated_end_unix_ms: UnixMilliseconds | None = None
-    code: str = ""  # of the failure, where it failed
-    detail: str = ""  # what to do about it; never holds the text
+    code: str = ""  # of the failure, if it failed
+    detail: str = ""  # contains the remedy, never the text
 
 
 class BuiltInVoice(Struct, frozen=True, kw_only=True):
@@ -302,16 +307,15 @@ class WorkerState(Message, frozen=True, kw_only=True):
     licence: str
     sample_rate_hz: SampleRate
     device: str
-    slots: Annotated[int, Meta(ge=1, le=100_000)]  # sentences that it speaks at once
+    slots: Annotated[int, Meta(ge=1, le=100_000)]  # sentences that it synthesizes concurrently
     busy: Slots
-    # seconds of work for a second of audio, recently; none before the first sentence
+    # recent synthesis seconds per second of audio; none before the first sentence
     real_time_factor: Seconds | None
-    parameters: dict[
-        str, Annotated[float, Meta(ge=-1e12, le=1e12)]
-    ] = {}  # that the engine takes, with their defaults; named as in `Parameters`
-    # that the engine brings along; not sent where there are none
+    # supported ones with their defaults; names as in `Parameters`
+    parameters: dict[str, Annotated[float, Meta(ge=-1e12, le=1e12)]] = {}
+    # built-in voices of the engine; unset: it has none
     voices: BuiltInVoices | UnsetType = UNSET
-    # language -> the built-in voice that speaks where a request names none
+    # language -> the built-in voice of requests that name none
     default_voices: dict[Language, VoiceName] | UnsetType = UNSET
 
 
@@ -319,25 +323,22 @@ class SplitterState(Message, frozen=True, kw_only=True):
     """A splitter is alive. Core NATS, once a second, on `tts.v1.splitter.<splitter>`."""
 
     splitter: WorkerId
-    requests: Count  # held: not all of their sentences are spoken
-    queued_audio_s: Seconds  # estimated audio that these still need
-    due_audio_s: dict[
-        Tenant, Seconds
-    ] = {}  # of it what is due at once, by tenant: of each request at most 5 s
-    taken: tuple[
-        RequestId, ...
-    ] = ()  # requests that were received in the last seconds, and are counted here since
-    taken_by: dict[Tenant, tuple[RequestId, ...]] | UnsetType = (
-        UNSET  # the same, by tenant: ids are a tenant's own
-    )
+    requests: Count  # not yet completely synthesized
+    queued_audio_s: Seconds  # estimated audio of these requests that is not synthesized yet
+    # the part of it that is needed first, by tenant: at most 5 s of each request
+    due_audio_s: dict[Tenant, Seconds] = {}
+    # requests received in the last seconds, which the numbers above include
+    taken: tuple[RequestId, ...] = ()
+    # the same by tenant, as ids are unique only within a tenant
+    taken_by: dict[Tenant, tuple[RequestId, ...]] | UnsetType = UNSET
 
 
 class NormalizeText(Message, frozen=True, kw_only=True):
-    """Return this text as it would be spoken. A core NATS request, on `tts.v1.normalize.<tenant>`."""
+    """Normalize this text without synthesis. A core NATS request, on `tts.v1.normalize.<tenant>`."""
 
     request: RequestId
     tenant: Tenant
-    engine: EngineName  # whose longest sentences divide the text
+    engine: EngineName  # whose sentence length limits apply
     language: LanguageTag
     text: Annotated[str, Meta(min_length=1, max_length=MOST_NORMALIZED)]
     split: bool = True
@@ -348,7 +349,7 @@ class NormalizeText(Message, frozen=True, kw_only=True):
 
 
 class NormalizedSentence(Struct, frozen=True):
-    """Characters [start, end) of a text, and what is spoken of them. On the wire a map."""
+    """Characters [start, end) of a text, and their normalized form. On the wire a map."""
 
     start: Count
     end: Count
@@ -357,7 +358,7 @@ class NormalizedSentence(Struct, frozen=True):
 
 
 class TextNormalized(Message, frozen=True, kw_only=True):
-    """The text as it would be spoken. The reply to `NormalizeText`, which may be a `SpeechFailed` instead."""
+    """The normalized text. The reply to `NormalizeText`, which can also be a `SpeechFailed`."""
 
     request: RequestId
     language: Language  # of the request, as its code
@@ -369,14 +370,14 @@ class StoreClip(Message, frozen=True, kw_only=True):
     """Make a reference clip of this recording and store it. A core NATS request, on `tts.v1.clip.<tenant>`."""
 
     tenant: Tenant
-    audio: Annotated[bytes, Meta(min_length=1)]  # a file of any format that the HTTP API takes
+    audio: Annotated[bytes, Meta(min_length=1)]  # a file of any format that the HTTP API accepts
 
 
 class ClipStored(Message, frozen=True, kw_only=True):
-    """A clip that requests of its tenant may name. The reply to `StoreClip`, which may be `ClipRefused` instead."""
+    """A clip that its tenant's requests can name. The reply to `StoreClip`, or else `ClipRefused`."""
 
     clip: ClipId
-    warnings: tuple[str, ...] = ()  # what makes it a doubtful reference
+    warnings: tuple[str, ...] = ()  # why it is a poor reference
 
 
 class ClipRefused(Message, frozen=True, kw_only=True):
@@ -384,7 +385,7 @@ class ClipRefused(Message, frozen=True, kw_only=True):
 
     code: str  # one of services/common/wire/failures.py
     detail: str  # contains the remedy
-    retryable: bool  # whether the same recording may be taken later
+    retryable: bool  # whether the same recording may succeed later
 
 
 class DeadLetter(Message, frozen=True, kw_only=True):
@@ -395,7 +396,7 @@ class DeadLetter(Message, frozen=True, kw_only=True):
     code: str  # of the last failure
     detail: str
     attempts: Positive
-    trace: str = ""  # the `traceparent` of its last attempt; empty where traces are off
+    trace: str = ""  # `traceparent` of the last attempt; empty if traces are off
 
 
 # what a request's inbox receives

@@ -1,4 +1,4 @@
-"""Accounts of NATS: one for the services, and one for each tenant, which shares a few subjects with the first.
+"""NATS accounts: one for the services, and one for each tenant that imports a few subjects from it.
 
 How it works
 
@@ -38,13 +38,13 @@ class Share:
     kind: Literal["service", "stream"]  # published by the tenant, or received by it
     subject: str  # in the services' account
     local: str  # in the tenant's account
-    answer_s: int = 0  # of a service: how long the server remembers where an answer goes
+    answer_s: int = 0  # of a service: how long the server accepts a reply
 
 
 def require_tenant(tenant: str) -> None:
-    """Raise ValueError for what cannot name a tenant's account, user and subjects."""
+    """Raise ValueError for a name that is invalid for a tenant's account, user and subjects."""
     if not _TENANT.fullmatch(tenant):
-        raise ValueError(f"{tenant!r} is no tenant: 1 to 57 letters, digits, - and _")
+        raise ValueError(f"{tenant!r} is not a tenant name; use 1 to 57 letters, digits, - and _")
 
 
 def tenant_account(tenant: str) -> str:
@@ -53,14 +53,12 @@ def tenant_account(tenant: str) -> str:
 
 
 def shares(tenant: str) -> tuple[Share, ...]:
-    """Return all that a tenant's account shares with the services. Raises ValueError for a bad name."""
+    """Return the subjects shared with a tenant's account. Raises ValueError for a bad name."""
     require_tenant(tenant)
     stored = f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.tenant_events(tenant)}"
     return (
         Share("service", subjects.door_request(tenant), subjects.request(tenant), answer_s=15),
-        _service(
-            subjects.cancel(tenant, "*"), answer_s=1
-        ),  # there is no answer, so nothing is remembered for long
+        _service(subjects.cancel(tenant, "*"), answer_s=1),  # the shortest: there is no reply
         _service(subjects.normalize(tenant), answer_s=15),
         _service(subjects.clip(tenant), answer_s=120),
         _service(stored, answer_s=5),

@@ -10,21 +10,20 @@ import nats.js.errors
 from services.common.bus.ports import SubjectFull
 from services.common.wire.failures import BusUnavailable, PipelineError, QueueFull, TextTooLong
 
-# a limit of the stream was reached under discard=new (nats-server/server/errors.json)
-_STORE_REFUSED: Final = 10077
-
-WRONG_LAST_SEQUENCE: Final = 10071  # the subject was written since
+# Error codes of nats-server/server/errors.json.
+WRONG_LAST_SEQUENCE: Final = 10071  # the subject has a newer message than the writer expects
+_STORE_REFUSED: Final = 10077  # a limit of the stream was reached under discard=new
 
 
 def too_large() -> TextTooLong:
-    """Return the failure of a message that NATS does not take; only a text makes one so large."""
+    """Return the failure of a message over max_payload; only a text makes a message so large."""
     return TextTooLong(
         "the text is larger than NATS takes in one message; send it in parts, or raise max_payload"
     )
 
 
 def refusal(error: nats.js.errors.APIError) -> PipelineError:
-    """Return the failure that a refused publish stands for."""
+    """Return the failure of a refused publish."""
     if error.err_code == _STORE_REFUSED and "per subject" in (error.description or ""):
         return SubjectFull("this subject holds all the messages that it takes")
     if error.err_code == _STORE_REFUSED:
@@ -34,7 +33,7 @@ def refusal(error: nats.js.errors.APIError) -> PipelineError:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Turn what the client raises into the failures of the contract."""
+    """Translate exceptions of the client while the block runs."""
     try:
         yield
     except nats.js.errors.NoStreamResponseError:

@@ -92,7 +92,7 @@ class KeyValueOperations(StreamOperations):
         """Return whether the first message of a subject after a sequence number has this id.
 
         By direct get, as a service's NATS user has no permission for more. A replica that answers
-        with an older message is behind the leader, so it is asked again.
+        with an older message is behind the leader, so the read is repeated.
         """
         for _ in range(_STALE_READS):
             async with translated():

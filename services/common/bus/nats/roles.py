@@ -32,12 +32,12 @@ class Role:
     name: str
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
-    answer_s: int = 0  # for how long it may reply, once, to a request that it hears; 0: it may not
+    answer_s: int = 0  # how long it can reply, once, to a request it receives; 0: never
     account: str = accounts.SERVICE
 
     @property
     def inbox_prefix(self) -> str:
-        """Return the `NATS_INBOX_PREFIX` of its connections; it may hear nothing under another one."""
+        """Return the `NATS_INBOX_PREFIX` of its connections, the only prefix that it can subscribe to."""
         return _inbox_prefix(self.name)
 
 
@@ -54,7 +54,7 @@ def service_roles(engines: Iterable[str] = ENGINES) -> list[Role]:
 def tenant_role(tenant: str) -> Role:
     """Return the role of a tenant that uses NATS directly: `tenant-...`. Raises ValueError for a bad name.
 
-    It may do what its account imports, and hear its own inbox.
+    It can use what its account imports, and subscribe to its own inbox.
     """
     shared = accounts.shares(tenant)
     name = f"tenant-{tenant}"
@@ -132,7 +132,7 @@ def _worker(engines: Iterable[str]) -> Role:
 
 
 def _role(name: str, publish: list[str], subscribe: list[str], *, answer_s: int = 0) -> Role:
-    seen = f"{_API}.STREAM.INFO.*"  # a service checks that the streams exist
+    seen = f"{_API}.STREAM.INFO.*"  # every service checks that the streams exist
     return Role(name, (*publish, seen), (*subscribe, f"{_inbox_prefix(name)}.>"), answer_s)
 
 
@@ -141,11 +141,11 @@ def _inbox_prefix(name: str) -> str:
 
 
 def _pulls(consumer: Consumer) -> list[str]:
-    place = f"{consumer.stream}.{consumer.name}"
+    durable = f"{consumer.stream}.{consumer.name}"
     return [
-        f"{_API}.CONSUMER.DURABLE.CREATE.{place}",
-        f"{_API}.CONSUMER.MSG.NEXT.{place}",
-        f"$JS.ACK.{place}.>",
+        f"{_API}.CONSUMER.DURABLE.CREATE.{durable}",
+        f"{_API}.CONSUMER.MSG.NEXT.{durable}",
+        f"$JS.ACK.{durable}.>",
     ]
 
 

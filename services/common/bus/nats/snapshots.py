@@ -1,4 +1,4 @@
-"""Streams copied out of JetStream and back into it, while it runs.
+"""Saves streams of a running JetStream server to files, and restores them.
 
 The snapshot protocol of nats-server (JetStream API `STREAM.SNAPSHOT` and `STREAM.RESTORE`; schemas
 io.nats.jetstream.api.v1.stream_snapshot_request and following), which nats-py does not speak. A folder holds, for each
@@ -24,21 +24,21 @@ _CONTENT: Final = "stream.tar.s2"
 
 
 class CannotCopy(Exception):
-    """JetStream refused; the message is its own."""
+    """JetStream refused the operation; the message is the server's."""
 
 
 async def streams(bus: NatsBus) -> list[str]:
     """Return the names of all streams; buckets and object stores are streams too (`KV_...`, `OBJ_...`)."""
     names: list[str] = []
     while True:
-        page = await _asked(bus.client, "$JS.API.STREAM.NAMES", {"offset": len(names)})
+        page = await _request_json(bus.client, "$JS.API.STREAM.NAMES", {"offset": len(names)})
         names += page["streams"] or []
         if len(names) >= page["total"]:
             return names
 
 
 async def save(bus: NatsBus, stream: str, folder: Path) -> int:
-    """Write a stream, with its messages and consumers as they are now, into a new folder. Return its size in bytes.
+    """Save a stream, with its messages and consumers, to a new folder and return its size in bytes.
 
     Raises CannotCopy, BusUnavailable, FileExistsError.
     """
@@ -47,65 +47,65 @@ async def save(bus: NatsBus, stream: str, folder: Path) -> int:
     chunks = await bus.client.subscribe(inbox)
     try:
         wanted = {"deliver_subject": inbox, "chunk_size": _CHUNK_BYTES}
-        described = await _asked(bus.client, f"$JS.API.STREAM.SNAPSHOT.{stream}", wanted)
-        size = await _written(chunks, folder / _CONTENT)
+        described = await _request_json(bus.client, f"$JS.API.STREAM.SNAPSHOT.{stream}", wanted)
+        size = await _write_chunks(chunks, folder / _CONTENT)
     finally:
         await chunks.unsubscribe()
     description = {"config": described["config"], "state": described["state"]}
-    # last: a folder without it is no backup
+    # last: without it the backup is incomplete
     (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(description))
     return size
 
 
-async def _written(chunks: Subscription, path: Path) -> int:
+async def _write_chunks(chunks: Subscription, path: Path) -> int:
     size = 0
     with path.open("wb") as file:
         while True:
             try:
                 chunk = await chunks.next_msg(timeout=_CHUNK_TIMEOUT_S)
             except nats.errors.TimeoutError:
-                raise BusUnavailable(
-                    "NATS stopped in the middle of a snapshot; take it again"
-                ) from None
+                raise BusUnavailable("NATS stopped during the snapshot; save it again") from None
             if not chunk.data:
-                return _ended(chunk.headers or {}, size)
+                return _checked_size(chunk.headers or {}, size)
             size += await asyncio.to_thread(file.write, chunk.data)
             if chunk.reply:
-                await chunk.respond(b"")  # the server sends only so far ahead
+                await chunk.respond(
+                    b""
+                )  # flow control: the server waits for this after some chunks
 
 
-def _ended(headers: dict[str, str], size: int) -> int:
+def _checked_size(headers: dict[str, str], size: int) -> int:
     if headers.get("Status", "204") != "204":
         raise CannotCopy(
-            f"the snapshot was broken off: {headers.get('Description', headers['Status'])}"
+            f"the snapshot was aborted: {headers.get('Description', headers['Status'])}"
         )
     return size
 
 
 async def restore(bus: NatsBus, stream: str, folder: Path) -> int:
-    """Make a stream from such a folder. Return its messages.
+    """Restore a stream from the folder of `save` and return its message count.
 
-    Raises CannotCopy, as where a stream of this name exists; BusUnavailable; FileNotFoundError.
+    Raises CannotCopy, for example if the stream exists, BusUnavailable, FileNotFoundError.
     """
     description = msgspec.json.decode((folder / _DESCRIPTION).read_bytes())
-    begun = await _asked(bus.client, f"$JS.API.STREAM.RESTORE.{stream}", description)
+    begun = await _request_json(bus.client, f"$JS.API.STREAM.RESTORE.{stream}", description)
     with (folder / _CONTENT).open("rb") as file:
         while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            await _answer(bus.client, begun["deliver_subject"], chunk)
-    made = _checked(await _answer(bus.client, begun["deliver_subject"], b""))
+            await _request(bus.client, begun["deliver_subject"], chunk)
+    made = _checked(await _request(bus.client, begun["deliver_subject"], b""))
     return int(made["state"]["messages"])
 
 
-async def _asked(client: Client, subject: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    return _checked(await _answer(client, subject, msgspec.json.encode(wanted)))
+async def _request_json(client: Client, subject: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    return _checked(await _request(client, subject, msgspec.json.encode(wanted)))
 
 
-async def _answer(client: Client, subject: str, payload: bytes) -> bytes:
+async def _request(client: Client, subject: str, payload: bytes) -> bytes:
     try:
         return (await client.request(subject, payload, timeout=_CHUNK_TIMEOUT_S)).data
     except (nats.errors.TimeoutError, nats.errors.NoRespondersError):
         raise BusUnavailable(
-            "NATS does not answer; check that JetStream runs and may be asked"
+            "NATS does not answer; check that JetStream runs and that the user has permission"
         ) from None
 
 

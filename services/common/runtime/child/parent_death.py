@@ -1,10 +1,10 @@
-"""Ties a process to the one that starts it: when that dies, also by SIGKILL, Linux kills this one at once.
+"""Has a process killed when its parent dies, also by SIGKILL. On Linux; no effect on other systems.
 
-Elsewhere nothing is tied. The tie is to the parent's thread, so processes are to be started by a thread that lives as
-long as they do: the main one. It is lost where a process changes its user, and has to be made again after that.
+The kernel watches the thread that started the process, so start processes from a thread that outlives
+them: the main one. A change of user clears the setting, which then has to be made again.
 
-This file is a program as well, with the standard library alone: `parent.py PARENT COMMAND...` ties itself to the
-process of that number and becomes the command.
+This file is also a program that needs only the standard library: `parent_death.py PARENT COMMAND...`
+makes the setting for the process id PARENT and then executes the command.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ def die_with_parent(parent: int | None = None) -> None:
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != expected:
-            os._exit(1)  # it died before the tie was made
+            os._exit(1)  # the parent died before the setting was made
 
 
 def with_parent_death(*command: str | os.PathLike[str]) -> Sequence[str | os.PathLike[str]]:
@@ -36,4 +36,4 @@ def with_parent_death(*command: str | os.PathLike[str]) -> Sequence[str | os.Pat
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]))
-    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  # no shell is wanted
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  # without a shell

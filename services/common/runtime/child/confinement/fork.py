@@ -1,4 +1,4 @@
-"""Work in a confined fork of this process, which waits for it."""
+"""Runs a function in a confined fork of this process and waits for its result."""
 
 import os
 import select
@@ -18,7 +18,7 @@ FAILED: Final = 70  # the status of work that raised
 
 @dataclass(frozen=True)
 class Outcome:
-    """The exit status of the work, and its answer."""
+    """The exit status of the fork, and its result."""
 
     status: int  # 0, FAILED, or less the signal that ended it
     content: bytes
@@ -36,10 +36,10 @@ def run_confined(
     most_bytes: int,
     most_s: float,
 ) -> Outcome:
-    """Fork, confine the fork, and return what `work` answers there, given the layers that hold.
+    """Fork, confine the fork, and return the result of `work`, which is called with the active layers.
 
-    The fork keeps these descriptors alone. It is killed after so many seconds, or when it answers more than so many
-    bytes. Only for a process with a single thread.
+    The fork keeps only these descriptors. It is killed after `most_s` seconds, or when its result
+    exceeds `most_bytes`. Only for a single-threaded process.
     """
     answers, answer = os.pipe()
     fork = os.fork()
@@ -51,7 +51,7 @@ def run_confined(
     finally:
         os.close(answers)
         with suppress(ProcessLookupError):
-            os.kill(fork, signal.SIGKILL)  # it has answered, or sent too much, or timed out
+            os.kill(fork, signal.SIGKILL)  # it has finished, sent too much, or timed out
         _, status, usage = os.wait4(fork, 0)
     return Outcome(
         status=os.waitstatus_to_exitcode(status),
@@ -63,7 +63,10 @@ def run_confined(
 
 
 def _read(answers: int, most_bytes: int, end_s: float) -> tuple[bytes, bool]:
-    """Return what comes until the other end closes, and whether it did not in time; nothing where that is too much."""
+    """Return the bytes until the other end closes, and whether that timed out.
+
+    Empty if there are too many bytes or the time is over.
+    """
     content = bytearray()
     while select.select([answers], [], [], max(0.0, end_s - time.monotonic()))[0]:
         block = os.read(answers, _READ_BYTES)
@@ -76,7 +79,7 @@ def _read(answers: int, most_bytes: int, end_s: float) -> tuple[bytes, bool]:
 
 
 def _live(work: Callable[[], bytes], kept: set[int], answer: int) -> NoReturn:
-    """Be the fork: whatever happens, return to nothing of what this process was before."""
+    """Run the fork; never returns into the code of the parent."""
     try:
         die_with_parent()
         _close_all_but(kept)

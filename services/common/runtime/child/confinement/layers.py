@@ -1,4 +1,4 @@
-"""The layers of confinement: each is tried, and those that hold are named."""
+"""The layers of confinement: each is tried, and the active ones are returned."""
 
 import os
 import platform
@@ -36,17 +36,18 @@ class Limits:
 
 
 def hide_from_other_processes() -> bool:
-    """Keep this process's environment, memory and descriptors from others of its user; return whether that holds.
+    """Hide this process's environment, memory and descriptors from other processes of its user.
 
-    Root can still look. A debugger or profiler has to be root's from now on, and a crash leaves no core.
+    Return whether that succeeded. Root can still read them. From now on a debugger or profiler has
+    to run as root, and a crash leaves no core dump.
     """
     return _holds(linux.set_not_dumpable)
 
 
 def leave_shared_namespaces() -> tuple[str, ...]:
-    """Go where there is no network, and return the layers that hold; for a process with a single thread.
+    """Enter a namespace without network and return the active layers; for a single-threaded process.
 
-    A user who is not root needs a user namespace for it, which containers and some distributions forbid.
+    A user other than root needs a user namespace, which containers and some distributions forbid.
     """
     held = []
     if os.geteuid() != 0 and _holds(lambda: linux.unshare(linux.CLONE_NEWUSER)):
@@ -57,9 +58,10 @@ def leave_shared_namespaces() -> tuple[str, ...]:
 
 
 def confine(limits: Limits, without: Collection[str] = ()) -> tuple[str, ...]:
-    """Give up, for good, all that a computation does not need, less these layers; return the layers that hold.
+    """Irrevocably give up all that a computation does not need; return the active layers.
 
-    After this no file can be opened, so everything has to be loaded; descriptors that are open stay so.
+    `without` names layers to leave out. Afterwards no file can be opened, so everything has to be
+    loaded before; open descriptors stay open.
     """
     steps: dict[str, Callable[[], None]] = {
         "limits": lambda: _limit(limits),
@@ -85,7 +87,7 @@ def _holds(step: Callable[[], None]) -> bool:
 
 
 def _limit(limits: Limits) -> None:
-    """Set every limit that the system has; NPROC at 0 also refuses threads."""
+    """Set every limit that the system has; NPROC 0 also forbids threads. Raises OSError."""
     wanted = {
         "RLIMIT_AS": (limits.memory_bytes, limits.memory_bytes),
         "RLIMIT_CPU": (limits.processor_s, limits.processor_s + 1),
@@ -106,11 +108,11 @@ def _limit(limits: Limits) -> None:
         except (ValueError, OSError):  # macOS refuses some
             refused += 1
     if refused:
-        raise OSError("a limit was refused")
+        raise OSError("a resource limit was refused")
 
 
 def _filter_calls() -> None:
-    """Raises OSError."""
+    """Install the seccomp filter of this machine. Raises OSError."""
     program = seccomp.filter_for(platform.machine())
     if program is None:
         raise OSError(f"the system calls of {platform.machine()} are not known")
@@ -118,7 +120,7 @@ def _filter_calls() -> None:
 
 
 def _change_user() -> None:
-    """Become a user that owns nothing, where this is root. Raises OSError."""
+    """Change from root to a user that owns no files. Raises OSError."""
     if os.geteuid() != 0:
         raise PermissionError("not root")
     os.setgroups([])

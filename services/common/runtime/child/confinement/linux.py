@@ -1,4 +1,4 @@
-"""Linux's own calls that Python does not offer, through libc. Where there is none, each raises OSError."""
+"""Linux system calls that Python does not offer, through libc. On other systems all raise OSError."""
 
 import ctypes
 import errno
@@ -31,18 +31,18 @@ CLONE_NEWIPC: Final = 0x08000000
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """Call it; raises OSError."""
+    """Make the system call of this name. Raises OSError."""
     padded = (*arguments, 0, 0, 0, 0)[:4]
     _call(_libc().prctl, ctypes.c_int(option), *map(ctypes.c_ulong, padded))
 
 
 def set_parent_death_signal(number: int) -> None:
-    """Have the kernel send this process a signal when the thread that made it ends. Raises OSError."""
+    """Have the kernel send this process a signal when its parent thread exits. Raises OSError."""
     prctl(_PR_SET_PDEATHSIG, number)
 
 
 def set_not_dumpable() -> None:
-    """Give this process's files under /proc to root, refuse to be traced, and leave no core. Raises OSError."""
+    """Make /proc files of this process root's, forbid tracing and core dumps. Raises OSError."""
     prctl(_PR_SET_DUMPABLE, 0)
 
 
@@ -52,19 +52,19 @@ def set_no_new_privileges() -> None:
 
 
 def unshare(flags: int) -> None:
-    """Call it; raises OSError."""
+    """Make the system call of this name. Raises OSError."""
     _call(_libc().unshare, ctypes.c_int(flags))
 
 
 def drop_capabilities() -> None:
-    """Have none, effective, permitted, inheritable or ambient. Raises OSError."""
+    """Drop all effective, permitted, inheritable and ambient capabilities. Raises OSError."""
     prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
     _call(_libc().capset, header, ctypes.create_string_buffer(24))
 
 
 def set_seccomp_filter(program: bytes) -> None:
-    """Install a filter: classic BPF, 8 bytes an instruction. Raises OSError."""
+    """Install a filter of classic BPF, 8 bytes per instruction. Raises OSError."""
     instructions = ctypes.create_string_buffer(program, len(program))
     description = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
     described = ctypes.create_string_buffer(description, len(description))

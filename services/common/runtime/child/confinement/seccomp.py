@@ -1,10 +1,11 @@
 """The system calls of a process that only computes, as a seccomp filter. Pure.
 
-Whatever is not in the table is answered with EPERM: sockets, files, processes, threads, signals to others, tracing,
-keys, mounts, namespaces, BPF, io_uring, and each call that a later kernel adds. A call of another architecture than the
-process's own ends it: numbers mean something else there. FFmpeg occasionally starts a thread and works without.
+Calls that are not in the table fail with EPERM: sockets, files, processes, threads, signals to others,
+tracing, keys, mounts, namespaces, BPF, io_uring, and every call that a later kernel adds. A call with
+the numbers of another architecture kills the process, as they mean other calls. FFmpeg occasionally
+tries to start a thread and works without it.
 
-The program is classic BPF, as the kernel documents it (Documentation/userspace-api/seccomp_filter.rst): it looks at
+The program is classic BPF (Documentation/userspace-api/seccomp_filter.rst in the kernel). It reads
 `struct seccomp_data`, whose first word is the call's number and whose second is the architecture.
 """
 
@@ -73,7 +74,7 @@ _KILL: Final = 0x80000000  # SECCOMP_RET_KILL_PROCESS
 
 
 def filter_for(machine: str) -> bytes | None:
-    """Return the filter for a machine, as `platform.machine` names it; None for one whose numbers are not known."""
+    """Return the filter for a machine named as by `platform.machine`; None if it is not supported."""
     if machine not in _ARCHITECTURES:
         return None
     column, architecture = _ARCHITECTURES[machine]

@@ -1,4 +1,4 @@
-"""A child process exchanges frames, reports how it exited, and is gone when its block is left."""
+"""A child process exchanges frames, reports its exit status, and is killed at the end of its block."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ async def test_a_process_that_exits_without_a_reply_reports_its_status() -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS does not enforce RLIMIT_AS")
-async def test_a_process_over_its_memory_limit_exits_with_a_status_that_says_so() -> None:
+async def test_a_process_over_its_memory_limit_exits_with_the_status_for_it() -> None:
     async with child_process(PROGRAMS, "out_of_memory", environment=environment()) as child:
         with pytest.raises(EOFError):
             await child.receive()
