@@ -1,4 +1,4 @@
-"""The messages of a decoder process: a line of JSON, then the number of bytes that it names."""
+"""The messages of a decoder process, each JSON in a frame. An answer's WAV follows it."""
 
 from typing import Annotated, Final
 
@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 FORMATS: Final = "WAV, FLAC, MP3, OGG, WebM or M4A"
 MOST_WAV_BYTES: Final = 2_000_000  # 30 s take 1.44 million
 MOST_ANSWER_BYTES: Final = MOST_WAV_BYTES + 64_000
+MOST_REPORT_BYTES: Final = 64_000  # of a `Ready` or an `Ended`
 
 Warned = Annotated[str, Meta(pattern=r"^[ -~]{1,200}\Z")]  # it becomes a response header
 
@@ -20,11 +21,10 @@ class Ready(Struct, frozen=True, kw_only=True):
 class Ended(Struct, frozen=True, kw_only=True):
     """The result of one file.
 
-    `content_bytes` follow: an `Answer`, a line feed, and the answer's WAV.
+    The next frame holds an `Answer`, a line feed, and the answer's WAV.
     """
 
     status: int  # 0, 70 for a bug, or the negative signal that killed it
-    content_bytes: Annotated[int, Meta(ge=0, le=MOST_ANSWER_BYTES)]
     processor_s: float
     peak_bytes: int
     overrun: bool = False  # it was killed at its time limit

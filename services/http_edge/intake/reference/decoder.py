@@ -4,8 +4,8 @@ Untrusted bytes reach C decoders there, never in the process that serves all cli
 
 Each file is decoded in a separate confined process, which a decoder process forks
 (`decoder_process`). A file that crashes it, hangs or grows costs only its own upload; a decoder
-process that does is replaced. A request is one line with a path; the reply is one line of JSON,
-followed by content of the length that it names. Tenants share the processes' time (`decode_queue`).
+process that does is replaced. The messages are frames (`child.framing`): a request is a path; the
+reply is an `Ended`, and then the answer. Tenants share the processes' time (`decode_queue`).
 """
 
 import asyncio
@@ -25,9 +25,17 @@ import structlog
 
 from services.common.audio.wav import read_wav
 from services.common.runtime.child.confinement import LAYERS
-from services.common.runtime.child.parent_death import with_parent_death
+from services.common.runtime.child.environment import only
+from services.common.runtime.child.process import ChildProcess
 from services.common.wire.failures import UnusableReference
-from services.http_edge.intake.reference.answer import FORMATS, Answer, Ended, Ready
+from services.http_edge.intake.reference.answer import (
+    FORMATS,
+    MOST_ANSWER_BYTES,
+    MOST_REPORT_BYTES,
+    Answer,
+    Ended,
+    Ready,
+)
 from services.http_edge.intake.reference.decode_queue import FairQueue
 
 log = structlog.get_logger()
@@ -43,6 +51,11 @@ _WAIT_S: Final = 60.0
 _ROOT: Final = Path(__file__).parents[4]
 # A decoder process gets no other environment variables: an exploit would look for secrets there.
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
+_OWN_VARIABLES: Final = {
+    "PYTHONPATH": str(_ROOT),
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 _TOO_SLOW: Final = f"the audio took too long to decode; send 6-30 s as {FORMATS}"
 _UNREADABLE: Final = f"the file cannot be decoded; send 6-30 s of speech as {FORMATS}"
 
@@ -217,7 +230,7 @@ class ReferenceDecoder:
                 await child.end()
             async with asyncio.timeout(_START_S):
                 self._log_layers(await child.ready())
-        except (TimeoutError, msgspec.DecodeError):
+        except (EOFError, TimeoutError, ValueError, msgspec.DecodeError):
             self._children.discard(child)
             raise OSError(
                 f"a decoder process did not become ready; it exited with status {await child.status()}"
@@ -244,67 +257,47 @@ class ReferenceDecoder:
 class _Child:
     """One decoder process, which forks a confined process for each file."""
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        stdin: asyncio.StreamWriter,
-        stdout: asyncio.StreamReader,
-    ) -> None:
+    def __init__(self, process: ChildProcess) -> None:
         self._process = process
-        self._stdin = stdin
-        self._stdout = stdout
 
     @classmethod
     async def start(cls, processor_s: int, time_limit_s: float) -> "_Child":
-        """Start a process: a new interpreter, as a fork would share this one's memory.
-
-        Raises OSError.
-        """
-        process = await asyncio.create_subprocess_exec(
-            *with_parent_death(
-                sys.executable,
-                "-P",
-                "-m",
-                "services.http_edge.intake.reference.decoder_process",
-                str(processor_s),
-                str(time_limit_s),
-            ),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={name: os.environ[name] for name in _INHERITED if name in os.environ}
-            | {"PYTHONPATH": str(_ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C in a terminal reaches only the edge, which then kills its decoders
+        """Start a process. Raises OSError."""
+        process = await ChildProcess.start(
+            "services.http_edge.intake.reference.decoder_process",
+            str(processor_s),
+            str(time_limit_s),
+            environment=only(_INHERITED, os.environ) | _OWN_VARIABLES,
+            interpreter_options=("-P",),
+            own_session=True,  # a signal from a terminal reaches only the edge; its end kills all forks
         )
-        if process.stdin is None or process.stdout is None:
-            raise OSError("a decoder process has no pipes")
-        return cls(process, process.stdin, process.stdout)
+        return cls(process)
 
     async def ready(self) -> Ready:
-        """Wait until it is warmed up. Raises msgspec.DecodeError if it exited."""
-        return msgspec.json.decode(await self._stdout.readline(), type=Ready)
+        """Wait until it is warmed up.
+
+        Raises EOFError if it exited, ValueError or msgspec.DecodeError for an invalid message.
+        """
+        report = await self._process.receive(max_bytes=MOST_REPORT_BYTES)
+        return msgspec.json.decode(report, type=Ready)
 
     async def decode(self, path: Path) -> tuple[Ended, bytes]:
-        """Decode one file.
+        """Decode one file. Return the report, and the answer with its WAV.
 
-        Raises EOFError, OSError, ValueError or msgspec.DecodeError if the process died.
+        Raises EOFError if the process died, ValueError or msgspec.DecodeError for an invalid reply.
         """
-        self._stdin.write(os.fsencode(path) + b"\n")
-        await self._stdin.drain()
-        ended = msgspec.json.decode(await self._stdout.readline(), type=Ended)
-        return ended, await self._stdout.readexactly(ended.content_bytes)
+        await self._process.send(os.fsencode(path))
+        report = await self._process.receive(max_bytes=MOST_REPORT_BYTES)
+        content = await self._process.receive(max_bytes=MOST_ANSWER_BYTES)
+        return msgspec.json.decode(report, type=Ended), content
 
     async def status(self) -> int:
         """Return the exit status of a process that closed its output; kill it if it still runs."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _GRACE_S)
-        return await self.end()
+        return await self._process.exit_status()
 
     async def end(self) -> int:
         """Kill the process and its forks, unless it has exited, and return its status."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        return await self._process.wait()
+        return await self._process.end()
 
 
 def _clip_of(ended: Ended, content: bytes) -> PreparedClip:

@@ -1,6 +1,6 @@
 """The decoder process.
 
-Reads a path from each line of stdin and writes a reply to stdout, until stdin ends.
+Reads a path from each frame of stdin and writes a reply to stdout, until stdin ends.
 
 It is started by `decoder` and reads no untrusted bytes itself: it opens the file and forks, and the
 fork decodes under `confinement`, with hardly any permission. Without confined forks, on systems
@@ -36,6 +36,7 @@ from services.common.runtime.child.confinement import (
     leave_shared_namespaces,
     run_confined,
 )
+from services.common.runtime.child.framing import read_frame, write_frame
 from services.common.runtime.child.parent_death import die_with_parent
 from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.answer import MOST_ANSWER_BYTES, Answer, Ended, Ready
@@ -217,17 +218,18 @@ def main() -> None:
     decoder = Decoder(bounds)
     layers = decoder.warm_up()
     die_with_parent()
-    _send(answers, Ready(layers=layers))
-    for line in sys.stdin.buffer:
-        outcome = decoder.outcome(Path(os.fsdecode(line.removesuffix(b"\n"))))
+    write_frame(answers, msgspec.json.encode(Ready(layers=layers)))
+
+    while (path := read_frame(sys.stdin.buffer)) is not None:
+        outcome = decoder.outcome(Path(os.fsdecode(path)))
         ended = Ended(
             status=outcome.status,
-            content_bytes=len(outcome.content),
             processor_s=outcome.processor_s,
             peak_bytes=outcome.peak_bytes,
             overrun=outcome.overrun,
         )
-        _send(answers, ended, outcome.content)
+        write_frame(answers, msgspec.json.encode(ended))
+        write_frame(answers, outcome.content)
 
 
 def _own_stdout() -> BinaryIO:
@@ -242,11 +244,6 @@ def _own_stdout() -> BinaryIO:
     os.dup2(null, 2)
     os.close(null)
     return answers
-
-
-def _send(answers: BinaryIO, message: Ready | Ended, content: bytes = b"") -> None:
-    answers.write(msgspec.json.encode(message) + b"\n" + content)
-    answers.flush()
 
 
 if __name__ == "__main__":
