@@ -89,7 +89,7 @@ class KeyValueOperations(StreamOperations):
         return True
 
     async def _is_own_copy(self, bucket: str, subject: str, *, after: int, message_id: str) -> bool:
-        """Return whether the first message of a subject after a sequence number has this id.
+        """Return whether the subject's last message, if newer than `after`, has this id.
 
         By direct get, as a service's NATS user has no permission for more. A replica that answers
         with an older message is behind the leader, so the read is repeated.
