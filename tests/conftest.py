@@ -48,11 +48,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip the import of all other files in the phase of the tests that run alone."""
-    if config.getoption("phase") != "alone" or not collection_path.name.startswith("test_"):
+    """Skip all other folders and files, and their imports, in the phase of the tests that run alone."""
+    if config.getoption("phase") != "alone":
         return None
 
     files = [ROOT / name.partition("::")[0] for name in ALONE]
+
+    if collection_path.is_dir():
+        return None if any(file.is_relative_to(collection_path) for file in files) else True
+
+    if not collection_path.name.startswith("test_"):
+        return None
+
     return None if collection_path in files else True
 
 
