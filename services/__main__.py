@@ -24,7 +24,7 @@ from services.common.runtime.scratch import scratch_folder
 from services.common.runtime.settings import BadSettings, read_settings
 from services.common.runtime.tcp_ports import CannotListen, free_port, listens, require_free
 from services.http_edge.settings import Settings as EdgeSettings
-from services.processes import NatsPart, Part, PartEnded, Watched, ended, say
+from services.processes import NatsPart, PartEnded, ServicePart, Watched, ended, say
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.settings import Settings as WorkerSettings
 
@@ -49,11 +49,11 @@ class Port(NamedTuple):
     advice: str  # the remedy if it is in use
 
 
-class Running(NamedTuple):
+class RunningService(NamedTuple):
     """The running service: parts in the order of their stop, and processes that must stay alive."""
 
     address: str
-    parts: list[Part]
+    parts: list[ServicePart]
     watched: list[Watched]
 
 
@@ -119,7 +119,7 @@ async def nats(folder: Path) -> AsyncIterator[tuple[str, list[Watched]]]:
 @asynccontextmanager
 async def whole_service(
     workers: int, port: int, ui_port: int | None = None
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[RunningService]:
     """Run all parts while the block runs; the web interface only if it has a port.
 
     Raises CannotListen.
@@ -131,23 +131,23 @@ async def whole_service(
         async with nats(folder / "nats") as (nats_url, watched):
             own = {"NATS_URL": nats_url, "HTTP_PORT": str(port), "TMPDIR": str(folder / "tmp")}
             environment = _DEFAULTS | os.environ | own
-            parts: list[Part] = []
+            parts: list[ServicePart] = []
             try:
-                parts.append(await Part.start("edge", "services.http_edge", environment))
-                parts.append(await Part.start("splitter", "services.splitter", environment))
+                parts.append(await ServicePart.start("edge", "services.http_edge", environment))
+                parts.append(await ServicePart.start("splitter", "services.splitter", environment))
                 for number in range(1, workers + 1):
                     name = f"worker-{number}"
-                    worker = await Part.start(name, "services.synth_worker", environment)
+                    worker = await ServicePart.start(name, "services.synth_worker", environment)
                     parts.append(worker)
                 if ui_port is not None:
                     pages = {"UI_PORT": str(ui_port), "SERVICE_URL": f"http://localhost:{port}"}
-                    parts.append(await Part.start("ui", "ui", environment | pages))
-                yield Running(f"http://localhost:{port}", parts, [*watched, *parts])
+                    parts.append(await ServicePart.start("ui", "ui", environment | pages))
+                yield RunningService(f"http://localhost:{port}", parts, [*watched, *parts])
             finally:
                 await end(parts, environment)
 
 
-async def end(parts: Sequence[Part], environment: Mapping[str, str]) -> None:
+async def end(parts: Sequence[ServicePart], environment: Mapping[str, str]) -> None:
     """Stop the edge, which finishes its requests and accepts no new ones, then the other parts."""
     patience_s = {
         "edge": exit_s(EdgeSettings, environment),
@@ -171,7 +171,7 @@ def exit_s(
 
 
 async def until_ready(
-    url: str, running: Running, part: Part, stop: asyncio.Event | None = None
+    url: str, running: RunningService, part: ServicePart, stop: asyncio.Event | None = None
 ) -> None:
     """Wait until this part responds with 200, or `stop` is set. Raises PartEnded, TimeoutError."""
     # Another process may have the port and never respond.
@@ -214,7 +214,7 @@ async def stop_with(parent: int | None, stop: asyncio.Event) -> None:
     await every(_PARENT_S, look, stop)
 
 
-def kill_at_next_signal(parts: Sequence[Part]) -> None:
+def kill_at_next_signal(parts: Sequence[ServicePart]) -> None:
     """Kill all parts at the next Ctrl-C."""
 
     def kill() -> None:

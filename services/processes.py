@@ -42,7 +42,7 @@ class Watched(Protocol):
         """Return where the reason for its exit is reported."""
 
 
-class Part:
+class ServicePart:
     """One child process; its output lines are printed after its name."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
@@ -51,7 +51,7 @@ class Part:
         self._showing = asyncio.create_task(self._show(), name=f"show-{name}")
 
     @classmethod
-    async def start(cls, name: str, module: str, environment: dict[str, str]) -> "Part":
+    async def start(cls, name: str, module: str, environment: dict[str, str]) -> "ServicePart":
         """Start `python -m module`."""
         process = await asyncio.create_subprocess_exec(
             *with_parent_death(sys.executable, "-m", module),

@@ -9,7 +9,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from ui import shared
-from ui.http.host_names import Guard, Hosts
+from ui.http.host_names import AllowedHosts, HostNameMiddleware
 from ui.http.routes import ROUTES
 from ui.settings import Settings, settings_from, warnings_about
 
@@ -41,7 +41,7 @@ def main() -> None:
     for warning in warnings_about(settings, os.environ):
         print(f"ui: warning: {warning}", file=sys.stderr)  # noqa: T201  # its log
     shared.begin(settings)
-    guard = Middleware(Guard, hosts=Hosts(settings.served_hosts))
+    guard = Middleware(HostNameMiddleware, hosts=AllowedHosts(settings.served_hosts))
     st.App(_PAGE, routes=ROUTES, middleware=[guard]).run(config=_streamlit_settings(settings))
 
 

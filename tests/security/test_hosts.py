@@ -19,7 +19,7 @@ from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.settings import Settings
 from services.http_edge.transport.host_names import Hosts
 from tests.support.buses import memory_bus
-from ui.http.host_names import Hosts as PageHosts
+from ui.http.host_names import AllowedHosts as PageHosts
 
 ROOT = Path(__file__).parents[2]
 OWN = [

@@ -20,11 +20,11 @@ def encoded(pcm: Iterable[bytes], rate_hz: int) -> Iterator[bytes]:
         _BIT_RATE,
     )
     rest = b""
-    for piece in pcm:
-        piece, rest = _even(rest + piece)  # noqa: PLW2901  # the odd byte goes with the next piece
-        if piece:
+    for chunk in pcm:
+        chunk, rest = _even(rest + chunk)  # noqa: PLW2901  # the odd byte goes with the next piece
+        if chunk:
             frame = av.AudioFrame.from_ndarray(
-                np.frombuffer(piece, dtype="<i2").reshape(1, -1), "s16p", "mono"
+                np.frombuffer(chunk, dtype="<i2").reshape(1, -1), "s16p", "mono"
             )
             frame.sample_rate = rate_hz
             yield from map(bytes, codec.encode(frame))

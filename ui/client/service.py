@@ -16,7 +16,7 @@ from ui.text.markup import is_ssml
 _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 5.0
 _SPEECH_S: Final = 300.0  # maximum silence of the service before and between chunks of audio
-_PIECE_BYTES: Final = 16 * 1024
+_CHUNK_BYTES: Final = 16 * 1024
 # of a RIFF file with one format and one data chunk, as the service sends it
 HEADER_BYTES: Final = 44
 
@@ -47,8 +47,8 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """The head of a response with audio."""
+class AudioHead:
+    """Headers of a response with audio."""
 
     seed: int
     engine: str
@@ -69,17 +69,17 @@ class Normalized:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AudioResponse:
     """A response with audio whose body is still to be read."""
 
-    heard: Heard
+    head: AudioHead
     body: requests.Response
 
-    def pieces(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
         """Yield the WAV as it comes. Raises CutStream where the body ends before the speech."""
         try:
             yield from self.body.iter_content(
-                _PIECE_BYTES if "Content-Length" in self.body.headers else None
+                _CHUNK_BYTES if "Content-Length" in self.body.headers else None
             )
         except (
             requests.RequestException,
@@ -102,7 +102,7 @@ class Service:
 
     def readiness(self) -> str:
         """Return why the service is not ready, or nothing when it is. Raises Unreachable."""
-        with self._asked("GET", "/readyz", refuse=False) as response:
+        with self._request("GET", "/readyz", refuse=False) as response:
             if response.ok:
                 return ""
             return str(_body(response).get("detail", response.reason))
@@ -113,16 +113,16 @@ class Service:
 
     def metrics(self) -> str:
         """Return `GET /metrics`, in Prometheus' text format. Raises Refusal."""
-        with self._asked("GET", "/metrics") as response:
+        with self._request("GET", "/metrics") as response:
             return response.text
 
     @contextmanager
-    def speaking(self, order: Order, request_id: str, *, stream: bool) -> Iterator[Answer]:
+    def speaking(self, order: Order, request_id: str, *, stream: bool) -> Iterator[AudioResponse]:
         """Synthesize: yield the response once the first audio has arrived (or all of it). Raises Refusal."""
         files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
         path = "/stream" if stream else "/synthesize"
         headers = {"Request-Name": request_id}
-        with self._asked(
+        with self._request(
             "POST",
             path,
             data=order.fields(),
@@ -130,7 +130,7 @@ class Service:
             headers=headers,
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
-            yield Answer(_heard(response), response)
+            yield AudioResponse(_head_of(response), response)
 
     def normalized(self, text: str, language: str) -> Normalized:
         """Return a text as it would be spoken. Raises Refusal."""
@@ -138,7 +138,7 @@ class Service:
             {"text_type": "ssml"} if is_ssml(text) else {}
         )
         form = [(name, (None, value)) for name, value in fields.items()]
-        with self._asked(
+        with self._request(
             "POST", "/normalize", files=form, timeout=(_CONNECT_S, 2 * _ANSWER_S)
         ) as response:
             answer = _body(response)
@@ -149,7 +149,7 @@ class Service:
 
     def cancel(self, request_id: str) -> None:
         """Stop the work on a request, wherever it is. Raises Refusal."""
-        with self._asked("DELETE", f"/requests/{request_id}"):
+        with self._request("DELETE", f"/requests/{request_id}"):
             return
 
     def sentences(self, request_id: str, first: int) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class Service:
         fields = {name: value for name, value in order.fields().items() if name != "text"}
         files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
         files.append(("text_file", ("text", order.text.encode())))
-        with self._asked(
+        with self._request(
             "POST", "/jobs", data=fields, files=files, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:
             return _body(response)
@@ -172,24 +172,24 @@ class Service:
 
     def cancel_job(self, job_id: str) -> None:
         """Stop a job. Raises Refusal."""
-        with self._asked("DELETE", f"/jobs/{job_id}"):
+        with self._request("DELETE", f"/jobs/{job_id}"):
             return
 
     @contextmanager
-    def job_audio(self, job_id: str, asked_range: str = "") -> Iterator[requests.Response]:
+    def job_audio(self, job_id: str, byte_range: str = "") -> Iterator[requests.Response]:
         """Yield the answer with a job's WAV, which is read on as it is spoken. Raises Refusal."""
-        headers = {"Range": asked_range} if asked_range else {}
-        with self._asked(
+        headers = {"Range": byte_range} if byte_range else {}
+        with self._request(
             "GET", f"/jobs/{job_id}/audio", headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:
             yield response
 
     def _json(self, path: str) -> dict[str, Any]:
-        with self._asked("GET", path) as response:
+        with self._request("GET", path) as response:
             return _body(response)
 
     @contextmanager
-    def _asked(
+    def _request(
         self, method: str, path: str, *, refuse: bool = True, **how: Any
     ) -> Iterator[requests.Response]:
         how.setdefault("timeout", (_CONNECT_S, _ANSWER_S))
@@ -204,8 +204,8 @@ class Service:
             yield response
 
 
-def _heard(response: requests.Response) -> Heard:
-    return Heard(
+def _head_of(response: requests.Response) -> AudioHead:
+    return AudioHead(
         seed=int(response.headers.get("X-Seed", "0")),
         engine=response.headers.get("X-Engine", ""),
         sample_rate_hz=int(response.headers.get("X-Sample-Rate", "24000")),
@@ -216,7 +216,7 @@ def _heard(response: requests.Response) -> Heard:
 
 
 def spans_of(header: str) -> tuple[tuple[int, int], ...]:
-    """Return the places that `X-Text-Left-Out` names: `18;spans="9-15 20-32"`."""
+    """Return the spans that `X-Text-Left-Out` names: `18;spans="9-15 20-32"`."""
     return tuple(
         (int(start), int(end))
         for start, end in re.findall(r"\b([0-9]{1,9})-([0-9]{1,9})\b", header)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakValueDictionary
 
-from ui.client.service import HEADER_BYTES, Heard, Order, Service
+from ui.client.service import HEADER_BYTES, AudioHead, Order, Service
 from ui.errors import BUSY, Refusal
 from ui.text.sentences import Alignment
 
 _MOST: Final = 64  # at once, of all users together; others wait for their turn
-_SEATS: Final = threading.BoundedSemaphore(_MOST)
+_SLOTS: Final = threading.BoundedSemaphore(_MOST)
 
 # The browser requests audio by its unguessable id. A session that ends releases its speech.
 SPEAKING: Final[WeakValueDictionary[str, "Speaking"]] = WeakValueDictionary()
@@ -34,7 +34,7 @@ class Speaking:
         self.began_s = time.monotonic()
         self.first_s: float | None = None
         self.ended_s: float | None = None
-        self.heard: Heard | None = None
+        self.head: AudioHead | None = None
         self.failure: Refusal | None = None
         self.cancelled = threading.Event()
         self.alignment = Alignment(order.text)
@@ -55,7 +55,7 @@ class Speaking:
     @property
     def seconds(self) -> float:
         """Return the duration of the available audio."""
-        return len(self._pcm) / 2 / self.heard.sample_rate_hz if self.heard else 0.0
+        return len(self._pcm) / 2 / self.head.sample_rate_hz if self.head else 0.0
 
     @property
     def took_s(self) -> float:
@@ -65,7 +65,7 @@ class Speaking:
     @property
     def synthesis_s(self) -> float | None:
         """Return the engine's processing time, if the service has reported it."""
-        return self.heard.synthesis_s if self.heard else None
+        return self.head.synthesis_s if self.head else None
 
     @property
     def first_after_s(self) -> float | None:
@@ -74,7 +74,7 @@ class Speaking:
 
     def wav(self) -> bytes:
         """Return what is there as a WAV file."""
-        rate_hz = self.heard.sample_rate_hz if self.heard else 24_000
+        rate_hz = self.head.sample_rate_hz if self.head else 24_000
         return wav_header(rate_hz, len(self._pcm)) + bytes(self._pcm)
 
     def pcm(self, start: int = 0) -> bytes:
@@ -98,20 +98,20 @@ class Speaking:
         _quietly(lambda: self.service.cancel(self.id))
 
     def _run(self) -> None:
-        with _SEATS:
+        with _SLOTS:
             try:
-                while not self._hear():
+                while not self._receive():
                     pass
             except Refusal as refusal:
                 self.failure = Refusal("cancelled") if self.cancelled.is_set() else refusal
         self.ended_s = time.monotonic()
 
-    def _hear(self) -> bool:
+    def _receive(self) -> bool:
         """Read it to its end; return whether it was admitted. Raises Refusal."""
         if self.cancelled.is_set():
             raise Refusal("cancelled")
         try:
-            self._hear_all()
+            self._receive_all()
         except Refusal as refusal:
             if refusal.code not in BUSY or self.took_s > self.patience_s:
                 raise
@@ -119,16 +119,16 @@ class Speaking:
             return False
         return True
 
-    def _hear_all(self) -> None:
+    def _receive_all(self) -> None:
         header = b""
         with self.service.speaking(self.order, self.id, stream=self.stream) as answer:
-            self.heard = answer.heard
-            for piece in answer.pieces():
+            self.head = answer.head
+            for chunk in answer.chunks():
                 if self.cancelled.is_set():  # to leave is to cancel
                     raise Refusal("cancelled")
                 missing = HEADER_BYTES - len(header)
-                header += piece[:missing]
-                self._pcm += piece[missing:]
+                header += chunk[:missing]
+                self._pcm += chunk[missing:]
                 if self._pcm and self.first_s is None:
                     self.first_s = time.monotonic()
 

@@ -40,7 +40,7 @@ _REFUSAL: Final = {
 }
 
 
-class Hosts:
+class AllowedHosts:
     """The names that are served."""
 
     def __init__(self, allowed: str) -> None:
@@ -74,10 +74,10 @@ def _is_private(name: str) -> bool:
     return True
 
 
-class Guard:
+class HostNameMiddleware:
     """ASGI middleware: refuses requests for other names, and has no other site frame the pages."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts) -> None:
         self._app = app
         self._hosts = hosts
 

@@ -39,8 +39,8 @@ async def _live(speaking: Speaking) -> AsyncIterator[bytes]:
     sent, begun = 0, False
     while True:
         ended = speaking.ended
-        if (pcm := speaking.pcm(sent)) and speaking.heard is not None:
-            yield (b"" if begun else wav_header(speaking.heard.sample_rate_hz, _LIVE_BYTES)) + pcm
+        if (pcm := speaking.pcm(sent)) and speaking.head is not None:
+            yield (b"" if begun else wav_header(speaking.head.sample_rate_hz, _LIVE_BYTES)) + pcm
             sent, begun = sent + len(pcm), True
         if ended:
             return

@@ -108,7 +108,7 @@ def _row(code: str, speaking: Speaking) -> None:
         st.audio(speaking.wav())
         if st.toggle(t("many.spectrogram"), key=f"many_spectrogram_{code}"):
             samples = samples_of(speaking.pcm())
-            rate_hz = speaking.heard.sample_rate_hz if speaking.heard else 24_000
+            rate_hz = speaking.head.sample_rate_hz if speaking.head else 24_000
             caption = t("many.spectrogram_of", language=languages().get(code, code))
             st.image(spectrogram(samples, rate_hz), caption=caption, width="stretch")
     length.write(f"{number(speaking.seconds)} s")

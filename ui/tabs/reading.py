@@ -20,7 +20,7 @@ from ui.widgets.languages import AUTO, choose_language
 from ui.widgets.notices import show_left_out, show_refusal
 from ui.widgets.parameters import chosen_parameters
 from ui.widgets.player import play
-from ui.widgets.voices import Voice
+from ui.widgets.voices import RecordedVoice
 
 _SHOWN_CHARACTERS: Final = 2_000  # of a document, as a sample
 
@@ -52,7 +52,7 @@ def _reading() -> Reading | None:
     return st.session_state.get("reading")
 
 
-def _begin(text: str, language: str, voice: Voice | None) -> None:
+def _begin(text: str, language: str, voice: RecordedVoice | None) -> None:
     if voice is None:
         return
     order = Order(text, language, (voice.content,), chosen_parameters())

@@ -9,7 +9,7 @@ from ui.translations import t, tongue
 from ui.widgets import panel, voices
 from ui.widgets.languages import choose_language
 from ui.widgets.parameters import chosen_parameters
-from ui.widgets.voices import Voice
+from ui.widgets.voices import RecordedVoice
 
 _RATE_HZ = 48_000
 
@@ -43,7 +43,7 @@ def _keep_once(file_id: str, content: bytes) -> None:
     st.rerun()
 
 
-def _show_recorded(voice: Voice) -> None:
+def _show_recorded(voice: RecordedVoice) -> None:
     voices.show(voice, "recording")
     st.download_button(
         t("recording.download"),

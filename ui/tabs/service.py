@@ -57,8 +57,8 @@ def _show_state(about: Mapping[str, Any], metrics: str) -> None:
         "owed": f"{number(metric(metrics, 'tts_queued_audio_seconds'))} s",
     }
     columns = st.columns(3)
-    for place, (name, value) in enumerate(shown.items()):
-        columns[place % 3].metric(t(f"service.{name}"), value)
+    for index, (name, value) in enumerate(shown.items()):
+        columns[index % 3].metric(t(f"service.{name}"), value)
 
 
 def metric(exposition: str, name: str, having: str = "") -> float:

@@ -75,8 +75,8 @@ def epub(content: bytes) -> str:
             raise ValueError("it is too large")
         package = _tags(book.read("META-INF/container.xml"), "rootfile")[0]["full-path"]
         spine, folder = book.read(package), posixpath.dirname(package)
-        places = {item["id"]: item["href"] for item in _tags(spine, "item")}
-        parts = [places[reference["idref"]] for reference in _tags(spine, "itemref")]
+        hrefs = {item["id"]: item["href"] for item in _tags(spine, "item")}
+        parts = [hrefs[reference["idref"]] for reference in _tags(spine, "itemref")]
         return "\n\n".join(
             _visible(book.read(posixpath.join(folder, unquote(part)))) for part in parts
         )

@@ -33,8 +33,8 @@ class Alignment:
         first, sentences = answer["from"], answer["sentences"]
         self.left_out = tuple((span["start"], span["end"]) for span in answer.get("left_out", ()))
         self.spans[first:] = [(sentence["start"], sentence["end"]) for sentence in sentences]
-        for place, sentence in enumerate(sentences, first):
-            if "seconds" in sentence and place == len(self.ends_s):
+        for index, sentence in enumerate(sentences, first):
+            if "seconds" in sentence and index == len(self.ends_s):
                 self.ends_s.append((self.ends_s[-1] if self.ends_s else 0.0) + sentence["seconds"])
 
     def shown(self) -> list[str]:

@@ -62,14 +62,14 @@ def show_live_count(
     field: str, *, text: str, most: int, characters_per_second: float, point: str, key: str
 ) -> None:
     """Show a text field's length and estimated duration; `text` has `{count}` and `{seconds}`."""
-    place = {
+    data = {
         "field": field,
         "text": text,
         "most": most,
         "rate": characters_per_second,
         "point": point,
     }
-    _count()(key=key, data=place)
+    _count()(key=key, data=data)
 
 
 @cache

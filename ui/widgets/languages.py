@@ -32,7 +32,7 @@ def languages() -> dict[str, str]:
     return _spoken(shared.settings().service_url)
 
 
-def choose_language(place: str, *, found: bool = False) -> str:
+def choose_language(tab: str, *, found: bool = False) -> str:
     """Show the languages and return the chosen one's code; `found`: or `auto`, so that the service finds it."""
     known = languages() | ({AUTO: t("language.auto")} if found else {})
     codes = list(known)
@@ -42,5 +42,5 @@ def choose_language(place: str, *, found: bool = False) -> str:
         codes,
         index=begin,
         format_func=lambda code: known[code] if code == AUTO else f"{known[code]} ({code})",
-        key=f"{place}_language",
+        key=f"{tab}_language",
     )

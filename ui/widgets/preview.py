@@ -15,9 +15,9 @@ from ui.widgets.notices import show_left_out, show_refusal
 _MOST_CHARACTERS: Final = 5_000
 
 
-def show(place: str, text: str, language: str) -> None:
+def show(tab: str, text: str, language: str) -> None:
     """Show the switch, and once it is on the sentences of this text."""
-    if not st.toggle(t("spoken.show"), key=f"{place}_spoken") or not text.strip():
+    if not st.toggle(t("spoken.show"), key=f"{tab}_spoken") or not text.strip():
         return
     beginning = text if is_ssml(text) else text[:_MOST_CHARACTERS]
     try:
@@ -25,7 +25,7 @@ def show(place: str, text: str, language: str) -> None:
     except Refusal as refusal:
         show_refusal(refusal)
         return
-    with st.container(border=True, key=f"{place}_spoken_text"):
+    with st.container(border=True, key=f"{tab}_spoken_text"):
         st.text("\n".join(normalized.sentences))
     if len(beginning) < len(text):
         st.caption(t("spoken.beginning", count=len(beginning)))

@@ -20,7 +20,7 @@ _MOST: Final = 20  # of one session
 
 
 @dataclass(frozen=True)
-class Voice:
+class RecordedVoice:
     """A recording of a voice."""
 
     name: str
@@ -35,16 +35,16 @@ class Voice:
         return sha256(self.content).hexdigest()[:16]
 
 
-def kept() -> dict[str, Voice]:
+def kept() -> dict[str, RecordedVoice]:
     """Return the session's voices by their keys, the newest last."""
-    voices: dict[str, Voice] = st.session_state.setdefault("voices", {})
+    voices: dict[str, RecordedVoice] = st.session_state.setdefault("voices", {})
     if not voices and _EXAMPLE.exists():
         example = _read(t("voice.example"), _EXAMPLE.read_bytes(), free=True)
         voices[example.key] = example
     return voices
 
 
-def keep(name: str, content: bytes) -> Voice:
+def keep(name: str, content: bytes) -> RecordedVoice:
     """Add a recording to the session's voices. Raises BadAudio."""
     voices, key = kept(), sha256(content).hexdigest()[:16]
     if key not in voices:
@@ -59,14 +59,14 @@ def _samples(content: bytes) -> Samples:
     return read_audio(content)
 
 
-def _read(name: str, content: bytes, *, free: bool) -> Voice:
+def _read(name: str, content: bytes, *, free: bool) -> RecordedVoice:
     samples = _samples(content)
-    return Voice(name, content, samples, quality(samples), free)
+    return RecordedVoice(name, content, samples, quality(samples), free)
 
 
-def choose(place: str) -> Voice | None:
+def choose(tab: str) -> RecordedVoice | None:
     """Show the session's voices and an upload, and return the chosen voice once its use is allowed."""
-    _upload(place)
+    _upload(tab)
     voices = kept()
     if not voices:
         return None
@@ -76,19 +76,19 @@ def choose(place: str) -> Voice | None:
         list(voices),
         index=list(voices).index(newest) if newest in voices else 0,
         format_func=lambda key: voices[key].name,
-        key=f"{place}_voice_{newest}",  # a new voice is chosen at once, in every tab
+        key=f"{tab}_voice_{newest}",  # a new voice is chosen at once, in every tab
     )
     voice = voices[key]
-    show(voice, place)
-    return voice if consent(voice, place) else None
+    show(voice, tab)
+    return voice if consent(voice, tab) else None
 
 
-def consent(voice: Voice, place: str) -> bool:
+def consent(voice: RecordedVoice, tab: str) -> bool:
     """Ask for the speaker's consent, once for each voice, and return whether it was given."""
     if voice.free:
         return True
     given: set[str] = st.session_state.setdefault("consents", set())
-    tick = f"{place}_consent_{voice.key}"
+    tick = f"{tab}_consent_{voice.key}"
     st.session_state[tick] = voice.key in given  # given in another tab, perhaps
     st.checkbox(t("voice.consent"), key=tick, on_change=_note(given, voice.key, tick))
     if not st.session_state[tick]:
@@ -103,12 +103,12 @@ def _note(given: set[str], key: str, tick: str) -> Callable[[], None]:
     return note
 
 
-def show(voice: Voice, place: str) -> None:
+def show(voice: RecordedVoice, tab: str) -> None:
     """Show a voice's player, its waveform and what is doubtful about it."""
     st.audio(voice.content)
     seconds = number(voice.quality.seconds)
     draw_waveform(
-        waveform_path(voice.samples), t("voice.waveform", seconds=seconds), key=f"{place}_waveform"
+        waveform_path(voice.samples), t("voice.waveform", seconds=seconds), key=f"{tab}_waveform"
     )
     found = voice.quality.complaints()
     measured = t(
@@ -120,11 +120,11 @@ def show(voice: Voice, place: str) -> None:
         st.caption(f":orange[⚠ {t(f'quality.{name}')}] {measured}")
 
 
-def _upload(place: str) -> None:
+def _upload(tab: str) -> None:
     file = st.file_uploader(
-        t("voice.upload"), type=FORMATS, key=f"{place}_upload", help=t("voice.upload_help")
+        t("voice.upload"), type=FORMATS, key=f"{tab}_upload", help=t("voice.upload_help")
     )
-    if file is None or st.session_state.get(f"{place}_seen") == file.file_id:
+    if file is None or st.session_state.get(f"{tab}_seen") == file.file_id:
         return
     try:
         with st.spinner(t("voice.reading")):
@@ -132,4 +132,4 @@ def _upload(place: str) -> None:
     except BadAudio:
         st.error(t("refusal.unreadable_audio"), icon=":material/error:")
         return
-    st.session_state[f"{place}_seen"] = file.file_id  # last: a run of the script may end before
+    st.session_state[f"{tab}_seen"] = file.file_id  # last: a run of the script may end before

@@ -28,12 +28,12 @@ from services.synth_worker.isolation.messages import (
     Close,
     Condition,
     Described,
-    Ended,
     FromEngine,
     Load,
     Produced,
     Release,
     Restore,
+    SentenceEnded,
     Speak,
     ToEngine,
     failure_of,
@@ -203,7 +203,7 @@ class EngineServer:
 
         del self._sentences[number]
         await self._send(
-            Ended(
+            SentenceEnded(
                 sentence=number,
                 busy_s=task.busy_s,
                 orphaned_s=task.orphaned_s,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from services.common.audio.clip import Samples
 from services.synth_worker.isolation import messages
-from services.synth_worker.isolation.messages import Ended
+from services.synth_worker.isolation.messages import SentenceEnded
 
 
 class Supervisor(Protocol):
@@ -15,7 +15,7 @@ class Supervisor(Protocol):
 
     step_timeout_s: float
 
-    def send(self, message: messages.Message) -> None:
+    def send(self, message: messages.EngineMessage) -> None:
         """Send a message to the engine process."""
 
     def on_step_timeout(self) -> None:
@@ -99,7 +99,7 @@ class InFlightSentence:
         """Prepare for another engine process, which synthesizes the sentence from its first sample."""
         self.samples_to_skip = self.delivered_samples
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: SentenceEnded) -> None:
         """Add the engine's counters and end the stream."""
         self.busy_s += ended.busy_s
         self.orphaned_s += ended.orphaned_s

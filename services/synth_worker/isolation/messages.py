@@ -20,24 +20,24 @@ from services.synth_worker.settings import Settings
 T = TypeVar("T")
 
 
-class Message(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class EngineMessage(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """Base class of the messages in both directions."""
 
 
-class Begin(Message, frozen=True, kw_only=True):
+class Begin(EngineMessage, frozen=True, kw_only=True):
     """Build the engine."""
 
     call: int
     settings: Settings
 
 
-class Load(Message, frozen=True, kw_only=True):
+class Load(EngineMessage, frozen=True, kw_only=True):
     """Make the model resident."""
 
     call: int
 
 
-class Condition(Message, frozen=True, kw_only=True):
+class Condition(EngineMessage, frozen=True, kw_only=True):
     """Compute a voice; the result is its bytes."""
 
     call: int
@@ -45,7 +45,7 @@ class Condition(Message, frozen=True, kw_only=True):
     parameters: Parameters
 
 
-class Restore(Message, frozen=True, kw_only=True):
+class Restore(EngineMessage, frozen=True, kw_only=True):
     """Load a serialised voice and store it under a number."""
 
     call: int
@@ -53,13 +53,13 @@ class Restore(Message, frozen=True, kw_only=True):
     content: bytes
 
 
-class Release(Message, frozen=True, kw_only=True):
+class Release(EngineMessage, frozen=True, kw_only=True):
     """Release a stored voice."""
 
     voice: int
 
 
-class Speak(Message, frozen=True, kw_only=True):
+class Speak(EngineMessage, frozen=True, kw_only=True):
     """Begin a sentence."""
 
     sentence: int
@@ -69,13 +69,13 @@ class Speak(Message, frozen=True, kw_only=True):
     alone: bool = False  # share no step: the sentence is quarantined
 
 
-class Cancel(Message, frozen=True, kw_only=True):
+class Cancel(EngineMessage, frozen=True, kw_only=True):
     """Stop a sentence before its next step."""
 
     sentence: int
 
 
-class Close(Message, frozen=True, kw_only=True):
+class Close(EngineMessage, frozen=True, kw_only=True):
     """End the process after the current step."""
 
 
@@ -87,34 +87,34 @@ class Failure(msgspec.Struct, frozen=True):
     retryable: bool
 
 
-class Described(Message, frozen=True, kw_only=True):
+class Described(EngineMessage, frozen=True, kw_only=True):
     """Report the engine's changed description."""
 
     description: EngineDescription
 
 
-class CallSucceeded(Message, frozen=True, kw_only=True):
+class CallSucceeded(EngineMessage, frozen=True, kw_only=True):
     """Return the result of a call."""
 
     call: int
     content: bytes = b""
 
 
-class CallFailed(Message, frozen=True, kw_only=True):
+class CallFailed(EngineMessage, frozen=True, kw_only=True):
     """Return the error of a call."""
 
     call: int
     failure: Failure
 
 
-class Produced(Message, frozen=True, kw_only=True):
+class Produced(EngineMessage, frozen=True, kw_only=True):
     """Deliver the next samples of a sentence."""
 
     sentence: int
     samples: bytes  # float32, mono
 
 
-class Ended(Message, frozen=True, kw_only=True):
+class SentenceEnded(EngineMessage, frozen=True, kw_only=True):
     """Report the end of a sentence, with its counters."""
 
     sentence: int
@@ -125,10 +125,10 @@ class Ended(Message, frozen=True, kw_only=True):
 
 
 ToEngine = Begin | Load | Condition | Restore | Release | Speak | Cancel | Close
-FromEngine = Described | CallSucceeded | CallFailed | Produced | Ended
+FromEngine = Described | CallSucceeded | CallFailed | Produced | SentenceEnded
 
 
-def frame(message: Message) -> bytes:
+def frame(message: EngineMessage) -> bytes:
     """Return a message encoded for the socket, with its length in front."""
     return framing.frame(msgspec.msgpack.encode(message))
 

@@ -150,7 +150,7 @@ class EngineSupervisor:
         if self._writer is not None:
             self._writer.close()
 
-    def send(self, message: messages.Message) -> None:
+    def send(self, message: messages.EngineMessage) -> None:
         """Send a message to the engine process; between two processes drop it, as `_resubmit` sends the full state."""
         if self._serving and self._writer is not None and not self._writer.is_closing():
             self._writer.write(messages.frame(message))

@@ -20,7 +20,7 @@ from services.synth_worker.engines.embedded.rendering import graph
 from services.synth_worker.engines.embedded.rendering.envelope import EnvelopeFilter
 from services.synth_worker.engines.embedded.rendering.kokoro import SAMPLE_RATE_HZ, Kokoro
 from services.synth_worker.engines.embedded.rendering.prosody import pitch_scale
-from services.synth_worker.engines.embedded.rendering.renderer import Delivery, render
+from services.synth_worker.engines.embedded.rendering.renderer import RenderOptions, render
 from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
 from services.synth_worker.engines.embedded.voices.enrolment import Enrolment
 from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles, towards
@@ -150,9 +150,9 @@ class EmbeddedEngine:
         )
         if not pieces:
             raise UnspeakableText("the sentence holds nothing that can be spoken; send words")
-        delivery = self._delivery(utterance.language, voice, resident.styles)
-        delivery = replace(delivery, speed=utterance.parameters.speed or 1.0)
-        return SentenceInProgress(render(resident.kokoro, resident.styles, delivery, pieces))
+        options = self._options(utterance.language, voice, resident.styles)
+        options = replace(options, speed=utterance.parameters.speed or 1.0)
+        return SentenceInProgress(render(resident.kokoro, resident.styles, options, pieces))
 
     def step(self, batch: Sequence[SentenceInProgress]) -> list[Step]:
         """Render the next window of each sentence, 0.6 to 4 s of audio; the step after the last window returns `done`.
@@ -183,15 +183,15 @@ class EmbeddedEngine:
             raise EngineUnavailable("the embedded engine is not loaded; call load() first")
         return self._resident
 
-    def _delivery(self, language: str, voice: LoadedVoice, styles: StockStyles) -> Delivery:
+    def _options(self, language: str, voice: LoadedVoice, styles: StockStyles) -> RenderOptions:
         cloned = voice.cloned
         name = styles.name_for(language, low=cloned.low)
         if cloned.timbre is None:
-            return Delivery(language, name, np.float32(1), None, None)
+            return RenderOptions(language, name, np.float32(1), None, None)
         scale = pitch_scale(cloned.pitch_hz, self._stock_pitch[language][name])
         shift = cloned.shifts.get(language)
         recolouring = towards(cloned.timbre, language) if shift is None else Recolouring(1, shift)
-        return Delivery(language, name, scale, recolouring, voice.filter)
+        return RenderOptions(language, name, scale, recolouring, voice.filter)
 
 
 def _advance(sentence: SentenceInProgress) -> Step:

@@ -29,7 +29,7 @@ _ADVICE: Final = "send 6-30 s of one person speaking, without music or noise"
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
+class XttsVoice:
     """One speaker's conditioning, as the decoder and the vocoder use it."""
 
     prompt: Tensor  # float32 [1, 32, width]
@@ -41,20 +41,20 @@ class Voice:
         return both.astype("<f4").tobytes()
 
 
-def voice_from_bytes(stored: bytes) -> Voice:
+def voice_from_bytes(stored: bytes) -> XttsVoice:
     """Return the voice that `to_bytes` serialized. Raises MalformedMessage for other bytes."""
     rest = len(stored) - 4 * EMBEDDING_SIZE
     if rest <= 0 or rest % (4 * PROMPT_LENGTH):
         raise MalformedMessage("the bytes are not a voice of the XTTS engine")
     values = torch.from_numpy(np.frombuffer(stored, dtype="<f4").astype(np.float32))
-    return Voice(
+    return XttsVoice(
         prompt=values[:-EMBEDDING_SIZE].view(1, PROMPT_LENGTH, -1),
         embedding=values[-EMBEDDING_SIZE:].view(1, EMBEDDING_SIZE, 1),
     )
 
 
 @torch.inference_mode()
-def condition(checkpoint: Checkpoint, clips: Sequence[Clip], seconds: int) -> Voice:
+def condition(checkpoint: Checkpoint, clips: Sequence[Clip], seconds: int) -> XttsVoice:
     """Compute the voice of one speaker's clips; the decoder's prompt uses their first `seconds`.
 
     Raises UnusableReference if the clips are silent or too short.
@@ -62,7 +62,7 @@ def condition(checkpoint: Checkpoint, clips: Sequence[Clip], seconds: int) -> Vo
     sounds = [_sound(clip, checkpoint.config.max_ref_len) for clip in clips]
     embeddings = [_embedding(checkpoint, sound) for sound in sounds]
     prompt = _prompt(checkpoint, torch.cat(sounds), seconds)
-    return Voice(prompt=prompt, embedding=torch.stack(embeddings).mean(0))
+    return XttsVoice(prompt=prompt, embedding=torch.stack(embeddings).mean(0))
 
 
 def _sound(clip: Clip, longest_s: int) -> Tensor:

@@ -22,8 +22,8 @@ from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
 from services.synth_worker.engines.xtts import conditioning
-from services.synth_worker.engines.xtts.decoder.batch import Decoder, Decoding
-from services.synth_worker.engines.xtts.decoder.guard import Fault, Guard
+from services.synth_worker.engines.xtts.decoder.batch import BatchDecoder, Decoding
+from services.synth_worker.engines.xtts.decoder.guard import Fault, RunawayGuard
 from services.synth_worker.engines.xtts.decoder.linear import Precision, give_back_freed_memory
 from services.synth_worker.engines.xtts.decoder.sampling import Sampling
 from services.synth_worker.engines.xtts.decoder.transformer import Memory
@@ -77,18 +77,18 @@ class XttsSettings:
 class LoadedVoice:
     """A voice, with its prefilled KV cache in the decoder."""
 
-    voice: conditioning.Voice
+    voice: conditioning.XttsVoice
     memory: Memory
 
 
 @dataclass(eq=False)
-class Sentence:
+class XttsSentence:
     """One sentence in flight."""
 
     seed: int
     decoding: Decoding
     sound: VocoderStream
-    guard: Guard
+    guard: RunawayGuard
     chunk: int = _FIRST_CHUNK  # codes in the next chunk
     vocoded: int = 0  # codes whose latents were passed to the vocoder
     tries: int = 1
@@ -100,7 +100,7 @@ class _Resident:
 
     checkpoint: Checkpoint
     texts: TextEncoder
-    decoder: Decoder
+    decoder: BatchDecoder
     vocoder: Vocoder
 
 
@@ -144,7 +144,7 @@ class XttsEngine:
         texts = TextEncoder(folder / "vocab.json")
         checkpoint = load(folder, texts.start_id, texts.stop_id).on(self._device)
         slots = self._settings.max_batch if self._device.type == "cuda" else None
-        decoder = Decoder(checkpoint.gpt, self._precision, slots=slots)
+        decoder = BatchDecoder(checkpoint.gpt, self._precision, slots=slots)
         self._resident = _Resident(checkpoint, texts, decoder, Vocoder(checkpoint.vocoder))
         self._leave_out(missing_extras(LANGUAGES))
         torch.set_num_threads(self._settings.threads)  # packing may use all threads
@@ -167,7 +167,7 @@ class XttsEngine:
         known = conditioning.voice_from_bytes(voice)
         return LoadedVoice(known, self._loaded().decoder.voice_memory(known.prompt))
 
-    def open(self, utterance: Utterance, voice: LoadedVoice) -> Sentence:
+    def open(self, utterance: Utterance, voice: LoadedVoice) -> XttsSentence:
         """Begin a sentence. Raises UnspeakableText, UnsupportedLanguage."""
         if utterance.language not in self._languages:
             raise UnsupportedLanguage(
@@ -175,11 +175,11 @@ class XttsEngine:
             )
         resident = self._loaded()
         ids = self._ids(utterance.text, utterance.language)
-        guard = Guard(
+        guard = RunawayGuard(
             utterance.text, utterance.language, SAMPLE_RATE_HZ, resident.decoder.most_codes
         )
         speed = utterance.parameters.speed or 1.0
-        return Sentence(
+        return XttsSentence(
             seed=utterance.seed,
             decoding=resident.decoder.open(
                 voice.memory, ids, _sampling(utterance.parameters), utterance.seed
@@ -188,7 +188,7 @@ class XttsEngine:
             guard=guard,
         )
 
-    def step(self, batch: Sequence[Sentence]) -> list[Step]:
+    def step(self, batch: Sequence[XttsSentence]) -> list[Step]:
         """Sample each sentence's next code, and vocode the sentences that have enough for a chunk."""
         resident = self._loaded()
         resident.decoder.step([sentence.decoding for sentence in batch])
@@ -219,7 +219,7 @@ class XttsEngine:
         """Return the latents [codes, width] of given codes, and the likeliest code at each index."""
         return self._loaded().decoder.review(voice.memory, self._ids(text, language), codes)
 
-    def discard(self, sequence: Sentence) -> None:
+    def discard(self, sequence: XttsSentence) -> None:
         """Release what a sentence holds; has no effect on one that is done."""
         self._loaded().decoder.close(sequence.decoding)
 
@@ -236,7 +236,7 @@ class XttsEngine:
     def _tell(self, progress: str) -> None:
         self._progress = progress
 
-    def _mend(self, sentence: Sentence, fault: Fault) -> Step:
+    def _mend(self, sentence: XttsSentence, fault: Fault) -> Step:
         """Sample the codes not yet vocoded again, or fail the sentence: it must not end truncated."""
         decoding = sentence.decoding
         if sentence.tries == _TRIES:
@@ -252,7 +252,7 @@ class XttsEngine:
         )
         return Step(_NOTHING, done=False, redrawn=True)
 
-    def _vocode(self, sentences: Sequence[Sentence]) -> list[Samples]:
+    def _vocode(self, sentences: Sequence[XttsSentence]) -> list[Samples]:
         """Vocode the latents that were not passed to the vocoder yet."""
         sounds = self._loaded().vocoder.feed(
             [sentence.sound for sentence in sentences],
@@ -284,7 +284,7 @@ def _fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _is_due(sentence: Sentence) -> bool:
+def _is_due(sentence: XttsSentence) -> bool:
     return (
         sentence.decoding.stopped
         or len(sentence.decoding.codes) - sentence.vocoded >= sentence.chunk

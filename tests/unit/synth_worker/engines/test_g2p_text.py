@@ -3,7 +3,7 @@
 import pytest
 
 from services.synth_worker.engines.embedded.g2p.espeak.ipa import kokoro_symbols
-from services.synth_worker.engines.embedded.g2p.punctuation import Stretch, stretches
+from services.synth_worker.engines.embedded.g2p.punctuation import Clause, clauses
 from services.synth_worker.engines.embedded.g2p.scripts import runs
 from services.synth_worker.engines.embedded.g2p.vocabulary import VOCABULARY, known
 
@@ -11,21 +11,21 @@ from services.synth_worker.engines.embedded.g2p.vocabulary import VOCABULARY, kn
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("one, two.", [Stretch("one", ","), Stretch(" two", "."), Stretch("", "")]),
-        ("1,000.5 at 10:30", [Stretch("1,000.5 at 10:30", "")]),
-        ("Dr. No", [Stretch("Dr. No", "")]),
-        ("It ended. Then", [Stretch("It ended", "."), Stretch(" Then", "")]),
-        ("wait... what", [Stretch("wait", "…"), Stretch(" what", "")]),
-        ("好，走。", [Stretch("好", ", "), Stretch("走", ". "), Stretch("", "")]),
-        ("«oui»", [Stretch("", "“"), Stretch("oui", "”"), Stretch("", "")]),
-        ("Ａ１％", [Stretch("A1%", "")]),
-        ("¿sí?", [Stretch("sí", "?"), Stretch("", "")]),
-        ("l’été", [Stretch("l'été", "")]),
-        ("a\ud800b😀c", [Stretch("ab c", "")]),
+        ("one, two.", [Clause("one", ","), Clause(" two", "."), Clause("", "")]),
+        ("1,000.5 at 10:30", [Clause("1,000.5 at 10:30", "")]),
+        ("Dr. No", [Clause("Dr. No", "")]),
+        ("It ended. Then", [Clause("It ended", "."), Clause(" Then", "")]),
+        ("wait... what", [Clause("wait", "…"), Clause(" what", "")]),
+        ("好，走。", [Clause("好", ", "), Clause("走", ". "), Clause("", "")]),
+        ("«oui»", [Clause("", "“"), Clause("oui", "”"), Clause("", "")]),
+        ("Ａ１％", [Clause("A1%", "")]),
+        ("¿sí?", [Clause("sí", "?"), Clause("", "")]),
+        ("l’été", [Clause("l'été", "")]),
+        ("a\ud800b😀c", [Clause("ab c", "")]),
     ],
 )
-def test_text_is_cut_at_pauses(text: str, expected: list[Stretch]) -> None:
-    assert stretches(text) == expected
+def test_text_is_cut_at_pauses(text: str, expected: list[Clause]) -> None:
+    assert clauses(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import s
 from services.synth_worker.engines.embedded.g2p.languages.chinese import Chinese
 from services.synth_worker.engines.embedded.g2p.languages.japanese import Japanese
 from services.synth_worker.engines.embedded.g2p.languages.korean import Korean
-from services.synth_worker.engines.embedded.g2p.punctuation import stretches
+from services.synth_worker.engines.embedded.g2p.punctuation import clauses
 from services.synth_worker.engines.embedded.g2p.scripts import runs
 from services.synth_worker.engines.embedded.g2p.vocabulary import known
 
@@ -48,12 +48,12 @@ class Phonemizer:
         Any text is allowed. Raises SynthesisFailed where espeak-ng hangs, UnspeakableText where it dies of the text.
         """
         spoken = ""
-        for stretch in stretches(text):
+        for clause in clauses(text):
             read = [
                 _spaced(words, self._read(words, reader))
-                for reader, words in runs(stretch.words, language)
+                for reader, words in runs(clause.words, language)
             ]
-            spoken += " ".join(read) + stretch.mark
+            spoken += " ".join(read) + clause.mark
         return known(spoken)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Text of any script -> stretches of words and the marks between them.
+"""Text of any script -> clauses: words and the marks between them.
 
 espeak-ng and the other readers swallow punctuation, but Kokoro hears its pauses in it, so it goes around them.
 """
@@ -49,23 +49,23 @@ _SPOKEN_SYMBOLS: Final = frozenset("$€£¥%&+=@°")
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Clause:
     """Words without punctuation, and the mark that follows them; one of both may be empty."""
 
     words: str
     mark: str  # one of Kokoro's, with the space that belongs to it
 
 
-def stretches(text: str) -> list[Stretch]:
+def clauses(text: str) -> list[Clause]:
     """Cut `text` at its punctuation. Unspeakable characters (controls, emoji, lone surrogates) are dropped."""
     spoken = "".join(map(_spoken, unicodedata.normalize("NFC", text).translate(_ALIKE)))
     cleaned = _DOTS.sub("…", _without_stray_accents(spoken))
     found = []
     start = 0
     for mark in _MARK.finditer(cleaned):
-        found.append(Stretch(cleaned[start : mark.start()], _mark(mark.group())))
+        found.append(Clause(cleaned[start : mark.start()], _mark(mark.group())))
         start = mark.end()
-    return [*found, Stretch(cleaned[start:], "")]
+    return [*found, Clause(cleaned[start:], "")]
 
 
 def _without_stray_accents(text: str) -> str:

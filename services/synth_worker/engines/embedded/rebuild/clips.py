@@ -26,7 +26,7 @@ _PITCH_SCALE: Final = (0.6, 1.6)
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
+class SyntheticVoice:
     """One random voice: where it lies in style space, and how much its pitch is moved."""
 
     timbre: Floats  # [40]
@@ -42,7 +42,7 @@ class Speakers:
     encoder: SpeakerEncoder
     space: Mapping[str, Floats]
 
-    def pair(self, voice: Voice, tokens: list[int]) -> tuple[float, Floats]:
+    def pair(self, voice: SyntheticVoice, tokens: list[int]) -> tuple[float, Floats]:
         """Speak `tokens` in `voice`: the median pitch in Hz, and the embedding [256] of the audio."""
         style = np.concatenate(
             [self._half("timbre", voice.timbre), self._half("prosody", voice.prosody)]
@@ -57,7 +57,7 @@ class Speakers:
         return self.space[f"{name}_mean"] + coordinates @ self.space[f"{name}_axes"]
 
 
-def random_voice(place: int, space: Mapping[str, Floats]) -> Voice:
+def random_voice(place: int, space: Mapping[str, Floats]) -> SyntheticVoice:
     """Draw voice number `place`: a stock voice with noise, a mix of two or three, or a point anywhere."""
     generator = np.random.default_rng([_SEED, place])
     stock, prosody = space["timbre_stock"], space["prosody_stock"]
@@ -71,7 +71,7 @@ def random_voice(place: int, space: Mapping[str, Floats]) -> Voice:
         prosody[generator.choice(len(prosody), 2)].mean(axis=0) if place % 2 else prosody[chosen[0]]
     )
     scale = float(np.clip(np.exp(generator.normal(0, _PITCH_SPREAD)), *_PITCH_SCALE))
-    return Voice(timbre.astype(np.float32), other.astype(np.float32), scale)
+    return SyntheticVoice(timbre.astype(np.float32), other.astype(np.float32), scale)
 
 
 def training_pairs(speakers: Speakers, vocabulary: Mapping[str, int], kept: Path) -> Pairs:

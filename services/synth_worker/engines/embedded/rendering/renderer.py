@@ -24,7 +24,7 @@ from services.synth_worker.engines.embedded.voices.styles import Recolouring, St
 
 
 @dataclass(frozen=True, eq=False)
-class Delivery:
+class RenderOptions:
     """The voice and parameters of a sentence."""
 
     language: str
@@ -36,30 +36,32 @@ class Delivery:
 
 
 def render(
-    kokoro: Kokoro, styles: StockStyles, delivery: Delivery, pieces: Sequence[Sequence[int]]
+    kokoro: Kokoro, styles: StockStyles, options: RenderOptions, pieces: Sequence[Sequence[int]]
 ) -> Iterator[Samples]:
     """Speak the token parts of one sentence: yields 24 kHz samples as they are made.
 
     Depends on nothing but its arguments: equal ones give equal bytes.
     """
     for tokens in pieces:
-        stock = styles.style(delivery.stock_name, len(tokens))
+        stock = styles.style(options.stock_name, len(tokens))
         prosody = moved_pitch(
-            kokoro.prosody(list(tokens), stock, delivery.speed), delivery.pitch_scale
+            kokoro.prosody(list(tokens), stock, options.speed), options.pitch_scale
         )
-        style = stock if delivery.recolouring is None else delivery.recolouring.of(stock)
-        yield from _Piece(kokoro, prosody, style, delivery).windows()
+        style = stock if options.recolouring is None else options.recolouring.of(stock)
+        yield from _Piece(kokoro, prosody, style, options).windows()
 
 
 class _Piece:
     """A stretch whose prosody was predicted as a whole."""
 
-    def __init__(self, kokoro: Kokoro, prosody: Prosody, style: Floats, delivery: Delivery) -> None:
+    def __init__(
+        self, kokoro: Kokoro, prosody: Prosody, style: Floats, options: RenderOptions
+    ) -> None:
         self._kokoro = kokoro
         self._prosody = prosody
         self._style = style
-        self._filter = delivery.filter
-        self._shares = envelope.shares_for(delivery.language)
+        self._filter = options.filter
+        self._shares = envelope.shares_for(options.language)
         self._seams = Seams()
         self._statistics: Statistics | None = None
         self._gain: float | None = None

@@ -45,7 +45,7 @@ _PLACEHOLDER: Final = 1
 
 @dataclass(eq=False)
 class Decoding:
-    """One sequence in flight. Created by `Decoder.open`, advanced by `Decoder.step`."""
+    """One sequence in flight. Created by `BatchDecoder.open`, advanced by `BatchDecoder.step`."""
 
     sampling: Sampling
     noise: Noise
@@ -60,7 +60,7 @@ class Decoding:
     stopped: bool = False  # the last code is the stop code
 
 
-class Decoder:
+class BatchDecoder:
     """The autoregressive half of one XTTS checkpoint."""
 
     def __init__(self, gpt: Any, precision: Precision, *, slots: int | None = None) -> None:

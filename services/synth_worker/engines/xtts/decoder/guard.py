@@ -33,7 +33,7 @@ _SILENCE_S: Final = 1.5  # longer than any natural pause within a sentence
 _QUIET: Final = 10 ** (-50 / 20)
 
 
-class Guard:
+class RunawayGuard:
     """Watches the decoding of one sentence."""
 
     def __init__(self, text: str, language: str, sample_rate_hz: int, most_codes: int) -> None:

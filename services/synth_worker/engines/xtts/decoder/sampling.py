@@ -40,7 +40,7 @@ class Noise:
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
+class SamplingSettings:
     """The sampling settings of a batch, as columns [rows, 1]."""
 
     temperature: Tensor
@@ -56,13 +56,13 @@ class Settings:
             getattr(self, name)[row : row + 1] = getattr(new, name)
 
 
-def settings_of(rows: Sequence[Sampling], device: torch.device) -> Settings:
+def settings_of(rows: Sequence[Sampling], device: torch.device) -> SamplingSettings:
     """Return the settings of these rows as columns."""
 
     def column(values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device).unsqueeze(1)
 
-    return Settings(
+    return SamplingSettings(
         temperature=column([row.temperature for row in rows]),
         top_k=torch.tensor([[row.top_k or _NO_LIMIT] for row in rows], device=device),
         beyond_top_p=column([1 - row.top_p for row in rows]),
@@ -71,7 +71,7 @@ def settings_of(rows: Sequence[Sampling], device: torch.device) -> Settings:
     )
 
 
-def choose(scores: Tensor, said: Tensor, noise: Tensor, settings: Settings) -> Tensor:
+def choose(scores: Tensor, said: Tensor, noise: Tensor, settings: SamplingSettings) -> Tensor:
     """Return the next codes, int64 [rows].
 
     `scores` float32 [rows, codes]; `said` bool of the same shape, the codes that the penalty applies to;

@@ -1,7 +1,7 @@
 """Resamples latents to the vocoder's frames: linear interpolation in time, as they arrive.
 
 Stock coqui-tts stretches all latents of a sentence at once: by 1 / speed, to four times as many, then by
-24000 / 22050. Here each stretch emits a row as soon as it is determined, with torch's arithmetic, so the
+24000 / 22050. Here each resampler emits a row as soon as it is determined, with torch's arithmetic, so the
 rows are the same.
 
 One behaviour of torch is not interpolation: if a factor above 1 does not change the number of rows (speed
@@ -23,7 +23,7 @@ from torch import Tensor
 _PATIENCE: Final = 8  # latents
 
 
-class Stretch:
+class LinearResampler:
     """One linear interpolation of rows in time, by a factor, as torch's `interpolate` with `scale_factor` makes it."""
 
     def __init__(self, factor: float, patience: int) -> None:
@@ -41,9 +41,9 @@ class Stretch:
         self._taken += len(rows)
         if last and not self._given and int(self._taken * self._factor) == self._taken:
             return kept
-        places, before, weight = self._sources(last=last)
+        indices, before, weight = self._sources(last=last)
         mixed = self._mix(kept, before, weight)
-        self._given += len(places)
+        self._given += len(indices)
         needed = int(self._source(np.array([self._given]))[0][0])
         drop = max(0, min(needed, self._taken) - self._first_kept)
         self._kept, self._first_kept = kept[drop:].clone(), self._first_kept + drop
@@ -52,42 +52,42 @@ class Stretch:
     def _sources(self, *, last: bool) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Return the indices of the next output rows, the input row before each, and the next row's weight."""
         end = int(self._taken * self._factor)
-        places = np.arange(self._given, max(end, self._given))
-        before, weight = self._source(places)
-        determined = len(places) if last else int(np.searchsorted(before, self._taken - 1))
+        indices = np.arange(self._given, max(end, self._given))
+        before, weight = self._source(indices)
+        determined = len(indices) if last else int(np.searchsorted(before, self._taken - 1))
         if not last and end == self._taken < self._patience:
             determined = 0  # they might still be copied
-        return places[:determined], before[:determined], weight[:determined]
+        return indices[:determined], before[:determined], weight[:determined]
 
-    def _source(self, places: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _source(self, indices: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return where output rows lie among the input rows; rounded like torch, which affects the result."""
         ratio = np.float64(np.float32(1 / self._factor))
         # fused: rounded once
-        source = np.maximum((ratio * (places + 0.5) - 0.5).astype(np.float32), np.float32(0))
+        source = np.maximum((ratio * (indices + 0.5) - 0.5).astype(np.float32), np.float32(0))
         before = source.astype(np.int64)
         return before, source - before.astype(np.float32)
 
     def _mix(self, kept: Tensor, before: NDArray[Any], weight: NDArray[Any]) -> Tensor:
         after = np.minimum(before + 1, self._taken - 1)
-        places = torch.from_numpy(np.stack([before, after]) - self._first_kept).to(kept.device)
+        indices = torch.from_numpy(np.stack([before, after]) - self._first_kept).to(kept.device)
         share = torch.from_numpy(np.stack([1 - weight, weight])).to(kept.device).unsqueeze(2)
-        return (kept[places[0]] * share[0]).addcmul_(kept[places[1]], share[1])
+        return (kept[indices[0]] * share[0]).addcmul_(kept[indices[1]], share[1])
 
 
-class Frames:
-    """The chain of stretches of one sentence."""
+class FrameResampler:
+    """The chain of resamplers of one sentence."""
 
     def __init__(self, factors: Sequence[float]) -> None:
         """Apply `factors` one after another; a factor of 1 is left out."""
-        self._stretches: list[Stretch] = []
+        self._resamplers: list[LinearResampler] = []
         rows = float(_PATIENCE)
         for factor in factors:
             if factor != 1:
-                self._stretches.append(Stretch(factor, math.floor(rows)))
+                self._resamplers.append(LinearResampler(factor, math.floor(rows)))
             rows *= factor
 
     def feed(self, latents: Tensor, *, last: bool) -> Tensor:
         """Return the frames float32 [m, width] that are determined now, given the next latents [n, width]."""
-        for stretch in self._stretches:
-            latents = stretch.feed(latents, last=last)
+        for resampler in self._resamplers:
+            latents = resampler.feed(latents, last=last)
         return latents

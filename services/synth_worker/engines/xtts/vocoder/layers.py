@@ -22,7 +22,7 @@ SLOPE: Final = 0.1  # of the leaky ReLUs
 
 
 @dataclass(eq=False)
-class Chunk:
+class ChunkState:
     """One chunk on its way through the layers, which consume and refill their history in run order."""
 
     kept: list[
@@ -99,7 +99,7 @@ class Convolution:
         """Return the initial history."""
         return [self._like.new_zeros((self.lag, self._inputs))]
 
-    def __call__(self, rows: Tensor, chunk: Chunk, bias: Tensor | None = None) -> Tensor:
+    def __call__(self, rows: Tensor, chunk: ChunkState, bias: Tensor | None = None) -> Tensor:
         """Return the rows that are determined now; `bias` [streams, outputs] is added to them."""
         whole = chunk.append(rows, self._before, self.lag, self._reach)
         if whole.shape[1] <= self._reach:
@@ -120,7 +120,7 @@ class Convolution:
         return made if self._after is None else functional.leaky_relu_(made, self._after)
 
 
-class Step:
+class Upsampling:
     """A transposed convolution: `factor` rows for each, whose bias is passed with each chunk."""
 
     def __init__(self, weight: Tensor, factor: int, padding: int) -> None:
@@ -143,7 +143,7 @@ class Step:
         """Return the initial history."""
         return self._convolution.begin()
 
-    def __call__(self, rows: Tensor, chunk: Chunk, bias: Tensor) -> Tensor:
+    def __call__(self, rows: Tensor, chunk: ChunkState, bias: Tensor) -> Tensor:
         """Return the rows that are determined now; `bias` is [streams, factor * outputs]."""
         risen = self._convolution(rows, chunk, bias)
         return chunk.trim(risen.reshape(len(risen), -1, self._outputs), self._at_end)
@@ -161,15 +161,15 @@ class Residual:
         (zeros,) = self._first.begin()
         return [zeros, *self._second.begin(), zeros[:0]]
 
-    def __call__(self, rows: Tensor, chunk: Chunk) -> Tensor:
+    def __call__(self, rows: Tensor, chunk: ChunkState) -> Tensor:
         """Return the rows that are determined now."""
         return chunk.add(self._second(self._first(rows, chunk), chunk), rows)
 
 
-class Level:
+class UpsamplingStage:
     """One upsampling step, and the chains of residual layers after it, whose results are added."""
 
-    def __init__(self, step: Step, chains: Sequence[Sequence[Residual]]) -> None:
+    def __init__(self, step: Upsampling, chains: Sequence[Sequence[Residual]]) -> None:
         self._step = step
         # the other outputs wait for the first
         self._chains = sorted(chains, key=_lag, reverse=True)
@@ -182,13 +182,13 @@ class Level:
     def begin(self) -> list[Tensor]:
         """Return the initial history."""
         kept = self._step.begin()
-        for place, chain in enumerate(self._chains):
+        for index, chain in enumerate(self._chains):
             kept += [rows for residual in chain for rows in residual.begin()]
-            if place:
+            if index:
                 kept.append(kept[-1][:0])
         return kept
 
-    def __call__(self, rows: Tensor, chunk: Chunk, bias: Tensor) -> Tensor:
+    def __call__(self, rows: Tensor, chunk: ChunkState, bias: Tensor) -> Tensor:
         """Return the sums that are determined now."""
         risen = self._step(rows, chunk, bias)
         slowest, *others = self._chains
@@ -202,7 +202,7 @@ def _lag(chain: Sequence[Residual]) -> int:
     return sum(layer.lag for layer in chain)
 
 
-def _through(chain: Sequence[Residual], rows: Tensor, chunk: Chunk) -> Tensor:
+def _through(chain: Sequence[Residual], rows: Tensor, chunk: ChunkState) -> Tensor:
     for layer in chain:
         rows = layer(rows, chunk)
     return rows

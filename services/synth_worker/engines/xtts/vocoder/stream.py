@@ -4,10 +4,10 @@ How it works
 ------------
 
 Kong, Kim and Bae, "HiFi-GAN: generative adversarial networks for efficient and high fidelity speech
-synthesis" (2020), with a speaker embedding added at each level, as coqui-tts builds it.
+synthesis" (2020), with a speaker embedding added at each stage, as coqui-tts builds it.
 
-1. `Frames` stretches the decoder's latents in time to frames (frames.py).
-2. The first convolution is followed by the levels: each upsamples its rows by a transposed convolution
+1. `FrameResampler` stretches the decoder's latents in time to frames (frames.py).
+2. The first convolution is followed by the stages: each upsamples its rows by a transposed convolution
    and adds the results of several chains of residual convolutions. The last convolution and a tanh
    produce one sample per row.
 3. All of these have a finite receptive field, so every sample depends on a limited number of frames
@@ -32,14 +32,14 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from services.synth_worker.engines.xtts.vocoder.frames import Frames
+from services.synth_worker.engines.xtts.vocoder.frames import FrameResampler
 from services.synth_worker.engines.xtts.vocoder.layers import (
     SLOPE,
-    Chunk,
+    ChunkState,
     Convolution,
-    Level,
     Residual,
-    Step,
+    Upsampling,
+    UpsamplingStage,
 )
 
 _LAST_SLOPE: Final = 0.01  # of the leaky ReLU before the last convolution
@@ -49,13 +49,11 @@ _LAST_SLOPE: Final = 0.01  # of the leaky ReLU before the last convolution
 class VocoderStream:
     """The state of one sentence's audio. Created by `Vocoder.open`, advanced by `Vocoder.feed`."""
 
-    frames: Frames
-    bias: (
-        Tensor  # of the first layer and of each level's step, concatenated, with the speaker's part
-    )
+    frames: FrameResampler
+    bias: Tensor  # of the first layer and of each stage's upsampling, concatenated, with the speaker's part
     kept: Tensor  # the history of all layers, concatenated
     shapes: list[tuple[int, int]]  # of each layer's history: rows, channels
-    trims: list[int]  # rows that the levels' steps still have to drop
+    trims: list[int]  # rows that the stages' upsamplings still have to drop
 
 
 class Vocoder:
@@ -75,15 +73,15 @@ class Vocoder:
         network = decoder.waveform_decoder
         self._dtype, self._device = dtype, torch.device(device or network.conv_pre.weight.device)
         kinds = network.num_kernels
-        # The mean over a level's chains is folded into the next layer's weights: the ReLU between is unaffected.
+        # The mean over a stage's chains is folded into the next layer's weights: the ReLU between is unaffected.
         # its bias, like that of the steps, is combined with the speaker's part
         first = network.conv_pre
         self._first = Convolution(self._weight(first), None, padding=first.padding[0])
-        self._levels = [
-            self._level(
-                step, network.resblocks[place * kinds :][:kinds], 1 if place == 0 else 1 / kinds
+        self._stages = [
+            self._stage(
+                step, network.resblocks[index * kinds :][:kinds], 1 if index == 0 else 1 / kinds
             )
-            for place, step in enumerate(network.ups)
+            for index, step in enumerate(network.ups)
         ]
         self._last = self._convolution(network.conv_post, before=_LAST_SLOPE, scale=1 / kinds)
         self._speaker, self._bias, self._biases = self._conditioned(network)
@@ -95,29 +93,29 @@ class Vocoder:
     @property
     def hop_samples(self) -> int:
         """Return the number of samples per frame."""
-        return math.prod(level.factor for level in self._levels)
+        return math.prod(stage.factor for stage in self._stages)
 
     @property
     def lookahead_samples(self) -> int:
         """Return how many samples the audio lags behind the frames, until the last one: the minimum."""
         lag = self._first.lag
-        for level in self._levels:
-            lag = level.lag(lag)
+        for stage in self._stages:
+            lag = stage.lag(lag)
         return lag + self._last.lag
 
     @torch.inference_mode()
     def open(self, speaker: Tensor, speed: float = 1.0) -> VocoderStream:
         """Begin a sentence's audio with a speaker embedding, float32 [1, 512, 1]; `speed` 2 halves it."""
-        layers: list[Convolution | Level] = [self._first, *self._levels, self._last]
+        layers: list[Convolution | UpsamplingStage] = [self._first, *self._stages, self._last]
         kept = [rows for layer in layers for rows in layer.begin()]
         return VocoderStream(
-            frames=Frames((1 / speed, *self._factors)),
+            frames=FrameResampler((1 / speed, *self._factors)),
             bias=torch.addmv(self._bias, self._speaker, speaker.flatten().to(self._bias)).to(
                 self._dtype
             ),
             kept=torch.cat([rows.flatten() for rows in kept]),
             shapes=[(rows.shape[0], rows.shape[1]) for rows in kept],
-            trims=[level.trim for level in self._levels],
+            trims=[stage.trim for stage in self._stages],
         )
 
     @torch.inference_mode()
@@ -135,15 +133,15 @@ class Vocoder:
             for stream, rows, over in zip(streams, latents, last, strict=True)
         ]
         alike: dict[Hashable, list[int]] = defaultdict(list)
-        for place, (stream, rows, over) in enumerate(zip(streams, frames, last, strict=True)):
-            alike[over, len(rows), tuple(stream.shapes), tuple(stream.trims)].append(place)
+        for index, (stream, rows, over) in enumerate(zip(streams, frames, last, strict=True)):
+            alike[over, len(rows), tuple(stream.shapes), tuple(stream.trims)].append(index)
         samples = [torch.empty(0)] * len(streams)
-        for places in alike.values():
-            over, rows = last[places[0]], torch.stack([frames[place] for place in places])
+        for indices in alike.values():
+            over, rows = last[indices[0]], torch.stack([frames[index] for index in indices])
             if over or rows.shape[1]:
-                made = self._render([streams[place] for place in places], rows, last=over)
-                for place, one in zip(places, made, strict=True):
-                    samples[place] = one
+                made = self._render([streams[index] for index in indices], rows, last=over)
+                for index, one in zip(indices, made, strict=True):
+                    samples[index] = one
         return samples
 
     def _render(
@@ -157,13 +155,13 @@ class Vocoder:
         rows_kept = [
             rows.reshape(len(streams), *shape) for rows, shape in zip(kept, shapes, strict=True)
         ]
-        chunk = Chunk(rows_kept, streams[0].trims, last)
+        chunk = ChunkState(rows_kept, streams[0].trims, last)
         first, *biases = torch.stack([stream.bias for stream in streams]).split_with_sizes(
             self._biases, 1
         )
         rows = self._first(frames.to(self._dtype), chunk, first)
-        for level, bias in zip(self._levels, biases, strict=True):
-            rows = level(rows, chunk, bias)
+        for stage, bias in zip(self._stages, biases, strict=True):
+            rows = stage(rows, chunk, bias)
         samples = self._last(rows, chunk).flatten(1).float().tanh_()
         keep = torch.cat([rows.flatten(1) for rows in chunk.keep], dim=1)
         for stream, own in zip(streams, keep, strict=True):
@@ -171,7 +169,7 @@ class Vocoder:
             stream.shapes = [(rows.shape[1], rows.shape[2]) for rows in chunk.keep]
         return samples.cpu().unbind()
 
-    def _level(self, step: Any, blocks: Sequence[Any], scale: float) -> Level:
+    def _stage(self, step: Any, blocks: Sequence[Any], scale: float) -> UpsamplingStage:
         chains = [
             [
                 Residual(
@@ -181,7 +179,9 @@ class Vocoder:
             ]
             for block in blocks
         ]
-        return Level(Step(self._weight(step) * scale, step.stride[0], step.padding[0]), chains)
+        return UpsamplingStage(
+            Upsampling(self._weight(step) * scale, step.stride[0], step.padding[0]), chains
+        )
 
     def _convolution(
         self,

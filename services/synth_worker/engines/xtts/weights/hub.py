@@ -55,7 +55,7 @@ _INSTEAD: Final = "or fetch the files on another machine and set XTTS_MODEL_DIR 
 Tell = Callable[[str], None]
 
 
-class Source(NamedTuple):
+class HubRevision(NamedTuple):
     """A revision of a repository on the hub."""
 
     repository: str
@@ -82,7 +82,7 @@ class FoundWhole(msgspec.Struct, frozen=True):
         return cls(state.st_size, state.st_mtime_ns)
 
 
-def cached_folder(source: Source, names: Sequence[str]) -> Path | None:
+def cached_folder(source: HubRevision, names: Sequence[str]) -> Path | None:
     """Return the folder of the hub's cache that holds all files, or None. Uses no network."""
     try:
         found = [
@@ -95,7 +95,7 @@ def cached_folder(source: Source, names: Sequence[str]) -> Path | None:
     return paths[0].parent if len(paths) == len(names) else None
 
 
-def fetched_folder(source: Source, names: Sequence[str], records: Path, tell: Tell) -> Path:
+def fetched_folder(source: HubRevision, names: Sequence[str], records: Path, tell: Tell) -> Path:
     """Fetch what is missing, and return the folder of the hub's cache that holds all files.
 
     Raises EngineUnavailable, with advice.
@@ -158,7 +158,7 @@ def check_small(path: Path) -> None:
         )
 
 
-def _fetch_large(source: Source, large: HfFileMetadata, records: Path, tell: Tell) -> None:
+def _fetch_large(source: HubRevision, large: HfFileMetadata, records: Path, tell: Tell) -> None:
     """Fetch the large file, verified, to where huggingface_hub looks for it."""
     digest = large.etag or ""
     if not _SHA256.fullmatch(digest) or large.size is None:
@@ -283,7 +283,7 @@ def _gigabytes(count: int) -> str:
     return f"{count / 1e9:.2f} GB"
 
 
-def _refusal(error: Exception, source: Source) -> EngineUnavailable:
+def _refusal(error: Exception, source: HubRevision) -> EngineUnavailable:
     """Translate an error of huggingface_hub, its HTTP client or the disk into advice."""
     at = f"{source.repository} at revision {source.revision!r}"
     match error:

@@ -57,7 +57,7 @@ def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:
             "huggingface_hub is not installed; run `./task setup:xtts` or `pip install '.[xtts]'`, or set "
             "XTTS_MODEL_DIR to a folder with the released files"
         ) from error
-    source = hub.Source(settings.repository, settings.revision)
+    source = hub.HubRevision(settings.repository, settings.revision)
     folder = hub.cached_folder(source, FILES)
     if folder is None:
         return hub.fetched_folder(source, FILES, settings.records, tell)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from services.synth_worker.engines.xtts.decoder.batch import Decoder, Decoding
+from services.synth_worker.engines.xtts.decoder.batch import BatchDecoder, Decoding
 from services.synth_worker.engines.xtts.decoder.sampling import Sampling
 
 TEXTS = [
@@ -18,7 +18,7 @@ TEXTS = [
 ]
 SAMPLED, GREEDY = Sampling(), Sampling(greedy=True)
 FREE = Sampling(temperature=1.6, top_k=400, top_p=0.97, repetition_penalty=1.5)
-MakeDecoder = Callable[..., Decoder]
+MakeDecoder = Callable[..., BatchDecoder]
 
 
 def prompt(stock: Any, seed: int = 0) -> Tensor:
@@ -59,25 +59,25 @@ def by_stock(
     return codes[0].tolist(), latents[0]
 
 
-def finish(decoder: Decoder, sentences: Sequence[Decoding]) -> None:
+def finish(decoder: BatchDecoder, sentences: Sequence[Decoding]) -> None:
     while underway := [sentence for sentence in sentences if not sentence.stopped]:
         decoder.step(underway)
 
 
 @pytest.fixture(scope="module")
-def decoder(stock: Any) -> Decoder:
-    return Decoder(stock.gpt, "float32")
+def decoder(stock: Any) -> BatchDecoder:
+    return BatchDecoder(stock.gpt, "float32")
 
 
 @pytest.fixture(params=[None, 8], ids=["growing", "slots"])
-def either(request: pytest.FixtureRequest, stock: Any) -> Decoder:
+def either(request: pytest.FixtureRequest, stock: Any) -> BatchDecoder:
     """Return the decoder as a CPU runs it, and with the steps of fixed shape of a GPU."""
-    return Decoder(stock.gpt, "float32", slots=request.param)
+    return BatchDecoder(stock.gpt, "float32", slots=request.param)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED, FREE], ids=["greedy", "sampled", "free"])
 def test_a_batch_of_texts_of_all_lengths_gives_the_codes_of_stock(
-    stock: Any, either: Decoder, sampling: Sampling
+    stock: Any, either: BatchDecoder, sampling: Sampling
 ) -> None:
     latents = prompt(stock)
     voice = either.voice_memory(latents)
@@ -90,7 +90,7 @@ def test_a_batch_of_texts_of_all_lengths_gives_the_codes_of_stock(
         assert torch.allclose(torch.stack(sentence.latents), wanted, atol=1e-5)
 
 
-def test_voices_and_samplings_of_their_own_share_a_batch(stock: Any, either: Decoder) -> None:
+def test_voices_and_samplings_of_their_own_share_a_batch(stock: Any, either: BatchDecoder) -> None:
     cases = [
         (TEXTS[place], (GREEDY, SAMPLED, FREE)[place % 3], prompt(stock, place))
         for place in range(6)
@@ -109,7 +109,7 @@ def test_voices_and_samplings_of_their_own_share_a_batch(stock: Any, either: Dec
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 25)), min_size=2, max_size=7), st.data()
 )
 def test_sentences_that_join_and_leave_in_mid_flight_say_to_the_last_bit_what_they_say_alone(
-    stock: Any, decoder: Decoder, arrivals: list[tuple[int, int]], data: st.DataObject
+    stock: Any, decoder: BatchDecoder, arrivals: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     voice = decoder.voice_memory(prompt(stock))
     alone = []
@@ -134,7 +134,7 @@ def test_sentences_that_join_and_leave_in_mid_flight_say_to_the_last_bit_what_th
 
 
 def test_a_released_slot_holds_nothing_of_the_sentence_before(stock: Any) -> None:
-    decoder = Decoder(stock.gpt, "float32", slots=1)
+    decoder = BatchDecoder(stock.gpt, "float32", slots=1)
     voice = decoder.voice_memory(prompt(stock))
     said = []
     for text in (TEXTS[1], TEXTS[3], TEXTS[1]):
@@ -152,7 +152,7 @@ def test_a_released_slot_holds_nothing_of_the_sentence_before(stock: Any) -> Non
 
 
 def test_a_sentence_that_waits_while_others_continue_is_not_disturbed(
-    stock: Any, either: Decoder
+    stock: Any, either: BatchDecoder
 ) -> None:
     voice = either.voice_memory(prompt(stock))
     waiting, going = (either.open(voice, TEXTS[1], SAMPLED, seed) for seed in (1, 2))
@@ -165,7 +165,7 @@ def test_a_sentence_that_waits_while_others_continue_is_not_disturbed(
 
 @pytest.mark.parametrize("kept", [0, 1, 9])
 def test_a_sentence_that_goes_back_keeps_its_beginning_and_redraws_the_rest(
-    stock: Any, either: Decoder, kept: int
+    stock: Any, either: BatchDecoder, kept: int
 ) -> None:
     voice = either.voice_memory(prompt(stock))
     first, again = (either.open(voice, TEXTS[1], SAMPLED, 1) for _ in range(2))
@@ -204,7 +204,7 @@ def by_stock_with(
 def test_coarser_weights_stay_near_the_latents_of_stock(
     stock: Any, precision: Any, tolerance: float
 ) -> None:
-    decoder = Decoder(stock.gpt, precision)
+    decoder = BatchDecoder(stock.gpt, precision)
     voice = decoder.voice_memory(prompt(stock))
     sentence = decoder.open(voice, TEXTS[1], SAMPLED, 3)
     finish(decoder, [sentence])

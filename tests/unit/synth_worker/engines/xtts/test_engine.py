@@ -18,7 +18,7 @@ from services.common.wire.failures import (
 )
 from services.common.wire.messages import Parameters
 from services.synth_worker.engines.protocol import Step, Utterance
-from services.synth_worker.engines.xtts.decoder.batch import Decoder, Decoding
+from services.synth_worker.engines.xtts.decoder.batch import BatchDecoder, Decoding
 from services.synth_worker.engines.xtts.engine import LoadedVoice, XttsEngine, XttsSettings
 from services.synth_worker.engines.xtts.weights.location import WeightSettings
 
@@ -174,7 +174,7 @@ def test_sentences_that_are_done_or_given_up_give_their_slots_back(
     engine: XttsEngine, voice: LoadedVoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resident = engine._loaded()
-    decoder = Decoder(resident.checkpoint.gpt, "float32", slots=2)
+    decoder = BatchDecoder(resident.checkpoint.gpt, "float32", slots=2)
     monkeypatch.setattr(
         engine, "_resident", type(resident)(**{**vars(resident), "decoder": decoder})
     )
@@ -186,7 +186,7 @@ def test_sentences_that_are_done_or_given_up_give_their_slots_back(
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
 
 
-class Misled(Decoder):
+class Misled(BatchDecoder):
     """A decoder that loses its way: from a place on, the first `times` attempts say one code for ever."""
 
     def __init__(self, gpt: Any, *, place: int, times: int) -> None:

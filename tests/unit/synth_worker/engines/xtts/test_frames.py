@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from services.synth_worker.engines.xtts.vocoder.frames import Frames
+from services.synth_worker.engines.xtts.vocoder.frames import FrameResampler
 
 UP, RESAMPLED = 1024 / 256, 24_000 / 22_050
 SPEEDS = st.one_of(st.sampled_from([0.5, 0.8, 0.85, 1.0, 1.1, 1.25, 1.5, 2.0]), st.floats(0.5, 2.0))
@@ -30,7 +30,7 @@ def stock(latents: Tensor, speed: float) -> Tensor:
 
 
 def streamed(latents: Tensor, speed: float, pieces: list[int]) -> list[Tensor]:
-    frames = Frames((1 / speed, UP, RESAMPLED))
+    frames = FrameResampler((1 / speed, UP, RESAMPLED))
     parts = latents.split_with_sizes(pieces)
     return [frames.feed(part, last=place == len(parts) - 1) for place, part in enumerate(parts)]
 
@@ -79,11 +79,15 @@ def test_a_frame_comes_as_soon_as_the_latents_that_it_is_made_of(speed: float) -
 
 
 def test_the_state_does_not_grow_with_the_sentence() -> None:
-    frames = Frames((1 / 0.7, UP, RESAMPLED))
+    frames = FrameResampler((1 / 0.7, UP, RESAMPLED))
     kept = []
     for _ in range(50):
         frames.feed(latents_of(20), last=False)
         kept.append(
-            sum(len(stretch._kept) for stretch in frames._stretches if stretch._kept is not None)
+            sum(
+                len(resampler._kept)
+                for resampler in frames._resamplers
+                if resampler._kept is not None
+            )
         )
     assert max(kept) <= 9

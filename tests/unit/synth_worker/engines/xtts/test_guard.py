@@ -4,14 +4,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.synth_worker.engines.xtts.decoder.guard import CODES_PER_SECOND, Guard
+from services.synth_worker.engines.xtts.decoder.guard import CODES_PER_SECOND, RunawayGuard
 
 RATE_HZ = 24_000
 TEXT = "The visitors came by train, although the road had been repaired."  # some 4 s
 
 
-def guard(text: str = TEXT, language: str = "en") -> Guard:
-    return Guard(text, language, RATE_HZ, 602)
+def guard(text: str = TEXT, language: str = "en") -> RunawayGuard:
+    return RunawayGuard(text, language, RATE_HZ, 602)
 
 
 def varied(count: int) -> list[int]:

@@ -201,7 +201,7 @@ def test_the_lag_is_as_stated() -> None:
     heard = 0
     for count in (4, 8, 8, 24):
         heard += len(VOCODER.feed([stream], [latents_of(count)], [False])[0])
-        frames = stream.frames._stretches[-1]._given
+        frames = stream.frames._resamplers[-1]._given
         assert heard == frames * VOCODER.hop_samples - VOCODER.lookahead_samples
 
 
