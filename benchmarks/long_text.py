@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from services.__main__ import Part, until_ready, whole_service
+from services.__main__ import ServicePart, until_ready, whole_service
 from services.common.runtime.local_nats import free_port
 
 TEXT = " ".join(
@@ -21,7 +21,7 @@ TEXT = " ".join(
 CLIP = Path(__file__).parents[1] / "examples" / "voices" / "austen.flac"
 
 
-def peak_mib(part: Part) -> int:
+def peak_mib(part: ServicePart) -> int:
     """Return a process's peak resident memory in MiB."""
     status = Path(f"/proc/{part.process.pid}/status").read_text()
     return next(

@@ -11,7 +11,7 @@ from services.common.audio.clip import Samples
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY
 from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
-from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
+from services.synth_worker.engines.embedded.rendering.tokens import token_parts
 from services.synth_worker.engines.embedded.voices.styles import StockStyles
 
 
@@ -26,7 +26,7 @@ class StockVoices:
         """Speak a sentence with the "high" or the "low" stock voice of its language, 24 kHz."""
         name = self._styles.name_for(language, low=voice == "low")
         parts = []
-        for tokens in token_pieces(phonemes, VOCABULARY):
+        for tokens in token_parts(phonemes, VOCABULARY):
             style = self._styles.style(name, len(tokens))
-            parts.append(self._kokoro.sound(self._kokoro.prosody(list(tokens), style), style))
+            parts.append(self._kokoro.audio(self._kokoro.prosody(list(tokens), style), style))
         return np.concatenate(parts)

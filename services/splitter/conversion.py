@@ -29,17 +29,17 @@ CommandT = TypeVar("CommandT", SpeechRequest, NormalizeText)
 _USUAL_LIMIT: Final = 250  # characters of a sentence, if no live worker reports its limit
 
 
-def with_language_codes(asked: CommandT) -> CommandT:
+def with_language_codes(command: CommandT) -> CommandT:
     """Return a command with its language tags replaced by language codes. Raises
     UnsupportedLanguage."""
     passages = tuple(
         msgspec.structs.replace(
             passage, language=_code(passage.language, f"passages[{index}].language")
         )
-        for index, passage in enumerate(asked.passages)
+        for index, passage in enumerate(command.passages)
     )
     return msgspec.structs.replace(
-        asked, language=_code(asked.language, "language"), passages=passages
+        command, language=_code(command.language, "language"), passages=passages
     )
 
 
@@ -66,35 +66,35 @@ def usual_limits() -> dict[str, int]:
     return dict.fromkeys(LANGUAGES, _USUAL_LIMIT)
 
 
-def task_of(asked: SpeechRequest | NormalizeText, limits: dict[str, int]) -> SegmentationTask:
+def task_of(command: SpeechRequest | NormalizeText, limits: dict[str, int]) -> SegmentationTask:
     """Return the segmentation task of a command. Raises UnsupportedLanguage."""
-    for language in (asked.language, *(passage.language for passage in asked.passages)):
+    for language in (command.language, *(passage.language for passage in command.passages)):
         if language not in limits:
-            raise UnsupportedLanguage(f"the engine {asked.engine} does not speak {language}")
+            raise UnsupportedLanguage(f"the engine {command.engine} does not speak {language}")
     return SegmentationTask(
-        text=asked.text,
-        language=asked.language,
-        max_characters=limits[asked.language],
-        enable_text_splitting=asked.split,
-        spoken_forms=asked.spoken_forms,
-        pronunciations=asked.pronunciations,
-        text_type=asked.text_type,
-        passages=asked.passages,
-        limits=limits if asked.passages or asked.text_type == "ssml" else {},
+        text=command.text,
+        language=command.language,
+        max_characters=limits[command.language],
+        enable_text_splitting=command.split,
+        spoken_forms=command.spoken_forms,
+        pronunciations=command.pronunciations,
+        text_type=command.text_type,
+        passages=command.passages,
+        limits=limits if command.passages or command.text_type == "ssml" else {},
     )
 
 
 def seconds_of(request: SpeechRequest, sentences: Sequence[Sentence]) -> list[float]:
     """Return the estimated audio of each sentence, with its pauses, in seconds; 0 for those spoken
     already."""
-    asked = request.parameters.speed or 1.0
+    speed = request.parameters.speed or 1.0
     return [
         0.0
         if index < request.first_sentence
         else audio_seconds(
             len(sentence.spoken),
             sentence.language or request.language,
-            within_range(asked * sentence.rate),
+            within_range(speed * sentence.rate),
         )
         + (sentence.pause_before_ms + sentence.pause_after_ms) / 1000
         for index, sentence in enumerate(sentences)
@@ -109,9 +109,10 @@ def within_range(speed: float) -> float:
 
 def require_within_quota(request: SpeechRequest, seconds: Iterable[float]) -> None:
     """Raise QuotaUsedUp if the estimated audio exceeds what is left of the client's quota."""
-    if request.max_audio_s is not UNSET and (asked_s := sum(seconds)) > request.max_audio_s:
+    if request.max_audio_s is not UNSET and (requested_s := sum(seconds)) > request.max_audio_s:
         raise QuotaUsedUp(
-            f"the text is about {asked_s:.0f} s of audio, and {request.max_audio_s:.0f} s are left of today's quota; "
+            f"the text is about {requested_s:.0f} s of audio, and "
+            f"{request.max_audio_s:.0f} s are left of today's quota; "
             "send a shorter one, or wait until midnight UTC"
         )
 
@@ -153,8 +154,10 @@ def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], index: int) 
     )
 
 
-def _parameters(asked: Parameters, sentence: Sentence) -> Parameters:
+def _parameters(parameters: Parameters, sentence: Sentence) -> Parameters:
     """Return the request's parameters with this sentence's speed, within the allowed range."""
     if sentence.rate == 1:
-        return asked
-    return msgspec.structs.replace(asked, speed=within_range((asked.speed or 1.0) * sentence.rate))
+        return parameters
+    return msgspec.structs.replace(
+        parameters, speed=within_range((parameters.speed or 1.0) * sentence.rate)
+    )

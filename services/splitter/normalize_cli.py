@@ -18,7 +18,7 @@ _USUAL_CHARACTERS: Final = 250
 _SHOWN: Final = 5  # spans that are left out
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class _InputLine(msgspec.Struct, frozen=True):
     """One line of a file; other fields than these are ignored."""
 
     language: str
@@ -48,12 +48,12 @@ def answers(lines: Iterable[bytes], options: _Options) -> Iterator[dict[str, obj
     cannot be spoken."""
     for number, line in enumerate(lines, 1):
         try:
-            asked = msgspec.json.decode(line, type=_Asked)
-            language = _code(asked.language)
+            entry = msgspec.json.decode(line, type=_InputLine)
+            language = _code(entry.language)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             yield {"error": f"line {number}: {error}"}
             continue
-        found = options.divided(asked.text, language)
+        found = options.divided(entry.text, language)
         answer: dict[str, object] = {"sentences": [sentence.spoken for sentence in found.sentences]}
         yield answer | ({"left_out": found.left_out} if found.left_out else {})
 

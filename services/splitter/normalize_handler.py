@@ -87,17 +87,17 @@ class NormalizeWork:
         await self.bus.send(received.reply, codec.encode(message))
 
     async def _normalized(self, received: Received) -> TextNormalized:
-        asked = codec.decode(received.payload, NormalizeText)
-        require_own(asked, received.subject)
-        asked = with_language_codes(asked)
-        workers = [worker for worker in self.workers.alive() if worker.engine == asked.engine]
-        division = await divide(task_of(asked, limits_of(workers) or usual_limits()))
+        command = codec.decode(received.payload, NormalizeText)
+        require_own(command, received.subject)
+        command = with_language_codes(command)
+        workers = [worker for worker in self.workers.alive() if worker.engine == command.engine]
+        division = await divide(task_of(command, limits_of(workers) or usual_limits()))
         return TextNormalized(
-            request=asked.request,
-            language=asked.language,
+            request=command.request,
+            language=command.language,
             sentences=tuple(
                 NormalizedSentence(
-                    found.start, found.end, found.spoken, found.language or asked.language
+                    found.start, found.end, found.spoken, found.language or command.language
                 )
                 for found in division.sentences
             ),

@@ -23,7 +23,7 @@ _LIVE_BYTES: Final = 0xFFFFFFFF
 _PASSED_ON: Final = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag")
 
 
-async def sound(request: Request) -> Response:
+async def speech_audio(request: Request) -> Response:
     """`GET /sound/{id}`: a speech as WAV; what is there and what comes while it is made, in ranges afterwards."""
     speaking = SPEAKING.get(request.path_params["id"])
     if speaking is None:
@@ -47,10 +47,10 @@ async def _live(speaking: Speaking) -> AsyncIterator[bytes]:
         await asyncio.sleep(_LOOK_S)
 
 
-def _in_ranges(content: bytes, asked: str) -> Response:
+def _in_ranges(content: bytes, range_header: str) -> Response:
     """Answer one range of bytes (RFC 9110, 14.2), or all; players seek by it."""
     headers = {"Accept-Ranges": "bytes"}
-    found = re.fullmatch(r"bytes=(\d{1,12})-(\d{0,12})", asked)
+    found = re.fullmatch(r"bytes=(\d{1,12})-(\d{0,12})", range_header)
     if found is None or int(found[1]) >= len(content):
         return Response(content, media_type="audio/wav", headers=headers)
     first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
@@ -115,7 +115,7 @@ def _after_header(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 ROUTES: Final = (
-    Route("/sound/{id}", sound),
+    Route("/sound/{id}", speech_audio),
     Route("/reading/{id}.{kind}", reading),
     Route("/marks/{id}", marks),
 )

@@ -26,7 +26,7 @@ def show() -> None:
     st.write(t("many.intro"))
     voice = voices.choose("many")
     known = languages()
-    asked = st.pills(
+    chosen = st.pills(
         t("many.languages"),
         list(known),
         selection_mode="multi",
@@ -37,12 +37,12 @@ def show() -> None:
     with st.expander(t("many.texts")):
         texts = {
             code: st.text_area(known[code], preset(code, "test"), height=68, key=f"many_{code}")
-            for code in asked
+            for code in chosen
         }
     running = any(not speaking.ended for speaking in _speeches().values())
     if (
         st.button(
-            t("many.go"), type="primary", disabled=not (voice and asked) or running, key="many_go"
+            t("many.go"), type="primary", disabled=not (voice and chosen) or running, key="many_go"
         )
         and voice
     ):
@@ -96,15 +96,15 @@ def _table() -> None:
 
 
 def _row(code: str, speaking: Speaking) -> None:
-    name, sound, length, factor = st.columns(_WIDTHS, vertical_alignment="center")
+    name, audio, length, factor = st.columns(_WIDTHS, vertical_alignment="center")
     name.write(languages().get(code, code))
     if speaking.failure is not None:
-        sound.error(refusal_text(speaking.failure), icon=":material/error:")
+        audio.error(refusal_text(speaking.failure), icon=":material/error:")
         return
     if not speaking.whole:
-        sound.caption(t("work.waiting", seconds=number(speaking.took_s)))
+        audio.caption(t("work.waiting", seconds=number(speaking.took_s)))
         return
-    with sound:
+    with audio:
         st.audio(speaking.wav())
         if st.toggle(t("many.spectrogram"), key=f"many_spectrogram_{code}"):
             samples = samples_of(speaking.pcm())

@@ -77,10 +77,10 @@ def _status(speaking: Speaking) -> str:
 
 
 def _show_result(tab: str, speaking: Speaking) -> None:
-    first, total, sound = st.columns(3)
+    first, total, length = st.columns(3)
     first.metric(t("work.first_sound"), f"{number(speaking.first_after_s or 0.0, 2)} s")
     total.metric(t("work.total"), f"{number(speaking.took_s)} s")
-    sound.metric(t("work.length"), f"{number(speaking.seconds)} s")
+    length.metric(t("work.length"), f"{number(speaking.seconds)} s")
     if speaking.head and speaking.head.warning:
         st.warning(t("work.warning", warning=speaking.head.warning), icon=":material/warning:")
     if speaking.head:

@@ -179,22 +179,22 @@ def _sentences(stretch: _Stretch, options: SplitOptions) -> SplitText:
         spoken_forms=options.spoken_forms,
         pronunciations=options.pronunciations,
     )
-    placed: list[Sentence] = []
+    mapped: list[Sentence] = []
     for sentence in found.sentences:
-        start, end = _placed(stretch, sentence.start, sentence.end)
-        start = max(start, placed[-1].end if placed else 0)  # two may share an alias
+        start, end = _source_span(stretch, sentence.start, sentence.end)
+        start = max(start, mapped[-1].end if mapped else 0)  # two may share an alias
         end = max(end, start)
-        placed.append(
+        mapped.append(
             replace(sentence, start=start, end=end, language=style.language, rate=style.rate)
         )
-    if placed:
-        placed[-1] = replace(placed[-1], pause_after_ms=_pause_of(placed[-1].spoken))
+    if mapped:
+        mapped[-1] = replace(mapped[-1], pause_after_ms=_pause_of(mapped[-1].spoken))
     return SplitText(
-        tuple(placed), (), left_out=tuple(_placed(stretch, *span) for span in found.left_out)
+        tuple(mapped), (), left_out=tuple(_source_span(stretch, *span) for span in found.left_out)
     )
 
 
-def _placed(stretch: _Stretch, start: int, end: int) -> Span:
+def _source_span(stretch: _Stretch, start: int, end: int) -> Span:
     """Return a stretch's span in the request's text."""
     start, end = stretch.plain.source(start, end)
     return start + stretch.start, end + stretch.start

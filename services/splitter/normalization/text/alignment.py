@@ -46,9 +46,9 @@ class Edit(NamedTuple):
 class _Layer:
     """The replacements of one step, each with its span in the result and its span in the source."""
 
-    placed: tuple[Span, ...]
+    inserted: tuple[Span, ...]
     replaced: tuple[Span, ...]
-    starts: tuple[int, ...]  # of `placed`
+    starts: tuple[int, ...]  # of `inserted`
 
     def source(self, offset: int, *, ends: bool) -> int:
         """Return the offset in the source. `ends`: the offset ends a span, so text removed there
@@ -56,7 +56,7 @@ class _Layer:
         edit = (bisect_left if ends else bisect_right)(self.starts, offset) - 1
         if edit < 0:
             return offset
-        (start, end), (source_start, source_end) = self.placed[edit], self.replaced[edit]
+        (start, end), (source_start, source_end) = self.inserted[edit], self.replaced[edit]
         if offset >= end:
             return source_end + offset - end
         return source_start + (offset - start) * (source_end - source_start) // (end - start)
@@ -78,7 +78,7 @@ class Aligned:
         first = len(self.text) if self.written < 0 else self.written
         most = most_spoken(first)
         parts: list[str] = []
-        placed: list[Span] = []
+        inserted: list[Span] = []
         replaced: list[Span] = []
         read = written = 0
         for start, end, text, _ in edits:
@@ -86,13 +86,13 @@ class Aligned:
             if written + len(text) > most:
                 raise SpokenTooLong(most)
             parts += (self.text[read:start], text)
-            placed.append((written, written + len(text)))
+            inserted.append((written, written + len(text)))
             replaced.append((start, end))
             read, written = end, written + len(text)
-        if not placed:
+        if not inserted:
             return self
         parts.append(self.text[read:])
-        layer = _Layer(tuple(placed), tuple(replaced), tuple(start for start, _ in placed))
+        layer = _Layer(tuple(inserted), tuple(replaced), tuple(start for start, _ in inserted))
         return Aligned("".join(parts), (*self.layers, layer), first)
 
     def translated(self, text: str) -> "Aligned":

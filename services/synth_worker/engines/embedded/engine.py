@@ -21,7 +21,7 @@ from services.synth_worker.engines.embedded.rendering.envelope import EnvelopeFi
 from services.synth_worker.engines.embedded.rendering.kokoro import SAMPLE_RATE_HZ, Kokoro
 from services.synth_worker.engines.embedded.rendering.prosody import pitch_scale
 from services.synth_worker.engines.embedded.rendering.renderer import RenderOptions, render
-from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
+from services.synth_worker.engines.embedded.rendering.tokens import token_parts
 from services.synth_worker.engines.embedded.voices.enrolment import Enrolment
 from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles, towards
 from services.synth_worker.engines.embedded.voices.tuner import Tuner
@@ -63,8 +63,8 @@ class LoadedVoice:
 class SentenceInProgress:
     """One sentence in progress: its remaining audio."""
 
-    sound: Iterator[Samples]
-    heard: bool = False
+    audio: Iterator[Samples]
+    audible: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +145,14 @@ class EmbeddedEngine:
                 f"this engine does not speak that language; it speaks {', '.join(LANGUAGES)}"
             )
         resident = self._loaded()
-        pieces = token_pieces(
+        parts = token_parts(
             self._phonemizer.phonemes(utterance.text, utterance.language), VOCABULARY
         )
-        if not pieces:
+        if not parts:
             raise UnspeakableText("the sentence holds nothing that can be spoken; send words")
         options = self._options(utterance.language, voice, resident.styles)
         options = replace(options, speed=utterance.parameters.speed or 1.0)
-        return SentenceInProgress(render(resident.kokoro, resident.styles, options, pieces))
+        return SentenceInProgress(render(resident.kokoro, resident.styles, options, parts))
 
     def step(self, batch: Sequence[SentenceInProgress]) -> list[Step]:
         """Render the next window of each sentence, 0.6 to 4 s of audio; the step after the last window returns `done`.
@@ -164,7 +164,7 @@ class EmbeddedEngine:
 
     def discard(self, sequence: SentenceInProgress) -> None:
         """Give up a sentence."""
-        sequence.sound = iter(())
+        sequence.audio = iter(())
 
     def close(self) -> None:
         """Free the model and end the child process of the g2p."""
@@ -195,11 +195,11 @@ class EmbeddedEngine:
 
 
 def _advance(sentence: SentenceInProgress) -> Step:
-    samples = next(sentence.sound, None)
+    samples = next(sentence.audio, None)
     if samples is not None:
-        sentence.heard = True
+        sentence.audible = True
         return Step(samples, done=False)
-    if not sentence.heard:
+    if not sentence.audible:
         raise UnspeakableText("this sentence has no audible content; send other words")
     return Step(np.zeros(0, dtype=np.float32), done=True)
 

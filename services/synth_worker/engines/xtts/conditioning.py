@@ -23,7 +23,7 @@ PROMPT_LENGTH: Final = 32  # latents of the Perceiver resampler
 EMBEDDING_SIZE: Final = 512
 _MEL_RATE_HZ: Final = 22_050
 _EMBEDDING_RATE_HZ: Final = 16_000
-_SHORTEST_PIECE_S: Final = 0.33
+_SHORTEST_CHUNK_S: Final = 0.33
 _SILENCE: Final = 1e-3  # full scale is 1
 _ADVICE: Final = "send 6-30 s of one person speaking, without music or noise"
 
@@ -59,38 +59,40 @@ def condition(checkpoint: Checkpoint, clips: Sequence[Clip], seconds: int) -> Xt
 
     Raises UnusableReference if the clips are silent or too short.
     """
-    sounds = [_sound(clip, checkpoint.config.max_ref_len) for clip in clips]
-    embeddings = [_embedding(checkpoint, sound) for sound in sounds]
-    prompt = _prompt(checkpoint, torch.cat(sounds), seconds)
+    waveforms = [_waveform(clip, checkpoint.config.max_ref_len) for clip in clips]
+    embeddings = [_embedding(checkpoint, waveform) for waveform in waveforms]
+    prompt = _prompt(checkpoint, torch.cat(waveforms), seconds)
     return XttsVoice(prompt=prompt, embedding=torch.stack(embeddings).mean(0))
 
 
-def _sound(clip: Clip, longest_s: int) -> Tensor:
+def _waveform(clip: Clip, longest_s: int) -> Tensor:
     """Return the clip as float32 [samples] at 22,050 Hz."""
     if not len(clip.samples) or float(np.abs(clip.samples).max()) < _SILENCE:
         raise UnusableReference(f"the reference audio is silent; {_ADVICE}")
-    sound = resample(
+    waveform = resample(
         torch.from_numpy(np.ascontiguousarray(clip.samples)), clip.sample_rate_hz, _MEL_RATE_HZ
     )
-    return sound[: longest_s * _MEL_RATE_HZ]
+    return waveform[: longest_s * _MEL_RATE_HZ]
 
 
-def _embedding(checkpoint: Checkpoint, sound: Tensor) -> Tensor:
-    heard = resample(sound, _MEL_RATE_HZ, _EMBEDDING_RATE_HZ).unsqueeze(0).to(checkpoint.device)
-    embedding: Tensor = checkpoint.speaker_encoder.forward(heard, l2_norm=True).unsqueeze(-1)
+def _embedding(checkpoint: Checkpoint, waveform: Tensor) -> Tensor:
+    resampled = (
+        resample(waveform, _MEL_RATE_HZ, _EMBEDDING_RATE_HZ).unsqueeze(0).to(checkpoint.device)
+    )
+    embedding: Tensor = checkpoint.speaker_encoder.forward(resampled, l2_norm=True).unsqueeze(-1)
     return embedding
 
 
-def _prompt(checkpoint: Checkpoint, sound: Tensor, seconds: int) -> Tensor:
-    pieces = sound[: seconds * _MEL_RATE_HZ].split(
+def _prompt(checkpoint: Checkpoint, waveform: Tensor, seconds: int) -> Tensor:
+    chunks = waveform[: seconds * _MEL_RATE_HZ].split(
         checkpoint.config.gpt_cond_chunk_len * _MEL_RATE_HZ
     )
     latents = [
         checkpoint.gpt.get_style_emb(
-            mel_spectrogram(piece.unsqueeze(0), checkpoint.mel_stats).to(checkpoint.device)
+            mel_spectrogram(chunk.unsqueeze(0), checkpoint.mel_stats).to(checkpoint.device)
         )
-        for piece in pieces
-        if len(piece) >= _SHORTEST_PIECE_S * _MEL_RATE_HZ
+        for chunk in chunks
+        if len(chunk) >= _SHORTEST_CHUNK_S * _MEL_RATE_HZ
     ]
     if not latents:
         raise UnusableReference(f"the reference audio is too short; {_ADVICE}")

@@ -87,7 +87,7 @@ class XttsSentence:
 
     seed: int
     decoding: Decoding
-    sound: VocoderStream
+    stream: VocoderStream
     guard: RunawayGuard
     chunk: int = _FIRST_CHUNK  # codes in the next chunk
     vocoded: int = 0  # codes whose latents were passed to the vocoder
@@ -184,7 +184,7 @@ class XttsEngine:
             decoding=resident.decoder.open(
                 voice.memory, ids, _sampling(utterance.parameters), utterance.seed
             ),
-            sound=resident.vocoder.open(voice.voice.embedding, speed),
+            stream=resident.vocoder.open(voice.voice.embedding, speed),
             guard=guard,
         )
 
@@ -196,16 +196,16 @@ class XttsEngine:
             sentence.guard.fault(sentence.decoding.codes, stopped=sentence.decoding.stopped)
             for sentence in batch
         ]
-        due = [
+        ready = [
             sentence
             for sentence, fault in zip(batch, faults, strict=True)
-            if not fault and _is_due(sentence)
+            if not fault and _is_chunk_ready(sentence)
         ]
-        sounds = dict(zip(map(id, due), self._vocode(due), strict=True))
+        audio = dict(zip(map(id, ready), self._vocode(ready), strict=True))
         steps = [
             self._mend(sentence, fault)
             if fault
-            else Step(sounds.get(id(sentence), _NOTHING), sentence.decoding.stopped)
+            else Step(audio.get(id(sentence), _NOTHING), sentence.decoding.stopped)
             for sentence, fault in zip(batch, faults, strict=True)
         ]
         for sentence, step in zip(batch, steps, strict=True):
@@ -254,12 +254,12 @@ class XttsEngine:
 
     def _vocode(self, sentences: Sequence[XttsSentence]) -> list[Samples]:
         """Vocode the latents that were not passed to the vocoder yet."""
-        sounds = self._loaded().vocoder.feed(
-            [sentence.sound for sentence in sentences],
+        audio = self._loaded().vocoder.feed(
+            [sentence.stream for sentence in sentences],
             [torch.stack(sentence.decoding.latents[sentence.vocoded :]) for sentence in sentences],
             [sentence.decoding.stopped for sentence in sentences],
         )
-        made = [np.clip(sound.numpy(), -1, 1) for sound in sounds]
+        made = [np.clip(samples.numpy(), -1, 1) for samples in audio]
         for sentence, samples in zip(sentences, made, strict=True):
             sentence.vocoded = len(sentence.decoding.codes)
             sentence.chunk = min(sentence.chunk + _CHUNK_GROWTH, _LARGEST_CHUNK)
@@ -284,7 +284,7 @@ def _fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def _is_due(sentence: XttsSentence) -> bool:
+def _is_chunk_ready(sentence: XttsSentence) -> bool:
     return (
         sentence.decoding.stopped
         or len(sentence.decoding.codes) - sentence.vocoded >= sentence.chunk
@@ -293,11 +293,11 @@ def _is_due(sentence: XttsSentence) -> bool:
 
 def _sampling(parameters: Parameters) -> Sampling:
     """Return the request's sampling settings, with the released defaults for the rest."""
-    asked = {
+    chosen = {
         name: getattr(parameters, name)
         for name in ("temperature", "top_k", "top_p", "repetition_penalty")
     }
-    return Sampling(**{name: value for name, value in asked.items() if value is not None})
+    return Sampling(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def _device(name: str) -> torch.device:

@@ -10,7 +10,7 @@ from services.synth_worker.engines.embedded.g2p import VOCABULARY
 from services.synth_worker.engines.embedded.rendering.levels import limited
 from services.synth_worker.engines.embedded.rendering.prosody import Prosody
 from services.synth_worker.engines.embedded.rendering.seams import HALF_FADE, Seams
-from services.synth_worker.engines.embedded.rendering.tokens import MOST_TOKENS, token_pieces
+from services.synth_worker.engines.embedded.rendering.tokens import MOST_TOKENS, token_parts
 from services.synth_worker.engines.embedded.rendering.windows import plan_windows
 
 FRAME = 600
@@ -24,7 +24,7 @@ def prosody(energies: list[float], voiced: bool = True) -> Prosody:
 
 @given(st.text(alphabet="".join(VOCABULARY), max_size=1200))
 def test_parts_hold_every_phone_in_order_and_fit_the_model(phonemes: str) -> None:
-    pieces = token_pieces(phonemes, VOCABULARY)
+    pieces = token_parts(phonemes, VOCABULARY)
     letters = [VOCABULARY[symbol] for symbol in phonemes if symbol.isalpha()]
     spoken = {VOCABULARY[symbol] for symbol in VOCABULARY if symbol.isalpha()}
     assert [token for piece in pieces for token in piece if token in spoken] == letters
@@ -33,7 +33,7 @@ def test_parts_hold_every_phone_in_order_and_fit_the_model(phonemes: str) -> Non
 
 def test_a_long_sentence_is_cut_at_the_end_of_a_clause() -> None:
     clause = "ðə ɡˈɑːɹdən ɪz bɪhˈInd ði ˈOld hˈWs, "
-    pieces = token_pieces(clause * 10, VOCABULARY)
+    pieces = token_parts(clause * 10, VOCABULARY)
     assert len(pieces) == 2
     assert pieces[0][-1] == VOCABULARY[","]
 

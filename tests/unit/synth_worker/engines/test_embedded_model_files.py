@@ -88,7 +88,7 @@ def test_one_wrong_bit_in_any_cached_model_file_is_noticed_and_repaired(tmp_path
 
 def test_halves_that_are_whole_are_not_cut_again(tmp_path: Path) -> None:
     files = graph.cut_graphs(tmp_path)
-    written = {path: path.stat().st_ino for path in (files.prosody, files.sound)}
+    written = {path: path.stat().st_ino for path in (files.prosody, files.audio)}
     graph.cut_graphs(tmp_path)
     assert {path: path.stat().st_ino for path in written} == written
 
@@ -161,7 +161,7 @@ def test_the_faster_operators_give_the_output_of_the_slow_ones(
     cache: Path, style: np.ndarray
 ) -> None:
     kokoro = Kokoro(cache, threads=1)
-    fast = kokoro.sound(kokoro.prosody(TOKENS, style), style)
+    fast = kokoro.audio(kokoro.prosody(TOKENS, style), style)
     inputs = {
         "tokens": np.array([[0, *TOKENS, 0]]),
         "style": style[None],

@@ -3,7 +3,7 @@
 import pytest
 
 from services.synth_worker.engines.embedded.g2p.languages.arabic import ArabicVowels
-from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import sounds
+from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import arabic_symbols
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import s
     ],
 )
 def test_a_vowelled_word_is_pronounced_as_it_is_spelled(written: str, heard: str) -> None:
-    assert sounds(written) == heard
+    assert arabic_symbols(written) == heard
 
 
 def test_the_order_of_the_marks_on_a_letter_does_not_matter() -> None:
-    assert sounds("مُدَرّ\u0650س") == sounds("مُدَر\u0650ّس")
+    assert arabic_symbols("مُدَرّ\u0650س") == arabic_symbols("مُدَر\u0650ّس")
 
 
 def test_vowels_are_put_in_and_case_endings_left_out() -> None:

@@ -148,10 +148,10 @@ def _with_stop(spoken: str | None, found: Match, grammar: Grammar) -> str | None
     )
 
 
-def _is_short_date(parts: list[str], asked: str) -> bool:
+def _is_short_date(parts: list[str], cue: str) -> bool:
     """Return whether 4.2.15 is a date and not a version: with zeros, or after a word that implies
     one."""
-    return bool(asked) or len(parts[0]) == len(parts[1]) == 2
+    return bool(cue) or len(parts[0]) == len(parts[1]) == 2
 
 
 def _slashed(proof: str, weekday: str, verbalized: _Date) -> Iterator[Recognizer]:

@@ -59,12 +59,12 @@ class _Clock:
 
     def _half(self, found: Match) -> str:
         start, end = found.span("half")
-        in_place = (
+        exact = (
             verbalized
             for pattern, verbalized in self._halves
             if pattern.fullmatch(found.string, start, end)
         )
-        return next(in_place, "") or by_word(self._halves, found["half"].lower().rstrip("."))
+        return next(exact, "") or by_word(self._halves, found["half"].lower().rstrip("."))
 
     def time(self, hour: int, minute: int, half_day: str | None, special: str) -> str | None:
         """Return a time in words, by a `special` template if any; None if it is not a time of

@@ -9,7 +9,7 @@ from services.splitter.normalization.grammar.grammar import Grammar
 from services.splitter.normalization.recognizer import FIGURES, LETTERS, Match, Recognizer, compiled
 
 _LABEL: Final = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,62}[\p{L}\p{N}])?"
-_PIECE: Final = regex.compile(r"\p{L}[\p{L}\p{M}]*+|\d++|[^\p{L}\p{N}\s]")
+_PART: Final = regex.compile(r"\p{L}[\p{L}\p{M}]*+|\d++|[^\p{L}\p{N}\s]")
 _VOWEL: Final = regex.compile(r"[aeiouyáéíóúäöü]")
 _TOP: Final = "|".join(
     [
@@ -78,8 +78,8 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
         address = found[0].removeprefix("https://").removeprefix("http://").removesuffix("/")
         return " ".join(
             verbalized
-            for piece in _PIECE.findall(address)
-            if (verbalized := _piece(piece, words, grammar))
+            for part in _PART.findall(address)
+            if (verbalized := _spoken_part(part, words, grammar))
         )
 
     domain = rf"{_LABEL}(?:\.{_LABEL}){{1,8}}"
@@ -106,16 +106,12 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     )
 
 
-def _piece(piece: str, words: dict[str, str], grammar: Grammar) -> str:
-    if piece.isdecimal():
-        return (
-            grammar.digits(piece)
-            if len(piece) > 4 or piece[0] == "0"
-            else grammar.words(int(piece))
-        )
+def _spoken_part(part: str, words: dict[str, str], grammar: Grammar) -> str:
+    if part.isdecimal():
+        return grammar.digits(part) if len(part) > 4 or part[0] == "0" else grammar.words(int(part))
     letters = grammar.table.letters
-    if (piece == "www" or (len(piece) == 2 and not _VOWEL.search(piece))) and "W" in letters:
-        return " ".join(letters.get(letter, letter) for letter in piece.upper())
-    if piece == "www":
+    if (part == "www" or (len(part) == 2 and not _VOWEL.search(part))) and "W" in letters:
+        return " ".join(letters.get(letter, letter) for letter in part.upper())
+    if part == "www":
         return "w w w" if grammar.table.spaced else "www"
-    return words.get(piece, "" if not piece[0].isalpha() else piece)
+    return words.get(part, "" if not part[0].isalpha() else part)

@@ -17,7 +17,7 @@ from services.splitter.normalization.recognizer import (
 
 _CONSONANTS: Final = r"[BCDFGHJKLMNPQRSTVWXZБВГДЖЗКЛМНПРСТФХЦЧШЩ]{2,5}"
 _SUBSCRIPTS: Final = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_PIECE: Final = regex.compile(r"\p{Lu}\p{Ll}?|[₀-₉\d]+")
+_PART: Final = regex.compile(r"\p{Lu}\p{Ll}?|[₀-₉\d]+")
 _PLAIN_FORMULAS: Final = r"H2O|H2O2|CO2|NO2|SO2|N2O|CH4|NH3|H2SO4|O2|O3|N2|H2"
 
 
@@ -51,10 +51,10 @@ def _formulas(grammar: Grammar) -> Recognizer:
     """Recognize a chemical formula, spelled letter by letter and figure by figure: SO₄, H2O."""
 
     def verbalize(found: Match) -> str:
-        pieces = (piece.translate(_SUBSCRIPTS) for piece in _PIECE.findall(found[0]))
+        parts = (part.translate(_SUBSCRIPTS) for part in _PART.findall(found[0]))
         return " ".join(
-            grammar.words(int(piece)) if piece.isdecimal() else _letters(piece, grammar)
-            for piece in pieces
+            grammar.words(int(part)) if part.isdecimal() else _letters(part, grammar)
+            for part in parts
         )
 
     subscripted = r"(?=[A-Za-z]*[₀-₉])(?:[A-Z][a-z]?[₀-₉]{0,3}){1,8}"

@@ -43,20 +43,20 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
             return None
         groups = _GROUP.findall(text)
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
-        asked = asks is not None and asks.search(before) is not None
-        if not _FEWEST <= sum(map(len, groups)) <= _MOST and not asked:
+        cued = asks is not None and asks.search(before) is not None
+        if not _FEWEST <= sum(map(len, groups)) <= _MOST and not cued:
             return None
-        if not asked and text.startswith("0."):
+        if not cued and text.startswith("0."):
             return None
         proved = (
-            asked
+            cued
             or (text[0] == "+" and len(groups[0]) <= 3)
             or _begins_a_number(text, groups)
             or _is_no_number(text, groups, grammar)
         )
         return _verbalized(text, groups, grammar) if proved else None
 
-    def asked_for(found: Match) -> str | None:
+    def after_cue(found: Match) -> str | None:
         before = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
         return (
             _verbalized(found[0], [found[0]], grammar)
@@ -84,7 +84,7 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
     )
     yield Recognizer(
         compiled(rf"(?<![\d.,])\d{{{_FEWEST_AFTER_A_WORD},15}}(?![\d]|[.,]\d)"),
-        asked_for,
+        after_cue,
         rule="phone",
     )
 

@@ -26,19 +26,19 @@ def recognizers(grammar: Grammar) -> Iterator[Recognizer]:
 
     def verbalize(found: Match) -> str | None:
         parts = found[0].replace(" : ", ":").split(":")
-        asked, scored = ratio(found), score(found)
+        cued, scored = ratio(found), score(found)
         if " : " in found[0] and in_formula(found.string, *_spaced_colon(found), ":"):
             return None
         if any(len(part) > 1 and part[0] == "0" for part in parts):
             return None
         if parts[0] != "1" and any(len(part) > 3 and part.isdecimal() for part in parts):
             return None  # a standard and its year, a port
-        if _is_time(parts) and (len(parts) > 2 or not (asked or scored)):
+        if _is_time(parts) and (len(parts) > 2 or not (cued or scored)):
             return None
-        if _YEAR.fullmatch(parts[-1]) and not asked:
+        if _YEAR.fullmatch(parts[-1]) and not cued:
             return None  # ISO 9899:2011
         # 1:2 is rather a ratio
-        scored = scored or not (asked or (parts[0] == "1" and parts[-1] != "0"))
+        scored = scored or not (cued or (parts[0] == "1" and parts[-1] != "0"))
         return _verbalized(parts, (scored and table.score) or table.ratio, grammar)
 
     if table.verses:
@@ -58,12 +58,12 @@ def _scores(grammar: Grammar) -> Iterator[Recognizer]:
     """Recognize 3-2 next to a word that implies a score; otherwise the hyphen is that of a
     range."""
 
-    asked = _asker(grammar, grammar.table.ratios.words, r"\s?")
+    cued = _asker(grammar, grammar.table.ratios.words, r"\s?")
 
     def verbalize(found: Match) -> str | None:
         return (
             _verbalized(found[0].split("-"), grammar.table.ratios.ratio, grammar)
-            if asked(found)
+            if cued(found)
             else None
         )
 
@@ -82,13 +82,13 @@ def _asker(grammar: Grammar, words: str, between: str) -> Callable[[Match], bool
     before = compiled(rf"(?i)(?:{words}){between}$")
     behind = compiled(rf"\s?(?:の|的|으?로)?\s?(?:{words})" if grammar.glued else "(?!)")
 
-    def asked(found: Match) -> bool:
+    def cued(found: Match) -> bool:
         text = found.string[max(0, found.start() - _WORDS_BEFORE) : found.start()]
         return (
             before.search(text) is not None or behind.match(found.string, found.end()) is not None
         )
 
-    return asked
+    return cued
 
 
 def _verses(books: str, grammar: Grammar) -> Recognizer:

@@ -37,7 +37,7 @@ _CAPITAL_BEFORE: Final = compiled(r"(?<!\p{L})\p{Lu}\p{L}*+\.?\s$")
 _SUBSECTION: Final = compiled(r"\.\d")
 _WORD_AFTER: Final = compiled(r"['’]|\s\p{L}")
 _JOINING: Final = "and|or|et|ou|und|oder|y|o|e|i|oraz|lub|a|nebo|či|až|и|или|en|of"
-_NOUN_SAID: Final = compiled(r"(?<=^[^}]*+)\}.*+")  # the text of a template after the number
+_SPOKEN_NOUN: Final = compiled(r"(?<=^[^}]*+)\}.*+")  # the text of a template after the number
 # a single one of these is rather a letter: Le, De, vitamin C
 _SURE: Final = rf"(?![LCDM](?![IVXLCDM])){_NUMERAL}"
 
@@ -103,7 +103,7 @@ def _before_noun(noun: RomanNoun, grammar: Grammar) -> Recognizer:
         verbalized = grammar.words(_value(found["roman"]), rule)
         if found["first"]:
             link = grammar.to if found["link"].strip() in ("-", "–", "—") else found["link"]
-            only = _NOUN_SAID.sub("}", rule) if noun.short else rule
+            only = _SPOKEN_NOUN.sub("}", rule) if noun.short else rule
             verbalized = f"{grammar.words(_value(found['first']), only)}{link}{verbalized}"
         return verbalized + phrase_stop(found, grammar) if noun.short else verbalized
 

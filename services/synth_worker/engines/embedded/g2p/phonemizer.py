@@ -6,7 +6,7 @@ from services.synth_worker.engines.embedded.g2p.espeak.client import Espeak
 from services.synth_worker.engines.embedded.g2p.espeak.ipa import kokoro_symbols
 from services.synth_worker.engines.embedded.g2p.installed import require_whole
 from services.synth_worker.engines.embedded.g2p.languages.arabic import ArabicVowels
-from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import sounds
+from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import arabic_symbols
 from services.synth_worker.engines.embedded.g2p.languages.chinese import Chinese
 from services.synth_worker.engines.embedded.g2p.languages.japanese import Japanese
 from services.synth_worker.engines.embedded.g2p.languages.korean import Korean
@@ -67,7 +67,7 @@ class Phonemizer:
         if reader is not None:
             return reader(words)
         if language == "ar" and not any(character.isdigit() for character in words):
-            return sounds(self._arabic.vowelled(words))
+            return arabic_symbols(self._arabic.vowelled(words))
         [clauses] = self._espeak.clauses(_ESPEAK_VOICES.get(language, language), [words])
         return " ".join(kokoro_symbols(clause, language) for clause in clauses)
 

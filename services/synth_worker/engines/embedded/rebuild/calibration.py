@@ -8,7 +8,7 @@ import numpy as np
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
 from services.synth_worker.engines.embedded.rendering.prosody import voiced_pitch
-from services.synth_worker.engines.embedded.rendering.tokens import token_pieces
+from services.synth_worker.engines.embedded.rendering.tokens import token_parts
 from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 
 _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
@@ -51,7 +51,7 @@ def stock_pitch(
     table: dict[str, dict[str, float]] = {}
     for language, names in STOCK_VOICES.items():
         texts = [phonemizer.phonemes(text, language) for text in _SENTENCES[language]]
-        tokens = [piece for text in texts for piece in token_pieces(text, VOCABULARY)]
+        tokens = [part for text in texts for part in token_parts(text, VOCABULARY)]
         table[language] = {
             name: _median_hz(kokoro, styles, name, tokens) for name in sorted(set(names))
         }

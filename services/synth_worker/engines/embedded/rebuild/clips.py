@@ -48,7 +48,7 @@ class Speakers:
             [self._half("timbre", voice.timbre), self._half("prosody", voice.prosody)]
         )
         prosody = moved_pitch(self.kokoro.prosody(tokens, style), np.float32(voice.pitch_scale))
-        samples = self.kokoro.sound(prosody, style)
+        samples = self.kokoro.audio(prosody, style)
         low = resample(Clip(samples, SAMPLE_RATE_HZ), speaker_encoder.SAMPLE_RATE_HZ).samples
         speech = without_pauses(low, speaker_encoder.SAMPLE_RATE_HZ)
         return float(np.median(voiced_pitch(prosody))), self.encoder.embed(speech)
@@ -57,18 +57,18 @@ class Speakers:
         return self.space[f"{name}_mean"] + coordinates @ self.space[f"{name}_axes"]
 
 
-def random_voice(place: int, space: Mapping[str, Floats]) -> SyntheticVoice:
-    """Draw voice number `place`: a stock voice with noise, a mix of two or three, or a point anywhere."""
-    generator = np.random.default_rng([_SEED, place])
+def random_voice(index: int, space: Mapping[str, Floats]) -> SyntheticVoice:
+    """Draw voice number `index`: a stock voice with noise, a mix of two or three, or a point anywhere."""
+    generator = np.random.default_rng([_SEED, index])
     stock, prosody = space["timbre_stock"], space["prosody_stock"]
     weights = generator.dirichlet(np.ones(int(generator.integers(1, 4))))
     chosen = generator.choice(len(stock), len(weights), replace=False)
     spread = generator.uniform(0.1, 0.7)
     timbre = np.asarray(weights @ stock[chosen] + generator.normal(0, spread, stock.shape[1]))
-    if place % 3 == 2:  # a point anywhere
+    if index % 3 == 2:  # a point anywhere
         timbre = np.asarray(generator.normal(0, generator.uniform(0.6, 1.1), stock.shape[1]))
     other = (
-        prosody[generator.choice(len(prosody), 2)].mean(axis=0) if place % 2 else prosody[chosen[0]]
+        prosody[generator.choice(len(prosody), 2)].mean(axis=0) if index % 2 else prosody[chosen[0]]
     )
     scale = float(np.clip(np.exp(generator.normal(0, _PITCH_SPREAD)), *_PITCH_SCALE))
     return SyntheticVoice(timbre.astype(np.float32), other.astype(np.float32), scale)
@@ -78,17 +78,17 @@ def training_pairs(speakers: Speakers, vocabulary: Mapping[str, int], kept: Path
     """Speak all training clips, or find those of an earlier run in the folder `kept`."""
     kept.mkdir(parents=True, exist_ok=True)
     pairs = [
-        _kept_pair(speakers, vocabulary, kept / f"{place:05}.npz", place) for place in range(CLIPS)
+        _kept_pair(speakers, vocabulary, kept / f"{index:05}.npz", index) for index in range(CLIPS)
     ]
     return Pairs(np.stack([one for one, _ in pairs]), np.stack([other for _, other in pairs]))
 
 
 def _kept_pair(
-    speakers: Speakers, vocabulary: Mapping[str, int], path: Path, place: int
+    speakers: Speakers, vocabulary: Mapping[str, int], path: Path, index: int
 ) -> tuple[Floats, Floats]:
-    voice = random_voice(place, speakers.space)
+    voice = random_voice(index, speakers.space)
     if not path.exists():
-        tokens = [vocabulary[symbol] for symbol in SENTENCES[place % len(SENTENCES)]]
+        tokens = [vocabulary[symbol] for symbol in SENTENCES[index % len(SENTENCES)]]
         hz, embedding = speakers.pair(voice, tokens)
         np.savez(path, hz=hz, embedding=embedding)
     with np.load(path) as found:

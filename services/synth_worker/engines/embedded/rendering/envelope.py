@@ -221,9 +221,9 @@ class EnvelopeFilter:
     def _over_bins(self, gain: Floats) -> Floats:
         """Spread a gain over bands [frames, bands] to one over the bins of the spectrum [frames, 513]."""
         bins = np.fft.rfftfreq(_FFT, 1 / RATE_HZ)
-        place = np.interp(bins, _CENTRES_HZ[: self._bands], np.arange(self._bands))
-        low = np.minimum(place.astype(np.intp), self._bands - 2)
-        share = (place - low).astype(np.float32)
+        position = np.interp(bins, _CENTRES_HZ[: self._bands], np.arange(self._bands))
+        low = np.minimum(position.astype(np.intp), self._bands - 2)
+        share = (position - low).astype(np.float32)
         fade = np.clip(
             (_HIGH_HZ - bins) / (_HIGH_HZ - _CENTRES_HZ[self._bands - 1] + 1), 0, 1
         ).astype(np.float32)

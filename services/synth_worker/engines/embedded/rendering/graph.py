@@ -54,7 +54,7 @@ class GraphFiles:
     """The files of the two halves."""
 
     prosody: Path
-    sound: Path
+    audio: Path
 
 
 def cut_graphs(cache: Path) -> GraphFiles:
@@ -63,19 +63,19 @@ def cut_graphs(cache: Path) -> GraphFiles:
     Raises EngineUnavailable where the weights cannot be had, or the cache cannot be written.
     """
     stem = f"kokoro-{SHA256[:16]}-cut-{VERSION}"
-    files = GraphFiles(prosody=cache / f"{stem}-prosody.onnx", sound=cache / f"{stem}-sound.onnx")
+    files = GraphFiles(prosody=cache / f"{stem}-prosody.onnx", audio=cache / f"{stem}-sound.onnx")
     sums = cache / f"{stem}.sha256"
     if not _are_whole(files, sums):
         whole = onnx.load(joined_weights(cache))
         prosody = part(
             whole, (_TOKENS, _STYLE, _SPEED), (CONTENT, PITCH, ENERGY)
         ).SerializeToString()
-        sound = sped_up(
+        audio = sped_up(
             part(whole, (CONTENT, PITCH, ENERGY, _STYLE), (_AUDIO,))
         ).SerializeToString()
         write_atomically(files.prosody, (prosody,))
-        write_atomically(files.sound, (sound,))
-        written = ((prosody, files.prosody.name), (sound, files.sound.name))
+        write_atomically(files.audio, (audio,))
+        written = ((prosody, files.prosody.name), (audio, files.audio.name))
         write_atomically(
             sums, (f"{sha256(content).hexdigest()}  {name}\n".encode() for content, name in written)
         )
@@ -86,7 +86,7 @@ def _are_whole(files: GraphFiles, sums: Path) -> bool:
     """Return whether both halves are what was written. Nothing notices a wrong weight later on but the ear."""
     try:
         recorded = sums.read_text(encoding="ascii")
-        found = [f"{sha256_of(path)}  {path.name}\n" for path in (files.prosody, files.sound)]
+        found = [f"{sha256_of(path)}  {path.name}\n" for path in (files.prosody, files.audio)]
     except (OSError, UnicodeDecodeError):
         return False
     if "".join(found) == recorded:
@@ -117,18 +117,18 @@ def _ancestors(
     graph: onnx.GraphProto, inputs: set[str], outputs: Iterable[str]
 ) -> tuple[list[onnx.NodeProto], set[str]]:
     """Walk back from `outputs` to `inputs`: the nodes on the way, in the graph's order, and the constants they read."""
-    makers = {output: place for place, node in enumerate(graph.node) for output in node.output}
-    places: set[int] = set()
+    makers = {output: index for index, node in enumerate(graph.node) for output in node.output}
+    indices: set[int] = set()
     constants: set[str] = set()
     waiting = list(outputs)
     while waiting:
         name = waiting.pop()
         if name in inputs or not name:
             continue
-        place = makers.get(name)
-        if place is None:
+        index = makers.get(name)
+        if index is None:
             constants.add(name)
-        elif place not in places:
-            places.add(place)
-            waiting.extend(graph.node[place].input)
-    return [graph.node[place] for place in sorted(places)], constants
+        elif index not in indices:
+            indices.add(index)
+            waiting.extend(graph.node[index].input)
+    return [graph.node[index] for index in sorted(indices)], constants

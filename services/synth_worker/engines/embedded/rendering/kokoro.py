@@ -25,7 +25,7 @@ class Kokoro:
         """
         files = graph.cut_graphs(cache)
         self._prosody = _session(files.prosody, threads)
-        self._sound = _session(files.sound, threads)
+        self._audio = _session(files.audio, threads)
 
     def prosody(self, tokens: list[int], style: Floats, speed: float = 1.0) -> Prosody:
         """Predict durations, pitch and energy for at most 510 `tokens` in a style (float32 [256])."""
@@ -39,7 +39,7 @@ class Kokoro:
         )
         return Prosody(content=content, pitch_hz=pitch, energy=energy)
 
-    def sound(self, prosody: Prosody, style: Floats) -> Samples:
+    def audio(self, prosody: Prosody, style: Floats) -> Samples:
         """Render `prosody` in the timbre of a style (float32 [256]): samples at 24 kHz, 600 a frame."""
         inputs = {
             graph.CONTENT: prosody.content,
@@ -47,7 +47,7 @@ class Kokoro:
             graph.ENERGY: prosody.energy,
             "style": style[None],
         }
-        samples: Samples = self._sound.run(["audio"], inputs)[0]
+        samples: Samples = self._audio.run(["audio"], inputs)[0]
         return samples
 
 

@@ -45,12 +45,12 @@ def voiced_pitch(prosody: Prosody) -> Floats:
 def voiced_at(prosody: Prosody, hop_samples: int) -> NDArray[np.bool_]:
     """Return a mask of every `hop_samples` of the audio of `prosody` that has pitch."""
     voiced = prosody.pitch_hz[0] > _VOICED_HZ
-    places = (
+    indices = (
         np.arange(len(voiced) * PITCH_FRAME_SAMPLES // hop_samples + 1)
         * hop_samples
         // PITCH_FRAME_SAMPLES
     )
-    chosen: NDArray[np.bool_] = voiced[np.minimum(places, len(voiced) - 1)]
+    chosen: NDArray[np.bool_] = voiced[np.minimum(indices, len(voiced) - 1)]
     return chosen
 
 

@@ -36,22 +36,22 @@ class RenderOptions:
 
 
 def render(
-    kokoro: Kokoro, styles: StockStyles, options: RenderOptions, pieces: Sequence[Sequence[int]]
+    kokoro: Kokoro, styles: StockStyles, options: RenderOptions, parts: Sequence[Sequence[int]]
 ) -> Iterator[Samples]:
     """Speak the token parts of one sentence: yields 24 kHz samples as they are made.
 
     Depends on nothing but its arguments: equal ones give equal bytes.
     """
-    for tokens in pieces:
+    for tokens in parts:
         stock = styles.style(options.stock_name, len(tokens))
         prosody = moved_pitch(
             kokoro.prosody(list(tokens), stock, options.speed), options.pitch_scale
         )
         style = stock if options.recolouring is None else options.recolouring.of(stock)
-        yield from _Piece(kokoro, prosody, style, options).windows()
+        yield from _PartRenderer(kokoro, prosody, style, options).windows()
 
 
-class _Piece:
+class _PartRenderer:
     """A stretch whose prosody was predicted as a whole."""
 
     def __init__(
@@ -74,7 +74,7 @@ class _Piece:
     def _window(self, window: Window, last: bool) -> Samples:
         first, beyond = window.start - window.before, window.stop + window.after
         part = cut_prosody(self._prosody, first, beyond)
-        raw = self._kokoro.sound(part, self._style)
+        raw = self._kokoro.audio(part, self._style)
         filtered = self._filtered(raw, part)
         begin, end = window.before * FRAME_SAMPLES, (window.stop - first) * FRAME_SAMPLES
         if self._gain is None:

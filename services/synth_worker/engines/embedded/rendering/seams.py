@@ -30,18 +30,18 @@ class Seams:
             begin, faded = start, rendered[:0]
         else:
             shift = _best_shift(self._fading, rendered, start - HALF_FADE)
-            place = start - HALF_FADE + shift
-            faded = _cross_fade(self._fading, rendered[place : place + 2 * HALF_FADE])
-            begin = place + 2 * HALF_FADE
+            offset = start - HALF_FADE + shift
+            faded = _cross_fade(self._fading, rendered[offset : offset + 2 * HALF_FADE])
+            begin = offset + 2 * HALF_FADE
         end = stop if last else stop - HALF_FADE
         self._fading = None if last else rendered[end : end + 2 * HALF_FADE]
         return np.concatenate([faded, rendered[begin:end]])
 
 
-def _best_shift(model: Samples, rendered: Samples, place: int) -> int:
-    """Find the shift, within 5 ms, at which `rendered` from `place` on looks most like `model`."""
-    low = max(-_MOST_SHIFT, -place)
-    region = rendered[place + low : place + _MOST_SHIFT + len(model)]
+def _best_shift(model: Samples, rendered: Samples, offset: int) -> int:
+    """Find the shift, within 5 ms, at which `rendered` from `offset` on looks most like `model`."""
+    low = max(-_MOST_SHIFT, -offset)
+    region = rendered[offset + low : offset + _MOST_SHIFT + len(model)]
     views = np.lib.stride_tricks.sliding_window_view(region, len(model))
     likeness = views @ model / (np.sqrt((views**2).sum(axis=1)) + 1e-4)
     return int(likeness.argmax()) + low

@@ -29,18 +29,18 @@ class Rewriter:
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._makers = {output: node for node in model.graph.node for output in node.output}
         self._readers: dict[str, list[int]] = {}
-        for place, node in self._nodes.items():
+        for index, node in self._nodes.items():
             for name in node.input:
-                self._readers.setdefault(name, []).append(place)
+                self._readers.setdefault(name, []).append(index)
         self._added: dict[int, list[onnx.NodeProto]] = {}
 
-    def places(self, kind: str) -> list[int]:
+    def indices(self, kind: str) -> list[int]:
         """Return the indices of an operator's nodes."""
-        return [place for place, node in self._nodes.items() if node.op_type == kind]
+        return [index for index, node in self._nodes.items() if node.op_type == kind]
 
-    def node(self, place: int) -> onnx.NodeProto:
+    def node(self, index: int) -> onnx.NodeProto:
         """Return the node at an index."""
-        return self._nodes[place]
+        return self._nodes[index]
 
     def reader(self, name: str, kind: str) -> int | None:
         """Return the only node that reads `name`, if it is of this operator."""
@@ -61,18 +61,18 @@ class Rewriter:
         self._constants[name] = numpy_helper.from_array(value, name)
         return name
 
-    def replace(self, places: Iterable[int], nodes: list[onnx.NodeProto]) -> None:
-        """Put `nodes` where the last of `places` stands, and drop those."""
-        dropped = sorted(places)
-        for place in dropped:
-            del self._nodes[place]
+    def replace(self, indices: Iterable[int], nodes: list[onnx.NodeProto]) -> None:
+        """Put `nodes` where the last of `indices` stands, and drop those."""
+        dropped = sorted(indices)
+        for index in dropped:
+            del self._nodes[index]
         self._added[dropped[-1]] = nodes
 
     def finished(self) -> onnx.ModelProto:
         """Return the rewritten model, without unused nodes."""
         nodes: list[onnx.NodeProto] = []
-        for place in sorted({*self._nodes, *self._added}):
-            nodes += self._added.get(place) or [self._nodes[place]]
+        for index in sorted({*self._nodes, *self._added}):
+            nodes += self._added.get(index) or [self._nodes[index]]
         nodes = _alive(nodes, [output.name for output in self._model.graph.output])
         read = {name for node in nodes for name in node.input}
         graph = self._model.graph
@@ -91,12 +91,12 @@ class Rewriter:
 def sped_up(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the audio half in its faster form."""
     rewriter = Rewriter(model)
-    for place in rewriter.places("ConvInteger"):
-        _replace_convolution(rewriter, place)
-    for place in rewriter.places("STFT"):
-        _replace_stft(rewriter, place)
-    for place in rewriter.places("Sqrt"):
-        _replace_normalisation(rewriter, place)
+    for index in rewriter.indices("ConvInteger"):
+        _replace_convolution(rewriter, index)
+    for index in rewriter.indices("STFT"):
+        _replace_stft(rewriter, index)
+    for index in rewriter.indices("Sqrt"):
+        _replace_normalisation(rewriter, index)
     return rewriter.finished()
 
 
@@ -110,13 +110,13 @@ def _alive(nodes: list[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.Nod
     return kept[::-1]
 
 
-def _replace_convolution(rewriter: Rewriter, place: int) -> None:
+def _replace_convolution(rewriter: Rewriter, index: int) -> None:
     """ConvInteger, + bias, to float, * scale -> the same as a matrix product, where the convolution has stride 1."""
-    conv = rewriter.node(place)
+    conv = rewriter.node(index)
     settings = {
         attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute
     }
-    chain = _to_float(rewriter, place)
+    chain = _to_float(rewriter, index)
     if chain is None or settings["group"] != 1 or list(settings["strides"]) != [1]:
         return
     weights, zero = rewriter.constant(conv.input[1]), rewriter.constant(conv.input[3])
@@ -139,14 +139,14 @@ def _replace_convolution(rewriter: Rewriter, place: int) -> None:
         "MatMulIntegerToFloat", inputs, [f"{name}/product"], domain=_MICROSOFT
     )
     back = helper.make_node("Transpose", [f"{name}/product"], list(scaled.output), perm=[0, 2, 1])
-    rewriter.replace([place, *chain], [*columns, product, back])
+    rewriter.replace([index, *chain], [*columns, product, back])
 
 
-def _to_float(rewriter: Rewriter, place: int) -> list[int] | None:
+def _to_float(rewriter: Rewriter, index: int) -> list[int] | None:
     """The nodes that make floats of an integer convolution's output: [Add], Cast, Mul."""
     chain: list[int] = []
     for kind in ("Add", "Cast", "Mul"):
-        output = rewriter.node(chain[-1] if chain else place).output[0]
+        output = rewriter.node(chain[-1] if chain else index).output[0]
         found = rewriter.reader(output, kind)
         if found is not None:
             chain.append(found)
@@ -195,10 +195,10 @@ def _columns(
     return nodes
 
 
-def _replace_normalisation(rewriter: Rewriter, place: int) -> None:
+def _replace_normalisation(rewriter: Rewriter, index: int) -> None:
     """(x - mean) / sqrt(variance + epsilon) * gain + shift -> InstanceNormalization."""
-    stabilised = rewriter.maker(rewriter.node(place).input[0])
-    divided = rewriter.reader(rewriter.node(place).output[0], "Div")
+    stabilised = rewriter.maker(rewriter.node(index).input[0])
+    divided = rewriter.reader(rewriter.node(index).output[0], "Div")
     if divided is None or rewriter.maker(stabilised.input[0]).op_type != "ReduceMean":
         return
     scaled = rewriter.reader(rewriter.node(divided).output[0], "Mul")
@@ -229,9 +229,9 @@ def _other_input(node: onnx.NodeProto, name: str) -> str:
     return str(second if first == name else first)
 
 
-def _replace_stft(rewriter: Rewriter, place: int) -> None:
+def _replace_stft(rewriter: Rewriter, index: int) -> None:
     """STFT of [1, n] -> a convolution whose filters are windowed cosines and sines."""
-    stft = rewriter.node(place)
+    stft = rewriter.node(index)
     step, window, size = (rewriter.constant(name) for name in stft.input[1:4])
     angle = 2 * np.pi * np.outer(np.arange(int(size) // 2 + 1), np.arange(int(size))) / int(size)
     basis = (np.concatenate([np.cos(angle), -np.sin(angle)]) * window).astype(np.float32)
@@ -257,4 +257,4 @@ def _replace_stft(rewriter: Rewriter, place: int) -> None:
             "Transpose", ["speedups/stft/parts"], list(stft.output), perm=[0, 3, 2, 1]
         ),
     ]
-    rewriter.replace([place], nodes)
+    rewriter.replace([index], nodes)

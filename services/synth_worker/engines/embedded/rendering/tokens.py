@@ -10,18 +10,16 @@ _CLAUSE_ENDS: Final = frozenset(".!?…;:,—")
 _SPACE: Final = " "
 
 
-def token_pieces(phonemes: str, vocabulary: Mapping[str, int]) -> list[list[int]]:
+def token_parts(phonemes: str, vocabulary: Mapping[str, int]) -> list[list[int]]:
     """Turn phonemes into token numbers, cut into parts of at most 240: at the end of a clause, else between words.
 
     Symbols that the model lacks are left out. Returns an empty list where nothing is left to speak.
     """
     known = "".join(symbol for symbol in phonemes if symbol in vocabulary)
-    return [
-        [vocabulary[symbol] for symbol in piece] for piece in _pieces(known) if _speakable(piece)
-    ]
+    return [[vocabulary[symbol] for symbol in part] for part in _parts(known) if _speakable(part)]
 
 
-def _pieces(phonemes: str) -> Iterator[str]:
+def _parts(phonemes: str) -> Iterator[str]:
     """Cut into about equal parts: three short ones are better than two long ones and a stump."""
     rest = phonemes.strip()
     while rest:
@@ -34,9 +32,9 @@ def _pieces(phonemes: str) -> Iterator[str]:
 def _best_cut(phonemes: str, least: int) -> int:
     """Find the last clause end up to the limit, else the last space, else the limit."""
     for ends in (_CLAUSE_ENDS, {_SPACE}):
-        for place in range(min(len(phonemes), MOST_TOKENS) - 1, least, -1):
-            if phonemes[place] in ends:
-                return place + 1
+        for index in range(min(len(phonemes), MOST_TOKENS) - 1, least, -1):
+            if phonemes[index] in ends:
+                return index + 1
     return MOST_TOKENS
 
 

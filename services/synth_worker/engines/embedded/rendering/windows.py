@@ -65,8 +65,8 @@ def _cuts(costs: Floats, start: int, stop: int) -> list[int]:
     least, most = _FIRST_FRAMES
     here = start
     while stop - here > most + _STUMP_FRAMES:
-        places = np.arange(here + least, min(here + most, stop - _STUMP_FRAMES) + 1)
-        here = int(places[(costs[places] + _LATE_COST * (places - here)).argmin()])
+        candidates = np.arange(here + least, min(here + most, stop - _STUMP_FRAMES) + 1)
+        here = int(candidates[(costs[candidates] + _LATE_COST * (candidates - here)).argmin()])
         cuts.append(here)
         least, most = _NEXT_FRAMES
     return cuts

@@ -92,7 +92,7 @@ class Enrolment:
         inputs = tuner_inputs(self.space["timbre_stock"], prosody, pitch_hz)
         cosine, _ = self.tuner.similarity(inputs, embedding)
         middle = np.zeros(TIMBRE_COORDINATES, dtype=np.float32)
-        return [Start(inputs[place], middle, _FREE_HOLD) for place in np.argsort(-cosine)[:_STARTS]]
+        return [Start(inputs[index], middle, _FREE_HOLD) for index in np.argsort(-cosine)[:_STARTS]]
 
     def _held_start(self, language: str, pitch_hz: float, low: bool) -> Start:
         """The language's own stock voice, at the pitch at which it will speak."""
@@ -121,9 +121,9 @@ def fair_shares(lengths: Sequence[int], most: int) -> list[int]:
     """Divide `most` among parts of these lengths: none gets more than it has, what it leaves goes to the longer."""
     shares = list(lengths)
     left = most
-    for waiting, place in zip(
+    for waiting, index in zip(
         range(len(lengths), 0, -1), np.argsort(lengths, kind="stable"), strict=True
     ):
-        shares[place] = min(lengths[place], left // waiting)
-        left -= shares[place]
+        shares[index] = min(lengths[index], left // waiting)
+        left -= shares[index]
     return shares

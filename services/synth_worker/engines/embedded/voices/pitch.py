@@ -115,7 +115,7 @@ def _loud(samples: Floats) -> NDArray[np.bool_]:
 
 def _most_frequent(hz: Floats, weight: Floats) -> float:
     """Mode of the pitch on a scale of semitones, smoothed over three semitones each way."""
-    place = _BINS_PER_OCTAVE * np.log2(hz / LOWEST_HZ)
-    counts = np.bincount(np.round(place).astype(np.intp), weights=weight, minlength=4)
+    position = _BINS_PER_OCTAVE * np.log2(hz / LOWEST_HZ)
+    counts = np.bincount(np.round(position).astype(np.intp), weights=weight, minlength=4)
     smooth = np.convolve(counts, np.array([1, 2, 3, 4, 3, 2, 1]), mode="same")
     return float(LOWEST_HZ * 2 ** (smooth.argmax() / _BINS_PER_OCTAVE))

@@ -51,7 +51,7 @@ class Decoding:
     noise: Noise
     prompt: Tensor  # embedded text and start code, [positions, width]
     memory: Memory  # the KV cache: of the voice, then of the text and the codes
-    said: Tensor  # bool [codes]: the codes that the repetition penalty applies to
+    penalty_mask: Tensor  # bool [codes]: the codes that the repetition penalty applies to
     slot: int | None = None  # index in the tables of a GPU
     started: int = 0  # positions in the KV cache before the first code
     codes: list[int] = field(default_factory=list)
@@ -71,8 +71,8 @@ class BatchDecoder:
         """
         self._gpt = gpt
         self._model = AudioModel(gpt, precision)
-        self._room = gpt.max_prompt_tokens + gpt.max_text_tokens + gpt.max_mel_tokens
-        self._slots = None if slots is None else Slots(self._model, slots, self._room)
+        self._capacity = gpt.max_prompt_tokens + gpt.max_text_tokens + gpt.max_mel_tokens
+        self._slots = None if slots is None else Slots(self._model, slots, self._capacity)
         self.most_codes: int = gpt.max_gen_mel_tokens
 
     @torch.inference_mode()
@@ -88,12 +88,12 @@ class BatchDecoder:
         prompt = self._prompt(text)
         if self._slots is None:
             slot, memory = None, self._model.transformer.new_memory(0)
-            said = torch.zeros(self._model.codes, dtype=torch.bool)
+            penalty_mask = torch.zeros(self._model.codes, dtype=torch.bool)
         else:
-            slot, memory = self._slots.take(sampling)
-            said = self._slots.said[slot]
+            slot, memory = self._slots.acquire(sampling)
+            penalty_mask = self._slots.penalty_mask[slot]
         memory.continue_from(voice)
-        sentence = Decoding(sampling, Noise(seed), prompt, memory, said, slot)
+        sentence = Decoding(sampling, Noise(seed), prompt, memory, penalty_mask, slot)
         self._note(sentence)
         return sentence
 
@@ -113,7 +113,7 @@ class BatchDecoder:
             codes = self._chosen(fresh, latents)
             self._take(fresh, latents, codes)
             for sentence, code in zip(fresh, codes, strict=True):
-                sentence.said[code] = True
+                sentence.penalty_mask[code] = True
 
     @torch.inference_mode()
     def go_back(self, sentence: Decoding, codes: int, seed: int) -> None:
@@ -141,12 +141,12 @@ class BatchDecoder:
     def close(self, sentence: Decoding) -> None:
         """Release the slot of a sequence, whether it has stopped or not."""
         if self._slots is not None and sentence.slot is not None:
-            self._slots.give_back(sentence.slot)
+            self._slots.release(sentence.slot)
             sentence.slot = None
 
     def _note(self, sentence: Decoding) -> None:
-        sentence.said[:] = False
-        sentence.said[[_PLACEHOLDER, self._gpt.start_audio_token, *sentence.codes]] = True
+        sentence.penalty_mask[:] = False
+        sentence.penalty_mask[[_PLACEHOLDER, self._gpt.start_audio_token, *sentence.codes]] = True
 
     def _prompt(self, text: Sequence[int]) -> Tensor:
         gpt = self._gpt
@@ -187,16 +187,16 @@ class BatchDecoder:
                 ]
             )
         codes = torch.tensor([sentence.codes[-1] for sentence in sentences])
-        places = torch.tensor([len(sentence.codes) for sentence in sentences])
+        code_positions = torch.tensor([len(sentence.codes) for sentence in sentences])
         memories = [sentence.memory for sentence in sentences]
         for memory in memories:
             memory.reserve(1)
-        latents = self._model.next_latents(codes, places, one_position_each(memories))
+        latents = self._model.next_latents(codes, code_positions, one_position_each(memories))
         for memory in memories:
             memory.advance(1)
         chosen = self._chosen(sentences, latents)
         for sentence, code in zip(sentences, chosen, strict=True):
-            sentence.said[code] = True
+            sentence.penalty_mask[code] = True
         return latents, chosen
 
     def _chosen(self, sentences: Sequence[Decoding], latents: Tensor) -> list[int]:
@@ -204,9 +204,11 @@ class BatchDecoder:
         noise = torch.stack([sentence.noise.draw(self._model.codes) for sentence in sentences]).to(
             device
         )
-        said = torch.stack([sentence.said for sentence in sentences])
+        penalty_mask = torch.stack([sentence.penalty_mask for sentence in sentences])
         settings = settings_of([sentence.sampling for sentence in sentences], device)
-        codes: list[int] = choose(self._model.scores(latents), said, noise, settings).tolist()
+        codes: list[int] = choose(
+            self._model.scores(latents), penalty_mask, noise, settings
+        ).tolist()
         return codes
 
     def _take(self, sentences: Sequence[Decoding], latents: Tensor, codes: Sequence[int]) -> None:

@@ -71,16 +71,18 @@ def settings_of(rows: Sequence[Sampling], device: torch.device) -> SamplingSetti
     )
 
 
-def choose(scores: Tensor, said: Tensor, noise: Tensor, settings: SamplingSettings) -> Tensor:
+def choose(
+    scores: Tensor, penalty_mask: Tensor, noise: Tensor, settings: SamplingSettings
+) -> Tensor:
     """Return the next codes, int64 [rows].
 
-    `scores` float32 [rows, codes]; `said` bool of the same shape, the codes that the penalty applies to;
+    `scores` float32 [rows, codes]; `penalty_mask` bool of the same shape, the codes that the penalty applies to;
     `noise` of the same shape, exponential.
     """
     penalised = torch.where(
         scores < 0, scores * settings.repetition_penalty, scores / settings.repetition_penalty
     )
-    scores = torch.where(said, penalised, scores)
+    scores = torch.where(penalty_mask, penalised, scores)
     likeliest = scores.argmax(-1)
     scores = scores / settings.temperature
     descending = scores.sort(-1, descending=True).values

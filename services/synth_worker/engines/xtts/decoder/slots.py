@@ -29,38 +29,38 @@ class Row:
 
     slot: int
     code: int  # the last one sampled
-    place: int  # of that code in the sentence, from 1
+    code_position: int  # of that code in the sentence, from 1
     noise: Tensor  # float32 [codes]
 
 
 class Slots:
     """The tables of all slots."""
 
-    def __init__(self, model: AudioModel, count: int, room: int) -> None:
-        """Allocate `count` slots of `room` positions each."""
+    def __init__(self, model: AudioModel, count: int, capacity: int) -> None:
+        """Allocate `count` slots of `capacity` positions each."""
         self._model = model
         device = model.device
         codes = model.codes
         self._free = list(range(count))[::-1]
         self._kept = (
-            model.transformer.new_memory(room).tensor.unsqueeze(2).repeat(1, 1, count, 1, 1, 1)
+            model.transformer.new_memory(capacity).tensor.unsqueeze(2).repeat(1, 1, count, 1, 1, 1)
         )
         self._memories = [Memory(self._kept[:, :, slot]) for slot in range(count)]
-        # code, place, position, in the batch
+        # code, its position in the sentence, position in the KV cache, whether in the batch
         self._inputs = torch.zeros((4, count), dtype=torch.int64, device=device)
         self._noise = torch.ones((count, codes), device=device)
         self._settings = settings_of([Sampling()] * count, device)
-        self.said = torch.zeros((count, codes), dtype=torch.bool, device=device)
+        self.penalty_mask = torch.zeros((count, codes), dtype=torch.bool, device=device)
         self._steps: dict[int, Callable[[], tuple[Tensor, Tensor]]] = {}
 
-    def take(self, sampling: Sampling) -> tuple[int, Memory]:
+    def acquire(self, sampling: Sampling) -> tuple[int, Memory]:
         """Acquire a free slot and its empty KV cache. Raises IndexError if none is free."""
         slot = self._free.pop()
         self._settings.put(slot, sampling)
         self._memories[slot].forget(0)
         return slot, self._memories[slot]
 
-    def give_back(self, slot: int) -> None:
+    def release(self, slot: int) -> None:
         """Release a slot for another sequence."""
         self._memories[slot].forget(0)
         self._free.append(slot)
@@ -73,7 +73,7 @@ class Slots:
         noise = torch.ones(self._noise.shape)
         for row in rows:
             inputs[:, row.slot] = torch.tensor(
-                [row.code, row.place, self._memories[row.slot].length, 1]
+                [row.code, row.code_position, self._memories[row.slot].length, 1]
             )
             noise[row.slot] = row.noise
         self._inputs.copy_(inputs)
@@ -89,16 +89,18 @@ class Slots:
     def _step_of(self, window: int) -> Callable[[], tuple[Tensor, Tensor]]:
         if window not in self._steps:
             recorded = _recorded if self._kept.is_cuda else _unrecorded
-            self._steps[window] = recorded(lambda: self._step(window), (self.said,))
+            self._steps[window] = recorded(lambda: self._step(window), (self.penalty_mask,))
         return self._steps[window]
 
     def _step(self, window: int) -> tuple[Tensor, Tensor]:
         """Compute the next position of all slots; must not depend on values on the host."""
-        last, places, positions, active = self._inputs
-        latents = self._model.next_latents(last, places, self._attend(positions, window))
-        codes = choose(self._model.scores(latents), self.said, self._noise, self._settings)
+        last, code_positions, positions, active = self._inputs
+        latents = self._model.next_latents(last, code_positions, self._attend(positions, window))
+        codes = choose(self._model.scores(latents), self.penalty_mask, self._noise, self._settings)
         column = codes.unsqueeze(1)
-        self.said.scatter_(1, column, self.said.gather(1, column) | active.bool().unsqueeze(1))
+        self.penalty_mask.scatter_(
+            1, column, self.penalty_mask.gather(1, column) | active.bool().unsqueeze(1)
+        )
         return latents, codes
 
     def _attend(self, positions: Tensor, window: int) -> Callable[[int, Tensor], Tensor]:

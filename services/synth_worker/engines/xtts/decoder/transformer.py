@@ -55,12 +55,14 @@ class Transformer:
         self._blocks = [_packed(block, precision) for block in gpt.gpt.h]
         self._last_norms = (_norm(gpt.gpt.ln_f), _norm(gpt.final_norm))
 
-    def new_memory(self, room: int) -> "Memory":
-        """Return an empty KV cache with capacity for `room` positions, on the device of the weights."""
+    def new_memory(self, capacity: int) -> "Memory":
+        """Return an empty KV cache for `capacity` positions, on the device of the weights."""
         layers, two, heads, _, head = self._memory_shape
         device = self._last_norms[0].weight.device
         return Memory(
-            torch.zeros((layers, two, heads, room, head), dtype=self._memory_type, device=device)
+            torch.zeros(
+                (layers, two, heads, capacity, head), dtype=self._memory_type, device=device
+            )
         )
 
     def __call__(self, x: Tensor, attend: Attend) -> Tensor:
@@ -81,7 +83,7 @@ class AudioModel:
         self.codes: int = gpt.num_audio_tokens
         self.device: torch.device = gpt.mel_head.weight.device
         self._code_embedding = gpt.mel_embedding.weight.detach()
-        self._place_embedding = gpt.mel_pos_embedding.emb.weight.detach()
+        self._position_embedding = gpt.mel_pos_embedding.emb.weight.detach()
         self._head = pack(gpt.mel_head.weight.detach(), gpt.mel_head.bias.detach(), "float32")
 
     def embedded(self, codes: Sequence[int]) -> Tensor:
@@ -89,15 +91,16 @@ class AudioModel:
         ids = torch.tensor(codes, dtype=torch.int64, device=self.device)
         embedded: Tensor = (
             functional.embedding(ids, self._code_embedding)
-            + self._place_embedding[1 : len(codes) + 1]
+            + self._position_embedding[1 : len(codes) + 1]
         )
         return embedded
 
-    def next_latents(self, codes: Tensor, places: Tensor, attend: Attend) -> Tensor:
-        """Return the latents [rows, width] after each row's last code, which is at `places`; both int64 [rows]."""
+    def next_latents(self, codes: Tensor, code_positions: Tensor, attend: Attend) -> Tensor:
+        """Return the latents [rows, width] after each row's last code; `codes` and
+        `code_positions` are int64 [rows]."""
         embedded = functional.embedding(codes, self._code_embedding)
         return self.transformer(
-            embedded + functional.embedding(places, self._place_embedding), attend
+            embedded + functional.embedding(code_positions, self._position_embedding), attend
         )
 
     def scores(self, latents: Tensor) -> Tensor:

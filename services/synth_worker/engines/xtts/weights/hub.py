@@ -171,7 +171,7 @@ def _fetch_large(source: HubRevision, large: HfFileMetadata, records: Path, tell
     with _alone(partial, tell) as file:
         if not blob.exists():
             _resume(file, partial, large.location, large.size, tell)
-            _put_in_place(file, partial, blob, tell)
+            _move_into_cache(file, partial, blob, tell)
             _remember(records, digest, FoundWhole.of(blob))
     check_once(blob, records, tell)  # the blob may have existed already
 
@@ -221,7 +221,7 @@ def _resume(file: BinaryIO, partial: Path, url: str, size_bytes: int, tell: Tell
     file.flush()
 
 
-def _put_in_place(file: BinaryIO, partial: Path, blob: Path, tell: Tell) -> None:
+def _move_into_cache(file: BinaryIO, partial: Path, blob: Path, tell: Tell) -> None:
     """Rename a fetched file to its SHA-256. Raises EngineUnavailable if its content differs."""
     tell("checking the weights")
     if _digest(partial) != blob.name:
@@ -256,7 +256,7 @@ def _progress_bar(tell: Tell, size_bytes: int) -> Any:
 
     class Bar:
         def __init__(self, *, initial: int = 0, **_: object) -> None:
-            self._done_bytes, self._told = initial, -1
+            self._done_bytes, self._reported = initial, -1
 
         def __enter__(self) -> Self:
             return self
@@ -272,8 +272,8 @@ def _progress_bar(tell: Tell, size_bytes: int) -> Any:
         def update(self, more_bytes: int) -> None:
             self._done_bytes += more_bytes
             percent = self._done_bytes * 100 // size_bytes
-            if percent != self._told:
-                self._told = percent
+            if percent != self._reported:
+                self._reported = percent
                 tell(f"fetching the weights: {percent} % of {_gigabytes(size_bytes)}")
 
     return Bar

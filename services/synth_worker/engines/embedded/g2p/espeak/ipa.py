@@ -94,16 +94,18 @@ _BY_LANGUAGE: Final[Mapping[str, Mapping[str, str]]] = {
     "pl": _SLAVIC,
     "ru": _SLAVIC,
 }
-_NO_SOUND: Final = re.compile(r"[^\w\sˈˌː\u0303]")  # ties, syllable dots: a dot would be a pause
+_NOT_PHONEMES: Final = re.compile(
+    r"[^\w\sˈˌː\u0303]"
+)  # ties, syllable dots: a dot would be a pause
 _SWITCH: Final = re.compile(r"\(\^?([a-z][a-z^-]*)\)")
 
 
 def kokoro_symbols(ipa: str, language: str) -> str:
     """Map one clause of tied IPA; words that espeak-ng read in another language are mapped as that language's."""
-    pieces = _SWITCH.split(ipa)
-    mapped = [_mapped(pieces[0], language)]
-    for code, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-        mapped.append(_mapped(piece, code.replace("^", "").partition("-")[0]))
+    parts = _SWITCH.split(ipa)
+    mapped = [_mapped(parts[0], language)]
+    for code, part in zip(parts[1::2], parts[2::2], strict=True):
+        mapped.append(_mapped(part, code.replace("^", "").partition("-")[0]))
     return "".join(mapped)
 
 
@@ -111,7 +113,7 @@ def _mapped(ipa: str, language: str) -> str:
     """Replace in one pass, the longest first, so that no replacement is replaced again."""
     table = {**_NEAREST, **_FOLDED, **_BY_LANGUAGE.get(language, {})}
     replaced = _longest_first(frozenset(table)).sub(lambda found: table[found.group()], ipa)
-    return _NO_SOUND.sub("", replaced)
+    return _NOT_PHONEMES.sub("", replaced)
 
 
 @cache

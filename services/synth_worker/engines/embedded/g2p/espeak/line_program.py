@@ -76,10 +76,10 @@ class LineProgram:
         while b"\n" not in self._unread:
             if not select.select([self._answers], [], [], max(0.0, end - time.monotonic()))[0]:
                 raise TimeoutError
-            piece = os.read(self._answers, 65_536)
-            if not piece:
+            chunk = os.read(self._answers, 65_536)
+            if not chunk:
                 raise ProgramDied
-            self._unread += piece
+            self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 

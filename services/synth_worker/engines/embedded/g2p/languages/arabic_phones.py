@@ -47,30 +47,30 @@ class _Letter:
 
 
 @dataclass
-class _Sound:
+class _Phone:
     symbol: str
     vowel: bool = False
     emphatic: bool = False
 
 
-def sounds(words: str) -> str:
+def arabic_symbols(words: str) -> str:
     """Write vowelled words in Kokoro's symbols; the article leans on a vowel before it."""
     spoken = ""
     for word in words.split():
         article = _ARTICLE.match(word)
-        heard = _heard(word)
+        pronounced = _pronounced(word)
         if article and not article[1] and spoken.endswith(("a", "i", "u", "ː")):
             # The alif is silent after a vowel, which it makes short.
-            spoken = spoken.removesuffix("ː") + heard.removeprefix("ˈ").lstrip("aɑ")
+            spoken = spoken.removesuffix("ː") + pronounced.removeprefix("ˈ").lstrip("aɑ")
         else:
-            spoken += f" {heard}"
+            spoken += f" {pronounced}"
     return spoken.strip().replace(_UNHEARD, "")
 
 
-def _heard(word: str) -> str:
+def _pronounced(word: str) -> str:
     for pattern in _UNWRITTEN_LONG_A:
         word = pattern.sub(lambda found: found[0] + _A + _DAGGER, word)
-    return _stressed(_sounds(list(_letters(word))))
+    return _stressed(_phones(list(_letters(word))))
 
 
 def _letters(word: str) -> Iterator[_Letter]:
@@ -91,11 +91,11 @@ def _letters(word: str) -> Iterator[_Letter]:
         yield current
 
 
-def _sounds(letters: list[_Letter]) -> list[_Sound]:
-    found: list[_Sound] = []
-    for place, letter in enumerate(letters):
-        following = letters[place + 1] if place + 1 < len(letters) else None
-        if letter.letter in _ALIFS and place and letters[place - 1].vowel == "an":
+def _phones(letters: list[_Letter]) -> list[_Phone]:
+    found: list[_Phone] = []
+    for index, letter in enumerate(letters):
+        following = letters[index + 1] if index + 1 < len(letters) else None
+        if letter.letter in _ALIFS and index and letters[index - 1].vowel == "an":
             continue  # only carries the mark of -an
         if letter.letter in _ALIFS:
             _alif(letter, following, found)
@@ -109,53 +109,53 @@ def _sounds(letters: list[_Letter]) -> list[_Sound]:
             continue  # the article before a sun letter
         elif letter.letter == "ة" and not letter.vowel:
             if not _last_vowel(found):
-                found.append(_Sound("a", vowel=True))
+                found.append(_Phone("a", vowel=True))
         else:
             _consonant(letter, found)
     return found
 
 
-def _last_vowel(found: list[_Sound]) -> str:
+def _last_vowel(found: list[_Phone]) -> str:
     return found[-1].symbol if found and found[-1].vowel else ""
 
 
-def _alif(letter: _Letter, following: _Letter | None, found: list[_Sound]) -> None:
+def _alif(letter: _Letter, following: _Letter | None, found: list[_Phone]) -> None:
     """A bearer of a vowel at the beginning, a long a after a, silent after other vowels."""
     before = _last_vowel(found)
     article = following if following and following.letter == "ل" else None
     if not found:
-        found.append(_Sound(letter.vowel or ("a" if article else "i"), vowel=True))
+        found.append(_Phone(letter.vowel or ("a" if article else "i"), vowel=True))
     elif before == "a" and not (article and len(found) == 2 and not article.vowel):
         found[-1].symbol = "aː"
     elif not before:
-        found.append(_Sound(letter.vowel or "aː", vowel=True))
+        found.append(_Phone(letter.vowel or "aː", vowel=True))
 
 
-def _consonant(letter: _Letter, found: list[_Sound]) -> None:
+def _consonant(letter: _Letter, found: list[_Phone]) -> None:
     emphatic = letter.letter in _EMPHATIC
     found.extend(
-        [_Sound(_CONSONANTS[letter.letter], emphatic=emphatic)] * (2 if letter.doubled else 1)
+        [_Phone(_CONSONANTS[letter.letter], emphatic=emphatic)] * (2 if letter.doubled else 1)
     )
     if letter.vowel:
-        found.append(_Sound(letter.vowel[0] + "ː" * letter.long, vowel=True))
-        found.extend([_Sound("n")] * (len(letter.vowel) - 1))
+        found.append(_Phone(letter.vowel[0] + "ː" * letter.long, vowel=True))
+        found.extend([_Phone("n")] * (len(letter.vowel) - 1))
 
 
-def _stressed(found: list[_Sound]) -> str:
+def _stressed(found: list[_Phone]) -> str:
     """Stress a last syllable that is superheavy, else a heavy one before it, else the third from the end."""
-    vowels = [place for place, sound in enumerate(found) if sound.vowel]
+    vowels = [index for index, phone in enumerate(found) if phone.vowel]
     stressed = vowels[_stress(found, vowels)] if vowels else -1
     written = ""
-    for place, sound in enumerate(found):
-        beside = found[max(place - 1, 0) : place + 2]
-        dark = sound.vowel and any(neighbour.emphatic for neighbour in beside)
-        written += "ˈ" * (place == stressed) + (
-            sound.symbol.replace("a", "ɑ") if dark else sound.symbol
+    for index, phone in enumerate(found):
+        beside = found[max(index - 1, 0) : index + 2]
+        dark = phone.vowel and any(neighbour.emphatic for neighbour in beside)
+        written += "ˈ" * (index == stressed) + (
+            phone.symbol.replace("a", "ɑ") if dark else phone.symbol
         )
     return written
 
 
-def _stress(found: list[_Sound], vowels: list[int]) -> int:
+def _stress(found: list[_Phone], vowels: list[int]) -> int:
     ends = [*vowels[1:], len(found) + 1]
     weights = [
         found[at].symbol.endswith("ː") + (end - at - 1)

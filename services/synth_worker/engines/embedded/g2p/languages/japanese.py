@@ -111,14 +111,14 @@ def mora_symbols(katakana: str) -> str:
     """Map the katakana of one word; what is not kana is dropped."""
     found: list[str] = []
     nasal_at: int | None = None
-    place = 0
-    while place < len(katakana):
-        length = 2 if katakana[place : place + 2] in _MORAE else 1
-        mora = katakana[place : place + length]
+    index = 0
+    while index < len(katakana):
+        length = 2 if katakana[index : index + 2] in _MORAE else 1
+        mora = katakana[index : index + length]
         symbols = "ɴ" if mora == "ン" else _MORAE.get(mora, "")
         if nasal_at is not None and symbols:
             found[nasal_at] = _NASALS.get(symbols[0], "ɴ")
         nasal_at = len(found) if mora == "ン" else None
         found.append(symbols)
-        place += length
+        index += length
     return "".join(found)

@@ -48,7 +48,7 @@ _IRREGULAR: Final = (
 _JAMO_NAMES: Final = {
     "ㄱ": "기역", "ㄴ": "니은", "ㄷ": "디귿", "ㄹ": "리을", "ㅁ": "미음", "ㅂ": "비읍", "ㅅ": "시옷", "ㅇ": "이응",
     "ㅈ": "지읒", "ㅊ": "치읓", "ㅋ": "키읔", "ㅌ": "티읕", "ㅍ": "피읖", "ㅎ": "히읗",
-    **{vowel: chr(_FIRST + (11 * 21 + place) * 28) for place, vowel in enumerate(_VOWELS)},
+    **{vowel: chr(_FIRST + (11 * 21 + index) * 28) for index, vowel in enumerate(_VOWELS)},
 }  # fmt: skip
 
 _ONSET_SYMBOLS: Final = {
@@ -90,8 +90,8 @@ class Korean:
             _JAMO_NAMES.get(character, character) for character in spelled(words, KOREAN)
         )
         text = unicodedata.normalize("NFKC", named)
-        for pattern, heard in _IRREGULAR:
-            text = pattern.sub(heard, text)
+        for pattern, replacement in _IRREGULAR:
+            text = pattern.sub(replacement, text)
         return " ".join(symbols(pronounced(word)) for word in _words(text))
 
 
@@ -106,13 +106,13 @@ def _words(text: str) -> list[str]:
 
 def _joined(text: str) -> str:
     """Join a bound noun to the adnominal in ㄹ before it, which makes its onset tense."""
-    pieces = _BOUND_NOUN.split(text)
-    joined = pieces[0]
-    for piece in pieces[1:]:
+    parts = _BOUND_NOUN.split(text)
+    joined = parts[0]
+    for part in parts[1:]:
         if (ord(joined[-1]) - _FIRST) % 28 == _RIEUL:
-            joined += chr(ord(piece[0]) + _TO_TENSE) + piece[1:]
+            joined += chr(ord(part[0]) + _TO_TENSE) + part[1:]
         else:
-            joined += f" {piece}"
+            joined += f" {part}"
     return joined
 
 
@@ -127,18 +127,18 @@ def syllables(word: str) -> list[Syllable]:
 
 def pronounced(word: str) -> list[Syllable]:
     """Return the pronunciation of `word`."""
-    heard = syllables(word)
-    for left, right in pairwise(heard):
+    result = syllables(word)
+    for left, right in pairwise(result):
         if right.onset == "ㅇ":
             _link(left, right)
         else:
             _meet(left, right)
-    for place, syllable in enumerate(heard):
+    for index, syllable in enumerate(result):
         syllable.coda = _FINAL.get(syllable.coda, "")
-        syllable.vowel = _vowel(syllable, first=place == 0)
-    for left, right in pairwise(heard):
+        syllable.vowel = _vowel(syllable, first=index == 0)
+    for left, right in pairwise(result):
         _assimilate(left, right)
-    return heard
+    return result
 
 
 def _link(left: Syllable, right: Syllable) -> None:
@@ -214,11 +214,11 @@ def _vowel(syllable: Syllable, *, first: bool) -> str:
     return syllable.vowel
 
 
-def symbols(heard: Sequence[Syllable]) -> str:
+def symbols(result: Sequence[Syllable]) -> str:
     """Write the pronunciation in Kokoro's symbols."""
     written = ""
     before = ""
-    for syllable in heard:
+    for syllable in result:
         onset = _ONSET_SYMBOLS[syllable.onset]
         if syllable.onset in {"ㅅ", "ㅆ"} and syllable.vowel in {
             "ㅣ",

@@ -68,14 +68,14 @@ def _whole(digits: str, numerals: Numerals) -> str:
         return _one_by_one(digits, numerals)
     groups = [int(digits[max(0, end - 4) : end]) for end in range(len(digits), 0, -4)]
     spoken = ""
-    for place in reversed(range(len(groups))):
-        group = groups[place]
+    for power in reversed(range(len(groups))):
+        group = groups[power]
         if group == 0:
             continue
         gap = numerals.zero_inside and spoken and group < 1000
-        one_myriad = place == 1 and group == 1 and not spoken and not numerals.one_inside
+        one_myriad = power == 1 and group == 1 and not spoken and not numerals.one_inside
         spoken += numerals.digits[0] if gap else ""
-        spoken += ("" if one_myriad else _group(group, numerals)) + numerals.myriads[place]
+        spoken += ("" if one_myriad else _group(group, numerals)) + numerals.myriads[power]
     if spoken.startswith("一十"):
         spoken = spoken[1:]
     return spoken or numerals.digits[0]
@@ -85,13 +85,13 @@ def _group(group: int, numerals: Numerals) -> str:
     """Spell 1..9999."""
     spoken = ""
     gap = False
-    for place in (3, 2, 1, 0):
-        digit = group // 10**place % 10
+    for power in (3, 2, 1, 0):
+        digit = group // 10**power % 10
         if digit == 0:
             gap = bool(spoken)
             continue
         spoken += numerals.digits[0] if gap and numerals.zero_inside else ""
         gap = False
-        silent_one = digit == 1 and place > 0 and not numerals.one_inside
-        spoken += ("" if silent_one else numerals.digits[digit]) + numerals.tens[place]
+        silent_one = digit == 1 and power > 0 and not numerals.one_inside
+        spoken += ("" if silent_one else numerals.digits[digit]) + numerals.tens[power]
     return spoken
