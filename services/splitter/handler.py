@@ -8,7 +8,7 @@ nothing is spoken twice.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -20,7 +20,7 @@ from msgspec import UNSET
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.heartbeats import Heartbeats
-from services.common.bus.inbox import Inbox, open_inbox_of_ends
+from services.common.bus.inbox import open_inbox_of_ends
 from services.common.bus.ports import Bus, Delivery, SubjectFull
 from services.common.runtime.deadline import Deadline
 from services.common.runtime.lifecycle import tasks
@@ -39,10 +39,8 @@ from services.common.wire.failures import (
 from services.common.wire.identity import Identity, identity_of
 from services.common.wire.messages import (
     CancelSpeech,
-    Lane,
     Parameters,
     Portion,
-    RequestEvent,
     SentenceSpoken,
     Span,
     SpeechFailed,
@@ -61,13 +59,13 @@ from services.splitter.conversion import (
     task_of,
     with_language_codes,
 )
+from services.splitter.held_request import HeldRequest, restore, stored_ends, until_cancelled
 from services.splitter.metrics import Metrics
-from services.splitter.scheduling.backlog import Backlog, RequestBacklog
+from services.splitter.scheduling.backlog import Backlog
 from services.splitter.scheduling.progress import Progress
-from services.splitter.scheduling.scheduler import Permit, Scheduler
+from services.splitter.scheduling.scheduler import Scheduler
 from services.splitter.segmentation.portions import (
     Divisions,
-    first_lane,
     portion_of,
     reported_portion,
 )
@@ -77,7 +75,7 @@ from services.splitter.segmentation.process import (
     SegmentationTask,
     divide,
 )
-from services.splitter.segmentation.sentences import Sentence, SplitText
+from services.splitter.segmentation.sentences import SplitText
 
 log = structlog.get_logger()
 
@@ -86,7 +84,6 @@ _EVENT_WAIT_S: Final = 1.0
 _WORKERS_WAIT_S: Final = 2.0
 _RECHECK_AFTER_WAITS: Final = 5  # live end markers may be lost; the stored ones are not
 _FULL_QUEUE_PAUSE_S: Final = 0.2
-_READ_AT_ONCE: Final = 32  # end markers; a book has thousands, and its client is waiting
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ class RequestWork:
                 self.backlog.hold(request.request, request.tenant, seconds) as backlog,
                 self.scheduler.join(request.engine, request.tenant) as permit,
             ):
-                held = _Held(
+                held = HeldRequest(
                     request,
                     deadline,
                     division.sentences,
@@ -150,7 +147,7 @@ class RequestWork:
                 for index in chain(range(portion.first), range(portion.until, len(seconds))):
                     held.end(index)
                 if delivery.attempt > 1:
-                    await _restore(held)
+                    await restore(held)
                 await self._finish(held)
         if portion.until == len(seconds):
             self.metrics.requests.labels(request.language, "spoken").inc()
@@ -244,19 +241,19 @@ class RequestWork:
             message_id=identity_of(request).message_id("split", *later),
         )
 
-    async def _finish(self, held: "_Held") -> None:
+    async def _finish(self, held: HeldRequest) -> None:
         """Queue the sentences; return when all are spoken or one has failed."""
         with self.cancels.watch(identity_of(held.request), held.cancelled.set):
             async with tasks() as group:
                 background = [
                     group.create_task(self._queue_all(held), name="queueing"),
-                    group.create_task(_until_cancelled(held), name="until-cancelled"),
+                    group.create_task(until_cancelled(held), name="until-cancelled"),
                 ]
                 await self._receive_ends(held)
                 for task in background:
                     task.cancel()
 
-    async def _receive_ends(self, held: "_Held") -> None:
+    async def _receive_ends(self, held: HeldRequest) -> None:
         silent_waits = 0
         while not held.progress.done:
             self._check(held)
@@ -264,7 +261,7 @@ class RequestWork:
             silent_waits = 0 if event is not None else silent_waits + 1
             events = [event]
             if silent_waits >= _RECHECK_AFTER_WAITS:
-                events = await _stored_ends(held, sorted(held.progress.queued))
+                events = await stored_ends(held, sorted(held.progress.queued))
                 # more may have been missed
                 silent_waits = _RECHECK_AFTER_WAITS - 1 if events else 0
             for event in events:
@@ -279,7 +276,7 @@ class RequestWork:
                     await self._withdraw(held.request.tenant, held.request.request, event.code)
                     return  # the process that failed has reported it to the client
 
-    async def _queue_all(self, held: "_Held") -> None:
+    async def _queue_all(self, held: HeldRequest) -> None:
         """Queue one sentence after another, each when the scheduler grants it."""
         while (index := held.progress.peek()) is not None:
             await held.permit.acquire(held.lane(index), held.backlog.seconds[index])
@@ -290,7 +287,7 @@ class RequestWork:
             held.progress.queue(index)
             await self._queue(held, index)
 
-    def _check(self, held: "_Held") -> None:
+    def _check(self, held: HeldRequest) -> None:
         if held.cancelled.is_set():
             raise SpeechCancelled("the request was cancelled")
         if self.stop.is_set():
@@ -298,7 +295,7 @@ class RequestWork:
         if held.deadline.passed:
             raise DeadlineExceeded("the text was not spoken before the request's deadline")
 
-    async def _queue(self, held: "_Held", index: int) -> None:
+    async def _queue(self, held: HeldRequest, index: int) -> None:
         """Queue one sentence; wait while the queue is full, until the request's deadline."""
         request = held.request
         job = job_of(request, held.sentences, index)
@@ -321,52 +318,6 @@ class RequestWork:
             else:
                 self.metrics.sentences.labels(request.language).inc()
                 return
-
-
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """A request that is held until all of it is spoken, and its progress."""
-
-    request: SpeechRequest
-    deadline: Deadline
-    sentences: tuple[Sentence, ...]
-    progress: Progress
-    inbox: Inbox
-    backlog: RequestBacklog
-    permit: Permit
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def lane(self, index: int) -> Lane:
-        """Return the lane of a sentence: the client waits for the first one."""
-        return first_lane(self.request) if index == self.request.first_sentence else "standard"
-
-    def end(self, index: int) -> None:
-        """Record that a sentence is spoken."""
-        self.backlog.mark_spoken(index)
-        if self.progress.end(index):
-            self.permit.release(self.lane(index))
-
-
-async def _until_cancelled(held: _Held) -> None:
-    """Raise SpeechCancelled as soon as the request is cancelled."""
-    await held.cancelled.wait()
-    raise SpeechCancelled("the request was cancelled")
-
-
-async def _restore(held: _Held) -> None:
-    """Read from the stored end markers which sentences are spoken already."""
-    for event in await _stored_ends(held, range(held.progress.sentences)):
-        if isinstance(event, SentenceSpoken):
-            held.end(event.sentence)
-
-
-async def _stored_ends(held: _Held, indexes: Sequence[int]) -> list[RequestEvent | None]:
-    """Return the stored end markers of these sentences; some may have been missed when they were
-    sent."""
-    found: list[RequestEvent | None] = []
-    for begin in range(0, len(indexes), _READ_AT_ONCE):
-        found += await asyncio.gather(*map(held.inbox.end, indexes[begin : begin + _READ_AT_ONCE]))
-    return [event for event in found if event is not None]
 
 
 class _Returned(PipelineError):

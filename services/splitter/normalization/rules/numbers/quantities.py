@@ -1,6 +1,6 @@
 """Quantities: money, percentages and counted units. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import regex
@@ -68,11 +68,7 @@ def _money(grammar: Grammar) -> Iterator[Recognizer]:
     counted = written_forms(grammar.table.units)
     if grammar.table.durations.hour:
         counted.setdefault("h", grammar.table.durations.hour)
-    per = (
-        rf"(?:/(?:(?P<per>{alternatives(counted)})(?!\p{{L}})|(?P<word>\p{{L}}{{3,15}})))?+"
-        if grammar.table.per
-        else "(?P<per>(?!))?+(?P<word>(?!))?+"
-    )
+    per = _per_pattern(counted, grammar)
 
     def verbalize(found: Match) -> str:
         verbalized = _priced(found, units[found["unit"]], grammar)
@@ -116,6 +112,13 @@ def _money(grammar: Grammar) -> Iterator[Recognizer]:
         FIGURES + SIGNS,
         "money",
     )
+
+
+def _per_pattern(counted: Iterable[str], grammar: Grammar) -> str:
+    """Return the pattern of the unit or the word behind a price: 3 €/kg."""
+    if not grammar.table.per:
+        return "(?P<per>(?!))?+(?P<word>(?!))?+"
+    return rf"(?:/(?:(?P<per>{alternatives(counted)})(?!\p{{L}})|(?P<word>\p{{L}}{{3,15}})))?+"
 
 
 def _price_pattern(grammar: Grammar) -> str:
