@@ -69,7 +69,7 @@ class Normalized:
 
 
 @dataclass(frozen=True)
-class AudioResponse:
+class SpeechResponse:
     """A response with audio whose body is still to be read."""
 
     head: AudioHead
@@ -117,7 +117,7 @@ class Service:
             return response.text
 
     @contextmanager
-    def speaking(self, order: Order, request_id: str, *, stream: bool) -> Iterator[AudioResponse]:
+    def speaking(self, order: Order, request_id: str, *, stream: bool) -> Iterator[SpeechResponse]:
         """Synthesize: yield the response once the first audio has arrived (or all of it). Raises Refusal."""
         files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
         path = "/stream" if stream else "/synthesize"
@@ -130,7 +130,7 @@ class Service:
             headers=headers,
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
-            yield AudioResponse(_head_of(response), response)
+            yield SpeechResponse(_head_of(response), response)
 
     def normalized(self, text: str, language: str) -> Normalized:
         """Return a text as it would be spoken. Raises Refusal."""
