@@ -21,7 +21,7 @@ def encoded(pcm: Iterable[bytes], rate_hz: int) -> Iterator[bytes]:
     )
     rest = b""
     for chunk in pcm:
-        chunk, rest = _even(rest + chunk)  # noqa: PLW2901  # the odd byte goes with the next piece
+        chunk, rest = _even(rest + chunk)  # noqa: PLW2901  # the odd byte goes with the next chunk
         if chunk:
             frame = av.AudioFrame.from_ndarray(
                 np.frombuffer(chunk, dtype="<i2").reshape(1, -1), "s16p", "mono"

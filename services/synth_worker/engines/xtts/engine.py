@@ -138,8 +138,8 @@ class XttsEngine:
 
     def load(self) -> None:
         """Find or fetch the weights, and load them. Raises EngineUnavailable, with advice."""
-        folder = find_weights(self._settings.weights, self._tell)
-        self._tell("reading the weights")
+        folder = find_weights(self._settings.weights, self._report_progress)
+        self._report_progress("reading the weights")
         self._fingerprint = _fingerprint(folder)
         texts = TextEncoder(folder / "vocab.json")
         checkpoint = load(folder, texts.start_id, texts.stop_id).on(self._device)
@@ -149,7 +149,7 @@ class XttsEngine:
         self._leave_out(missing_extras(LANGUAGES))
         torch.set_num_threads(self._settings.threads)  # packing may use all threads
         give_back_freed_memory()
-        self._tell("")
+        self._report_progress("")
 
     def _leave_out(self, missing: Mapping[str, str]) -> None:
         for language, package in missing.items():
@@ -203,7 +203,7 @@ class XttsEngine:
         ]
         audio = dict(zip(map(id, ready), self._vocode(ready), strict=True))
         steps = [
-            self._mend(sentence, fault)
+            self._repair(sentence, fault)
             if fault
             else Step(audio.get(id(sentence), _NOTHING), sentence.decoding.stopped)
             for sentence, fault in zip(batch, faults, strict=True)
@@ -233,10 +233,10 @@ class XttsEngine:
             text, language, resident.checkpoint.config.model_args.gpt_max_text_tokens
         )
 
-    def _tell(self, progress: str) -> None:
+    def _report_progress(self, progress: str) -> None:
         self._progress = progress
 
-    def _mend(self, sentence: XttsSentence, fault: Fault) -> Step:
+    def _repair(self, sentence: XttsSentence, fault: Fault) -> Step:
         """Sample the codes not yet vocoded again, or fail the sentence: it must not end truncated."""
         decoding = sentence.decoding
         if sentence.tries == _TRIES:
@@ -263,7 +263,7 @@ class XttsEngine:
         for sentence, samples in zip(sentences, made, strict=True):
             sentence.vocoded = len(sentence.decoding.codes)
             sentence.chunk = min(sentence.chunk + _CHUNK_GROWTH, _LARGEST_CHUNK)
-            sentence.guard.hear(samples)
+            sentence.guard.add_audio(samples)
         return made
 
     def _loaded(self) -> _Resident:

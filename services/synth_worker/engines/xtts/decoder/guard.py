@@ -46,7 +46,7 @@ class RunawayGuard:
             most_codes, int((self._expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND)
         )
 
-    def hear(self, samples: Samples) -> None:
+    def add_audio(self, samples: Samples) -> None:
         """Record vocoded audio, float32 [n]."""
         loud = np.flatnonzero(np.abs(samples) > _QUIET)
         self._quiet_samples = (

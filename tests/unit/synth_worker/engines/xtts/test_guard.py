@@ -53,15 +53,15 @@ def test_codes_that_repeat_themselves_are_a_loop(pattern: list[int], before: int
 def test_silence_in_the_middle_of_a_sentence_is_a_fault_and_a_pause_is_not() -> None:
     watched = guard()
     loud, quiet = np.full(RATE_HZ, 0.1, dtype=np.float32), np.zeros(RATE_HZ, dtype=np.float32)
-    watched.hear(np.concatenate([loud, quiet]))
+    watched.add_audio(np.concatenate([loud, quiet]))
     assert watched.fault(seconds(2), stopped=False) is None
-    watched.hear(quiet)
+    watched.add_audio(quiet)
     assert watched.fault(seconds(3), stopped=False) == "silence"
     watched.start_again()
     assert watched.fault(seconds(3), stopped=False) is None
-    watched.hear(quiet)
-    watched.hear(loud)
-    watched.hear(quiet)
+    watched.add_audio(quiet)
+    watched.add_audio(loud)
+    watched.add_audio(quiet)
     assert watched.fault(seconds(3), stopped=False) is None
 
 
