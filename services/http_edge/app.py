@@ -28,7 +28,11 @@ from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.capacity.queue_metrics import measure_queues
 from services.http_edge.http.job_routes import JobRoutes
-from services.http_edge.http.middleware import around, part_when, tell_request_id
+from services.http_edge.http.middleware import (
+    add_request_headers,
+    close_connections_when,
+    request_middleware,
+)
 from services.http_edge.http.normalize_routes import NormalizeRoutes
 from services.http_edge.http.request_routes import RequestRoutes
 from services.http_edge.http.sentence_routes import SentenceRoutes
@@ -231,10 +235,14 @@ def _built(
         inner.insert(0, naming(Hosts(settings.allowed_hosts)))
     # The outermost middleware turns the exceptions of the others into responses.
     unkeyed = None if settings.api_keys_file else settings.tenant
-    app = web.Application(middlewares=[around(parts.metrics, parts.fleet, unkeyed), *inner])
-    app.on_response_prepare.extend([tell_request_id, part_when(parts.draining), cors.add_headers])
+    app = web.Application(
+        middlewares=[request_middleware(parts.metrics, parts.fleet, unkeyed), *inner]
+    )
+    app.on_response_prepare.extend(
+        [add_request_headers, close_connections_when(parts.draining), cors.add_headers]
+    )
     services_for(settings.tenant).routes.add_to(app)
-    Routes.add_speaking(app, lambda request: services_of(request).routes)
+    Routes.add_tenant_routes(app, lambda request: services_of(request).routes)
     RequestRoutes.add_to(app, lambda request: services_of(request).requests)
     SentenceRoutes.add_to(app, lambda request: services_of(request).sentences)
     NormalizeRoutes.add_to(app, lambda request: services_of(request).normalize)
@@ -340,10 +348,10 @@ def _tenant_services(
     jobs = JobRoutes(
         bus=bus,
         store=store,
-        room=results_quota,
+        results_quota=results_quota,
         work=work,
         acceptor=job_acceptor,
-        news=parts.news,
+        job_events=parts.news,
         settings=settings,
         draining=parts.draining,
     )
@@ -351,13 +359,13 @@ def _tenant_services(
         routes=routes,
         requests=RequestRoutes(
             bus=bus,
-            records=kept,
+            store=kept,
             charges=charges,
-            speaker=speaker,
+            sessions=speaker,
             metrics=parts.metrics,
             settings=settings,
         ),
-        sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, shelves=(kept, job_records)),
+        sentences=SentenceRoutes(bus=bus, tenant=settings.tenant, stores=(kept, job_records)),
         normalize=NormalizeRoutes(
             bus=bus, settings=settings, reader=acceptor.reader, upload_owner=limits.upload_owner
         ),

@@ -10,14 +10,14 @@ from services.common.wire.messages import SpeechFailed
 
 
 class BadRequest(PipelineError):
-    """The request's form is wrong: the message names the field and what to send."""
+    """The request is invalid: the message names the field and what to send."""
 
     code = "bad_request"
     http_status = 400
 
 
 class UploadStalled(PipelineError):
-    """The client stopped sending in the middle of its body."""
+    """The client stopped sending before the end of its body."""
 
     code = "upload_stalled"
     http_status = 408
@@ -31,20 +31,20 @@ class UnsupportedEncoding(PipelineError):
 
 
 class TooManyUploads(PipelineError):
-    """The places for bodies that are being read are taken: the caller's own, or all."""
+    """Too many request bodies are being read, for this caller or in total."""
 
     code = "too_many_uploads"
     retryable = True
     retry_after_s = 5.0
 
     def __init__(self, detail: str, status: int) -> None:
-        """`status`: 429 where the caller's own places are taken, 503 where all are."""
+        """`status`: 429 if the caller has reached its limit, 503 if the edge has."""
         super().__init__(detail)
         self.http_status = status
 
 
 class InsufficientStorage(PipelineError):
-    """The disk, or this service's share of it, has no space for an upload or a response."""
+    """The disk, or the edge's share of it, has no space for an upload or a response."""
 
     code = "insufficient_storage"
     retryable = True
@@ -53,14 +53,14 @@ class InsufficientStorage(PipelineError):
 
 
 class ListenerStalled(PipelineError):
-    """The client stays connected, but reads no audio."""
+    """The client is connected, but does not read the audio."""
 
     code = "listener_stalled"
     http_status = 408
 
 
 class AudioGone(PipelineError):
-    """The audio store dropped the audio before it was sent, each time that it was made."""
+    """The audio store dropped the audio before it was sent, after every synthesis."""
 
     code = "audio_gone"
     retryable = True
@@ -68,7 +68,7 @@ class AudioGone(PipelineError):
 
 
 class TooManyRequests(PipelineError):
-    """This edge speaks to as many clients as it may."""
+    """This edge has reached its limit of concurrent requests."""
 
     code = "too_many_requests"
     retryable = True
@@ -76,7 +76,7 @@ class TooManyRequests(PipelineError):
 
 
 class TooManyStreams(PipelineError):
-    """This tenant's clients follow as many jobs at this edge as they may."""
+    """The tenant has reached its limit of job streams at this edge."""
 
     code = "too_many_streams"
     retryable = True
@@ -84,7 +84,7 @@ class TooManyStreams(PipelineError):
 
 
 class SplitterUnavailable(PipelineError):
-    """No splitter answered in time."""
+    """No splitter replied in time."""
 
     code = "splitter_unavailable"
     retryable = True
@@ -92,35 +92,35 @@ class SplitterUnavailable(PipelineError):
 
 
 class MisdirectedRequest(PipelineError):
-    """The request gives a host name that is not this service's: it may come of DNS rebinding."""
+    """The Host header names another service, as in a DNS rebinding attack."""
 
     code = "misdirected_request"
     http_status = 421
 
 
 class KeyMissing(PipelineError):
-    """The request has no API key, and needs one."""
+    """The request has no API key, but needs one."""
 
     code = "key_missing"
     http_status = 401
 
 
 class UnknownKey(PipelineError):
-    """The API key is none of those that are known."""
+    """The API key does not exist."""
 
     code = "unknown_key"
     http_status = 401
 
 
 class EngineNotAllowed(PipelineError):
-    """The API key is not for this engine."""
+    """The API key is not allowed to use this engine."""
 
     code = "engine_not_allowed"
     http_status = 403
 
 
 class RateExceeded(PipelineError):
-    """The API key was used too often within a minute."""
+    """The API key has exceeded its requests per minute."""
 
     code = "rate_exceeded"
     retryable = True
@@ -128,34 +128,34 @@ class RateExceeded(PipelineError):
 
 
 class CannotReadKeys(PipelineError):
-    """The file of API keys is missing or invalid; at start only."""
+    """The file of API keys is missing or invalid. Raised at start only."""
 
     code = "cannot_read_keys"
 
 
 class RequestIdTaken(PipelineError):
-    """Another request has, or had a short while ago, the id that the client chose."""
+    """Another request has, or recently had, the id that the client chose."""
 
     code = "request_id_taken"
     http_status = 409
 
 
 class IdempotencyKeyReused(PipelineError):
-    """The key stands for another form."""
+    """The idempotency key was used for a different form."""
 
     code = "idempotency_key_reused"
     http_status = 422
 
 
 class UnknownRequest(PipelineError):
-    """No request has this id: it never existed, or has expired."""
+    """No request with this id exists, or it has expired."""
 
     code = "unknown_request"
     http_status = 404
 
 
 class UnknownJob(PipelineError):
-    """No job has this id: it never existed, or has expired."""
+    """No job with this id exists, or it has expired."""
 
     code = "unknown_job"
     http_status = 404
@@ -169,26 +169,26 @@ class JobEnded(PipelineError):
 
 
 class ResultsFull(PipelineError):
-    """The job results use the whole quota; deleting jobs frees some."""
+    """The job results fill their quota; deleting jobs frees space."""
 
     code = "results_full"
     http_status = 507
 
 
 class RangeNotSatisfiable(PipelineError):
-    """The audio has no such byte."""
+    """The requested range is outside the audio."""
 
     code = "range_not_satisfiable"
     http_status = 416
 
     def __init__(self, detail: str, size: int) -> None:
-        """`size`: bytes of the whole."""
+        """`size`: bytes of the whole body."""
         super().__init__(detail)
         self.size = size
 
 
 class EdgeStops(PipelineError):
-    """This edge is shutting down; another one, or this one soon, continues."""
+    """This edge is shutting down; the client can continue at another one."""
 
     code = "edge_stops"
     retryable = True
@@ -196,16 +196,16 @@ class EdgeStops(PipelineError):
 
 
 class CannotListen(PipelineError):
-    """The port is in use, or the host is not this machine's; at start only."""
+    """The port is in use, or the host is not an address of this machine. Raised at start only."""
 
     code = "cannot_listen"
 
 
 class RemoteFailure(PipelineError):
-    """A failure that another service reported; `code` and status are the ones of its type."""
+    """A failure reported by another service, with that failure's code and status."""
 
     def __init__(self, failed: SpeechFailed) -> None:
-        """Take code and status over from the failure that was reported."""
+        """Copy code, status and `retryable` from the report."""
         super().__init__(failed.detail)
         self.code = failed.code
         self.http_status = _status_by_code().get(failed.code, 502)
@@ -215,6 +215,7 @@ class RemoteFailure(PipelineError):
 def problem(failure: PipelineError, request_id: str) -> web.Response:
     """Return the problem+json response of a failure."""
     status = failure.http_status
+
     body = {
         "type": f"urn:tts:problem:{failure.code}",
         "title": failure.code.replace("_", " "),
@@ -224,6 +225,7 @@ def problem(failure: PipelineError, request_id: str) -> web.Response:
         "retryable": failure.retryable,
         "request_id": request_id,
     }
+
     return web.Response(
         status=status,
         reason=responses.get(status, "Client Closed Request"),
@@ -233,17 +235,19 @@ def problem(failure: PipelineError, request_id: str) -> web.Response:
 
 
 def _status_by_code() -> dict[str, int]:
-    kinds = [PipelineError]
+    pending = [PipelineError]
     statuses: dict[str, int] = {}
-    while kinds:
-        kind = kinds.pop()
-        statuses[kind.code] = kind.http_status
-        kinds += kind.__subclasses__()
+
+    while pending:
+        failure = pending.pop()
+        statuses[failure.code] = failure.http_status
+        pending += failure.__subclasses__()
+
     return statuses
 
 
 class UnexpectedFailure(PipelineError):
-    """A fault of this service; the log has the place in the code."""
+    """A bug in this service; the log has its location in the code."""
 
     code = "internal"
     retryable = True
@@ -251,10 +255,10 @@ class UnexpectedFailure(PipelineError):
 
 
 class HttpFailure(PipelineError):
-    """A refusal of the HTTP server itself: an unknown path, a wrong method."""
+    """An error of the HTTP server itself, such as an unknown path or a wrong method."""
 
     def __init__(self, status: int) -> None:
-        """Take the status of the refusal."""
-        super().__init__("see GET / and docs/ for what this service answers")
+        """Derive the code from the status."""
+        super().__init__("see GET / and docs/http.md for the paths and methods of this service")
         self.code = responses[status].lower().replace(" ", "_")
         self.http_status = status

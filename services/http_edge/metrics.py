@@ -1,4 +1,4 @@
-"""Every metric of the edge. Names with `xtts_` are the original service's; dashboards of its users read them."""
+"""Every metric of the edge. Names with `xtts_` come from the original service, whose dashboards use them."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
@@ -10,17 +10,18 @@ class Metrics:
     """The edge's metrics, on a separate registry."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        registry = CollectorRegistry()
+        self.registry = registry
         ProcessCollector(registry=registry)
         self.requests = Counter(
             "xtts_synthesis_requests_total",
-            "Requests by outcome: success, error, or cancelled",
+            "Requests by outcome: success, error or cancelled",
             ["language", "endpoint", "status"],
             registry=registry,
         )
         self.duration = Histogram(
             "xtts_synthesis_duration_seconds",
-            "From request to last byte",
+            "Time from the request to the last byte",
             ["language"],
             buckets=_SECONDS,
             registry=registry,
@@ -34,11 +35,11 @@ class Metrics:
             registry=registry,
         )
         self.model_loaded = Gauge(
-            "xtts_model_loaded", "1 when a worker's model is resident", registry=registry
+            "xtts_model_loaded", "1 while a worker has its model loaded", registry=registry
         )
         self.first_byte = Histogram(
             "tts_time_to_first_byte_seconds",
-            "From the whole request read to the first audio",
+            "Time from the complete request to the first audio",
             ["endpoint"],
             buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30),
             registry=registry,
@@ -50,7 +51,9 @@ class Metrics:
             "tts_stream_stalls_total", "Times a listener ran out of audio", registry=registry
         )
         self.stall_time = Counter(
-            "tts_stream_stall_seconds_total", "How long listeners waited then", registry=registry
+            "tts_stream_stall_seconds_total",
+            "Time that listeners waited for audio",
+            registry=registry,
         )
         self.stalled = Gauge(
             "tts_streams_stalled", "Listeners that have run out of audio now", registry=registry
@@ -61,7 +64,7 @@ class Metrics:
             registry=registry,
         )
         self.cancelled = Counter(
-            "tts_cancelled_requests_total", "Requests whose client left", registry=registry
+            "tts_cancelled_requests_total", "Requests whose client disconnected", registry=registry
         )
         self.taken_up = Counter(
             "tts_requests_taken_up_total",
@@ -77,22 +80,25 @@ class Metrics:
             "tts_requests_joined_total", "Retries that joined a request", registry=registry
         )
         self.resumed = Counter(
-            "tts_requests_resumed_total", "Lost answers that were resumed", registry=registry
+            "tts_requests_resumed_total", "Responses that were resumed", registry=registry
         )
         self.jobs = Counter(
-            "tts_jobs_total", "Jobs by how they ended", ["outcome"], registry=registry
+            "tts_jobs_total", "Finished jobs by outcome", ["outcome"], registry=registry
         )
         self.jobs_running = Gauge(
-            "tts_jobs_running", "Jobs that this edge sees through now", registry=registry
+            "tts_jobs_running", "Jobs that this edge is running", registry=registry
         )
         self.in_flight = Gauge(
-            "tts_requests_in_flight", "Requests that speak now", registry=registry
+            "tts_requests_in_flight", "Speech requests in progress", registry=registry
         )
         self.queue_depth = Gauge(
-            "tts_queue_depth", "Messages in a stream of work", ["stream"], registry=registry
+            "tts_queue_depth", "Messages in a work stream", ["stream"], registry=registry
         )
         self.queue_age = Gauge(
-            "tts_queue_age_seconds", "Age of its oldest message", ["stream"], registry=registry
+            "tts_queue_age_seconds",
+            "Age of the oldest message in a work stream",
+            ["stream"],
+            registry=registry,
         )
         of_consumer = ["stream", "consumer"]
         self.consumer_waiting = Gauge(
@@ -103,7 +109,7 @@ class Metrics:
         )
         self.consumer_repeated = Gauge(
             "tts_consumer_repeated",
-            "Of those, given more than once",
+            "Ack-pending messages that were redelivered",
             of_consumer,
             registry=registry,
         )
@@ -132,7 +138,7 @@ class Metrics:
             "Near-term backlog above which requests are refused",
             registry=registry,
         )
-        self.workers = Gauge("tts_workers", "Workers alive", ["engine", "state"], registry=registry)
+        self.workers = Gauge("tts_workers", "Live workers", ["engine", "state"], registry=registry)
         self.real_time_factor = Gauge(
             "tts_real_time_factor",
             "Mean processing time per second of audio of the engine's workers",
@@ -140,5 +146,8 @@ class Metrics:
             registry=registry,
         )
         self.reference_cache = Counter(
-            "tts_reference_uploads_total", "Reference clips", ["outcome"], registry=registry
+            "tts_reference_uploads_total",
+            "Reference clips by outcome",
+            ["outcome"],
+            registry=registry,
         )

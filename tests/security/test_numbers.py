@@ -22,7 +22,7 @@ from services.common.wire.failures import BusUnavailable
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.http.audio_response import AudioResponse
 from services.http_edge.http.encoders import WavEncoder
-from services.http_edge.http.middleware import around, tell_request_id
+from services.http_edge.http.middleware import add_request_headers, request_middleware
 from services.http_edge.metrics import Metrics
 from tests.support.buses import memory_bus
 from tests.support.front import SETTINGS, VOICE, Front, form, front
@@ -293,9 +293,11 @@ async def edge_of(
     """Run an application of one handler, named "stream", behind the edge's middleware."""
     bus, counted = await memory_bus(), Metrics()
     app = web.Application(
-        middlewares=[around(counted, Fleet("tone", workers(bus), splitters(bus)), "public")]
+        middlewares=[
+            request_middleware(counted, Fleet("tone", workers(bus), splitters(bus)), "public")
+        ]
     )
-    app.on_response_prepare.append(tell_request_id)
+    app.on_response_prepare.append(add_request_headers)
     app.router.add_post("/stream", answer, name="stream")
     async with TestServer(app, handler_cancellation=True) as server:
         yield str(server.make_url("/stream")), counted

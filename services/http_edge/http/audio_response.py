@@ -5,11 +5,12 @@ How it works
 Every route that returns audio uses one `AudioResponse`: `begin`, `write` for each block of PCM, `finish`. The encoder
 decides what the body looks like; nothing else in the edge depends on a container format.
 
-A client must never take a part for the whole. A body of unknown length is chunked, and is cut by closing the connection
-without the last chunk (HTTP/1.0: by a reset, see `middleware.cut`). A body of known length has a Content-Length, and
-its last bytes are held back until `finish`: no client has all of it before the handler has succeeded.
+A client must always be able to detect that a body is incomplete. A body of unknown length is sent with chunked
+encoding; on a failure the connection is closed without the last chunk (HTTP/1.0: it is reset, see `middleware.cut`). A
+body of known length has a Content-Length, and its last bytes are held back until `finish`, so no client has all of it
+before the handler has succeeded.
 
-A client that reads nothing for `patience_s` is cut, so that it does not hold memory or a worker.
+A client that reads nothing for `patience_s` is disconnected, so that it does not occupy memory or a worker.
 """
 
 import asyncio
@@ -26,12 +27,11 @@ from services.http_edge.http.encoders import Encoder
 from services.http_edge.http.ranges import ByteRange
 from services.http_edge.speech.playback import Playback
 
-# of a body of known length: what the connection accepts at once, with the end
-_LAST_BYTES: Final = 4096
+_LAST_BYTES: Final = 4096  # held back of a body of known length; small enough for one write
 
 
 class AudioStream(NamedTuple):
-    """PCM whose first chunk is available, so that the response can begin."""
+    """PCM whose first chunk is available, so the response can begin."""
 
     first: bytes
     rest: AsyncIterator[bytes]
@@ -45,12 +45,12 @@ async def write(response: web.StreamResponse, content: bytes, patience_s: float)
 
 
 class AudioResponse:
-    """A response whose body is encoded audio. Every method may raise ListenerStalled."""
+    """A response whose body is encoded audio. Every method can raise ListenerStalled."""
 
     def __init__(
         self, request: web.Request, encoder: Encoder, *, sample_rate_hz: int, patience_s: float
     ) -> None:
-        """`patience_s`: how long the client may read nothing."""
+        """`patience_s`: how long the client can read nothing before it is disconnected."""
         self.response = web.StreamResponse()
         self._request = request
         self._encoder = encoder
@@ -68,7 +68,7 @@ class AudioResponse:
         offset: int = 0,
         byte_range: ByteRange | None = None,
     ) -> None:
-        """Send the head of the response, and the part of the encoder's header that the client lacks.
+        """Send the head of the response, and the part of the encoder's header that the client needs.
 
         `data_bytes`: size of all PCM, if it is known; then `byte_range` is the requested part of the body, which
         makes the status 206. If it is unknown, `offset` is the number of bytes that the client has already.
@@ -97,14 +97,14 @@ class AudioResponse:
 
     async def write(self, pcm: bytes) -> None:
         """Send a block of PCM."""
-        self._outcome.heard_first()
+        self._outcome.record_first_audio()
         await self._send(self._encoder.encode(pcm))
         self._outcome.audio_bytes += len(pcm)
 
     async def finish(self) -> web.StreamResponse:
-        """Send the rest and the end of the body; from then on the response is whole, whatever the client does next.
+        """Send the remaining bytes and end the body. From then on the request counts as a success.
 
-        A client that has everything may close its connection at once, which cancels the handler wherever it waits.
+        A client that has received the last byte can close its connection immediately, which cancels the handler.
         """
         last = self._held_back + self._encoder.end()
 
@@ -112,7 +112,7 @@ class AudioResponse:
             async with _client_reads(self._patience_s):
                 await self.response.write_eof(last)
         except asyncio.CancelledError:
-            # every byte is in the connection; only the drain was pending
+            # Every byte was written to the connection; only the drain was pending.
             self._outcome.whole = True
             raise
 

@@ -8,21 +8,20 @@ from services.common.audio.wav import HEADER_BYTES, wav_header
 
 
 class Encoder(Protocol):
-    """Encodes the audio of one response: mono, 16-bit little-endian PCM. One instance per response."""
+    """Encodes the audio of one response, from mono 16-bit little-endian PCM. One instance per response."""
 
     content_type: ClassVar[str]
-    header_bytes: ClassVar[
-        int | None
-    ]  # before the samples; None: a byte offset does not determine a sample
+    # Size of the header; None if a byte offset of the body does not determine a sample.
+    header_bytes: ClassVar[int | None]
 
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
-        """Return the bytes before the audio. `data_bytes`: size of all PCM; None if it is unknown."""
+        """Return the bytes before the audio. `data_bytes`: size of all PCM, None if unknown."""
 
     def encode(self, pcm: bytes) -> bytes:
-        """Return the encoded bytes that are ready, maybe none."""
+        """Return the encoded bytes that are complete so far; may be empty."""
 
     def end(self) -> bytes:
-        """Return the rest of the encoded bytes."""
+        """Return the remaining encoded bytes."""
 
 
 class WavEncoder:
@@ -32,7 +31,7 @@ class WavEncoder:
     header_bytes: ClassVar[int | None] = HEADER_BYTES
 
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
-        """Return the RIFF header. `data_bytes`: size of all PCM; None writes the greatest size."""
+        """Return the RIFF header. `data_bytes`: size of all PCM; None writes the maximum size."""
         return wav_header(sample_rate_hz=sample_rate_hz, data_bytes=data_bytes)
 
     def encode(self, pcm: bytes) -> bytes:

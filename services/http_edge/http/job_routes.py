@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -31,24 +31,27 @@ from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
 from services.http_edge.speech.marks import SpokenTimeline
 
+_KEEPALIVE: Final = b": still there\n\n"  # a comment, so that proxies keep the connection open
+_BYTES_PER_SAMPLE: Final = 2
+
 
 @dataclass(frozen=True)
 class JobRoutes:
-    """The handlers, and what they work with."""
+    """The handlers and their dependencies."""
 
     bus: Bus
     store: JobStore
-    room: ResultsQuota
+    results_quota: ResultsQuota
     work: JobWork
     acceptor: Acceptor
-    news: JobEvents
+    job_events: JobEvents
     settings: Settings
     draining: asyncio.Event
 
     @classmethod
-    def add_to(cls, app: web.Application, desk_of: Callable[[web.Request], "JobRoutes"]) -> None:
+    def add_to(cls, app: web.Application, routes_of: Callable[[web.Request], "JobRoutes"]) -> None:
         """Register every path."""
-        at = by(desk_of)
+        at = by(routes_of)
         app.router.add_post("/jobs", at(cls.submit), name="jobs", expect_handler=expect_later)
         app.router.add_get("/jobs/{id}", at(cls.show))
         app.router.add_delete("/jobs/{id}", at(cls.delete))
@@ -57,28 +60,30 @@ class JobRoutes:
 
     async def submit(self, request: web.Request) -> web.Response:
         """`POST /jobs`: queue a text of any length."""
+        headers: dict[str, str] = {}
+
         async with self.acceptor.accepted(request) as accepted:
-            told: dict[str, str] = {}
             if isinstance(accepted, StoredRequest):
                 await self._queue(accepted)
-                told = {"X-Seed": str(accepted.request.seed)}
+                headers["X-Seed"] = str(accepted.request.seed)
+
             if accepted.warnings:
-                told["X-Reference-Warning"] = "; ".join(accepted.warnings)
+                headers["X-Reference-Warning"] = "; ".join(accepted.warnings)
+
         progress = await self.store.require(request[REQUEST_ID])
-        told["Location"] = f"/jobs/{progress.job}"
-        return web.json_response(_shown(progress), status=202, headers=told)
+        headers["Location"] = f"/jobs/{progress.job}"
+        return web.json_response(_job_body(progress), status=202, headers=headers)
 
     async def show(self, request: web.Request) -> web.Response:
-        """`GET /jobs/{id}`: how far it is."""
-        return web.json_response(
-            _shown(await self.store.require(checked_id(request.match_info["id"])))
-        )
+        """`GET /jobs/{id}`: state and progress."""
+        progress = await self.store.require(checked_id(request.match_info["id"]))
+        return web.json_response(_job_body(progress))
 
     async def _queue(self, stored: StoredRequest) -> None:
-        """Queue a job within the results quota. Raises ResultsFull, and what `submit` raises."""
+        """Reserve space for the results of a job, and queue it. Raises ResultsFull, and what `submit` raises."""
         job = stored.request.request
         size = round(2 * stored.sample_rate_hz * stored.audio_s) + SENTENCE_BYTES
-        await self.room.reserve(job, size, stored.request.deadline_unix_ms)
+        await self.results_quota.reserve(job, size, stored.request.deadline_unix_ms)
 
         submitted = False
         try:
@@ -87,72 +92,93 @@ class JobRoutes:
             stored.mark_published()
         finally:
             if not submitted:
-                await asyncio.shield(self.room.settle(job, 0))
+                await asyncio.shield(self.results_quota.settle(job, 0))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """`DELETE /jobs/{id}`: stop one that waits or runs, and free its audio; forget one that has ended."""
+        """`DELETE /jobs/{id}`: cancel a queued or running job and free its audio; delete one that has ended."""
         job = checked_id(request.match_info["id"])
         progress = await self.store.require(job)
+
         if progress.state in ENDED:
             await asyncio.shield(self.work.forget(progress))
-            return web.json_response(_shown(progress), status=202)
-        records = self.store.records
-        await records.cancel(job)
+            return web.json_response(_job_body(progress), status=202)
+
+        requests = self.store.records
+        await requests.cancel(job)
         await cancel(
             self.bus,
-            records.tenant,
+            requests.tenant,
             job,
-            *await records.runs(job),
+            *await requests.runs(job),
             reason="the client cancelled it",
         )
+
         progress = await self.store.require(job)
+
         if progress.state == "queued":
             progress = msgspec.structs.replace(progress, state="cancelled")
             await asyncio.shield(self.work.end(progress))
             record_end(
                 self.acceptor.metrics,
-                records.tenant,
+                requests.tenant,
                 progress,
                 http_status=SpeechCancelled.http_status,
             )
-        return web.json_response(_shown(progress), status=202)
+
+        return web.json_response(_job_body(progress), status=202)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2): sentences, marks, and the end."""
+        """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2) for sentences, marks and the end."""
         job = checked_id(request.match_info["id"])
         patience_s = self.settings.listener_timeout_s
-        async with self.news.following(self.store, job) as watched:
+
+        async with self.job_events.following(self.store, job) as watched:
             await watched.first()
-            telling, marks = _Telling(watched, _last_told(request)), None
+
+            cursor = _EventCursor(watched, _last_event_id(request))
+            marks: dict[int, list[Mark]] | None = None
             response = web.StreamResponse(
                 headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             )
             response.content_type = "text/event-stream"
             await response.prepare(request)
+
             async for progress in watched.changes(self.draining):
                 if progress is None:
-                    await write(response, b": still there\n\n", patience_s)
+                    await write(response, _KEEPALIVE, patience_s)
                     continue
+
                 if marks is None and progress.spoken:
                     marks = await self.store.marks(job)
-                for event in await telling.news(progress, marks or {}):
+
+                for event in await cursor.events(progress, marks or {}):
                     await write(response, event, patience_s)
+
             await response.write_eof()
             return response
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
-        """`GET /jobs/{id}/audio`: the WAV of a job that is done, in ranges; of one that runs, what comes."""
+        """`GET /jobs/{id}/audio`: the WAV of a job.
+
+        If it is done, with a length and ranges; while it runs, as it is produced.
+        """
         progress = await self.store.require(checked_id(request.match_info["id"]))
+
         if progress.state in ("failed", "cancelled"):
             raise _ended(progress)
-        if progress.state == "done":
-            return await self._whole(request, progress)
-        async with self.news.following(self.store, progress.job) as watched:
-            return await self._so_far(request, watched)
 
-    async def _whole(self, request: web.Request, progress: JobProgress) -> web.StreamResponse:
+        if progress.state == "done":
+            return await self._send_complete(request, progress)
+
+        async with self.job_events.following(self.store, progress.job) as watched:
+            return await self._send_live(request, watched)
+
+    async def _send_complete(
+        self, request: web.Request, progress: JobProgress
+    ) -> web.StreamResponse:
         lengths = await self.store.lengths(progress.job, progress.spoken)
-        await self.store.audio(progress.job, 0)  # the oldest, so the first to expire
+        await self.store.audio(progress.job, 0)  # fails early: the oldest is the first to expire
+
         size = HEADER_BYTES + sum(lengths)
         etag = f'"{progress.job}-{progress.samples}"'
         applies = range_applies(request.headers.get("If-Range"), etag)
@@ -184,8 +210,8 @@ class JobRoutes:
     async def _stored(
         self, job: str, lengths: list[int], wanted: ByteRange
     ) -> AsyncIterator[bytes]:
-        """Yield these bytes of a job's PCM."""
-        begin = 0
+        """Yield a range of a job's PCM. `lengths`: bytes of each sentence."""
+        begin = 0  # of the sentence in the PCM
 
         for sentence, length in enumerate(lengths):
             start = max(wanted.start, begin)
@@ -196,8 +222,8 @@ class JobRoutes:
 
             begin += length
 
-    async def _so_far(self, request: web.Request, watched: WatchedJob) -> web.StreamResponse:
-        """Send the stored sentences, and the others as they arrive; a job that fails cuts the body."""
+    async def _send_live(self, request: web.Request, watched: WatchedJob) -> web.StreamResponse:
+        """Send the stored sentences, and the others as they are produced; a failure of the job cuts the body."""
         audio: AudioResponse | None = None
         sent = 0
         progress = await watched.first()
@@ -225,78 +251,95 @@ class JobRoutes:
 
 
 @dataclass
-class _Telling:
-    """The position of a client in a job's events."""
+class _EventCursor:
+    """The position of one client in the events of a job."""
 
     watched: WatchedJob
-    reported: int  # sentences that the client has received
-    sound: SpokenTimeline = field(default_factory=lambda: SpokenTimeline(0))
-    added: int = 0  # sentences to the timeline
+    reported: int  # sentences whose events the client has received
+    timeline: SpokenTimeline = field(default_factory=lambda: SpokenTimeline(0))
+    added: int = 0  # sentences in the timeline
 
-    async def news(self, progress: JobProgress, marks: dict[int, list[Mark]]) -> list[bytes]:
-        """Return an event for every sentence since the last reported one, its marks before it, and for the end."""
+    async def events(self, progress: JobProgress, marks: dict[int, list[Mark]]) -> list[bytes]:
+        """Return the events since the last call: each new sentence after its marks, and the end of the job.
+
+        `marks`: by the index of their sentence.
+        """
         events: list[bytes] = []
-        sound, count, done = self.sound, progress.spoken, progress.state == "done"
-        if count > self.reported or (done and marks):
-            lengths = await self.watched.lengths(count)
-            for place in range(self.added, count):
-                sound.add(lengths[place] // 2, progress.sample_rate_hz)
-                if place >= self.reported:
-                    shown = {
-                        "state": "running",
-                        "spoken": place + 1,
-                        "audio_seconds": round(sound.seconds, 3),
-                    }
-                    events += _marked(sound, marks.get(place, []))
-                    events.append(_event("progress", _shown(progress) | shown, place + 1))
-            self.added, self.reported = count, max(self.reported, count)
+        done = progress.state == "done"
+
+        if progress.spoken > self.reported or (done and marks):
+            events += await self._sentences(progress, marks)
+
         if done:
-            events += _marked(sound, marks.get(count, []))
+            events += _mark_events(self.timeline, marks.get(progress.spoken, []))
+
         if progress.state in ENDED:
-            events.append(_event(progress.state, _shown(progress), count))
+            events.append(_event(progress.state, _job_body(progress), progress.spoken))
+
+        return events
+
+    async def _sentences(self, progress: JobProgress, marks: dict[int, list[Mark]]) -> list[bytes]:
+        events: list[bytes] = []
+        lengths = await self.watched.lengths(progress.spoken)
+
+        for index in range(self.added, progress.spoken):
+            self.timeline.add(lengths[index] // _BYTES_PER_SAMPLE, progress.sample_rate_hz)
+            if index < self.reported:
+                continue
+
+            body = _job_body(progress) | {
+                "state": "running",
+                "spoken": index + 1,
+                "audio_seconds": round(self.timeline.seconds, 3),
+            }
+            events += _mark_events(self.timeline, marks.get(index, []))
+            events.append(_event("progress", body, index + 1))
+
+        self.added = progress.spoken
+        self.reported = max(self.reported, progress.spoken)
         return events
 
 
-def _marked(sound: SpokenTimeline, marks: list[Mark]) -> list[bytes]:
-    """Return the events of marks in the stored audio. They have no id: a client that reconnects gets them again."""
-    return [_event("mark", placed) for mark in marks if (placed := sound.locate(mark)) is not None]
+def _mark_events(timeline: SpokenTimeline, marks: list[Mark]) -> list[bytes]:
+    """Return the events of located marks. They have no id, so a client that reconnects can receive them again."""
+    located = [timeline.locate(mark) for mark in marks]
+    return [_event("mark", mark) for mark in located if mark is not None]
 
 
-def _shown(progress: JobProgress) -> dict[str, Any]:
-    """Return a job as clients see it."""
-    shown = {
+def _job_body(progress: JobProgress) -> dict[str, Any]:
+    """Return the JSON representation of a job."""
+    rate_hz = progress.sample_rate_hz
+
+    body = {
         "id": progress.job,
         "state": progress.state,
         "sentences": progress.sentences or None,
         "spoken": progress.spoken,
-        "audio_seconds": round(progress.samples / progress.sample_rate_hz, 3)
-        if progress.sample_rate_hz
-        else 0.0,
-        "created": _moment(progress.created_unix_ms),
-        "deadline": _moment(progress.deadline_unix_ms),
-        "estimated_end": _moment(progress.estimated_end_unix_ms),
+        "audio_seconds": round(progress.samples / rate_hz, 3) if rate_hz else 0.0,
+        "created": _rfc3339(progress.created_unix_ms),
+        "deadline": _rfc3339(progress.deadline_unix_ms),
+        "estimated_end": _rfc3339(progress.estimated_end_unix_ms),
         "code": progress.code or None,
         "detail": progress.detail or None,
     }
-    return {name: value for name, value in shown.items() if value is not None}
+
+    return {name: value for name, value in body.items() if value is not None}
 
 
-def _moment(unix_ms: int | None) -> str | None:
-    """Return a moment as RFC 3339 writes it."""
-    return (
-        None
-        if unix_ms is None
-        else datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    )
+def _rfc3339(unix_ms: int | None) -> str | None:
+    if unix_ms is None:
+        return None
+
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def _event(name: str, content: dict[str, Any], number: int | None = None) -> bytes:
-    own = "" if number is None else f"id: {number}\n"
-    return f"event: {name}\n{own}data: {json.dumps(content)}\n\n".encode()
+def _event(name: str, content: dict[str, Any], event_id: int | None = None) -> bytes:
+    id_line = "" if event_id is None else f"id: {event_id}\n"
+    return f"event: {name}\n{id_line}data: {json.dumps(content)}\n\n".encode()
 
 
-def _last_told(request: web.Request) -> int:
-    """Return how many sentences the client has received, from the id of the last event that it received."""
+def _last_event_id(request: web.Request) -> int:
+    """Return the number of sentences that the client has received, from `Last-Event-ID`; 0 if invalid."""
     given = request.headers.get("Last-Event-ID", "")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
 

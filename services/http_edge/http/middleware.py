@@ -37,62 +37,57 @@ from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
 
-# what the client or a gateway calls it
-_CORRELATION_ID: Final = web.RequestKey("correlation_id", str)
+_CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # set by the client or a gateway
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
-_FRAMES: Final = 8  # of a fault's traceback, in the log
-_REFUSALS: Final = LogLimit(burst=100, a_second=10)  # lines
-_SPEAKING: Final = ("synthesize", "stream", "resume")  # names of routes
-# whose completion is an event in the log
-_LOGGED: Final = (
-    *_SPEAKING,
-    "normalize",
-    "jobs",
-    "job_audio",
-)
+_LOGGED_FRAMES: Final = 8  # of the traceback of an unexpected exception
+_failure_log_limit: Final = LogLimit(burst=100, a_second=10)  # lines
+_AUDIO_ROUTES: Final = ("synthesize", "stream", "resume")  # route names
+_LOGGED_ROUTES: Final = (*_AUDIO_ROUTES, "normalize", "jobs", "job_audio")
 
 
-def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
-    """Return the middleware. `tenant`: whose requests without an API key are; None where every request has one."""
+def request_middleware(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
+    """Return the middleware. `tenant`: the tenant of requests without an API key; None if all have one."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[REQUEST_ID], request[OUTCOME] = secrets.token_hex(16), Outcome()
+        request[REQUEST_ID] = secrets.token_hex(16)
+        request[OUTCOME] = Outcome()
+
         with _correlated(request):
             return await _traced(request, handler)
 
     async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method == "GET":  # nothing is begun
+        if request.method == "GET":  # starts no work on the bus
             return await _measured(request, handler)
+
         with span(
             f"{request.method} {_endpoint(request)}", request.headers, request=request[REQUEST_ID]
         ):
             return await _measured(request, handler)
 
     async def _measured(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if _endpoint(request) not in _LOGGED:
-            return await _answered(request, handler, fleet, metrics)
-        with (
-            metrics.in_flight.track_inprogress()
-            if _endpoint(request) in _SPEAKING
-            else nullcontext()
-        ):
-            try:
-                return await _concluded(request, handler)
-            finally:
-                if _endpoint(request) in _SPEAKING:
-                    _count(request, metrics)
-                _tell_completion(request, tenant)
+        if _endpoint(request) not in _LOGGED_ROUTES:
+            return await _with_problems(request, handler, fleet, metrics)
 
-    async def _concluded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        has_audio = _endpoint(request) in _AUDIO_ROUTES
+        with metrics.in_flight.track_inprogress() if has_audio else nullcontext():
+            try:
+                return await _with_outcome(request, handler)
+            finally:
+                if has_audio:
+                    _record_metrics(request, metrics)
+                _log_completion(request, tenant)
+
+    async def _with_outcome(request: web.Request, handler: Handler) -> web.StreamResponse:
         outcome = outcome_of(request)
         try:
-            response = await _answered(request, handler, fleet, metrics)
+            response = await _with_problems(request, handler, fleet, metrics)
         except (asyncio.CancelledError, ConnectionError):
-            # one that has all may go while the handler closes what it has opened
+            # A client that has the last byte can disconnect while the handler is still cleaning up.
             outcome.left = not outcome.whole
             raise
+
         outcome.answered(response)
         return response
 
@@ -101,43 +96,46 @@ def around(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
 
 @contextmanager
 def _correlated(request: web.Request) -> Iterator[None]:
-    """Note the `X-Request-Id` that came, and log it with every event while the block runs."""
+    """Store the client's `X-Request-Id`, and add it to every log event while the block runs."""
     given = request.headers.get("X-Request-Id", "")
-    if not _CORRELATION.fullmatch(given):  # none, or nothing to be repeated in a log
+    if not _CORRELATION.fullmatch(given):  # missing, or unsafe to log
         yield
         return
+
     request[_CORRELATION_ID] = given
     with structlog.contextvars.bound_contextvars(correlation_id=given):
         yield
 
 
-async def tell_request_id(request: web.Request, response: web.StreamResponse) -> None:
-    """Give every answer its request's name, and the client's own id for it, and note that it begins.
+async def add_request_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the request's name and correlation id to the response, and record that it begins.
 
     A handler of the `on_response_prepare` signal.
     """
     if REQUEST_ID in request:
         outcome = outcome_of(request)
-        outcome.response, outcome.http_status = response, response.status
+        outcome.response = response
+        outcome.http_status = response.status
+
         response.headers["Request-Name"] = request[REQUEST_ID]
         response.headers["X-Request-Id"] = request.get(_CORRELATION_ID, request[REQUEST_ID])
         response.headers.update(carried())
 
 
-def part_when(
+def close_connections_when(
     draining: asyncio.Event,
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return a handler of the `on_response_prepare` signal that lets connections end with their answers."""
+    """Return a handler of `on_response_prepare` that closes connections after their response."""
 
-    async def part(_request: web.Request, response: web.StreamResponse) -> None:
+    async def close_connection(_request: web.Request, response: web.StreamResponse) -> None:
         if draining.is_set():
             response.force_close()
             response.headers["Connection"] = "close"
 
-    return part
+    return close_connection
 
 
-async def _answered(
+async def _with_problems(
     request: web.Request, handler: Handler, fleet: Fleet, metrics: Metrics
 ) -> web.StreamResponse:
     try:
@@ -152,7 +150,7 @@ async def _answered(
         if outcome.whole and outcome.response is not None:
             log.warning("closing_failed", request=request[REQUEST_ID], code=failure.code)
             return outcome.response
-        return _failed(request, failure, fleet, metrics)
+        return _failure_response(request, failure, fleet, metrics)
     except asyncio.CancelledError:
         if outcome_of(request).response_begun and not outcome_of(request).whole:
             cut(request)
@@ -161,55 +159,59 @@ async def _answered(
         if isinstance(error, ConnectionError) and (
             request.transport is None or request.transport.is_closing()
         ):
-            raise  # the client has left
-        told, outcome = _unexpected(request, error), outcome_of(request)
+            raise  # the client has disconnected
+
+        unexpected = _unexpected(request, error)
+        outcome = outcome_of(request)
         if outcome.whole and outcome.response is not None:
-            return outcome.response  # only closing failed
-        return _failed(request, told, fleet, metrics)
+            return outcome.response  # only the cleanup failed
+        return _failure_response(request, unexpected, fleet, metrics)
 
 
 def _check_encoding(request: web.Request) -> None:
-    """Refuse compressed bodies, whether anything reads them or not: 5 KB of gzip may be 5 MB."""
+    """Refuse compressed bodies, even if no handler reads them: 5 KB of gzip can expand to 5 MB."""
     codings = ",".join(request.headers.getall("Content-Encoding", [])).split(",")
     if any(coding.strip().lower() not in ("", "identity") for coding in codings):
         raise UnsupportedEncoding("the body is compressed; send it without Content-Encoding")
 
 
 def _unexpected(request: web.Request, error: Exception) -> PipelineError:
-    """Return the response to an unexpected exception; the log has its location, but not its message."""
+    """Return the failure for an unexpected exception; the log has its location, but not its message."""
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return InsufficientStorage("the disk of this server is full; retry later")
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+
+    frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     log.error(
         "unexpected_failure", request=request[REQUEST_ID], error=type(error).__name__, places=places
     )
     return UnexpectedFailure(
-        "this service failed; retry later, and tell the operator the request_id"
+        "internal error; retry later, and report the request_id to the operator"
     )
 
 
 def cut(request: web.Request) -> None:
-    """End an answer in its middle so that the client sees it: without a last chunk; with HTTP/1.0, by a reset."""
+    """Abort a response so that the client detects it: without the last chunk; with HTTP/1.0, by a reset."""
     transport = request.transport
     if transport is None:
         return
-    if (
-        request.version < HttpVersion11
-        and (connection := transport.get_extra_info("socket")) is not None
-    ):
+
+    connection = transport.get_extra_info("socket")
+    if request.version < HttpVersion11 and connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
     transport.abort()
 
 
-def _failed(
+def _failure_response(
     request: web.Request, failure: PipelineError, fleet: Fleet, metrics: Metrics
 ) -> web.StreamResponse:
     metrics.failures.labels(failure.code).inc()
     fail(failure.code)
     outcome = outcome_of(request)
     outcome.failed(failure.code, failure.http_status)
-    if (left_out := _REFUSALS.allows()) is not None or failure.http_status >= 500:
+
+    if (left_out := _failure_log_limit.allows()) is not None or failure.http_status >= 500:
         log.warning(
             "request_failed",
             request=request[REQUEST_ID],
@@ -218,46 +220,65 @@ def _failed(
             cut=outcome.response_begun,
             **({"left_out": left_out} if left_out else {}),
         )
+
     if outcome.response_begun:
         cut(request)
+
     response = problem(failure, request[REQUEST_ID])
+    _add_failure_headers(response, failure, fleet)
+    return response
+
+
+def _add_failure_headers(response: web.Response, failure: PipelineError, fleet: Fleet) -> None:
     if isinstance(failure, RangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{failure.size}"
     if isinstance(failure, UnsupportedEncoding):
         response.headers["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
     if failure.http_status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
-    retry_after_s = failure.retry_after_s
-    if retry_after_s is None and failure.code == QuotaUsedUp.code:
-        retry_after_s = until_midnight_s()
-    if retry_after_s is None and failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE):
-        retry_after_s = fleet.retry_after_s()
+
+    retry_after_s = _retry_after_s(failure, fleet)
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
-    return response
+
+
+def _retry_after_s(failure: PipelineError, fleet: Fleet) -> float | None:
+    if failure.retry_after_s is not None:
+        return failure.retry_after_s
+
+    if failure.code == QuotaUsedUp.code:
+        return until_midnight_s()
+
+    if failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE):
+        return fleet.retry_after_s()
+
+    return None
 
 
 def _endpoint(request: web.Request) -> str:
     return request.match_info.route.name or ""
 
 
-def _count(request: web.Request, metrics: Metrics) -> None:
+def _record_metrics(request: web.Request, metrics: Metrics) -> None:
     outcome = outcome_of(request)
     metrics.requests.labels(outcome.language, _endpoint(request), outcome.status).inc()
+
     if outcome.left:
         metrics.cancelled.inc()
         log.info("client_left", request=request[REQUEST_ID])
-    if (
-        outcome.whole and outcome.audio_bytes
-    ):  # a client that resumed, and had it all already, waited for nothing
+
+    # A resumed response can be empty, if the client already had all of the audio: it is not measured.
+    if outcome.whole and outcome.audio_bytes:
         metrics.duration.labels(outcome.language).observe(time.monotonic() - outcome.began_s)
         metrics.output.observe(outcome.audio_bytes)
 
 
-def _tell_completion(request: web.Request, tenant: str | None) -> None:
-    """Log what came of a request, whatever that was: neither its text nor its voice."""
-    outcome, caller = outcome_of(request), caller_of(request)
+def _log_completion(request: web.Request, tenant: str | None) -> None:
+    """Log the outcome of a request, without its text or its voice."""
+    outcome = outcome_of(request)
+    caller = caller_of(request)
     first_s = outcome.first_audio_s
+
     log.info(
         "request_completed",
         endpoint=_endpoint(request),

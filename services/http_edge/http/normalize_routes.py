@@ -18,40 +18,43 @@ from services.http_edge.intake.form import Form, FormReader
 from services.http_edge.intake.text import understood
 from services.http_edge.settings import Settings
 
-_ANSWER_S: Final = 5.0
-_AT_ONCE: Final = 32  # of one tenant at this edge
+_REPLY_S: Final = 5.0
+_MAX_CONCURRENT: Final = 32  # per tenant at this edge
 
 
 @dataclass(frozen=True)
 class NormalizeRoutes:
-    """The handler, and what it works with."""
+    """The handler and its dependencies."""
 
     bus: Bus
     settings: Settings
     reader: FormReader
-    upload_owner: Callable[[web.Request], str]  # whose upload it is
-    _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    upload_owner: Callable[[web.Request], str]  # the caller that the upload limits apply to
+    _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_CONCURRENT))
 
     @classmethod
     def add_to(
-        cls, app: web.Application, desk_of: Callable[[web.Request], "NormalizeRoutes"]
+        cls, app: web.Application, routes_of: Callable[[web.Request], "NormalizeRoutes"]
     ) -> None:
         """Register the path."""
-        app.router.add_post("/normalize", by(desk_of)(cls.normalize), name="normalize")
+        app.router.add_post("/normalize", by(routes_of)(cls.normalize), name="normalize")
 
     async def normalize(self, request: web.Request) -> web.Response:
-        """`POST /normalize`: the sentences of a text as they would be spoken, and what would be left out."""
+        """`POST /normalize`: the normalized sentences of a text, and the spans that would be left out."""
         sent = await self.reader.text_form(request, self.upload_owner(request))
+
         if self._free.locked():
             raise TooManyRequests("too many texts are being normalized; retry later")
+
         async with self._free:
             form = await understood(sent)
             outcome_of(request).language = form.language
-            return web.json_response(_shown(form, await self._asked(request[REQUEST_ID], form)))
+            normalized = await self._normalized(request[REQUEST_ID], form)
+            return web.json_response(_body(form, normalized))
 
-    async def _asked(self, request_id: str, form: Form) -> TextNormalized:
-        """Return a splitter's answer. Raises SplitterUnavailable, RemoteFailure."""
-        question = NormalizeText(
+    async def _normalized(self, request_id: str, form: Form) -> TextNormalized:
+        """Return a splitter's reply. Raises SplitterUnavailable, RemoteFailure."""
+        command = NormalizeText(
             request=request_id,
             tenant=self.settings.tenant,
             engine=self.settings.engine,
@@ -63,24 +66,28 @@ class NormalizeRoutes:
             text_type=form.text_type,
             passages=form.passages,
         )
+
         subject = subjects.normalize(self.settings.tenant)
-        payload = await self.bus.request(subject, codec.encode(question), timeout_s=_ANSWER_S)
+        payload = await self.bus.request(subject, codec.encode(command), timeout_s=_REPLY_S)
         if payload is None:
-            raise SplitterUnavailable(f"no splitter answered within {_ANSWER_S:.0f} s; retry later")
-        answer = codec.decode(payload, TextNormalized | SpeechFailed)  # type: ignore[arg-type]  # msgspec takes unions
-        if isinstance(answer, SpeechFailed):
-            raise RemoteFailure(answer)
-        return answer
+            raise SplitterUnavailable(f"no splitter replied within {_REPLY_S:.0f} s; retry later")
+
+        reply = codec.decode(payload, TextNormalized | SpeechFailed)  # type: ignore[arg-type]  # msgspec takes unions
+        if isinstance(reply, SpeechFailed):
+            raise RemoteFailure(reply)
+
+        return reply
 
 
-def _shown(form: Form, answer: TextNormalized) -> dict[str, Any]:
-    spans = () if answer.left_out is UNSET else answer.left_out.spans
+def _body(form: Form, normalized: TextNormalized) -> dict[str, Any]:
+    spans = () if normalized.left_out is UNSET else normalized.left_out.spans
+
     return {
-        "language": answer.language,
+        "language": normalized.language,
         "languages": list(form.languages),
         "sentences": [
             {"start": found.start, "end": found.end, "text": found.text, "language": found.language}
-            for found in answer.sentences
+            for found in normalized.sentences
         ],
         "left_out": [{"start": span.start, "end": span.end} for span in spans],
     }

@@ -9,30 +9,41 @@ _ONE_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class ByteRange(NamedTuple):
-    """Bytes [start, end) of a whole."""
+    """Bytes [start, end) of a body."""
 
     start: int
     end: int
 
 
 def requested_range(header: str | None, size: int) -> ByteRange | None:
-    """Return the bytes that a Range header asks for, or None for the whole: also for several ranges at once and for
-    other units, which a server may pass over. Raises RangeNotSatisfiable where no such byte exists."""
+    """Return the bytes that a Range header selects, or None for the whole body.
+
+    Invalid headers, several ranges and other units are ignored, as a server is allowed to do.
+    Raises RangeNotSatisfiable if the range is outside the body.
+    """
     found = _ONE_RANGE.fullmatch(header.strip()) if header is not None else None
     if found is None or found.groups() == ("", ""):
         return None
+
     first, last = found.groups()
     if first == "":
-        start, end = max(0, size - int(last)), size
+        start = max(0, size - int(last))
+        end = size
     else:
-        start, end = int(first), size if last == "" else min(int(last) + 1, size)
+        start = int(first)
+        end = size if last == "" else min(int(last) + 1, size)
+
         if last != "" and int(last) < start:
-            return None  # not a range at all
+            return None  # invalid
+
     if start >= end:
-        raise RangeNotSatisfiable(f"the audio has {size} bytes", size=size)
+        raise RangeNotSatisfiable(
+            f"the audio has {size} bytes; request a range within it", size=size
+        )
+
     return ByteRange(start, end)
 
 
 def range_applies(if_range: str | None, etag: str) -> bool:
-    """Return whether a Range applies: not if If-Range names another version (a date never matches)."""
+    """Return whether to apply Range: not if If-Range has another ETag (a date never matches)."""
     return if_range is None or if_range.strip() == etag

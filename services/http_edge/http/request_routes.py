@@ -1,4 +1,4 @@
-"""Routes of sent requests: cancel one, or resume a lost answer."""
+"""Routes of existing requests: cancel one, or resume its response."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -28,108 +28,142 @@ from services.http_edge.speech.session import SpeechSessions
 
 @dataclass(frozen=True)
 class RequestRoutes:
-    """The handlers, and what they work with."""
+    """The handlers and their dependencies."""
 
     bus: Bus
-    records: RequestStore
+    store: RequestStore
     charges: UsageCharges
-    speaker: SpeechSessions
+    sessions: SpeechSessions
     metrics: Metrics
     settings: Settings
 
     @classmethod
     def add_to(
-        cls, app: web.Application, desk_of: Callable[[web.Request], "RequestRoutes"]
+        cls, app: web.Application, routes_of: Callable[[web.Request], "RequestRoutes"]
     ) -> None:
         """Register every path."""
-        at = by(desk_of)
+        at = by(routes_of)
         app.router.add_delete("/requests/{id}", at(cls.cancel))
         app.router.add_get("/requests/{id}/audio", at(cls.resume), name="resume", allow_head=False)
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """`DELETE /requests/{id}`: stop it wherever it is; twice is once, and an unknown one is as good as stopped."""
-        wanted = checked_id(request.match_info["id"])
-        await self.records.cancel(wanted)
-        runs = await self.records.runs(wanted)
-        await cancel(self.bus, self.records.tenant, wanted, *runs, reason="the client cancelled it")
-        return web.json_response({"id": wanted, "state": "cancelled"}, status=202)
+        """`DELETE /requests/{id}`: cancel a request at any stage. Idempotent; an unknown id is not an error."""
+        request_id = checked_id(request.match_info["id"])
+        await self.store.cancel(request_id)
+
+        attempts = await self.store.runs(request_id)
+        await cancel(
+            self.bus,
+            self.store.tenant,
+            request_id,
+            *attempts,
+            reason="the client cancelled it",
+        )
+
+        return web.json_response({"id": request_id, "state": "cancelled"}, status=202)
 
     async def resume(self, request: web.Request) -> web.StreamResponse:
-        """`GET /requests/{id}/audio?from=N`: the answer of /stream from its byte N on."""
-        wanted, offset = checked_id(request.match_info["id"]), _offset(request)
-        kept = await self._kept(wanted)
-        request[REQUEST_ID] = wanted
-        outcome_of(request).language = kept.language
+        """`GET /requests/{id}/audio?from=N`: the response of /stream from its byte N."""
+        request_id = checked_id(request.match_info["id"])
+        offset = _offset(request)
+        stored = await self._stored(request_id)
+
+        request[REQUEST_ID] = request_id
+        outcome_of(request).language = stored.language
         self.metrics.resumed.inc()
-        heard = [wanted, *await self.records.runs(wanted)]
+
+        earlier = [request_id, *await self.store.runs(request_id)]
         async with (
-            self.charges.resuming(wanted) as meter,
-            self.speaker.open_attempts(
-                kept if meter is None else meter.limited(kept),
-                heard=heard,
+            self.charges.resuming(request_id) as meter,
+            self.sessions.open_attempts(
+                stored if meter is None else meter.limited(stored),
+                heard=earlier,
                 sole=True,
                 renewing=True,
-            ) as runs,
+            ) as attempts,
         ):
-            sentence, skip, whole = await runs.locate(max(0, offset - HEADER_BYTES))
-            if whole is not None:
-                return _nothing_left(offset, HEADER_BYTES + whole)
-            async with self.speaker.taking_up(
-                kept, runs, runs.cancel, first_sentence=sentence, meter=meter, listening=True
-            ) as speech:
-                pieces = _without_first(skip, speech.chunks())
-                first = await anext(pieces, b"")
-                if not first and offset > HEADER_BYTES:
-                    _, _, whole = await runs.locate(offset)
-                    return _nothing_left(offset, HEADER_BYTES + (whole or 0))
-                rate_hz = speech.assembly.sample_rate_hz
-                audio = AudioResponse(
-                    request,
-                    WavEncoder(),
-                    sample_rate_hz=rate_hz,
-                    patience_s=self.settings.listener_timeout_s,
-                )
-                headers = {
-                    "X-Seed": str(kept.seed),
-                    "X-Engine": kept.engine,
-                    "X-Sample-Rate": str(rate_hz),
-                }
-                await audio.begin(headers, offset=offset)
-                return await send_stream(
-                    audio, AudioStream(first, pieces, Playback(self.metrics, rate_hz))
-                )
+            sentence, skip, total_bytes = await attempts.locate(max(0, offset - HEADER_BYTES))
+            if total_bytes is not None:
+                return _nothing_left(offset, HEADER_BYTES + total_bytes)
 
-    async def _kept(self, wanted: str) -> SpeechRequest:
-        kept = await self.records.request(wanted)
-        if kept is None:
+            async with self.sessions.taking_up(
+                stored,
+                attempts,
+                attempts.cancel,
+                first_sentence=sentence,
+                meter=meter,
+                listening=True,
+            ) as speech:
+                chunks = _without_first(skip, speech.chunks())
+                first = await anext(chunks, b"")
+                if not first and offset > HEADER_BYTES:
+                    _, _, total_bytes = await attempts.locate(offset)
+                    return _nothing_left(offset, HEADER_BYTES + (total_bytes or 0))
+
+                sample_rate_hz = speech.assembly.sample_rate_hz
+                audio = self._audio(request, sample_rate_hz)
+                await audio.begin(_headers(stored, sample_rate_hz), offset=offset)
+
+                playback = Playback(self.metrics, sample_rate_hz)
+                return await send_stream(audio, AudioStream(first, chunks, playback))
+
+    def _audio(self, request: web.Request, sample_rate_hz: int) -> AudioResponse:
+        return AudioResponse(
+            request,
+            WavEncoder(),
+            sample_rate_hz=sample_rate_hz,
+            patience_s=self.settings.listener_timeout_s,
+        )
+
+    async def _stored(self, request_id: str) -> SpeechRequest:
+        """Return a stored request with a new deadline. Raises UnknownRequest, SpeechCancelled."""
+        stored = await self.store.request(request_id)
+        if stored is None:
             raise UnknownRequest(
-                "no request has this id; it never existed, or has expired: send it again"
+                "no request with this id exists, or it has expired; send the request again"
             )
-        if await self.records.cancelled(wanted):
+
+        if await self.store.cancelled(request_id):
             raise SpeechCancelled("the request was cancelled; send it again under another id")
-        return renewed(kept, self.settings.request_timeout_s)
+
+        return renewed(stored, self.settings.request_timeout_s)
+
+
+def _headers(stored: SpeechRequest, sample_rate_hz: int) -> dict[str, str]:
+    return {
+        "X-Seed": str(stored.seed),
+        "X-Engine": stored.engine,
+        "X-Sample-Rate": str(sample_rate_hz),
+    }
 
 
 def _offset(request: web.Request) -> int:
     """Return the byte to resume at. Raises BadRequest."""
     given = request.query.get("from", "0")
     if not re.fullmatch(r"[0-9]{1,15}", given):
-        raise BadRequest("from is the number of bytes that you have of the WAV, header included")
+        raise BadRequest("`from` must be the number of bytes already received, header included")
     return int(given)
 
 
-async def _without_first(count: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _without_first(count: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the chunks, without their first `count` bytes."""
-    async for piece in pieces:
-        if count >= len(piece):
-            count -= len(piece)
+    async for chunk in chunks:
+        if count >= len(chunk):
+            count -= len(chunk)
             continue
-        yield piece[count:]
+
+        yield chunk[count:]
         count = 0
 
 
-def _nothing_left(offset: int, whole: int) -> web.StreamResponse:
-    """Answer a client that has every byte already. Raises RangeNotSatisfiable for an offset beyond the end."""
-    if offset > whole:
-        raise RangeNotSatisfiable(f"the answer has {whole} bytes; you have it all", size=whole)
+def _nothing_left(offset: int, size: int) -> web.StreamResponse:
+    """Return the empty response to a client that has all `size` bytes.
+
+    Raises RangeNotSatisfiable for an offset beyond the end.
+    """
+    if offset > size:
+        raise RangeNotSatisfiable(
+            f"the response has {size} bytes; `from` is beyond its end", size=size
+        )
+
     return web.Response(body=b"", content_type=WavEncoder.content_type)

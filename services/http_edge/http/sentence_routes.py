@@ -20,65 +20,83 @@ from services.http_edge.speech.attempt_events import stored_split
 from services.http_edge.speech.marks import SpokenTimeline
 from services.http_edge.speech.request_store import RequestStore
 
-_MOST_LOOKED_UP: Final = 200  # ends in one answer; a client asks for the next ones with `from`
+_MAX_END_MARKERS: Final = 200  # looked up per response; a client requests the next ones with `from`
 
 
 @dataclass(frozen=True)
 class SentenceRoutes:
-    """The handler, and what it works with."""
+    """The handler and its dependencies."""
 
     bus: Bus
     tenant: str
-    shelves: tuple[
-        RequestStore, ...
-    ]  # of requests and of jobs: they know under which other ids one is spoken
+    stores: tuple[RequestStore, ...]  # of requests and of jobs: they list the attempts of each
 
     @classmethod
     def add_to(
-        cls, app: web.Application, desk_of: Callable[[web.Request], "SentenceRoutes"]
+        cls, app: web.Application, routes_of: Callable[[web.Request], "SentenceRoutes"]
     ) -> None:
         """Register the path."""
-        at = by(desk_of)
+        at = by(routes_of)
         app.router.add_get("/requests/{id}/sentences", at(cls.sentences))
 
     async def sentences(self, request: web.Request) -> web.Response:
-        """`GET /requests/{id}/sentences?from=N`: the sentences from place N on, with the seconds of those spoken."""
-        wanted, first = checked_id(request.match_info["id"]), _first(request)
-        runs = [wanted, *[run for shelf in self.shelves for run in await shelf.runs(wanted)]]
-        split = await stored_split(self.bus, self.tenant, runs)
+        """`GET /requests/{id}/sentences?from=N`: the sentences from index N, and the duration of synthesized ones."""
+        request_id = checked_id(request.match_info["id"])
+        first = _first(request)
+        attempts = await self._attempts(request_id)
+
+        split = await stored_split(self.bus, self.tenant, attempts)
         if split is None:
             raise UnknownRequest(
-                "no sentences are stored under this id: it never existed, is not split yet, or has expired"
+                "no sentences are stored under this id: it does not exist, is not split yet, or has expired"
             )
+
         found: list[dict[str, Any]] = [
             {"start": span.start, "end": span.end} for span in split.sentences[first:]
         ]
+
         for sentence, language in zip(found, split.languages[first:], strict=False):
             sentence["language"] = language
-        sound = SpokenTimeline(first)
-        for place, sentence in enumerate(found[:_MOST_LOOKED_UP], first):
-            end = await self._end(runs, place)
+
+        timeline = SpokenTimeline(first)
+        for index, sentence in enumerate(found[:_MAX_END_MARKERS], first):
+            end = await self._end(attempts, index)
             if end is None:
                 break
+
             sentence["seconds"] = round(end.samples / end.sample_rate_hz, 4)
-            sound.add(end.samples, end.sample_rate_hz)
-        answer = {"count": len(split.sentences), "from": first, "sentences": found}
+            timeline.add(end.samples, end.sample_rate_hz)
+
+        body = {"count": len(split.sentences), "from": first, "sentences": found}
+
         if split.marks:
-            answer["marks"] = [marked for mark in split.marks if (marked := sound.locate(mark))]
+            body["marks"] = [marked for mark in split.marks if (marked := timeline.locate(mark))]
+
         if split.left_out is not UNSET:
-            answer["left_out"] = [
+            body["left_out"] = [
                 {"start": span.start, "end": span.end} for span in split.left_out.spans
             ]
-        return web.json_response(answer)
 
-    async def _end(self, runs: list[str], place: int) -> SentenceSpoken | None:
-        """Return a sentence's end marker; None where it is not spoken."""
-        for run in runs:
-            subject = subjects.end(self.tenant, run, place)
+        return web.json_response(body)
+
+    async def _attempts(self, request_id: str) -> list[str]:
+        """Return the ids under which a request was published, its own id first."""
+        attempts = [request_id]
+
+        for store in self.stores:
+            attempts += await store.runs(request_id)
+
+        return attempts
+
+    async def _end(self, attempts: list[str], index: int) -> SentenceSpoken | None:
+        """Return the end marker of a sentence, or None if it is not synthesized."""
+        for attempt in attempts:
+            subject = subjects.end(self.tenant, attempt, index)
             payload = await self.bus.last(topology.AUDIO, subject)
             end = None if payload is None else decoded(subject, payload)
             if isinstance(end, SentenceSpoken):
                 return end
+
         return None
 
 

@@ -1,4 +1,4 @@
-"""The HTTP server around an edge's application: who may connect, how much of a body waits, and how it ends."""
+"""The HTTP server of an edge: connection limits, buffer sizes and shutdown."""
 
 import asyncio
 import logging
@@ -21,24 +21,26 @@ from services.http_edge.errors import CannotListen
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses, Connections
 from services.http_edge.transport.file_descriptors import accepted_at_once, most_connections
-from services.http_edge.transport.shutdown import CLEANUP_S, Running
+from services.http_edge.transport.shutdown import CLEANUP_S, RunningHandlers
 
 log = structlog.get_logger()
 
 _SWEEP_S: Final = 2.0
-_WAITING: Final = 1024  # connections that are not accepted yet
-# of a body that wait in memory before the connection is paused, twice at most
+_BACKLOG: Final = 1024  # connections in the kernel that are not accepted yet
+# Reading is paused while more of a body than this is buffered; at most twice as much is in memory.
 _READ_BYTES: Final = 64 * 1024
-_LINGER_S: Final = 5.0  # an answer that came before the end of the body may be read for so long
+_LINGER_S: Final = 5.0  # for the client to read a response that was sent before the end of its body
 
 
 async def serve_http(app: web.Application, settings: Settings, stop: asyncio.Event) -> None:
-    """Serve an application until `stop` is set; then drain, and cut what still runs. Raises CannotListen."""
-    connections, running = _connections(settings), Running()
+    """Serve an application until `stop` is set, drain it, and cut the remaining requests. Raises CannotListen."""
+    connections = _connections(settings)
+    running = RunningHandlers()
     app.middlewares.insert(0, connections.middleware())
     app.middlewares.append(running.middleware())
-    # handler_cancellation: a client that leaves ends its handler at once, and with it the work on the bus.
-    # auto_decompress: bodies that are compressed are refused, and nothing of them is inflated before.
+
+    # handler_cancellation: when a client disconnects, its handler is cancelled, and with it the work on the bus.
+    # auto_decompress: compressed bodies are refused, so they must not be decompressed first.
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -48,7 +50,8 @@ async def serve_http(app: web.Application, settings: Settings, stop: asyncio.Eve
         read_bufsize=_READ_BYTES,
         lingering_time=_LINGER_S,
     )
-    with limited_logs(), _of_the_client():
+
+    with limited_logs(), _client_errors_unlogged():
         await runner.setup()
         try:
             async with _listening(runner, connections, settings) as address:
@@ -56,7 +59,8 @@ async def serve_http(app: web.Application, settings: Settings, stop: asyncio.Eve
                 async with tasks() as group:
                     group.create_task(_sweep(connections, stop), name="sweep")
                     await stop.wait()
-                # load balancers read /readyz, and send no more clients
+
+                # Meanwhile load balancers read /readyz, and stop sending requests.
                 await asyncio.sleep(settings.http_drain_s)
         finally:
             await running.end(settings.http_stop_s)
@@ -82,17 +86,17 @@ async def _sweep(connections: Connections, stop: asyncio.Event) -> None:
 
 
 @contextmanager
-def _of_the_client() -> Iterator[None]:
-    quiet = _OfTheClient()
-    server_logger.addFilter(quiet)
+def _client_errors_unlogged() -> Iterator[None]:
+    client_errors = _ClientErrorFilter()
+    server_logger.addFilter(client_errors)
     try:
         yield
     finally:
-        server_logger.removeFilter(quiet)
+        server_logger.removeFilter(client_errors)
 
 
-class _OfTheClient(logging.Filter):
-    """Leaves out what strangers do to the HTTP server: broken heads, connections that break. It has been answered."""
+class _ClientErrorFilter(logging.Filter):
+    """Drops log records of client errors, such as invalid request heads and lost connections."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log the record."""
@@ -106,7 +110,7 @@ async def _listening(
 ) -> AsyncIterator[tuple[str, int]]:
     """Accept connections while the block runs, and yield the address. Raises CannotListen."""
     server = runner.server
-    assert server is not None  # noqa: S101  # since `setup`
+    assert server is not None  # noqa: S101  # set by `setup`
     loop = asyncio.get_running_loop()
     try:
         listener = await loop.create_server(
@@ -115,14 +119,15 @@ async def _listening(
             settings.http_port,
             backlog=accepted_at_once(),
         )
-        for (
-            accepting
-        ) in listener.sockets:  # the kernel may let more wait than the event loop accepts at once
-            with socket.fromfd(accepting.fileno(), accepting.family, accepting.type) as same:
-                same.listen(_WAITING)
+
+        # asyncio accepts up to `backlog` connections at a time. The kernel's queue can be longer.
+        for listening in listener.sockets:
+            with socket.fromfd(listening.fileno(), listening.family, listening.type) as duplicate:
+                duplicate.listen(_BACKLOG)
     except OSError as error:
         reason = listen_error(settings.http_host, settings.http_port, error)
         raise CannotListen(f"{reason}; choose another HTTP_PORT or HTTP_HOST") from None
+
     try:
         host, port, *_ = listener.sockets[0].getsockname()
         yield host, port

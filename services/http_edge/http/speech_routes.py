@@ -1,4 +1,4 @@
-"""HTTP in, audio out: what each path answers."""
+"""Routes of speech synthesis (`/synthesize`, `/stream`), and of the state of the service."""
 
 import asyncio
 import tempfile
@@ -24,13 +24,13 @@ from services.http_edge.settings import Settings
 from services.http_edge.speech.playback import Playback
 
 NAME: Final = "voice-cloning-pipeline"
-_MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a whole answer; what is over this waits on disk
+_MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a buffered response; a longer one is written to disk
 _BLOCK_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True)
 class Routes:
-    """The handlers, and what they work with."""
+    """The handlers and their dependencies."""
 
     bus: Bus
     fleet: Fleet
@@ -51,9 +51,11 @@ class Routes:
         app.router.add_get("/metrics", make_aiohttp_handler(self.metrics.registry))
 
     @classmethod
-    def add_speaking(cls, app: web.Application, desk_of: Callable[[web.Request], "Routes"]) -> None:
-        """Register what is answered in a tenant's name."""
-        at = by(desk_of)
+    def add_tenant_routes(
+        cls, app: web.Application, routes_of: Callable[[web.Request], "Routes"]
+    ) -> None:
+        """Register the routes that depend on the tenant."""
+        at = by(routes_of)
         app.router.add_post(
             "/synthesize", at(cls.synthesize), name="synthesize", expect_handler=expect_later
         )
@@ -74,7 +76,7 @@ class Routes:
         )
 
     async def health(self, _request: web.Request) -> web.Response:
-        """`GET /health`: always 200, so that a person or a dashboard can read the state; probes ask /readyz."""
+        """`GET /health`: always 200, for people and dashboards; probes use /readyz."""
         reason = self._not_ready()
         return web.json_response(
             {
@@ -86,11 +88,11 @@ class Routes:
         )
 
     async def live(self, _request: web.Request) -> web.Response:
-        """`GET /livez`: this process answers."""
+        """`GET /livez`: 200 while this process runs."""
         return web.json_response({"status": "alive"})
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """`GET /readyz`: NATS answers, a splitter and a worker for the engine are alive."""
+        """`GET /readyz`: 200 while NATS is connected and a splitter and a worker of the engine are alive."""
         reason = self._not_ready()
         if reason is not None:
             return web.json_response({"status": "not ready", "detail": reason}, status=503)
@@ -107,7 +109,7 @@ class Routes:
         )
 
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
-        """`POST /synthesize`: the whole speech as one WAV with a true header."""
+        """`POST /synthesize`: all of the speech as one WAV, with the actual sizes in its header."""
         async with self.acceptor.accepted(request) as accepted:
             with (
                 tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole,
@@ -131,23 +133,22 @@ class Routes:
                 return await audio.finish()
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """`POST /stream`: the same, as it is produced.
+        """`POST /stream`: the speech as it is produced.
 
-        A failure before the first audio is an HTTP error; a later one cuts the body, so that no client takes a part
-        for the whole.
+        A failure before the first audio is an HTTP error; a later one cuts the body, so that the client can detect it.
         """
         async with (
             self.acceptor.accepted(request) as accepted,
             self.running.speaking(accepted, listening=True) as speech,
         ):
-            pieces = speech.chunks()
-            first = await anext(pieces)
+            chunks = speech.chunks()
+            first = await anext(chunks)
             accepted.note_first_audio("stream", self.metrics)
 
             audio = self._audio(request, accepted.sample_rate_hz)
             await audio.begin(accepted.headers(speech))
             playback = Playback(self.metrics, accepted.sample_rate_hz)
-            return await send_stream(audio, AudioStream(first, pieces, playback))
+            return await send_stream(audio, AudioStream(first, chunks, playback))
 
     def _audio(self, request: web.Request, sample_rate_hz: int) -> AudioResponse:
         patience_s = self.settings.listener_timeout_s
@@ -157,5 +158,9 @@ class Routes:
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():
-            return "this server is stopping"
-        return self.fleet.why_not_ready() if self.bus.connected else "NATS does not answer"
+            return "this server is shutting down"
+
+        if not self.bus.connected:
+            return "NATS does not answer"
+
+        return self.fleet.why_not_ready()

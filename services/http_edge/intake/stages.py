@@ -109,7 +109,7 @@ class AcceptedRequest:
     def note_first_audio(self, endpoint: str, metrics: Metrics) -> None:
         """Record when the first audio arrived; later calls change nothing."""
         if self.outcome.first_audio_s is None:
-            self.outcome.heard_first()
+            self.outcome.record_first_audio()
             metrics.first_byte.labels(endpoint).observe(
                 time.monotonic() - self.identified.parsed.read_s
             )

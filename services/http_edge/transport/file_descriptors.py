@@ -1,14 +1,14 @@
-"""File descriptors: the limit of this process, and its division."""
+"""File descriptors: the limit of this process, and how connections and other uses share it."""
 
 import resource
 from functools import lru_cache
 from typing import Final
 
-_BURSTS: Final = 4  # of accepted connections, before the event loop looks at the first one and closes another for it
+_BURSTS: Final = 4  # batches of accepted connections before the event loop can close any connection
 
 
 def raise_limit() -> None:
-    """Let this process have as many descriptors as it ever may: the soft limit becomes the hard one."""
+    """Raise the soft limit of descriptors to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -19,25 +19,29 @@ def raise_limit() -> None:
 def highest_descriptor() -> int:
     """Return the descriptor above which connections are refused.
 
-    The kernel returns the lowest free number, so a high one means that as many are in use. The reserve lets the event
-    loop accept some connections before it refuses them: an accept without descriptors stops it for a second.
+    The kernel assigns the lowest free number, so the number of a new descriptor shows how many are in use. The
+    descriptors above the limit let the event loop accept connections and refuse them: if accept fails for lack of
+    descriptors, asyncio stops accepting for a second.
     """
     return _limit() - _BURSTS * accepted_at_once() - _others()
 
 
 def accepted_at_once() -> int:
-    """Return how many connections the event loop may accept before it does anything else."""
+    """Return the number of connections that the event loop accepts in one iteration."""
     return max(1, min(32, _limit() // 32))
 
 
 def most_connections(wanted: int, files: int) -> int:
-    """Return the connection limit, given the number of temporary files."""
+    """Return the connection limit: `wanted`, or less if the descriptors are limited.
+
+    `files`: the number of temporary files that can be open.
+    """
     most = highest_descriptor()
     return max(8, min(wanted, most - min(files, most // 3) - _others() // 2))
 
 
 def _others() -> int:
-    """Return the reserve for NATS, child processes, response files, and connections to the public paths."""
+    """Return the number reserved for NATS, child processes, response files and the public paths."""
     return min(64, _limit() // 8)
 
 

@@ -1,14 +1,15 @@
-"""A multipart/form-data body (RFC 7578), parsed as it arrives, with a limit on all that is not content.
+"""Incremental parser of multipart/form-data bodies (RFC 7578), with limits on everything except content.
 
-How it works. `MultipartBody.next` returns what comes next: a `Part`, the bytes of its content in blocks, and None at
-the end. When nothing is left it reads from the connection, under the idle limit, and feeds at most `_BLOCK_BYTES` to
-the parser of python-multipart, which calls back for parts, headers and content. A block costs milliseconds at worst
-(lines that almost match the boundary, tiny parts), and after each the event loop runs: `turn` lets one body at a time
-parse a block, so that a hundred bodies delay the other connections as little as one does.
+How it works
 
-What a body may hold besides its content: a preamble and an epilogue of about a block each, `_MOST_PARTS` parts, and
-`_MOST_HEADERS` headers of `_HEADER_BYTES` for each of them. Content is not decoded: compressed or encoded parts are
-refused.
+`MultipartBody.next` returns the next event of the body: a `Part`, the bytes of its content in blocks, and None at the
+end. If no event is queued, it reads from the connection, within the idle timeout, and feeds at most `_BLOCK_BYTES` to
+python-multipart, which calls back for parts, headers and content. A block takes a few milliseconds at worst (lines that
+almost match the boundary, tiny parts), and the event loop runs after each. `turn` lets one body at a time parse a
+block, so a hundred bodies delay other connections as little as one does.
+
+Besides content, a body can have a preamble and an epilogue of about a block each, `_MAX_PARTS` parts, and
+`_MAX_HEADERS` headers of `_HEADER_BYTES` per part. Content is not decoded: compressed or encoded parts are refused.
 """
 
 import asyncio
@@ -31,21 +32,22 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _BLOCK_BYTES: Final = 16 * 1024
-_EXTRA_BYTES: Final = 1024  # of a preamble, and of an epilogue; counted by the block
-_MOST_PARTS: Final = 64
-_MOST_HEADERS: Final = 8  # of a part
-_HEADER_BYTES: Final = 2048  # of a header, with a long file name
+_EXTRA_BYTES: Final = 1024  # of a preamble, and of an epilogue; counted in whole blocks
+_MAX_PARTS: Final = 64
+_MAX_HEADERS: Final = 8  # per part
+_HEADER_BYTES: Final = 2048  # per header; allows long file names
 _BOUNDARY_CHARACTERS: Final = 70  # RFC 2046, 5.1.1
 _PLAIN: Final = frozenset({b"", b"binary", b"8bit", b"7bit", b"identity"})
-# it warns of each broken body; we answer them
+
+# It logs a warning for each invalid body, which the client is informed of anyway.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
 class Part:
-    """The beginning of a part."""
+    """The beginning of a part of the body."""
 
-    name: str  # of the form field; empty where it has none
+    name: str  # of the form field; empty if it has none
 
 
 class MultipartBody:
@@ -59,49 +61,57 @@ class MultipartBody:
         idle_s: float,
         received: Callable[[int], None],
     ) -> None:
-        """`received` is called with the size of every read, and may raise. Raises BadRequest for a missing boundary."""
+        """Raises BadRequest for an invalid boundary.
+
+        `received` is called with the size of every read, and can raise.
+        """
         self._content = request.content
         self._turn = turn
         self._idle_s = idle_s
         self._received = received
         self._unfed = b""
-        self._offset = 0  # in what is not fed yet
+        self._offset = 0  # of the first byte in `_unfed` that was not fed to the parser
         self._found = _Found()
         self._parser = MultipartParser(
             _boundary(request),
             self._found.callbacks(),
-            max_header_count=_MOST_HEADERS,
+            max_header_count=_MAX_HEADERS,
             max_header_size=_HEADER_BYTES,
         )
         self._preamble_bytes = 0
         self._epilogue_bytes = 0
 
     async def next(self) -> Part | bytes | None:
-        """Return the next part, or content of the part before, or None at the end.
+        """Return the next part, or content of the last returned part, or None at the end.
 
-        Raises TimeoutError when nothing arrives in time; BadRequest and UnsupportedEncoding for a body that is broken.
+        Raises TimeoutError if no data arrives in time, BadRequest and UnsupportedEncoding for an invalid body.
         """
         while not self._found.events:
             block = await self._block()
             if not block:
                 self._check_end()
                 return None
+
             async with self._turn:
                 self._feed(block)
                 await asyncio.sleep(0)
+
         return self._found.events.popleft()
 
     async def _block(self) -> bytes:
-        """Return some bytes of the body; none at its end."""
+        """Return the next bytes of the body, at most `_BLOCK_BYTES`; empty at the end."""
         if self._offset >= len(self._unfed):
             try:
                 async with asyncio.timeout(self._idle_s):
-                    self._unfed, self._offset = await self._content.readany(), 0
+                    self._unfed = await self._content.readany()
+                    self._offset = 0
             except (web.RequestPayloadError, HttpProcessingError):
                 raise BadRequest(
-                    "the body is broken; send its Content-Length, or chunks as HTTP/1.1 has them"
+                    "the body is malformed; send a Content-Length, or use HTTP/1.1 chunked encoding"
                 ) from None
+
             self._received(len(self._unfed))
+
         block = self._unfed[self._offset : self._offset + _BLOCK_BYTES]
         self._offset += len(block)
         return block
@@ -113,19 +123,23 @@ class MultipartBody:
             try:
                 self._parser.write(block)
             except FormParserError as error:
-                raise BadRequest(f"the multipart body is broken ({type(error).__name__})") from None
+                raise BadRequest(
+                    f"the multipart body is malformed ({type(error).__name__}); send multipart/form-data"
+                ) from None
+
             if not self._found.parts:
                 self._preamble_bytes += len(block)
+
         if max(self._preamble_bytes, self._epilogue_bytes) > _EXTRA_BYTES:
-            raise BadRequest("the multipart body has data outside its parts; send the parts alone")
+            raise BadRequest("the multipart body has data outside its parts; send only the parts")
 
     def _check_end(self) -> None:
         if not self._found.ended:
-            raise BadRequest("the multipart body ends before its last boundary")
+            raise BadRequest("the multipart body is incomplete; end it with the closing boundary")
 
 
 class _Found:
-    """The parser's events in a block."""
+    """Collects the events of the parser."""
 
     def __init__(self) -> None:
         self.events: deque[Part | bytes] = deque()
@@ -136,7 +150,7 @@ class _Found:
         self._headers: dict[bytes, bytes] = {}
 
     def callbacks(self) -> "MultipartCallbacks":
-        """Return what the parser calls."""
+        """Return the callbacks of the parser."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
@@ -149,8 +163,9 @@ class _Found:
 
     def _begin(self) -> None:
         self.parts += 1
-        if self.parts > _MOST_PARTS:
-            raise BadRequest(f"the form has more than {_MOST_PARTS} parts")
+        if self.parts > _MAX_PARTS:
+            raise BadRequest(f"the form has more than {_MAX_PARTS} parts; send fewer")
+
         self._headers.clear()
 
     def _header(self) -> None:
@@ -162,10 +177,12 @@ class _Found:
         for name in (b"content-encoding", b"content-transfer-encoding"):
             if self._headers.get(name, b"").lower() not in _PLAIN:
                 raise UnsupportedEncoding(
-                    "a part of the form is compressed or encoded; send it as it is"
+                    "a part of the form is compressed or encoded; send it unencoded"
                 )
+
         if self._headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
             raise BadRequest("a part of the form is itself multipart; send plain fields")
+
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         self.events.append(Part(options.get(b"name", b"").decode("utf-8", "replace")))
 
