@@ -38,20 +38,20 @@ def test_one_range_selects_its_bytes(header: str, span: tuple[int, int]) -> None
         "0-5",
     ],
 )
-def test_what_is_no_single_range_of_bytes_is_passed_over(header: str | None) -> None:
+def test_anything_but_one_range_of_bytes_is_ignored(header: str | None) -> None:
     assert requested_range(header, SIZE) is None
 
 
 @pytest.mark.parametrize(
     "header", ["bytes=1000-", "bytes=1000-1001", "bytes=-0", "bytes=99999999999999999-"]
 )
-def test_a_range_beyond_the_end_is_refused_with_the_size(header: str) -> None:
+def test_a_range_beyond_the_end_is_refused_with_the_size_of_the_audio(header: str) -> None:
     with pytest.raises(RangeNotSatisfiable) as refused:
         requested_range(header, SIZE)
     assert refused.value.size == SIZE
 
 
-def test_a_range_is_for_the_version_that_it_names() -> None:
+def test_a_range_applies_only_to_the_version_in_if_range() -> None:
     assert range_applies(None, '"a-1"')
     assert range_applies(' "a-1" ', '"a-1"')
     for other in ('"a-2"', 'W/"a-1"', "Wed, 21 Oct 2015 07:28:00 GMT", ""):

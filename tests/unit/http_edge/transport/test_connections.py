@@ -20,7 +20,7 @@ class Socket:
 
 
 class Transport(asyncio.Transport):
-    """A connection from an address."""
+    """A double of the transport of a connection from an address."""
 
     def __init__(self, address: str, descriptor: int = 10) -> None:
         super().__init__({"peername": (address, 1234), "socket": Socket(descriptor)})
@@ -54,40 +54,40 @@ def of(most: int = 4, most_of_address: int = 3, trusted: str = "") -> Connection
     )
 
 
-def test_the_longest_idle_connection_of_an_address_is_evicted_for_its_next() -> None:
+def test_a_new_connection_evicts_the_longest_idle_one_of_an_address_at_its_limit() -> None:
     connections = of()
     other, *own = connect(connections, "10.0.0.9", *["10.0.0.1"] * 5)
     assert [transport.over for transport in own] == [True, True, False, False, False]
     assert not other.over
 
 
-def test_a_trusted_proxy_has_as_many_as_all() -> None:
+def test_only_the_total_limit_applies_to_a_trusted_proxy() -> None:
     connections = of(most=100, trusted="10.0.0.0/8")
     assert not any(transport.over for transport in connect(connections, *["10.0.0.1"] * 50))
 
 
-def test_of_too_many_in_all_the_longest_idle_one_goes() -> None:
+def test_a_new_connection_evicts_the_longest_idle_one_at_the_total_limit() -> None:
     transports = connect(of(), *(f"10.0.0.{number}" for number in range(6)))
     assert [transport.over for transport in transports] == [True, True, False, False, False, False]
 
 
-def test_busy_connections_stay_and_those_beyond_the_reserve_are_refused() -> None:
+def test_busy_connections_stay_and_new_ones_beyond_the_reserve_are_refused() -> None:
     connections = of(most=3)
     busy = connect(connections, *(f"10.0.0.{number}" for number in range(3)))
     connections._idle.clear()
-    kept = []
+    reserved = []
     for number in range(16):
-        kept += connect(connections, f"10.0.1.{number}")
+        reserved += connect(connections, f"10.0.1.{number}")
         connections._idle.clear()
     [refused] = connect(connections, "10.0.2.1")
-    assert not any(transport.over for transport in [*busy, *kept])
+    assert not any(transport.over for transport in [*busy, *reserved])
     assert refused.over
     head, _, content = refused.written.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
     assert f"Content-Length: {len(content)}".encode() in head
 
 
-def test_a_high_descriptor_means_that_the_others_are_in_use() -> None:
+def test_a_high_descriptor_number_counts_as_a_reached_limit() -> None:
     connections = of()
     [first] = connect(connections, "10.0.0.1")
     connect(connections, "10.0.0.2", descriptor=file_descriptors.highest_descriptor())
@@ -112,11 +112,11 @@ def test_a_trusted_proxy_determines_the_client_address(
     request = make_mocked_request(
         "GET", "/", headers={"X-Forwarded-For": forwarded} if forwarded else {}
     )
-    asked = request.clone(remote=remote)
-    assert Addresses("10.0.0.0/8, ::1").client(asked) == expected
+    received = request.clone(remote=remote)
+    assert Addresses("10.0.0.0/8, ::1").client(received) == expected
 
 
-def test_a_proxy_that_is_no_address_is_a_bad_setting() -> None:
+def test_a_proxy_that_is_not_an_address_is_an_invalid_setting() -> None:
     with pytest.raises(BadSettings, match="TRUSTED_PROXIES"):
         Addresses("10.0.0.0/8, nginx")
 

@@ -1,4 +1,4 @@
-"""Forms cut into blocks of every size, and forms with more framing than content."""
+"""Multipart forms, split into blocks of every size, and forms with more framing than content."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,19 +25,19 @@ CONTENTS = st.lists(
 LINE = b"\r\n"
 
 
-def request_of(pieces: Sequence[bytes], boundary: str = "x") -> web.Request:
+def request_of(blocks: Sequence[bytes], boundary: str = "x") -> web.Request:
     loop = asyncio.get_running_loop()
     content = StreamReader(BaseProtocol(loop), 2**26, loop=loop)
-    for piece in pieces:
-        content.feed_data(piece)
+    for block in blocks:
+        content.feed_data(block)
     content.feed_eof()
     kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     return make_mocked_request("POST", "/synthesize", headers=kind, payload=content)
 
 
-async def read(pieces: Sequence[bytes], boundary: str = "x") -> list[tuple[str, bytes]]:
+async def read(blocks: Sequence[bytes], boundary: str = "x") -> list[tuple[str, bytes]]:
     body = MultipartBody(
-        request_of(pieces, boundary), turn=asyncio.Lock(), idle_s=5, received=lambda _count: None
+        request_of(blocks, boundary), turn=asyncio.Lock(), idle_s=5, received=lambda _count: None
     )
     parts: list[tuple[str, bytes]] = []
     while (found := await body.next()) is not None:
@@ -66,19 +66,19 @@ def part(*lines: str) -> bytes:
 
 
 @given(parts=st.lists(st.tuples(NAMES, CONTENTS), min_size=1, max_size=8), size=st.integers(1, 80))
-def test_a_form_is_read_the_same_however_it_is_cut(
+def test_a_form_is_parsed_the_same_for_any_block_size(
     parts: list[tuple[str, bytes]], size: int
 ) -> None:
     boundary = "----a-boundary-that-is-in-no-content"
     whole = form(parts, boundary)
-    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
-    assert asyncio.run(read(pieces, boundary)) == parts
+    blocks = [whole[at : at + size] for at in range(0, len(whole), size)]
+    assert asyncio.run(read(blocks, boundary)) == parts
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"a", b"a" * 100_000, b"\r\n" * 50_000, b"\r\n--" * 40_000]
 )
-async def test_what_a_client_writes_is_read(content: bytes) -> None:
+async def test_a_form_of_the_aiohttp_client_is_parsed(content: bytes) -> None:
     made = aiohttp.FormData()
     made.add_field("reference_audio", content, filename="\u00e9t\u00e9.wav")
     payload = made()
@@ -111,7 +111,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
 @pytest.mark.parametrize("size", [7, 100_000])
-async def test_what_is_no_form_or_mostly_no_content_is_refused(content: bytes, size: int) -> None:
+async def test_an_invalid_form_or_one_with_little_content_is_refused(
+    content: bytes, size: int
+) -> None:
     if content.startswith(b"\r\n"):
         content = content.replace(b"\r\n--x", b"\r\n" * 10_000 + b"\r\n--x", 1)
     with pytest.raises(BadRequest):
@@ -127,7 +129,7 @@ async def test_an_encoded_part_is_refused(line: str) -> None:
 @pytest.mark.parametrize(
     "line", ["Content-Transfer-Encoding: binary", "Content-Transfer-Encoding: 8bit"]
 )
-async def test_a_part_may_say_that_it_is_not_encoded(line: str) -> None:
+async def test_a_part_can_declare_that_it_is_not_encoded(line: str) -> None:
     assert await read([part(line)]) == [("text", b"hello")]
 
 
