@@ -9,6 +9,7 @@ from aiohttp import web
 from services.common.wire.failures import SpeechCancelled
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)  # the id in /requests/{id}
+TENANT: Final = web.RequestKey("tenant", str)  # set by the middleware
 _CLIENT_LEFT: Final = 499  # nginx: the client disconnected before the response began
 _BYTES_PER_SAMPLE: Final = 2
 
@@ -77,3 +78,8 @@ OUTCOME: Final = web.RequestKey("outcome", Outcome)
 def outcome_of(request: web.Request) -> Outcome:
     """Return the outcome of this request, which the middleware counts."""
     return request[OUTCOME]
+
+
+def tenant_of_caller(request: web.Request) -> str:
+    """Return the tenant that sent this request: that of its API key, or the configured one without keys."""
+    return request[TENANT]

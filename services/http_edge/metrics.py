@@ -10,9 +10,17 @@ class Metrics:
     """The edge's metrics, on a separate registry."""
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
-        self.registry = registry
-        ProcessCollector(registry=registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+
+        self._add_requests(self.registry)
+        self._add_audio(self.registry)
+        self._add_jobs(self.registry)
+        self._add_queues(self.registry)
+        self._add_capacity(self.registry)
+
+    def _add_requests(self, registry: CollectorRegistry) -> None:
+        """Add the metrics of speech requests."""
         self.requests = Counter(
             "xtts_synthesis_requests_total",
             "Requests by outcome: success, error or cancelled",
@@ -34,9 +42,6 @@ class Metrics:
             ),
             registry=registry,
         )
-        self.model_loaded = Gauge(
-            "xtts_model_loaded", "1 while a worker has its model loaded", registry=registry
-        )
         self.first_byte = Histogram(
             "tts_time_to_first_byte_seconds",
             "Time from the complete request to the first audio",
@@ -47,6 +52,27 @@ class Metrics:
         self.failures = Counter(
             "tts_failures_total", "Failed requests by reason", ["code"], registry=registry
         )
+        self.in_flight = Gauge(
+            "tts_requests_in_flight", "Speech requests in progress", registry=registry
+        )
+        self.cancelled = Counter(
+            "tts_cancelled_requests_total", "Requests whose client disconnected", registry=registry
+        )
+        self.joined = Counter(
+            "tts_requests_joined_total", "Retries that joined a request", registry=registry
+        )
+        self.resumed = Counter(
+            "tts_requests_resumed_total", "Responses that were resumed", registry=registry
+        )
+        self.reference_cache = Counter(
+            "tts_reference_uploads_total",
+            "Reference clips by outcome",
+            ["outcome"],
+            registry=registry,
+        )
+
+    def _add_audio(self, registry: CollectorRegistry) -> None:
+        """Add the metrics of the audio that listeners receive."""
         self.stalls = Counter(
             "tts_stream_stalls_total", "Times a listener ran out of audio", registry=registry
         )
@@ -63,9 +89,6 @@ class Metrics:
             "Missed events that were fetched by index",
             registry=registry,
         )
-        self.cancelled = Counter(
-            "tts_cancelled_requests_total", "Requests whose client disconnected", registry=registry
-        )
         self.taken_up = Counter(
             "tts_requests_taken_up_total",
             "Requests published again from a sentence",
@@ -76,20 +99,20 @@ class Metrics:
             "Times that lost audio was synthesized again",
             registry=registry,
         )
-        self.joined = Counter(
-            "tts_requests_joined_total", "Retries that joined a request", registry=registry
-        )
-        self.resumed = Counter(
-            "tts_requests_resumed_total", "Responses that were resumed", registry=registry
-        )
+
+    def _add_jobs(self, registry: CollectorRegistry) -> None:
+        """Add the metrics of jobs."""
         self.jobs = Counter(
             "tts_jobs_total", "Finished jobs by outcome", ["outcome"], registry=registry
         )
         self.jobs_running = Gauge(
             "tts_jobs_running", "Jobs that this edge is running", registry=registry
         )
-        self.in_flight = Gauge(
-            "tts_requests_in_flight", "Speech requests in progress", registry=registry
+
+    def _add_queues(self, registry: CollectorRegistry) -> None:
+        """Add the metrics of the queues in NATS."""
+        self.bus_connected = Gauge(
+            "tts_bus_connected", "1 while connected to NATS", registry=registry
         )
         self.queue_depth = Gauge(
             "tts_queue_depth", "Messages in a work stream", ["stream"], registry=registry
@@ -120,8 +143,11 @@ class Metrics:
             self.consumer_in_progress,
             self.consumer_repeated,
         )
-        self.bus_connected = Gauge(
-            "tts_bus_connected", "1 while connected to NATS", registry=registry
+
+    def _add_capacity(self, registry: CollectorRegistry) -> None:
+        """Add the metrics of the backlog and the workers."""
+        self.model_loaded = Gauge(
+            "xtts_model_loaded", "1 while a worker has its model loaded", registry=registry
         )
         self.queued_audio = Gauge(
             "tts_queued_audio_seconds",
@@ -143,11 +169,5 @@ class Metrics:
             "tts_real_time_factor",
             "Mean processing time per second of audio of the engine's workers",
             ["engine"],
-            registry=registry,
-        )
-        self.reference_cache = Counter(
-            "tts_reference_uploads_total",
-            "Reference clips by outcome",
-            ["outcome"],
             registry=registry,
         )

@@ -137,7 +137,7 @@ async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it
     front: Front,
 ) -> None:
     request = front.request()
-    await RequestStore(front.bus, topology.KEPT, "acme").hold(request)
+    await RequestStore(front.bus, topology.KEPT).hold(request)
     assert "duplicate" not in await front.ask(request)
     assert await front.queued() == 1
 
@@ -145,9 +145,9 @@ async def test_a_request_that_took_its_id_and_was_never_queued_is_queued_when_it
 async def test_no_text_is_stored_of_a_request_that_cannot_be_resumed(front: Front) -> None:
     request = front.request(text="Something private.")
     await front.ask(request)
-    records = RequestStore(front.bus, topology.KEPT, "acme")
-    assert await records.known(request.request)
-    assert await records.request(request.request) is None
+    records = RequestStore(front.bus, topology.KEPT)
+    assert await records.known("acme", request.request)
+    assert await records.request("acme", request.request) is None
     value = await front.bus.get_value(topology.KEPT, f"request.acme.{request.request}")
     assert value is not None
     assert len(value) == 32
@@ -161,7 +161,7 @@ async def test_an_id_stands_for_one_request_or_job_of_its_tenant(front: Front) -
         "request_id_taken",
     )
     job = front.request()
-    await JobStore(front.bus, RequestStore(front.bus, topology.PROGRESS, "acme")).create(job)
+    await JobStore(front.bus, RequestStore(front.bus, topology.PROGRESS)).create(job)
     assert await front.refused(job) == (409, "request_id_taken")
     assert await front.queued() == 1
 

@@ -148,7 +148,7 @@ async def test_audio_that_was_dropped_with_its_end_markers_is_spoken_again_after
 async def test_two_listeners_of_one_request_each_get_it_whole_at_their_own_pace(bus: Bus) -> None:
     clip = await stored_clip(bus)
     request, here = speech_request(clip, BOOK), speaker(bus)
-    records = RequestStore(bus, topology.KEPT, "public")
+    records = RequestStore(bus, topology.KEPT)
 
     async def leave() -> None:
         return
@@ -161,7 +161,7 @@ async def test_two_listeners_of_one_request_each_get_it_whole_at_their_own_pace(
         return digest(pieces)
 
     async with tone_service(bus), here.speaking(request, leave, listening=True) as first:
-        heard = [request.request, *await records.runs(request.request)]
+        heard = [request.request, *await records.runs("public", request.request)]
         async with (
             here.open_attempts(request, heard=heard, sole=False, renewing=True) as joined,
             here.taking_up(request, joined, leave, listening=True) as second,
@@ -225,7 +225,7 @@ async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_
         speaker(bus),
         bytearray(),
     )
-    assert await RequestStore(bus, topology.KEPT, "public").keep(request)
+    assert await RequestStore(bus, topology.KEPT).keep(request)
     async with tone_service(bus):
         async with speaking.speaking(request, listening=True) as speech:
             async for piece in speech.chunks():

@@ -101,7 +101,7 @@ async def stored_bytes(service: Front) -> int:
 
 
 async def counted_bytes(service: Front, tenant: str) -> int:
-    return await ResultsQuota(service.bus, tenant, kept_s=86_400).used_bytes()
+    return await ResultsQuota(service.bus, kept_s=86_400).used_bytes(tenant)
 
 
 async def test_a_tenant_fills_its_own_storage_and_no_other_tenants(

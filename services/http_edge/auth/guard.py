@@ -1,12 +1,13 @@
 """Middleware that runs before any handler: API keys, host names and CORS."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.http_edge.auth.api_keys import ApiKeys, Caller
+from services.http_edge.context import TENANT
 from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses
@@ -35,7 +36,6 @@ _PREFLIGHT: Final = {
     "Access-Control-Allow-Headers": _REQUEST_HEADERS,
     "Access-Control-Max-Age": "600",
 }
-RoutesT = TypeVar("RoutesT")
 
 
 def caller_of(request: web.Request) -> Caller | None:
@@ -60,20 +60,6 @@ def upload_owner(addresses: Addresses) -> Callable[[web.Request], str]:
     return owner
 
 
-def by(
-    routes_of: Callable[[web.Request], RoutesT],
-) -> Callable[[Callable[[RoutesT, web.Request], Awaitable[web.StreamResponse]]], Handler]:
-    """Return a function that turns a method into a handler, called on the object for the tenant of the request."""
-
-    def handler(method: Callable[[RoutesT, web.Request], Awaitable[web.StreamResponse]]) -> Handler:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            return await method(routes_of(request), request)
-
-        return answer
-
-    return handler
-
-
 async def expect_later(_request: web.Request) -> None:
     """Send no "100 Continue" yet: a client that waits for it sends nothing before the checks.
 
@@ -95,6 +81,7 @@ def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
                 raise EngineNotAllowed(f"this key does not allow the engine {settings.engine}")
             caller.take_token()
             request[CALLER] = caller
+            request[TENANT] = caller.key.tenant
         return await handler(request)
 
     return guard

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,8 +14,8 @@ from services.common.audio.wav import HEADER_BYTES
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import JobProgress, Mark
-from services.http_edge.auth.guard import by, expect_later
-from services.http_edge.context import REQUEST_ID
+from services.http_edge.auth.guard import expect_later
+from services.http_edge.context import REQUEST_ID, tenant_of_caller
 from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.http.audio_response import AudioResponse, write
 from services.http_edge.http.encoders import WavEncoder
@@ -48,15 +48,13 @@ class JobRoutes:
     settings: Settings
     draining: asyncio.Event
 
-    @classmethod
-    def add_to(cls, app: web.Application, routes_of: Callable[[web.Request], "JobRoutes"]) -> None:
+    def add_to(self, app: web.Application) -> None:
         """Register every path."""
-        at = by(routes_of)
-        app.router.add_post("/jobs", at(cls.submit), name="jobs", expect_handler=expect_later)
-        app.router.add_get("/jobs/{id}", at(cls.show))
-        app.router.add_delete("/jobs/{id}", at(cls.delete))
-        app.router.add_get("/jobs/{id}/events", at(cls.events), allow_head=False)
-        app.router.add_get("/jobs/{id}/audio", at(cls.audio), name="job_audio")
+        app.router.add_post("/jobs", self.submit, name="jobs", expect_handler=expect_later)
+        app.router.add_get("/jobs/{id}", self.show)
+        app.router.add_delete("/jobs/{id}", self.delete)
+        app.router.add_get("/jobs/{id}/events", self.events, allow_head=False)
+        app.router.add_get("/jobs/{id}/audio", self.audio, name="job_audio")
 
     async def submit(self, request: web.Request) -> web.Response:
         """`POST /jobs`: queue a text of any length."""
@@ -70,20 +68,22 @@ class JobRoutes:
             if accepted.warnings:
                 headers["X-Reference-Warning"] = "; ".join(accepted.warnings)
 
-        progress = await self.store.require(request[REQUEST_ID])
+        progress = await self.store.require(tenant_of_caller(request), request[REQUEST_ID])
         headers["Location"] = f"/jobs/{progress.job}"
         return web.json_response(_job_body(progress), status=202, headers=headers)
 
     async def show(self, request: web.Request) -> web.Response:
         """`GET /jobs/{id}`: state and progress."""
-        progress = await self.store.require(checked_id(request.match_info["id"]))
+        tenant = tenant_of_caller(request)
+        progress = await self.store.require(tenant, checked_id(request.match_info["id"]))
         return web.json_response(_job_body(progress))
 
     async def _queue(self, stored: StoredRequest) -> None:
         """Reserve space for the results of a job, and queue it. Raises ResultsFull, and what `submit` raises."""
+        tenant = stored.request.tenant
         job = stored.request.request
         size = round(2 * stored.sample_rate_hz * stored.audio_s) + SENTENCE_BYTES
-        await self.results_quota.reserve(job, size, stored.request.deadline_unix_ms)
+        await self.results_quota.reserve(tenant, job, size, stored.request.deadline_unix_ms)
 
         submitted = False
         try:
@@ -92,35 +92,36 @@ class JobRoutes:
             stored.mark_published()
         finally:
             if not submitted:
-                await asyncio.shield(self.results_quota.settle(job, 0))
+                await asyncio.shield(self.results_quota.settle(tenant, job, 0))
 
     async def delete(self, request: web.Request) -> web.Response:
         """`DELETE /jobs/{id}`: cancel a queued or running job and free its audio; delete one that has ended."""
+        tenant = tenant_of_caller(request)
         job = checked_id(request.match_info["id"])
-        progress = await self.store.require(job)
+        progress = await self.store.require(tenant, job)
 
         if progress.state in ENDED:
-            await asyncio.shield(self.work.forget(progress))
+            await asyncio.shield(self.work.forget(tenant, progress))
             return web.json_response(_job_body(progress), status=202)
 
         requests = self.store.records
-        await requests.cancel(job)
+        await requests.cancel(tenant, job)
         await cancel(
             self.bus,
-            requests.tenant,
+            tenant,
             job,
-            *await requests.runs(job),
+            *await requests.runs(tenant, job),
             reason="the client cancelled it",
         )
 
-        progress = await self.store.require(job)
+        progress = await self.store.require(tenant, job)
 
         if progress.state == "queued":
             progress = msgspec.structs.replace(progress, state="cancelled")
-            await asyncio.shield(self.work.end(progress))
+            await asyncio.shield(self.work.end(tenant, progress))
             record_end(
                 self.acceptor.metrics,
-                requests.tenant,
+                tenant,
                 progress,
                 http_status=SpeechCancelled.http_status,
             )
@@ -129,10 +130,11 @@ class JobRoutes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2) for sentences, marks and the end."""
+        tenant = tenant_of_caller(request)
         job = checked_id(request.match_info["id"])
         patience_s = self.settings.listener_timeout_s
 
-        async with self.job_events.following(self.store, job) as watched:
+        async with self.job_events.following(self.store, tenant, job) as watched:
             await watched.first()
 
             cursor = _EventCursor(watched, _last_event_id(request))
@@ -149,7 +151,7 @@ class JobRoutes:
                     continue
 
                 if marks is None and progress.spoken:
-                    marks = await self.store.marks(job)
+                    marks = await self.store.marks(tenant, job)
 
                 for event in await cursor.events(progress, marks or {}):
                     await write(response, event, patience_s)
@@ -162,22 +164,25 @@ class JobRoutes:
 
         If it is done, with a length and ranges; while it runs, as it is produced.
         """
-        progress = await self.store.require(checked_id(request.match_info["id"]))
+        tenant = tenant_of_caller(request)
+        progress = await self.store.require(tenant, checked_id(request.match_info["id"]))
 
         if progress.state in ("failed", "cancelled"):
             raise _ended(progress)
 
         if progress.state == "done":
-            return await self._send_complete(request, progress)
+            return await self._send_complete(request, tenant, progress)
 
-        async with self.job_events.following(self.store, progress.job) as watched:
-            return await self._send_live(request, watched)
+        async with self.job_events.following(self.store, tenant, progress.job) as watched:
+            return await self._send_live(request, tenant, watched)
 
     async def _send_complete(
-        self, request: web.Request, progress: JobProgress
+        self, request: web.Request, tenant: str, progress: JobProgress
     ) -> web.StreamResponse:
-        lengths = await self.store.lengths(progress.job, progress.spoken)
-        await self.store.audio(progress.job, 0)  # fails early: the oldest is the first to expire
+        lengths = await self.store.lengths(tenant, progress.job, progress.spoken)
+        await self.store.audio(
+            tenant, progress.job, 0
+        )  # fails early: the oldest is the first to expire
 
         size = HEADER_BYTES + sum(lengths)
         etag = f'"{progress.job}-{progress.samples}"'
@@ -194,7 +199,7 @@ class JobRoutes:
                 max(0, wanted.start - HEADER_BYTES), max(0, wanted.end - HEADER_BYTES)
             )
 
-            async for pcm in self._stored(progress.job, lengths, pcm_range):
+            async for pcm in self._stored(tenant, progress.job, lengths, pcm_range):
                 await audio.write(pcm)
 
         return await audio.finish()
@@ -208,7 +213,7 @@ class JobRoutes:
         )
 
     async def _stored(
-        self, job: str, lengths: list[int], wanted: ByteRange
+        self, tenant: str, job: str, lengths: list[int], wanted: ByteRange
     ) -> AsyncIterator[bytes]:
         """Yield a range of a job's PCM. `lengths`: bytes of each sentence."""
         begin = 0  # of the sentence in the PCM
@@ -218,11 +223,13 @@ class JobRoutes:
             end = min(wanted.end, begin + length)
 
             if start < end:
-                yield (await self.store.audio(job, sentence))[start - begin : end - begin]
+                yield (await self.store.audio(tenant, job, sentence))[start - begin : end - begin]
 
             begin += length
 
-    async def _send_live(self, request: web.Request, watched: WatchedJob) -> web.StreamResponse:
+    async def _send_live(
+        self, request: web.Request, tenant: str, watched: WatchedJob
+    ) -> web.StreamResponse:
         """Send the stored sentences, and the others as they are produced; a failure of the job cuts the body."""
         audio: AudioResponse | None = None
         sent = 0
@@ -237,7 +244,7 @@ class JobRoutes:
 
             for sentence in range(sent, progress.spoken):
                 assert audio is not None  # noqa: S101  # for the type checker
-                await audio.write(await self.store.audio(progress.job, sentence))
+                await audio.write(await self.store.audio(tenant, progress.job, sentence))
 
             sent = progress.spoken
 

@@ -21,10 +21,9 @@ from aiohttp.typedefs import Handler, Middleware
 from services.common.runtime.log_limits import LogLimit
 from services.common.runtime.tracing import carried, fail, span
 from services.common.wire.failures import PipelineError, QuotaUsedUp
-from services.http_edge.auth.guard import caller_of
 from services.http_edge.auth.quota import until_midnight_s
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.context import OUTCOME, REQUEST_ID, Outcome, outcome_of
+from services.http_edge.context import OUTCOME, REQUEST_ID, TENANT, Outcome, outcome_of
 from services.http_edge.errors import (
     HttpFailure,
     InsufficientStorage,
@@ -53,6 +52,8 @@ def request_middleware(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Mi
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = secrets.token_hex(16)
         request[OUTCOME] = Outcome()
+        if tenant is not None:
+            request[TENANT] = tenant
 
         with _correlated(request):
             return await _traced(request, handler)
@@ -77,7 +78,7 @@ def request_middleware(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Mi
             finally:
                 if has_audio:
                     _record_metrics(request, metrics)
-                _log_completion(request, tenant)
+                _log_completion(request)
 
     async def _with_outcome(request: web.Request, handler: Handler) -> web.StreamResponse:
         outcome = outcome_of(request)
@@ -273,17 +274,16 @@ def _record_metrics(request: web.Request, metrics: Metrics) -> None:
         metrics.output.observe(outcome.audio_bytes)
 
 
-def _log_completion(request: web.Request, tenant: str | None) -> None:
+def _log_completion(request: web.Request) -> None:
     """Log the outcome of a request, without its text or its voice."""
     outcome = outcome_of(request)
-    caller = caller_of(request)
     first_s = outcome.first_audio_s
 
     log.info(
         "request_completed",
         endpoint=_endpoint(request),
         request=request[REQUEST_ID],
-        tenant=tenant if caller is None else caller.key.tenant,
+        tenant=request.get(TENANT),
         status=outcome.http_status,
         outcome=outcome.status,
         code=outcome.code or None,

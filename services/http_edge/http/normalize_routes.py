@@ -1,7 +1,8 @@
 """`/normalize`: the normalized text, without synthesis, from a splitter over the bus."""
 
-import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,9 +11,9 @@ from msgspec import UNSET
 
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
+from services.common.wire.identity import Identity
 from services.common.wire.messages import NormalizeText, SpeechFailed, TextNormalized
-from services.http_edge.auth.guard import by
-from services.http_edge.context import REQUEST_ID, outcome_of
+from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
 from services.http_edge.intake.form import Form, FormReader
 from services.http_edge.intake.text import understood
@@ -30,33 +31,44 @@ class NormalizeRoutes:
     settings: Settings
     reader: FormReader
     upload_owner: Callable[[web.Request], str]  # the caller that the upload limits apply to
-    _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_CONCURRENT))
+    _running: Counter[str] = field(default_factory=Counter)  # requests by tenant
 
-    @classmethod
-    def add_to(
-        cls, app: web.Application, routes_of: Callable[[web.Request], "NormalizeRoutes"]
-    ) -> None:
+    def add_to(self, app: web.Application) -> None:
         """Register the path."""
-        app.router.add_post("/normalize", by(routes_of)(cls.normalize), name="normalize")
+        app.router.add_post("/normalize", self.normalize, name="normalize")
 
     async def normalize(self, request: web.Request) -> web.Response:
         """`POST /normalize`: the normalized sentences of a text, and the spans that would be left out."""
         sent = await self.reader.text_form(request, self.upload_owner(request))
 
-        if self._free.locked():
-            raise TooManyRequests("too many texts are being normalized; retry later")
-
-        async with self._free:
+        tenant = tenant_of_caller(request)
+        with self._counted(tenant):
             form = await understood(sent)
             outcome_of(request).language = form.language
-            normalized = await self._normalized(request[REQUEST_ID], form)
+            normalized = await self._normalized(
+                Identity(tenant, "request", request[REQUEST_ID]), form
+            )
             return web.json_response(_body(form, normalized))
 
-    async def _normalized(self, request_id: str, form: Form) -> TextNormalized:
+    @contextmanager
+    def _counted(self, tenant: str) -> Iterator[None]:
+        """Count a request of the tenant while the block runs. Raises TooManyRequests."""
+        if self._running[tenant] >= _MAX_CONCURRENT:
+            raise TooManyRequests("too many texts are being normalized; retry later")
+
+        self._running[tenant] += 1
+        try:
+            yield
+        finally:
+            self._running[tenant] -= 1
+            if not self._running[tenant]:
+                del self._running[tenant]
+
+    async def _normalized(self, identity: Identity, form: Form) -> TextNormalized:
         """Return a splitter's reply. Raises SplitterUnavailable, RemoteFailure."""
         command = NormalizeText(
-            request=request_id,
-            tenant=self.settings.tenant,
+            request=identity.id,
+            tenant=identity.tenant,
             engine=self.settings.engine,
             language=form.language,
             text=form.text,
@@ -67,7 +79,7 @@ class NormalizeRoutes:
             passages=form.passages,
         )
 
-        subject = subjects.normalize(self.settings.tenant)
+        subject = subjects.normalize(identity.tenant)
         payload = await self.bus.request(subject, codec.encode(command), timeout_s=_REPLY_S)
         if payload is None:
             raise SplitterUnavailable(f"no splitter replied within {_REPLY_S:.0f} s; retry later")

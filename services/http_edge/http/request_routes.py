@@ -1,7 +1,7 @@
 """Routes of existing requests: cancel one, or resume its response."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -10,8 +10,7 @@ from services.common.audio.wav import HEADER_BYTES
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import SpeechRequest
-from services.http_edge.auth.guard import by
-from services.http_edge.context import REQUEST_ID, outcome_of
+from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.errors import BadRequest, RangeNotSatisfiable, UnknownRequest
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
 from services.http_edge.http.encoders import WavEncoder
@@ -37,24 +36,21 @@ class RequestRoutes:
     metrics: Metrics
     settings: Settings
 
-    @classmethod
-    def add_to(
-        cls, app: web.Application, routes_of: Callable[[web.Request], "RequestRoutes"]
-    ) -> None:
+    def add_to(self, app: web.Application) -> None:
         """Register every path."""
-        at = by(routes_of)
-        app.router.add_delete("/requests/{id}", at(cls.cancel))
-        app.router.add_get("/requests/{id}/audio", at(cls.resume), name="resume", allow_head=False)
+        app.router.add_delete("/requests/{id}", self.cancel)
+        app.router.add_get("/requests/{id}/audio", self.resume, name="resume", allow_head=False)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """`DELETE /requests/{id}`: cancel a request at any stage. Idempotent; an unknown id is not an error."""
         request_id = checked_id(request.match_info["id"])
-        await self.store.cancel(request_id)
+        tenant = tenant_of_caller(request)
+        await self.store.cancel(tenant, request_id)
 
-        attempts = await self.store.runs(request_id)
+        attempts = await self.store.runs(tenant, request_id)
         await cancel(
             self.bus,
-            self.store.tenant,
+            tenant,
             request_id,
             *attempts,
             reason="the client cancelled it",
@@ -65,16 +61,17 @@ class RequestRoutes:
     async def resume(self, request: web.Request) -> web.StreamResponse:
         """`GET /requests/{id}/audio?from=N`: the response of /stream from its byte N."""
         request_id = checked_id(request.match_info["id"])
+        tenant = tenant_of_caller(request)
         offset = _offset(request)
-        stored = await self._stored(request_id)
+        stored = await self._stored(tenant, request_id)
 
         request[REQUEST_ID] = request_id
         outcome_of(request).language = stored.language
         self.metrics.resumed.inc()
 
-        earlier = [request_id, *await self.store.runs(request_id)]
+        earlier = [request_id, *await self.store.runs(tenant, request_id)]
         async with (
-            self.charges.resuming(request_id) as meter,
+            self.charges.resuming(tenant, request_id) as meter,
             self.sessions.open_attempts(
                 stored if meter is None else meter.limited(stored),
                 heard=earlier,
@@ -115,15 +112,15 @@ class RequestRoutes:
             patience_s=self.settings.listener_timeout_s,
         )
 
-    async def _stored(self, request_id: str) -> SpeechRequest:
+    async def _stored(self, tenant: str, request_id: str) -> SpeechRequest:
         """Return a stored request with a new deadline. Raises UnknownRequest, SpeechCancelled."""
-        stored = await self.store.request(request_id)
+        stored = await self.store.request(tenant, request_id)
         if stored is None:
             raise UnknownRequest(
                 "no request with this id exists, or it has expired; send the request again"
             )
 
-        if await self.store.cancelled(request_id):
+        if await self.store.cancelled(tenant, request_id):
             raise SpeechCancelled("the request was cancelled; send it again under another id")
 
         return renewed(stored, self.settings.request_timeout_s)

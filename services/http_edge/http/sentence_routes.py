@@ -1,7 +1,6 @@
 """Positions of a request's sentences in its text and its audio: for subtitles and highlighting."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from services.common.bus.inbox import decoded
 from services.common.bus.ports import Bus
 from services.common.wire import subjects
 from services.common.wire.messages import SentenceSpoken
-from services.http_edge.auth.guard import by
+from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import BadRequest, UnknownRequest
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.speech.attempt_events import stored_split
@@ -28,24 +27,20 @@ class SentenceRoutes:
     """The handler and its dependencies."""
 
     bus: Bus
-    tenant: str
     stores: tuple[RequestStore, ...]  # of requests and of jobs: they list the attempts of each
 
-    @classmethod
-    def add_to(
-        cls, app: web.Application, routes_of: Callable[[web.Request], "SentenceRoutes"]
-    ) -> None:
+    def add_to(self, app: web.Application) -> None:
         """Register the path."""
-        at = by(routes_of)
-        app.router.add_get("/requests/{id}/sentences", at(cls.sentences))
+        app.router.add_get("/requests/{id}/sentences", self.sentences)
 
     async def sentences(self, request: web.Request) -> web.Response:
         """`GET /requests/{id}/sentences?from=N`: the sentences from index N, and the duration of synthesized ones."""
         request_id = checked_id(request.match_info["id"])
         first = _first(request)
-        attempts = await self._attempts(request_id)
+        tenant = tenant_of_caller(request)
+        attempts = await self._attempts(tenant, request_id)
 
-        split = await stored_split(self.bus, self.tenant, attempts)
+        split = await stored_split(self.bus, tenant, attempts)
         if split is None:
             raise UnknownRequest(
                 "no sentences are stored under this id: it does not exist, is not split yet, or has expired"
@@ -60,7 +55,7 @@ class SentenceRoutes:
 
         timeline = SpokenTimeline(first)
         for index, sentence in enumerate(found[:_MAX_END_MARKERS], first):
-            end = await self._end(attempts, index)
+            end = await self._end(tenant, attempts, index)
             if end is None:
                 break
 
@@ -79,19 +74,19 @@ class SentenceRoutes:
 
         return web.json_response(body)
 
-    async def _attempts(self, request_id: str) -> list[str]:
+    async def _attempts(self, tenant: str, request_id: str) -> list[str]:
         """Return the ids under which a request was published, its own id first."""
         attempts = [request_id]
 
         for store in self.stores:
-            attempts += await store.runs(request_id)
+            attempts += await store.runs(tenant, request_id)
 
         return attempts
 
-    async def _end(self, attempts: list[str], index: int) -> SentenceSpoken | None:
+    async def _end(self, tenant: str, attempts: list[str], index: int) -> SentenceSpoken | None:
         """Return the end marker of a sentence, or None if it is not synthesized."""
         for attempt in attempts:
-            subject = subjects.end(self.tenant, attempt, index)
+            subject = subjects.end(tenant, attempt, index)
             payload = await self.bus.last(topology.AUDIO, subject)
             end = None if payload is None else decoded(subject, payload)
             if isinstance(end, SentenceSpoken):

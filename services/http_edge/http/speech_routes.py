@@ -2,7 +2,6 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +11,7 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from services import __version__
 from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
-from services.http_edge.auth.guard import by, expect_later
+from services.http_edge.auth.guard import expect_later
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
 from services.http_edge.http.encoders import ENCODERS
@@ -42,24 +41,17 @@ class Routes:
     space: TempSpace
 
     def add_to(self, app: web.Application) -> None:
-        """Register the routes that do not depend on the tenant."""
+        """Register every path."""
         app.router.add_get("/", self.about)
         app.router.add_get("/health", self.health)
         app.router.add_get("/livez", self.live)
         app.router.add_get("/readyz", self.ready)
         app.router.add_get("/languages", self.languages)
         app.router.add_get("/metrics", make_aiohttp_handler(self.metrics.registry))
-
-    @classmethod
-    def add_tenant_routes(
-        cls, app: web.Application, routes_of: Callable[[web.Request], "Routes"]
-    ) -> None:
-        """Register the routes that depend on the tenant."""
-        at = by(routes_of)
         app.router.add_post(
-            "/synthesize", at(cls.synthesize), name="synthesize", expect_handler=expect_later
+            "/synthesize", self.synthesize, name="synthesize", expect_handler=expect_later
         )
-        app.router.add_post("/stream", at(cls.stream), name="stream", expect_handler=expect_later)
+        app.router.add_post("/stream", self.stream, name="stream", expect_handler=expect_later)
 
     async def about(self, _request: web.Request) -> web.Response:
         """`GET /`."""

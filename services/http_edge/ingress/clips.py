@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,7 +21,7 @@ from services.http_edge.intake.form import Upload
 class ClipIngress:
     """Stores clips for tenants."""
 
-    intake_of: Callable[[str], ClipIntake]  # by tenant
+    intake: ClipIntake
 
     async def answer(self, tenant: str, message: Received) -> bytes:
         """Make a clip of a recording, store it and return its id.
@@ -31,7 +31,7 @@ class ClipIngress:
         command = codec.decode(message.payload, StoreClip)
         require_own(command, message.subject)
         with _upload(command.audio) as upload:
-            stored = await self.intake_of(tenant).clip(upload)
+            stored = await self.intake.clip(tenant, upload)
         return codec.encode(ClipStored(clip=stored.clip, warnings=stored.warnings))
 
     def refuse(self, failure: PipelineError) -> bytes:

@@ -134,8 +134,8 @@ class RequestIngress:
 
         Return False if the same request is queued already.
         """
-        records = RequestStore(self.bus, topology.KEPT, request.tenant)
-        jobs = JobStore(self.bus, RequestStore(self.bus, topology.PROGRESS, request.tenant))
+        records = RequestStore(self.bus, topology.KEPT)
+        jobs = JobStore(self.bus, RequestStore(self.bus, topology.PROGRESS))
         if not await records.hold(request):
             if not await records.holds(request):
                 raise RequestIdTaken(
@@ -145,7 +145,7 @@ class RequestIngress:
         with ExitStack() as held:
             try:
                 if (
-                    await jobs.progress(request.request) is not None
+                    await jobs.progress(request.tenant, request.request) is not None
                 ):  # as `Acceptor` does: store first, then look for a job
                     raise RequestIdTaken(
                         "a job has this request id; send another one, chosen at random"
@@ -153,7 +153,7 @@ class RequestIngress:
                 pending = held.enter_context(self._admitted(request, language))
                 stored = await self._publish(request)
             except PipelineError:
-                await records.forget(request.request)
+                await records.forget(request.tenant, request.request)
                 raise
             self.group.create_task(self._count(pending, held.pop_all()), name="counted")
         log.info(

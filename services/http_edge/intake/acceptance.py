@@ -24,7 +24,7 @@ from aiohttp import web
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.auth.guard import caller_of
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.context import REQUEST_ID, outcome_of
+from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.form import Form, FormReader
@@ -49,7 +49,7 @@ REQUEST_NAME: Final = "Request-Name"  # header: the id that the client chooses
 
 @dataclass(frozen=True)
 class Acceptor:
-    """Accepts one tenant's requests of one kind."""
+    """Accepts requests of one kind."""
 
     kind: RequestKind
     fleet: Fleet
@@ -92,7 +92,7 @@ class Acceptor:
         self._check_slots()
         self.fleet.require_ready()
         await self._check_quota(request, key)
-        self.kind.check_capacity(self.settings.tenant)
+        self.kind.check_capacity(tenant_of_caller(request))
 
     def _check_slots(self) -> None:
         if self.free_slots.locked():
@@ -104,7 +104,9 @@ class Acceptor:
         A retry is not checked: it may cost nothing.
         """
         caller = caller_of(request)
-        if caller is not None and (key is None or not await self.kind.store.claimed(key)):
+        if caller is not None and (
+            key is None or not await self.kind.store.claimed(tenant_of_caller(request), key)
+        ):
             await self.kind.charges.quota.check(caller.key)
 
     async def _parse(self, request: web.Request, form: Form, began_s: float) -> ParsedRequest:
@@ -114,7 +116,9 @@ class Acceptor:
         outcome.language = form.language
         read_s = time.monotonic()
         outcome.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
-        return ParsedRequest(form, outcome, began_s, read_s, outcome.sample_rate_hz)
+        return ParsedRequest(
+            tenant_of_caller(request), form, outcome, began_s, read_s, outcome.sample_rate_hz
+        )
 
     async def _identify(
         self, request: web.Request, parsed: ParsedRequest, key: str | None, rollback: Rollback
@@ -128,16 +132,16 @@ class Acceptor:
             fingerprint(form, self.kind.name), request[REQUEST_ID], self.intake.seed(form)
         )
         if key is not None:
-            claim = await self._claim(key, claim, rollback)
+            claim = await self._claim(parsed.tenant, key, claim, rollback)
             request[REQUEST_ID] = claim.request
         named = key is not None or REQUEST_NAME in request.headers
         return IdentifiedRequest(parsed, claim, key, named)
 
-    async def _claim(self, key: str, claim: Claim, rollback: Rollback) -> Claim:
+    async def _claim(self, tenant: str, key: str, claim: Claim, rollback: Rollback) -> Claim:
         """Return the claim that is stored under the key: this one if the key is new."""
-        stored = await self.kind.store.claim(key, msgspec.msgpack.encode(claim))
+        stored = await self.kind.store.claim(tenant, key, msgspec.msgpack.encode(claim))
         if stored is None:
-            rollback.release_key = partial(self.kind.store.release, key)
+            rollback.release_key = partial(self.kind.store.release, tenant, key)
             return claim
         first = msgspec.msgpack.decode(stored, type=Claim)
         if first.fingerprint != claim.fingerprint:
@@ -154,7 +158,9 @@ class Acceptor:
         None if there is none in the store.
         """
         repeated = identified.key is not None and rollback.release_key is None
-        if not repeated or not await self.kind.store.known(identified.request_id):
+        if not repeated or not await self.kind.store.known(
+            identified.tenant, identified.request_id
+        ):
             return None
         self.metrics.joined.inc()
         log.info("request_joined", request=identified.request_id)
@@ -185,7 +191,7 @@ class Acceptor:
         Raises QueueFull, TenantQueueFull, QuotaUsedUp.
         """
         audio_s = identified.parsed.form.audio_s
-        held.enter_context(self.kind.admit(self.settings.tenant, identified.request_id, audio_s))
+        held.enter_context(self.kind.admit(identified.tenant, identified.request_id, audio_s))
         caller = caller_of(request)
         if caller is None:
             return AdmittedRequest(identified, meter=None)
@@ -202,11 +208,12 @@ class Acceptor:
         """
         identified = admitted.identified
         form = identified.parsed.form
-        reference = await self.intake.reference(form)
+        reference = await self.intake.reference(identified.tenant, form)
         speech = self.intake.request(
+            identified.tenant,
             identified.request_id,
             form,
-            reference.clips,
+            clips=reference.clips,
             seed=identified.claim.seed,
             timeout_s=self.kind.timeout_s,
         )
@@ -240,8 +247,8 @@ class Acceptor:
         if not await self.kind.keep(speech, named=named):
             return False
         # Each kind stores first and then looks for the id in the other kind's store: of two at once, at most one stays.
-        if named and await self.kind.other.known(speech.request):
-            await self.kind.store.forget(speech.request)
+        if named and await self.kind.other.known(speech.tenant, speech.request):
+            await self.kind.store.forget(speech.tenant, speech.request)
             return False
         return True
 

@@ -49,7 +49,7 @@ class ClipIntake:
     # by tenant and upload's digest
     _known: OrderedDict[tuple[str, str], StoredClip] = field(default_factory=OrderedDict)
 
-    async def reference(self, form: Form) -> Reference:
+    async def reference(self, tenant: str, form: Form) -> Reference:
         """Decode and store the uploads.
 
         With several uploads, errors and warnings name the position of the file, never its name.
@@ -61,19 +61,18 @@ class ClipIntake:
         for index, upload in enumerate(form.uploads):
             prefix = file_prefix(index, len(form.uploads))
             try:
-                stored = await self.clip(upload)
+                stored = await self.clip(tenant, upload)
             except UnusableReference as refusal:
                 raise UnusableReference(f"{prefix}{refusal}") from None
             clips.append(stored.clip)
             warnings += [f"{prefix}{warning}" for warning in stored.warnings]
         return Reference(tuple(dict.fromkeys(clips)), tuple(warnings))
 
-    async def clip(self, upload: Upload) -> StoredClip:
+    async def clip(self, tenant: str, upload: Upload) -> StoredClip:
         """Decode and store an upload, unless the same bytes were stored before.
 
         Raises UnusableReference, TenantClipsFull, TenantQueueFull, QueueFull, BusUnavailable.
         """
-        tenant = self.settings.tenant
         # per tenant: the response time must not reveal what another tenant has sent
         key = (
             tenant,
@@ -85,20 +84,20 @@ class ClipIntake:
             self._known.move_to_end(key)
             return known
         prepared = await self.decoder.prepare(upload.path, tenant)
-        stored = StoredClip(await self._store(prepared.wav), prepared.warnings)
+        stored = StoredClip(await self._store(tenant, prepared.wav), prepared.warnings)
         self.metrics.reference_cache.labels("decoded").inc()
         self._known[key] = stored
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return stored
 
-    async def _store(self, wav: bytes) -> str:
+    async def _store(self, tenant: str, wav: bytes) -> str:
         """Store a clip within the tenant's quota, and return its id."""
-        quota = ClipQuota(self.bus, self.settings.tenant, self.settings.tenant_clips_bytes)
+        quota = ClipQuota(self.bus, tenant, self.settings.tenant_clips_bytes)
         clip = clip_id(wav)
         await quota.take(clip, len(wav))
         try:
-            return await store_clip(self.bus, self.settings.tenant, wav)
+            return await store_clip(self.bus, tenant, wav)
         except PipelineError:
             await quota.release(clip, len(wav))
             raise
@@ -108,12 +107,19 @@ class ClipIntake:
         return secrets.randbits(63) if form.seed is None else form.seed
 
     def request(
-        self, request_id: str, form: Form, clips: tuple[str, ...], *, seed: int, timeout_s: float
+        self,
+        tenant: str,
+        request_id: str,
+        form: Form,
+        *,
+        clips: tuple[str, ...],
+        seed: int,
+        timeout_s: float,
     ) -> SpeechRequest:
         """Return the command to speak this form's text in the voice of these clips."""
         return SpeechRequest(
             request=request_id,
-            tenant=self.settings.tenant,
+            tenant=tenant,
             engine=self.settings.engine,
             language=form.language,
             text=form.text,

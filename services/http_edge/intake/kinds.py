@@ -22,15 +22,15 @@ from services.http_edge.speech.request_quota import RequestQuota
 log = structlog.get_logger()
 
 
-class TenantStore(Protocol):
-    """One tenant's requests of one kind by id, and their ids by idempotency key."""
+class KindStore(Protocol):
+    """The requests of one kind by tenant and id, and their ids by idempotency key."""
 
     async def keep(self, request: SpeechRequest) -> bool: ...
-    async def known(self, request: str) -> bool: ...
-    async def forget(self, request: str) -> None: ...
-    async def claimed(self, key: str) -> bool: ...
-    async def claim(self, key: str, value: bytes) -> bytes | None: ...
-    async def release(self, key: str) -> None: ...
+    async def known(self, tenant: str, request: str) -> bool: ...
+    async def forget(self, tenant: str, request: str) -> None: ...
+    async def claimed(self, tenant: str, key: str) -> bool: ...
+    async def claim(self, tenant: str, key: str, value: bytes) -> bytes | None: ...
+    async def release(self, tenant: str, key: str) -> None: ...
 
 
 class RequestKind(Protocol):
@@ -39,11 +39,11 @@ class RequestKind(Protocol):
     name: ClassVar[str]  # part of the fingerprint, so it never changes
 
     @property
-    def store(self) -> TenantStore:
+    def store(self) -> KindStore:
         """Return where requests of this kind are."""
 
     @property
-    def other(self) -> TenantStore:
+    def other(self) -> KindStore:
         """Return where requests of the other kind are: an id is unique across both."""
 
     @property
@@ -78,8 +78,8 @@ class SpeechKind:
     """Requests whose client waits for the audio."""
 
     name: ClassVar[str] = "speech"
-    store: TenantStore
-    other: TenantStore
+    store: KindStore
+    other: KindStore
     charges: UsageCharges
     timeout_s: float
     admission: Admission
@@ -113,7 +113,7 @@ class SpeechKind:
 
     async def forget(self, request: SpeechRequest) -> None:
         """See `RequestKind`."""
-        await self.store.forget(request.request)
+        await self.store.forget(request.tenant, request.request)
         self.stored_quota.release(request.tenant, len(codec.encode(request)))
 
     def _reserve_space(self, request: SpeechRequest) -> None:
@@ -130,8 +130,8 @@ class JobKind:
     """Jobs: they wait for their turn, and `ResultsQuota` counts their space."""
 
     name: ClassVar[str] = "job"
-    store: TenantStore
-    other: TenantStore
+    store: KindStore
+    other: KindStore
     charges: UsageCharges
     timeout_s: float
 
@@ -149,4 +149,4 @@ class JobKind:
 
     async def forget(self, request: SpeechRequest) -> None:
         """See `RequestKind`."""
-        await self.store.forget(request.request)
+        await self.store.forget(request.tenant, request.request)

@@ -54,7 +54,9 @@ class RunningRequest:
             leaving = self._leaving(request, meter) if keyed else None
             opened = self.speaker.speaking(request, leaving, meter, listening=listening)
         else:
-            request, meter = await self._resumed(accepted.identified.request_id)
+            request, meter = await self._resumed(
+                accepted.identified.tenant, accepted.identified.request_id
+            )
             opened = self._joined(request, meter, listening)
 
         try:
@@ -74,14 +76,14 @@ class RunningRequest:
         """Mark a request with an idempotency key as listened to while the block runs."""
         return self.grace.listening(request) if keyed else nullcontext()
 
-    async def _resumed(self, request_id: str) -> tuple[SpeechRequest, Meter | None]:
+    async def _resumed(self, tenant: str, request_id: str) -> tuple[SpeechRequest, Meter | None]:
         """Return a stored request with a new deadline, and its meter if its API key has a quota."""
-        stored = await self.records.request(request_id)
+        stored = await self.records.request(tenant, request_id)
         if stored is None:
             raise UnknownRequest(
                 "the request of this Idempotency-Key no longer exists; send it again"
             )
-        meter = await self.charges.resume(request_id)
+        meter = await self.charges.resume(tenant, request_id)
         stored = stored if meter is None else meter.limited(stored)
         return renewed(stored, self.request_timeout_s), meter
 
@@ -92,7 +94,7 @@ class RunningRequest:
     async def _joined(
         self, request: SpeechRequest, meter: Meter | None, listening: bool
     ) -> AsyncIterator[SpeechSession]:
-        heard = [request.request, *await self.records.runs(request.request)]
+        heard = [request.request, *await self.records.runs(request.tenant, request.request)]
         leaving = self._leaving(request, meter)
         async with (
             self.speaker.open_attempts(request, heard=heard, sole=False, renewing=True) as runs,

@@ -53,6 +53,7 @@ class Rollback:
 class ParsedRequest:
     """A request whose form was read and checked."""
 
+    tenant: str
     form: Form
     outcome: Outcome
     began_s: float  # reading the body began
@@ -73,6 +74,11 @@ class IdentifiedRequest:
     def request_id(self) -> str:
         """Return the id of the request, or of the earlier one that it repeats."""
         return self.claim.request
+
+    @property
+    def tenant(self) -> str:
+        """Return the tenant that sent the request."""
+        return self.parsed.tenant
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,12 @@ _AWAY_S: Final = 2.0  # interval of reads while NATS does not answer
 class WatchedJob:
     """The progress of one job, shared by all clients that follow it."""
 
-    def __init__(self, store: JobStore, job: str) -> None:
+    def __init__(self, store: JobStore, tenant: str, job: str) -> None:
         self.followers = 0
         self.task: asyncio.Task[None] | None = None  # runs `watch`
         self.failure: PipelineError | None = None
         self._store = store
+        self._tenant = tenant
         self._job = job
         self._progress: JobProgress | None = None
         self._changed = asyncio.Event()
@@ -39,7 +40,7 @@ class WatchedJob:
     async def watch(self) -> None:
         """Follow the job to its end. A failure is raised to each follower."""
         try:
-            async with self._store.changes(self._job) as changes:
+            async with self._store.changes(self._tenant, self._job) as changes:
                 while True:
                     wait_s = await self._read()
                     if self._progress is not None and self._progress.state in ENDED:
@@ -85,7 +86,7 @@ class WatchedJob:
         """Return the length in bytes of each of the first sentences; read once for all followers."""
         async with self._reading:
             if len(self._lengths) < sentences:
-                self._lengths = await self._store.lengths(self._job, sentences)
+                self._lengths = await self._store.lengths(self._tenant, self._job, sentences)
         return self._lengths
 
     def _check(self) -> None:
@@ -95,7 +96,7 @@ class WatchedJob:
     async def _read(self) -> float:
         """Read the progress; return how long to wait for the next change."""
         try:
-            progress = await self._store.require(self._job)
+            progress = await self._store.require(self._tenant, self._job)
         except BusUnavailable:
             if self._progress is None:
                 raise
@@ -127,9 +128,8 @@ class JobEvents:
     _followers: Counter[str] = field(default_factory=Counter)  # by tenant
 
     @asynccontextmanager
-    async def following(self, store: JobStore, job: str) -> AsyncIterator[WatchedJob]:
+    async def following(self, store: JobStore, tenant: str, job: str) -> AsyncIterator[WatchedJob]:
         """Watch a job while the block runs. Raises TooManyStreams, TooManyRequests."""
-        tenant = store.records.tenant
         self._check(tenant)
         self._followers[tenant] += 1
         try:
@@ -144,7 +144,7 @@ class JobEvents:
     async def _watching(self, store: JobStore, tenant: str, job: str) -> AsyncIterator[WatchedJob]:
         watched = self._watched.get((tenant, job))
         if watched is None or watched.failure is not None:
-            watched = self._watched[tenant, job] = WatchedJob(store, job)
+            watched = self._watched[tenant, job] = WatchedJob(store, tenant, job)
             watched.task = self.group.create_task(watched.watch(), name="watch-job")
         watched.followers += 1
         try:

@@ -38,44 +38,43 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True)
 class ResultsQuota:
-    """The quota of one tenant. Every method raises BusUnavailable; those that write, QueueFull."""
+    """The quota of each tenant. Every method raises BusUnavailable; those that write, QueueFull."""
 
     bus: Bus
-    tenant: str
     kept_s: float  # retention of results
-    most_bytes: int = 0  # of all jobs of the tenant; 0: use `share`
+    most_bytes: int = 0  # of all jobs of a tenant; 0: use `share`
     share: float = 1.0  # of the store's size
 
-    async def reserve(self, job: str, size: int, deadline_unix_ms: int) -> None:
+    async def reserve(self, tenant: str, job: str, size: int, deadline_unix_ms: int) -> None:
         """Reserve storage for a job that starts, unless it has a reservation. Raises ResultsFull, QueueFull."""
-        before = await self.reservation(job)
+        before = await self.reservation(tenant, job)
         if before is not None and before.size:
             return
 
         reservation = Reservation(size, _hour(deadline_unix_ms / 1000 + self.kept_s))
-        await self._add(size, reservation.until)
-        await self._note(job, reservation)
+        await self._add(tenant, size, reservation.until)
+        await self._note(tenant, job, reservation)
 
         store = await self.bus.storage_use(_STORE)
         if 0 < store.most < store.used + size:
-            await self.settle(job, 0)
+            await self.settle(tenant, job, 0)
             raise QueueFull(
                 "the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later"
             )
 
-    async def extend(self, job: str, size: int) -> int:
+    async def extend(self, tenant: str, job: str, size: int) -> int:
         """Extend the reservation of a running job to at least this; return its size. Raises ResultsFull."""
-        reservation = await self.reservation(job) or Reservation(
+        reservation = await self.reservation(tenant, job) or Reservation(
             0, _hour(time.time() + 2 * self.kept_s)
         )
         if size > reservation.size:
             more = size - reservation.size + min(_STEP_BYTES, size)
-            await self._add(more, reservation.until)
+            await self._add(tenant, more, reservation.until)
             reservation = Reservation(reservation.size + more, reservation.until)
-            await self._note(job, reservation)
+            await self._note(tenant, job, reservation)
         return reservation.size
 
-    async def settle(self, job: str, size: int) -> None:
+    async def settle(self, tenant: str, job: str, size: int) -> None:
         """Replace the reservation of a job that ended by its actual size in bytes; 0: nothing is stored."""
         before = Reservation(0, 0)
         after = Reservation(size, _hour(time.time() + self.kept_s))
@@ -87,7 +86,9 @@ class ResultsQuota:
             )
             return msgspec.msgpack.encode(after) if content else None
 
-        await update_atomically(self.bus, topology.PROGRESS, self._key(job), settled)
+        await update_atomically(
+            self.bus, topology.PROGRESS, tenant_key(tenant, "room", job), settled
+        )
         if before.size:
 
             async def moved(content: bytes) -> bytes:
@@ -96,20 +97,22 @@ class ResultsQuota:
                 hours[after.until] = hours.get(after.until, 0) + after.size
                 return _packed(hours)
 
-            await update_atomically(self.bus, topology.PROGRESS, self._tenants_key, moved)
+            await update_atomically(self.bus, topology.PROGRESS, tenant_key(tenant, "room"), moved)
 
-    async def reservation(self, job: str) -> Reservation | None:
+    async def reservation(self, tenant: str, job: str) -> Reservation | None:
         """Return the reservation of a job; None if it has none."""
-        content = await self.bus.get_value(topology.PROGRESS, self._key(job))
+        content = await self.bus.get_value(topology.PROGRESS, tenant_key(tenant, "room", job))
         return None if content is None else msgspec.msgpack.decode(content, type=Reservation)
 
-    async def used_bytes(self) -> int:
+    async def used_bytes(self, tenant: str) -> int:
         """Return the reserved bytes of all jobs of the tenant."""
         return sum(
-            _hours(await self.bus.get_value(topology.PROGRESS, self._tenants_key) or b"").values()
+            _hours(
+                await self.bus.get_value(topology.PROGRESS, tenant_key(tenant, "room")) or b""
+            ).values()
         )
 
-    async def _add(self, size: int, until: int) -> None:
+    async def _add(self, tenant: str, size: int, until: int) -> None:
         """Add reserved bytes. Raises ResultsFull if they exceed the quota."""
         most = self.most_bytes or int(self.share * (await self.bus.storage_use(_STORE)).most)
 
@@ -124,19 +127,12 @@ class ResultsQuota:
             hours[until] = hours.get(until, 0) + size
             return _packed(hours)
 
-        await update_atomically(self.bus, topology.PROGRESS, self._tenants_key, added)
+        await update_atomically(self.bus, topology.PROGRESS, tenant_key(tenant, "room"), added)
 
-    async def _note(self, job: str, reservation: Reservation) -> None:
+    async def _note(self, tenant: str, job: str, reservation: Reservation) -> None:
         await self.bus.put_value(
-            topology.PROGRESS, self._key(job), msgspec.msgpack.encode(reservation)
+            topology.PROGRESS, tenant_key(tenant, "room", job), msgspec.msgpack.encode(reservation)
         )
-
-    def _key(self, job: str) -> str:
-        return tenant_key(self.tenant, "room", job)
-
-    @property
-    def _tenants_key(self) -> str:
-        return tenant_key(self.tenant, "room")
 
 
 def _hours(content: bytes) -> dict[int, int]:

@@ -6,7 +6,7 @@ sentences, reads later events from `TTS_AUDIO`, and continues.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -53,7 +53,7 @@ class JobReturned(PipelineError):
 
 @dataclass(frozen=True)
 class JobWork:
-    """Handles the messages of `TTS_JOBS`."""
+    """Handles the messages of `TTS_JOBS`, the queue of all tenants' jobs."""
 
     bus: Bus
     store: JobStore
@@ -67,21 +67,22 @@ class JobWork:
 
     async def handle(self, delivery: Delivery) -> None:
         """Run the job of one delivery to its end."""
+        _tenant_of(delivery)
         request = codec.decode(delivery.payload, SpeechRequest)
         require_own(request, delivery.subject)
-        if await self.store.progress(request.request) is None:
+        if await self.store.progress(request.tenant, request.request) is None:
             await self._check(request)
             await self._create(request)
 
-        progress = await self.store.require(request.request)
+        progress = await self.store.require(request.tenant, request.request)
         if progress.state in ENDED:
             # the previous edge may have crashed before it deleted the audio
-            await self._free(progress)
+            await self._free(request.tenant, progress)
             return
 
         await self._check(request)
         await self.results_quota.reserve(
-            request.request, _estimated_bytes(request), request.deadline_unix_ms
+            request.tenant, request.request, _estimated_bytes(request), request.deadline_unix_ms
         )
         with self.metrics.jobs_running.track_inprogress():
             done = await self._run(request, progress)
@@ -90,35 +91,35 @@ class JobWork:
     async def _create(self, request: SpeechRequest) -> None:
         """Store a job that was queued on the bus directly. Raises RequestIdTaken if a request has its id."""
         await self.store.create(request)
-        if await self.requests.known(request.request):
+        if await self.requests.known(request.tenant, request.request):
             raise RequestIdTaken("a request has this id; choose another one, at random")
 
     async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
         """Publish the failure of the job, and cancel its remaining synthesis."""
         job = codec.peek_request(delivery.payload)
-        tenant = self.records.tenant
+        tenant = _tenant_of(delivery)
         state = "cancelled" if failure.code == SpeechCancelled.code else "failed"
-        progress = None if job is None else await self.store.progress(job)
+        progress = None if job is None else await self.store.progress(tenant, job)
 
         if progress is None:  # the job is not stored
             self.metrics.jobs.labels(state).inc()
             return
 
         if progress.state in ENDED:
-            await self.end(progress)
+            await self.end(tenant, progress)
             return
 
         await cancel(
             self.bus,
             tenant,
             progress.job,
-            *await self.records.runs(progress.job),
+            *await self.records.runs(tenant, progress.job),
             reason=failure.code,
         )
         ended = msgspec.structs.replace(progress, state=state, estimated_end_unix_ms=None)
         if state == "failed":
             ended = msgspec.structs.replace(ended, code=failure.code, detail=str(failure))
-        await self.end(ended)
+        await self.end(tenant, ended)
         record_end(
             self.metrics,
             tenant,
@@ -127,33 +128,33 @@ class JobWork:
             language=_language(delivery.payload),
         )
 
-    async def end(self, progress: JobProgress) -> None:
+    async def end(self, tenant: str, progress: JobProgress) -> None:
         """Store the end of a job, charge its audio, and delete the audio of an incomplete job."""
-        await self.store.note(progress)
-        await self._charge(progress)
-        await self._free(progress)
+        await self.store.note(tenant, progress)
+        await self._charge(tenant, progress)
+        await self._free(tenant, progress)
 
-    async def forget(self, progress: JobProgress) -> None:
+    async def forget(self, tenant: str, progress: JobProgress) -> None:
         """Delete all data of a job that has ended; its id stays in use."""
-        await self.records.delete(progress.job)
-        await self.store.free(progress.job, progress.spoken)
-        await self.results_quota.settle(progress.job, 0)
-        await self.store.forget(progress.job)
+        await self.records.delete(tenant, progress.job)
+        await self.store.free(tenant, progress.job, progress.spoken)
+        await self.results_quota.settle(tenant, progress.job, 0)
+        await self.store.forget(tenant, progress.job)
 
-    async def _free(self, progress: JobProgress) -> None:
+    async def _free(self, tenant: str, progress: JobProgress) -> None:
         if progress.state == "done":
             return
-        reservation = await self.results_quota.reservation(progress.job)
+        reservation = await self.results_quota.reservation(tenant, progress.job)
         if reservation is None or reservation.size:
             # one more may be stored than the progress counts
-            await self.store.free(progress.job, progress.spoken + 1)
-            await self.results_quota.settle(progress.job, 0)
+            await self.store.free(tenant, progress.job, progress.spoken + 1)
+            await self.results_quota.settle(tenant, progress.job, 0)
 
-    async def _charge(self, progress: JobProgress) -> None:
-        meter = await self.charges.find(progress.job)
+    async def _charge(self, tenant: str, progress: JobProgress) -> None:
+        meter = await self.charges.find(tenant, progress.job)
         if meter is not None:
             try:
-                lengths = await self.store.lengths(progress.job, progress.spoken)
+                lengths = await self.store.lengths(tenant, progress.job, progress.spoken)
             except UnknownJob:
                 lengths = []
             seconds = {
@@ -162,25 +163,29 @@ class JobWork:
             }
             await meter.settle_lengths(seconds, whole=progress.state == "done")
 
-    async def _done(self, progress: JobProgress) -> JobProgress:
+    async def _done(self, tenant: str, progress: JobProgress) -> JobProgress:
         await self.results_quota.settle(
-            progress.job, 2 * progress.samples + SENTENCE_BYTES * progress.spoken
+            tenant, progress.job, 2 * progress.samples + SENTENCE_BYTES * progress.spoken
         )
         done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
-        await self.end(done)
+        await self.end(tenant, done)
         return done
 
     async def _run(self, request: SpeechRequest, progress: JobProgress) -> JobProgress:
         """Store all audio of the job; return its final progress."""
         began = progress.state == "running"
         progress = msgspec.structs.replace(progress, state="running")
-        await self.store.note(progress)
+        await self.store.note(request.tenant, progress)
 
-        heard = [request.request, *await self.records.runs(request.request)] if began else []
+        heard = (
+            [request.request, *await self.records.runs(request.tenant, request.request)]
+            if began
+            else []
+        )
         if (
             0 < progress.sentences == progress.spoken
         ):  # the previous edge stored everything, and crashed
-            return await self._done(progress)
+            return await self._done(request.tenant, progress)
         async with open_attempts(
             self.bus, self.records, request, self.metrics, heard=heard, sole=True
         ) as attempts:
@@ -194,7 +199,7 @@ class JobWork:
         pace = _Pace(time.monotonic(), progress.spoken)
         reserved = 0  # bytes; 0: unknown so far
 
-        meter = await self.charges.find(request.request)
+        meter = await self.charges.find(request.tenant, request.request)
         if meter is not None:
             meter.first = not progress.spoken
 
@@ -220,8 +225,8 @@ class JobWork:
                     samples=progress.samples + len(sentence) // 2,
                     sample_rate_hz=speech.assembly.sample_rate_hz,
                 )
-                await self.store.note(pace.estimated(progress))
-        return await self._done(progress)
+                await self.store.note(request.tenant, pace.estimated(progress))
+        return await self._done(request.tenant, progress)
 
     async def _store(
         self, request: SpeechRequest, progress: JobProgress, pcm: bytes, reserved: int
@@ -232,12 +237,12 @@ class JobWork:
         """
         size = 2 * progress.samples + len(pcm) + SENTENCE_BYTES * (progress.spoken + 1)
         if size > reserved:
-            reserved = await self.results_quota.extend(request.request, size)
+            reserved = await self.results_quota.extend(request.tenant, request.request, size)
 
         patience = Deadline.after(_FULL_STORE_S)
         while True:
             try:
-                await self.store.add(request.request, progress.spoken, pcm)
+                await self.store.add(request.tenant, request.request, progress.spoken, pcm)
             except QueueFull:
                 if patience.passed:
                     raise ResultsFull(
@@ -250,21 +255,31 @@ class JobWork:
 
     async def _keep_marks(self, request: SpeechRequest) -> None:
         """Store the text's marks with its audio; the splitter's event is stored for a few minutes only."""
-        attempts = [request.request, *await self.records.runs(request.request)]
+        attempts = [request.request, *await self.records.runs(request.tenant, request.request)]
         split = await stored_split(self.bus, request.tenant, attempts)
         if split is not None and split.marks:
-            await self.store.keep_marks(request.request, split.marks)
+            await self.store.keep_marks(request.tenant, request.request, split.marks)
 
     async def _check(self, request: SpeechRequest) -> None:
         self._check_stopping()
-        if await self.records.cancelled(request.request) or await self.records.deleted(
-            request.request
-        ):
+        tenant = request.tenant
+        job = request.request
+        if await self.records.cancelled(tenant, job) or await self.records.deleted(tenant, job):
             raise SpeechCancelled("the job was cancelled")
 
     def _check_stopping(self) -> None:
         if self.stop.is_set():
             raise JobReturned("this edge stops; another one continues the job")
+
+
+def _tenant_of(delivery: Delivery) -> str:
+    """Return the tenant whose subject the job was published on. Raises MalformedMessage."""
+    tenant = tenant_of(delivery.subject)
+    if tenant is None:
+        raise MalformedMessage(
+            "the subject of the job has no tenant; publish on tts.v1.job.<tenant>"
+        )
+    return tenant
 
 
 def _language(payload: bytes) -> str | None:
@@ -357,26 +372,3 @@ class _Pace:
         return msgspec.structs.replace(
             progress, estimated_end_unix_ms=round((time.time() + left_s) * 1000)
         )
-
-
-@dataclass(frozen=True)
-class AllTenantsJobs:
-    """Handles the shared queue of jobs: each job is run by its tenant's `JobWork`."""
-
-    work_of: Callable[[str], JobWork]
-
-    async def handle(self, delivery: Delivery) -> None:
-        """Run the job of one delivery."""
-        await self._work(delivery).handle(delivery)
-
-    async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
-        """Publish the failure of the job."""
-        await self._work(delivery).give_up(delivery, failure)
-
-    def _work(self, delivery: Delivery) -> JobWork:
-        tenant = tenant_of(delivery.subject)
-        if tenant is None:
-            raise MalformedMessage(
-                "the subject of the job has no tenant; publish on tts.v1.job.<tenant>"
-            )
-        return self.work_of(tenant)

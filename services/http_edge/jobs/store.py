@@ -27,7 +27,7 @@ _PENDING_CHANGES: Final = 64
 
 @dataclass(frozen=True)
 class JobStore:
-    """One tenant's jobs. Every method raises BusUnavailable; those that write, QueueFull."""
+    """The jobs of all tenants. Every method raises BusUnavailable; those that write, QueueFull."""
 
     bus: Bus
     records: RequestStore
@@ -41,101 +41,114 @@ class JobStore:
             deadline_unix_ms=request.deadline_unix_ms,
         )
         return await self.bus.create_value(
-            topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress)
+            topology.PROGRESS,
+            Identity(request.tenant, "job", progress.job).key("job"),
+            codec.encode(progress),
         )
 
-    async def progress(self, job: str) -> JobProgress | None:
+    async def progress(self, tenant: str, job: str) -> JobProgress | None:
         """Return the progress of a job, or None if it is not stored."""
-        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("job"))
+        value = await self.bus.get_value(topology.PROGRESS, Identity(tenant, "job", job).key("job"))
         progress = None if value is None else codec.decode(value, JobProgress)
         return progress if progress is not None and progress.job == job else None
 
-    async def require(self, job: str) -> JobProgress:
+    async def require(self, tenant: str, job: str) -> JobProgress:
         """Return the progress of a job. Raises UnknownJob."""
-        progress = await self.progress(job)
+        progress = await self.progress(tenant, job)
         if progress is None:
             raise UnknownJob("no job has this id; it never existed, or has expired")
         return progress
 
-    async def note(self, progress: JobProgress) -> None:
+    async def note(self, tenant: str, progress: JobProgress) -> None:
         """Store the progress of a job."""
         await self.bus.put_value(
-            topology.PROGRESS, self._identity(progress.job).key("job"), codec.encode(progress)
+            topology.PROGRESS,
+            Identity(tenant, "job", progress.job).key("job"),
+            codec.encode(progress),
         )
 
-    async def forget(self, job: str) -> None:
+    async def forget(self, tenant: str, job: str) -> None:
         """Release the id of a job that was never queued, or was deleted."""
-        await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("job"))
+        await self.bus.drop_value(topology.PROGRESS, Identity(tenant, "job", job).key("job"))
 
-    async def add(self, job: str, sentence: int, pcm: bytes) -> None:
+    async def add(self, tenant: str, job: str, sentence: int, pcm: bytes) -> None:
         """Store the audio and length of the next sentence; the sentences before it are stored already."""
-        await self.bus.put_object(topology.RESULTS, self._identity(job).object_name(sentence), pcm)
+        await self.bus.put_object(
+            topology.RESULTS, Identity(tenant, "job", job).object_name(sentence), pcm
+        )
         page, index = divmod(sentence, _PAGE)
-        lengths = [*(await self._page(job, page))[:index], len(pcm)]
+        lengths = [*(await self._page(tenant, job, page))[:index], len(pcm)]
         await self.bus.put_value(
             topology.PROGRESS,
-            self._identity(job).key("lengths", page),
+            Identity(tenant, "job", job).key("lengths", page),
             struct.pack(f"<{len(lengths)}I", *lengths),
         )
 
-    async def lengths(self, job: str, sentences: int) -> list[int]:
+    async def lengths(self, tenant: str, job: str, sentences: int) -> list[int]:
         """Return the length in bytes of each of the first sentences. Raises UnknownJob if they have expired."""
         pages = range((sentences + _PAGE - 1) // _PAGE)
-        lengths = [length for page in pages for length in await self._page(job, page)]
+        lengths = [length for page in pages for length in await self._page(tenant, job, page)]
         if len(lengths) < sentences:
             raise UnknownJob("the audio of this job has expired")
         return lengths[:sentences]
 
-    async def audio(self, job: str, sentence: int) -> bytes:
+    async def audio(self, tenant: str, job: str, sentence: int) -> bytes:
         """Return a sentence's PCM. Raises UnknownJob if it has expired."""
-        pcm = await self.bus.get_object(topology.RESULTS, self._identity(job).object_name(sentence))
+        pcm = await self.bus.get_object(
+            topology.RESULTS, Identity(tenant, "job", job).object_name(sentence)
+        )
         if pcm is None:
             raise UnknownJob("the audio of this job has expired")
         return pcm
 
-    async def free(self, job: str, sentences: int) -> None:
+    async def free(self, tenant: str, job: str, sentences: int) -> None:
         """Delete the audio of a job's first sentences, their lengths, and the marks."""
         for first in range(0, sentences, _FREED_AT_ONCE):
             indexes = range(first, min(first + _FREED_AT_ONCE, sentences))
-            names = (self._identity(job).object_name(index) for index in indexes)
+            names = (Identity(tenant, "job", job).object_name(index) for index in indexes)
             await asyncio.gather(*(self.bus.drop_object(topology.RESULTS, name) for name in names))
         for page in range((sentences + _PAGE - 1) // _PAGE):
-            await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("lengths", page))
-        await self.bus.drop_value(topology.PROGRESS, self._identity(job).key("marks"))
+            await self.bus.drop_value(
+                topology.PROGRESS, Identity(tenant, "job", job).key("lengths", page)
+            )
+        await self.bus.drop_value(topology.PROGRESS, Identity(tenant, "job", job).key("marks"))
 
-    async def keep_marks(self, job: str, marks: tuple[Mark, ...]) -> None:
+    async def keep_marks(self, tenant: str, job: str, marks: tuple[Mark, ...]) -> None:
         """Store the positions of the text's marks in the audio."""
         await self.bus.put_value(
-            topology.PROGRESS, self._identity(job).key("marks"), msgspec.msgpack.encode(marks)
+            topology.PROGRESS,
+            Identity(tenant, "job", job).key("marks"),
+            msgspec.msgpack.encode(marks),
         )
 
-    async def marks(self, job: str) -> dict[int, list[Mark]]:
+    async def marks(self, tenant: str, job: str) -> dict[int, list[Mark]]:
         """Return the marks by sentence index; empty before the first sentence is stored."""
-        value = await self.bus.get_value(topology.PROGRESS, self._identity(job).key("marks"))
+        value = await self.bus.get_value(
+            topology.PROGRESS, Identity(tenant, "job", job).key("marks")
+        )
         found: dict[int, list[Mark]] = {}
         for mark in msgspec.msgpack.decode(value, type=tuple[Mark, ...]) if value else ():
             found.setdefault(mark.sentence, []).append(mark)
         return found
 
     @asynccontextmanager
-    async def changes(self, job: str) -> AsyncIterator[Subscription]:
+    async def changes(self, tenant: str, job: str) -> AsyncIterator[Subscription]:
         """Subscribe to changes of the job's progress while the block runs."""
-        subject = topology.value_subject(topology.PROGRESS, self._identity(job).key("job"))
+        subject = topology.value_subject(topology.PROGRESS, Identity(tenant, "job", job).key("job"))
         listener = await self.bus.subscribe(subject, limit=_PENDING_CHANGES)
         try:
             yield listener
         finally:
             await listener.close()
 
-    async def _page(self, job: str, page: int) -> list[int]:
+    async def _page(self, tenant: str, job: str, page: int) -> list[int]:
         value = (
-            await self.bus.get_value(topology.PROGRESS, self._identity(job).key("lengths", page))
+            await self.bus.get_value(
+                topology.PROGRESS, Identity(tenant, "job", job).key("lengths", page)
+            )
             or b""
         )
         return list(struct.unpack(f"<{len(value) // 4}I", value))
-
-    def _identity(self, job: str) -> Identity:
-        return Identity(self.records.tenant, "job", job)
 
 
 @dataclass(frozen=True)
@@ -146,26 +159,26 @@ class JobBucket:
 
     async def keep(self, request: SpeechRequest) -> bool:
         """Store a queued job; return False if the id is in use or was deleted."""
-        return not await self.store.records.deleted(request.request) and await self.store.create(
-            request
-        )
+        return not await self.store.records.deleted(
+            request.tenant, request.request
+        ) and await self.store.create(request)
 
-    async def known(self, request: str) -> bool:
+    async def known(self, tenant: str, request: str) -> bool:
         """Return whether the job is stored."""
-        return await self.store.progress(request) is not None
+        return await self.store.progress(tenant, request) is not None
 
-    async def forget(self, request: str) -> None:
+    async def forget(self, tenant: str, request: str) -> None:
         """Release the id of a job that was never queued, or was deleted."""
-        await self.store.forget(request)
+        await self.store.forget(tenant, request)
 
-    async def claimed(self, key: str) -> bool:
+    async def claimed(self, tenant: str, key: str) -> bool:
         """Return whether an idempotency key is in use."""
-        return await self.store.records.claimed(key)
+        return await self.store.records.claimed(tenant, key)
 
-    async def claim(self, key: str, value: bytes) -> bytes | None:
+    async def claim(self, tenant: str, key: str, value: bytes) -> bytes | None:
         """Store a value under an idempotency key; return the existing one if the key is in use."""
-        return await self.store.records.claim(key, value)
+        return await self.store.records.claim(tenant, key, value)
 
-    async def release(self, key: str) -> None:
+    async def release(self, tenant: str, key: str) -> None:
         """Release an idempotency key."""
-        await self.store.records.release(key)
+        await self.store.records.release(tenant, key)

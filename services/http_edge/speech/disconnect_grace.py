@@ -42,23 +42,23 @@ class DisconnectGrace:
             with suppress(
                 BusUnavailable, QueueFull
             ):  # without a mark it is cancelled, and resumed later
-                await self.records.refresh_listener(request.request)
+                await self.records.refresh_listener(request.tenant, request.request)
             await asyncio.sleep(self.grace_s / 4)
 
     async def _cancel_later(
         self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None
     ) -> None:
         with suppress(BusUnavailable):  # then its sentences expire at their deadline
-            mark = await self.records.listening(request.request)
+            mark = await self.records.listening(request.tenant, request.request)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), self.grace_s)
                 return  # this edge stops: its client retries at another edge
-            if await self.records.listening(request.request) == mark:
+            if await self.records.listening(request.tenant, request.request) == mark:
                 await cancel(
                     self.bus,
                     request.tenant,
                     request.request,
-                    *await self.records.runs(request.request),
+                    *await self.records.runs(request.tenant, request.request),
                 )
                 if cancelled is not None:
                     await cancelled()

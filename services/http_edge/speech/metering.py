@@ -66,7 +66,7 @@ class Charge(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class UsageCharges:
-    """The charges of one tenant's requests, or of its jobs."""
+    """The charges of requests, or of jobs, of all tenants."""
 
     bus: Bus
     records: RequestStore
@@ -81,30 +81,36 @@ class UsageCharges:
         charge = Charge(account.name, account.limit_s, asked_s, opening=True)
         for _ in range(_OPENING_LOOKS):
             if await self.bus.create_value(
-                self.records.bucket, self.key(request_id), msgspec.msgpack.encode(charge)
+                self.records.bucket,
+                self.key(key.tenant, request_id),
+                msgspec.msgpack.encode(charge),
             ):
                 break
-            found = await self.find(request_id)
+            found = await self.find(key.tenant, request_id)
             if found is not None and not found.charge.opening:
                 return found  # a retry, or another request, has this id
             # an edge that is still opening after all looks has crashed
             await asyncio.sleep(_OPENING_LOOK_S)
-        return await self._reserved(request_id, charge)
+        return await self._reserved(key.tenant, request_id, charge)
 
     async def begin(self, key: Key, request_id: str, asked_s: float) -> "Meter | None":
         """Reserve a request that is published although its id was found in use before. Raises QuotaUsedUp."""
         account = account_of(key)
-        found = await self.find(request_id)
+        found = await self.find(key.tenant, request_id)
 
         if account is None or found is None or found.charge.reserved_s or found.charge.charged_s:
-            meter = await self.resume(request_id) or await self.open(key, request_id, asked_s)
+            meter = await self.resume(key.tenant, request_id) or await self.open(
+                key, request_id, asked_s
+            )
         else:
-            meter = await self._reserved(request_id, Charge(account.name, account.limit_s, asked_s))
+            meter = await self._reserved(
+                key.tenant, request_id, Charge(account.name, account.limit_s, asked_s)
+            )
         if meter is not None:
             meter.first = True
         return meter
 
-    async def _reserved(self, request_id: str, charge: Charge) -> "Meter":
+    async def _reserved(self, tenant: str, request_id: str, charge: Charge) -> "Meter":
         """Reserve the whole estimate of a request that has no charged audio. Raises QuotaUsedUp."""
         account = Account(charge.account, charge.limit_s)
         opened = msgspec.structs.replace(charge, opening=False)
@@ -116,38 +122,40 @@ class UsageCharges:
             left_s = await self.quota.reserve(account, charge.asked_s)
             opened = msgspec.structs.replace(opened, reserved_s=charge.asked_s)
         finally:
-            await update_atomically(self.bus, self.records.bucket, self.key(request_id), put)
-        return Meter(self, request_id, opened, left_s, first=True)
+            await update_atomically(
+                self.bus, self.records.bucket, self.key(tenant, request_id), put
+            )
+        return Meter(self, tenant, request_id, opened, left_s, first=True)
 
-    async def resume(self, request_id: str) -> "Meter | None":
+    async def resume(self, tenant: str, request_id: str) -> "Meter | None":
         """Reserve the remaining audio of a resumed request, unless it is reserved already.
 
         Return None for a request that is not charged. Raises QuotaUsedUp.
         """
-        meter = await self.find(request_id)
+        meter = await self.find(tenant, request_id)
         if meter is None or meter.charge.reserved_s or meter.charge.whole:
             return meter
 
         missing_s = meter.charge.asked_s - meter.charge.charged_s
         if missing_s > 0:
             meter.left_s = await self.quota.reserve(meter.account, missing_s)
-            await self.change(request_id, meter.charge, reserved_by_s=missing_s)
+            await self.change(tenant, request_id, meter.charge, reserved_by_s=missing_s)
             meter.reserved = True
         return meter
 
     @asynccontextmanager
-    async def resuming(self, request_id: str) -> AsyncIterator["Meter | None"]:
+    async def resuming(self, tenant: str, request_id: str) -> AsyncIterator["Meter | None"]:
         """Reserve like `resume`, and charge the synthesized audio when the block ends. Raises QuotaUsedUp."""
-        meter = await self.resume(request_id)
+        meter = await self.resume(tenant, request_id)
         try:
             yield meter
         finally:
             if meter is not None:
                 await asyncio.shield(meter.settle())
 
-    async def find(self, request_id: str) -> "Meter | None":
+    async def find(self, tenant: str, request_id: str) -> "Meter | None":
         """Return a meter of an existing charge without reserving anything; None if there is no charge."""
-        content = await self.bus.get_value(self.records.bucket, self.key(request_id))
+        content = await self.bus.get_value(self.records.bucket, self.key(tenant, request_id))
         if content is None:
             return None
 
@@ -155,10 +163,16 @@ class UsageCharges:
         left_s = (
             await self.quota.left_s(Account(charge.account, charge.limit_s)) + charge.reserved_s
         )
-        return Meter(self, request_id, charge, max(0.0, left_s))
+        return Meter(self, tenant, request_id, charge, max(0.0, left_s))
 
     async def change(
-        self, request_id: str, known: Charge, *, reserved_by_s: float, asked_s: float | None = None
+        self,
+        tenant: str,
+        request_id: str,
+        known: Charge,
+        *,
+        reserved_by_s: float,
+        asked_s: float | None = None,
     ) -> None:
         """Add seconds to the reservation of a charge, which can be negative, and replace its estimate."""
 
@@ -172,21 +186,23 @@ class UsageCharges:
                 )
             )
 
-        await update_atomically(self.bus, self.records.bucket, self.key(request_id), changed)
+        await update_atomically(
+            self.bus, self.records.bucket, self.key(tenant, request_id), changed
+        )
 
-    async def spoken_s(self, attempts: list[str], sentence: int) -> float | None:
+    async def spoken_s(self, tenant: str, attempts: list[str], sentence: int) -> float | None:
         """Return the length of a sentence from its stored end marker; None if no attempt has one."""
         for attempt in attempts:
-            subject = subjects.end(self.records.tenant, attempt, sentence)
+            subject = subjects.end(tenant, attempt, sentence)
             payload = await self.bus.last(topology.AUDIO, subject)
             end = None if payload is None else decoded(subject, payload)
             if isinstance(end, SentenceSpoken):
                 return end.samples / end.sample_rate_hz
         return None
 
-    def key(self, request_id: str) -> str:
+    def key(self, tenant: str, request_id: str) -> str:
         """Return the KV key of a request's charge."""
-        return tenant_key(self.records.tenant, "charge", request_id)
+        return tenant_key(tenant, "charge", request_id)
 
 
 @dataclass
@@ -194,6 +210,7 @@ class Meter:
     """Measures the audio that one listener, or the edge that runs a job, receives of a request."""
 
     charges: UsageCharges
+    tenant: str
     request_id: str
     charge: Charge  # as read from the store
     left_s: float  # audio that the request can still use, including its reservation
@@ -288,7 +305,10 @@ class Meter:
 
         try:
             await update_atomically(
-                charges.bus, charges.records.bucket, charges.key(self.request_id), settled
+                charges.bus,
+                charges.records.bucket,
+                charges.key(self.tenant, self.request_id),
+                settled,
             )
             await charges.quota.add(self.account, delta_s)
         except PipelineError as failure:
@@ -310,7 +330,7 @@ class Meter:
         if more_s > 0:
             await self.charges.quota.reserve(self.account, more_s)
         await self.charges.change(
-            self.request_id, self.charge, reserved_by_s=more_s, asked_s=audio_s
+            self.tenant, self.request_id, self.charge, reserved_by_s=more_s, asked_s=audio_s
         )
         if more_s < 0:
             await self.charges.quota.add(self.account, more_s)
@@ -328,13 +348,15 @@ class Meter:
         sentences = before.sentences
         seconds = before.seconds
         attempts = (
-            [self.request_id, *await self.charges.records.runs(self.request_id)] if search else []
+            [self.request_id, *await self.charges.records.runs(self.tenant, self.request_id)]
+            if search
+            else []
         )
         later = sorted(sentence for sentence in lengths if sentence >= sentences)
         while True:
             length = lengths.get(sentences)
             if length is None:  # audio ahead of its listener is charged as well
-                length = await self.charges.spoken_s(attempts, sentences)
+                length = await self.charges.spoken_s(self.tenant, attempts, sentences)
             if length is not None:
                 sentences += 1
                 seconds += length

@@ -72,7 +72,7 @@ class Attempts:
         self._commands = commands
         self._metrics = metrics
         self._sole = sole
-        self._offsets = SentenceOffsets(records, self._request.request)
+        self._offsets = SentenceOffsets(records, self._request.tenant, self._request.request)
         self._events = AttemptEvents(bus, self._request.tenant, Assembly())
         self._portions = PortionRequests(bus, commands, self._events, self._offsets, self._checked)
         self._ended: set[str] = set()
@@ -121,7 +121,7 @@ class Attempts:
         self._portions.latest = LatestPortion(attempt, first_sentence)
 
         if attempt != self._request.request:
-            await self._records.add_attempt(self._request.request, attempt)
+            await self._records.add_attempt(self._request.tenant, self._request.request, attempt)
 
     async def cancel(self) -> None:
         """Publish the cancellation of every attempt."""
@@ -292,7 +292,7 @@ class Attempts:
 
     async def _restart(self) -> None:
         """Start an attempt at the sentence whose audio is lost."""
-        if await self._records.cancelled(self._request.request):
+        if await self._records.cancelled(self._request.tenant, self._request.request):
             raise SpeechCancelled("the request was cancelled")
 
         sentence = self._assembly.sentence
@@ -320,10 +320,10 @@ class Attempts:
 
     async def _continue(self) -> None:
         """Continue at the first sentence that is not completely stored: in another attempt, or in a new one."""
-        if await self._records.cancelled(self._request.request):
+        if await self._records.cancelled(self._request.tenant, self._request.request):
             raise SpeechCancelled("the request was cancelled")
 
-        for attempt in await self._records.runs(self._request.request):
+        for attempt in await self._records.runs(self._request.tenant, self._request.request):
             if attempt not in self._events.ids and attempt not in self._ended:
                 await self.subscribe(attempt)
                 return

@@ -21,6 +21,7 @@ class SentenceOffsets:
     """The sentence offsets of one request, updated as one listener advances."""
 
     records: RequestStore
+    tenant: str
     request: str
     begin: int = 0  # byte offset of the PCM at which this listener's assembly begins
     _passed: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=_LATEST))
@@ -30,10 +31,10 @@ class SentenceOffsets:
         """Store the offset of the listener's current sentence. Raises BusUnavailable, QueueFull."""
         before = self.begin + 2 * sum(spoken.samples for spoken in assembly.spoken)
         self._passed.append((assembly.sentence, before))
-        await self.records.store_offsets(self.request, list(self._passed))
+        await self.records.store_offsets(self.tenant, self.request, list(self._passed))
 
         if time.monotonic() - self._renewed_s > _RENEW_S:
-            await self.records.renew(self.request)
+            await self.records.renew(self.tenant, self.request)
             self._renewed_s = time.monotonic()
 
     async def last_before(self, offset: int) -> tuple[int, int]:
@@ -41,7 +42,7 @@ class SentenceOffsets:
 
         Return (0, 0) if no such sentence is stored. Raises BusUnavailable.
         """
-        known = await self.records.offsets(self.request)
+        known = await self.records.offsets(self.tenant, self.request)
         return max(
             ((sentence, before) for sentence, before in known if before <= offset), default=(0, 0)
         )

@@ -87,7 +87,7 @@ class SpeechSessions:
         self, request: SpeechRequest, *, heard: Sequence[str], sole: bool, renewing: bool
     ) -> AbstractAsyncContextManager[Attempts]:
         """Subscribe to the attempts `heard` of a request that is not a job, while the block runs."""
-        records = RequestStore(self.bus, topology.KEPT, request.tenant)
+        records = RequestStore(self.bus, topology.KEPT)
         return open_attempts(
             self.bus,
             records,

@@ -32,7 +32,7 @@ def account() -> Account:
 
 
 def charges_of(bus: MemoryBus) -> UsageCharges:
-    return UsageCharges(bus, RequestStore(bus, topology.KEPT, "acme"), Quota(bus))
+    return UsageCharges(bus, RequestStore(bus, topology.KEPT), Quota(bus))
 
 
 async def used_s(bus: MemoryBus) -> float:
@@ -46,7 +46,7 @@ async def opened(charges: UsageCharges, asked_s: float, request_id: str = REQUES
 
 
 async def resumed(charges: UsageCharges) -> Meter:
-    meter = await charges.resume(REQUEST)
+    meter = await charges.resume("acme", REQUEST)
     assert meter is not None
     return meter
 
@@ -280,7 +280,9 @@ async def test_an_edge_that_crashed_while_reserving_does_not_block_a_retry(
     charges = charges_of(bus)
     monkeypatch.setattr("services.http_edge.speech.metering._OPENING_LOOK_S", 0.0)
     dead = Charge(account().name, 60.0, 40.0, opening=True)
-    await bus.create_value(topology.KEPT, charges.key(REQUEST), msgspec.msgpack.encode(dead))
+    await bus.create_value(
+        topology.KEPT, charges.key("acme", REQUEST), msgspec.msgpack.encode(dead)
+    )
     assert (await opened(charges, 40.0)).first
     assert await used_s(bus) == 40.0
 

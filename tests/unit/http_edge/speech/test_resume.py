@@ -64,7 +64,7 @@ async def published(bus: MemoryBus) -> SpeechRequest:
 async def test_an_attempt_that_divides_the_text_differently_fails_the_request() -> None:
     bus = await memory_bus()
     request = await failed_attempt(bus)
-    async with resumed(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
+    async with resumed(bus, RequestStore(bus, topology.KEPT), request) as speech:
         reading = asyncio.ensure_future(anext(speech.chunks()))
         again = await published(bus)
         assert again.request != request.request
@@ -80,7 +80,7 @@ async def test_an_attempt_that_divides_the_text_differently_fails_the_request() 
 async def test_the_failure_of_the_own_attempt_is_raised_to_the_client() -> None:
     bus = await memory_bus()
     request = await failed_attempt(bus)
-    async with resumed(bus, RequestStore(bus, topology.KEPT, "public"), request) as speech:
+    async with resumed(bus, RequestStore(bus, topology.KEPT), request) as speech:
         reading = asyncio.ensure_future(anext(speech.chunks()))
         again = await published(bus)
         failed = SpeechFailed(
@@ -95,8 +95,8 @@ async def test_the_failure_of_the_own_attempt_is_raised_to_the_client() -> None:
 async def test_a_cancelled_request_is_not_resumed() -> None:
     bus = await memory_bus()
     request = await failed_attempt(bus)
-    records = RequestStore(bus, topology.KEPT, "public")
-    await records.cancel(request.request)
+    records = RequestStore(bus, topology.KEPT)
+    await records.cancel("public", request.request)
     async with resumed(bus, records, request) as speech:
         with pytest.raises(SpeechCancelled):
             await anext(speech.chunks())
@@ -106,7 +106,7 @@ async def test_a_cancelled_request_is_not_resumed() -> None:
 async def test_an_attempt_of_another_listener_is_joined_instead_of_starting_a_new_one() -> None:
     bus = await memory_bus()
     request = await failed_attempt(bus)
-    records = RequestStore(bus, topology.KEPT, "public")
+    records = RequestStore(bus, topology.KEPT)
     async with resumed(bus, records, request) as first, resumed(bus, records, request) as second:
         one = asyncio.ensure_future(anext(first.chunks()))
         again = await published(bus)
@@ -115,7 +115,7 @@ async def test_an_attempt_of_another_listener_is_joined_instead_of_starting_a_ne
         failed = SpeechFailed(
             request=again.request, sentence=None, code="empty_text", detail="no", retryable=False
         )
-        assert await records.runs(request.request) == [again.request]
+        assert await records.runs("public", request.request) == [again.request]
         await publish(bus, subjects.request_failed("public", again.request), failed)
         with pytest.raises(PipelineError):
             await one

@@ -25,15 +25,15 @@ def spoken(sentence: int, samples: int) -> SentenceSpoken:
 
 
 async def test_any_edge_finds_the_last_stored_offset_before_a_byte() -> None:
-    records = RequestStore(await memory_bus(), topology.KEPT, "acme")
-    offsets = SentenceOffsets(records, "request-1")
+    records = RequestStore(await memory_bus(), topology.KEPT)
+    offsets = SentenceOffsets(records, "acme", "request-1")
     assembly = Assembly()
     assert await offsets.last_before(1_000) == (0, 0)
     for sentence in range(3):
         assembly.spoken.append(spoken(sentence, 100))
         assembly._sentence = sentence + 1
         await offsets.note(assembly)
-    elsewhere = SentenceOffsets(records, "request-1")
+    elsewhere = SentenceOffsets(records, "acme", "request-1")
     assert [await elsewhere.last_before(offset) for offset in (199, 200, 399, 600, 10**9)] == [
         (0, 0),
         (1, 200),
@@ -41,12 +41,12 @@ async def test_any_edge_finds_the_last_stored_offset_before_a_byte() -> None:
         (3, 600),
         (3, 600),
     ]
-    assert await SentenceOffsets(records, "request-2").last_before(1_000) == (0, 0)
+    assert await SentenceOffsets(records, "acme", "request-2").last_before(1_000) == (0, 0)
 
 
 async def test_offsets_of_a_resumed_listener_start_at_its_begin() -> None:
-    records = RequestStore(await memory_bus(), topology.KEPT, "acme")
-    offsets = SentenceOffsets(records, "request-1", begin=5_000)
+    records = RequestStore(await memory_bus(), topology.KEPT)
+    offsets = SentenceOffsets(records, "acme", "request-1", begin=5_000)
     assembly = Assembly(first_sentence=7)
     assembly.spoken.append(spoken(7, 100))
     assembly._sentence = 8

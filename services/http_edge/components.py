@@ -1,0 +1,208 @@
+"""Builds what serves the API: the stores, the acceptors, the routes and the runner of jobs.
+
+Each exists once, and serves all tenants: the tenant of a request is an argument of its methods.
+"""
+
+import asyncio
+import dataclasses
+from asyncio import TaskGroup
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from services.common.bus import topology
+from services.common.bus.ports import Bus
+from services.http_edge.auth.quota import Quota
+from services.http_edge.capacity.admission import Admission
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.http.job_routes import JobRoutes
+from services.http_edge.http.normalize_routes import NormalizeRoutes
+from services.http_edge.http.request_routes import RequestRoutes
+from services.http_edge.http.sentence_routes import SentenceRoutes
+from services.http_edge.http.speech_routes import Routes
+from services.http_edge.intake.acceptance import Acceptor
+from services.http_edge.intake.clips import ClipIntake
+from services.http_edge.intake.form import FormReader
+from services.http_edge.intake.kinds import JobKind, SpeechKind
+from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.running import RunningRequest
+from services.http_edge.intake.uploads import Uploads
+from services.http_edge.jobs.events import JobEvents
+from services.http_edge.jobs.results_quota import ResultsQuota
+from services.http_edge.jobs.runner import JobWork
+from services.http_edge.jobs.store import JobBucket, JobStore
+from services.http_edge.metrics import Metrics
+from services.http_edge.settings import Settings
+from services.http_edge.speech.disconnect_grace import DisconnectGrace
+from services.http_edge.speech.metering import UsageCharges
+from services.http_edge.speech.request_quota import RequestQuota
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.session import SpeechSessions
+
+# of the store, for the jobs of one tenant; unless set, and if there are several tenants
+_TENANT_RESULTS: Final = 0.5
+
+
+class Parts(NamedTuple):
+    """The components of an edge that others are built from."""
+
+    bus: Bus
+    metrics: Metrics
+    fleet: Fleet
+    admission: Admission
+    quota: Quota
+    decoder: ReferenceDecoder
+    news: JobEvents
+    group: TaskGroup
+    stop: asyncio.Event
+    draining: asyncio.Event
+
+
+class Limits(NamedTuple):
+    """The limits on bodies and concurrent requests that all tenants share."""
+
+    free_slots: asyncio.Semaphore
+    uploads: Uploads
+    stored_quota: RequestQuota
+    upload_owner: Callable[[web.Request], str]
+
+
+def _acceptors(
+    parts: Parts,
+    settings: Settings,
+    intake: ClipIntake,
+    limits: Limits,
+    *,
+    requests: RequestStore,
+    jobs: JobStore,
+) -> tuple[Acceptor, Acceptor]:
+    """Build the acceptors of speech requests and of jobs."""
+    speech = SpeechKind(
+        store=requests,
+        other=JobBucket(jobs),
+        charges=UsageCharges(parts.bus, requests, parts.quota),
+        timeout_s=settings.request_timeout_s,
+        admission=parts.admission,
+        stored_quota=limits.stored_quota,
+    )
+    job = JobKind(
+        store=JobBucket(jobs),
+        other=requests,
+        charges=UsageCharges(parts.bus, jobs.records, parts.quota),
+        timeout_s=settings.job_timeout_s,
+    )
+    reader = FormReader(limits.uploads, settings)
+
+    acceptor = Acceptor(
+        kind=speech,
+        fleet=parts.fleet,
+        intake=intake,
+        metrics=parts.metrics,
+        settings=settings,
+        free_slots=limits.free_slots,
+        reader=reader,
+        upload_owner=limits.upload_owner,
+    )
+    return acceptor, dataclasses.replace(
+        acceptor, kind=job, reader=dataclasses.replace(reader, job=True)
+    )
+
+
+def _results_quota(bus: Bus, settings: Settings) -> ResultsQuota:
+    return ResultsQuota(
+        bus,
+        settings.job_results_kept_s,
+        settings.job_results_tenant_bytes,
+        _TENANT_RESULTS if settings.api_keys_file else 1.0,
+    )
+
+
+def add_routes(
+    app: web.Application,
+    parts: Parts,
+    settings: Settings,
+    intake: ClipIntake,
+    limits: Limits,
+) -> JobWork:
+    """Register every path of the API; return what runs jobs."""
+    bus = parts.bus
+    metrics = parts.metrics
+    requests = RequestStore(bus, topology.KEPT)
+    jobs = JobStore(bus, RequestStore(bus, topology.PROGRESS))
+    sessions = SpeechSessions(
+        bus, metrics, settings.first_audio_timeout_s, settings.stream_ahead_s / 2
+    )
+    acceptor, job_acceptor = _acceptors(
+        parts, settings, intake, limits, requests=requests, jobs=jobs
+    )
+    charges = acceptor.kind.charges
+
+    Routes(
+        bus=bus,
+        fleet=parts.fleet,
+        acceptor=acceptor,
+        running=_running(parts, settings, requests, charges, sessions),
+        metrics=metrics,
+        settings=settings,
+        draining=parts.draining,
+        space=limits.uploads.space,
+    ).add_to(app)
+    RequestRoutes(
+        bus=bus,
+        store=requests,
+        charges=charges,
+        sessions=sessions,
+        metrics=metrics,
+        settings=settings,
+    ).add_to(app)
+    SentenceRoutes(bus=bus, stores=(requests, jobs.records)).add_to(app)
+    NormalizeRoutes(
+        bus=bus, settings=settings, reader=acceptor.reader, upload_owner=limits.upload_owner
+    ).add_to(app)
+    work = JobWork(
+        bus=bus,
+        store=jobs,
+        records=jobs.records,
+        requests=requests,
+        charges=job_acceptor.kind.charges,
+        results_quota=_results_quota(bus, settings),
+        speaker=sessions,
+        metrics=metrics,
+        stop=parts.draining,
+    )
+    _add_job_routes(app, parts, settings, job_acceptor, work)
+    return work
+
+
+def _add_job_routes(
+    app: web.Application, parts: Parts, settings: Settings, acceptor: Acceptor, work: JobWork
+) -> None:
+    JobRoutes(
+        bus=parts.bus,
+        store=work.store,
+        results_quota=work.results_quota,
+        work=work,
+        acceptor=acceptor,
+        job_events=parts.news,
+        settings=settings,
+        draining=parts.draining,
+    ).add_to(app)
+
+
+def _running(
+    parts: Parts,
+    settings: Settings,
+    requests: RequestStore,
+    charges: UsageCharges,
+    sessions: SpeechSessions,
+) -> RunningRequest:
+    return RunningRequest(
+        speaker=sessions,
+        records=requests,
+        charges=charges,
+        grace=DisconnectGrace(
+            parts.bus, requests, settings.idempotency_grace_s, parts.group, parts.stop
+        ),
+        request_timeout_s=settings.request_timeout_s,
+    )
