@@ -40,7 +40,7 @@ from services.http_edge.settings import Settings
 from services.http_edge.speech.request_quota import RequestQuota
 from services.http_edge.transport.connections import Addresses
 from services.http_edge.transport.file_descriptors import raise_limit
-from services.http_edge.transport.host_names import Hosts
+from services.http_edge.transport.host_names import AllowedHosts
 
 log = structlog.get_logger()
 
@@ -157,7 +157,7 @@ def _application(
     if settings.api_keys_file:
         inner.append(guarding(ApiKeys(Path(settings.api_keys_file)), settings))
     else:
-        inner.insert(0, naming(Hosts(settings.allowed_hosts)))
+        inner.insert(0, naming(AllowedHosts(settings.allowed_hosts)))
     # The outermost middleware turns the exceptions of the others into responses.
     unkeyed = None if settings.api_keys_file else settings.tenant
     app = web.Application(

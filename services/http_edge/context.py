@@ -15,7 +15,7 @@ _BYTES_PER_SAMPLE: Final = 2
 
 
 @dataclass
-class Outcome:
+class RequestOutcome:
     """The outcome of a request so far."""
 
     language: str = ""
@@ -72,10 +72,10 @@ class Outcome:
         self.whole = self.whole or not (self.code or self.response_begun)
 
 
-OUTCOME: Final = web.RequestKey("outcome", Outcome)
+OUTCOME: Final = web.RequestKey("outcome", RequestOutcome)
 
 
-def outcome_of(request: web.Request) -> Outcome:
+def outcome_of(request: web.Request) -> RequestOutcome:
     """Return the outcome of this request, which the middleware counts."""
     return request[OUTCOME]
 

@@ -21,7 +21,7 @@ from services.common.runtime.unknown_settings import misspelled
 from services.common.wire.failures import EngineUnavailable
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings as EdgeSettings
-from services.http_edge.transport.host_names import Hosts
+from services.http_edge.transport.host_names import AllowedHosts
 from services.splitter.settings import Settings as SplitterSettings
 from services.synth_worker.engines.registry import ENGINES as REGISTRY
 from services.synth_worker.settings import Settings as WorkerSettings
@@ -539,8 +539,8 @@ def test_the_names_of_an_ingress_are_served_by_what_is_behind_it(overlay: str) -
     manifests = rendered(overlay)
     for name in ("http-edge", "ui"):
         [rule] = manifests.one("Ingress", name)["spec"]["rules"]
-        assert Hosts(served_names(manifests, name)).serve([rule["host"]])
-        assert not Hosts("").serve([rule["host"]])
+        assert AllowedHosts(served_names(manifests, name)).serve([rule["host"]])
+        assert not AllowedHosts("").serve([rule["host"]])
 
 
 def test_the_rules_are_those_that_are_tested() -> None:

@@ -161,10 +161,10 @@ async def test_two_listeners_of_one_request_each_get_it_whole_at_their_own_pace(
         return digest(pieces)
 
     async with tone_service(bus), here.speaking(request, leave, listening=True) as first:
-        heard = [request.request, *await records.runs("public", request.request)]
+        heard = [request.request, *await records.attempts("public", request.request)]
         async with (
-            here.open_attempts(request, heard=heard, sole=False, renewing=True) as joined,
-            here.taking_up(request, joined, leave, listening=True) as second,
+            here.open_attempts(request, earlier=heard, sole=False, renewing=True) as joined,
+            here.resuming(request, joined, leave, listening=True) as second,
         ):
             digests = await asyncio.gather(hear(first, 0.0), hear(second, 0.01))
     assert set(digests) == {digest([expected_pcm(BOOK)])}
@@ -235,12 +235,12 @@ async def test_a_stream_that_is_resumed_when_none_of_it_is_stored_is_not_spoken_
         await until_idle(bus)
         await bus.purge(topology.AUDIO, subjects.AUDIO)
         async with speaking.open_attempts(
-            request, heard=[request.request], sole=True, renewing=True
-        ) as runs:
-            sentence, skip, _ = await runs.locate(len(heard))
+            request, earlier=[request.request], sole=True, renewing=True
+        ) as attempts:
+            sentence, skip, _ = await attempts.locate(len(heard))
             assert sentence > 5
-            async with speaking.taking_up(
-                request, runs, runs.cancel, first_sentence=sentence, listening=True
+            async with speaking.resuming(
+                request, attempts, attempts.cancel, first_sentence=sentence, listening=True
             ) as speech:
                 rest = b"".join([piece async for piece in speech.chunks()])
     assert digest([bytes(heard), rest[skip:]]) == digest([expected_pcm(BOOK)])

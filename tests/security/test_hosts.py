@@ -17,7 +17,7 @@ from services.common.runtime.settings import BadSettings, read_settings
 from services.http_edge.app import edge
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.settings import Settings
-from services.http_edge.transport.host_names import Hosts
+from services.http_edge.transport.host_names import AllowedHosts
 from tests.support.buses import memory_bus
 from ui.http.host_names import AllowedHosts as PageHosts
 
@@ -36,25 +36,25 @@ FOREIGN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [Hosts, PageHosts])
+@pytest.mark.parametrize("kind", [AllowedHosts, PageHosts])
 @pytest.mark.parametrize("host", OWN)
 def test_addresses_and_names_outside_the_public_dns_are_served(
-    kind: type[Hosts], host: str
+    kind: type[AllowedHosts], host: str
 ) -> None:
     assert kind("").serve([host])
 
 
-@pytest.mark.parametrize("kind", [Hosts, PageHosts])
+@pytest.mark.parametrize("kind", [AllowedHosts, PageHosts])
 @pytest.mark.parametrize("host", FOREIGN)
-def test_names_in_public_domains_are_not_served(kind: type[Hosts], host: str) -> None:
+def test_names_in_public_domains_are_not_served(kind: type[AllowedHosts], host: str) -> None:
     assert not kind("").serve([host])
     assert not kind("").serve(["localhost", host])
     assert not kind("example.org, *.example.net").serve([host])
     assert kind("*").serve([host])
 
 
-@pytest.mark.parametrize("kind", [Hosts, PageHosts])
-def test_names_that_are_listed_are_served_and_those_below_a_star(kind: type[Hosts]) -> None:
+@pytest.mark.parametrize("kind", [AllowedHosts, PageHosts])
+def test_names_that_are_listed_are_served_and_those_below_a_star(kind: type[AllowedHosts]) -> None:
     hosts = kind(" voice.example.org ,*.example.net,")
     assert hosts.serve(["Voice.example.org:443"])
     assert hosts.serve(["a.example.net"])

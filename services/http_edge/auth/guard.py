@@ -11,7 +11,7 @@ from services.http_edge.context import TENANT
 from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses
-from services.http_edge.transport.host_names import Hosts
+from services.http_edge.transport.host_names import AllowedHosts
 
 # that need no key
 OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})
@@ -87,7 +87,7 @@ def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
     return guard
 
 
-def naming(hosts: Hosts) -> Middleware:
+def naming(hosts: AllowedHosts) -> Middleware:
     """Return the middleware that rejects requests for any other host name.
 
     Raises MisdirectedRequest.

@@ -110,7 +110,7 @@ class JobRoutes:
             self.bus,
             tenant,
             job,
-            *await requests.runs(tenant, job),
+            *await requests.attempts(tenant, job),
             reason="the client cancelled it",
         )
 

@@ -23,7 +23,7 @@ from services.common.runtime.tracing import carried, fail, span
 from services.common.wire.failures import PipelineError, QuotaUsedUp
 from services.http_edge.auth.quota import until_midnight_s
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.context import OUTCOME, REQUEST_ID, TENANT, Outcome, outcome_of
+from services.http_edge.context import OUTCOME, REQUEST_ID, TENANT, RequestOutcome, outcome_of
 from services.http_edge.errors import (
     HttpFailure,
     InsufficientStorage,
@@ -51,7 +51,7 @@ def request_middleware(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Mi
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = secrets.token_hex(16)
-        request[OUTCOME] = Outcome()
+        request[OUTCOME] = RequestOutcome()
         if tenant is not None:
             request[TENANT] = tenant
 

@@ -47,7 +47,7 @@ class RequestRoutes:
         tenant = tenant_of_caller(request)
         await self.store.cancel(tenant, request_id)
 
-        attempts = await self.store.runs(tenant, request_id)
+        attempts = await self.store.attempts(tenant, request_id)
         await cancel(
             self.bus,
             tenant,
@@ -69,12 +69,12 @@ class RequestRoutes:
         outcome_of(request).language = stored.language
         self.metrics.resumed.inc()
 
-        earlier = [request_id, *await self.store.runs(tenant, request_id)]
+        earlier = [request_id, *await self.store.attempts(tenant, request_id)]
         async with (
             self.charges.resuming(tenant, request_id) as meter,
             self.sessions.open_attempts(
                 stored if meter is None else meter.limited(stored),
-                heard=earlier,
+                earlier=earlier,
                 sole=True,
                 renewing=True,
             ) as attempts,
@@ -83,7 +83,7 @@ class RequestRoutes:
             if total_bytes is not None:
                 return _nothing_left(offset, HEADER_BYTES + total_bytes)
 
-            async with self.sessions.taking_up(
+            async with self.sessions.resuming(
                 stored,
                 attempts,
                 attempts.cancel,

@@ -79,7 +79,7 @@ class SentenceRoutes:
         attempts = [request_id]
 
         for store in self.stores:
-            attempts += await store.runs(tenant, request_id)
+            attempts += await store.attempts(tenant, request_id)
 
         return attempts
 

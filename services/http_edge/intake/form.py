@@ -39,7 +39,7 @@ from services.http_edge.intake.uploads import UploadPermit, Uploads
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import received_by
 from services.http_edge.transport.file_descriptors import highest_descriptor
-from services.http_edge.transport.multipart import MultipartBody, Part
+from services.http_edge.transport.multipart import FormPart, MultipartBody
 
 _BLOCK_BYTES: Final = 256 * 1024
 # boundaries, headers and short fields, on top of the text and the upload
@@ -184,7 +184,7 @@ class FormReader:
                 request, turn=self.uploads.turn, idle_s=idle_s, received=upload.received
             )
             part = await _in_time(body, idle_s)
-            while isinstance(part, Part):
+            while isinstance(part, FormPart):
                 if part.name not in known:
                     raise BadRequest(f"unknown field; the fields are {', '.join(known)}")
                 if part.name in fields:
@@ -212,7 +212,7 @@ async def _expect_body(request: web.Request) -> None:
         request.writer.output_size = 0
 
 
-async def _in_time(body: MultipartBody, idle_s: float) -> Part | bytes | None:
+async def _in_time(body: MultipartBody, idle_s: float) -> FormPart | bytes | None:
     try:
         return await body.next()
     except TimeoutError:
@@ -233,7 +233,7 @@ class _Files:
     settings: Settings
     uploads: list[Upload] = field(default_factory=list)
 
-    async def save(self, body: MultipartBody) -> Part | bytes | None:
+    async def save(self, body: MultipartBody) -> FormPart | bytes | None:
         """Write the content of the current part to a file, and return what follows it."""
         if len(self.uploads) == MOST_CLIPS:
             raise BadRequest(
@@ -268,7 +268,7 @@ class _Files:
 
 async def _read_field(
     body: MultipartBody, name: str, settings: Settings
-) -> tuple[str, Part | bytes | None]:
+) -> tuple[str, FormPart | bytes | None]:
     """Return the content of the current part, and what follows it."""
     longest = {
         "text": 4 * settings.max_text_characters,

@@ -94,12 +94,14 @@ class RunningRequest:
     async def _joined(
         self, request: SpeechRequest, meter: Meter | None, listening: bool
     ) -> AsyncIterator[SpeechSession]:
-        heard = [request.request, *await self.records.runs(request.tenant, request.request)]
+        earlier = [request.request, *await self.records.attempts(request.tenant, request.request)]
         leaving = self._leaving(request, meter)
         async with (
-            self.speaker.open_attempts(request, heard=heard, sole=False, renewing=True) as runs,
-            self.speaker.taking_up(
-                request, runs, leaving, meter=meter, listening=listening
+            self.speaker.open_attempts(
+                request, earlier=earlier, sole=False, renewing=True
+            ) as attempts,
+            self.speaker.resuming(
+                request, attempts, leaving, meter=meter, listening=listening
             ) as speech,
         ):
             yield speech

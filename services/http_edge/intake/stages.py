@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.common.wire.messages import LeftOut, SpeechRequest
-from services.http_edge.context import Outcome
+from services.http_edge.context import RequestOutcome
 from services.http_edge.intake.form import Form
 from services.http_edge.intake.idempotency import Claim
 from services.http_edge.metrics import Metrics
@@ -55,7 +55,7 @@ class ParsedRequest:
 
     tenant: str
     form: Form
-    outcome: Outcome
+    outcome: RequestOutcome
     began_s: float  # reading the body began
     read_s: float  # the form was read and its languages were found
     sample_rate_hz: int  # of the audio to come
@@ -98,7 +98,7 @@ class AcceptedRequest:
     warnings: tuple[str, ...]  # about the reference audio
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RequestOutcome:
         """Return the outcome of the HTTP request."""
         return self.identified.parsed.outcome
 

@@ -82,7 +82,7 @@ class UploadPermit:
 
 
 @dataclass
-class Upload:
+class BodyUpload:
     """A body that is being read."""
 
     least_bytes_s: float
@@ -123,7 +123,7 @@ class _Slots:
     """The upload slots of one caller, or of the whole edge."""
 
     free: asyncio.Semaphore
-    uploads: list[Upload] = field(default_factory=list)
+    uploads: list[BodyUpload] = field(default_factory=list)
     waiting: int = 0
 
     async def acquire(self) -> None:
@@ -149,7 +149,9 @@ class Uploads:
         self._callers: dict[str, _Slots] = {}
 
     @asynccontextmanager
-    async def reading(self, caller: str, wire_bytes: Callable[[], int]) -> AsyncIterator[Upload]:
+    async def reading(
+        self, caller: str, wire_bytes: Callable[[], int]
+    ) -> AsyncIterator[BodyUpload]:
         """Hold an upload slot of the caller while the block reads a body.
 
         Raises TooManyUploads, UploadStalled.
@@ -171,13 +173,13 @@ class Uploads:
                 self._callers.pop(caller, None)
 
     @asynccontextmanager
-    async def _timed(self, own: _Slots, wire_bytes: Callable[[], int]) -> AsyncIterator[Upload]:
+    async def _timed(self, own: _Slots, wire_bytes: Callable[[], int]) -> AsyncIterator[BodyUpload]:
         settings = self._settings
         dropped = False
         try:
             async with asyncio.timeout(settings.upload_timeout_s) as limit:
                 grace_s = settings.upload_idle_timeout_s
-                upload = Upload(settings.upload_bytes_a_second, grace_s, wire_bytes, limit)
+                upload = BodyUpload(settings.upload_bytes_a_second, grace_s, wire_bytes, limit)
                 own.uploads.append(upload)
                 self._all.uploads.append(upload)
                 try:

@@ -113,7 +113,7 @@ class JobWork:
             self.bus,
             tenant,
             progress.job,
-            *await self.records.runs(tenant, progress.job),
+            *await self.records.attempts(tenant, progress.job),
             reason=failure.code,
         )
         ended = msgspec.structs.replace(progress, state=state, estimated_end_unix_ms=None)
@@ -177,8 +177,8 @@ class JobWork:
         progress = msgspec.structs.replace(progress, state="running")
         await self.store.note(request.tenant, progress)
 
-        heard = (
-            [request.request, *await self.records.runs(request.tenant, request.request)]
+        earlier = (
+            [request.request, *await self.records.attempts(request.tenant, request.request)]
             if began
             else []
         )
@@ -187,7 +187,7 @@ class JobWork:
         ):  # the previous edge stored everything, and crashed
             return await self._done(request.tenant, progress)
         async with open_attempts(
-            self.bus, self.records, request, self.metrics, heard=heard, sole=True
+            self.bus, self.records, request, self.metrics, earlier=earlier, sole=True
         ) as attempts:
             if not began:
                 await attempts.begin(attempt=request.request, portions=False)
@@ -203,7 +203,7 @@ class JobWork:
         if meter is not None:
             meter.first = not progress.spoken
 
-        async with self.speaker.taking_up(
+        async with self.speaker.resuming(
             request,
             attempts,
             _keep_running,
@@ -255,7 +255,7 @@ class JobWork:
 
     async def _keep_marks(self, request: SpeechRequest) -> None:
         """Store the text's marks with its audio; the splitter's event is stored for a few minutes only."""
-        attempts = [request.request, *await self.records.runs(request.tenant, request.request)]
+        attempts = [request.request, *await self.records.attempts(request.tenant, request.request)]
         split = await stored_split(self.bus, request.tenant, attempts)
         if split is not None and split.marks:
             await self.store.keep_marks(request.tenant, request.request, split.marks)

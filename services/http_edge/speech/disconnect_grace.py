@@ -58,7 +58,7 @@ class DisconnectGrace:
                     self.bus,
                     request.tenant,
                     request.request,
-                    *await self.records.runs(request.tenant, request.request),
+                    *await self.records.attempts(request.tenant, request.request),
                 )
                 if cancelled is not None:
                     await cancelled()

@@ -348,7 +348,7 @@ class Meter:
         sentences = before.sentences
         seconds = before.seconds
         attempts = (
-            [self.request_id, *await self.charges.records.runs(self.tenant, self.request_id)]
+            [self.request_id, *await self.charges.records.attempts(self.tenant, self.request_id)]
             if search
             else []
         )

@@ -69,15 +69,15 @@ class RequestStore:
         """Release the id of a request that was never published."""
         await self.bus.drop_value(self.bucket, tenant_key(tenant, "request", request))
 
-    async def runs(self, tenant: str, request: str) -> list[str]:
+    async def attempts(self, tenant: str, request: str) -> list[str]:
         """Return the ids of the later attempts of this request, oldest first."""
         value = await self._get(tenant, "runs", request)
         return value.decode().split(",") if value else []
 
     async def add_attempt(self, tenant: str, request: str, attempt: str) -> None:
         """Add an attempt. Of two concurrent additions one can be lost: that costs synthesis twice, but no audio."""
-        runs = [*await self.runs(tenant, request), attempt][-_MOST_ATTEMPTS:]
-        await self._put(tenant, "runs", request, ",".join(runs).encode())
+        attempts = [*await self.attempts(tenant, request), attempt][-_MOST_ATTEMPTS:]
+        await self._put(tenant, "runs", request, ",".join(attempts).encode())
 
     async def renew(self, tenant: str, request: str) -> None:
         """Restart the retention of a request that still has a listener."""

@@ -323,7 +323,7 @@ class Attempts:
         if await self._records.cancelled(self._request.tenant, self._request.request):
             raise SpeechCancelled("the request was cancelled")
 
-        for attempt in await self._records.runs(self._request.tenant, self._request.request):
+        for attempt in await self._records.attempts(self._request.tenant, self._request.request):
             if attempt not in self._events.ids and attempt not in self._ended:
                 await self.subscribe(attempt)
                 return
@@ -350,19 +350,19 @@ async def open_attempts(
     request: SpeechRequest,
     metrics: Metrics,
     *,
-    heard: Sequence[str],
+    earlier: Sequence[str],
     sole: bool,
     portion_s: float = PORTION_S,
     renewing: bool = False,
 ) -> AsyncIterator[Attempts]:
-    """Subscribe to the attempts `heard` of a request while the block runs.
+    """Subscribe to the attempts `earlier` of a request while the block runs.
 
     `renewing`: commands that are published later get as much time as the request had at first.
     """
     commands = Commands.of(request, portion_s, renewing=renewing)
     attempts = Attempts(bus, records, commands, metrics, sole=sole)
     try:
-        for attempt in heard:
+        for attempt in earlier:
             await attempts.subscribe(attempt)
         yield attempts
     finally:

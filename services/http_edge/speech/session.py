@@ -64,7 +64,7 @@ class SpeechSessions:
         Raises TenantQueueFull, QueueFull, BusUnavailable.
         """
         async with self.open_attempts(
-            request, heard=[], sole=leaving is None, renewing=listening
+            request, earlier=[], sole=leaving is None, renewing=listening
         ) as attempts:
             speech = SpeechSession(
                 request,
@@ -84,23 +84,23 @@ class SpeechSessions:
                     await asyncio.shield(leaving() if leaving else attempts.cancel())
 
     def open_attempts(
-        self, request: SpeechRequest, *, heard: Sequence[str], sole: bool, renewing: bool
+        self, request: SpeechRequest, *, earlier: Sequence[str], sole: bool, renewing: bool
     ) -> AbstractAsyncContextManager[Attempts]:
-        """Subscribe to the attempts `heard` of a request that is not a job, while the block runs."""
+        """Subscribe to the attempts `earlier` of a request that is not a job, while the block runs."""
         records = RequestStore(self.bus, topology.KEPT)
         return open_attempts(
             self.bus,
             records,
             request,
             self.metrics,
-            heard=heard,
+            earlier=earlier,
             sole=sole,
             portion_s=self.portion_s,
             renewing=renewing,
         )
 
     @asynccontextmanager
-    async def taking_up(
+    async def resuming(
         self,
         request: SpeechRequest,
         attempts: Attempts,

@@ -16,7 +16,7 @@ _PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".home.arpa")  #
 _HOST: Final = re.compile(r"(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
-class Hosts:
+class AllowedHosts:
     """The accepted host names."""
 
     def __init__(self, allowed: str) -> None:

@@ -2,11 +2,11 @@
 
 How it works
 
-`MultipartBody.next` returns the next event of the body: a `Part`, the bytes of its content in blocks, and None at the
-end. If no event is queued, it reads from the connection, within the idle timeout, and feeds at most `_BLOCK_BYTES` to
-python-multipart, which calls back for parts, headers and content. A block takes a few milliseconds at worst (lines that
-almost match the boundary, tiny parts), and the event loop runs after each. `turn` lets one body at a time parse a
-block, so a hundred bodies delay other connections as little as one does.
+`MultipartBody.next` returns the next event of the body: a `FormPart`, the bytes of its content in blocks, and None at
+the end. If no event is queued, it reads from the connection, within the idle timeout, and feeds at most
+`_BLOCK_BYTES` to python-multipart, which calls back for parts, headers and content. A block takes a few milliseconds
+at worst (lines that almost match the boundary, tiny parts), and the event loop runs after each. `turn` lets one body
+at a time parse a block, so a hundred bodies delay other connections as little as one does.
 
 Besides content, a body can have a preamble and an epilogue of about a block each, `_MAX_PARTS` parts, and
 `_MAX_HEADERS` headers of `_HEADER_BYTES` per part. Content is not decoded: compressed or encoded parts are refused.
@@ -44,7 +44,7 @@ logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
-class Part:
+class FormPart:
     """The beginning of a part of the body."""
 
     name: str  # of the form field; empty if it has none
@@ -81,7 +81,7 @@ class MultipartBody:
         self._preamble_bytes = 0
         self._epilogue_bytes = 0
 
-    async def next(self) -> Part | bytes | None:
+    async def next(self) -> FormPart | bytes | None:
         """Return the next part, or content of the last returned part, or None at the end.
 
         Raises TimeoutError if no data arrives in time, BadRequest and UnsupportedEncoding for an invalid body.
@@ -142,7 +142,7 @@ class _Found:
     """Collects the events of the parser."""
 
     def __init__(self) -> None:
-        self.events: deque[Part | bytes] = deque()
+        self.events: deque[FormPart | bytes] = deque()
         self.parts = 0
         self.ended = False
         self._name = bytearray()
@@ -184,7 +184,7 @@ class _Found:
             raise BadRequest("a part of the form is itself multipart; send plain fields")
 
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
-        self.events.append(Part(options.get(b"name", b"").decode("utf-8", "replace")))
+        self.events.append(FormPart(options.get(b"name", b"").decode("utf-8", "replace")))
 
     def _end(self) -> None:
         self.ended = True

@@ -18,10 +18,10 @@ class Ready(Struct, frozen=True, kw_only=True):
     layers: tuple[str, ...]
 
 
-class Ended(Struct, frozen=True, kw_only=True):
+class DecodeResult(Struct, frozen=True, kw_only=True):
     """The result of one file.
 
-    The next frame holds an `Answer`, a line feed, and the answer's WAV.
+    The next frame holds an `DecodeAnswer`, a line feed, and the answer's WAV.
     """
 
     status: int  # 0, 70 for a bug, or the negative signal that killed it
@@ -30,7 +30,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     overrun: bool = False  # it was killed at its time limit
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class DecodeAnswer(Struct, frozen=True, kw_only=True):
     """A refusal or a clip.
 
     It comes from a process that read untrusted bytes, so it is validated like them.

@@ -11,7 +11,7 @@ from services.common.audio.resample import Resampler
 from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.files import Block
 from services.http_edge.intake.reference.hum import without_hum
-from services.http_edge.intake.reference.selection import Stretch, require_audible, speech_in
+from services.http_edge.intake.reference.selection import BestStretch, require_audible, speech_in
 from services.http_edge.intake.reference.voice_activity import frames_of, levels_db
 
 _RATE_HZ: Final = 4_000  # enough to detect speech: ten minutes of a channel take 10 MB
@@ -49,7 +49,7 @@ def mixing(blocks: Iterable[Block]) -> Weights:
     return chosen
 
 
-def best_of(stretches: Sequence[Stretch | None]) -> int:
+def best_of(stretches: Sequence[BestStretch | None]) -> int:
     """Return the index of the first with about as much speech, about as clean, as any other.
 
     0 if none has speech.
@@ -74,7 +74,7 @@ def sum_of(frames: NDArray[np.float32], weights: Weights) -> Samples:
     return mixed
 
 
-def _stretch(samples: Samples) -> Stretch | None:
+def _stretch(samples: Samples) -> BestStretch | None:
     try:
         require_audible(levels_db(Clip(samples, _RATE_HZ)))  # fails early for silence
         return speech_in(frames_of(without_hum(Clip(samples, _RATE_HZ))))

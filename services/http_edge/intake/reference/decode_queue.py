@@ -27,7 +27,7 @@ class _Flow(Generic[T]):
     waiting: deque[tuple[int, T]] = field(default_factory=deque)  # arrival, and the item that waits
 
 
-class FairQueue(Generic[T]):
+class DecodeQueue(Generic[T]):
     """The tickets of all tenants, in the order in which they are served."""
 
     def __init__(self, *, most: int, most_per_tenant: int) -> None:

@@ -32,11 +32,11 @@ from services.http_edge.intake.reference.answer import (
     FORMATS,
     MOST_ANSWER_BYTES,
     MOST_REPORT_BYTES,
-    Answer,
-    Ended,
+    DecodeAnswer,
+    DecodeResult,
     Ready,
 )
-from services.http_edge.intake.reference.decode_queue import FairQueue
+from services.http_edge.intake.reference.decode_queue import DecodeQueue
 
 log = structlog.get_logger()
 
@@ -87,7 +87,7 @@ class ReferenceDecoder:
         self._processor_s = processor_s
         self._time_limit_s = time_limit_s
         self._free: deque[_Child] = deque()
-        self._queue: FairQueue[_Ticket] = FairQueue(
+        self._queue: DecodeQueue[_Ticket] = DecodeQueue(
             most=waiting, most_per_tenant=waiting_per_tenant
         )
         self._children: set[_Child] = set()
@@ -281,7 +281,7 @@ class _Child:
         report = await self._process.receive(max_bytes=MOST_REPORT_BYTES)
         return msgspec.json.decode(report, type=Ready)
 
-    async def decode(self, path: Path) -> tuple[Ended, bytes]:
+    async def decode(self, path: Path) -> tuple[DecodeResult, bytes]:
         """Decode one file. Return the report, and the answer with its WAV.
 
         Raises EOFError if the process died, ValueError or msgspec.DecodeError for an invalid reply.
@@ -289,7 +289,7 @@ class _Child:
         await self._process.send(os.fsencode(path))
         report = await self._process.receive(max_bytes=MOST_REPORT_BYTES)
         content = await self._process.receive(max_bytes=MOST_ANSWER_BYTES)
-        return msgspec.json.decode(report, type=Ended), content
+        return msgspec.json.decode(report, type=DecodeResult), content
 
     async def status(self) -> int:
         """Return the exit status of a process that closed its output; kill it if it still runs."""
@@ -300,7 +300,7 @@ class _Child:
         return await self._process.end()
 
 
-def _clip_of(ended: Ended, content: bytes) -> PreparedClip:
+def _clip_of(ended: DecodeResult, content: bytes) -> PreparedClip:
     """Return the clip in the reply of a process that read untrusted bytes.
 
     Raises UnusableReference.
@@ -310,9 +310,9 @@ def _clip_of(ended: Ended, content: bytes) -> PreparedClip:
         log.warning("decoder_too_slow", **figures)
         raise UnusableReference(_TOO_SLOW)
     line, _, wav = content.partition(b"\n")
-    answer: Answer | None = None
+    answer: DecodeAnswer | None = None
     try:
-        answer = msgspec.json.decode(line, type=Answer)
+        answer = msgspec.json.decode(line, type=DecodeAnswer)
         if answer.refusal is not None:
             raise UnusableReference(answer.refusal)
         if ended.status or answer.fault is not None or len(wav) != answer.wav_bytes:

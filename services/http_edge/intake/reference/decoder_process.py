@@ -39,10 +39,15 @@ from services.common.runtime.child.confinement import (
 from services.common.runtime.child.framing import read_frame, write_frame
 from services.common.runtime.child.parent_death import die_with_parent
 from services.common.wire.failures import UnusableReference
-from services.http_edge.intake.reference.answer import MOST_ANSWER_BYTES, Answer, Ended, Ready
+from services.http_edge.intake.reference.answer import (
+    MOST_ANSWER_BYTES,
+    DecodeAnswer,
+    DecodeResult,
+    Ready,
+)
 from services.http_edge.intake.reference.decoding import RATE_HZ
 from services.http_edge.intake.reference.search import find_speech
-from services.http_edge.intake.reference.source import OpenFile, Source
+from services.http_edge.intake.reference.source import OpenableFile, OpenFile
 from services.http_edge.intake.reference.speakers import encoder, two_take_turns
 
 _SEVERAL: Final = "speakers: it sounds like more than one person; send one person alone"
@@ -74,7 +79,7 @@ class Bounds:
 _SELF_TEST: Final = Bounds(processor_s=20, wall_s=50.0)
 
 
-class Decoder:
+class DecoderProcess:
     """Prepares files, each in a separate process."""
 
     def __init__(self, bounds: Bounds) -> None:
@@ -188,24 +193,26 @@ def _load_late_modules() -> None:
         importlib.import_module(name)
 
 
-def prepare(source: Source, processor_s: float) -> bytes:
+def prepare(source: OpenableFile, processor_s: float) -> bytes:
     """Return the answer for one file, a line feed, and its WAV."""
     answer, wav = _prepared(source, processor_s)
     return msgspec.json.encode(answer) + b"\n" + wav
 
 
-def _prepared(source: Source, processor_s: float) -> tuple[Answer, bytes]:
+def _prepared(source: OpenableFile, processor_s: float) -> tuple[DecodeAnswer, bytes]:
     try:
         selected = find_speech(source, processor_s=_SEARCH_SHARE * processor_s)
         wav = write_wav(selected.clip)
         warnings = (*selected.warnings, *([_SEVERAL] if two_take_turns(selected.clip) else []))
     except UnusableReference as refusal:
-        return Answer(refusal=str(refusal)), b""
+        return DecodeAnswer(refusal=str(refusal)), b""
     except MemoryError:
-        return Answer(refusal="the audio needs too much memory to decode; send 6-30 s of it"), b""
+        return DecodeAnswer(
+            refusal="the audio needs too much memory to decode; send 6-30 s of it"
+        ), b""
     except Exception:  # noqa: BLE001  # the edge logs it; this process has no log
-        return Answer(fault=traceback.format_exc()[-_MOST_FAULT:]), b""
-    return Answer(wav_bytes=len(wav), seconds=selected.clip.seconds, warnings=warnings), wav
+        return DecodeAnswer(fault=traceback.format_exc()[-_MOST_FAULT:]), b""
+    return DecodeAnswer(wav_bytes=len(wav), seconds=selected.clip.seconds, warnings=warnings), wav
 
 
 def main() -> None:
@@ -215,14 +222,14 @@ def main() -> None:
         # only the edge handles them, and it kills this process when it stops
         signal.signal(number, signal.SIG_IGN)
     answers = _own_stdout()
-    decoder = Decoder(bounds)
+    decoder = DecoderProcess(bounds)
     layers = decoder.warm_up()
     die_with_parent()
     write_frame(answers, msgspec.json.encode(Ready(layers=layers)))
 
     while (path := read_frame(sys.stdin.buffer)) is not None:
         outcome = decoder.outcome(Path(os.fsdecode(path)))
-        ended = Ended(
+        ended = DecodeResult(
             status=outcome.status,
             processor_s=outcome.processor_s,
             peak_bytes=outcome.peak_bytes,

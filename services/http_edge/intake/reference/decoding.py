@@ -19,7 +19,7 @@ from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.answer import FORMATS
 from services.http_edge.intake.reference.channels import mixing, sum_of
 from services.http_edge.intake.reference.files import Block, Track, tracks_of
-from services.http_edge.intake.reference.source import Source
+from services.http_edge.intake.reference.source import OpenableFile
 
 RATE_HZ: Final = 24_000
 WINDOW_S: Final = 600
@@ -35,7 +35,7 @@ class Recording:
     cut: bool  # whether the window ended before the track
 
 
-def decode(source: Source) -> Clip:
+def decode(source: OpenableFile) -> Clip:
     """Return the first window of the file's first track, as `recordings` does."""
     return next(recordings(tracks_of(source)[0])).clip
 

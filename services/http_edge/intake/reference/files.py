@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.answer import FORMATS
-from services.http_edge.intake.reference.source import Source
+from services.http_edge.intake.reference.source import OpenableFile
 
 _RATES_HZ: Final = (7_000, 192_000)
 _MOST_CHANNELS: Final = 8
@@ -53,7 +53,7 @@ class Block:
 class Track:
     """One of a file's audio tracks."""
 
-    source: Source
+    source: OpenableFile
     index: int | None  # among its audio tracks; None if libsndfile reads the file
 
     def blocks(self) -> Iterator[Block]:
@@ -65,7 +65,7 @@ class Track:
         )
 
 
-def tracks_of(source: Source) -> list[Track]:
+def tracks_of(source: OpenableFile) -> list[Track]:
     """Return the file's audio tracks, one or more. Raises UnusableReference."""
     kind = _kind_by_sndfile(source)
     if kind in _SNDFILE_FORMATS:
@@ -93,7 +93,7 @@ def require_usual(rate_hz: int, channels: int) -> None:
         raise UnusableReference(f"the file has {channels} channels; send one or two")
 
 
-def _kind_by_sndfile(source: Source) -> str | None:
+def _kind_by_sndfile(source: OpenableFile) -> str | None:
     """Return libsndfile's name of the file's format; None if it can read nothing of it."""
     try:
         with source.open("rb") as opened, soundfile.SoundFile(opened) as file:
@@ -102,7 +102,7 @@ def _kind_by_sndfile(source: Source) -> str | None:
         return None
 
 
-def _blocks_by_sndfile(source: Source) -> Iterator[Block]:
+def _blocks_by_sndfile(source: OpenableFile) -> Iterator[Block]:
     with source.open("rb") as opened, soundfile.SoundFile(opened) as file:
         require_usual(file.samplerate, file.channels)
         size = _block_size(file.samplerate, file.channels)
@@ -114,7 +114,7 @@ def _blocks_by_sndfile(source: Source) -> Iterator[Block]:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[av.container.InputContainer]:
+def _opened(source: OpenableFile) -> Iterator[av.container.InputContainer]:
     """Open a file, whose tags can have any encoding.
 
     Raises UnusableReference, also for errors inside the block.
@@ -131,7 +131,7 @@ def _opened(source: Source) -> Iterator[av.container.InputContainer]:
         raise UnusableReference(f"the file is not audio that can be read; send {FORMATS}") from None
 
 
-def _blocks_by_ffmpeg(source: Source, index: int) -> Iterator[Block]:
+def _blocks_by_ffmpeg(source: OpenableFile, index: int) -> Iterator[Block]:
     with _opened(source) as container:
         stream = container.streams.audio[index]
         if stream.rate and stream.channels:  # else the first frame declares them

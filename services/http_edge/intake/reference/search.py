@@ -15,13 +15,13 @@ from services.http_edge.intake.reference.channels import best_of
 from services.http_edge.intake.reference.decoding import Recording, recordings
 from services.http_edge.intake.reference.files import tracks_of
 from services.http_edge.intake.reference.selection import ADVICE, Selection, SilentReference, select
-from services.http_edge.intake.reference.source import Source
+from services.http_edge.intake.reference.source import OpenableFile
 
 _ROUNDS: Final = 6  # each of one window, which the tracks share
 _MOST_TRACKS: Final = 6
 
 
-def find_speech(source: Source, *, processor_s: float = math.inf) -> Selection:
+def find_speech(source: OpenableFile, *, processor_s: float = math.inf) -> Selection:
     """Return the clip to store of a file.
 
     No round starts that is expected to exceed the processor time.

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.hum import without_hum
-from services.http_edge.intake.reference.voice_activity import FRAME_S, Frames, frames_of, levels_db
+from services.http_edge.intake.reference.voice_activity import (
+    FRAME_S,
+    VoiceFrames,
+    frames_of,
+    levels_db,
+)
 
 _SILENT_DB: Final = -65.0  # a recording whose loudest second is under this is silent
 _DYNAMICS_DB: Final = 30.0  # frames so far under the loud ones are pauses
@@ -40,7 +45,7 @@ class SilentReference(UnusableReference):
 
 
 @dataclass(frozen=True)
-class Stretch:
+class BestStretch:
     """The part of a recording with the most speech, and its quality."""
 
     start: int  # frames of 20 ms
@@ -59,7 +64,7 @@ class Selection:
     """The clip that is stored."""
 
     clip: Clip
-    stretch: Stretch
+    stretch: BestStretch
     warnings: tuple[str, ...]  # ASCII, a token and its meaning
 
 
@@ -82,7 +87,7 @@ def select(recording: Clip) -> Selection:
     )
 
 
-def speech_in(frames: Frames) -> Stretch:
+def speech_in(frames: VoiceFrames) -> BestStretch:
     """Return the best <= 30 s of speech; music and noise before or after it are skipped.
 
     Raises the errors of `select`, which state what the first stretch that was tried contains
@@ -121,7 +126,7 @@ class _NotSpeech(Exception):
         self.end = end
 
 
-def _best_speech(frames: Frames, active: _Marks, music: _Marks, loud: float) -> Stretch:
+def _best_speech(frames: VoiceFrames, active: _Marks, music: _Marks, loud: float) -> BestStretch:
     """Return the best stretch of the active frames, without music at its ends if enough is left.
 
     Raises _NotSpeech, and UnusableReference if it is too short.
@@ -141,7 +146,7 @@ def _best_speech(frames: Frames, active: _Marks, music: _Marks, loud: float) -> 
     what = _instead_of_speech(frames, chosen, range_db)
     if what:
         raise _NotSpeech(what, start, end)
-    return Stretch(start, end, usable_s, range_db)
+    return BestStretch(start, end, usable_s, range_db)
 
 
 def best_stretch(active: _Marks, voiced: _Marks) -> tuple[int, int]:
@@ -231,7 +236,7 @@ def _in_scale(samples: Samples) -> Samples:
     return samples / peak if peak > 1 else samples.copy()
 
 
-def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
+def _instead_of_speech(frames: VoiceFrames, chosen: _Marks, range_db: float) -> str:
     """Return what the chosen frames are if they are not speech; empty if they can be speech.
 
     Part of speech is voiced, its spectrum moves all the time, it has overtones, its pitch glides,
@@ -249,7 +254,7 @@ def _instead_of_speech(frames: Frames, chosen: _Marks, range_db: float) -> str:
     return ""
 
 
-def _warnings(samples: Samples, stretch: Stretch) -> tuple[str, ...]:
+def _warnings(samples: Samples, stretch: BestStretch) -> tuple[str, ...]:
     found = (
         (stretch.short, f"short: {stretch.usable_s:.1f} s of audio, 6-30 s clone a voice better"),
         (stretch.range_db < _NOISY_DB, "noisy: record in a quiet place for a closer voice"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class Source(Protocol):
+class OpenableFile(Protocol):
     """A file that can be opened repeatedly; a `pathlib.Path` is one."""
 
     def open(self, mode: Literal["rb"], /) -> IO[bytes]:

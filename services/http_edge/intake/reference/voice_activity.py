@@ -34,7 +34,7 @@ _FLOOR: Final = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
+class VoiceFrames:
     """One value, or row, for each whole 20 ms of a recording."""
 
     levels_db: NDArray[np.float64]  # [n], RMS over full scale, without the mean
@@ -74,7 +74,7 @@ class Frames:
         return moves < _STILL_OCTAVES, (moves >= _STILL_OCTAVES) & (moves < _LEAP_OCTAVES)
 
 
-def frames_of(recording: Clip) -> Frames:
+def frames_of(recording: Clip) -> VoiceFrames:
     """Return the features of a recording."""
     levels = levels_db(recording)
     low = resample(recording, _RATE_HZ).samples
@@ -85,7 +85,7 @@ def frames_of(recording: Clip) -> Frames:
         _spectral(windows[start : start + _BLOCK_FRAMES].astype(np.float64)) for start in starts
     ]
     voiced, octaves, purity, bands = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Frames(levels, voiced > _VOICED, octaves, purity, bands)
+    return VoiceFrames(levels, voiced > _VOICED, octaves, purity, bands)
 
 
 def _around(marks: NDArray[np.bool_]) -> NDArray[np.int64]:

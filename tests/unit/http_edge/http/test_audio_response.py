@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from services.common.audio.wav import wav_header
-from services.http_edge.context import OUTCOME, Outcome
+from services.http_edge.context import OUTCOME, RequestOutcome
 from services.http_edge.errors import ListenerStalled
 from services.http_edge.http.audio_response import AudioResponse
 from services.http_edge.http.encoders import WavEncoder
@@ -25,7 +25,7 @@ Send = Callable[[AudioResponse], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def served(
-    send: Send, outcome: Outcome, patience_s: float = 10.0
+    send: Send, outcome: RequestOutcome, patience_s: float = 10.0
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Serve `send` at /, with this outcome for the request."""
 
@@ -50,7 +50,7 @@ async def test_a_body_of_known_length_is_a_wav_with_its_sizes() -> None:
         await audio.write(PCM)
         return await audio.finish()
 
-    outcome = Outcome()
+    outcome = RequestOutcome()
     async with served(send, outcome) as client, client.get("/") as response:
         assert await response.read() == WHOLE
         assert response.headers["Content-Type"] == "audio/wav"
@@ -72,7 +72,7 @@ async def test_a_resumed_body_has_only_the_part_of_the_header_that_the_client_ne
         return await audio.finish()
 
     header = wav_header(sample_rate_hz=RATE_HZ, data_bytes=None)
-    async with served(send, Outcome()) as client, client.get("/") as response:
+    async with served(send, RequestOutcome()) as client, client.get("/") as response:
         assert await response.read() == header[offset:] + PCM
         assert "Content-Length" not in response.headers
 
@@ -84,7 +84,7 @@ async def test_a_range_is_a_partial_response_with_its_position(start: int, end: 
         await audio.write(PCM[max(0, start - 44) : max(0, end - 44)])
         return await audio.finish()
 
-    async with served(send, Outcome()) as client, client.get("/") as response:
+    async with served(send, RequestOutcome()) as client, client.get("/") as response:
         assert await response.read() == WHOLE[start:end]
         assert response.status == 206
         assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/{len(WHOLE)}"
@@ -101,7 +101,7 @@ async def test_a_handler_that_fails_after_the_last_sample_leaves_an_incomplete_b
         await asyncio.sleep(0.1)
         raise RuntimeError
 
-    outcome = Outcome()
+    outcome = RequestOutcome()
     async with served(send, outcome) as client, client.get("/") as response:
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
@@ -121,7 +121,7 @@ async def test_a_client_that_reads_nothing_is_disconnected() -> None:
             failures.append(stalled)
             raise RuntimeError from stalled
 
-    outcome = Outcome()
+    outcome = RequestOutcome()
     async with served(send, outcome, patience_s=0.2) as client, client.get("/"):
         async with asyncio.timeout(20):
             while not failures:

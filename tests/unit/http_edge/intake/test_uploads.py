@@ -6,7 +6,7 @@ import pytest
 
 from services.http_edge.errors import BadRequest, InsufficientStorage, TooManyUploads, UploadStalled
 from services.http_edge.intake import uploads as uploads_module
-from services.http_edge.intake.uploads import TempSpace, Upload, Uploads
+from services.http_edge.intake.uploads import BodyUpload, TempSpace, Uploads
 from services.http_edge.settings import Settings
 
 
@@ -86,7 +86,7 @@ async def test_an_upload_that_stays_slow_is_dropped_even_if_no_other_waits() -> 
 async def test_a_body_of_chunk_headers_is_refused_and_an_ordinary_one_is_not() -> None:
     loop = asyncio.get_running_loop()
     for wire_bytes, refused in ((6_000_000, True), (1_500_000, False)):
-        upload = Upload(
+        upload = BodyUpload(
             0, 1, lambda wire_bytes=wire_bytes: wire_bytes, asyncio.timeout(1), loop.time()
         )  # type: ignore[misc]
         if refused:

@@ -46,9 +46,9 @@ async def resumed(
     metrics = Metrics()
     async with (
         open_attempts(
-            bus, records, request, metrics, heard=[request.request], sole=True
+            bus, records, request, metrics, earlier=[request.request], sole=True
         ) as attempts,
-        SpeechSessions(bus, metrics, first_audio_timeout_s=10).taking_up(
+        SpeechSessions(bus, metrics, first_audio_timeout_s=10).resuming(
             request, attempts, attempts.cancel
         ) as speech,
     ):
@@ -115,7 +115,7 @@ async def test_an_attempt_of_another_listener_is_joined_instead_of_starting_a_ne
         failed = SpeechFailed(
             request=again.request, sentence=None, code="empty_text", detail="no", retryable=False
         )
-        assert await records.runs("public", request.request) == [again.request]
+        assert await records.attempts("public", request.request) == [again.request]
         await publish(bus, subjects.request_failed("public", again.request), failed)
         with pytest.raises(PipelineError):
             await one

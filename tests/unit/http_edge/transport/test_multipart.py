@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.http_edge.errors import BadRequest, UnsupportedEncoding
-from services.http_edge.transport.multipart import MultipartBody, Part
+from services.http_edge.transport.multipart import FormPart, MultipartBody
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_characters='\r\n"\\\0', exclude_categories=["Cc"]),
@@ -41,7 +41,7 @@ async def read(blocks: Sequence[bytes], boundary: str = "x") -> list[tuple[str, 
     )
     parts: list[tuple[str, bytes]] = []
     while (found := await body.next()) is not None:
-        if isinstance(found, Part):
+        if isinstance(found, FormPart):
             parts.append((found.name, b""))
         else:
             parts[-1] = (parts[-1][0], parts[-1][1] + found)

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.wire.failures import QueueFull, TenantQueueFull
-from services.http_edge.intake.reference.decode_queue import FairQueue
+from services.http_edge.intake.reference.decode_queue import DecodeQueue
 
 
-def queue(most: int = 1_000, most_per_tenant: int = 1_000) -> FairQueue[int]:
-    return FairQueue(most=most, most_per_tenant=most_per_tenant)
+def queue(most: int = 1_000, most_per_tenant: int = 1_000) -> DecodeQueue[int]:
+    return DecodeQueue(most=most, most_per_tenant=most_per_tenant)
 
 
-def served(waiting: FairQueue[int], count: int, seconds: dict[str, float]) -> list[str]:
+def served(waiting: DecodeQueue[int], count: int, seconds: dict[str, float]) -> list[str]:
     """Serve tickets one after another, each for the time of its tenant; return their tenants in order."""
     order = []
     for _ in range(count):
