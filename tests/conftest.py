@@ -37,7 +37,6 @@ ALONE = (
     "tests/chaos/test_storm.py",
     "tests/e2e/test_ui.py::test_streaming_plays_before_it_is_whole_and_continues_while_the_page_changes",
     "tests/integration/test_http.py::test_a_stream_begins_long_before_it_ends",
-    "tests/security/test_voice_timing.py",
 )
 
 
