@@ -28,8 +28,14 @@ LONG = "The garden is behind the old house, and the road to the village runs alo
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEngine]:
-    engine = EmbeddedEngine(EmbeddedSettings(cache=tmp_path_factory.mktemp("model"), threads=1))
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the first engine joins the weights, 190 MB."""
+    return tmp_path_factory.mktemp("model")
+
+
+@pytest.fixture(scope="module")
+def engine(model_folder: Path) -> Iterator[EmbeddedEngine]:
+    engine = EmbeddedEngine(EmbeddedSettings(cache=model_folder, threads=1))
     engine.load()
     yield engine
     engine.close()
@@ -67,8 +73,14 @@ def spoken(
 
 
 @pytest.fixture(scope="module")
-def long_speech(engine: EmbeddedEngine, voice: LoadedVoice) -> Samples:
-    return spoken(engine, voice, LONG)
+def long_windows(engine: EmbeddedEngine, voice: LoadedVoice) -> list[Samples]:
+    """The windows of the long sentence, rendered once for all tests that only look at them."""
+    return windows(engine, engine.open(Utterance(LONG, "en", 1), voice))
+
+
+@pytest.fixture(scope="module")
+def long_speech(long_windows: list[Samples]) -> Samples:
+    return np.concatenate(long_windows)
 
 
 def test_it_describes_itself_before_it_is_loaded(tmp_path: Path) -> None:
@@ -87,9 +99,9 @@ def test_equal_utterances_give_equal_bytes(
 
 
 def test_another_process_with_more_threads_gives_equal_bytes(
-    engine: EmbeddedEngine, reference: Clip, long_speech: Samples, tmp_path: Path
+    engine: EmbeddedEngine, reference: Clip, long_speech: Samples, model_folder: Path
 ) -> None:
-    other = EmbeddedEngine(EmbeddedSettings(cache=tmp_path, threads=3))
+    other = EmbeddedEngine(EmbeddedSettings(cache=model_folder, threads=3))
     other.load()
     stored = engine.condition([reference])
     again = spoken(other, other.restore(stored), LONG)
@@ -139,11 +151,10 @@ def test_a_stored_voice_speaks_as_the_one_it_was_stored_from(
 
 
 def test_the_first_window_is_short_and_the_sentence_comes_in_several(
-    engine: EmbeddedEngine, voice: LoadedVoice
+    long_windows: list[Samples],
 ) -> None:
-    heard = windows(engine, engine.open(Utterance(LONG, "en", 1), voice))
-    assert len(heard) > 2
-    assert len(heard[0]) / RATE < 1.25
+    assert len(long_windows) > 2
+    assert len(long_windows[0]) / RATE < 1.25
 
 
 def test_speech_is_about_as_loud_for_every_voice_and_never_clips(
