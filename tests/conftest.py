@@ -28,6 +28,12 @@ COMPUTING = (
     "tests/unit/",
     "tests/contract/",
 )
+# These take a minute or more of one core each. They begin first, so that no worker is left with one at the end.
+LONGEST = (
+    "tests/contract/test_engines.py",
+    "tests/unit/synth_worker/engines/test_embedded_engine.py",
+    "tests/unit/splitter/segmentation/test_sentences_properties.py",
+)
 # Every test of these starts processes for itself alone, and takes half a minute or more.
 UNSHARED = ("tests/chaos/", "tests/integration/test_stopping.py")
 # These load the machine, or compare times, so nothing else runs at the same time: files, and single tests.
@@ -76,7 +82,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _alternating(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Return files that wait and files that compute in turn, so that workers side by side use all cores."""
+    """Return files that wait and files that compute in turn, so that workers side by side use all cores.
+
+    The longest of those that compute are first.
+    """
     files: dict[Path, list[pytest.Item]] = {}
 
     for item in items:
@@ -84,6 +93,7 @@ def _alternating(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 
     computing = [tests for tests in files.values() if tests[0].nodeid.startswith(COMPUTING)]
     waiting = [tests for tests in files.values() if not tests[0].nodeid.startswith(COMPUTING)]
+    computing.sort(key=lambda tests: not tests[0].nodeid.startswith(LONGEST))
     pairs = zip_longest(waiting, computing, fillvalue=[])
     return list(chain.from_iterable(chain.from_iterable(pairs)))
 

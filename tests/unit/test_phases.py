@@ -2,10 +2,15 @@
 
 import pytest
 
-from tests.conftest import ALONE, ROOT
+from tests.conftest import ALONE, LONGEST, ROOT
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_every_test_that_runs_alone_exists(name: str) -> None:
     path, _, test = name.partition("::")
     assert f"def {test}" in (ROOT / path).read_text()
+
+
+@pytest.mark.parametrize("name", LONGEST)
+def test_every_file_that_begins_first_exists(name: str) -> None:
+    assert (ROOT / name).is_file()
