@@ -1,17 +1,9 @@
-"""Reads the multipart form of a request as a stream.
+"""Reads and checks the form of a request that speaks, or is normalized."""
 
-Uploads go to temporary files, never whole into memory.
-"""
-
-import asyncio
 import math
-import os
-import tempfile
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, fields
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,38 +11,43 @@ from aiohttp import web
 
 from services.common.wire.failures import (
     EmptyText,
-    ReferenceTooLarge,
+    PipelineError,
     TextTooLong,
     UnsupportedLanguage,
 )
 from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.messages import (
-    MOST_CLIPS,
     MOST_NORMALIZED,
     Parameters,
     Passage,
     Pronunciations,
     TextType,
+    VoiceReference,
 )
 from services.common.wire.parameters import RANGES, Range
-from services.http_edge.errors import BadRequest, InsufficientStorage, UploadStalled
+from services.http_edge.errors import BadRequest
+from services.http_edge.intake.body import (
+    FORM_BYTES,
+    REFERENCE,
+    BodyReader,
+    FieldTooLong,
+    Upload,
+    check_multipart,
+    check_uploads,
+)
 from services.http_edge.intake.language import AUTO
-from services.http_edge.intake.uploads import UploadPermit, Uploads
+from services.http_edge.intake.uploads import Uploads
 from services.http_edge.settings import Settings
-from services.http_edge.transport.connections import received_by
-from services.http_edge.transport.file_descriptors import highest_descriptor
-from services.http_edge.transport.multipart import FormPart, MultipartBody
 
-_BLOCK_BYTES: Final = 256 * 1024
-# boundaries, headers and short fields, on top of the text and the upload
-_FORM_BYTES: Final = 64 * 1024
 _SHORT_FIELD_BYTES: Final = 64
+_VOICE_BYTES: Final = 400
 _SEED_LIMIT: Final = 2**63
 _FIELDS: Final = (
     "text",
     "text_type",
     "language",
-    "reference_audio",
+    REFERENCE,
+    "voice",
     "enable_text_splitting",
     "spoken_forms",
     "pronunciations",
@@ -66,20 +63,11 @@ _TEXT_FIELDS: Final = (
     "pronunciations",
 )
 _TEXT_FILE: Final = "text_file"
-_GOOD_REFERENCE: Final = "6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
-@dataclass(frozen=True)
-class Upload:
-    """A file that the client sent as reference audio."""
-
-    path: Path  # exists inside the block of `FormReader.form`
-    digest: str  # SHA-256 of its bytes, hex
-    size: int  # bytes
-
-
 _DERIVED: Final = {"derived": True}  # a field that follows from the others
+_OPTIONAL: Final = {"optional": True}  # a field that counts only if it is sent
 
 
 @dataclass(frozen=True)
@@ -97,8 +85,11 @@ class Form:
     pronunciations: dict[str, str]  # word as written -> how to pronounce it
     seed: int | None
     parameters: Parameters
-    uploads: tuple[Upload, ...]  # 1 to MOST_CLIPS recordings of one speaker, in the order sent
+    # at most MOST_CLIPS recordings of one speaker, in the order sent; none where `voice` is sent
+    uploads: tuple[Upload, ...]
     text_type: TextType = "text"
+    # a name or an id; without it and uploads, the default voice of the language
+    voice: str | None = field(default=None, metadata=_OPTIONAL)
     # estimated, with pauses and pronunciations
     audio_s: float = field(default=0.0, metadata=_DERIVED)
     # that of most of the text first
@@ -109,23 +100,20 @@ class Form:
     def sent(self) -> list[Any]:
         """Return what identifies the form.
 
-        The value of each field that is sent, in order; of uploads, the digests.
+        The value of each field that is sent, in order; of uploads, the digests. Fields that were added later are
+        named, and left out where they were not sent.
         """
         values = {
             item.name: getattr(self, item.name)
             for item in fields(self)
-            if not item.metadata.get("derived")
+            if not (item.metadata.get("derived") or item.metadata.get("optional"))
         }
         values["uploads"] = [upload.digest for upload in self.uploads]
-        return list(values.values())
+        return [*values.values(), *self._optional()]
 
-
-def file_prefix(index: int, count: int) -> str:
-    """Return the prefix of a message about one of several uploads.
-
-    Its position, as its name can be private.
-    """
-    return f"file {index + 1} of {count}: " if count > 1 else ""
+    def _optional(self) -> list[Any]:
+        names = [item.name for item in fields(self) if item.metadata.get("optional")]
+        return [[name, getattr(self, name)] for name in names if getattr(self, name) is not None]
 
 
 @dataclass(frozen=True)
@@ -150,12 +138,11 @@ class FormReader:
             )
         _check_before_reading(request, settings)
         known = (*_FIELDS, _TEXT_FILE) if self.job else _FIELDS
-        with ExitStack() as files, self.uploads.space.hold(caller) as hold:
-            self.uploads.space.check(request.content_length or 0, caller)
-            fields, uploads = await self._parts(
-                request, caller, _Files(files, hold, settings), known
-            )
-            yield _checked(_with_text(fields), uploads, settings)
+        try:
+            async with self._parts(request, caller, known, settings) as (fields, uploads):
+                yield _checked(_with_text(fields), uploads, settings)
+        except FieldTooLong as error:
+            raise _field_too_long(error, settings) from None
 
     async def text_form(self, request: web.Request, caller: str) -> Form:
         """Read and check a form with a short text and no recordings.
@@ -167,125 +154,36 @@ class FormReader:
             self.settings, max_text_characters=most, max_upload_bytes=1
         )
         _check_before_reading(request, settings, "text and language")
-        with ExitStack() as no_files, self.uploads.space.hold(caller) as hold:
-            fields, _ = await self._parts(
-                request, caller, _Files(no_files, hold, settings), _TEXT_FIELDS
-            )
-        return _form(fields, (), settings)
+        try:
+            async with self._parts(request, caller, _TEXT_FIELDS, settings) as (fields, _):
+                return _form(fields, (), settings)
+        except FieldTooLong as error:
+            raise _field_too_long(error, settings) from None
 
-    async def _parts(
-        self, request: web.Request, caller: str, files: "_Files", known: tuple[str, ...]
-    ) -> tuple[dict[str, str], tuple[Upload, ...]]:
-        fields: dict[str, str] = {}
-        idle_s = self.settings.upload_idle_timeout_s
-        async with self.uploads.reading(caller, received_by(request)) as upload:
-            await _expect_body(request)
-            body = MultipartBody(
-                request, turn=self.uploads.turn, idle_s=idle_s, received=upload.received
-            )
-            part = await _in_time(body, idle_s)
-            while isinstance(part, FormPart):
-                if part.name not in known:
-                    raise BadRequest(f"unknown field; the fields are {', '.join(known)}")
-                if part.name in fields:
-                    raise BadRequest(f"the field {part.name} was sent twice")
-                if part.name == "reference_audio":
-                    part = await files.save(body)
-                else:
-                    fields[part.name], part = await _read_field(body, part.name, files.settings)
-        return fields, tuple(files.uploads)
+    def _parts(
+        self, request: web.Request, caller: str, known: tuple[str, ...], settings: Settings
+    ) -> AbstractAsyncContextManager[tuple[dict[str, str], tuple[Upload, ...]]]:
+        longest = {
+            "text": 4 * settings.max_text_characters,
+            _TEXT_FILE: 4 * settings.max_text_characters,
+            "pronunciations": FORM_BYTES // 2,
+            "voice": _VOICE_BYTES,
+            REFERENCE: settings.max_upload_bytes,
+        }
+        body = BodyReader(self.uploads, settings.upload_idle_timeout_s)
+        limits = {name: longest.get(name, _SHORT_FIELD_BYTES) for name in known}
+        return body.parts(request, caller, limits)
 
 
 def _check_before_reading(
     request: web.Request, settings: Settings, wanted: str = "text, language and reference_audio"
 ) -> None:
-    if request.content_type != "multipart/form-data":
-        raise BadRequest(f"send multipart/form-data with the fields {wanted}")
-    largest = settings.max_upload_bytes + 4 * settings.max_text_characters + _FORM_BYTES
-    if request.content_length is not None and request.content_length > largest:
-        raise ReferenceTooLarge(f"the body is larger than {largest} bytes; send 6-30 s of speech")
+    largest = settings.max_upload_bytes + 4 * settings.max_text_characters + FORM_BYTES
+    check_multipart(request, largest=largest, wanted=wanted)
 
 
-async def _expect_body(request: web.Request) -> None:
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
-
-
-async def _in_time(body: MultipartBody, idle_s: float) -> FormPart | bytes | None:
-    try:
-        return await body.next()
-    except TimeoutError:
-        raise UploadStalled(f"nothing arrived for {idle_s:.0f} s; send it again") from None
-
-
-@dataclass
-class _Files:
-    """The uploads of a form, in unnamed temporary files.
-
-    However this process ends, no voice stays on disk.
-
-    The decoder process opens them through this process's descriptors (proc_pid_fd(5)).
-    """
-
-    stack: ExitStack  # closes the files
-    hold: UploadPermit
-    settings: Settings
-    uploads: list[Upload] = field(default_factory=list)
-
-    async def save(self, body: MultipartBody) -> FormPart | bytes | None:
-        """Write the content of the current part to a file, and return what follows it."""
-        if len(self.uploads) == MOST_CLIPS:
-            raise BadRequest(
-                f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}"
-            )
-        file = self.stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
-        if file.fileno() >= highest_descriptor():
-            raise InsufficientStorage("too many files are open; retry later")
-        digest = sha256()
-        size = 0
-        left = self.settings.max_upload_bytes - sum(upload.size for upload in self.uploads)
-        content = bytearray()
-        while isinstance(found := await _in_time(body, self.settings.upload_idle_timeout_s), bytes):
-            size += len(found)
-            if size > left:
-                raise ReferenceTooLarge(
-                    f"the reference audio is larger than {self.settings.max_upload_bytes} bytes, all files together; "
-                    "send 6-30 s of speech"
-                )
-            digest.update(found)
-            self.hold.add(len(found))
-            content += found
-            if len(content) >= _BLOCK_BYTES:
-                await asyncio.to_thread(file.write, bytes(content))
-                content.clear()
-        await asyncio.to_thread(file.write, bytes(content))
-        await asyncio.to_thread(file.flush)
-        path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
-        self.uploads.append(Upload(path, digest.hexdigest(), size))
-        return found
-
-
-async def _read_field(
-    body: MultipartBody, name: str, settings: Settings
-) -> tuple[str, FormPart | bytes | None]:
-    """Return the content of the current part, and what follows it."""
-    longest = {
-        "text": 4 * settings.max_text_characters,
-        _TEXT_FILE: 4 * settings.max_text_characters,
-        "pronunciations": _FORM_BYTES // 2,
-    }.get(name, _SHORT_FIELD_BYTES)
-    content = bytearray()
-    while isinstance(found := await _in_time(body, settings.upload_idle_timeout_s), bytes):
-        content += found
-        if len(content) > longest:
-            if name in ("text", _TEXT_FILE):
-                raise _too_long(settings)
-            raise BadRequest(f"the field {name} is too long")
-    try:
-        return content.decode("utf-8"), found
-    except UnicodeDecodeError:
-        raise BadRequest(f"the field {name} is not UTF-8") from None
+def _field_too_long(error: FieldTooLong, settings: Settings) -> PipelineError:
+    return _too_long(settings) if error.field_name in ("text", _TEXT_FILE) else error
 
 
 def _with_text(fields: dict[str, str]) -> dict[str, str]:
@@ -305,13 +203,11 @@ def _too_long(settings: Settings) -> TextTooLong:
 
 def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Settings) -> Form:
     form = _form(fields, uploads, settings)
-    if not uploads:
-        raise BadRequest("the file reference_audio is missing; send 6-30 s of one person speaking")
-    for index, upload in enumerate(uploads):
-        if not upload.size:
-            raise BadRequest(
-                f"{file_prefix(index, len(uploads))}reference_audio is empty; send {_GOOD_REFERENCE}"
-            )
+
+    if uploads and form.voice is not None:
+        raise BadRequest("voice and reference_audio were both sent; send one of them")
+
+    check_uploads(uploads)
     return form
 
 
@@ -331,6 +227,7 @@ def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Setting
         pronunciations=_pronunciations(fields.get("pronunciations", "")),
         seed=_seed(fields.get("seed")),
         text_type=_text_type(fields),
+        voice=_voice(fields.get("voice", "")),
         parameters=_parameters(fields),
     )
 
@@ -342,6 +239,18 @@ def _language(given: str) -> str:
     if language is None:
         raise UnsupportedLanguage(f"language is unknown; send one of {AUTO} {' '.join(LANGUAGES)}")
     return language
+
+
+def _voice(given: str) -> str | None:
+    """Return the name, id or reference of a voice; an empty field counts as not sent."""
+    if not given.strip():
+        return None
+    try:
+        return msgspec.convert(given.strip(), VoiceReference)
+    except msgspec.ValidationError:
+        raise BadRequest(
+            "voice must be the name or id of a voice, at most 100 characters; GET /voices lists them"
+        ) from None
 
 
 def _boolean(fields: dict[str, str], name: str) -> bool:
