@@ -1,0 +1,1 @@
+"""The voice library over HTTP: its forms, JSON and queries, reference recordings, previews."""

@@ -1,0 +1,117 @@
+"""Reads the bodies of requests about voices: forms with recordings, and short JSON."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from services.http_edge.errors import BadRequest, UploadStalled
+from services.http_edge.intake.body import (
+    FORM_BYTES,
+    GOOD_REFERENCE,
+    REFERENCE,
+    BodyReader,
+    Upload,
+    check_multipart,
+    check_uploads,
+    expect_body,
+)
+from services.http_edge.intake.uploads import Uploads
+from services.http_edge.settings import Settings
+from services.http_edge.transport.connections import received_by
+from services.http_edge.voices.fields import VoiceFields, form_fields, json_fields
+
+_LONGEST: Final = {  # bytes of a field
+    "name": 400,
+    "language": 64,
+    "description": 4_000,
+    "consent": 20_000,
+    "parameters": 2_000,
+}
+_JSON_BYTES: Final = 32 * 1024
+
+
+@dataclass(frozen=True)
+class VoiceForm:
+    """A checked form: the recordings of a voice, and what describes it."""
+
+    fields: VoiceFields
+    uploads: tuple[Upload, ...]  # 1 to MOST_CLIPS
+
+
+@dataclass(frozen=True)
+class VoiceFormReader:
+    """Reads bodies, each in an upload slot of its caller."""
+
+    uploads: Uploads
+    settings: Settings
+    upload_owner: Callable[[web.Request], str]  # returns whose upload a request is
+
+    @asynccontextmanager
+    async def form(self, request: web.Request, *, clips_only: bool) -> AsyncIterator[VoiceForm]:
+        """Read and check a form; the files of its uploads are deleted when the block ends.
+
+        `clips_only`: of the other fields only consent can be sent. Raises BadRequest, ReferenceTooLarge,
+        UploadStalled, TooManyUploads, InsufficientStorage, and ConsentRequired if the operator requires consent.
+        """
+        names = ("consent",) if clips_only else tuple(_LONGEST)
+        limits = {name: _LONGEST[name] for name in names}
+        limits[REFERENCE] = self.settings.max_upload_bytes
+        check_multipart(
+            request,
+            largest=self.settings.max_upload_bytes + FORM_BYTES,
+            wanted=", ".join(limits),
+        )
+
+        body = BodyReader(self.uploads, self.settings.upload_idle_timeout_s)
+        async with body.parts(request, self.upload_owner(request), limits) as (fields, uploads):
+            form = VoiceForm(form_fields(fields), uploads)
+
+            if self.settings.voice_consent == "required":
+                form.fields.require_consent()
+            if not uploads:
+                raise BadRequest(f"the file reference_audio is missing; send {GOOD_REFERENCE}")
+
+            check_uploads(uploads)
+            yield form
+
+    async def changes(self, request: web.Request) -> VoiceFields:
+        """Read and check a JSON object of changes.
+
+        Raises BadRequest, UploadStalled, TooManyUploads.
+        """
+        if request.content_type != "application/json":
+            raise BadRequest("send the changes as a JSON object, with Content-Type: application/json")
+
+        return json_fields(await self.content(request, _JSON_BYTES))
+
+    async def content(self, request: web.Request, most_bytes: int) -> bytes:
+        """Read a whole body. Raises BadRequest if it is longer, UploadStalled, TooManyUploads."""
+        too_long = BadRequest(f"the body is longer than {most_bytes} bytes")
+        if request.content_length is not None and request.content_length > most_bytes:
+            raise too_long
+
+        idle_s = self.settings.upload_idle_timeout_s
+        content = bytearray()
+        caller = self.upload_owner(request)
+        async with self.uploads.reading(caller, received_by(request)) as upload:
+            await expect_body(request)
+
+            while block := await _next_block(request, idle_s):
+                upload.received(len(block))
+                content += block
+                if len(content) > most_bytes:
+                    raise too_long
+
+        return bytes(content)
+
+
+async def _next_block(request: web.Request, idle_s: float) -> bytes:
+    try:
+        async with asyncio.timeout(idle_s):
+            return await request.content.readany()
+    except TimeoutError:
+        raise UploadStalled(f"nothing arrived for {idle_s:.0f} s; send it again") from None

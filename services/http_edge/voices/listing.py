@@ -1,0 +1,128 @@
+"""The query of `GET /voices`, and which voices match it. Pure."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from services.common.wire.languages import LANGUAGES, language_code
+from services.common.wire.messages import BuiltInVoice
+from services.common.wire.voices import MOST_LISTED, Voice, is_voice_id
+from services.http_edge.errors import BadRequest
+
+VoiceKind = Literal["library", "shared", "builtin"]
+
+_KINDS: Final = get_args(VoiceKind)
+_PARAMETERS: Final = ("limit", "after", "language", "q", "kind")
+_USUAL_LIMIT: Final = 50
+_LONGEST_PART: Final = 64  # of a name
+
+
+@dataclass(frozen=True)
+class VoiceQuery:
+    """A checked query."""
+
+    limit: int = _USUAL_LIMIT  # of library voices
+    after: str | None = None  # the `next` of the page before
+    language: str | None = None
+    part: str = ""  # of the name, folded
+    kind: VoiceKind | None = None  # None: all
+
+    @property
+    def is_first_page(self) -> bool:
+        """Return whether shared and built-in voices belong to this page."""
+        return self.after is None
+
+    def wants(self, kind: VoiceKind) -> bool:
+        """Return whether voices of this kind belong to the page."""
+        return self.kind in (None, kind) and (kind == "library" or self.is_first_page)
+
+    def matches(self, voice: Voice) -> bool:
+        """Return whether a stored voice matches language and name."""
+        spoken = self.language is None or voice.language == self.language
+        return spoken and self.part in _folded(voice.name)
+
+    def matches_built_in(self, voice: BuiltInVoice) -> bool:
+        """Return whether a built-in voice matches; without languages, it has all of them."""
+        spoken = self.language is None or not voice.languages or self.language in voice.languages
+        return spoken and self.part in _folded(voice.name)
+
+
+def parse_query(given: Sequence[tuple[str, str]]) -> VoiceQuery:
+    """Return the checked query. Raises BadRequest, which names the parameter."""
+    sent = _checked_names(given)
+    return VoiceQuery(
+        limit=_limit(sent.get("limit")),
+        after=_after(sent.get("after")),
+        language=checked_language(sent.get("language")),
+        part=_part(sent.get("q", "")),
+        kind=_kind(sent.get("kind")),
+    )
+
+
+def checked_language(given: str | None) -> str | None:
+    """Return the code of the language in a query; None if it was not sent. Raises BadRequest."""
+    if given is None:
+        return None
+
+    language = language_code(given)
+    if language is None:
+        raise BadRequest(
+            f"language is unknown in the query; send one of {' '.join(LANGUAGES)}, or leave it out"
+        )
+    return language
+
+
+def only_parameters(
+    given: Sequence[tuple[str, str]], known: Sequence[str]
+) -> Mapping[str, str]:
+    """Return the parameters of a query by name. Raises BadRequest for unknown and repeated ones."""
+    sent: dict[str, str] = {}
+    for name, value in given:
+        if name not in known:
+            shown = name[:_LONGEST_PART] if name.isascii() and name.isprintable() else "one"
+            raise BadRequest(
+                f"unknown query parameter {shown}; the parameters are {', '.join(known)}"
+            )
+        if name in sent:
+            raise BadRequest(f"the query parameter {name} was sent twice")
+        sent[name] = value
+    return sent
+
+
+def _checked_names(given: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    return only_parameters(given, _PARAMETERS)
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return _USUAL_LIMIT
+    number = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
+    if not 1 <= number <= MOST_LISTED:
+        raise BadRequest(f"limit must be a whole number from 1 to {MOST_LISTED}")
+    return number
+
+
+def _after(given: str | None) -> str | None:
+    if given is not None and not is_voice_id(given):
+        raise BadRequest("after must be the id in `next` of the page before")
+    return given
+
+
+def _part(given: str) -> str:
+    if len(given) > _LONGEST_PART:
+        raise BadRequest(f"q must be at most {_LONGEST_PART} characters of a name")
+    return _folded(given)
+
+
+def _kind(given: str | None) -> VoiceKind | None:
+    for kind in _KINDS:
+        if given == kind:
+            return kind  # type: ignore[no-any-return]  # get_args loses the type
+    if given is None:
+        return None
+    raise BadRequest(f"kind must be one of {', '.join(_KINDS)}")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -1,0 +1,206 @@
+"""Previews: one short sentence per language, spoken by a voice once and then read from NATS.
+
+How it works
+
+The WAV is a value of the bucket `TTS_VOICES`, under a key with the voice's revision, the engine's version and, if the
+voice has default parameters, their digest. So it is never stale, and is erased with the voice. Requests for one preview
+at the same time share one synthesis at this edge, which goes on if its first client leaves. After storing, the voice is
+read again: if it was deleted or got other clips in the meantime, the preview is dropped.
+"""
+
+import asyncio
+import secrets
+import time
+from asyncio import Future, TaskGroup
+from dataclasses import dataclass, field
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+
+from services.common.audio.wav import wav_header
+from services.common.bus import topology
+from services.common.bus.library.voices import VoiceLibrary
+from services.common.bus.ports import Bus
+from services.common.wire import codec
+from services.common.wire.estimate import audio_seconds
+from services.common.wire.failures import PipelineError, QueueFull, TextTooLong, UnknownVoice
+from services.common.wire.identity import library_voice_key
+from services.common.wire.messages import (
+    AS_USUAL,
+    BuiltInVoice,
+    Parameters,
+    SpeechRequest,
+    WorkerState,
+)
+from services.common.wire.voices import ResolvedVoice, Voice
+from services.http_edge.capacity.admission import Admission
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.errors import TooManyRequests, UnexpectedFailure
+from services.http_edge.speech.session import SpeechSessions
+
+log = structlog.get_logger()
+
+BUILT_IN_TENANT: Final = "_builtin"  # owner of the previews of built-in voices
+SENTENCES: Final = MappingProxyType(
+    {
+        "fr": "Bonjour, voici ma voix.",
+        "en": "Hello, this is my voice.",
+        "es": "Hola, esta es mi voz.",
+        "de": "Hallo, das ist meine Stimme.",
+        "it": "Ciao, questa è la mia voce.",
+        "pt": "Olá, esta é a minha voz.",
+        "pl": "Dzień dobry, to jest mój głos.",
+        "tr": "Merhaba, bu benim sesim.",
+        "ru": "Здравствуйте, это мой голос.",
+        "nl": "Hallo, dit is mijn stem.",
+        "cs": "Dobrý den, toto je můj hlas.",
+        "ar": "مرحبا، هذا هو صوتي.",
+        "zh": "你好，这是我的声音。",
+        "hu": "Jó napot, ez az én hangom.",
+        "ko": "안녕하세요, 제 목소리입니다.",
+        "ja": "こんにちは、これが私の声です。",
+        "hi": "नमस्ते, यह मेरी आवाज़ है।",
+    }
+)
+_SEED: Final = 0
+_MOST_RUNNING: Final = 64  # previews that are synthesized at once at this edge
+_PARAMETERS_DIGITS: Final = 16
+
+
+@dataclass(frozen=True)
+class PreviewedVoice:
+    """What a preview is made of."""
+
+    resolved: ResolvedVoice
+    owner: str  # tenant that its values are stored under
+    key_id: str  # of the voice in keys
+    parameters: Parameters = AS_USUAL
+
+    @classmethod
+    def stored(cls, voice: Voice) -> "PreviewedVoice":
+        """Return that of a stored voice."""
+        return cls(voice.resolved, voice.tenant, voice.voice, voice.parameters)
+
+    @classmethod
+    def built_in(cls, voice: BuiltInVoice) -> "PreviewedVoice":
+        """Return that of a built-in voice, whose name can contain what no key can."""
+        digest = sha256(voice.name.encode()).hexdigest()
+        return cls(ResolvedVoice("builtin", voice.name), BUILT_IN_TENANT, digest)
+
+    def key(self, worker: WorkerState, language: str) -> str:
+        """Return the key of its preview by this worker's engine."""
+        shaped = (
+            ()
+            if self.parameters == AS_USUAL
+            else (sha256(repr(self.parameters).encode()).hexdigest()[:_PARAMETERS_DIGITS],)
+        )
+        parts = ("preview", worker.engine, worker.engine_version, language, *shaped)
+        return library_voice_key(self.owner, self.key_id, self.resolved.revision, *parts)
+
+
+@dataclass(frozen=True)
+class Previews:
+    """The previews of all voices."""
+
+    bus: Bus
+    fleet: Fleet
+    admission: Admission
+    library: VoiceLibrary
+    sessions: SpeechSessions
+    timeout_s: float
+    group: TaskGroup
+    _running: dict[str, Future[bytes]] = field(default_factory=dict)  # by key
+
+    async def get(self, tenant: str, voice: PreviewedVoice, language: str) -> bytes:
+        """Return the preview of a voice as a WAV file, for a client of this tenant.
+
+        Raises EngineUnavailable, UnsupportedLanguage, UnsupportedParameter, UnknownVoice, TooManyRequests, and what
+        synthesis raises.
+        """
+        worker = self.fleet.require(language, voice.parameters)
+        key = voice.key(worker, language)
+        stored = await self.bus.get_value(topology.VOICES, key)
+        if stored:
+            return stored
+
+        # A tenant's own voices are in the key; those of others are the same for all.
+        running = self._running.get(key)
+        if running is None:
+            if len(self._running) >= _MOST_RUNNING:
+                raise TooManyRequests("too many previews are being synthesized; retry later")
+            running = self._start(key, tenant, voice, language)
+        return await asyncio.shield(running)
+
+    def _start(
+        self, key: str, tenant: str, voice: PreviewedVoice, language: str
+    ) -> Future[bytes]:
+        future: Future[bytes] = asyncio.get_running_loop().create_future()
+        # marks an exception as retrieved: all clients may have left
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._running[key] = future
+        self.group.create_task(self._run(key, tenant, voice, language), name="preview")
+        return future
+
+    async def _run(self, key: str, tenant: str, voice: PreviewedVoice, language: str) -> None:
+        """Synthesize and store a preview; its future gets the result."""
+        future = self._running[key]
+        try:
+            wav = await self._made(key, tenant, voice, language)
+            future.set_result(wav)
+        except PipelineError as failure:
+            future.set_exception(failure)
+        except Exception as error:  # a bug: it must not end the task group of the edge
+            log.exception("preview_failed", error=type(error).__name__)
+            future.set_exception(UnexpectedFailure("internal error; retry later"))
+        finally:
+            del self._running[key]
+            future.cancel()  # if this task was cancelled; else without effect
+
+    async def _made(
+        self, key: str, tenant: str, voice: PreviewedVoice, language: str
+    ) -> bytes:
+        wav = await self._synthesized(tenant, voice, language)
+        try:
+            await self.bus.put_value(topology.VOICES, key, wav)
+        except (QueueFull, TextTooLong):  # the bucket is full, or the preview too long for a message
+            log.warning("preview_not_stored")
+
+        if not await self._exists(voice):
+            await self.bus.drop_value(topology.VOICES, key)
+            raise UnknownVoice("the voice was deleted or its clips were replaced")
+        return wav
+
+    async def _synthesized(self, tenant: str, voice: PreviewedVoice, language: str) -> bytes:
+        request = self._request(tenant, voice, language)
+        seconds = audio_seconds(len(request.text), language, voice.parameters.speed or 1.0)
+        pcm = bytearray()
+
+        with self.admission.admit(request.request, tenant, seconds):
+            async with self.sessions.speaking(request) as speech:
+                async for chunk in speech.chunks():
+                    pcm += chunk
+
+        header = wav_header(
+            sample_rate_hz=speech.assembly.sample_rate_hz, data_bytes=len(pcm)
+        )
+        return header + bytes(pcm)
+
+    def _request(self, tenant: str, voice: PreviewedVoice, language: str) -> SpeechRequest:
+        return SpeechRequest(
+            request=secrets.token_hex(16),
+            tenant=tenant,
+            engine=self.fleet.engine,
+            language=language,
+            text=SENTENCES[language],
+            seed=_SEED,
+            parameters=voice.parameters,
+            voice=voice.resolved.reference,
+            deadline_unix_ms=round((time.time() + self.timeout_s) * 1000),
+        )
+
+    async def _exists(self, voice: PreviewedVoice) -> bool:
+        if voice.resolved.scope == "builtin":
+            return True
+        return await self.library.exists(voice.owner, voice.key_id, voice.resolved.revision)
