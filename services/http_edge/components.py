@@ -12,6 +12,9 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from services.common.bus import topology
+from services.common.bus.library.quota import VoiceLimits
+from services.common.bus.library.resolving import VoiceResolver
+from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
 from services.http_edge.auth.quota import Quota
 from services.http_edge.capacity.admission import Admission
@@ -21,6 +24,7 @@ from services.http_edge.http.normalize_routes import NormalizeRoutes
 from services.http_edge.http.request_routes import RequestRoutes
 from services.http_edge.http.sentence_routes import SentenceRoutes
 from services.http_edge.http.speech_routes import Routes
+from services.http_edge.http.voice_routes import VoiceRoutes
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.form import FormReader
@@ -28,6 +32,7 @@ from services.http_edge.intake.kinds import JobKind, SpeechKind
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import Uploads
+from services.http_edge.intake.voice import RequestVoices
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.jobs.results_quota import ResultsQuota
 from services.http_edge.jobs.runner import JobWork
@@ -39,6 +44,9 @@ from services.http_edge.speech.metering import UsageCharges
 from services.http_edge.speech.request_quota import RequestQuota
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSessions
+from services.http_edge.voices.form_reader import VoiceFormReader
+from services.http_edge.voices.one_off import OneOffVoices
+from services.http_edge.voices.previews import Previews
 
 # of the store, for the jobs of one tenant; unless set, and if there are several tenants
 _TENANT_RESULTS: Final = 0.5
@@ -100,6 +108,7 @@ def _acceptors(
         intake=intake,
         metrics=parts.metrics,
         settings=settings,
+        voices=RequestVoices(VoiceResolver(_library(parts.bus, settings)), parts.fleet),
         free_slots=limits.free_slots,
         reader=reader,
         upload_owner=limits.upload_owner,
@@ -107,6 +116,10 @@ def _acceptors(
     return acceptor, dataclasses.replace(
         acceptor, kind=job, reader=dataclasses.replace(reader, job=True)
     )
+
+
+def _library(bus: Bus, settings: Settings) -> VoiceLibrary:
+    return VoiceLibrary(bus, VoiceLimits(settings.tenant_voices, settings.tenant_voices_bytes))
 
 
 def _results_quota(bus: Bus, settings: Settings) -> ResultsQuota:
@@ -160,6 +173,7 @@ def add_routes(
     NormalizeRoutes(
         bus=bus, settings=settings, reader=acceptor.reader, upload_owner=limits.upload_owner
     ).add_to(app)
+    _add_voice_routes(app, parts, settings, limits, sessions)
     work = JobWork(
         bus=bus,
         store=jobs,
@@ -187,6 +201,34 @@ def _add_job_routes(
         job_events=parts.news,
         settings=settings,
         draining=parts.draining,
+    ).add_to(app)
+
+
+def _add_voice_routes(
+    app: web.Application,
+    parts: Parts,
+    settings: Settings,
+    limits: Limits,
+    sessions: SpeechSessions,
+) -> None:
+    library = _library(parts.bus, settings)
+    VoiceRoutes(
+        library=library,
+        resolver=VoiceResolver(library),
+        fleet=parts.fleet,
+        reader=VoiceFormReader(limits.uploads, settings, limits.upload_owner),
+        decoder=parts.decoder,
+        previews=Previews(
+            bus=parts.bus,
+            fleet=parts.fleet,
+            admission=parts.admission,
+            library=library,
+            sessions=sessions,
+            timeout_s=settings.first_audio_timeout_s,
+            group=parts.group,
+        ),
+        one_off=OneOffVoices(parts.bus),
+        metrics=parts.metrics,
     ).add_to(app)
 
 

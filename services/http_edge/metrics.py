@@ -171,3 +171,9 @@ class Metrics:
             ["engine"],
             registry=registry,
         )
+        self.voices = Counter(
+            "tts_voices_total",
+            "Successful operations on voices of the library",
+            ["operation"],
+            registry=registry,
+        )

@@ -1,6 +1,6 @@
 """Settings of the edge."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -69,6 +69,11 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     tenant_requests_bytes: Annotated[int, Meta(ge=1)] = 128 * 1024 * 1024
     # Reference clips that one tenant can store within 24 h.
     tenant_clips_bytes: Annotated[int, Meta(ge=1)] = 512 * 1024 * 1024
+    # The voice library of one tenant: voices, and bytes of their clips.
+    tenant_voices: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    tenant_voices_bytes: Annotated[int, Meta(ge=1)] = 1024 * 1024 * 1024
+    # Whether a stored voice needs the consent of its speaker.
+    voice_consent: Literal["required", "optional"] = "required"
     # How much audio of a stream is synthesized ahead of what its client has read.
     stream_ahead_s: Annotated[float, Meta(ge=2, le=3600)] = 120.0
     # A client that reads no audio for this long is disconnected.

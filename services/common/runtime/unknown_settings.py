@@ -70,6 +70,8 @@ KNOWN: Final = frozenset(
         "TENANT_CLIPS_BYTES",
         "TENANT_REQUESTS_BYTES",
         "TENANT_SHARE",
+        "TENANT_VOICES",
+        "TENANT_VOICES_BYTES",
         "TONE_CRASH_WORD",
         "TONE_HANG_WORD",
         "TONE_REAL_TIME_FACTOR",

@@ -280,6 +280,8 @@ class JobProgress(Message, frozen=True, kw_only=True):
     estimated_end_unix_ms: UnixMilliseconds | None = None
     code: str = ""  # of the failure, if it failed
     detail: str = ""  # contains the remedy, never the text
+    # that speaks it, resolved; unset: the request has clips
+    voice: VoiceReference | UnsetType = UNSET
 
 
 class BuiltInVoice(Struct, frozen=True, kw_only=True):

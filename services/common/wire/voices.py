@@ -29,6 +29,8 @@ from services.common.wire.messages import (
 
 # the owner of the voices that the operator publishes to all tenants; no API key may have it
 SHARED_TENANT: Final = "_shared"
+# the owner of what is stored about built-in voices; no API key may have it either
+BUILT_IN_TENANT: Final = "_builtin"
 MOST_LISTED: Final = 200  # voices in one page
 RESERVED_NAMES: Final = frozenset({"uploads", "import", "export"})  # paths of the HTTP API
 

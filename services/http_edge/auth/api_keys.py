@@ -13,10 +13,12 @@ import structlog
 from msgspec import Meta
 
 from services.common.wire.messages import EngineName, Tenant
+from services.common.wire.voices import BUILT_IN_TENANT, SHARED_TENANT
 from services.http_edge.errors import CannotReadKeys, RateExceeded, UnknownKey
 
 log = structlog.get_logger()
 
+RESERVED_TENANTS: Final = frozenset({SHARED_TENANT, BUILT_IN_TENANT})
 _RELOAD_S: Final = 2.0
 KeyName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 
@@ -129,6 +131,13 @@ class ApiKeys:
 
 def _read(path: Path) -> tuple[Key, ...]:
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).keys
+        keys = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).keys
     except (OSError, ValueError) as error:  # of msgspec and tomllib as well
         raise CannotReadKeys(f"API_KEYS_FILE is invalid: {error}") from None
+
+    if any(key.tenant in RESERVED_TENANTS for key in keys):
+        reserved = " and ".join(sorted(RESERVED_TENANTS))
+        raise CannotReadKeys(
+            f"API_KEYS_FILE is invalid: the tenants {reserved} are reserved; name another tenant"
+        )
+    return keys

@@ -22,7 +22,7 @@ _REQUEST_HEADERS: Final = (
 )
 _EXPOSED_HEADERS: Final = (
     "Accept-Ranges, Content-Range, ETag, Location, Request-Name, Retry-After, Server-Timing, X-Engine, X-Language, "
-    "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, traceparent"
+    "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, X-Voice, traceparent"
 )
 _SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -32,7 +32,7 @@ _SECURITY: Final = {
     "Server": "voice-cloning-pipeline",
 }
 _PREFLIGHT: Final = {
-    "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": _REQUEST_HEADERS,
     "Access-Control-Max-Age": "600",
 }

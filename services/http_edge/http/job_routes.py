@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from services.common.audio.wav import HEADER_BYTES
 from services.common.bus.ports import Bus
@@ -320,6 +321,7 @@ def _job_body(progress: JobProgress) -> dict[str, Any]:
     body = {
         "id": progress.job,
         "state": progress.state,
+        "voice": None if progress.voice is UNSET else progress.voice,
         "sentences": progress.sentences or None,
         "spoken": progress.spoken,
         "audio_seconds": round(progress.samples / rate_hz, 3) if rate_hz else 0.0,

@@ -16,6 +16,7 @@ from services.http_edge.http.audio_response import AudioResponse, AudioStream, s
 from services.http_edge.http.encoders import WavEncoder
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.intake.running import renewed
+from services.http_edge.intake.stages import voice_header
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
@@ -131,6 +132,7 @@ def _headers(stored: SpeechRequest, sample_rate_hz: int) -> dict[str, str]:
         "X-Seed": str(stored.seed),
         "X-Engine": stored.engine,
         "X-Sample-Rate": str(sample_rate_hz),
+        **voice_header(stored),
     }
 
 

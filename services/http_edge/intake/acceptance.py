@@ -3,10 +3,10 @@
 Reads its form, identifies it, admits it, and stores it under its id.
 
 How it works. `Acceptor.accepted` takes a request through the stages of `stages`: parsed (the form
-is read and checked), identified (an idempotency key leads to the id and seed of the first attempt),
-admitted (the backlog and the key's quota have capacity), stored (its clips and the request itself).
-A retry of a stored request is joined instead. Whatever was reserved for a request that is not
-published is undone by its `Rollback`.
+is read and checked), identified (an idempotency key leads to the id and seed of the first attempt;
+then the voice is resolved), admitted (the backlog and the key's quota have capacity), stored (its
+clips and the request itself). A retry of a stored request is joined instead. Whatever was reserved
+for a request that is not published is undone by its `Rollback`.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ from services.http_edge.intake.stages import (
     StoredRequest,
 )
 from services.http_edge.intake.text import understood
+from services.http_edge.intake.voice import RequestVoices
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 
@@ -54,6 +55,7 @@ class Acceptor:
     kind: RequestKind
     fleet: Fleet
     intake: ClipIntake
+    voices: RequestVoices
     metrics: Metrics
     settings: Settings
     free_slots: asyncio.Semaphore
@@ -176,8 +178,19 @@ class Acceptor:
         joined = await self._join(identified, rollback)
         if joined is not None:
             return joined
-        admitted = await self._admit(request, identified, held, rollback)
+
+        voiced = await self._with_voice(identified)
+        admitted = await self._admit(request, voiced, held, rollback)
         return await self._store(request, admitted, rollback)
+
+    async def _with_voice(self, identified: IdentifiedRequest) -> IdentifiedRequest:
+        """Return the request with its voice resolved; its fingerprint stays that of the form as it was sent.
+
+        Raises UnknownVoice, BadRequest.
+        """
+        parsed = identified.parsed
+        form = await self.voices.voiced(parsed.tenant, parsed.form)
+        return replace(identified, parsed=replace(parsed, form=form))
 
     async def _admit(
         self,

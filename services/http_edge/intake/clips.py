@@ -9,6 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import UNSET
+
 from services.common.bus.clips import clip_id, has_clip, store_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import PipelineError, UnusableReference
@@ -133,4 +135,5 @@ class ClipIntake:
             parameters=form.parameters,
             text_type=form.text_type,
             passages=form.passages,
+            voice=UNSET if form.voice is None else form.voice,
         )

@@ -9,6 +9,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
+
+from msgspec import UNSET
 
 from services.common.wire.messages import LeftOut, SpeechRequest
 from services.http_edge.context import RequestOutcome
@@ -19,6 +22,8 @@ from services.http_edge.speech.metering import Meter
 from services.http_edge.speech.session import SpeechSession
 
 _MOST_SPANS: Final = 10  # listed in a header; GET /requests/{id}/sentences lists all
+
+_HEADER_SAFE: Final = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"  # visible ASCII that is sent as it is
 
 Undo = Callable[[], Awaitable[None]]
 
@@ -129,6 +134,7 @@ class AcceptedRequest:
             "X-Language": ", ".join(self.identified.parsed.form.languages),
             "Server-Timing": self._timing(speech),
         }
+        headers |= voice_header(speech.request)
         if self.warnings:
             headers["X-Reference-Warning"] = "; ".join(self.warnings)
         if speech.left_out is not None:
@@ -166,6 +172,16 @@ class StoredRequest(AcceptedRequest):
 @dataclass(frozen=True)
 class JoinedRequest(AcceptedRequest):
     """A retry: the store has an earlier request with its idempotency key."""
+
+
+def voice_header(request: SpeechRequest) -> dict[str, str]:
+    """Return the header with the voice of a request; none if it has clips.
+
+    Characters of built-in names that are not ASCII are percent-encoded.
+    """
+    if request.voice is UNSET:
+        return {}
+    return {"X-Voice": quote(request.voice, safe=_HEADER_SAFE)}
 
 
 def _left_out_field(left_out: LeftOut) -> str:

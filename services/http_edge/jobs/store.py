@@ -39,6 +39,7 @@ class JobStore:
             state="queued",
             created_unix_ms=round(time.time() * 1000),
             deadline_unix_ms=request.deadline_unix_ms,
+            voice=request.voice,
         )
         return await self.bus.create_value(
             topology.PROGRESS,

@@ -41,7 +41,7 @@ class VoiceFields:
 
     name: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
-    language: str | None | UnsetType = UNSET
+    language: str | UnsetType | None = UNSET
     parameters: Parameters | UnsetType = UNSET
     consent: Consent | UnsetType = UNSET
 

@@ -84,7 +84,9 @@ class VoiceFormReader:
         Raises BadRequest, UploadStalled, TooManyUploads.
         """
         if request.content_type != "application/json":
-            raise BadRequest("send the changes as a JSON object, with Content-Type: application/json")
+            raise BadRequest(
+                "send the changes as a JSON object, with Content-Type: application/json"
+            )
 
         return json_fields(await self.content(request, _JSON_BYTES))
 

@@ -73,9 +73,7 @@ def checked_language(given: str | None) -> str | None:
     return language
 
 
-def only_parameters(
-    given: Sequence[tuple[str, str]], known: Sequence[str]
-) -> Mapping[str, str]:
+def only_parameters(given: Sequence[tuple[str, str]], known: Sequence[str]) -> Mapping[str, str]:
     """Return the parameters of a query by name. Raises BadRequest for unknown and repeated ones."""
     sent: dict[str, str] = {}
     for name, value in given:

@@ -23,7 +23,6 @@ from services.common.audio.wav import wav_header
 from services.common.bus import topology
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
-from services.common.wire import codec
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import PipelineError, QueueFull, TextTooLong, UnknownVoice
 from services.common.wire.identity import library_voice_key
@@ -34,7 +33,7 @@ from services.common.wire.messages import (
     SpeechRequest,
     WorkerState,
 )
-from services.common.wire.voices import ResolvedVoice, Voice
+from services.common.wire.voices import BUILT_IN_TENANT, ResolvedVoice, Voice
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.errors import TooManyRequests, UnexpectedFailure
@@ -42,7 +41,6 @@ from services.http_edge.speech.session import SpeechSessions
 
 log = structlog.get_logger()
 
-BUILT_IN_TENANT: Final = "_builtin"  # owner of the previews of built-in voices
 SENTENCES: Final = MappingProxyType(
     {
         "fr": "Bonjour, voici ma voix.",
@@ -133,9 +131,7 @@ class Previews:
             running = self._start(key, tenant, voice, language)
         return await asyncio.shield(running)
 
-    def _start(
-        self, key: str, tenant: str, voice: PreviewedVoice, language: str
-    ) -> Future[bytes]:
+    def _start(self, key: str, tenant: str, voice: PreviewedVoice, language: str) -> Future[bytes]:
         future: Future[bytes] = asyncio.get_running_loop().create_future()
         # marks an exception as retrieved: all clients may have left
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -158,13 +154,14 @@ class Previews:
             del self._running[key]
             future.cancel()  # if this task was cancelled; else without effect
 
-    async def _made(
-        self, key: str, tenant: str, voice: PreviewedVoice, language: str
-    ) -> bytes:
+    async def _made(self, key: str, tenant: str, voice: PreviewedVoice, language: str) -> bytes:
         wav = await self._synthesized(tenant, voice, language)
         try:
             await self.bus.put_value(topology.VOICES, key, wav)
-        except (QueueFull, TextTooLong):  # the bucket is full, or the preview too long for a message
+        except (
+            QueueFull,
+            TextTooLong,
+        ):  # the bucket is full, or the preview too long for a message
             log.warning("preview_not_stored")
 
         if not await self._exists(voice):
@@ -182,9 +179,7 @@ class Previews:
                 async for chunk in speech.chunks():
                     pcm += chunk
 
-        header = wav_header(
-            sample_rate_hz=speech.assembly.sample_rate_hz, data_bytes=len(pcm)
-        )
+        header = wav_header(sample_rate_hz=speech.assembly.sample_rate_hz, data_bytes=len(pcm))
         return header + bytes(pcm)
 
     def _request(self, tenant: str, voice: PreviewedVoice, language: str) -> SpeechRequest:

@@ -1,0 +1,58 @@
+"""The voice of a request that names one, or that sends neither a voice nor recordings."""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from services.common.bus.library.resolving import ChosenVoice, VoiceResolver, default_voice
+from services.common.wire.messages import Parameters
+from services.common.wire.parameters import given, takes_of
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.errors import BadRequest
+from services.http_edge.intake.form import Form
+
+
+@dataclass(frozen=True)
+class RequestVoices:
+    """Chooses the voices of requests."""
+
+    resolver: VoiceResolver
+    fleet: Fleet
+
+    async def voiced(self, tenant: str, form: Form) -> Form:
+        """Return the form with its voice resolved, and with the voice's defaults where it sets no parameter.
+
+        A form with recordings is returned as it is. Raises UnknownVoice, BusUnavailable, and BadRequest if the engine
+        has no default voice for the language.
+        """
+        if form.uploads:
+            return form
+
+        chosen = await self._chosen(tenant, form)
+        parameters = self._merged(chosen.parameters, form.parameters)
+        slower = (form.parameters.speed or 1.0) / (parameters.speed or 1.0)
+        return replace(
+            form,
+            voice=chosen.reference,
+            parameters=parameters,
+            audio_s=form.audio_s * slower,
+        )
+
+    async def _chosen(self, tenant: str, form: Form) -> ChosenVoice:
+        workers = self.fleet.ready()
+        if form.voice is not None:
+            return await self.resolver.resolve(tenant, form.voice, workers)
+
+        reference = default_voice(form.language, workers)
+        if reference is None:
+            raise BadRequest(
+                f"the engine {self.fleet.engine} has no default voice for this language; "
+                "send voice or reference_audio: 6-30 s of one person speaking"
+            )
+        return ChosenVoice(reference)
+
+    def _merged(self, defaults: Parameters, sent: Parameters) -> Parameters:
+        """Return the parameters sent, and the voice's defaults for the others that the engine supports."""
+        takes = takes_of(self.fleet.ready())
+        usable = {name: value for name, value in given(defaults).items() if name in takes}
+        return msgspec.convert(usable | given(sent), Parameters)
