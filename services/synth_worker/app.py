@@ -5,6 +5,7 @@ import secrets
 from typing import Literal
 
 import structlog
+from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
@@ -171,6 +172,8 @@ class Worker:
             busy=len(self._work.busy),
             real_time_factor=factor,
             parameters=accepted_parameters(engine, self._settings.loudness_lufs),
+            voices=engine.voices or UNSET,
+            default_voices=dict(engine.default_voices) or UNSET,
         )
         await publish_heartbeats(self._bus, subjects.worker_state(engine.name, self.name), state)
 

@@ -121,6 +121,10 @@ class EngineThread:
         """Compute a serialised voice, between two steps. Raises UnusableReference."""
         return await self.call(lambda: self._engine.condition(clips, parameters))
 
+    async def built_in(self, name: str) -> bytes:
+        """Return a built-in voice, serialised. Raises UnknownVoice."""
+        return await self.call(lambda: self._engine.built_in(name))
+
     async def restore(self, voice: bytes) -> Any:  # the engine's own type, opaque here
         """Turn a serialised voice into what `speak` takes."""
         return await self.call(lambda: self._engine.restore(voice))

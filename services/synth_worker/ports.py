@@ -51,6 +51,9 @@ class SpeakingEngine(Protocol):
     async def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:
         """Compute a serialised voice, between two steps. Raises UnusableReference."""
 
+    async def built_in(self, name: str) -> bytes:
+        """Return a built-in voice, serialised. Raises UnknownVoice."""
+
     async def restore(self, voice: bytes) -> Any:  # opaque; for `speak`
         """Turn a serialised voice into what `speak` takes. Raises MalformedMessage."""
 

@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from services.common.audio.clip import Clip, Samples
 from services.common.audio.loudness import integrated_lufs, true_peak_db
-from services.common.wire.failures import UnspeakableText, UnusableReference
+from services.common.wire.failures import UnknownVoice, UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.messages import AS_USUAL, BuiltInVoice, Parameters
 from services.common.wire.parameters import RANGES
 from services.synth_worker.engines.protocol import Engine, Utterance
 from services.synth_worker.engines.registry import ENGINES
@@ -238,6 +239,43 @@ def test_silence_is_rejected_as_a_reference(engine: Engine[Any, Any]) -> None:
 def test_unspeakable_text_fails_without_a_retry(engine: Engine[Any, Any], voice: Any) -> None:
     with pytest.raises(UnspeakableText) as refused:
         spoken(engine, Utterance("... !?", "en", 1), voice)
+    assert not refused.value.retryable
+
+
+def built_in(engine: Engine[Any, Any], name: str) -> Any:
+    return engine.restore(engine.built_in(name))
+
+
+def test_built_in_voices_have_unique_names_and_every_language_has_a_default(
+    engine: Engine[Any, Any],
+) -> None:
+    description = engine.describe()
+    names = [voice.name for voice in description.voices]
+    assert len(set(names)) == len(names)
+    assert set(description.default_voices.values()) <= set(names)
+    assert set(description.default_voices) == (set(description.languages) if names else set())
+    for voice in description.voices:
+        assert msgspec.convert(msgspec.to_builtins(voice), BuiltInVoice) == voice
+        assert set(voice.languages) <= set(description.languages)
+        assert len(engine.built_in(voice.name)) < 1_000_000
+
+
+def test_built_in_voices_speak_and_are_deterministic(engine: Engine[Any, Any]) -> None:
+    voices = engine.describe().voices
+    utterance = Utterance(SENTENCES["en"], "en", 9)
+    few = [voice.name for voice in (*voices[:3], *voices[-1:])]
+    samples = [spoken(engine, utterance, built_in(engine, name)) for name in few]
+    again = [spoken(engine, utterance, built_in(engine, name)) for name in few]
+    assert [part.tobytes() for part in samples] == [part.tobytes() for part in again]
+    assert all(len(part) > 12_000 for part in samples)
+    if engine.describe().name != "tone":  # its voices have no effect
+        assert len({part.tobytes() for part in samples}) == len(set(few))
+
+
+@pytest.mark.parametrize("name", ["", "nobody", "LOW", "../af_heart"])
+def test_an_unknown_built_in_voice_is_refused(engine: Engine[Any, Any], name: str) -> None:
+    with pytest.raises(UnknownVoice) as refused:
+        engine.built_in(name)
     assert not refused.value.retryable
 
 

@@ -141,6 +141,24 @@ def test_the_weights_are_fetched_and_the_progress_reported(machine: Machine) -> 
     assert told[-1] == "checking the weights"
 
 
+def test_the_studio_speakers_are_fetched_with_the_weights_where_the_hub_has_them(
+    machine: Machine,
+) -> None:
+    machine.hub.files["speakers_xtts.pth"] = b"speakers"
+    folder = machine.folder()
+    assert (folder / "speakers_xtts.pth").read_bytes() == b"speakers"
+    machine.hub.asked.clear()
+    assert machine.folder() == folder
+    assert machine.hub.asked == []
+
+
+def test_damaged_studio_speakers_are_refused(machine: Machine) -> None:
+    machine.hub.files["speakers_xtts.pth"] = b"speakers"
+    damaged = (machine.folder() / "speakers_xtts.pth").resolve()
+    damaged.write_bytes(b"Speakers")
+    assert f"{damaged} is damaged" in machine.refusal()
+
+
 def test_files_that_are_there_need_no_network(machine: Machine) -> None:
     folder = machine.folder()
     machine.hub.asked.clear()

@@ -108,6 +108,8 @@ async def test_a_worker_reports_its_engines_parameters_and_the_progress_of_loadi
         bus, Worker(bus, EngineThread(Fetching(), step_timeout_s=0.3), SETTINGS), asyncio.Event()
     )
     assert {tuple(state.parameters.items()) for state in said} == {(("speed", 1.0),)}
+    assert {state.voices for state in said} == {ToneEngine().describe().voices}
+    assert said[-1].default_voices == ToneEngine().describe().default_voices
     assert [state.detail for state in said if state.state == "loading"][
         -1
     ] == "fetching the weights, 40%"

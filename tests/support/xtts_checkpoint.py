@@ -44,6 +44,7 @@ _MERGES: Final = [
     ("s", "t"),
     ("o", "u"),
 ]
+SPEAKERS: Final = ("Daisy Studious", "Claribel Dervla", "Zofija Kendrick", "Luis Moray")
 CODES_PER_TEXT_ID: Final = 1
 _COUNTED: Final = 0  # channel that distinguishes text from codes
 _AVERAGE: Final = 1  # channel that holds the average
@@ -103,6 +104,24 @@ def make_checkpoint(
     torch.save(
         {"model": {name: value.detach() for name, value in model.state_dict().items()}},
         folder / "model.pth",
+    )
+    _write_speakers(folder / "speakers_xtts.pth", model.args.gpt_n_model_channels)
+
+
+def _write_speakers(path: Path, width: int) -> None:
+    """Write a few studio speakers, laid out as in the release."""
+    drawn = torch.Generator().manual_seed(1)
+    torch.save(
+        {
+            name: {
+                "gpt_cond_latent": torch.randn(1, 32, width, generator=drawn),
+                "speaker_embedding": torch.nn.functional.normalize(
+                    torch.randn(1, 512, 1, generator=drawn), dim=1
+                ),
+            }
+            for name in SPEAKERS
+        },
+        path,
     )
 
 

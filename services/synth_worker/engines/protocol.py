@@ -6,11 +6,15 @@ Every method is called on one thread, the engine thread, so an engine needs no l
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import PipelineError
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.messages import AS_USUAL, BuiltInVoice, Parameters
+
+UNKNOWN_BUILT_IN: Final = (
+    "the engine has no built-in voice with this name; GET /voices lists those that exist"
+)
 
 VoiceT = TypeVar("VoiceT")
 SequenceT = TypeVar("SequenceT")
@@ -42,6 +46,24 @@ class EngineDescription:
     # accepted ones of `Parameters`, with their defaults
     parameters: Mapping[str, float] = field(default_factory=dict)
     progress: str = ""  # of loading, human-readable; empty before and after
+    voices: tuple[BuiltInVoice, ...] = ()  # that `built_in` returns
+    # language -> the built-in voice that speaks where a request names none; of every language, if there are any voices
+    default_voices: Mapping[str, str] = field(default_factory=dict)
+
+
+def not_described(name: str) -> EngineDescription:
+    """Return the description of an engine that has not sent its own yet."""
+    return EngineDescription(
+        name=name,
+        version="unknown",
+        languages=(),
+        max_characters={},
+        licence="unknown",
+        sample_rate_hz=24_000,
+        device="unknown",
+        max_batch=1,
+        level=None,
+    )
 
 
 @dataclass(frozen=True)
@@ -79,6 +101,12 @@ class Engine(Protocol[VoiceT, SequenceT]):
 
         Of the parameters only those that shape a voice are set: `gpt_cond_len`, seconds of the clips that the style
         is taken from. Raises UnusableReference if the clips contain no voice.
+        """
+
+    def built_in(self, name: str) -> bytes:
+        """Return a built-in voice, serialised as `condition` does. Raises UnknownVoice.
+
+        Its name is one of `EngineDescription.voices`.
         """
 
     def restore(self, voice: bytes) -> VoiceT:

@@ -15,15 +15,22 @@ import numpy as np
 from msgspec import Meta
 
 from services.common.audio.clip import Clip, Samples
-from services.common.wire.failures import UnspeakableText, UnusableReference
+from services.common.wire.failures import UnknownVoice, UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
+from services.common.wire.messages import AS_USUAL, BuiltInVoice, Parameters
+from services.synth_worker.engines.protocol import (
+    UNKNOWN_BUILT_IN,
+    Engine,
+    EngineDescription,
+    Step,
+    Utterance,
+)
 from services.synth_worker.engines.spec import EngineEnvironment, EngineSpec, Resources
 
 SAMPLE_RATE_HZ: Final = 24_000
 SAMPLES_PER_CHARACTER: Final = 1_440  # 60 ms: a typical speaking rate
 SAMPLES_PER_STEP: Final = 6_000  # 250 ms
+_VOICES: Final = tuple(BuiltInVoice(name=name, gender="neutral") for name in ("low", "high"))
 _AMPLITUDE_BITS: Final = 10  # about -30 dB: quiet if played, yet every sample is distinctive
 
 
@@ -82,6 +89,8 @@ class ToneEngine:
             max_batch=max_batch,
             level=None,  # every sample is a watermark
             parameters={"speed": 1.0},
+            voices=_VOICES,
+            default_voices=dict.fromkeys(LANGUAGES, _VOICES[0].name),
         )
 
     def describe(self) -> EngineDescription:
@@ -98,6 +107,12 @@ class ToneEngine:
                 "the reference audio is silent; send 6-30 s of one person speaking"
             )
         return sha256(b"".join(clip.samples.tobytes() for clip in clips)).digest()
+
+    def built_in(self, name: str) -> bytes:
+        """Return a digest of the name. Raises UnknownVoice."""
+        if name not in {voice.name for voice in _VOICES}:
+            raise UnknownVoice(UNKNOWN_BUILT_IN)
+        return sha256(name.encode()).digest()
 
     def restore(self, voice: bytes) -> bytes:
         """Return the digest: it is the voice."""

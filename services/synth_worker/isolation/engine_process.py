@@ -22,6 +22,7 @@ from services.synth_worker.engines.protocol import Engine, EngineDescription, St
 from services.synth_worker.isolation.crash_record import CrashRecord
 from services.synth_worker.isolation.messages import (
     Begin,
+    BuiltIn,
     CallFailed,
     CallSucceeded,
     Cancel,
@@ -62,6 +63,7 @@ class RecordingEngine:
         self.describe = engine.describe
         self.load = engine.load
         self.condition = engine.condition
+        self.built_in = engine.built_in
         self.restore = engine.restore
         self.close = engine.close
 
@@ -117,6 +119,8 @@ class EngineServer:
             self._start(self._reply(message.call, self._load()))
         elif isinstance(message, Condition):
             self._start(self._reply(message.call, self._condition(message)))
+        elif isinstance(message, BuiltIn):
+            self._start(self._reply(message.call, self._thread.built_in(message.name)))
         elif isinstance(message, Restore):  # awaited, as a sentence with this voice may follow
             await self._reply(message.call, self._restore(message))
         elif isinstance(message, Release):

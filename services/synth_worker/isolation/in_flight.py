@@ -37,7 +37,7 @@ class RemoteVoice:
 class PendingCall:
     """A call that the engine process has not answered; it is sent again to the next engine process."""
 
-    message: messages.Load | messages.Condition | messages.Restore
+    message: messages.EngineCall
     result: asyncio.Future[bytes]
     alone_at_kill: bool = False  # it was the only work when an earlier engine process was killed
 

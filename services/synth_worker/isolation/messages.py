@@ -45,6 +45,13 @@ class Condition(EngineMessage, frozen=True, kw_only=True):
     parameters: Parameters
 
 
+class BuiltIn(EngineMessage, frozen=True, kw_only=True):
+    """Serialise a built-in voice; the result is its bytes."""
+
+    call: int
+    name: str
+
+
 class Restore(EngineMessage, frozen=True, kw_only=True):
     """Load a serialised voice and store it under a number."""
 
@@ -124,7 +131,8 @@ class SentenceEnded(EngineMessage, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-ToEngine = Begin | Load | Condition | Restore | Release | Speak | Cancel | Close
+EngineCall = Load | Condition | BuiltIn | Restore  # answered by its number
+ToEngine = Begin | EngineCall | Release | Speak | Cancel | Close
 FromEngine = Described | CallSucceeded | CallFailed | Produced | SentenceEnded
 
 

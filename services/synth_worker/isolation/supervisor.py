@@ -36,7 +36,7 @@ import structlog
 from services.common.audio.clip import Clip
 from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engines.protocol import EngineDescription, Utterance
+from services.synth_worker.engines.protocol import EngineDescription, Utterance, not_described
 from services.synth_worker.isolation import crash_record, messages
 from services.synth_worker.isolation.in_flight import InFlightSentence, PendingCall, RemoteVoice
 from services.synth_worker.isolation.launch import launch, was_killed
@@ -68,7 +68,7 @@ class EngineSupervisor:
         self.step_timeout_s = step_timeout_s
         self.crashes = 0
         self._settings = settings
-        self._description = _unknown(settings.engine)
+        self._description = not_described(settings.engine)
         self._numbers = itertools.count(1)
         self._calls: dict[int, PendingCall] = {}
         self._sentences: dict[int, InFlightSentence] = {}
@@ -103,6 +103,10 @@ class EngineSupervisor:
         return await self._call(
             lambda number: messages.Condition(call=number, clips=packed, parameters=parameters)
         )
+
+    async def built_in(self, name: str) -> bytes:
+        """Return a built-in voice, serialised. Raises UnknownVoice."""
+        return await self._call(lambda number: messages.BuiltIn(call=number, name=name))
 
     async def restore(self, voice: bytes) -> RemoteVoice:
         """Load a voice into the engine process; it is released there when the returned object is garbage-collected."""
@@ -171,9 +175,7 @@ class EngineSupervisor:
         """Drop a sentence that has ended or whose consumer has stopped reading."""
         self._sentences.pop(sentence.command.sentence, None)
 
-    async def _call(
-        self, message: Callable[[int], messages.Load | messages.Condition | messages.Restore]
-    ) -> bytes:
+    async def _call(self, message: Callable[[int], messages.EngineCall]) -> bytes:
         number = next(self._numbers)
         call = PendingCall(message(number), asyncio.get_running_loop().create_future())
         self._calls[number] = call
@@ -333,18 +335,3 @@ class EngineSupervisor:
                 call.result.set_exception(failure)
         for sentence in self._sentences.values():
             sentence.fail(failure)
-
-
-def _unknown(name: str) -> EngineDescription:
-    """Return the description of an engine that has not sent its own yet."""
-    return EngineDescription(
-        name=name,
-        version="unknown",
-        languages=(),
-        max_characters={},
-        licence="unknown",
-        sample_rate_hz=24_000,
-        device="unknown",
-        max_batch=1,
-        level=None,
-    )

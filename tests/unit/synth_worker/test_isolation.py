@@ -16,6 +16,7 @@ from services.common.wire.failures import (
     EngineUnavailable,
     SpeechCancelled,
     SynthesisFailed,
+    UnknownVoice,
     UnspeakableText,
     UnusableReference,
 )
@@ -91,6 +92,18 @@ async def test_an_error_of_the_engine_reaches_the_caller(
         await audio(speak(model, voice, 1, "..."))
     with pytest.raises(UnusableReference, match="send 6-30 s"):
         await model.condition([Clip(np.zeros(100, dtype=np.float32), 24_000)])
+
+
+async def test_built_in_voices_of_the_engine_process_are_described_and_speak(
+    model: EngineSupervisor,
+) -> None:
+    description = model.describe()
+    assert [voice.name for voice in description.voices] == ["low", "high"]
+    assert description.default_voices["fr"] == "low"
+    voice = await model.restore(await model.built_in("high"))
+    assert await audio(speak(model, voice, 3)) == expected(3)
+    with pytest.raises(UnknownVoice, match="GET /voices"):
+        await model.built_in("nobody")
 
 
 async def test_after_a_kill_another_engine_process_continues_in_the_middle_of_the_sentence(

@@ -11,7 +11,12 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from services.common.audio.clip import Clip, Samples
-from services.common.wire.failures import EngineUnavailable, UnspeakableText, UnsupportedLanguage
+from services.common.wire.failures import (
+    EngineUnavailable,
+    UnknownVoice,
+    UnspeakableText,
+    UnsupportedLanguage,
+)
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.engines.embedded import assets
@@ -23,15 +28,29 @@ from services.synth_worker.engines.embedded.rendering.prosody import pitch_scale
 from services.synth_worker.engines.embedded.rendering.renderer import RenderOptions, render
 from services.synth_worker.engines.embedded.rendering.tokens import token_parts
 from services.synth_worker.engines.embedded.voices.enrolment import Enrolment
-from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles, towards
+from services.synth_worker.engines.embedded.voices.styles import (
+    STOCK_NAMES,
+    STOCK_VOICES,
+    Recolouring,
+    StockStyles,
+    built_in_voices,
+    towards,
+)
 from services.synth_worker.engines.embedded.voices.tuner import Tuner
 from services.synth_worker.engines.embedded.voices.voice import (
     ClonedVoice,
+    built_in_voice,
     stock_voice,
     voice_from_bytes,
 )
 from services.synth_worker.engines.embedded.weights import SHA256
-from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
+from services.synth_worker.engines.protocol import (
+    UNKNOWN_BUILT_IN,
+    EngineDescription,
+    Level,
+    Step,
+    Utterance,
+)
 
 _CODE_VERSION: Final = "3"  # increase it when the audio of an utterance changes but no asset did
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
@@ -104,6 +123,8 @@ class EmbeddedEngine:
             max_batch=1,
             level=_LEVEL,
             parameters={"speed": 1.0},
+            voices=built_in_voices(),
+            default_voices={language: high for language, (high, _) in STOCK_VOICES.items()},
         )
 
     def load(self) -> None:
@@ -129,6 +150,12 @@ class EmbeddedEngine:
     def stock_voice(self, pitch_hz: float) -> bytes:
         """Return a voice without cloning: the stock voice nearest to a median pitch in Hz."""
         return stock_voice(pitch_hz).to_bytes()
+
+    def built_in(self, name: str) -> bytes:
+        """Return a stock voice by its name. Raises UnknownVoice."""
+        if name not in STOCK_NAMES:
+            raise UnknownVoice(UNKNOWN_BUILT_IN)
+        return built_in_voice(name).to_bytes()
 
     def restore(self, voice: bytes) -> LoadedVoice:
         """Turn a serialised voice into what `open` takes. Raises MalformedMessage for bytes that are no voice."""
@@ -185,7 +212,7 @@ class EmbeddedEngine:
 
     def _options(self, language: str, voice: LoadedVoice, styles: StockStyles) -> RenderOptions:
         cloned = voice.cloned
-        name = styles.name_for(language, low=cloned.low)
+        name = cloned.stock_name or styles.name_for(language, low=cloned.low)
         if cloned.timbre is None:
             return RenderOptions(language, name, np.float32(1), None, None)
         scale = pitch_scale(cloned.pitch_hz, self._stock_pitch[language][name])

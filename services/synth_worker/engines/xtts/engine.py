@@ -17,11 +17,22 @@ import structlog
 import torch
 
 from services.common.audio.clip import Clip, Samples
-from services.common.wire.failures import EngineUnavailable, SynthesisFailed, UnsupportedLanguage
+from services.common.wire.failures import (
+    EngineUnavailable,
+    SynthesisFailed,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engines.protocol import EngineDescription, Level, Step, Utterance
-from services.synth_worker.engines.xtts import conditioning
+from services.synth_worker.engines.protocol import (
+    UNKNOWN_BUILT_IN,
+    EngineDescription,
+    Level,
+    Step,
+    Utterance,
+)
+from services.synth_worker.engines.xtts import conditioning, speakers
 from services.synth_worker.engines.xtts.decoder.batch import BatchDecoder, Decoding
 from services.synth_worker.engines.xtts.decoder.guard import Fault, RunawayGuard
 from services.synth_worker.engines.xtts.decoder.linear import Precision, give_back_freed_memory
@@ -34,7 +45,11 @@ from services.synth_worker.engines.xtts.text.tokenizer import (
 )
 from services.synth_worker.engines.xtts.vocoder.stream import Vocoder, VocoderStream
 from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, load
-from services.synth_worker.engines.xtts.weights.location import WeightSettings, find_weights
+from services.synth_worker.engines.xtts.weights.location import (
+    SPEAKERS,
+    WeightSettings,
+    find_weights,
+)
 
 log = structlog.get_logger()
 
@@ -118,10 +133,12 @@ class XttsEngine:
         self._languages = tuple(LANGUAGES)  # `load` removes those whose packages are not installed
         self._progress = ""
         self._fingerprint = "unloaded"
+        self._speakers: Mapping[str, conditioning.XttsVoice] = {}
         self._resident: _Resident | None = None
 
     def describe(self) -> EngineDescription:
-        """Return the description; once loaded, without the languages whose packages are not installed."""
+        """Return the description; once loaded, with its voices, and without languages whose packages are missing."""
+        default = speakers.default_speaker(self._speakers)
         return EngineDescription(
             name="xtts",
             version=f"{_CODE_VERSION}-{self._precision}-{self._fingerprint}",
@@ -134,6 +151,8 @@ class XttsEngine:
             level=_LEVEL,
             parameters=_RELEASED,
             progress=self._progress,
+            voices=speakers.built_in_voices(self._speakers),
+            default_voices=dict.fromkeys(self._languages, default) if default else {},
         )
 
     def load(self) -> None:
@@ -143,6 +162,8 @@ class XttsEngine:
         self._fingerprint = _fingerprint(folder)
         texts = TextEncoder(folder / "vocab.json")
         checkpoint = load(folder, texts.start_id, texts.stop_id).on(self._device)
+        width = checkpoint.config.model_args.gpt_n_model_channels
+        self._speakers = speakers.load_speakers(folder / SPEAKERS, width)
         slots = self._settings.max_batch if self._device.type == "cuda" else None
         decoder = BatchDecoder(checkpoint.gpt, self._precision, slots=slots)
         self._resident = _Resident(checkpoint, texts, decoder, Vocoder(checkpoint.vocoder))
@@ -161,6 +182,13 @@ class XttsEngine:
         checkpoint = self._loaded().checkpoint
         seconds = parameters.gpt_cond_len or checkpoint.config.gpt_cond_len
         return conditioning.condition(checkpoint, clips, seconds).to_bytes()
+
+    def built_in(self, name: str) -> bytes:
+        """Return a studio speaker of the release. Raises UnknownVoice."""
+        speaker = self._speakers.get(name)
+        if speaker is None:
+            raise UnknownVoice(UNKNOWN_BUILT_IN)
+        return speaker.to_bytes()
 
     def restore(self, voice: bytes) -> LoadedVoice:
         """Deserialize a voice into the form that `open` accepts. Raises MalformedMessage for other bytes."""

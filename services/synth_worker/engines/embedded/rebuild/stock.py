@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from services.common.audio.spectra import Floats
-from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, TIMBRE
+from services.synth_worker.engines.embedded.voices.styles import STOCK_NAMES, TIMBRE
 
 ROWS: Final = 256  # the engine's parts have fewer tokens than that
 _TYPICAL: Final = slice(30, 120)  # rows whose mean stands for a voice
@@ -18,8 +18,7 @@ PROSODY_COORDINATES: Final = 16
 
 def stock_arrays(packs: Mapping[str, Floats]) -> dict[str, Floats]:
     """Return the packs that the languages need, name -> [256, 256]."""
-    names = sorted({name for pair in STOCK_VOICES.values() for name in pair})
-    return {name: packs[name][:ROWS] for name in names}
+    return {name: packs[name][:ROWS] for name in STOCK_NAMES}
 
 
 def style_space(packs: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from services.common.audio.spectra import Floats
+from services.common.wire.messages import BuiltInVoice, Gender
 
 TIMBRE: Final = 128  # the first so many numbers of a style; the rest is prosody
 LOW_VOICE_HZ: Final = 165.0  # where pitch alone does not determine whether a voice is low
@@ -39,6 +40,25 @@ STOCK_VOICES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     }
 )
 
+STOCK_NAMES: Final = tuple(sorted({name for pair in STOCK_VOICES.values() for name in pair}))
+
+# the first letter of a stock voice's name
+_NATIVE_LANGUAGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "a": "en",
+        "b": "en",
+        "e": "es",
+        "f": "fr",
+        "h": "hi",
+        "i": "it",
+        "j": "ja",
+        "p": "pt",
+        "z": "zh",
+    }
+)
+# the second one
+_GENDERS: Final[Mapping[str, Gender]] = MappingProxyType({"f": "female", "m": "male"})
+
 # Which of the 54 voices of the style space, in its order (by name), are low (m) or high (f).
 SPACE_REGISTERS: Final = "fffffffffffmmmmmmmmmffffmmmmfmmfffmmfmffffmfmmffffmmmm"
 
@@ -54,6 +74,14 @@ HOLD: Final[Mapping[str, float]] = MappingProxyType({"fr": 0.1, "es": 0.05, "it"
 _TYPICAL_ROWS: Final = slice(30, 120)
 _REGISTER_VOICES: Final = 5
 _PITCH_WEIGHT: Final = 0.15  # of the logarithm of a pitch, against a cosine
+
+
+def built_in_voices() -> tuple[BuiltInVoice, ...]:
+    """Return the stock voices, in the order of their names."""
+    return tuple(
+        BuiltInVoice(name=name, gender=_GENDERS[name[1]], languages=(_NATIVE_LANGUAGES[name[0]],))
+        for name in STOCK_NAMES
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """A cloned voice, and its bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgpack
@@ -10,7 +10,7 @@ import numpy as np
 from services.common.audio.spectra import Floats
 from services.common.wire.failures import MalformedMessage
 from services.synth_worker.engines.embedded.rendering.envelope import FILLED_BANDS
-from services.synth_worker.engines.embedded.voices.styles import LOW_VOICE_HZ
+from services.synth_worker.engines.embedded.voices.styles import LOW_VOICE_HZ, STOCK_NAMES
 
 _FORMAT: Final = "embedded-voice-2"
 _CEPSTRA: Final = 24
@@ -18,7 +18,7 @@ _CEPSTRA: Final = 24
 
 @dataclass(frozen=True, eq=False)
 class ClonedVoice:
-    """The result of enrolment; a stock voice has no timbre and no envelopes."""
+    """The result of enrolment; a stock voice has no timbre and no envelopes, a built-in one only a name."""
 
     timbre: Floats | None  # [128], the first half of a style
     shifts: Mapping[str, Floats]  # language -> [128], what is added to its stock timbre instead
@@ -26,11 +26,14 @@ class ClonedVoice:
     pitch_hz: float  # median
     bands: int  # mel bands that the reference fills
     cepstra: Floats  # [frames, 24], the reference's smooth envelopes
+    # the stock voice that speaks, as it is, in every language; empty: the one of the language
+    stock_name: str = ""
 
     def to_bytes(self) -> bytes:
         """Serialise; the envelopes keep 11 bits of precision."""
         packed: bytes = msgpack.packb(
             {
+                **({"stock_name": self.stock_name} if self.stock_name else {}),
                 "format": _FORMAT,
                 "timbre": None if self.timbre is None else self.timbre.astype("<f4").tobytes(),
                 "shifts": {
@@ -65,6 +68,7 @@ def voice_from_bytes(stored: bytes) -> ClonedVoice:
                 pitch_hz=float(fields["pitch_hz"]),
                 bands=int(fields["bands"]),
                 cepstra=_floats(fields["cepstra"], "<f2", _CEPSTRA),
+                stock_name=str(fields.get("stock_name", "")),
             )
         )
     except (
@@ -90,6 +94,8 @@ def _usable(voice: ClonedVoice) -> ClonedVoice:
     ]
     if not all(np.isfinite(values).all() for values in (*numbers, voice.pitch_hz)):
         raise ValueError
+    if voice.stock_name and voice.stock_name not in STOCK_NAMES:
+        raise ValueError
     if len(voice.cepstra) and voice.bands not in FILLED_BANDS:
         raise ValueError
     return voice
@@ -100,6 +106,11 @@ def stock_voice(pitch_hz: float) -> ClonedVoice:
     nothing = np.zeros((0, _CEPSTRA), dtype=np.float32)
     low = pitch_hz < LOW_VOICE_HZ
     return ClonedVoice(timbre=None, shifts={}, low=low, pitch_hz=pitch_hz, bands=0, cepstra=nothing)
+
+
+def built_in_voice(name: str) -> ClonedVoice:
+    """Return a stock voice that speaks every language, without cloning."""
+    return replace(stock_voice(LOW_VOICE_HZ), stock_name=name)
 
 
 def _floats(content: bytes, kind: str, columns: int) -> Floats:

@@ -37,6 +37,7 @@ from huggingface_hub.errors import (
     HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -95,10 +96,17 @@ def cached_folder(source: HubRevision, names: Sequence[str]) -> Path | None:
     return paths[0].parent if len(paths) == len(names) else None
 
 
-def fetched_folder(source: HubRevision, names: Sequence[str], records: Path, tell: Tell) -> Path:
+def fetched_folder(
+    source: HubRevision,
+    names: Sequence[str],
+    records: Path,
+    tell: Tell,
+    *,
+    optional: Sequence[str] = (),
+) -> Path:
     """Fetch what is missing, and return the folder of the hub's cache that holds all files.
 
-    Raises EngineUnavailable, with advice.
+    Of the optional files those are fetched that the hub has. Raises EngineUnavailable, with advice.
     """
     tell("asking the hub for the weights")
     try:
@@ -106,9 +114,10 @@ def fetched_folder(source: HubRevision, names: Sequence[str], records: Path, tel
             hf_hub_url(source.repository, _LARGE, revision=source.revision)
         )
         _fetch_large(source, large, records, tell)
+        # before the files that make the folder complete: an interrupted download is taken up again
         paths = [
-            Path(hf_hub_download(source.repository, name, revision=source.revision))
-            for name in names
+            *_fetched(source, optional, missing_ok=True),
+            *_fetched(source, names, missing_ok=False),
         ]
     except (OSError, httpx2.HTTPError, HFValidationError) as error:
         raise _refusal(error, source) from error
@@ -117,6 +126,16 @@ def fetched_folder(source: HubRevision, names: Sequence[str], records: Path, tel
             "the weights changed on the hub while they were being fetched; start again"
         )
     return paths[0].parent
+
+
+def _fetched(source: HubRevision, names: Sequence[str], *, missing_ok: bool) -> Iterator[Path]:
+    """Fetch files, and yield their paths; with `missing_ok` without those that the hub does not have."""
+    for name in names:
+        try:
+            yield Path(hf_hub_download(source.repository, name, revision=source.revision))
+        except RemoteEntryNotFoundError:
+            if not missing_ok:
+                raise
 
 
 def check_once(path: Path, records: Path, tell: Tell) -> None:

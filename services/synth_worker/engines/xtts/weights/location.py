@@ -14,6 +14,7 @@ from typing import Final
 from services.common.wire.failures import EngineUnavailable
 
 FILES: Final = ("config.json", "vocab.json", "model.pth")
+SPEAKERS: Final = "speakers_xtts.pth"  # the built-in voices; optional
 CHECKSUMS: Final = "SHA256SUMS"  # optional in an operator's folder, in the format of sha256sum(1)
 _LICENCE: Final = (
     "the XTTS-v2 weights are under the Coqui Public Model License 1.0, which allows non-commercial use only, of the "
@@ -42,7 +43,7 @@ class WeightSettings:
 
 
 def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:
-    """Return a folder that holds FILES, which is treated as read-only.
+    """Return a folder that holds FILES, and SPEAKERS if the release has it; it is treated as read-only.
 
     `tell` is called with the progress of slow steps. Raises EngineUnavailable, with advice.
     """
@@ -60,10 +61,11 @@ def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:
     source = hub.HubRevision(settings.repository, settings.revision)
     folder = hub.cached_folder(source, FILES)
     if folder is None:
-        return hub.fetched_folder(source, FILES, settings.records, tell)
-    hub.check_once(folder / "model.pth", settings.records, tell)
-    for name in ("config.json", "vocab.json"):
-        hub.check_small(folder / name)
+        folder = hub.fetched_folder(source, FILES, settings.records, tell, optional=(SPEAKERS,))
+    for name in (*FILES, SPEAKERS):
+        if (folder / name).is_file():
+            hub.check_once(folder / name, settings.records, tell)
+            hub.check_small(folder / name)
     return folder
 
 
@@ -84,7 +86,7 @@ def _require_sums(folder: Path) -> None:
     for line in (folder / CHECKSUMS).read_text("utf-8", "replace").splitlines():
         digest, _, name = line.partition(" ")
         name = name.strip().removeprefix("*")
-        if name not in FILES:
+        if name not in {*FILES, SPEAKERS}:
             continue
         with (folder / name).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
