@@ -114,7 +114,7 @@ def fetched_folder(
             hf_hub_url(source.repository, _LARGE, revision=source.revision)
         )
         _fetch_large(source, large, records, tell)
-        # before the files that make the folder complete: an interrupted download is taken up again
+        # before the files that make the folder complete: so an interrupted download is resumed
         paths = [
             *_fetched(source, optional, missing_ok=True),
             *_fetched(source, names, missing_ok=False),

@@ -76,7 +76,7 @@ def test_a_file_of_another_model_is_refused_with_what_to_do(tmp_path: Path, cont
 
 
 class Harmful:
-    """What runs code when it is unpickled."""
+    """Runs code when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return Path.touch, (Path("harmed"),)
