@@ -18,6 +18,7 @@ from services.common.runtime.lifecycle import ended_before, every, tasks
 from services.common.wire import subjects
 from services.common.wire.messages import Lane, WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
+from services.synth_worker.erasure import VoiceErasure
 from services.synth_worker.finishing.parameters import accepted_parameters
 from services.synth_worker.handler import SentenceWork
 from services.synth_worker.isolation.supervisor import EngineSupervisor
@@ -57,10 +58,12 @@ class Worker:
         self._metrics.bus_connected.set_function(lambda: float(bus.connected))
         self._speed = SpeedMeter()
         self._model = model
+        voices = Voices(bus, model, self._metrics, capacity=settings.worker_voices)
+        self._erasure = VoiceErasure(bus, voices)
         self._work = SentenceWork(
             bus=bus,
             model=model,
-            voices=Voices(bus, model, self._metrics, capacity=settings.worker_voices),
+            voices=voices,
             cancels=Cancels(bus),
             metrics=self._metrics,
             speed=self._speed,
@@ -85,6 +88,7 @@ class Worker:
                     every(HEARTBEAT_S, self._publish_state, followers_stop), name="state"
                 )
                 group.create_task(self._work.cancels.follow(followers_stop), name="cancels")
+                group.create_task(self._erasure.follow(followers_stop), name="erasure")
                 try:
                     if await ended_before(stop, self._load()):
                         await self._consume_until(stop)

@@ -34,6 +34,7 @@ from services.synth_worker.finishing.parameters import Finish, accepted_paramete
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.ports import SentenceAudio, SpeakingEngine
 from services.synth_worker.speed import SpeedMeter
+from services.synth_worker.voice_sources import source_of
 from services.synth_worker.voices import Voices
 
 log = structlog.get_logger()
@@ -107,7 +108,7 @@ class SentenceWork:
         )
 
     async def _speak(self, job: SentenceJob, delivery: Delivery) -> None:
-        voice = await self.voices.get(job.tenant, job.clips, job.parameters)
+        voice = await self.voices.get(source_of(job), job.parameters)
         utterance = Utterance(
             text=job.text, language=job.language, seed=job.seed, parameters=job.parameters
         )

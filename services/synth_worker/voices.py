@@ -1,19 +1,26 @@
 """Voices: from memory, else from the KV bucket that all workers share, else computed from the clips.
 
-The bucket stores a voice with its SHA-256 in front. A stored voice that does not match it, or that the engine cannot
-read, is computed again and replaced.
+The bucket stores a voice with its SHA-256 in front. A stored voice that does not match it, or that
+the engine cannot read, is computed again and replaced. Built-in voices come from the engine.
+
+How deletion is observed
+------------------------
+A voice can be deleted while a worker loads or computes it. So after every load of a library voice,
+and after every computation, the worker checks that the recordings still exist; if not, it removes
+what it stored and the sentence fails. The owner of a deleted voice marks it as deleted before it
+purges the bucket, so whichever of the two comes first, nothing stays there. `forget` drops the
+copies in memory, and marks those that are being loaded, so that they do not get there afterwards.
 """
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
-from services.common.audio.wav import read_wav
 from services.common.bus import topology
-from services.common.bus.clips import fetch_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import (
     EngineCrashed,
@@ -21,14 +28,38 @@ from services.common.wire.failures import (
     QueueFull,
     SynthesisFailed,
 )
-from services.common.wire.identity import voice_key
+from services.common.wire.identity import library_voice_key, voice_key
 from services.common.wire.messages import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.ports import EngineClosed, EngineStuck, SpeakingEngine
+from services.synth_worker.voice_sources import (
+    ClipSource,
+    EngineVoice,
+    LibraryVoice,
+    OneOffVoice,
+    VoiceSource,
+    exists,
+    gone,
+    read_clips,
+)
 
 log = structlog.get_logger()
 
 _DIGEST_BYTES: Final = 32
+
+
+class _Key(NamedTuple):
+    """A voice in memory."""
+
+    source: VoiceSource
+    gpt_cond_len: int | None  # seconds of the clips that are used; None: the engine's default
+
+
+class _Entry(NamedTuple):
+    """A voice in memory, or on its way there."""
+
+    task: asyncio.Task[Any]
+    forgotten: asyncio.Event  # set while the task runs: its result must not be used
 
 
 class Voices:
@@ -39,41 +70,89 @@ class Voices:
         self._model = model
         self._metrics = metrics
         self._capacity = capacity
-        self._cache: OrderedDict[str, asyncio.Task[Any]] = OrderedDict()
+        self._cache: OrderedDict[_Key, _Entry] = OrderedDict()
 
-    async def get(
-        self, tenant: str, clips: tuple[str, ...], parameters: Parameters = AS_USUAL
-    ) -> Any:
-        """Return the voice for these clips of a tenant, in the engine's own type (opaque here).
+    async def get(self, source: VoiceSource, parameters: Parameters = AS_USUAL) -> Any:
+        """Return the voice of a source, in the engine's own type (opaque here).
 
-        Concurrent calls for the same voice share one computation. Raises UnknownClip,
+        Concurrent calls for the same voice share one computation. Raises UnknownClip, UnknownVoice,
         UnusableReference, BusUnavailable.
         """
         # The engine receives only what is in the key: a voice must not depend on which request came first.
-        shaping = Parameters(gpt_cond_len=parameters.gpt_cond_len)
-        key = self._key(tenant, clips, shaping)
-        task = self._cache.get(key)
-        if task is None:
-            task = asyncio.create_task(self._fetch(key, tenant, clips, shaping), name="voice")
-            self._cache[key] = task
-            task.add_done_callback(lambda done: self._forget_failure(key, done))
+        length = None if isinstance(source, EngineVoice) else parameters.gpt_cond_len
+        key = _Key(source, length)
+        entry = self._cache.get(key)
+        if entry is None:
+            entry = self._begin(key)
         else:
             self._metrics.voices.labels("memory").inc()
-        self._cache.move_to_end(key)
-        while len(self._cache) > self._capacity:
-            self._cache.popitem(last=False)
-        return await asyncio.shield(task)
 
-    def _forget_failure(self, key: str, task: asyncio.Task[Any]) -> None:
-        if (task.cancelled() or task.exception() is not None) and self._cache.get(key) is task:
+        self._cache.move_to_end(key)
+        self._evict()
+        return await asyncio.shield(entry.task)
+
+    def forget(self, is_gone: Callable[[VoiceSource], bool]) -> int:
+        """Drop the matching voices from memory, and those that are being loaded; return how many."""
+        keys = [key for key in self._cache if is_gone(key.source)]
+        for key in keys:
+            self._cache.pop(key).forgotten.set()
+        return len(keys)
+
+    def drop_loaded(self, is_dropped: Callable[[VoiceSource], bool]) -> None:
+        """Drop the matching voices from memory; the next sentence gets them from the bucket."""
+        for key, entry in list(self._cache.items()):
+            if entry.task.done() and is_dropped(key.source):
+                del self._cache[key]
+
+    def library_voices(self) -> set[LibraryVoice]:
+        """Return the library voices in memory."""
+        return {key.source for key in self._cache if isinstance(key.source, LibraryVoice)}
+
+    def _begin(self, key: _Key) -> _Entry:
+        forgotten = asyncio.Event()
+        entry = _Entry(asyncio.create_task(self._fetch(key, forgotten), name="voice"), forgotten)
+        self._cache[key] = entry
+        entry.task.add_done_callback(lambda done: self._drop_failed(key, done))
+        return entry
+
+    def _evict(self) -> None:
+        """Drop the least recently used voices above the capacity; one that is being loaded stays."""
+        excess = len(self._cache) - self._capacity
+        if excess > 0:
+            loaded = [key for key, entry in self._cache.items() if entry.task.done()]
+            for key in loaded[:excess]:
+                del self._cache[key]
+
+    def _drop_failed(self, key: _Key, task: asyncio.Task[Any]) -> None:
+        failed = task.cancelled() or task.exception() is not None
+        entry = self._cache.get(key)
+        if failed and entry is not None and entry.task is task:
             del self._cache[key]
 
-    async def _fetch(
-        self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters
+    async def _fetch(self, key: _Key, forgotten: asyncio.Event) -> Any:
+        if isinstance(key.source, EngineVoice):
+            voice = await self._model.restore(await self._model.built_in(key.source.name))
+            self._metrics.voices.labels("built-in").inc()
+            return voice
+
+        return await self._fetch_made(key.source, key.gpt_cond_len, forgotten)
+
+    async def _fetch_made(
+        self, source: ClipSource, gpt_cond_len: int | None, forgotten: asyncio.Event
     ) -> Any:
+        """Return a voice that was made of clips. Raises UnknownClip, UnknownVoice if they were deleted."""
+        key = self._bucket_key(source, gpt_cond_len)
         voice = await self._stored(key)
-        if voice is None:
-            voice = await self._model.restore(await self._compute(key, tenant, clips, parameters))
+        computed = voice is None
+        if computed:
+            voice = await self._compute(key, source, Parameters(gpt_cond_len=gpt_cond_len))
+
+        checked = computed or isinstance(source, LibraryVoice)
+        deleted = checked and not await exists(self._bus, source)
+        if deleted or forgotten.is_set():
+            del voice  # the traceback of the error must not hold it
+            await self._bus.drop_value(topology.VOICES, key)
+            raise gone(source)
         return voice
 
     async def _stored(self, key: str) -> Any | None:
@@ -92,26 +171,29 @@ class Voices:
         self._metrics.voices.labels("shared").inc()
         return voice
 
-    async def _compute(
-        self, key: str, tenant: str, clips: tuple[str, ...], parameters: Parameters
-    ) -> bytes:
-        recordings = [read_wav(await fetch_clip(self._bus, tenant, clip)) for clip in clips]
+    async def _compute(self, key: str, source: ClipSource, parameters: Parameters) -> Any:
+        """Compute a voice from its clips, and store it in the bucket."""
+        recordings = await read_clips(self._bus, source)
         with self._metrics.conditioning.time():
-            voice = await self._model.condition(recordings, parameters)
-        self._metrics.voices.labels("computed").inc()
+            content = await self._model.condition(recordings, parameters)
+        label = "computed" if isinstance(source, OneOffVoice) else "library"
+        self._metrics.voices.labels(label).inc()
+
         try:
-            await self._bus.put_value(topology.VOICES, key, _sealed(voice))
+            await self._bus.put_value(topology.VOICES, key, _sealed(content))
         except QueueFull:
             log.warning("voice_not_shared", reason="the bucket is full")
-        return voice
+        return await self._model.restore(content)
 
-    def _key(self, tenant: str, clips: tuple[str, ...], parameters: Parameters) -> str:
-        """Return the bucket's key: of the clips, the engine's version and the seconds of the clips that are used."""
+    def _bucket_key(self, source: ClipSource, gpt_cond_len: int | None) -> str:
+        """Return the bucket's key: of the source, the engine's version and the seconds of the clips that are used."""
         description = self._model.describe()
-        length = () if parameters.gpt_cond_len is None else (str(parameters.gpt_cond_len),)
-        parts = (*clips, *length)
-        digest = sha256("/".join(parts).encode()).hexdigest()
-        return voice_key(tenant, description.name, description.version, digest)
+        length = () if gpt_cond_len is None else (str(gpt_cond_len),)
+        if isinstance(source, LibraryVoice):
+            return library_voice_key(*source, description.name, description.version, *length)
+
+        digest = sha256("/".join((*source.clips, *length)).encode()).hexdigest()
+        return voice_key(source.tenant, description.name, description.version, digest)
 
 
 def _sealed(voice: bytes) -> bytes:

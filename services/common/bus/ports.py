@@ -122,6 +122,10 @@ class Bus(Protocol):
     def connected(self) -> bool:
         """Return whether the client is connected."""
 
+    @property
+    def reconnects(self) -> int:
+        """Return how often the connection was restored; core messages may have been lost each time."""
+
     async def establish(self, topology: Topology) -> None:
         """Create the streams, buckets and stores that do not exist; leave the others unchanged."""
 

@@ -26,6 +26,7 @@ from services.common.wire.subjects import (
     EndSubject,
     EventSubject,
     FailedSubject,
+    ForgetSubject,
     IngressSubject,
     JobSubject,
     NormalizeSubject,
@@ -38,7 +39,7 @@ from services.common.wire.subjects import (
     WorkerSubject,
     parse,
 )
-from services.common.wire.voices import VoiceCommand
+from services.common.wire.voices import VoiceCommand, VoiceForgotten
 
 _Commands = (
     RequestSubject | IngressSubject | JobSubject | NormalizeSubject | ClipSubject | VoiceSubject
@@ -106,6 +107,11 @@ def is_event_of(event: RequestEvent, subject: Parsed | None) -> bool:
 def is_cancel_of(message: CancelSpeech, subject: CancelSubject) -> bool:
     """Return whether a cancel is one that belongs on this subject."""
     return (message.tenant, message.request) == subject
+
+
+def is_forget_of(message: VoiceForgotten, subject: str) -> bool:
+    """Return whether a `VoiceForgotten` belongs on this subject."""
+    return parse(subject) == ForgetSubject(message.tenant)
 
 
 def is_heartbeat_of(state: WorkerState | SplitterState, subject: str) -> bool:

@@ -19,6 +19,7 @@ from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, ToneEngine
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.ports import EngineClosed, EngineStuck
+from services.synth_worker.voice_sources import OneOffVoice
 from services.synth_worker.voices import Voices
 from tests.support.buses import bus_of, memory_bus
 
@@ -70,10 +71,12 @@ async def test_using_more_of_the_clips_is_another_voice_in_memory_and_in_the_buc
 ) -> None:
     clips, here = (await worker.clip(1),), worker.voices()
     asked = (AS_USUAL, Parameters(gpt_cond_len=3), Parameters(gpt_cond_len=4))
-    computed = [await here.get("public", clips, parameters) for parameters in asked]
+    computed = [await here.get(OneOffVoice("public", clips), parameters) for parameters in asked]
     assert len(set(computed)) == 3
     elsewhere = worker.voices()
-    assert [await elsewhere.get("public", clips, parameters) for parameters in asked] == computed
+    assert [
+        await elsewhere.get(OneOffVoice("public", clips), parameters) for parameters in asked
+    ] == computed
     assert len(worker.engine.conditioned) == 3
 
 
@@ -82,8 +85,8 @@ async def test_parameters_of_speaking_neither_change_a_voice_nor_reach_its_compu
 ) -> None:
     clips, voices = (await worker.clip(1),), worker.voices()
     hot = Parameters(temperature=1.5, top_k=3, speed=2.0, gpt_cond_len=4)
-    assert await voices.get("public", clips, hot) == await voices.get(
-        "public", clips, Parameters(gpt_cond_len=4)
+    assert await voices.get(OneOffVoice("public", clips), hot) == await voices.get(
+        OneOffVoice("public", clips), Parameters(gpt_cond_len=4)
     )
     assert worker.engine.conditioned == [(1, Parameters(gpt_cond_len=4))]
 
@@ -92,7 +95,7 @@ async def test_several_clips_are_one_voice_of_all_of_them_in_their_order(worker:
     first, second = await worker.clip(1), await worker.clip(2)
     voices = worker.voices()
     found = [
-        await voices.get("public", clips)
+        await voices.get(OneOffVoice("public", clips))
         for clips in ((first,), (second,), (first, second), (second, first))
     ]
     assert len(set(found)) == 4
@@ -104,7 +107,7 @@ async def test_sentences_that_need_a_voice_at_the_same_time_share_one_computatio
 ) -> None:
     clips, voices = (await worker.clip(1),), worker.voices()
     found = await asyncio.gather(
-        *(voices.get("public", clips, Parameters(gpt_cond_len=5)) for _ in range(6))
+        *(voices.get(OneOffVoice("public", clips), Parameters(gpt_cond_len=5)) for _ in range(6))
     )
     assert len(set(found)) == 1
     assert len(worker.engine.conditioned) == 1
@@ -129,15 +132,15 @@ async def test_a_stored_voice_that_is_damaged_is_computed_again_and_replaced(
 
     monkeypatch.setattr(worker.bus, "put_value", noted)
     clips, metrics = (await worker.clip(1),), Metrics()
-    voice = await worker.voices().get("public", clips)
+    voice = await worker.voices().get(OneOffVoice("public", clips))
     [key] = keys
     whole = await worker.bus.get_value(topology.VOICES, key)
     assert whole is not None
     await put(topology.VOICES, key, damaged(whole))
 
-    assert await worker.voices(metrics).get("public", clips) == voice
+    assert await worker.voices(metrics).get(OneOffVoice("public", clips)) == voice
     assert await worker.bus.get_value(topology.VOICES, key) == whole
-    assert await worker.voices(metrics).get("public", clips) == voice
+    assert await worker.voices(metrics).get(OneOffVoice("public", clips)) == voice
     assert len(worker.engine.conditioned) == 2
     counted = {
         source: metrics.voices.labels(source)._value.get()
@@ -171,9 +174,9 @@ async def test_a_stored_voice_that_the_engine_cannot_read_is_computed_again(
     model = EngineThread(engine)
     worker = Worker(engine, bus, model)
     clips = (await worker.clip(1),)
-    voice = await worker.voices().get("public", clips)
+    voice = await worker.voices().get(OneOffVoice("public", clips))
     engine.failure = refused
-    assert await worker.voices().get("public", clips) == voice
+    assert await worker.voices().get(OneOffVoice("public", clips)) == voice
     assert len(engine.conditioned) == 2
     await model.close()
 
@@ -189,9 +192,9 @@ async def test_a_voice_is_not_computed_again_because_the_engine_has_ended(
     model = EngineThread(engine)
     worker = Worker(engine, bus, model)
     clips = (await worker.clip(1),)
-    await worker.voices().get("public", clips)
+    await worker.voices().get(OneOffVoice("public", clips))
     engine.failure = refused
     with pytest.raises(type(failure)):
-        await worker.voices().get("public", clips)
+        await worker.voices().get(OneOffVoice("public", clips))
     assert len(engine.conditioned) == 1
     await model.close()

@@ -84,6 +84,11 @@ class NatsBus(StreamSetup, KeyValueOperations, ObjectOperations):
         return bool(self._client.is_connected)
 
     @property
+    def reconnects(self) -> int:
+        """Return how often the client has reconnected."""
+        return int(self._client.stats["reconnects"])
+
+    @property
     def client(self) -> Client:
         """Return the nats-py client, for the other modules of this package."""
         return self._client

@@ -13,6 +13,7 @@ from services.common.bus import topology
 from services.common.bus.nats import accounts
 from services.common.bus.topology import Consumer
 from services.common.wire import subjects
+from services.common.wire.identity import library_key
 from services.common.wire.messages import Lane
 
 # the deployed ones; a test compares them with the worker's engine registry
@@ -125,9 +126,12 @@ def _worker(engines: Iterable[str]) -> Role:
             *(subject for consumer in consumers for subject in _pulls(consumer)),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.request_ends('*', '*')}",
             *_values(topology.VOICES),
+            *_drops_values(topology.VOICES),  # of voices that were deleted meanwhile
+            *_reads_values(topology.LIBRARY, library_key("*", "*")),
             *_reads_objects(topology.CLIPS),
+            *_reads_objects(topology.VOICE_CLIPS),
         ],
-        [subjects.CANCELS],
+        [subjects.CANCELS, subjects.FORGETS],
     )
 
 
@@ -152,6 +156,10 @@ def _pulls(consumer: Consumer) -> list[str]:
 def _values(bucket: str) -> list[str]:
     own = topology.value_subject(bucket, ">")
     return [own, f"{_API}.DIRECT.GET.KV_{bucket}.{own}"]
+
+
+def _reads_values(bucket: str, key_filter: str = ">") -> list[str]:
+    return [f"{_API}.DIRECT.GET.KV_{bucket}.{topology.value_subject(bucket, key_filter)}"]
 
 
 def _drops_values(bucket: str) -> list[str]:

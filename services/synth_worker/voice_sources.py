@@ -1,0 +1,94 @@
+"""Sources of a voice: clips that came with a request, a voice of the library, or a voice of the engine."""
+
+import asyncio
+from typing import Final, NamedTuple
+
+from msgspec import UNSET
+
+from services.common.audio.clip import Clip
+from services.common.audio.wav import read_wav
+from services.common.bus import topology
+from services.common.bus.clips import fetch_clip, has_clip
+from services.common.bus.library.voices import VoiceLibrary
+from services.common.bus.ports import Bus
+from services.common.wire.failures import MalformedMessage, UnknownClip, UnknownVoice
+from services.common.wire.messages import SentenceJob
+from services.common.wire.voices import parse_reference
+
+_VOICE_GONE: Final = "the voice was deleted or its clips were replaced; send the request again with an existing voice"
+_CLIP_GONE: Final = "the reference audio was deleted; send it again"
+
+
+class OneOffVoice(NamedTuple):
+    """The clips that came with a request."""
+
+    tenant: str
+    clips: tuple[str, ...]
+
+
+class LibraryVoice(NamedTuple):
+    """One revision of a voice of the library."""
+
+    owner: str  # the tenant that it is stored under
+    voice: str
+    revision: int
+
+
+class EngineVoice(NamedTuple):
+    """A built-in voice of the engine."""
+
+    name: str
+
+
+ClipSource = OneOffVoice | LibraryVoice
+VoiceSource = ClipSource | EngineVoice
+
+
+def source_of(job: SentenceJob) -> VoiceSource:
+    """Return the source of a sentence's voice. Raises MalformedMessage."""
+    if (job.voice is UNSET) == (not job.clips):
+        raise MalformedMessage("a sentence has either voice or clips; send one of them")
+    if job.voice is UNSET:
+        return OneOffVoice(job.tenant, job.clips)
+
+    resolved = parse_reference(job.voice)
+    if resolved is None:
+        raise MalformedMessage(
+            "voice of a sentence is a resolved reference: v_...@1, shared:v_...@1 or builtin:NAME"
+        )
+    if resolved.scope == "builtin":
+        return EngineVoice(resolved.id)
+    return LibraryVoice(resolved.owner(job.tenant), resolved.id, resolved.revision)
+
+
+async def read_clips(bus: Bus, source: ClipSource) -> list[Clip]:
+    """Return the recordings of a voice. Raises UnknownClip, UnknownVoice, BusUnavailable."""
+    if isinstance(source, OneOffVoice):
+        return [read_wav(await fetch_clip(bus, source.tenant, clip)) for clip in source.clips]
+
+    library = VoiceLibrary(bus)
+    record = await library.read(source.owner, source.voice)
+    if record is None or record.revision != source.revision:
+        raise UnknownVoice(_VOICE_GONE)
+    return [read_wav(wav) for wav in await library.clips(record)]
+
+
+async def exists(bus: Bus, source: ClipSource) -> bool:
+    """Return whether the recordings of a voice exist. Raises BusUnavailable."""
+    if isinstance(source, LibraryVoice):
+        return await VoiceLibrary(bus).exists(*source)
+    return all(
+        await asyncio.gather(*(_has_clip(bus, source.tenant, clip) for clip in source.clips))
+    )
+
+
+def gone(source: ClipSource) -> UnknownClip | UnknownVoice:
+    """Return the error of a voice that was deleted while a sentence waited for it."""
+    if isinstance(source, OneOffVoice):
+        return UnknownClip(_CLIP_GONE)
+    return UnknownVoice(_VOICE_GONE)
+
+
+async def _has_clip(bus: Bus, tenant: str, clip: str) -> bool:
+    """Return whether a clip exists, also under its bare id, where earlier releases stored it."""
+    return await has_clip(bus, tenant, clip) or await bus.has_object(topology.CLIPS, clip)
