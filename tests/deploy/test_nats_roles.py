@@ -19,6 +19,7 @@ from nats.aio.client import Client
 
 from services.admin import nats_users, streams
 from services.common.bus import topology
+from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.nats import accounts
 from services.common.bus.nats.connection import connect
 from services.common.bus.nats.roles import service_roles, tenant_role
@@ -26,10 +27,12 @@ from services.common.runtime.local_nats import find_nats_server, free_port, loca
 from services.common.runtime.service_process import ProcessSettings
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable
+from services.common.wire.identity import library_voice_key
 from services.common.wire.messages import ClipStored, StoreClip
 from tests.deploy.manifests import ROOT
 from tests.support.front import VOICE, form
 from tests.support.guarded import Guarded, guarded_nats, guarded_service, make_keys
+from tests.support.messages import STORED_VOICE
 from tests.support.service import TEXT, expected_pcm, speech_request
 
 ROLES = {role.name: role for role in [*service_roles(), tenant_role("acme"), tenant_role("globex")]}
@@ -79,6 +82,33 @@ async def test_a_lost_race_for_a_value_is_reported_in_the_edges_role(guarded: Gu
     assert not await bus.create_value(topology.KEPT, "key.acme.a-key", b"second")
     assert await bus.get_value(topology.KEPT, "key.acme.a-key") == b"first"
     await bus.close()
+
+
+async def test_a_worker_loads_library_voices_and_erases_computed_ones_in_its_role(
+    guarded: Guarded,
+) -> None:
+    operator = await connect(guarded.settings("operator"), name="operator")
+    library = VoiceLibrary(operator)
+    stored = await library.create(msgspec.structs.replace(STORED_VOICE, leftovers=()), [VOICE])
+
+    worker = await connect(guarded.settings("worker"), name="worker")
+    forgets = await worker.subscribe(subjects.FORGETS, limit=10)
+    found = await VoiceLibrary(worker).read(stored.tenant, stored.voice)
+    assert found == stored
+    assert await VoiceLibrary(worker).clips(found) == [VOICE]
+    key = library_voice_key(stored.tenant, stored.voice, stored.revision, "tone", "1")
+    await worker.put_value(topology.VOICES, key, b"computed")
+    await worker.drop_value(topology.VOICES, key)
+    assert await worker.get_value(topology.VOICES, key) is None
+
+    await library.delete(stored.tenant, stored.voice)
+    received = await forgets.next(10)
+    assert received is not None
+    assert received.subject == subjects.forget(stored.tenant)
+    assert await VoiceLibrary(worker).read(stored.tenant, stored.voice) is None
+    assert guarded.refused == []
+    for bus in (operator, worker):
+        await bus.close()
 
 
 async def _shown(session: aiohttp.ClientSession, url: str) -> dict[str, str]:
@@ -165,7 +195,11 @@ REFUSED = [
     ("worker", "tts.v1.sentence.tone.express.acme.some-request.0"),
     ("worker", "$JS.API.CONSUMER.MSG.NEXT.TTS_REQUESTS.splitter"),
     ("worker", "$JS.API.CONSUMER.MSG.NEXT.TTS_SENTENCES.worker-xtts-express"),
-    ("worker", "$JS.API.STREAM.PURGE.KV_TTS_VOICES"),
+    ("worker", "$JS.API.STREAM.PURGE.KV_TTS_LIBRARY"),
+    ("worker", "$JS.API.STREAM.PURGE.OBJ_TTS_VOICE_CLIPS"),
+    ("worker", "$KV.TTS_LIBRARY.voice.acme.some-voice"),
+    ("worker", "$JS.API.DIRECT.GET.KV_TTS_LIBRARY"),
+    ("worker", "$O.TTS_VOICE_CLIPS.C.chunk"),
     ("worker", "$KV.TTS_KEPT.request.acme.some-request"),
     ("worker", "$O.TTS_CLIPS.C.chunk"),
     ("worker", "$JS.API.STREAM.PURGE.TTS_SENTENCES"),

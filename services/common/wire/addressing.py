@@ -38,6 +38,7 @@ from services.common.wire.subjects import (
     VoiceSubject,
     WorkerSubject,
     parse,
+    parse_as,
 )
 from services.common.wire.voices import VoiceCommand, VoiceForgotten
 
@@ -111,7 +112,7 @@ def is_cancel_of(message: CancelSpeech, subject: CancelSubject) -> bool:
 
 def is_forget_of(message: VoiceForgotten, subject: str) -> bool:
     """Return whether a `VoiceForgotten` belongs on this subject."""
-    return parse(subject) == ForgetSubject(message.tenant)
+    return parse_as(subject, ForgetSubject) == ForgetSubject(message.tenant)
 
 
 def is_heartbeat_of(state: WorkerState | SplitterState, subject: str) -> bool:

@@ -12,6 +12,7 @@ from services.common.wire import subjects
 from services.common.wire.addressing import (
     is_cancel_of,
     is_event_of,
+    is_forget_of,
     is_heartbeat_of,
     require_addressed,
     require_own,
@@ -45,6 +46,7 @@ from services.common.wire.subjects import (
     parse,
     parse_as,
 )
+from services.common.wire.voices import VoiceForgotten
 from tests.support.messages import EXAMPLES, REQUEST
 
 TOKENS = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=64)
@@ -208,6 +210,13 @@ def test_a_cancel_in_the_name_of_another_tenant_or_request_is_none() -> None:
     assert is_cancel_of(message, CancelSubject("acme", REQUEST))
     assert not is_cancel_of(message, CancelSubject("globex", REQUEST))
     assert not is_cancel_of(message, CancelSubject("acme", "another-request"))
+
+
+def test_a_forget_in_the_name_of_another_tenant_is_none() -> None:
+    message = VoiceForgotten(tenant="acme")
+    assert is_forget_of(message, subjects.forget("acme"))
+    for subject in (subjects.forget("globex"), subjects.request("acme"), "acme"):
+        assert not is_forget_of(message, subject)
 
 
 @pytest.mark.parametrize(
