@@ -1,6 +1,6 @@
 """Erases deleted voices from the worker's memory.
 
-Whoever deletes a voice sends `VoiceForgotten` to every worker. It is a core NATS message, which can
+The deletion of a voice sends `VoiceForgotten` to every worker. It is a core NATS message, which can
 be lost: so the worker also looks up the library voices that it holds, every 30 s and after each
 reconnect. After a reconnect it drops the voices of uploads as well, which the bucket still has.
 """
