@@ -146,6 +146,7 @@ def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], index: int) 
         sentences=len(sentences),
         text=sentence.spoken,
         clips=request.clips,
+        voice=request.voice,
         seed=sentence_seed(request.seed, index),
         pause_before_ms=sentence.pause_before_ms,
         pause_after_ms=sentence.pause_after_ms,

@@ -76,6 +76,7 @@ from services.splitter.segmentation.process import (
     divide,
 )
 from services.splitter.segmentation.sentences import SplitText
+from services.splitter.voices import RequestVoices
 
 log = structlog.get_logger()
 
@@ -107,6 +108,7 @@ class RequestWork:
         deadline = Deadline.at(request.deadline_unix_ms)
         workers = await self._workers_of(request.engine)
         task = task_of(request, limits_of(workers))
+        request = await self._voices.resolved(request, workers, attempt=delivery.attempt)
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         division = await self._divided(task, request, delivery.attempt)
         _check_first(request, division)
@@ -141,9 +143,7 @@ class RequestWork:
                     backlog,
                     permit,
                 )
-                await self._announce(
-                    request, division, portion, sum(rest), written=received.language
-                )
+                await self._announce(request, division, portion, sum(rest), received=received)
                 for index in chain(range(portion.first), range(portion.until, len(seconds))):
                     held.end(index)
                 if delivery.attempt > 1:
@@ -193,6 +193,10 @@ class RequestWork:
             message = CancelSpeech(request=request, tenant=tenant, reason=reason)
             await self.bus.send(subjects.cancel(tenant, request), codec.encode(message))
 
+    @property
+    def _voices(self) -> RequestVoices:
+        return RequestVoices(self.bus)
+
     async def _workers_of(self, engine: str) -> list[WorkerState]:
         """Return the engine's workers with a loaded model, at least one. Raises
         EngineUnavailable."""
@@ -220,26 +224,30 @@ class RequestWork:
         portion: Portion,
         audio_s: float,
         *,
-        written: str,
+        received: SpeechRequest,
     ) -> None:
-        """Publish how the text is divided. `written`: the request's language tag as the client sent
+        """Publish how the text is divided, and the voice. `received`: the request as the client sent
         it."""
         message = TextSplit(
             request=request.request,
             sentences=tuple(Span(sentence.start, sentence.end) for sentence in division.sentences),
             dropped=tuple(Span(start, end) for start, end in division.dropped),
-            languages=languages_of(request, division, written),
+            languages=languages_of(request, division, received.language),
             marks=division.marks,
             left_out=left_out_of(division),
             audio_s=UNSET if request.max_audio_s is UNSET else audio_s,
             portion=reported_portion(request, portion),
+            voice=request.voice,
+            parameters=UNSET if request.parameters == received.parameters else request.parameters,
         )
         later = [portion.first] if message.portion is not UNSET and portion.first else []
-        await self.bus.publish(
+        stored = await self.bus.publish(
             subjects.text_split(request.tenant, request.request),
             codec.encode(message),
             message_id=identity_of(request).message_id("split", *later),
         )
+        if not stored and not await self._voices.announced(request):
+            raise _Returned("another delivery of the request has announced another voice")
 
     async def _finish(self, held: HeldRequest) -> None:
         """Queue the sentences; return when all are spoken or one has failed."""

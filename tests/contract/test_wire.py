@@ -116,6 +116,10 @@ def test_a_voice_is_sent_only_instead_of_clips() -> None:
         assert fields(named) == fields(message) | {"voice": "builtin:af_heart"}
         assert codec.decode(codec.encode(named), type(message)) == named
     assert not {"voices", "default_voices"} & fields(worker).keys()
+    assert "parameters" not in fields(split)
+    filled = msgspec.structs.replace(split, parameters=Parameters(speed=1.5))
+    assert fields(filled) == fields(split) | {"parameters": {"speed": 1.5}}
+    assert codec.decode(codec.encode(filled), TextSplit) == filled
 
 
 def test_letters_that_are_left_out_are_sent_only_where_there_are_some() -> None:

@@ -213,6 +213,8 @@ class TextSplit(Message, frozen=True, kw_only=True):
     portion: Portion | UnsetType = UNSET  # synthesized now; unset: all from `first_sentence` on
     # that speaks it, resolved; unset: the request has clips
     voice: VoiceReference | UnsetType = UNSET
+    # of the request, with defaults of its voice; unset: those of the request
+    parameters: Parameters | UnsetType = UNSET
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):

@@ -70,6 +70,14 @@ def require_taken(parameters: Parameters, *, engine: str, takes: Collection[str]
         )
 
 
+def with_defaults(
+    parameters: Parameters, defaults: Parameters, *, takes: Collection[str]
+) -> Parameters:
+    """Return the parameters with those of `defaults` that are not set and that the engine takes."""
+    filled = {name: value for name, value in given(defaults).items() if name in takes}
+    return msgspec.structs.replace(parameters, **(filled | given(parameters)))
+
+
 def takes_of(workers: Sequence[WorkerState]) -> dict[str, float]:
     """Return the parameters, with their defaults, that every one of these workers takes: any of them may be asked."""
     first = workers[0].parameters if workers else {}

@@ -2,11 +2,12 @@
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import QuotaUsedUp
 from services.common.wire.messages import Parameters
-from services.splitter.conversion import require_within_quota, seconds_of
+from services.splitter.conversion import job_of, require_within_quota, seconds_of
 from services.splitter.segmentation.sentences import Sentence
 from tests.support.service import speech_request
 
@@ -35,3 +36,11 @@ def test_a_request_over_its_quota_is_refused_for_good_with_the_remaining_quota()
         require_within_quota(limited, [30.0, 31.0])
     assert not refused.value.retryable
     require_within_quota(speech_request(CLIP), [1e6])
+
+
+def test_a_sentence_has_the_clips_or_the_voice_of_its_request() -> None:
+    assert job_of(speech_request(CLIP), (ONE,), 0).clips == (CLIP,)
+    assert job_of(speech_request(CLIP), (ONE,), 0).voice is UNSET
+    named = msgspec.structs.replace(speech_request(CLIP), clips=(), voice="builtin:Heart")
+    assert job_of(named, (ONE,), 0).clips == ()
+    assert job_of(named, (ONE,), 0).voice == "builtin:Heart"

@@ -1,0 +1,111 @@
+"""Resolves the voice of a request: once, so that all of its sentences are spoken by one voice.
+
+How it works
+
+A client names a voice, or leaves the choice to the engine. The first delivery of the request resolves that to a
+fixed revision (`v_...@3`), which `TextSplit` announces and `TTS_AUDIO` stores. A later delivery, or a later portion,
+uses the announced voice, whatever the name leads to by then. If the voice was deleted or its clips were replaced, the
+request fails with `unknown_voice`: it never continues in another voice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import UNSET
+
+from services.common.bus import topology
+from services.common.bus.inbox import decoded
+from services.common.bus.library.resolving import ChosenVoice, VoiceResolver, default_voice
+from services.common.bus.library.voices import VoiceLibrary
+from services.common.bus.ports import Bus
+from services.common.wire import subjects
+from services.common.wire.failures import MalformedMessage, UnknownVoice
+from services.common.wire.messages import SpeechRequest, TextSplit, WorkerState
+from services.common.wire.parameters import takes_of, with_defaults
+from services.common.wire.voices import parse_reference
+
+
+@dataclass(frozen=True)
+class RequestVoices:
+    """Resolves the voices of requests."""
+
+    bus: Bus
+
+    async def resolved(
+        self, request: SpeechRequest, workers: Sequence[WorkerState], *, attempt: int
+    ) -> SpeechRequest:
+        """Return the request with clips or a resolved voice; `request.language` is a language code.
+
+        If the request names a voice, the parameters that it does not set are those of the voice, as far as the engine
+        supports them. `attempt` is the number of the delivery. Raises MalformedMessage, UnknownVoice, BusUnavailable.
+        """
+        if request.clips:
+            if request.voice is not UNSET:
+                raise MalformedMessage("voice and clips are both set; send one of them")
+            return request
+
+        announced = None
+        if attempt > 1 or request.first_sentence > 0:
+            announced = await self._announced(request)
+        if announced is not None and announced.voice is not UNSET:
+            return await self._continued(request, announced, announced.voice, workers)
+
+        chosen = await self._chosen(request, workers)
+        return msgspec.structs.replace(
+            request,
+            voice=chosen.reference,
+            parameters=with_defaults(
+                request.parameters, chosen.parameters, takes=takes_of(workers)
+            ),
+        )
+
+    async def announced(self, request: SpeechRequest) -> bool:
+        """Return whether the voice of this request is the announced one.
+
+        Two deliveries at the same time may resolve a name differently; the first announcement counts.
+        """
+        split = await self._announced(request)
+        return split is None or split.voice == request.voice
+
+    async def _announced(self, request: SpeechRequest) -> TextSplit | None:
+        """Return what was announced of this request before, while it is stored."""
+        subject = subjects.text_split(request.tenant, request.request)
+        payload = await self.bus.last(topology.AUDIO, subject)
+        event = None if payload is None else decoded(subject, payload)
+        return event if isinstance(event, TextSplit) else None
+
+    async def _continued(
+        self,
+        request: SpeechRequest,
+        announced: TextSplit,
+        voice: str,
+        workers: Sequence[WorkerState],
+    ) -> SpeechRequest:
+        """Return the request with the voice and parameters that its first sentences have."""
+        chosen = await self._resolver.resolve(request.tenant, voice, workers)
+        parameters = announced.parameters
+        return msgspec.structs.replace(
+            request,
+            voice=chosen.reference,
+            parameters=request.parameters if parameters is UNSET else parameters,
+        )
+
+    async def _chosen(self, request: SpeechRequest, workers: Sequence[WorkerState]) -> ChosenVoice:
+        """Return the voice that a request names, or the default one; without parameters if it is resolved already."""
+        if request.voice is UNSET:
+            default = default_voice(request.language, workers)
+            if default is None:
+                raise UnknownVoice(
+                    f"the engine {request.engine} has no default voice for {request.language}; send voice or clips"
+                )
+            return ChosenVoice(default)
+
+        chosen = await self._resolver.resolve(request.tenant, request.voice, workers)
+        if parse_reference(request.voice) is not None:
+            return ChosenVoice(chosen.reference)
+        return chosen
+
+    @property
+    def _resolver(self) -> VoiceResolver:
+        return VoiceResolver(VoiceLibrary(self.bus))
