@@ -13,6 +13,8 @@ from aiohttp.typedefs import Middleware
 from services.common.bus import topology
 from services.common.bus.consumer import WorkLoop
 from services.common.bus.heartbeats import splitters, workers
+from services.common.bus.library.quota import VoiceLimits
+from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import every, tasks
@@ -30,7 +32,7 @@ from services.http_edge.http.middleware import (
     request_middleware,
 )
 from services.http_edge.http.server import serve_http
-from services.http_edge.ingress import ClipIngress, RequestIngress, Responder
+from services.http_edge.ingress import ClipIngress, RequestIngress, Responder, VoiceIngress
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.uploads import Uploads
@@ -113,12 +115,14 @@ async def edge(
             stop.set()
 
 
-def _responders(
-    parts: Parts, settings: Settings, intake: ClipIntake
-) -> tuple[Responder, Responder]:
+def _responders(parts: Parts, settings: Settings, intake: ClipIntake) -> tuple[Responder, ...]:
     """Build the responders for tenants that use NATS directly."""
     requests = RequestIngress(
         parts.bus, parts.fleet, parts.admission, settings, parts.group, parts.stop
+    )
+    limits = VoiceLimits(settings.tenant_voices, settings.tenant_voices_bytes)
+    voices = VoiceIngress(
+        VoiceLibrary(parts.bus, limits), parts.fleet, settings.voice_consent == "required"
     )
     return (
         Responder(
@@ -136,6 +140,14 @@ def _responders(
             ClipIngress(intake),
             limit_per_tenant=4,
             limit=16,
+        ),
+        Responder(
+            parts.bus,
+            parts.metrics,
+            subjects.VOICES,
+            voices,
+            limit_per_tenant=4,
+            limit=32,
         ),
     )
 

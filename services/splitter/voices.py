@@ -16,14 +16,11 @@ from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.inbox import decoded
-from services.common.bus.library.resolving import ChosenVoice, VoiceResolver, default_voice
+from services.common.bus.library.resolving import VoiceResolver
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
 from services.common.wire import subjects
-from services.common.wire.failures import MalformedMessage, UnknownVoice
 from services.common.wire.messages import SpeechRequest, TextSplit, WorkerState
-from services.common.wire.parameters import takes_of, with_defaults
-from services.common.wire.voices import parse_reference
 
 
 @dataclass(frozen=True)
@@ -37,38 +34,26 @@ class RequestVoices:
     ) -> SpeechRequest:
         """Return the request with clips or a resolved voice; `request.language` is a language code.
 
-        If the request names a voice, the parameters that it does not set are those of the voice, as far as the engine
-        supports them. `attempt` is the number of the delivery. Raises MalformedMessage, UnknownVoice, BusUnavailable.
+        If it names a voice, it gets the parameters of the voice that it does not set itself. `attempt` is the number of
+        the delivery. Raises MalformedMessage, UnknownVoice, BusUnavailable.
         """
-        if request.clips:
-            if request.voice is not UNSET:
-                raise MalformedMessage("voice and clips are both set; send one of them")
-            return request
+        begun = attempt > 1 or request.first_sentence > 0
+        if begun and not request.clips:
+            split = await self._split(request)
+            if split is not None and split.voice is not UNSET:
+                return await self._continued(request, split, split.voice, workers)
 
-        announced = None
-        if attempt > 1 or request.first_sentence > 0:
-            announced = await self._announced(request)
-        if announced is not None and announced.voice is not UNSET:
-            return await self._continued(request, announced, announced.voice, workers)
-
-        chosen = await self._chosen(request, workers)
-        return msgspec.structs.replace(
-            request,
-            voice=chosen.reference,
-            parameters=with_defaults(
-                request.parameters, chosen.parameters, takes=takes_of(workers)
-            ),
-        )
+        return await self._resolver.resolve_request(request, request.language, workers)
 
     async def announced(self, request: SpeechRequest) -> bool:
         """Return whether the voice of this request is the announced one.
 
         Two deliveries at the same time may resolve a name differently; the first announcement counts.
         """
-        split = await self._announced(request)
+        split = await self._split(request)
         return split is None or split.voice == request.voice
 
-    async def _announced(self, request: SpeechRequest) -> TextSplit | None:
+    async def _split(self, request: SpeechRequest) -> TextSplit | None:
         """Return what was announced of this request before, while it is stored."""
         subject = subjects.text_split(request.tenant, request.request)
         payload = await self.bus.last(topology.AUDIO, subject)
@@ -78,33 +63,18 @@ class RequestVoices:
     async def _continued(
         self,
         request: SpeechRequest,
-        announced: TextSplit,
+        split: TextSplit,
         voice: str,
         workers: Sequence[WorkerState],
     ) -> SpeechRequest:
         """Return the request with the voice and parameters that its first sentences have."""
         chosen = await self._resolver.resolve(request.tenant, voice, workers)
-        parameters = announced.parameters
+        parameters = split.parameters
         return msgspec.structs.replace(
             request,
             voice=chosen.reference,
             parameters=request.parameters if parameters is UNSET else parameters,
         )
-
-    async def _chosen(self, request: SpeechRequest, workers: Sequence[WorkerState]) -> ChosenVoice:
-        """Return the voice that a request names, or the default one; without parameters if it is resolved already."""
-        if request.voice is UNSET:
-            default = default_voice(request.language, workers)
-            if default is None:
-                raise UnknownVoice(
-                    f"the engine {request.engine} has no default voice for {request.language}; send voice or clips"
-                )
-            return ChosenVoice(default)
-
-        chosen = await self._resolver.resolve(request.tenant, request.voice, workers)
-        if parse_reference(request.voice) is not None:
-            return ChosenVoice(chosen.reference)
-        return chosen
 
     @property
     def _resolver(self) -> VoiceResolver:

@@ -200,6 +200,16 @@ REFUSED = [
     ("worker", "$KV.TTS_LIBRARY.voice.acme.some-voice"),
     ("worker", "$JS.API.DIRECT.GET.KV_TTS_LIBRARY"),
     ("worker", "$O.TTS_VOICE_CLIPS.C.chunk"),
+    ("worker", "$KV.TTS_LIBRARY.voice.acme.v_00000000000000000000"),
+    ("worker", "tts.v1.forget.acme"),
+    ("splitter", "$KV.TTS_LIBRARY.voice.acme.v_00000000000000000000"),
+    ("splitter", "$JS.API.STREAM.PURGE.KV_TTS_LIBRARY"),
+    ("splitter", "$JS.API.STREAM.MSG.GET.OBJ_TTS_VOICE_CLIPS"),
+    ("tenant-globex", "tts.v1.voice.acme"),
+    ("tenant-globex", "tts.v1.forget.globex"),
+    ("tenant-globex", "$JS.API.DIRECT.GET.KV_TTS_LIBRARY"),
+    ("tenant-globex", "$KV.TTS_LIBRARY.voice.globex.v_00000000000000000000"),
+    ("tenant-globex", "$O.TTS_VOICE_CLIPS.C.chunk"),
     ("worker", "$KV.TTS_KEPT.request.acme.some-request"),
     ("worker", "$O.TTS_CLIPS.C.chunk"),
     ("worker", "$JS.API.STREAM.PURGE.TTS_SENTENCES"),
@@ -349,7 +359,7 @@ async def test_the_secure_server_starts_as_documented(tmp_path: Path) -> None:
 
 
 def test_a_tenants_name_cannot_widen_its_role() -> None:
-    for name in ("", "*", ">", "a.b", "a b", "x" * 58, "acme\n"):
+    for name in ("", "*", ">", "a.b", "a b", "x" * 58, "acme\n", "_shared"):
         with pytest.raises(ValueError, match="is not a tenant name"):
             tenant_role(name)
 

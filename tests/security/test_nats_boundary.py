@@ -7,7 +7,6 @@ table of what was tried is in docs/deploy.md; `./task nats:boundary` writes it.
 import asyncio
 import json
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ END: Final = "<!-- end of the tenant boundary table -->"
 OWN, OTHER = "acme", "globex"
 SECRET = b"what globex said"
 VICTIM = "0123456789abcdef"  # a request of globex, with an id that acme has learned
+STORED = "v_0pqv3fjo00abcdefghij"  # a voice of globex, likewise
 GRANTS = [share for share in shares(OWN) if share.kind == "service"]
 HEARD = [share for share in shares(OWN) if share.kind == "stream"]
 
@@ -49,8 +49,12 @@ TARGETS: Final[dict[str, list[str]]] = {
         *(f"tts.v1.request.{OTHER}", f"tts.v1.door.request.{OTHER}", f"tts.v1.job.{OTHER}"),
         *(f"tts.v1.cancel.{OTHER}.{VICTIM}", f"tts.v1.normalize.{OTHER}", f"tts.v1.clip.{OTHER}"),
     ],
-    "its own events, queue and jobs": [
+    "another tenant's voices and the shared ones": [
+        *(f"tts.v1.voice.{OTHER}", f"tts.v1.forget.{OTHER}", "tts.v1.voice._shared"),
+    ],
+    "its own events, queue, jobs, and copies in workers": [
         *(f"tts.v1.audio.{OWN}.{VICTIM}.0.0", f"tts.v1.door.request.{OWN}", f"tts.v1.job.{OWN}"),
+        f"tts.v1.forget.{OWN}",
     ],
     "sentences, dead letters, heartbeats": [
         *(
@@ -66,10 +70,14 @@ TARGETS: Final[dict[str, list[str]]] = {
     "key-value buckets": [
         *("$KV.TTS_VOICES.tone.1.aaaa", f"$KV.TTS_KEPT.request.{OTHER}.{VICTIM}"),
         *(f"$KV.TTS_PROGRESS.job.{OTHER}.{VICTIM}", f"$KV.TTS_PROGRESS.clip.{OTHER}.aaaa.1"),
+        *(f"$KV.TTS_LIBRARY.voice.{OTHER}.{STORED}", f"$KV.TTS_LIBRARY.name.{OTHER}.aaaa"),
+        f"$KV.TTS_VOICES.voice.{OTHER}.{STORED}.1.tone.1",
     ],
     "object stores": [
         "$O.TTS_CLIPS.C.aaaa",
         "$O.TTS_CLIPS.M.aaaa",
+        "$O.TTS_VOICE_CLIPS.C.aaaa",
+        "$O.TTS_VOICE_CLIPS.M.aaaa",
         "$O.TTS_RESULTS.C.aaaa",
         "$O.TTS_RESULTS.M.aaaa",
     ],
@@ -87,7 +95,7 @@ TARGETS: Final[dict[str, list[str]]] = {
                 "SNAPSHOT",
                 "RESTORE",
             )
-            for stream in ("TTS_AUDIO", "OBJ_TTS_CLIPS")
+            for stream in ("TTS_AUDIO", "OBJ_TTS_CLIPS", "KV_TTS_LIBRARY")
         ),
         *("$JS.API.STREAM.PEER.REMOVE.TTS_AUDIO", "$JS.API.STREAM.LEADER.STEPDOWN.TTS_AUDIO"),
     ],
@@ -97,6 +105,8 @@ TARGETS: Final[dict[str, list[str]]] = {
             f"$JS.API.DIRECT.GET.TTS_AUDIO.tts.v1.audio.{OTHER}.{VICTIM}.0.0",
         ),
         f"$JS.API.DIRECT.GET.KV_TTS_KEPT.$KV.TTS_KEPT.request.{OTHER}.{VICTIM}",
+        "$JS.API.DIRECT.GET.KV_TTS_LIBRARY",
+        f"$JS.API.DIRECT.GET.KV_TTS_LIBRARY.$KV.TTS_LIBRARY.voice.{OTHER}.{STORED}",
     ],
     "JetStream API: consumers": [
         "$JS.API.CONSUMER.CREATE.TTS_AUDIO",
@@ -161,6 +171,8 @@ WILDCARDS: Final = [
     ),
     *(
         "tts.v1.clip.*",
+        "tts.v1.voice.*",
+        "tts.v1.forget.*",
         "tts.v1.normalize.*",
         "tts.v1.splitter.*",
         "tts.v1.sentence.>",
@@ -343,9 +355,12 @@ async def populated(service: Client, other: Client) -> dict[str, str]:
         f"TTS_KEPT.request.{OTHER}.{VICTIM}",
         f"TTS_PROGRESS.job.{OTHER}.{VICTIM}",
         "TTS_VOICES.tone.1.aaaa",
+        f"TTS_VOICES.voice.{OTHER}.{STORED}.1.tone.1",
+        f"TTS_LIBRARY.voice.{OTHER}.{STORED}",
     ):
         await stream.publish(f"$KV.{place}", SECRET)
     await (await stream.object_store("TTS_CLIPS")).put(f"{OTHER}/clip", SECRET)
+    await (await stream.object_store("TTS_VOICE_CLIPS")).put(f"{OTHER}/{STORED}/clip", SECRET)
     [taken] = await (
         await stream.pull_subscribe("tts.v1.request.*", "splitter", stream="TTS_REQUESTS")
     ).fetch(1)
@@ -358,7 +373,12 @@ async def populated(service: Client, other: Client) -> dict[str, str]:
         elif message.reply:
             await message.respond(b"an answer of the services")
 
-    for subject in (subjects.INGRESS_REQUESTS, subjects.STORE_CLIPS, subjects.NORMALIZE):
+    for subject in (
+        subjects.INGRESS_REQUESTS,
+        subjects.STORE_CLIPS,
+        subjects.VOICES,
+        subjects.NORMALIZE,
+    ):
         await service.subscribe(subject, queue="services", cb=answer)
     await service.flush()
     # A question of globex that is not answered yet: where its answer goes is a subject of the services' account.
@@ -489,6 +509,7 @@ async def speak_to_everybody(stage: Scene) -> list[str]:
             f"tts.v1.audio.{OTHER}.{VICTIM}.0.1",
             f"tts.v1.audio.{OWN}.{VICTIM}.0.1",
             f"tts.v1.cancel.{OTHER}.{VICTIM}",
+            f"tts.v1.forget.{OTHER}",
         ),
         *(
             "tts.v1.worker.tone.w1",
@@ -497,6 +518,7 @@ async def speak_to_everybody(stage: Scene) -> list[str]:
             f"_INBOX_tenant-{OWN}.aaaa.bbbb",
         ),
         *(f"tts.v1.request.{OWN}", f"$KV.TTS_VOICES.tone.1.{OWN}", "$O.TTS_CLIPS.C.cccc"),
+        *(f"tts.v1.forget.{OWN}", f"$KV.TTS_LIBRARY.voice.{OTHER}.{STORED}"),
     ]
     publisher = await stage.guarded.watcher(SERVICE)
     for subject in sent:
@@ -576,4 +598,5 @@ def shown(subject: str) -> str:
         "<ack>": "$JS.ACK.… (an actual one)",
         "<reply>": "_R_.… (another tenant's pending reply)",
     }
-    return known.get(subject, re.sub(VICTIM, "<request>", subject))
+    named = subject.replace(VICTIM, "<request>").replace(STORED, "<voice>")
+    return known.get(subject, named)

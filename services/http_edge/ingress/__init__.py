@@ -1,10 +1,11 @@
 """Requests of tenants over NATS.
 
-Speech to synthesize, and clips to store (docs/adr/0018-nats-boundary.md).
+Speech to synthesize, clips to store, and commands about voices (docs/adr/0018-nats-boundary.md).
 """
 
 from services.http_edge.ingress.clips import ClipIngress
 from services.http_edge.ingress.requests import RequestIngress
 from services.http_edge.ingress.responder import Responder
+from services.http_edge.ingress.voices import VoiceIngress
 
-__all__ = ["ClipIngress", "RequestIngress", "Responder"]
+__all__ = ["ClipIngress", "RequestIngress", "Responder", "VoiceIngress"]

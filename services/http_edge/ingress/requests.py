@@ -22,6 +22,8 @@ from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.clips import has_clip
+from services.common.bus.library.resolving import VoiceResolver
+from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus, Received
 from services.common.runtime.deadline import Deadline
 from services.common.wire import codec, subjects
@@ -69,8 +71,8 @@ class RequestIngress:
         """Queue a request and return its acknowledgement.
 
         Raises MalformedMessage, TextTooLong, DeadlineExceeded, EngineUnavailable,
-        UnsupportedLanguage, UnsupportedParameter, UnknownClip, TenantQueueFull, QueueFull,
-        RequestIdTaken, BusUnavailable.
+        UnsupportedLanguage, UnsupportedParameter, UnknownClip, UnknownVoice, TenantQueueFull,
+        QueueFull, RequestIdTaken, BusUnavailable.
         """
         if len(message.payload) > _MOST_BYTES:
             raise TextTooLong(
@@ -81,8 +83,9 @@ class RequestIngress:
         self.admission.check(tenant)
         language = self._check(request)
         await self._check_clips(request)
+        resolved = await self._resolved(request, language)
         await self._check_queue(request)
-        stored = await self._queue(request, language)
+        stored = await self._queue(request, resolved, language)
         acknowledged = {"stream": topology.REQUESTS, "seq": 0}
         return json.dumps(acknowledged if stored else acknowledged | {"duplicate": True}).encode()
 
@@ -109,10 +112,21 @@ class RequestIngress:
         language = language_code(request.language)
         if language is None:
             raise UnsupportedLanguage("language is unknown; send one that a worker lists")
-        Fleet(request.engine, self.fleet.workers, self.fleet.splitters).require(
-            language, request.parameters
-        )
+        self._fleet(request).require(language, request.parameters)
         return language
+
+    def _fleet(self, request: SpeechRequest) -> Fleet:
+        return Fleet(request.engine, self.fleet.workers, self.fleet.splitters)
+
+    async def _resolved(self, request: SpeechRequest, language: str) -> SpeechRequest:
+        """Return the request with its voice resolved.
+
+        The voice of a portion is only checked: the splitter continues with that of the first one.
+        """
+        resolver = VoiceResolver(VoiceLibrary(self.bus))
+        workers = self._fleet(request).ready()
+        resolved = await resolver.resolve_request(request, language, workers)
+        return resolved if request.portion_s is UNSET else request
 
     async def _check_clips(self, request: SpeechRequest) -> None:
         for clip in request.clips:
@@ -129,8 +143,8 @@ class RequestIngress:
                 "your requests fill your share of the queue; retry when some have finished"
             )
 
-    async def _queue(self, request: SpeechRequest, language: str) -> bool:
-        """Reserve the request's id and queue it.
+    async def _queue(self, request: SpeechRequest, resolved: SpeechRequest, language: str) -> bool:
+        """Reserve the request's id, and queue the request with its voice resolved.
 
         Return False if the same request is queued already.
         """
@@ -141,7 +155,7 @@ class RequestIngress:
                 raise RequestIdTaken(
                     "another request has this request id; send another one, chosen at random"
                 )
-            return await self._publish(request)  # JetStream drops the duplicate by its message id
+            return await self._publish(resolved)  # JetStream drops the duplicate by its message id
         with ExitStack() as held:
             try:
                 if (
@@ -150,8 +164,8 @@ class RequestIngress:
                     raise RequestIdTaken(
                         "a job has this request id; send another one, chosen at random"
                     )
-                pending = held.enter_context(self._admitted(request, language))
-                stored = await self._publish(request)
+                pending = held.enter_context(self._admitted(resolved, language))
+                stored = await self._publish(resolved)
             except PipelineError:
                 await records.forget(request.tenant, request.request)
                 raise

@@ -2,15 +2,23 @@
 
 import asyncio
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from services.common.bus.library.voices import VoiceLibrary
-from services.common.wire.failures import UnknownVoice
-from services.common.wire.messages import AS_USUAL, BuiltInVoice, Parameters, WorkerState
+from services.common.wire.failures import MalformedMessage, UnknownVoice
+from services.common.wire.messages import (
+    AS_USUAL,
+    BuiltInVoice,
+    Parameters,
+    SpeechRequest,
+    WorkerState,
+)
+from services.common.wire.parameters import takes_of, with_defaults
 from services.common.wire.voices import (
     SHARED_TENANT,
     ResolvedVoice,
@@ -53,6 +61,35 @@ class VoiceResolver:
         if same:
             return ChosenVoice(ResolvedVoice("builtin", same[0]).reference)
         raise UnknownVoice(await self._advice(tenant, given, built_in))
+
+    async def resolve_request(
+        self, request: SpeechRequest, language: str, workers: Sequence[WorkerState]
+    ) -> SpeechRequest:
+        """Return the request with clips or a resolved voice; `language` is the code of its language.
+
+        If it names a voice that is not resolved yet, the parameters that it does not set are those of the voice, as
+        far as these workers support them. Raises MalformedMessage if it has a voice and clips, UnknownVoice,
+        BusUnavailable.
+        """
+        if request.clips and request.voice is not UNSET:
+            raise MalformedMessage("voice and clips are both set; send one of them")
+        if request.clips:
+            return request
+
+        if request.voice is UNSET:
+            default = default_voice(language, workers)
+            if default is None:
+                raise UnknownVoice(
+                    f"the engine {request.engine} has no default voice for {language}; "
+                    "send voice or clips"
+                )
+            return msgspec.structs.replace(request, voice=default)
+
+        chosen = await self.resolve(request.tenant, request.voice, workers)
+        if parse_reference(request.voice) is not None:
+            return msgspec.structs.replace(request, voice=chosen.reference)
+        parameters = with_defaults(request.parameters, chosen.parameters, takes=takes_of(workers))
+        return msgspec.structs.replace(request, voice=chosen.reference, parameters=parameters)
 
     async def _of_reference(
         self, tenant: str, parsed: ResolvedVoice, built_in: list[BuiltInVoice]

@@ -20,6 +20,7 @@ from typing import Final, Literal
 
 from services.common.bus import topology
 from services.common.wire import subjects
+from services.common.wire.voices import SHARED_TENANT
 
 SERVICE: Final = "TTS"
 MAX_CONNECTIONS: Final = 64  # of one tenant, at each server
@@ -45,6 +46,10 @@ def require_tenant(tenant: str) -> None:
     """Raise ValueError for a name that is invalid for a tenant's account, user and subjects."""
     if not _TENANT.fullmatch(tenant):
         raise ValueError(f"{tenant!r} is not a tenant name; use 1 to 57 letters, digits, - and _")
+    if tenant == SHARED_TENANT:
+        raise ValueError(
+            f"{tenant!r} is not a tenant name: it owns the voices of all tenants; use another one"
+        )
 
 
 def tenant_account(tenant: str) -> str:
@@ -61,6 +66,7 @@ def shares(tenant: str) -> tuple[Share, ...]:
         _service(subjects.cancel(tenant, "*"), answer_s=1),  # the shortest: there is no reply
         _service(subjects.normalize(tenant), answer_s=15),
         _service(subjects.clip(tenant), answer_s=120),
+        _service(subjects.voice(tenant), answer_s=60),
         _service(stored, answer_s=5),
         _stream(subjects.tenant_events(tenant)),
         _stream(subjects.WORKERS),

@@ -84,7 +84,13 @@ def _edge() -> Role:
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
             *(*_values(topology.KEPT), *_drops_values(topology.KEPT)),
             *(*_values(topology.PROGRESS), *_drops_values(topology.PROGRESS)),
+            *(*_values(topology.LIBRARY), *_drops_values(topology.LIBRARY)),
+            _reads_batches(topology.LIBRARY),
+            # previews; what is computed from a voice is erased with it
+            *(*_values(topology.VOICES, "voice.>"), *_drops_values(topology.VOICES)),
+            subjects.FORGETS,
             *_objects(topology.CLIPS),
+            *_objects(topology.VOICE_CLIPS),
             *_objects(topology.RESULTS),
         ],
         [
@@ -94,7 +100,7 @@ def _edge() -> Role:
                 subjects.SPLITTERS,
                 topology.value_subject(topology.PROGRESS, ">"),
             ),
-            *(subjects.INGRESS_REQUESTS, subjects.STORE_CLIPS),
+            *(subjects.INGRESS_REQUESTS, subjects.STORE_CLIPS, subjects.VOICES),
         ],
         answer_s=120,  # a clip may wait for a decoder
     )
@@ -110,6 +116,8 @@ def _splitter() -> Role:
             *_pulls(topology.requests_consumer()),
             f"{_API}.STREAM.PURGE.{topology.SENTENCES}",
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
+            _reads_values(topology.LIBRARY),
+            _reads_batches(topology.LIBRARY),  # the nearest names, where a voice is unknown
         ],
         [subjects.request_ends("*", "*"), subjects.CANCELS, subjects.WORKERS, subjects.NORMALIZE],
         answer_s=60,
@@ -125,9 +133,9 @@ def _worker(engines: Iterable[str]) -> Role:
             *(subjects.WORKERS, subjects.DEAD),
             *(subject for consumer in consumers for subject in _pulls(consumer)),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.request_ends('*', '*')}",
-            *_values(topology.VOICES),
-            *_drops_values(topology.VOICES),  # of voices that were deleted meanwhile
-            *_reads_values(topology.LIBRARY, library_key("*", "*")),
+            # a voice that was deleted while it was computed is removed again
+            *(*_values(topology.VOICES), *_drops_values(topology.VOICES)),
+            _reads_values(topology.LIBRARY, library_key("*", "*")),
             *_reads_objects(topology.CLIPS),
             *_reads_objects(topology.VOICE_CLIPS),
         ],
@@ -153,13 +161,17 @@ def _pulls(consumer: Consumer) -> list[str]:
     ]
 
 
-def _values(bucket: str) -> list[str]:
-    own = topology.value_subject(bucket, ">")
-    return [own, f"{_API}.DIRECT.GET.KV_{bucket}.{own}"]
+def _values(bucket: str, keys: str = ">") -> list[str]:
+    return [topology.value_subject(bucket, keys), _reads_values(bucket, keys)]
 
 
-def _reads_values(bucket: str, key_filter: str = ">") -> list[str]:
-    return [f"{_API}.DIRECT.GET.KV_{bucket}.{topology.value_subject(bucket, key_filter)}"]
+def _reads_values(bucket: str, keys: str = ">") -> str:
+    return f"{_API}.DIRECT.GET.KV_{bucket}.{topology.value_subject(bucket, keys)}"
+
+
+def _reads_batches(bucket: str) -> str:
+    """Return the subject of a request for many values, which does not contain their keys."""
+    return f"{_API}.DIRECT.GET.KV_{bucket}"
 
 
 def _drops_values(bucket: str) -> list[str]:
