@@ -11,14 +11,22 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.clips import clip_id, store_clip
 from services.common.bus.heartbeats import splitters, workers
+from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import codec, subjects
-from services.common.wire.messages import SpeechRequest, SplitterState
+from services.common.wire.messages import (
+    BuiltInVoice,
+    Parameters,
+    SpeechRequest,
+    SplitterState,
+)
+from services.common.wire.voices import Voice
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.ingress import RequestIngress, Responder
@@ -27,7 +35,7 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.request_store import RequestStore
 from tests.support.buses import bus_of
-from tests.support.messages import EXAMPLES
+from tests.support.messages import EXAMPLES, STORED_VOICE
 from tests.support.service import speech_request
 
 SETTINGS = Settings(engine="tone", queue_audio_s=20.0, tenant_share=0.5, max_text_characters=1000)
@@ -58,6 +66,16 @@ class Front:
         assert isinstance(error, dict)
         return error["code"], error["description"].partition(":")[0]
 
+    def speaking(self, voice: str | None, **changes: object) -> SpeechRequest:
+        """Return a request that names this voice, or none."""
+        named = UNSET if voice is None else voice
+        return msgspec.structs.replace(self.request(), clips=(), voice=named, **changes)
+
+    async def last(self) -> SpeechRequest:
+        """Return the request that was queued last."""
+        stored = await self.bus.stored(topology.REQUESTS, subjects.REQUESTS, most=100)
+        return codec.decode(stored[-1].payload, SpeechRequest)
+
     async def queued(self) -> int:
         return await self.bus.message_count(topology.REQUESTS)
 
@@ -69,7 +87,13 @@ async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
     admission = Admission(fleet, settings, metrics)
     [worker] = [example for example in EXAMPLES if type(example).__name__ == "WorkerState"]
     worker = msgspec.structs.replace(
-        worker, engine="tone", state="ready", languages=("en",), slots=2
+        worker,
+        engine="tone",
+        state="ready",
+        languages=("en",),
+        slots=2,
+        voices=(BuiltInVoice(name="Heart", gender="female"),),
+        default_voices={"en": "Heart"},
     )
 
     async def beat() -> None:
@@ -238,3 +262,56 @@ async def test_a_flood_of_one_tenant_is_refused_and_costs_no_other_its_answer(
     assert 1 <= lines <= 2, "a flood is not logged line by line"
     codes = {error["code"] for error in told if isinstance(error, dict)}
     assert codes <= {400, 429}
+
+
+async def voice_of(front: Front, tenant: str = "acme") -> Voice:
+    """Store a voice of a tenant that is faster than usual."""
+    draft = msgspec.structs.replace(
+        STORED_VOICE, name="Anna", tenant=tenant, parameters=Parameters(speed=1.5, top_k=7)
+    )
+    return await VoiceLibrary(front.bus).create(draft, [b"a clip"])
+
+
+async def test_a_request_is_queued_with_its_voice_resolved(front: Front) -> None:
+    anna = await voice_of(front)
+    fast = Parameters(speed=1.5)
+    for given, reference, parameters in (
+        ("anna", f"{anna.voice}@1", fast),
+        (anna.voice, f"{anna.voice}@1", fast),
+        (f"{anna.voice}@1", f"{anna.voice}@1", Parameters()),
+        ("Heart", "builtin:Heart", Parameters()),
+        (None, "builtin:Heart", Parameters()),
+    ):
+        request = front.speaking(given)
+        assert "error" not in await front.ask(request)
+        queued = await front.last()
+        assert (queued.request, queued.voice) == (request.request, reference)
+        assert queued.parameters == parameters
+        assert (await front.ask(request))["duplicate"] is True
+
+
+async def test_a_voice_that_cannot_be_used_is_refused_at_once(front: Front) -> None:
+    anna = await voice_of(front, tenant="globex")
+    refusals = {
+        (404, "unknown_voice"): [
+            front.speaking(given)
+            for given in ("Anna", anna.voice, f"{anna.voice}@1", f"shared:{anna.voice}@1")
+        ],
+        (400, "malformed_message"): [
+            msgspec.structs.replace(front.request(), voice="Heart"),
+        ],
+    }
+    for refusal, requests in refusals.items():
+        for request in requests:
+            assert await front.refused(request) == refusal
+    assert await front.queued() == 0
+
+
+async def test_the_portions_of_a_request_are_queued_as_they_are_sent(front: Front) -> None:
+    await voice_of(front)
+    first = front.speaking("Anna", portion_s=10.0)
+    later = msgspec.structs.replace(first, first_sentence=3, first_lane="standard")
+    for portion in (first, later):
+        assert "error" not in await front.ask(portion)
+        assert (await front.last()).voice == "Anna"
+    assert (await front.refused(front.speaking("Bert", portion_s=10.0)))[1] == "unknown_voice"
