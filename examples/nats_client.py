@@ -2,9 +2,10 @@
 
     python examples/nats_client.py nats://127.0.0.1:4222 reference.wav en "Hello from the bus." > speech.raw
 
-The reference is 6 to 30 s of one person speaking, in any usual format. Play the result with: aplay -f S16_LE -r 24000
-speech.raw. As a tenant of a NATS that has users (docs/deploy.md), add TENANT=acme NATS_NKEY_SEED_FILE=tenant-acme.seed
-NATS_CA_FILE=ca.crt to the environment.
+The reference is 6 to 30 s of one person speaking, in any usual format. `voice=Anna` in its place names a stored voice
+(nats_voices.py) or a built-in one, and `voice=` alone is the default voice of the language. Play the result with:
+aplay -f S16_LE -r 24000 speech.raw. As a tenant of a NATS that has users (docs/deploy.md), add TENANT=acme
+NATS_NKEY_SEED_FILE=tenant-acme.seed NATS_CA_FILE=ca.crt to the environment.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from typing import Any
 
 import msgpack
 import nats
+from nats.aio.client import Client
 
 TENANT = os.environ.get("TENANT", "public")
 ENGINE = os.environ.get("ENGINE", "embedded")
@@ -33,20 +35,42 @@ def access() -> dict[str, Any]:
     return options
 
 
-async def speak(url: str, recording: bytes, language: str, text: str) -> None:
-    """Publish one request and write its samples to stdout, in order, as they come."""
-    bus = await nats.connect(url, **access())
-    store = msgpack.packb({"type": "StoreClip", "tenant": TENANT, "audio": recording})
-    stored = msgpack.unpackb((await bus.request(f"tts.v1.clip.{TENANT}", store, timeout=120)).data)
+async def store_clip(bus: Client, recording: bytes) -> str:
+    """Store a recording as a reference clip and return its id; exit if it is refused."""
+    command = msgpack.packb({"type": "StoreClip", "tenant": TENANT, "audio": recording})
+    stored = msgpack.unpackb(
+        (await bus.request(f"tts.v1.clip.{TENANT}", command, timeout=120)).data
+    )
     if stored["type"] == "ClipRefused":
         sys.exit(f"{stored['code']}: {stored['detail']}")
+    clip: str = stored["clip"]
+    return clip
+
+
+def read(path: str) -> bytes:
+    """Return a file's bytes."""
+    return Path(path).read_bytes()
+
+
+async def speaker(bus: Client, reference: str) -> dict[str, Any]:
+    """Return the fields of the request for its speaker: a voice, or clips of a recording."""
+    before, found, voice = reference.partition("voice=")
+    if found and not before:
+        return {"voice": voice} if voice else {}
+    return {"clips": [await store_clip(bus, read(reference))]}
+
+
+async def speak(url: str, reference: str, language: str, text: str) -> None:
+    """Publish one request and write its samples to stdout, in order, as they come."""
+    bus = await nats.connect(url, **access())
+    spoken_by = await speaker(bus, reference)
 
     request = secrets.token_hex(16)
     events = await bus.subscribe(
         f"tts.v1.audio.{TENANT}.{request}.>"
     )  # before the request, so that nothing is missed
     command = {"type": "SpeechRequest", "request": request, "tenant": TENANT, "engine": ENGINE,
-               "language": language, "text": text, "clips": [stored["clip"]], "seed": 1,
+               "language": language, "text": text, **spoken_by, "seed": 1,
                "deadline_unix_ms": int((time.time() + 300) * 1000)}  # fmt: skip
     own = {
         "Nats-Msg-Id": f"request.{TENANT}.{request}"
@@ -76,4 +100,4 @@ async def speak(url: str, recording: bytes, language: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(speak(sys.argv[1], Path(sys.argv[2]).read_bytes(), sys.argv[3], sys.argv[4]))
+    asyncio.run(speak(*sys.argv[1:5]))

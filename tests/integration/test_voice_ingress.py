@@ -203,7 +203,7 @@ async def test_a_replacement_that_fails_changes_nothing(client: Client) -> None:
     assert await client.stored() == before
 
 
-async def test_consent_is_required_unless_the_setting_says_otherwise(bus: Bus) -> None:
+async def test_consent_is_required_unless_a_setting_makes_it_optional(bus: Bus) -> None:
     async with serving(bus) as client:
         assert await client.refused(client.create(consent=None)) == "consent_required"
         never = Consent(speaker="A", statement="B", date="2026-02-30", method="written")

@@ -88,7 +88,7 @@ async def splitting(bus: Bus, *, slots: int = 100) -> AsyncIterator[None]:
 
 @dataclass(frozen=True)
 class Client:
-    """Publishes requests, and sees what becomes of them."""
+    """Publishes requests and reads the results."""
 
     bus: Bus
 
@@ -206,7 +206,7 @@ async def test_a_voice_that_does_not_exist_is_never_replaced_by_another(client: 
         assert "nearest names are Heart" in detail
 
 
-async def test_without_a_default_voice_a_request_says_what_to_send(client: Client) -> None:
+async def test_without_a_default_voice_the_failure_states_what_to_send(client: Client) -> None:
     async with splitting(client.bus):
         assert await client.refused(named(None, language="fr", text="Bonjour.")) == (
             "unknown_voice",
