@@ -19,21 +19,17 @@ from nats.aio.client import Client
 
 from services.admin import nats_users, streams
 from services.common.bus import topology
-from services.common.bus.library.resolving import VoiceResolver
-from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.nats import accounts
 from services.common.bus.nats.connection import connect
 from services.common.bus.nats.roles import service_roles, tenant_role
 from services.common.runtime.local_nats import find_nats_server, free_port, local_nats
 from services.common.runtime.service_process import ProcessSettings
 from services.common.wire import codec, subjects
-from services.common.wire.failures import BusUnavailable, UnknownVoice
-from services.common.wire.identity import library_voice_key
+from services.common.wire.failures import BusUnavailable
 from services.common.wire.messages import ClipStored, StoreClip
 from tests.deploy.manifests import ROOT
 from tests.support.front import VOICE, form
 from tests.support.guarded import Guarded, guarded_nats, guarded_service, make_keys
-from tests.support.messages import STORED_VOICE
 from tests.support.service import TEXT, expected_pcm, speech_request
 
 ROLES = {role.name: role for role in [*service_roles(), tenant_role("acme"), tenant_role("globex")]}
@@ -83,46 +79,6 @@ async def test_a_lost_race_for_a_value_is_reported_in_the_edges_role(guarded: Gu
     assert not await bus.create_value(topology.KEPT, "key.acme.a-key", b"second")
     assert await bus.get_value(topology.KEPT, "key.acme.a-key") == b"first"
     await bus.close()
-
-
-async def test_stored_voices_are_used_in_the_roles_of_the_services(guarded: Guarded) -> None:
-    buses = {
-        role: await connect(guarded.settings(role), name=role)
-        for role in ("edge", "splitter", "worker")
-    }
-    edge, splitter, worker = (VoiceLibrary(bus) for bus in buses.values())
-    forgotten = await buses["worker"].subscribe(subjects.FORGETS, limit=10)
-    made = await edge.create(
-        msgspec.structs.replace(STORED_VOICE, tenant="acme", name="Anna", leftovers=()), [VOICE]
-    )
-    preview = library_voice_key("acme", made.voice, 1, "preview.tone.1.en")
-    await buses["edge"].put_value(topology.VOICES, preview, b"preview")
-    assert await buses["edge"].get_value(topology.VOICES, preview) == b"preview"
-
-    chosen = await VoiceResolver(splitter).resolve("acme", "anna", [])
-    assert chosen.reference == f"{made.voice}@1"
-    with pytest.raises(UnknownVoice, match="nearest names are Anna"):
-        await VoiceResolver(splitter).resolve("acme", "Anja", [])
-
-    assert await worker.read("acme", made.voice) == made
-    assert await worker.clips(made) == [VOICE]
-    computed = library_voice_key("acme", made.voice, 1, "tone.1")
-    await buses["worker"].put_value(topology.VOICES, computed, b"computed")
-    await buses["worker"].drop_value(topology.VOICES, computed)
-    assert await buses["worker"].get_value(topology.VOICES, computed) is None
-    await buses["worker"].put_value(topology.VOICES, computed, b"computed")
-
-    await edge.change("acme", made.voice, lambda now: msgspec.structs.replace(now, name="Anne"))
-    assert (await edge.replace_clips("acme", made.voice, [VOICE + b"\0\0"])).revision == 2
-    assert [voice.name for voice in (await edge.page("acme", limit=5)).voices] == ["Anne"]
-    assert await edge.delete("acme", made.voice)
-    assert await forgotten.next(5) is not None
-    for key in (preview, computed):
-        assert await buses["worker"].get_value(topology.VOICES, key) is None
-    assert await worker.read("acme", made.voice) is None
-    await forgotten.close()
-    for bus in buses.values():
-        await bus.close()
 
 
 async def _shown(session: aiohttp.ClientSession, url: str) -> dict[str, str]:
@@ -209,20 +165,11 @@ REFUSED = [
     ("worker", "tts.v1.sentence.tone.express.acme.some-request.0"),
     ("worker", "$JS.API.CONSUMER.MSG.NEXT.TTS_REQUESTS.splitter"),
     ("worker", "$JS.API.CONSUMER.MSG.NEXT.TTS_SENTENCES.worker-xtts-express"),
-    ("worker", "$KV.TTS_LIBRARY.voice.acme.v_00000000000000000000"),
-    ("worker", "$JS.API.DIRECT.GET.KV_TTS_LIBRARY"),
     ("worker", "$JS.API.STREAM.PURGE.KV_TTS_LIBRARY"),
-    ("worker", "$O.TTS_VOICE_CLIPS.C.chunk"),
     ("worker", "$JS.API.STREAM.PURGE.OBJ_TTS_VOICE_CLIPS"),
-    ("worker", "tts.v1.forget.acme"),
-    ("splitter", "$KV.TTS_LIBRARY.voice.acme.v_00000000000000000000"),
-    ("splitter", "$JS.API.STREAM.PURGE.KV_TTS_LIBRARY"),
-    ("splitter", "$JS.API.STREAM.MSG.GET.OBJ_TTS_VOICE_CLIPS"),
-    ("tenant-globex", "tts.v1.voice.acme"),
-    ("tenant-globex", "tts.v1.forget.globex"),
-    ("tenant-globex", "$JS.API.DIRECT.GET.KV_TTS_LIBRARY"),
-    ("tenant-globex", "$KV.TTS_LIBRARY.voice.globex.v_00000000000000000000"),
-    ("tenant-globex", "$O.TTS_VOICE_CLIPS.C.chunk"),
+    ("worker", "$KV.TTS_LIBRARY.voice.acme.some-voice"),
+    ("worker", "$JS.API.DIRECT.GET.KV_TTS_LIBRARY"),
+    ("worker", "$O.TTS_VOICE_CLIPS.C.chunk"),
     ("worker", "$KV.TTS_KEPT.request.acme.some-request"),
     ("worker", "$O.TTS_CLIPS.C.chunk"),
     ("worker", "$JS.API.STREAM.PURGE.TTS_SENTENCES"),
@@ -241,6 +188,16 @@ REFUSED = [
     ("edge", "$JS.API.STREAM.DELETE.TTS_AUDIO"),
     ("edge", "$JS.API.STREAM.CREATE.SOMETHING"),
     ("edge", "$KV.TTS_VOICES.some-voice"),
+    ("edge", "$JS.API.DIRECT.GET.KV_TTS_VOICES.$KV.TTS_VOICES.tone.1.acme.some-voice"),
+    ("worker", "tts.v1.forget.acme"),
+    ("splitter", "$KV.TTS_LIBRARY.voice.acme.some-voice"),
+    ("splitter", "$JS.API.STREAM.PURGE.KV_TTS_LIBRARY"),
+    ("splitter", "$JS.API.STREAM.MSG.GET.OBJ_TTS_VOICE_CLIPS"),
+    ("tenant-globex", "tts.v1.voice.acme"),
+    ("tenant-globex", "tts.v1.forget.globex"),
+    ("tenant-globex", "$JS.API.DIRECT.GET.KV_TTS_LIBRARY"),
+    ("tenant-globex", "$KV.TTS_LIBRARY.voice.globex.some-voice"),
+    ("tenant-globex", "$O.TTS_VOICE_CLIPS.C.chunk"),
 ]
 
 

@@ -7,13 +7,20 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.common.bus import topology
+from services.common.bus.library.resolving import VoiceResolver
+from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.nats.connection import NatsBus, connect
+from services.common.wire import subjects
+from services.common.wire.failures import UnknownVoice
+from services.common.wire.identity import library_voice_key
 from tests.deploy.manifests import ROOT
 from tests.support.front import VOICE
 from tests.support.guarded import Guarded, guarded_nats, guarded_service
+from tests.support.messages import STORED_VOICE
 from tests.support.service import TEXT, expected_pcm
 
 
@@ -61,8 +68,14 @@ class Tenant:
 
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
-    async with guarded_nats(tmp_path) as made, guarded_service(made, tmp_path):
+    async with guarded_nats(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+async def service(guarded: Guarded, tmp_path: Path) -> AsyncIterator[str]:
+    async with guarded_service(guarded, tmp_path) as address:
+        yield address
 
 
 @pytest.fixture
@@ -82,6 +95,47 @@ async def stored(bus: NatsBus) -> set[str]:
     return held | {f"{(await bus.storage_use(f'OBJ_{topology.VOICE_CLIPS}')).used} bytes"}
 
 
+async def test_stored_voices_are_used_in_the_roles_of_the_services(guarded: Guarded) -> None:
+    buses = {
+        role: await connect(guarded.settings(role), name=role)
+        for role in ("edge", "splitter", "worker")
+    }
+    edge, splitter, worker = (VoiceLibrary(bus) for bus in buses.values())
+    forgotten = await buses["worker"].subscribe(subjects.FORGETS, limit=10)
+    made = await edge.create(
+        msgspec.structs.replace(STORED_VOICE, tenant="acme", name="Anna", leftovers=()), [VOICE]
+    )
+    preview = library_voice_key("acme", made.voice, 1, "preview.tone.1.en")
+    await buses["edge"].put_value(topology.VOICES, preview, b"preview")
+    assert await buses["edge"].get_value(topology.VOICES, preview) == b"preview"
+
+    chosen = await VoiceResolver(splitter).resolve("acme", "anna", [])
+    assert chosen.reference == f"{made.voice}@1"
+    with pytest.raises(UnknownVoice, match="nearest names are Anna"):
+        await VoiceResolver(splitter).resolve("acme", "Anja", [])
+
+    assert await worker.read("acme", made.voice) == made
+    assert await worker.clips(made) == [VOICE]
+    computed = library_voice_key("acme", made.voice, 1, "tone.1")
+    await buses["worker"].put_value(topology.VOICES, computed, b"computed")
+    await buses["worker"].drop_value(topology.VOICES, computed)
+    assert await buses["worker"].get_value(topology.VOICES, computed) is None
+    await buses["worker"].put_value(topology.VOICES, computed, b"computed")
+
+    await edge.change("acme", made.voice, lambda now: msgspec.structs.replace(now, name="Anne"))
+    assert (await edge.replace_clips("acme", made.voice, [VOICE + b"\0\0"])).revision == 2
+    assert [voice.name for voice in (await edge.page("acme", limit=5)).voices] == ["Anne"]
+    assert await edge.delete("acme", made.voice)
+    assert await forgotten.next(5) is not None
+    for key in (preview, computed):
+        assert await buses["worker"].get_value(topology.VOICES, key) is None
+    assert await worker.read("acme", made.voice) is None
+    await forgotten.close()
+    for bus in buses.values():
+        await bus.close()
+
+
+@pytest.mark.usefixtures("service")
 async def test_a_tenant_stores_a_voice_speaks_with_it_and_erases_it(
     guarded: Guarded, operator: NatsBus, tmp_path: Path
 ) -> None:
@@ -115,6 +169,7 @@ async def test_a_tenant_stores_a_voice_speaks_with_it_and_erases_it(
     assert "unknown_voice" in failure
 
 
+@pytest.mark.usefixtures("service")
 async def test_a_request_without_a_voice_has_the_default_voice_of_its_language(
     guarded: Guarded, tmp_path: Path
 ) -> None:

@@ -87,7 +87,8 @@ def _edge() -> Role:
             *(*_values(topology.LIBRARY), *_drops_values(topology.LIBRARY)),
             _reads_batches(topology.LIBRARY),
             # previews; what is computed from a voice is erased with it
-            *(*_values(topology.VOICES, "voice.>"), *_drops_values(topology.VOICES)),
+            topology.value_subject(topology.VOICES, "voice.>"),
+            *(*_reads_values(topology.VOICES, "voice.>"), *_drops_values(topology.VOICES)),
             subjects.FORGETS,
             *_objects(topology.CLIPS),
             *_objects(topology.VOICE_CLIPS),
@@ -116,7 +117,7 @@ def _splitter() -> Role:
             *_pulls(topology.requests_consumer()),
             f"{_API}.STREAM.PURGE.{topology.SENTENCES}",
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
-            _reads_values(topology.LIBRARY),
+            *_reads_values(topology.LIBRARY),
             _reads_batches(topology.LIBRARY),  # the nearest names, where a voice is unknown
         ],
         [subjects.request_ends("*", "*"), subjects.CANCELS, subjects.WORKERS, subjects.NORMALIZE],
@@ -133,9 +134,9 @@ def _worker(engines: Iterable[str]) -> Role:
             *(subjects.WORKERS, subjects.DEAD),
             *(subject for consumer in consumers for subject in _pulls(consumer)),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.request_ends('*', '*')}",
-            # a voice that was deleted while it was computed is removed again
-            *(*_values(topology.VOICES), *_drops_values(topology.VOICES)),
-            _reads_values(topology.LIBRARY, library_key("*", "*")),
+            *_values(topology.VOICES),
+            *_drops_values(topology.VOICES),  # of voices that were deleted meanwhile
+            *_reads_values(topology.LIBRARY, library_key("*", "*")),
             *_reads_objects(topology.CLIPS),
             *_reads_objects(topology.VOICE_CLIPS),
         ],
@@ -161,21 +162,22 @@ def _pulls(consumer: Consumer) -> list[str]:
     ]
 
 
-def _values(bucket: str, keys: str = ">") -> list[str]:
-    return [topology.value_subject(bucket, keys), _reads_values(bucket, keys)]
+def _values(bucket: str) -> list[str]:
+    own = topology.value_subject(bucket, ">")
+    return [own, f"{_API}.DIRECT.GET.KV_{bucket}.{own}"]
 
 
-def _reads_values(bucket: str, keys: str = ">") -> str:
-    return f"{_API}.DIRECT.GET.KV_{bucket}.{topology.value_subject(bucket, keys)}"
+def _reads_values(bucket: str, key_filter: str = ">") -> list[str]:
+    return [f"{_API}.DIRECT.GET.KV_{bucket}.{topology.value_subject(bucket, key_filter)}"]
+
+
+def _drops_values(bucket: str) -> list[str]:
+    return [f"{_API}.STREAM.PURGE.KV_{bucket}"]
 
 
 def _reads_batches(bucket: str) -> str:
     """Return the subject of a request for many values, which does not contain their keys."""
     return f"{_API}.DIRECT.GET.KV_{bucket}"
-
-
-def _drops_values(bucket: str) -> list[str]:
-    return [f"{_API}.STREAM.PURGE.KV_{bucket}"]
 
 
 def _writes_objects(store: str) -> list[str]:
