@@ -1,4 +1,4 @@
-"""The operator's command line: `python -m services.admin keys | nats-users | streams | backup | dead-letters`."""
+"""The operator's command line: `python -m services.admin COMMAND`, with the commands below."""
 
 import argparse
 import importlib
@@ -11,6 +11,7 @@ _COMMANDS: Final = {
     "nats-users": ("nats_users", "generate NATS users (nkeys), accounts and TLS certificates"),
     "streams": ("streams", "create the streams, buckets and object stores"),
     "backup": ("backup", "save all streams to a folder, or restore them"),
+    "voices": ("voices", "list, export, import, publish or erase voices of the library"),
     "dead-letters": ("dead_letters", "list, replay or purge dead letters"),
 }
 

@@ -17,7 +17,7 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from services.admin import nats_users, streams
+from services.admin import keys, nats_users, streams
 from services.common.bus import topology
 from services.common.bus.nats import accounts
 from services.common.bus.nats.connection import connect
@@ -27,6 +27,7 @@ from services.common.runtime.service_process import ProcessSettings
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable
 from services.common.wire.messages import ClipStored, StoreClip
+from services.common.wire.voices import SHARED_TENANT
 from tests.deploy.manifests import ROOT
 from tests.support.front import VOICE, form
 from tests.support.guarded import Guarded, guarded_nats, guarded_service, make_keys
@@ -375,3 +376,12 @@ def test_existing_keys_stay_when_a_tenant_is_added(tmp_path: Path) -> None:
     assert "# tenant-acme" in (tmp_path / "users.conf").read_text()
     assert (tmp_path / "users.conf").read_text().count('"TENANT_') > 2
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+
+
+def test_the_owner_of_published_voices_is_no_ones_tenant(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="reserved"):
+        nats_users.main([str(tmp_path), "--tenants", SHARED_TENANT])
+    file = tmp_path / "keys.toml"
+    with pytest.raises(SystemExit, match="reserved"):
+        keys.main([str(file), "--name", "acme-web", "--tenant", SHARED_TENANT])
+    assert not file.exists()

@@ -31,6 +31,7 @@ from services.common.wire.messages import (
 SHARED_TENANT: Final = "_shared"
 # the owner of what is stored about built-in voices; no API key may have it either
 BUILT_IN_TENANT: Final = "_builtin"
+RESERVED_TENANTS: Final = frozenset({SHARED_TENANT, BUILT_IN_TENANT})
 MOST_LISTED: Final = 200  # voices in one page
 RESERVED_NAMES: Final = frozenset({"uploads", "import", "export"})  # paths of the HTTP API
 

@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from services.common.bus import topology
 from services.common.wire import subjects
-from services.common.wire.voices import SHARED_TENANT
+from services.common.wire.voices import RESERVED_TENANTS
 
 SERVICE: Final = "TTS"
 MAX_CONNECTIONS: Final = 64  # of one tenant, at each server
@@ -46,10 +46,8 @@ def require_tenant(tenant: str) -> None:
     """Raise ValueError for a name that is invalid for a tenant's account, user and subjects."""
     if not _TENANT.fullmatch(tenant):
         raise ValueError(f"{tenant!r} is not a tenant name; use 1 to 57 letters, digits, - and _")
-    if tenant == SHARED_TENANT:
-        raise ValueError(
-            f"{tenant!r} is not a tenant name: it owns the voices of all tenants; use another one"
-        )
+    if tenant in RESERVED_TENANTS:
+        raise ValueError(f"the tenant {tenant} is reserved; name another tenant")
 
 
 def tenant_account(tenant: str) -> str:
