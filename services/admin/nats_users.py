@@ -1,13 +1,14 @@
 """Generates NATS users, accounts and certificates: `task nats:keys -- FOLDER --tenants acme globex --hosts nats`.
 
 Writes `users.conf` for nats-server (an account for the services and one for each tenant), the secret of each user as
-`<role>.seed`, and, with --hosts, a certificate authority of its own (`ca.crt`, `ca.key`; ten years) and the server's
-certificate (`tls.crt`, `tls.key`; one year). Existing users keep their keys, so run it again
-to add a tenant.
+`<role>.seed`, `store-key.conf`, the key that encrypts JetStream's files, and, with --hosts, a certificate authority of
+its own (`ca.crt`, `ca.key`; ten years) and the server's certificate (`tls.crt`, `tls.key`; one year). Existing keys are
+kept, so run it again to add a tenant.
 """
 
 import argparse
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,14 @@ def user(folder: Path, role: Role) -> str:
 def _write_secret(path: Path, secret: bytes) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(secret)
+
+
+def store_key(folder: Path) -> None:
+    """Generate the key that encrypts JetStream's files, if there is none: another one could not read them."""
+    path = folder / "store-key.conf"
+    if not path.exists():
+        content = f'key: "{secrets.token_urlsafe(32)}"\ncipher: "chachapoly"\n'
+        _write_secret(path, content.encode())
 
 
 def users_conf(
@@ -173,6 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {name: (user(choice.folder, role), role) for name, role in tenants.items()},
     )
     (choice.folder / "users.conf").write_text(content)
+    store_key(choice.folder)
     if choice.hosts:
         certificates(choice.folder, choice.hosts)
     for role in (*services, *tenants.values()):

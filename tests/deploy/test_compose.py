@@ -1,6 +1,7 @@
 """The compose file: clean to the real plugin where it is here, and one with the images, the settings and the files."""
 
 import asyncio
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import services
+from services.admin import nats_users
 from services.common.runtime.local_nats import find_nats_server
 from services.common.runtime.settings import read_settings
 from services.common.runtime.unknown_settings import misspelled
@@ -245,7 +247,7 @@ def test_volumes_are_named_and_all_used() -> None:
         source
         for service in COMPOSED.values()
         for source, _ in mounts(service)
-        if re.fullmatch(r"\w+", source)
+        if re.fullmatch(r"[\w-]+", source)
     }
     assert used == named
 
@@ -255,11 +257,13 @@ async def test_nats_takes_its_configuration_and_keeps_its_files_in_the_volume(
 ) -> None:
     nats = COMPOSED["nats"]
     text = (ROOT / "deploy" / "nats" / "nats.conf").read_text()
-    assert "nats:/data" in nats["volumes"]
+    assert {"nats:/data", "nats-key:/etc/nats/keys"} < set(nats["volumes"])
     assert nats["working_dir"] == "/"
     assert re.search(r"store_dir: data\b", text)
     copy = tmp_path / "nats.conf"
     copy.write_text(text)
+    (tmp_path / "keys").mkdir()
+    nats_users.store_key(tmp_path / "keys")
     _, _, *options = nats["command"]
     checking = await asyncio.create_subprocess_exec(
         find_nats_server(), "-t", "-c", copy, *options, cwd=tmp_path, env={}
@@ -268,6 +272,30 @@ async def test_nats_takes_its_configuration_and_keeps_its_files_in_the_volume(
     assert "port: 4222" in text
     assert "http_port: 8222" in text
     assert "127.0.0.1:8222/healthz" in nats["healthcheck"]["test"][-1]
+
+
+def test_nats_generates_its_encryption_key_at_the_first_start_only(tmp_path: Path) -> None:
+    nats = COMPOSED["nats"]
+    assert nats["entrypoint"] == ["sh", "/etc/nats/start.sh"]
+    assert "../nats/start.sh:/etc/nats/start.sh:ro" in nats["volumes"]
+    key = tmp_path / "store-key.conf"
+    server = tmp_path / "nats-server"
+    server.write_text('#!/bin/sh\necho "$@"\n')
+    server.chmod(0o755)
+    contents = set()
+    for _ in range(2):
+        done = subprocess.run(
+            ["sh", FILE.parent.parent / "nats" / "start.sh", *nats["command"]],
+            env={"STORE_KEY_FILE": str(key), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == nats["command"]
+        contents.add(key.read_text())
+    [content] = contents
+    assert re.fullmatch(r'key: "[A-Za-z0-9+/=]{44}"\ncipher: "chachapoly"\n', content)
+    assert key.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if name != "ui"])

@@ -58,6 +58,7 @@ BY_THE_OPERATOR = {
     "Secret": {
         "nats-users",
         "nats-tls",
+        "nats-store-key",
         "nats-edge",
         "nats-splitter",
         "nats-worker",

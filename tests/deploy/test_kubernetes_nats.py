@@ -69,7 +69,8 @@ class Server:
         for name, text in files.items():
             here = re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], text)
             (self.folder / name).write_text(here)
-        shutil.copy(top / "users.conf", self.folder)
+        for secret in ("users.conf", "store-key.conf"):
+            shutil.copy(top / secret, self.folder)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.subprocess.Process]:
