@@ -3,19 +3,23 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.admin import backup
 from services.common.bus import topology
 from services.common.bus.clips import fetch_clip
+from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.nats.connection import NatsBus
 from services.common.bus.nats.snapshots import CannotCopy
 from services.common.runtime.local_nats import local_nats
 from services.common.wire import codec, subjects
+from services.common.wire.failures import VoiceNameTaken
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.session import SpeechSessions
 from tests.support.buses import nats_bus
+from tests.support.messages import STORED_VOICE
 from tests.support.service import digest, expected_pcm, speech_request, stored_clip, tone_service
 
 
@@ -62,6 +66,31 @@ async def test_streams_values_and_objects_are_the_same_after_save_and_restore(
                 assert digest([piece async for piece in speech.chunks()]) == digest(
                     [expected_pcm()]
                 )
+        await bus.close()
+
+
+async def test_a_library_voice_survives_backup_restore_and_a_restart(tmp_path: Path) -> None:
+    draft = msgspec.structs.replace(STORED_VOICE, leftovers=())
+    wavs = [b"first clip" * 20_000, b"second clip"]
+    async with nats_bus(folder(tmp_path, "before")) as bus:
+        made = await VoiceLibrary(bus).create(draft, wavs)
+        sizes = await backup.save(bus, tmp_path / "saved")
+    assert {"KV_TTS_LIBRARY", "OBJ_TTS_VOICE_CLIPS"} <= set(sizes)
+
+    async with local_nats(folder(tmp_path, "after")) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=20)
+        await backup.restore(bus, tmp_path / "saved")
+        await bus.establish(topology.topology())
+        for _ in range(2):
+            library = VoiceLibrary(bus)
+            assert await library.require("public", "Anna") == made
+            assert await library.clips(made) == wavs
+            await server.stop()
+            await server.start()
+        with pytest.raises(VoiceNameTaken):
+            await VoiceLibrary(bus).create(draft, wavs)
+        assert await VoiceLibrary(bus).delete("public", made.voice)
+        await VoiceLibrary(bus).create(draft, wavs)
         await bus.close()
 
 
