@@ -43,6 +43,7 @@ from services.http_edge.speech.request_quota import RequestQuota
 from services.http_edge.transport.connections import Addresses
 from services.http_edge.transport.file_descriptors import raise_limit
 from services.http_edge.transport.host_names import AllowedHosts
+from services.http_edge.voices.retention import VoiceRetention
 
 log = structlog.get_logger()
 
@@ -104,6 +105,8 @@ async def edge(
         group.create_task(fleet.splitters.follow(stop), name="splitters")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
         group.create_task(news.wake_on_drain(), name="job-events")
+        retention = VoiceRetention(VoiceLibrary(bus), settings.voices_kept_days)
+        group.create_task(retention.run(stop), name="voice-retention")
         for responder in _responders(parts, settings, intake):
             group.create_task(responder.serve(draining), name=responder.subject)
         jobs = group.create_task(loop.run(draining), name="jobs")

@@ -19,6 +19,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -239,14 +240,20 @@ class VoiceLibrary:
         erased: list[Voice] = []
         await self._quota.release_unknown(tenant, await self._records.ids(tenant))
         for voice in await self.all(tenant):
-            changed_s = voice.changed_unix_ms / 1000
-            expired = changed_before_unix_s is not None and changed_s < changed_before_unix_s
-            if expired or (_is_stale(voice) and voice.state != "ready"):
-                await self.delete(tenant, voice.voice)
-                erased.append(voice)
-            elif _is_stale(voice) and voice.leftovers:
-                await self._clear_leftovers(voice)
+            with suppress(UnknownVoice):  # another sweep or a client erased it first
+                if await self._swept(voice, changed_before_unix_s):
+                    erased.append(voice)
         return erased
+
+    async def _swept(self, voice: Voice, changed_before_unix_s: float | None) -> bool:
+        """Finish a voice's change if it was interrupted; return whether the voice was erased."""
+        changed_s = voice.changed_unix_ms / 1000
+        expired = changed_before_unix_s is not None and changed_s < changed_before_unix_s
+        if expired or (_is_stale(voice) and voice.state != "ready"):
+            return await self.delete(voice.tenant, voice.voice)
+        if _is_stale(voice) and voice.leftovers:
+            await self._clear_leftovers(voice)
+        return False
 
     @property
     def _records(self) -> VoiceRecords:
