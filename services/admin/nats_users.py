@@ -1,9 +1,9 @@
 """Generates NATS users, accounts and certificates: `task nats:keys -- FOLDER --tenants acme globex --hosts nats`.
 
 Writes `users.conf` for nats-server (an account for the services and one for each tenant), the secret of each user as
-`<role>.seed`, `store-key.conf`, the key that encrypts JetStream's files, and, with --hosts, a certificate authority of
-its own (`ca.crt`, `ca.key`; ten years) and the server's certificate (`tls.crt`, `tls.key`; one year). Existing keys stay
-valid, so run it again to add a tenant.
+`<role>.seed`, and `store-key.conf`, the key that encrypts JetStream's files. With --hosts it also writes a certificate
+authority (`ca.crt`, `ca.key`; ten years) and the server's certificate (`tls.crt`, `tls.key`; one year). Existing keys
+stay valid, so run it again to add a tenant.
 """
 
 import argparse

@@ -150,6 +150,36 @@ def test_a_stored_voice_speaks_as_the_one_it_was_stored_from(
     )
 
 
+def test_a_built_in_voice_is_a_stock_voice_that_speaks_every_language_as_it_is(
+    engine: EmbeddedEngine,
+) -> None:
+    description = engine.describe()
+    assert len(description.voices) == 15
+    assert {(voice.name, voice.gender, voice.languages) for voice in description.voices} >= {
+        ("af_heart", "female", ("en",)),
+        ("jm_kumo", "male", ("ja",)),
+        ("zf_xiaobei", "female", ("zh",)),
+    }
+    for pitch_hz, name in ((210.0, "af_heart"), (120.0, "am_michael")):
+        built_in = engine.restore(engine.built_in(name))
+        assert built_in.filter is None
+        stock = engine.restore(engine.stock_voice(pitch_hz))
+        assert (
+            spoken(engine, built_in, "Hello there.").tobytes()
+            == spoken(engine, stock, "Hello there.").tobytes()
+        )
+        assert (
+            spoken(engine, built_in, "Bonjour à tous.", "fr").tobytes()
+            != spoken(engine, stock, "Bonjour à tous.", "fr").tobytes()
+        )
+
+
+def test_a_built_in_voice_of_another_release_is_refused(engine: EmbeddedEngine) -> None:
+    fields = msgpack.unpackb(engine.built_in("af_heart"))
+    with pytest.raises(MalformedMessage):
+        engine.restore(msgpack.packb(fields | {"stock_name": "xx_nobody"}))
+
+
 def test_the_first_window_is_short_and_the_sentence_comes_in_several(
     long_windows: list[Samples],
 ) -> None:
