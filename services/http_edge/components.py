@@ -44,6 +44,7 @@ from services.http_edge.speech.metering import UsageCharges
 from services.http_edge.speech.request_quota import RequestQuota
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSessions
+from services.http_edge.voices.files import VoiceFiles
 from services.http_edge.voices.form_reader import VoiceFormReader
 from services.http_edge.voices.one_off import OneOffVoices
 from services.http_edge.voices.previews import Previews
@@ -227,8 +228,10 @@ def _add_voice_routes(
             timeout_s=settings.first_audio_timeout_s,
             group=parts.group,
         ),
+        files=VoiceFiles(library, settings.voice_consent == "required"),
         one_off=OneOffVoices(parts.bus),
         metrics=parts.metrics,
+        listener_timeout_s=settings.listener_timeout_s,
     ).add_to(app)
 
 

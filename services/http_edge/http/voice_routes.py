@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.common.bus.library.resolving import VoiceResolver, built_in_voices
 from services.common.bus.library.voices import VoiceLibrary
+from services.common.voice_file import CONTENT_TYPE, SUFFIX
 from services.common.wire.failures import UnknownVoice
 from services.common.wire.messages import BuiltInVoice, VoiceReference
 from services.common.wire.voices import SHARED_TENANT, Voice, parse_reference
@@ -17,9 +18,11 @@ from services.http_edge.auth.guard import caller_of, expect_later
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import BadRequest
+from services.http_edge.http.audio_response import write
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.metrics import Metrics
 from services.http_edge.voices.fields import new_voice
+from services.http_edge.voices.files import VoiceFiles
 from services.http_edge.voices.form_reader import VoiceFormReader
 from services.http_edge.voices.listing import checked_language, only_parameters, parse_query
 from services.http_edge.voices.one_off import OneOffVoices
@@ -30,6 +33,7 @@ from services.http_edge.voices.representation import built_in_body, voice_body
 log = structlog.get_logger()
 
 _MOST_SHARED: Final = 1_000  # listed
+_BLOCK_BYTES: Final = 256 * 1024
 _USUAL_LANGUAGE: Final = "fr"  # of a preview, as of a request form
 
 
@@ -43,8 +47,10 @@ class VoiceRoutes:
     reader: VoiceFormReader
     decoder: ReferenceDecoder
     previews: Previews
+    files: VoiceFiles
     one_off: OneOffVoices
     metrics: Metrics
+    listener_timeout_s: float  # a client that reads nothing for so long is disconnected
 
     def add_to(self, app: web.Application) -> None:
         """Register every path; the fixed ones first, as they look like names of voices."""
@@ -52,11 +58,13 @@ class VoiceRoutes:
         router.add_post("/voices", self.create, expect_handler=expect_later)
         router.add_get("/voices", self.list_voices)
         router.add_delete("/voices/uploads", self.delete_uploads)
+        router.add_post("/voices/import", self.import_voice, expect_handler=expect_later)
         router.add_get("/voices/{voice}", self.show)
         router.add_patch("/voices/{voice}", self.change, expect_handler=expect_later)
         router.add_delete("/voices/{voice}", self.delete)
         router.add_put("/voices/{voice}/clips", self.replace_clips, expect_handler=expect_later)
         router.add_get("/voices/{voice}/preview", self.preview, allow_head=False)
+        router.add_get("/voices/{voice}/export", self.export, allow_head=False)
 
     async def create(self, request: web.Request) -> web.Response:
         """`POST /voices`: store a voice of one to eight recordings."""
@@ -68,10 +76,7 @@ class VoiceRoutes:
 
         voice = await self.library.create(recordings.describing(draft), recordings.wavs)
         self.metrics.voices.labels("created").inc()
-        log.info("voice_created", tenant=tenant, voice=voice.voice, key=_key_id(request))
-        return web.json_response(
-            voice_body(voice), status=201, headers={"Location": f"/voices/{voice.voice}"}
-        )
+        return _created(request, voice)
 
     async def list_voices(self, request: web.Request) -> web.Response:
         """`GET /voices`: a page of the tenant's voices; on the first one shared and built-in ones too."""
@@ -172,6 +177,48 @@ class VoiceRoutes:
         self.metrics.voices.labels("previewed").inc()
         return web.Response(body=wav, content_type="audio/wav")
 
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        """`GET /voices/{id or name}/export`: a portable file of a voice, with its recordings."""
+        voice = await self._own(request)
+        self.files.check_slots()
+
+        async with self.files.slots:
+            content = await self.files.packed(voice)
+            self.metrics.voices.labels("exported").inc()
+            log.info("voice_exported", tenant=voice.tenant, voice=voice.voice, key=_key_id(request))
+            return await self._send_file(request, voice, content)
+
+    async def import_voice(self, request: web.Request) -> web.Response:
+        """`POST /voices/import`: store an exported voice."""
+        tenant = tenant_of_caller(request)
+        self.files.check_slots()
+
+        async with self.reader.voice_file(request) as upload, self.files.slots:
+            voice = await self.files.imported(tenant, upload, uploaded_by=_key_id(request))
+
+        self.metrics.voices.labels("imported").inc()
+        return _created(request, voice)
+
+    async def _send_file(
+        self, request: web.Request, voice: Voice, content: bytes
+    ) -> web.StreamResponse:
+        """Send an exported voice; a client that stops reading is disconnected."""
+        name = f"{voice.voice}{SUFFIX}"  # not its name, which is personal
+        response = web.StreamResponse(
+            headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        )
+        response.content_type = CONTENT_TYPE
+        response.content_length = len(content)
+        await response.prepare(request)
+
+        view = memoryview(content)
+        for begin in range(0, len(view), _BLOCK_BYTES):
+            block = bytes(view[begin : begin + _BLOCK_BYTES])
+            await write(response, block, self.listener_timeout_s)
+
+        await response.write_eof()
+        return response
+
     def _built_in(self) -> list[BuiltInVoice]:
         return built_in_voices(self.fleet.ready())
 
@@ -198,6 +245,14 @@ class VoiceRoutes:
         if found is None:  # since it was resolved
             raise UnknownVoice("this voice no longer exists; GET /voices lists those that do")
         return found
+
+
+def _created(request: web.Request, voice: Voice) -> web.Response:
+    """Return the response with a new voice, and log it."""
+    log.info("voice_created", tenant=voice.tenant, voice=voice.voice, key=_key_id(request))
+    return web.json_response(
+        voice_body(voice), status=201, headers={"Location": f"/voices/{voice.voice}"}
+    )
 
 
 def _reference(request: web.Request) -> str:

@@ -55,16 +55,21 @@ class BodyReader:
 
     @asynccontextmanager
     async def parts(
-        self, request: web.Request, caller: str, longest: Mapping[str, int]
+        self,
+        request: web.Request,
+        caller: str,
+        longest: Mapping[str, int],
+        *,
+        file_field: str = REFERENCE,
     ) -> AsyncIterator[tuple[dict[str, str], tuple[Upload, ...]]]:
         """Yield the fields and uploads; the files of the uploads are deleted when the block ends.
 
-        `longest`: the known fields, and the most bytes of each; of `reference_audio`, of all files together. Raises
+        `longest`: the known fields, and the most bytes of each; of `file_field`, of all files together. Raises
         BadRequest, FieldTooLong, ReferenceTooLarge, UploadStalled, TooManyUploads, InsufficientStorage.
         """
         with ExitStack() as files, self.uploads.space.hold(caller) as hold:
             self.uploads.space.check(request.content_length or 0, caller)
-            saved = _Files(files, hold, longest.get(REFERENCE, 0), self.idle_s)
+            saved = _Files(files, hold, file_field, longest.get(file_field, 0), self.idle_s)
             fields = await self._read(request, caller, saved, longest)
             yield fields, tuple(saved.uploads)
 
@@ -84,7 +89,7 @@ class BodyReader:
                     raise BadRequest(f"unknown field; the fields are {', '.join(longest)}")
                 if part.name in fields:
                     raise BadRequest(f"the field {part.name} was sent twice")
-                if part.name == REFERENCE:
+                if part.name == files.field_name:
                     part = await files.save(body)
                     continue
                 fields[part.name], part = await _read_field(
@@ -148,6 +153,7 @@ class _Files:
 
     stack: ExitStack  # closes the files
     hold: UploadPermit
+    field_name: str
     most_bytes: int  # of all of them
     idle_s: float
     uploads: list[Upload] = field(default_factory=list)
@@ -156,7 +162,7 @@ class _Files:
         """Write the content of the current part to a file, and return what follows it."""
         if len(self.uploads) == MOST_CLIPS:
             raise BadRequest(
-                f"more than {MOST_CLIPS} files were sent as reference_audio; send 1 to {MOST_CLIPS}"
+                f"more than {MOST_CLIPS} files were sent as {self.field_name}; send 1 to {MOST_CLIPS}"
             )
         file = self.stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
         if file.fileno() >= highest_descriptor():

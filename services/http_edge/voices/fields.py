@@ -62,6 +62,16 @@ class VoiceFields:
             )
 
 
+def check_imported(draft: Voice, *, consent_required: bool) -> None:
+    """Raise BadRequest or ConsentRequired if a form with the same content would be refused."""
+    _name(draft.name)
+    if consent_required and draft.consent is None:
+        raise ConsentRequired(
+            "the voice file contains no consent of the speaker, which is required; "
+            f"add consent to its voice.json: {CONSENT_EXAMPLE}"
+        )
+
+
 def form_fields(fields: Mapping[str, str]) -> VoiceFields:
     """Return the fields of a form; an empty field counts as not sent. Raises BadRequest."""
     sent = {name: value.strip() for name, value in fields.items() if value.strip()}

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from services.common.voice_file import MOST_FILE_BYTES
 from services.http_edge.errors import BadRequest, UploadStalled
 from services.http_edge.intake.body import (
     FORM_BYTES,
@@ -31,6 +32,7 @@ _LONGEST: Final = {  # bytes of a field
     "consent": 20_000,
     "parameters": 2_000,
 }
+_FILE: Final = "file"  # the field of an exported voice
 _JSON_BYTES: Final = 32 * 1024
 
 
@@ -78,6 +80,22 @@ class VoiceFormReader:
             check_uploads(uploads)
             yield form
 
+    @asynccontextmanager
+    async def voice_file(self, request: web.Request) -> AsyncIterator[Upload]:
+        """Read a form with an exported voice, the field `file`; it is deleted when the block ends.
+
+        Raises BadRequest, ReferenceTooLarge, UploadStalled, TooManyUploads, InsufficientStorage.
+        """
+        check_multipart(request, largest=MOST_FILE_BYTES + FORM_BYTES, wanted=_FILE)
+        body = BodyReader(self.uploads, self.settings.upload_idle_timeout_s)
+        caller = self.upload_owner(request)
+        limits = {_FILE: MOST_FILE_BYTES}
+
+        async with body.parts(request, caller, limits, file_field=_FILE) as (_, uploads):
+            if len(uploads) != 1 or not uploads[0].size:
+                raise BadRequest("send one exported voice as the file of the field `file`")
+            yield uploads[0]
+
     async def changes(self, request: web.Request) -> VoiceFields:
         """Read and check a JSON object of changes.
 
@@ -88,12 +106,12 @@ class VoiceFormReader:
                 "send the changes as a JSON object, with Content-Type: application/json"
             )
 
-        return json_fields(await self.content(request, _JSON_BYTES))
+        return json_fields(await self._content(request))
 
-    async def content(self, request: web.Request, most_bytes: int) -> bytes:
-        """Read a whole body. Raises BadRequest if it is longer, UploadStalled, TooManyUploads."""
-        too_long = BadRequest(f"the body is longer than {most_bytes} bytes")
-        if request.content_length is not None and request.content_length > most_bytes:
+    async def _content(self, request: web.Request) -> bytes:
+        """Return a whole short body. Raises BadRequest if it is longer, UploadStalled, TooManyUploads."""
+        too_long = BadRequest(f"the body is longer than {_JSON_BYTES} bytes")
+        if request.content_length is not None and request.content_length > _JSON_BYTES:
             raise too_long
 
         idle_s = self.settings.upload_idle_timeout_s
@@ -105,7 +123,7 @@ class VoiceFormReader:
             while block := await _next_block(request, idle_s):
                 upload.received(len(block))
                 content += block
-                if len(content) > most_bytes:
+                if len(content) > _JSON_BYTES:
                     raise too_long
 
         return bytes(content)

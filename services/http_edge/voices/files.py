@@ -1,0 +1,47 @@
+"""Exports voices of the library to portable files (docs/voice-file.md), and imports them."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from services.common.bus.library.voices import VoiceLibrary
+from services.common.voice_file import pack_voice, unpack_voice
+from services.common.wire.voices import Voice
+from services.http_edge.errors import TooManyRequests
+from services.http_edge.intake.body import Upload
+from services.http_edge.voices.fields import check_imported
+
+_AT_ONCE: Final = 4  # files in memory, each with a copy of its clips: up to 64 MB
+
+
+@dataclass(frozen=True)
+class VoiceFiles:
+    """The files of voices."""
+
+    library: VoiceLibrary
+    consent_required: bool
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    def check_slots(self) -> None:
+        """Raise TooManyRequests if no more files fit into memory."""
+        if self.slots.locked():
+            raise TooManyRequests("too many voices are being exported or imported; retry later")
+
+    async def packed(self, voice: Voice) -> bytes:
+        """Return the file of a voice. Raises UnknownVoice, BusUnavailable."""
+        wavs = await self.library.clips(voice)
+        return await asyncio.to_thread(pack_voice, voice, wavs)
+
+    async def imported(self, tenant: str, upload: Upload, *, uploaded_by: str) -> Voice:
+        """Store the voice of a file in the tenant's library.
+
+        Raises MalformedMessage, BadRequest, ConsentRequired, VoiceNameTaken, TenantVoicesFull, QueueFull,
+        BusUnavailable.
+        """
+        content = await asyncio.to_thread(upload.path.read_bytes)
+        draft, wavs = await asyncio.to_thread(unpack_voice, content, tenant)
+        check_imported(draft, consent_required=self.consent_required)
+        named = msgspec.structs.replace(draft, uploaded_by=uploaded_by)
+        return await self.library.create(named, wavs)
