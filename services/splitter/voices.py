@@ -51,7 +51,9 @@ class RequestVoices:
         Two deliveries at the same time may resolve a name differently; the first announcement counts.
         """
         split = await self._split(request)
-        return split is None or split.voice == request.voice
+        return (
+            split is None or UNSET in (split.voice, request.voice) or split.voice == request.voice
+        )
 
     async def _split(self, request: SpeechRequest) -> TextSplit | None:
         """Return what was announced of this request before, while it is stored."""

@@ -1,6 +1,7 @@
 """Commands of a tenant about its voices over NATS, on a real bus and on its twin."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,8 +43,10 @@ from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.ingress import Responder, VoiceIngress
 from services.http_edge.metrics import Metrics
 from tests.support.buses import bus_of
+from tests.support.front import VOICE, front
 from tests.support.messages import CONSENT, EXAMPLES, STORED_VOICE
 
+WIRE_DOC = Path(__file__).parents[2] / "docs" / "wire.md"
 RATE_HZ = 24_000
 LIMITS = VoiceLimits(voices=4, clip_bytes=1_000_000)
 BUILT_IN = BuiltInVoice(name="Heart", gender="female", languages=("en",))
@@ -340,3 +343,22 @@ async def test_changes_are_logged_for_an_audit_without_names(
         assert "acme" in line
     for private in ("Annabel", "north", CONSENT.speaker, clip_id(recording(0))):
         assert private not in logged
+
+
+async def test_the_example_of_the_documentation_stores_a_voice(tmp_path: Path) -> None:
+    _, _, section = WIRE_DOC.read_text().partition("### Voices over NATS")
+    program, _, _ = section.partition("```python\n")[2].partition("```")
+    (tmp_path / "reference.wav").write_bytes(VOICE)
+    async with front(tmp_path) as service:
+        program = program.replace(
+            "nats://127.0.0.1:4222", service.bus._client.connected_url.geturl()
+        )  # type: ignore[union-attr]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=tmp_path
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0
+        assert b"VoiceAnswer" in output
+        made = await VoiceLibrary(service.bus).require("public", "Anna")
+    assert made.consent is not None
+    assert made.audio_s > 3

@@ -47,7 +47,7 @@ def require_tenant(tenant: str) -> None:
     if not _TENANT.fullmatch(tenant):
         raise ValueError(f"{tenant!r} is not a tenant name; use 1 to 57 letters, digits, - and _")
     if tenant in RESERVED_TENANTS:
-        raise ValueError(f"the tenant {tenant} is reserved; name another tenant")
+        raise ValueError(f"{tenant!r} is not a tenant name: it is reserved; use another one")
 
 
 def tenant_account(tenant: str) -> str:
