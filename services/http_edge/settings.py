@@ -69,10 +69,7 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     tenant_requests_bytes: Annotated[int, Meta(ge=1)] = 128 * 1024 * 1024
     # Reference clips that one tenant can store within 24 h.
     tenant_clips_bytes: Annotated[int, Meta(ge=1)] = 512 * 1024 * 1024
-    # The voice library of one tenant: voices, and bytes of their clips.
-    tenant_voices: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
-    tenant_voices_bytes: Annotated[int, Meta(ge=1)] = 1024 * 1024 * 1024
-    # Whether a stored voice needs the consent of its speaker.
+    # Whether a voice can only be stored with the record of the speaker's consent.
     voice_consent: Literal["required", "optional"] = "required"
     # A voice that was not changed for this long is erased; 0: voices are stored until they are deleted.
     voices_kept_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0

@@ -13,7 +13,7 @@ from services.common.bus.library.voices import VoiceLibrary
 from services.common.voice_file import CONTENT_TYPE, SUFFIX
 from services.common.wire.failures import UnknownVoice
 from services.common.wire.messages import BuiltInVoice, VoiceReference
-from services.common.wire.voices import SHARED_TENANT, Voice, parse_reference
+from services.common.wire.voices import SHARED_TENANT, Voice, is_voice_id, parse_reference
 from services.http_edge.auth.guard import caller_of, expect_later
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import tenant_of_caller
@@ -115,6 +115,7 @@ class VoiceRoutes:
         fields = await self.reader.changes(request)
         changed = await self.library.change(voice.tenant, voice.voice, fields.applied)
         self.metrics.voices.labels("changed").inc()
+        log.info("voice_changed", tenant=voice.tenant, voice=voice.voice, key=_key_id(request))
         return web.json_response(voice_body(changed))
 
     async def replace_clips(self, request: web.Request) -> web.Response:
@@ -143,14 +144,22 @@ class VoiceRoutes:
 
     async def delete(self, request: web.Request) -> web.Response:
         """`DELETE /voices/{id or name}`: erase a voice and everything that was made of it."""
-        voice = await self._own(request)
+        tenant = tenant_of_caller(request)
+        voice = _reference(request)
 
-        if not await asyncio.shield(self.library.delete(voice.tenant, voice.voice)):
-            raise UnknownVoice("this voice no longer exists; GET /voices lists those that do")
+        # By id, a deletion that was interrupted is finished, although the voice cannot be found any longer.
+        if not is_voice_id(voice) or not await self._erase(tenant, voice):
+            voice = (await self.library.require(tenant, voice)).voice
+            if not await self._erase(tenant, voice):
+                raise UnknownVoice("this voice no longer exists; GET /voices lists those that do")
 
         self.metrics.voices.labels("deleted").inc()
-        log.info("voice_deleted", tenant=voice.tenant, voice=voice.voice, key=_key_id(request))
+        log.info("voice_deleted", tenant=tenant, voice=voice, key=_key_id(request))
         return web.Response(status=204)
+
+    async def _erase(self, tenant: str, voice: str) -> bool:
+        """Erase a voice, to the end even if the client disconnects; return False if there is none."""
+        return await asyncio.shield(self.library.delete(tenant, voice))
 
     async def delete_uploads(self, request: web.Request) -> web.Response:
         """`DELETE /voices/uploads`: erase the recordings that came with requests, and their voices."""
