@@ -32,7 +32,7 @@ def form(**fields: str | bytes | None) -> aiohttp.FormData:
         "reference_audio": VOICE,
         "seed": "42",
     }
-    made = aiohttp.FormData()
+    made = aiohttp.FormData(default_to_multipart=True)
     for name, value in (usual | fields).items():
         if isinstance(value, bytes):
             made.add_field(name, io.BytesIO(value), filename="file")
