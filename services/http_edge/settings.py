@@ -73,6 +73,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     voice_consent: Literal["required", "optional"] = "required"
     # A voice that was not changed for this long is erased; 0: voices are stored until they are deleted.
     voices_kept_days: Annotated[float, Meta(ge=0, le=36_500)] = 0.0
+    tenant_voices: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000  # stored voices of one tenant
+    tenant_voices_bytes: Annotated[int, Meta(ge=0)] = 1024 * 1024 * 1024  # of their clips
     # How much audio of a stream is synthesized ahead of what its client has read.
     stream_ahead_s: Annotated[float, Meta(ge=2, le=3600)] = 120.0
     # A client that reads no audio for this long is disconnected.
