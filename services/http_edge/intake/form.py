@@ -176,7 +176,9 @@ class FormReader:
 
 
 def _check_before_reading(
-    request: web.Request, settings: Settings, wanted: str = "text, language and reference_audio"
+    request: web.Request,
+    settings: Settings,
+    wanted: str = "text, language, and voice or reference_audio",
 ) -> None:
     largest = settings.max_upload_bytes + 4 * settings.max_text_characters + FORM_BYTES
     check_multipart(request, largest=largest, wanted=wanted)

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class VoiceFields:
-    """The description of a voice, besides its clips; UNSET where it was not sent."""
+    """The description of a voice, without its clips; UNSET where a field was not sent."""
 
     name: str | UnsetType = UNSET
     description: str | UnsetType = UNSET

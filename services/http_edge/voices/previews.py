@@ -4,7 +4,7 @@ How it works
 
 The WAV is a value of the bucket `TTS_VOICES`, under a key with the voice's revision, the engine's version and, if the
 voice has default parameters, their digest. So it is never stale, and is erased with the voice. Requests for one preview
-at the same time share one synthesis at this edge, which continues if its first client disconnects. After storing, the voice is
+at the same time share one synthesis at this edge, which continues if its first client leaves. After storing, the voice is
 read again: if it was deleted or got other clips in the meantime, the preview is dropped.
 """
 
@@ -69,7 +69,7 @@ _PARAMETERS_DIGITS: Final = 16
 
 @dataclass(frozen=True)
 class PreviewedVoice:
-    """A voice, as far as a preview depends on it."""
+    """A voice as previews need it."""
 
     resolved: ResolvedVoice
     owner: str  # tenant that its values are stored under
