@@ -54,6 +54,7 @@ class VoiceRoutes:
 
     def add_to(self, app: web.Application) -> None:
         """Register every path; the fixed ones first, as they look like names of voices."""
+        app.on_shutdown.append(self.previews.close)
         router = app.router
         router.add_post("/voices", self.create, expect_handler=expect_later)
         router.add_get("/voices", self.list_voices)

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from services.common.bus.library.resolving import ChosenVoice, VoiceResolver, default_voice
-from services.common.wire.messages import Parameters
-from services.common.wire.parameters import given, takes_of
+from services.common.wire.parameters import takes_of, with_defaults
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.form import Form
@@ -29,7 +26,8 @@ class RequestVoices:
             return form
 
         chosen = await self._chosen(tenant, form)
-        parameters = self._merged(chosen.parameters, form.parameters)
+        takes = takes_of(self.fleet.ready())
+        parameters = with_defaults(form.parameters, chosen.parameters, takes=takes)
         slower = (form.parameters.speed or 1.0) / (parameters.speed or 1.0)
         return replace(
             form,
@@ -50,9 +48,3 @@ class RequestVoices:
                 "send voice or reference_audio: 6-30 s of one person speaking"
             )
         return ChosenVoice(reference)
-
-    def _merged(self, defaults: Parameters, sent: Parameters) -> Parameters:
-        """Return the parameters sent, and the voice's defaults for the others that the engine supports."""
-        takes = takes_of(self.fleet.ready())
-        usable = {name: value for name, value in given(defaults).items() if name in takes}
-        return msgspec.convert(usable | given(sent), Parameters)

@@ -4,20 +4,22 @@ How it works
 
 The WAV is a value of the bucket `TTS_VOICES`, under a key with the voice's revision, the engine's version and, if the
 voice has default parameters, their digest. So it is never stale, and is erased with the voice. Requests for one preview
-at the same time share one synthesis at this edge, which continues if its first client leaves. After storing, the voice is
-read again: if it was deleted or got other clips in the meantime, the preview is dropped.
+at the same time share one synthesis at this edge, which continues if its first client leaves. After storing, the voice
+is read again: if it was deleted or got other clips in the meantime, the preview is dropped.
 """
 
 import asyncio
 import secrets
 import time
-from asyncio import Future, TaskGroup
-from dataclasses import dataclass, field
+from asyncio import Future, Task, TaskGroup
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
 import structlog
+from aiohttp import web
 
 from services.common.audio.wav import wav_header
 from services.common.bus import topology
@@ -33,6 +35,7 @@ from services.common.wire.messages import (
     SpeechRequest,
     WorkerState,
 )
+from services.common.wire.parameters import takes_of, with_defaults
 from services.common.wire.voices import BUILT_IN_TENANT, ResolvedVoice, Voice
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
@@ -87,6 +90,10 @@ class PreviewedVoice:
         digest = sha256(voice.name.encode()).hexdigest()
         return cls(ResolvedVoice("builtin", voice.name), BUILT_IN_TENANT, digest)
 
+    def supported(self, takes: Collection[str]) -> "PreviewedVoice":
+        """Return it with the parameters that the engine supports, as requests have them."""
+        return replace(self, parameters=with_defaults(AS_USUAL, self.parameters, takes=takes))
+
     def key(self, worker: WorkerState, language: str) -> str:
         """Return the key of its preview by this worker's engine."""
         shaped = (
@@ -110,20 +117,20 @@ class Previews:
     timeout_s: float
     group: TaskGroup
     _running: dict[str, Future[bytes]] = field(default_factory=dict)  # by key
+    _tasks: set[Task[None]] = field(default_factory=set)
 
     async def get(self, tenant: str, voice: PreviewedVoice, language: str) -> bytes:
         """Return the preview of a voice as a WAV file, for a client of this tenant.
 
-        Raises EngineUnavailable, UnsupportedLanguage, UnsupportedParameter, UnknownVoice, TooManyRequests, and what
-        synthesis raises.
+        Raises EngineUnavailable, UnsupportedLanguage, UnknownVoice, TooManyRequests, and what synthesis raises.
         """
-        worker = self.fleet.require(language, voice.parameters)
+        worker = self.fleet.require(language, AS_USUAL)
+        voice = voice.supported(takes_of(self.fleet.ready()))
         key = voice.key(worker, language)
         stored = await self.bus.get_value(topology.VOICES, key)
         if stored:
             return stored
 
-        # A tenant's own voices are in the key; those of others are the same for all.
         running = self._running.get(key)
         if running is None:
             if len(self._running) >= _MOST_RUNNING:
@@ -136,8 +143,15 @@ class Previews:
         # marks an exception as retrieved: all clients may have left
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._running[key] = future
-        self.group.create_task(self._run(key, tenant, voice, language), name="preview")
+        task = self.group.create_task(self._run(key, tenant, voice, language), name="preview")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return future
+
+    async def close(self, _app: web.Application) -> None:
+        """Cancel what is running; a handler of the `on_shutdown` signal."""
+        for task in self._tasks:
+            task.cancel()
 
     async def _run(self, key: str, tenant: str, voice: PreviewedVoice, language: str) -> None:
         """Synthesize and store a preview; its future gets the result."""
@@ -158,10 +172,7 @@ class Previews:
         wav = await self._synthesized(tenant, voice, language)
         try:
             await self.bus.put_value(topology.VOICES, key, wav)
-        except (
-            QueueFull,
-            TextTooLong,
-        ):  # the bucket is full, or the preview too long for a message
+        except (QueueFull, TextTooLong):  # a full bucket, or a preview longer than a message
             log.warning("preview_not_stored")
 
         if not await self._exists(voice):

@@ -48,6 +48,17 @@ def test_a_key_is_printable_and_the_same_in_quotes() -> None:
             checked_key(bad)
 
 
+def test_a_voice_counts_only_where_it_was_sent() -> None:
+    assert "voice" not in str(FORM.sent())
+    named = fingerprint(replace(FORM, voice="Anna"), "speech")
+    assert (
+        len(
+            {named, fingerprint(FORM, "speech"), fingerprint(replace(FORM, voice="Bert"), "speech")}
+        )
+        == 3
+    )
+
+
 def test_the_fingerprints_of_stored_claims_stay_valid() -> None:
     other = replace(
         FORM,
