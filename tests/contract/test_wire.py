@@ -13,6 +13,7 @@ from services.common.wire.messages import (
     AS_USUAL,
     AudioChunk,
     LeftOut,
+    JobProgress,
     Message,
     Parameters,
     Portion,
@@ -109,8 +110,9 @@ def test_bytes_from_before_there_was_ssml_are_read_as_of_a_plain_text_in_one_lan
 def test_a_voice_is_sent_only_instead_of_clips() -> None:
     [job] = [message for message in EXAMPLES if isinstance(message, SentenceJob)]
     [split] = [message for message in EXAMPLES if isinstance(message, TextSplit)]
+    [progress] = [message for message in EXAMPLES if isinstance(message, JobProgress)]
     [worker] = [message for message in EXAMPLES if isinstance(message, WorkerState)]
-    for message in (EXAMPLES[0], job, split):
+    for message in (EXAMPLES[0], job, split, progress):
         assert "voice" not in fields(message)
         named = msgspec.structs.replace(message, voice="builtin:af_heart")
         assert fields(named) == fields(message) | {"voice": "builtin:af_heart"}

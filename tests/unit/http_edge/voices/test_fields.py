@@ -53,7 +53,7 @@ def test_changes_apply_to_what_was_sent_only() -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "a:b", "a@b", " a", "a\n", "x" * 65, "IMPORT"])
 def test_a_name_that_is_not_allowed_is_refused(name: str) -> None:
-    with pytest.raises(BadRequest, match="^name must"):
+    with pytest.raises(BadRequest, match=r"^name must"):
         json_fields(json.dumps({"name": name}).encode())
 
 
@@ -63,7 +63,7 @@ def test_a_name_that_is_not_allowed_is_refused(name: str) -> None:
 )
 def test_a_consent_that_is_not_valid_is_refused_with_an_example(change: dict[str, object]) -> None:
     sent = json.loads(CONSENT_EXAMPLE) | change
-    with pytest.raises(BadRequest, match="^consent must be a JSON object such as"):
+    with pytest.raises(BadRequest, match=r"^consent must be a JSON object such as"):
         form_fields({"consent": json.dumps(sent)})
 
 
@@ -86,7 +86,7 @@ def test_an_imported_voice_is_checked_as_a_form_is() -> None:
     check_imported(without, consent_required=False)
     with pytest.raises(ConsentRequired):
         check_imported(without, consent_required=True)
-    with pytest.raises(BadRequest, match="^name must"):
+    with pytest.raises(BadRequest, match=r"^name must"):
         check_imported(msgspec.structs.replace(STORED_VOICE, name="export"), consent_required=True)
 
 
