@@ -12,8 +12,8 @@ from services.common.wire.failures import MalformedMessage, PipelineError
 from services.common.wire.messages import (
     AS_USUAL,
     AudioChunk,
-    LeftOut,
     JobProgress,
+    LeftOut,
     Message,
     Parameters,
     Portion,
