@@ -53,7 +53,7 @@ async def test_voices_of_every_tenant_expire_and_published_ones_do_not(bus: Bus)
     with structlog.testing.capture_logs() as events:
         await VoiceRetention(library, kept_days=30).sweep()
     left = [voice for tenant in await library.tenants() for voice in await library.all(tenant)]
-    assert sorted(left, key=lambda voice: voice.voice) == [fresh, shared]
+    assert {voice.voice: voice for voice in left} == {fresh.voice: fresh, shared.voice: shared}
     logged = [event for event in events if event["event"] == "voice_expired"]
     assert {(event["tenant"], event["voice"]) for event in logged} == {
         (voice.tenant, voice.voice) for voice in expired

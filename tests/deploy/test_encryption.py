@@ -80,6 +80,26 @@ async def test_nothing_of_a_voice_is_readable_in_the_files_and_it_survives_a_res
         assert await voices.clips(made) == [WAV]
 
 
+async def test_a_deleted_recording_is_overwritten_in_the_files(tmp_path: Path) -> None:
+    configured(tmp_path, encrypted=False)
+    async with library(tmp_path) as voices:
+        kept = []
+        for number in range(4):  # share a file with it, so that the server has no reason to rewrite
+            other = wav_header(sample_rate_hz=24_000, data_bytes=400_000)
+            other += secrets.token_bytes(400_000)
+            named = msgspec.structs.replace(STORED_VOICE, name=f"Other {number}", leftovers=())
+            kept.append((await voices.create(named, [other]), other))
+            if number == 1:
+                made = await voices.create(draft(), [WAV])
+        await voices.delete("public", made.voice)
+        for voice, other in kept:
+            assert await voices.clips(voice) == [other]
+    contents = [path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    parts = [PCM[at : at + 16] for at in range(0, len(PCM), 10_000)]
+    assert not any(part in content for part in parts for content in contents)
+    assert any(kept[0][1][1000:1016] in content for content in contents)
+
+
 async def test_a_store_of_an_earlier_release_is_encrypted_at_the_next_start(
     tmp_path: Path,
 ) -> None:

@@ -217,6 +217,9 @@ class Bus(Protocol):
     async def drop_object(self, store: str, name: str) -> None:
         """Remove an object, if it exists."""
 
+    async def erase_object(self, store: str, name: str) -> None:
+        """Remove an object, if it exists, and overwrite its bytes on disk. Slower: one message at a time."""
+
     async def storage_use(self, stream: str) -> StorageUse:
         """Return how full a stream is; a bucket is `KV_<name>`, an object store `OBJ_<name>`."""
 

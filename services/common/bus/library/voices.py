@@ -279,7 +279,7 @@ class VoiceLibrary:
     async def _drop_clips(self, voice: Voice, clips: Sequence[str]) -> None:
         for clip in clips:
             name = voice_clip_object(voice.tenant, voice.voice, clip)
-            await self.bus.drop_object(topology.VOICE_CLIPS, name)
+            await self.bus.erase_object(topology.VOICE_CLIPS, name)
 
     async def _clear_leftovers(self, voice: Voice) -> Voice:
         """Erase what belongs to earlier revisions; return the record without leftovers."""

@@ -219,6 +219,10 @@ class MemoryBus:
         """Remove an object."""
         self._buckets[store].pop(name, None)
 
+    async def erase_object(self, store: str, name: str) -> None:
+        """Remove an object."""
+        await self.drop_object(store, name)
+
     async def storage_use(self, stream: str) -> StorageUse:
         """Return how full a stream is; of messages only the payloads count."""
         if stream in self._streams:

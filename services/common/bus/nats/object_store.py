@@ -41,15 +41,41 @@ class ObjectOperations(StreamOperations):
 
     async def drop_object(self, store: str, name: str) -> None:
         """Purge an object's messages, metadata first; the client's own delete leaves a marker."""
+        chunks = await self._purge_metadata(store, name)
+        if chunks is not None:
+            await self.purge(f"OBJ_{store}", chunks)
+
+    async def erase_object(self, store: str, name: str) -> None:
+        """Delete an object's messages one by one: unlike a purge, that overwrites their bytes on disk."""
+        chunks = await self._purge_metadata(store, name)
+        if chunks is None:
+            return
+
+        number = 0
+        while next_number := await self._next_message(f"OBJ_{store}", chunks, number + 1):
+            await self.remove(f"OBJ_{store}", next_number)
+            number = next_number
+
+    async def _purge_metadata(self, store: str, name: str) -> str | None:
+        """Purge an object's metadata; return the subject of its chunks, or None if there is no object."""
         async with translated():
             try:
                 info = await (await self._object_store(store)).get_info(name)
             except nats.js.errors.NotFoundError:
-                return
+                return None
 
         encoded_name = urlsafe_b64encode(name.encode()).decode()
         await self.purge(f"OBJ_{store}", f"$O.{store}.M.{encoded_name}")
-        await self.purge(f"OBJ_{store}", f"$O.{store}.C.{info.nuid}")
+        return f"$O.{store}.C.{info.nuid}"
+
+    async def _next_message(self, stream: str, subject: str, first: int) -> int | None:
+        """Return the number of the first message with this subject, from the number `first` on."""
+        async with translated():
+            try:
+                message = await self._jetstream.get_msg(stream, first, subject, next=True)
+            except nats.js.errors.NotFoundError:
+                return None
+        return message.seq
 
     async def _object_store(self, store: str) -> ObjectStore:
         if store not in self._object_stores:

@@ -93,6 +93,7 @@ def _edge() -> Role:
             *_objects(topology.CLIPS),
             *_objects(topology.VOICE_CLIPS),
             *_objects(topology.RESULTS),
+            f"{_API}.STREAM.MSG.DELETE.OBJ_{topology.VOICE_CLIPS}",  # overwrites erased clips
         ],
         [
             *(
