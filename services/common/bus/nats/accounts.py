@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from services.common.bus import topology
 from services.common.wire import subjects
-from services.common.wire.voices import SHARED_TENANT
+from services.common.wire.voices import RESERVED_TENANTS
 
 SERVICE: Final = "TTS"
 MAX_CONNECTIONS: Final = 64  # of one tenant, at each server
