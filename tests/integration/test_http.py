@@ -280,6 +280,8 @@ REFUSALS: list[tuple[dict[str, Field], int, str, str]] = [
     ({"language": "xx"}, 422, "unsupported_language", "fr en es"),
     ({"language": "english"}, 422, "unsupported_language", "fr en es"),
     ({"reference_audio": None}, 400, "bad_request", "reference_audio"),
+    ({"voice": "Anna"}, 400, "bad_request", "send one of them"),
+    ({"voice": "a\nb", "reference_audio": None}, 400, "bad_request", "voice"),
     ({"reference_audio": b""}, 400, "bad_request", "empty"),
     (
         {"reference_audio": b"this is no sound at all " * 50},

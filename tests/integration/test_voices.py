@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from yarl import URL
 
 from services.common.bus import topology
 from services.common.bus.library.voices import VoiceLibrary
@@ -344,3 +345,47 @@ async def test_limits_of_a_tenant_and_optional_consent_are_settings(tmp_path: Pa
         assert (status, "consent" in made) == (201, False)
         status, problem = await create(service, name="Bert")
         assert (status, problem["code"]) == (409, "tenant_voices_full")
+
+
+async def test_odd_paths_queries_and_bodies_are_refused_as_the_clients_fault(
+    service: Front,
+) -> None:
+    await create(service)
+    odd = (
+        "%00",
+        "%0A",
+        "%FF%FE",
+        "a%2Fb",
+        "x" * 3_000,
+        "%F0%9F%A4%96",
+        "..%2F..",
+        "builtin%3A",
+        "*",
+    )
+    for name in odd:
+        for path in (f"/voices/{name}", f"/voices/{name}/preview", f"/voices/{name}/export"):
+            async with service.session.get(
+                URL(f"{service.addresses[0]}{path}", encoded=True)
+            ) as response:
+                assert response.status in (400, 404), path
+    for query in ("limit=%FF", "q=%00", "after=v_%00", "=", "&&", "kind=%F0%9F%A4%96", "limit"):
+        url = URL(f"{service.addresses[0]}/voices?{query}", encoded=True)
+        async with service.session.get(url) as response:
+            assert response.status in (200, 400), query
+    deep = "[" * 15_000
+    for fields in (
+        {"consent": deep},
+        {"consent": '{"speaker": "\\ud800"}'},
+        {"parameters": '{"speed": 1e999}'},
+        {"parameters": '{"speed": NaN}'},
+        {"parameters": '{"top_k": ' + "9" * 1_500 + "}"},
+        {"name": "a\u0000b"},
+        {"name": "\u202ename\u0007"},
+        {"consent": "x" * 30_000},
+    ):
+        status, problem = await create(service, **fields)
+        assert (status, problem["code"]) == (400, "bad_request"), fields
+    headers = {"Content-Type": "application/json"}
+    for body in (b"", b"\xff\xfe", b'{"name": "\xff"}', b'{"name": "\\ud800"}', b"1" * 5_000):
+        status, problem = await send(service, "PATCH", "/voices/Anna", data=body, headers=headers)
+        assert (status, problem["code"]) == (400, "bad_request"), body[:20]

@@ -88,7 +88,7 @@ def json_fields(body: bytes) -> VoiceFields:
     """Return the fields of a JSON object, of which at least one is sent. Raises BadRequest."""
     try:
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(
             f"the body must be a JSON object with any of {', '.join(_CHANGEABLE)}"
         ) from None
@@ -173,7 +173,7 @@ def _decoded(value: bytes, expected: type[T], advice: str) -> T:
     """Return the JSON value of this type. Raises BadRequest with the advice."""
     try:
         return msgspec.json.decode(value, type=expected)
-    except (msgspec.DecodeError, RecursionError):  # of JSON or of the type
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # of JSON or of the type
         raise BadRequest(advice) from None
 
 
