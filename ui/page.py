@@ -4,7 +4,7 @@ import streamlit as st
 
 from ui import shared
 from ui.errors import Refusal
-from ui.tabs import many, quick, reading, recording, service
+from ui.tabs import library, many, quick, reading, recording, service
 from ui.translations import TONGUES, t, tongue
 from ui.widgets.drawing import tell_language
 
@@ -45,6 +45,7 @@ _say_whether_ready()
 _TABS = {
     "quick": quick,
     "recording": recording,
+    "library": library,
     "reading": reading,
     "many": many,
     "service": service,

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import quote
 
 import requests
 
+from ui.client.library import LibraryVoice, NewVoice, VoiceList, voice_of
 from ui.errors import CutStream, Refusal, Unreachable
 from ui.text.markup import is_ssml
 
@@ -19,6 +21,16 @@ _SPEECH_S: Final = 300.0  # maximum silence of the service before and between ch
 _CHUNK_BYTES: Final = 16 * 1024
 # of a RIFF file with one format and one data chunk, as the service sends it
 HEADER_BYTES: Final = 44
+_PAGE_VOICES: Final = 200
+_MOST_PAGES: Final = 5  # of voices; a longer list helps nobody who has to choose
+
+
+@dataclass(frozen=True)
+class ChosenVoice:
+    """What a request says about its voice; nothing for the language's default voice."""
+
+    id: str = ""  # of the library, or built-in
+    recordings: tuple[bytes, ...] = ()  # instead: audio files of one person
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,7 @@ class Order:
 
     text: str
     language: str
-    recordings: tuple[bytes, ...]  # audio files of one person
+    voice: ChosenVoice
     parameters: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
     split: bool = True
@@ -41,6 +53,8 @@ class Order:
         }
         if is_ssml(self.text):
             fields["text_type"] = "ssml"
+        if self.voice.id:
+            fields["voice"] = self.voice.id
         if self.seed is not None:
             fields["seed"] = str(self.seed)
         return fields | {name: f"{value:g}" for name, value in self.parameters.items()}
@@ -119,14 +133,12 @@ class Service:
     @contextmanager
     def speaking(self, order: Order, request_id: str, *, stream: bool) -> Iterator[SpeechResponse]:
         """Synthesize: yield the response once the first audio has arrived (or all of it). Raises Refusal."""
-        files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
         path = "/stream" if stream else "/synthesize"
         headers = {"Request-Name": request_id}
         with self._request(
             "POST",
             path,
-            data=order.fields(),
-            files=files,
+            files=_form(order.fields(), order.voice.recordings),
             headers=headers,
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
@@ -137,9 +149,8 @@ class Service:
         fields = {"text": text, "language": language} | (
             {"text_type": "ssml"} if is_ssml(text) else {}
         )
-        form = [(name, (None, value)) for name, value in fields.items()]
         with self._request(
-            "POST", "/normalize", files=form, timeout=(_CONNECT_S, 2 * _ANSWER_S)
+            "POST", "/normalize", files=_form(fields), timeout=(_CONNECT_S, 2 * _ANSWER_S)
         ) as response:
             answer = _body(response)
         return Normalized(
@@ -159,10 +170,10 @@ class Service:
     def begin_job(self, order: Order) -> dict[str, Any]:
         """Submit a long text as a job; return the job. Raises Refusal."""
         fields = {name: value for name, value in order.fields().items() if name != "text"}
-        files = [("reference_audio", ("reference", recording)) for recording in order.recordings]
-        files.append(("text_file", ("text", order.text.encode())))
+        form = _form(fields, order.voice.recordings)
+        form.append(("text_file", ("text", order.text.encode())))
         with self._request(
-            "POST", "/jobs", data=fields, files=files, timeout=(_CONNECT_S, _SPEECH_S)
+            "POST", "/jobs", files=form, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:
             return _body(response)
 
@@ -184,6 +195,51 @@ class Service:
         ) as response:
             yield response
 
+    def voices(self) -> VoiceList:
+        """Return the voices that requests can use: own, shared, built-in. Raises Refusal."""
+        voices: list[LibraryVoice] = []
+        after: str | None = ""
+
+        for _ in range(_MOST_PAGES):
+            page = self._json(
+                f"/voices?limit={_PAGE_VOICES}" + (f"&after={after}" if after else "")
+            )
+            voices += map(voice_of, page.get("voices", ()))
+            after = page.get("next")
+            if not after:
+                break
+
+        return VoiceList(tuple(voices), complete=not after)
+
+    def create_voice(self, new: NewVoice) -> LibraryVoice:
+        """Store a voice. Raises Refusal."""
+        with self._request(
+            "POST",
+            "/voices",
+            files=_form(new.fields(), new.recordings),
+            timeout=(_CONNECT_S, _SPEECH_S),
+        ) as response:
+            return voice_of(_body(response))
+
+    def rename_voice(self, voice: str, name: str) -> LibraryVoice:
+        """Rename a voice of one's own. Raises Refusal."""
+        with self._request("PATCH", _voice_path(voice), json={"name": name}) as response:
+            return voice_of(_body(response))
+
+    def delete_voice(self, voice: str) -> None:
+        """Erase a voice of one's own. Raises Refusal."""
+        with self._request("DELETE", _voice_path(voice), timeout=(_CONNECT_S, 6 * _ANSWER_S)):
+            return
+
+    def preview(self, voice: str, language: str) -> bytes:
+        """Return a short sentence in this voice, as WAV. Raises Refusal."""
+        path = f"{_voice_path(voice)}/preview?language={language}"
+        with self._request("GET", path, timeout=(_CONNECT_S, _SPEECH_S)) as response:
+            try:
+                return response.content
+            except requests.RequestException:
+                raise CutStream from None
+
     def _json(self, path: str) -> dict[str, Any]:
         with self._request("GET", path) as response:
             return _body(response)
@@ -202,6 +258,20 @@ class Service:
             if refuse and not response.ok:
                 raise _refusal(response)
             yield response
+
+
+def _form(
+    fields: Mapping[str, str], recordings: tuple[bytes, ...] = ()
+) -> list[tuple[str, tuple[str | None, str | bytes]]]:
+    """Return the parts of a multipart form, which it is even without recordings."""
+    form: list[tuple[str, tuple[str | None, str | bytes]]] = [
+        (name, (None, value)) for name, value in fields.items()
+    ]
+    return form + [("reference_audio", ("reference", recording)) for recording in recordings]
+
+
+def _voice_path(voice: str) -> str:
+    return f"/voices/{quote(voice, safe='')}"
 
 
 def _head_of(response: requests.Response) -> AudioHead:

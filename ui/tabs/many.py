@@ -49,7 +49,7 @@ def show() -> None:
         st.session_state["many"] = {
             code: Speaking(
                 service(),
-                Order(text, code, (voice.content,), chosen_parameters()),
+                Order(text, code, voice, chosen_parameters()),
                 stream=False,
                 patience_s=_PATIENCE_S,
             )

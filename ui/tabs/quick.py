@@ -37,7 +37,7 @@ def show() -> None:
         st.error(t("quick.too_long", most=MOST_CHARACTERS), icon=":material/error:")
     ready = voice is not None and len(text) <= MOST_CHARACTERS and not panel.busy("quick")
     if st.button(t("quick.generate"), type="primary", disabled=not ready, key="quick_go") and voice:
-        order = Order(text, language, (voice.content,), chosen_parameters())
+        order = Order(text, language, voice, chosen_parameters())
         panel.begin("quick", order, stream=mode == "stream")
         st.rerun()
     panel.show("quick")

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui import shared
 from ui.client.jobs import Reading
-from ui.client.service import Order
+from ui.client.service import ChosenVoice, Order
 from ui.errors import BadDocument, Refusal
 from ui.presets import KINDS as PRESETS
 from ui.presets import preset
@@ -20,7 +20,6 @@ from ui.widgets.languages import AUTO, choose_language
 from ui.widgets.notices import show_left_out, show_refusal
 from ui.widgets.parameters import chosen_parameters
 from ui.widgets.player import play
-from ui.widgets.voices import RecordedVoice
 
 _SHOWN_CHARACTERS: Final = 2_000  # of a document, as a sample
 
@@ -52,10 +51,10 @@ def _reading() -> Reading | None:
     return st.session_state.get("reading")
 
 
-def _begin(text: str, language: str, voice: RecordedVoice | None) -> None:
+def _begin(text: str, language: str, voice: ChosenVoice | None) -> None:
     if voice is None:
         return
-    order = Order(text, language, (voice.content,), chosen_parameters())
+    order = Order(text, language, voice, chosen_parameters())
     try:
         st.session_state["reading"] = Reading(shared.service(), order)
     except Refusal as refusal:

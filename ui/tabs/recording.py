@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from ui.client.service import Order
+from ui.client.service import ChosenVoice, Order
 from ui.errors import BadAudio
 from ui.presets import preset
 from ui.translations import t, tongue
-from ui.widgets import panel, voices
+from ui.widgets import panel, save_voice, voices
 from ui.widgets.languages import choose_language
 from ui.widgets.parameters import chosen_parameters
 from ui.widgets.voices import RecordedVoice
@@ -38,7 +38,8 @@ def _keep_once(file_id: str, content: bytes) -> None:
     except BadAudio:
         st.error(t("refusal.unreadable_audio"), icon=":material/error:")
         return
-    st.session_state["recorded_voice"] = st.session_state["newest_voice"] = voice.key
+    st.session_state["recorded_voice"] = voice.key
+    voices.choose_everywhere(voice.key)
     st.session_state["recordings"], st.session_state["recorded_file"] = count, file_id
     st.rerun()
 
@@ -60,10 +61,11 @@ def _show_recorded(voice: RecordedVoice) -> None:
     )
     ready = allowed and not panel.busy("recording")
     if st.button(t("recording.try"), type="primary", disabled=not ready, key="recording_go"):
-        panel.begin(
-            "recording", Order(text, language, (voice.content,), chosen_parameters()), stream=True
-        )
+        spoken = ChosenVoice(recordings=(voice.content,))
+        panel.begin("recording", Order(text, language, spoken, chosen_parameters()), stream=True)
         st.rerun()
     panel.show("recording")
     if allowed:
         st.success(t("recording.kept", name=voice.name), icon=":material/check_circle:")
+    with st.expander(t("library.save"), icon=":material/bookmark_add:"):
+        save_voice.show("recording", (voice.content,))

@@ -9,6 +9,7 @@ import streamlit as st
 from ui import shared
 from ui.errors import Refusal
 from ui.translations import number, t
+from ui.widgets import library, voices
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal
 from ui.widgets.parameters import chosen_parameters, show_sliders
@@ -17,6 +18,8 @@ _ENDPOINTS: Final = (
     "GET /", "GET /health", "GET /livez", "GET /readyz", "GET /languages", "GET /metrics",
     "POST /synthesize", "POST /stream", "GET /requests/{id}/sentences", "DELETE /requests/{id}",
     "POST /jobs", "GET /jobs/{id}", "GET /jobs/{id}/audio", "DELETE /jobs/{id}",
+    "POST /voices", "GET /voices", "GET /voices/{id}", "PATCH /voices/{id}", "DELETE /voices/{id}",
+    "PUT /voices/{id}/clips", "GET /voices/{id}/preview",
 )  # fmt: skip
 
 
@@ -67,11 +70,19 @@ def metric(exposition: str, name: str, having: str = "") -> float:
     return sum(float(value) for labels, value in lines if having in labels)
 
 
+def _voice_fields() -> list[str]:
+    """Return the arguments of the voice that the first tab has chosen; none for the default voice."""
+    chosen = voices.chosen_key("quick")
+    if chosen in library.voices_by_id():
+        return [f"-F 'voice={chosen}'"]
+    return ["-F reference_audio=@voice.wav"] if chosen else []
+
+
 def _show_examples() -> None:
     url = shared.settings().shown_url
     language = st.session_state.get("quick_language", "fr")
     text = " ".join(st.session_state.get("quick_text", "").split())[:200].replace("'", "’")
-    fields = [f"-F 'text={text}'", f"-F language={language}", "-F reference_audio=@voice.wav"]
+    fields = [f"-F 'text={text}'", f"-F language={language}", *_voice_fields()]
     fields += [f"-F {name}={value:g}" for name, value in chosen_parameters().items()]
     form = " \\\n     ".join(fields)
     st.caption(t("service.whole"))

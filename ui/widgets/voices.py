@@ -1,6 +1,9 @@
-"""The voices of a session: recorded or uploaded, held until the browser's tab is closed, usable in every tab."""
+"""The choice of a voice: of the library, or of this session.
 
-from collections.abc import Callable
+Voices of the session are recorded or uploaded, held until the browser's tab is closed, and usable in every tab.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,11 +13,15 @@ import streamlit as st
 
 from ui.audio.looks import Quality, quality, waveform_path
 from ui.audio.reading import Samples, read_audio
+from ui.client.library import LibraryVoice
+from ui.client.service import ChosenVoice
 from ui.errors import BadAudio
 from ui.translations import number, t
+from ui.widgets import library
 from ui.widgets.drawing import draw_waveform
 
 FORMATS: Final = ["wav", "mp3", "flac", "ogg", "m4a", "webm"]
+DEFAULT: Final = ""  # the key of the language's default voice
 _EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "voices" / "austen.flac"
 _MOST: Final = 20  # of one session
 
@@ -64,23 +71,80 @@ def _read(name: str, content: bytes, *, free: bool) -> RecordedVoice:
     return RecordedVoice(name, content, samples, quality(samples), free)
 
 
-def choose(tab: str) -> RecordedVoice | None:
-    """Show the session's voices and an upload, and return the chosen voice once its use is allowed."""
+def choose(tab: str) -> ChosenVoice | None:
+    """Show all voices and an upload, and return the chosen voice once its use is allowed.
+
+    What is returned is what is shown: a voice that has disappeared is replaced by no other one.
+    """
     _upload(tab)
-    voices = kept()
-    if not voices:
+    stored, session = library.voices_by_id(), kept()
+    keys = _keys(stored, session)
+    if not keys:
         return None
-    newest = st.session_state.get("newest_voice")
+
+    chosen = chosen_key(tab)
     key = st.selectbox(
         t("voice.choose"),
-        list(voices),
-        index=list(voices).index(newest) if newest in voices else 0,
-        format_func=lambda key: voices[key].name,
-        key=f"{tab}_voice_{newest}",  # a new voice is chosen at once, in every tab
+        keys,
+        index=_index(keys, chosen),
+        format_func=lambda key: _label(key, stored, session),
+        placeholder=t("voice.gone"),
+        key=f"{tab}_voice_{st.session_state.get('newest_voice')}",  # chosen at once, in every tab
     )
-    voice = voices[key]
-    show(voice, tab)
-    return voice if consent(voice, tab) else None
+    library.show_problems()
+    if key is None:
+        return None
+
+    st.session_state[f"{tab}_chosen"] = key
+    return _allowed(tab, key, stored, session)
+
+
+def choose_everywhere(key: str) -> None:
+    """Choose a new voice in every tab, at the next run of the script."""
+    st.session_state["newest_voice"] = key
+    for name in [name for name in st.session_state if str(name).endswith("_chosen")]:
+        del st.session_state[name]
+
+
+def chosen_key(tab: str) -> str | None:
+    """Return the key of the voice that this tab has chosen; None before any choice."""
+    chosen: str | None = st.session_state.get(f"{tab}_chosen", st.session_state.get("newest_voice"))
+    return chosen
+
+
+def _keys(stored: Mapping[str, LibraryVoice], session: Mapping[str, RecordedVoice]) -> list[str]:
+    """Return the choices: the default voice where there may be one, the library, this session's."""
+    has_default = any(voice.kind == "builtin" for voice in stored.values())
+    return [*([DEFAULT] if has_default else []), *stored, *session]
+
+
+def _index(keys: Sequence[str], chosen: str | None) -> int | None:
+    """Return the index of the choice; None where that voice has disappeared."""
+    if chosen is None:
+        return 0
+    return keys.index(chosen) if chosen in keys else None
+
+
+def _label(
+    key: str, stored: Mapping[str, LibraryVoice], session: Mapping[str, RecordedVoice]
+) -> str:
+    if key in stored:
+        return library.label(stored[key])
+    return session[key].name if key in session else t("voice.default")
+
+
+def _allowed(
+    tab: str, key: str, stored: Mapping[str, LibraryVoice], session: Mapping[str, RecordedVoice]
+) -> ChosenVoice | None:
+    """Show the voice and return it; None until its speaker has agreed."""
+    if key == DEFAULT:
+        st.caption(t("voice.default_why"))
+        return ChosenVoice()
+    if key in stored:
+        library.listen(stored[key], tab)
+        return ChosenVoice(id=key)
+    show(session[key], tab)
+    return ChosenVoice(recordings=(session[key].content,)) if consent(session[key], tab) else None
 
 
 def consent(voice: RecordedVoice, tab: str) -> bool:
@@ -128,7 +192,7 @@ def _upload(tab: str) -> None:
         return
     try:
         with st.spinner(t("voice.reading")):
-            st.session_state["newest_voice"] = keep(file.name, file.getvalue()).key
+            choose_everywhere(keep(file.name, file.getvalue()).key)
     except BadAudio:
         st.error(t("refusal.unreadable_audio"), icon=":material/error:")
         return

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ui.client.service import Order, spans_of
+from ui.client.service import ChosenVoice, Order, spans_of
 from ui.text.sentences import Alignment, Cue, srt, vtt
 
 TEXT = "Un, deux.  Trois !\nQuatre."
@@ -57,12 +57,12 @@ def test_a_document_in_ssml_is_shown_without_its_markup() -> None:
     "text", ["<speak>a</speak>", "\n<?xml version='1.0'?>\n<speak version='1.1'>a</speak>"]
 )
 def test_a_document_in_ssml_is_sent_as_one(text: str) -> None:
-    assert Order(text, "fr", ()).fields()["text_type"] == "ssml"
+    assert Order(text, "fr", ChosenVoice()).fields()["text_type"] == "ssml"
 
 
 @pytest.mark.parametrize("text", ["a <speak>", "<speaker>", "speak"])
 def test_a_text_with_a_tag_in_it_is_sent_as_it_is(text: str) -> None:
-    assert "text_type" not in Order(text, "fr", ()).fields()
+    assert "text_type" not in Order(text, "fr", ChosenVoice()).fields()
 
 
 def test_a_repeated_answer_counts_once() -> None:
