@@ -1,1 +1,1 @@
-"""The web interface: five tabs in Streamlit, which speaks to the service over HTTP alone."""
+"""The web interface: six tabs in Streamlit, which speaks to the service over HTTP alone."""
