@@ -169,7 +169,7 @@ def test_a_voice_is_renamed_and_deleted_and_its_choice_goes_to_no_other_voice(
     expect(quick.get_by_role("button", name="Générer")).to_be_disabled()
 
 
-def test_a_recording_is_kept_in_the_library(page: Page, running: Place) -> None:
+def test_a_recording_is_stored_in_the_library(page: Page, running: Place) -> None:
     panel = open_tab(page, "Enregistrer ma voix")
     panel.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(7_000)

@@ -22,12 +22,12 @@ _CHUNK_BYTES: Final = 16 * 1024
 # of a RIFF file with one format and one data chunk, as the service sends it
 HEADER_BYTES: Final = 44
 _PAGE_VOICES: Final = 200
-_MOST_PAGES: Final = 5  # of voices; a longer list helps nobody who has to choose
+_MOST_PAGES: Final = 5  # of voices: more are too many to choose from
 
 
 @dataclass(frozen=True)
 class ChosenVoice:
-    """What a request says about its voice; nothing for the language's default voice."""
+    """The voice of a request: an id or recordings; neither for the language's default voice."""
 
     id: str = ""  # of the library, or built-in
     recordings: tuple[bytes, ...] = ()  # instead: audio files of one person

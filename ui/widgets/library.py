@@ -12,12 +12,12 @@ from ui.translations import t, tongue
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal
 
-_FRESH_S: Final = 5  # so long a list is shown before the service is asked again
+_FRESH_S: Final = 5  # that a list is cached
 
 
 @st.cache_resource(ttl=_FRESH_S, max_entries=4, show_spinner=False)
 def _listed(url: str) -> VoiceList | Refusal:  # noqa: ARG001  # the key of the cache
-    """Return the voices, or why they cannot be listed: a failure is kept as well, so that no tab waits for it again."""
+    """Return the voices, or the error: it is cached as well, so that not every tab waits for it."""
     try:
         return shared.service().voices()
     except Refusal as refusal:
@@ -45,7 +45,7 @@ def voices_by_id() -> Mapping[str, LibraryVoice]:
 
 
 def show_problems() -> None:
-    """Show why voices are missing, if any are. The top of the page says if the service is unreachable."""
+    """Show why voices are missing, if any are. An unreachable service is reported at the top of the page."""
     listed = _now()
     if isinstance(listed, VoiceList):
         if not listed.complete:

@@ -67,7 +67,7 @@ def _fields(tab: str, recordings: tuple[bytes, ...]) -> NewVoice:
         recordings=recordings,
         speaker=speaker.strip(),
         statement=t("consent.statement"),
-        date=(given_on or today).isoformat(),
+        date=given_on.isoformat(),
         method=method,
         language=language,
         description=description.strip(),
@@ -103,7 +103,7 @@ def _save(tab: str, new: NewVoice) -> None:
 
 
 def _show_saved(tab: str) -> None:
-    """Say once that a voice was stored, and what is doubtful about its recordings."""
+    """Show once that a voice was stored, and the warnings about its recordings."""
     saved = st.session_state.pop(f"{tab}_saved", None)
     if saved is None:
         return
