@@ -1,7 +1,5 @@
 """Tab 3: the voice library: listen, rename, delete, and store new voices."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from ui import shared
@@ -9,6 +7,7 @@ from ui.client.library import MOST_FILES, LibraryVoice
 from ui.errors import Refusal
 from ui.translations import number, t
 from ui.widgets import library, save_voice
+from ui.widgets.choice import choose_one
 from ui.widgets.notices import show_refusal
 from ui.widgets.voices import FORMATS
 
@@ -20,25 +19,19 @@ def show() -> None:
     library.show_problems()
     known = library.voices_by_id()
     if known:
-        _show_chosen(known[_choose(known)])
+        chosen = choose_one(
+            t("library.choose"),
+            {voice.id: library.label(voice) for voice in known.values()},
+            remembered="library_shown",
+            first=None,
+            placeholder=t("voice.gone"),
+        )
+        if chosen is not None:
+            _show_chosen(known[chosen])
     else:
         st.caption(t("library.empty"))
     st.subheader(t("library.add"))
     save_voice.show("library", _recordings())
-
-
-def _choose(known: Mapping[str, LibraryVoice]) -> str:
-    ids = list(known)
-    remembered = st.session_state.get("library_shown")
-    chosen = st.selectbox(
-        t("library.choose"),
-        ids,
-        index=ids.index(remembered) if remembered in ids else 0,
-        format_func=lambda voice: library.label(known[voice]),
-        key="library_voice",
-    )
-    st.session_state["library_shown"] = chosen
-    return chosen
 
 
 def _show_chosen(voice: LibraryVoice) -> None:
@@ -95,6 +88,7 @@ def _delete(voice: LibraryVoice) -> None:
         return
     for tab in [name for name in st.session_state if str(name).endswith("_preview")]:
         del st.session_state[tab]
+    st.session_state.pop("library_shown", None)
     _done(t("library.deleted", name=voice.name))
 
 

@@ -98,6 +98,7 @@ def _save(tab: str, new: NewVoice) -> None:
 
     library.refresh()
     voices.choose_everywhere(saved.id)
+    st.session_state["library_shown"] = saved.id
     st.session_state[f"{tab}_saved"] = saved
     st.rerun()
 

@@ -3,7 +3,7 @@
 Voices of the session are recorded or uploaded, held until the browser's tab is closed, and usable in every tab.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +18,7 @@ from ui.client.service import ChosenVoice
 from ui.errors import BadAudio
 from ui.translations import number, t
 from ui.widgets import library
+from ui.widgets.choice import choose_one
 from ui.widgets.drawing import draw_waveform
 
 FORMATS: Final = ["wav", "mp3", "flac", "ogg", "m4a", "webm"]
@@ -82,21 +83,15 @@ def choose(tab: str) -> ChosenVoice | None:
     if not keys:
         return None
 
-    chosen = chosen_key(tab)
-    key = st.selectbox(
+    key = choose_one(
         t("voice.choose"),
-        keys,
-        index=_index(keys, chosen),
-        format_func=lambda key: _label(key, stored, session),
+        {key: _label(key, stored, session) for key in keys},
+        remembered=f"{tab}_chosen",
+        first=st.session_state.get("newest_voice"),
         placeholder=t("voice.gone"),
-        key=f"{tab}_voice_{st.session_state.get('newest_voice')}",  # chosen at once, in every tab
     )
     library.show_problems()
-    if key is None:
-        return None
-
-    st.session_state[f"{tab}_chosen"] = key
-    return _allowed(tab, key, stored, session)
+    return None if key is None else _allowed(tab, key, stored, session)
 
 
 def choose_everywhere(key: str) -> None:
@@ -116,13 +111,6 @@ def _keys(stored: Mapping[str, LibraryVoice], session: Mapping[str, RecordedVoic
     """Return the choices: the default voice where there may be one, the library, this session's."""
     has_default = any(voice.kind == "builtin" for voice in stored.values())
     return [*([DEFAULT] if has_default else []), *stored, *session]
-
-
-def _index(keys: Sequence[str], chosen: str | None) -> int | None:
-    """Return the index of the choice; None where that voice has disappeared."""
-    if chosen is None:
-        return 0
-    return keys.index(chosen) if chosen in keys else None
 
 
 def _label(

@@ -6,6 +6,7 @@ import pytest
 
 from ui.client.library import LibraryVoice, NewVoice, voice_of
 from ui.client.service import ChosenVoice, Order
+from ui.widgets.choice import unique_labels
 from ui.widgets.save_voice import is_name
 
 
@@ -73,3 +74,13 @@ def test_a_request_names_a_voice_of_the_library_and_nothing_for_the_default_voic
 def test_a_name_that_the_service_refuses_is_refused_before_it_is_sent(name: str) -> None:
     assert not is_name(name)
     assert is_name("Anna Karénine")
+
+
+def test_entries_with_the_same_label_can_be_told_apart() -> None:
+    labels = {"a": "voice.wav", "b": "voice.wav", "c": "voice.wav (2)", "d": "Anna"}
+    assert unique_labels(labels) == {
+        "a": "voice.wav",
+        "b": "voice.wav (2)",
+        "c": "voice.wav (2) (2)",
+        "d": "Anna",
+    }
