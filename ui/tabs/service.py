@@ -72,10 +72,13 @@ def metric(exposition: str, name: str, having: str = "") -> float:
 
 def _voice_fields() -> list[str]:
     """Return the arguments of the voice that the first tab has chosen; none for the default voice."""
-    chosen = voices.chosen_key("quick")
-    if chosen in library.voices_by_id():
+    chosen = voices.chosen_key("quick") or voices.DEFAULT
+    stored = library.voices_by_id()
+    if chosen in stored:
         return [f"-F 'voice={chosen}'"]
-    return ["-F reference_audio=@voice.wav"] if chosen else []
+    if chosen == voices.DEFAULT and voices.has_default(stored):
+        return []
+    return ["-F reference_audio=@voice.wav"]
 
 
 def _show_examples() -> None:

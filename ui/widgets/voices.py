@@ -109,8 +109,12 @@ def chosen_key(tab: str) -> str | None:
 
 def _keys(stored: Mapping[str, LibraryVoice], session: Mapping[str, RecordedVoice]) -> list[str]:
     """Return the choices: the default voice where there may be one, the library, this session's."""
-    has_default = any(voice.kind == "builtin" for voice in stored.values())
-    return [*([DEFAULT] if has_default else []), *stored, *session]
+    return [*([DEFAULT] if has_default(stored) else []), *stored, *session]
+
+
+def has_default(stored: Mapping[str, LibraryVoice]) -> bool:
+    """Return whether a language can have a default voice: it is a built-in one."""
+    return any(voice.kind == "builtin" for voice in stored.values())
 
 
 def _label(
