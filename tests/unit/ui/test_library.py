@@ -76,7 +76,7 @@ def test_a_name_that_the_service_refuses_is_refused_before_it_is_sent(name: str)
     assert is_name("Anna Karénine")
 
 
-def test_entries_with_the_same_label_can_be_told_apart() -> None:
+def test_entries_with_the_same_label_get_a_number() -> None:
     labels = {"a": "voice.wav", "b": "voice.wav", "c": "voice.wav (2)", "d": "Anna"}
     assert unique_labels(labels) == {
         "a": "voice.wav",
