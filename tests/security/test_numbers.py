@@ -20,8 +20,8 @@ from structlog.typing import EventDict
 from services.common.bus.heartbeats import splitters, workers
 from services.common.wire.failures import BusUnavailable
 from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.encoders.registry import WAV
 from services.http_edge.http.audio_response import AudioResponse
-from services.http_edge.http.encoders import WavEncoder
 from services.http_edge.http.middleware import add_request_headers, request_middleware
 from services.http_edge.metrics import Metrics
 from tests.support.buses import memory_bus
@@ -327,7 +327,7 @@ async def test_what_is_closed_after_a_whole_answer_changes_nothing(
 
     async def answer(request: web.Request) -> web.StreamResponse:
         async with closing(close):
-            audio = AudioResponse(request, WavEncoder(), sample_rate_hz=24_000, patience_s=5)
+            audio = AudioResponse(request, WAV, sample_rate_hz=24_000, patience_s=5)
             await audio.begin({}, data_bytes=None if chunked else PCM_BYTES)
             await audio.write(bytes(PCM_BYTES))
             return await audio.finish()
@@ -350,7 +350,7 @@ async def test_a_client_that_leaves_before_the_last_byte_is_cancelled() -> None:
     waits = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        audio = AudioResponse(request, WavEncoder(), sample_rate_hz=24_000, patience_s=5)
+        audio = AudioResponse(request, WAV, sample_rate_hz=24_000, patience_s=5)
         await audio.begin({}, data_bytes=PCM_BYTES)
         await audio.write(bytes(PCM_BYTES))
         waits.set()

@@ -31,7 +31,7 @@ def test_every_section_lists_files_that_exist(section: str) -> None:
 
 
 def test_the_lists_name_the_seams_of_the_code() -> None:
-    assert "ENCODERS" in (ROOT / "services/http_edge/http/encoders.py").read_text()
+    assert "FORMATS" in (ROOT / "services/http_edge/encoders/registry.py").read_text()
     assert "ENGINES" in (ROOT / "services/synth_worker/engines/registry.py").read_text()
     assert "class SpeechRequest" in (ROOT / "services/common/wire/messages.py").read_text()
     for service in ("http_edge", "splitter", "synth_worker"):

@@ -10,20 +10,23 @@ encoding; on a failure the connection is closed without the last chunk (HTTP/1.0
 body of known length has a Content-Length, and its last bytes are held back until `finish`, so no client has all of it
 before the handler has succeeded.
 
+A format whose bytes do not correspond to samples has no known length and no ranges: its body is always chunked.
+Encoders that compute run on a thread.
+
 A client that reads nothing for `patience_s` is disconnected, so that it does not occupy memory or a worker.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from aiohttp import web
 
 from services.http_edge.context import outcome_of
+from services.http_edge.encoders.registry import OutputFormat, output_format
 from services.http_edge.errors import ListenerStalled
-from services.http_edge.http.encoders import Encoder
 from services.http_edge.http.ranges import ByteRange
 from services.http_edge.speech.playback import Playback
 
@@ -44,16 +47,32 @@ async def write(response: web.StreamResponse, content: bytes, patience_s: float)
         await response.write(content)
 
 
+def requested_format(request: web.Request) -> OutputFormat:
+    """Return the format that the query or `Accept` of a GET request selects; WAV if neither does. Raises BadRequest."""
+    return output_format(
+        request.query.get("response_format"),
+        request.query.get("sample_rate"),
+        accept=request.headers.get("Accept", ""),
+        default="wav",
+    )
+
+
 class AudioResponse:
     """A response whose body is encoded audio. Every method can raise ListenerStalled."""
 
     def __init__(
-        self, request: web.Request, encoder: Encoder, *, sample_rate_hz: int, patience_s: float
+        self,
+        request: web.Request,
+        output: OutputFormat,
+        *,
+        sample_rate_hz: int,
+        patience_s: float,
     ) -> None:
-        """`patience_s`: how long the client can read nothing before it is disconnected."""
+        """`sample_rate_hz`: of the PCM. `patience_s`: how long the client can read nothing."""
         self.response = web.StreamResponse()
         self._request = request
-        self._encoder = encoder
+        self._output = output
+        self._encoder = output.encoder(sample_rate_hz)
         self._sample_rate_hz = sample_rate_hz
         self._patience_s = patience_s
         self._outcome = outcome_of(request)
@@ -75,9 +94,10 @@ class AudioResponse:
         """
         header = self._encoder.header(self._sample_rate_hz, data_bytes)
         self.response.headers.update(headers)
+        self.response.headers["X-Sample-Rate"] = str(self._output.rate(self._sample_rate_hz))
         self.response.content_type = self._encoder.content_type
 
-        if data_bytes is not None:
+        if data_bytes is not None and self._encoder.header_bytes is not None:
             self._known_length = True
             whole = len(header) + data_bytes
             sent = byte_range or ByteRange(0, whole)
@@ -98,7 +118,7 @@ class AudioResponse:
     async def write(self, pcm: bytes) -> None:
         """Send a block of PCM."""
         self._outcome.record_first_audio()
-        await self._send(self._encoder.encode(pcm))
+        await self._send(await self._encoded(self._encoder.encode, pcm))
         self._outcome.audio_bytes += len(pcm)
 
     async def finish(self) -> web.StreamResponse:
@@ -106,7 +126,7 @@ class AudioResponse:
 
         A client that has received the last byte can close its connection immediately, which cancels the handler.
         """
-        last = self._held_back + self._encoder.end()
+        last = self._held_back + await self._encoded(self._encoder.end)
 
         try:
             async with _client_reads(self._patience_s):
@@ -118,6 +138,12 @@ class AudioResponse:
 
         self._outcome.whole = True
         return self.response
+
+    async def _encoded(self, encode: Callable[..., bytes], *content: bytes) -> bytes:
+        """Encode on a thread, if the encoder takes long enough."""
+        if self._encoder.in_thread:
+            return await asyncio.to_thread(encode, *content)
+        return encode(*content)
 
     async def _send(self, content: bytes) -> None:
         if self._request.method == "HEAD":

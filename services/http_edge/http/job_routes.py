@@ -11,15 +11,14 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from services.common.audio.wav import HEADER_BYTES
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import JobProgress, Mark
 from services.http_edge.auth.guard import expect_later
 from services.http_edge.context import REQUEST_ID, tenant_of_caller
+from services.http_edge.encoders.registry import WAV, OutputFormat
 from services.http_edge.errors import EdgeStops, JobEnded
-from services.http_edge.http.audio_response import AudioResponse, write
-from services.http_edge.http.encoders import WavEncoder
+from services.http_edge.http.audio_response import AudioResponse, requested_format, write
 from services.http_edge.http.ranges import ByteRange, range_applies, requested_range
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.idempotency import checked_id
@@ -161,43 +160,45 @@ class JobRoutes:
             return response
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
-        """`GET /jobs/{id}/audio`: the WAV of a job.
+        """`GET /jobs/{id}/audio`: the audio of a job, as WAV or in the format of `response_format`.
 
         If it is done, with a length and ranges; while it runs, as it is produced.
         """
         tenant = tenant_of_caller(request)
+        output = requested_format(request)
         progress = await self.store.require(tenant, checked_id(request.match_info["id"]))
 
         if progress.state in ("failed", "cancelled"):
             raise _ended(progress)
 
         if progress.state == "done":
-            return await self._send_complete(request, tenant, progress)
+            return await self._send_complete(request, tenant, output, progress)
 
         async with self.job_events.following(self.store, tenant, progress.job) as watched:
-            return await self._send_live(request, tenant, watched)
+            return await self._send_live(request, tenant, output, watched)
 
     async def _send_complete(
-        self, request: web.Request, tenant: str, progress: JobProgress
+        self, request: web.Request, tenant: str, output: OutputFormat, progress: JobProgress
     ) -> web.StreamResponse:
         lengths = await self.store.lengths(tenant, progress.job, progress.spoken)
         await self.store.audio(
             tenant, progress.job, 0
         )  # fails early: the oldest is the first to expire
 
-        size = HEADER_BYTES + sum(lengths)
-        etag = f'"{progress.job}-{progress.samples}"'
-        applies = range_applies(request.headers.get("If-Range"), etag)
+        header_bytes = output.format.header_bytes or 0
+        size = header_bytes + sum(lengths)
+        etag = _etag(progress, output)
+        applies = output.has_offsets and range_applies(request.headers.get("If-Range"), etag)
         requested = requested_range(request.headers.get("Range"), size) if applies else None
 
-        audio = self._audio(request, progress)
-        headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+        audio = self._audio(request, output, progress)
+        headers = {"ETag": etag, "Accept-Ranges": "bytes" if output.has_offsets else "none"}
         await audio.begin(headers, data_bytes=sum(lengths), byte_range=requested)
 
         if request.method != "HEAD":
             wanted = requested or ByteRange(0, size)
             pcm_range = ByteRange(
-                max(0, wanted.start - HEADER_BYTES), max(0, wanted.end - HEADER_BYTES)
+                max(0, wanted.start - header_bytes), max(0, wanted.end - header_bytes)
             )
 
             async for pcm in self._stored(tenant, progress.job, lengths, pcm_range):
@@ -205,10 +206,12 @@ class JobRoutes:
 
         return await audio.finish()
 
-    def _audio(self, request: web.Request, progress: JobProgress) -> AudioResponse:
+    def _audio(
+        self, request: web.Request, output: OutputFormat, progress: JobProgress
+    ) -> AudioResponse:
         return AudioResponse(
             request,
-            WavEncoder(),
+            output,
             sample_rate_hz=progress.sample_rate_hz,
             patience_s=self.settings.listener_timeout_s,
         )
@@ -229,7 +232,7 @@ class JobRoutes:
             begin += length
 
     async def _send_live(
-        self, request: web.Request, tenant: str, watched: WatchedJob
+        self, request: web.Request, tenant: str, output: OutputFormat, watched: WatchedJob
     ) -> web.StreamResponse:
         """Send the stored sentences, and the others as they are produced; a failure of the job cuts the body."""
         audio: AudioResponse | None = None
@@ -240,7 +243,7 @@ class JobRoutes:
             progress = progress if change is None else change
 
             if audio is None and progress.spoken:
-                audio = self._audio(request, progress)
+                audio = self._audio(request, output, progress)
                 await audio.begin({})
 
             for sentence in range(sent, progress.spoken):
@@ -256,6 +259,13 @@ class JobRoutes:
             raise EdgeStops("this server is shutting down; request the audio again")
 
         return await audio.finish()
+
+
+def _etag(progress: JobProgress, output: OutputFormat) -> str:
+    """Return the validator of a job's audio; each format has its own."""
+    rate = output.rate(progress.sample_rate_hz)
+    variant = "" if output == WAV else f"-{output.format.name}-{rate}"
+    return f'"{progress.job}-{progress.samples}{variant}"'
 
 
 @dataclass

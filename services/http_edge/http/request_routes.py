@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from services.common.audio.wav import HEADER_BYTES
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
+from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.errors import BadRequest, RangeNotSatisfiable, UnknownRequest
-from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
-from services.http_edge.http.encoders import WavEncoder
+from services.http_edge.http.audio_response import (
+    AudioResponse,
+    AudioStream,
+    requested_format,
+    send_stream,
+)
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.intake.running import renewed
 from services.http_edge.intake.stages import voice_header
@@ -63,7 +67,8 @@ class RequestRoutes:
         """`GET /requests/{id}/audio?from=N`: the response of /stream from its byte N."""
         request_id = checked_id(request.match_info["id"])
         tenant = tenant_of_caller(request)
-        offset = _offset(request)
+        output = requested_format(request)
+        offset = _offset(request, output)
         stored = await self._stored(tenant, request_id)
 
         request[REQUEST_ID] = request_id
@@ -71,6 +76,7 @@ class RequestRoutes:
         self.metrics.resumed.inc()
 
         earlier = [request_id, *await self.store.attempts(tenant, request_id)]
+        header_bytes = output.format.header_bytes or 0
         async with (
             self.charges.resuming(tenant, request_id) as meter,
             self.sessions.open_attempts(
@@ -80,9 +86,9 @@ class RequestRoutes:
                 renewing=True,
             ) as attempts,
         ):
-            sentence, skip, total_bytes = await attempts.locate(max(0, offset - HEADER_BYTES))
+            sentence, skip, total_bytes = await attempts.locate(max(0, offset - header_bytes))
             if total_bytes is not None:
-                return _nothing_left(offset, HEADER_BYTES + total_bytes)
+                return _nothing_left(output, offset, header_bytes + total_bytes)
 
             async with self.sessions.resuming(
                 stored,
@@ -94,21 +100,23 @@ class RequestRoutes:
             ) as speech:
                 chunks = _without_first(skip, speech.chunks())
                 first = await anext(chunks, b"")
-                if not first and offset > HEADER_BYTES:
+                if not first and offset > header_bytes:
                     _, _, total_bytes = await attempts.locate(offset)
-                    return _nothing_left(offset, HEADER_BYTES + (total_bytes or 0))
+                    return _nothing_left(output, offset, header_bytes + (total_bytes or 0))
 
                 sample_rate_hz = speech.assembly.sample_rate_hz
-                audio = self._audio(request, sample_rate_hz)
-                await audio.begin(_headers(stored, sample_rate_hz), offset=offset)
+                audio = self._audio(request, output, sample_rate_hz)
+                await audio.begin(_headers(stored), offset=offset)
 
                 playback = Playback(self.metrics, sample_rate_hz)
                 return await send_stream(audio, AudioStream(first, chunks, playback))
 
-    def _audio(self, request: web.Request, sample_rate_hz: int) -> AudioResponse:
+    def _audio(
+        self, request: web.Request, output: OutputFormat, sample_rate_hz: int
+    ) -> AudioResponse:
         return AudioResponse(
             request,
-            WavEncoder(),
+            output,
             sample_rate_hz=sample_rate_hz,
             patience_s=self.settings.listener_timeout_s,
         )
@@ -127,20 +135,24 @@ class RequestRoutes:
         return renewed(stored, self.settings.request_timeout_s)
 
 
-def _headers(stored: SpeechRequest, sample_rate_hz: int) -> dict[str, str]:
+def _headers(stored: SpeechRequest) -> dict[str, str]:
     return {
         "X-Seed": str(stored.seed),
         "X-Engine": stored.engine,
-        "X-Sample-Rate": str(sample_rate_hz),
         **voice_header(stored),
     }
 
 
-def _offset(request: web.Request) -> int:
+def _offset(request: web.Request, output: OutputFormat) -> int:
     """Return the byte to resume at. Raises BadRequest."""
     given = request.query.get("from", "0")
     if not re.fullmatch(r"[0-9]{1,15}", given):
         raise BadRequest("`from` must be the number of bytes already received, header included")
+    if int(given) and not output.has_offsets:
+        raise BadRequest(
+            "`from` needs response_format wav or pcm without sample_rate; "
+            "other formats can only be requested from 0"
+        )
     return int(given)
 
 
@@ -155,7 +167,7 @@ async def _without_first(count: int, chunks: AsyncIterator[bytes]) -> AsyncItera
         count = 0
 
 
-def _nothing_left(offset: int, size: int) -> web.StreamResponse:
+def _nothing_left(output: OutputFormat, offset: int, size: int) -> web.StreamResponse:
     """Return the empty response to a client that has all `size` bytes.
 
     Raises RangeNotSatisfiable for an offset beyond the end.
@@ -165,4 +177,4 @@ def _nothing_left(offset: int, size: int) -> web.StreamResponse:
             f"the response has {size} bytes; `from` is beyond its end", size=size
         )
 
-    return web.Response(body=b"", content_type=WavEncoder.content_type)
+    return web.Response(body=b"", content_type=output.format.media_types[0])

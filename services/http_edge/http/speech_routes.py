@@ -13,8 +13,8 @@ from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
 from services.http_edge.auth.guard import expect_later
 from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
-from services.http_edge.http.encoders import ENCODERS
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import TempSpace
@@ -101,7 +101,7 @@ class Routes:
         )
 
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
-        """`POST /synthesize`: all of the speech as one WAV, with the actual sizes in its header."""
+        """`POST /synthesize`: all of the speech in one body; of a WAV with the actual sizes in its header."""
         async with self.acceptor.accepted(request) as accepted:
             with (
                 tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole,
@@ -116,7 +116,7 @@ class Routes:
                 size = whole.tell()
                 whole.seek(0)
 
-                audio = self._audio(request, accepted.sample_rate_hz)
+                audio = self._audio(request, accepted.output, accepted.sample_rate_hz)
                 await audio.begin(accepted.headers(speech), data_bytes=size)
 
                 while block := await asyncio.to_thread(whole.read, _BLOCK_BYTES):
@@ -137,16 +137,16 @@ class Routes:
             first = await anext(chunks)
             accepted.note_first_audio("stream", self.metrics)
 
-            audio = self._audio(request, accepted.sample_rate_hz)
+            audio = self._audio(request, accepted.output, accepted.sample_rate_hz)
             await audio.begin(accepted.headers(speech))
             playback = Playback(self.metrics, accepted.sample_rate_hz)
             return await send_stream(audio, AudioStream(first, chunks, playback))
 
-    def _audio(self, request: web.Request, sample_rate_hz: int) -> AudioResponse:
+    def _audio(
+        self, request: web.Request, output: OutputFormat, sample_rate_hz: int
+    ) -> AudioResponse:
         patience_s = self.settings.listener_timeout_s
-        return AudioResponse(
-            request, ENCODERS["wav"](), sample_rate_hz=sample_rate_hz, patience_s=patience_s
-        )
+        return AudioResponse(request, output, sample_rate_hz=sample_rate_hz, patience_s=patience_s)
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,7 @@ from services.common.wire.messages import (
     VoiceReference,
 )
 from services.common.wire.parameters import RANGES, Range
+from services.http_edge.encoders.registry import WAV, OutputFormat, output_format
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.body import (
     FORM_BYTES,
@@ -54,6 +55,7 @@ _FIELDS: Final = (
     "seed",
     *RANGES,
 )
+_OUTPUT_FIELDS: Final = ("response_format", "sample_rate")  # of the response, not of the speech
 _TEXT_FIELDS: Final = (
     "text",
     "text_type",
@@ -96,6 +98,8 @@ class Form:
     languages: tuple[str, ...] = field(default=(), metadata=_DERIVED)
     # in other languages than most of the text
     passages: tuple[Passage, ...] = field(default=(), metadata=_DERIVED)
+    # of the response; the same speech can be sent in any format, so it does not identify the form
+    output: OutputFormat = field(default=WAV, metadata=_DERIVED)
 
     def sent(self) -> list[Any]:
         """Return what identifies the form.
@@ -137,10 +141,12 @@ class FormReader:
                 settings, max_text_characters=settings.max_job_characters
             )
         _check_before_reading(request, settings)
-        known = (*_FIELDS, _TEXT_FILE) if self.job else _FIELDS
+        known = (*_FIELDS, _TEXT_FILE) if self.job else (*_FIELDS, *_OUTPUT_FIELDS)
+        accept = request.headers.get("Accept", "")
         try:
             async with self._parts(request, caller, known, settings) as (fields, uploads):
-                yield _checked(_with_text(fields), uploads, settings)
+                form = _checked(_with_text(fields), uploads, settings)
+                yield form if self.job else replace(form, output=_output(fields, accept))
         except FieldTooLong as error:
             raise _field_too_long(error, settings) from None
 
@@ -231,6 +237,12 @@ def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Setting
         text_type=_text_type(fields),
         voice=_voice(fields.get("voice", "")),
         parameters=_parameters(fields),
+    )
+
+
+def _output(fields: dict[str, str], accept: str) -> OutputFormat:
+    return output_format(
+        fields.get("response_format"), fields.get("sample_rate"), accept=accept, default="wav"
     )
 
 

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from services.common.wire.messages import LeftOut, SpeechRequest
 from services.http_edge.context import RequestOutcome
+from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.intake.form import Form
 from services.http_edge.intake.idempotency import Claim
 from services.http_edge.metrics import Metrics
@@ -113,6 +114,11 @@ class AcceptedRequest:
         return self.identified.parsed.sample_rate_hz
 
     @property
+    def output(self) -> OutputFormat:
+        """Return the format of the response."""
+        return self.identified.parsed.form.output
+
+    @property
     def audio_s(self) -> float:
         """Return the estimated length of its audio."""
         return self.identified.parsed.form.audio_s
@@ -129,7 +135,6 @@ class AcceptedRequest:
         """Return the response headers that describe the speech."""
         headers = {
             "X-Seed": str(speech.request.seed),
-            "X-Sample-Rate": str(self.sample_rate_hz),
             "X-Engine": speech.request.engine,
             "X-Language": ", ".join(self.identified.parsed.form.languages),
             "Server-Timing": self._timing(speech),

@@ -11,9 +11,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from services.common.audio.wav import wav_header
 from services.http_edge.context import OUTCOME, RequestOutcome
+from services.http_edge.encoders.registry import WAV
 from services.http_edge.errors import ListenerStalled
 from services.http_edge.http.audio_response import AudioResponse
-from services.http_edge.http.encoders import WavEncoder
 from services.http_edge.http.middleware import cut
 from services.http_edge.http.ranges import ByteRange
 
@@ -31,7 +31,7 @@ async def served(
 
     async def handler(request: web.Request) -> web.StreamResponse:
         request[OUTCOME] = outcome
-        audio = AudioResponse(request, WavEncoder(), sample_rate_hz=RATE_HZ, patience_s=patience_s)
+        audio = AudioResponse(request, WAV, sample_rate_hz=RATE_HZ, patience_s=patience_s)
         try:
             return await send(audio)
         except RuntimeError:

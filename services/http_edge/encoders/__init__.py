@@ -1,0 +1,1 @@
+"""Output formats: each turns the PCM of a response into its body. `registry.FORMATS` lists them."""
