@@ -5,6 +5,7 @@ Each exists once, and serves all tenants: the tenant of a request is an argument
 
 import asyncio
 import dataclasses
+import time
 from asyncio import TaskGroup
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -21,6 +22,7 @@ from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.http.job_routes import JobRoutes
 from services.http_edge.http.normalize_routes import NormalizeRoutes
+from services.http_edge.http.openai_routes import OpenAiRoutes
 from services.http_edge.http.request_routes import RequestRoutes
 from services.http_edge.http.sentence_routes import SentenceRoutes
 from services.http_edge.http.speech_routes import Routes
@@ -29,6 +31,7 @@ from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.form import FormReader
 from services.http_edge.intake.kinds import JobKind, SpeechKind
+from services.http_edge.intake.openai_body import OpenAiReader
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import Uploads
@@ -102,7 +105,6 @@ def _acceptors(
         timeout_s=settings.job_timeout_s,
     )
     reader = FormReader(limits.uploads, settings)
-
     acceptor = Acceptor(
         kind=speech,
         fleet=parts.fleet,
@@ -152,15 +154,25 @@ def add_routes(
     )
     charges = acceptor.kind.charges
 
+    running = _running(parts, settings, requests, charges, sessions)
     Routes(
         bus=bus,
         fleet=parts.fleet,
         acceptor=acceptor,
-        running=_running(parts, settings, requests, charges, sessions),
+        running=running,
         metrics=metrics,
         settings=settings,
         draining=parts.draining,
         space=limits.uploads.space,
+    ).add_to(app)
+    OpenAiRoutes(
+        acceptor=dataclasses.replace(acceptor, reader=OpenAiReader(limits.uploads, settings)),
+        running=running,
+        fleet=parts.fleet,
+        library=_library(bus, settings),
+        metrics=metrics,
+        settings=settings,
+        began_unix_s=time.time(),
     ).add_to(app)
     RequestRoutes(
         bus=bus,
@@ -172,7 +184,10 @@ def add_routes(
     ).add_to(app)
     SentenceRoutes(bus=bus, stores=(requests, jobs.records)).add_to(app)
     NormalizeRoutes(
-        bus=bus, settings=settings, reader=acceptor.reader, upload_owner=limits.upload_owner
+        bus=bus,
+        settings=settings,
+        reader=FormReader(limits.uploads, settings),
+        upload_owner=limits.upload_owner,
     ).add_to(app)
     _add_voice_routes(app, parts, settings, limits, sessions)
     work = JobWork(

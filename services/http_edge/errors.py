@@ -16,6 +16,22 @@ class BadRequest(PipelineError):
     http_status = 400
 
 
+class BadField(BadRequest):
+    """A field of a JSON body is invalid."""
+
+    def __init__(self, detail: str, *, field: str | None) -> None:
+        """`field`: its name; None if the body as a whole is invalid."""
+        super().__init__(detail)
+        self.field = field
+
+
+class UnknownModel(BadField):
+    """No engine has this name, or another one runs here."""
+
+    code = "model_not_found"
+    http_status = 404
+
+
 class UploadStalled(PipelineError):
     """The client stopped sending before the end of its body."""
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.common.audio.wav import HEADER_BYTES
+from services.http_edge.encoders.events import EventsEncoder
 from services.http_edge.encoders.ffmpeg import (
     AacEncoder,
     AlawEncoder,
@@ -17,7 +18,7 @@ from services.http_edge.encoders.ffmpeg import (
 from services.http_edge.encoders.protocol import Encoder
 from services.http_edge.encoders.resampled import ResampledEncoder
 from services.http_edge.encoders.uncompressed import PcmEncoder, WavEncoder
-from services.http_edge.errors import BadRequest
+from services.http_edge.errors import BadField
 
 SAMPLE_RATES_HZ: Final = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
 _OPUS_HZ: Final = (8_000, 16_000, 24_000, 48_000)  # RFC 6716, section 2.1.3, as far as listed above
@@ -63,17 +64,24 @@ class OutputFormat:
 
     format: Format
     sample_rate_hz: int | None = None  # None: the engine's
+    event_characters: int | None = None  # of the text, if the audio is sent in events
 
     def encoder(self, engine_rate_hz: int) -> Encoder:
         """Return the encoder of a response whose PCM has the engine's rate."""
         encoder = self.format.encoder()
         wanted = self.rate(engine_rate_hz)
-        return encoder if wanted == engine_rate_hz else ResampledEncoder(encoder, wanted)
+        if wanted != engine_rate_hz:
+            encoder = ResampledEncoder(encoder, wanted)
+        if self.event_characters is not None:
+            encoder = EventsEncoder(encoder, characters=self.event_characters)
+        return encoder
 
     @property
     def has_offsets(self) -> bool:
         """Return whether a byte of the body belongs to a sample, so that ranges and resumption are exact."""
-        return self.sample_rate_hz is None and self.format.header_bytes is not None
+        if self.sample_rate_hz is not None or self.event_characters is not None:
+            return False
+        return self.format.header_bytes is not None
 
     def rate(self, engine_rate_hz: int) -> int:
         """Return the sample rate of the body, in Hz."""
@@ -89,13 +97,15 @@ def output_format(
     """Return the format that a client selected.
 
     `name` and `sample_rate`: the fields `response_format` and `sample_rate`; None or empty if they were not sent.
-    Without a name, `Accept` selects the format, and otherwise it is `default`. Raises BadRequest for an unknown format,
+    Without a name, `Accept` selects the format, and otherwise it is `default`. Raises BadField for an unknown format,
     or a rate that the format does not support.
     """
     chosen = (name or "").strip().lower() or _accepted(accept, default) or default
     found = FORMATS.get(chosen)
     if found is None:
-        raise BadRequest(f"response_format is unknown; send one of {', '.join(FORMATS)}")
+        raise BadField(
+            f"response_format is unknown; send one of {', '.join(FORMATS)}", field="response_format"
+        )
     return OutputFormat(found, _rate(found, (sample_rate or "").strip()))
 
 
@@ -104,7 +114,9 @@ def _rate(found: Format, given: str) -> int | None:
         return None
     rates = {str(rate): rate for rate in found.sample_rates_hz}
     if given not in rates:
-        raise BadRequest(f"sample_rate of {found.name} must be one of {', '.join(rates)}")
+        raise BadField(
+            f"sample_rate of {found.name} must be one of {', '.join(rates)}", field="sample_rate"
+        )
     return rates[given]
 
 

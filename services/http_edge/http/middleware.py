@@ -32,6 +32,7 @@ from services.http_edge.errors import (
     UnsupportedEncoding,
     problem,
 )
+from services.http_edge.http.openai_errors import PREFIX, openai_error
 from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
@@ -41,7 +42,7 @@ _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 _LOGGED_FRAMES: Final = 8  # of the traceback of an unexpected exception
 _failure_log_limit: Final = LogLimit(burst=100, a_second=10)  # lines
-_AUDIO_ROUTES: Final = ("synthesize", "stream", "resume")  # route names
+_AUDIO_ROUTES: Final = ("synthesize", "stream", "resume", "speech")  # route names
 _LOGGED_ROUTES: Final = (*_AUDIO_ROUTES, "normalize", "jobs", "job_audio")
 
 
@@ -145,7 +146,7 @@ async def _with_problems(
     except web.HTTPException as error:
         refusal = HttpFailure(error.status)
         outcome_of(request).failed(refusal.code, refusal.http_status)
-        return problem(refusal, request[REQUEST_ID])
+        return _failure_body(request, refusal)
     except PipelineError as failure:
         outcome = outcome_of(request)
         if outcome.whole and outcome.response is not None:
@@ -225,9 +226,16 @@ def _failure_response(
     if outcome.response_begun:
         cut(request)
 
-    response = problem(failure, request[REQUEST_ID])
+    response = _failure_body(request, failure)
     _add_failure_headers(response, failure, fleet)
     return response
+
+
+def _failure_body(request: web.Request, failure: PipelineError) -> web.Response:
+    """Return the response of a failure, in the form that clients of the path expect."""
+    if request.path.startswith(PREFIX):
+        return openai_error(failure)
+    return problem(failure, request[REQUEST_ID])
 
 
 def _add_failure_headers(response: web.Response, failure: PipelineError, fleet: Fleet) -> None:

@@ -98,6 +98,27 @@ class BodyReader:
 
         return fields
 
+    async def whole(self, request: web.Request, caller: str, *, most_bytes: int) -> bytes:
+        """Return a body that is short enough for memory.
+
+        Raises BadRequest if it is longer than `most_bytes`, UploadStalled, TooManyUploads.
+        """
+        too_long = BadRequest(f"the body is longer than {most_bytes} bytes")
+        if request.content_length is not None and request.content_length > most_bytes:
+            raise too_long
+
+        content = bytearray()
+        async with self.uploads.reading(caller, received_by(request)) as upload:
+            await expect_body(request)
+
+            while block := await _next_block(request, self.idle_s):
+                upload.received(len(block))
+                content += block
+                if len(content) > most_bytes:
+                    raise too_long
+
+        return bytes(content)
+
 
 def check_multipart(request: web.Request, *, largest: int, wanted: str) -> None:
     """Refuse a body that is not a form, or too large, before any of it is read.
@@ -138,6 +159,14 @@ async def expect_body(request: web.Request) -> None:
 async def _in_time(body: MultipartBody, idle_s: float) -> FormPart | bytes | None:
     try:
         return await body.next()
+    except TimeoutError:
+        raise UploadStalled(f"nothing arrived for {idle_s:.0f} s; send it again") from None
+
+
+async def _next_block(request: web.Request, idle_s: float) -> bytes:
+    try:
+        async with asyncio.timeout(idle_s):
+            return await request.content.readany()
     except TimeoutError:
         raise UploadStalled(f"nothing arrived for {idle_s:.0f} s; send it again") from None
 

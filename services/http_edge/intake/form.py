@@ -4,7 +4,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from aiohttp import web
@@ -98,6 +98,10 @@ class Form:
     languages: tuple[str, ...] = field(default=(), metadata=_DERIVED)
     # in other languages than most of the text
     passages: tuple[Passage, ...] = field(default=(), metadata=_DERIVED)
+    # where AUTO detects none in a text that is too short to tell; None: refuse the text
+    fallback_language: str | None = field(default=None, metadata=_DERIVED)
+    # the names of OpenAI's voices can be sent, and have stand-ins
+    openai_voices: bool = field(default=False, metadata=_DERIVED)
     # of the response; the same speech can be sent in any format, so it does not identify the form
     output: OutputFormat = field(default=WAV, metadata=_DERIVED)
 
@@ -118,6 +122,13 @@ class Form:
     def _optional(self) -> list[Any]:
         names = [item.name for item in fields(self) if item.metadata.get("optional")]
         return [[name, getattr(self, name)] for name in names if getattr(self, name) is not None]
+
+
+class RequestReader(Protocol):
+    """Reads the body of a request that speaks."""
+
+    def form(self, request: web.Request, caller: str) -> AbstractAsyncContextManager[Form]:
+        """Read and check the body; temporary files are deleted when the block ends. Raises PipelineError."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,10 @@ _ENDS: Final = frozenset(SPACED_ENDS + WIDE_ENDS + ":")
 _CLOSERS: Final = "\"'”’»)」』 "
 
 
+class UndetectableLanguage(UnsupportedLanguage):
+    """The text is too short or ambiguous to detect its language."""
+
+
 def detected(text: str) -> tuple[str, tuple[Passage, ...]]:
     """Return the supported language (ISO 639-1) of most of a text, and the passages in other languages.
 
@@ -75,7 +79,7 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 def _most(votes: Counter[str]) -> str:
     certain = [(language, count) for language, count in votes.most_common() if language]
     if not certain:
-        raise UnsupportedLanguage(
+        raise UndetectableLanguage(
             "the language of the text cannot be detected; send the field language"
         )
     language = certain[0][0]

@@ -11,9 +11,10 @@ from services.common.ssml.document import Break, Document, TextRun
 from services.common.ssml.reader import read_ssml
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import EmptyText
+from services.common.wire.messages import Passage
 from services.common.wire.parameters import RANGES
 from services.http_edge.intake.form import Form
-from services.http_edge.intake.language import AUTO, detected
+from services.http_edge.intake.language import AUTO, UndetectableLanguage, detected
 
 _INLINE: Final = 4_000  # characters, which take a few milliseconds on the event loop
 _PARAGRAPH_S: Final = 0.6  # of silence between two
@@ -32,10 +33,19 @@ async def understood(form: Form) -> Form:
 
 def _understood_plain(form: Form) -> Form:
     """Return the form of a plain text, whose languages are detected for AUTO."""
-    language, passages = detected(form.text) if form.language == AUTO else (form.language, ())
+    language, passages = _detected(form) if form.language == AUTO else (form.language, ())
     languages = dict.fromkeys((language, *(passage.language for passage in passages)))
     form = replace(form, language=language, passages=passages, languages=tuple(languages))
     return replace(form, audio_s=_plain_s(form))
+
+
+def _detected(form: Form) -> tuple[str, tuple[Passage, ...]]:
+    try:
+        return detected(form.text)
+    except UndetectableLanguage:
+        if form.fallback_language is None:
+            raise
+        return form.fallback_language, ()
 
 
 def _understood_ssml(form: Form) -> Form:

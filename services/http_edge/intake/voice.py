@@ -3,10 +3,12 @@
 from dataclasses import dataclass, replace
 
 from services.common.bus.library.resolving import ChosenVoice, VoiceResolver, default_voice
+from services.common.wire.failures import UnknownVoice
 from services.common.wire.parameters import takes_of, with_defaults
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.form import Form
+from services.http_edge.intake.openai_voices import stand_in_for
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class RequestVoices:
     async def _chosen(self, tenant: str, form: Form) -> ChosenVoice:
         workers = self.fleet.ready()
         if form.voice is not None:
-            return await self.resolver.resolve(tenant, form.voice, workers)
+            return await self._named(tenant, form, form.voice)
 
         reference = default_voice(form.language, workers)
         if reference is None:
@@ -48,3 +50,13 @@ class RequestVoices:
                 "send voice or reference_audio: 6-30 s of one person speaking"
             )
         return ChosenVoice(reference)
+
+    async def _named(self, tenant: str, form: Form, voice: str) -> ChosenVoice:
+        workers = self.fleet.ready()
+        try:
+            return await self.resolver.resolve(tenant, voice, workers)
+        except UnknownVoice:
+            stand_in = stand_in_for(voice, form.language, workers) if form.openai_voices else None
+            if stand_in is None:
+                raise
+            return ChosenVoice(stand_in)

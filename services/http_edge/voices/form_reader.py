@@ -1,6 +1,5 @@
 """Reads the bodies of requests about voices: forms with recordings, and short JSON."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from services.common.voice_file import MOST_FILE_BYTES
-from services.http_edge.errors import BadRequest, UploadStalled
+from services.http_edge.errors import BadRequest
 from services.http_edge.intake.body import (
     FORM_BYTES,
     GOOD_REFERENCE,
@@ -18,11 +17,9 @@ from services.http_edge.intake.body import (
     Upload,
     check_multipart,
     check_uploads,
-    expect_body,
 )
 from services.http_edge.intake.uploads import Uploads
 from services.http_edge.settings import Settings
-from services.http_edge.transport.connections import received_by
 from services.http_edge.voices.fields import VoiceFields, form_fields, json_fields
 
 _LONGEST: Final = {  # bytes of a field
@@ -106,32 +103,6 @@ class VoiceFormReader:
                 "send the changes as a JSON object, with Content-Type: application/json"
             )
 
-        return json_fields(await self._content(request))
-
-    async def _content(self, request: web.Request) -> bytes:
-        """Return a whole short body. Raises BadRequest if it is longer, UploadStalled, TooManyUploads."""
-        too_long = BadRequest(f"the body is longer than {_JSON_BYTES} bytes")
-        if request.content_length is not None and request.content_length > _JSON_BYTES:
-            raise too_long
-
-        idle_s = self.settings.upload_idle_timeout_s
-        content = bytearray()
+        body = BodyReader(self.uploads, self.settings.upload_idle_timeout_s)
         caller = self.upload_owner(request)
-        async with self.uploads.reading(caller, received_by(request)) as upload:
-            await expect_body(request)
-
-            while block := await _next_block(request, idle_s):
-                upload.received(len(block))
-                content += block
-                if len(content) > _JSON_BYTES:
-                    raise too_long
-
-        return bytes(content)
-
-
-async def _next_block(request: web.Request, idle_s: float) -> bytes:
-    try:
-        async with asyncio.timeout(idle_s):
-            return await request.content.readany()
-    except TimeoutError:
-        raise UploadStalled(f"nothing arrived for {idle_s:.0f} s; send it again") from None
+        return json_fields(await body.whole(request, caller, most_bytes=_JSON_BYTES))

@@ -1,0 +1,50 @@
+"""Failures as OpenAI's error object, for the paths under `/v1`."""
+
+import json
+from http.client import responses
+from typing import Final
+
+from aiohttp import web
+
+from services.common.wire.failures import PipelineError
+from services.http_edge.errors import BadField
+
+PREFIX: Final = "/v1/"
+# the `param` of failures that concern one field
+_PARAMS: Final = {
+    "empty_text": "input",
+    "text_too_long": "input",
+    "unsupported_language": "language",
+    "unknown_voice": "voice",
+}
+
+
+def openai_error(failure: PipelineError) -> web.Response:
+    """Return the response of a failure: `{"error": {"message", "type", "param", "code"}}`."""
+    status = failure.http_status
+    param = failure.field if isinstance(failure, BadField) else _PARAMS.get(failure.code)
+    error = {
+        "message": str(failure),
+        "type": _type(status),
+        "param": param,
+        "code": failure.code,
+    }
+    return web.Response(
+        status=status,
+        reason=responses.get(status, "Client Closed Request"),
+        body=json.dumps({"error": error}, ensure_ascii=False).encode(),
+        content_type="application/json",
+    )
+
+
+def _type(status: int) -> str:
+    """Return OpenAI's name for a kind of failure."""
+    names = {
+        401: "authentication_error",
+        403: "permission_error",
+        404: "not_found_error",
+        429: "rate_limit_error",
+    }
+    if status >= 500:
+        return "server_error"
+    return names.get(status, "invalid_request_error")

@@ -1,0 +1,122 @@
+"""Routes that OpenAI's clients call: speech, and the lists of models and voices."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from services.common.bus.library.resolving import built_in_voices
+from services.common.bus.library.voices import VoiceLibrary
+from services.common.wire.voices import MOST_LISTED, SHARED_TENANT
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.context import tenant_of_caller
+from services.http_edge.http.audio_response import (
+    AudioResponse,
+    AudioStream,
+    send_stream,
+)
+from services.http_edge.intake.acceptance import Acceptor
+from services.http_edge.intake.openai_body import ALIASES
+from services.http_edge.intake.openai_voices import OPENAI_VOICES
+from services.http_edge.intake.running import RunningRequest
+from services.http_edge.metrics import Metrics
+from services.http_edge.settings import Settings
+from services.http_edge.speech.playback import Playback
+
+_OWNER: Final = "voice-cloning-pipeline"
+_UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx
+_MOST_NAMES: Final = 2_000  # voices of a tenant in one list
+
+
+@dataclass(frozen=True)
+class OpenAiRoutes:
+    """The handlers and their dependencies."""
+
+    acceptor: Acceptor  # whose reader reads OpenAI's JSON
+    running: RunningRequest
+    fleet: Fleet
+    library: VoiceLibrary
+    metrics: Metrics
+    settings: Settings
+    began_unix_s: float
+
+    def add_to(self, app: web.Application) -> None:
+        """Register every path."""
+        app.router.add_post("/v1/audio/speech", self.speech, name="speech")
+        app.router.add_get("/v1/models", self.models)
+        app.router.add_get("/v1/models/{model}", self.model)
+        app.router.add_get("/v1/audio/models", self.models)
+        app.router.add_get("/v1/audio/voices", self.voices)
+
+    async def speech(self, request: web.Request) -> web.StreamResponse:
+        """`POST /v1/audio/speech`: the audio as it is produced, or server-sent events with it.
+
+        A failure before the first audio is an HTTP error; a later one cuts the body.
+        """
+        async with (
+            self.acceptor.accepted(request) as accepted,
+            self.running.speaking(accepted, listening=True) as speech,
+        ):
+            chunks = speech.chunks()
+            first = await anext(chunks)
+            accepted.note_first_audio("speech", self.metrics)
+            rate_hz = accepted.sample_rate_hz
+
+            audio = AudioResponse(
+                request,
+                accepted.output,
+                sample_rate_hz=rate_hz,
+                patience_s=self.settings.listener_timeout_s,
+            )
+            await audio.begin(accepted.headers(speech) | _UNBUFFERED)
+            playback = Playback(self.metrics, rate_hz)
+            return await send_stream(audio, AudioStream(first, chunks, playback))
+
+    async def models(self, _request: web.Request) -> web.Response:
+        """`GET /v1/models`: the engine, and the names of OpenAI's models that stand for it."""
+        models = [self._model(name) for name in (self.fleet.engine, *ALIASES)]
+        # `models` is what Open WebUI and wyoming_openai read
+        return web.json_response({"object": "list", "data": models, "models": models})
+
+    async def model(self, request: web.Request) -> web.Response:
+        """`GET /v1/models/{model}`."""
+        name = request.match_info["model"]
+        if name not in (self.fleet.engine, *ALIASES):
+            raise web.HTTPNotFound
+        return web.json_response(self._model(name))
+
+    async def voices(self, request: web.Request) -> web.Response:
+        """`GET /v1/audio/voices`: the names that `voice` accepts."""
+        tenant = tenant_of_caller(request)
+        voices = [
+            *[voice async for voice in self._stored(tenant)],
+            *[voice async for voice in self._stored(SHARED_TENANT)],
+            *(
+                {"id": voice.name, "name": voice.name}
+                for voice in built_in_voices(self.fleet.ready())
+            ),
+            *({"id": name, "name": name} for name in OPENAI_VOICES),
+        ]
+        by_name = {voice["name"]: voice for voice in reversed(voices)}
+        return web.json_response({"voices": list(reversed(by_name.values()))})
+
+    async def _stored(self, owner: str) -> AsyncIterator[dict[str, str]]:
+        after: str | None = None
+        listed = 0
+        while listed < _MOST_NAMES:
+            page = await self.library.page(owner, limit=MOST_LISTED, after=after)
+            for voice in page.voices:
+                yield {"id": voice.voice, "name": voice.name}
+            listed += len(page.voices)
+            after = page.next
+            if after is None:
+                return
+
+    def _model(self, name: str) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": int(self.began_unix_s),
+            "owned_by": _OWNER,
+        }

@@ -1,0 +1,174 @@
+"""The JSON body of `POST /v1/audio/speech`, as OpenAI defines it, read into a form.
+
+Fields that are unknown are ignored: clients send those of other servers. https://platform.openai.com/docs/api-reference/audio
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from services.common.wire.failures import EmptyText, TextTooLong, UnsupportedLanguage
+from services.common.wire.languages import LANGUAGES, language_code
+from services.common.wire.messages import Parameters, Pronunciations, Seed, VoiceReference
+from services.common.wire.parameters import RANGES
+from services.http_edge.encoders.registry import output_format
+from services.http_edge.errors import BadField, UnknownModel
+from services.http_edge.intake.body import BodyReader
+from services.http_edge.intake.form import Form
+from services.http_edge.intake.language import AUTO
+from services.http_edge.intake.uploads import Uploads
+from services.http_edge.settings import Settings
+
+ALIASES: Final = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # of the engine that runs
+FALLBACK_LANGUAGE: Final = "en"  # of a text that is too short to detect its language
+_FIELDS_BYTES: Final = 64 * 1024  # besides the text
+_BYTES_PER_CHARACTER: Final = 6  # JSON can escape each as \\uXXXX
+
+
+@dataclass(frozen=True)
+class OpenAiReader:
+    """Reads bodies, each in an upload slot of its caller."""
+
+    uploads: Uploads
+    settings: Settings
+
+    @asynccontextmanager
+    async def form(self, request: web.Request, caller: str) -> AsyncIterator[Form]:
+        """Read and check the body.
+
+        Raises BadRequest, BadField, UnknownModel, EmptyText, TextTooLong, UnsupportedLanguage, UploadStalled,
+        TooManyUploads.
+        """
+        most = self.settings.max_text_characters * _BYTES_PER_CHARACTER + _FIELDS_BYTES
+        reader = BodyReader(self.uploads, self.settings.upload_idle_timeout_s)
+        body = await reader.whole(request, caller, most_bytes=most)
+        yield openai_form(body, self.settings)
+
+
+def openai_form(body: bytes, settings: Settings) -> Form:
+    """Return the form of a JSON body. Raises BadField, UnknownModel, EmptyText, TextTooLong, UnsupportedLanguage."""
+    try:
+        sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        raise BadField("send a JSON object with model, input and voice", field=None) from None
+    fields = _Fields({name: value for name, value in sent.items() if bytes(value) != b"null"})
+
+    _check_model(fields.text("model") or settings.engine, settings.engine)
+    text = _input(fields, settings)
+    output = output_format(
+        fields.text("response_format"), fields.text("sample_rate"), accept="", default="mp3"
+    )
+    if _wants_events(fields):
+        output = replace(output, event_characters=len(text))
+    return Form(
+        text=text,
+        language=_language(fields.text("language")),
+        split=True,
+        spoken_forms=True,
+        pronunciations=fields.get("pronunciations", Pronunciations, "an object of words") or {},
+        seed=fields.get("seed", Seed, "a whole number from 0 to 2^63-1"),
+        parameters=_parameters(fields),
+        uploads=(),
+        voice=_voice(fields),
+        fallback_language=FALLBACK_LANGUAGE,
+        openai_voices=True,
+        output=output,
+    )
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """The fields of a body that are not null."""
+
+    sent: Mapping[str, msgspec.Raw]
+
+    def get(self, name: str, kind: Any, wanted: str) -> Any:
+        """Return a field's value, or None if it was not sent. Raises BadField."""
+        if name not in self.sent:
+            return None
+        try:
+            return msgspec.json.decode(self.sent[name], type=kind)
+        except msgspec.DecodeError:
+            raise BadField(f"{name} must be {wanted}", field=name) from None
+
+    def text(self, name: str) -> str:
+        """Return a field's text without white space around it; empty if it was not sent. Raises BadField."""
+        if name == "sample_rate" and name in self.sent:
+            return bytes(self.sent[name]).decode().strip('"')
+        value: str = self.get(name, str, "a string") or ""
+        return value.strip()
+
+
+class _VoiceObject(msgspec.Struct):
+    id: str
+
+
+def _check_model(model: str, engine: str) -> None:
+    if model not in (engine, *ALIASES):
+        raise UnknownModel(
+            f"the model does not exist; send one of {', '.join((engine, *ALIASES))}", field="model"
+        )
+
+
+def _input(fields: _Fields, settings: Settings) -> str:
+    if "input" not in fields.sent:
+        raise BadField("input is missing; send the text to speak", field="input")
+    text: str = fields.get("input", str, "a string")
+    if not text.strip():
+        raise EmptyText("input is empty; send at least one word")
+    if len(text) > settings.max_text_characters:
+        raise TextTooLong(
+            f"input is longer than {settings.max_text_characters} characters; send it in parts"
+        )
+    return text
+
+
+def _language(given: str) -> str:
+    if not given or given.lower() == AUTO:
+        return AUTO
+    language = language_code(given)
+    if language is None:
+        raise UnsupportedLanguage(f"language is unknown; send one of {AUTO} {' '.join(LANGUAGES)}")
+    return language
+
+
+def _voice(fields: _Fields) -> str | None:
+    wanted = 'the name or id of a voice, or {"id": "..."}; GET /v1/audio/voices lists them'
+    given = fields.get("voice", str | _VoiceObject, wanted)
+    name = given.id if isinstance(given, _VoiceObject) else given
+    if name is None or not name.strip():
+        return None
+    try:
+        return msgspec.convert(name.strip(), VoiceReference)
+    except msgspec.ValidationError:
+        raise BadField(f"voice must be {wanted}", field="voice") from None
+
+
+def _parameters(fields: _Fields) -> Parameters:
+    values: dict[str, float | str] = {}
+    for name in RANGES:
+        value = fields.get(name, float | int | str, "a number")
+        if value is None or (name == "speed" and value == 1):
+            continue
+        try:
+            msgspec.convert({name: value}, Parameters)
+        except msgspec.ValidationError:
+            allowed = RANGES[name]
+            words = "".join(f", or {word}" for word in allowed.words)
+            raise BadField(
+                f"{name} must be a number from {allowed.lowest:g} to {allowed.highest:g}{words}",
+                field=name,
+            ) from None
+        values[name] = value
+    return msgspec.convert(values, Parameters)
+
+
+def _wants_events(fields: _Fields) -> bool:
+    given = fields.text("stream_format") or "audio"
+    if given not in ("audio", "sse"):
+        raise BadField("stream_format must be audio or sse", field="stream_format")
+    return given == "sse"

@@ -1,0 +1,248 @@
+"""OpenAI's clients, unmodified, against `/v1`. On a real nats-server, with tone workers."""
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import av
+import openai
+import pytest
+
+from services.http_edge.encoders.registry import FORMATS
+from services.http_edge.intake.openai_body import ALIASES
+from services.http_edge.intake.openai_voices import OPENAI_VOICES
+from tests.integration.test_voices import create
+from tests.support.front import SETTINGS, Front, front
+from tests.support.service import TEXT, expected_pcm
+
+EXTRA = {"language": "en", "seed": 42}
+
+
+@pytest.fixture
+async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
+    async with front(tmp_path, real_time_factor=getattr(request, "param", 0.0)) as made:
+        yield made
+
+
+@pytest.fixture
+async def client(service: Front) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(
+        api_key="unused", base_url=f"{service.addresses[0]}/v1", max_retries=0
+    ) as made:
+        yield made
+
+
+async def post(service: Front, body: Any, path: str = "/v1/audio/speech") -> tuple[int, Any]:
+    """Return the status and the JSON of the answer to a body, which is sent as it is if it is bytes."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    async with service.session.post(
+        service.addresses[0] + path, data=data, headers=headers
+    ) as response:
+        return response.status, json.loads(await response.read())
+
+
+async def test_the_async_client_gets_the_expected_samples(client: openai.AsyncOpenAI) -> None:
+    speech = await client.audio.speech.create(
+        model="tts-1", voice="alloy", input=TEXT, response_format="pcm", extra_body=EXTRA
+    )
+    assert speech.content == expected_pcm()
+    assert speech.response.headers["Content-Type"] == "audio/pcm"
+
+
+async def test_the_sync_client_gets_the_expected_samples(service: Front) -> None:
+    def speak() -> bytes:
+        with openai.OpenAI(
+            api_key="unused", base_url=f"{service.addresses[0]}/v1", max_retries=0
+        ) as client:
+            return client.audio.speech.create(
+                model="tts-1-hd", voice="nova", input=TEXT, response_format="wav", extra_body=EXTRA
+            ).content
+
+    wav = await asyncio.to_thread(speak)
+    assert wav[44:] == expected_pcm()
+
+
+async def test_the_client_streams_the_response(client: openai.AsyncOpenAI) -> None:
+    async with client.audio.speech.with_streaming_response.create(
+        model="gpt-4o-mini-tts",
+        voice="coral",
+        input=TEXT,
+        instructions="Speak cheerfully.",
+        response_format="pcm",
+        extra_body=EXTRA,
+    ) as speech:
+        received = b"".join([block async for block in speech.iter_bytes()])
+    assert received == expected_pcm()
+
+
+async def test_events_contain_the_whole_audio_and_end_with_the_usage(
+    client: openai.AsyncOpenAI,
+) -> None:
+    async with client.audio.speech.with_streaming_response.create(
+        model="gpt-4o-mini-tts",
+        voice="coral",
+        input=TEXT,
+        response_format="pcm",
+        stream_format="sse",
+        extra_body=EXTRA,
+    ) as speech:
+        assert speech.headers["Content-Type"].startswith("text/event-stream")
+        lines = [line async for line in speech.iter_lines() if line]
+    events = [json.loads(line.removeprefix("data: ")) for line in lines]
+    deltas, done = events[:-1], events[-1]
+    assert {event["type"] for event in deltas} == {"speech.audio.delta"}
+    assert b"".join(base64.b64decode(event["audio"]) for event in deltas) == expected_pcm()
+    assert done["type"] == "speech.audio.done"
+    usage = done["usage"]
+    assert usage["input_tokens"] == len(TEXT)
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+
+
+async def test_mp3_is_the_default_and_every_format_can_be_decoded(
+    client: openai.AsyncOpenAI,
+) -> None:
+    types: dict[str, str] = {}
+    for name in (None, "mp3", "opus", "aac", "flac", "wav"):
+        chosen = {} if name is None else {"response_format": name}
+        speech = await client.audio.speech.create(
+            model="tts-1", voice="alloy", input=TEXT, extra_body=EXTRA, **chosen
+        )
+        types[str(name)] = speech.response.headers["Content-Type"]
+        with av.open(io.BytesIO(speech.content)) as container:
+            seconds = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+        assert seconds == pytest.approx(len(expected_pcm()) / 48_000, abs=0.15)
+    assert types.pop("None") == types["mp3"] == "audio/mpeg"
+    assert types == {name: FORMATS[name].media_types[0] for name in types}
+
+
+async def test_a_stored_voice_is_used_by_name_and_by_id(
+    service: Front, client: openai.AsyncOpenAI
+) -> None:
+    _, made = await create(service)
+    for voice in ("Anna", made["id"], {"id": made["id"]}):
+        speech = await client.audio.speech.create(
+            model="tts-1", voice=voice, input=TEXT, response_format="pcm", extra_body=EXTRA
+        )
+        assert speech.response.headers["X-Voice"] == f"{made['id']}@1"
+
+
+async def test_a_stored_voice_with_the_name_of_one_of_openai_replaces_its_stand_in(
+    service: Front, client: openai.AsyncOpenAI
+) -> None:
+    async def voice_of(name: str) -> str:
+        speech = await client.audio.speech.create(
+            model="tts-1", voice=name, input=TEXT, response_format="pcm"
+        )
+        return speech.response.headers["X-Voice"]
+
+    for name in OPENAI_VOICES:
+        assert (await voice_of(name)).startswith("builtin:")
+    _, made = await create(service, name="Alloy")
+    assert await voice_of("alloy") == f"{made['id']}@1"
+
+
+async def test_null_and_unknown_fields_are_ignored(service: Front) -> None:
+    body = {
+        "model": "tts-1",
+        "input": "Hello.",
+        "voice": None,
+        "speed": None,
+        "instructions": "x",
+        "lang_code": "a",
+        "volume_multiplier": 1.0,
+        "stream": True,
+        "normalization_options": {"normalize": True},
+    }
+    async with service.session.post(
+        f"{service.addresses[0]}/v1/audio/speech", json=body
+    ) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "audio/mpeg"
+
+
+async def test_a_short_text_whose_language_cannot_be_detected_is_spoken(service: Front) -> None:
+    async with service.session.post(
+        f"{service.addresses[0]}/v1/audio/speech", json={"model": "tts-1", "input": "Ok."}
+    ) as response:
+        assert response.status == 200
+        assert response.headers["X-Language"]
+
+
+INVALID = [
+    ({"model": "gpt-5"}, 404, "model", "model_not_found"),
+    ({"voice": "nobody at all"}, 404, "voice", "unknown_voice"),
+    ({"voice": 7}, 400, "voice", "bad_request"),
+    ({"voice": {"name": "x"}}, 400, "voice", "bad_request"),
+    ({"input": None}, 400, "input", "bad_request"),
+    ({"input": "  "}, 422, "input", "empty_text"),
+    ({"input": ["a"]}, 400, "input", "bad_request"),
+    (
+        {"input": "x" * (SETTINGS.max_text_characters + 1)},
+        413,
+        "input",
+        "text_too_long",
+    ),
+    ({"response_format": "ogg"}, 400, "response_format", "bad_request"),
+    ({"speed": 9}, 400, "speed", "bad_request"),
+    ({"speed": "fast"}, 400, "speed", "bad_request"),
+    ({"stream_format": "xml"}, 400, "stream_format", "bad_request"),
+    ({"language": "klingon"}, 422, "language", "unsupported_language"),
+    ({"seed": -1}, 400, "seed", "bad_request"),
+    ({"sample_rate": 11_025}, 400, "sample_rate", "bad_request"),
+]
+
+
+async def test_an_invalid_field_is_refused_by_its_name(service: Front) -> None:
+    usual = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
+    for change, status, param, code in INVALID:
+        found, body = await post(service, usual | change)
+        error = body["error"]
+        assert (found, error["param"], error["code"]) == (status, param, code), error
+        assert param in error["message"] or code == "unknown_voice"
+        assert error["type"].endswith("_error")
+
+
+async def test_a_body_that_is_no_json_object_is_refused(service: Front) -> None:
+    for body in (b"", b"[]", b"{", b"\xff\xfe", b'"text"', b"{" * 10_000):
+        status, answer = await post(service, body)
+        assert (status, answer["error"]["type"]) == (400, "invalid_request_error"), body[:10]
+
+
+async def test_the_client_raises_its_own_errors(client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as refused:
+        await client.audio.speech.create(model="tts-1", voice="nobody at all", input="Hello.")
+    assert refused.value.code == "unknown_voice"
+    assert refused.value.param == "voice"
+    with pytest.raises(openai.BadRequestError):
+        await client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.", speed=100)
+
+
+async def test_models_and_voices_are_listed(service: Front, client: openai.AsyncOpenAI) -> None:
+    _, made = await create(service)
+    assert [model.id async for model in client.models.list()] == ["tone", *ALIASES]
+    assert (await client.models.retrieve("tts-1")).id == "tts-1"
+    with pytest.raises(openai.NotFoundError):
+        await client.models.retrieve("gpt-5")
+    async with await service.get("/v1/audio/voices") as response:
+        voices = (await response.json())["voices"]
+    named = {voice["name"]: voice["id"] for voice in voices}
+    assert named["Anna"] == made["id"]
+    assert {"low", "high", *OPENAI_VOICES} <= named.keys()
+    assert len(named) == len(voices)
+
+
+@pytest.mark.parametrize("service", [3.0], indirect=True)
+async def test_a_client_that_leaves_cancels_its_request(
+    service: Front, client: openai.AsyncOpenAI
+) -> None:
+    async with client.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input=TEXT * 20, response_format="pcm"
+    ) as speech:
+        async for _ in speech.iter_bytes(1000):
+            break
+    await service.until_idle()
