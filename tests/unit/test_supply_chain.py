@@ -99,6 +99,7 @@ def test_every_package_of_the_project_is_locked() -> None:
         "hypothesis",
         "import-linter",
         "mypy",
+        "openai",
         "playwright",
         "pytest",
         "pytest-asyncio",
