@@ -23,6 +23,7 @@ from services.common.runtime.local_nats import NoNatsServer, local_nats
 from services.common.runtime.scratch import scratch_folder
 from services.common.runtime.settings import BadSettings, read_settings
 from services.common.runtime.tcp_ports import CannotListen, free_port, listens, require_free
+from services.curl_command import form_command
 from services.http_edge.settings import Settings as EdgeSettings
 from services.processes import NatsPart, PartEnded, ServicePart, Watched, ended, say
 from services.splitter.settings import Settings as SplitterSettings
@@ -225,6 +226,16 @@ def kill_at_next_signal(parts: Sequence[ServicePart]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, kill)
 
 
+def demo_command(address: str) -> str:
+    """Return the curl command of the ready line."""
+    return form_command(
+        f"{address}/synthesize",
+        {"text": _DEMO_TEXT, "language": "fr"},
+        files={"reference_audio": _DEMO_CLIP},
+        out="speech.wav",
+    )
+
+
 async def run(workers: int, port: int, ui_port: int | None, stop: asyncio.Event) -> None:
     """Run the service until `stop` is set."""
     began_s = time.monotonic()
@@ -238,8 +249,7 @@ async def run(workers: int, port: int, ui_port: int | None, stop: asyncio.Event)
             say(
                 f"\nReady after {time.monotonic() - began_s:.1f} s on {running.address}. Hear it in another terminal:\n"
             )
-            say(f"  curl {running.address}/synthesize -F 'text={_DEMO_TEXT}' -F language=fr \\")
-            say(f"       -F reference_audio=@{_DEMO_CLIP} -o speech.wav\n")
+            say(f"{demo_command(running.address)}\n")
             if ui_port is not None:
                 say(f"or in a browser: http://localhost:{ui_port}\n")
             say("Ctrl-C ends everything.\n")

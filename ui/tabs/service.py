@@ -8,6 +8,7 @@ import streamlit as st
 
 from ui import shared
 from ui.errors import Refusal
+from ui.text.curl_command import example_text, form_command
 from ui.translations import number, t
 from ui.widgets import library, voices
 from ui.widgets.languages import languages
@@ -70,27 +71,38 @@ def metric(exposition: str, name: str, having: str = "") -> float:
     return sum(float(value) for labels, value in lines if having in labels)
 
 
-def _voice_fields() -> list[str]:
-    """Return the arguments of the voice that the first tab has chosen; none for the default voice."""
+def _voice() -> tuple[dict[str, str], str | None]:
+    """Return the field of the voice that the first tab has chosen, and the file of its recording, if it has one."""
     chosen = voices.chosen_key("quick") or voices.DEFAULT
     stored = library.voices_by_id()
     if chosen in stored:
-        return [f"-F 'voice={chosen}'"]
+        return {"voice": chosen}, None
     if chosen == voices.DEFAULT and voices.has_default(stored):
-        return []
-    return ["-F reference_audio=@voice.wav"]
+        return {}, None
+    return {}, "voice.wav"
 
 
 def _show_examples() -> None:
     url = shared.settings().shown_url
-    language = st.session_state.get("quick_language", "fr")
-    text = " ".join(st.session_state.get("quick_text", "").split())[:200].replace("'", "’")
-    fields = [f"-F 'text={text}'", f"-F language={language}", *_voice_fields()]
-    fields += [f"-F {name}={value:g}" for name, value in chosen_parameters().items()]
-    form = " \\\n     ".join(fields)
+    voice, recording = _voice()
+    fields = {
+        **example_text(st.session_state.get("quick_text", "")),
+        "language": st.session_state.get("quick_language", "fr"),
+        **voice,
+        **{name: f"{value:g}" for name, value in chosen_parameters().items()},
+    }
+    whole = form_command(
+        f"{url}/synthesize", fields, recording=recording, after=" \\\n     -o speech.wav"
+    )
+    stream = form_command(
+        f"{url}/stream",
+        fields,
+        recording=recording,
+        after=" \\\n     -N | ffplay -nodisp -autoexit -",
+    )
     st.caption(t("service.whole"))
-    st.code(f"curl {url}/synthesize \\\n     {form} \\\n     -o speech.wav", language="bash")
+    st.code(whole, language="bash")
     st.caption(t("service.stream"))
-    st.code(f"curl -N {url}/stream \\\n     {form} | ffplay -nodisp -autoexit -", language="bash")
+    st.code(stream, language="bash")
     st.caption(t("service.health"))
     st.code(f"curl {url}/health\ncurl {url}/languages\ncurl {url}/metrics", language="bash")

@@ -1,0 +1,35 @@
+"""curl commands for people to copy into a shell: any text is passed on unchanged. Pure."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Final
+
+from ui.text.markup import is_ssml, without_markup
+
+_CHARACTERS: Final = 200  # of the text in an example
+_JOIN: Final = " \\\n     "
+
+
+def example_text(text: str) -> dict[str, str]:
+    """Return the form fields that speak a text in an example: on one line, cut to 200 characters.
+
+    A longer SSML document is shown as plain text, as a part of it would not be a document.
+    """
+    line = " ".join(text.split())
+    if is_ssml(line) and len(line) <= _CHARACTERS:
+        return {"text": line, "text_type": "ssml"}
+
+    words = " ".join(without_markup(line).split()) if is_ssml(line) else line
+    return {"text": words[:_CHARACTERS]}
+
+
+def form_command(url: str, fields: Mapping[str, str], *, recording: str | None, after: str) -> str:
+    """Return the command that sends a form, one option per line.
+
+    `recording`: file name of the reference audio; None: none is sent. `after`: the end of the command, which is not quoted.
+    """
+    # The value of --form-string is literal; that of -F ends at `;` and can begin with `@` or `<`.
+    options = [f"--form-string {shlex.quote(f'{name}={value}')}" for name, value in fields.items()]
+    if recording is not None:
+        options.append(f"-F {shlex.quote(f'reference_audio=@{recording}')}")
+    return _JOIN.join([f"curl {shlex.quote(url)}", *options]) + after
