@@ -6,7 +6,7 @@ Uploads go to temporary files, never whole into memory.
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -27,6 +27,8 @@ FORM_BYTES: Final = 64 * 1024  # boundaries, headers and short fields, on top of
 REFERENCE: Final = "reference_audio"  # the field of uploads
 GOOD_REFERENCE: Final = "6-30 s of one person speaking (WAV, MP3, FLAC, OGG, M4A, WebM)"
 _BLOCK_BYTES: Final = 256 * 1024
+_MOST_SHOWN: Final = 5  # names in a message
+_SHOWN: Final = 40  # characters of each
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class BodyReader:
                 if part.name in fields:
                     raise BadRequest(f"the field {part.name} was sent twice")
                 if part.name == files.field_name:
-                    part = await files.save(body)
+                    part = await files.save(body, named=part.has_file_name)
                     continue
                 fields[part.name], part = await _read_field(
                     body, part.name, longest[part.name], self.idle_s
@@ -123,13 +125,24 @@ class BodyReader:
 def check_multipart(request: web.Request, *, largest: int, wanted: str) -> None:
     """Refuse a body that is not a form, or too large, before any of it is read.
 
-    Raises BadRequest, ReferenceTooLarge.
+    A query is refused, as its parameters would be ignored. Raises BadRequest, ReferenceTooLarge.
     """
+    if request.query:
+        raise BadRequest(
+            f"unknown query parameter {_shown(request.query)}; send {wanted} as fields of the form"
+        )
+
     if request.content_type != "multipart/form-data":
         raise BadRequest(f"send multipart/form-data with the fields {wanted}")
 
     if request.content_length is not None and request.content_length > largest:
         raise ReferenceTooLarge(f"the body is larger than {largest} bytes; send 6-30 s of speech")
+
+
+def _shown(names: Iterable[str]) -> str:
+    """Return the names of parameters for a message: the first ones that are short and printable."""
+    shown = [name for name in dict.fromkeys(names) if name.isascii() and name.isprintable()]
+    return ", ".join(name[:_SHOWN] for name in shown[:_MOST_SHOWN])
 
 
 def check_uploads(uploads: tuple[Upload, ...]) -> None:
@@ -187,8 +200,12 @@ class _Files:
     idle_s: float
     uploads: list[Upload] = field(default_factory=list)
 
-    async def save(self, body: MultipartBody) -> FormPart | bytes | None:
-        """Write the content of the current part to a file, and return what follows it."""
+    async def save(self, body: MultipartBody, *, named: bool) -> FormPart | bytes | None:
+        """Write the content of the current part to a file, and return what follows it.
+
+        `named`: it has a file name. Without one, an empty part counts as not sent: browsers send
+        such a part where no file was selected.
+        """
         if len(self.uploads) == MOST_CLIPS:
             raise BadRequest(
                 f"more than {MOST_CLIPS} files were sent as {self.field_name}; send 1 to {MOST_CLIPS}"
@@ -215,6 +232,8 @@ class _Files:
                 content.clear()
         await asyncio.to_thread(file.write, bytes(content))
         await asyncio.to_thread(file.flush)
+        if not named and not size:
+            return found
         path = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
         self.uploads.append(Upload(path, digest.hexdigest(), size))
         return found

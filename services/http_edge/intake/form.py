@@ -65,7 +65,11 @@ _TEXT_FIELDS: Final = (
     "pronunciations",
 )
 _TEXT_FILE: Final = "text_file"
-_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
+# `on` is what the checkbox of an HTML form sends
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "1", "on", "yes"), True),
+    **dict.fromkeys(("false", "0", "off", "no"), False),
+}
 
 
 _DERIVED: Final = {"derived": True}  # a field that follows from the others
@@ -207,9 +211,9 @@ def _field_too_long(error: FieldTooLong, settings: Settings) -> PipelineError:
 
 def _with_text(fields: dict[str, str]) -> dict[str, str]:
     """Return the fields with the content of text_file, without its byte order mark, as text."""
-    if _TEXT_FILE not in fields:
-        return fields
-    if "text" in fields:
+    if not fields.get(_TEXT_FILE, "").strip():
+        return fields  # none, or an empty one, which counts as not sent if there is a text
+    if fields.get("text", "").strip():
         raise BadRequest("text and text_file were both sent; send one of them")
     return fields | {"text": fields[_TEXT_FILE].removeprefix("\ufeff")}
 
@@ -279,8 +283,9 @@ def _voice(given: str) -> str | None:
 
 
 def _boolean(fields: dict[str, str], name: str) -> bool:
+    """Return a switch that is on by default; an empty field counts as not sent."""
     try:
-        return _BOOLEANS[fields.get(name, "true").strip().lower()]
+        return _BOOLEANS[fields.get(name, "").strip().lower() or "true"]
     except KeyError:
         raise BadRequest(f"{name} must be true or false") from None
 

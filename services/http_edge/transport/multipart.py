@@ -48,6 +48,7 @@ class FormPart:
     """The beginning of a part of the body."""
 
     name: str  # of the form field; empty if it has none
+    has_file_name: bool = False
 
 
 class MultipartBody:
@@ -184,7 +185,8 @@ class _Found:
             raise BadRequest("a part of the form is itself multipart; send plain fields")
 
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
-        self.events.append(FormPart(options.get(b"name", b"").decode("utf-8", "replace")))
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        self.events.append(FormPart(name, bool(options.get(b"filename"))))
 
     def _end(self) -> None:
         self.ended = True
