@@ -1,6 +1,7 @@
 """The edge's failures, and their translation to problem+json (RFC 9457)."""
 
 import json
+from collections.abc import Collection
 from http.client import responses
 
 from aiohttp import web
@@ -273,8 +274,12 @@ class UnexpectedFailure(PipelineError):
 class HttpFailure(PipelineError):
     """An error of the HTTP server itself, such as an unknown path or a wrong method."""
 
-    def __init__(self, status: int) -> None:
-        """Derive the code from the status."""
-        super().__init__("see GET / and docs/http.md for the paths and methods of this service")
+    def __init__(self, status: int, allowed: Collection[str] = ()) -> None:
+        """Derive the code from the status. `allowed`: the methods of the path."""
+        super().__init__(
+            f"this path does not support the method; send {' or '.join(sorted(allowed))}"
+            if allowed
+            else "see docs/http.md for the paths and methods of this service"
+        )
         self.code = responses[status].lower().replace(" ", "_")
         self.http_status = status

@@ -18,13 +18,13 @@ OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/me
 CALLER: Final = web.RequestKey("caller", Caller)
 _REQUEST_HEADERS: Final = (
     "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, Request-Name, "
-    "X-API-Key, X-Request-Id"
+    "X-API-Key, X-Request-Id, traceparent, tracestate"
 )
 _EXPOSED_HEADERS: Final = (
     "Accept-Ranges, Content-Range, ETag, Location, Request-Name, Retry-After, Server-Timing, X-Engine, X-Language, "
     "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, X-Voice, traceparent"
 )
-_SECURITY: Final = {
+SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -146,7 +146,7 @@ class CorsPolicy:
 
     async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers; a handler of the `on_response_prepare` signal."""
-        response.headers.update(_SECURITY)
+        response.headers.update(SECURITY_HEADERS)
         if self._allowed:
             response.headers.add("Vary", "Origin")
         if (origin := self._allowed_origin(request)) is not None:

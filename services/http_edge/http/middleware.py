@@ -144,9 +144,7 @@ async def _with_problems(
         _check_encoding(request)
         return await handler(request)
     except web.HTTPException as error:
-        refusal = HttpFailure(error.status)
-        outcome_of(request).failed(refusal.code, refusal.http_status)
-        return _failure_body(request, refusal)
+        return _refusal(request, error)
     except PipelineError as failure:
         outcome = outcome_of(request)
         if outcome.whole and outcome.response is not None:
@@ -168,6 +166,18 @@ async def _with_problems(
         if outcome.whole and outcome.response is not None:
             return outcome.response  # only the cleanup failed
         return _failure_response(request, unexpected, fleet, metrics)
+
+
+def _refusal(request: web.Request, error: web.HTTPException) -> web.Response:
+    """Return the response to an unknown path or a wrong method."""
+    allowed = error.allowed_methods if isinstance(error, web.HTTPMethodNotAllowed) else ()
+    refusal = HttpFailure(error.status, allowed)
+    outcome_of(request).failed(refusal.code, refusal.http_status)
+
+    response = _failure_body(request, refusal)
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))  # RFC 9110, 15.5.6
+    return response
 
 
 def _check_encoding(request: web.Request) -> None:

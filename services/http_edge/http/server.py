@@ -18,6 +18,7 @@ from services.common.runtime.tcp_ports import listen_error
 from services.common.wire.messages import MOST_CLIPS
 from services.http_edge.auth.guard import OPEN
 from services.http_edge.errors import CannotListen
+from services.http_edge.http.malformed_requests import protocol_factory
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses, Connections
 from services.http_edge.transport.file_descriptors import accepted_at_once, most_connections
@@ -112,9 +113,10 @@ async def _listening(
     server = runner.server
     assert server is not None  # noqa: S101  # set by `setup`
     loop = asyncio.get_running_loop()
+    make_handler = protocol_factory(server)
     try:
         listener = await loop.create_server(
-            lambda: connections.protocol(server),
+            lambda: connections.protocol(make_handler),
             settings.http_host,
             settings.http_port,
             backlog=accepted_at_once(),
