@@ -29,7 +29,6 @@ from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_own, tenant_of
 from services.common.wire.failures import (
     DeadlineExceeded,
-    EngineUnavailable,
     MalformedMessage,
     PipelineError,
     QueueFull,
@@ -59,6 +58,7 @@ from services.splitter.conversion import (
     task_of,
     with_language_codes,
 )
+from services.splitter.engine_workers import EngineWorkers
 from services.splitter.held_request import HeldRequest, restore, stored_ends, until_cancelled
 from services.splitter.metrics import Metrics
 from services.splitter.scheduling.backlog import Backlog
@@ -82,7 +82,6 @@ log = structlog.get_logger()
 
 _MOST_DIVISIONS: Final = 3
 _EVENT_WAIT_S: Final = 1.0
-_WORKERS_WAIT_S: Final = 2.0
 _RECHECK_AFTER_WAITS: Final = 5  # live end markers may be lost; the stored ones are not
 _FULL_QUEUE_PAUSE_S: Final = 0.2
 
@@ -106,7 +105,7 @@ class RequestWork:
         require_own(received, delivery.subject)
         request = with_language_codes(received)
         deadline = Deadline.at(request.deadline_unix_ms)
-        workers = await self._workers_of(request.engine)
+        workers = await self._workers_of(request, deadline, attempt=delivery.attempt)
         task = task_of(request, limits_of(workers))
         request = await self._voices.resolved(request, workers, attempt=delivery.attempt)
         require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
@@ -197,25 +196,19 @@ class RequestWork:
     def _voices(self) -> RequestVoices:
         return RequestVoices(self.bus)
 
-    async def _workers_of(self, engine: str) -> list[WorkerState]:
-        """Return the engine's workers with a loaded model, at least one. Raises
-        EngineUnavailable."""
-        # a splitter that has just started has no heartbeats yet
-        patience = Deadline.after(_WORKERS_WAIT_S)
-        while not (workers := self._loaded(engine)):
-            if patience.passed:
-                raise EngineUnavailable(f"no worker for the engine {engine} is ready")
-            await self.workers.news(timeout_s=patience.left_s)
-        return workers
+    async def _workers_of(
+        self, request: SpeechRequest, deadline: Deadline, *, attempt: int
+    ) -> list[WorkerState]:
+        """Return the engine's workers with a loaded model, at least one.
 
-    def _loaded(self, engine: str) -> list[WorkerState]:
-        """Return the engine's live workers, without those whose model has not reported its
-        languages yet."""
-        return [
-            worker
-            for worker in self.workers.alive()
-            if worker.engine == engine and worker.max_characters
-        ]
+        Raises EngineUnavailable, SpeechCancelled, DeadlineExceeded.
+        """
+        begun = attempt > 1 or request.first_sentence > 0 or request.portion_s is not UNSET
+        cancelled = asyncio.Event()
+        with self.cancels.watch(identity_of(request), cancelled.set):
+            return await EngineWorkers(self.workers, request.engine).until_loaded(
+                lambda: self._check(cancelled, deadline), patient=begun
+            )
 
     async def _announce(
         self,
@@ -264,7 +257,7 @@ class RequestWork:
     async def _receive_ends(self, held: HeldRequest) -> None:
         silent_waits = 0
         while not held.progress.done:
-            self._check(held)
+            self._check(held.cancelled, held.deadline)
             event = await held.inbox.next(_EVENT_WAIT_S)
             silent_waits = 0 if event is not None else silent_waits + 1
             events = [event]
@@ -276,11 +269,8 @@ class RequestWork:
                 if isinstance(event, SentenceSpoken):
                     held.end(event.sentence)
                 if isinstance(event, SpeechFailed):
-                    self._check(
-                        held
-                        # a sentence also fails because the request was cancelled, which is reported
-                        # as such
-                    )
+                    # a sentence also fails because the request was cancelled, which is reported so
+                    self._check(held.cancelled, held.deadline)
                     await self._withdraw(held.request.tenant, held.request.request, event.code)
                     return  # the process that failed has reported it to the client
 
@@ -295,12 +285,12 @@ class RequestWork:
             held.progress.queue(index)
             await self._queue(held, index)
 
-    def _check(self, held: HeldRequest) -> None:
-        if held.cancelled.is_set():
+    def _check(self, cancelled: asyncio.Event, deadline: Deadline) -> None:
+        if cancelled.is_set():
             raise SpeechCancelled("the request was cancelled")
         if self.stop.is_set():
             raise _Returned("the splitter is stopping; another one continues the request")
-        if held.deadline.passed:
+        if deadline.passed:
             raise DeadlineExceeded("the text was not spoken before the request's deadline")
 
     async def _queue(self, held: HeldRequest, index: int) -> None:
@@ -311,7 +301,7 @@ class RequestWork:
             request.engine, held.lane(index), request.tenant, request.request, index
         )
         while True:
-            self._check(held)
+            self._check(held.cancelled, held.deadline)
             try:
                 await self.bus.publish(
                     subject,

@@ -1,8 +1,8 @@
 """The pull loop, and the only acknowledgement policy.
 
 A message is acked when its handler returns. If the handler raises a retryable failure, the message is
-nak'ed and redelivered after a delay. Any other failure, or one at the last attempt, is published to the
-requester, and the message is terminated.
+nak'ed and redelivered after a delay, unless only the requester can retry it (`redelivered`). Any other
+failure, or one at the last attempt, is published to the requester, and the message is terminated.
 """
 
 import asyncio
@@ -140,7 +140,11 @@ class WorkLoop:
     async def _settle(self, delivery: Delivery, failure: PipelineError | None) -> None:
         if failure is None:
             await delivery.ack()
-        elif failure.retryable and delivery.attempt < self.consumer.max_deliver - 1:
+        elif (
+            failure.retryable
+            and failure.redelivered
+            and delivery.attempt < self.consumer.max_deliver - 1
+        ):
             delay_s = _RETRY_DELAYS_S[min(delivery.attempt, len(_RETRY_DELAYS_S)) - 1]
             log.warning(
                 "retrying", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt
@@ -151,7 +155,8 @@ class WorkLoop:
                 "given_up", consumer=self.consumer.name, code=failure.code, attempt=delivery.attempt
             )
             await self.work.give_up(delivery, failure)
-            if failure.retryable or failure.kept or delivery.attempt >= self.consumer.max_deliver:
+            retried = failure.retryable and failure.redelivered
+            if retried or failure.kept or delivery.attempt >= self.consumer.max_deliver:
                 await self._store_dead_letter(delivery, failure)
             await delivery.term()
 

@@ -14,6 +14,7 @@ class PipelineError(Exception):
 
     code: str = "internal"
     retryable: bool = False
+    redelivered: bool = True  # if retryable: whether its message is delivered again
     http_status: int = 500
     kept: bool = False  # whether its message becomes a dead letter although it was not retried
     retry_after_s: float | None = None  # when a retry may succeed, if known
