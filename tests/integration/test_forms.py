@@ -1,4 +1,4 @@
-"""How clients write the same form: empty fields, switches, and parameters in the wrong place."""
+"""Spellings of the same form: empty fields, switches, and parameters in the wrong place."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -26,7 +26,7 @@ def example_text(text: str) -> dict[str, str]:
 def form_command(url: str, fields: Mapping[str, str], *, recording: str | None, after: str) -> str:
     """Return the command that sends a form, one option per line.
 
-    `recording`: file name of the reference audio; None: none is sent. `after`: the end of the command, which is not quoted.
+    `recording`: file name of the reference audio; None: none is sent. `after`: the end of the command, not quoted.
     """
     # The value of --form-string is literal; that of -F ends at `;` and can begin with `@` or `<`.
     options = [f"--form-string {shlex.quote(f'{name}={value}')}" for name, value in fields.items()]

@@ -185,8 +185,8 @@ class _Found:
             raise BadRequest("a part of the form is itself multipart; send plain fields")
 
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        self.events.append(FormPart(name, bool(options.get(b"filename"))))
+        field_name = options.get(b"name", b"").decode("utf-8", "replace")
+        self.events.append(FormPart(field_name, bool(options.get(b"filename"))))
 
     def _end(self) -> None:
         self.ended = True
