@@ -218,7 +218,7 @@ def test_a_missing_required_field_is_refused_by_name(message: Message) -> None:
         ("seed", "42"),
         ("seed", -1),
         ("seed", 2**63),
-        ("seed", 1.0),
+        ("seed", 1.5),
         ("text", b"bytes"),
         ("text", ""),
         ("clips", ["not a digest"]),

@@ -1,12 +1,14 @@
 """Messages to bytes and back: MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md), checked."""
 
 import re
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar, get_args
 
 import msgpack
 import msgspec
 
 from services.common.wire.failures import MalformedMessage
+from services.common.wire.lenient import rewritten
 from services.common.wire.messages import Message
 
 T = TypeVar("T")
@@ -23,16 +25,46 @@ def encode(message: Message) -> bytes:
 def decode(payload: bytes, expected: type[T]) -> T:
     """Return the message in `payload`, of the expected type or one of an expected union.
 
-    Unknown fields are ignored. Raises MalformedMessage, which names the field at fault and never its value, for
+    Unknown fields are ignored. An integral float counts as an integer, and nil as an absent optional field, as some
+    encoders write them. Raises MalformedMessage, which names the field at fault and never its value, for
     bytes that are not MessagePack, a wrong or missing type, a missing field, or a value outside its bounds.
     """
     # Decoded by type, so that nothing is built of what no field asks for: 8 MB of empty maps would be half a gigabyte.
     try:
         return msgspec.msgpack.decode(payload, type=expected, strict=True)
     except msgspec.ValidationError as error:
+        lenient = rewritten(payload, _optional_fields(expected))
+        if lenient is None or lenient == payload:
+            raise MalformedMessage(_without_values(str(error))) from None
+    except (ValueError, RecursionError) as error:
+        raise _not_messagepack(error) from None
+
+    try:
+        return msgspec.msgpack.decode(lenient, type=expected, strict=True)
+    except msgspec.ValidationError as error:
         raise MalformedMessage(_without_values(str(error))) from None
     except (ValueError, RecursionError) as error:
-        raise MalformedMessage(f"not one MessagePack value ({type(error).__name__})") from None
+        raise _not_messagepack(error) from None
+
+
+@cache
+def _optional_fields(expected: Any) -> frozenset[bytes]:
+    """Return the names of the fields in which nil can only mean that they are absent.
+
+    `expected`: a message, or a union of messages: then none of them has the field as a required or nullable one.
+    """
+    kinds = [
+        kind for kind in get_args(expected) or (expected,) if hasattr(kind, "__struct_fields__")
+    ]
+    fields = [field for kind in kinds for field in msgspec.structs.fields(kind)]
+    nullable = {field.encode_name for field in fields if type(None) in get_args(field.type)}
+    required = {field.encode_name for field in fields if field.required}
+    optional = {field.encode_name for field in fields} - nullable - required
+    return frozenset(name.encode() for name in optional)
+
+
+def _not_messagepack(error: Exception) -> MalformedMessage:
+    return MalformedMessage(f"not one MessagePack value ({type(error).__name__})")
 
 
 def _without_values(complaint: str) -> str:

@@ -1,0 +1,147 @@
+"""Messages as the encoders of other languages write them."""
+
+import struct
+from typing import get_args
+
+import msgpack
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.wire import codec
+from services.common.wire.failures import MalformedMessage
+from services.common.wire.lenient import rewritten
+from services.common.wire.messages import Message, SpeechFailed, SpeechRequest
+from tests.support.messages import EXAMPLES
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text()
+    | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=30,
+)
+
+
+def content(message: Message) -> dict[str, object]:
+    decoded = msgpack.unpackb(codec.encode(message))
+    assert isinstance(decoded, dict)
+    return decoded
+
+
+def with_floats(value: object) -> object:
+    """Return the value as an encoder writes it that knows one kind of number."""
+    if isinstance(value, dict):
+        return {name: with_floats(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_floats(inner) for inner in value]
+    exact = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 2**53
+    return float(value) if exact else value  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_an_integral_float_is_an_integer_in_every_message(message: Message) -> None:
+    packed = msgpack.packb(with_floats(content(message)))
+    assert codec.decode(packed, type(message)) == message
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_nil_is_an_absent_optional_field_in_every_message(message: Message) -> None:
+    optional = [
+        field.encode_name
+        for field in msgspec.structs.fields(type(message))
+        if not field.required and type(None) not in get_args(field.type)
+    ]
+    sent = {name: value for name, value in content(message).items() if name not in optional}
+    absent = codec.decode(msgpack.packb(sent), type(message))
+    assert codec.decode(msgpack.packb(sent | dict.fromkeys(optional)), type(message)) == absent
+
+
+def test_a_deadline_that_is_written_as_a_float_is_the_same_millisecond() -> None:
+    sent = content(EXAMPLES[0]) | {"deadline_unix_ms": 1_793_900_000_123.0, "parameters": None}
+    decoded = codec.decode(msgpack.packb(sent), SpeechRequest)
+    assert decoded.deadline_unix_ms == 1_793_900_000_123
+    assert isinstance(decoded.deadline_unix_ms, int)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", 1.5),
+        ("seed", float("nan")),
+        ("seed", float("inf")),
+        ("seed", -1.0),
+        ("seed", 2.0**60),  # which integer was meant is not certain
+        ("seed", "1"),
+        ("seed", True),
+        ("seed", None),
+        ("deadline_unix_ms", 1e18),
+        ("text", None),
+        ("text", 1.0),
+        ("clips", [None]),
+        ("pronunciations", {"SQL": None}),
+        ("split", 1.0),
+        ("first_sentence", 0.5),
+        ("parameters", {"speed": 9.0}),
+    ],
+)
+def test_anything_else_is_refused_by_the_name_of_its_field(name: str, value: object) -> None:
+    sent = content(EXAMPLES[0]) | {"deadline_unix_ms": 5.0, name: value}
+    with pytest.raises(MalformedMessage, match=name):
+        codec.decode(msgpack.packb(sent), SpeechRequest)
+
+
+def test_a_required_nil_stays_a_nil() -> None:
+    failed = {
+        "type": "SpeechFailed",
+        "request": "request-1",
+        "sentence": None,
+        "code": "a",
+        "detail": "b",
+        "retryable": True,
+    }
+    assert codec.decode(msgpack.packb(failed), SpeechFailed).sentence is None
+    both = SpeechRequest | SpeechFailed
+    assert codec.decode(msgpack.packb(failed), both).sentence is None  # type: ignore[arg-type]
+
+
+@given(st.dictionaries(st.text(max_size=40), VALUES))
+def test_only_integral_floats_are_rewritten(sent: dict[str, object]) -> None:
+    def repaired(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: repaired(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [repaired(inner) for inner in value]
+        exact = isinstance(value, float) and value.is_integer() and abs(value) <= 2**53
+        return int(value) if exact else value  # type: ignore[call-overload]
+
+    found = rewritten(msgpack.packb(sent), frozenset())
+    assert found == msgpack.packb(repaired(sent))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_rewritten_or_left_alone(payload: bytes) -> None:
+    rewritten(payload, frozenset({b"seed"}))
+
+
+HOSTILE = {
+    "tiny values": b"\x81\xa1a\xdd\x00\x7a\x12\x00" + b"\x80" * 8_000_000,
+    "many fields": b"\xdf\x00\x20\x00\x00" + b"\xa1a\xcb" * 2_000_000,
+    "deep": b"\x81\xa1a" + b"\x91" * 8_000_000,
+    "a promise": b"\xdf\xff\xff\xff\xff",
+    "a long string": b"\x81\xa1a\xdb\xff\xff\xff\xff" + b"a" * 100,
+    "a large value": b"\x81\xa1a\xc6" + struct.pack(">I", 8_000_000) + b"\xcb" * 8_000_000,
+    "nothing": b"",
+    "no map": b"\xcb" + b"\x00" * 8,
+}
+
+
+@pytest.mark.parametrize("payload", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_bytes_are_not_scanned_to_their_end(payload: bytes) -> None:
+    assert rewritten(payload, frozenset({b"a"})) in (None, payload)
+    with pytest.raises(MalformedMessage):
+        codec.decode(payload, SpeechRequest)
