@@ -11,11 +11,21 @@ from services.common.bus import topology
 from services.common.bus.clips import fetch_clip, has_clip
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
-from services.common.wire.failures import MalformedMessage, UnknownClip, UnknownVoice
+from services.common.wire.failures import (
+    MalformedMessage,
+    UnknownClip,
+    UnknownVoice,
+    UnusableReference,
+)
 from services.common.wire.messages import SentenceJob
 from services.common.wire.voices import parse_reference
 
 _VOICE_GONE: Final = "the voice was deleted or its clips were replaced; send the request again with an existing voice"
+_CLIP_ADVICE: Final = (
+    "send StoreClip, which makes a clip of any recording, or store mono 16-bit WAV at 24 kHz"
+)
+_LOWEST_RATE_HZ: Final = 7_000
+_HIGHEST_RATE_HZ: Final = 192_000
 _CLIP_GONE: Final = "the reference audio was deleted; send it again"
 
 
@@ -62,15 +72,37 @@ def source_of(job: SentenceJob) -> VoiceSource:
 
 
 async def read_clips(bus: Bus, source: ClipSource) -> list[Clip]:
-    """Return the recordings of a voice. Raises UnknownClip, UnknownVoice, BusUnavailable."""
+    """Return the recordings of a voice.
+
+    Raises UnknownClip, UnknownVoice, UnusableReference, BusUnavailable.
+    """
     if isinstance(source, OneOffVoice):
-        return [read_wav(await fetch_clip(bus, source.tenant, clip)) for clip in source.clips]
+        return [_clip(await fetch_clip(bus, source.tenant, clip)) for clip in source.clips]
 
     library = VoiceLibrary(bus)
     record = await library.read(source.owner, source.voice)
     if record is None or record.revision != source.revision:
         raise UnknownVoice(_VOICE_GONE)
-    return [read_wav(wav) for wav in await library.clips(record)]
+    return [_clip(wav) for wav in await library.clips(record)]
+
+
+def _clip(content: bytes) -> Clip:
+    """Return the recording in a stored clip. Raises UnusableReference for one that is not a WAV."""
+    try:
+        clip = read_wav(content)
+    except ValueError:
+        raise UnusableReference(
+            f"a reference clip is not a mono 16-bit WAV file; {_CLIP_ADVICE}"
+        ) from None
+
+    if not _LOWEST_RATE_HZ <= clip.sample_rate_hz <= _HIGHEST_RATE_HZ:
+        raise UnusableReference(
+            f"a reference clip has {clip.sample_rate_hz} samples per second, not {_LOWEST_RATE_HZ} "
+            f"to {_HIGHEST_RATE_HZ}; {_CLIP_ADVICE}"
+        )
+    if not clip.samples.size:
+        raise UnusableReference(f"a reference clip has no samples; {_CLIP_ADVICE}")
+    return clip
 
 
 async def exists(bus: Bus, source: ClipSource) -> bool:
