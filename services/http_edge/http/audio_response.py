@@ -126,7 +126,10 @@ class AudioResponse:
 
         A client that has received the last byte can close its connection immediately, which cancels the handler.
         """
-        last = self._held_back + await self._encoded(self._encoder.end)
+        last = self._held_back
+
+        if self._request.method != "HEAD":
+            last += await self._encoded(self._encoder.end)
 
         try:
             async with _client_reads(self._patience_s):

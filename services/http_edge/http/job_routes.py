@@ -245,6 +245,8 @@ class JobRoutes:
             if audio is None and progress.spoken:
                 audio = self._audio(request, output, progress)
                 await audio.begin({})
+                if request.method == "HEAD":
+                    return await audio.finish()
 
             for sentence in range(sent, progress.spoken):
                 assert audio is not None  # noqa: S101  # for the type checker
