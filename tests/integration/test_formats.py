@@ -36,7 +36,7 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
 
 
 def check(name: str, body: bytes, rate_hz: int, pcm: bytes = PCM) -> None:
-    """Assert that a body contains all of the audio, and no more than its codec adds."""
+    """Assert that a body contains all of the audio, and at most the padding of its codec."""
     samples, found_hz = decoded(name, body, rate_hz)
     assert found_hz == (48_000 if name == "opus" else rate_hz), name
     whole = math.ceil(len(pcm) // 2 * found_hz / RATE_HZ)
@@ -348,5 +348,7 @@ async def stalled(service: Front) -> int:
     """Return how many clients were cut because they read nothing."""
     async with await service.get("/metrics") as response:
         lines = (await response.text()).splitlines()
-    found = [line for line in lines if line.startswith('tts_failures_total{code="listener_stalled"')]
+    found = [
+        line for line in lines if line.startswith('tts_failures_total{code="listener_stalled"')
+    ]
     return int(float(found[0].rsplit(" ", 1)[1])) if found else 0

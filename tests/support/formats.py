@@ -10,11 +10,11 @@ import av
 import numpy as np
 
 FFMPEG: Final = shutil.which("ffmpeg")
-# what tells FFmpeg how to read a body without a header
+# the demuxers of bodies without a header
 RAW: Final[Mapping[str, str]] = {"pcm": "s16le", "mulaw": "mulaw", "alaw": "alaw"}
 # samples per frame at 24 kHz (MPEG-2 for mp3); of opus at 48 kHz, at which it is always decoded
 FRAME_SAMPLES: Final[Mapping[str, int]] = {"mp3": 576, "opus": 960, "aac": 1024}
-# samples before the audio, which nothing in a stream tells a decoder to drop
+# samples before the audio that a decoder of a stream cannot know to drop
 DELAY_SAMPLES: Final[Mapping[str, int]] = {"mp3": 1105, "aac": 1024}
 OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "wav": ("-f", "wav"),

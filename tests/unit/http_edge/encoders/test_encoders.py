@@ -1,16 +1,15 @@
 """Output formats, decoded again by FFmpeg's libraries."""
 
-import io
 import math
 from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 
 from services.common.audio.wav import read_wav
 from services.http_edge.encoders.registry import FORMATS, OutputFormat, output_format
 from services.http_edge.errors import BadRequest
+from tests.support.formats import decoded
 
 RATE_HZ = 24_000
 SECONDS = 3.0
@@ -33,18 +32,6 @@ def encoded(output: OutputFormat, pcm: bytes, *, cut: int, size: int | None = No
         + b"".join(encoder.encode(block) for block in blocks)
         + encoder.end()
     )
-
-
-def decoded(name: str, body: bytes, rate_hz: int) -> tuple[np.ndarray, int]:
-    """Return the samples [n] of a body as FFmpeg decodes it, and their rate in Hz."""
-    raw = {"mulaw": "mulaw", "alaw": "alaw", "pcm": "s16le"}.get(name)
-    options = {"sample_rate": str(rate_hz)} if raw else {}
-    with av.open(io.BytesIO(body), format=raw, options=options) as container:
-        frames = list(container.decode(audio=0))
-    samples = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
-    if samples.dtype.kind == "f":
-        samples = (samples * 32767).astype(np.int16)
-    return samples, frames[0].sample_rate
 
 
 @pytest.mark.parametrize("name", FORMATS)
