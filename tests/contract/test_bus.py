@@ -490,6 +490,18 @@ async def test_messages_and_values_are_counted_by_subject(bus: Bus) -> None:
     ]
 
 
+async def test_more_subjects_are_counted_than_the_server_sends_in_one_reply(tmp_path: Path) -> None:
+    count = 100_001
+    async with bus_of("nats", tmp_path) as bus:
+        for number in range(count):
+            await bus.send(topology.value_subject(topology.PROGRESS, f"clip.acme.{number}"), b"1")
+        async with asyncio.timeout(60):
+            while await bus.message_count(f"KV_{topology.PROGRESS}") < count:
+                await asyncio.sleep(0.1)
+        own = topology.value_subject(topology.PROGRESS, "clip.acme.*")
+        assert len(await bus.count_by_subject(f"KV_{topology.PROGRESS}", own)) == count
+
+
 async def test_the_lag_of_a_consumer_counts_pending_and_ack_pending_messages(bus: Bus) -> None:
     consumer = topology.requests_consumer()
     assert await bus.lag(consumer) == Lag(0, 0, 0, 0.0)

@@ -13,6 +13,7 @@ from services.common.bus.nats.errors import translated
 from services.common.bus.nats.jetstream import JetStreamOperations
 from services.common.bus.ports import Lag, StorageUse, Stored
 from services.common.bus.topology import Consumer
+from services.common.wire.failures import BusUnavailable
 
 _NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
 _INFO_TIMEOUT_S: Final = 2.0
@@ -37,7 +38,28 @@ class _ConsumerInfo(msgspec.Struct, frozen=True):
     num_redelivered: int = 0
 
 
-_InfoT = TypeVar("_InfoT", _StreamInfo, _ConsumerInfo)
+class _Error(msgspec.Struct, frozen=True):
+    """An error of the JetStream API."""
+
+    err_code: int = 0
+    description: str = ""
+
+
+class _Counted(msgspec.Struct, frozen=True):
+    """Messages by subject."""
+
+    subjects: dict[str, int] | None = None
+
+
+class _SubjectsPage(msgspec.Struct, frozen=True):
+    """The part of a STREAM.INFO reply with subjects that is read; the server sends up to 100,000 in one reply."""
+
+    state: _Counted = _Counted()
+    total: int = 0  # subjects of all pages
+    error: _Error | None = None
+
+
+_InfoT = TypeVar("_InfoT", _StreamInfo, _ConsumerInfo, _SubjectsPage)
 
 
 class StreamOperations(JetStreamOperations):
@@ -89,9 +111,19 @@ class StreamOperations(JetStreamOperations):
 
     async def count_by_subject(self, stream: str, subject_filter: str) -> dict[str, int]:
         """Return how many messages a stream holds on each subject that matches."""
-        async with translated():
-            info = await self._jetstream.stream_info(stream, subjects_filter=subject_filter)
-        return dict(info.state.subjects or {})
+        counted: dict[str, int] = {}
+        while True:
+            query = {"subjects_filter": subject_filter, "offset": len(counted)}
+            page = await self._info(f"STREAM.INFO.{stream}", _SubjectsPage, query)
+            if page.error is not None:
+                raise BusUnavailable(
+                    f"NATS refused: {page.error.description} ({page.error.err_code})"
+                )
+
+            subjects = page.state.subjects or {}
+            counted |= subjects
+            if not subjects or len(counted) >= page.total:
+                return counted
 
     async def lag(self, consumer: Consumer) -> Lag:
         """Return the consumer's lag; the age is measured with this machine's clock."""
@@ -111,10 +143,16 @@ class StreamOperations(JetStreamOperations):
             info = await self._jetstream.stream_info(stream)
         return StorageUse(info.state.bytes, info.config.max_bytes or -1)
 
-    async def _info(self, api_name: str, kind: type[_InfoT]) -> _InfoT:
+    async def _info(
+        self, api_name: str, kind: type[_InfoT], query: dict[str, str | int] | None = None
+    ) -> _InfoT:
         """Request information from the JetStream API; nats-py omits some of these fields."""
         async with translated():
-            reply = await self._client.request(f"$JS.API.{api_name}", timeout=_INFO_TIMEOUT_S)
+            reply = await self._client.request(
+                f"$JS.API.{api_name}",
+                b"" if query is None else msgspec.json.encode(query),
+                timeout=_INFO_TIMEOUT_S,
+            )
         return msgspec.json.decode(reply.data, type=kind)
 
 
