@@ -1,6 +1,7 @@
 """Stored messages of streams: read, remove, purge, count; consumer lag and storage use."""
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -112,8 +113,9 @@ class StreamOperations(JetStreamOperations):
     async def count_by_subject(self, stream: str, subject_filter: str) -> dict[str, int]:
         """Return how many messages a stream holds on each subject that matches."""
         counted: dict[str, int] = {}
+        offset = 0
         while True:
-            query = {"subjects_filter": subject_filter, "offset": len(counted)}
+            query = {"subjects_filter": subject_filter, "offset": offset}
             page = await self._info(f"STREAM.INFO.{stream}", _SubjectsPage, query)
             if page.error is not None:
                 raise BusUnavailable(
@@ -122,7 +124,8 @@ class StreamOperations(JetStreamOperations):
 
             subjects = page.state.subjects or {}
             counted |= subjects
-            if not subjects or len(counted) >= page.total:
+            offset += len(subjects)
+            if not subjects or offset >= page.total:
                 return counted
 
     async def lag(self, consumer: Consumer) -> Lag:
@@ -144,7 +147,7 @@ class StreamOperations(JetStreamOperations):
         return StorageUse(info.state.bytes, info.config.max_bytes or -1)
 
     async def _info(
-        self, api_name: str, kind: type[_InfoT], query: dict[str, str | int] | None = None
+        self, api_name: str, kind: type[_InfoT], query: Mapping[str, object] | None = None
     ) -> _InfoT:
         """Request information from the JetStream API; nats-py omits some of these fields."""
         async with translated():

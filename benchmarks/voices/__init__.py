@@ -1,0 +1,1 @@
+"""Cost of the voice library: `python -m benchmarks.voices`."""
