@@ -29,7 +29,7 @@ async def measure_library(engine: str, voices: int, spoken: int) -> list[str]:
         used = await running.bus.storage_use(f"KV_{topology.LIBRARY}")
         count = await running.library.count(TENANT)
         before = memories(running)
-        for number in range(1000, 1000 + spoken):
+        for number in range(voices - min(spoken, voices), voices):
             await running.speak(voice=f"Voice {number:05}")
         after = memories(running)
 
