@@ -473,6 +473,16 @@ async def test_stored_messages_are_listed_oldest_first_and_removed_by_number(bus
     assert await bus.message_count(topology.DEAD) == 3
 
 
+async def test_a_message_can_be_removed_by_several_at_once(bus: Bus) -> None:
+    for number in range(50):
+        await bus.publish(subjects.dead("tts.v1.job"), b"x", message_id=f"dead-{number}")
+    listed = await bus.stored(topology.DEAD, subjects.DEAD, most=50)
+    assert len(listed) == 50
+    for message in listed:
+        await asyncio.gather(*(bus.remove(topology.DEAD, message.number) for _ in range(5)))
+    assert await bus.message_count(topology.DEAD) == 0
+
+
 async def test_messages_and_values_are_counted_by_subject(bus: Bus) -> None:
     for number in range(3):
         await bus.publish(subjects.request("acme"), b"request", message_id=f"acme-{number}")

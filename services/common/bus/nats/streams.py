@@ -16,7 +16,10 @@ from services.common.bus.ports import Lag, StorageUse, Stored
 from services.common.bus.topology import Consumer
 from services.common.wire.failures import BusUnavailable
 
-_NO_SUCH_MESSAGE: Final = 10043  # nats-server/server/errors.json
+# Error codes of nats-server/server/errors.json.
+_NO_SUCH_MESSAGE: Final = 10043
+_DELETE_FAILED: Final = 10057
+_REMOVED_MEANWHILE: Final = ("no message found", "deleted message")  # reasons of a failed delete
 _INFO_TIMEOUT_S: Final = 2.0
 
 
@@ -97,7 +100,7 @@ class StreamOperations(JetStreamOperations):
             try:
                 await self._jetstream.delete_msg(stream, number)
             except nats.js.errors.APIError as error:
-                if error.err_code != _NO_SUCH_MESSAGE:
+                if not _is_removed(error):
                     raise
 
     async def purge(self, stream: str, subject_filter: str) -> None:
@@ -157,6 +160,13 @@ class StreamOperations(JetStreamOperations):
                 timeout=_INFO_TIMEOUT_S,
             )
         return msgspec.json.decode(reply.data, type=kind)
+
+
+def _is_removed(error: nats.js.errors.APIError) -> bool:
+    """Return whether a message could not be deleted because it no longer exists."""
+    if error.err_code == _DELETE_FAILED:
+        return error.description in _REMOVED_MEANWHILE
+    return error.err_code == _NO_SUCH_MESSAGE
 
 
 def _stored(message: api.RawStreamMsg) -> Stored:
