@@ -15,7 +15,7 @@ from benchmarks.voices.speech import measure_speech
 
 
 async def measure(options: argparse.Namespace) -> None:
-    """Measure what was asked for and print it."""
+    """Measure the requested parts and print it."""
     parts = options.parts or ["speech", "library"]
     if "speech" in parts:
         print("\n".join(await measure_speech(options.engine, options.rounds)), flush=True)

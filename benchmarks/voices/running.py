@@ -83,7 +83,7 @@ class Service:
 
 @asynccontextmanager
 async def service(engine: str, **settings: str) -> AsyncIterator[Service]:
-    """Run the whole service with one worker on a nats-server of its own."""
+    """Run the whole service with one worker on its own nats-server."""
     with tempfile.TemporaryDirectory(prefix="voices-") as folder:
         async with local_nats(Path(folder)) as server:
             os.environ |= _SETTINGS | settings | {"NATS_URL": server.url, "ENGINE": engine}

@@ -64,7 +64,7 @@ async def in_turn(
 ) -> tuple[list[FirstAudio], list[FirstAudio]]:
     """Return the times with an upload and with a stored voice, after two rounds that do not count.
 
-    `evict`: a third voice, spoken in between, so that a worker with room for two always has dropped the next one.
+    `evict`: a third voice, spoken in between, so that a worker that caches two always has dropped the next one.
     """
     uploads: list[FirstAudio] = []
     stored: list[FirstAudio] = []
