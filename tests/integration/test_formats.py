@@ -13,7 +13,7 @@ import pytest
 from services.common.audio.wav import wav_header
 from services.http_edge.encoders.registry import FORMATS
 from tests.chaos.parts import house
-from tests.integration.test_http_1_0 import asked, posted
+from tests.integration.test_http_1_0 import asked, body, posted
 from tests.support.formats import DELAY_SAMPLES, FFMPEG, FRAME_SAMPLES, by_ffmpeg, decoded
 from tests.support.front import SETTINGS, Front, form, front
 from tests.support.service import TEXT, digest, expected_pcm, sentence_count
@@ -24,6 +24,7 @@ WAV = wav_header(sample_rate_hz=RATE_HZ, data_bytes=len(PCM)) + PCM
 STREAMED_WAV = wav_header(sample_rate_hz=RATE_HZ, data_bytes=None) + PCM
 LONG = " ".join([TEXT] * 20)  # 4 min
 MEDIA_TYPES = {name: FORMATS[name].media_types[0] for name in FORMATS}
+ACCEPTING = {name: {"Accept": MEDIA_TYPES[name]} for name in FORMATS}
 DEFAULT_RATES_HZ = {name: FORMATS[name].default_rate_hz or RATE_HZ for name in FORMATS}
 EXACT = ("wav", "pcm")  # a byte is a part of a sample
 OTHERS = tuple(name for name in FORMATS if name not in EXACT)
@@ -35,9 +36,9 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
         yield made
 
 
-def check(name: str, body: bytes, rate_hz: int, pcm: bytes = PCM) -> None:
+def check(name: str, answer: bytes, rate_hz: int, pcm: bytes = PCM) -> None:
     """Assert that a body contains all of the audio, and at most the padding of its codec."""
-    samples, found_hz = decoded(name, body, rate_hz)
+    samples, found_hz = decoded(name, answer, rate_hz)
     assert found_hz == (48_000 if name == "opus" else rate_hz), name
     whole = math.ceil(len(pcm) // 2 * found_hz / RATE_HZ)
     added = DELAY_SAMPLES.get(name, 0) + 2 * FRAME_SAMPLES.get(name, 0)
@@ -74,13 +75,13 @@ async def test_every_format_holds_the_audio_of_the_wav_whether_by_field_or_by_ac
             assert response.headers["Content-Type"] == MEDIA_TYPES[name]
             assert response.headers["X-Sample-Rate"] == str(DEFAULT_RATES_HZ[name])
             assert response.headers["X-Seed"] == "42"
-            body = await response.read()
-        check(name, body, DEFAULT_RATES_HZ[name])
+            answer = await response.read()
+        check(name, answer, DEFAULT_RATES_HZ[name])
         for media_type in FORMATS[name].media_types:
             accept = {"Accept": media_type}
             async with await service.post(path, headers=accept) as response:
                 assert response.headers["Content-Type"] == MEDIA_TYPES[name]
-                assert digest([await response.read()]) == digest([body]), media_type
+                assert digest([await response.read()]) == digest([answer]), media_type
 
 
 @pytest.mark.parametrize("path", ["/synthesize", "/stream"])
@@ -97,9 +98,9 @@ async def test_pcm_is_the_wav_without_its_header(service: Front, path: str) -> N
 async def test_a_body_is_as_long_as_what_ffmpeg_makes_of_the_same_wav(service: Front) -> None:
     for name in FORMATS:
         async with await service.post("/stream", response_format=name) as response:
-            body = await response.read()
+            answer = await response.read()
         rate_hz = DEFAULT_RATES_HZ[name]
-        ours, _ = decoded(name, body, rate_hz)
+        ours, _ = decoded(name, answer, rate_hz)
         theirs, _ = decoded(name, await by_ffmpeg(name, WAV), rate_hz)
         assert abs(len(ours) - len(theirs)) <= FRAME_SAMPLES.get(name, 0), name
 
@@ -161,17 +162,13 @@ async def test_wav_and_pcm_are_resumed_at_every_byte_and_the_others_only_from_th
         refused = await problem(await service.get(f"{audio}?from=1&response_format={name}"))
         assert refused[:2] == (400, "bad_request")
         assert "`from` needs response_format wav or pcm" in refused[2]
-        refused = await problem(await service.get(f"{audio}?from=1", headers=accepting(name)))
+        refused = await problem(await service.get(f"{audio}?from=1", headers=ACCEPTING[name]))
         assert refused[:2] == (400, "bad_request")
         async with await service.get(f"{audio}?from=0&response_format={name}") as response:
             assert response.headers["Content-Type"] == MEDIA_TYPES[name]
             assert response.headers["X-Sample-Rate"] == str(DEFAULT_RATES_HZ[name])
             check(name, await response.read(), DEFAULT_RATES_HZ[name])
     assert (await problem(await service.get(f"{audio}?from=1&sample_rate=8000")))[0] == 400
-
-
-def accepting(name: str) -> dict[str, str]:
-    return {"Accept": MEDIA_TYPES[name]}
 
 
 async def test_the_audio_of_a_job_that_is_done_comes_in_every_format(service: Front) -> None:
@@ -185,15 +182,15 @@ async def test_the_audio_of_a_job_that_is_done_comes_in_every_format(service: Fr
             assert response.headers["Accept-Ranges"] == ("bytes" if name in EXACT else "none")
             assert ("Content-Length" in response.headers) == (name in EXACT)
             etags.add(response.headers["ETag"])
-            body = await response.read()
-        check(name, body, DEFAULT_RATES_HZ[name])
-        async with await service.get(f"{job}/audio", headers=accepting(name)) as response:
-            assert digest([await response.read()]) == digest([body]), name
+            answer = await response.read()
+        check(name, answer, DEFAULT_RATES_HZ[name])
+        async with await service.get(f"{job}/audio", headers=ACCEPTING[name]) as response:
+            assert digest([await response.read()]) == digest([answer]), name
         some = {"Range": "bytes=40-50"}
         async with await service.get(path, headers=some) as response:
             assert response.status == (206 if name in EXACT else 200)
             found = await response.read()
-            assert digest([found]) == digest([body[40:51] if name in EXACT else body])
+            assert digest([found]) == digest([answer[40:51] if name in EXACT else answer])
     assert len(etags) == len(FORMATS), "each format has its own validator"
 
 
@@ -217,7 +214,7 @@ async def test_the_audio_of_a_running_job_comes_in_every_format(service: Front) 
     async with await service.post("/jobs", text=text) as response:
         job = response.headers["Location"]
 
-    async def body(name: str) -> bytes:
+    async def heard(name: str) -> bytes:
         async with await service.get(f"{job}/audio?response_format={name}") as response:
             assert response.status == 200
             assert "Content-Length" not in response.headers
@@ -226,7 +223,7 @@ async def test_the_audio_of_a_running_job_comes_in_every_format(service: Front) 
                 assert (await other.json())["state"] == "running"
             return begin + await response.read()
 
-    for name, found in zip(FORMATS, await asyncio.gather(*map(body, FORMATS)), strict=True):
+    for name, found in zip(FORMATS, await asyncio.gather(*map(heard, FORMATS)), strict=True):
         check(name, found, DEFAULT_RATES_HZ[name], expected_pcm(text))
 
 
@@ -337,9 +334,7 @@ async def test_a_client_that_reads_nothing_of_a_compressed_stream_is_cut(tmp_pat
 
 async def request_bytes(text: str, name: str) -> bytes:
     """Return a request of /stream, for a client that is no HTTP library."""
-    payload = form(text=text, response_format=name)()
-    content = await payload.as_bytes()
-    kind = payload.headers["Content-Type"]
+    kind, content = await body(text=text, response_format=name)
     head = f"POST /stream HTTP/1.1\r\nHost: test\r\nContent-Type: {kind}\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 

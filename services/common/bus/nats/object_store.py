@@ -1,5 +1,6 @@
 """Object stores. A store is a stream of chunks and metadata (ADR-20 of nats-architecture)."""
 
+import asyncio
 from base64 import urlsafe_b64encode
 
 import nats.js.errors
@@ -30,8 +31,14 @@ class ObjectOperations(StreamOperations):
         """Return an object; the client verifies its digest."""
         async with translated():
             try:
-                return (await (await self._object_store(store)).get(name)).data
+                # the client waits without end for chunks that are purged after it has read the metadata
+                async with asyncio.timeout(self._patience_s):
+                    return (await (await self._object_store(store)).get(name)).data
             except nats.js.errors.NotFoundError:
+                return None
+            except TimeoutError:
+                if await self.has_object(store, name):
+                    raise
                 return None
 
     async def put_object(self, store: str, name: str, content: bytes) -> None:
