@@ -25,7 +25,7 @@ from services.common.wire.voices import Voice
 
 TENANT: Final = "public"
 
-_TEXT: Final = "The garden is behind the old house."
+_TEXT: Final = "Good morning."
 _SETTINGS: Final = {
     "LOG_LEVEL": "error",
     "VOICE_CONSENT": "optional",

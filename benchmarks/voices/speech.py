@@ -1,6 +1,7 @@
 """First audio with an upload, and with the same recording as a stored voice."""
 
 import statistics
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -74,6 +75,7 @@ async def in_turn(
         stored.append(await running.speak(voice=name))
         if evict:
             await running.speak(voice=evict)
+        print(f"round {number}: {uploads[-1]} {stored[-1]}", file=sys.stderr, flush=True)
     return uploads[2:], stored[2:]
 
 
