@@ -33,7 +33,8 @@ def decode(payload: bytes, expected: type[T]) -> T:
     try:
         return msgspec.msgpack.decode(payload, type=expected, strict=True)
     except msgspec.ValidationError as error:
-        lenient = rewritten(payload, _optional_fields(expected))
+        names = _optional_fields(expected)  # type: ignore[arg-type]  # every type is hashable
+        lenient = rewritten(payload, names)
         if lenient is None or lenient == payload:
             raise MalformedMessage(_without_values(str(error))) from None
     except (ValueError, RecursionError) as error:
