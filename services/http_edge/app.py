@@ -26,6 +26,7 @@ from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.capacity.queue_metrics import measure_queues
 from services.http_edge.components import Limits, Parts, add_routes
+from services.http_edge.http.file_names import add_file_name
 from services.http_edge.http.middleware import (
     add_request_headers,
     close_connections_when,
@@ -179,7 +180,12 @@ def _application(
         middlewares=[request_middleware(parts.metrics, parts.fleet, unkeyed), *inner]
     )
     app.on_response_prepare.extend(
-        [add_request_headers, close_connections_when(parts.draining), cors.add_headers]
+        [
+            add_request_headers,
+            add_file_name,
+            close_connections_when(parts.draining),
+            cors.add_headers,
+        ]
     )
     work = add_routes(app, parts, settings, intake, limits)
     return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, slots=settings.max_jobs)

@@ -99,6 +99,31 @@ async def test_a_job_is_done_and_its_audio_is_a_wav_in_any_range(service: Front)
         assert await response.read() == answer
     async with service.session.head(f"{service.addresses[0]}/jobs/{job}/audio") as response:
         assert response.headers["Content-Length"] == str(size)
+    for known in (etag, f"W/{etag}", f'"a", {etag}', "*"):
+        cached = {"If-None-Match": known, "Range": "bytes=0-43"}
+        async with await service.get(f"/jobs/{job}/audio", edge=1, headers=cached) as response:
+            assert (response.status, response.headers["ETag"]) == (304, etag)
+            assert await response.read() == b""
+    for unknown in ('"another"', etag.strip('"'), ""):
+        async with await service.get(
+            f"/jobs/{job}/audio", headers={"If-None-Match": unknown}
+        ) as response:
+            assert (response.status, len(await response.read())) == (200, size)
+
+
+async def test_every_response_with_audio_names_a_file(service: Front) -> None:
+    job = await posted(service, text="Hello.")
+    await ended(service, job)
+    async with await service.post("/stream", text="Hello.") as response:
+        name = response.headers["Request-Name"]
+        assert response.headers["Content-Disposition"] == f'inline; filename="{name}.wav"'
+        await response.read()
+    for path, file_name in ((f"/jobs/{job}/audio", job), (f"/requests/{name}/audio", name)):
+        async with await service.get(path) as response:
+            assert response.headers["Content-Disposition"] == f'inline; filename="{file_name}.wav"'
+            await response.read()
+    async with await service.post("/synthesize", text="") as response:
+        assert "Content-Disposition" not in response.headers
 
 
 @pytest.mark.parametrize("service", [0.4], indirect=True)

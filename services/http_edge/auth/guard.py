@@ -17,12 +17,13 @@ from services.http_edge.transport.host_names import AllowedHosts
 OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})
 CALLER: Final = web.RequestKey("caller", Caller)
 _REQUEST_HEADERS: Final = (
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Range, Request-Name, "
-    "X-API-Key, X-Request-Id, traceparent, tracestate"
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, Range, "
+    "Request-Name, X-API-Key, X-Request-Id, traceparent, tracestate"
 )
 _EXPOSED_HEADERS: Final = (
-    "Accept-Ranges, Content-Range, ETag, Location, Request-Name, Retry-After, Server-Timing, X-Engine, X-Language, "
-    "X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, X-Voice, traceparent"
+    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, Request-Name, Retry-After, Server-Timing, "
+    "X-Engine, X-Language, X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, X-Voice, "
+    "traceparent"
 )
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

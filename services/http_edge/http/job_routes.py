@@ -19,7 +19,7 @@ from services.http_edge.context import REQUEST_ID, tenant_of_caller
 from services.http_edge.encoders.registry import WAV, OutputFormat
 from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.http.audio_response import AudioResponse, requested_format, write
-from services.http_edge.http.ranges import ByteRange, range_applies, requested_range
+from services.http_edge.http.ranges import ByteRange, not_modified, range_applies, requested_range
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.intake.stages import StoredRequest
@@ -188,6 +188,9 @@ class JobRoutes:
         header_bytes = output.format.header_bytes or 0
         size = header_bytes + sum(lengths)
         etag = _etag(progress, output)
+        if not_modified(request.headers.get("If-None-Match"), etag):
+            return web.Response(status=304, headers={"ETag": etag})
+
         applies = output.has_offsets and range_applies(request.headers.get("If-Range"), etag)
         requested = requested_range(request.headers.get("Range"), size) if applies else None
 

@@ -44,6 +44,15 @@ def requested_range(header: str | None, size: int) -> ByteRange | None:
     return ByteRange(start, end)
 
 
+def not_modified(if_none_match: str | None, etag: str) -> bool:
+    """Return whether the client has the body: its If-None-Match lists this ETag, or is `*` (RFC 9110, 13.1.2)."""
+    if if_none_match is None:
+        return False
+
+    known = [given.strip().removeprefix("W/") for given in if_none_match.split(",")]
+    return "*" in known or etag in known
+
+
 def range_applies(if_range: str | None, etag: str) -> bool:
     """Return whether to apply Range: not if If-Range has another ETag (a date never matches)."""
     return if_range is None or if_range.strip() == etag

@@ -34,7 +34,7 @@ def content(message: Message) -> dict[str, object]:
 
 
 def with_floats(value: object) -> object:
-    """Return the value as an encoder writes it that knows one kind of number."""
+    """Return the value as an encoder with one kind of number writes it."""
     if isinstance(value, dict):
         return {name: with_floats(inner) for name, inner in value.items()}
     if isinstance(value, list):
