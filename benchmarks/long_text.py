@@ -47,8 +47,10 @@ async def speak(address: str, path: str) -> tuple[int, float]:
 async def measure() -> list[str]:
     """Run everything and return the lines of the table."""
     os.environ |= {"ENGINE": "tone", "LOG_LEVEL": "error"}
-    async with whole_service(workers=2, port=free_port()) as (address, parts):
-        await until_ready(address, parts)
+    async with whole_service(workers=2, port=free_port()) as running:
+        address = running.address
+        parts = running.parts
+        await until_ready(f"{address}/readyz", running, parts[0])
         rows = [
             "| | sound, h | seconds | " + " | ".join(f"{part.name}, MiB" for part in parts) + " |",
             "|---|---|---|" + "---|" * len(parts),

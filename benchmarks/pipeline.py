@@ -42,7 +42,7 @@ async def in_process(model: EngineThread) -> float:
     began_s = time.perf_counter()
     speech = model.speak(Utterance(TEXT, "en", 1), b"", urgent=True)
     first_s = 0.0
-    async for _ in speech.chunks():
+    async for _ in speech.stream():
         first_s = first_s or time.perf_counter() - began_s
     return first_s
 
@@ -89,8 +89,9 @@ async def measure(count: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         async with local_nats(Path(folder)) as server:
             os.environ |= {"NATS_URL": server.url, "ENGINE": "tone", "LOG_LEVEL": "error"}
-            async with whole_service(workers=1, port=free_port()) as (address, parts):
-                await until_ready(address, parts)
+            async with whole_service(workers=1, port=free_port()) as running:
+                address = running.address
+                await until_ready(f"{address}/readyz", running, running.parts[0])
                 bus = await NatsBus.connect(server.url, name="benchmark")
                 clip = await stored_clip(bus)
                 nats = await repeat(count, lambda: over_nats(bus, clip))
