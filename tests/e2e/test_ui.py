@@ -255,13 +255,13 @@ def test_the_service_is_shown_and_its_examples_follow_the_choices(
     speed.focus()
     for _ in range(5):
         speed.press("ArrowRight")
-    expect(panel.get_by_text("-F speed=1.25").first).to_be_visible()
+    expect(panel.get_by_text("--form-string speed=1.25").first).to_be_visible()
     expect(
         panel.get_by_text(f"curl http://localhost:{running.service.rpartition(':')[2]}/synthesize")
     ).to_be_visible()
     picture(page, "service")
     panel.get_by_role("button", name="Remettre à zéro").click()
-    expect(panel.get_by_text("-F speed=1.25")).to_have_count(0)
+    expect(panel.get_by_text("--form-string speed=1.25")).to_have_count(0)
 
 
 def test_a_cancelled_speech_stops_on_the_service(page: Page, running: Place) -> None:

@@ -98,7 +98,7 @@ def test_a_stored_voice_speaks_and_is_named_in_the_request(
     expect(panel.get_by_role("button", name="Download as WAV")).to_be_visible()
     [stored] = library(running)
     page.get_by_role("tab", name="Advanced settings").click()
-    expect(page.get_by_text(f"-F 'voice={stored['id']}'").first).to_be_visible()
+    expect(page.get_by_text(f"--form-string voice={stored['id']}").first).to_be_visible()
 
 
 def picker_in_english(panel: Locator) -> Locator:

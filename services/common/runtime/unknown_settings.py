@@ -81,6 +81,7 @@ KNOWN: Final = frozenset(
         "UPLOAD_BYTES_A_SECOND",
         "UPLOAD_IDLE_TIMEOUT_S",
         "UPLOAD_TIMEOUT_S",
+        "VOICES_KEPT_DAYS",
         "VOICE_CONSENT",
         "WORKER_EXPRESS_SLOTS",
         "WORKER_HEALTH_HOST",
