@@ -214,7 +214,7 @@ async def test_a_voice_that_does_not_exist_is_not_retried(bus: Bus, engine: Trac
     async with running(bus, on_thread(engine)):
         await refused(bus, job_of(other), "unknown_voice")
         await refused(bus, job_of(anna.resolved.reference, tenant="other"), "unknown_voice")
-        await refused(bus, job_of("builtin:nobody"), "unknown_voice")
+        await refused(bus, job_of("builtin:missing"), "unknown_voice")
     assert engine.voices == []
 
 

@@ -134,7 +134,7 @@ async def test_replaced_clips_are_a_new_revision_with_the_consent_that_was_sent(
     data = voice_form(description="not here", name=None)
     status, problem = await send(service, "PUT", "/voices/Anna/clips", data=data)
     assert (status, problem["code"]) == (400, "bad_request")
-    status, _ = await send(service, "PUT", "/voices/Nobody/clips", data=voice_form(name=None))
+    status, _ = await send(service, "PUT", "/voices/Missing/clips", data=voice_form(name=None))
     assert status == 404
 
 

@@ -103,7 +103,7 @@ async def test_built_in_voices_of_the_engine_process_are_described_and_speak(
     voice = await model.restore(await model.built_in("high"))
     assert await audio(speak(model, voice, 3)) == expected(3)
     with pytest.raises(UnknownVoice, match="GET /voices"):
-        await model.built_in("nobody")
+        await model.built_in("missing")
 
 
 async def test_after_a_kill_another_engine_process_continues_in_the_middle_of_the_sentence(
