@@ -23,7 +23,7 @@ from services.common.bus.heartbeats import Heartbeats
 from services.common.bus.inbox import open_inbox_of_ends
 from services.common.bus.ports import Bus, Delivery, SubjectFull
 from services.common.runtime.deadline import Deadline
-from services.common.runtime.lifecycle import tasks
+from services.common.runtime.lifecycle import cancel_until_done, tasks
 from services.common.runtime.tracing import span
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_own, tenant_of
@@ -250,9 +250,10 @@ class RequestWork:
                     group.create_task(self._queue_all(held), name="queueing"),
                     group.create_task(until_cancelled(held), name="until-cancelled"),
                 ]
-                await self._receive_ends(held)
-                for task in background:
-                    task.cancel()
+                try:
+                    await self._receive_ends(held)
+                finally:  # while it queues, a cancellation can be lost: the request would keep its permits
+                    await cancel_until_done(*background)
 
     async def _receive_ends(self, held: HeldRequest) -> None:
         silent_waits = 0

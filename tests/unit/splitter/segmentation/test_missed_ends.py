@@ -64,6 +64,25 @@ class _Bus(MemoryBus):
         )
 
 
+class _BusThatLosesACancellation(_Bus):
+    """A bus that stores a sentence only when its publisher is cancelled, and loses that
+    cancellation, as `asyncio.wait_for` does if the answer arrives at the same moment."""
+
+    lost = False
+
+    async def publish(
+        self, subject: str, payload: bytes, *, message_id: str, lifetime_s: float | None = None
+    ) -> bool:
+        if subject.startswith(subjects.SENTENCES.removesuffix(">")):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if self.lost:
+                    raise
+                self.lost = True
+        return await super().publish(subject, payload, message_id=message_id, lifetime_s=lifetime_s)
+
+
 @dataclass
 class _Delivery:
     """A request as the queue delivers it."""
@@ -141,3 +160,15 @@ async def test_a_failure_that_was_missed_takes_back_what_is_queued() -> None:
     await _store(bus, request, 3, failure)
     await _handle(bus, request)
     assert await bus.message_count(topology.SENTENCES) == 0
+
+
+async def test_a_request_that_failed_ends_though_the_cancellation_of_its_queueing_is_lost() -> None:
+    bus, request = _BusThatLosesACancellation(), speech_request(CLIP, _TEXT)
+    await bus.establish(topology.topology())
+    failure = SpeechFailed(
+        request=request.request, sentence=0, code="synthesis_failed", detail="", retryable=False
+    )
+    await _store(bus, request, 0, failure)
+    work = await _handle(bus, request)
+    assert bus.lost
+    assert work.backlog.requests == 0
