@@ -90,7 +90,8 @@ class ServicePart:
         if self.process.returncode is None:
             self.process.terminate()
             try:
-                await asyncio.wait_for(self.process.wait(), patience_s)
+                async with asyncio.timeout(patience_s):
+                    await self.process.wait()
             except TimeoutError:
                 say(f"{self.name:<9} did not end within {patience_s:.0f} s and is killed")
                 self.kill()

@@ -71,7 +71,8 @@ class SentenceTask:
         try:
             while True:
                 try:
-                    item = await asyncio.wait_for(self.received.get(), self.step_timeout_s)
+                    async with asyncio.timeout(self.step_timeout_s):
+                        item = await self.received.get()
                 except TimeoutError:
                     self.stuck.set()
                     raise EngineStuck(

@@ -72,7 +72,8 @@ class VoiceErasure:
             if loop.time() >= due_s:
                 due_s = loop.time() + (_CHECK_S if await self._check() else _RETRY_S)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _POLL_S)
+                async with asyncio.timeout(_POLL_S):
+                    await stop.wait()
 
     async def _check(self) -> bool:
         """Drop the library voices that no longer exist; return False if NATS did not answer."""

@@ -65,7 +65,8 @@ class Heartbeats(Generic[StateT]):
     async def news(self, timeout_s: float) -> None:
         """Wait for the next heartbeat of any process, or for the timeout."""
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
         except TimeoutError:
             return
 

@@ -61,7 +61,8 @@ async def every(seconds: float, act: Callable[[], Awaitable[None]], stop: asynci
     while not stop.is_set():
         await act()
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await stop.wait()
 
 
 async def cancel_until_done(*tasks: asyncio.Task[Any]) -> None:

@@ -107,7 +107,8 @@ class LocalNats:
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             try:
-                await asyncio.wait_for(self._process.wait(), _STOP_S)
+                async with asyncio.timeout(_STOP_S):
+                    await self._process.wait()
             except TimeoutError:
                 await self.kill()
 

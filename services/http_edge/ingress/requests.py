@@ -201,4 +201,5 @@ class RequestIngress:
             until_s = time.monotonic() + _COUNTED_S
             while not pending.reported and time.monotonic() < until_s and not self.stop.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.stop.wait(), 0.25)
+                    async with asyncio.timeout(0.25):
+                        await self.stop.wait()

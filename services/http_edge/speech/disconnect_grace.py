@@ -51,7 +51,8 @@ class DisconnectGrace:
         with suppress(BusUnavailable):  # then its sentences expire at their deadline
             mark = await self.records.listening(request.tenant, request.request)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), self.grace_s)
+                async with asyncio.timeout(self.grace_s):
+                    await self.stop.wait()
                 return  # this edge stops: its client retries at another edge
             if await self.records.listening(request.tenant, request.request) == mark:
                 await cancel(

@@ -35,7 +35,8 @@ class VoiceRetention:
         pause_s = random.uniform(60, _SWEEP_S)  # noqa: S311  # spreads the edges, no secret
         while not stop.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await stop.wait()
                 return
             await self.sweep()
             pause_s = _SWEEP_S

@@ -70,9 +70,8 @@ class InFlightSentence:
         try:
             while True:
                 try:
-                    item = await asyncio.wait_for(
-                        self.received.get(), self.supervisor.step_timeout_s
-                    )
+                    async with asyncio.timeout(self.supervisor.step_timeout_s):
+                        item = await self.received.get()
                 except TimeoutError:
                     self.supervisor.on_step_timeout()
                     continue

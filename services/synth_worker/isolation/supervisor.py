@@ -144,7 +144,8 @@ class EngineSupervisor:
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         grace_s = min(self.step_timeout_s, _CLOSE_GRACE_S) if self._loaded else 0.0
         try:
-            await asyncio.wait_for(process.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await process.wait()
         except TimeoutError:
             if self._loaded:
                 self.kill("it did not end when the worker stopped")
@@ -276,7 +277,8 @@ class EngineSupervisor:
         if self._writer is not None:
             self._writer.close()
         try:
-            await asyncio.wait_for(process.wait(), _REAP_GRACE_S)
+            async with asyncio.timeout(_REAP_GRACE_S):
+                await process.wait()
         except TimeoutError:
             self.kill("it closed its socket but did not end")
             await process.wait()

@@ -157,7 +157,8 @@ class MemoryStreams:
     async def changed(self, timeout_s: float) -> None:
         """Wait until `wake` is called, or for the timeout."""
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
         except TimeoutError:
             return
 

@@ -32,7 +32,8 @@ class MemorySubscription:
     async def next(self, timeout_s: float) -> Received | None:
         """Return the next message, or None after the timeout."""
         try:
-            return await asyncio.wait_for(self._queue.get(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await self._queue.get()
         except TimeoutError:
             return None
 

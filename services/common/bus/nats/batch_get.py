@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from services.common.runtime.cancellation import cancellation_kept
 from services.common.wire.failures import BusUnavailable
 
 MOST_AT_ONCE: Final = 512  # subjects of one request; the server takes 1,024
@@ -48,6 +49,7 @@ async def last_messages(client: Client, stream: str, subjects: Sequence[str]) ->
 
 async def _next(answers: Subscription) -> Msg:
     try:
-        return await answers.next_msg(timeout=_WAIT_S)
+        with cancellation_kept():
+            return await answers.next_msg(timeout=_WAIT_S)
     except nats.errors.TimeoutError:
         raise BusUnavailable("NATS does not answer a batch of direct gets in time") from None

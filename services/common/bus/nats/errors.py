@@ -8,6 +8,7 @@ import nats.errors
 import nats.js.errors
 
 from services.common.bus.ports import SubjectFull
+from services.common.runtime.cancellation import cancellation_kept
 from services.common.wire.failures import BusUnavailable, PipelineError, QueueFull, TextTooLong
 
 # Error codes of nats-server/server/errors.json.
@@ -33,9 +34,10 @@ def refusal(error: nats.js.errors.APIError) -> PipelineError:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Translate exceptions of the client while the block runs."""
+    """Translate exceptions of the client while the block runs, and keep cancellations that it loses."""
     try:
-        yield
+        with cancellation_kept():
+            yield
     except nats.js.errors.NoStreamResponseError:
         raise BusUnavailable("NATS has no such stream, or JetStream is off") from None
     except nats.errors.MaxPayloadError:

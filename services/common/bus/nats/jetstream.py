@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from services.common.bus.nats.errors import too_large, translated
+from services.common.runtime.cancellation import cancellation_kept
 from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
@@ -50,7 +51,10 @@ class JetStreamOperations:
 
         while True:
             try:
-                return await self._jetstream.publish(subject, payload, headers=headers, msg_ttl=ttl)
+                with cancellation_kept():
+                    return await self._jetstream.publish(
+                        subject, payload, headers=headers, msg_ttl=ttl
+                    )
             except _UNANSWERED:
                 if asyncio.get_running_loop().time() > give_up_at_s:
                     raise BusUnavailable("NATS did not store the message in time") from None

@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from services.common.bus.nats.connection import NatsBus
+from services.common.runtime.cancellation import cancellation_kept
 from services.common.wire.failures import BusUnavailable
 
 _CHUNK_BYTES: Final = 128 * 1024
@@ -62,7 +63,8 @@ async def _write_chunks(chunks: Subscription, path: Path) -> int:
     with path.open("wb") as file:
         while True:
             try:
-                chunk = await chunks.next_msg(timeout=_CHUNK_TIMEOUT_S)
+                with cancellation_kept():
+                    chunk = await chunks.next_msg(timeout=_CHUNK_TIMEOUT_S)
             except nats.errors.TimeoutError:
                 raise BusUnavailable("NATS stopped during the snapshot; save it again") from None
             if not chunk.data:

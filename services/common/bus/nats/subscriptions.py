@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 
 from services.common.bus.nats.errors import translated
 from services.common.bus.ports import Received
+from services.common.runtime.cancellation import cancellation_kept
 from services.common.wire.failures import BusUnavailable
 
 log = structlog.get_logger()
@@ -33,7 +34,8 @@ class NatsSubscription:
     async def next(self, timeout_s: float) -> Received | None:
         """Return the next message, or None after the timeout."""
         try:
-            message = await self._subscription.next_msg(timeout=timeout_s)
+            with cancellation_kept():
+                message = await self._subscription.next_msg(timeout=timeout_s)
         except nats.errors.TimeoutError:
             return None
         except (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError):
@@ -57,7 +59,8 @@ class NatsPuller:
     async def next(self, timeout_s: float) -> "NatsDelivery | None":
         """Fetch one message."""
         try:
-            [message] = await self._subscription.fetch(1, timeout=timeout_s)
+            with cancellation_kept():  # a message that was fetched is redelivered
+                [message] = await self._subscription.fetch(1, timeout=timeout_s)
         except nats.errors.TimeoutError:
             return None
         except (nats.errors.Error, OSError) as error:

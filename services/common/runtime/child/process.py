@@ -112,7 +112,8 @@ class ChildProcess:
         A process that has not exited after a second is killed. A negative status is a signal.
         """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _EXIT_GRACE_S)
+            async with asyncio.timeout(_EXIT_GRACE_S):
+                await self._process.wait()
         return await self.end()
 
     async def end(self) -> int:

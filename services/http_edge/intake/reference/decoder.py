@@ -212,7 +212,8 @@ class ReferenceDecoder:
             except OSError as error:
                 log.error("decoder_not_started", reason=str(error))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._closing.wait(), _RETRY_S)
+                    async with asyncio.timeout(_RETRY_S):
+                        await self._closing.wait()
 
     async def _add_child(self) -> None:
         """Start a process and add it to the pool when it is warmed up.
