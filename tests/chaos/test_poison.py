@@ -12,7 +12,7 @@ from services.admin import dead_letters
 from services.common.bus import topology
 from services.common.bus.inbox import open_inbox
 from services.common.bus.nats.connection import NatsBus
-from services.common.bus.ports import Bus
+from services.common.bus.ports import Bus, Stored
 from services.common.wire import codec, subjects
 from services.common.wire.messages import DeadLetter, SentenceSpoken, SpeechRequest
 from tests.chaos.listeners import VOICE, Order, Tally, listen
@@ -73,11 +73,19 @@ async def test_a_sentence_that_kills_an_engine_reaches_no_second_worker_and_harm
         assert len(hit) == 1, "one worker has a new engine, and no worker died"
         assert all(before[name] & after[name] for name in before)
         bus = await NatsBus.connect(service.nats.url, name="operator")
-        [(message, letter)] = await dead_letters.letters(bus)
+        [(message, letter)] = await first_letters(bus)
         assert letter.code == "engine_crashed"
         assert "boom" not in dead_letters.described(message, letter)
         await speaks_when_replayed(service, session, bus, message.number, letter.subject)
         await bus.close()
+
+
+async def first_letters(bus: NatsBus) -> list[tuple[Stored, DeadLetter]]:
+    """Return the dead letters when there are any: a letter is stored after its failure was reported."""
+    async with asyncio.timeout(20):
+        while not (found := await dead_letters.letters(bus)):
+            await asyncio.sleep(0.05)
+    return found
 
 
 async def speaks_when_replayed(
