@@ -24,7 +24,7 @@ from services.http_edge.auth.guard import CorsPolicy, guarding, naming, upload_o
 from services.http_edge.auth.quota import Quota
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.capacity.queue_metrics import measure_queues
+from services.http_edge.capacity.queue_metrics import measure_queues, measure_storage
 from services.http_edge.components import Limits, Parts, add_routes
 from services.http_edge.http.file_names import add_file_name
 from services.http_edge.http.middleware import (
@@ -49,6 +49,7 @@ from services.http_edge.voices.retention import VoiceRetention
 log = structlog.get_logger()
 
 _MEASURE_S: Final = 2.0
+_MEASURE_STORAGE_S: Final = 10.0
 _OPEN: Final = (
     "anyone who reaches this address can use the service; set API_KEYS_FILE, or HTTP_HOST=127.0.0.1"
 )
@@ -84,7 +85,7 @@ async def edge(
     """
     metrics = Metrics()
     stop = asyncio.Event()
-    metrics.bus_connected.set_function(lambda: float(bus.connected))
+    metrics.bus.follow(bus)
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
     admission = Admission(fleet, settings, metrics)
 
@@ -92,6 +93,9 @@ async def edge(
         fleet.measure(metrics)
         admission.measure()
         await measure_queues(bus, settings.engine, metrics)
+
+    async def measure_stores() -> None:
+        await measure_storage(bus, metrics)
 
     async with tasks() as group:
         news = JobEvents(
@@ -105,6 +109,7 @@ async def edge(
         group.create_task(fleet.workers.follow(stop), name="workers")
         group.create_task(fleet.splitters.follow(stop), name="splitters")
         group.create_task(every(_MEASURE_S, measure, stop), name="measure")
+        group.create_task(every(_MEASURE_STORAGE_S, measure_stores, stop), name="measure-storage")
         group.create_task(news.wake_on_drain(), name="job-events")
         retention = VoiceRetention(VoiceLibrary(bus), settings.voices_kept_days)
         group.create_task(retention.run(stop), name="voice-retention")

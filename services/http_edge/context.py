@@ -25,6 +25,7 @@ class RequestOutcome:
     left: bool = False  # the client disconnected before the last byte
     code: str = ""  # of the failure
     http_status: int = _CLIENT_LEFT
+    failure_status: int = 0  # the HTTP status of the failure, even if the response had begun
     response: web.StreamResponse | None = None  # None until the head was sent
     began_s: float = field(default_factory=time.monotonic)
     first_audio_s: float | None = None
@@ -43,6 +44,18 @@ class RequestOutcome:
         return "cancelled" if self.left or self.code == SpeechCancelled.code else "error"
 
     @property
+    def availability(self) -> str:
+        """Return the outcome as an availability objective counts it.
+
+        `success`, `cancelled`, `refused` (a 4xx: the client's fault), or `failed` (a 5xx, before or after the
+        response began).
+        """
+        if self.status != "error":
+            return self.status
+
+        return "refused" if 400 <= self.failure_status < 500 else "failed"
+
+    @property
     def audio_seconds(self) -> float:
         """Return the duration of the audio that was written."""
         if not self.sample_rate_hz:
@@ -57,6 +70,7 @@ class RequestOutcome:
     def failed(self, code: str, http_status: int) -> None:
         """Record a failure, and its status if no response has begun."""
         self.code = code
+        self.failure_status = http_status
 
         if not self.response_begun:
             self.http_status = http_status

@@ -3,6 +3,8 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
+from services.common.bus.metrics import BusMetrics
+
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -25,6 +27,12 @@ class Metrics:
             "xtts_synthesis_requests_total",
             "Requests by outcome: success, error or cancelled",
             ["language", "endpoint", "status"],
+            registry=registry,
+        )
+        self.outcomes = Counter(
+            "tts_speech_requests_total",
+            "Speech requests by outcome: success, cancelled, refused (the client's fault), failed",
+            ["endpoint", "outcome"],
             registry=registry,
         )
         self.duration = Histogram(
@@ -111,9 +119,7 @@ class Metrics:
 
     def _add_queues(self, registry: CollectorRegistry) -> None:
         """Add the metrics of the queues in NATS."""
-        self.bus_connected = Gauge(
-            "tts_bus_connected", "1 while connected to NATS", registry=registry
-        )
+        self.bus = BusMetrics(registry)
         self.queue_depth = Gauge(
             "tts_queue_depth", "Messages in a work stream", ["stream"], registry=registry
         )
@@ -144,6 +150,35 @@ class Metrics:
             self.consumer_repeated,
         )
 
+        of_stream = ["stream"]
+        self.stream_bytes = Gauge(
+            "tts_stream_bytes",
+            "Size of a stream, a bucket or an object store",
+            of_stream,
+            registry=registry,
+        )
+        self.stream_limit = Gauge(
+            "tts_stream_limit_bytes", "Its maximum size; -1: none", of_stream, registry=registry
+        )
+        self.replica_lag = Gauge(
+            "tts_stream_replica_lag",
+            "Messages that its slowest replica still has to receive",
+            of_stream,
+            registry=registry,
+        )
+        self.replicas_behind = Gauge(
+            "tts_stream_replicas_behind",
+            "Its replicas that are down or not up to date",
+            of_stream,
+            registry=registry,
+        )
+        self.of_storage = (
+            self.stream_bytes,
+            self.stream_limit,
+            self.replica_lag,
+            self.replicas_behind,
+        )
+
     def _add_capacity(self, registry: CollectorRegistry) -> None:
         """Add the metrics of the backlog and the workers."""
         self.model_loaded = Gauge(
@@ -165,6 +200,12 @@ class Metrics:
             registry=registry,
         )
         self.workers = Gauge("tts_workers", "Live workers", ["engine", "state"], registry=registry)
+        self.failed_starts = Counter(
+            "tts_worker_failed_starts_total",
+            "Workers whose engine could not start or got stuck",
+            ["engine"],
+            registry=registry,
+        )
         self.real_time_factor = Gauge(
             "tts_real_time_factor",
             "Mean processing time per second of audio of the engine's workers",

@@ -45,7 +45,7 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
     backlog = Backlog()
     fleet = workers(bus)
     followers_stop = asyncio.Event()
-    metrics.bus_connected.set_function(lambda: float(bus.connected))
+    metrics.bus.follow(bus)
     scheduler = Scheduler(fleet, settings.splitter_ahead)
     taken = deque[tuple[Identity, ...]](maxlen=_REPORTED_TIMES)
     name = f"splitter-{secrets.token_hex(4)}"

@@ -1,6 +1,9 @@
 """Every metric of the splitter."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+from services.common.bus.metrics import BusMetrics
 
 
 class Metrics:
@@ -8,9 +11,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.bus_connected = Gauge(
-            "tts_bus_connected", "1 while connected to NATS", registry=self.registry
-        )
+        ProcessCollector(registry=self.registry)
+        self.bus = BusMetrics(self.registry)
         self.requests = Counter(
             "tts_splitter_requests_total",
             "Requests by outcome",

@@ -16,6 +16,7 @@ from services.common.bus.ports import Bus
 from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import ended_before, every, tasks
 from services.common.wire import subjects
+from services.common.wire.failures import EngineUnavailable
 from services.common.wire.messages import Lane, WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
 from services.synth_worker.erasure import VoiceErasure
@@ -55,7 +56,7 @@ class Worker:
         self._progress = ""  # of loading, as logged last
         self._crashes = 0  # of the engine process, counted in the metric so far
         self._metrics = Metrics()
-        self._metrics.bus_connected.set_function(lambda: float(bus.connected))
+        self._metrics.bus.follow(bus)
         self._speed = SpeedMeter()
         self._model = model
         voices = Voices(bus, model, self._metrics, capacity=settings.worker_voices)
@@ -100,7 +101,13 @@ class Worker:
 
     async def _load(self) -> None:
         log.info("Loading model", engine=self._settings.engine)
-        await self._model.load()
+        try:
+            await self._model.load()
+        except EngineUnavailable as failure:
+            self._state = "failed"
+            self._detail = str(failure)
+            await self._publish_state()
+            raise
         engine = self._model.describe()
         self._state = "ready"
         self._detail = ""

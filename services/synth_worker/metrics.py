@@ -3,6 +3,9 @@
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+from services.common.bus.metrics import BusMetrics
 
 
 class Metrics:
@@ -10,11 +13,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         counter = partial(Counter, registry=self.registry)
         gauge = partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
 
-        self.bus_connected = gauge("tts_bus_connected", "1 while connected to NATS")
+        self.bus = BusMetrics(self.registry)
         self.sentences = counter(
             "tts_worker_sentences_total", "Sentences by outcome", ["engine", "language", "outcome"]
         )

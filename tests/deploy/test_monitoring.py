@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 
 from services.common.runtime.local_nats import free_port
 from tests.chaos.parts import ROOT, House, house
@@ -23,10 +25,10 @@ _RULES = DEPLOY / "prometheus" / "rules"
 _SCRAPES_S = 1
 
 
-def tool(name: str) -> str:
+def tool(name: str, package: str = "prometheus") -> str:
     """Return a program's path."""
     path = shutil.which(name)
-    assert path, f"install {name} (Debian: prometheus), or run `./task setup:deploy`"
+    assert path, f"install {name} (Debian: {package}), or run `./task setup:deploy`"
     return path
 
 
@@ -55,6 +57,43 @@ async def test_each_alert_fires_for_what_it_is_for_and_is_silent_in_an_ordinary_
         assert f"{{eval_time: 59m, alertname: {alert}}}" in cases, f"{alert} may always fire"
     await told(
         tool("promtool"), "test", "rules", str(DEPLOY / "prometheus" / "tests" / "alerts.yml")
+    )
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """Return the alerts by name."""
+    groups = yaml.safe_load((_RULES / "alerts.yml").read_text())["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def test_each_alert_has_a_section_in_the_runbook_and_each_section_an_alert() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    assert re.findall(r"^### (\w+)$", runbook, re.MULTILINE) == [*alerts()]
+    for name, rule in alerts().items():
+        url = rule["annotations"]["runbook_url"]
+        assert url == f"https://docs.voice.example/runbook#{name.lower()}"
+        assert f"### {name}\n\n{rule['labels']['severity']}" in runbook, name
+
+
+def test_a_cause_silences_only_alerts_that_there_are() -> None:
+    routing = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    receivers = {receiver["name"] for receiver in routing["receivers"]}
+    assert {
+        route["receiver"] for route in [routing["route"], *routing["route"]["routes"]]
+    } == receivers
+    for rule in routing["inhibit_rules"]:
+        for matcher in [*rule["source_matchers"], *rule["target_matchers"]]:
+            if matcher.startswith("alertname"):
+                [names] = re.findall(r'=~"(.+)"', matcher)
+                for pattern in names.split("|"):
+                    assert any(re.fullmatch(pattern, name) for name in alerts()), pattern
+
+
+async def test_the_configuration_of_alertmanager_is_valid() -> None:
+    await told(
+        tool("amtool", "prometheus-alertmanager"),
+        "check-config",
+        str(DEPLOY / "alertmanager" / "alertmanager.yml"),
     )
 
 
@@ -242,6 +281,43 @@ async def test_a_dead_nats_is_seen_in_the_metrics_of_an_edge_and_pages_for_as_lo
             assert "tts_bus_connected 1.0" in await queues_and_connection()
 
 
+async def test_failures_dead_letters_and_a_full_stream_are_alerts_of_a_running_service(
+    tmp_path: Path,
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    for path in _RULES.glob("*.yml"):
+        (rules / path.name).write_text(re.sub(r"for: \d+[mh]", "for: 2s", path.read_text()))
+    settings = {"TONE_CRASH_WORD": "boom", "AUDIO_STORE_BYTES": "3000000"}
+    async with (
+        house(tmp_path, splitters=1, workers=1, settings=settings) as service,
+        aiohttp.ClientSession() as session,
+    ):
+        await service.until_ready(session)
+
+        async def posted(text: str) -> int:
+            async with session.post(
+                f"{service.address()}/stream", data=form(text=text)
+            ) as response:
+                await response.read()
+                return response.status
+
+        async with prometheus(tmp_path, service, session, rules) as watched:
+            await _until_scraped(watched, 3)
+            assert await posted(TEXT) == 200
+            assert await posted("Every word is harmless but boom, and then it is over.") == 502
+            assert await posted(" ".join([TEXT] * 4)) == 200  # TTS_AUDIO is nearly full
+            [worker] = service.workers
+            await worker.stop()
+            for _ in range(25):  # the least that counts
+                assert await posted(TEXT) == 503
+            expected = {"FailuresBurnFast", "DeadLetters", "StreamFills", "NoWorkerReady"}
+            async with asyncio.timeout(60):
+                while not expected <= await watched.firing():
+                    await asyncio.sleep(0.5)
+            assert not {"NatsAway", "NoEdge", "NoSplitter", "StreamFull"} & await watched.firing()
+
+
 def expressions() -> list[tuple[str, str]]:
     """Return every PromQL expression of the dashboards, the rules and the documents, with where it is."""
     found = []
@@ -266,7 +342,7 @@ def expressions() -> list[tuple[str, str]]:
 def metrics_in(expression: str) -> set[str]:
     """Return the metrics that an expression names."""
     bare = re.sub(r'"[^"]*"', '""', re.sub(r"\{[^}]*\}", "", expression))
-    return set(re.findall(r"\b(?:xtts|tts|process|up)(?:[_:][a-zA-Z0-9_:]+)?\b", bare))
+    return set(re.findall(r"\b(?:xtts|tts|process|kubelet|up)(?:[_:][a-zA-Z0-9_:]+)?\b", bare))
 
 
 async def test_every_query_is_parsed_and_every_metric_in_it_is_really_exported_and_the_documents_have_answers(
@@ -275,6 +351,7 @@ async def test_every_query_is_parsed_and_every_metric_in_it_is_really_exported_a
     names = await watched.names()
     # A rate over hours is not recorded within seconds.
     recorded = set(re.findall(r"record: (\S+)", (_RULES / "recording.yml").read_text()))
+    recorded |= {"kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
     asked = expressions()
     assert len(asked) > 60
     for place, expression in asked:

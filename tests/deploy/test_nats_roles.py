@@ -6,6 +6,7 @@ import secrets
 import shutil
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -324,6 +325,10 @@ async def test_the_secure_server_starts_as_documented(tmp_path: Path) -> None:
         )
         await streams.establish(settings)
         assert (tmp_path / "data" / "jetstream" / "TTS").is_dir()
+        bus = await connect(settings, name="operator")
+        expires_s = (bus.certificate_expiry_unix_s or 0) - time.time()
+        assert 364 < expires_s / 86_400 < 366
+        await bus.close()
     finally:
         running.terminate()
         await running.wait()

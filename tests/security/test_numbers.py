@@ -169,6 +169,9 @@ async def test_a_client_that_leaves_is_cancelled_once_and_no_error(service: Fron
         counted = await until(service, 2)
     assert counted == {"stream cancelled": 1, "synthesize cancelled": 1}
     assert (await metrics(service))["tts_cancelled_requests_total"] == 2
+    assert (await metrics(service))[
+        'tts_speech_requests_total{endpoint="stream",outcome="cancelled"}'
+    ] == 1
     [stream], [whole] = completions(logged, "stream"), completions(logged, "synthesize")
     assert (stream["status"], stream["outcome"], stream["code"]) == (200, "cancelled", None)
     assert 0 < stream["bytes"] < len(PCM) * 10
@@ -191,6 +194,8 @@ async def test_an_answer_that_fails_is_an_error_with_its_code_before_and_after_i
             counted = await until(service, 2)
         seen = await metrics(service)
     assert counted == {"stream error": 1, "synthesize error": 1}
+    assert seen['tts_speech_requests_total{endpoint="stream",outcome="failed"}'] == 1
+    assert seen['tts_speech_requests_total{endpoint="synthesize",outcome="refused"}'] == 1
     assert seen["tts_cancelled_requests_total"] == 0
     assert seen['tts_failures_total{code="deadline_exceeded"}'] == 1
     assert seen["xtts_audio_output_bytes_count"] == 0

@@ -42,10 +42,12 @@ class Value(NamedTuple):
 
 
 class StorageUse(NamedTuple):
-    """Usage of a stream, a bucket or an object store, in bytes."""
+    """Usage of a stream, a bucket or an object store, in bytes, and the state of its replicas."""
 
     used: int
     most: int  # -1: no limit
+    replica_lag: int = 0  # messages that the slowest replica still has to receive from its leader
+    replicas_behind: int = 0  # replicas whose server is down, or that are not up to date
 
 
 class Lag(NamedTuple):
@@ -121,6 +123,10 @@ class Bus(Protocol):
     @property
     def connected(self) -> bool:
         """Return whether the client is connected."""
+
+    @property
+    def certificate_expiry_unix_s(self) -> float | None:
+        """Return when the certificate of the connected server expires; None without TLS."""
 
     @property
     def reconnects(self) -> int:

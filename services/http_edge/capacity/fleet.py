@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec import UNSET
@@ -25,6 +25,7 @@ class Fleet:
     engine: str
     workers: Heartbeats[WorkerState]
     splitters: Heartbeats[SplitterState]
+    _counted: set[str] = field(default_factory=set)  # failed workers that `measure` has counted
 
     def ready(self) -> list[WorkerState]:
         """Return the engine's workers whose model is loaded."""
@@ -138,9 +139,19 @@ class Fleet:
             (w.engine, w.state) for w in self.workers.alive()
         ).items():
             metrics.workers.labels(engine, state).set(count)
+        self._count_failed(metrics)
         factor = self.real_time_factor()
         if factor is not None:
             metrics.real_time_factor.labels(self.engine).set(factor)
+
+    def _count_failed(self, metrics: Metrics) -> None:
+        """Count each worker that has failed, once: it exits, and a supervisor starts it again under its name."""
+        failed = {w.worker: w.engine for w in self.workers.alive() if w.state == "failed"}
+        metrics.failed_starts.labels(self.engine)  # at 0, so that the first failure is an increase
+        for worker in failed.keys() - self._counted:
+            metrics.failed_starts.labels(failed[worker]).inc()
+        self._counted.clear()
+        self._counted.update(failed)
 
     def _workers(self) -> list[WorkerState]:
         return [worker for worker in self.workers.alive() if worker.engine == self.engine]

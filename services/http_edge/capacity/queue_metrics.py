@@ -1,4 +1,4 @@
-"""Measures the depth and age of the work queues, for autoscaling and alerts."""
+"""Measures the work queues and the storage of all streams, for autoscaling and alerts."""
 
 from typing import Final
 
@@ -34,4 +34,18 @@ async def measure_queues(bus: Bus, engine: str, metrics: Metrics) -> None:
             metrics.queue_age.labels(consumer.stream).set(lag.oldest_s)
     except BusUnavailable:
         for gauge in metrics.of_queues:
+            gauge.clear()
+
+
+async def measure_storage(bus: Bus, metrics: Metrics) -> None:
+    """Set the gauges of every stream, bucket and store, or clear them while NATS is unavailable."""
+    try:
+        for stream in topology.stream_names(topology.topology()):
+            use = await bus.storage_use(stream)
+            metrics.stream_bytes.labels(stream).set(use.used)
+            metrics.stream_limit.labels(stream).set(use.most)
+            metrics.replica_lag.labels(stream).set(use.replica_lag)
+            metrics.replicas_behind.labels(stream).set(use.replicas_behind)
+    except BusUnavailable:
+        for gauge in metrics.of_storage:
             gauge.clear()

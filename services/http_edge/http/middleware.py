@@ -281,6 +281,7 @@ def _endpoint(request: web.Request) -> str:
 def _record_metrics(request: web.Request, metrics: Metrics) -> None:
     outcome = outcome_of(request)
     metrics.requests.labels(outcome.language, _endpoint(request), outcome.status).inc()
+    metrics.outcomes.labels(_endpoint(request), outcome.availability).inc()
 
     if outcome.left:
         metrics.cancelled.inc()

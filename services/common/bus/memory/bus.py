@@ -35,6 +35,7 @@ class MemoryBus:
         self._revisions: dict[tuple[str, str], int] = {}  # of values, by bucket and key
         self._max_bytes: dict[str, int] = {}  # of a bucket or object store
         self.connected = True
+        self.certificate_expiry_unix_s: float | None = None  # there is no TLS
         self.reconnects = 0
 
     async def establish(self, topology: Topology) -> None:

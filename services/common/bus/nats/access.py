@@ -1,10 +1,10 @@
 """Credentials and TLS of a connection to NATS."""
 
-import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from services.common.bus.nats.certificates import CertificateExpiry
 from services.common.wire.failures import BusUnavailable
 
 
@@ -15,6 +15,7 @@ class Access:
     nkey_seed_file: str = ""
     ca_file: str = ""
     inbox_prefix: str = "_INBOX"
+    expiry: CertificateExpiry = field(default_factory=CertificateExpiry, compare=False)
 
     def options(self) -> dict[str, Any]:
         """Return keyword arguments for `nats.connect`. Raises BusUnavailable for an unreadable file."""
@@ -25,7 +26,7 @@ class Access:
                 seed = Path(self.nkey_seed_file).read_text(encoding="ascii")
                 options["nkeys_seed_str"] = seed.strip()
             if self.ca_file:
-                options["tls"] = ssl.create_default_context(cafile=self.ca_file)
+                options["tls"] = self.expiry.context(self.ca_file)
         except (OSError, ValueError) as error:
             raise BusUnavailable(
                 f"NATS_NKEY_SEED_FILE or NATS_CA_FILE cannot be used ({error})"

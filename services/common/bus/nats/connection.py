@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from services.common.bus.nats.access import WITHOUT_CREDENTIALS, Access
+from services.common.bus.nats.certificates import CertificateExpiry
 from services.common.bus.nats.connection_events import ConnectionEvents
 from services.common.bus.nats.errors import refusal, translated
 from services.common.bus.nats.key_value import KeyValueOperations
@@ -37,13 +38,21 @@ _CLOSE_S: Final = 6.0  # after this the connection is dropped without waiting fo
 class NatsBus(StreamSetup, KeyValueOperations, ObjectOperations):
     """The operations of `ports.Bus` on a connection that reconnects for ever."""
 
-    def __init__(self, client: Client, events: ConnectionEvents, *, patience_s: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        events: ConnectionEvents,
+        expiry: CertificateExpiry,
+        *,
+        patience_s: float,
+    ) -> None:
         """Wrap a connected client.
 
         `patience_s` is how long an operation is retried before it raises BusUnavailable.
         """
         super().__init__(client, patience_s=patience_s)
         self._events = events
+        self._expiry = expiry
 
     @classmethod
     async def connect(
@@ -76,12 +85,17 @@ class NatsBus(StreamSetup, KeyValueOperations, ObjectOperations):
                 "NATS_URL, NATS_NKEY_SEED_FILE, NATS_CA_FILE, and that nats-server runs with -js"
             ) from None
 
-        return cls(client, events, patience_s=patience_s)
+        return cls(client, events, access.expiry, patience_s=patience_s)
 
     @property
     def connected(self) -> bool:
         """Return whether the client is connected."""
         return bool(self._client.is_connected)
+
+    @property
+    def certificate_expiry_unix_s(self) -> float | None:
+        """Return when the certificate of the connected server expires; None without TLS."""
+        return self._expiry.unix_s
 
     @property
     def reconnects(self) -> int:

@@ -7,9 +7,13 @@ from typing import Final
 import nats.errors
 import structlog
 
+from services.common.runtime.log_limits import LogLimit
+
 log = structlog.get_logger()
 
 _DROPPED_LOG_INTERVAL_S: Final = 10.0
+_ERRORS_LOGGED: Final = 5  # at once
+_ERROR_LOG_INTERVAL_S: Final = 30.0  # between later ones
 
 
 class ConnectionEvents:
@@ -17,6 +21,8 @@ class ConnectionEvents:
 
     def __init__(self) -> None:
         self.closing = False
+        # while NATS is down, the client reports an error with each attempt to reconnect, ten times a second
+        self._errors = LogLimit(burst=_ERRORS_LOGGED, a_second=1 / _ERROR_LOG_INTERVAL_S)
         self._dropped = 0
         self._logged_at_s = -math.inf
 
@@ -26,7 +32,13 @@ class ConnectionEvents:
             self._count_dropped()
             return
 
-        log.warning("bus_error", error=type(error).__name__, detail=str(error)[:200])
+        if (left_out := self._errors.allows()) is not None:
+            log.warning(
+                "bus_error",
+                error=type(error).__name__,
+                detail=str(error)[:200],
+                **({"left_out": left_out} if left_out else {}),
+            )
 
     def _count_dropped(self) -> None:
         """Count a message that a full subscription dropped; log the count at most every 10 s."""

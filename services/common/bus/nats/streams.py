@@ -25,13 +25,33 @@ _INFO_TIMEOUT_S: Final = 2.0
 
 class _StreamState(msgspec.Struct, frozen=True):
     messages: int = 0
+    bytes: int = 0
     first_ts: datetime = datetime.fromtimestamp(0, UTC)
+
+
+class _StreamConfig(msgspec.Struct, frozen=True):
+    max_bytes: int = -1
+
+
+class _Replica(msgspec.Struct, frozen=True):
+    """A follower of a stream's Raft group."""
+
+    current: bool = (
+        True  # false where the server is down: `offline` is only set once it was removed
+    )
+    lag: int = 0
+
+
+class _Cluster(msgspec.Struct, frozen=True):
+    replicas: tuple[_Replica, ...] = ()
 
 
 class _StreamInfo(msgspec.Struct, frozen=True):
     """The part of JetStream's STREAM.INFO reply that is read; empty if the stream does not exist."""
 
     state: _StreamState = _StreamState()
+    config: _StreamConfig = _StreamConfig()
+    cluster: _Cluster = _Cluster()  # absent on a single server
 
 
 class _ConsumerInfo(msgspec.Struct, frozen=True):
@@ -144,10 +164,15 @@ class StreamOperations(JetStreamOperations):
         )
 
     async def storage_use(self, stream: str) -> StorageUse:
-        """Return how full a stream is."""
-        async with translated():
-            info = await self._jetstream.stream_info(stream)
-        return StorageUse(info.state.bytes, info.config.max_bytes or -1)
+        """Return how full a stream is, and the state of its replicas."""
+        info = await self._info(f"STREAM.INFO.{stream}", _StreamInfo)
+        replicas = info.cluster.replicas
+        return StorageUse(
+            info.state.bytes,
+            info.config.max_bytes or -1,
+            replica_lag=max((replica.lag for replica in replicas if replica.current), default=0),
+            replicas_behind=sum(not replica.current for replica in replicas),
+        )
 
     async def _info(
         self, api_name: str, kind: type[_InfoT], query: Mapping[str, object] | None = None

@@ -1,13 +1,20 @@
-"""The gauges of the queues exist only while NATS answers."""
+"""The gauges of queues and stores exist only while NATS answers; a failed worker is counted once."""
 
+import msgspec
 import pytest
 from prometheus_client import generate_latest
 
+from services.common.bus import topology
 from services.common.bus.memory.bus import MemoryBus
+from services.common.bus.ports import StorageUse
+from services.common.wire import subjects
 from services.common.wire.failures import BusUnavailable
-from services.http_edge.capacity.queue_metrics import measure_queues
+from services.common.wire.messages import WorkerState
+from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.capacity.queue_metrics import measure_queues, measure_storage
 from services.http_edge.metrics import Metrics
 from tests.support.buses import memory_bus
+from tests.support.messages import EXAMPLES
 
 
 class DeadBus(MemoryBus):
@@ -48,3 +55,49 @@ async def test_no_series_is_made_before_its_value_is_known() -> None:
 
     await measure_queues(Watched(), "tone", metrics)
     assert seen == [[]]
+
+
+def storage_series(metrics: Metrics) -> list[str]:
+    lines = generate_latest(metrics.registry).decode().splitlines()
+    return [line for line in lines if line.startswith("tts_stream_")]
+
+
+async def test_the_size_of_every_store_is_shown_while_nats_answers() -> None:
+    class Away(MemoryBus):
+        async def storage_use(self, stream: str) -> StorageUse:
+            raise BusUnavailable("NATS does not answer")
+
+    metrics, bus = Metrics(), await memory_bus()
+    await bus.publish(subjects.dead("tts.v1.job.acme"), b"1234", message_id="1")
+    await measure_storage(bus, metrics)
+    shown = storage_series(metrics)
+    assert 'tts_stream_bytes{stream="TTS_DEAD"} 4.0' in shown
+    assert 'tts_stream_limit_bytes{stream="TTS_DEAD"} 2.68435456e+08' in shown
+    for stream in topology.stream_names(topology.topology()):
+        assert f'tts_stream_replica_lag{{stream="{stream}"}} 0.0' in shown
+    await measure_storage(Away(), metrics)
+    assert [line for line in storage_series(metrics) if "stall" not in line] == []
+
+
+async def test_a_worker_that_cannot_start_is_counted_once_at_each_start() -> None:
+    class Alive:
+        def __init__(self, *states: WorkerState) -> None:
+            self.states = states
+
+        def alive(self) -> tuple[WorkerState, ...]:
+            return self.states
+
+    def started(*workers: WorkerState) -> float | None:
+        Fleet("xtts", Alive(*workers), Alive(), counted).measure(metrics)  # type: ignore[arg-type]
+        return metrics.registry.get_sample_value(
+            "tts_worker_failed_starts_total", {"engine": "xtts"}
+        )
+
+    metrics, counted = Metrics(), set[str]()
+    [example] = [message for message in EXAMPLES if isinstance(message, WorkerState)]
+    failed = msgspec.structs.replace(example, engine="xtts", state="failed")
+    assert started() == 0
+    assert started(failed) == 1
+    assert started(failed) == 1
+    assert started() == 1
+    assert started(failed) == 2
