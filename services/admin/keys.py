@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.common.wire.voices import SHARED_TENANT
+from services.common.wire.voices import RESERVED_TENANTS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     choice = parser.parse_args(arguments)
     if not choice.name.replace("-", "").replace("_", "").isalnum() or not choice.name.isascii():
         sys.exit("keys: --name must consist of letters, digits, - and _")
-    if choice.tenant == SHARED_TENANT:
+    if choice.tenant in RESERVED_TENANTS:
         sys.exit(f"keys: --tenant {choice.tenant} is reserved; name another tenant")
     secret = secrets.token_urlsafe(32)
     fields = {

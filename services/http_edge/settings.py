@@ -5,7 +5,9 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from services.common.runtime.service_process import ProcessSettings
+from services.common.runtime.settings import BadSettings
 from services.common.runtime.tcp_ports import is_loopback
+from services.common.wire.voices import RESERVED_TENANTS
 
 _NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
 
@@ -80,6 +82,12 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     # A client that reads no audio for this long is disconnected.
     listener_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that decode reference audio
+
+    def __post_init__(self) -> None:
+        """Raise BadSettings for a tenant that only the operator's voices can have."""
+        if self.tenant in RESERVED_TENANTS:
+            reserved = " and ".join(sorted(RESERVED_TENANTS))
+            raise BadSettings(f"TENANT: {reserved} are reserved; write another name")
 
     @property
     def open_to_all(self) -> bool:

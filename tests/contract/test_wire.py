@@ -1,6 +1,7 @@
 """The bytes of the public contract: a change here is one for all on the bus, and version 1 only allows additions."""
 
 import re
+import tracemalloc
 from pathlib import Path
 
 import msgpack
@@ -273,6 +274,35 @@ def test_a_malformed_request_still_names_its_owner() -> None:
     assert codec.peek_request(msgpack.packb({"request": "tts.>"})) is None
     assert codec.peek_request(b"\xc1") is None
     assert codec.peek_request(msgpack.packb([1])) is None
+    assert codec.peek_request(msgpack.packb({"request": 7})) is None
+    assert codec.peek_request(msgpack.packb({"request": REQUEST, "nested": [{"a": 1}]})) == REQUEST
+
+
+MANY_FIELDS = (
+    b"\xdf"
+    + (1_000_000).to_bytes(4)
+    + b"".join(b"\xa6" + b"%06d" % number + b"\x80" for number in range(1_000_000))
+)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        MANY_FIELDS,
+        b"\x81\xa1a\xdd" + (8_000_000).to_bytes(4) + b"\x80" * 8_000_000,
+        b"\x81\xa7request\xdd" + (8_000_000).to_bytes(4) + b"\x80" * 8_000_000,
+        b"\x81\xa7request" + b"\x91" * 8_000_000,
+    ],
+    ids=["many fields", "many values", "many values as its id", "nesting"],
+)
+def test_nothing_is_built_of_a_message_to_find_its_owner(payload: bytes) -> None:
+    tracemalloc.start()
+    try:
+        assert codec.peek_request(payload) is None
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100_000
 
 
 def test_the_documentation_names_every_failure_code_with_its_status() -> None:

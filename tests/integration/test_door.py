@@ -278,7 +278,7 @@ async def test_a_request_is_queued_with_its_voice_resolved(front: Front) -> None
     for given, reference, parameters in (
         ("anna", f"{anna.voice}@1", fast),
         (anna.voice, f"{anna.voice}@1", fast),
-        (f"{anna.voice}@1", f"{anna.voice}@1", Parameters()),
+        (f"{anna.voice}@1", f"{anna.voice}@1", fast),
         ("Heart", "builtin:Heart", Parameters()),
         (None, "builtin:Heart", Parameters()),
     ):

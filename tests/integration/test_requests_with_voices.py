@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from services.common.bus import topology
+from services.common.wire import codec, subjects
+from services.common.wire.identity import identity_of
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken
 from services.http_edge.voices.previews import SENTENCES
 from tests.integration.test_voices import CONSENT, OTHER_VOICE, create, send, voice_form
 from tests.support.front import Front, form, front
-from tests.support.service import TEXT, digest, expected_pcm
+from tests.support.messages import CLIP
+from tests.support.service import TEXT, digest, expected_pcm, speech_request
 
 KEY = {"Idempotency-Key": "the-same"}
 LONG = " ".join(f"{TEXT} That was number {number}." for number in range(4))
@@ -76,6 +81,39 @@ async def test_the_parameters_of_a_voice_apply_unless_the_request_sets_them(
     assert slow == digest([expected_pcm(speed=2.0)])
     _, usual = await speak(service, voice="Anna", speed="1.0")
     assert usual == digest([expected_pcm()])
+
+
+async def bus_audio(service: Front, voice: str) -> str:
+    """Publish a request with this voice on the bus, like `form` otherwise; return the digest of its audio."""
+    request = msgspec.structs.replace(speech_request(CLIP), clips=(), voice=voice)
+    events = subjects.request_events(request.tenant, request.request)
+    await service.bus.publish(
+        subjects.request(request.tenant),
+        codec.encode(request),
+        message_id=identity_of(request).message_id(),
+    )
+
+    async with asyncio.timeout(20):
+        while True:
+            stored = await service.bus.stored(topology.AUDIO, events, most=1_000)
+            read = [codec.decode(message.payload, RequestEvent) for message in stored]
+            ended = [event for event in read if isinstance(event, SentenceSpoken)]
+            if ended and len(ended) == ended[0].sentences:
+                break
+            await asyncio.sleep(0.05)
+
+    chunks = [event for event in read if isinstance(event, AudioChunk)]
+    chunks.sort(key=lambda chunk: (chunk.sentence, chunk.chunk))
+    return digest([chunk.pcm for chunk in chunks])
+
+
+@pytest.mark.parametrize("given", ["{id}", "{id}@1", "Anna"])
+async def test_a_voice_gives_the_same_audio_over_http_and_nats(service: Front, given: str) -> None:
+    _, made = await create(service, parameters='{"speed": 2.0, "temperature": 0.5}')
+    voice = given.format(id=made["id"])
+    _, over_http = await speak(service, voice=voice)
+    assert over_http == digest([expected_pcm(speed=2.0)])
+    assert await bus_audio(service, voice) == over_http
 
 
 async def test_a_voice_and_recordings_or_an_unknown_voice_are_refused_before_any_work(

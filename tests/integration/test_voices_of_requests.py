@@ -224,7 +224,9 @@ async def test_parameters_of_a_voice_fill_those_that_a_request_does_not_set(clie
         _, parameters = await client.spoken(named("Fast", parameters=Parameters(speed=0.5)))
         assert parameters == Parameters(speed=0.5)
         _, parameters = await client.spoken(named(f"{voice.voice}@1"))
-        assert parameters == Parameters(), "a sender of a resolved voice also sends its parameters"
+        assert parameters == Parameters(speed=1.5)
+        complete = named(f"{voice.voice}@1", voice_defaults=False)
+        assert (await client.spoken(complete))[1] == Parameters(), "its sender has added them"
 
 
 async def test_a_redelivered_request_keeps_its_voice_and_parameters(client: Client) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from services.admin import keys as api_keys
 from services.common.bus import topology
+from services.common.runtime.settings import BadSettings, read_settings
 from services.common.wire.voices import BUILT_IN_TENANT, SHARED_TENANT
 from services.http_edge.auth.api_keys import ApiKeys
 from services.http_edge.errors import CannotReadKeys
+from services.http_edge.settings import Settings
 from tests.integration.test_voices import CONSENT, OTHER_VOICE, send, voice_form
 from tests.support.front import SETTINGS, Front, form, front
 
@@ -100,6 +102,16 @@ def test_no_api_key_belongs_to_the_shared_or_built_in_voices(tmp_path: Path, ten
     keys.write_text(f'[[keys]]\nname = "x"\nhash = "{"0" * 64}"\ntenant = "{tenant}"\n')
     with pytest.raises(CannotReadKeys, match="reserved"):
         ApiKeys(keys)
+
+
+@pytest.mark.parametrize("tenant", [SHARED_TENANT, BUILT_IN_TENANT])
+def test_no_edge_starts_as_the_tenant_of_the_shared_or_built_in_voices(
+    tmp_path: Path, tenant: str
+) -> None:
+    with pytest.raises(BadSettings, match=r"^TENANT: _builtin and _shared are reserved"):
+        read_settings(Settings, {"TENANT": tenant})
+    with pytest.raises(SystemExit, match=f"--tenant {tenant} is reserved"):
+        api_keys.main([str(tmp_path / "keys.toml"), "--name", "x", "--tenant", tenant])
 
 
 async def test_the_audit_log_has_ids_and_nothing_personal(

@@ -148,6 +148,8 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     first_lane: Lane | UnsetType = UNSET  # of the first sentence; unset: express
     # of the library, instead of `clips`; neither: the default voice of the language
     voice: VoiceReference | UnsetType = UNSET
+    # false: `parameters` are complete, those of the voice are not added
+    voice_defaults: bool | UnsetType = UNSET
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):

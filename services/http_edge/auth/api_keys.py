@@ -13,12 +13,11 @@ import structlog
 from msgspec import Meta
 
 from services.common.wire.messages import EngineName, Tenant
-from services.common.wire.voices import BUILT_IN_TENANT, SHARED_TENANT
+from services.common.wire.voices import RESERVED_TENANTS
 from services.http_edge.errors import CannotReadKeys, RateExceeded, UnknownKey
 
 log = structlog.get_logger()
 
-RESERVED_TENANTS: Final = frozenset({SHARED_TENANT, BUILT_IN_TENANT})
 _RELOAD_S: Final = 2.0
 KeyName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 

@@ -136,4 +136,5 @@ class ClipIntake:
             text_type=form.text_type,
             passages=form.passages,
             voice=UNSET if form.voice is None else form.voice,
+            voice_defaults=UNSET if form.voice is None else False,  # the form has them already
         )

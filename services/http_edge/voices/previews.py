@@ -203,6 +203,7 @@ class Previews:
             seed=_SEED,
             parameters=voice.parameters,
             voice=voice.resolved.reference,
+            voice_defaults=False,
             deadline_unix_ms=round((time.time() + self.timeout_s) * 1000),
         )
 

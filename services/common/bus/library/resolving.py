@@ -67,9 +67,9 @@ class VoiceResolver:
     ) -> SpeechRequest:
         """Return the request with clips or a resolved voice; `language` is the code of its language.
 
-        If it names a voice that is not resolved yet, the parameters that it does not set are those of the voice, as
-        far as these workers support them. Raises MalformedMessage if it has a voice and clips, UnknownVoice,
-        BusUnavailable.
+        The parameters that it does not set are those of the voice, as far as these workers support them, unless it has
+        `voice_defaults` false. The result has that, so resolving it again adds nothing. Raises MalformedMessage if it
+        has a voice and clips, UnknownVoice, BusUnavailable.
         """
         if request.clips and request.voice is not UNSET:
             raise MalformedMessage("voice and clips are both set; send one of them")
@@ -86,10 +86,13 @@ class VoiceResolver:
             return msgspec.structs.replace(request, voice=default)
 
         chosen = await self.resolve(request.tenant, request.voice, workers)
-        if parse_reference(request.voice) is not None:
-            return msgspec.structs.replace(request, voice=chosen.reference)
-        parameters = with_defaults(request.parameters, chosen.parameters, takes=takes_of(workers))
-        return msgspec.structs.replace(request, voice=chosen.reference, parameters=parameters)
+        parameters = request.parameters
+        if request.voice_defaults is not False:
+            parameters = with_defaults(parameters, chosen.parameters, takes=takes_of(workers))
+
+        return msgspec.structs.replace(
+            request, voice=chosen.reference, parameters=parameters, voice_defaults=False
+        )
 
     async def _of_reference(
         self, tenant: str, parsed: ResolvedVoice, built_in: list[BuiltInVoice]
