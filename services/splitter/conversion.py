@@ -12,18 +12,21 @@ from services.common.wire.failures import QuotaUsedUp, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.messages import (
     MOST_LEFT_OUT,
+    MOST_WORDS,
     LeftOut,
     NormalizeText,
     Parameters,
     SentenceJob,
     Span,
     SpeechRequest,
+    SpokenWord,
     WorkerState,
 )
 from services.common.wire.parameters import RANGES
 from services.common.wire.seeds import sentence_seed
 from services.splitter.segmentation.process import SegmentationTask
 from services.splitter.segmentation.sentences import Sentence, SplitText
+from services.splitter.segmentation.words import unpacked
 
 CommandT = TypeVar("CommandT", SpeechRequest, NormalizeText)
 _USUAL_LIMIT: Final = 250  # characters of a sentence, if no live worker reports its limit
@@ -137,6 +140,7 @@ def languages_of(request: SpeechRequest, division: SplitText, written: str) -> t
 def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], index: int) -> SentenceJob:
     """Return the command to synthesize the sentence at this index."""
     sentence = sentences[index]
+    words = tuple(SpokenWord(*word) for word in islice(unpacked(sentence.words), MOST_WORDS))
     return SentenceJob(
         request=request.request,
         tenant=request.tenant,
@@ -152,6 +156,7 @@ def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], index: int) 
         pause_after_ms=sentence.pause_after_ms,
         deadline_unix_ms=request.deadline_unix_ms,
         parameters=_parameters(request.parameters, sentence),
+        words=words or UNSET,
     )
 
 

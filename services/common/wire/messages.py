@@ -18,6 +18,7 @@ MOST_CLIPS: Final = 8  # recordings of a request's speaker
 MOST_SENTENCES: Final = 1_000_000  # of one request
 MOST_CHUNKS: Final = 1_000_000  # of one sentence
 MOST_PASSAGES: Final = 10_000  # of one request
+MOST_WORDS: Final = 10_000  # of one sentence
 # Before or after a sentence; all breaks of an SSML document add up to 600,000 at most.
 LONGEST_PAUSE_MS: Final = 660_000
 ENGINE_PATTERN: Final = "[a-z0-9-]{1,32}"
@@ -124,6 +125,29 @@ class Mark(Struct, frozen=True):
     within: bool = False
 
 
+class SpokenWord(Struct, frozen=True):
+    """A word of the request's text, and the part of a sentence's normalized text that speaks it. On the wire a map."""
+
+    start: Count  # characters [start, end) of the request's text
+    end: Count
+    spoken_start: Count  # characters [spoken_start, spoken_end) of `SentenceJob.text`
+    spoken_end: Count
+
+
+class WordTime(Struct, frozen=True):
+    """When a word of the request's text is spoken. On the wire a map."""
+
+    start: Count  # characters [start, end) of the request's text
+    end: Count
+    first_sample: Count  # samples [first_sample, end_sample) of the sentence
+    end_sample: Count
+
+
+SpokenWords = Annotated[tuple[SpokenWord, ...], Meta(max_length=MOST_WORDS)]
+WordTimes = Annotated[tuple[WordTime, ...], Meta(max_length=MOST_WORDS)]
+TimesOrigin = Literal["measured", "estimated"]
+
+
 class SpeechRequest(Message, frozen=True, kw_only=True):
     """Synthesize this text. From a client or the edge, on `tts.v1.request.<tenant>`."""
 
@@ -173,6 +197,8 @@ class SentenceJob(Message, frozen=True, kw_only=True):
     pause_before_ms: Pause = 0  # silence at the start of this sentence's samples
     # resolved: `voices.ResolvedVoice.reference`; instead of `clips`
     voice: VoiceReference | UnsetType = UNSET
+    # in the order of the text; unset: the end marker has no word times
+    words: SpokenWords | UnsetType = UNSET
 
 
 class Span(Struct, frozen=True):
@@ -249,6 +275,9 @@ class SentenceSpoken(Message, frozen=True, kw_only=True):
     worker: WorkerId
     queue_ms: Count  # from the publication of its `SentenceJob` to its delivery
     synthesis_ms: Count  # time in the engine's steps
+    words: WordTimes | UnsetType = UNSET  # in the order of the text
+    # how the times were found: in the engine, or in proportion to the length of the words
+    word_times: TimesOrigin | UnsetType = UNSET
 
 
 class SpeechFailed(Message, frozen=True, kw_only=True):

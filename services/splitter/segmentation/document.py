@@ -32,6 +32,7 @@ from services.splitter.segmentation.sentences import (
     pause_after,
     require_few,
 )
+from services.splitter.segmentation.words import moved, packed, unpacked
 
 # a colon or semicolon at a cut also gets a full pause
 _ENDS: Final = frozenset(SENTENCE_ENDS + ":;")
@@ -184,8 +185,16 @@ def _sentences(stretch: _Stretch, options: SplitOptions) -> SplitText:
         start, end = _source_span(stretch, sentence.start, sentence.end)
         start = max(start, mapped[-1].end if mapped else 0)  # two may share an alias
         end = max(end, start)
+        words = packed(moved(unpacked(sentence.words), stretch.plain, stretch.start))
         mapped.append(
-            replace(sentence, start=start, end=end, language=style.language, rate=style.rate)
+            replace(
+                sentence,
+                start=start,
+                end=end,
+                language=style.language,
+                rate=style.rate,
+                words=words,
+            )
         )
     if mapped:
         mapped[-1] = replace(mapped[-1], pause_after_ms=_pause_of(mapped[-1].spoken))

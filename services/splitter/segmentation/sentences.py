@@ -23,6 +23,7 @@ from services.splitter.normalization.text.alignment import Aligned
 from services.splitter.normalization.text.alphabets import script_of, speakable
 from services.splitter.segmentation.boundaries import Span, boundaries
 from services.splitter.segmentation.cutting import cut
+from services.splitter.segmentation.words import packed, words_of
 
 _PARAGRAPH: Final = regex.compile(r"(?:\n[^\S\n]*+\n|[\u2029\f])\s*+")
 # before a list item
@@ -67,6 +68,7 @@ class Sentence:
     pause_before_ms: int = 0  # pause before it, if it is the first
     language: str = ""  # ISO 639-1; empty: the request's
     rate: float = 1.0  # relative to the request's speed: 2 is twice as fast
+    words: bytes = b""  # written words and what is spoken for each, as `words.packed` has them
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def divided(
     )
     sentences: list[Sentence] = []
     for spans in _groups(aligned.text, language, max_characters, splitting=enable_text_splitting):
-        spoken = [part for span in spans for part in _spoken(aligned, span, max_characters)]
+        spoken = [part for span in spans for part in _spoken(text, aligned, span, max_characters)]
         if spoken:
             spoken[-1] = replace(spoken[-1], pause_after_ms=PARAGRAPH_PAUSE_MS)
         sentences += spoken
@@ -220,7 +222,7 @@ def _joined(
     return joined
 
 
-def _spoken(aligned: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
+def _spoken(text: str, aligned: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
     """Yield a sentence, cut if it is too long, without parts that have nothing to speak."""
 
     def fits(start: int, end: int) -> bool:
@@ -231,9 +233,10 @@ def _spoken(aligned: Aligned, span: Span, limit: int) -> Iterator[Sentence]:
         spoken = _collapsed(aligned.text[part.start : part.end])
         if _speakable(spoken):
             pause_ms = pause_after(spoken) if part.pause_after_ms is None else part.pause_after_ms
-            yield Sentence(
-                *aligned.source(*_stripped(aligned.text, part.start, part.end)), spoken, pause_ms
-            )
+            stripped = _stripped(aligned.text, part.start, part.end)
+            written = aligned.source(*stripped)
+            words = packed(words_of(text, written, aligned, stripped))
+            yield Sentence(*written, spoken, pause_ms, words=words)
 
 
 def _apart(text: str, sentences: list[Sentence], language: str) -> Iterator[Sentence]:

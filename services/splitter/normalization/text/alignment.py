@@ -6,6 +6,7 @@ Spans in messages refer to the request's own text, so every rewriting step recor
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from services.common.wire.failures import TextTooLong
@@ -15,6 +16,7 @@ _MOST_TIMES: Final = 8  # as long as it is written: figures alone are 5 to 7 tim
 _MOST_MORE: Final = 20_000  # characters, beyond that: a short text may be all signs
 
 Span = tuple[int, int]  # first character and one past the last, counted in code points
+_START: Final = itemgetter(0)
 
 
 class SpokenTooLong(TextTooLong):
@@ -61,6 +63,30 @@ class _Layer:
             return source_end + offset - end
         return source_start + (offset - start) * (source_end - source_start) // (end - start)
 
+    def whole_source(self, offset: int, *, ends: bool) -> int:
+        """Return the offset in the source like `source`; inside a replacement, the end or start of what it
+        replaced."""
+        edit = (bisect_left if ends else bisect_right)(self.starts, offset) - 1
+        if edit < 0 or offset >= self.inserted[edit][1]:
+            return self.source(offset, ends=ends)
+        source_start, source_end = self.replaced[edit]
+        return source_end if ends else source_start
+
+    def replaces(self, offset: int) -> bool:
+        """Return whether an offset of the source is inside a replaced part."""
+        edit = bisect_left(self.replaced, offset, key=_START) - 1
+        return edit >= 0 and offset < self.replaced[edit][1]
+
+    def result(self, offset: int, *, ends: bool) -> int:
+        """Return the offset in the result of an offset in the source. `ends`: as in `source`."""
+        edit = (bisect_left if ends else bisect_right)(self.replaced, offset, key=_START) - 1
+        if edit < 0:
+            return offset
+        (start, end), (result_start, result_end) = self.replaced[edit], self.inserted[edit]
+        if offset >= end:
+            return result_end + offset - end
+        return result_start + (offset - start) * (result_end - result_start) // (end - start)
+
 
 @dataclass(frozen=True)
 class Aligned:
@@ -105,6 +131,27 @@ class Aligned:
         """Return the span of the original text that [start, end) of this text was made from."""
         for layer in reversed(self.layers):
             start, end = layer.source(start, ends=False), layer.source(end, ends=True)
+        return start, max(start, end)
+
+    def whole_source(self, start: int, end: int) -> Span:
+        """Return the span of the original text like `source`, extended to whole replaced parts."""
+        for layer in reversed(self.layers):
+            start = layer.whole_source(start, ends=False)
+            end = layer.whole_source(end, ends=True)
+        return start, max(start, end)
+
+    def replaces(self, offset: int) -> bool:
+        """Return whether an offset of the original text is inside a part that was replaced as a whole."""
+        for layer in self.layers:
+            if layer.replaces(offset):
+                return True
+            offset = layer.result(offset, ends=False)
+        return False
+
+    def spoken(self, start: int, end: int) -> Span:
+        """Return the span of this text that was made from [start, end) of the original text."""
+        for layer in self.layers:
+            start, end = layer.result(start, ends=False), layer.result(end, ends=True)
         return start, max(start, end)
 
 
