@@ -36,7 +36,13 @@ import structlog
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
+from services.synth_worker.engines.protocol import (
+    Engine,
+    EngineDescription,
+    Step,
+    TimedSpan,
+    Utterance,
+)
 from services.synth_worker.ports import EngineClosed, EngineStuck
 
 log = structlog.get_logger()
@@ -61,6 +67,7 @@ class SentenceTask:
     busy_s: float = 0.0  # spent in steps that advanced this sentence
     orphaned_s: float = 0.0  # of these, in steps that ended after it was cancelled
     redrawn: int = 0  # times that the engine synthesized a part of it again
+    times: tuple[TimedSpan, ...] = ()  # complete when `stream` has ended
 
     def cancel(self) -> None:
         """Stop before the next step; `stream` then raises SpeechCancelled."""
@@ -240,6 +247,7 @@ class EngineThread:
             task.busy_s += took_s
             task.orphaned_s += took_s if task.cancelled.is_set() else 0.0
             task.redrawn += step.redrawn
+            task.times += step.times
             if step.failure is not None or step.done or len(step.samples):
                 task.deliver(step.failure or step)
             if step.done:

@@ -7,10 +7,13 @@ wait for it forever.
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
+from msgspec import UNSET, UnsetType
 
 from services.common.audio.clip import Samples
+from services.common.audio.pcm import silence
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.ports import Bus, Delivery
@@ -26,6 +29,8 @@ from services.common.wire.messages import (
     SentenceJob,
     SentenceSpoken,
     SpeechFailed,
+    TimesOrigin,
+    WordTime,
 )
 from services.common.wire.parameters import require_taken
 from services.synth_worker.chunking import Chunk, Chunking
@@ -36,6 +41,7 @@ from services.synth_worker.ports import SentenceAudio, SpeakingEngine
 from services.synth_worker.speed import SpeedMeter
 from services.synth_worker.voice_sources import source_of
 from services.synth_worker.voices import Voices
+from services.synth_worker.word_times import SpeechSpan, word_times
 
 log = structlog.get_logger()
 
@@ -124,7 +130,8 @@ class SentenceWork:
         except SpeechCancelled:
             self.metrics.orphaned.labels(self.model.describe().name).inc(sentence.orphaned_s)
             raise
-        await self._publish_end(job, delivery, sentence, chunking)
+        times = _word_times(job, sentence, finish, chunking)
+        await self._publish_end(job, delivery, sentence, chunking, times)
         self._count(job, sentence, chunking)
 
     async def _publish_chunks(
@@ -169,7 +176,12 @@ class SentenceWork:
         )
 
     async def _publish_end(
-        self, job: SentenceJob, delivery: Delivery, sentence: SentenceAudio, chunking: Chunking
+        self,
+        job: SentenceJob,
+        delivery: Delivery,
+        sentence: SentenceAudio,
+        chunking: Chunking,
+        times: "_Times",
     ) -> None:
         message = SentenceSpoken(
             request=job.request,
@@ -183,6 +195,8 @@ class SentenceWork:
             worker=self.worker,
             queue_ms=round(delivery.age_s * 1000),
             synthesis_ms=round(sentence.busy_s * 1000),
+            words=times.words,
+            word_times=times.origin,
         )
         await self.bus.publish(
             subjects.end(job.tenant, job.request, job.sentence),
@@ -217,6 +231,30 @@ async def _finished(sentence: SentenceAudio, finish: Finish) -> AsyncIterator[Sa
             yield finished
     if len(finished := finish.finish()):
         yield finished
+
+
+class _Times(NamedTuple):
+    """The word times of a sentence; unset if its words are not known."""
+
+    words: tuple[WordTime, ...] | UnsetType = UNSET
+    origin: TimesOrigin | UnsetType = UNSET
+
+
+def _word_times(
+    job: SentenceJob, sentence: SentenceAudio, finish: Finish, chunking: Chunking
+) -> _Times:
+    """Return when each word of a finished sentence is spoken."""
+    if job.words is UNSET:
+        return _Times()
+    before = len(silence(job.pause_before_ms, chunking.sample_rate_hz))
+    after = len(silence(job.pause_after_ms, chunking.sample_rate_hz))
+    lead, trail = finish.margins
+    # measured times can reach into the margins
+    quiet = (0, 0) if sentence.times else (lead, trail)
+    first = before + quiet[0]
+    speech = SpeechSpan(first, max(first, chunking.samples - after - quiet[1]))
+    shift = before - finish.trimmed_samples
+    return _Times(*word_times(job.words, job.text, sentence.times, shift=shift, speech=speech))
 
 
 def _lane(delivery: Delivery) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import SynthesisFailed
 from services.common.wire.messages import AS_USUAL, Parameters
-from services.synth_worker.engines.protocol import EngineDescription, Utterance
+from services.synth_worker.engines.protocol import EngineDescription, TimedSpan, Utterance
 
 
 class EngineStuck(SynthesisFailed):
@@ -28,6 +28,7 @@ class SentenceAudio(Protocol):
     busy_s: float  # spent in steps that advanced it
     orphaned_s: float  # of these, in steps that ended after it was cancelled
     redrawn: int  # times that the engine synthesized a part of it again
+    times: tuple[TimedSpan, ...]  # of its words, when the stream has ended; none if the engine does not know
 
     def cancel(self) -> None:
         """Stop before the next step; `stream` then raises SpeechCancelled."""

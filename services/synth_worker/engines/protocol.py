@@ -76,6 +76,16 @@ class Utterance:
     parameters: Parameters = AS_USUAL
 
 
+@dataclass(frozen=True, order=True)
+class TimedSpan:
+    """When characters [start, end) of an utterance's text are spoken: samples of all steps of the sentence."""
+
+    start: int
+    end: int
+    first_sample: int
+    end_sample: int
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """Result of one step for one sequence."""
@@ -85,6 +95,8 @@ class Step:
     failure: PipelineError | None = None  # this sequence alone failed; `done` is set, too
     # a part that was going wrong, and was not returned yet, is synthesized again
     redrawn: bool = False
+    # of words or parts of them, in order, in any of the steps; none if the engine does not know
+    times: tuple[TimedSpan, ...] = ()
 
 
 class Engine(Protocol[VoiceT, SequenceT]):

@@ -40,6 +40,17 @@ class Finishing:
         self._gains_db: list[float] = []  # of the first of them
         self._frames = 0  # frames that are not trimmed off
 
+    @property
+    def trimmed_samples(self) -> int:
+        """Return how many of the engine's samples come before the first one that is sent; under 0: silence was added."""
+        return self._edges.trimmed * self._size
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Return the quiet samples before and after the speech."""
+        before, after = self._edges.margins
+        return before * self._size, after * self._size
+
     def push(self, samples: Samples) -> Samples:
         """Add the engine's next samples, float32 [n]; return those that are finished, float32 [m]."""
         samples = np.concatenate([self._rest, samples])

@@ -27,6 +27,7 @@ class Edges:
         self._held: list[Frame] = []
         self._begun = False
         self._quiet = 0  # frames since the last audible one
+        self.trimmed = 0  # frames before the first audible one, less those that were added
 
     def add(self, frame: Samples, energy: float, *, audible: bool) -> list[Frame]:
         """Add a frame; return the frames that can be sent now."""
@@ -36,6 +37,11 @@ class Edges:
             self._begin()
         # The last frame of the margin is held back, too: it is faded out if nothing follows.
         return self._release() if self._begun and self._quiet < TRAIL_FRAMES else []
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Return the quiet frames before and after the speech; none if no frame is audible."""
+        return (LEAD_FRAMES, TRAIL_FRAMES) if self._begun else (0, 0)
 
     def finish(self) -> list[Frame]:
         """Return the remaining frames. A sentence without an audible frame is unchanged."""
@@ -49,6 +55,7 @@ class Edges:
     def _begin(self) -> None:
         """Trim or pad the quiet before the first audible frame, and fade it in."""
         self._begun = True
+        self.trimmed = len(self._held) - 1 - LEAD_FRAMES
         lead = self._held[:-1][-LEAD_FRAMES:]
         padded = [*[self._silence] * (LEAD_FRAMES - len(lead)), *lead]
         samples, energy = padded[0]

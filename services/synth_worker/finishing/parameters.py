@@ -16,6 +16,14 @@ _OFF: Final = 0.0  # "off" as a number, in the heartbeat
 class Finish(Protocol):
     """Finishing of one sentence."""
 
+    @property
+    def trimmed_samples(self) -> int:
+        """Return how many of the engine's samples come before the first one that is sent; under 0: silence was added."""
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Return the quiet samples before and after the speech."""
+
     def push(self, samples: Samples) -> Samples:
         """Add the engine's next samples, float32 [n]; return those that are finished, float32 [m]."""
 
@@ -25,6 +33,9 @@ class Finish(Protocol):
 
 class PassThrough:
     """Finishing that changes nothing, for an engine without a declared level."""
+
+    trimmed_samples = 0
+    margins = (0, 0)
 
     def push(self, samples: Samples) -> Samples:
         """Return the samples."""

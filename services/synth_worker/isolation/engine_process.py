@@ -213,6 +213,7 @@ class EngineServer:
                 orphaned_s=task.orphaned_s,
                 redrawn=task.redrawn,
                 failure=failure,
+                times=task.times,
             )
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.common.audio.clip import Samples
+from services.synth_worker.engines.protocol import TimedSpan
 from services.synth_worker.isolation import messages
 from services.synth_worker.isolation.messages import SentenceEnded
 
@@ -58,6 +59,7 @@ class InFlightSentence:
     busy_s: float = 0.0
     orphaned_s: float = 0.0
     redrawn: int = 0
+    times: tuple[TimedSpan, ...] = ()  # complete when `stream` has ended
 
     def cancel(self) -> None:
         """Stop before the next step; `stream` then raises SpeechCancelled."""
@@ -103,6 +105,7 @@ class InFlightSentence:
         self.busy_s += ended.busy_s
         self.orphaned_s += ended.orphaned_s
         self.redrawn += ended.redrawn
+        self.times = ended.times
         self.received.put_nowait(
             None if ended.failure is None else messages.error_of(ended.failure)
         )

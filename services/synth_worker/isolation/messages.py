@@ -14,7 +14,7 @@ from services.common.runtime.child import framing
 from services.common.wire import failures
 from services.common.wire.failures import PipelineError, SynthesisFailed
 from services.common.wire.messages import Parameters
-from services.synth_worker.engines.protocol import EngineDescription, Utterance
+from services.synth_worker.engines.protocol import EngineDescription, TimedSpan, Utterance
 from services.synth_worker.settings import Settings
 
 T = TypeVar("T")
@@ -129,6 +129,7 @@ class SentenceEnded(EngineMessage, frozen=True, kw_only=True):
     orphaned_s: float
     redrawn: int
     failure: Failure | None = None
+    times: tuple[TimedSpan, ...] = ()
 
 
 EngineCall = Load | Condition | BuiltIn | Restore  # answered by its number

@@ -26,7 +26,8 @@ from services.synth_worker.engines.embedded.rendering.envelope import EnvelopeFi
 from services.synth_worker.engines.embedded.rendering.kokoro import SAMPLE_RATE_HZ, Kokoro
 from services.synth_worker.engines.embedded.rendering.prosody import pitch_scale
 from services.synth_worker.engines.embedded.rendering.renderer import RenderOptions, render
-from services.synth_worker.engines.embedded.rendering.tokens import token_parts
+from services.synth_worker.engines.embedded.rendering.timing import SentenceTiming
+from services.synth_worker.engines.embedded.rendering.tokens import part_owners, token_parts
 from services.synth_worker.engines.embedded.voices.enrolment import Enrolment
 from services.synth_worker.engines.embedded.voices.styles import (
     STOCK_NAMES,
@@ -83,6 +84,7 @@ class SentenceInProgress:
     """One sentence in progress: its remaining audio."""
 
     audio: Iterator[Samples]
+    timing: SentenceTiming
     audible: bool = False
 
 
@@ -172,14 +174,15 @@ class EmbeddedEngine:
                 f"this engine does not speak that language; it speaks {', '.join(LANGUAGES)}"
             )
         resident = self._loaded()
-        parts = token_parts(
-            self._phonemizer.phonemes(utterance.text, utterance.language), VOCABULARY
-        )
+        reading = self._phonemizer.reading(utterance.text, utterance.language)
+        parts = token_parts(reading.phonemes, VOCABULARY)
         if not parts:
             raise UnspeakableText("the sentence holds nothing that can be spoken; send words")
         options = self._options(utterance.language, voice, resident.styles)
         options = replace(options, speed=utterance.parameters.speed or 1.0)
-        return SentenceInProgress(render(resident.kokoro, resident.styles, options, parts))
+        timing = SentenceTiming(part_owners(reading.phonemes, reading.owners))
+        audio = render(resident.kokoro, resident.styles, options, parts, timing)
+        return SentenceInProgress(audio, timing)
 
     def step(self, batch: Sequence[SentenceInProgress]) -> list[Step]:
         """Render the next window of each sentence, 0.6 to 4 s of audio; the step after the last window returns `done`.
@@ -228,7 +231,8 @@ def _advance(sentence: SentenceInProgress) -> Step:
         return Step(samples, done=False)
     if not sentence.audible:
         raise UnspeakableText("this sentence has no audible content; send other words")
-    return Step(np.zeros(0, dtype=np.float32), done=True)
+    times = tuple(sentence.timing.spans)
+    return Step(np.zeros(0, dtype=np.float32), done=True, times=times)
 
 
 def _version() -> str:

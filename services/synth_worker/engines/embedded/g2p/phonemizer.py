@@ -1,6 +1,7 @@
 """The face of the g2p: one object that is loaded once and reads any text in any of the languages."""
 
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from services.synth_worker.engines.embedded.g2p.espeak.client import Espeak
 from services.synth_worker.engines.embedded.g2p.espeak.ipa import kokoro_symbols
@@ -10,11 +11,25 @@ from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import a
 from services.synth_worker.engines.embedded.g2p.languages.chinese import Chinese
 from services.synth_worker.engines.embedded.g2p.languages.japanese import Japanese
 from services.synth_worker.engines.embedded.g2p.languages.korean import Korean
-from services.synth_worker.engines.embedded.g2p.punctuation import clauses
+from services.synth_worker.engines.embedded.g2p.punctuation import Clause, clauses
+from services.synth_worker.engines.embedded.g2p.reading import (
+    Piece,
+    Reading,
+    placed,
+    word_pieces,
+)
 from services.synth_worker.engines.embedded.g2p.scripts import runs
-from services.synth_worker.engines.embedded.g2p.vocabulary import known
+from services.synth_worker.engines.embedded.g2p.vocabulary import known, owners_of
 
 _ESPEAK_VOICES: Final = {"en": "en-us", "pt": "pt-br"}
+
+
+class _Run(NamedTuple):
+    """A stretch of a clause that one reader reads."""
+
+    reader: str  # ISO 639-1
+    words: str
+    offsets: tuple[int, ...]  # of each character in the text
 
 
 class Phonemizer:
@@ -49,12 +64,43 @@ class Phonemizer:
         """
         spoken = ""
         for clause in clauses(text):
-            read = [
-                _spaced(words, self._read(words, reader))
-                for reader, words in runs(clause.words, language)
-            ]
+            read = [phonemes for phonemes, _ in self._runs(clause, language)]
             spoken += " ".join(read) + clause.mark
         return known(spoken)
+
+    def reading(self, text: str, language: str) -> Reading:
+        """Return the phonemes of `text` with the characters that each reads. Raises what `phonemes` raises."""
+        spoken = ""
+        pieces: list[Piece] = []
+        for clause in clauses(text):
+            read = []
+            for phonemes, run in self._runs(clause, language):
+                read.append(phonemes)
+                pieces += placed(self._pieces(phonemes, run), run.offsets)
+            spoken += " ".join(read) + clause.mark
+            pieces.append(Piece(clause.mark, None))
+        phonemes = known(spoken)
+        return Reading(phonemes, owners_of(phonemes, pieces))
+
+    def _runs(self, clause: Clause, language: str) -> Iterator[tuple[str, "_Run"]]:
+        """Yield the phonemes of each stretch of a clause that one reader reads."""
+        start = 0
+        for reader, words in runs(clause.words, language):
+            offsets = clause.offsets[start : start + len(words)]
+            start += len(words)
+            yield _spaced(words, self._read(words, reader)), _Run(reader, words, offsets)
+
+    def _pieces(self, phonemes: str, run: "_Run") -> list[Piece]:
+        """Divide the phonemes of a run among its words."""
+        by_reader = {"zh": self._chinese.pieces, "ja": self._japanese.pieces}.get(run.reader)
+        pieces = [] if by_reader is None else by_reader(run.words)
+        if pieces:
+            return pieces
+
+        def read_each(words: Sequence[str]) -> list[str]:
+            return [self._read(word, run.reader) for word in words]
+
+        return word_pieces(run.words, phonemes, read_each)
 
     def close(self) -> None:
         """End the child process."""

@@ -5,7 +5,8 @@ espeak-ng and the other readers swallow punctuation, but Kokoro hears its pauses
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 # Marks of the scripts that put no space after them; unlike the full stop and the comma, they are never inside a word.
@@ -54,30 +55,53 @@ class Clause:
 
     words: str
     mark: str  # one of Kokoro's, with the space that belongs to it
+    # of each character of `words` in the text; empty if they are not known
+    offsets: tuple[int, ...] = field(default=(), compare=False)
 
 
 def clauses(text: str) -> list[Clause]:
     """Cut `text` at its punctuation. Unspeakable characters (controls, emoji, lone surrogates) are dropped."""
-    spoken = "".join(map(_spoken, unicodedata.normalize("NFC", text).translate(_ALIKE)))
-    cleaned = _DOTS.sub("…", _without_stray_accents(spoken))
+    composed = unicodedata.normalize("NFC", text)
+    characters = [
+        (spoken, offset)
+        for offset, character in enumerate(composed)
+        for spoken in map(_spoken, character.translate(_ALIKE))
+        if spoken
+    ]
+    kept = list(_with_single_ellipses(_without_stray_accents(characters)))
+    cleaned = "".join(character for character, _ in kept)
+    offsets = tuple(offset for _, offset in kept) if composed == text else ()
     found = []
     start = 0
     for mark in _MARK.finditer(cleaned):
-        found.append(Clause(cleaned[start : mark.start()], _mark(mark.group())))
+        words = slice(start, mark.start())
+        found.append(Clause(cleaned[words], _mark(mark.group()), offsets[words]))
         start = mark.end()
-    return [*found, Clause(cleaned[start:], "")]
+    return [*found, Clause(cleaned[start:], "", offsets[start:])]
 
 
-def _without_stray_accents(text: str) -> str:
+_Placed = tuple[str, int]  # a character, and its offset in the text
+
+
+def _without_stray_accents(characters: Iterable[_Placed]) -> list[_Placed]:
     """Drop combining marks without a letter: readers would name them."""
-    kept = ""
-    for character in text:
-        if (
-            unicodedata.category(character)[0] != "M"
-            or unicodedata.category(kept[-1:] or " ")[0] in "LM"
-        ):
-            kept += character
+    kept: list[_Placed] = []
+    for placed in characters:
+        before = kept[-1][0] if kept else " "
+        if unicodedata.category(placed[0])[0] != "M" or unicodedata.category(before)[0] in "LM":
+            kept.append(placed)
     return kept
+
+
+def _with_single_ellipses(characters: list[_Placed]) -> Iterator[_Placed]:
+    """Yield the characters with one ellipsis for a run of dots."""
+    text = "".join(character for character, _ in characters)
+    end = 0
+    for dots in _DOTS.finditer(text):
+        yield from characters[end : dots.start()]
+        yield "…", characters[dots.start()][1]
+        end = dots.end()
+    yield from characters[end:]
 
 
 def _mark(written: str) -> str:

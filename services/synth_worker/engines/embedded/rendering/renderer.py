@@ -19,6 +19,7 @@ from services.synth_worker.engines.embedded.rendering.prosody import (
     voiced_at,
 )
 from services.synth_worker.engines.embedded.rendering.seams import Seams
+from services.synth_worker.engines.embedded.rendering.timing import SentenceTiming
 from services.synth_worker.engines.embedded.rendering.windows import Window, plan_windows
 from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles
 
@@ -36,9 +37,13 @@ class RenderOptions:
 
 
 def render(
-    kokoro: Kokoro, styles: StockStyles, options: RenderOptions, parts: Sequence[Sequence[int]]
+    kokoro: Kokoro,
+    styles: StockStyles,
+    options: RenderOptions,
+    parts: Sequence[Sequence[int]],
+    timing: SentenceTiming,
 ) -> Iterator[Samples]:
-    """Speak the token parts of one sentence: yields 24 kHz samples as they are made.
+    """Speak the token parts of one sentence: yields 24 kHz samples as they are made, and notes their times.
 
     Depends on nothing but its arguments: equal ones give equal bytes.
     """
@@ -48,7 +53,8 @@ def render(
             kokoro.prosody(list(tokens), stock, options.speed), options.pitch_scale
         )
         style = stock if options.recolouring is None else options.recolouring.of(stock)
-        yield from _PartRenderer(kokoro, prosody, style, options).windows()
+        yield from _PartRenderer(kokoro, prosody, style, options).windows(timing)
+        timing.end_part(prosody)
 
 
 class _PartRenderer:
@@ -66,10 +72,13 @@ class _PartRenderer:
         self._statistics: Statistics | None = None
         self._gain: float | None = None
 
-    def windows(self) -> Iterator[Samples]:
+    def windows(self, timing: SentenceTiming) -> Iterator[Samples]:
         plan = plan_windows(self._prosody)
         for window in plan:
-            yield self._window(window, last=window is plan[-1])
+            timing.begin_window(window)
+            samples = self._window(window, last=window is plan[-1])
+            timing.samples += len(samples)
+            yield samples
 
     def _window(self, window: Window, last: bool) -> Samples:
         first, beyond = window.start - window.before, window.stop + window.after

@@ -1,7 +1,9 @@
 """From phonemes to token numbers, in parts that fit the model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+
+Span = tuple[int, int]  # first character and one past the last
 
 # per part: the model takes 510, but hurries through more than about half of that
 MOST_TOKENS: Final = 240
@@ -17,6 +19,24 @@ def token_parts(phonemes: str, vocabulary: Mapping[str, int]) -> list[list[int]]
     """
     known = "".join(symbol for symbol in phonemes if symbol in vocabulary)
     return [[vocabulary[symbol] for symbol in part] for part in _parts(known) if _speakable(part)]
+
+
+def part_owners(
+    phonemes: str, owners: Sequence[Span | None]
+) -> list[list[Span | None]]:
+    """Return the characters that each token of `token_parts` reads.
+
+    `phonemes` holds only symbols that the model has; `owners` has one entry for each that is not a space, or none.
+    """
+    found: list[list[Span | None]] = []
+    if not owners:
+        return found
+    remaining = iter(owners)
+    for part in _parts(phonemes):
+        read = [None if symbol == _SPACE else next(remaining) for symbol in part]
+        if _speakable(part):
+            found.append(read)
+    return found
 
 
 def _parts(phonemes: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Final
 
 from services.common.wire.failures import EngineUnavailable
 from services.synth_worker.engines.embedded.g2p.languages.numerals import MANDARIN, spelled
+from services.synth_worker.engines.embedded.g2p.reading import Piece
 
 PACKAGES: Final = "rjieba==0.2.2 pypinyin==0.55.0"
 
@@ -129,6 +130,28 @@ class Chinese:
                 "".join(map(syllable_symbols, self._pinyin(word))) for word in self._words(part)
             ]
         return " ".join(found)
+
+    def pieces(self, words: str) -> list[Piece]:
+        """Return what `phonemes` reads by character, or by word where a word's syllables are not one a character.
+
+        Empty if `words` has figures.
+        """
+        if spelled(words, MANDARIN) != words:
+            return []
+        found: list[Piece] = []
+        for part in _HAN.finditer(words):
+            start = part.start()
+            for word in self._words(part[0]):
+                syllables = [syllable_symbols(pinyin) for pinyin in self._pinyin(word)]
+                if len(syllables) == len(word):
+                    found += [
+                        Piece(symbols, (start + index, start + index + 1))
+                        for index, symbols in enumerate(syllables)
+                    ]
+                else:
+                    found.append(Piece("".join(syllables), (start, start + len(word))))
+                start += len(word)
+        return found
 
 
 def _package(name: str) -> ModuleType:

@@ -5,14 +5,17 @@ Kokoro's notation: one group of symbols a mora, `ʔ` for the small tsu, `ː` for
 """
 
 import importlib
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Final
 
 from services.common.wire.failures import EngineUnavailable
+from services.synth_worker.engines.embedded.g2p.reading import Piece
 
 PACKAGE: Final = "pyopenjtalk-plus==0.4.1.post10"
+_PART: Final = re.compile(r"\S+")
 
 _ROWS: Final = {
     "ア イ ウ エ オ": "a i ɯ e o",
@@ -105,6 +108,22 @@ class Japanese:
             for word in self._readings(part)
         ]
         return " ".join(read).replace("ʔ ", "ʔ")
+
+    def pieces(self, words: str) -> list[Piece]:
+        """Return what `phonemes` reads by word of the dictionary, or by part where the words do not fill it."""
+        found: list[Piece] = []
+        for part in _PART.finditer(words):
+            read = self._readings(part[0])
+            if sum(len(str(word["string"])) for word in read) != len(part[0]):
+                symbols = "".join(mora_symbols(str(word["pron"])) for word in read)
+                found.append(Piece(symbols, part.span()))
+                continue
+            start = part.start()
+            for word in read:
+                end = start + len(str(word["string"]))
+                found.append(Piece(mora_symbols(str(word["pron"])), (start, end)))
+                start = end
+        return found
 
 
 def mora_symbols(katakana: str) -> str:
