@@ -26,6 +26,7 @@ from services.http_edge.http.openai_routes import OpenAiRoutes
 from services.http_edge.http.request_routes import RequestRoutes
 from services.http_edge.http.sentence_routes import SentenceRoutes
 from services.http_edge.http.speech_routes import Routes
+from services.http_edge.http.subtitle_routes import SubtitleRoutes
 from services.http_edge.http.voice_routes import VoiceRoutes
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.clips import ClipIntake
@@ -183,6 +184,7 @@ def add_routes(
         settings=settings,
     ).add_to(app)
     SentenceRoutes(bus=bus, stores=(requests, jobs.records)).add_to(app)
+    SubtitleRoutes(bus=bus, requests=requests, jobs=jobs).add_to(app)
     NormalizeRoutes(
         bus=bus,
         settings=settings,

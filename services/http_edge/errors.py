@@ -185,6 +185,14 @@ class JobEnded(PipelineError):
     http_status = 409
 
 
+class AudioIncomplete(PipelineError):
+    """The audio is not complete yet, so neither is what is made of all of it."""
+
+    code = "audio_incomplete"
+    retryable = True
+    http_status = 409
+
+
 class ResultsFull(PipelineError):
     """The job results fill their quota; deleting jobs frees space."""
 

@@ -28,7 +28,9 @@ class SentenceAudio(Protocol):
     busy_s: float  # spent in steps that advanced it
     orphaned_s: float  # of these, in steps that ended after it was cancelled
     redrawn: int  # times that the engine synthesized a part of it again
-    times: tuple[TimedSpan, ...]  # of its words, when the stream has ended; none if the engine does not know
+    times: tuple[
+        TimedSpan, ...
+    ]  # of its words, when the stream has ended; none if the engine does not know
 
     def cancel(self) -> None:
         """Stop before the next step; `stream` then raises SpeechCancelled."""

@@ -29,8 +29,8 @@ def word_times(
 ) -> tuple[tuple[WordTime, ...], TimesOrigin]:
     """Return when each word is spoken, in samples of the sentence, and how that was found.
 
-    `text`: what the engine spoke. `times`: from the engine, in the order of the text; empty if it has none. `shift`: from
-    the engine's samples to those of the sentence.
+    `text`: what the engine spoke. `times`: from the engine, in the order of the text; empty if it has none.
+    `shift`: from the engine's samples to those of the sentence.
     """
     measured = bool(times)
     spans = sorted(times) if measured else _estimated(text, speech)
@@ -47,7 +47,9 @@ def word_times(
     return tuple(found), "measured" if measured else "estimated"
 
 
-def _time(spans: Sequence[TimedSpan], starts: Sequence[int], start: int, end: int) -> tuple[int, int]:
+def _time(
+    spans: Sequence[TimedSpan], starts: Sequence[int], start: int, end: int
+) -> tuple[int, int]:
     """Return when the characters [start, end) are spoken; where no span has them, the end of what is before them."""
     index = max(0, bisect_right(starts, start) - 1)
     if spans[index].end <= start and index + 1 < len(spans):
@@ -69,7 +71,8 @@ def _within(span: TimedSpan, character: int) -> int:
 def _estimated(text: str, speech: SpeechSpan) -> list[TimedSpan]:
     """Return the times of each character in proportion to the length of the text."""
     weights = [
-        _CLAUSE_CHARACTERS if character in _CLAUSE_MARKS else 1 for character in text.rstrip(".!?。")
+        _CLAUSE_CHARACTERS if character in _CLAUSE_MARKS else 1
+        for character in text.rstrip(".!?。")
     ] or [1]
     ends = list(accumulate(weights))
     length = speech.end - speech.first

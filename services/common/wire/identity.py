@@ -31,6 +31,14 @@ class Identity(NamedTuple):
         """Return the name of a sentence's PCM in the object store `TTS_RESULTS`: `<tenant>/<id>/<sentence>`."""
         return f"{self.tenant}/{self.id}/{sentence}"
 
+    def captions_name(self, page: int) -> str:
+        """Return the name of a page of captions in the same store: `<tenant>/<id>/captions-<page>`."""
+        return f"{self.tenant}/{self.id}/captions-{page}"
+
+    def split_name(self) -> str:
+        """Return the name of the segmentation of its text in the same store: `<tenant>/<id>/split`."""
+        return f"{self.tenant}/{self.id}/split"
+
 
 class _OfRequest(Protocol):
     @property

@@ -7,15 +7,11 @@ from typing import Any, Final
 from aiohttp import web
 from msgspec import UNSET
 
-from services.common.bus import topology
-from services.common.bus.inbox import decoded
 from services.common.bus.ports import Bus
-from services.common.wire import subjects
-from services.common.wire.messages import SentenceSpoken
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import BadRequest, UnknownRequest
 from services.http_edge.intake.idempotency import checked_id
-from services.http_edge.speech.attempt_events import stored_split
+from services.http_edge.speech.attempt_events import stored_end, stored_split
 from services.http_edge.speech.marks import SpokenTimeline
 from services.http_edge.speech.request_store import RequestStore
 
@@ -55,7 +51,7 @@ class SentenceRoutes:
 
         timeline = SpokenTimeline(first)
         for index, sentence in enumerate(found[:_MAX_END_MARKERS], first):
-            end = await self._end(tenant, attempts, index)
+            end = await stored_end(self.bus, tenant, attempts, index)
             if end is None:
                 break
 
@@ -82,17 +78,6 @@ class SentenceRoutes:
             attempts += await store.attempts(tenant, request_id)
 
         return attempts
-
-    async def _end(self, tenant: str, attempts: list[str], index: int) -> SentenceSpoken | None:
-        """Return the end marker of a sentence, or None if it is not synthesized."""
-        for attempt in attempts:
-            subject = subjects.end(tenant, attempt, index)
-            payload = await self.bus.last(topology.AUDIO, subject)
-            end = None if payload is None else decoded(subject, payload)
-            if isinstance(end, SentenceSpoken):
-                return end
-
-        return None
 
 
 def _first(request: web.Request) -> int:

@@ -25,8 +25,9 @@ from services.common.wire.failures import (
     QueueFull,
     SpeechCancelled,
 )
-from services.common.wire.messages import JobProgress, SpeechRequest
+from services.common.wire.messages import JobProgress, SentenceSpoken, SpeechRequest
 from services.http_edge.errors import RequestIdTaken, ResultsFull, UnknownJob
+from services.http_edge.jobs.captions import JobCaptions
 from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
 from services.http_edge.jobs.store import ENDED, JobStore
 from services.http_edge.metrics import Metrics
@@ -213,11 +214,13 @@ class JobWork:
             meter=meter,
         ) as speech:
             speech.assembly.sentences = progress.sentences or None
-            async for sentence in _sentences(speech):
+            captions = JobCaptions(self.store, request)
+            async for sentence, spoken in _sentences(speech):
                 await self._check(request)
                 if not progress.spoken and request.text_type == "ssml":
                     await self._keep_marks(request)
                 reserved = await self._store(request, progress, sentence, reserved)
+                await captions.add(spoken, speech.assembly.split)
                 progress = msgspec.structs.replace(
                     progress,
                     sentences=speech.assembly.sentences or 0,
@@ -334,18 +337,18 @@ async def _keep_running() -> None:
     """Leave the synthesis of a job running: another edge will read its audio."""
 
 
-async def _sentences(speech: SpeechSession) -> AsyncIterator[bytes]:
-    """Yield the PCM of one sentence after another."""
+async def _sentences(speech: SpeechSession) -> AsyncIterator[tuple[bytes, SentenceSpoken]]:
+    """Yield the PCM and the end marker of one sentence after another."""
     buffer = bytearray()
     done = 0  # sentences
 
-    def whole() -> list[bytes]:
+    def whole() -> list[tuple[bytes, SentenceSpoken]]:
         nonlocal done
-        ready: list[bytes] = []
+        ready: list[tuple[bytes, SentenceSpoken]] = []
         while done < len(speech.spoken) and len(buffer) >= (
             size := 2 * speech.spoken[done].samples
         ):
-            ready.append(bytes(buffer[:size]))
+            ready.append((bytes(buffer[:size]), speech.spoken[done]))
             del buffer[:size]
             done += 1
         return ready

@@ -14,12 +14,15 @@ from services.common.bus import topology
 from services.common.bus.ports import Bus, Subscription
 from services.common.wire import codec
 from services.common.wire.identity import Identity
-from services.common.wire.messages import JobProgress, Mark, SpeechRequest
+from services.common.wire.messages import JobProgress, Mark, SpeechRequest, TextSplit
 from services.http_edge.errors import UnknownJob
 from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.subtitles.captions import Caption
 
 ENDED: Final = ("done", "failed", "cancelled")
 _PAGE: Final = 512  # sentences whose lengths share one KV value
+_CAPTION_PAGE: Final = 32  # sentences whose captions share one object
+_READ_AT_ONCE: Final = 16  # objects
 _FREED_AT_ONCE: Final = 16  # objects
 # buffered changes of a job; any of them causes the latest progress to be read
 _PENDING_CHANGES: Final = 64
@@ -102,12 +105,52 @@ class JobStore:
             raise UnknownJob("the audio of this job has expired")
         return pcm
 
+    async def add_caption(self, tenant: str, job: str, sentence: int, caption: Caption) -> None:
+        """Store the caption of the next sentence; those of the sentences before it are stored already."""
+        page, index = divmod(sentence, _CAPTION_PAGE)
+        name = Identity(tenant, "job", job).captions_name(page)
+        before = await self._captions(name) if index else ()
+        await self.bus.put_object(
+            topology.RESULTS, name, msgspec.msgpack.encode((*before[:index], caption))
+        )
+
+    async def captions(self, tenant: str, job: str, sentences: int) -> list[Caption]:
+        """Return the captions of the first sentences. Raises UnknownJob if they are not stored."""
+        identity = Identity(tenant, "job", job)
+        names = [identity.captions_name(page) for page in range(-(-sentences // _CAPTION_PAGE))]
+        found: list[Caption] = []
+        for first in range(0, len(names), _READ_AT_ONCE):
+            pages = await asyncio.gather(
+                *(self._captions(name) for name in names[first : first + _READ_AT_ONCE])
+            )
+            found += [caption for page in pages for caption in page]
+        if len(found) < sentences:
+            raise UnknownJob(
+                "the subtitles of this job have expired, or its text was divided by an earlier release"
+            )
+        return found[:sentences]
+
+    async def keep_split(self, tenant: str, job: str, split: TextSplit) -> None:
+        """Store the segmentation of the text; the splitter's event is stored for a few minutes only."""
+        name = Identity(tenant, "job", job).split_name()
+        await self.bus.put_object(topology.RESULTS, name, codec.encode(split))
+
+    async def split(self, tenant: str, job: str) -> TextSplit | None:
+        """Return the segmentation of the text, or None if it is not stored."""
+        name = Identity(tenant, "job", job).split_name()
+        content = await self.bus.get_object(topology.RESULTS, name)
+        return None if content is None else codec.decode(content, TextSplit)
+
     async def free(self, tenant: str, job: str, sentences: int) -> None:
-        """Delete the audio of a job's first sentences, their lengths, and the marks."""
+        """Delete the audio of a job's first sentences, their lengths and captions, and the marks."""
         for first in range(0, sentences, _FREED_AT_ONCE):
             indexes = range(first, min(first + _FREED_AT_ONCE, sentences))
             names = (Identity(tenant, "job", job).object_name(index) for index in indexes)
             await asyncio.gather(*(self.bus.drop_object(topology.RESULTS, name) for name in names))
+        identity = Identity(tenant, "job", job)
+        for page in range(-(-sentences // _CAPTION_PAGE)):
+            await self.bus.drop_object(topology.RESULTS, identity.captions_name(page))
+        await self.bus.drop_object(topology.RESULTS, identity.split_name())
         for page in range((sentences + _PAGE - 1) // _PAGE):
             await self.bus.drop_value(
                 topology.PROGRESS, Identity(tenant, "job", job).key("lengths", page)
@@ -141,6 +184,10 @@ class JobStore:
             yield listener
         finally:
             await listener.close()
+
+    async def _captions(self, name: str) -> tuple[Caption, ...]:
+        content = await self.bus.get_object(topology.RESULTS, name)
+        return msgspec.msgpack.decode(content, type=tuple[Caption, ...]) if content else ()
 
     async def _page(self, tenant: str, job: str, page: int) -> list[int]:
         value = (

@@ -29,6 +29,19 @@ async def stored_split(bus: Bus, tenant: str, attempts: Sequence[str]) -> TextSp
     return None
 
 
+async def stored_end(
+    bus: Bus, tenant: str, attempts: Sequence[str], sentence: int
+) -> SentenceSpoken | None:
+    """Return the end marker of a sentence from any attempt; None if it is not synthesized, or has expired."""
+    for attempt in attempts:
+        subject = subjects.end(tenant, attempt, sentence)
+        payload = await bus.last(topology.AUDIO, subject)
+        event = None if payload is None else decoded(subject, payload)
+        if isinstance(event, SentenceSpoken):
+            return event
+    return None
+
+
 class _AttemptInbox:
     """One attempt. End markers have a second subscription: they are small, so none is lost when the audio overflows."""
 

@@ -73,8 +73,7 @@ def _spoken_parts(
 ) -> Iterator[tuple[Span, Span]]:
     """Yield the tokens of a group, each with its share of what is spoken for the group."""
     low, high = (
-        min(max(offset, part[0]), part[1])
-        for offset in aligned.spoken(group[0][0], group[-1][1])
+        min(max(offset, part[0]), part[1]) for offset in aligned.spoken(group[0][0], group[-1][1])
     )
     if len(group) == 1:
         yield group[0], (low - part[0], high - part[0])

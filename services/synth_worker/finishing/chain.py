@@ -42,7 +42,7 @@ class Finishing:
 
     @property
     def trimmed_samples(self) -> int:
-        """Return how many of the engine's samples come before the first one that is sent; under 0: silence was added."""
+        """Return the number of samples cut off before the first one that is sent; under 0: silence was added."""
         return self._edges.trimmed * self._size
 
     @property

@@ -18,7 +18,7 @@ class Finish(Protocol):
 
     @property
     def trimmed_samples(self) -> int:
-        """Return how many of the engine's samples come before the first one that is sent; under 0: silence was added."""
+        """Return the number of samples cut off before the first one that is sent; under 0: silence was added."""
 
     @property
     def margins(self) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """When each token of a sentence is spoken. Pure.
 
-Kokoro predicts how many frames each token lasts, and repeats its content for so many frames. So the borders of the tokens
-are where the content of a prosody changes, and the windows that were rendered tell at which sample a frame is.
+Kokoro predicts how many frames each token lasts, and repeats its content for so many frames. So the borders of the
+tokens are where the content of a prosody changes, and the windows that were rendered tell at which sample a frame is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,9 @@ def token_frames(prosody: Prosody, tokens: int) -> list[int] | None:
 class SentenceTiming:
     """Collects the times of a sentence while it is rendered."""
 
-    owners: Sequence[Sequence[Owner]]  # by part of the sentence, one a token; empty if they are not known
+    owners: Sequence[
+        Sequence[Owner]
+    ]  # by part of the sentence, one a token; empty if they are not known
     samples: int = 0  # yielded so far
     spans: list[TimedSpan] = field(default_factory=list)
     _part: int = 0

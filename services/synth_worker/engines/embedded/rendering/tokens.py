@@ -21,9 +21,7 @@ def token_parts(phonemes: str, vocabulary: Mapping[str, int]) -> list[list[int]]
     return [[vocabulary[symbol] for symbol in part] for part in _parts(known) if _speakable(part)]
 
 
-def part_owners(
-    phonemes: str, owners: Sequence[Span | None]
-) -> list[list[Span | None]]:
+def part_owners(phonemes: str, owners: Sequence[Span | None]) -> list[list[Span | None]]:
     """Return the characters that each token of `token_parts` reads.
 
     `phonemes` holds only symbols that the model has; `owners` has one entry for each that is not a space, or none.

@@ -1,0 +1,52 @@
+"""Stores the captions of a job with its audio: the text of a job is stored nowhere else once it is done."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from services.common.wire.failures import QueueFull
+from services.common.wire.messages import SentenceSpoken, SpeechRequest, TextSplit
+from services.http_edge.jobs.store import JobStore
+from services.http_edge.subtitles.captions import caption_of
+
+log = structlog.get_logger()
+
+
+_NO_SPLIT: Final = "job_without_captions"
+
+
+@dataclass
+class JobCaptions:
+    """The captions of one job, as its sentences are stored by this edge."""
+
+    store: JobStore
+    request: SpeechRequest
+    split: TextSplit | None = None
+
+    async def add(self, spoken: SentenceSpoken, split: TextSplit | None) -> None:
+        """Store the caption of a sentence whose audio is stored. `split`: as received, if it was.
+
+        If the store is full, or the segmentation is lost, the job has no subtitles. Raises BusUnavailable.
+        """
+        tenant = self.request.tenant
+        job = self.request.request
+        try:
+            if self.split is None:
+                await self._find_split(split)
+            if self.split is None:
+                log.warning(_NO_SPLIT, request=job)
+                return
+            span = self.split.sentences[spoken.sentence]
+            caption = caption_of(self.request, span, spoken)
+            await self.store.add_caption(tenant, job, spoken.sentence, caption)
+        except QueueFull:
+            log.warning(_NO_SPLIT, request=job)
+
+    async def _find_split(self, received: TextSplit | None) -> None:
+        tenant = self.request.tenant
+        job = self.request.request
+        self.split = await self.store.split(tenant, job)
+        if self.split is None and received is not None:
+            self.split = received
+            await self.store.keep_split(tenant, job, received)
