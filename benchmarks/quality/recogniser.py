@@ -35,6 +35,23 @@ class Recogniser:
         )
         return " ".join(segment.text.strip() for segment in segments)
 
+    def words(self, samples: Samples, language: str) -> list[tuple[str, float, float]]:
+        """Return each word with its start and end in seconds; speech is mono at 24 kHz."""
+        heard = np.asarray(soxr.resample(samples, RATE_HZ, 16_000), np.float32)
+        segments, _ = self._model.transcribe(
+            heard,
+            language=language,
+            beam_size=5,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            word_timestamps=True,
+        )
+        return [
+            (word.word, word.start, word.end)
+            for segment in segments
+            for word in segment.words or ()
+        ]
+
 
 def _joined_model(cache: Path) -> Path:
     folder = cache / "whisper-base"

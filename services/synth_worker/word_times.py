@@ -1,4 +1,4 @@
-"""When each word of a sentence is spoken: measured by the engine, or estimated. Pure."""
+"""Finds the samples in which each word of a sentence is spoken: measured by the engine, or estimated. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence

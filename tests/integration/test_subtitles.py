@@ -106,9 +106,7 @@ async def test_there_are_no_subtitles_of_a_part_of_the_audio(service: Front) -> 
         ("/jobs/never-was-any/subtitles.ass", 404),
     ],
 )
-async def test_what_does_not_exist_has_no_subtitles(
-    service: Front, path: str, status: int
-) -> None:
+async def test_what_does_not_exist_has_no_subtitles(service: Front, path: str, status: int) -> None:
     assert (await text_of(service, path))[0] == status
 
 

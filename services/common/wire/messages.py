@@ -135,7 +135,7 @@ class SpokenWord(Struct, frozen=True):
 
 
 class WordTime(Struct, frozen=True):
-    """When a word of the request's text is spoken. On the wire a map."""
+    """The samples in which a word of the request's text is spoken. On the wire a map."""
 
     start: Count  # characters [start, end) of the request's text
     end: Count

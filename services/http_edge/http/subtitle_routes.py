@@ -62,7 +62,7 @@ class SubtitleRoutes:
         if progress.state in ("failed", "cancelled"):
             raise JobEnded(f"the job was {progress.state}, so it has no subtitles; post it again")
         if progress.state != "done":
-            raise AudioIncomplete("the job is not done; ask again when it is")
+            raise AudioIncomplete("the job is not done; retry when it is")
         captions = await self.jobs.captions(tenant, progress.job, progress.spoken)
         return _file(request, captions, progress.sample_rate_hz)
 
@@ -79,7 +79,7 @@ class SubtitleRoutes:
             found += [end for end in ends if end is not None]
             if len(found) < first + len(ends):
                 raise AudioIncomplete(
-                    "the audio of this request is not complete, or its beginning has expired; ask again when it "
+                    "the audio of this request is not complete, or its beginning has expired; retry when it "
                     "is, or GET /requests/{id}/sentences for the times so far"
                 )
         return found

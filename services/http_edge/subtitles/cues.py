@@ -78,12 +78,12 @@ def _tokens(caption: Caption) -> Iterator[_Token]:
     starts = [_with_prefix(caption.text, word.start) for word in words]
     starts[:1] = [0]
     if not words and caption.text.strip():
-        yield from _pieces(" ".join(caption.text.split()), 0, caption.samples)
+        yield from _parts(" ".join(caption.text.split()), 0, caption.samples)
     for index, word in enumerate(words):
         end = starts[index + 1] if index + 1 < len(words) else len(caption.text)
         written = caption.text[starts[index] : end]
         text = " ".join(written.split()) + " " * written[-1:].isspace()
-        yield from _pieces(text, word.first_sample, word.end_sample)
+        yield from _parts(text, word.first_sample, word.end_sample)
 
 
 def _with_prefix(text: str, start: int) -> int:
@@ -93,8 +93,8 @@ def _with_prefix(text: str, start: int) -> int:
     return start
 
 
-def _pieces(text: str, first: int, end: int) -> Iterator[_Token]:
-    """Yield a token, in pieces if it is longer than a line."""
+def _parts(text: str, first: int, end: int) -> Iterator[_Token]:
+    """Yield a token, in parts if it is longer than a line."""
     if columns(text.rstrip()) <= COLUMNS:
         yield _Token(text, first, end)
         return

@@ -53,7 +53,7 @@ def words_of(text: str, written: Span, aligned: Aligned, part: Span) -> Iterator
         ]
     for span, (low, high) in parts:
         if any(map(str.isalnum, spoken[low:high])):
-            yield Word(*span, offsets[low], offsets[high])
+            yield Word(span[0], span[1], offsets[low], offsets[high])
 
 
 def _groups(tokens: Iterable[Span], aligned: Aligned) -> Iterator[list[Span]]:
@@ -78,54 +78,54 @@ def _spoken_parts(
     if len(group) == 1:
         yield group[0], (low - part[0], high - part[0])
         return
-    said = [found.span() for found in _TOKEN.finditer(aligned.text, low, high)]
-    if not said:
+    verbalized = [found.span() for found in _TOKEN.finditer(aligned.text, low, high)]
+    if not verbalized:
         return
     shares = _shares(
         [_bare(text[slice(*token)]) for token in group],
-        [_bare(aligned.text[slice(*word)]) for word in said],
+        [_bare(aligned.text[slice(*word)]) for word in verbalized],
     )
     for token, (first, beyond) in zip(group, shares, strict=True):
         if first < beyond:
-            yield token, (said[first][0] - part[0], said[beyond - 1][1] - part[0])
+            yield token, (verbalized[first][0] - part[0], verbalized[beyond - 1][1] - part[0])
 
 
-def _shares(written: list[str], said: list[str]) -> list[Span]:
+def _shares(written: list[str], verbalized: list[str]) -> list[Span]:
     """Divide spoken words among written ones, in order: equal words first, the rest by length."""
-    matcher = SequenceMatcher(None, written, said, autojunk=False)
+    matcher = SequenceMatcher(None, written, verbalized, autojunk=False)
     shares: list[Span] = []
     for kind, low, high, first, beyond in matcher.get_opcodes():
         if kind == "equal":
             shares += [(first + index, first + index + 1) for index in range(high - low)]
         elif low == high:
-            if shares:  # said in addition: it belongs to the word before it
+            if shares:  # in addition: it belongs to the word before it
                 shares[-1] = (shares[-1][0], beyond)
         else:
-            shares += _divided(written[low:high], said[first:beyond], first)
+            shares += _divided(written[low:high], verbalized[first:beyond], first)
     return shares
 
 
-def _divided(written: list[str], said: list[str], first: int) -> Iterator[Span]:
+def _divided(written: list[str], verbalized: list[str], first: int) -> Iterator[Span]:
     """Divide spoken words by the length of the written ones. `first`: index of the first spoken word."""
     weights = [
         _DIGIT_CHARACTERS * len(word) if word[:1].isdigit() else max(1, len(word))
         for word in written
     ]
-    sizes = [len(word) + 1 for word in said]
+    sizes = [len(word) + 1 for word in verbalized]
     ends = [sum(sizes[: index + 1]) / sum(sizes) for index in range(len(sizes))]
     index = 0
     for count, _ in enumerate(weights, 1):
         share = sum(weights[:count]) / sum(weights)
         left = len(weights) - count  # words that need one each
         begin = index
-        while index < len(said) and (
+        while index < len(verbalized) and (
             index == begin or (ends[index] - share < share - ends[index - 1])
         ):
-            if index > begin and len(said) - index <= left:
+            if index > begin and len(verbalized) - index <= left:
                 break
             index += 1
         if not left:
-            index = len(said)
+            index = len(verbalized)
         yield first + begin, first + index
 
 
@@ -136,7 +136,7 @@ def _bare(word: str) -> str:
 def moved(words: Iterable[Word], aligned: Aligned, offset: int) -> Iterator[Word]:
     """Yield words of an aligned text as words of its source, which begins at `offset`.
 
-    Words that replace one piece of the source are one word.
+    Words that replace one part of the source are one word.
     """
     before: Word | None = None
     for word in words:

@@ -78,7 +78,7 @@ class Utterance:
 
 @dataclass(frozen=True, order=True)
 class TimedSpan:
-    """When characters [start, end) of an utterance's text are spoken: samples of all steps of the sentence."""
+    """The samples of a sentence in which characters [start, end) of its text are spoken; they count over all steps."""
 
     start: int
     end: int

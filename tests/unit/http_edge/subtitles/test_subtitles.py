@@ -80,7 +80,9 @@ def test_a_long_sentence_is_divided_after_clauses_and_each_cue_begins_with_its_f
     made = list(cues([TEXTS[1]], RATE))
     assert len(made) == 3
     assert made[0].lines == ("The clocks were striking", "thirteen, and Winston Smith,")
-    chin = next(word for word in TEXTS[1].words if TEXTS[1].text[word.start :].startswith("his chin"))
+    chin = next(
+        word for word in TEXTS[1].words if TEXTS[1].text[word.start :].startswith("his chin")
+    )
     assert made[1].start_s == chin.first_sample / RATE == made[0].end_s
     assert all(len(cue.lines) <= LINES for cue in made)
 

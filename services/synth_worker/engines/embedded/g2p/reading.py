@@ -84,7 +84,7 @@ def _matched(offset: int, blocks: Iterable[tuple[int, int, int]]) -> int:
 
 
 def placed(pieces: Iterable[Piece], offsets: Sequence[int]) -> Iterator[Piece]:
-    """Yield pieces with spans in the text. `offsets`: of each character of the pieces' words in the text."""
+    """Yield the readings with spans in the text. `offsets`: of each character of their words in the text."""
     for phonemes, span in pieces:
         if span is not None and span[0] < span[1] <= len(offsets):
             yield Piece(phonemes, (offsets[span[0]], offsets[span[1] - 1] + 1))

@@ -1,4 +1,4 @@
-"""When each token of a sentence is spoken. Pure.
+"""Finds the samples in which each token of a sentence is spoken. Pure.
 
 Kokoro predicts how many frames each token lasts, and repeats its content for so many frames. So the borders of the
 tokens are where the content of a prosody changes, and the windows that were rendered tell at which sample a frame is.
@@ -18,6 +18,9 @@ from services.synth_worker.engines.protocol import TimedSpan
 Owner = tuple[int, int] | None  # the characters that a token reads; none for a pause
 
 _PADDING: Final = 1  # tokens that the model adds on either side
+# A token is audible this much before its frames, as in Kokoro's own timestamps (`pipeline.py`, join_timestamps);
+# `task bench:words` measures the same.
+_EARLY_FRAMES: Final = 3
 
 
 def token_frames(prosody: Prosody, tokens: int) -> list[int] | None:
@@ -55,7 +58,7 @@ class SentenceTiming:
         owners = self.owners[self._part] if self.owners else ()
         frames = token_frames(prosody, len(owners)) if owners else None
         if frames is not None and self._frames:
-            self.spans += _merged(owners, [self._sample(frame) for frame in frames])
+            self.spans += _merged(owners, [self._sample(frame - _EARLY_FRAMES) for frame in frames])
         self._part += 1
         self._frames = []
         self._samples = []
