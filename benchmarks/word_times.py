@@ -138,7 +138,7 @@ def score() -> None:
 def _matched(
     words: Sequence[dict[str, Any]], heard: Sequence[tuple[str, float, float]], *, characters: bool
 ) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """Return the times of equal words in both, in order. `characters`: compare those; a recognized word can have several."""
+    """Return the times of equal words in both, in order. `characters`: a recognized word has several."""
     from difflib import SequenceMatcher  # noqa: PLC0415
 
     ours = [(_bare(word["word"]), word["start"], word["end"]) for word in words]
