@@ -22,7 +22,7 @@ def _streamlit_settings(settings: Settings) -> dict[str, object]:
         "server.port": settings.ui_port,
         "server.headless": True,  # opens no browser
         "server.fileWatcherType": "none",
-        "server.maxUploadSize": 50,  # MB
+        "server.maxUploadSize": 200,  # MB, like the edge's MAX_UPLOAD_BYTES
         "browser.gatherUsageStats": False,  # no telemetry
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",

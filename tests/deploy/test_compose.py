@@ -28,7 +28,7 @@ OURS = {
     "worker-xtts": "worker-gpu",
     "ui": "ui",
 }
-CHOICES = ["", "embedded", "xtts", "embedded,monitoring", "xtts,monitoring,tls"]
+CHOICES = ["", "embedded", "xtts", "embedded,monitoring", "xtts,monitoring,tls,certbot"]
 
 
 def chosen() -> dict[str, str]:
@@ -77,6 +77,32 @@ def test_the_plugin_has_nothing_to_say(profiles: str, monkeypatch: pytest.Monkey
         check=False,
     )
     assert (said.stdout, said.stderr, said.returncode) == ("", "", 0)
+
+
+def test_it_joins_a_monitoring_network_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPOSE_PROFILES", "embedded,xtts")
+    more = FILE.parent / "existing-monitoring.yml"
+    said = subprocess.run(
+        [*plugin(), "-f", str(FILE), "-f", str(more), "config"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    joined = yaml.safe_load(said.stdout)
+    assert joined["networks"]["monitoring"] == {"external": True, "name": "monitoring_monitoring"}
+    for name, image in OURS.items():
+        if name == "ui":
+            continue
+        service = joined["services"][name]
+        assert set(service["networks"]) == {"pipeline", "monitoring"}
+        assert service["labels"]["prometheus.port"] == str(PORTS[image])
+        assert "worker" in name or service["container_name"] == f"voice-cloning-{name}"
+
+
+def test_no_log_grows_without_limit_and_our_images_are_built_here() -> None:
+    for name, service in COMPOSED.items():
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}, name
+        assert (service.get("pull_policy") == "build") == (name in OURS), name
 
 
 def test_what_runs_by_default_is_the_embedded_engine_with_monitoring() -> None:

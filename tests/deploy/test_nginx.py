@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import time
@@ -79,6 +80,7 @@ def configure(
     filled = filled.replace("/etc/nginx", str(folder)).replace(
         "/dev/stdout", str(folder / "access.log")
     )
+    filled = filled.replace("/var/www/acme", str(folder / "acme"))
     filled = filled.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
         "listen 80;", f"listen 127.0.0.1:{plain_port};"
     )
@@ -237,6 +239,54 @@ async def test_too_large_a_body_and_too_many_requests_are_refused(gateway: Gatew
 
     statuses = await asyncio.gather(*(status() for _ in range(120)))
     assert set(statuses) == {200, 429}
+
+
+async def test_a_certificate_authority_finds_its_challenge_and_everything_else_moves_to_tls(
+    gateway: Gateway,
+) -> None:
+    challenges = gateway.folder / "acme" / ".well-known" / "acme-challenge"
+    challenges.mkdir(parents=True)
+    (challenges / "token").write_text("token.thumbprint")
+    for path, status in (
+        ("/.well-known/acme-challenge/token", 200),
+        ("/.well-known/acme-challenge/other", 404),
+        ("/synthesize", 308),
+    ):
+        async with gateway.session.get(
+            f"http://127.0.0.1:{gateway.plain_port}{path}",
+            headers={"Host": API},
+            allow_redirects=False,
+        ) as response:
+            assert response.status == status, path
+            assert status != 200 or await response.text() == "token.thumbprint"
+
+
+async def test_a_renewed_certificate_is_used_after_a_reload(gateway: Gateway) -> None:
+    def presented() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", gateway.port))
+
+    before = await asyncio.to_thread(presented)
+    await asyncio.to_thread(certificate, gateway.folder / "certificates")
+    assert await asyncio.to_thread(presented) == before
+    os.kill(int((gateway.folder / "pid").read_text()), signal.SIGHUP)  # as `nginx -s reload`
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(presented) == before:
+            await asyncio.sleep(0.1)
+
+
+async def test_the_pages_receive_recordings_of_200_megabytes(gateway: Gateway) -> None:
+    for size in (199, 201):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", gateway.port, ssl=gateway.context, server_hostname=UI
+        )
+        lines = f"Host: {UI}\r\nContent-Length: {size * 1024 * 1024}\r\n"
+        writer.write(f"PUT /_stcore/upload_file/a/b HTTP/1.1\r\n{lines}\r\n".encode())
+        if size < 200:
+            with pytest.raises(TimeoutError):  # nginx waits for the body
+                await asyncio.wait_for(reader.readline(), 2)
+        else:
+            assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 413")
+        writer.close()
 
 
 @pytest.mark.parametrize("gateway", [False, True], ids=["open", "with a password"], indirect=True)
