@@ -11,6 +11,7 @@ from typing import Final
 
 from services.common.wire.failures import UnspeakableText
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import TextOptions
 from services.splitter.segmentation.sentences import split
 from services.synth_worker.engines.xtts.text.tokenizer import MAX_CHARACTERS, TextEncoder
 from tests.unit.splitter.normalization.gold import GOLD
@@ -35,7 +36,7 @@ def sentences(language: str) -> list[str]:
             (text * (CHARACTERS // len(text) + 1))[:CHARACTERS],
             language,
             max_characters=longest,
-            spoken_forms=spoken_forms,
+            options=TextOptions(spoken_forms=spoken_forms),
         ).sentences
     ]
     return list(islice(sorted(set(found), key=len, reverse=True), 500))

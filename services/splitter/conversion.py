@@ -20,6 +20,7 @@ from services.common.wire.messages import (
     Span,
     SpeechRequest,
     SpokenWord,
+    TextOptions,
     WorkerState,
 )
 from services.common.wire.parameters import RANGES
@@ -78,10 +79,7 @@ def task_of(command: SpeechRequest | NormalizeText, limits: dict[str, int]) -> S
         text=command.text,
         language=command.language,
         max_characters=limits[command.language],
-        enable_text_splitting=command.split,
-        spoken_forms=command.spoken_forms,
-        pronunciations=command.pronunciations,
-        text_type=command.text_type,
+        options=TextOptions.of(command),
         passages=command.passages,
         limits=limits if command.passages or command.text_type == "ssml" else {},
     )

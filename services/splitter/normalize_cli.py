@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.common.wire.languages import LANGUAGES, language_code
+from services.common.wire.messages import TextOptions
 from services.splitter.segmentation.sentences import SplitText, divided, nothing_spoken
 
 _USUAL_CHARACTERS: Final = 250
@@ -33,14 +34,8 @@ class _Options(NamedTuple):
 
     def divided(self, text: str, language: str) -> SplitText:
         """Divide a text; no error if it has nothing to speak."""
-        return divided(
-            text,
-            language,
-            max_characters=self.max_characters,
-            enable_text_splitting=True,
-            spoken_forms=self.spoken_forms,
-            pronunciations={},
-        )
+        options = TextOptions(spoken_forms=self.spoken_forms)
+        return divided(text, language, max_characters=self.max_characters, options=options)
 
 
 def answers(lines: Iterable[bytes], options: _Options) -> Iterator[dict[str, object]]:

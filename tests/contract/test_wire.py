@@ -16,11 +16,13 @@ from services.common.wire.messages import (
     JobProgress,
     LeftOut,
     Message,
+    NormalizeText,
     Parameters,
     Portion,
     SentenceJob,
     Span,
     SpeechRequest,
+    TextOptions,
     TextSplit,
     WorkerState,
 )
@@ -83,6 +85,13 @@ def test_a_splitter_from_before_admission_by_audio_is_understood() -> None:
     [now] = [message for message in EXAMPLES if name(message) == "SplitterState"]
     decoded = codec.decode(earlier, type(now))
     assert decoded == msgspec.structs.replace(now, due_audio_s={}, taken=())
+
+
+@pytest.mark.parametrize("message", [SpeechRequest, NormalizeText])
+def test_messages_with_a_text_have_every_text_option(message: type[msgspec.Struct]) -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(message)}
+    for option in msgspec.structs.fields(TextOptions):
+        assert fields[option.name] == option
 
 
 def test_a_request_from_before_normalization_is_verbalized() -> None:

@@ -36,3 +36,10 @@ def test_the_lists_name_the_seams_of_the_code() -> None:
     assert "class SpeechRequest" in (ROOT / "services/common/wire/messages.py").read_text()
     for service in ("http_edge", "splitter", "synth_worker"):
         assert "class Metrics" in (ROOT / "services" / service / "metrics.py").read_text()
+
+
+def test_the_files_that_carry_text_options_whole_do_not_name_one() -> None:
+    [row] = re.findall(r"^\| (.*) \| none: carry `TextOptions` \|$", PAGE, flags=re.MULTILINE)
+    carriers = [*FILE.findall(row), "services/http_edge/intake/clips.py"]
+    for name in ("spoken_forms", "enable_text_splitting", "split=", "pronunciations="):
+        assert [file for file in carriers if name in (ROOT / file).read_text()] == []

@@ -6,9 +6,9 @@ fields; within version 1 only optional fields can be added. docs/wire.md documen
 tests/contract/test_wire.py compares their bytes.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from services.common.wire.languages import TAG_PATTERN
 
@@ -148,6 +148,30 @@ WordTimes = Annotated[tuple[WordTime, ...], Meta(max_length=MOST_WORDS)]
 TimesOrigin = Literal["measured", "estimated"]
 
 
+class TextOptions(Struct, frozen=True, kw_only=True):
+    """Options for reading a text, which travel whole from the form to the splitter's segmentation.
+
+    On the wire they are fields of `SpeechRequest` and `NormalizeText`, of the same names.
+    """
+
+    split: bool = True  # false: keep the text whole if it fits the engine
+    spoken_forms: bool = True  # false: do not normalize numbers and symbols
+    pronunciations: Pronunciations = {}  # word as written -> as it is pronounced
+    text_type: TextType = "text"  # plain text, or an SSML document
+
+    @classmethod
+    def of(cls, message: "SpeechRequest | NormalizeText") -> "TextOptions":
+        """Return the options in the fields of a message."""
+        return cls(**{name: getattr(message, name) for name in cls.__struct_fields__})
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a message with these options."""
+        return structs.asdict(self)
+
+
+DEFAULT_TEXT_OPTIONS: Final = TextOptions()
+
+
 class SpeechRequest(Message, frozen=True, kw_only=True):
     """Synthesize this text. From a client or the edge, on `tts.v1.request.<tenant>`."""
 
@@ -158,13 +182,13 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1)]
     clips: MaybeClips = ()  # of one speaker, one or more recordings; empty where `voice` is sent
     seed: Seed
-    split: bool = True  # false: keep the text whole if it fits the engine
-    spoken_forms: bool = True  # false: do not normalize numbers and symbols
-    pronunciations: Pronunciations = {}  # word as written -> as it is pronounced
+    split: bool = True
+    spoken_forms: bool = True
+    pronunciations: Pronunciations = {}
     deadline_unix_ms: UnixMilliseconds  # sentences not started by then are dropped
     parameters: Parameters = AS_USUAL
     first_sentence: SentenceIndex = 0  # earlier ones are skipped; indices and seeds do not change
-    text_type: TextType = "text"  # plain text, or an SSML document
+    text_type: TextType = "text"
     passages: Passages = ()  # in other languages, in order; of plain text only
     max_audio_s: Seconds | UnsetType = UNSET  # refuse a longer text, by estimate; unset: no limit
     # about this much from `first_sentence` on; unset: all

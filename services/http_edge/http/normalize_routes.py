@@ -72,11 +72,8 @@ class NormalizeRoutes:
             engine=self.settings.engine,
             language=form.language,
             text=form.text,
-            split=form.split,
-            spoken_forms=form.spoken_forms,
-            pronunciations=form.pronunciations,
-            text_type=form.text_type,
             passages=form.passages,
+            **form.options.fields(),
         )
 
         subject = subjects.normalize(identity.tenant)

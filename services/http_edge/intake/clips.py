@@ -128,13 +128,10 @@ class ClipIntake:
             text=form.text,
             clips=clips,
             seed=seed,
-            split=form.split,
-            spoken_forms=form.spoken_forms,
-            pronunciations=form.pronunciations,
             deadline_unix_ms=round((time.time() + timeout_s) * 1000),
             parameters=form.parameters,
-            text_type=form.text_type,
             passages=form.passages,
             voice=UNSET if form.voice is None else form.voice,
             voice_defaults=UNSET if form.voice is None else False,  # the form has them already
+            **form.options.fields(),
         )

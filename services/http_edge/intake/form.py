@@ -21,6 +21,7 @@ from services.common.wire.messages import (
     Parameters,
     Passage,
     Pronunciations,
+    TextOptions,
     TextType,
     VoiceReference,
 )
@@ -72,30 +73,35 @@ _BOOLEANS: Final = {
 }
 
 
+# What identifies a form, in the order of the fingerprints that are stored. Any other field counts by
+# its name, and only where it differs from its default: it can be added without changing them.
+_IDENTIFYING: Final = (
+    "text",
+    "language",
+    "split",
+    "spoken_forms",
+    "pronunciations",
+    "seed",
+    "parameters",
+    "uploads",
+    "text_type",
+)
 _DERIVED: Final = {"derived": True}  # a field that follows from the others
-_OPTIONAL: Final = {"optional": True}  # a field that counts only if it is sent
 
 
 @dataclass(frozen=True)
 class Form:
-    """A checked request.
-
-    The fields that a client sends are in the order in which `sent` returns them. A new one changes
-    the fingerprint of every form: keys that were stored before then count as reused.
-    """
+    """A checked request."""
 
     text: str
     language: str  # a supported one, or AUTO
-    split: bool
-    spoken_forms: bool  # False: the engine gets figures and signs as they are written
-    pronunciations: dict[str, str]  # word as written -> how to pronounce it
+    options: TextOptions
     seed: int | None
     parameters: Parameters
     # at most MOST_CLIPS recordings of one speaker, in the order sent; none where `voice` is sent
     uploads: tuple[Upload, ...]
-    text_type: TextType = "text"
     # a name or an id; without it and uploads, the default voice of the language
-    voice: str | None = field(default=None, metadata=_OPTIONAL)
+    voice: str | None = None
     # estimated, with pauses and pronunciations
     audio_s: float = field(default=0.0, metadata=_DERIVED)
     # that of most of the text first
@@ -112,20 +118,26 @@ class Form:
     def sent(self) -> list[Any]:
         """Return what identifies the form.
 
-        The value of each field that is sent, in order; of uploads, the digests. Fields that were added later are
-        named, and left out where they were not sent.
+        The values of `_IDENTIFYING`, of uploads the digests; then the name and value of every other field that was
+        sent with something else than its default.
         """
-        values = {
-            item.name: getattr(self, item.name)
-            for item in fields(self)
-            if not (item.metadata.get("derived") or item.metadata.get("optional"))
-        }
-        values["uploads"] = [upload.digest for upload in self.uploads]
-        return [*values.values(), *self._optional()]
+        values = self._values()
+        not_sent = {"voice": None} | type(self.options)().fields()
+        added = [name for name in values if name not in _IDENTIFYING]
 
-    def _optional(self) -> list[Any]:
-        names = [item.name for item in fields(self) if item.metadata.get("optional")]
-        return [[name, getattr(self, name)] for name in names if getattr(self, name) is not None]
+        return [
+            *(values[name] for name in _IDENTIFYING),
+            *([name, values[name]] for name in added if values[name] != not_sent[name]),
+        ]
+
+    def _values(self) -> dict[str, Any]:
+        """Return every field that the client sends by name, each text option on its own."""
+        names = [item.name for item in fields(self) if not item.metadata.get("derived")]
+        values = {name: getattr(self, name) for name in names}
+        values["uploads"] = [upload.digest for upload in self.uploads]
+        options: TextOptions = values.pop("options")
+
+        return values | options.fields()
 
 
 class RequestReader(Protocol):
@@ -245,13 +257,19 @@ def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Setting
         text=fields["text"],
         language=_language(fields.get("language", "")),
         uploads=uploads,
+        options=_options(fields),
+        seed=_seed(fields.get("seed")),
+        voice=_voice(fields.get("voice", "")),
+        parameters=_parameters(fields),
+    )
+
+
+def _options(fields: dict[str, str]) -> TextOptions:
+    return TextOptions(
         split=_boolean(fields, "enable_text_splitting"),
         spoken_forms=_boolean(fields, "spoken_forms"),
         pronunciations=_pronunciations(fields.get("pronunciations", "")),
-        seed=_seed(fields.get("seed")),
         text_type=_text_type(fields),
-        voice=_voice(fields.get("voice", "")),
-        parameters=_parameters(fields),
     )
 
 

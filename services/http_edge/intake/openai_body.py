@@ -13,7 +13,13 @@ from aiohttp import web
 
 from services.common.wire.failures import EmptyText, TextTooLong, UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import Parameters, Pronunciations, Seed, VoiceReference
+from services.common.wire.messages import (
+    Parameters,
+    Pronunciations,
+    Seed,
+    TextOptions,
+    VoiceReference,
+)
 from services.common.wire.parameters import RANGES
 from services.http_edge.encoders.registry import output_format
 from services.http_edge.errors import BadField, UnknownModel
@@ -67,9 +73,9 @@ def openai_form(body: bytes, settings: Settings) -> Form:
     return Form(
         text=text,
         language=_language(fields.text("language")),
-        split=True,
-        spoken_forms=True,
-        pronunciations=fields.get("pronunciations", Pronunciations, "an object of words") or {},
+        options=TextOptions(
+            pronunciations=fields.get("pronunciations", Pronunciations, "an object of words") or {}
+        ),
         seed=fields.get("seed", Seed, "a whole number from 0 to 2^63-1"),
         parameters=_parameters(fields),
         uploads=(),

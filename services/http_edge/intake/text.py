@@ -27,7 +27,7 @@ async def understood(form: Form) -> Form:
     Raises MalformedSsml, EmptyText, and for AUTO UnsupportedLanguage.
     """
     inline = len(form.text) <= _INLINE and form.language != AUTO
-    understand = _understood_ssml if form.text_type == "ssml" else _understood_plain
+    understand = _understood_ssml if form.options.text_type == "ssml" else _understood_plain
     return understand(form) if inline else await asyncio.to_thread(understand, form)
 
 
@@ -80,7 +80,9 @@ def _plain_s(form: Form) -> float:
         )
         offset = passage.end
     seconds += audio_seconds(_written(text[offset:]), form.language, speed)
-    return seconds * _growth(text, form.pronunciations) + _PARAGRAPH_S * text.strip().count("\n\n")
+    return seconds * _growth(text, form.options.pronunciations) + _PARAGRAPH_S * text.strip().count(
+        "\n\n"
+    )
 
 
 def _document_s(document: Document, form: Form) -> float:
@@ -97,7 +99,7 @@ def _document_s(document: Document, form: Form) -> float:
         if isinstance(item, TextRun)
     )
     silence_ms = sum(item.milliseconds for item in document.items if isinstance(item, Break))
-    return seconds * _growth(document.text, form.pronunciations) + silence_ms / 1000
+    return seconds * _growth(document.text, form.options.pronunciations) + silence_ms / 1000
 
 
 def _written(text: str) -> int:

@@ -6,6 +6,7 @@ which also returns the alignment with the written text.
 
 from typing import Final
 
+from services.common.wire.messages import TextOptions
 from services.splitter.normalization.reader import read
 
 # joined lines may change meaning ("#", then a word); the third pass seldom finds anything
@@ -19,8 +20,10 @@ def normalize(text: str, language: str, *, spoken: bool = True) -> str:
     `spoken` False keeps the written form and only removes characters that are never spoken. Time is
     linear in the text, and normalizing a normalized text changes nothing.
     """
+    options = TextOptions(spoken_forms=spoken)
+
     for _ in range(_PASSES):
-        verbalized = " ".join(read(text, language, spoken=spoken).text.split())
+        verbalized = " ".join(read(text, language, options).text.split())
         if verbalized == text:
             break
         text = verbalized

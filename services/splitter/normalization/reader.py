@@ -19,13 +19,13 @@ the text of the request.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
-from types import MappingProxyType
 from typing import Final
 
 import regex
 
+from services.common.wire.messages import DEFAULT_TEXT_OPTIONS, TextOptions
 from services.splitter.normalization.grammar.grammar import grammar
 from services.splitter.normalization.grammar.table import Table
 from services.splitter.normalization.recognizer import FIGURES, LETTERS, SIGNS
@@ -60,7 +60,6 @@ _IN_ADDRESS: Final = "@.-_+:0123456789"
 _ROMANISH: Final = re.compile(r"[IVXLCDM]+(?:[a-zèᵉ]{1,4})?")
 
 
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _MARKUP_PASSES: Final = 4  # for nested markup; the second pass seldom finds any
 
 
@@ -215,23 +214,21 @@ def reader(language: str) -> Reader:
     return Reader(language)
 
 
-def read(
-    text: str, language: str, *, spoken: bool = True, pronunciations: Mapping[str, str] = _NONE
-) -> Aligned:
+def read(text: str, language: str, options: TextOptions = DEFAULT_TEXT_OPTIONS) -> Aligned:
     """Return the spoken form of a text, aligned with the text.
 
-    `spoken` False: the text is only cleaned, and `pronunciations` are applied.
+    Without `spoken_forms` the text is only cleaned, and the pronunciations are applied.
     Raises TextTooLong if the spoken form is many times longer than the written text.
     """
     try:
-        aligned = respelled(cleaned(Aligned(text)), pronunciations)
-        if not spoken:
+        aligned = respelled(cleaned(Aligned(text)), options.pronunciations)
+        if not options.spoken_forms:
             return aligned
         aligned = prepared(aligned)
         return composed(aligned.edited(changes(reader(language).edits(aligned.text), aligned.text)))
     except SpokenTooLong as refusal:
         raise (
-            SpokenTooLong(refusal.most, "pronunciations") if pronunciations else refusal
+            SpokenTooLong(refusal.most, "pronunciations") if options.pronunciations else refusal
         ) from None
 
 

@@ -8,15 +8,17 @@ become pauses, and SSML marks become marks.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
+
+from msgspec import structs
 
 from services.common.ssml.document import Border, Break, Item, Style, TextRun
 from services.common.ssml.document import Mark as DocumentMark
 from services.common.ssml.reader import read_ssml
 from services.common.wire.failures import MalformedSsml
-from services.common.wire.messages import Mark, Passage
+from services.common.wire.messages import DEFAULT_TEXT_OPTIONS, Mark, Passage, TextOptions
 from services.common.wire.punctuation import CLOSING_MARKS, SENTENCE_ENDS
 from services.splitter.normalization.say_as import spoken_as
 from services.splitter.normalization.text.alignment import Aligned, Edit, SpokenTooLong, most_spoken
@@ -42,14 +44,12 @@ _CLOSERS: Final = CLOSING_MARKS + " "
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """The options of a whole request; same meaning as the arguments of `split`."""
+    """The request-wide options of a division."""
 
     language: str
     # language -> the longest sentence that the engine accepts, in characters
     limits: Mapping[str, int]
-    splitting: bool = True
-    spoken_forms: bool = True
-    pronunciations: Mapping[str, str] = field(default_factory=dict)
+    text: TextOptions = DEFAULT_TEXT_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _divided(
             # each stretch may be short, and all together long
             if spoken > (most := most_spoken(len(source))):
                 raise SpokenTooLong(
-                    most, "pronunciations" if options.pronunciations else "numbers and signs"
+                    most, "pronunciations" if options.text.pronunciations else "numbers and signs"
                 )
     if not sentences:
         raise nothing_spoken(source, left_out, options.language)
@@ -176,9 +176,7 @@ def _sentences(stretch: _Stretch, options: SplitOptions) -> SplitText:
         text,
         language,
         max_characters=options.limits[language],
-        enable_text_splitting=options.splitting and not style.sentence,
-        spoken_forms=options.spoken_forms,
-        pronunciations=options.pronunciations,
+        options=structs.replace(options.text, split=False) if style.sentence else options.text,
     )
     mapped: list[Sentence] = []
     for sentence in found.sentences:

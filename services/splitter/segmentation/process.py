@@ -23,7 +23,7 @@ from services.common.wire.failures import (
     TextTooLong,
     UnspeakableText,
 )
-from services.common.wire.messages import Mark, Passage, TextType
+from services.common.wire.messages import DEFAULT_TEXT_OPTIONS, Mark, Passage, TextOptions
 from services.splitter.segmentation.boundaries import Span
 from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
 from services.splitter.segmentation.sentences import Sentence, SplitText, split
@@ -41,15 +41,12 @@ _NICENESS: Final = 10  # short requests on the same core run first
 
 
 class SegmentationTask(msgspec.Struct, frozen=True):
-    """A text to divide; as the arguments of `split`."""
+    """A text to divide."""
 
     text: str
     language: str
     max_characters: int
-    enable_text_splitting: bool
-    spoken_forms: bool
-    pronunciations: dict[str, str] = {}
-    text_type: TextType = "text"
+    options: TextOptions = DEFAULT_TEXT_OPTIONS
     passages: tuple[Passage, ...] = ()
     limits: dict[str, int] = {}  # of the engine's other languages
 
@@ -99,32 +96,21 @@ async def divide(task: SegmentationTask, children: asyncio.Semaphore | None = No
 
 def _most_read(task: SegmentationTask) -> int:
     """Return how many characters there are at most when the pronunciations are put in."""
-    growth = max(
-        (len(spoken) / len(word) for word, spoken in task.pronunciations.items()), default=1.0
-    )
+    pronunciations = task.options.pronunciations
+    growth = max((len(spoken) / len(word) for word, spoken in pronunciations.items()), default=1.0)
+
     return round(len(task.text) * max(1.0, growth))
 
 
 def _split(task: SegmentationTask) -> SplitText:
-    if task.text_type == "ssml" or task.passages:
-        manner = SplitOptions(
-            language=task.language,
-            limits=task.limits | {task.language: task.max_characters},
-            splitting=task.enable_text_splitting,
-            spoken_forms=task.spoken_forms,
-            pronunciations=task.pronunciations,
-        )
-        if task.text_type == "ssml":
-            return split_ssml(task.text, manner)
-        return split_passages(task.text, task.passages, manner)
-    return split(
-        task.text,
-        task.language,
-        max_characters=task.max_characters,
-        enable_text_splitting=task.enable_text_splitting,
-        spoken_forms=task.spoken_forms,
-        pronunciations=task.pronunciations,
-    )
+    limits = task.limits | {task.language: task.max_characters}
+    whole = SplitOptions(task.language, limits, task.options)
+
+    if task.options.text_type == "ssml":
+        return split_ssml(task.text, whole)
+    if task.passages:
+        return split_passages(task.text, task.passages, whole)
+    return split(task.text, task.language, max_characters=task.max_characters, options=task.options)
 
 
 async def _divide_in_child(task: SegmentationTask) -> SegmentationResult:

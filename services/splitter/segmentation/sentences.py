@@ -8,15 +8,14 @@ as left out.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Final
 
 import regex
 
 from services.common.wire.failures import EmptyText, TextTooLong, UnspeakableText
-from services.common.wire.messages import Mark
+from services.common.wire.messages import DEFAULT_TEXT_OPTIONS, Mark, TextOptions
 from services.common.wire.punctuation import CLOSING_MARKS, SPACED_ENDS, WIDE_ENDS
 from services.splitter.normalization.reader import read
 from services.splitter.normalization.text.alignment import Aligned
@@ -41,7 +40,6 @@ _WHOLE: Final = regex.compile(
 )
 _BEGINS: Final = regex.compile(r"[\p{Ps}\p{Pi}\"'„¿¡]*+[\p{Lu}\p{Lo}\p{Nd}]")
 _SCRIPTS_NAMED: Final = 3
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 MOST_SENTENCES: Final = 100_000  # of one text
 PARAGRAPH_PAUSE_MS: Final = 600
 PAUSES_MS: Final = {
@@ -86,47 +84,26 @@ def split(
     language: str,
     *,
     max_characters: int,
-    enable_text_splitting: bool = True,
-    spoken_forms: bool = True,
-    pronunciations: Mapping[str, str] = _NONE,
+    options: TextOptions = DEFAULT_TEXT_OPTIONS,
 ) -> SplitText:
     """Divide a text in a language (ISO 639-1) into sentences of at most `max_characters` spoken
     characters.
 
-    `enable_text_splitting` False keeps the text whole as far as the limit allows; `spoken_forms`
-    False leaves numbers and signs as written. `pronunciations` maps words to the spelling to speak
-    instead. Raises EmptyText if there is nothing to speak, UnspeakableText if no voice of the
+    Raises EmptyText if there is nothing to speak, UnspeakableText if no voice of the
     language can speak the text, TextTooLong if the spoken form is many times longer than the
     written text, or has too many sentences.
     """
-    found = divided(
-        text,
-        language,
-        max_characters=max_characters,
-        enable_text_splitting=enable_text_splitting,
-        spoken_forms=spoken_forms,
-        pronunciations=pronunciations,
-    )
+    found = divided(text, language, max_characters=max_characters, options=options)
     if not found.sentences:
         raise nothing_spoken(text, found.left_out, language)
     return found
 
 
-def divided(
-    text: str,
-    language: str,
-    *,
-    max_characters: int,
-    enable_text_splitting: bool,
-    spoken_forms: bool,
-    pronunciations: Mapping[str, str],
-) -> SplitText:
+def divided(text: str, language: str, *, max_characters: int, options: TextOptions) -> SplitText:
     """Divide a text like `split`; return no sentences if nothing can be spoken."""
-    aligned, left_out = speakable(
-        read(text, language, spoken=spoken_forms, pronunciations=pronunciations), language
-    )
+    aligned, left_out = speakable(read(text, language, options), language)
     sentences: list[Sentence] = []
-    for spans in _groups(aligned.text, language, max_characters, splitting=enable_text_splitting):
+    for spans in _groups(aligned.text, language, max_characters, splitting=options.split):
         spoken = [part for span in spans for part in _spoken(text, aligned, span, max_characters)]
         if spoken:
             spoken[-1] = replace(spoken[-1], pause_after_ms=PARAGRAPH_PAUSE_MS)

@@ -38,7 +38,7 @@ async def test_a_text_that_cannot_be_divided_is_given_up_at_the_third_attempt(
         stop=asyncio.Event(),
         divisions=Divisions(divide),
     )
-    task = SegmentationTask(request.text, "en", 60, enable_text_splitting=True, spoken_forms=True)
+    task = SegmentationTask(request.text, "en", 60)
     with pytest.raises(SynthesisFailed, match="send it in parts") as failed:
         await work._divided(task, request, attempt)
     assert failed.value.retryable is again

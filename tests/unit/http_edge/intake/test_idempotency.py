@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.wire.messages import Parameters
+from services.common.wire.messages import Parameters, TextOptions
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.body import Upload
 from services.http_edge.intake.form import Form
@@ -15,9 +15,7 @@ FORM = Form(
     text="Hello.",
     language="en",
     uploads=(Upload(Path("/tmp/one"), "ab" * 32, 5), Upload(Path("/tmp/two"), "cd" * 32, 6)),
-    split=True,
-    spoken_forms=True,
-    pronunciations={},
+    options=TextOptions(),
     seed=None,
     parameters=Parameters(speed=1.5),
 )
@@ -62,10 +60,8 @@ def test_a_voice_counts_only_where_it_was_sent() -> None:
 def test_the_fingerprints_of_stored_claims_stay_valid() -> None:
     other = replace(
         FORM,
-        pronunciations={"SQL": "sequel"},
+        options=TextOptions(pronunciations={"SQL": "sequel"}, text_type="ssml", split=False),
         seed=7,
-        text_type="ssml",
-        split=False,
         parameters=Parameters(speed=1.25, temperature=0.5),
     )
     assert (
@@ -101,16 +97,39 @@ def test_a_form_is_the_same_whatever_its_uploads_are_called() -> None:
 
 def test_any_change_makes_it_another_form() -> None:
     changed = [
-        replace(FORM, spoken_forms=False),
-        replace(FORM, pronunciations={"SQL": "sequel"}),
+        replace(FORM, options=TextOptions(spoken_forms=False)),
+        replace(FORM, options=TextOptions(pronunciations={"SQL": "sequel"})),
         replace(FORM, text="Hello!"),
         replace(FORM, language="fr"),
         replace(FORM, uploads=FORM.uploads[::-1]),
         replace(FORM, uploads=FORM.uploads[:1]),
-        replace(FORM, split=False),
+        replace(FORM, options=TextOptions(split=False)),
         replace(FORM, seed=0),
         replace(FORM, parameters=Parameters()),
         replace(FORM, parameters=Parameters(speed=1.25)),
     ]
     prints = {fingerprint(form, "speech") for form in [FORM, *changed]} | {fingerprint(FORM, "job")}
     assert len(prints) == len(changed) + 2
+
+
+def test_every_text_option_identifies_a_form() -> None:
+    others = {
+        "split": False,
+        "spoken_forms": False,
+        "pronunciations": {"SQL": "sequel"},
+        "text_type": "ssml",
+    }
+    assert set(others) == set(TextOptions.__struct_fields__)
+    changed = [replace(FORM, options=TextOptions(**{name: others[name]})) for name in others]
+    assert len({fingerprint(form, "speech") for form in [FORM, *changed]}) == len(others) + 1
+
+
+def test_a_later_text_option_keeps_stored_fingerprints_valid() -> None:
+    class LaterOptions(TextOptions, frozen=True, kw_only=True):
+        emphasis: str = ""
+
+    same = replace(FORM, options=LaterOptions())
+    assert fingerprint(same, "speech") == fingerprint(FORM, "speech")
+    assert fingerprint(replace(FORM, options=LaterOptions(emphasis="high")), "speech") != (
+        fingerprint(FORM, "speech")
+    )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.common.wire.messages import Parameters
+from services.common.wire.messages import Parameters, TextOptions
 from services.http_edge.intake.form import Form
 from services.http_edge.intake.text import understood
 
@@ -13,9 +13,11 @@ def form(
     text: str, *, pronunciations: dict[str, str] | None = None, speed: float = 1.0, **fields: str
 ) -> Form:
     return Form(
-        text=text, language=fields.get("language", "en"), uploads=(), split=True, spoken_forms=True, seed=None,
-        pronunciations=pronunciations or {}, parameters=Parameters(speed=speed),
-        text_type="ssml" if text.startswith("<") else "text",
+        text=text, language=fields.get("language", "en"), uploads=(), seed=None, parameters=Parameters(speed=speed),
+        options=TextOptions(
+            pronunciations=pronunciations or {},
+            text_type="ssml" if text.startswith("<") else "text",
+        ),
     )  # fmt: skip
 
 

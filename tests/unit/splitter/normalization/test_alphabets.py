@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.common.wire.failures import EmptyText, UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import Passage
+from services.common.wire.messages import Passage, TextOptions
 from services.splitter.normalization.text.alignment import Aligned
 from services.splitter.normalization.text.alphabets import speakable
 from services.splitter.normalization.text.characters import cleaned
@@ -166,7 +166,8 @@ def test_the_error_for_an_unspeakable_text_names_its_script_and_never_its_words(
 
 
 def test_a_pronunciation_makes_an_unspeakable_word_speakable() -> None:
-    division = split("Say สวัสดี now.", "en", max_characters=100, pronunciations={"สวัสดี": "sawatdee"})
+    options = TextOptions(pronunciations={"สวัสดี": "sawatdee"})
+    division = split("Say สวัสดี now.", "en", max_characters=100, options=options)
     assert division.left_out == ()
     assert division.sentences[0].spoken == "Say sawatdee now."
 

@@ -1,11 +1,12 @@
 """The pronunciations of a request."""
 
+from services.common.wire.messages import TextOptions
 from services.splitter.normalization.reader import read
 from services.splitter.segmentation.sentences import split
 
 
 def said(text: str, language: str = "en", **pronunciations: str) -> str:
-    return read(text, language, pronunciations=pronunciations).text
+    return read(text, language, TextOptions(pronunciations=pronunciations)).text
 
 
 def test_whole_words_are_replaced_and_parts_of_words_are_not() -> None:
@@ -33,7 +34,7 @@ def test_it_comes_before_every_other_rule() -> None:
 def test_spans_count_the_text_that_was_sent() -> None:
     text = "We love SQL. So do they all."
     first, second = split(
-        text, "en", max_characters=100, pronunciations={"SQL": "sequel"}
+        text, "en", max_characters=100, options=TextOptions(pronunciations={"SQL": "sequel"})
     ).sentences
     assert (first.spoken, text[first.start : first.end]) == ("We love sequel.", "We love SQL.")
     assert text[second.start : second.end] == second.spoken

@@ -1,11 +1,12 @@
 """The spoken form is bounded by the length of the text, and segmentation by memory."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from services.common.wire.failures import TextTooLong
-from services.common.wire.messages import Passage
+from services.common.wire.messages import Passage, TextOptions
 from services.splitter.normalization.text.alignment import MOST_CHARACTERS, most_spoken
 from services.splitter.segmentation import process
 from services.splitter.segmentation.process import SegmentationTask, divide
@@ -14,9 +15,17 @@ from services.splitter.segmentation.sentences import MOST_SENTENCES, split
 DIGITS = {"a": "9" * 100}
 
 
-def task(text: str, **fields: object) -> SegmentationTask:
-    return SegmentationTask(**{"text": text, "language": "en", "max_characters": 250, "enable_text_splitting": True,
-                   "spoken_forms": True, "limits": {"en": 250}, **fields})  # type: ignore[arg-type]  # fmt: skip
+def task(
+    text: str, *, language: str = "en", passages: tuple[Passage, ...] = (), **options: Any
+) -> SegmentationTask:
+    return SegmentationTask(
+        text,
+        language,
+        250,
+        TextOptions(**options),
+        passages,
+        limits={"en": 250, language: 250},
+    )
 
 
 @pytest.mark.parametrize("characters", [2_000, 18_000, 100_000, 400_000])
@@ -35,7 +44,7 @@ async def test_signs_that_make_a_text_many_times_longer_are_refused(
     text: str, language: str
 ) -> None:
     with pytest.raises(TextTooLong, match="numbers and signs"):
-        await divide(task(text, language=language, limits={language: 250}))
+        await divide(task(text, language=language))
 
 
 async def test_a_document_of_many_short_parts_is_bounded_as_a_whole() -> None:

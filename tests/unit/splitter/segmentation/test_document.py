@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.common.wire.failures import EmptyText, MalformedSsml, UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import Mark, Passage
+from services.common.wire.messages import Mark, Passage, TextOptions
 from services.splitter.normalization.normalize import normalize
 from services.splitter.normalization.say_as import spoken_as
 from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
@@ -200,7 +200,8 @@ def test_every_character_of_a_document_is_in_one_sentence_or_dropped(
     source = f"<speak>{content}</speak>"
     try:
         division = split_ssml(
-            source, SplitOptions(language, dict.fromkeys(LANGUAGES, limit), splitting=splitting)
+            source,
+            SplitOptions(language, dict.fromkeys(LANGUAGES, limit), TextOptions(split=splitting)),
         )
     except (EmptyText, MalformedSsml, UnspeakableText):
         return

@@ -67,7 +67,7 @@ async def test_a_long_text_in_portions_is_divided_once_and_other_texts_are_not_c
         return SplitText(SENTENCES, ())
 
     divisions = Divisions(divide)
-    book = SegmentationTask("b" * 3_000, "en", 250, True, True)
+    book = SegmentationTask("b" * 3_000, "en", 250)
     for _ in range(3):
         assert (await divisions.of(book, in_portions=True)).sentences == SENTENCES
     assert len(divided) == 1

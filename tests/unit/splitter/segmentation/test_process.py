@@ -23,14 +23,12 @@ SENTENCE = "Ça va « bien », dit-il à 3,14 personnes. "
 @pytest.mark.parametrize("characters", [100, SHORT_CHARACTERS + 1, LONG_CHARACTERS + 1])
 async def test_a_text_of_any_length_is_divided_as_it_would_be_at_once(characters: int) -> None:
     text = (SENTENCE * (characters // len(SENTENCE) + 1))[:characters]
-    assert await divide(SegmentationTask(text, "fr", 120, True, True)) == split(
-        text, "fr", max_characters=120
-    )
+    assert await divide(SegmentationTask(text, "fr", 120)) == split(text, "fr", max_characters=120)
 
 
 async def test_a_long_text_without_a_word_is_refused() -> None:
     with pytest.raises(EmptyText, match="no word"):
-        await divide(SegmentationTask("… " * LONG_CHARACTERS, "fr", 120, True, True))
+        await divide(SegmentationTask("… " * LONG_CHARACTERS, "fr", 120))
 
 
 async def test_a_divider_that_dies_costs_one_attempt(
@@ -41,7 +39,7 @@ async def test_a_divider_that_dies_costs_one_attempt(
     crashing.chmod(0o755)
     monkeypatch.setattr(process.sys, "executable", str(crashing))
     with pytest.raises(SegmentationCrashed) as died:
-        await divide(SegmentationTask(SENTENCE * 1_000, "fr", 120, True, True))
+        await divide(SegmentationTask(SENTENCE * 1_000, "fr", 120))
     assert died.value.retryable
     assert sys.executable == str(crashing)
 
@@ -54,5 +52,5 @@ async def test_a_segmentation_process_yields_the_cpu_to_short_requests(
     telling.chmod(0o755)
     monkeypatch.setattr(process.sys, "executable", str(telling))
     with pytest.raises(SegmentationCrashed):
-        await divide(SegmentationTask(SENTENCE * 1_000, "fr", 120, True, True))
+        await divide(SegmentationTask(SENTENCE * 1_000, "fr", 120))
     assert int(told.read_text("ascii")) >= 10

@@ -3,6 +3,7 @@
 import pytest
 
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import TextOptions
 from services.splitter.normalization.normalize import normalize
 from services.splitter.segmentation.sentences import split
 from tests.unit.splitter.normalization.gold import GOLD, sentences_of
@@ -11,7 +12,9 @@ CASES = [(language, marked) for language, texts in GOLD.items() for marked in te
 
 
 def spoken(text: str, language: str, limit: int = 200, *, spoken_forms: bool = True) -> list[str]:
-    division = split(text, language, max_characters=limit, spoken_forms=spoken_forms)
+    division = split(
+        text, language, max_characters=limit, options=TextOptions(spoken_forms=spoken_forms)
+    )
     return [sentence.spoken for sentence in division.sentences]
 
 
@@ -128,14 +131,14 @@ def test_pauses_follow_what_ends_a_sentence() -> None:
 
 def test_without_splitting_a_text_stays_whole_as_far_as_the_engine_allows() -> None:
     text = "One sentence here. Another sentence there.\n\nA paragraph."
-    whole = split(text, "en", max_characters=100, enable_text_splitting=False).sentences
+    whole = split(text, "en", max_characters=100, options=TextOptions(split=False)).sentences
     assert [s.spoken for s in whole] == ["One sentence here. Another sentence there. A paragraph."]
-    assert len(split(text, "en", max_characters=30, enable_text_splitting=False).sentences) > 1
+    assert len(split(text, "en", max_characters=30, options=TextOptions(split=False)).sentences) > 1
 
 
 def test_without_splitting_a_text_that_must_be_cut_is_cut_between_sentences() -> None:
     text = "One sentence stands here. Another sentence stands there. And a third one."
-    pieces = split(text, "en", max_characters=60, enable_text_splitting=False).sentences
+    pieces = split(text, "en", max_characters=60, options=TextOptions(split=False)).sentences
     assert [s.spoken for s in pieces] == [
         "One sentence stands here. Another sentence stands there.",
         "And a third one.",

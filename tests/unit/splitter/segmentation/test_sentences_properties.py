@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.common.wire.failures import EmptyText, UnspeakableText
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import TextOptions
 from services.splitter.normalization.normalize import normalize
 from services.splitter.normalization.reader import read
 from services.splitter.normalization.text.alphabets import speakable
@@ -77,8 +78,7 @@ def divided(
             text,
             language,
             max_characters=limit,
-            enable_text_splitting=splitting,
-            spoken_forms=spoken_forms,
+            options=TextOptions(split=splitting, spoken_forms=spoken_forms),
         )
     except (EmptyText, UnspeakableText):
         return None
@@ -90,7 +90,9 @@ def test_every_character_is_in_one_sentence_or_dropped_and_none_is_over_the_limi
     text: str, language: str, limit: int, splitting: bool, spoken_forms: bool
 ) -> None:
     division = divided(text, language, limit, splitting=splitting, spoken_forms=spoken_forms)
-    said = speakable(read(text, language, spoken=spoken_forms), language).aligned.text
+    said = speakable(
+        read(text, language, TextOptions(spoken_forms=spoken_forms)), language
+    ).aligned.text
     if division is None:
         assert not any(character.isalnum() for character in said)
         return
