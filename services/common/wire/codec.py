@@ -1,7 +1,8 @@
 """Messages to bytes and back: MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md), checked."""
 
+from collections.abc import Iterable
 from functools import cache
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import msgpack
 import msgspec
@@ -30,16 +31,17 @@ def encode(message: Message) -> bytes:
 def decode(payload: bytes, expected: type[T]) -> T:
     """Return the message in `payload`, of the expected type or one of an expected union.
 
-    Unknown fields are ignored. An integral float counts as an integer, and nil as an absent optional field, as some
-    encoders write them. Raises MalformedMessage, which names the field at fault and never its value, for
-    bytes that are not MessagePack, a wrong or missing type, a missing field, or a value outside its bounds.
+    Unknown fields are ignored. An integral float counts as an integer, nil as an absent optional field, and a string in
+    a field of bytes as these bytes, as some encoders write them. Raises MalformedMessage, which names the field at
+    fault and never its value, for bytes that are not MessagePack, a wrong or missing type, a missing field, or a value
+    outside its bounds.
     """
     # Decoded by type, so that nothing is built of what no field asks for: 8 MB of empty maps would be half a gigabyte.
     try:
         return msgspec.msgpack.decode(payload, type=expected, strict=True)
     except msgspec.ValidationError as error:
-        names = _optional_fields(expected)  # type: ignore[arg-type]  # every type is hashable
-        lenient = rewritten(payload, names)
+        fields = _tolerated(expected)  # type: ignore[arg-type]  # every type is hashable
+        lenient = rewritten(payload, fields.optional, fields.binary)
         if lenient is None or lenient == payload:
             raise MalformedMessage(_without_values(str(error))) from None
     except (ValueError, RecursionError) as error:
@@ -53,12 +55,16 @@ def decode(payload: bytes, expected: type[T]) -> T:
         raise _not_messagepack(error) from None
 
 
-@cache
-def _optional_fields(expected: Any) -> frozenset[bytes]:
-    """Return the names of the fields in which nil can only mean that they are absent.
+class _Tolerated(NamedTuple):
+    """The names of fields that may be written in another way."""
 
-    `expected`: a message, or a union of messages: then none of them has the field as a required or nullable one.
-    """
+    optional: frozenset[bytes]  # nil can only mean that they are absent
+    binary: frozenset[bytes]  # a string can only mean bytes
+
+
+@cache
+def _tolerated(expected: Any) -> _Tolerated:
+    """Return the fields of a message, or of a union of messages that agree on the field."""
     kinds = [
         kind for kind in get_args(expected) or (expected,) if hasattr(kind, "__struct_fields__")
     ]
@@ -66,7 +72,17 @@ def _optional_fields(expected: Any) -> frozenset[bytes]:
     nullable = {field.encode_name for field in fields if type(None) in get_args(field.type)}
     required = {field.encode_name for field in fields if field.required}
     optional = {field.encode_name for field in fields} - nullable - required
-    return frozenset(name.encode() for name in optional)
+    binary = {field.encode_name for field in fields if _is_bytes(field.type)}
+    others = {field.encode_name for field in fields if not _is_bytes(field.type)}
+    return _Tolerated(_encoded(optional), _encoded(binary - others))
+
+
+def _is_bytes(kind: Any) -> bool:
+    return kind is bytes or bytes in get_args(kind)
+
+
+def _encoded(names: Iterable[str]) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in names)
 
 
 def _not_messagepack(error: Exception) -> MalformedMessage:

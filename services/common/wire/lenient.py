@@ -2,7 +2,9 @@
 
 JavaScript has one type of number, so msgpackr writes every integer above 32 bits, such as a deadline, as a float; other
 encoders write every number as one. And an absent optional field is often nil: `undefined` in JavaScript, an empty map
-in Go. `rewritten` turns such numbers into integers and leaves such fields out; the strict decoder then checks the rest.
+in Go; msgpackr writes `undefined` as an extension. Languages with one type of string, such as PHP and Lua, write bytes
+as `str`. `rewritten` turns such numbers into integers, leaves such fields out and marks bytes as `bin`; the strict
+decoder then checks the rest.
 
 The bytes are scanned once, without building values, and at most `_MOST_VALUES` of them.
 """
@@ -16,8 +18,10 @@ import msgpack
 _MOST_VALUES: Final = 20_000  # about 20 ms
 _EXACT: Final = 2**53  # floats beyond it are not certain integers
 _NIL: Final = 0xC0
+_UNDEFINED: Final = b"\xd4\x00\x00"  # of msgpackr: extension 0 with one zero byte
 _FLOATS: Final = {0xCA: ">f", 0xCB: ">d"}
 _SIZES: Final = (">B", ">H", ">I")
+_NONE: Final[AbstractSet[bytes]] = frozenset()
 
 # https://github.com/msgpack/msgpack/blob/master/spec.md: values of a fixed size, by their first byte
 _FIXED: Final = {
@@ -34,6 +38,7 @@ _BYTES: Final = {
     **{0xC7 + size: (_SIZES[size], 1) for size in range(3)},
     **{0xD9 + size: (_SIZES[size], 0) for size in range(3)},
 }
+_STRING_HEADS: Final = {0xD9 + size: 2 if size == 0 else 1 + 2**size for size in range(3)}
 # containers whose length follows the first byte, and the values in each of their entries
 _CONTAINERS: Final = {0xDC: (">H", 1), 0xDD: (">I", 1), 0xDE: (">H", 2), 0xDF: (">I", 2)}
 
@@ -45,18 +50,24 @@ class _Value(NamedTuple):
     inside: int  # values in the container
 
 
-def rewritten(payload: bytes, optional: AbstractSet[bytes]) -> bytes | None:
+def rewritten(
+    payload: bytes, optional: AbstractSet[bytes], binary: AbstractSet[bytes] = _NONE
+) -> bytes | None:
     """Return the message with integers for integral floats, without `optional` fields that are nil.
+
+    The strings in its `binary` fields become bytes.
 
     None for bytes that are not a map, are truncated, or have too many values.
     """
     try:
-        return _rewritten(payload, optional)
+        return _rewritten(payload, optional, binary)
     except (IndexError, struct.error):
         return None
 
 
-def _rewritten(payload: bytes, optional: AbstractSet[bytes]) -> bytes | None:
+def _rewritten(
+    payload: bytes, optional: AbstractSet[bytes], binary: AbstractSet[bytes]
+) -> bytes | None:
     head = _value(payload, 0)
     if not _is_map(payload[0]):
         return None
@@ -64,6 +75,7 @@ def _rewritten(payload: bytes, optional: AbstractSet[bytes]) -> bytes | None:
     offset = head.end
     entries: list[bytes] = []
     values = 0
+    kept = 0
     for _ in range(head.inside // 2):
         name_end = _value(payload, offset).end
         entry_end, content, scanned = _content(payload, name_end, _MOST_VALUES - values)
@@ -71,12 +83,15 @@ def _rewritten(payload: bytes, optional: AbstractSet[bytes]) -> bytes | None:
         if values > _MOST_VALUES:
             return None
 
-        absent = payload[name_end] == _NIL and _text(payload[offset:name_end]) in optional
+        name = _text(payload[offset:name_end])
+        absent = content[0] == _NIL and name in optional
         if not absent:
-            entries.append(payload[offset:name_end] + content)
+            entries.append(payload[offset:name_end])
+            entries.append(_as_bytes(content) if name in binary else content)
+            kept += 1
         offset = entry_end
 
-    size = msgpack.Packer().pack_map_header(len(entries))
+    size = msgpack.Packer().pack_map_header(kept)
     return b"".join((size, *entries, payload[offset:]))
 
 
@@ -91,7 +106,7 @@ def _content(payload: bytes, start: int, most: int) -> tuple[int, bytes, int]:
     scanned = 0
     while pending and scanned <= most:
         value = _value(payload, offset)
-        parts.append(_integral(payload[offset : value.end]))
+        parts.append(_plain(payload[offset : value.end]))
         pending += value.inside - 1
         offset = value.end
         scanned += 1
@@ -133,8 +148,10 @@ def _is_map(first: int) -> bool:
     return 0x80 <= first <= 0x8F or first in (0xDE, 0xDF)
 
 
-def _integral(value: bytes) -> bytes:
-    """Return an integral float as an integer; any other value unchanged."""
+def _plain(value: bytes) -> bytes:
+    """Return an integral float as an integer, and `undefined` as nil; any other value unchanged."""
+    if value == _UNDEFINED:
+        return bytes((_NIL,))
     layout = _FLOATS.get(value[0])
     if layout is None:
         return value
@@ -147,7 +164,16 @@ def _integral(value: bytes) -> bytes:
 
 
 def _text(name: bytes) -> bytes:
-    """Return the characters of a short string, as every field's name is."""
+    """Return the characters of a string; nothing of any other value."""
     if 0xA0 <= name[0] <= 0xBF:
         return name[1:]
-    return name[2:] if name[0] == 0xD9 else b""
+    return name[_STRING_HEADS.get(name[0], len(name)) :]
+
+
+def _as_bytes(value: bytes) -> bytes:
+    """Return a string as bytes; any other value unchanged."""
+    if not (0xA0 <= value[0] <= 0xBF or value[0] in _STRING_HEADS):
+        return value
+
+    packed: bytes = msgpack.packb(_text(value))
+    return packed

@@ -1,6 +1,7 @@
 """Messages as the encoders of other languages write them."""
 
 import struct
+from contextlib import suppress
 from typing import get_args
 
 import msgpack
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 from services.common.wire import codec
 from services.common.wire.failures import MalformedMessage
 from services.common.wire.lenient import rewritten
-from services.common.wire.messages import Message, SpeechFailed, SpeechRequest
+from services.common.wire.messages import (
+    CancelSpeech,
+    Message,
+    NormalizeText,
+    SpeechFailed,
+    SpeechRequest,
+    StoreClip,
+)
+from services.common.wire.voices import VoiceCommand
 from tests.support.messages import EXAMPLES
 
 VALUES = st.recursive(
@@ -126,6 +135,103 @@ def test_only_integral_floats_are_rewritten(sent: dict[str, object]) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_rewritten_or_left_alone(payload: bytes) -> None:
     rewritten(payload, frozenset({b"seed"}))
+
+
+def as_written(value: object, draw: st.DrawFn) -> bytes:
+    """Return a value in one of the ways in which encoders write it."""
+    if isinstance(value, list):
+        items = [as_written(inner, draw) for inner in value]
+        return b"\xdd" + struct.pack(">I", len(items)) + b"".join(items)
+    if isinstance(value, dict):
+        return as_map([(as_written(name, draw), as_written(value[name], draw)) for name in value])
+
+    ways = [msgpack.packb(value)]
+    if isinstance(value, int) and not isinstance(value, bool):
+        ways = integers(value)
+    if isinstance(value, str):
+        ways = headed(value.encode(), strings=True)
+    if isinstance(value, bytes):
+        ways = [*headed(value, strings=False), *headed(value, strings=True)]
+    return draw(st.sampled_from(ways))
+
+
+def as_map(entries: list[tuple[bytes, bytes]]) -> bytes:
+    return b"\xdf" + struct.pack(">I", len(entries)) + b"".join(map(b"".join, entries))
+
+
+def integers(value: int) -> list[bytes]:
+    """Return an integer in every width that holds it, and as floats."""
+    made = [msgpack.packb(value)]
+    for code, layout in enumerate((">B", ">H", ">I", ">Q", ">b", ">h", ">i", ">q")):
+        with suppress(struct.error):
+            made.append(bytes((0xCC + code,)) + struct.pack(layout, value))
+    if abs(value) <= 2**53:
+        made.append(b"\xcb" + struct.pack(">d", value))
+    if abs(value) <= 2**24:
+        made.append(b"\xca" + struct.pack(">f", value))
+    return made
+
+
+def headed(value: bytes, *, strings: bool) -> list[bytes]:
+    """Return bytes with every head that holds their length."""
+    made = []
+    for size, layout in enumerate((">B", ">H", ">I")):
+        with suppress(struct.error):
+            head = (0xD9 if strings else 0xC4) + size
+            made.append(bytes((head,)) + struct.pack(layout, len(value)) + value)
+    return made
+
+
+@st.composite
+def written(draw: st.DrawFn, message: Message) -> bytes:
+    """Draw the bytes of a message from an encoder of another language, with absent fields and unknown ones."""
+    sent = content(message)
+    entries = [(as_written(name, draw), as_written(value, draw)) for name, value in sent.items()]
+    for field in msgspec.structs.fields(type(message)):
+        nullable = type(None) in get_args(field.type)
+        if field.encode_name not in sent and not field.required and not nullable:
+            absent = draw(st.sampled_from([b"", b"\xc0", b"\xd4\x00\x00"]))
+            entries += [(as_written(field.encode_name, draw), absent)] if absent else []
+    unknown = draw(st.dictionaries(st.text(max_size=8).map("x-{}".format), VALUES, max_size=3))
+    entries += [(msgpack.packb(name), msgpack.packb(value)) for name, value in unknown.items()]
+    return as_map(draw(st.permutations(entries)))
+
+
+COMMANDS = [
+    message
+    for message in EXAMPLES
+    if isinstance(message, SpeechRequest | CancelSpeech | NormalizeText | StoreClip | VoiceCommand)
+]
+
+
+@pytest.mark.parametrize("message", COMMANDS, ids=lambda message: type(message).__name__)
+@given(st.data())
+def test_what_a_client_sends_is_read_however_its_encoder_writes_it(
+    message: Message, data: st.DataObject
+) -> None:
+    assert codec.decode(data.draw(written(message)), type(message)) == message
+
+
+@pytest.mark.parametrize("message", COMMANDS, ids=lambda message: type(message).__name__)
+def test_undefined_as_msgpackr_writes_it_is_an_absent_field(message: Message) -> None:
+    optional = [
+        field.encode_name
+        for field in msgspec.structs.fields(type(message))
+        if not field.required and type(None) not in get_args(field.type)
+    ]
+    sent = {name: value for name, value in content(message).items() if name not in optional}
+    absent = codec.decode(msgpack.packb(sent), type(message))
+    undefined = dict.fromkeys(optional, msgpack.ExtType(0, b"\0"))
+    assert codec.decode(msgpack.packb(sent | undefined), type(message)) == absent
+
+
+def test_bytes_may_be_a_string_but_a_text_may_not_be_bytes() -> None:
+    [clip] = [message for message in EXAMPLES if isinstance(message, StoreClip)]
+    audio = b"\xff\xfb\x90\x00" * 20_000
+    raw = msgpack.packb({**content(clip), "audio": audio}, use_bin_type=False)
+    assert codec.decode(raw, StoreClip).audio == audio
+    with pytest.raises(MalformedMessage, match="text"):
+        codec.decode(msgpack.packb({**content(EXAMPLES[0]), "text": b"Hello."}), SpeechRequest)
 
 
 HOSTILE = {
