@@ -1,7 +1,6 @@
 """Reads and checks the form of a request that speaks, or is normalized."""
 
-import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Protocol
@@ -9,23 +8,14 @@ from typing import Any, Final, Protocol
 import msgspec
 from aiohttp import web
 
-from services.common.wire.failures import (
-    EmptyText,
-    PipelineError,
-    TextTooLong,
-    UnsupportedLanguage,
-)
-from services.common.wire.languages import LANGUAGES, language_code
+from services.common.wire.failures import EmptyText, PipelineError, TextTooLong
 from services.common.wire.messages import (
     MOST_NORMALIZED,
     Parameters,
     Passage,
-    Pronunciations,
     TextOptions,
-    TextType,
-    VoiceReference,
 )
-from services.common.wire.parameters import RANGES, Range
+from services.common.wire.parameters import RANGES
 from services.http_edge.encoders.registry import WAV, OutputFormat, output_format
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.body import (
@@ -37,41 +27,17 @@ from services.http_edge.intake.body import (
     check_multipart,
     check_uploads,
 )
-from services.http_edge.intake.language import AUTO
+from services.http_edge.intake.form_fields import (
+    FIELDS,
+    JOB_FORM,
+    NORMALIZE_FORM,
+    SPEECH_FORM,
+    TEXT,
+    TEXT_FILE,
+    Field,
+)
 from services.http_edge.intake.uploads import Uploads
 from services.http_edge.settings import Settings
-
-_SHORT_FIELD_BYTES: Final = 64
-_VOICE_BYTES: Final = 400
-_SEED_LIMIT: Final = 2**63
-_FIELDS: Final = (
-    "text",
-    "text_type",
-    "language",
-    REFERENCE,
-    "voice",
-    "enable_text_splitting",
-    "spoken_forms",
-    "pronunciations",
-    "seed",
-    *RANGES,
-)
-_OUTPUT_FIELDS: Final = ("response_format", "sample_rate")  # of the response, not of the speech
-_TEXT_FIELDS: Final = (
-    "text",
-    "text_type",
-    "language",
-    "enable_text_splitting",
-    "spoken_forms",
-    "pronunciations",
-)
-_TEXT_FILE: Final = "text_file"
-# `on` is what the checkbox of an HTML form sends
-_BOOLEANS: Final = {
-    **dict.fromkeys(("true", "1", "on", "yes"), True),
-    **dict.fromkeys(("false", "0", "off", "no"), False),
-}
-
 
 # What identifies a form, in the order of the fingerprints that are stored. Any other field counts by
 # its name, and only where it differs from its default: it can be added without changing them.
@@ -168,7 +134,7 @@ class FormReader:
                 settings, max_text_characters=settings.max_job_characters
             )
         _check_before_reading(request, settings)
-        known = (*_FIELDS, _TEXT_FILE) if self.job else (*_FIELDS, *_OUTPUT_FIELDS)
+        known = JOB_FORM if self.job else SPEECH_FORM
         accept = request.headers.get("Accept", "")
         try:
             async with self._parts(request, caller, known, settings) as (fields, uploads):
@@ -188,23 +154,21 @@ class FormReader:
         )
         _check_before_reading(request, settings, "text and language")
         try:
-            async with self._parts(request, caller, _TEXT_FIELDS, settings) as (fields, _):
+            async with self._parts(request, caller, NORMALIZE_FORM, settings) as (fields, _):
                 return _form(fields, (), settings)
         except FieldTooLong as error:
             raise _field_too_long(error, settings) from None
 
     def _parts(
-        self, request: web.Request, caller: str, known: tuple[str, ...], settings: Settings
+        self, request: web.Request, caller: str, known: Sequence[Field], settings: Settings
     ) -> AbstractAsyncContextManager[tuple[dict[str, str], tuple[Upload, ...]]]:
         longest = {
-            "text": 4 * settings.max_text_characters,
-            _TEXT_FILE: 4 * settings.max_text_characters,
-            "pronunciations": FORM_BYTES // 2,
-            "voice": _VOICE_BYTES,
+            TEXT: 4 * settings.max_text_characters,
+            TEXT_FILE: 4 * settings.max_text_characters,
             REFERENCE: settings.max_upload_bytes,
         }
         body = BodyReader(self.uploads, settings.upload_idle_timeout_s)
-        limits = {name: longest.get(name, _SHORT_FIELD_BYTES) for name in known}
+        limits = {item.name: longest.get(item.name, item.longest_bytes) for item in known}
         return body.parts(request, caller, limits)
 
 
@@ -218,16 +182,16 @@ def _check_before_reading(
 
 
 def _field_too_long(error: FieldTooLong, settings: Settings) -> PipelineError:
-    return _too_long(settings) if error.field_name in ("text", _TEXT_FILE) else error
+    return _too_long(settings) if error.field_name in (TEXT, TEXT_FILE) else error
 
 
 def _with_text(fields: dict[str, str]) -> dict[str, str]:
     """Return the fields with the content of text_file, without its byte order mark, as text."""
-    if not fields.get(_TEXT_FILE, "").strip():
+    if not fields.get(TEXT_FILE, "").strip():
         return fields  # none, or an empty one, which counts as not sent if there is a text
     if fields.get("text", "").strip():
         raise BadRequest("text and text_file were both sent; send one of them")
-    return fields | {"text": fields[_TEXT_FILE].removeprefix("\ufeff")}
+    return fields | {"text": fields[TEXT_FILE].removeprefix("\ufeff")}
 
 
 def _too_long(settings: Settings) -> TextTooLong:
@@ -255,21 +219,21 @@ def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Setting
         raise _too_long(settings)
     return Form(
         text=fields["text"],
-        language=_language(fields.get("language", "")),
+        language=FIELDS["language"].value(fields),
         uploads=uploads,
         options=_options(fields),
-        seed=_seed(fields.get("seed")),
-        voice=_voice(fields.get("voice", "")),
-        parameters=_parameters(fields),
+        seed=FIELDS["seed"].value(fields),
+        voice=FIELDS["voice"].value(fields),
+        parameters=Parameters(**{name: FIELDS[name].value(fields) for name in RANGES}),
     )
 
 
 def _options(fields: dict[str, str]) -> TextOptions:
     return TextOptions(
-        split=_boolean(fields, "enable_text_splitting"),
-        spoken_forms=_boolean(fields, "spoken_forms"),
-        pronunciations=_pronunciations(fields.get("pronunciations", "")),
-        text_type=_text_type(fields),
+        split=FIELDS["enable_text_splitting"].value(fields),
+        spoken_forms=FIELDS["spoken_forms"].value(fields),
+        pronunciations=dict(FIELDS["pronunciations"].value(fields)),
+        text_type=FIELDS["text_type"].value(fields),
     )
 
 
@@ -277,79 +241,3 @@ def _output(fields: dict[str, str], accept: str) -> OutputFormat:
     return output_format(
         fields.get("response_format"), fields.get("sample_rate"), accept=accept, default="wav"
     )
-
-
-def _language(given: str) -> str:
-    """Return the code of a supported language, or AUTO; an empty field counts as not sent."""
-    given = given.strip() or "fr"
-    language = AUTO if given.lower() == AUTO else language_code(given)
-    if language is None:
-        raise UnsupportedLanguage(f"language is unknown; send one of {AUTO} {' '.join(LANGUAGES)}")
-    return language
-
-
-def _voice(given: str) -> str | None:
-    """Return the name, id or reference of a voice; an empty field counts as not sent."""
-    if not given.strip():
-        return None
-    try:
-        return msgspec.convert(given.strip(), VoiceReference)
-    except msgspec.ValidationError:
-        raise BadRequest(
-            "voice must be the name or id of a voice, at most 100 characters; GET /voices lists them"
-        ) from None
-
-
-def _boolean(fields: dict[str, str], name: str) -> bool:
-    """Return a switch that is on by default; an empty field counts as not sent."""
-    try:
-        return _BOOLEANS[fields.get(name, "").strip().lower() or "true"]
-    except KeyError:
-        raise BadRequest(f"{name} must be true or false") from None
-
-
-def _text_type(fields: dict[str, str]) -> TextType:
-    given = fields.get("text_type", "").strip().lower()
-    if given not in ("", "text", "ssml"):
-        raise BadRequest("text_type must be text or ssml")
-    return "ssml" if given == "ssml" else "text"
-
-
-def _pronunciations(value: str) -> dict[str, str]:
-    """Return the words of a JSON object; an empty field counts as not sent."""
-    try:
-        return msgspec.json.decode(value, type=Pronunciations) if value.strip() else {}
-    except msgspec.DecodeError:  # of JSON or of the type
-        raise BadRequest(
-            'pronunciations must be a JSON object of at most 500 words of at most 100 characters: {"SQL": "sequel"}'
-        ) from None
-
-
-def _seed(value: str | None) -> int | None:
-    if value is None or not value.strip():
-        return None
-    if not value.strip().isascii() or not value.strip().isdigit() or int(value) >= _SEED_LIMIT:
-        raise BadRequest("seed must be a whole number from 0 to 2^63-1")
-    return int(value)
-
-
-def _parameters(fields: dict[str, str]) -> Parameters:
-    """Return the parameters that were sent; an empty field counts as not sent."""
-    sent = {name: fields[name].strip() for name in RANGES if fields.get(name, "").strip()}
-    return Parameters(**{name: _number(name, value, RANGES[name]) for name, value in sent.items()})
-
-
-def _number(
-    name: str, value: str, allowed: Range
-) -> Any:  # int where the range is of whole numbers, else float
-    if value.lower() in allowed.words:
-        return value.lower()
-    try:
-        number = float(value) if value.isascii() and "_" not in value else math.nan
-    except ValueError:
-        number = math.nan
-    if not allowed.lowest <= number <= allowed.highest or (
-        allowed.whole and not number.is_integer()
-    ):
-        raise BadRequest(f"{name} must be {allowed}")
-    return int(number) if allowed.whole else number
