@@ -32,6 +32,7 @@ from services.http_edge.http.middleware import (
     close_connections_when,
     request_middleware,
 )
+from services.http_edge.http.queries import checked_queries
 from services.http_edge.http.server import serve_http
 from services.http_edge.ingress import ClipIngress, RequestIngress, Responder, VoiceIngress
 from services.http_edge.intake.clips import ClipIntake
@@ -179,6 +180,7 @@ def _application(
         inner.append(guarding(ApiKeys(Path(settings.api_keys_file)), settings))
     else:
         inner.insert(0, naming(AllowedHosts(settings.allowed_hosts)))
+    inner.append(checked_queries())
     # The outermost middleware turns the exceptions of the others into responses.
     unkeyed = None if settings.api_keys_file else settings.tenant
     app = web.Application(

@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.http_edge.auth.api_keys import ApiKeys, Caller
+from services.http_edge.auth.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from services.http_edge.context import TENANT
 from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
 from services.http_edge.settings import Settings
@@ -14,17 +15,21 @@ from services.http_edge.transport.connections import Addresses
 from services.http_edge.transport.host_names import AllowedHosts
 
 # that need no key
-OPEN: Final = frozenset({"/", "/health", "/livez", "/readyz", "/languages", "/metrics"})
+OPEN: Final = frozenset(
+    {
+        "/",
+        "/health",
+        "/livez",
+        "/readyz",
+        "/languages",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+    }
+)
+_OPEN_FOLDER: Final = "/docs/"  # files of the page /docs
+
 CALLER: Final = web.RequestKey("caller", Caller)
-_REQUEST_HEADERS: Final = (
-    "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, Range, "
-    "Request-Name, X-API-Key, X-Request-Id, traceparent, tracestate"
-)
-_EXPOSED_HEADERS: Final = (
-    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, Request-Name, Retry-After, Server-Timing, "
-    "X-Engine, X-Language, X-Reference-Warning, X-Request-Id, X-Sample-Rate, X-Seed, X-Text-Left-Out, X-Voice, "
-    "traceparent"
-)
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -32,11 +37,18 @@ SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Server": "voice-cloning-pipeline",
 }
+# a response can have its own: pages for browsers, and what can be cached
+_OF_THE_RESPONSE: Final = ("Content-Security-Policy", "Cache-Control")
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": _REQUEST_HEADERS,
+    "Access-Control-Allow-Headers": ", ".join(REQUEST_HEADERS),
     "Access-Control-Max-Age": "600",
 }
+
+
+def is_open(path: str) -> bool:
+    """Return whether a path needs no key."""
+    return path in OPEN or path.startswith(_OPEN_FOLDER)
 
 
 def caller_of(request: web.Request) -> Caller | None:
@@ -76,7 +88,7 @@ def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN:
+        if not is_open(request.path):
             caller = callers.find(_secret(request))
             if caller.key.engines and settings.engine not in caller.key.engines:
                 raise EngineNotAllowed(f"this key does not allow the engine {settings.engine}")
@@ -147,9 +159,11 @@ class CorsPolicy:
 
     async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers; a handler of the `on_response_prepare` signal."""
-        response.headers.update(SECURITY_HEADERS)
+        for name, value in SECURITY_HEADERS.items():
+            if name not in _OF_THE_RESPONSE or name not in response.headers:
+                response.headers[name] = value
         if self._allowed:
             response.headers.add("Vary", "Origin")
         if (origin := self._allowed_origin(request)) is not None:
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+            response.headers["Access-Control-Expose-Headers"] = ", ".join(RESPONSE_HEADERS)

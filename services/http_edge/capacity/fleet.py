@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final, TypedDict
 
-from msgspec import UNSET
+from msgspec import UNSET, Meta
 
 from services.common.bus.heartbeats import Heartbeats
 from services.common.wire.estimate import IMMEDIATE_S
@@ -16,6 +16,15 @@ from services.common.wire.parameters import RANGES, Range, require_taken, takes_
 from services.http_edge.metrics import Metrics
 
 _FASTEST: Final = 1e-4  # real-time factor; a tone takes almost no time
+
+
+class ParameterRange(TypedDict):
+    """A parameter that the engine supports."""
+
+    default: float
+    minimum: float
+    maximum: float
+    whole: Annotated[bool, Meta(description="whole numbers only")]
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Fleet:
                 return worker
         raise UnsupportedLanguage(f"the engine {self.engine} does not support this language")
 
-    def parameters(self) -> dict[str, dict[str, float | bool]]:
+    def parameters(self) -> dict[str, ParameterRange]:
         """Return the engine's parameters.
 
         For each its default, its range, and whether it is a whole number.
@@ -177,7 +186,7 @@ def _taken(splitter: SplitterState) -> Iterator[Identity]:
         yield from (Identity(tenant, "request", request) for request in requests)
 
 
-def _described(allowed: Range, default: float) -> dict[str, float | bool]:
+def _described(allowed: Range, default: float) -> ParameterRange:
     return {
         "default": int(default) if allowed.whole else default,
         "minimum": allowed.lowest,

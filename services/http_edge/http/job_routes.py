@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from aiohttp import web
@@ -19,6 +19,7 @@ from services.http_edge.context import REQUEST_ID, tenant_of_caller
 from services.http_edge.encoders.registry import WAV, OutputFormat
 from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.http.audio_response import AudioResponse, requested_format, write
+from services.http_edge.http.bodies import Job
 from services.http_edge.http.ranges import ByteRange, not_modified, range_applies, requested_range
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.idempotency import checked_id
@@ -310,11 +311,10 @@ class _EventCursor:
             if index < self.reported:
                 continue
 
-            body = _job_body(progress) | {
-                "state": "running",
-                "spoken": index + 1,
-                "audio_seconds": round(self.timeline.seconds, 3),
-            }
+            body = _job_body(progress)
+            body["state"] = "running"
+            body["spoken"] = index + 1
+            body["audio_seconds"] = round(self.timeline.seconds, 3)
             events += _mark_events(self.timeline, marks.get(index, []))
             events.append(_event("progress", body, index + 1))
 
@@ -329,7 +329,7 @@ def _mark_events(timeline: SpokenTimeline, marks: list[Mark]) -> list[bytes]:
     return [_event("mark", mark) for mark in located if mark is not None]
 
 
-def _job_body(progress: JobProgress) -> dict[str, Any]:
+def _job_body(progress: JobProgress) -> Job:
     """Return the JSON representation of a job."""
     rate_hz = progress.sample_rate_hz
 
@@ -347,7 +347,7 @@ def _job_body(progress: JobProgress) -> dict[str, Any]:
         "detail": progress.detail or None,
     }
 
-    return {name: value for name, value in body.items() if value is not None}
+    return cast(Job, {name: value for name, value in body.items() if value is not None})
 
 
 def _rfc3339(unix_ms: int | None) -> str | None:
@@ -357,7 +357,7 @@ def _rfc3339(unix_ms: int | None) -> str | None:
     return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def _event(name: str, content: dict[str, Any], event_id: int | None = None) -> bytes:
+def _event(name: str, content: Mapping[str, Any], event_id: int | None = None) -> bytes:
     id_line = "" if event_id is None else f"id: {event_id}\n"
     return f"event: {name}\n{id_line}data: {json.dumps(content)}\n\n".encode()
 

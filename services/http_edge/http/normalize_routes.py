@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from msgspec import UNSET
@@ -15,6 +15,7 @@ from services.common.wire.identity import Identity
 from services.common.wire.messages import NormalizeText, SpeechFailed, TextNormalized
 from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
+from services.http_edge.http.bodies import Normalized
 from services.http_edge.intake.form import Form, FormReader
 from services.http_edge.intake.text import understood
 from services.http_edge.settings import Settings
@@ -88,7 +89,7 @@ class NormalizeRoutes:
         return reply
 
 
-def _body(form: Form, normalized: TextNormalized) -> dict[str, Any]:
+def _body(form: Form, normalized: TextNormalized) -> Normalized:
     spans = () if normalized.left_out is UNSET else normalized.left_out.spans
 
     return {

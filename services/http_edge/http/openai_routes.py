@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -16,6 +16,7 @@ from services.http_edge.http.audio_response import (
     AudioStream,
     send_stream,
 )
+from services.http_edge.http.bodies import Model, Models, NamedVoice, NamedVoices
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.openai_body import ALIASES
 from services.http_edge.intake.openai_voices import OPENAI_VOICES
@@ -77,7 +78,8 @@ class OpenAiRoutes:
         """`GET /v1/models`: the engine, and the names of OpenAI's models that stand for it."""
         models = [self._model(name) for name in (self.fleet.engine, *ALIASES)]
         # `models` is what Open WebUI and wyoming_openai read
-        return web.json_response({"object": "list", "data": models, "models": models})
+        body: Models = {"object": "list", "data": models, "models": models}
+        return web.json_response(body)
 
     async def model(self, request: web.Request) -> web.Response:
         """`GET /v1/models/{model}`."""
@@ -89,19 +91,20 @@ class OpenAiRoutes:
     async def voices(self, request: web.Request) -> web.Response:
         """`GET /v1/audio/voices`: the names that `voice` accepts."""
         tenant = tenant_of_caller(request)
-        voices = [
+        voices: list[NamedVoice] = [
             *[voice async for voice in self._stored(tenant)],
             *[voice async for voice in self._stored(SHARED_TENANT)],
             *(
-                {"id": voice.name, "name": voice.name}
+                NamedVoice(id=voice.name, name=voice.name)
                 for voice in built_in_voices(self.fleet.ready())
             ),
-            *({"id": name, "name": name} for name in OPENAI_VOICES),
+            *(NamedVoice(id=name, name=name) for name in OPENAI_VOICES),
         ]
         by_name = {voice["name"]: voice for voice in reversed(voices)}
-        return web.json_response({"voices": list(reversed(by_name.values()))})
+        body: NamedVoices = {"voices": list(reversed(by_name.values()))}
+        return web.json_response(body)
 
-    async def _stored(self, owner: str) -> AsyncIterator[dict[str, str]]:
+    async def _stored(self, owner: str) -> AsyncIterator[NamedVoice]:
         after: str | None = None
         listed = 0
         while listed < _MOST_NAMES:
@@ -113,7 +116,7 @@ class OpenAiRoutes:
             if after is None:
                 return
 
-    def _model(self, name: str) -> dict[str, Any]:
+    def _model(self, name: str) -> Model:
         return {
             "id": name,
             "object": "model",

@@ -1,6 +1,5 @@
 """Routes of existing requests: cancel one, or resume its response."""
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -18,6 +17,8 @@ from services.http_edge.http.audio_response import (
     requested_format,
     send_stream,
 )
+from services.http_edge.http.bodies import Cancelled
+from services.http_edge.http.queries import FROM_BYTE
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.intake.running import renewed
 from services.http_edge.intake.stages import voice_header
@@ -61,7 +62,8 @@ class RequestRoutes:
             reason="the client cancelled it",
         )
 
-        return web.json_response({"id": request_id, "state": "cancelled"}, status=202)
+        body: Cancelled = {"id": request_id, "state": "cancelled"}
+        return web.json_response(body, status=202)
 
     async def resume(self, request: web.Request) -> web.StreamResponse:
         """`GET /requests/{id}/audio?from=N`: the response of /stream from its byte N."""
@@ -145,15 +147,13 @@ def _headers(stored: SpeechRequest) -> dict[str, str]:
 
 def _offset(request: web.Request, output: OutputFormat) -> int:
     """Return the byte to resume at. Raises BadRequest."""
-    given = request.query.get("from", "0")
-    if not re.fullmatch(r"[0-9]{1,15}", given):
-        raise BadRequest("`from` must be the number of bytes already received, header included")
-    if int(given) and not output.has_offsets:
+    offset: int = FROM_BYTE.read(request.query.get("from", "0"))
+    if offset and not output.has_offsets:
         raise BadRequest(
             "`from` needs response_format wav or pcm without sample_rate; "
             "other formats can only be requested from 0"
         )
-    return int(given)
+    return offset
 
 
 async def _without_first(count: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,15 +1,16 @@
 """Positions of a request's sentences in its text and its audio: for subtitles and highlighting."""
 
-import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from msgspec import UNSET
 
 from services.common.bus.ports import Bus
 from services.http_edge.context import tenant_of_caller
-from services.http_edge.errors import BadRequest, UnknownRequest
+from services.http_edge.errors import UnknownRequest
+from services.http_edge.http.bodies import Sentence, Sentences
+from services.http_edge.http.queries import FROM_SENTENCE
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.speech.attempt_events import stored_end, stored_split
 from services.http_edge.speech.marks import SpokenTimeline
@@ -42,7 +43,7 @@ class SentenceRoutes:
                 "no sentences are stored under this id: it does not exist, is not split yet, or has expired"
             )
 
-        found: list[dict[str, Any]] = [
+        found: list[Sentence] = [
             {"start": span.start, "end": span.end} for span in split.sentences[first:]
         ]
 
@@ -58,7 +59,7 @@ class SentenceRoutes:
             sentence["seconds"] = round(end.samples / end.sample_rate_hz, 4)
             timeline.add(end.samples, end.sample_rate_hz)
 
-        body = {"count": len(split.sentences), "from": first, "sentences": found}
+        body: Sentences = {"count": len(split.sentences), "from": first, "sentences": found}
 
         if split.marks:
             body["marks"] = [marked for mark in split.marks if (marked := timeline.locate(mark))]
@@ -82,7 +83,5 @@ class SentenceRoutes:
 
 def _first(request: web.Request) -> int:
     """Return the index of the first requested sentence. Raises BadRequest."""
-    given = request.query.get("from", "0")
-    if not re.fullmatch(r"[0-9]{1,9}", given):
-        raise BadRequest("`from` must be a zero-based sentence index")
-    return int(given)
+    first: int = FROM_SENTENCE.read(request.query.get("from", "0"))
+    return first

@@ -15,6 +15,7 @@ from services.http_edge.auth.guard import expect_later
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
+from services.http_edge.http.bodies import About, Alive, Health, Languages, Ready
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import TempSpace
@@ -55,50 +56,50 @@ class Routes:
 
     async def about(self, _request: web.Request) -> web.Response:
         """`GET /`."""
-        return web.json_response(
-            {
-                "name": NAME,
-                "version": __version__,
-                "supported_languages": list(LANGUAGES),
-                "model_loaded": bool(self.fleet.ready()),
-                "device": self.fleet.device,
-                "engine": self.settings.engine,
-                "parameters": self.fleet.parameters(),
-            }
-        )
+        body: About = {
+            "name": NAME,
+            "version": __version__,
+            "supported_languages": list(LANGUAGES),
+            "model_loaded": bool(self.fleet.ready()),
+            "device": self.fleet.device,
+            "engine": self.settings.engine,
+            "parameters": self.fleet.parameters(),
+        }
+        return web.json_response(body)
 
     async def health(self, _request: web.Request) -> web.Response:
         """`GET /health`: always 200, for people and dashboards; probes use /readyz."""
         reason = self._not_ready()
-        return web.json_response(
-            {
-                "status": "healthy" if reason is None else "unhealthy",
-                "model_loaded": bool(self.fleet.ready()),
-                "device": self.fleet.device,
-                "detail": reason or "",
-            }
-        )
+        body: Health = {
+            "status": "healthy" if reason is None else "unhealthy",
+            "model_loaded": bool(self.fleet.ready()),
+            "device": self.fleet.device,
+            "detail": reason or "",
+        }
+        return web.json_response(body)
 
     async def live(self, _request: web.Request) -> web.Response:
         """`GET /livez`: 200 while this process runs."""
-        return web.json_response({"status": "alive"})
+        body: Alive = {"status": "alive"}
+        return web.json_response(body)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """`GET /readyz`: 200 while NATS is connected and a splitter and a worker of the engine are alive."""
         reason = self._not_ready()
         if reason is not None:
-            return web.json_response({"status": "not ready", "detail": reason}, status=503)
-        return web.json_response({"status": "ready"})
+            unready: Ready = {"status": "not ready", "detail": reason}
+            return web.json_response(unready, status=503)
+        body: Ready = {"status": "ready"}
+        return web.json_response(body)
 
     async def languages(self, _request: web.Request) -> web.Response:
         """`GET /languages`."""
-        return web.json_response(
-            {
-                "supported_languages": list(LANGUAGES),
-                "count": len(LANGUAGES),
-                "languages_details": dict(LANGUAGES),
-            }
-        )
+        body: Languages = {
+            "supported_languages": list(LANGUAGES),
+            "count": len(LANGUAGES),
+            "languages_details": dict(LANGUAGES),
+        }
+        return web.json_response(body)
 
     async def synthesize(self, request: web.Request) -> web.StreamResponse:
         """`POST /synthesize`: all of the speech in one body; of a WAV with the actual sizes in its header."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -28,7 +28,13 @@ from services.http_edge.voices.listing import checked_language, only_parameters,
 from services.http_edge.voices.one_off import OneOffVoices
 from services.http_edge.voices.previews import PreviewedVoice, Previews
 from services.http_edge.voices.recordings import decode_recordings
-from services.http_edge.voices.representation import built_in_body, voice_body
+from services.http_edge.voices.representation import (
+    BuiltInVoiceBody,
+    StoredVoiceBody,
+    VoicePage,
+    built_in_body,
+    voice_body,
+)
 
 log = structlog.get_logger()
 
@@ -82,7 +88,7 @@ class VoiceRoutes:
     async def list_voices(self, request: web.Request) -> web.Response:
         """`GET /voices`: a page of the tenant's voices; on the first one shared and built-in ones too."""
         query = parse_query(list(request.query.items()))
-        voices: list[dict[str, Any]] = []
+        voices: list[StoredVoiceBody | BuiltInVoiceBody] = []
         following: str | None = None
 
         if query.wants("library"):
@@ -102,7 +108,8 @@ class VoiceRoutes:
         if query.wants("builtin"):
             voices += map(built_in_body, filter(query.matches_built_in, self._built_in()))
 
-        return web.json_response({"voices": voices, "next": following})
+        listed: VoicePage = {"voices": voices, "next": following}
+        return web.json_response(listed)
 
     async def show(self, request: web.Request) -> web.Response:
         """`GET /voices/{id or name}`: a voice that this tenant's requests can use."""

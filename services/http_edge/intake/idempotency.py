@@ -12,7 +12,8 @@ import msgspec
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.form import Form
 
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+ID_PATTERN: Final = "[A-Za-z0-9_-]{8,64}"
+_ID: Final = re.compile(ID_PATTERN)
 _KEY: Final = re.compile(r"[ -~]{1,255}")
 
 

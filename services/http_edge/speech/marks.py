@@ -1,9 +1,25 @@
 """The positions of a text's marks in its audio. Pure."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, NotRequired, TypedDict
 
-from services.common.wire.messages import Mark
+from msgspec import Meta
+
+from services.common.wire.messages import Count, Mark
+
+
+class SpokenMark(TypedDict):
+    """The position of a mark in the audio."""
+
+    name: str
+    sentence: Count
+    sample: Count
+    seconds: Annotated[float, Meta(ge=0)]
+    within: NotRequired[
+        Annotated[
+            bool, Meta(description="inside the sentence: the position is the sentence's beginning")
+        ]
+    ]
 
 
 @dataclass
@@ -25,7 +41,7 @@ class SpokenTimeline:
         self.sample_rate_hz = sample_rate_hz
         self._starts.append(self._starts[-1] + samples)
 
-    def locate(self, mark: Mark) -> dict[str, Any] | None:
+    def locate(self, mark: Mark) -> SpokenMark | None:
         """Return the position of a mark, relative to the beginning of the sentence `first`.
 
         None if it is not known yet: a mark inside a sentence needs the beginning of that sentence, a mark after the
@@ -38,8 +54,12 @@ class SpokenTimeline:
         sample = self._starts[sentence] + mark.offset_ms * self.sample_rate_hz // 1000
         if sample < 0:
             return None  # in the silence before the sentence `first`
-        located: dict[str, Any] = {"name": mark.name, "sentence": mark.sentence, "sample": sample}
-        located["seconds"] = round(sample / self.sample_rate_hz, 4)
+        located: SpokenMark = {
+            "name": mark.name,
+            "sentence": mark.sentence,
+            "sample": sample,
+            "seconds": round(sample / self.sample_rate_hz, 4),
+        }
         if mark.within:
             located["within"] = True
         return located

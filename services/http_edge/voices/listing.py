@@ -9,11 +9,11 @@ from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.messages import BuiltInVoice
 from services.common.wire.voices import MOST_LISTED, Voice, is_voice_id
 from services.http_edge.errors import BadRequest
+from services.http_edge.intake.form_fields import Field
 
 VoiceKind = Literal["library", "shared", "builtin"]
 
 _KINDS: Final = get_args(VoiceKind)
-_PARAMETERS: Final = ("limit", "after", "language", "q", "kind")
 _USUAL_LIMIT: Final = 50
 _LONGEST_PART: Final = 64  # of a name
 
@@ -50,14 +50,13 @@ class VoiceQuery:
 
 def parse_query(given: Sequence[tuple[str, str]]) -> VoiceQuery:
     """Return the checked query. Raises BadRequest, which names the parameter."""
-    sent = _checked_names(given)
-    return VoiceQuery(
-        limit=_limit(sent.get("limit")),
-        after=_after(sent.get("after")),
-        language=checked_language(sent.get("language")),
-        part=_part(sent.get("q", "")),
-        kind=_kind(sent.get("kind")),
-    )
+    sent = only_parameters(given, [field.name for field in QUERY])
+    values = {
+        field.name: field.read(sent[field.name]) if field.name in sent else field.default
+        for field in QUERY
+    }
+    part = values.pop("q")
+    return VoiceQuery(part=part, **values)
 
 
 def checked_language(given: str | None) -> str | None:
@@ -79,30 +78,23 @@ def only_parameters(given: Sequence[tuple[str, str]], known: Sequence[str]) -> M
     for name, value in given:
         if name not in known:
             shown = name[:_LONGEST_PART] if name.isascii() and name.isprintable() else "one"
-            raise BadRequest(
-                f"unknown query parameter {shown}; the parameters are {', '.join(known)}"
-            )
+            advice = f"the parameters are {', '.join(known)}" if known else "this path has none"
+            raise BadRequest(f"unknown query parameter {shown}; {advice}")
         if name in sent:
             raise BadRequest(f"the query parameter {name} was sent twice")
         sent[name] = value
     return sent
 
 
-def _checked_names(given: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-    return only_parameters(given, _PARAMETERS)
-
-
-def _limit(given: str | None) -> int:
-    if given is None:
-        return _USUAL_LIMIT
+def _limit(given: str) -> int:
     number = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
     if not 1 <= number <= MOST_LISTED:
         raise BadRequest(f"limit must be a whole number from 1 to {MOST_LISTED}")
     return number
 
 
-def _after(given: str | None) -> str | None:
-    if given is not None and not is_voice_id(given):
+def _after(given: str) -> str:
+    if not is_voice_id(given):
         raise BadRequest("after must be the id in `next` of the page before")
     return given
 
@@ -113,14 +105,44 @@ def _part(given: str) -> str:
     return _folded(given)
 
 
-def _kind(given: str | None) -> VoiceKind | None:
+def _kind(given: str) -> VoiceKind:
     for kind in _KINDS:
         if given == kind:
             return kind  # type: ignore[no-any-return]  # get_args loses the type
-    if given is None:
-        return None
     raise BadRequest(f"kind must be one of {', '.join(_KINDS)}")
 
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+LANGUAGE: Final = Field(
+    "language",
+    "code of a language",
+    {"type": "string", "enum": list(LANGUAGES)},
+    checked_language,
+)
+QUERY: Final = (
+    Field(
+        "limit",
+        "own voices per page",
+        {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": _USUAL_LIMIT},
+        _limit,
+        default=_USUAL_LIMIT,
+    ),
+    Field(
+        "after",
+        "`next` of the previous page",
+        {"type": "string", "pattern": "^v_[0-9a-v]{20}$"},
+        _after,
+    ),
+    LANGUAGE,
+    Field(
+        "q",
+        "only voices with this in their name, in any case",
+        {"type": "string", "maxLength": _LONGEST_PART},
+        _part,
+        default="",
+    ),
+    Field("kind", "only voices of this kind", {"type": "string", "enum": list(_KINDS)}, _kind),
+)

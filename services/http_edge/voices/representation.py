@@ -1,15 +1,64 @@
 """The JSON of a voice. Pure."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Literal, NotRequired, TypedDict, cast
 
 import msgspec
+from msgspec import Meta
 
-from services.common.wire.messages import BuiltInVoice
-from services.common.wire.voices import SHARED_TENANT, ResolvedVoice, Voice
+from services.common.wire.messages import BuiltInVoice, Count, Gender, Language, Parameters
+from services.common.wire.voices import (
+    SHARED_TENANT,
+    Consent,
+    ResolvedVoice,
+    Voice,
+    VoiceDescription,
+    VoiceId,
+    VoiceRevision,
+)
+
+_Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
-def voice_body(voice: Voice) -> dict[str, Any]:
+class StoredVoiceBody(TypedDict):
+    """A voice with recordings: one's own, or a shared one."""
+
+    id: VoiceId
+    name: str
+    kind: Literal["library", "shared"]
+    language: NotRequired[Language]
+    description: NotRequired[VoiceDescription]
+    consent: NotRequired[Annotated[Consent, Meta(description="of one's own voices")]]
+    uploaded_by: NotRequired[Annotated[str, Meta(description="the id of the API key")]]
+    created_at: _Timestamp
+    changed_at: _Timestamp
+    revision: VoiceRevision
+    clips: Annotated[Count, Meta(description="number of recordings")]
+    audio_s: Annotated[float, Meta(ge=0, description="their length, in seconds")]
+    parameters: Parameters
+    warnings: list[str]
+
+
+class BuiltInVoiceBody(TypedDict):
+    """A voice of the engine."""
+
+    id: Annotated[str, Meta(pattern="^builtin:")]
+    name: str
+    kind: Literal["builtin"]
+    languages: NotRequired[
+        Annotated[list[Language], Meta(description="absent: all languages of the engine")]
+    ]
+    gender: Gender
+
+
+class VoicePage(TypedDict):
+    """A page of voices."""
+
+    voices: list[StoredVoiceBody | BuiltInVoiceBody]
+    next: Annotated[VoiceId | None, Meta(description="`after` of the next page")]
+
+
+def voice_body(voice: Voice) -> StoredVoiceBody:
     """Return the JSON of a stored voice, without the fields that do not apply.
 
     Consent and uploader of a shared voice are the operator's, and left out.
@@ -31,10 +80,10 @@ def voice_body(voice: Voice) -> dict[str, Any]:
         "parameters": msgspec.to_builtins(voice.parameters),
         "warnings": list(voice.warnings),
     }
-    return {name: value for name, value in body.items() if value is not None}
+    return cast(StoredVoiceBody, {name: value for name, value in body.items() if value is not None})
 
 
-def built_in_body(voice: BuiltInVoice) -> dict[str, Any]:
+def built_in_body(voice: BuiltInVoice) -> BuiltInVoiceBody:
     """Return the JSON of a built-in voice; no `languages` means all of the engine's."""
     body = {
         "id": ResolvedVoice("builtin", voice.name).reference,
@@ -43,7 +92,9 @@ def built_in_body(voice: BuiltInVoice) -> dict[str, Any]:
         "languages": list(voice.languages) or None,
         "gender": voice.gender,
     }
-    return {name: value for name, value in body.items() if value is not None}
+    return cast(
+        BuiltInVoiceBody, {name: value for name, value in body.items() if value is not None}
+    )
 
 
 def _rfc3339(unix_ms: int) -> str:

@@ -1,0 +1,167 @@
+"""The JSON bodies of responses, as types: mypy checks the handlers by them, and the OpenAPI document describes them."""
+
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from services.common.wire.messages import Count, JobState, RequestId
+from services.http_edge.capacity.fleet import ParameterRange
+from services.http_edge.speech.marks import SpokenMark
+
+Text = Annotated[str, Meta(min_length=1)]
+Amount = Annotated[float, Meta(ge=0)]
+Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+class About(TypedDict):
+    """The service."""
+
+    name: Text
+    version: Text
+    supported_languages: list[str]
+    model_loaded: bool
+    device: Annotated[str | None, Meta(description="where the model computes")]
+    engine: Text
+    parameters: dict[str, ParameterRange]
+
+
+class Health(TypedDict):
+    """The state of the service, for people and dashboards."""
+
+    status: Literal["healthy", "unhealthy"]
+    model_loaded: bool
+    device: str | None
+    detail: Annotated[str, Meta(description="why it is unhealthy")]
+
+
+class Alive(TypedDict):
+    """The process runs."""
+
+    status: Literal["alive"]
+
+
+class Ready(TypedDict):
+    """Whether requests can be served."""
+
+    status: Literal["ready", "not ready"]
+    detail: NotRequired[str]
+
+
+class Languages(TypedDict):
+    """The languages, in order."""
+
+    supported_languages: list[str]
+    count: Count
+    languages_details: Annotated[dict[str, str], Meta(description="native name of each language")]
+
+
+class Cancelled(TypedDict):
+    """A request that was cancelled."""
+
+    id: RequestId
+    state: Literal["cancelled"]
+
+
+class Job(TypedDict):
+    """State and progress of a job."""
+
+    id: RequestId
+    state: JobState
+    voice: NotRequired[Annotated[str, Meta(description="the revision of the voice that is used")]]
+    sentences: NotRequired[Count]
+    spoken: Annotated[Count, Meta(description="sentences whose audio is stored")]
+    audio_seconds: Amount
+    created: NotRequired[Timestamp]
+    deadline: NotRequired[Timestamp]
+    estimated_end: NotRequired[Timestamp]
+    code: NotRequired[Annotated[str, Meta(description="why it failed")]]
+    detail: NotRequired[str]
+
+
+class Span(TypedDict):
+    """Characters [start, end) of the text, in Unicode code points."""
+
+    start: Count
+    end: Count
+
+
+class Sentence(Span):
+    """A sentence in the text and in the audio."""
+
+    seconds: NotRequired[
+        Annotated[float, Meta(ge=0, description="with the pause after it; once synthesized")]
+    ]
+    language: NotRequired[str]
+
+
+Sentences = TypedDict(
+    "Sentences",
+    {
+        "count": Count,
+        "from": Count,
+        "sentences": list[Sentence],
+        "marks": NotRequired[list[SpokenMark]],
+        "left_out": NotRequired[list[Span]],
+    },
+)
+
+
+class NormalizedSentence(Span):
+    """A sentence as it is spoken."""
+
+    text: str
+    language: str
+
+
+class Normalized(TypedDict):
+    """A text as it is spoken."""
+
+    language: str
+    languages: list[str]
+    sentences: list[NormalizedSentence]
+    left_out: list[Span]
+
+
+class Model(TypedDict):
+    """The engine, under one of its names."""
+
+    id: Text
+    object: Literal["model"]
+    created: Count
+    owned_by: Text
+
+
+class Models(TypedDict):
+    """The names that `model` accepts."""
+
+    object: Literal["list"]
+    data: list[Model]
+    models: Annotated[list[Model], Meta(description="the same, for clients that read it here")]
+
+
+class NamedVoice(TypedDict):
+    """A voice that `voice` accepts."""
+
+    id: Text
+    name: Text
+
+
+class NamedVoices(TypedDict):
+    """The voices that `voice` accepts."""
+
+    voices: list[NamedVoice]
+
+
+class OpenAiErrorDetail(TypedDict):
+    """OpenAI's description of a failure."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAiError(TypedDict):
+    """A failure of a path under /v1."""
+
+    error: OpenAiErrorDetail
