@@ -17,6 +17,7 @@ from services.common.bus.library.quota import VoiceLimits
 from services.common.bus.library.resolving import VoiceResolver
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
+from services.http_edge.api_document import DocumentRoutes
 from services.http_edge.auth.quota import Quota
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
@@ -156,7 +157,7 @@ def add_routes(
     charges = acceptor.kind.charges
 
     running = _running(parts, settings, requests, charges, sessions)
-    Routes(
+    state = Routes(
         bus=bus,
         fleet=parts.fleet,
         acceptor=acceptor,
@@ -165,7 +166,9 @@ def add_routes(
         settings=settings,
         draining=parts.draining,
         space=limits.uploads.space,
-    ).add_to(app)
+    )
+    state.add_to(app)
+    DocumentRoutes(settings, state).add_to(app)
     OpenAiRoutes(
         acceptor=dataclasses.replace(acceptor, reader=OpenAiReader(limits.uploads, settings)),
         running=running,

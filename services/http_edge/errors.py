@@ -3,8 +3,10 @@
 import json
 from collections.abc import Collection
 from http.client import responses
+from typing import Annotated, TypedDict
 
 from aiohttp import web
+from msgspec import Meta
 
 from services.common.wire.failures import PipelineError
 from services.common.wire.messages import SpeechFailed
@@ -51,6 +53,8 @@ class TooManyUploads(PipelineError):
     """Too many request bodies are being read, for this caller or in total."""
 
     code = "too_many_uploads"
+    http_status = 503
+    http_statuses = (429, 503)
     retryable = True
     retry_after_s = 5.0
 
@@ -82,6 +86,13 @@ class AudioGone(PipelineError):
     code = "audio_gone"
     retryable = True
     http_status = 503
+
+
+class InconsistentAudio(PipelineError):
+    """The engine did not reproduce the audio that was sent before."""
+
+    code = "inconsistent_audio"
+    http_status = 502
 
 
 class TooManyRequests(PipelineError):
@@ -237,11 +248,23 @@ class RemoteFailure(PipelineError):
         self.retryable = failed.retryable
 
 
+class Problem(TypedDict):
+    """A failure, as RFC 9457 describes it."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Meta(description="what is wrong, and what to send")]
+    code: Annotated[str, Meta(description="for programs; it does not change")]
+    retryable: Annotated[bool, Meta(description="whether the same request may succeed later")]
+    request_id: Annotated[str, Meta(description="for the operator, who finds it in the log")]
+
+
 def problem(failure: PipelineError, request_id: str) -> web.Response:
     """Return the problem+json response of a failure."""
     status = failure.http_status
 
-    body = {
+    body: Problem = {
         "type": f"urn:tts:problem:{failure.code}",
         "title": failure.code.replace("_", " "),
         "status": status,

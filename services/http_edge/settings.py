@@ -11,6 +11,8 @@ from services.common.wire.voices import RESERVED_TENANTS
 
 _NAME: Final = r"(\*|(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*)"
 
+_URL: Final = r"^(https?://[!-~]+)?\Z"
+
 
 class Settings(ProcessSettings, frozen=True, kw_only=True):
     """Environment variables of the same names in upper case, in addition to those of every process."""
@@ -27,6 +29,9 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     cors_origins: str = ""  # origins that may read responses, comma-separated; "*": all
     # Public DNS names of this edge, in addition to private names: "tts.example.org, *.example.org"; "*": any.
     allowed_hosts: Annotated[str, Meta(pattern=rf"^({_NAME}( *, *{_NAME})*)?\Z")] = ""
+    # Addresses in the page that browsers get at `/`: of this service, and of the web UI.
+    public_service_url: Annotated[str, Meta(pattern=_URL)] = ""
+    ui_url: Annotated[str, Meta(pattern=_URL)] = ""
     # A connection without a request in progress is closed after this long.
     connection_idle_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
     max_text_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000

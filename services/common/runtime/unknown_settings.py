@@ -78,6 +78,7 @@ KNOWN: Final = frozenset(
         "TRUSTED_PROXIES",
         "UI_HOST",
         "UI_PORT",
+        "UI_URL",
         "UPLOAD_BYTES_A_SECOND",
         "UPLOAD_IDLE_TIMEOUT_S",
         "UPLOAD_TIMEOUT_S",

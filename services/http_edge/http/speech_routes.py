@@ -43,7 +43,6 @@ class Routes:
 
     def add_to(self, app: web.Application) -> None:
         """Register every path."""
-        app.router.add_get("/", self.about)
         app.router.add_get("/health", self.health)
         app.router.add_get("/livez", self.live)
         app.router.add_get("/readyz", self.ready)
@@ -54,9 +53,9 @@ class Routes:
         )
         app.router.add_post("/stream", self.stream, name="stream", expect_handler=expect_later)
 
-    async def about(self, _request: web.Request) -> web.Response:
-        """`GET /`."""
-        body: About = {
+    def description(self) -> About:
+        """Return the JSON of `GET /`."""
+        return {
             "name": NAME,
             "version": __version__,
             "supported_languages": list(LANGUAGES),
@@ -65,7 +64,6 @@ class Routes:
             "engine": self.settings.engine,
             "parameters": self.fleet.parameters(),
         }
-        return web.json_response(body)
 
     async def health(self, _request: web.Request) -> web.Response:
         """`GET /health`: always 200, for people and dashboards; probes use /readyz."""

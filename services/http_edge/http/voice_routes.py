@@ -29,8 +29,7 @@ from services.http_edge.voices.one_off import OneOffVoices
 from services.http_edge.voices.previews import PreviewedVoice, Previews
 from services.http_edge.voices.recordings import decode_recordings
 from services.http_edge.voices.representation import (
-    BuiltInVoiceBody,
-    StoredVoiceBody,
+    VoiceBody,
     VoicePage,
     built_in_body,
     voice_body,
@@ -88,7 +87,7 @@ class VoiceRoutes:
     async def list_voices(self, request: web.Request) -> web.Response:
         """`GET /voices`: a page of the tenant's voices; on the first one shared and built-in ones too."""
         query = parse_query(list(request.query.items()))
-        voices: list[StoredVoiceBody | BuiltInVoiceBody] = []
+        voices: list[VoiceBody] = []
         following: str | None = None
 
         if query.wants("library"):

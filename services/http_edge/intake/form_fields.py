@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
@@ -45,11 +45,24 @@ class Field:
     longest_bytes: int = _SHORT_BYTES
     content_type: str = "text/plain"  # of the part of the form
     required: bool = False
+    kind: Any = None  # the type that describes the value, instead of `schema`
 
     def value(self, sent: Mapping[str, str]) -> Any:
         """Return the value that was sent, or the default. Raises what `read` raises."""
         given = sent.get(self.name, "").strip()
         return self.read(given) if given else self.default
+
+
+@dataclass(frozen=True)
+class JsonField:
+    """A field of a JSON body."""
+
+    name: str
+    kind: Any  # type of its value
+    wanted: str  # for messages: "... must be {wanted}"
+    description: str
+    # in addition to that of the type
+    schema: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def whole_number(name: str, lowest: int, highest: int, description: str) -> Field:
@@ -108,11 +121,12 @@ def number(name: str, allowed: Range) -> Field:
         return int(sent) if allowed.whole else sent
 
     return Field(
-        name, f"{allowed}; default: of the voice, then of the engine", _range(allowed), read
+        name, f"{allowed}; default: of the voice, then of the engine", range_schema(allowed), read
     )
 
 
-def _range(allowed: Range) -> dict[str, Any]:
+def range_schema(allowed: Range) -> dict[str, Any]:
+    """Return the JSON Schema of a synthesis parameter."""
     kind = "integer" if allowed.whole else "number"
     lowest, highest = (
         (int(allowed.lowest), int(allowed.highest))

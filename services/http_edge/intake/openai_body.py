@@ -6,6 +6,7 @@ Fields that are unknown are ignored: clients send those of other servers. https:
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -21,10 +22,11 @@ from services.common.wire.messages import (
     VoiceReference,
 )
 from services.common.wire.parameters import RANGES
-from services.http_edge.encoders.registry import output_format
+from services.http_edge.encoders.registry import FORMATS, SAMPLE_RATES_HZ, output_format
 from services.http_edge.errors import BadField, UnknownModel
 from services.http_edge.intake.body import BodyReader
 from services.http_edge.intake.form import Form
+from services.http_edge.intake.form_fields import JsonField, range_schema
 from services.http_edge.intake.language import AUTO
 from services.http_edge.intake.uploads import Uploads
 from services.http_edge.settings import Settings
@@ -33,6 +35,70 @@ ALIASES: Final = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # of the engine that 
 FALLBACK_LANGUAGE: Final = "en"  # of a text that is too short to detect its language
 _FIELDS_BYTES: Final = 64 * 1024  # besides the text
 _BYTES_PER_CHARACTER: Final = 6  # JSON can escape each as \\uXXXX
+
+
+class VoiceObject(msgspec.Struct):
+    """A voice as OpenAI's newer clients send it."""
+
+    id: str
+
+
+_STREAM_FORMATS: Final = ("audio", "sse")
+# `openai_form` reads by this table, and the OpenAPI document lists it
+BODY: Final = MappingProxyType(
+    {
+        entry.name: entry
+        for entry in (
+            JsonField(
+                "model", str, "a string", "the engine, or a name of OpenAI that stands for it"
+            ),
+            JsonField("input", str, "a string", "the text", {"minLength": 1}),
+            JsonField(
+                "voice",
+                str | VoiceObject,
+                'the name or id of a voice, or {"id": "..."}; GET /v1/audio/voices lists them',
+                "name or id of a voice, or a name of OpenAI; default: the engine's for the language",
+            ),
+            JsonField(
+                "response_format",
+                str,
+                "a string",
+                "format of the audio",
+                {"enum": list(FORMATS), "default": "mp3"},
+            ),
+            JsonField(
+                "stream_format",
+                str,
+                "a string",
+                "`sse`: the audio in server-sent events",
+                {"enum": list(_STREAM_FORMATS), "default": "audio"},
+            ),
+            JsonField("instructions", Any, "a string", "without effect: no engine takes them"),
+            JsonField(
+                "language",
+                str,
+                "a string",
+                "default: detected; English for a text that is too short for that",
+                {"enum": [AUTO, *LANGUAGES], "default": AUTO},
+            ),
+            JsonField("seed", Seed, "a whole number from 0 to 2^63-1", "repeats the same audio"),
+            JsonField(
+                "pronunciations", Pronunciations, "an object of words", "word -> replacement"
+            ),
+            JsonField(
+                "sample_rate",
+                int | str,
+                "a number",
+                "Hz; default: the engine's",
+                {"type": "integer", "enum": list(SAMPLE_RATES_HZ)},
+            ),
+            *(
+                JsonField(name, float | int | str, "a number", f"{allowed}", range_schema(allowed))
+                for name, allowed in RANGES.items()
+            ),
+        )
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +125,7 @@ def openai_form(body: bytes, settings: Settings) -> Form:
     """Return the form of a JSON body. Raises BadField, UnknownModel, EmptyText, TextTooLong, UnsupportedLanguage."""
     try:
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadField("send a JSON object with model, input and voice", field=None) from None
     fields = _Fields({name: value for name, value in sent.items() if bytes(value) != b"null"})
 
@@ -73,10 +139,8 @@ def openai_form(body: bytes, settings: Settings) -> Form:
     return Form(
         text=text,
         language=_language(fields.text("language")),
-        options=TextOptions(
-            pronunciations=fields.get("pronunciations", Pronunciations, "an object of words") or {}
-        ),
-        seed=fields.get("seed", Seed, "a whole number from 0 to 2^63-1"),
+        options=TextOptions(pronunciations=fields.get("pronunciations") or {}),
+        seed=fields.get("seed"),
         parameters=_parameters(fields),
         uploads=(),
         voice=_voice(fields),
@@ -92,25 +156,20 @@ class _Fields:
 
     sent: Mapping[str, msgspec.Raw]
 
-    def get(self, name: str, kind: Any, wanted: str) -> Any:
+    def get(self, name: str) -> Any:
         """Return a field's value, or None if it was not sent. Raises BadField."""
         if name not in self.sent:
             return None
+        known = BODY[name]
         try:
-            return msgspec.json.decode(self.sent[name], type=kind)
-        except msgspec.DecodeError:
-            raise BadField(f"{name} must be {wanted}", field=name) from None
+            return msgspec.json.decode(self.sent[name], type=known.kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise BadField(f"{name} must be {known.wanted}", field=name) from None
 
     def text(self, name: str) -> str:
         """Return a field's text without white space around it; empty if it was not sent. Raises BadField."""
-        if name == "sample_rate" and name in self.sent:
-            return bytes(self.sent[name]).decode().strip('"')
-        value: str = self.get(name, str, "a string") or ""
-        return value.strip()
-
-
-class _VoiceObject(msgspec.Struct):
-    id: str
+        value = self.get(name)
+        return "" if value is None else str(value).strip()
 
 
 def _check_model(model: str, engine: str) -> None:
@@ -123,7 +182,7 @@ def _check_model(model: str, engine: str) -> None:
 def _input(fields: _Fields, settings: Settings) -> str:
     if "input" not in fields.sent:
         raise BadField("input is missing; send the text to speak", field="input")
-    text: str = fields.get("input", str, "a string")
+    text: str = fields.get("input")
     if not text.strip():
         raise EmptyText("input is empty; send at least one word")
     if len(text) > settings.max_text_characters:
@@ -143,21 +202,20 @@ def _language(given: str) -> str:
 
 
 def _voice(fields: _Fields) -> str | None:
-    wanted = 'the name or id of a voice, or {"id": "..."}; GET /v1/audio/voices lists them'
-    given = fields.get("voice", str | _VoiceObject, wanted)
-    name = given.id if isinstance(given, _VoiceObject) else given
+    given = fields.get("voice")
+    name = given.id if isinstance(given, VoiceObject) else given
     if name is None or not name.strip():
         return None
     try:
         return msgspec.convert(name.strip(), VoiceReference)
     except msgspec.ValidationError:
-        raise BadField(f"voice must be {wanted}", field="voice") from None
+        raise BadField(f"voice must be {BODY['voice'].wanted}", field="voice") from None
 
 
 def _parameters(fields: _Fields) -> Parameters:
     values: dict[str, float | str] = {}
     for name in RANGES:
-        value = fields.get(name, float | int | str, "a number")
+        value = fields.get(name)
         if value is None or (name == "speed" and value == 1):
             continue
         try:
@@ -175,6 +233,6 @@ def _parameters(fields: _Fields) -> Parameters:
 
 def _wants_events(fields: _Fields) -> bool:
     given = fields.text("stream_format") or "audio"
-    if given not in ("audio", "sse"):
+    if given not in _STREAM_FORMATS:
         raise BadField("stream_format must be audio or sse", field="stream_format")
     return given == "sse"

@@ -29,6 +29,7 @@ from services.common.wire.messages import (
     SpeechFailed,
     TextSplit,
 )
+from services.http_edge.errors import InconsistentAudio
 
 # of early audio; the excess is fetched again when its turn comes
 _HELD_BYTES: Final = 8 * 1024 * 1024
@@ -176,7 +177,7 @@ def inconsistent(event: RequestEvent, detail: str, sentence: int | None = None) 
     return SpeechFailed(
         request=event.request,
         sentence=sentence,
-        code="inconsistent_audio",
+        code=InconsistentAudio.code,
         detail=detail,
         retryable=True,
     )

@@ -24,13 +24,27 @@ from services.common.wire.voices import (
     name_key,
 )
 from services.http_edge.errors import BadRequest
+from services.http_edge.intake.form_fields import JsonField
 
 CONSENT_EXAMPLE: Final = (
     '{"speaker": "Anna Weber", "statement": "I agree that my voice is cloned.", '
     '"date": "2026-01-31", "method": "written"}'
 )
 _RESERVED: Final = frozenset(name_key(name) for name in RESERVED_NAMES)
-_CHANGEABLE: Final = ("name", "description", "language", "parameters", "consent")
+FIELDS: Final = (
+    JsonField("name", VoiceName, "a string", "unique in the library, in any case"),
+    JsonField("description", VoiceDescription, "a string", "at most 500 characters"),
+    JsonField(
+        "language",
+        str | None,
+        "a string or null",
+        "of the recordings: for lists and previews",
+        {"enum": [*LANGUAGES, None]},
+    ),
+    JsonField("parameters", Parameters, "a JSON object", "apply where a request does not set them"),
+    JsonField("consent", Consent, "a JSON object", "the speaker's consent to being cloned"),
+)
+_CHANGEABLE: Final = tuple(field.name for field in FIELDS)
 
 T = TypeVar("T")
 

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiohttp import web
 
 from services.common.voice_file import MOST_FILE_BYTES
+from services.common.wire.languages import LANGUAGES
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.body import (
     FORM_BYTES,
@@ -18,9 +19,11 @@ from services.http_edge.intake.body import (
     check_multipart,
     check_uploads,
 )
+from services.http_edge.intake.form_fields import FIELDS as FORM_FIELDS
+from services.http_edge.intake.form_fields import Field, JsonField
 from services.http_edge.intake.uploads import Uploads
 from services.http_edge.settings import Settings
-from services.http_edge.voices.fields import VoiceFields, form_fields, json_fields
+from services.http_edge.voices.fields import FIELDS, VoiceFields, form_fields, json_fields
 
 _LONGEST: Final = {  # bytes of a field
     "name": 400,
@@ -30,6 +33,36 @@ _LONGEST: Final = {  # bytes of a field
     "parameters": 2_000,
 }
 _FILE: Final = "file"  # the field of an exported voice
+_OBJECTS: Final = ("consent", "parameters")
+_RECORDINGS: Final = replace(
+    FORM_FIELDS[REFERENCE],
+    description="one to eight recordings of one person, 6 to 30 s each",
+    required=True,
+)
+
+
+def _form_field(described: JsonField, *, required: bool) -> Field:
+    name = described.name
+    return Field(
+        name,
+        described.description,
+        {"enum": list(LANGUAGES)} if name == "language" else {},
+        kind=str if name == "language" else described.kind,
+        content_type="application/json" if name in _OBJECTS else "text/plain",
+        longest_bytes=_LONGEST[name],
+        required=required,
+    )
+
+
+_FIELDS: Final = tuple(
+    _form_field(found, required=found.name == "name")
+    for name in _LONGEST
+    for found in FIELDS
+    if found.name == name
+)
+VOICE_FORM: Final = (*_FIELDS, _RECORDINGS)
+CLIPS_FORM: Final = (*(found for found in _FIELDS if found.name == "consent"), _RECORDINGS)
+FILE_FORM: Final = (replace(_RECORDINGS, name=_FILE, description="an exported voice"),)
 _JSON_BYTES: Final = 32 * 1024
 
 
@@ -56,8 +89,8 @@ class VoiceFormReader:
         `clips_only`: of the other fields only consent can be sent. Raises BadRequest, ReferenceTooLarge,
         UploadStalled, TooManyUploads, InsufficientStorage, and ConsentRequired if the operator requires consent.
         """
-        names = ("consent",) if clips_only else tuple(_LONGEST)
-        limits = {name: _LONGEST[name] for name in names}
+        known = CLIPS_FORM if clips_only else VOICE_FORM
+        limits = {found.name: found.longest_bytes for found in known}
         limits[REFERENCE] = self.settings.max_upload_bytes
         check_multipart(
             request,

@@ -20,45 +20,37 @@ from services.common.wire.voices import (
 _Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
-class StoredVoiceBody(TypedDict):
-    """A voice with recordings: one's own, or a shared one."""
+class VoiceBody(TypedDict):
+    """A voice. What does not apply to its kind is absent."""
 
-    id: VoiceId
+    id: Annotated[str, Meta(pattern=r"^(v_[0-9a-v]{20}|builtin:.+)\Z")]
     name: str
-    kind: Literal["library", "shared"]
-    language: NotRequired[Language]
+    kind: Literal["library", "shared", "builtin"]
+    language: NotRequired[Annotated[Language, Meta(description="of the recordings")]]
     description: NotRequired[VoiceDescription]
     consent: NotRequired[Annotated[Consent, Meta(description="of one's own voices")]]
     uploaded_by: NotRequired[Annotated[str, Meta(description="the id of the API key")]]
-    created_at: _Timestamp
-    changed_at: _Timestamp
-    revision: VoiceRevision
-    clips: Annotated[Count, Meta(description="number of recordings")]
-    audio_s: Annotated[float, Meta(ge=0, description="their length, in seconds")]
-    parameters: Parameters
-    warnings: list[str]
-
-
-class BuiltInVoiceBody(TypedDict):
-    """A voice of the engine."""
-
-    id: Annotated[str, Meta(pattern="^builtin:")]
-    name: str
-    kind: Literal["builtin"]
+    created_at: NotRequired[_Timestamp]
+    changed_at: NotRequired[_Timestamp]
+    revision: NotRequired[VoiceRevision]
+    clips: NotRequired[Annotated[Count, Meta(description="number of recordings")]]
+    audio_s: NotRequired[Annotated[float, Meta(ge=0, description="their length, in seconds")]]
+    parameters: NotRequired[Parameters]
+    warnings: NotRequired[list[str]]
+    gender: NotRequired[Annotated[Gender, Meta(description="of built-in voices")]]
     languages: NotRequired[
-        Annotated[list[Language], Meta(description="absent: all languages of the engine")]
+        Annotated[list[Language], Meta(description="of built-in voices; absent: all")]
     ]
-    gender: Gender
 
 
 class VoicePage(TypedDict):
     """A page of voices."""
 
-    voices: list[StoredVoiceBody | BuiltInVoiceBody]
+    voices: list[VoiceBody]
     next: Annotated[VoiceId | None, Meta(description="`after` of the next page")]
 
 
-def voice_body(voice: Voice) -> StoredVoiceBody:
+def voice_body(voice: Voice) -> VoiceBody:
     """Return the JSON of a stored voice, without the fields that do not apply.
 
     Consent and uploader of a shared voice are the operator's, and left out.
@@ -80,10 +72,10 @@ def voice_body(voice: Voice) -> StoredVoiceBody:
         "parameters": msgspec.to_builtins(voice.parameters),
         "warnings": list(voice.warnings),
     }
-    return cast(StoredVoiceBody, {name: value for name, value in body.items() if value is not None})
+    return cast(VoiceBody, {name: value for name, value in body.items() if value is not None})
 
 
-def built_in_body(voice: BuiltInVoice) -> BuiltInVoiceBody:
+def built_in_body(voice: BuiltInVoice) -> VoiceBody:
     """Return the JSON of a built-in voice; no `languages` means all of the engine's."""
     body = {
         "id": ResolvedVoice("builtin", voice.name).reference,
@@ -92,9 +84,7 @@ def built_in_body(voice: BuiltInVoice) -> BuiltInVoiceBody:
         "languages": list(voice.languages) or None,
         "gender": voice.gender,
     }
-    return cast(
-        BuiltInVoiceBody, {name: value for name, value in body.items() if value is not None}
-    )
+    return cast(VoiceBody, {name: value for name, value in body.items() if value is not None})
 
 
 def _rfc3339(unix_ms: int) -> str:

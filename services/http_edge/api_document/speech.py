@@ -1,0 +1,241 @@
+"""The operations of speech, existing requests, jobs and text normalization."""
+
+from typing import Final
+
+from services.common.wire import failures as wire
+from services.http_edge import errors
+from services.http_edge.api_document.failures import ACCEPTING, BODY, SPEAKING, TEXT
+from services.http_edge.api_document.operation import (
+    Answer,
+    Form,
+    JsonBody,
+    Operation,
+)
+from services.http_edge.encoders.registry import FORMATS
+from services.http_edge.http import bodies
+from services.http_edge.intake.form_fields import JOB_FORM, NORMALIZE_FORM, SPEECH_FORM
+from services.http_edge.intake.openai_body import BODY as OPENAI_BODY
+
+_AUDIO_TYPES: Final = tuple(found.media_types[0] for found in FORMATS.values())
+_EVENTS: Final = "text/event-stream"
+_SPEECH_HEADERS: Final = ("X-Sample-Rate", "X-Seed", "X-Engine", "Content-Disposition")
+_SOMETIMES: Final = ("X-Language", "X-Voice", "X-Reference-Warning", "X-Text-Left-Out")
+_POSTED: Final = ("Request-Name", "Idempotency-Key", "traceparent", "tracestate")
+
+
+def _audio(status: int, description: str, *headers: str) -> Answer:
+    return Answer(
+        status,
+        description,
+        media_types=_AUDIO_TYPES,
+        headers=_SPEECH_HEADERS,
+        optional_headers=(*_SOMETIMES, "Server-Timing", *headers),
+    )
+
+
+OPERATIONS: Final = (
+    Operation(
+        "post",
+        "/synthesize",
+        "synthesize",
+        "speech",
+        "Synthesize a text: the complete audio in one body",
+        (_audio(200, "the audio"),),
+        (*ACCEPTING, *SPEAKING),
+        _POSTED,
+        Form(SPEECH_FORM),
+    ),
+    Operation(
+        "post",
+        "/stream",
+        "stream",
+        "speech",
+        "Synthesize a text: the audio while it is synthesized",
+        (_audio(200, "the audio; a body that is cut is not complete"),),
+        (*ACCEPTING, *SPEAKING),
+        _POSTED,
+        Form(SPEECH_FORM),
+    ),
+    Operation(
+        "get",
+        "/requests/{id}/audio",
+        "resume",
+        "speech",
+        "Resume the audio of a request from a byte on",
+        (_audio(200, "the rest of the audio; empty at its end"),),
+        (
+            *SPEAKING,
+            errors.UnknownRequest,
+            errors.RangeNotSatisfiable,
+            wire.EngineUnavailable,
+            wire.UnknownVoice,
+            wire.QuotaUsedUp,
+            wire.TenantQueueFull,
+        ),
+    ),
+    Operation(
+        "get",
+        "/requests/{id}/sentences",
+        "sentences",
+        "speech",
+        "List the sentences of a request or job: their offsets in the text and durations in the audio",
+        (Answer(200, "the sentences", bodies.Sentences),),
+        (errors.UnknownRequest,),
+    ),
+    Operation(
+        "delete",
+        "/requests/{id}",
+        "cancelRequest",
+        "speech",
+        "Cancel a request; an unknown id is not an error",
+        (Answer(202, "it is cancelled", bodies.Cancelled),),
+    ),
+    Operation(
+        "post",
+        "/normalize",
+        "normalize",
+        "speech",
+        "Normalize a text: what would be spoken, without synthesis",
+        (Answer(200, "the normalized sentences", bodies.Normalized),),
+        (*BODY, *TEXT, errors.SplitterUnavailable, wire.MalformedMessage),
+        ("traceparent", "tracestate"),
+        Form(NORMALIZE_FORM),
+    ),
+    Operation(
+        "post",
+        "/jobs",
+        "createJob",
+        "jobs",
+        "Queue a text of any length",
+        (
+            Answer(
+                202,
+                "the job is queued",
+                bodies.Job,
+                headers=("Location",),
+                optional_headers=("X-Seed", "X-Reference-Warning"),
+            ),
+        ),
+        (*ACCEPTING, errors.ResultsFull, errors.UnknownJob),
+        _POSTED,
+        Form(JOB_FORM),
+    ),
+    Operation(
+        "get",
+        "/jobs/{id}",
+        "job",
+        "jobs",
+        "Return state and progress of a job",
+        (Answer(200, "the job", bodies.Job),),
+        (errors.UnknownJob,),
+    ),
+    Operation(
+        "delete",
+        "/jobs/{id}",
+        "deleteJob",
+        "jobs",
+        "Cancel a job and free its audio; delete one that has ended",
+        (Answer(202, "the job", bodies.Job),),
+        (errors.UnknownJob,),
+    ),
+    Operation(
+        "get",
+        "/jobs/{id}/events",
+        "jobEvents",
+        "jobs",
+        "Follow a job: server-sent events for sentences, marks and the end",
+        (
+            Answer(
+                200,
+                "`progress`, `mark`, then `done`, `failed` or `cancelled`",
+                media_types=(_EVENTS,),
+            ),
+        ),
+        (errors.UnknownJob, errors.TooManyStreams, errors.ListenerStalled),
+        ("Last-Event-ID",),
+    ),
+    Operation(
+        "get",
+        "/jobs/{id}/audio",
+        "jobAudio",
+        "jobs",
+        "Return the audio of a job; while it runs, as it is synthesized",
+        (
+            Answer(
+                200,
+                "the audio",
+                media_types=_AUDIO_TYPES,
+                headers=("X-Sample-Rate", "Content-Disposition"),
+                optional_headers=("ETag", "Accept-Ranges"),
+            ),
+            Answer(
+                206,
+                "a range of the audio",
+                media_types=_AUDIO_TYPES,
+                headers=("X-Sample-Rate", "Content-Range", "ETag", "Accept-Ranges"),
+            ),
+            Answer(304, "the client has this audio", headers=("ETag",)),
+        ),
+        (
+            errors.UnknownJob,
+            errors.JobEnded,
+            errors.RangeNotSatisfiable,
+            errors.TooManyStreams,
+            errors.ListenerStalled,
+            errors.EdgeStops,
+        ),
+        ("Range", "If-Range", "If-None-Match"),
+    ),
+    Operation(
+        "post",
+        "/v1/audio/speech",
+        "openaiSpeech",
+        "openai",
+        "Synthesize a text, as OpenAI's endpoint does",
+        (
+            Answer(
+                200,
+                "the audio, or events with it",
+                media_types=(*_AUDIO_TYPES, _EVENTS),
+                headers=_SPEECH_HEADERS[:-1],
+                optional_headers=(*_SOMETIMES, "Server-Timing", "Content-Disposition"),
+            ),
+        ),
+        (*ACCEPTING, *SPEAKING, errors.UnknownModel),
+        _POSTED,
+        JsonBody(tuple(OPENAI_BODY.values()), required=("input",), others_ignored=True),
+    ),
+    Operation(
+        "get",
+        "/v1/models",
+        "openaiModels",
+        "openai",
+        "List the engine and the names of OpenAI's models that stand for it",
+        (Answer(200, "the models", bodies.Models),),
+    ),
+    Operation(
+        "get",
+        "/v1/audio/models",
+        "openaiAudioModels",
+        "openai",
+        "List the models: the same as /v1/models",
+        (Answer(200, "the models", bodies.Models),),
+    ),
+    Operation(
+        "get",
+        "/v1/models/{model}",
+        "openaiModel",
+        "openai",
+        "Return a model",
+        (Answer(200, "the model", bodies.Model),),
+        (404,),
+    ),
+    Operation(
+        "get",
+        "/v1/audio/voices",
+        "openaiVoices",
+        "openai",
+        "List the names that `voice` accepts",
+        (Answer(200, "the voices", bodies.NamedVoices),),
+    ),
+)
