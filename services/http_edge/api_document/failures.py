@@ -55,6 +55,7 @@ ACCEPTING: Final[tuple[Failure, ...]] = (
     wire.QuotaUsedUp,
     errors.RequestIdTaken,
     errors.IdempotencyKeyReused,
+    errors.UnknownRequest,  # that of an idempotency key
 )
 # of synthesis, and of sending the audio
 SPEAKING: Final[tuple[Failure, ...]] = (

@@ -51,7 +51,14 @@ OPERATIONS: Final = (
         "voices",
         "Store an exported voice",
         (_CREATED,),
-        (*BODY, *RECORDINGS, *_TAKEN, wire.ConsentRequired, wire.UnknownVoice),
+        (
+            *BODY,
+            *RECORDINGS,
+            *_TAKEN,
+            wire.ConsentRequired,
+            wire.UnknownVoice,
+            wire.MalformedMessage,
+        ),
         body=Form(FILE_FORM),
     ),
     Operation(

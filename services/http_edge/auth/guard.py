@@ -27,7 +27,7 @@ OPEN: Final = frozenset(
         "/docs",
     }
 )
-_OPEN_FOLDER: Final = "/docs/"  # files of the page /docs
+_OPEN_FILES: Final = "/docs/{file}"  # of the page /docs
 
 CALLER: Final = web.RequestKey("caller", Caller)
 SECURITY_HEADERS: Final = {
@@ -46,9 +46,11 @@ _PREFLIGHT: Final = {
 }
 
 
-def is_open(path: str) -> bool:
-    """Return whether a path needs no key."""
-    return path in OPEN or path.startswith(_OPEN_FOLDER)
+def is_open(request: web.Request) -> bool:
+    """Return whether a request needs no key."""
+    resource = request.match_info.route.resource
+    is_file = resource is not None and resource.canonical == _OPEN_FILES
+    return is_file or request.path in OPEN
 
 
 def caller_of(request: web.Request) -> Caller | None:
@@ -88,7 +90,7 @@ def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not is_open(request.path):
+        if not is_open(request):
             caller = callers.find(_secret(request))
             if caller.key.engines and settings.engine not in caller.key.engines:
                 raise EngineNotAllowed(f"this key does not allow the engine {settings.engine}")

@@ -19,7 +19,13 @@ from services.http_edge.http.openai_errors import PREFIX
 from services.http_edge.intake.form_fields import OUTPUT_FIELDS, Field
 from services.http_edge.voices.listing import LANGUAGE, QUERY, only_parameters
 
-_METHODS: Final = ("GET", "HEAD", "DELETE", "PATCH")  # readers of forms refuse a query themselves
+_METHODS: Final = (
+    "GET",
+    "HEAD",
+    "DELETE",
+    "PATCH",
+    "PUT",
+)  # readers of posted forms refuse a query themselves
 
 
 def _read_byte(given: str) -> int:
@@ -65,7 +71,7 @@ def checked_queries() -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
-        checked = request.method in _METHODS and not is_open(request.path)
+        checked = request.method in _METHODS and not is_open(request)
         if request.query and resource is not None and checked:
             path = resource.canonical
             if not path.startswith(PREFIX):

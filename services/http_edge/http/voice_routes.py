@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from services.common.bus.library.resolving import VoiceResolver, built_in_voices
 from services.common.bus.library.voices import VoiceLibrary
@@ -65,6 +66,9 @@ class VoiceRoutes:
         router.add_get("/voices", self.list_voices)
         router.add_delete("/voices/uploads", self.delete_uploads)
         router.add_post("/voices/import", self.import_voice, expect_handler=expect_later)
+        # other methods of the fixed paths are not those of a voice
+        router.add_route("*", "/voices/uploads", _only("DELETE"))
+        router.add_route("*", "/voices/import", _only("POST"))
         router.add_get("/voices/{voice}", self.show)
         router.add_patch("/voices/{voice}", self.change, expect_handler=expect_later)
         router.add_delete("/voices/{voice}", self.delete)
@@ -261,6 +265,15 @@ class VoiceRoutes:
         if found is None:  # since it was resolved
             raise UnknownVoice("this voice no longer exists; GET /voices lists those that do")
         return found
+
+
+def _only(method: str) -> Handler:
+    """Return a handler that refuses all methods but this one."""
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, [method])
+
+    return refuse
 
 
 def _created(request: web.Request, voice: Voice) -> web.Response:
