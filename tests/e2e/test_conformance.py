@@ -1,4 +1,4 @@
-"""The running service answers as its OpenAPI document says: edge, splitter, tone worker and nats-server.
+"""The running service conforms to its OpenAPI document: edge, splitter, tone worker and nats-server.
 
 Schemathesis derives requests from the document, valid and invalid, the same ones in each run.
 """
@@ -37,14 +37,14 @@ def posted(url: str, **fields: str | bytes) -> requests.Response:
     return response
 
 
-def test_every_operation_answers_as_the_document_says(address: str, tmp_path: Path) -> None:
+def test_every_operation_conforms_to_the_document(address: str, tmp_path: Path) -> None:
     found = conformance(
         address, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "5"
     )
     assert "Tested: " in found
 
 
-def test_what_exists_is_returned_as_the_document_says(address: str, tmp_path: Path) -> None:
+def test_responses_about_what_exists_conform_to_the_document(address: str, tmp_path: Path) -> None:
     posted(f"{address}/voices", name="Anna", consent=CONSENT, reference_audio=VOICE)
     job = posted(f"{address}/jobs", text="One. Two.", language="en", voice="Anna").json()["id"]
     requests.get(f"{address}/jobs/{job}/audio", timeout=60).raise_for_status()

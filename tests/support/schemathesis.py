@@ -1,6 +1,6 @@
 """Schemathesis, which sends a service what its OpenAPI document allows and forbids, and checks every response.
 
-It has packages of its own, 90 MB, so it is installed in an environment of its own.
+With its packages it takes 90 MB, so it is installed in a separate environment.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Which failures an operation can answer with, in groups, and their description."""
+"""The failures of each operation, in groups, and their description."""
 
 from collections.abc import Iterable
 from http.client import responses

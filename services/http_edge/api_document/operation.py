@@ -1,4 +1,4 @@
-"""What the document says about one operation."""
+"""The description of one operation of the API."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ h1 { margin-bottom: 0; }
 pre { background: #f2f4f7; padding: 1rem; overflow-x: auto; border-radius: .4rem; }
 li { margin: .3rem 0; }
 """
-# relative, so that a path prefix of a proxy is kept
+# relative, so the page also works under a path prefix
 _LINKS: Final = (
     ("docs", "API reference", "every path, to read and to try"),
     ("openapi.json", "OpenAPI document", "for client generators and other tools"),

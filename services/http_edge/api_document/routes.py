@@ -21,7 +21,7 @@ from services.http_edge.http.speech_routes import Routes
 from services.http_edge.settings import Settings
 
 ASSETS: Final = Path(__file__).parent / "assets"
-_CACHED: Final = "no-cache"  # stored, and asked for again by its ETag
+_CACHED: Final = "no-cache"  # stored, and revalidated by its ETag
 _CSS: Final = "text/css"
 _JAVASCRIPT: Final = "text/javascript"
 _HTML: Final = "text/html"
@@ -29,7 +29,7 @@ _HTML: Final = "text/html"
 
 @dataclass(frozen=True)
 class _Document:
-    """What is sent, unchanged, while the edge runs."""
+    """A response that does not change while the edge runs."""
 
     content: bytes
     content_type: str

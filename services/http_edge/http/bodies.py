@@ -41,7 +41,7 @@ class Alive(TypedDict):
 
 
 class Ready(TypedDict):
-    """Whether requests can be served."""
+    """The readiness of the service."""
 
     status: Literal["ready", "not ready"]
     detail: NotRequired[str]

@@ -1,4 +1,4 @@
-// Shows the document of this service. Its address is relative, so that a path prefix of a proxy is kept.
+// Shows the document of this service. Its address is relative, so the page also works under a path prefix.
 window.addEventListener("load", () => {
   SwaggerUIBundle({
     url: "openapi.json",

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the code does: every failure, field, bound and header."""
+"""The OpenAPI document agrees with the code: every failure, field, bound and header."""
 
 import importlib
 import json
@@ -93,7 +93,7 @@ def test_every_reference_leads_somewhere() -> None:
             node = node[part]
 
 
-def test_operations_have_names_of_their_own() -> None:
+def test_operations_have_different_names() -> None:
     names = [operation.name for operation in OPERATIONS]
     assert len(set(names)) == len(names)
 
