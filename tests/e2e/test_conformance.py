@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from services.admin import keys as api_keys
 from services.common.runtime.local_nats import free_port
 from tests.support.browser import process
 from tests.support.front import VOICE
-from tests.support.schemathesis import conformance
+from tests.support.schemathesis import CHECKS, conformance
 
 CONSENT = '{"speaker": "A", "statement": "I agree.", "date": "2026-01-31", "method": "written"}'
 
@@ -67,7 +68,7 @@ parameters = {{ "path.voice" = "Anna" }}
 include-path-regex = "^/v1/models/"
 parameters = {{ "path.model" = "tts-1" }}
 """
-    conformance(
+    found = conformance(
         address,
         tmp_path,
         "--phases",
@@ -78,3 +79,29 @@ parameters = {{ "path.model" = "tts-1" }}
         "GET",
         config=config,
     )
+    assert "returned only 404" not in found
+
+
+def test_paths_that_need_a_key_refuse_requests_without_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = tmp_path / "keys.toml"
+    api_keys.main([str(keys), "--name", "acme-web", "--tenant", "acme"])
+    key = capsys.readouterr().out.strip()
+    port = free_port()
+    at = f"http://127.0.0.1:{port}"
+    arguments = ("run", "--workers", "1", "--port", str(port), "--no-ui")
+    keyed = {"ENGINE": "tone", "API_KEYS_FILE": str(keys)}
+    with process("services", *arguments, ready_url=f"{at}/readyz", **keyed):
+        found = conformance(
+            at,
+            tmp_path,
+            "--phases",
+            "fuzzing",
+            "--max-examples",
+            "2",
+            "--header",
+            f"Authorization: Bearer {key}",
+            checks=(*CHECKS, "ignored_auth"),
+        )
+    assert "Tested: " in found

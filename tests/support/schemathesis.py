@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-_CHECKS: Final = (
+CHECKS: Final = (
     "not_a_server_error",
     "status_code_conformance",
     "content_type_conformance",
@@ -31,7 +31,7 @@ def program() -> Path:
 
 
 def conformance(
-    address: str, folder: Path, *options: str, checks: tuple[str, ...] = _CHECKS, config: str = ""
+    address: str, folder: Path, *options: str, checks: tuple[str, ...] = CHECKS, config: str = ""
 ) -> str:
     """Return the output of a run that found nothing; the same requests every time.
 

@@ -22,6 +22,7 @@ from services.http_edge.api_document.operation import (
     JsonBody,
     Operation,
 )
+from services.http_edge.api_document.pages import FILES
 from services.http_edge.api_document.schemas import schemas
 from services.http_edge.auth.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from services.http_edge.errors import Problem
@@ -133,7 +134,7 @@ class _Builder:
             "id": {"type": "string", "pattern": f"^{ID_PATTERN}$"},
             "voice": {"type": "string", "pattern": r"^[^/\x00-\x1f\x7f]{1,100}$"},
             "model": {"type": "string", "examples": [self._settings.engine, *ALIASES]},
-            "file": {"type": "string"},
+            "file": {"type": "string", "enum": list(FILES)},
         }
         return [
             {"name": name, "in": "path", "required": True, "schema": schema}

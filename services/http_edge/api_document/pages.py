@@ -1,17 +1,12 @@
 """The two pages of the edge: where to go from `/`, and the viewer of the OpenAPI document. Pure."""
 
 from html import escape
+from types import MappingProxyType
 from typing import Final
 
 from services import __version__
 from services.curl_command import form_command
 
-_STYLE: Final = """\
-body { font: 1rem/1.6 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem; color: #1c2430; }
-h1 { margin-bottom: 0; }
-pre { background: #f2f4f7; padding: 1rem; overflow-x: auto; border-radius: .4rem; }
-li { margin: .3rem 0; }
-"""
 # relative, so the page also works under a path prefix
 _LINKS: Final = (
     ("docs", "API reference", "every path, to read and to try"),
@@ -39,7 +34,15 @@ VIEWER: Final = f"""\
 <body><div id="page"></div><noscript>This page needs JavaScript; openapi.json has the same content.</noscript></body>
 </html>
 """
-START_STYLE: Final = _STYLE
+# of both pages, under /docs/, and their types
+FILES: Final = MappingProxyType(
+    {
+        "swagger-ui-bundle.js": "text/javascript",
+        "swagger-ui.css": "text/css",
+        "page.js": "text/javascript",
+        "start.css": "text/css",
+    }
+)
 
 
 def start_page(*, name: str, engine: str, address: str, ui_url: str) -> str:

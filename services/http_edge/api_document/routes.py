@@ -10,8 +10,8 @@ from aiohttp import web
 
 from services.http_edge.api_document.document import openapi
 from services.http_edge.api_document.pages import (
+    FILES,
     PAGE_POLICY,
-    START_STYLE,
     VIEWER,
     start_page,
 )
@@ -22,8 +22,6 @@ from services.http_edge.settings import Settings
 
 ASSETS: Final = Path(__file__).parent / "assets"
 _CACHED: Final = "no-cache"  # stored, and revalidated by its ETag
-_CSS: Final = "text/css"
-_JAVASCRIPT: Final = "text/javascript"
 _HTML: Final = "text/html"
 
 
@@ -57,12 +55,7 @@ class DocumentRoutes:
         self._settings = settings
         self._state = state
         self._openapi = _Document(document.encode(), "application/json")
-        self._files = {
-            "swagger-ui-bundle.js": _file("swagger-ui-bundle.js", _JAVASCRIPT),
-            "swagger-ui.css": _file("swagger-ui.css", _CSS),
-            "page.js": _file("page.js", _JAVASCRIPT),
-            "start.css": _Document(START_STYLE.encode(), _CSS),
-        }
+        self._files = {name: _file(name, content_type) for name, content_type in FILES.items()}
 
     def add_to(self, app: web.Application) -> None:
         """Register every path."""
