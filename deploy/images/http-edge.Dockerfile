@@ -11,6 +11,7 @@ WORKDIR /app
 COPY LICENSE NOTICE ./
 COPY services/__init__.py services/__init__.py
 COPY services/common services/common
+COPY services/curl_command.py services/curl_command.py
 COPY services/http_edge services/http_edge
 RUN /venv/bin/python -m compileall -q services \
  && /venv/bin/pip uninstall --yes --quiet pip setuptools

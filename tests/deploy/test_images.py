@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -97,6 +98,35 @@ def test_what_it_copies_is_there_and_is_sent_to_the_builder(name: str) -> None:
                 )
     for step in dockerfile(name).last:
         assert step.word != "COPY" or step.rest.startswith("--from=build /"), step.rest
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("http-edge", "services.http_edge.app"),
+        ("splitter", "services.splitter.app"),
+        ("worker-cpu", "services.synth_worker.app"),
+    ],
+)
+def test_what_it_copies_is_all_that_the_service_imports(
+    name: str, module: str, tmp_path: Path
+) -> None:
+    for step in dockerfile(name).stages[0]:
+        source, _, target = step.rest.partition(" ")
+        if step.word == "COPY" and source.startswith("services"):
+            (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+            copy(ROOT / source, tmp_path / target)
+    program = f"import services, {module}; print(services.__file__)"
+    imported = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert imported.returncode == 0, imported.stderr
+    assert imported.stdout.startswith(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", NAMES)
