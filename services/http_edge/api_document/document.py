@@ -33,6 +33,7 @@ from services.http_edge.intake.form_fields import TEXT, Field, JsonField
 from services.http_edge.intake.idempotency import ID_PATTERN
 from services.http_edge.intake.openai_body import ALIASES
 from services.http_edge.settings import Settings
+from services.http_edge.subtitles.files import FORMATS as SUBTITLES
 
 OPERATIONS: Final = (*speech.OPERATIONS, *voices.OPERATIONS, *service.OPERATIONS)
 TITLE: Final = "Voice cloning"
@@ -134,6 +135,7 @@ class _Builder:
             "id": {"type": "string", "pattern": f"^{ID_PATTERN}$"},
             "voice": {"type": "string", "pattern": r"^[^/\x00-\x1f\x7f]{1,100}$"},
             "model": {"type": "string", "examples": [self._settings.engine, *ALIASES]},
+            "format": {"type": "string", "enum": list(SUBTITLES)},
             "file": {"type": "string", "enum": list(FILES)},
         }
         return [

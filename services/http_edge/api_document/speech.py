@@ -15,11 +15,15 @@ from services.http_edge.encoders.registry import FORMATS
 from services.http_edge.http import bodies
 from services.http_edge.intake.form_fields import JOB_FORM, NORMALIZE_FORM, SPEECH_FORM
 from services.http_edge.intake.openai_body import BODY as OPENAI_BODY
+from services.http_edge.subtitles.files import FORMATS as SUBTITLES
 
 _AUDIO_TYPES: Final = tuple(found.media_types[0] for found in FORMATS.values())
 _EVENTS: Final = "text/event-stream"
 _SPEECH_HEADERS: Final = ("X-Sample-Rate", "X-Seed", "X-Engine", "Content-Disposition")
 _SOMETIMES: Final = ("X-Language", "X-Voice", "X-Reference-Warning", "X-Text-Left-Out")
+_SUBTITLES: Final = Answer(
+    200, "the subtitles", media_types=tuple(found.media_type for found in SUBTITLES.values())
+)
 _POSTED: Final = ("Request-Name", "Idempotency-Key", "traceparent", "tracestate")
 
 
@@ -81,6 +85,15 @@ OPERATIONS: Final = (
         "List the sentences of a request or job: their offsets in the text and durations in the audio",
         (Answer(200, "the sentences", bodies.Sentences),),
         (errors.UnknownRequest,),
+    ),
+    Operation(
+        "get",
+        "/requests/{id}/subtitles.{format}",
+        "subtitles",
+        "speech",
+        "Return the subtitles of a request whose audio is complete",
+        (_SUBTITLES,),
+        (errors.UnknownRequest, errors.AudioIncomplete, 404),
     ),
     Operation(
         "delete",
@@ -185,6 +198,15 @@ OPERATIONS: Final = (
             errors.EdgeStops,
         ),
         ("Range", "If-Range", "If-None-Match"),
+    ),
+    Operation(
+        "get",
+        "/jobs/{id}/subtitles.{format}",
+        "jobSubtitles",
+        "jobs",
+        "Return the subtitles of a job that is done",
+        (_SUBTITLES,),
+        (errors.UnknownJob, errors.JobEnded, errors.AudioIncomplete, 404),
     ),
     Operation(
         "post",
