@@ -131,7 +131,8 @@ async def whole_service(
             (folder / name).mkdir()
         async with nats(folder / "nats") as (nats_url, watched):
             own = {"NATS_URL": nats_url, "HTTP_PORT": str(port), "TMPDIR": str(folder / "tmp")}
-            environment = _DEFAULTS | os.environ | own
+            linked = {} if ui_port is None else {"UI_URL": f"http://localhost:{ui_port}"}
+            environment = _DEFAULTS | linked | os.environ | own
             parts: list[ServicePart] = []
             try:
                 parts.append(await ServicePart.start("edge", "services.http_edge", environment))

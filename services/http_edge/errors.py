@@ -310,7 +310,7 @@ class HttpFailure(PipelineError):
         super().__init__(
             f"this path does not support the method; send {' or '.join(sorted(allowed))}"
             if allowed
-            else "see docs/http.md for the paths and methods of this service"
+            else "see /docs for the paths and methods of this service"
         )
         self.code = responses[status].lower().replace(" ", "_")
         self.http_status = status
