@@ -40,7 +40,7 @@ TITLE: Final = "Voice cloning"
 _ABOUT: Final = (
     "Self-hosted voice cloning and text to speech. Errors are problem+json (RFC 9457) with a `code`; those of paths "
     "under /v1 are OpenAI's error object. Every response has `Request-Name` and `X-Request-Id`. A path that does not "
-    "exist is a 404, `not_found`. HEAD is answered wherever GET has no side effect."
+    "exist is a 404, `not_found`."
 )
 _TAGS: Final = {
     "speech": "Speech, and requests in progress",
