@@ -1,0 +1,5 @@
+"""`python -m voice_cloning_client.cli`."""
+
+from voice_cloning_client.cli import main
+
+main()

@@ -1,0 +1,292 @@
+"""Jobs: long texts that are synthesized in the background, and downloaded when they are done."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import aiohttp
+
+from voice_cloning_client.audio import format_named, format_of_file
+from voice_cloning_client.errors import (
+    IncompleteAudio,
+    InvalidInput,
+    JobFailed,
+    ServiceError,
+    Unavailable,
+)
+from voice_cloning_client.files import NewFile
+from voice_cloning_client.speech import Clip, Speech, Value, checked_text, form, read_clips
+from voice_cloning_client.transport import Attempts, Call, Transport
+
+ENDED: Final = ("done", "failed", "cancelled")
+_FIRST_POLL_S: Final = 0.3
+_POLL_S: Final = 3.0
+_NOT_ENDED: Final = "the job did not end within {:g} s; it continues, wait for it again"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job and its progress."""
+
+    id: str
+    state: str  # queued, running, done, failed, cancelled
+    sentences: int | None  # None until the text is split
+    spoken: int
+    audio_seconds: float
+    created: str = ""  # RFC 3339, like the next two
+    deadline: str = ""
+    estimated_end: str = ""
+    voice: str = ""
+    code: str = ""
+    detail: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Return whether it is final."""
+        return self.state in ENDED
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        """Return the job that a response describes."""
+        return cls(
+            id=str(body.get("id", "")),
+            state=str(body.get("state", "")),
+            sentences=body.get("sentences"),
+            spoken=int(body.get("spoken", 0)),
+            audio_seconds=float(body.get("audio_seconds", 0.0)),
+            **{
+                name: str(body.get(name) or "")
+                for name in ("created", "deadline", "estimated_end", "voice", "code", "detail")
+            },
+        )
+
+
+class Jobs:
+    """The jobs of one client."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Use the client's connections."""
+        self._transport = transport
+
+    async def submit(
+        self,
+        text: str,
+        *,
+        voice: str = "",
+        language: str = "",
+        seed: int | None = None,
+        clips: Clip | Sequence[Clip] = (),
+        idempotency_key: str | None = None,
+        **options: Value,
+    ) -> Job:
+        """Queue a text of up to 1,500,000 characters; the format is chosen by `download`."""
+        name = secrets.token_hex(16)
+        speech = Speech(
+            checked_text(text),
+            voice=voice,
+            language=language,
+            seed=seed,
+            clips=read_clips(clips),
+            options=options,
+        )
+
+        def body() -> aiohttp.FormData:
+            fields = speech.fields()
+            made = form(
+                {key: value for key, value in fields.items() if key != "text"}, speech.clips
+            )
+            made.add_field("text_file", text.encode(), filename="text")
+            return made
+
+        call = Call(
+            "POST",
+            "/jobs",
+            headers={"Request-Name": name, "Idempotency-Key": f'"{idempotency_key or name}"'},
+            form=body,
+            response_s=self._transport.timeouts.first_audio_s,
+        )
+        return Job.of(await self._transport.json(call))
+
+    async def get(self, job: str) -> Job:
+        """Return the state of a job. Raises NotFound."""
+        return Job.of(await self._transport.json(Call("GET", _path(job))))
+
+    async def cancel(self, job: str) -> Job:
+        """Cancel a job that has not ended, and delete its audio; one that has ended stays."""
+        current = await self.get(job)
+        return current if current.ended else await self.delete(job)
+
+    async def delete(self, job: str) -> Job:
+        """Delete a job that has ended; cancel one that has not."""
+        return Job.of(await self._transport.json(Call("DELETE", _path(job))))
+
+    async def wait(
+        self,
+        job: str,
+        *,
+        progress: Callable[[Job], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Job:
+        """Return a job when it is done; `progress` is called whenever it has changed.
+
+        Without `timeout_s` the wait ends at the latest at the job's own deadline. Raises JobFailed,
+        Unavailable.
+        """
+        began_s = time.monotonic()
+        poll_s = _FIRST_POLL_S
+        last: Job | None = None
+
+        while True:
+            current = await self.get(job)
+            if current != last and progress is not None:
+                progress(current)
+            last = current
+
+            if current.state == "done":
+                return current
+            if current.ended:
+                raise JobFailed(
+                    current.code or current.state, current.detail or "submit it again", status=409
+                )
+            if timeout_s is not None and time.monotonic() - began_s + poll_s > timeout_s:
+                raise Unavailable(_NOT_ENDED.format(timeout_s), timed_out=True)
+
+            await asyncio.sleep(poll_s)
+            poll_s = min(_POLL_S, poll_s * 1.3)
+
+    async def download(
+        self,
+        job: str,
+        path: str | Path,
+        *,
+        format: str | None = None,  # noqa: A002  # the name that users know
+        sample_rate: int | None = None,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Path:
+        """Write the audio of a job that is done to a file; nothing remains of an incomplete one.
+
+        `format`: default by the extension. `progress`: called with the bytes so far, and in total
+        if known. Raises JobFailed, IncompleteAudio.
+        """
+        target = Path(path)
+        output = format_of_file(target) if format is None else format_named(format)
+        query = {"response_format": output.name}
+        if sample_rate is not None:
+            query["sample_rate"] = str(sample_rate)
+
+        await self._require_done(job)
+        with NewFile(target) as file:
+            transfer = _Download(self._transport, Call("GET", f"{_path(job)}/audio", query=query))
+            await transfer.into(file, progress)
+            file.keep()
+        return target
+
+    async def _require_done(self, job: str) -> None:
+        current = await self.get(job)
+        if current.state in ("failed", "cancelled"):
+            raise JobFailed(
+                current.code or current.state, current.detail or "submit it again", status=409
+            )
+        if current.state != "done":
+            raise InvalidInput(f"the job is {current.state}; wait until it is done")
+
+
+class _Download:
+    """One file, resumed by ranges where the service has them, otherwise repeated from the beginning."""
+
+    def __init__(self, transport: Transport, call: Call) -> None:
+        self._transport = transport
+        self._call = call
+        self._attempts = Attempts(transport.retry)
+        self._etag = ""
+        self._received = 0
+
+    async def into(self, file: NewFile, progress: Callable[[int, int | None], None] | None) -> None:
+        """Write the complete body. Raises IncompleteAudio."""
+        while True:
+            try:
+                await self._attempt(file, progress)
+            except Unavailable as error:
+                await self._retry(error)
+            else:
+                return
+
+    async def _attempt(
+        self, file: NewFile, progress: Callable[[int, int | None], None] | None
+    ) -> None:
+        response = await self._transport.open(self._next_call(), self._attempts)
+
+        try:
+            if response.status != 206:
+                self._received = 0
+                file.truncate()
+            total = _total(response, self._received)
+            ranges = response.headers.get("Accept-Ranges") == "bytes" or response.status == 206
+            self._etag = response.headers.get("ETag", "") if ranges else ""
+
+            idle_s = self._transport.timeouts.idle_s
+            async with aclosing(self._transport.blocks(response, idle_s)) as blocks:
+                async for block in blocks:
+                    file.write(block)
+                    self._received += len(block)
+                    if ranges:
+                        self._attempts.succeeded()
+                    if progress is not None:
+                        progress(self._received, total)
+
+            if total is not None and self._received != total:
+                raise Unavailable(f"{self._received} of {total} bytes arrived")
+            if total is None and not _is_chunked(response):
+                raise self._incomplete("the end of the response cannot be checked; use wav")
+        finally:
+            response.close()
+
+    def _next_call(self) -> Call:
+        headers = {}
+        if self._received and self._etag:
+            headers = {"Range": f"bytes={self._received}-", "If-Range": self._etag}
+        return Call(
+            "GET",
+            self._call.path,
+            query=self._call.query,
+            headers=headers,
+            response_s=self._transport.timeouts.first_audio_s,
+        )
+
+    async def _retry(self, error: Unavailable) -> None:
+        try:
+            await self._attempts.failed(error)
+        except Unavailable:
+            raise self._incomplete(str(error)) if self._received else error from None
+
+    def _incomplete(self, reason: str) -> IncompleteAudio:
+        return IncompleteAudio(reason, received_bytes=self._received)
+
+
+def _total(response: aiohttp.ClientResponse, offset: int) -> int | None:
+    """Return the size of the complete body. Raises ServiceError if another range was sent."""
+    if response.status != 206:
+        return response.content_length
+
+    given = response.headers.get("Content-Range", "")
+    start, _, rest = given.removeprefix("bytes ").partition("-")
+    total = rest.partition("/")[2]
+    if start != str(offset) or not total.isdigit():
+        raise ServiceError("bad_range", f"the service sent the range {given!r} instead", status=206)
+    return int(total)
+
+
+def _is_chunked(response: aiohttp.ClientResponse) -> bool:
+    return "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+
+
+def _path(job: str) -> str:
+    if not job or job in (".", ".."):
+        raise InvalidInput("the id of a job is empty; send the one that `submit` returned")
+    return f"/jobs/{quote(job, safe='')}"
