@@ -33,7 +33,7 @@ async def text_of(options: argparse.Namespace) -> str:
     if sys.stdin.isatty():
         say("reading the text from the terminal; end it with Ctrl-D")
 
-    content = await asyncio.to_thread(sys.stdin.buffer.read)
+    content: bytes = await asyncio.to_thread(sys.stdin.buffer.read)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

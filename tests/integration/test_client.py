@@ -1,0 +1,409 @@
+"""The client library against the real service, directly and through a proxy that misbehaves."""
+
+import asyncio
+import io
+import json
+import time
+import wave
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from services.common.audio.wav import wav_header
+from tests.support.front import VOICE, Front, front
+from tests.support.gateway import Gateway, gateway
+from tests.support.service import TEXT, expected_pcm, sentence_count
+from voice_cloning_client import (
+    AsyncClient,
+    Client,
+    Consent,
+    IncompleteAudio,
+    InvalidInput,
+    JobFailed,
+    NotFound,
+    Overloaded,
+    Retry,
+    ServiceError,
+    Timeouts,
+    Unavailable,
+)
+
+LONG = " ".join(f"{TEXT} That was number {number}." for number in range(3))
+SWIFT = Retry(first_s=0.01, longest_s=0.05)
+CONSENT = Consent("Anna Weber", "I agree that my voice is cloned.", "2026-01-31", "written")
+
+
+@pytest.fixture
+async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
+    async with front(tmp_path, real_time_factor=getattr(request, "param", 0.0)) as made:
+        yield made
+
+
+@pytest.fixture
+async def proxy(service: Front) -> AsyncIterator[Gateway]:
+    async with gateway(service.addresses[0]) as made:
+        yield made
+
+
+@pytest.fixture
+async def client(proxy: Gateway) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(proxy.address, retry=SWIFT) as made:
+        yield made
+
+
+async def spoken(client: AsyncClient, text: str = TEXT, form: str = "wav") -> bytes:
+    """Return the audio of a text, with the same voice and seed each time."""
+    audio = await client.speak(text, language="en", clips=VOICE, seed=42, format=form)
+    return audio.data
+
+
+def whole_wav(text: str = TEXT) -> bytes:
+    pcm = expected_pcm(text)
+    return wav_header(sample_rate_hz=24_000, data_bytes=len(pcm)) + pcm
+
+
+def refusal(status: int, code: str, **headers: str) -> web.Response:
+    body = {"code": code, "detail": "later", "status": status, "retryable": True}
+    return web.Response(
+        status=status,
+        body=json.dumps(body).encode(),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+async def test_speech_is_the_audio_of_the_service_with_its_size_in_the_header(
+    client: AsyncClient,
+) -> None:
+    audio = await client.speak(TEXT, language="en", clips=VOICE, seed=42)
+
+    assert audio.data == whole_wav()
+    assert (audio.info.seed, audio.info.language, audio.info.engine) == (42, "en", "tone")
+    assert audio.info.sample_rate_hz == 24_000
+    with wave.open(io.BytesIO(audio.data)) as read:
+        assert read.getnframes() == len(expected_pcm()) // 2
+
+
+async def test_a_stream_yields_audio_before_it_is_complete(client: AsyncClient) -> None:
+    async with client.stream(TEXT, language="en", clips=VOICE, seed=42, format="pcm") as stream:
+        first = await anext(stream)
+        assert not stream.complete
+        rest = [block async for block in stream]
+
+    assert stream.complete
+    assert first + b"".join(rest) == expected_pcm()
+
+
+@pytest.mark.parametrize("form", ["wav", "pcm", "mp3", "opus", "flac", "mulaw"])
+async def test_audio_that_is_cut_again_and_again_is_complete_in_the_end(
+    client: AsyncClient, proxy: Gateway, form: str
+) -> None:
+    expected = await spoken(client, LONG, form)
+    proxy.cut_after = len(expected) * 2 // 3 if form not in ("wav", "pcm") else 50_001
+
+    if form in ("wav", "pcm"):
+        assert await spoken(client, LONG, form) == expected
+        assert proxy.posts() == 2
+        assert len(proxy.seen) > len(expected) // 50_001
+        return
+
+    async def heal() -> None:
+        while sum("from=0" in entry for entry in proxy.seen) < 2:
+            await asyncio.sleep(0.01)
+        proxy.cut_after = None
+
+    healing = asyncio.create_task(heal())
+    assert await spoken(client, LONG, form) == expected
+    await healing
+
+
+@pytest.mark.parametrize("cut_after", [1, 43, 44, 45, 4097])
+async def test_a_cut_at_any_byte_loses_nothing(
+    client: AsyncClient, proxy: Gateway, cut_after: int
+) -> None:
+    text = "Yes. No."
+    expected = await spoken(client, text)
+    stream = client.stream(text, language="en", clips=VOICE, seed=42)
+    proxy.cut_after = cut_after
+    received = bytearray(await anext(stream))
+    proxy.cut_after = max(cut_after, 4097)
+    async for block in stream:
+        received += block
+    assert received[44:] == expected[44:]
+
+
+async def test_a_body_that_a_proxy_shortens_and_ends_properly_is_not_taken_for_the_whole(
+    client: AsyncClient, proxy: Gateway
+) -> None:
+    proxy.cut_after = 60_000
+    proxy.ends_cleanly = True
+    assert await spoken(client) == whole_wav()
+
+
+async def test_the_same_format_without_any_progress_is_incomplete_audio(
+    client: AsyncClient, proxy: Gateway
+) -> None:
+    proxy.cut_after = 2_000
+    with pytest.raises(IncompleteAudio) as caught:
+        await spoken(client, LONG, "mp3")
+    assert caught.value.received_bytes == 2_000
+
+
+async def test_a_post_whose_response_is_lost_is_repeated_and_spoken_once(
+    service: Front, client: AsyncClient, proxy: Gateway
+) -> None:
+    proxy.loses = 2
+    assert await spoken(client) == whole_wav()
+    assert proxy.posts() == 3
+    assert await service.spoken() == sentence_count()
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "queue_full"), (429, "tenant_queue_full")])
+async def test_a_refusal_with_retry_after_is_repeated(
+    client: AsyncClient, proxy: Gateway, status: int, code: str
+) -> None:
+    headers = {"Retry-After": "0"}
+    proxy.refusals = [refusal(status, code, **headers) for _ in range(3)]
+    assert await spoken(client) == whole_wav()
+    assert proxy.posts() == 4
+
+
+async def test_refusals_without_end_are_an_error_with_the_time_to_retry(
+    client: AsyncClient, proxy: Gateway
+) -> None:
+    proxy.refusals = [refusal(503, "queue_full", **{"Retry-After": "0"}) for _ in range(99)]
+    with pytest.raises(Overloaded) as caught:
+        await spoken(client)
+    assert (caught.value.code, caught.value.status) == ("queue_full", 503)
+    assert caught.value.retry_after_s == 0
+    assert proxy.posts() == SWIFT.attempts
+
+
+async def test_a_retry_after_that_is_too_long_is_an_error_at_once(
+    client: AsyncClient, proxy: Gateway
+) -> None:
+    proxy.refusals = [refusal(429, "too_many_requests", **{"Retry-After": "3600"})]
+    with pytest.raises(Overloaded) as caught:
+        await spoken(client)
+    assert caught.value.retry_after_s == 3600
+    assert proxy.posts() == 1
+
+
+async def test_a_page_of_a_proxy_is_an_error_with_its_status(
+    client: AsyncClient, proxy: Gateway
+) -> None:
+    proxy.refusals = [web.Response(status=403, text="<html>no</html>")]
+    with pytest.raises(ServiceError) as caught:
+        await spoken(client)
+    assert (caught.value.code, caught.value.status) == ("http_403", 403)
+
+
+async def test_a_redirect_is_not_followed(client: AsyncClient, proxy: Gateway) -> None:
+    proxy.refusals = [web.Response(status=307, headers={"Location": "http://example.org/"})]
+    with pytest.raises(ServiceError, match="use that address"):
+        await spoken(client)
+    assert proxy.posts() == 1
+
+
+async def test_a_mistake_is_an_error_that_names_it_and_is_not_repeated(
+    client: AsyncClient, proxy: Gateway
+) -> None:
+    with pytest.raises(ServiceError) as caught:
+        await client.speak("Hello.", language="qq", clips=VOICE)
+    assert (caught.value.code, caught.value.status) == ("unsupported_language", 422)
+    assert proxy.posts() == 1
+
+    with pytest.raises(NotFound):
+        await client.speak("Hello.", language="en", voice="nobody")
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\udc80"])
+async def test_a_text_that_cannot_be_sent_is_an_error_before_any_request(
+    client: AsyncClient, proxy: Gateway, text: str
+) -> None:
+    with pytest.raises(InvalidInput):
+        await client.speak(text)
+    assert proxy.seen == []
+
+
+@pytest.mark.parametrize("service", [1.0], indirect=True)
+async def test_a_stream_that_is_left_cancels_its_request(
+    service: Front, client: AsyncClient, proxy: Gateway
+) -> None:
+    async with client.stream(LONG, language="en", clips=VOICE, format="pcm") as stream:
+        await anext(stream)
+    assert [entry for entry in proxy.seen if entry.startswith("DELETE")]
+    await service.until_idle()
+    assert await service.spoken() < sentence_count(LONG)
+
+
+@pytest.mark.parametrize("service", [1.0], indirect=True)
+async def test_a_cancelled_task_cancels_its_request_before_the_first_audio(
+    service: Front, client: AsyncClient, proxy: Gateway
+) -> None:
+    speaking = asyncio.create_task(spoken(client, LONG))
+    while not proxy.posts():
+        await asyncio.sleep(0.01)
+    speaking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await speaking
+    assert proxy.seen[-1].startswith("DELETE /requests/")
+    await service.until_idle()
+
+
+async def test_a_service_that_does_not_exist_is_unavailable() -> None:
+    async with AsyncClient("http://127.0.0.1:9", retry=SWIFT) as client:
+        with pytest.raises(Unavailable, match="check the address"):
+            await spoken(client)
+
+
+async def test_a_service_that_accepts_and_stays_silent_is_unavailable() -> None:
+    async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    timeouts = Timeouts(response_s=0.2, first_audio_s=0.2, cancel_s=0.2)
+    began_s = time.monotonic()
+
+    async with AsyncClient(f"http://127.0.0.1:{port}", timeouts=timeouts, retry=SWIFT) as client:
+        with pytest.raises(Unavailable, match="did not respond"):
+            await spoken(client)
+        with pytest.raises(Unavailable, match="did not respond"):
+            await client.languages()
+
+    assert time.monotonic() - began_s < 30
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_service_that_dies_during_its_response_leaves_incomplete_audio(
+    service: Front,
+) -> None:
+    async with gateway(service.addresses[0]) as proxy:
+        client = AsyncClient(proxy.address, retry=SWIFT)
+        proxy.cut_after = 50_000
+        stream = client.stream(LONG, language="en", clips=VOICE, format="pcm")
+        await anext(stream)
+
+    with pytest.raises(IncompleteAudio):
+        async for _ in stream:
+            pass
+    await client.close()
+
+
+async def test_a_job_is_submitted_followed_and_downloaded(
+    client: AsyncClient, proxy: Gateway, tmp_path: Path
+) -> None:
+    states = []
+    job = await client.jobs.submit(LONG, language="en", clips=VOICE, seed=42)
+    with pytest.raises(InvalidInput):
+        await client.jobs.download(job.id, tmp_path / "nowhere" / "book.wav")
+    done = await client.jobs.wait(job.id, progress=states.append, timeout_s=60)
+    assert (done.state, done.spoken) == ("done", sentence_count(LONG))
+    assert states[-1] == done
+
+    proxy.cut_after = 100_001
+    path = await client.jobs.download(job.id, tmp_path / "book.wav")
+    assert path.read_bytes() == whole_wav(LONG)
+    proxy.cut_after = None
+
+    await client.jobs.download(job.id, tmp_path / "book.mp3")
+    proxy.cut_after = 2_000
+    with pytest.raises(IncompleteAudio):
+        await client.jobs.download(job.id, tmp_path / "cut.mp3")
+    assert sorted(found.name for found in tmp_path.glob("*.mp3")) == ["book.mp3"]
+    assert not list(tmp_path.glob(".voice-cloning*"))
+
+    await client.jobs.delete(job.id)
+    with pytest.raises(NotFound):
+        await client.jobs.get(job.id)
+
+
+@pytest.mark.parametrize("service", [1.0], indirect=True)
+async def test_a_cancelled_job_is_a_failed_one(client: AsyncClient, tmp_path: Path) -> None:
+    job = await client.jobs.submit(LONG, language="en", clips=VOICE)
+    with pytest.raises(InvalidInput, match="wait until it is done"):
+        await client.jobs.download(job.id, tmp_path / "early.wav")
+    with pytest.raises(Unavailable, match="it continues"):
+        await client.jobs.wait(job.id, timeout_s=0.2)
+    await client.jobs.cancel(job.id)
+    with pytest.raises(JobFailed):
+        await client.jobs.wait(job.id, timeout_s=30)
+
+
+async def test_voices_are_stored_listed_changed_exported_and_erased(client: AsyncClient) -> None:
+    anna = await client.voices.create("Anna", VOICE, consent=CONSENT, language="en")
+    assert (anna.name, anna.kind, anna.clips, anna.consent) == ("Anna", "library", 1, CONSENT)
+
+    with pytest.raises(ServiceError, match="voice_name_taken"):
+        await client.voices.create("anna", VOICE, consent=CONSENT)
+    with pytest.raises(ServiceError, match="consent_required"):
+        await client.voices.create("Berta", VOICE)
+
+    berta = await client.voices.rename("Anna", "Berta")
+    assert (berta.id, berta.name) == (anna.id, "Berta")
+    assert (await client.voices.replace_clips("Berta", VOICE, consent=CONSENT)).revision == 2
+    assert (await client.voices.preview(anna.id, language="en"))[:4] == b"RIFF"
+    audio = await client.speak("Hello.", voice="Berta", language="en")
+    assert audio.info.voice == f"{anna.id}@2"
+
+    exported = await client.voices.export("Berta")
+    await client.voices.delete("Berta")
+    with pytest.raises(NotFound):
+        await client.voices.get("Berta")
+
+    assert (await client.voices.import_(exported)).name == "Berta"
+    names = [voice.name async for voice in client.voices.list(kind="library")]
+    assert names == ["Berta"]
+    first = await client.voices.page(limit=1)
+    assert first.voices
+
+
+async def test_all_pages_of_voices_are_listed(client: AsyncClient) -> None:
+    for number in range(3):
+        await client.voices.create(f"Voice {number}", VOICE, consent=CONSENT)
+    page = await client.voices.page(limit=2, kind="library")
+    rest = await client.voices.page(limit=2, kind="library", after=page.next)
+    names = [voice.name for voice in (*page.voices, *rest.voices)]
+    assert names == ["Voice 0", "Voice 1", "Voice 2"]
+    assert [voice.name async for voice in client.voices.list(query="voice")] == names
+
+
+async def test_languages_and_normalized_text(client: AsyncClient) -> None:
+    assert (await client.languages())["fr"] == "français"
+    normalized = await client.normalize("Il a 17 ans.", language="fr")
+    assert normalized["sentences"][0]["text"] == "Il a dix-sept ans."
+    assert (await client.about())["engine"] == "tone"
+
+
+async def test_a_program_without_an_event_loop_has_the_same_client(
+    proxy: Gateway, tmp_path: Path
+) -> None:
+    def program() -> None:
+        with Client(proxy.address, retry=SWIFT) as client:
+            audio = client.speak(TEXT, language="en", clips=VOICE, seed=42)
+            assert audio.data == whole_wav()
+            with client.stream(TEXT, language="en", clips=VOICE, seed=42, format="pcm") as stream:
+                assert b"".join(stream) == expected_pcm()
+            assert stream.complete
+            with client.stream(LONG, language="en", clips=VOICE) as left:
+                next(left)
+            assert not left.complete
+
+            job = client.jobs.submit(TEXT, language="en", clips=VOICE, seed=42)
+            client.jobs.wait(job.id, timeout_s=60)
+            path = client.jobs.download(job.id, tmp_path / "job.wav")
+            assert path.read_bytes() == whole_wav()
+
+            voice = client.voices.create("Anna", VOICE, consent=CONSENT)
+            assert [found.id for found in client.voices.list(kind="library")] == [voice.id]
+            client.voices.delete("Anna")
+            with pytest.raises(NotFound):
+                client.voices.get("Anna")
+            assert "fr" in client.languages()
+
+    await asyncio.to_thread(program)
