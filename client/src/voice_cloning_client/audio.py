@@ -63,11 +63,12 @@ def format_of_file(path: str | Path) -> Format:
 
 def wav_header(sample_rate_hz: int, data_bytes: int | None) -> bytes:
     """Return the header of mono 16-bit PCM; `data_bytes` is None for a stream of unknown length."""
-    size = _RIFF_MAX - 36 if data_bytes is None else min(data_bytes, _RIFF_MAX - 36)
+    data = _RIFF_MAX if data_bytes is None else min(data_bytes, _RIFF_MAX - 36)
+    riff = _RIFF_MAX if data_bytes is None else 36 + data
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, sample_rate_hz),
-        *(2 * sample_rate_hz, 2, 16, b"data", size),
+        *(b"RIFF", riff, b"WAVE", b"fmt ", 16, 1, 1, sample_rate_hz),
+        *(2 * sample_rate_hz, 2, 16, b"data", data),
     )
 
 
