@@ -11,13 +11,13 @@ from voice_cloning_client.settings import Timeouts, access
 from voice_cloning_client.speech import (
     Clip,
     Speech,
-    SpeechStream,
     Value,
     checked_text,
     form,
     form_value,
     read_clips,
 )
+from voice_cloning_client.speech_stream import SpeechStream
 from voice_cloning_client.transport import Call, Transport
 from voice_cloning_client.voices import Voices
 

@@ -107,7 +107,7 @@ class BusStream:
                     if self.info.sample_rate_hz is None:
                         self._begin()
                         if self._wav:
-                            yield wav_header(self.info.sample_rate_hz or 0, None)
+                            yield wav_header(self._assembly.sample_rate_hz or 0, None)
                     yield pcm
             self.complete = True
         finally:
