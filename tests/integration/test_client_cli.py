@@ -162,6 +162,32 @@ async def test_errors_are_one_line_with_the_exit_code_of_their_kind(cli: Cli) ->
     assert [path.name for path in cli.folder.iterdir()] == ["voice.flac"]
 
 
+async def test_a_stdout_that_is_full_or_closed_is_an_error_in_one_line(cli: Cli) -> None:
+    command = f"{sys.executable} -m voice_cloning_client.cli"
+    cases = (
+        (f"{command} languages > /dev/full", "No space left"),
+        (f"{command} stream Hi. --language en --voice low > /dev/full", "No space left"),
+        (f"{command} stream Hi. --language en --voice low >&-", "stdout is closed"),
+        (f"{command} speak - -o x.wav <&-", "stdin is closed"),
+        (f"{command} speak $'\\xff' -o x.wav", "not valid Unicode"),
+    )
+    for script, message in cases:
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-c", script),
+            stderr=PIPE,
+            cwd=cli.folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT / "client" / "src"),
+                "VOICE_CLONING_SERVICE_URL": cli.address,
+            },
+        )
+        _, err = await process.communicate()
+        assert process.returncode == 2, script
+        assert message in err.decode(), script
+        assert err.count(b"\n") == 1, script
+
+
 async def test_an_api_key_is_never_shown(cli: Cli) -> None:
     secret = "k3y-that-is-secret"
     (cli.folder / "key").write_text(f"{secret}\n")

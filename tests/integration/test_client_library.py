@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from services.common.audio.wav import wav_header
 from tests.support.front import VOICE, Front, front
@@ -115,6 +116,21 @@ async def test_voices_are_stored_listed_changed_exported_and_erased(client: Asyn
     assert names == ["Berta"]
     first = await client.voices.page(limit=1)
     assert first.voices
+
+
+async def test_storing_a_voice_is_repeated_only_if_it_had_no_effect(
+    client: AsyncClient, proxy: Gateway
+) -> None:
+    proxy.refusals = [web.Response(status=502), web.Response(status=503)]
+    with pytest.raises(ServiceError, match="http_502"):
+        await client.voices.create("Anna", VOICE, consent=CONSENT)
+    await client.voices.create("Anna", VOICE, consent=CONSENT)
+    assert proxy.posts() == 3
+
+    proxy.loses = 1
+    with pytest.raises(Unavailable):
+        await client.voices.create("Berta", VOICE, consent=CONSENT)
+    assert proxy.posts() == 4
 
 
 async def test_all_pages_of_voices_are_listed(client: AsyncClient) -> None:

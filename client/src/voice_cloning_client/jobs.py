@@ -288,5 +288,7 @@ def _is_chunked(response: aiohttp.ClientResponse) -> bool:
 
 def _path(job: str) -> str:
     if not job or job in (".", ".."):
-        raise InvalidInput("the id of a job is empty; send the one that `submit` returned")
+        raise InvalidInput(
+            "the id of a job must not be empty, . or ..; send the one that `submit` returned"
+        )
     return f"/jobs/{quote(job, safe='')}"

@@ -22,6 +22,10 @@ from voice_cloning_client.settings import Access, Timeouts
 
 _MAX_BODY: Final = 16 * 1024 * 1024  # of a JSON response
 _MAX_PROBLEM: Final = 64 * 1024
+_NO_EFFECT: Final = (
+    429,
+    503,
+)  # other refusals of a gateway can follow a request that was processed
 _REDIRECTS: Final = range(300, 400)
 
 
@@ -87,7 +91,7 @@ class Transport:
             try:
                 return await self._send(call)
             except ServiceError as error:
-                if not error.retryable:
+                if not error.retryable or not (call.repeatable or error.status in _NO_EFFECT):
                     raise
                 await attempts.failed(error)
             except _NotSent as error:

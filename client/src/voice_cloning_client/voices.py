@@ -244,5 +244,5 @@ class Voices:
 
 def _path(voice: str) -> str:
     if not voice or voice in (".", ".."):
-        raise InvalidInput("the name of a voice is empty; send its name or id")
+        raise InvalidInput("voice must not be empty, . or ..; send its name or id")
     return f"/voices/{quote(voice, safe='')}"

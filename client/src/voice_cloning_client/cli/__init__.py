@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the service refused or failed, 2 wrong arguments or files,
 """
 
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -26,8 +27,10 @@ from voice_cloning_client.errors import (
 from voice_cloning_client.settings import KEY, KEY_FILE
 
 FAILED: Final = 1
+_INVALID: Final = 2
+_READER_ENDED: Final = 141  # as a shell reports SIGPIPE
 EXIT_CODES: Final = (
-    (InvalidInput, 2),
+    (InvalidInput, _INVALID),
     (Unavailable, 3),
     (IncompleteAudio, 4),
     (Overloaded, 5),
@@ -43,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
+    _replace_unknown_characters()
     options = parser().parse_args(arguments)
 
     try:
@@ -57,7 +61,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _SIGNALLED + signal.SIGTERM
     except BrokenPipeError:  # the program that reads the audio has ended
         _close_stdout()
-        return _SIGNALLED + signal.SIGPIPE
+        return _READER_ENDED
+    except OSError as error:
+        say(f"voice-cloning: stdout cannot be written: {error.strerror}")
+        _close_stdout()
+        return _INVALID
 
 
 def advice(error: VoiceCloningError) -> str:
@@ -97,7 +105,14 @@ async def _cancellable(command: Coroutine[Any, Any, None]) -> int:
     return 0
 
 
+def _replace_unknown_characters() -> None:
+    """Write characters that the terminal's encoding does not have as question marks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def _close_stdout() -> None:
     """Keep the interpreter from writing to the closed pipe once more at its end."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -44,7 +44,10 @@ def _add_access(command: argparse.ArgumentParser) -> None:
         "--api-key-file", metavar="FILE", help=f"file with the API key (else {KEY} or {KEY_FILE})"
     )
     command.add_argument(
-        "--timeout", type=_seconds, metavar="S", help="seconds to wait for the first audio; 300"
+        "--timeout",
+        type=_seconds,
+        metavar="S",
+        help="seconds to the first audio (default 300), or to the end of a job (default: no limit)",
     )
     command.add_argument("--quiet", action="store_true", help="show no progress")
 

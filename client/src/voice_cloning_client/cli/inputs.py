@@ -30,6 +30,9 @@ async def text_of(options: argparse.Namespace) -> str:
     if options.text != "-":
         return str(options.text)
 
+    if sys.stdin is None:
+        raise InvalidInput("stdin is closed; pipe the text, or send it as the argument")
+
     if sys.stdin.isatty():
         say("reading the text from the terminal; end it with Ctrl-D")
 

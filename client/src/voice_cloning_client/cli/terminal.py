@@ -14,19 +14,21 @@ _CLEAR: Final = "\r\x1b[K"
 
 def say(line: str) -> None:
     """Write a line to stderr."""
-    sys.stderr.write(f"{_printable(line)}\n")
-    sys.stderr.flush()
+    if sys.stderr is not None:  # None if it is closed
+        sys.stderr.write(f"{_printable(line)}\n")
+        sys.stderr.flush()
 
 
 def show(line: str) -> None:
     """Write a line to stdout."""
-    sys.stdout.write(f"{_printable(line)}\n")
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.write(f"{_printable(line)}\n")
+        sys.stdout.flush()
 
 
 def show_table(rows: Sequence[Sequence[str]]) -> None:
     """Write rows to stdout: in columns on a terminal, with tabs between the cells otherwise."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         for row in rows:
             show("\t".join(row))
         return
@@ -49,7 +51,7 @@ class Progress:
     def __init__(self, label: str, *, shown: bool = True) -> None:
         """`label`: at the beginning of the line."""
         self._label = label
-        self._shown = shown and sys.stderr.isatty()
+        self._shown = shown and sys.stderr is not None and sys.stderr.isatty()
         self._written_s = 0.0
 
     def __enter__(self) -> Self:
@@ -80,6 +82,8 @@ class AudioOut:
 
     def __init__(self) -> None:
         """Raise InvalidInput if stdout is a terminal."""
+        if sys.stdout is None:
+            raise InvalidInput("stdout is closed; name a file with -o")
         if sys.stdout.isatty():
             raise InvalidInput(
                 "stdout is a terminal; pipe the audio to a player, such as | ffplay -nodisp -autoexit -"
