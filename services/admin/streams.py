@@ -1,6 +1,8 @@
 """Creates the streams, buckets and stores, as the operator: `python -m services.admin streams`.
 
-For a NATS whose users may not: the services run with NATS_ESTABLISH=false there, and say what is missing.
+For a NATS whose users may not: the services run with NATS_ESTABLISH=false there, and say what is missing. An existing
+stream is left unchanged; each limit that differs from the settings is printed. With --apply, limits are raised to the
+settings. A lower limit is never applied, as the server would delete what exceeds it.
 """
 
 import argparse
@@ -11,30 +13,51 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.common.bus.nats.connection import connected_bus
+from services.common.bus.config_drift import Difference
+from services.common.bus.nats.connection import connected_bus, wanted_topology
 from services.common.runtime.logs import configure_logs
 from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.settings import BadSettings, read_settings
 from services.common.wire.failures import PipelineError
 
 
-async def establish(settings: ProcessSettings) -> None:
-    """Create what does not exist. Raises BusUnavailable."""
+async def establish(settings: ProcessSettings, *, apply: bool = False) -> list[str]:
+    """Create what does not exist; return a line for each limit that differs. Raises BusUnavailable.
+
+    With `apply`, limits that are lower than in the settings are raised.
+    """
     async with connected_bus(
         msgspec.structs.replace(settings, nats_establish=True), name="establish"
-    ):
-        return
+    ) as bus:
+        lines = []
+        for difference in await bus.drift(wanted_topology(settings)):
+            applied = apply and not difference.shrinks
+            if applied:
+                await bus.change_limit(difference)
+            lines.append(f"{difference}; {_result(difference, applied=applied)}")
+        return lines
+
+
+def _result(difference: Difference, *, applied: bool) -> str:
+    if applied:
+        return "changed"
+    if difference.shrinks:
+        return "not changed: this can delete messages or copies of them; use `nats stream edit`"
+    return "--apply changes it"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the settings and create them."""
-    argparse.ArgumentParser(
-        prog="python -m services.admin streams", description=__doc__
-    ).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m services.admin streams", description=__doc__)
+    parser.add_argument(
+        "--apply", action="store_true", help="raise limits of existing streams to the settings"
+    )
+    choice = parser.parse_args(arguments)
     try:
         settings = read_settings(ProcessSettings, os.environ)
         configure_logs("establish", level=settings.log_level, readable=settings.log_readable)
-        asyncio.run(establish(settings))
+        for line in asyncio.run(establish(settings, apply=choice.apply)):
+            print(line)  # noqa: T201
     except (PipelineError, BadSettings) as error:
         sys.exit(f"establish: {error}")
 

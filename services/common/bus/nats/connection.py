@@ -25,7 +25,7 @@ from services.common.bus.nats.object_store import ObjectOperations
 from services.common.bus.nats.stream_setup import StreamSetup
 from services.common.bus.nats.subscriptions import NatsPuller, NatsSubscription
 from services.common.bus.ports import SUBSCRIPTION_BYTES
-from services.common.bus.topology import Consumer, topology
+from services.common.bus.topology import Consumer, Topology, topology
 from services.common.runtime.lifecycle import result_within
 from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.tracing import carried
@@ -185,17 +185,22 @@ async def connect(settings: ProcessSettings, *, name: str) -> NatsBus:
     return await NatsBus.connect(settings.nats_url, name=name, access=access)
 
 
+def wanted_topology(settings: ProcessSettings) -> Topology:
+    """Return the topology that the settings describe."""
+    return topology(
+        replicas=settings.nats_replicas,
+        audio_max_bytes=settings.audio_store_bytes,
+        audio_kept_s=settings.audio_kept_s,
+        results_kept_s=settings.job_results_kept_s,
+    )
+
+
 @asynccontextmanager
 async def connected_bus(settings: ProcessSettings, *, name: str) -> AsyncIterator[NatsBus]:
     """Connect, create or check all streams and buckets, and close on exit. Raises BusUnavailable."""
     bus = await connect(settings, name=name)
     try:
-        wanted = topology(
-            replicas=settings.nats_replicas,
-            audio_max_bytes=settings.audio_store_bytes,
-            audio_kept_s=settings.audio_kept_s,
-            results_kept_s=settings.job_results_kept_s,
-        )
+        wanted = wanted_topology(settings)
 
         if settings.nats_establish:
             await bus.establish(wanted)

@@ -1,14 +1,15 @@
 """Creates and checks the streams, key-value buckets and object stores of the topology."""
 
+import json
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import nats.js.errors
 import structlog
 from nats.js import api
 
-from services.common.bus.config_drift import differences, stream_limits
+from services.common.bus.config_drift import Difference, differences, stream_limits
 from services.common.bus.nats.errors import translated
 from services.common.bus.nats.jetstream import JetStreamOperations
 from services.common.bus.topology import (
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 # Without an explicit limit, nats-server 2.15 and later cap a stream at 1,000 consumers.
 _MAX_CONSUMERS: Final = 20_000
+_CHANGE_S: Final = 10.0  # a change of replicas is decided by the cluster
 
 
 class StreamSetup(JetStreamOperations):
@@ -65,16 +67,45 @@ class StreamSetup(JetStreamOperations):
 
         await self._log_differences(topology)
 
-    async def _log_differences(self, topology: Topology) -> None:
-        """Log each limit of an existing stream that differs from the settings."""
+    async def drift(self, topology: Topology) -> list[Difference]:
+        """Return each limit of an existing stream that differs from the settings. Raises BusUnavailable."""
+        drifted = []
         for name, wanted in stream_limits(topology).items():
             async with translated():
                 config = (await self._jetstream.stream_info(name)).config
 
             for limit, (found, expected) in differences(wanted, config).items():
-                log.warning(
-                    "stream_differs", stream=name, limit=limit, found=found, expected=expected
-                )
+                drifted.append(Difference(name, limit, found, expected))
+        return drifted
+
+    async def change_limit(self, change: Difference) -> None:
+        """Set a limit of an existing stream to the wanted value. Raises BusUnavailable with the server's reason.
+
+        Every other setting is sent as the server returned it, including those that this client does not know.
+        """
+        info = await self._stream_api("INFO", change.stream, b"")
+        value = int(change.wanted)
+        if change.limit == "max_age":
+            value = round(change.wanted * 1e9)
+
+        config = info["config"] | {change.limit: value}
+        await self._stream_api("UPDATE", change.stream, json.dumps(config).encode())
+
+    async def _stream_api(self, verb: str, stream: str, payload: bytes) -> dict[str, Any]:
+        subject = f"$JS.API.STREAM.{verb}.{stream}"
+        async with translated():
+            reply = await self._client.request(subject, payload, timeout=_CHANGE_S)
+
+        content: dict[str, Any] = json.loads(reply.data)
+        if "error" in content:
+            raise BusUnavailable(f"{stream}: {content['error'].get('description', 'refused')}")
+        return content
+
+    async def _log_differences(self, topology: Topology) -> None:
+        for stream, limit, found, expected in await self.drift(topology):
+            log.warning(
+                "stream_differs", stream=stream, limit=limit, found=found, expected=expected
+            )
 
     async def _create(self, stream: str, create: Callable[[], Awaitable[object]]) -> None:
         """Call `create` unless the stream exists."""
