@@ -18,6 +18,10 @@ from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.settings import BadSettings, read_settings
 from services.common.wire.failures import PipelineError
 
+_NOT_SAVED = (
+    "Not saved, copy them as well: API_KEYS_FILE, the NATS users and store key (deploy/nats/keys), "
+    "certificates, .env"
+)
 _PREFIXES = ("TTS_", "KV_TTS_", "OBJ_TTS_")  # streams, buckets, object stores
 
 
@@ -26,6 +30,7 @@ async def save(bus: NatsBus, folder: Path) -> dict[str, int]:
 
     Raises CannotCopy, BusUnavailable.
     """
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
     names = [name for name in await snapshots.streams(bus) if name.startswith(_PREFIXES)]
     return {name: await snapshots.save(bus, name, folder / name) for name in sorted(names)}
 
@@ -63,6 +68,8 @@ async def _run(choice: argparse.Namespace, settings: ProcessSettings) -> None:
         await bus.close()
     for name, what in done.items():
         print(f"{name:<16} {what}")  # noqa: T201  # the output of a command-line program
+    if choice.command == "save":
+        print(_NOT_SAVED, file=sys.stderr)  # noqa: T201
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """The service's data in NATS, saved while it runs and restored into another server."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import msgspec
@@ -114,3 +115,17 @@ async def test_a_broken_copy_is_refused(tmp_path: Path) -> None:
         with pytest.raises(CannotCopy):
             await backup.restore(bus, tmp_path / "saved")
         await bus.close()
+
+
+async def test_only_its_user_can_read_a_backup(tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        async with nats_bus(folder(tmp_path, "nats")) as bus:
+            await backup.save(bus, tmp_path / "saved")
+    finally:
+        os.umask(umask)
+
+    saved = [tmp_path / "saved", *(tmp_path / "saved").rglob("*")]
+    assert len(saved) > 20
+    for path in saved:
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path

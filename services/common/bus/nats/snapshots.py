@@ -22,6 +22,7 @@ _CHUNK_BYTES: Final = 128 * 1024
 _CHUNK_TIMEOUT_S: Final = 30.0
 _DESCRIPTION: Final = "backup.json"
 _CONTENT: Final = "stream.tar.s2"
+_PRIVATE: Final = 0o600
 
 
 class CannotCopy(Exception):
@@ -41,9 +42,9 @@ async def streams(bus: NatsBus) -> list[str]:
 async def save(bus: NatsBus, stream: str, folder: Path) -> int:
     """Save a stream, with its messages and consumers, to a new folder and return its size in bytes.
 
-    Raises CannotCopy, BusUnavailable, FileExistsError.
+    Only this user can read it, as it holds texts and voices. Raises CannotCopy, BusUnavailable, FileExistsError.
     """
-    await asyncio.to_thread(folder.mkdir, parents=True)
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
     inbox = bus.client.new_inbox()
     chunks = await bus.client.subscribe(inbox)
     try:
@@ -54,12 +55,15 @@ async def save(bus: NatsBus, stream: str, folder: Path) -> int:
         await chunks.unsubscribe()
     description = {"config": described["config"], "state": described["state"]}
     # last: without it the backup is incomplete
-    (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(description))
+    path = folder / _DESCRIPTION
+    path.touch(mode=_PRIVATE)
+    path.write_bytes(msgspec.json.encode(description))
     return size
 
 
 async def _write_chunks(chunks: Subscription, path: Path) -> int:
     size = 0
+    await asyncio.to_thread(path.touch, mode=_PRIVATE)
     with path.open("wb") as file:
         while True:
             try:
