@@ -54,6 +54,67 @@ async def test_the_async_client_gets_the_expected_samples(client: openai.AsyncOp
     assert speech.response.headers["Content-Type"] == "audio/pcm"
 
 
+async def test_word_times_come_in_one_json_object_with_the_audio(service: Front) -> None:
+    text = "In 1997, Dr. Lee came. Nobody saw him come in."
+    body = {"input": text, "voice": "alloy", "stream_format": "json", "timestamps": "word"} | EXTRA
+    status, answer = await post(service, body | {"response_format": "pcm"})
+    pcm = base64.b64decode(answer["audio"])
+    assert (status, pcm) == (200, expected_pcm(text))
+    assert (answer["response_format"], answer["sample_rate"]) == ("pcm", 24_000)
+    assert answer["duration"] == pytest.approx(len(pcm) / 48_000, abs=1e-4)
+    assert [word["word"] for word in answer["words"]] == text.split()
+    assert " ".join(sentence["text"] for sentence in answer["sentences"]) == text
+    assert answer["sentences"][-1]["end"] == answer["duration"]
+    assert answer["times"] == "estimated"
+    times = [time for word in answer["words"] for time in (word["start"], word["end"])]
+    assert times == sorted(times)
+    second = answer["sentences"][1]["start"]
+    assert answer["words"][text.split().index("Nobody")]["start"] == second
+
+    del body["timestamps"]
+    _, plain = await post(service, body)
+    assert "words" not in plain
+    with av.open(io.BytesIO(base64.b64decode(plain["audio"]))) as container:
+        assert container.streams.audio[0].codec_context.name.startswith("mp3")
+
+
+async def test_word_times_of_each_sentence_follow_its_audio_in_events(service: Front) -> None:
+    body = {"input": TEXT, "stream_format": "sse", "timestamps": "word", "response_format": "pcm"}
+    async with service.session.post(
+        f"{service.addresses[0]}/v1/audio/speech", json=body | EXTRA
+    ) as response:
+        lines = (await response.read()).decode().split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line]
+    heard_s = 0.0
+    words: list[str] = []
+    for event in events:
+        if event["type"] == "speech.audio.delta":
+            heard_s += len(base64.b64decode(event["audio"])) / 48_000
+        if event["type"] == "speech.audio.timestamps":
+            assert event["end"] <= heard_s + 1e-4
+            words += [word["word"] for word in event["words"]]
+    assert words == TEXT.split()
+    assert events[-1]["type"] == "speech.audio.done"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status"),
+    [
+        ("timestamps", "word", 400),
+        ("timestamps", "letter", 400),
+        ("stream_format", "xml", 400),
+        ("stream_format", "json", 413),
+    ],
+)
+async def test_times_that_cannot_be_sent_are_refused(
+    service: Front, field: str, value: str, status: int
+) -> None:
+    text = "Hello. " * 1_000 if status == 413 else "Hello."
+    found, answer = await post(service, {"input": text, field: value} | EXTRA)
+    assert found == status
+    assert answer["error"]["param"] == ("input" if status == 413 else field)
+
+
 async def test_the_sync_client_gets_the_expected_samples(service: Front) -> None:
     def speak() -> bytes:
         with openai.OpenAI(

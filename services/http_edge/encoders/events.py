@@ -51,6 +51,11 @@ class EventsEncoder:
         return _delta(self._encoder.end()) + done
 
 
+def timestamps_event(sentence: dict[str, Any]) -> bytes:
+    """Return the event with the times of a sentence, which follows its audio."""
+    return _event({"type": "speech.audio.timestamps"} | sentence)
+
+
 def _delta(audio: bytes) -> bytes:
     if not audio:
         return b""

@@ -65,6 +65,8 @@ class OutputFormat:
     format: Format
     sample_rate_hz: int | None = None  # None: the engine's
     event_characters: int | None = None  # of the text, if the audio is sent in events
+    in_json: bool = False  # the whole audio in one JSON object
+    word_times: bool = False  # with the times of the words, in events or JSON
 
     def encoder(self, engine_rate_hz: int) -> Encoder:
         """Return the encoder of a response whose PCM has the engine's rate."""

@@ -121,6 +121,10 @@ class AudioResponse:
         await self._send(await self._encoded(self._encoder.encode, pcm))
         self._outcome.audio_bytes += len(pcm)
 
+    async def add(self, content: bytes) -> None:
+        """Send bytes that are not audio, such as an event of an event stream."""
+        await self._send(content)
+
     async def finish(self) -> web.StreamResponse:
         """Send the remaining bytes and end the body. From then on the request counts as a success.
 

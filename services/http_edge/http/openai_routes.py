@@ -1,6 +1,8 @@
 """Routes that OpenAI's clients call: speech, and the lists of models and voices."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +13,8 @@ from services.common.bus.library.voices import VoiceLibrary
 from services.common.wire.voices import MOST_LISTED, SHARED_TENANT
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import tenant_of_caller
+from services.http_edge.encoders.events import timestamps_event
+from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.http.audio_response import (
     AudioResponse,
     AudioStream,
@@ -24,6 +28,8 @@ from services.http_edge.intake.running import RunningRequest
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.playback import Playback
+from services.http_edge.speech.session import SpeechSession
+from services.http_edge.subtitles.speech_times import SpeechTimes
 
 _OWNER: Final = "voice-cloning-pipeline"
 _UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx
@@ -63,6 +69,14 @@ class OpenAiRoutes:
             first = await anext(chunks)
             accepted.note_first_audio("speech", self.metrics)
             rate_hz = accepted.sample_rate_hz
+            times = SpeechTimes(speech.request, accepted.output.word_times)
+            if accepted.output.in_json:
+                pcm = b"".join([first, *[chunk async for chunk in chunks]])
+                body = await asyncio.to_thread(_encoded, accepted.output, rate_hz, pcm)
+                sentences = times.take(speech.spoken, speech.assembly.split)
+                return _json_answer(
+                    body, sentences, accepted.output, accepted.headers(speech), rate_hz
+                )
 
             audio = AudioResponse(
                 request,
@@ -72,6 +86,8 @@ class OpenAiRoutes:
             )
             await audio.begin(accepted.headers(speech) | _UNBUFFERED)
             playback = Playback(self.metrics, rate_hz)
+            if accepted.output.word_times:
+                chunks = _with_times(chunks, speech, times, audio)
             return await send_stream(audio, AudioStream(first, chunks, playback))
 
     async def models(self, _request: web.Request) -> web.Response:
@@ -123,3 +139,49 @@ class OpenAiRoutes:
             "created": int(self.began_unix_s),
             "owned_by": _OWNER,
         }
+
+
+async def _with_times(
+    chunks: AsyncIterator[bytes], speech: SpeechSession, times: SpeechTimes, audio: AudioResponse
+) -> AsyncIterator[bytes]:
+    """Yield the PCM; send the times of each sentence in an event after its audio."""
+
+    async def send() -> None:
+        for sentence in times.take(speech.spoken, speech.assembly.split):
+            await audio.add(timestamps_event(sentence))
+
+    async for pcm in chunks:
+        await send()
+        yield pcm
+    await send()
+
+
+def _encoded(output: OutputFormat, sample_rate_hz: int, pcm: bytes) -> bytes:
+    """Return the whole audio in its format."""
+    encoder = output.encoder(sample_rate_hz)
+    return encoder.header(sample_rate_hz, len(pcm)) + encoder.encode(pcm) + encoder.end()
+
+
+def _json_answer(
+    body: bytes,
+    sentences: list[dict[str, Any]],
+    output: OutputFormat,
+    headers: Mapping[str, str],
+    sample_rate_hz: int,
+) -> web.Response:
+    """Return the audio and its times in one object."""
+    rate_hz = output.rate(sample_rate_hz)
+    answer: dict[str, Any] = {
+        "audio": base64.b64encode(body).decode(),
+        "response_format": output.format.name,
+        "sample_rate": rate_hz,
+        "duration": sentences[-1]["end"],
+        "sentences": [
+            {name: sentence[name] for name in ("text", "start", "end")} for sentence in sentences
+        ],
+    }
+    if output.word_times:
+        origins = {sentence["times"] for sentence in sentences}
+        answer["times"] = "measured" if origins == {"measured"} else "estimated"
+        answer["words"] = [word for sentence in sentences for word in sentence["words"]]
+    return web.json_response(answer, headers={**headers, "X-Sample-Rate": str(rate_hz)})

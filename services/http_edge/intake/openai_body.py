@@ -22,7 +22,12 @@ from services.common.wire.messages import (
     VoiceReference,
 )
 from services.common.wire.parameters import RANGES
-from services.http_edge.encoders.registry import FORMATS, SAMPLE_RATES_HZ, output_format
+from services.http_edge.encoders.registry import (
+    FORMATS,
+    SAMPLE_RATES_HZ,
+    OutputFormat,
+    output_format,
+)
 from services.http_edge.errors import BadField, UnknownModel
 from services.http_edge.intake.body import BodyReader
 from services.http_edge.intake.form import Form
@@ -33,6 +38,7 @@ from services.http_edge.settings import Settings
 
 ALIASES: Final = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # of the engine that runs
 FALLBACK_LANGUAGE: Final = "en"  # of a text that is too short to detect its language
+_MOST_IN_JSON: Final = 5_000  # characters: the whole audio of an answer in JSON is held in memory
 _FIELDS_BYTES: Final = 64 * 1024  # besides the text
 _BYTES_PER_CHARACTER: Final = 6  # JSON can escape each as \\uXXXX
 
@@ -43,7 +49,8 @@ class VoiceObject(msgspec.Struct):
     id: str
 
 
-_STREAM_FORMATS: Final = ("audio", "sse")
+_STREAM_FORMATS: Final = ("audio", "sse", "json")
+_TIMESTAMPS: Final = ("none", "word")
 # `openai_form` reads by this table, and the OpenAPI document lists it
 BODY: Final = MappingProxyType(
     {
@@ -70,8 +77,15 @@ BODY: Final = MappingProxyType(
                 "stream_format",
                 str,
                 "a string",
-                "`sse`: the audio in server-sent events",
+                f"`sse`: the audio in server-sent events; `json`: in one object, of at most {_MOST_IN_JSON} characters",
                 {"enum": list(_STREAM_FORMATS), "default": "audio"},
+            ),
+            JsonField(
+                "timestamps",
+                str,
+                "a string",
+                "`word`: when each word is spoken; needs stream_format `sse` or `json`",
+                {"enum": list(_TIMESTAMPS), "default": "none"},
             ),
             JsonField("instructions", Any, "a string", "without effect: no engine takes them"),
             JsonField(
@@ -134,8 +148,7 @@ def openai_form(body: bytes, settings: Settings) -> Form:
     output = output_format(
         fields.text("response_format"), fields.text("sample_rate"), accept="", default="mp3"
     )
-    if _wants_events(fields):
-        output = replace(output, event_characters=len(text))
+    output = _framed(output, fields, text)
     return Form(
         text=text,
         language=_language(fields.text("language")),
@@ -231,8 +244,23 @@ def _parameters(fields: _Fields) -> Parameters:
     return msgspec.convert(values, Parameters)
 
 
-def _wants_events(fields: _Fields) -> bool:
+def _framed(output: OutputFormat, fields: _Fields, text: str) -> OutputFormat:
+    """Return the format with what `stream_format` and `timestamps` select."""
     given = fields.text("stream_format") or "audio"
     if given not in _STREAM_FORMATS:
-        raise BadField("stream_format must be audio or sse", field="stream_format")
-    return given == "sse"
+        raise BadField("stream_format must be audio, sse or json", field="stream_format")
+    timestamps = fields.text("timestamps") or "none"
+    if timestamps not in _TIMESTAMPS:
+        raise BadField("timestamps must be none or word", field="timestamps")
+    if timestamps == "word" and given == "audio":
+        raise BadField("timestamps need stream_format sse or json", field="timestamps")
+    if given == "json" and len(text) > _MOST_IN_JSON:
+        raise TextTooLong(
+            f"with stream_format json, input has at most {_MOST_IN_JSON} characters; send sse for a longer one"
+        )
+    return replace(
+        output,
+        event_characters=len(text) if given == "sse" else None,
+        in_json=given == "json",
+        word_times=timestamps == "word",
+    )
