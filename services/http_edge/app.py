@@ -22,6 +22,7 @@ from services.common.wire import subjects
 from services.http_edge.auth.api_keys import ApiKeys
 from services.http_edge.auth.guard import CorsPolicy, guarding, naming, upload_owner
 from services.http_edge.auth.quota import Quota
+from services.http_edge.auth.signed_urls import UrlSecrets
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.capacity.queue_metrics import measure_queues, measure_storage
@@ -34,7 +35,9 @@ from services.http_edge.http.middleware import (
 )
 from services.http_edge.http.queries import checked_queries
 from services.http_edge.http.server import serve_http
+from services.http_edge.http.signing_routes import SigningRoutes
 from services.http_edge.ingress import ClipIngress, RequestIngress, Responder, VoiceIngress
+from services.http_edge.intake.body import BodyReader
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.uploads import Uploads
@@ -65,7 +68,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
-    """Serve HTTP on this bus until `stop` is set. Raises CannotListen, CannotReadKeys."""
+    """Serve HTTP on this bus until `stop` is set. Raises CannotListen, CannotReadKeys, CannotReadSecrets."""
     raise_limit()
     async with (
         ReferenceDecoder(settings.decoders) as decoder,
@@ -82,7 +85,7 @@ async def edge(
     """Yield the edge's application, which follows the heartbeats of workers and splitters while the block runs.
 
     Once `draining` is set, it reports that it is not ready and closes each connection after the response, but still
-    answers. Raises CannotReadKeys.
+    answers. Raises CannotReadKeys, CannotReadSecrets.
     """
     metrics = Metrics()
     stop = asyncio.Event()
@@ -176,8 +179,9 @@ def _application(
     cors = CorsPolicy(settings.cors_origins)
     inner: list[Middleware] = [cors.preflight()]
     # A page of another site has no key, so the host name that it uses does not matter.
+    secrets = UrlSecrets(Path(settings.url_secrets_file)) if settings.url_secrets_file else None
     if settings.api_keys_file:
-        inner.append(guarding(ApiKeys(Path(settings.api_keys_file)), settings))
+        inner.append(guarding(ApiKeys(Path(settings.api_keys_file)), settings, secrets))
     else:
         inner.insert(0, naming(AllowedHosts(settings.allowed_hosts)))
     inner.append(checked_queries())
@@ -195,4 +199,6 @@ def _application(
         ]
     )
     work = add_routes(app, parts, settings, intake, limits)
+    reader = BodyReader(limits.uploads, settings.upload_idle_timeout_s)
+    SigningRoutes(secrets, reader, limits.upload_owner).add_to(app)
     return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, slots=settings.max_jobs)

@@ -161,6 +161,26 @@ class CannotReadKeys(PipelineError):
     code = "cannot_read_keys"
 
 
+class CannotReadSecrets(PipelineError):
+    """The file of URL secrets is missing or invalid. Raised at start only."""
+
+    code = "cannot_read_secrets"
+
+
+class SignedUrlInvalid(PipelineError):
+    """The signature of a URL is wrong, has expired, or is of a key that no longer exists."""
+
+    code = "signed_url_invalid"
+    http_status = 403
+
+
+class SignedUrlsOff(PipelineError):
+    """The operator has set no secret to sign URLs with."""
+
+    code = "signed_urls_off"
+    http_status = 501
+
+
 class RequestIdTaken(PipelineError):
     """Another request has, or recently had, the id that the client chose."""
 

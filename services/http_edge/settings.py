@@ -26,6 +26,9 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     engine: str = "embedded"  # the engine that requests are sent to
     tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] = "public"
     api_keys_file: str = ""  # TOML, made by `task keys:new`; empty: no authentication
+    url_secrets_file: str = (
+        ""  # secrets that sign URLs, shared by all edges; empty: none are signed
+    )
     cors_origins: str = ""  # origins that may read responses, comma-separated; "*": all
     # Public DNS names of this edge, in addition to private names: "tts.example.org, *.example.org"; "*": any.
     allowed_hosts: Annotated[str, Meta(pattern=rf"^({_NAME}( *, *{_NAME})*)?\Z")] = ""

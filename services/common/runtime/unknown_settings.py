@@ -82,6 +82,7 @@ KNOWN: Final = frozenset(
         "UPLOAD_BYTES_A_SECOND",
         "UPLOAD_IDLE_TIMEOUT_S",
         "UPLOAD_TIMEOUT_S",
+        "URL_SECRETS_FILE",
         "VOICES_KEPT_DAYS",
         "VOICE_CONSENT",
         "WORKER_EXPRESS_SLOTS",

@@ -97,6 +97,11 @@ class ApiKeys:
             )
         return found[0]
 
+    def named(self, name: str) -> list[Caller]:
+        """Return the callers whose key has this name; names can repeat."""
+        self._reload()
+        return [caller for caller in self._callers.values() if caller.key.name == name]
+
     def _reload(self) -> None:
         now_s = time.monotonic()
         if now_s - self._checked_s < _RELOAD_S:

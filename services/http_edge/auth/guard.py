@@ -1,5 +1,6 @@
 """Middleware that runs before any handler: API keys, host names and CORS."""
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -8,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from services.http_edge.auth.api_keys import ApiKeys, Caller
 from services.http_edge.auth.headers import REQUEST_HEADERS, RESPONSE_HEADERS
+from services.http_edge.auth.signed_urls import UrlSecrets, signed_path
 from services.http_edge.context import TENANT
 from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
 from services.http_edge.settings import Settings
@@ -30,6 +32,7 @@ OPEN: Final = frozenset(
 _OPEN_FILES: Final = "/docs/{file}"  # of the page /docs
 
 CALLER: Final = web.RequestKey("caller", Caller)
+_SIGNED_METHODS: Final = frozenset({"GET", "HEAD"})
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -82,16 +85,17 @@ async def expect_later(_request: web.Request) -> None:
     """
 
 
-def guarding(callers: ApiKeys, settings: Settings) -> Middleware:
+def guarding(callers: ApiKeys, settings: Settings, secrets: UrlSecrets | None) -> Middleware:
     """Return the middleware that rejects requests without a valid key, before any of the body is read.
 
-    Raises KeyMissing, UnknownKey, EngineNotAllowed, RateExceeded.
+    A signed URL has the key of its signature. Raises KeyMissing, UnknownKey, EngineNotAllowed, RateExceeded,
+    SignedUrlInvalid.
     """
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not is_open(request):
-            caller = callers.find(_secret(request))
+            caller = _caller(request, callers, secrets)
             if caller.key.engines and settings.engine not in caller.key.engines:
                 raise EngineNotAllowed(f"this key does not allow the engine {settings.engine}")
             caller.take_token()
@@ -117,6 +121,20 @@ def naming(hosts: AllowedHosts) -> Middleware:
         return await handler(request)
 
     return name
+
+
+def _caller(request: web.Request, callers: ApiKeys, secrets: UrlSecrets | None) -> Caller:
+    """Return the caller of a request, by its key or by the signature of its URL."""
+    sent = None
+    if secrets is not None and request.method in _SIGNED_METHODS and not _has_key(request):
+        sent = signed_path(request.raw_path)
+    if sent is None or secrets is None:
+        return callers.find(_secret(request))
+    return secrets.signer().verified(sent, callers.named(sent.key), time.time())
+
+
+def _has_key(request: web.Request) -> bool:
+    return "Authorization" in request.headers or "X-API-Key" in request.headers
 
 
 def _secret(request: web.Request) -> str:

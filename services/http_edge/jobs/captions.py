@@ -1,7 +1,6 @@
 """Stores the captions of a job with its audio: the text of a job is stored nowhere else once it is done."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import structlog
 
@@ -11,9 +10,6 @@ from services.http_edge.jobs.store import JobStore
 from services.http_edge.subtitles.captions import caption_of
 
 log = structlog.get_logger()
-
-
-_NO_SPLIT: Final = "job_without_captions"
 
 
 @dataclass
@@ -35,13 +31,13 @@ class JobCaptions:
             if self.split is None:
                 await self._find_split(split)
             if self.split is None:
-                log.warning(_NO_SPLIT, request=job)
+                log.warning("job_without_captions", request=job)
                 return
             span = self.split.sentences[spoken.sentence]
             caption = caption_of(self.request, span, spoken)
             await self.store.add_caption(tenant, job, spoken.sentence, caption)
         except QueueFull:
-            log.warning(_NO_SPLIT, request=job)
+            log.warning("job_without_captions", request=job)
 
     async def _find_split(self, received: TextSplit | None) -> None:
         tenant = self.request.tenant
