@@ -23,7 +23,9 @@ from services.common.wire.messages import (
     Span,
     SpeechRequest,
     TextOptions,
+    SpokenWord,
     TextSplit,
+    WordTime,
     WorkerState,
 )
 from services.common.wire.parameters import RANGES
@@ -132,6 +134,27 @@ def test_a_voice_is_sent_only_instead_of_clips() -> None:
     filled = msgspec.structs.replace(split, parameters=Parameters(speed=1.5))
     assert fields(filled) == fields(split) | {"parameters": {"speed": 1.5}}
     assert codec.decode(codec.encode(filled), TextSplit) == filled
+
+
+WITH_WORDS = {
+    "SentenceJob": {"words": (SpokenWord(3, 7, 0, 20), SpokenWord(8, 12, 21, 25))},
+    "SentenceSpoken": {
+        "words": (WordTime(3, 7, 1_200, 24_000), WordTime(8, 12, 25_200, 31_000)),
+        "word_times": "measured",
+    },
+}
+
+
+@pytest.mark.parametrize("kind", WITH_WORDS)
+def test_words_have_the_bytes_of_version_1_and_are_sent_only_where_there_are_some(
+    kind: str,
+) -> None:
+    [message] = [example for example in EXAMPLES if name(example) == kind]
+    assert not WITH_WORDS[kind].keys() & fields(message).keys()
+    filled = msgspec.structs.replace(message, **WITH_WORDS[kind])
+    golden = (GOLDEN / "with_words" / f"{kind}.hex").read_text().strip()
+    assert codec.encode(filled).hex() == golden
+    assert codec.decode(bytes.fromhex(golden), type(message)) == filled
 
 
 def test_letters_that_are_left_out_are_sent_only_where_there_are_some() -> None:

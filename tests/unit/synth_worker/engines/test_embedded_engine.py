@@ -1,6 +1,7 @@
 """The embedded engine as its protocol promises it, with the real model."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgpack
@@ -15,6 +16,7 @@ from services.common.wire.failures import (
     UnusableReference,
 )
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.messages import Parameters
 from services.synth_worker.engines.embedded.engine import (
     EmbeddedEngine,
     EmbeddedSettings,
@@ -221,6 +223,44 @@ def test_a_sentence_beyond_the_model_is_spoken_in_parts(
     text = " ".join(["Nobody had noticed that the kitchen window was broken,"] * 8)
     samples = spoken(engine, voice, text)
     assert 15 < len(samples) / RATE < 45
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0])
+def test_it_reports_when_it_speaks_each_word_and_the_pauses_between_them(
+    engine: EmbeddedEngine, voice: LoadedVoice, speed: float
+) -> None:
+    text = "One of the trains was late, but nobody on the platform minded."
+    parameters = Parameters(speed=speed)
+    sentence = engine.open(Utterance(text, "en", 1, parameters), voice)
+    steps = [engine.step([sentence])[0]]
+    while not steps[-1].done:
+        steps += engine.step([sentence])
+    samples = np.concatenate([step.samples for step in steps])
+    times = [time for step in steps for time in step.times]
+    assert [text[time.start : time.end] for time in times] == text.replace(",", "")[:-1].split()
+    borders = [sample for time in times for sample in (time.first_sample, time.end_sample)]
+    assert borders == sorted(borders)
+    assert borders[0] >= 0
+    assert borders[-1] <= len(samples)
+    assert borders[-1] - borders[0] > 0.8 * (len(samples) - 0.3 * 24_000)
+
+    late = next(time for time in times if text[time.start : time.end] == "late")
+    but = times[times.index(late) + 1]
+    gaps = [after.first_sample - before.end_sample for before, after in pairwise(times)]
+    assert but.first_sample - late.end_sample == max(gaps)
+
+
+def test_a_sentence_in_parts_has_times_in_all_of_them(
+    engine: EmbeddedEngine, voice: LoadedVoice
+) -> None:
+    text = " ".join(["a window of the house was open"] * 9)
+    sentence = engine.open(Utterance(text, "en", 1), voice)
+    steps = [engine.step([sentence])[0]]
+    while not steps[-1].done:
+        steps += engine.step([sentence])
+    times = [time for step in steps for time in step.times]
+    assert [text[time.start : time.end] for time in times] == text.split()
+    assert times[-1].end_sample > 0.9 * sum(len(step.samples) for step in steps)
 
 
 @pytest.mark.parametrize("text", ["...", "?!", " ", "\u200b"])
