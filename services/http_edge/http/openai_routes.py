@@ -33,6 +33,7 @@ from services.http_edge.subtitles.speech_times import SpeechTimes
 
 _OWNER: Final = "voice-cloning-pipeline"
 _UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx
+_BYTES_PER_SAMPLE: Final = 2
 _MOST_NAMES: Final = 2_000  # voices of a tenant in one list
 
 
@@ -87,7 +88,7 @@ class OpenAiRoutes:
             await audio.begin(accepted.headers(speech) | _UNBUFFERED)
             playback = Playback(self.metrics, rate_hz)
             if accepted.output.word_times:
-                chunks = _with_times(chunks, speech, times, audio)
+                chunks = _with_times(chunks, speech, times, audio, first=len(first))
             return await send_stream(audio, AudioStream(first, chunks, playback))
 
     async def models(self, _request: web.Request) -> web.Response:
@@ -142,17 +143,28 @@ class OpenAiRoutes:
 
 
 async def _with_times(
-    chunks: AsyncIterator[bytes], speech: SpeechSession, times: SpeechTimes, audio: AudioResponse
+    chunks: AsyncIterator[bytes],
+    speech: SpeechSession,
+    times: SpeechTimes,
+    audio: AudioResponse,
+    *,
+    first: int,
 ) -> AsyncIterator[bytes]:
-    """Yield the PCM; send the times of each sentence in an event after its audio."""
+    """Yield the PCM; send the times of each sentence in an event after its audio.
+
+    `first`: bytes of PCM that were sent before.
+    """
+
+    sent = first // _BYTES_PER_SAMPLE
 
     async def send() -> None:
-        for sentence in times.take(speech.spoken, speech.assembly.split):
+        for sentence in times.take(speech.spoken, speech.assembly.split, sent=sent):
             await audio.add(timestamps_event(sentence))
 
     async for pcm in chunks:
         await send()
         yield pcm
+        sent += len(pcm) // _BYTES_PER_SAMPLE
     await send()
 
 

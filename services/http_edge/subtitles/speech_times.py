@@ -22,11 +22,20 @@ class SpeechTimes:
     samples: int = 0  # of these
 
     def take(
-        self, spoken: Sequence[SentenceSpoken], split: TextSplit | None
+        self,
+        spoken: Sequence[SentenceSpoken],
+        split: TextSplit | None,
+        *,
+        sent: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the sentences of `spoken` that are new. `split`: None if it is not known."""
+        """Return the sentences of `spoken` that are new. `split`: None if it is not known.
+
+        `sent`: samples that the client has; sentences that end after them are not returned yet. None: all.
+        """
         found = []
         for end in spoken[self.count :]:
+            if sent is not None and self.samples + end.samples > sent:
+                break
             found.append(self._sentence(end, split))
             self.count += 1
             self.samples += end.samples
