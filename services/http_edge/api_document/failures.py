@@ -23,6 +23,7 @@ EVERYWHERE: Final[tuple[Failure, ...]] = (
 KEYED: Final[tuple[Failure, ...]] = (
     errors.KeyMissing,
     errors.UnknownKey,
+    errors.SignedUrlInvalid,
     errors.EngineNotAllowed,
     errors.RateExceeded,
     wire.BusUnavailable,

@@ -13,6 +13,7 @@ from services.http_edge.api_document.operation import (
 )
 from services.http_edge.encoders.registry import FORMATS
 from services.http_edge.http import bodies
+from services.http_edge.http.signing_routes import FORM as SIGNING_FORM
 from services.http_edge.intake.form_fields import JOB_FORM, NORMALIZE_FORM, SPEECH_FORM
 from services.http_edge.intake.openai_body import BODY as OPENAI_BODY
 from services.http_edge.subtitles.files import FORMATS as SUBTITLES
@@ -210,6 +211,16 @@ OPERATIONS: Final = (
     ),
     Operation(
         "post",
+        "/signed-urls",
+        "signUrl",
+        "speech",
+        "Return a URL that a browser can read for a short time without the API key",
+        (Answer(200, "the path with its signature", bodies.SignedUrl),),
+        (*BODY, errors.SignedUrlsOff),
+        body=JsonBody(SIGNING_FORM, required=("path",)),
+    ),
+    Operation(
+        "post",
         "/v1/audio/speech",
         "openaiSpeech",
         "openai",
@@ -217,7 +228,8 @@ OPERATIONS: Final = (
         (
             Answer(
                 200,
-                "the audio, or events with it",
+                "the audio, events with it, or an object with its times",
+                bodies.SpokenText,
                 media_types=(*_AUDIO_TYPES, _EVENTS),
                 headers=_SPEECH_HEADERS[:-1],
                 optional_headers=(*_SOMETIMES, "Server-Timing", "Content-Disposition"),

@@ -152,6 +152,41 @@ class NamedVoices(TypedDict):
     voices: list[NamedVoice]
 
 
+class Word(TypedDict):
+    """A word of the text, and when it is spoken."""
+
+    word: str
+    start: Annotated[Amount, Meta(description="seconds")]
+    end: Amount
+
+
+class SpokenSentence(TypedDict):
+    """A sentence of the text, and when it is spoken."""
+
+    text: str
+    start: Annotated[Amount, Meta(description="seconds")]
+    end: Amount
+
+
+class SpokenText(TypedDict):
+    """The audio with its times (`stream_format` json)."""
+
+    audio: Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})]
+    response_format: Text
+    sample_rate: Count
+    duration: Amount
+    sentences: list[SpokenSentence]
+    times: NotRequired[Literal["measured", "estimated"]]
+    words: NotRequired[list[Word]]
+
+
+class SignedUrl(TypedDict):
+    """A path with its signature."""
+
+    url: Text
+    expires_at: NotRequired[Timestamp]
+
+
 class OpenAiErrorDetail(TypedDict):
     """OpenAI's description of a failure."""
 

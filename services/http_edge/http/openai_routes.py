@@ -20,7 +20,7 @@ from services.http_edge.http.audio_response import (
     AudioStream,
     send_stream,
 )
-from services.http_edge.http.bodies import Model, Models, NamedVoice, NamedVoices
+from services.http_edge.http.bodies import Model, Models, NamedVoice, NamedVoices, SpokenText
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.openai_body import ALIASES
 from services.http_edge.intake.openai_voices import OPENAI_VOICES
@@ -183,13 +183,14 @@ def _json_answer(
 ) -> web.Response:
     """Return the audio and its times in one object."""
     rate_hz = output.rate(sample_rate_hz)
-    answer: dict[str, Any] = {
+    answer: SpokenText = {
         "audio": base64.b64encode(body).decode(),
         "response_format": output.format.name,
         "sample_rate": rate_hz,
         "duration": sentences[-1]["end"],
         "sentences": [
-            {name: sentence[name] for name in ("text", "start", "end")} for sentence in sentences
+            {"text": sentence["text"], "start": sentence["start"], "end": sentence["end"]}
+            for sentence in sentences
         ],
     }
     if output.word_times:

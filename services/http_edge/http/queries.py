@@ -54,11 +54,28 @@ FROM_SENTENCE: Final = Field(
     _read_sentence,
     default=0,
 )
+# of the paths in signed URLs (auth.signed_urls), which the guard has verified if there are API keys
+SIGNATURE: Final = (
+    Field(
+        "expires",
+        "of a signed URL: Unix seconds",
+        {"type": "integer", "minimum": 0, "maximum": 10**12 - 1},
+    ),
+    Field("key", "of a signed URL: the name of the API key", {"type": "string", "minLength": 1}),
+    Field(
+        "signature",
+        "of a signed URL, which `POST /signed-urls` returns",
+        {"type": "string", "minLength": 1},
+    ),
+)
 QUERIES: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
     {
-        "/requests/{id}/audio": (FROM_BYTE, *OUTPUT_FIELDS),
-        "/requests/{id}/sentences": (FROM_SENTENCE,),
-        "/jobs/{id}/audio": OUTPUT_FIELDS,
+        "/requests/{id}/audio": (FROM_BYTE, *OUTPUT_FIELDS, *SIGNATURE),
+        "/requests/{id}/sentences": (FROM_SENTENCE, *SIGNATURE),
+        "/requests/{id}/subtitles.{format}": SIGNATURE,
+        "/jobs/{id}/audio": (*OUTPUT_FIELDS, *SIGNATURE),
+        "/jobs/{id}/events": SIGNATURE,
+        "/jobs/{id}/subtitles.{format}": SIGNATURE,
         "/voices": QUERY,
         "/voices/{voice}/preview": (LANGUAGE,),
     }

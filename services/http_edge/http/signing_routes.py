@@ -11,9 +11,11 @@ from aiohttp import web
 from msgspec import Meta
 
 from services.http_edge.auth.guard import caller_of
-from services.http_edge.auth.signed_urls import LONGEST_S, UrlSecrets, is_signable
+from services.http_edge.auth.signed_urls import LONGEST_PATH, LONGEST_S, UrlSecrets, is_signable
 from services.http_edge.errors import BadRequest, SignedUrlsOff
+from services.http_edge.http.bodies import SignedUrl
 from services.http_edge.intake.body import BodyReader
+from services.http_edge.intake.form_fields import JsonField
 
 _MOST_BYTES: Final = 8 * 1024
 _WANTED: Final = (
@@ -23,9 +25,17 @@ _WANTED: Final = (
 )
 
 
+_Lifetime = Annotated[int, Meta(ge=1, le=LONGEST_S)]
+# for the OpenAPI document
+FORM: Final = (
+    JsonField("path", str, "a path", "such as `/jobs/{id}/audio`", {"maxLength": LONGEST_PATH}),
+    JsonField("expires_in", _Lifetime, "a whole number", "seconds", {"default": 300}),
+)
+
+
 class _Form(msgspec.Struct, forbid_unknown_fields=True):
     path: str
-    expires_in: Annotated[int, Meta(ge=1, le=LONGEST_S)] = 300
+    expires_in: _Lifetime = 300
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,8 @@ class SigningRoutes:
 
         caller = caller_of(request)
         if caller is None:
-            return web.json_response({"url": form.path})
+            unsigned: SignedUrl = {"url": form.path}
+            return web.json_response(unsigned)
         if self.secrets is None:
             raise SignedUrlsOff(
                 "this service signs no URLs; the operator has to set URL_SECRETS_FILE"
@@ -60,4 +71,5 @@ class SigningRoutes:
         expires = int(time.time()) + form.expires_in
         url = self.secrets.signer().signed(form.path, caller.key, expires)
         expires_at = datetime.fromtimestamp(expires, UTC).isoformat(timespec="seconds")
-        return web.json_response({"url": url, "expires_at": expires_at})
+        signed: SignedUrl = {"url": url, "expires_at": expires_at}
+        return web.json_response(signed)
