@@ -6,7 +6,6 @@ failure, or one at the last attempt, is published to the requester, and the mess
 """
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol
@@ -15,6 +14,7 @@ import structlog
 
 from services.common.bus.ports import Bus, Delivery
 from services.common.bus.topology import Consumer
+from services.common.runtime.lifecycle import cancel_until_done
 from services.common.runtime.tracing import carried, fail, span
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable, PipelineError, SynthesisFailed
@@ -119,9 +119,9 @@ class WorkLoop:
             # Not acked, so the server redelivers it; handlers are idempotent.
             log.warning("settling_failed", consumer=self.consumer.name, detail=str(error))
         finally:
-            heartbeat.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await heartbeat
+            await cancel_until_done(heartbeat)
+            if not heartbeat.cancelled():
+                heartbeat.result()
 
     async def _attempt(self, delivery: Delivery) -> PipelineError | None:
         if delivery.attempt >= self.consumer.max_deliver:

@@ -8,6 +8,7 @@ from typing import Final
 from services.common.bus import topology
 from services.common.bus.inbox import Inbox, decoded, open_inbox, open_inbox_of_ends
 from services.common.bus.ports import Bus
+from services.common.runtime.lifecycle import cancel_until_done
 from services.common.wire import subjects
 from services.common.wire.messages import RequestEvent, SentenceSpoken, TextSplit
 from services.http_edge.speech.assembly import Assembly
@@ -109,10 +110,10 @@ class AttemptEvents:
         """Unsubscribe from one attempt."""
         tasks = [task for task, waiting in self._waiting.items() if waiting == attempt]
         for task in tasks:
-            task.cancel()
             del self._waiting[task]
 
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_until_done(*tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)  # retrieves their exceptions
         await self._attempts.pop(attempt).close()
 
     async def close(self) -> None:

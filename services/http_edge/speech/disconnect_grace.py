@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from services.common.bus.ports import Bus
+from services.common.runtime.lifecycle import cancel_until_done
 from services.common.wire.failures import BusUnavailable, QueueFull
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.speech.commands import cancel
@@ -29,7 +30,7 @@ class DisconnectGrace:
         try:
             yield
         finally:
-            marking.cancel()
+            await cancel_until_done(marking)
 
     async def leave(
         self, request: SpeechRequest, cancelled: Callable[[], Awaitable[None]] | None = None

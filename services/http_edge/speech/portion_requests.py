@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from services.common.bus.ports import Bus
+from services.common.runtime.lifecycle import cancel_until_done
 from services.common.wire.failures import BusUnavailable, QueueFull
 from services.common.wire.messages import RequestEvent, TextSplit
 from services.http_edge.speech.attempt_events import AttemptEvents
@@ -59,8 +60,8 @@ class PortionRequests:
     async def stop(self) -> None:
         """Cancel the request for a portion that is in progress."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel_until_done(self._task)
+            await asyncio.gather(self._task, return_exceptions=True)  # retrieves its exception
             self._task = None
 
     async def _request(self, portion: LatestPortion) -> None:

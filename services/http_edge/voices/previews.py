@@ -25,17 +25,14 @@ from services.common.audio.wav import wav_header
 from services.common.bus import topology
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
+from services.common.runtime.lifecycle import cancel_until_done
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import PipelineError, QueueFull, TextTooLong, UnknownVoice
 from services.common.wire.identity import library_voice_key
-from services.common.wire.messages import (
-    AS_USUAL,
-    BuiltInVoice,
-    Parameters,
-    SpeechRequest,
-    WorkerState,
-)
+from services.common.wire.messages import SpeechRequest, WorkerState
+from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parameters import takes_of, with_defaults
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import BUILT_IN_TENANT, ResolvedVoice, Voice
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
@@ -150,8 +147,7 @@ class Previews:
 
     async def close(self, _app: web.Application) -> None:
         """Cancel what is running; a handler of the `on_shutdown` signal."""
-        for task in self._tasks:
-            task.cancel()
+        await cancel_until_done(*self._tasks)
 
     async def _run(self, key: str, tenant: str, voice: PreviewedVoice, language: str) -> None:
         """Synthesize and store a preview; its future gets the result."""
