@@ -25,7 +25,7 @@ from services.common.audio.loudness import (
     true_peak_db,
 )
 from services.common.audio.pcm import from_pcm16, silence, to_pcm16
-from services.common.wire.messages import Loudness
+from services.common.wire.fields import Loudness
 from services.synth_worker.engines.embedded.engine import (
     EmbeddedEngine,
     EmbeddedSettings,

@@ -11,7 +11,7 @@ from typing import Final
 
 from services.common.wire.failures import UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import TextOptions
+from services.common.wire.options import TextOptions
 from services.splitter.segmentation.sentences import split
 from services.synth_worker.engines.xtts.text.tokenizer import MAX_CHARACTERS, TextEncoder
 from tests.unit.splitter.normalization.gold import GOLD

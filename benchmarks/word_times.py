@@ -50,7 +50,7 @@ SENTENCES: Final[Mapping[str, Sequence[str]]] = {
 
 def speak() -> None:
     """Synthesize the sentences, write them with their word times, and print the comparison with their energy."""
-    from services.common.wire.messages import SpokenWord  # noqa: PLC0415  # `score` has no engine
+    from services.common.wire.parts import SpokenWord  # noqa: PLC0415
     from services.splitter.segmentation.sentences import split  # noqa: PLC0415
     from services.splitter.segmentation.words import unpacked  # noqa: PLC0415
     from services.synth_worker.engines.embedded.engine import (  # noqa: PLC0415

@@ -20,7 +20,7 @@ from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
 from services.common.runtime.tcp_ports import free_port
-from services.common.wire.messages import AS_USUAL
+from services.common.wire.options import AS_USUAL
 from services.common.wire.voices import Voice
 
 TENANT: Final = "public"

@@ -18,14 +18,8 @@ from msgspec import Meta, Struct
 
 from services.common.audio.wav import HEADER_BYTES, wav_header
 from services.common.wire.failures import MalformedMessage
-from services.common.wire.messages import (
-    AS_USUAL,
-    MOST_CLIPS,
-    ClipId,
-    Language,
-    Parameters,
-    VoiceName,
-)
+from services.common.wire.fields import MOST_CLIPS, ClipId, Language, VoiceName
+from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.voices import Consent, Voice, VoiceDescription, voice_id
 
 CONTENT_TYPE: Final = "application/zip"

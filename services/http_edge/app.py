@@ -26,7 +26,7 @@ from services.http_edge.auth.signed_urls import UrlSecrets
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.capacity.queue_metrics import measure_queues, measure_storage
-from services.http_edge.components import Limits, Parts, add_routes
+from services.http_edge.components import Parts, SharedLimits, add_routes
 from services.http_edge.http.file_names import add_file_name
 from services.http_edge.http.middleware import (
     add_request_headers,
@@ -68,7 +68,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
-    """Serve HTTP on this bus until `stop` is set. Raises CannotListen, CannotReadKeys, CannotReadSecrets."""
+    """Serve HTTP on this bus until `stop` is set. Raises AddressUnavailable, CannotReadKeys, CannotReadSecrets."""
     raise_limit()
     async with (
         ReferenceDecoder(settings.decoders) as decoder,
@@ -169,7 +169,7 @@ def _application(
     parts: Parts, settings: Settings, intake: ClipIntake
 ) -> tuple[web.Application, WorkLoop]:
     """Build the application, and the loop that runs jobs."""
-    limits = Limits(
+    limits = SharedLimits(
         asyncio.Semaphore(settings.max_connections),
         Uploads(settings),
         RequestQuota(settings.tenant_requests_bytes, topology.KEPT_S),

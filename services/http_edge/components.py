@@ -37,7 +37,7 @@ from services.http_edge.intake.openai_body import OpenAiReader
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import Uploads
-from services.http_edge.intake.voice import RequestVoices
+from services.http_edge.intake.voice import VoiceSelector
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.jobs.results_quota import ResultsQuota
 from services.http_edge.jobs.runner import JobWork
@@ -73,7 +73,7 @@ class Parts(NamedTuple):
     draining: asyncio.Event
 
 
-class Limits(NamedTuple):
+class SharedLimits(NamedTuple):
     """The limits on bodies and concurrent requests that all tenants share."""
 
     free_slots: asyncio.Semaphore
@@ -86,7 +86,7 @@ def _acceptors(
     parts: Parts,
     settings: Settings,
     intake: ClipIntake,
-    limits: Limits,
+    limits: SharedLimits,
     *,
     requests: RequestStore,
     jobs: JobStore,
@@ -113,7 +113,7 @@ def _acceptors(
         intake=intake,
         metrics=parts.metrics,
         settings=settings,
-        voices=RequestVoices(VoiceResolver(_library(parts.bus, settings)), parts.fleet),
+        voices=VoiceSelector(VoiceResolver(_library(parts.bus, settings)), parts.fleet),
         free_slots=limits.free_slots,
         reader=reader,
         upload_owner=limits.upload_owner,
@@ -141,7 +141,7 @@ def add_routes(
     parts: Parts,
     settings: Settings,
     intake: ClipIntake,
-    limits: Limits,
+    limits: SharedLimits,
 ) -> JobWork:
     """Register every path of the API; return what runs jobs."""
     bus = parts.bus
@@ -229,7 +229,7 @@ def _add_voice_routes(
     app: web.Application,
     parts: Parts,
     settings: Settings,
-    limits: Limits,
+    limits: SharedLimits,
     sessions: SpeechSessions,
 ) -> None:
     library = _library(parts.bus, settings)

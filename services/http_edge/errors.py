@@ -251,7 +251,7 @@ class EdgeStops(PipelineError):
     http_status = 503
 
 
-class CannotListen(PipelineError):
+class AddressUnavailable(PipelineError):
     """The port is in use, or the host is not an address of this machine. Raised at start only."""
 
     code = "cannot_listen"

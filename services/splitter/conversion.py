@@ -9,21 +9,12 @@ from msgspec import UNSET, UnsetType
 
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import QuotaUsedUp, UnsupportedLanguage
+from services.common.wire.fields import MOST_LEFT_OUT, MOST_WORDS
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import (
-    MOST_LEFT_OUT,
-    MOST_WORDS,
-    LeftOut,
-    NormalizeText,
-    Parameters,
-    SentenceJob,
-    Span,
-    SpeechRequest,
-    SpokenWord,
-    TextOptions,
-    WorkerState,
-)
+from services.common.wire.messages import NormalizeText, SentenceJob, SpeechRequest, WorkerState
+from services.common.wire.options import Parameters, TextOptions
 from services.common.wire.parameters import RANGES
+from services.common.wire.parts import LeftOut, Span, SpokenWord
 from services.common.wire.seeds import sentence_seed
 from services.splitter.segmentation.process import SegmentationTask
 from services.splitter.segmentation.sentences import Sentence, SplitText

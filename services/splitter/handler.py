@@ -38,16 +38,15 @@ from services.common.wire.failures import (
 from services.common.wire.identity import Identity, identity_of
 from services.common.wire.messages import (
     CancelSpeech,
-    Parameters,
-    Portion,
     SentenceSpoken,
-    Span,
     SpeechFailed,
     SpeechRequest,
     TextSplit,
     WorkerState,
 )
+from services.common.wire.options import Parameters
 from services.common.wire.parameters import require_taken, takes_of
+from services.common.wire.parts import Portion, Span
 from services.splitter.conversion import (
     job_of,
     languages_of,

@@ -8,7 +8,8 @@ from typing import Final
 from services.common.bus.inbox import Inbox
 from services.common.runtime.deadline import Deadline
 from services.common.wire.failures import SpeechCancelled
-from services.common.wire.messages import Lane, RequestEvent, SentenceSpoken, SpeechRequest
+from services.common.wire.fields import Lane
+from services.common.wire.messages import RequestEvent, SentenceSpoken, SpeechRequest
 from services.splitter.scheduling.backlog import RequestBacklog
 from services.splitter.scheduling.progress import Progress
 from services.splitter.scheduling.scheduler import Permit

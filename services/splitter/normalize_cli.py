@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import TextOptions
+from services.common.wire.options import TextOptions
 from services.splitter.segmentation.sentences import SplitText, divided, nothing_spoken
 
 _USUAL_CHARACTERS: Final = 250

@@ -18,12 +18,12 @@ from services.common.wire.addressing import require_own
 from services.common.wire.failures import BusUnavailable, PipelineError
 from services.common.wire.messages import (
     Message,
-    NormalizedSentence,
     NormalizeText,
     SpeechFailed,
     TextNormalized,
     WorkerState,
 )
+from services.common.wire.parts import NormalizedSentence
 from services.splitter.conversion import (
     left_out_of,
     limits_of,

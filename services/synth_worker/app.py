@@ -17,7 +17,8 @@ from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import ended_before, every, tasks
 from services.common.wire import subjects
 from services.common.wire.failures import EngineUnavailable
-from services.common.wire.messages import Lane, WorkerState
+from services.common.wire.fields import Lane
+from services.common.wire.messages import WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
 from services.synth_worker.erasure import VoiceErasure
 from services.synth_worker.finishing.parameters import accepted_parameters

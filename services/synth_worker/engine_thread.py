@@ -35,7 +35,7 @@ import structlog
 
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import PipelineError, SpeechCancelled
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import (
     Engine,
     EngineDescription,

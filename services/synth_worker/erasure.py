@@ -23,7 +23,7 @@ from services.common.wire.failures import BusUnavailable, MalformedMessage
 from services.common.wire.identity import library_voice_key
 from services.common.wire.subjects import FORGETS
 from services.common.wire.voices import VoiceForgotten
-from services.synth_worker.voice_sources import LibraryVoice, OneOffVoice, VoiceSource
+from services.synth_worker.voice_sources import OneOffVoice, VoiceRevision, VoiceSource
 from services.synth_worker.voices import Voices
 
 log = structlog.get_logger()
@@ -86,7 +86,7 @@ class VoiceErasure:
             return False
         return True
 
-    async def _erase(self, gone: LibraryVoice) -> None:
+    async def _erase(self, gone: VoiceRevision) -> None:
         """Drop a voice from memory, and what was stored of it after its deletion."""
         _log(gone.owner, gone.voice, self._voices.forget(lambda source: source == gone))
         made = library_voice_key(*gone, ">")
@@ -101,7 +101,7 @@ def _matching(message: VoiceForgotten) -> Callable[[VoiceSource], bool]:
     def is_gone(source: VoiceSource) -> bool:
         if message.voice is None:
             return isinstance(source, OneOffVoice) and source.tenant == message.tenant
-        if not isinstance(source, LibraryVoice):
+        if not isinstance(source, VoiceRevision):
             return False
         named = (source.owner, source.voice) == (message.tenant, message.voice)
         return named and (message.below is UNSET or source.revision < message.below)

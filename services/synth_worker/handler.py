@@ -22,17 +22,11 @@ from services.common.runtime.tracing import mark, span
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_addressed
 from services.common.wire.failures import PipelineError, SpeechCancelled
+from services.common.wire.fields import Loudness
 from services.common.wire.identity import identity_of
-from services.common.wire.messages import (
-    AudioChunk,
-    Loudness,
-    SentenceJob,
-    SentenceSpoken,
-    SpeechFailed,
-    TimesOrigin,
-    WordTime,
-)
+from services.common.wire.messages import AudioChunk, SentenceJob, SentenceSpoken, SpeechFailed
 from services.common.wire.parameters import require_taken
+from services.common.wire.parts import TimesOrigin, WordTime
 from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.finishing.parameters import Finish, accepted_parameters, finishing_of

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import SynthesisFailed
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, TimedSpan, Utterance
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from services.common.wire.messages import Loudness
+from services.common.wire.fields import Loudness
 from services.synth_worker.engines.registry import ENGINES, EngineSettings
 
 if TYPE_CHECKING:

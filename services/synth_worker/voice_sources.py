@@ -36,7 +36,7 @@ class OneOffVoice(NamedTuple):
     clips: tuple[str, ...]
 
 
-class LibraryVoice(NamedTuple):
+class VoiceRevision(NamedTuple):
     """One revision of a voice of the library."""
 
     owner: str  # the tenant that it is stored under
@@ -50,7 +50,7 @@ class EngineVoice(NamedTuple):
     name: str
 
 
-ClipSource = OneOffVoice | LibraryVoice
+ClipSource = OneOffVoice | VoiceRevision
 VoiceSource = ClipSource | EngineVoice
 
 
@@ -68,7 +68,7 @@ def source_of(job: SentenceJob) -> VoiceSource:
         )
     if resolved.scope == "builtin":
         return EngineVoice(resolved.id)
-    return LibraryVoice(resolved.owner(job.tenant), resolved.id, resolved.revision)
+    return VoiceRevision(resolved.owner(job.tenant), resolved.id, resolved.revision)
 
 
 async def read_clips(bus: Bus, source: ClipSource) -> list[Clip]:
@@ -107,7 +107,7 @@ def _clip(content: bytes) -> Clip:
 
 async def exists(bus: Bus, source: ClipSource) -> bool:
     """Return whether the recordings of a voice exist. Raises BusUnavailable."""
-    if isinstance(source, LibraryVoice):
+    if isinstance(source, VoiceRevision):
         return await VoiceLibrary(bus).exists(*source)
     return all(
         await asyncio.gather(*(_has_clip(bus, source.tenant, clip) for clip in source.clips))

@@ -29,14 +29,14 @@ from services.common.wire.failures import (
     SynthesisFailed,
 )
 from services.common.wire.identity import library_voice_key, voice_key
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.ports import EngineClosed, EngineStuck, SpeakingEngine
 from services.synth_worker.voice_sources import (
     ClipSource,
     EngineVoice,
-    LibraryVoice,
     OneOffVoice,
+    VoiceRevision,
     VoiceSource,
     exists,
     gone,
@@ -104,9 +104,9 @@ class Voices:
             if entry.task.done() and is_dropped(key.source):
                 del self._cache[key]
 
-    def library_voices(self) -> set[LibraryVoice]:
+    def library_voices(self) -> set[VoiceRevision]:
         """Return the library voices in memory."""
-        return {key.source for key in self._cache if isinstance(key.source, LibraryVoice)}
+        return {key.source for key in self._cache if isinstance(key.source, VoiceRevision)}
 
     def _begin(self, key: _Key) -> _Entry:
         forgotten = asyncio.Event()
@@ -147,7 +147,7 @@ class Voices:
         if computed:
             voice = await self._compute(key, source, Parameters(gpt_cond_len=gpt_cond_len))
 
-        checked = computed or isinstance(source, LibraryVoice)
+        checked = computed or isinstance(source, VoiceRevision)
         deleted = checked and not await exists(self._bus, source)
         if deleted or forgotten.is_set():
             del voice  # the traceback of the error must not hold it
@@ -189,7 +189,7 @@ class Voices:
         """Return the bucket's key: of the source, the engine's version and the seconds of the clips that are used."""
         description = self._model.describe()
         length = () if gpt_cond_len is None else (str(gpt_cond_len),)
-        if isinstance(source, LibraryVoice):
+        if isinstance(source, VoiceRevision):
             return library_voice_key(*source, description.name, description.version, *length)
 
         digest = sha256("/".join((*source.clips, *length)).encode()).hexdigest()

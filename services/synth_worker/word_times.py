@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from services.common.wire.messages import SpokenWord, TimesOrigin, WordTime
+from services.common.wire.parts import SpokenWord, TimesOrigin, WordTime
 from services.synth_worker.engines.protocol import TimedSpan
 
 _CLAUSE_MARKS: Final = frozenset(",;:、，；：،؛—–…")

@@ -13,8 +13,9 @@ from services.common.audio.clip import Clip, Samples
 from services.common.audio.loudness import integrated_lufs, true_peak_db
 from services.common.wire.failures import UnknownVoice, UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import AS_USUAL, BuiltInVoice, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parameters import RANGES
+from services.common.wire.parts import BuiltInVoice
 from services.synth_worker.engines.protocol import Engine, Utterance
 from services.synth_worker.engines.registry import ENGINES
 from services.synth_worker.engines.spec import Resources

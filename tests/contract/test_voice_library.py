@@ -16,7 +16,9 @@ from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import TenantVoicesFull, UnknownVoice, VoiceBusy, VoiceNameTaken
 from services.common.wire.identity import library_key, library_voice_key, voice_clip_object
-from services.common.wire.messages import BuiltInVoice, Parameters, WorkerState
+from services.common.wire.messages import WorkerState
+from services.common.wire.options import Parameters
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import SHARED_TENANT, Voice, VoiceForgotten, voice_id
 from tests.support.buses import bus_of
 from tests.support.messages import EXAMPLES, STORED_VOICE

@@ -11,24 +11,24 @@ import pytest
 from services.common.wire import codec, failures, messages
 from services.common.wire.failures import MalformedMessage, PipelineError
 from services.common.wire.messages import (
-    AS_USUAL,
     AudioChunk,
     JobProgress,
-    LeftOut,
     Message,
     NormalizeText,
-    Parameters,
-    Portion,
     SentenceJob,
-    Span,
     SpeechRequest,
-    SpokenWord,
-    TextOptions,
     TextSplit,
-    WordTime,
     WorkerState,
 )
+from services.common.wire.options import AS_USUAL, Parameters, TextOptions
 from services.common.wire.parameters import RANGES
+from services.common.wire.parts import (
+    LeftOut,
+    Portion,
+    Span,
+    SpokenWord,
+    WordTime,
+)
 from tests.support.messages import EXAMPLES, REQUEST
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -20,12 +20,9 @@ from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import codec, subjects
-from services.common.wire.messages import (
-    BuiltInVoice,
-    Parameters,
-    SpeechRequest,
-    SplitterState,
-)
+from services.common.wire.messages import SpeechRequest, SplitterState
+from services.common.wire.options import Parameters
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import Voice
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet

@@ -16,15 +16,9 @@ from services.common.bus.memory.bus import MemoryBus
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
-from services.common.wire.messages import (
-    AS_USUAL,
-    AudioChunk,
-    Loudness,
-    Parameters,
-    SentenceSpoken,
-    SpeechFailed,
-    WorkerState,
-)
+from services.common.wire.fields import Loudness
+from services.common.wire.messages import AudioChunk, SentenceSpoken, SpeechFailed, WorkerState
+from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.app import Worker
 from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.protocol import EngineDescription, Level, Step

@@ -16,13 +16,13 @@ from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError
 from services.common.wire.messages import (
     AudioChunk,
-    Parameters,
     RequestEvent,
     SentenceSpoken,
     SpeechFailed,
     TextSplit,
     WorkerState,
 )
+from services.common.wire.options import Parameters
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.session import SpeechSessions
 from services.splitter import app as splitter_app

@@ -25,13 +25,8 @@ from services.common.bus.ports import Bus
 from services.common.runtime.local_nats import local_nats
 from services.common.wire import codec, subjects
 from services.common.wire.identity import clip_object, library_key
-from services.common.wire.messages import (
-    AS_USUAL,
-    Parameters,
-    SentenceJob,
-    SentenceSpoken,
-    SpeechFailed,
-)
+from services.common.wire.messages import SentenceJob, SentenceSpoken, SpeechFailed
+from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.voices import SHARED_TENANT, Voice, VoiceForgotten
 from services.synth_worker import erasure
 from services.synth_worker.app import Worker

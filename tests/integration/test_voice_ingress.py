@@ -23,7 +23,9 @@ from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.identity import library_voice_key
-from services.common.wire.messages import BuiltInVoice, Message, Parameters, WorkerState
+from services.common.wire.messages import Message, WorkerState
+from services.common.wire.options import Parameters
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import (
     SHARED_TENANT,
     ChangeVoice,

@@ -18,14 +18,14 @@ from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import codec, subjects
 from services.common.wire.identity import identity_of
 from services.common.wire.messages import (
-    BuiltInVoice,
-    Parameters,
     SentenceJob,
     SpeechFailed,
     SpeechRequest,
     TextSplit,
     WorkerState,
 )
+from services.common.wire.options import Parameters
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import SHARED_TENANT, Voice
 from services.splitter import app as splitter_app
 from services.splitter.settings import Settings

@@ -12,7 +12,8 @@ from services.common.bus.memory.bus import MemoryBus
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import EngineUnavailable
-from services.common.wire.messages import Parameters, SpeechFailed, WorkerState
+from services.common.wire.messages import SpeechFailed, WorkerState
+from services.common.wire.options import Parameters
 from services.synth_worker.app import Worker
 from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.protocol import EngineDescription, Step

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from services.common.runtime.child.confinement import (
-    Limits,
+    ProcessLimits,
     hide_from_other_processes,
     leave_shared_namespaces,
     run_confined,
@@ -151,7 +151,7 @@ def be_decoder(edge: int, seed: Path, only: str, without: list[str]) -> None:
         for name, attempt in attempts(edge, seed).items()
         if any(part in name for part in parts)
     }
-    limits = Limits(memory_bytes=2**30, processor_s=5)
+    limits = ProcessLimits(memory_bytes=2**30, processor_s=5)
     options = {"without": without, "most_bytes": 100_000, "most_s": 20.0}
     held = run_confined(lambda layers: json.dumps(layers).encode(), limits, **options)  # type: ignore[arg-type]
     outcome = run_confined(lambda _: tried(each), limits, **options)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from services.common.audio.wav import wav_header
-from services.common.runtime.child.confinement import Limits, run_confined
+from services.common.runtime.child.confinement import ProcessLimits, run_confined
 from services.common.wire.failures import QueueFull, TenantQueueFull, UnusableReference
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.reference.decoder import _Child
@@ -32,7 +32,7 @@ FILTERED = pytest.mark.skipif(
     platform.machine() not in {"x86_64", "aarch64"},
     reason="other processors' calls are not filtered, as documented",
 )
-LIMITS = Limits(memory_bytes=2**30, processor_s=1)
+LIMITS = ProcessLimits(memory_bytes=2**30, processor_s=1)
 
 
 @pytest.fixture

@@ -17,8 +17,10 @@ from services.common.bus.inbox import decoded, open_inbox
 from services.common.bus.ports import Bus, SubjectFull
 from services.common.wire import codec, messages, subjects
 from services.common.wire.failures import MalformedMessage
+from services.common.wire.fields import MOST_SENTENCES
 from services.common.wire.identity import clip_object
-from services.common.wire.messages import MOST_SENTENCES, Message, SpeechFailed, SpeechRequest
+from services.common.wire.messages import Message, SpeechFailed, SpeechRequest
+from services.common.wire.options import AS_USUAL
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.assembly import Assembly
 from services.http_edge.speech.session import SpeechSessions
@@ -171,7 +173,7 @@ async def test_hostile_commands_neither_stop_nor_spin_a_process_and_the_next_req
     async with tone_service(bus, workers=1):
         clip = await stored_clip(bus)
         request = speech_request(clip)
-        job = only_sentence(request, text="One.", parameters=messages.AS_USUAL)
+        job = only_sentence(request, text="One.", parameters=AS_USUAL)
         for field in (
             "first_sentence",
             "tenant",

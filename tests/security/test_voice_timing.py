@@ -10,7 +10,7 @@ import pytest
 from services.admin import keys as api_keys
 from services.common.audio.clip import Clip
 from services.common.bus import topology
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.synth_worker.engines.tone import ToneEngine
 from tests.support.front import SETTINGS, Front, front

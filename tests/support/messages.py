@@ -2,22 +2,15 @@
 
 from services.common.wire.messages import (
     AudioChunk,
-    BuiltInVoice,
     CancelSpeech,
     ClipRefused,
     ClipStored,
     DeadLetter,
     JobProgress,
-    LeftOut,
-    Mark,
     Message,
-    NormalizedSentence,
     NormalizeText,
-    Parameters,
-    Passage,
     SentenceJob,
     SentenceSpoken,
-    Span,
     SpeechFailed,
     SpeechRequest,
     SplitterState,
@@ -25,6 +18,15 @@ from services.common.wire.messages import (
     TextNormalized,
     TextSplit,
     WorkerState,
+)
+from services.common.wire.options import Parameters
+from services.common.wire.parts import (
+    BuiltInVoice,
+    LeftOut,
+    Mark,
+    NormalizedSentence,
+    Passage,
+    Span,
 )
 from services.common.wire.voices import (
     ChangeVoice,

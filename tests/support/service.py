@@ -15,7 +15,8 @@ from services.common.audio.wav import write_wav
 from services.common.bus.clips import store_clip
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import tasks
-from services.common.wire.messages import Parameters, SentenceJob, SpeechRequest
+from services.common.wire.messages import SentenceJob, SpeechRequest
+from services.common.wire.options import Parameters
 from services.common.wire.seeds import sentence_seed
 from services.splitter import app as splitter_app
 from services.splitter.segmentation.sentences import split

@@ -33,6 +33,7 @@ def test_every_section_lists_files_that_exist(section: str) -> None:
 def test_the_lists_name_the_seams_of_the_code() -> None:
     assert "FORMATS" in (ROOT / "services/http_edge/encoders/registry.py").read_text()
     assert "ENGINES" in (ROOT / "services/synth_worker/engines/registry.py").read_text()
+    assert "class TextOptions" in (ROOT / "services/common/wire/options.py").read_text()
     assert "class SpeechRequest" in (ROOT / "services/common/wire/messages.py").read_text()
     for service in ("http_edge", "splitter", "synth_worker"):
         assert "class Metrics" in (ROOT / "services" / service / "metrics.py").read_text()

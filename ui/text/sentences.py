@@ -11,7 +11,7 @@ from ui.text.markup import is_ssml, without_markup
 _COLUMNS: Final = 42  # of a subtitle's line
 
 
-class Cue(NamedTuple):
+class TimedSentence(NamedTuple):
     """A sentence and its time in the audio, in seconds."""
 
     start_s: float
@@ -42,19 +42,19 @@ class Alignment:
         starts = [0, *[start for start, _ in self.spans[1:]], len(self.text)]
         return [self._words(start, end) for start, end in pairwise(starts)] if self.spans else []
 
-    def cues(self) -> Iterator[Cue]:
+    def cues(self) -> Iterator[TimedSentence]:
         """Yield the sentences that are spoken."""
         for (start, end), (start_s, end_s) in zip(
             self.spans, pairwise([0.0, *self.ends_s]), strict=False
         ):
-            yield Cue(start_s, end_s, " ".join(self._words(start, end).split()))
+            yield TimedSentence(start_s, end_s, " ".join(self._words(start, end).split()))
 
     def _words(self, start: int, end: int) -> str:
         part = self.text[start:end]
         return without_markup(part) if is_ssml(self.text) else part
 
 
-def srt(cues: Sequence[Cue]) -> str:
+def srt(cues: Sequence[TimedSentence]) -> str:
     """Return subtitles as SubRip writes them."""
     blocks = [
         f"{number}\n{_moment(cue.start_s, ',')} --> {_moment(cue.end_s, ',')}\n{_lines(cue.text)}\n"
@@ -63,7 +63,7 @@ def srt(cues: Sequence[Cue]) -> str:
     return "\n".join(blocks)
 
 
-def vtt(cues: Sequence[Cue]) -> str:
+def vtt(cues: Sequence[TimedSentence]) -> str:
     """Return subtitles as WebVTT (https://www.w3.org/TR/webvtt1/)."""
     escaped = [
         cue._replace(text=cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from services.common.bus.topology import Topology
 
-Limits = dict[str, float]  # by their names in a JetStream stream's configuration
+StreamLimits = dict[str, float]  # by their names in a JetStream stream's configuration
 
 
 class Difference(NamedTuple):
@@ -32,9 +32,9 @@ def _unlimited(limit: float | None) -> float:
     return limit if limit is not None and limit > 0 else math.inf
 
 
-def stream_limits(topology: Topology) -> dict[str, Limits]:
+def stream_limits(topology: Topology) -> dict[str, StreamLimits]:
     """Return the limits that an operator can set, by stream name."""
-    limits: dict[str, Limits] = {}
+    limits: dict[str, StreamLimits] = {}
     for stream in topology.streams:
         limits[stream.name] = {"max_age": stream.max_age_s, "max_bytes": stream.max_bytes}
     for prefix, buckets in (("KV", topology.buckets), ("OBJ", topology.stores)):
@@ -46,7 +46,7 @@ def stream_limits(topology: Topology) -> dict[str, Limits]:
     return {name: limit | {"num_replicas": topology.replicas} for name, limit in limits.items()}
 
 
-def differences(wanted: Limits, found: object) -> dict[str, tuple[float | None, float]]:
+def differences(wanted: StreamLimits, found: object) -> dict[str, tuple[float | None, float]]:
     """Return (found, wanted) of each limit that differs; `found` has the limits as attributes."""
     pairs = {name: (getattr(found, name, None), limit) for name, limit in wanted.items()}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

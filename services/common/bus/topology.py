@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from services.common.wire import subjects
-from services.common.wire.messages import Lane
+from services.common.wire.fields import Lane
 
 REQUESTS: Final = "TTS_REQUESTS"
 SENTENCES: Final = "TTS_SENTENCES"

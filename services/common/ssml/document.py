@@ -40,7 +40,7 @@ class Break:
 
 
 @dataclass(frozen=True)
-class Mark:
+class DocumentMark:
     """A named position in the audio."""
 
     place: int
@@ -55,7 +55,7 @@ class Border:
     paragraph: bool
 
 
-Item = TextRun | Break | Mark | Border
+Item = TextRun | Break | DocumentMark | Border
 
 
 @dataclass

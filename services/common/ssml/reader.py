@@ -9,7 +9,15 @@ from dataclasses import replace
 from typing import Final, NoReturn
 from xml.parsers import expat
 
-from services.common.ssml.document import Border, Break, Document, Mark, SayAs, Style, TextRun
+from services.common.ssml.document import (
+    Border,
+    Break,
+    Document,
+    DocumentMark,
+    SayAs,
+    Style,
+    TextRun,
+)
 from services.common.wire.failures import MalformedSsml
 from services.common.wire.languages import LANGUAGES, language_code
 
@@ -145,7 +153,7 @@ class _Reader:
         elif element == "break":
             self._document.items.append(Break(place, self._silence(attributes)))
         elif element == "mark":
-            self._document.items.append(Mark(place, self._name(attributes["name"])))
+            self._document.items.append(DocumentMark(place, self._name(attributes["name"])))
         elif element == "prosody":
             style = replace(style, rate=self._rate(attributes["rate"]))
         elif element in _TEXT_ONLY:

@@ -8,8 +8,9 @@ import msgpack
 import msgspec
 
 from services.common.wire.failures import MalformedMessage
+from services.common.wire.fields import RequestId
 from services.common.wire.lenient import rewritten
-from services.common.wire.messages import Message, RequestId
+from services.common.wire.messages import Message
 
 T = TypeVar("T")
 

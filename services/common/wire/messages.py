@@ -6,170 +6,59 @@ fields; within version 1 only optional fields can be added. docs/wire.md documen
 tests/contract/test_wire.py compares their bytes.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from services.common.wire.languages import TAG_PATTERN
-
-MOST_LEFT_OUT: Final = 1_000  # reported spans of one text
-MOST_NORMALIZED: Final = 20_000  # characters of a text to normalize
-MOST_CLIPS: Final = 8  # recordings of a request's speaker
-MOST_SENTENCES: Final = 1_000_000  # of one request
-MOST_CHUNKS: Final = 1_000_000  # of one sentence
-MOST_PASSAGES: Final = 10_000  # of one request
-MOST_WORDS: Final = 10_000  # of one sentence
-# Before or after a sentence; all breaks of an SSML document add up to 600,000 at most.
-LONGEST_PAUSE_MS: Final = 660_000
-ENGINE_PATTERN: Final = "[a-z0-9-]{1,32}"
-
-# Every number has an upper bound, as a reader may loop up to a number in a message.
-# Identifiers are NATS subject tokens: "." or "*" in them would change the subject.
-RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
-Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
-EngineName = Annotated[str, Meta(pattern=rf"^{ENGINE_PATTERN}\Z")]
-WorkerId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
-Language = Annotated[str, Meta(pattern=r"^[a-z]{2}\Z")]  # ISO 639-1
-LanguageTag = Annotated[str, Meta(pattern=TAG_PATTERN)]  # parsed by `languages.language_code`
-ClipId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]  # SHA-256 of the stored clip
-Clips = Annotated[tuple[ClipId, ...], Meta(min_length=1, max_length=MOST_CLIPS)]
-MaybeClips = Annotated[tuple[ClipId, ...], Meta(max_length=MOST_CLIPS)]
-# a name or an id of a stored voice, or of one that an engine brings along: `wire/voices.py`
-VoiceReference = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,100}\Z")]
-VoiceName = Annotated[
-    str, Meta(pattern=r"^[^\x00-\x20\x7f/:@]([^\x00-\x1f\x7f/:@]{0,62}[^\x00-\x20\x7f/:@])?\Z")
-]
-Gender = Literal["female", "male", "neutral"]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Positive = Annotated[int, Meta(ge=1, le=2**53)]
-SentenceIndex = Annotated[int, Meta(ge=0, le=MOST_SENTENCES)]  # from 0
-SentenceCount = Annotated[int, Meta(ge=1, le=MOST_SENTENCES)]
-ChunkIndex = Annotated[int, Meta(ge=0, le=MOST_CHUNKS)]  # from 0; also a number of chunks
-Attempt = Annotated[int, Meta(ge=1, le=1_000_000)]
-SampleRate = Annotated[int, Meta(ge=1, le=768_000)]  # Hz
-Pause = Annotated[int, Meta(ge=0, le=LONGEST_PAUSE_MS)]  # milliseconds
-Slots = Annotated[int, Meta(ge=0, le=100_000)]  # of one worker
-Seconds = Annotated[float, Meta(ge=0, le=1e12)]
-UnixMilliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]  # to the end of the year 9999
-JobState = Literal["queued", "running", "done", "failed", "cancelled"]
-Word = Annotated[str, Meta(min_length=1, max_length=100)]
-Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
-TextType = Literal["text", "ssml"]
-Loudness = Annotated[float, Meta(ge=-30, le=-12)] | Literal["off"]  # LUFS
-Lane = Literal["express", "standard"]  # a request's first sentence, and all others
-PortionSeconds = Annotated[float, Meta(gt=0, le=86_400)]  # of audio, estimated
+from services.common.wire.fields import (
+    MOST_NORMALIZED,
+    MOST_SENTENCES,
+    Attempt,
+    ChunkIndex,
+    ClipId,
+    Count,
+    Digest,
+    EngineName,
+    JobState,
+    Lane,
+    Language,
+    LanguageTag,
+    MaybeClips,
+    Pause,
+    PortionSeconds,
+    Positive,
+    Pronunciations,
+    RequestId,
+    SampleRate,
+    Seconds,
+    Seed,
+    SentenceCount,
+    SentenceIndex,
+    Slots,
+    Tenant,
+    TextType,
+    UnixMilliseconds,
+    VoiceName,
+    VoiceReference,
+    WorkerId,
+)
+from services.common.wire.options import AS_USUAL, Parameters
+from services.common.wire.parts import (
+    BuiltInVoices,
+    LeftOut,
+    Mark,
+    NormalizedSentence,
+    Passages,
+    Portion,
+    Span,
+    SpokenWords,
+    TimesOrigin,
+    WordTimes,
+)
 
 
 class Message(Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
     """The base of all messages: immutable, named by `type` on the wire."""
-
-
-class Parameters(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Synthesis parameters. On the wire a map; a missing one has the engine's default.
-
-    An engine refuses parameters that it does not support (`WorkerState.parameters` lists those it
-    does), as it would ignore them. Unknown parameters are refused for the same reason, unlike
-    unknown fields of a message.
-    """
-
-    # of sampling audio codes; under 1: less varied
-    temperature: Annotated[float, Meta(ge=0.01, le=10)] | None = None
-
-    # sample only from this many of the likeliest codes
-    top_k: Annotated[int, Meta(ge=1, le=1000)] | None = None
-
-    # sample only from the likeliest codes that together have this probability
-    top_p: Annotated[float, Meta(ge=0.01, le=1)] | None = None
-
-    # for codes sampled before; 1: none
-    repetition_penalty: Annotated[float, Meta(ge=1, le=20)] | None = None
-
-    # of beam search; over 0: longer
-    length_penalty: Annotated[float, Meta(ge=-10, le=10)] | None = None
-
-    # 2 makes the audio about half as long
-    speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None
-
-    # seconds of the clips that the style is computed from
-    gpt_cond_len: Annotated[int, Meta(ge=3, le=30)] | None = None
-
-    # of each sentence, in LUFS (ITU-R BS.1770); "off": not adjusted
-    loudness_lufs: Loudness | None = None
-
-
-AS_USUAL: Final = Parameters()
-
-
-class Passage(Struct, frozen=True):
-    """Characters [start, end) of the request's text, in code points, are in another language. On the wire a map."""
-
-    start: Count
-    end: Count
-    language: LanguageTag
-
-
-Passages = Annotated[tuple[Passage, ...], Meta(max_length=MOST_PASSAGES)]
-
-
-class Mark(Struct, frozen=True):
-    """A named position in the audio. On the wire a map."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    # `offset_ms` counts from the start of this sentence's audio or, if this is the number of
-    # sentences, from the end of the audio.
-    sentence: SentenceIndex
-    offset_ms: Annotated[int, Meta(ge=-(2**31), le=2**31)] = 0  # negative: in the silence before
-    # the mark is inside the sentence, and its position is the sentence's start
-    within: bool = False
-
-
-class SpokenWord(Struct, frozen=True):
-    """A word of the request's text, and the part of a sentence's normalized text that speaks it. On the wire a map."""
-
-    start: Count  # characters [start, end) of the request's text
-    end: Count
-    spoken_start: Count  # characters [spoken_start, spoken_end) of `SentenceJob.text`
-    spoken_end: Count
-
-
-class WordTime(Struct, frozen=True):
-    """The samples in which a word of the request's text is spoken. On the wire a map."""
-
-    start: Count  # characters [start, end) of the request's text
-    end: Count
-    first_sample: Count  # samples [first_sample, end_sample) of the sentence
-    end_sample: Count
-
-
-SpokenWords = Annotated[tuple[SpokenWord, ...], Meta(max_length=MOST_WORDS)]
-WordTimes = Annotated[tuple[WordTime, ...], Meta(max_length=MOST_WORDS)]
-TimesOrigin = Literal["measured", "estimated"]
-
-
-class TextOptions(Struct, frozen=True, kw_only=True):
-    """Options for reading a text, which travel whole from the form to the splitter's segmentation.
-
-    On the wire they are fields of `SpeechRequest` and `NormalizeText`, of the same names.
-    """
-
-    split: bool = True  # false: keep the text whole if it fits the engine
-    spoken_forms: bool = True  # false: do not normalize numbers and symbols
-    pronunciations: Pronunciations = {}  # word as written -> as it is pronounced
-    text_type: TextType = "text"  # plain text, or an SSML document
-
-    @classmethod
-    def of(cls, message: "SpeechRequest | NormalizeText") -> "TextOptions":
-        """Return the options in the fields of a message."""
-        return cls(**{name: getattr(message, name) for name in cls.__struct_fields__})
-
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of a message with these options."""
-        return structs.asdict(self)
-
-
-DEFAULT_TEXT_OPTIONS: Final = TextOptions()
 
 
 class SpeechRequest(Message, frozen=True, kw_only=True):
@@ -223,32 +112,6 @@ class SentenceJob(Message, frozen=True, kw_only=True):
     voice: VoiceReference | UnsetType = UNSET
     # in the order of the text; unset: the end marker has no word times
     words: SpokenWords | UnsetType = UNSET
-
-
-class Span(Struct, frozen=True):
-    """Characters [start, end) of the request's text, counted in Unicode code points. On the wire a map."""
-
-    start: Count
-    end: Count
-
-
-class Portion(Struct, frozen=True):
-    """Sentences [first, until) of a request that are synthesized now; later ones have to be requested.
-
-    On the wire a map.
-    """
-
-    first: SentenceIndex
-    until: SentenceIndex
-
-
-class LeftOut(Struct, frozen=True):
-    """Letters of the request's text that no voice of their language can speak. On the wire a map."""
-
-    characters: Positive  # of all of them
-    spans: Annotated[
-        tuple[Span, ...], Meta(min_length=1, max_length=MOST_LEFT_OUT)
-    ]  # the first ones, in order
 
 
 class TextSplit(Message, frozen=True, kw_only=True):
@@ -341,18 +204,6 @@ class JobProgress(Message, frozen=True, kw_only=True):
     voice: VoiceReference | UnsetType = UNSET
 
 
-class BuiltInVoice(Struct, frozen=True, kw_only=True):
-    """A voice that an engine brings along. On the wire a map."""
-
-    name: VoiceName
-    gender: Gender
-    # that its speaker is a native of, ISO 639-1; empty: all of the engine's
-    languages: tuple[Language, ...] = ()
-
-
-BuiltInVoices = Annotated[tuple[BuiltInVoice, ...], Meta(max_length=1_000)]
-
-
 class WorkerState(Message, frozen=True, kw_only=True):
     """A worker is alive. Core NATS, once a second, on `tts.v1.worker.<engine>.<worker>`."""
 
@@ -405,15 +256,6 @@ class NormalizeText(Message, frozen=True, kw_only=True):
     pronunciations: Pronunciations = {}
     text_type: TextType = "text"
     passages: Passages = ()
-
-
-class NormalizedSentence(Struct, frozen=True):
-    """Characters [start, end) of a text, and their normalized form. On the wire a map."""
-
-    start: Count
-    end: Count
-    text: Annotated[str, Meta(min_length=1)]
-    language: Language
 
 
 class TextNormalized(Message, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import inspect
 
 from services.common.wire.failures import UnsupportedParameter
-from services.common.wire.messages import Parameters, WorkerState
+from services.common.wire.messages import WorkerState
+from services.common.wire.options import Parameters
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
-from services.common.wire.messages import ENGINE_PATTERN, MOST_CHUNKS, MOST_SENTENCES, Lane
+from services.common.wire.fields import ENGINE_PATTERN, MOST_CHUNKS, MOST_SENTENCES, Lane
 
 REQUESTS: Final = "tts.v1.request.*"
 SENTENCES: Final = "tts.v1.sentence.>"

@@ -12,20 +12,19 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from services.common.wire.messages import (
-    AS_USUAL,
-    BuiltInVoice,
+from services.common.wire.fields import (
     Clips,
     Count,
     Language,
-    Message,
-    Parameters,
     Positive,
     Tenant,
     UnixMilliseconds,
     VoiceName,
     VoiceReference,
 )
+from services.common.wire.messages import Message
+from services.common.wire.options import AS_USUAL, Parameters
+from services.common.wire.parts import BuiltInVoice
 
 # the owner of the voices that the operator publishes to all tenants; no API key may have it
 SHARED_TENANT: Final = "_shared"
@@ -36,7 +35,7 @@ MOST_LISTED: Final = 200  # voices in one page
 RESERVED_NAMES: Final = frozenset({"uploads", "import", "export"})  # paths of the HTTP API
 
 VoiceId = Annotated[str, Meta(pattern=r"^v_[0-9a-v]{20}\Z")]
-VoiceRevision = Annotated[int, Meta(ge=1, le=1_000_000)]
+RevisionNumber = Annotated[int, Meta(ge=1, le=1_000_000)]
 VoiceDescription = Annotated[str, Meta(max_length=500)]
 Scope = Literal["own", "shared", "builtin"]
 VoiceState = Literal["creating", "ready", "deleting"]
@@ -71,7 +70,7 @@ class Voice(Message, frozen=True, kw_only=True):
     voice: VoiceId
     tenant: Tenant
     name: VoiceName
-    revision: VoiceRevision  # counts the replacements of its clips, from 1
+    revision: RevisionNumber  # counts the replacements of its clips, from 1
     state: VoiceState  # only a ready voice can be used
     clips: Clips  # objects `<tenant>/<voice>/<clip>` of the store `TTS_VOICE_CLIPS`
     clip_bytes: Count  # of all clips

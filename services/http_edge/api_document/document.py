@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services import __version__
-from services.common.wire.messages import MOST_CLIPS, MOST_NORMALIZED
+from services.common.wire.fields import (
+    MOST_CLIPS,
+    MOST_NORMALIZED,
+)
 from services.http_edge.api_document import service, speech, voices
 from services.http_edge.api_document.failures import (
     EVERYWHERE,

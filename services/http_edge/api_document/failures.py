@@ -72,7 +72,11 @@ SPEAKING: Final[tuple[Failure, ...]] = (
     errors.AudioGone,
     errors.EdgeStops,
 )
-STARTING: Final = (errors.CannotReadKeys, errors.CannotReadSecrets, errors.CannotListen)  # never sent
+STARTING: Final = (
+    errors.CannotReadKeys,
+    errors.CannotReadSecrets,
+    errors.AddressUnavailable,
+)  # never sent
 
 
 def code_of(failure: Failure) -> str:

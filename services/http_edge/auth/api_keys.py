@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from msgspec import Meta
 
-from services.common.wire.messages import EngineName, Tenant
+from services.common.wire.fields import EngineName, Tenant
 from services.common.wire.voices import RESERVED_TENANTS
 from services.http_edge.errors import CannotReadKeys, RateExceeded, UnknownKey
 

@@ -11,7 +11,8 @@ from services.common.bus.heartbeats import Heartbeats
 from services.common.wire.estimate import IMMEDIATE_S
 from services.common.wire.failures import EngineUnavailable, UnsupportedLanguage
 from services.common.wire.identity import Identity
-from services.common.wire.messages import Parameters, SplitterState, WorkerState
+from services.common.wire.messages import SplitterState, WorkerState
+from services.common.wire.options import Parameters
 from services.common.wire.parameters import RANGES, Range, require_taken, takes_of
 from services.http_edge.metrics import Metrics
 

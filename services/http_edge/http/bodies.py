@@ -4,7 +4,11 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from services.common.wire.messages import Count, JobState, RequestId
+from services.common.wire.fields import (
+    Count,
+    JobState,
+    RequestId,
+)
 from services.http_edge.capacity.fleet import ParameterRange
 from services.http_edge.speech.marks import SpokenMark
 

@@ -13,7 +13,8 @@ from msgspec import UNSET
 
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
-from services.common.wire.messages import JobProgress, Mark
+from services.common.wire.messages import JobProgress
+from services.common.wire.parts import Mark
 from services.http_edge.auth.guard import expect_later
 from services.http_edge.context import REQUEST_ID, tenant_of_caller
 from services.http_edge.encoders.registry import WAV, OutputFormat

@@ -15,9 +15,9 @@ from aiohttp.log import server_logger
 from services.common.runtime.lifecycle import every, tasks
 from services.common.runtime.log_limits import limited_logs
 from services.common.runtime.tcp_ports import listen_error
-from services.common.wire.messages import MOST_CLIPS
+from services.common.wire.fields import MOST_CLIPS
 from services.http_edge.auth.guard import OPEN
-from services.http_edge.errors import CannotListen
+from services.http_edge.errors import AddressUnavailable
 from services.http_edge.http.malformed_requests import protocol_factory
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses, Connections
@@ -34,7 +34,7 @@ _LINGER_S: Final = 5.0  # for the client to read a response that was sent before
 
 
 async def serve_http(app: web.Application, settings: Settings, stop: asyncio.Event) -> None:
-    """Serve an application until `stop` is set, drain it, and cut the remaining requests. Raises CannotListen."""
+    """Serve an application until `stop` is set, drain it, and cut the remaining requests. Raises AddressUnavailable."""
     connections = _connections(settings)
     running = RunningHandlers()
     app.middlewares.insert(0, connections.middleware())
@@ -109,7 +109,7 @@ class _ClientErrorFilter(logging.Filter):
 async def _listening(
     runner: web.AppRunner, connections: Connections, settings: Settings
 ) -> AsyncIterator[tuple[str, int]]:
-    """Accept connections while the block runs, and yield the address. Raises CannotListen."""
+    """Accept connections while the block runs, and yield the address. Raises AddressUnavailable."""
     server = runner.server
     assert server is not None  # noqa: S101  # set by `setup`
     loop = asyncio.get_running_loop()
@@ -128,7 +128,7 @@ async def _listening(
                 duplicate.listen(_BACKLOG)
     except OSError as error:
         reason = listen_error(settings.http_host, settings.http_port, error)
-        raise CannotListen(f"{reason}; choose another HTTP_PORT or HTTP_HOST") from None
+        raise AddressUnavailable(f"{reason}; choose another HTTP_PORT or HTTP_HOST") from None
 
     try:
         host, port, *_ = listener.sockets[0].getsockname()

@@ -8,7 +8,8 @@ from typing import Final
 from aiohttp import web
 
 from services.common.bus.ports import Bus
-from services.common.wire.messages import SentenceSpoken, Span, SpeechRequest
+from services.common.wire.messages import SentenceSpoken, SpeechRequest
+from services.common.wire.parts import Span
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import AudioIncomplete, JobEnded, UnknownRequest
 from services.http_edge.intake.idempotency import checked_id

@@ -13,7 +13,8 @@ from services.common.bus.library.resolving import VoiceResolver, built_in_voices
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.voice_file import CONTENT_TYPE, SUFFIX
 from services.common.wire.failures import UnknownVoice
-from services.common.wire.messages import BuiltInVoice, VoiceReference
+from services.common.wire.fields import VoiceReference
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import SHARED_TENANT, Voice, is_voice_id, parse_reference
 from services.http_edge.auth.guard import caller_of, expect_later
 from services.http_edge.capacity.fleet import Fleet

@@ -39,7 +39,7 @@ from services.http_edge.intake.stages import (
     StoredRequest,
 )
 from services.http_edge.intake.text import understood
-from services.http_edge.intake.voice import RequestVoices
+from services.http_edge.intake.voice import VoiceSelector
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 
@@ -55,7 +55,7 @@ class Acceptor:
     kind: RequestKind
     fleet: Fleet
     intake: ClipIntake
-    voices: RequestVoices
+    voices: VoiceSelector
     metrics: Metrics
     settings: Settings
     free_slots: asyncio.Semaphore

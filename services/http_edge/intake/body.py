@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import web
 
 from services.common.wire.failures import ReferenceTooLarge
-from services.common.wire.messages import MOST_CLIPS
+from services.common.wire.fields import MOST_CLIPS
 from services.http_edge.errors import BadRequest, InsufficientStorage, UploadStalled
 from services.http_edge.intake.uploads import UploadPermit, Uploads
 from services.http_edge.transport.connections import received_by

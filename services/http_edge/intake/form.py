@@ -9,13 +9,17 @@ import msgspec
 from aiohttp import web
 
 from services.common.wire.failures import EmptyText, PipelineError, TextTooLong
-from services.common.wire.messages import (
+from services.common.wire.fields import (
     MOST_NORMALIZED,
+)
+from services.common.wire.options import (
     Parameters,
-    Passage,
     TextOptions,
 )
 from services.common.wire.parameters import RANGES
+from services.common.wire.parts import (
+    Passage,
+)
 from services.http_edge.encoders.registry import WAV, OutputFormat, output_format
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.body import (

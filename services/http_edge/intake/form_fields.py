@@ -12,8 +12,12 @@ from typing import Any, Final, get_args
 import msgspec
 
 from services.common.wire.failures import UnsupportedLanguage
+from services.common.wire.fields import (
+    Pronunciations,
+    TextType,
+    VoiceReference,
+)
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import Pronunciations, TextType, VoiceReference
 from services.common.wire.parameters import RANGES, Range
 from services.http_edge.encoders.registry import FORMATS, SAMPLE_RATES_HZ
 from services.http_edge.errors import BadRequest

@@ -14,7 +14,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from services.common.wire.failures import UnsupportedLanguage
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import Passage
+from services.common.wire.parts import Passage
 from services.common.wire.punctuation import SPACED_ENDS, WIDE_ENDS
 
 AUTO: Final = "auto"

@@ -13,14 +13,9 @@ import msgspec
 from aiohttp import web
 
 from services.common.wire.failures import EmptyText, TextTooLong, UnsupportedLanguage
+from services.common.wire.fields import Pronunciations, Seed, VoiceReference
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import (
-    Parameters,
-    Pronunciations,
-    Seed,
-    TextOptions,
-    VoiceReference,
-)
+from services.common.wire.options import Parameters, TextOptions
 from services.common.wire.parameters import RANGES
 from services.http_edge.encoders.registry import (
     FORMATS,

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from services.common.bus.library.resolving import built_in_voices, default_voice
-from services.common.wire.messages import Gender, WorkerState
+from services.common.wire.fields import Gender
+from services.common.wire.messages import WorkerState
 from services.common.wire.voices import ResolvedVoice
 
 # https://platform.openai.com/docs/guides/text-to-speech, with the gender that listeners attribute to each

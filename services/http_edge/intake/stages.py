@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from msgspec import UNSET
 
-from services.common.wire.messages import LeftOut, SpeechRequest
+from services.common.wire.messages import SpeechRequest
+from services.common.wire.parts import LeftOut
 from services.http_edge.context import RequestOutcome
 from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.intake.form import Form

@@ -11,8 +11,8 @@ from services.common.ssml.document import Break, Document, TextRun
 from services.common.ssml.reader import read_ssml
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import EmptyText
-from services.common.wire.messages import Passage
 from services.common.wire.parameters import RANGES
+from services.common.wire.parts import Passage
 from services.http_edge.intake.form import Form
 from services.http_edge.intake.language import AUTO, UndetectableLanguage, detected
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from services.common.bus.library.resolving import ChosenVoice, VoiceResolver, default_voice
+from services.common.bus.library.resolving import VoiceChoice, VoiceResolver, default_voice
 from services.common.wire.failures import UnknownVoice
 from services.common.wire.parameters import takes_of, with_defaults
 from services.http_edge.capacity.fleet import Fleet
@@ -12,7 +12,7 @@ from services.http_edge.intake.openai_voices import stand_in_for
 
 
 @dataclass(frozen=True)
-class RequestVoices:
+class VoiceSelector:
     """Chooses the voices of requests."""
 
     resolver: VoiceResolver
@@ -38,7 +38,7 @@ class RequestVoices:
             audio_s=form.audio_s * slower,
         )
 
-    async def _chosen(self, tenant: str, form: Form) -> ChosenVoice:
+    async def _chosen(self, tenant: str, form: Form) -> VoiceChoice:
         workers = self.fleet.ready()
         if form.voice is not None:
             return await self._named(tenant, form, form.voice)
@@ -49,9 +49,9 @@ class RequestVoices:
                 f"the engine {self.fleet.engine} has no default voice for this language; "
                 "send voice or reference_audio: 6-30 s of one person speaking"
             )
-        return ChosenVoice(reference)
+        return VoiceChoice(reference)
 
-    async def _named(self, tenant: str, form: Form, voice: str) -> ChosenVoice:
+    async def _named(self, tenant: str, form: Form, voice: str) -> VoiceChoice:
         workers = self.fleet.ready()
         try:
             return await self.resolver.resolve(tenant, voice, workers)
@@ -59,4 +59,4 @@ class RequestVoices:
             stand_in = stand_in_for(voice, form.language, workers) if form.openai_voices else None
             if stand_in is None:
                 raise
-            return ChosenVoice(stand_in)
+            return VoiceChoice(stand_in)

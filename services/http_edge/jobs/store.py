@@ -14,7 +14,8 @@ from services.common.bus import topology
 from services.common.bus.ports import Bus, Subscription
 from services.common.wire import codec
 from services.common.wire.identity import Identity
-from services.common.wire.messages import JobProgress, Mark, SpeechRequest, TextSplit
+from services.common.wire.messages import JobProgress, SpeechRequest, TextSplit
+from services.common.wire.parts import Mark
 from services.http_edge.errors import UnknownJob
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.subtitles.captions import Caption

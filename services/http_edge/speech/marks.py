@@ -5,7 +5,12 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from services.common.wire.messages import Count, Mark
+from services.common.wire.fields import (
+    Count,
+)
+from services.common.wire.parts import (
+    Mark,
+)
 
 
 class SpokenMark(TypedDict):

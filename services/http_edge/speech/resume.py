@@ -35,11 +35,11 @@ from services.common.wire.messages import (
     AudioChunk,
     RequestEvent,
     SentenceSpoken,
-    Span,
     SpeechFailed,
     SpeechRequest,
     TextSplit,
 )
+from services.common.wire.parts import Span
 from services.http_edge.errors import AudioGone
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.assembly import Assembly, inconsistent

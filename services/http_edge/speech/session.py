@@ -18,13 +18,8 @@ from services.common.wire.failures import (
     QueueFull,
     SynthesisFailed,
 )
-from services.common.wire.messages import (
-    LeftOut,
-    RequestEvent,
-    SentenceSpoken,
-    SpeechRequest,
-    TextSplit,
-)
+from services.common.wire.messages import RequestEvent, SentenceSpoken, SpeechRequest, TextSplit
+from services.common.wire.parts import LeftOut
 from services.http_edge.errors import RemoteFailure
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.assembly import Assembly, AudioPosition

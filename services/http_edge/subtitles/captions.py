@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from services.common.wire.messages import SentenceSpoken, Span, SpeechRequest
+from services.common.wire.messages import SentenceSpoken, SpeechRequest
+from services.common.wire.parts import Span
 
 _MARKUP: Final = re.compile(r"<!--.*?-->|<!\[CDATA\[|\]\]>|<[^>]*>?", re.DOTALL)
 _TOKEN: Final = re.compile(r"\S+")

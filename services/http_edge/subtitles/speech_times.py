@@ -6,7 +6,14 @@ from typing import Any
 
 from msgspec import UNSET
 
-from services.common.wire.messages import SentenceSpoken, Span, SpeechRequest, TextSplit
+from services.common.wire.messages import (
+    SentenceSpoken,
+    SpeechRequest,
+    TextSplit,
+)
+from services.common.wire.parts import (
+    Span,
+)
 from services.http_edge.subtitles.captions import caption_of
 
 _DECIMALS = 4  # of seconds

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.common.wire.failures import ConsentRequired
+from services.common.wire.fields import VoiceName
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import AS_USUAL, Parameters, VoiceName
+from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parameters import RANGES
 from services.common.wire.voices import (
     RESERVED_NAMES,

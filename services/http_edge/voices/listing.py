@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from services.common.wire.languages import LANGUAGES, language_code
-from services.common.wire.messages import BuiltInVoice
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import MOST_LISTED, Voice, is_voice_id
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.form_fields import Field

@@ -6,15 +6,25 @@ from typing import Annotated, Literal, NotRequired, TypedDict, cast
 import msgspec
 from msgspec import Meta
 
-from services.common.wire.messages import BuiltInVoice, Count, Gender, Language, Parameters
+from services.common.wire.fields import (
+    Count,
+    Gender,
+    Language,
+)
+from services.common.wire.options import (
+    Parameters,
+)
+from services.common.wire.parts import (
+    BuiltInVoice,
+)
 from services.common.wire.voices import (
     SHARED_TENANT,
     Consent,
     ResolvedVoice,
+    RevisionNumber,
     Voice,
     VoiceDescription,
     VoiceId,
-    VoiceRevision,
 )
 
 _Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -32,7 +42,7 @@ class VoiceBody(TypedDict):
     uploaded_by: NotRequired[Annotated[str, Meta(description="the id of the API key")]]
     created_at: NotRequired[_Timestamp]
     changed_at: NotRequired[_Timestamp]
-    revision: NotRequired[VoiceRevision]
+    revision: NotRequired[RevisionNumber]
     clips: NotRequired[Annotated[Count, Meta(description="number of recordings")]]
     audio_s: NotRequired[Annotated[float, Meta(ge=0, description="their length, in seconds")]]
     parameters: NotRequired[Parameters]

@@ -6,7 +6,7 @@ which also returns the alignment with the written text.
 
 from typing import Final
 
-from services.common.wire.messages import TextOptions
+from services.common.wire.options import TextOptions
 from services.splitter.normalization.reader import read
 
 # joined lines may change meaning ("#", then a word); the third pass seldom finds anything

@@ -25,7 +25,7 @@ from typing import Final
 
 import regex
 
-from services.common.wire.messages import DEFAULT_TEXT_OPTIONS, TextOptions
+from services.common.wire.options import DEFAULT_TEXT_OPTIONS, TextOptions
 from services.splitter.normalization.grammar.grammar import grammar
 from services.splitter.normalization.grammar.table import Table
 from services.splitter.normalization.recognizer import FIGURES, LETTERS, SIGNS

@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from services.common.wire.messages import Lane
+from services.common.wire.fields import Lane
 
 
 @dataclass(eq=False)

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from services.common.bus.heartbeats import Heartbeats
-from services.common.wire.messages import Lane, WorkerState
+from services.common.wire.fields import Lane
+from services.common.wire.messages import WorkerState
 from services.splitter.scheduling.fair_queue import FairQueue, Flow
 
 _LANES: Final[tuple[Lane, ...]] = ("express", "standard")

@@ -14,11 +14,11 @@ from typing import Final
 
 from msgspec import structs
 
-from services.common.ssml.document import Border, Break, Item, Style, TextRun
-from services.common.ssml.document import Mark as DocumentMark
+from services.common.ssml.document import Border, Break, DocumentMark, Item, Style, TextRun
 from services.common.ssml.reader import read_ssml
 from services.common.wire.failures import MalformedSsml
-from services.common.wire.messages import DEFAULT_TEXT_OPTIONS, Mark, Passage, TextOptions
+from services.common.wire.options import DEFAULT_TEXT_OPTIONS, TextOptions
+from services.common.wire.parts import Mark, Passage
 from services.common.wire.punctuation import CLOSING_MARKS, SENTENCE_ENDS
 from services.splitter.normalization.say_as import spoken_as
 from services.splitter.normalization.text.alignment import Aligned, Edit, SpokenTooLong, most_spoken

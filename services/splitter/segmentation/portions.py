@@ -15,7 +15,9 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from services.common.wire.messages import Lane, Portion, SpeechRequest
+from services.common.wire.fields import Lane
+from services.common.wire.messages import SpeechRequest
+from services.common.wire.parts import Portion
 from services.splitter.segmentation.process import SHORT_CHARACTERS, SegmentationTask
 from services.splitter.segmentation.sentences import SplitText
 

@@ -23,7 +23,8 @@ from services.common.wire.failures import (
     TextTooLong,
     UnspeakableText,
 )
-from services.common.wire.messages import DEFAULT_TEXT_OPTIONS, Mark, Passage, TextOptions
+from services.common.wire.options import DEFAULT_TEXT_OPTIONS, TextOptions
+from services.common.wire.parts import Mark, Passage
 from services.splitter.segmentation.boundaries import Span
 from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
 from services.splitter.segmentation.sentences import Sentence, SplitText, split

@@ -15,7 +15,8 @@ from typing import Final
 import regex
 
 from services.common.wire.failures import EmptyText, TextTooLong, UnspeakableText
-from services.common.wire.messages import DEFAULT_TEXT_OPTIONS, Mark, TextOptions
+from services.common.wire.options import DEFAULT_TEXT_OPTIONS, TextOptions
+from services.common.wire.parts import Mark
 from services.common.wire.punctuation import CLOSING_MARKS, SPACED_ENDS, WIDE_ENDS
 from services.splitter.normalization.reader import read
 from services.splitter.normalization.text.alignment import Aligned

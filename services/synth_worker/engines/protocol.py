@@ -10,7 +10,8 @@ from typing import Final, Protocol, TypeVar
 
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import PipelineError
-from services.common.wire.messages import AS_USUAL, BuiltInVoice, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
+from services.common.wire.parts import BuiltInVoice
 
 UNKNOWN_BUILT_IN: Final = (
     "the engine has no built-in voice with this name; GET /voices lists those that exist"

@@ -17,7 +17,8 @@ from msgspec import Meta
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import UnknownVoice, UnspeakableText, UnusableReference
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import AS_USUAL, BuiltInVoice, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
+from services.common.wire.parts import BuiltInVoice
 from services.synth_worker.engines.protocol import (
     UNKNOWN_BUILT_IN,
     Engine,

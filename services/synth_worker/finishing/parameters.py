@@ -6,7 +6,7 @@ import numpy as np
 
 from services.common.audio.clip import Samples
 from services.common.wire.estimate import audio_seconds
-from services.common.wire.messages import Loudness
+from services.common.wire.fields import Loudness
 from services.synth_worker.engines.protocol import EngineDescription, Utterance
 from services.synth_worker.finishing.chain import Finishing
 

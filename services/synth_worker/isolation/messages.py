@@ -13,7 +13,7 @@ from services.common.audio.clip import Clip
 from services.common.runtime.child import framing
 from services.common.wire import failures
 from services.common.wire.failures import PipelineError, SynthesisFailed
-from services.common.wire.messages import Parameters
+from services.common.wire.options import Parameters
 from services.synth_worker.engines.protocol import EngineDescription, TimedSpan, Utterance
 from services.synth_worker.settings import Settings
 

@@ -35,7 +35,7 @@ import structlog
 
 from services.common.audio.clip import Clip
 from services.common.wire.failures import PipelineError, SpeechCancelled
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Utterance, not_described
 from services.synth_worker.isolation import crash_record, messages
 from services.synth_worker.isolation.in_flight import InFlightSentence, PendingCall, RemoteVoice

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from services.common.audio.wav import wav_header
 from services.common.voice_file import MOST_FILE_BYTES, pack_voice, unpack_voice
 from services.common.wire.failures import MalformedMessage
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.voices import Consent, Voice
 from tests.support.messages import CONSENT, STORED_VOICE
 

@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import QuotaUsedUp
-from services.common.wire.messages import Parameters
+from services.common.wire.options import Parameters
 from services.splitter.conversion import job_of, require_within_quota, seconds_of
 from services.splitter.segmentation.sentences import Sentence
 from tests.support.service import speech_request

@@ -14,7 +14,7 @@ from services.common.bus import topology
 from services.common.bus.clips import store_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import EngineCrashed, MalformedMessage, SynthesisFailed
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, ToneEngine
 from services.synth_worker.metrics import Metrics

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.wire.messages import SpokenWord, WordTime
+from services.common.wire.parts import SpokenWord, WordTime
 from services.synth_worker.engines.protocol import TimedSpan
 from services.synth_worker.word_times import SpeechSpan, word_times
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ui.client.service import ChosenVoice, Order, spans_of
-from ui.text.sentences import Alignment, Cue, srt, vtt
+from ui.text.sentences import Alignment, TimedSentence, srt, vtt
 
 TEXT = "Un, deux.  Trois !\nQuatre."
 SPANS = [{"start": 0, "end": 9}, {"start": 11, "end": 18}, {"start": 19, "end": 26}]
@@ -19,9 +19,9 @@ def test_what_is_learned_bit_by_bit_fits_together() -> None:
     assert alignment.ends_s == [1.5, 3.5, 4.0]
     assert "".join(alignment.shown()) == TEXT
     assert list(alignment.cues()) == [
-        Cue(0, 1.5, "Un, deux."),
-        Cue(1.5, 3.5, "Trois !"),
-        Cue(3.5, 4.0, "Quatre."),
+        TimedSentence(0, 1.5, "Un, deux."),
+        TimedSentence(1.5, 3.5, "Trois !"),
+        TimedSentence(3.5, 4.0, "Quatre."),
     ]
 
 
@@ -74,8 +74,10 @@ def test_a_repeated_answer_counts_once() -> None:
 
 def test_subtitles_are_written_as_players_read_them() -> None:
     cues = [
-        Cue(0, 1.5, "Un < deux & trois."),
-        Cue(3661.0, 3662.25, "Une phrase trop longue pour une seule ligne de sous-titre."),
+        TimedSentence(0, 1.5, "Un < deux & trois."),
+        TimedSentence(
+            3661.0, 3662.25, "Une phrase trop longue pour une seule ligne de sous-titre."
+        ),
     ]
     assert srt(cues) == (
         "1\n00:00:00,000 --> 00:00:01,500\nUn < deux & trois.\n\n"

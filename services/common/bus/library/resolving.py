@@ -11,14 +11,10 @@ from msgspec import UNSET
 
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.wire.failures import MalformedMessage, UnknownVoice
-from services.common.wire.messages import (
-    AS_USUAL,
-    BuiltInVoice,
-    Parameters,
-    SpeechRequest,
-    WorkerState,
-)
+from services.common.wire.messages import SpeechRequest, WorkerState
+from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parameters import takes_of, with_defaults
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import (
     SHARED_TENANT,
     ResolvedVoice,
@@ -30,7 +26,7 @@ _COMPARED: Final = 1_000  # names that are compared for the nearest ones
 _NEAREST: Final = 3
 
 
-class ChosenVoice(NamedTuple):
+class VoiceChoice(NamedTuple):
     """The voice of a request."""
 
     reference: str  # resolved, for `SpeechRequest.voice` and `SentenceJob.voice`
@@ -43,7 +39,7 @@ class VoiceResolver:
 
     library: VoiceLibrary
 
-    async def resolve(self, tenant: str, given: str, workers: Iterable[WorkerState]) -> ChosenVoice:
+    async def resolve(self, tenant: str, given: str, workers: Iterable[WorkerState]) -> VoiceChoice:
         """Return the voice that `given` names, for a request that one of these workers will speak.
 
         Tried in this order: a resolved reference, an id or name of the tenant's own voices, of the shared voices, the
@@ -56,10 +52,10 @@ class VoiceResolver:
         for owner in (tenant, SHARED_TENANT):
             found = await self.library.find(owner, given)
             if found is not None:
-                return ChosenVoice(found.resolved.reference, found.parameters)
+                return VoiceChoice(found.resolved.reference, found.parameters)
         same = [voice.name for voice in built_in if name_key(voice.name) == name_key(given)]
         if same:
-            return ChosenVoice(ResolvedVoice("builtin", same[0]).reference)
+            return VoiceChoice(ResolvedVoice("builtin", same[0]).reference)
         raise UnknownVoice(await self._advice(tenant, given, built_in))
 
     async def resolve_request(
@@ -96,17 +92,17 @@ class VoiceResolver:
 
     async def _of_reference(
         self, tenant: str, parsed: ResolvedVoice, built_in: list[BuiltInVoice]
-    ) -> ChosenVoice:
+    ) -> VoiceChoice:
         if parsed.scope == "builtin":
             if parsed.id in {voice.name for voice in built_in}:
-                return ChosenVoice(parsed.reference)
+                return VoiceChoice(parsed.reference)
             raise UnknownVoice(await self._advice(tenant, parsed.id, built_in))
         found = await self.library.read(parsed.owner(tenant), parsed.id)
         if found is None or found.revision != parsed.revision:
             raise UnknownVoice(
                 "the voice was deleted or its clips were replaced; send its name or id"
             )
-        return ChosenVoice(parsed.reference, found.parameters)
+        return VoiceChoice(parsed.reference, found.parameters)
 
     async def _advice(self, tenant: str, given: str, built_in: list[BuiltInVoice]) -> str:
         """Return what to send instead: the nearest names."""

@@ -13,8 +13,8 @@ from services.common.bus import topology
 from services.common.bus.nats import accounts
 from services.common.bus.topology import Consumer
 from services.common.wire import subjects
+from services.common.wire.fields import Lane
 from services.common.wire.identity import library_key
-from services.common.wire.messages import Lane
 
 # the deployed ones; a test compares them with the worker's engine registry
 ENGINES: Final = (

@@ -30,8 +30,8 @@ import soundfile
 
 from services.common.audio.wav import write_wav
 from services.common.runtime.child.confinement import (
-    Limits,
     Outcome,
+    ProcessLimits,
     hide_from_other_processes,
     leave_shared_namespaces,
     run_confined,
@@ -144,7 +144,7 @@ def _confined(
 ) -> Outcome:
     return run_confined(
         work,
-        Limits(memory_bytes=_MEMORY_BYTES, processor_s=bounds.processor_s),
+        ProcessLimits(memory_bytes=_MEMORY_BYTES, processor_s=bounds.processor_s),
         descriptors=descriptors,
         without=without,
         most_bytes=MOST_ANSWER_BYTES,

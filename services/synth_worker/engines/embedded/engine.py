@@ -18,7 +18,7 @@ from services.common.wire.failures import (
     UnsupportedLanguage,
 )
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 from services.synth_worker.engines.embedded.rendering import graph

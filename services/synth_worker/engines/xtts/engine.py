@@ -24,7 +24,7 @@ from services.common.wire.failures import (
     UnsupportedLanguage,
 )
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import (
     UNKNOWN_BUILT_IN,
     EngineDescription,

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from services.common.wire.failures import EngineUnavailable
-from services.common.wire.messages import BuiltInVoice, VoiceName
+from services.common.wire.fields import VoiceName
+from services.common.wire.parts import BuiltInVoice
 from services.synth_worker.engines.xtts.conditioning import EMBEDDING_SIZE, PROMPT_LENGTH, XttsVoice
 
 log = structlog.get_logger()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.common.ssml.document import Border, Break, Document, Mark, SayAs, TextRun
+from services.common.ssml.document import Border, Break, Document, DocumentMark, SayAs, TextRun
 from services.common.ssml.reader import DEEPEST, MOST_ELEMENTS, MOST_MARKS, read_ssml
 from services.common.wire.failures import MalformedSsml
 
@@ -46,7 +46,7 @@ def test_every_element_is_read() -> None:
     items = read_ssml(source).items
     assert [type(item) for item in items].count(Border) == 4
     assert [item.milliseconds for item in items if isinstance(item, Break)] == [1250]
-    assert [item.name for item in items if isinstance(item, Mark)] == ["here"]
+    assert [item.name for item in items if isinstance(item, DocumentMark)] == ["here"]
     found = {piece.text: piece for piece in pieces(read_ssml(source))}
     assert (found["a"].style.language, found["a"].style.sentence) == ("fr", 0)
     assert (found["b"].style.language, found["b"].style.sentence) == ("fr", 1)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from services.common.wire import codec
 from services.common.wire.failures import MalformedMessage, UnsupportedParameter
-from services.common.wire.messages import AS_USUAL, Parameters, SpeechRequest, WorkerState
+from services.common.wire.messages import SpeechRequest, WorkerState
+from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parameters import RANGES, require_taken, takes_of
 from services.common.wire.parameters import given as set_in
 from tests.support.messages import EXAMPLES, PARAMETERS

@@ -25,11 +25,11 @@ from services.common.wire.messages import (
     RequestEvent,
     SentenceJob,
     SentenceSpoken,
-    Span,
     SpeechFailed,
     SpeechRequest,
     TextSplit,
 )
+from services.common.wire.parts import Span
 from services.common.wire.subjects import (
     CancelSubject,
     ChunkSubject,

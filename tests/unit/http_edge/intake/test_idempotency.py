@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.wire.messages import Parameters, TextOptions
+from services.common.wire.options import Parameters, TextOptions
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.body import Upload
 from services.http_edge.intake.form import Form

@@ -3,7 +3,7 @@
 import pytest
 
 from services.common.wire.failures import UnsupportedLanguage
-from services.common.wire.messages import Passage
+from services.common.wire.parts import Passage
 from services.http_edge.intake.language import detected
 from tests.unit.splitter.normalization.gold import GOLD
 

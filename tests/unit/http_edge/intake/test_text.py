@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.common.wire.messages import Parameters, TextOptions
+from services.common.wire.options import Parameters, TextOptions
 from services.http_edge.intake.form import Form
 from services.http_edge.intake.text import understood
 

@@ -11,7 +11,8 @@ from services.common.bus.atomic_update import update_atomically
 from services.common.bus.memory.bus import MemoryBus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable, QuotaUsedUp
-from services.common.wire.messages import SentenceSpoken, Span, SpeechRequest, TextSplit
+from services.common.wire.messages import SentenceSpoken, SpeechRequest, TextSplit
+from services.common.wire.parts import Span
 from services.http_edge.auth.api_keys import Key
 from services.http_edge.auth.quota import Account, Quota, account_of
 from services.http_edge.speech.assembly import Assembly

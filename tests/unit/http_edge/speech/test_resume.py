@@ -10,7 +10,8 @@ from services.common.bus import topology
 from services.common.bus.memory.bus import MemoryBus
 from services.common.wire import codec, subjects
 from services.common.wire.failures import PipelineError, SpeechCancelled
-from services.common.wire.messages import Message, Span, SpeechFailed, SpeechRequest, TextSplit
+from services.common.wire.messages import Message, SpeechFailed, SpeechRequest, TextSplit
+from services.common.wire.parts import Span
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.resume import open_attempts

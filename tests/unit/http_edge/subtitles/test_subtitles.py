@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.wire.messages import SentenceSpoken, Span, SpeechRequest, WordTime
+from services.common.wire.messages import SentenceSpoken, SpeechRequest
+from services.common.wire.parts import Span, WordTime
 from services.http_edge.subtitles.captions import Caption, CaptionWord, caption_of
 from services.http_edge.subtitles.cues import COLUMNS, LINES, Cue, columns, cues
 from services.http_edge.subtitles.files import FORMATS, srt, vtt

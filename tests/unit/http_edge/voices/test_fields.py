@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET
 
 from services.common.wire.failures import ConsentRequired
-from services.common.wire.messages import Parameters
+from services.common.wire.options import Parameters
 from services.common.wire.voices import Consent
 from services.http_edge.errors import BadRequest
 from services.http_edge.voices.fields import (

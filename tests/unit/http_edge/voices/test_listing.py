@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from services.common.wire.messages import BuiltInVoice
+from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import SHARED_TENANT
 from services.http_edge.errors import BadRequest
 from services.http_edge.voices.listing import VoiceQuery, parse_query

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from services.common.wire.failures import EmptyText, UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import Passage, TextOptions
+from services.common.wire.options import TextOptions
+from services.common.wire.parts import Passage
 from services.splitter.normalization.text.alignment import Aligned
 from services.splitter.normalization.text.alphabets import speakable
 from services.splitter.normalization.text.characters import cleaned

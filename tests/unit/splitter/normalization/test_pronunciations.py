@@ -1,6 +1,6 @@
 """The pronunciations of a request."""
 
-from services.common.wire.messages import TextOptions
+from services.common.wire.options import TextOptions
 from services.splitter.normalization.reader import read
 from services.splitter.segmentation.sentences import split
 

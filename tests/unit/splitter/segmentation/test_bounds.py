@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from services.common.wire.failures import TextTooLong
-from services.common.wire.messages import Passage, TextOptions
+from services.common.wire.options import TextOptions
+from services.common.wire.parts import Passage
 from services.splitter.normalization.text.alignment import MOST_CHARACTERS, most_spoken
 from services.splitter.segmentation import process
 from services.splitter.segmentation.process import SegmentationTask, divide

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from services.common.wire.failures import EmptyText, MalformedSsml, UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import Mark, Passage, TextOptions
+from services.common.wire.options import TextOptions
+from services.common.wire.parts import Mark, Passage
 from services.splitter.normalization.normalize import normalize
 from services.splitter.normalization.say_as import spoken_as
 from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml

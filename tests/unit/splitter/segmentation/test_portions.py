@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec import UNSET
 
-from services.common.wire.messages import Portion
+from services.common.wire.parts import Portion
 from services.splitter.conversion import seconds_of
 from services.splitter.segmentation.portions import (
     Divisions,

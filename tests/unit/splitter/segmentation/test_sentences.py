@@ -3,7 +3,7 @@
 import pytest
 
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import TextOptions
+from services.common.wire.options import TextOptions
 from services.splitter.normalization.normalize import normalize
 from services.splitter.segmentation.sentences import split
 from tests.unit.splitter.normalization.gold import GOLD, sentences_of

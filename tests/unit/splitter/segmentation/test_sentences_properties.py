@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.common.wire.failures import EmptyText, UnspeakableText
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import TextOptions
+from services.common.wire.options import TextOptions
 from services.splitter.normalization.normalize import normalize
 from services.splitter.normalization.reader import read
 from services.splitter.normalization.text.alphabets import speakable

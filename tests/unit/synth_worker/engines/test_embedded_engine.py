@@ -16,7 +16,9 @@ from services.common.wire.failures import (
     UnusableReference,
 )
 from services.common.wire.languages import LANGUAGES
-from services.common.wire.messages import Parameters
+from services.common.wire.options import (
+    Parameters,
+)
 from services.synth_worker.engines.embedded.engine import (
     EmbeddedEngine,
     EmbeddedSettings,

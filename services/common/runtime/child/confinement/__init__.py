@@ -19,7 +19,7 @@ other processes of the same user.
 from services.common.runtime.child.confinement.fork import Outcome, run_confined
 from services.common.runtime.child.confinement.layers import (
     LAYERS,
-    Limits,
+    ProcessLimits,
     confine,
     hide_from_other_processes,
     leave_shared_namespaces,
@@ -27,8 +27,8 @@ from services.common.runtime.child.confinement.layers import (
 
 __all__ = [
     "LAYERS",
-    "Limits",
     "Outcome",
+    "ProcessLimits",
     "confine",
     "hide_from_other_processes",
     "leave_shared_namespaces",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from services.common.runtime.child.confinement.layers import Limits, confine
+from services.common.runtime.child.confinement.layers import ProcessLimits, confine
 from services.common.runtime.child.parent_death import die_with_parent
 
 _READ_BYTES: Final = 1 << 16
@@ -29,7 +29,7 @@ class Outcome:
 
 def run_confined(
     work: Callable[[tuple[str, ...]], bytes],
-    limits: Limits,
+    limits: ProcessLimits,
     *,
     descriptors: Collection[int] = (),
     without: Collection[str] = (),

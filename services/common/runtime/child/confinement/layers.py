@@ -28,7 +28,7 @@ LAYERS: Final = (
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """Bounds of one confined process; soft and hard, so it cannot raise them."""
 
     memory_bytes: int  # address space
@@ -57,7 +57,7 @@ def leave_shared_namespaces() -> tuple[str, ...]:
     return tuple(held)
 
 
-def confine(limits: Limits, without: Collection[str] = ()) -> tuple[str, ...]:
+def confine(limits: ProcessLimits, without: Collection[str] = ()) -> tuple[str, ...]:
     """Irrevocably give up all that a computation does not need; return the active layers.
 
     `without` names layers to leave out. Afterwards no file can be opened, so everything has to be
@@ -86,7 +86,7 @@ def _holds(step: Callable[[], None]) -> bool:
     return True
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: ProcessLimits) -> None:
     """Set every limit that the system has; NPROC 0 also forbids threads. Raises OSError."""
     wanted = {
         "RLIMIT_AS": (limits.memory_bytes, limits.memory_bytes),

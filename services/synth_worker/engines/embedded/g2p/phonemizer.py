@@ -13,8 +13,8 @@ from services.synth_worker.engines.embedded.g2p.languages.japanese import Japane
 from services.synth_worker.engines.embedded.g2p.languages.korean import Korean
 from services.synth_worker.engines.embedded.g2p.punctuation import Clause, clauses
 from services.synth_worker.engines.embedded.g2p.reading import (
+    PhonemeReading,
     Piece,
-    Reading,
     placed,
     word_pieces,
 )
@@ -68,7 +68,7 @@ class Phonemizer:
             spoken += " ".join(read) + clause.mark
         return known(spoken)
 
-    def reading(self, text: str, language: str) -> Reading:
+    def reading(self, text: str, language: str) -> PhonemeReading:
         """Return the phonemes of `text` with the characters that each reads. Raises what `phonemes` raises."""
         spoken = ""
         pieces: list[Piece] = []
@@ -80,7 +80,7 @@ class Phonemizer:
             spoken += " ".join(read) + clause.mark
             pieces.append(Piece(clause.mark, None))
         phonemes = known(spoken)
-        return Reading(phonemes, owners_of(phonemes, pieces))
+        return PhonemeReading(phonemes, owners_of(phonemes, pieces))
 
     def _runs(self, clause: Clause, language: str) -> Iterator[tuple[str, "_Run"]]:
         """Yield the phonemes of each stretch of a clause that one reader reads."""

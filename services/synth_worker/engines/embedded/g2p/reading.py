@@ -24,7 +24,7 @@ class Piece(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class PhonemeReading:
     """The phonemes of a text, and the characters that each symbol other than a space reads.
 
     `owners` is empty if that is not known.

@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 
 from services.common.audio.spectra import Floats
-from services.common.wire.messages import BuiltInVoice, Gender
+from services.common.wire.fields import Gender
+from services.common.wire.parts import BuiltInVoice
 
 TIMBRE: Final = 128  # the first so many numbers of a style; the rest is prosody
 LOW_VOICE_HZ: Final = 165.0  # where pitch alone does not determine whether a voice is low

@@ -16,7 +16,7 @@ from services.common.wire.failures import (
     SynthesisFailed,
     UnspeakableText,
 )
-from services.common.wire.messages import Parameters
+from services.common.wire.options import Parameters
 from services.synth_worker.engines.protocol import Step, Utterance
 from services.synth_worker.engines.xtts.decoder.batch import BatchDecoder, Decoding
 from services.synth_worker.engines.xtts.engine import LoadedVoice, XttsEngine, XttsSettings
