@@ -170,7 +170,9 @@ def add_routes(
     state.add_to(app)
     DocumentRoutes(settings, state).add_to(app)
     OpenAiRoutes(
-        acceptor=dataclasses.replace(acceptor, reader=OpenAiReader(limits.uploads, settings)),
+        acceptor=dataclasses.replace(
+            acceptor, reader=OpenAiReader(limits.uploads, settings, parts.fleet)
+        ),
         running=running,
         fleet=parts.fleet,
         library=_library(bus, settings),

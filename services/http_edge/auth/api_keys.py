@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from services.common.wire.fields import EngineName, Tenant
 from services.common.wire.voices import RESERVED_TENANTS
-from services.http_edge.errors import CannotReadKeys, RateExceeded, UnknownKey
+from services.http_edge.errors import CannotReadKeys, EngineNotAllowed, RateExceeded, UnknownKey
 
 log = structlog.get_logger()
 
@@ -48,6 +48,11 @@ class Caller:
 
     def __post_init__(self) -> None:
         self._left = float(self.key.requests_a_minute)
+
+    def require_engine(self, engine: str) -> None:
+        """Raise EngineNotAllowed if the key does not allow this engine."""
+        if self.key.engines and engine not in self.key.engines:
+            raise EngineNotAllowed(f"this key does not allow the engine {engine}")
 
     def take_token(self) -> None:
         """Count a request. Raises RateExceeded, with the time to retry after."""

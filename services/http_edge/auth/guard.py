@@ -11,7 +11,7 @@ from services.http_edge.auth.api_keys import ApiKeys, Caller
 from services.http_edge.auth.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from services.http_edge.auth.signed_urls import UrlSecrets, signed_path
 from services.http_edge.context import TENANT
-from services.http_edge.errors import EngineNotAllowed, KeyMissing, MisdirectedRequest
+from services.http_edge.errors import KeyMissing, MisdirectedRequest
 from services.http_edge.settings import Settings
 from services.http_edge.transport.connections import Addresses
 from services.http_edge.transport.host_names import AllowedHosts
@@ -96,8 +96,7 @@ def guarding(callers: ApiKeys, settings: Settings, secrets: UrlSecrets | None) -
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not is_open(request):
             caller = _caller(request, callers, secrets)
-            if caller.key.engines and settings.engine not in caller.key.engines:
-                raise EngineNotAllowed(f"this key does not allow the engine {settings.engine}")
+            caller.require_engine(settings.engine)
             caller.take_token()
             request[CALLER] = caller
             request[TENANT] = caller.key.tenant

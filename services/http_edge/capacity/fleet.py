@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, TypedDict
 
 from msgspec import UNSET, Meta
@@ -36,6 +36,15 @@ class Fleet:
     workers: Heartbeats[WorkerState]
     splitters: Heartbeats[SplitterState]
     _counted: set[str] = field(default_factory=set)  # failed workers that `measure` has counted
+
+    def of(self, engine: str | None) -> "Fleet":
+        """Return the workers of another engine; of this one for None."""
+        return self if engine in (None, self.engine) else replace(self, engine=engine)
+
+    def engines(self) -> list[str]:
+        """Return the engine, and then the other ones with a worker whose model is loaded."""
+        ready = {worker.engine for worker in self.workers.alive() if worker.state == "ready"}
+        return [self.engine, *sorted(ready - {self.engine})]
 
     def ready(self) -> list[WorkerState]:
         """Return the engine's workers whose model is loaded."""

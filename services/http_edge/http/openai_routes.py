@@ -92,8 +92,8 @@ class OpenAiRoutes:
             return await send_stream(audio, AudioStream(first, chunks, playback))
 
     async def models(self, _request: web.Request) -> web.Response:
-        """`GET /v1/models`: the engine, and the names of OpenAI's models that stand for it."""
-        models = [self._model(name) for name in (self.fleet.engine, *ALIASES)]
+        """`GET /v1/models`: the engines, and the names of OpenAI's models that stand for the first one."""
+        models = [self._model(name) for name in (*self.fleet.engines(), *ALIASES)]
         # `models` is what Open WebUI and wyoming_openai read
         body: Models = {"object": "list", "data": models, "models": models}
         return web.json_response(body)
@@ -101,7 +101,7 @@ class OpenAiRoutes:
     async def model(self, request: web.Request) -> web.Response:
         """`GET /v1/models/{model}`."""
         name = request.match_info["model"]
-        if name not in (self.fleet.engine, *ALIASES):
+        if name not in (*self.fleet.engines(), *ALIASES):
             raise web.HTTPNotFound
         return web.json_response(self._model(name))
 

@@ -116,7 +116,7 @@ class RequestIngress:
         return language
 
     def _fleet(self, request: SpeechRequest) -> Fleet:
-        return Fleet(request.engine, self.fleet.workers, self.fleet.splitters)
+        return self.fleet.of(request.engine)
 
     async def _resolved(self, request: SpeechRequest, language: str) -> SpeechRequest:
         """Return the request with its voice resolved.

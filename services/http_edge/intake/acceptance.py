@@ -92,7 +92,8 @@ class Acceptor:
     async def _check_before_reading(self, request: web.Request, key: str | None) -> None:
         """Refuse what can be refused before megabytes are read."""
         self._check_slots()
-        self.fleet.require_ready()
+        if not self.reader.selects_engine:
+            self.fleet.require_ready()
         await self._check_quota(request, key)
         self.kind.check_capacity(tenant_of_caller(request))
 
@@ -113,11 +114,15 @@ class Acceptor:
 
     async def _parse(self, request: web.Request, form: Form, began_s: float) -> ParsedRequest:
         """Return the request with its languages and the length of its audio."""
+        caller = caller_of(request)
+        if caller is not None and form.engine is not None:
+            caller.require_engine(form.engine)
         form = await understood(form)
         outcome = outcome_of(request)
         outcome.language = form.language
         read_s = time.monotonic()
-        outcome.sample_rate_hz = self.fleet.require(form.language, form.parameters).sample_rate_hz
+        worker = self.fleet.of(form.engine).require(form.language, form.parameters)
+        outcome.sample_rate_hz = worker.sample_rate_hz
         return ParsedRequest(
             tenant_of_caller(request), form, outcome, began_s, read_s, outcome.sample_rate_hz
         )

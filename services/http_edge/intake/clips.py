@@ -123,7 +123,7 @@ class ClipIntake:
         return SpeechRequest(
             request=request_id,
             tenant=tenant,
-            engine=self.settings.engine,
+            engine=form.engine or self.settings.engine,
             language=form.language,
             text=form.text,
             clips=clips,

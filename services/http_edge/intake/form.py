@@ -72,6 +72,7 @@ class Form:
     uploads: tuple[Upload, ...]
     # a name or an id; without it and uploads, the default voice of the language
     voice: str | None = None
+    engine: str | None = None  # another one than the edge's
     # estimated, with pauses and pronunciations
     audio_s: float = field(default=0.0, metadata=_DERIVED)
     # that of most of the text first
@@ -92,7 +93,7 @@ class Form:
         sent with something else than its default.
         """
         values = self._values()
-        not_sent = {"voice": None} | type(self.options)().fields()
+        not_sent = {"voice": None, "engine": None} | type(self.options)().fields()
         added = [name for name in values if name not in _IDENTIFYING]
 
         return [
@@ -113,6 +114,10 @@ class Form:
 class RequestReader(Protocol):
     """Reads the body of a request that speaks."""
 
+    @property
+    def selects_engine(self) -> bool:
+        """Return whether the body can name another engine than the edge's."""
+
     def form(self, request: web.Request, caller: str) -> AbstractAsyncContextManager[Form]:
         """Read and check the body; temporary files are deleted when the block ends. Raises PipelineError."""
 
@@ -124,6 +129,7 @@ class FormReader:
     uploads: Uploads
     settings: Settings
     job: bool = False  # a job's text may be long, and a file
+    selects_engine: bool = False
 
     @asynccontextmanager
     async def form(self, request: web.Request, caller: str) -> AsyncIterator[Form]:

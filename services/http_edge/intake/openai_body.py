@@ -3,7 +3,7 @@
 Fields that are unknown are ignored: clients send those of other servers. https://platform.openai.com/docs/api-reference/audio
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from services.common.wire.fields import Pronunciations, Seed, VoiceReference
 from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.options import Parameters, TextOptions
 from services.common.wire.parameters import RANGES
+from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.encoders.registry import (
     FORMATS,
     SAMPLE_RATES_HZ,
@@ -52,7 +53,10 @@ BODY: Final = MappingProxyType(
         entry.name: entry
         for entry in (
             JsonField(
-                "model", str, "a string", "the engine, or a name of OpenAI that stands for it"
+                "model",
+                str,
+                "a string",
+                "an engine that runs, or a name of OpenAI, which stands for the engine of this service",
             ),
             JsonField("input", str, "a string", "the text", {"minLength": 1}),
             JsonField(
@@ -116,6 +120,8 @@ class OpenAiReader:
 
     uploads: Uploads
     settings: Settings
+    fleet: Fleet
+    selects_engine: bool = True
 
     @asynccontextmanager
     async def form(self, request: web.Request, caller: str) -> AsyncIterator[Form]:
@@ -127,18 +133,22 @@ class OpenAiReader:
         most = self.settings.max_text_characters * _BYTES_PER_CHARACTER + _FIELDS_BYTES
         reader = BodyReader(self.uploads, self.settings.upload_idle_timeout_s)
         body = await reader.whole(request, caller, most_bytes=most)
-        yield openai_form(body, self.settings)
+        yield openai_form(body, self.settings, self.fleet.engines())
 
 
-def openai_form(body: bytes, settings: Settings) -> Form:
-    """Return the form of a JSON body. Raises BadField, UnknownModel, EmptyText, TextTooLong, UnsupportedLanguage."""
+def openai_form(body: bytes, settings: Settings, engines: Sequence[str]) -> Form:
+    """Return the form of a JSON body.
+
+    `engines`: the edge's, and the others that run. Raises BadField, UnknownModel, EmptyText, TextTooLong,
+    UnsupportedLanguage.
+    """
     try:
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadField("send a JSON object with model, input and voice", field=None) from None
     fields = _Fields({name: value for name, value in sent.items() if bytes(value) != b"null"})
 
-    _check_model(fields.text("model") or settings.engine, settings.engine)
+    engine = _engine(fields.text("model"), engines)
     text = _input(fields, settings)
     output = output_format(
         fields.text("response_format"), fields.text("sample_rate"), accept="", default="mp3"
@@ -152,6 +162,7 @@ def openai_form(body: bytes, settings: Settings) -> Form:
         parameters=_parameters(fields),
         uploads=(),
         voice=_voice(fields),
+        engine=engine,
         fallback_language=FALLBACK_LANGUAGE,
         openai_voices=True,
         output=output,
@@ -180,11 +191,16 @@ class _Fields:
         return "" if value is None else str(value).strip()
 
 
-def _check_model(model: str, engine: str) -> None:
-    if model not in (engine, *ALIASES):
+def _engine(model: str, engines: Sequence[str]) -> str | None:
+    """Return the engine that a model names; None for the edge's own."""
+    if not model or model in (engines[0], *ALIASES):
+        return None
+    if model not in engines:
         raise UnknownModel(
-            f"the model does not exist; send one of {', '.join((engine, *ALIASES))}", field="model"
+            f"the model does not exist; send one of {', '.join((*engines, *ALIASES))}",
+            field="model",
         )
+    return model
 
 
 def _input(fields: _Fields, settings: Settings) -> str:

@@ -28,7 +28,7 @@ class VoiceSelector:
             return form
 
         chosen = await self._chosen(tenant, form)
-        takes = takes_of(self.fleet.ready())
+        takes = takes_of(self.fleet.of(form.engine).ready())
         parameters = with_defaults(form.parameters, chosen.parameters, takes=takes)
         slower = (form.parameters.speed or 1.0) / (parameters.speed or 1.0)
         return replace(
@@ -39,20 +39,20 @@ class VoiceSelector:
         )
 
     async def _chosen(self, tenant: str, form: Form) -> VoiceChoice:
-        workers = self.fleet.ready()
+        fleet = self.fleet.of(form.engine)
         if form.voice is not None:
             return await self._named(tenant, form, form.voice)
 
-        reference = default_voice(form.language, workers)
+        reference = default_voice(form.language, fleet.ready())
         if reference is None:
             raise BadRequest(
-                f"the engine {self.fleet.engine} has no default voice for this language; "
+                f"the engine {fleet.engine} has no default voice for this language; "
                 "send voice or reference_audio: 6-30 s of one person speaking"
             )
         return VoiceChoice(reference)
 
     async def _named(self, tenant: str, form: Form, voice: str) -> VoiceChoice:
-        workers = self.fleet.ready()
+        workers = self.fleet.of(form.engine).ready()
         try:
             return await self.resolver.resolve(tenant, voice, workers)
         except UnknownVoice:
