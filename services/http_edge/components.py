@@ -136,6 +136,26 @@ def _results_quota(bus: Bus, settings: Settings) -> ResultsQuota:
     )
 
 
+def _add_text_routes(
+    app: web.Application,
+    bus: Bus,
+    settings: Settings,
+    limits: SharedLimits,
+    *,
+    requests: RequestStore,
+    jobs: JobStore,
+) -> None:
+    """Register the paths about texts: their sentences, subtitles and normalization."""
+    SentenceRoutes(bus=bus, stores=(requests, jobs.records)).add_to(app)
+    SubtitleRoutes(bus=bus, requests=requests, jobs=jobs).add_to(app)
+    NormalizeRoutes(
+        bus=bus,
+        settings=settings,
+        reader=FormReader(limits.uploads, settings),
+        upload_owner=limits.upload_owner,
+    ).add_to(app)
+
+
 def add_routes(
     app: web.Application,
     parts: Parts,
@@ -188,14 +208,7 @@ def add_routes(
         metrics=metrics,
         settings=settings,
     ).add_to(app)
-    SentenceRoutes(bus=bus, stores=(requests, jobs.records)).add_to(app)
-    SubtitleRoutes(bus=bus, requests=requests, jobs=jobs).add_to(app)
-    NormalizeRoutes(
-        bus=bus,
-        settings=settings,
-        reader=FormReader(limits.uploads, settings),
-        upload_owner=limits.upload_owner,
-    ).add_to(app)
+    _add_text_routes(app, bus, settings, limits, requests=requests, jobs=jobs)
     _add_voice_routes(app, parts, settings, limits, sessions)
     work = JobWork(
         bus=bus,

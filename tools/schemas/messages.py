@@ -11,7 +11,7 @@ from services.common.wire.messages import Message
 
 WIRE_PAGE: Final = Path(__file__).parents[2] / "docs" / "wire.md"
 _ROW: Final = re.compile(r"^\| `(?P<field>\w+)` \|[^|]*\| (?P<meaning>.+?) ?\|$", re.MULTILINE)
-_LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+_LINK: Final = re.compile(r"\[([^\[\]]+)\]\([^)]*\)")
 _BYTES: Final = {"contentEncoding": "base64", "contentMediaType": "application/octet-stream"}
 
 Schema = dict[str, Any]
