@@ -185,8 +185,8 @@ class EngineThread:
     def _run(self) -> None:
         """Run the engine thread until `close`."""
         while not self._stop.is_set():
+            self._drop_cancelled()  # first: the engine may have a slot per sentence
             self._execute_commands()
-            self._drop_cancelled()
             if self._in_flight:
                 self._step()
 

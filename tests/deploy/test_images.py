@@ -26,7 +26,7 @@ SETTINGS: dict[str, type[msgspec.Struct]] = {
 UI_SETTINGS = {"UI_HOST", "UI_PORT", "SERVICE_URL", "PUBLIC_SERVICE_URL", "ALLOWED_HOSTS"}
 # Of Python, the hub's client and NVIDIA's container runtime.
 OTHERS = {"PATH", "HOME", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "HF_HOME"}
-OTHERS |= {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
+OTHERS |= {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_REQUIRE_CUDA"}
 MODULES = {"http-edge": "services.http_edge", "splitter": "services.splitter", "ui": "ui"}
 TORCH = ROOT / "requirements" / "torch"
 COMPILERS = re.compile(

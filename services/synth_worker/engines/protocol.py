@@ -17,6 +17,11 @@ UNKNOWN_BUILT_IN: Final = (
     "the engine has no built-in voice with this name; GET /voices lists those that exist"
 )
 
+
+class EngineBroken(Exception):
+    """The engine cannot continue: its process must be replaced. The message is for the log."""
+
+
 VoiceT = TypeVar("VoiceT")
 SequenceT = TypeVar("SequenceT")
 

@@ -9,16 +9,26 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Coroutine, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
+
+import structlog
 
 from services.common.runtime.child.parent_death import die_with_parent
 from services.common.runtime.logs import configure_logs
+from services.common.wire.failures import EngineUnavailable, PipelineError
 from services.synth_worker.building import build_engine
 from services.synth_worker.engine_thread import EngineThread, SentenceTask
-from services.synth_worker.engines.protocol import Engine, EngineDescription, Step, Utterance
+from services.synth_worker.engines.protocol import (
+    Engine,
+    EngineBroken,
+    EngineDescription,
+    Step,
+    Utterance,
+)
 from services.synth_worker.isolation.crash_record import CrashRecord
 from services.synth_worker.isolation.messages import (
     Begin,
@@ -43,8 +53,15 @@ from services.synth_worker.isolation.messages import (
     unpacked,
 )
 
+log = structlog.get_logger()
+
 _NO_LIMIT_S: Final = 1e6  # the supervisor enforces the step timeout: it kills this process
 _PROGRESS_S: Final = 0.25
+_LOGGED_FRAMES: Final = 8
+_BROKEN_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,32 +72,49 @@ class NumberedUtterance(Utterance):
 
 
 class RecordingEngine:
-    """Wraps an engine and writes the numbers of the sentences to the crash record before it computes."""
+    """Wraps an engine and writes the numbers of the sentences to the crash record before it computes.
+
+    An engine that reports that it is broken ends the process, which the supervisor replaces.
+    """
 
     def __init__(self, engine: Engine[Any, Any], record: CrashRecord) -> None:
         self._engine = engine
         self._record = record
         self.describe = engine.describe
         self.load = engine.load
-        self.condition = engine.condition
+        self.condition = _ending_if_broken(engine.condition)
         self.built_in = engine.built_in
-        self.restore = engine.restore
+        self.restore = _ending_if_broken(engine.restore)
         self.close = engine.close
 
     def open(self, utterance: Utterance, voice: Any) -> tuple[int, Any]:
         """Begin a sentence; return its number and the engine's sequence."""
         assert isinstance(utterance, NumberedUtterance)  # noqa: S101  # this module makes all of them
         with self._record.of([utterance.number]):
-            return utterance.number, self._engine.open(utterance, voice)
+            return utterance.number, _ending_if_broken(self._engine.open)(utterance, voice)
 
     def step(self, batch: Sequence[tuple[int, Any]]) -> list[Step]:
         """Advance a batch."""
         with self._record.of([number for number, _ in batch]):
-            return self._engine.step([sequence for _, sequence in batch])
+            return _ending_if_broken(self._engine.step)([sequence for _, sequence in batch])
 
     def discard(self, sequence: tuple[int, Any]) -> None:
         """Discard a sentence that is not done."""
         self._engine.discard(sequence[1])
+
+
+def _ending_if_broken(call: Callable[P, T]) -> Callable[P, T]:
+    """Return the function; if it raises EngineBroken, it ends the process and leaves the crash record as it is."""
+
+    def ending(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return call(*arguments, **named)
+        except EngineBroken:
+            log.exception("engine_broken")
+            sys.stdout.flush()
+            os._exit(_BROKEN_STATUS)
+
+    return ending
 
 
 class EngineServer:
@@ -144,7 +178,9 @@ class EngineServer:
     async def _reply(self, call: int, work: Awaitable[bytes]) -> None:
         try:
             content = await work
-        except Exception as error:  # noqa: BLE001  # sent to the supervisor
+        except Exception as error:
+            if not isinstance(error, PipelineError):
+                log.exception("engine_call_failed")
             await self._send(CallFailed(call=call, failure=failure_of(error)))
         else:
             await self._send(CallSucceeded(call=call, content=content))
@@ -169,7 +205,15 @@ class EngineServer:
         while not loading.done():
             await asyncio.wait([loading], timeout=_PROGRESS_S)
             await self._describe()
-        await loading
+        try:
+            await loading
+        except PipelineError:
+            raise
+        except Exception as error:
+            log.exception("engine_load_failed")
+            raise EngineUnavailable(
+                f"the engine cannot be loaded: {type(error).__name__}: {str(error)[:500]}"
+            ) from error
         return b""
 
     async def _condition(self, message: Condition) -> bytes:
@@ -203,6 +247,8 @@ class EngineServer:
             async for samples in task.stream():
                 await self._send(Produced(sentence=number, samples=samples.tobytes()))
         except Exception as error:  # noqa: BLE001  # sent to the supervisor
+            if not isinstance(error, PipelineError):
+                _log_without_message(error)
             failure = failure_of(error)
 
         del self._sentences[number]
@@ -216,6 +262,13 @@ class EngineServer:
                 times=task.times,
             )
         )
+
+
+def _log_without_message(error: Exception) -> None:
+    """Log where a sentence failed, without the message, which may contain its text."""
+    frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    log.error("sentence_failed", error=type(error).__name__, places=places)
 
 
 async def _serve(connection: socket.socket, record: CrashRecord) -> None:

@@ -24,6 +24,7 @@ EMBEDDING_SIZE: Final = 512
 _MEL_RATE_HZ: Final = 22_050
 _EMBEDDING_RATE_HZ: Final = 16_000
 _SHORTEST_CHUNK_S: Final = 0.33
+_NORMAL_PEAK: Final = 0.75
 _SILENCE: Final = 1e-3  # full scale is 1
 _ADVICE: Final = "send 6-30 s of one person speaking, without music or noise"
 
@@ -60,6 +61,8 @@ def condition(checkpoint: Checkpoint, clips: Sequence[Clip], seconds: int) -> Xt
     Raises UnusableReference if the clips are silent or too short.
     """
     waveforms = [_waveform(clip, checkpoint.config.max_ref_len) for clip in clips]
+    if checkpoint.config.sound_norm_refs:  # as in stock
+        waveforms = [waveform / waveform.abs().max() * _NORMAL_PEAK for waveform in waveforms]
     embeddings = [_embedding(checkpoint, waveform) for waveform in waveforms]
     prompt = _prompt(checkpoint, torch.cat(waveforms), seconds)
     return XttsVoice(prompt=prompt, embedding=torch.stack(embeddings).mean(0))

@@ -5,11 +5,9 @@ chunk, the vocoder turns their latents into audio; chunks start small, for a sho
 and grow.
 """
 
-import hashlib
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -36,8 +34,9 @@ from services.synth_worker.engines.xtts import conditioning, speakers
 from services.synth_worker.engines.xtts.decoder.batch import BatchDecoder, Decoding
 from services.synth_worker.engines.xtts.decoder.guard import Fault, RunawayGuard
 from services.synth_worker.engines.xtts.decoder.linear import Precision, give_back_freed_memory
-from services.synth_worker.engines.xtts.decoder.sampling import Sampling
 from services.synth_worker.engines.xtts.decoder.transformer import Memory
+from services.synth_worker.engines.xtts.defaults import RELEASED, defaults_of, sampling_of
+from services.synth_worker.engines.xtts.devices import best_precision, choose_device, explained
 from services.synth_worker.engines.xtts.text.tokenizer import (
     MAX_CHARACTERS,
     TextEncoder,
@@ -45,6 +44,7 @@ from services.synth_worker.engines.xtts.text.tokenizer import (
 )
 from services.synth_worker.engines.xtts.vocoder.stream import Vocoder, VocoderStream
 from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, load
+from services.synth_worker.engines.xtts.weights.fingerprint import fingerprint
 from services.synth_worker.engines.xtts.weights.location import (
     SPEAKERS,
     WeightSettings,
@@ -62,18 +62,8 @@ _FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder holds back about three un
 _CHUNK_GROWTH: Final = 4
 _LARGEST_CHUNK: Final = 24
 _TRIES: Final = 3  # maximum times that a sentence's codes are sampled before it fails
-_RELEASED: Final = {  # the defaults of the released configuration
-    "temperature": 0.75,
-    "top_k": 50.0,
-    "top_p": 0.85,
-    "repetition_penalty": 5.0,
-    "length_penalty": 1.0,  # for beam search, which is not used; accepted because XTTS clients send it
-    "speed": 1.0,
-    "gpt_cond_len": 30.0,
-}
 
 
-_DIRECTORY_BYTES: Final = 1 << 18
 _NOTHING: Final = np.zeros(0, dtype=np.float32)
 
 
@@ -122,15 +112,16 @@ class _Resident:
 class XttsEngine:
     """Coqui XTTS-v2.
 
-    On a CPU a seed gives the same samples to the last bit whatever shares its batch; on a GPU it gives the
-    same codes, and samples that differ by rounding.
+    On a CPU a seed gives the same samples to the last bit whatever shares its batch. On a GPU this was not measured:
+    the codes may differ with the batch, by rounding.
     """
 
     def __init__(self, settings: XttsSettings) -> None:
         self._settings = settings
-        self._device = _device(settings.device)
-        self._precision = settings.precision or _best_precision(self._device)
+        self._device = choose_device(settings.device)
+        self._precision = settings.precision or best_precision(self._device)
         self._languages = tuple(LANGUAGES)  # `load` removes those whose packages are not installed
+        self._defaults: Mapping[str, float] = RELEASED
         self._progress = ""
         self._fingerprint = "unloaded"
         self._speakers: Mapping[str, conditioning.XttsVoice] = {}
@@ -149,7 +140,7 @@ class XttsEngine:
             device=str(self._device),
             max_batch=self._settings.max_batch,
             level=_LEVEL,
-            parameters=_RELEASED,
+            parameters=self._defaults,
             progress=self._progress,
             voices=speakers.built_in_voices(self._speakers),
             default_voices=dict.fromkeys(self._languages, default) if default else {},
@@ -157,17 +148,40 @@ class XttsEngine:
 
     def load(self) -> None:
         """Find or fetch the weights, and load them. Raises EngineUnavailable, with advice."""
+        with self._explaining():
+            self._load()
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Raise the failures of the device with an explanation: EngineUnavailable or EngineBroken."""
+        try:
+            yield
+        except RuntimeError as error:  # torch's own exceptions are RuntimeErrors
+            known = explained(error, self._device)
+            if known is error:
+                raise
+            raise known from error
+
+    def _load(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.set_device(
+                self._device
+            )  # streams and graphs are those of the current device
         folder = find_weights(self._settings.weights, self._report_progress)
         self._report_progress("reading the weights")
-        self._fingerprint = _fingerprint(folder)
+        self._fingerprint = fingerprint(folder)
         texts = TextEncoder(folder / "vocab.json")
-        checkpoint = load(folder, texts.start_id, texts.stop_id).on(self._device)
+        checkpoint = load(folder, texts.start_id, texts.stop_id, texts.tokens).on(self._device)
         width = checkpoint.config.model_args.gpt_n_model_channels
         self._speakers = speakers.load_speakers(folder / SPEAKERS, width)
         slots = self._settings.max_batch if self._device.type == "cuda" else None
         decoder = BatchDecoder(checkpoint.gpt, self._precision, slots=slots)
         self._resident = _Resident(checkpoint, texts, decoder, Vocoder(checkpoint.vocoder))
-        self._leave_out(missing_extras(LANGUAGES))
+        self._defaults = defaults_of(checkpoint.config)
+        without_tag = dict.fromkeys(LANGUAGES, "its token in vocab.json")
+        for language in texts.languages:
+            del without_tag[language]
+        self._leave_out(without_tag | missing_extras(LANGUAGES))
         torch.set_num_threads(self._settings.threads)  # packing may use all threads
         give_back_freed_memory()
         self._report_progress("")
@@ -181,7 +195,8 @@ class XttsEngine:
         """Compute a voice, 133 kB, from clips of one speaker. Raises UnusableReference if they have none."""
         checkpoint = self._loaded().checkpoint
         seconds = parameters.gpt_cond_len or checkpoint.config.gpt_cond_len
-        return conditioning.condition(checkpoint, clips, seconds).to_bytes()
+        with self._explaining():
+            return conditioning.condition(checkpoint, clips, seconds).to_bytes()
 
     def built_in(self, name: str) -> bytes:
         """Return a studio speaker of the release. Raises UnknownVoice."""
@@ -193,7 +208,8 @@ class XttsEngine:
     def restore(self, voice: bytes) -> LoadedVoice:
         """Deserialize a voice into the form that `open` accepts. Raises MalformedMessage for other bytes."""
         known = conditioning.voice_from_bytes(voice)
-        return LoadedVoice(known, self._loaded().decoder.voice_memory(known.prompt))
+        with self._explaining():
+            return LoadedVoice(known, self._loaded().decoder.voice_memory(known.prompt))
 
     def open(self, utterance: Utterance, voice: LoadedVoice) -> XttsSentence:
         """Begin a sentence. Raises UnspeakableText, UnsupportedLanguage."""
@@ -203,21 +219,29 @@ class XttsEngine:
             )
         resident = self._loaded()
         ids = self._ids(utterance.text, utterance.language)
-        guard = RunawayGuard(
-            utterance.text, utterance.language, SAMPLE_RATE_HZ, resident.decoder.most_codes
-        )
         speed = utterance.parameters.speed or 1.0
-        return XttsSentence(
-            seed=utterance.seed,
-            decoding=resident.decoder.open(
-                voice.memory, ids, _sampling(utterance.parameters), utterance.seed
-            ),
-            stream=resident.vocoder.open(voice.voice.embedding, speed),
-            guard=guard,
+        guard = RunawayGuard(
+            resident.texts.spoken_characters(utterance.text, utterance.language),
+            utterance.language,
+            SAMPLE_RATE_HZ,
+            resident.decoder.most_codes,
+            speed=speed,
         )
+        sampling = sampling_of(utterance.parameters, self._defaults)
+        with self._explaining():
+            return XttsSentence(
+                seed=utterance.seed,
+                decoding=resident.decoder.open(voice.memory, ids, sampling, utterance.seed),
+                stream=resident.vocoder.open(voice.voice.embedding, speed),
+                guard=guard,
+            )
 
     def step(self, batch: Sequence[XttsSentence]) -> list[Step]:
         """Sample each sentence's next code, and vocode the sentences that have enough for a chunk."""
+        with self._explaining():
+            return self._step(batch)
+
+    def _step(self, batch: Sequence[XttsSentence]) -> list[Step]:
         resident = self._loaded()
         resident.decoder.step([sentence.decoding for sentence in batch])
         faults = [
@@ -300,49 +324,8 @@ class XttsEngine:
         return self._resident
 
 
-def _fingerprint(folder: Path) -> str:
-    """Return a checkpoint's fingerprint: of its configuration, vocabulary, and the end of its weights, where
-    a zip file stores checksums."""
-    digest = hashlib.sha256()
-    for name in ("config.json", "vocab.json"):
-        digest.update((folder / name).read_bytes())
-    with (folder / "model.pth").open("rb") as weights:
-        weights.seek(-min(_DIRECTORY_BYTES, (folder / "model.pth").stat().st_size), os.SEEK_END)
-        digest.update(weights.read())
-    return digest.hexdigest()[:12]
-
-
 def _is_chunk_ready(sentence: XttsSentence) -> bool:
     return (
         sentence.decoding.stopped
         or len(sentence.decoding.codes) - sentence.vocoded >= sentence.chunk
     )
-
-
-def _sampling(parameters: Parameters) -> Sampling:
-    """Return the request's sampling settings, with the released defaults for the rest."""
-    chosen = {
-        name: getattr(parameters, name)
-        for name in ("temperature", "top_k", "top_p", "repetition_penalty")
-    }
-    return Sampling(**{name: value for name, value in chosen.items() if value is not None})
-
-
-def _device(name: str) -> torch.device:
-    """Return the device of a setting. Raises EngineUnavailable if the machine does not have it."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineUnavailable(
-            f"DEVICE is {name}, and torch finds {torch.cuda.device_count()} GPUs here"
-        )
-    return device
-
-
-def _best_precision(device: torch.device) -> Precision:
-    """Return bfloat16 where the processor multiplies in it, else float32."""
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    has = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
-    return "bfloat16" if has else "float32"

@@ -36,11 +36,22 @@ _QUIET: Final = 10 ** (-50 / 20)
 class RunawayGuard:
     """Watches the decoding of one sentence."""
 
-    def __init__(self, text: str, language: str, sample_rate_hz: int, most_codes: int) -> None:
-        """Watch a sentence of at most `most_codes` codes."""
+    def __init__(
+        self,
+        characters: int,
+        language: str,
+        sample_rate_hz: int,
+        most_codes: int,
+        *,
+        speed: float = 1.0,
+    ) -> None:
+        """Watch a sentence of so many spoken characters and at most `most_codes` codes.
+
+        `speed` stretches the audio that `add_audio` receives, and the natural pauses in it, but not the codes.
+        """
         rate = _CHARACTERS_PER_SECOND.get(language, _CHARACTERS_PER_SECOND_ELSEWHERE)
-        self._expected_s = len(text) / rate
-        self._sample_rate_hz = sample_rate_hz
+        self._expected_s = characters / rate
+        self._most_quiet_samples = _SILENCE_S / min(speed, 1.0) * sample_rate_hz
         self._quiet_samples = 0
         self._most_codes = min(
             most_codes, int((self._expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND)
@@ -62,7 +73,7 @@ class RunawayGuard:
             return "runaway"
         if _repeats(codes[-_LOOP_CODES:]):
             return "loop"
-        return "silence" if self._quiet_samples > _SILENCE_S * self._sample_rate_hz else None
+        return "silence" if self._quiet_samples > self._most_quiet_samples else None
 
     def start_again(self) -> None:
         """Reset the trailing silence: the audio that follows is generated again."""

@@ -4,7 +4,7 @@ The arithmetic is that of Hugging Face's processors in their order - repetition 
 "CTRL", 2019), temperature, top-k, top-p (Holtzman et al., "The curious case of neural text
 degeneration", 2020) - and a draw by exponential noise as in torch.multinomial, so a row with seed s
 draws what stock coqui-tts draws after torch.manual_seed(s), whatever rows share its batch. Noise is
-always generated on the CPU, so a GPU samples the same codes.
+always generated on the CPU, so a GPU that computes the same scores samples the same codes.
 """
 
 from collections.abc import Sequence

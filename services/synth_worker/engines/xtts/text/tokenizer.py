@@ -22,6 +22,8 @@ from services.synth_worker.engines.xtts.weights.imports import VoiceBpeTokenizer
 # Language -> the longest sentence, in characters: what the model was trained on.
 MAX_CHARACTERS: Final[Mapping[str, int]] = VoiceBpeTokenizer().char_limits
 
+# cleaned texts of these are in Latin letters, of which there are more
+_TRANSLITERATED: Final = ("zh", "ja", "ko")
 _TAGS: Final = {"zh": "zh-cn"}  # of the languages whose tag is not their code
 # Language -> the modules that it needs besides coqui-tts's own, under the names of their packages.
 _EXTRAS: Final = {
@@ -58,6 +60,9 @@ class TextEncoder:
         """Read vocab.json. Raises EngineUnavailable for any other file."""
         self._tokenizer = _read(vocabulary)
         ids = self._tokenizer.tokenizer.get_vocab()
+        self.tokens = max(ids.values()) + 1
+        # an earlier revision or a fine-tuned model may lack some
+        self.languages = tuple(name for name in MAX_CHARACTERS if _tag(name) in ids)
         self._unknown: int = ids["[UNK]"]
         self._space: int = ids["[SPACE]"]
         self.start_id: int = ids["[START]"]
@@ -74,9 +79,9 @@ class TextEncoder:
         """
         if not any(character.isalnum() for character in text):
             raise UnspeakableText("the sentence contains nothing that can be spoken; send words")
-        if language not in MAX_CHARACTERS:
+        if language not in self.languages:
             raise UnspeakableText(
-                f"the model does not speak {language!r}; choose one of {', '.join(MAX_CHARACTERS)}"
+                f"the model does not speak {language!r}; choose one of {', '.join(self.languages)}"
             )
         if (
             len(text) > _TIMES_TOO_LONG * MAX_CHARACTERS[language]
@@ -97,12 +102,21 @@ class TextEncoder:
             )
         return ids
 
+    def spoken_characters(self, text: str, language: str) -> int:
+        """Return how many characters of the language's script a sentence has once its numbers are written out.
+
+        Raises UnspeakableText.
+        """
+        if language in _TRANSLITERATED:
+            return len(text) + sum(character.isdecimal() for character in text)
+        return max(len(text), len(self._cleaned(_plain(text, language), language)))
+
     def _tagged(self, text: str, language: str) -> str:
         """Do what the tokenizer's own `encode` does before it splits a text, except logging the text."""
         cleaned = self._cleaned(_plain(text, language), language)
         # the text does not choose the language
         spoken = self._special.sub(lambda token: f" {token[0][1:-1]} ", cleaned)
-        return f"[{_TAGS.get(language, language)}]{spoken}".replace(" ", "[SPACE]")
+        return f"{_tag(language)}{spoken}".replace(" ", "[SPACE]")
 
     def _cleaned(self, text: str, language: str) -> str:
         """Clean a text; if its numbers make that fail, clean the text with its digits one by one."""
@@ -129,19 +143,20 @@ def _read(vocabulary: Path) -> Any:
         raise EngineUnavailable(
             f"{vocabulary} is not the vocabulary of an XTTS-v2 model: {error}; {advice}"
         ) from error
-    wanted = {
-        "[START]",
-        "[STOP]",
-        "[UNK]",
-        "[SPACE]",
-        *(f"[{_TAGS.get(name, name)}]" for name in MAX_CHARACTERS),
-    }
-    missing = sorted(wanted - tokenizer.tokenizer.get_vocab().keys())
+    known = tokenizer.tokenizer.get_vocab().keys()
+    missing = sorted({"[START]", "[STOP]", "[UNK]", "[SPACE]"} - known)
+    if not missing and not any(_tag(name) in known for name in MAX_CHARACTERS):
+        missing = ["the tag of every language"]
     if missing:
         raise EngineUnavailable(
             f"{vocabulary} lacks {', '.join(missing)}, so it is not XTTS-v2's; {advice}"
         )
     return tokenizer
+
+
+def _tag(language: str) -> str:
+    """Return the token that names a language."""
+    return f"[{_TAGS.get(language, language)}]"
 
 
 def _plain(text: str, language: str) -> str:

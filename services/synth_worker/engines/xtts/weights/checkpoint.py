@@ -72,12 +72,21 @@ class ModelArgs(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """The fields of config.json that are used; lengths in seconds."""
+    """The fields of config.json that are used; lengths in seconds.
+
+    Fields that a configuration lacks have the defaults of coqui-tts's XttsConfig, as in stock.
+    """
 
     model_args: ModelArgs
-    gpt_cond_len: Size
-    gpt_cond_chunk_len: Size
-    max_ref_len: Size
+    gpt_cond_len: Size = 12
+    gpt_cond_chunk_len: Size = 4
+    max_ref_len: Size = 10
+    sound_norm_refs: bool = False
+    temperature: Annotated[float, msgspec.Meta(gt=0)] = 0.85
+    top_k: Annotated[int, msgspec.Meta(ge=0)] = 50
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.85
+    repetition_penalty: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+    length_penalty: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +112,20 @@ class Checkpoint:
         return device
 
 
-def load(folder: Path, start_text_id: int, stop_text_id: int) -> Checkpoint:
-    """Read config.json and model.pth; the ids are the vocabulary's. Raises EngineUnavailable, with the reason."""
+def load(folder: Path, start_text_id: int, stop_text_id: int, tokens: int) -> Checkpoint:
+    """Read config.json and model.pth; the ids and the number of tokens are the vocabulary's.
+
+    Raises EngineUnavailable, with the reason.
+    """
     config = _config(folder / "config.json")
     weights = _weights(folder / "model.pth")
     try:
+        rows = len(weights["gpt.text_embedding.weight"])
+        if tokens > rows:
+            raise ValueError(
+                f"its text embedding has {rows} rows and vocab.json {tokens} tokens, so the files are of different "
+                "revisions"
+            )
         gpt = _gpt(config.model_args, weights, start_text_id, stop_text_id)
         vocoder = _vocoder(config.model_args, weights)
         mel_stats = weights["mel_stats"]

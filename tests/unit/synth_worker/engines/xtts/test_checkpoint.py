@@ -17,12 +17,12 @@ from tests.support.xtts_checkpoint import make_checkpoint
 from TTS.config.shared_configs import BaseDatasetConfig
 from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig
 
-START_ID, STOP_ID = 261, 0
+START_ID, STOP_ID, TOKENS = 261, 0, 300
 
 
 @pytest.fixture(scope="module")
 def loaded(checkpoint_folder: Path) -> Checkpoint:
-    return load(checkpoint_folder, START_ID, STOP_ID)
+    return load(checkpoint_folder, START_ID, STOP_ID, TOKENS)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def state_of(folder: Path) -> dict[str, tuple[bytes, int]]:
 def refusal(folder: Path) -> str:
     before = state_of(folder)
     with pytest.raises(EngineUnavailable) as refused:
-        load(folder, START_ID, STOP_ID)
+        load(folder, START_ID, STOP_ID, TOKENS)
     assert state_of(folder) == before
     return str(refused.value)
 
@@ -109,7 +109,7 @@ def test_the_speaker_encoder_hears_what_stocks_hears(loaded: Checkpoint, stock: 
 
 def test_sizes_are_those_of_the_configuration_and_the_weights(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, layers=1, width=96, heads=6)
-    loaded = load(tmp_path, START_ID, STOP_ID)
+    loaded = load(tmp_path, START_ID, STOP_ID, TOKENS)
     assert (len(loaded.gpt.gpt.h), loaded.gpt.model_dim, loaded.gpt.heads) == (1, 96, 6)
     assert loaded.vocoder.waveform_decoder.conv_pre.out_channels == 32
 
@@ -124,7 +124,7 @@ def test_weights_of_a_trainer_are_taken_as_they_are(folder: Path, loaded: Checkp
 
     rewrite(folder, as_trained)
     assert torch.equal(
-        load(folder, START_ID, STOP_ID).gpt.mel_head.weight, loaded.gpt.mel_head.weight
+        load(folder, START_ID, STOP_ID, TOKENS).gpt.mel_head.weight, loaded.gpt.mel_head.weight
     )
 
 
@@ -142,7 +142,7 @@ def test_the_pickled_configuration_of_2023_is_passed_over_and_the_file_left_as_i
     with pytest.raises(pickle.UnpicklingError, match="XttsConfig"):
         torch.load(folder / "model.pth", weights_only=True)
     assert torch.equal(
-        load(folder, START_ID, STOP_ID).gpt.mel_head.weight, loaded.gpt.mel_head.weight
+        load(folder, START_ID, STOP_ID, TOKENS).gpt.mel_head.weight, loaded.gpt.mel_head.weight
     )
     assert state_of(folder) == before
 
@@ -266,7 +266,7 @@ def test_weight_norms_of_before_torch_2_have_their_old_names(
         for name in torch.load(folder / "model.pth", weights_only=True)["model"]
     )
     found, expected = (
-        load(folder, START_ID, STOP_ID).vocoder.state_dict(),
+        load(folder, START_ID, STOP_ID, TOKENS).vocoder.state_dict(),
         loaded.vocoder.state_dict(),
     )
     assert found.keys() == expected.keys()
@@ -291,7 +291,10 @@ def test_copies_that_stock_decodes_with_are_passed_over(folder: Path, loaded: Ch
         }
 
     rewrite(folder, with_copies)
-    found, expected = load(folder, START_ID, STOP_ID).gpt.state_dict(), loaded.gpt.state_dict()
+    found, expected = (
+        load(folder, START_ID, STOP_ID, TOKENS).gpt.state_dict(),
+        loaded.gpt.state_dict(),
+    )
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], weight) for name, weight in expected.items())
 
@@ -308,6 +311,30 @@ def test_weights_of_another_precision_are_float32_once_loaded(
         }
 
     rewrite(folder, rounded)
-    coarse = load(folder, START_ID, STOP_ID)
+    coarse = load(folder, START_ID, STOP_ID, TOKENS)
     tensors = [*coarse.gpt.parameters(), *coarse.vocoder.parameters(), coarse.mel_stats]
     assert {tensor.dtype for tensor in tensors} == {torch.float32}
+
+
+def test_a_vocabulary_with_more_tokens_than_the_weights_is_of_another_revision(
+    checkpoint_folder: Path,
+) -> None:
+    rows = len(load(checkpoint_folder, START_ID, STOP_ID, TOKENS).gpt.text_embedding.weight)
+    load(checkpoint_folder, START_ID, STOP_ID, rows)
+    with pytest.raises(
+        EngineUnavailable, match=f"has {rows} rows and vocab.json {rows + 1} tokens"
+    ):
+        load(checkpoint_folder, START_ID, STOP_ID, rows + 1)
+
+
+def test_a_configuration_of_an_older_release_has_the_defaults_of_stock(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    stock = XttsConfig()
+    for name in ("gpt_cond_len", "gpt_cond_chunk_len", "max_ref_len", "sound_norm_refs"):
+        config.pop(name, None)
+    for name in ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty"):
+        config.pop(name, None)
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    read = load(folder, START_ID, STOP_ID, TOKENS).config
+    for name in read.__struct_fields__[1:]:
+        assert getattr(read, name) == getattr(stock, name), name

@@ -1,6 +1,7 @@
 """The guard's faults of a sentence."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,8 +11,8 @@ RATE_HZ = 24_000
 TEXT = "The visitors came by train, although the road had been repaired."  # some 4 s
 
 
-def guard(text: str = TEXT, language: str = "en") -> RunawayGuard:
-    return RunawayGuard(text, language, RATE_HZ, 602)
+def guard(text: str = TEXT, language: str = "en", speed: float = 1.0) -> RunawayGuard:
+    return RunawayGuard(len(text), language, RATE_HZ, 602, speed=speed)
 
 
 def varied(count: int) -> list[int]:
@@ -69,3 +70,15 @@ def test_scripts_of_few_characters_are_given_more_time_for_each() -> None:
     codes = seconds(6)
     assert guard("今日は天気がとてもいいですね", "ja").fault(codes, stopped=False) is None
     assert guard("It is a fine day.", "en").fault(codes, stopped=False) == "runaway"
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 1.0, 2.0])
+def test_a_pause_that_is_natural_at_normal_speed_is_no_fault_when_it_is_stretched(
+    speed: float,
+) -> None:
+    watched = guard(speed=speed)
+    pause = np.zeros(round(1.4 * RATE_HZ / speed), dtype=np.float32)
+    watched.add_audio(pause)
+    assert watched.fault(seconds(2), stopped=False) is None
+    watched.add_audio(pause)
+    assert (watched.fault(seconds(3), stopped=False) == "silence") == (speed <= 1.0)

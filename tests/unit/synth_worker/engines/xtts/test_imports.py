@@ -67,7 +67,7 @@ def test_a_checkpoint_is_loaded_without_a_word(checkpoint_folder: Path) -> None:
     said = run(f"""
 from pathlib import Path
 from services.synth_worker.engines.xtts.weights.checkpoint import load
-print(load(Path({str(checkpoint_folder)!r}), 261, 0).gpt.heads)
+print(load(Path({str(checkpoint_folder)!r}), 261, 0, 300).gpt.heads)
 """)
     assert said == "4"
 

@@ -219,13 +219,38 @@ def test_a_vocabulary_of_something_else_is_refused(
         TextEncoder(tmp_path / "vocab.json")
 
 
-def test_a_vocabulary_without_a_language_is_refused(
+def test_a_vocabulary_without_a_language_does_not_speak_it(
     checkpoint_folder: Path, tmp_path: Path
 ) -> None:
     content = (checkpoint_folder / "vocab.json").read_text("utf-8")
     (tmp_path / "vocab.json").write_text(content.replace("[hi]", "[xx]"), "utf-8")
-    with pytest.raises(EngineUnavailable, match=r"lacks \[hi\], so it is not XTTS-v2's"):
+    encoder = TextEncoder(tmp_path / "vocab.json")
+    assert set(MAX_CHARACTERS) - set(encoder.languages) == {"hi"}
+    with pytest.raises(UnspeakableText, match="does not speak 'hi'"):
+        encoder.encode("नमस्ते", "hi", LIMIT)
+    assert encoder.encode("Good morning.", "en", LIMIT)
+
+
+def test_a_vocabulary_without_any_language_is_refused(
+    checkpoint_folder: Path, tmp_path: Path
+) -> None:
+    content = (checkpoint_folder / "vocab.json").read_text("utf-8")
+    for language in MAX_CHARACTERS:
+        tag = {"zh": "zh-cn"}.get(language, language)
+        content = content.replace(f"[{tag}]", f"[x-{tag}]")
+    (tmp_path / "vocab.json").write_text(content, "utf-8")
+    with pytest.raises(EngineUnavailable, match="lacks the tag of every language"):
         TextEncoder(tmp_path / "vocab.json")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("fr", "1997, 1998, 1999."), ("de", "12.345.678"), ("ja", "1997年")]
+)
+def test_numbers_count_by_what_is_spoken_for_them(
+    encoder: TextEncoder, language: str, text: str
+) -> None:
+    assert encoder.spoken_characters(text, language) > len(text) + 3
+    assert encoder.spoken_characters("Bonjour", language) == len("Bonjour")
 
 
 def test_a_text_of_many_times_the_length_is_refused_before_it_is_read(encoder: TextEncoder) -> None:

@@ -1,0 +1,20 @@
+"""The fingerprint of a checkpoint, which is part of the engine's version."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+_DIRECTORY_BYTES: Final = 1 << 18
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a checkpoint's fingerprint: of its configuration, vocabulary, and the end of its weights, where
+    a zip file stores checksums."""
+    digest = hashlib.sha256()
+    for name in ("config.json", "vocab.json"):
+        digest.update((folder / name).read_bytes())
+    with (folder / "model.pth").open("rb") as weights:
+        weights.seek(-min(_DIRECTORY_BYTES, (folder / "model.pth").stat().st_size), os.SEEK_END)
+        digest.update(weights.read())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,157 @@
+"""The device of the model is chosen and checked, and its failures say what to do."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from services.common.wire.failures import EngineUnavailable
+from services.synth_worker.engines.protocol import EngineBroken
+from services.synth_worker.engines.xtts import devices
+from services.synth_worker.engines.xtts.devices import (
+    Driver,
+    best_precision,
+    choose_device,
+    driver,
+    explained,
+)
+
+GPU = torch.device("cuda", 0)
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> None:
+    """Let torch.cuda and the driver answer as they do on another machine."""
+    answers = {
+        "is_available": True,
+        "device_count": 1,
+        "get_device_capability": (9, 0),
+        "get_arch_list": ["sm_75", "sm_80", "sm_86", "sm_90", "compute_90"],
+        "get_device_name": "a GPU",
+    } | answers
+    monkeypatch.setattr(devices, "driver", lambda: answers.get("driver"))
+    monkeypatch.setattr(torch.version, "cuda", answers.get("built_for", "13.0"))
+    for name in (
+        "is_available",
+        "device_count",
+        "get_device_capability",
+        "get_arch_list",
+        "get_device_name",
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, name=name: answers[name])
+
+
+def test_without_a_gpu_the_processor_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, is_available=False)
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:0"])
+@pytest.mark.parametrize(
+    ("answers", "advice"),
+    [
+        ({"driver": Driver((12, 4), 2)}, r"supports CUDA 12.4 and torch .* needs 13.0; update"),
+        ({"driver": Driver((13, 0), 1)}, r"finds none of the 1 GPUs .*check CUDA_VISIBLE_DEVICES"),
+        ({"driver": Driver((13, 0), 1), "built_for": None}, r"built without CUDA; install"),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_never_replaced_by_the_processor_in_silence(
+    monkeypatch: pytest.MonkeyPatch, name: str, answers: dict[str, Any], advice: str
+) -> None:
+    machine(monkeypatch, is_available=False, **answers)
+    with pytest.raises(EngineUnavailable, match=advice):
+        choose_device(name)
+
+
+def test_a_setting_that_demands_a_gpu_names_the_missing_driver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine(monkeypatch, is_available=False)
+    with pytest.raises(EngineUnavailable, match="DEVICE is cuda, and no GPU driver was found"):
+        choose_device("cuda")
+
+
+def test_a_gpu_is_chosen_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, device_count=2)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 0)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(EngineUnavailable, match="torch finds 2 GPUs; send one from cuda:0 to"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs"),
+    [
+        ((7, 5), True),
+        ((8, 9), True),
+        ((9, 0), True),
+        ((12, 0), True),
+        ((6, 1), False),
+        ((7, 0), False),
+    ],
+)
+def test_a_gpu_without_kernels_is_refused_with_both_versions(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], runs: bool
+) -> None:
+    machine(monkeypatch, get_device_capability=capability)
+    if runs:
+        assert choose_device("cuda") == GPU
+        return
+    wanted = r"compute capability {}\.{}, and torch .* has kernels for sm_75".format(*capability)
+    with pytest.raises(EngineUnavailable, match=wanted):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"), [((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")]
+)
+def test_emulated_bfloat16_is_not_chosen(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], precision: str
+) -> None:
+    machine(monkeypatch, get_device_capability=capability)
+    assert best_precision(GPU) == precision
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (
+            torch.OutOfMemoryError("tried 2 GiB"),
+            EngineUnavailable,
+            "too little memory .*WORKER_SLOTS",
+        ),
+        (
+            RuntimeError("CUDA error: no kernel image is available for execution"),
+            EngineUnavailable,
+            "no kernels for cuda:0; install",
+        ),
+        (RuntimeError("CUDA error: device-side assert triggered"), EngineBroken, "device-side"),
+        (RuntimeError("CUDA error: an illegal memory access"), EngineBroken, "illegal memory"),
+        (RuntimeError("shapes do not match"), RuntimeError, "shapes"),
+    ],
+)
+def test_a_failure_of_the_device_is_explained(
+    error: Exception, kind: type[Exception], words: str
+) -> None:
+    known = explained(error, GPU)
+    assert type(known) is kind
+    with pytest.raises(kind, match=words):
+        raise known
+
+
+def test_the_driver_reports_its_version_and_its_gpus(tmp_path: Path) -> None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler to make a driver with")
+    source = tmp_path / "cuda.c"
+    source.write_text(
+        "int cuInit(unsigned flags) { return 0; }\n"
+        "int cuDriverGetVersion(int *v) { *v = 12080; return 0; }\n"
+        "int cuDeviceGetCount(int *n) { *n = 3; return 0; }\n"
+    )
+    library = tmp_path / "libcuda.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    assert driver(str(library)) == Driver((12, 8), 3)
+    assert driver(str(tmp_path / "missing.so")) is None
