@@ -200,19 +200,29 @@ async def test_an_api_key_is_never_shown(cli: Cli) -> None:
     assert (result.code, "two words" in result.err) == (2, False)
 
 
+async def _until_in_flight(service: Front, requests: int = 1) -> None:
+    """Wait until the edge synthesizes so many requests."""
+    async with asyncio.timeout(60):
+        while True:
+            async with await service.get("/metrics") as response:
+                if f"\ntts_requests_in_flight {requests}.0\n" in await response.text():
+                    return
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("service", [1.0], indirect=True)
 async def test_a_signal_cancels_the_request_and_leaves_no_file(cli: Cli, service: Front) -> None:
     arguments = ("speak", LONG, "--language", "en", "--voice", "low", "-o", "x.wav")
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         before = await service.spoken()
         process = await cli.start(*arguments)
-        while await service.spoken() == before:
-            await asyncio.sleep(0.05)
+        await _until_in_flight(service)
         process.send_signal(number)
         async with asyncio.timeout(20):
             _, err = await process.communicate()
         assert process.returncode == code, err
         assert b"Traceback" not in err
+        await _until_in_flight(service, requests=0)
         await service.until_idle()
         assert await service.spoken() < before + sentence_count(LONG)
     assert not list(cli.folder.glob("*.wav"))

@@ -21,7 +21,7 @@ from services.http_edge.api_document.operation import (
     JSON,
     Answer,
     Failure,
-    Form,
+    FormBody,
     JsonBody,
     Operation,
 )
@@ -155,7 +155,7 @@ class _Builder:
             "schema": dict(entry.schema),
         }
 
-    def _body(self, body: Form | JsonBody, path: str) -> dict[str, Any]:
+    def _body(self, body: FormBody | JsonBody, path: str) -> dict[str, Any]:
         if isinstance(body, JsonBody):
             return {"required": True, "content": {JSON: {"schema": self._json_schema(body)}}}
 

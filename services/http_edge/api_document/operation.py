@@ -15,7 +15,7 @@ Failure = type[PipelineError] | int  # the status of a failure of HTTP itself
 
 
 @dataclass(frozen=True)
-class Form:
+class FormBody:
     """A multipart body."""
 
     fields: Sequence[Field]
@@ -54,7 +54,7 @@ class Operation:
     answers: tuple[Answer, ...]
     failures: tuple[Failure, ...] = ()  # besides those of every path
     headers: tuple[str, ...] = ()  # of REQUEST_HEADERS that have an effect here
-    body: Form | JsonBody | None = None
+    body: FormBody | JsonBody | None = None
     open: bool = False  # needs no key
 
     @property

@@ -40,8 +40,8 @@ OPERATIONS: Final = (
         "/readyz",
         "readyz",
         "Return whether NATS, a splitter and a worker are available",
-        _json("requests can be served", bodies.Ready),
-        Answer(503, "requests cannot be served now", bodies.Ready),
+        _json("requests can be served", bodies.Readiness),
+        Answer(503, "requests cannot be served now", bodies.Readiness),
     ),
     _get(
         "/languages",

@@ -7,7 +7,7 @@ from services.http_edge import errors
 from services.http_edge.api_document.failures import ACCEPTING, BODY, SPEAKING, TEXT
 from services.http_edge.api_document.operation import (
     Answer,
-    Form,
+    FormBody,
     JsonBody,
     Operation,
 )
@@ -48,7 +48,7 @@ OPERATIONS: Final = (
         (_audio(200, "the audio"),),
         (*ACCEPTING, *SPEAKING),
         _POSTED,
-        Form(SPEECH_FORM),
+        FormBody(SPEECH_FORM),
     ),
     Operation(
         "post",
@@ -59,7 +59,7 @@ OPERATIONS: Final = (
         (_audio(200, "the audio; a body that is cut is not complete"),),
         (*ACCEPTING, *SPEAKING),
         _POSTED,
-        Form(SPEECH_FORM),
+        FormBody(SPEECH_FORM),
     ),
     Operation(
         "get",
@@ -110,10 +110,10 @@ OPERATIONS: Final = (
         "normalize",
         "speech",
         "Normalize a text: what would be spoken, without synthesis",
-        (Answer(200, "the normalized sentences", bodies.Normalized),),
+        (Answer(200, "the normalized sentences", bodies.NormalizedText),),
         (*BODY, *TEXT, errors.SplitterUnavailable, wire.MalformedMessage),
         ("traceparent", "tracestate"),
-        Form(NORMALIZE_FORM),
+        FormBody(NORMALIZE_FORM),
     ),
     Operation(
         "post",
@@ -132,7 +132,7 @@ OPERATIONS: Final = (
         ),
         (*ACCEPTING, errors.ResultsFull, errors.UnknownJob),
         _POSTED,
-        Form(JOB_FORM),
+        FormBody(JOB_FORM),
     ),
     Operation(
         "get",

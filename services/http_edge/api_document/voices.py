@@ -6,12 +6,12 @@ from services.common.voice_file import CONTENT_TYPE
 from services.common.wire import failures as wire
 from services.http_edge import errors
 from services.http_edge.api_document.failures import BODY, RECORDINGS, SPEAKING
-from services.http_edge.api_document.operation import Answer, Form, JsonBody, Operation
+from services.http_edge.api_document.operation import Answer, FormBody, JsonBody, Operation
 from services.http_edge.voices.fields import FIELDS
 from services.http_edge.voices.form_reader import CLIPS_FORM, FILE_FORM, VOICE_FORM
 from services.http_edge.voices.representation import (
     VoiceBody,
-    VoicePage,
+    VoiceList,
 )
 
 _TAKEN: Final = (wire.VoiceNameTaken, wire.TenantVoicesFull)
@@ -26,7 +26,7 @@ OPERATIONS: Final = (
         "Store a voice of one to eight recordings",
         (_CREATED,),
         (*BODY, *RECORDINGS, *_TAKEN, wire.ConsentRequired, wire.UnknownVoice),
-        body=Form(VOICE_FORM),
+        body=FormBody(VOICE_FORM),
     ),
     Operation(
         "get",
@@ -34,7 +34,7 @@ OPERATIONS: Final = (
         "voices",
         "voices",
         "List voices: a page of one's own, and on the first page shared and built-in ones",
-        (Answer(200, "the voices", VoicePage),),
+        (Answer(200, "the voices", VoiceList),),
     ),
     Operation(
         "delete",
@@ -59,7 +59,7 @@ OPERATIONS: Final = (
             wire.UnknownVoice,
             wire.MalformedMessage,
         ),
-        body=Form(FILE_FORM),
+        body=FormBody(FILE_FORM),
     ),
     Operation(
         "get",
@@ -104,7 +104,7 @@ OPERATIONS: Final = (
             wire.TenantVoicesFull,
             wire.ConsentRequired,
         ),
-        body=Form(CLIPS_FORM),
+        body=FormBody(CLIPS_FORM),
     ),
     Operation(
         "get",

@@ -18,8 +18,8 @@ A client that reads nothing for `patience_s` is disconnected, so that it does no
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, NamedTuple
 
 from aiohttp import web
@@ -37,7 +37,7 @@ class AudioStream(NamedTuple):
     """PCM whose first chunk is available, so the response can begin."""
 
     first: bytes
-    rest: AsyncIterator[bytes]
+    rest: AsyncGenerator[bytes, None]
     playback: Playback
 
 
@@ -172,21 +172,22 @@ async def send_stream(audio: AudioResponse, stream: AudioStream) -> web.StreamRe
     playback = stream.playback
     pcm = stream.first
 
-    try:
-        while True:
-            playback.record_sent(len(pcm), time.monotonic())
+    async with aclosing(stream.rest) as rest:
+        try:
+            while True:
+                playback.record_sent(len(pcm), time.monotonic())
 
-            if pcm:
-                await audio.write(pcm)
-                playback.taken(time.monotonic())
+                if pcm:
+                    await audio.write(pcm)
+                    playback.taken(time.monotonic())
 
-            with playback.ticking():
-                try:
-                    pcm = await anext(stream.rest)
-                except StopAsyncIteration:
-                    break
-    finally:
-        playback.end()
+                with playback.ticking():
+                    try:
+                        pcm = await anext(rest)
+                    except StopAsyncIteration:
+                        break
+        finally:
+            playback.end()
 
     return await audio.finish()
 

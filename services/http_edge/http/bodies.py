@@ -44,7 +44,7 @@ class Alive(TypedDict):
     status: Literal["alive"]
 
 
-class Ready(TypedDict):
+class Readiness(TypedDict):
     """The readiness of the service."""
 
     status: Literal["ready", "not ready"]
@@ -82,14 +82,14 @@ class Job(TypedDict):
     detail: NotRequired[str]
 
 
-class Span(TypedDict):
+class TextRange(TypedDict):
     """Characters [start, end) of the text, in Unicode code points."""
 
     start: Count
     end: Count
 
 
-class Sentence(Span):
+class SentenceTimes(TextRange):
     """A sentence in the text and in the audio."""
 
     seconds: NotRequired[
@@ -103,27 +103,27 @@ Sentences = TypedDict(
     {
         "count": Count,
         "from": Count,
-        "sentences": list[Sentence],
+        "sentences": list[SentenceTimes],
         "marks": NotRequired[list[SpokenMark]],
-        "left_out": NotRequired[list[Span]],
+        "left_out": NotRequired[list[TextRange]],
     },
 )
 
 
-class NormalizedSentence(Span):
+class SpokenForm(TextRange):
     """A sentence as it is spoken."""
 
     text: str
     language: str
 
 
-class Normalized(TypedDict):
+class NormalizedText(TypedDict):
     """A text as it is spoken."""
 
     language: str
     languages: list[str]
-    sentences: list[NormalizedSentence]
-    left_out: list[Span]
+    sentences: list[SpokenForm]
+    left_out: list[TextRange]
 
 
 class Model(TypedDict):
@@ -156,7 +156,7 @@ class NamedVoices(TypedDict):
     voices: list[NamedVoice]
 
 
-class Word(TypedDict):
+class WordInterval(TypedDict):
     """A word of the text, and when it is spoken."""
 
     word: str
@@ -181,7 +181,7 @@ class SpokenText(TypedDict):
     duration: Amount
     sentences: list[SpokenSentence]
     times: NotRequired[Literal["measured", "estimated"]]
-    words: NotRequired[list[Word]]
+    words: NotRequired[list[WordInterval]]
 
 
 class SignedUrl(TypedDict):

@@ -15,7 +15,7 @@ from services.common.wire.identity import Identity
 from services.common.wire.messages import NormalizeText, SpeechFailed, TextNormalized
 from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
-from services.http_edge.http.bodies import Normalized
+from services.http_edge.http.bodies import NormalizedText
 from services.http_edge.intake.form import Form, FormReader
 from services.http_edge.intake.text import understood
 from services.http_edge.settings import Settings
@@ -89,7 +89,7 @@ class NormalizeRoutes:
         return reply
 
 
-def _body(form: Form, normalized: TextNormalized) -> Normalized:
+def _body(form: Form, normalized: TextNormalized) -> NormalizedText:
     spans = () if normalized.left_out is UNSET else normalized.left_out.spans
 
     return {

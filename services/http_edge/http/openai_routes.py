@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,8 +66,8 @@ class OpenAiRoutes:
         async with (
             self.acceptor.accepted(request) as accepted,
             self.running.speaking(accepted, listening=True) as speech,
+            aclosing(speech.chunks()) as chunks,
         ):
-            chunks = speech.chunks()
             first = await anext(chunks)
             accepted.note_first_audio("speech", self.metrics)
             rate_hz = accepted.sample_rate_hz
@@ -87,9 +88,12 @@ class OpenAiRoutes:
             )
             await audio.begin(accepted.headers(speech) | _UNBUFFERED)
             playback = Playback(self.metrics, rate_hz)
-            if accepted.output.word_times:
-                chunks = _with_times(chunks, speech, times, audio, first=len(first))
-            return await send_stream(audio, AudioStream(first, chunks, playback))
+            timed = (
+                _with_times(chunks, speech, times, audio, first=len(first))
+                if accepted.output.word_times
+                else chunks
+            )
+            return await send_stream(audio, AudioStream(first, timed, playback))
 
     async def models(self, _request: web.Request) -> web.Response:
         """`GET /v1/models`: the engines, and the names of OpenAI's models that stand for the first one."""
@@ -149,7 +153,7 @@ async def _with_times(
     audio: AudioResponse,
     *,
     first: int,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the PCM; send the times of each sentence in an event after its audio.
 
     `first`: bytes of PCM that were sent before.

@@ -1,6 +1,7 @@
 """Routes of existing requests: cancel one, or resume its response."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -92,15 +93,18 @@ class RequestRoutes:
             if total_bytes is not None:
                 return _nothing_left(output, offset, header_bytes + total_bytes)
 
-            async with self.sessions.resuming(
-                stored,
-                attempts,
-                attempts.cancel,
-                first_sentence=sentence,
-                meter=meter,
-                listening=True,
-            ) as speech:
-                chunks = _without_first(skip, speech.chunks())
+            async with (
+                self.sessions.resuming(
+                    stored,
+                    attempts,
+                    attempts.cancel,
+                    first_sentence=sentence,
+                    meter=meter,
+                    listening=True,
+                ) as speech,
+                aclosing(speech.chunks()) as spoken,
+                aclosing(_without_first(skip, spoken)) as chunks,
+            ):
                 first = await anext(chunks, b"")
                 if not first and offset > header_bytes:
                     _, _, total_bytes = await attempts.locate(offset)
@@ -156,7 +160,7 @@ def _offset(request: web.Request, output: OutputFormat) -> int:
     return offset
 
 
-async def _without_first(count: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _without_first(count: int, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Yield the chunks, without their first `count` bytes."""
     async for chunk in chunks:
         if count >= len(chunk):

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from services.common.bus.ports import Bus
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import UnknownRequest
-from services.http_edge.http.bodies import Sentence, Sentences
+from services.http_edge.http.bodies import Sentences, SentenceTimes
 from services.http_edge.http.queries import FROM_SENTENCE
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.speech.attempt_events import stored_end, stored_split
@@ -43,7 +43,7 @@ class SentenceRoutes:
                 "no sentences are stored under this id: it does not exist, is not split yet, or has expired"
             )
 
-        found: list[Sentence] = [
+        found: list[SentenceTimes] = [
             {"start": span.start, "end": span.end} for span in split.sentences[first:]
         ]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,7 @@ from services.http_edge.auth.guard import expect_later
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
-from services.http_edge.http.bodies import About, Alive, Health, Languages, Ready
+from services.http_edge.http.bodies import About, Alive, Health, Languages, Readiness
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import TempSpace
@@ -85,9 +86,9 @@ class Routes:
         """`GET /readyz`: 200 while NATS is connected and a splitter and a worker of the engine are alive."""
         reason = self._not_ready()
         if reason is not None:
-            unready: Ready = {"status": "not ready", "detail": reason}
+            unready: Readiness = {"status": "not ready", "detail": reason}
             return web.json_response(unready, status=503)
-        body: Ready = {"status": "ready"}
+        body: Readiness = {"status": "ready"}
         return web.json_response(body)
 
     async def languages(self, _request: web.Request) -> web.Response:
@@ -106,8 +107,11 @@ class Routes:
                 tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole,
                 self.space.hold() as hold,
             ):
-                async with self.running.speaking(accepted) as speech:
-                    async for pcm in speech.chunks():
+                async with (
+                    self.running.speaking(accepted) as speech,
+                    aclosing(speech.chunks()) as chunks,
+                ):
+                    async for pcm in chunks:
                         accepted.note_first_audio("synthesize", self.metrics)
                         if whole.tell() + len(pcm) > _MEMORY_BYTES:
                             hold.add(whole.tell() + len(pcm) - hold.size)
@@ -131,8 +135,8 @@ class Routes:
         async with (
             self.acceptor.accepted(request) as accepted,
             self.running.speaking(accepted, listening=True) as speech,
+            aclosing(speech.chunks()) as chunks,
         ):
-            chunks = speech.chunks()
             first = await anext(chunks)
             accepted.note_first_audio("stream", self.metrics)
 

@@ -6,8 +6,8 @@ sentences, reads later events from `TTS_AUDIO`, and continues.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -204,18 +204,21 @@ class JobWork:
         if meter is not None:
             meter.first = not progress.spoken
 
-        async with self.speaker.resuming(
-            request,
-            attempts,
-            _keep_running,
-            first_sentence=progress.spoken,
-            first_audio_timeout_s=float("inf"),
-            check=self._check_stopping,
-            meter=meter,
-        ) as speech:
+        async with (
+            self.speaker.resuming(
+                request,
+                attempts,
+                _keep_running,
+                first_sentence=progress.spoken,
+                first_audio_timeout_s=float("inf"),
+                check=self._check_stopping,
+                meter=meter,
+            ) as speech,
+            aclosing(_sentences(speech)) as sentences,
+        ):
             speech.assembly.sentences = progress.sentences or None
             captions = JobCaptions(self.store, request)
-            async for sentence, spoken in _sentences(speech):
+            async for sentence, spoken in sentences:
                 await self._check(request)
                 if not progress.spoken and request.text_type == "ssml":
                     await self._keep_marks(request)
@@ -337,7 +340,9 @@ async def _keep_running() -> None:
     """Leave the synthesis of a job running: another edge will read its audio."""
 
 
-async def _sentences(speech: SpeechSession) -> AsyncIterator[tuple[bytes, SentenceSpoken]]:
+async def _sentences(
+    speech: SpeechSession,
+) -> AsyncGenerator[tuple[bytes, SentenceSpoken], None]:
     """Yield the PCM and the end marker of one sentence after another."""
     buffer = bytearray()
     done = 0  # sentences
@@ -353,10 +358,11 @@ async def _sentences(speech: SpeechSession) -> AsyncIterator[tuple[bytes, Senten
             done += 1
         return ready
 
-    async for chunk in speech.chunks():
-        buffer += chunk
-        for sentence in whole():
-            yield sentence
+    async with aclosing(speech.chunks()) as chunks:
+        async for chunk in chunks:
+            buffer += chunk
+            for sentence in whole():
+                yield sentence
     for sentence in whole():
         yield sentence
 

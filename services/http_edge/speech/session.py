@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -224,8 +224,8 @@ class SpeechSession:
         """Return the end markers of the sentences whose audio was yielded completely, in text order."""
         return self.assembly.spoken
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield PCM (mono, 16-bit little-endian) in text order, as it comes.
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield PCM (mono, 16-bit little-endian) in text order, as it comes; close it if it is not read to its end.
 
         Ends only when every sentence was yielded completely. Raises RemoteFailure if another service reported a
         failure, DeadlineExceeded, SynthesisFailed if the text has no audio.

@@ -13,6 +13,7 @@ import secrets
 import time
 from asyncio import Future, Task, TaskGroup
 from collections.abc import Collection
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
@@ -182,8 +183,11 @@ class Previews:
         pcm = bytearray()
 
         with self.admission.admit(request.request, tenant, seconds):
-            async with self.sessions.speaking(request) as speech:
-                async for chunk in speech.chunks():
+            async with (
+                self.sessions.speaking(request) as speech,
+                aclosing(speech.chunks()) as chunks,
+            ):
+                async for chunk in chunks:
                     pcm += chunk
 
         header = wav_header(sample_rate_hz=speech.assembly.sample_rate_hz, data_bytes=len(pcm))

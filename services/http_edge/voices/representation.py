@@ -53,7 +53,7 @@ class VoiceBody(TypedDict):
     ]
 
 
-class VoicePage(TypedDict):
+class VoiceList(TypedDict):
     """A page of voices."""
 
     voices: list[VoiceBody]

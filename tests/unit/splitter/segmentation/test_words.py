@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.common.wire.languages import LANGUAGES
+from services.common.wire.options import TextOptions
 from services.splitter.segmentation.document import SplitOptions, split_ssml
 from services.splitter.segmentation.sentences import SplitText, divided
 from services.splitter.segmentation.words import unpacked
@@ -25,9 +26,7 @@ def split(text: str, language: str, pronunciations: dict[str, str] | None = None
         text,
         language,
         max_characters=200,
-        enable_text_splitting=True,
-        spoken_forms=True,
-        pronunciations=pronunciations or {},
+        options=TextOptions(pronunciations=pronunciations or {}),
     )
 
 
