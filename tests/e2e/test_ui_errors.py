@@ -127,7 +127,7 @@ def until_nothing_is_due(running: Place) -> None:
         f"{running.service}/metrics",
         re.compile(r"^tts_due_audio_seconds 0\.0$", re.MULTILINE),
     )
-    give_up_s = time.monotonic() + 300
+    give_up_s = time.monotonic() + 900
     while not idle.search(requests.get(address, timeout=10).text):
         assert time.monotonic() < give_up_s, "the service does not come to rest"
         time.sleep(0.2)

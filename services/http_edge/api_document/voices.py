@@ -11,7 +11,7 @@ from services.http_edge.voices.fields import FIELDS
 from services.http_edge.voices.form_reader import CLIPS_FORM, FILE_FORM, VOICE_FORM
 from services.http_edge.voices.representation import (
     VoiceBody,
-    VoiceList,
+    VoicesBody,
 )
 
 _TAKEN: Final = (wire.VoiceNameTaken, wire.TenantVoicesFull)
@@ -34,7 +34,7 @@ OPERATIONS: Final = (
         "voices",
         "voices",
         "List voices: a page of one's own, and on the first page shared and built-in ones",
-        (Answer(200, "the voices", VoiceList),),
+        (Answer(200, "the voices", VoicesBody),),
     ),
     Operation(
         "delete",

@@ -32,7 +32,7 @@ from services.http_edge.voices.previews import PreviewedVoice, Previews
 from services.http_edge.voices.recordings import decode_recordings
 from services.http_edge.voices.representation import (
     VoiceBody,
-    VoiceList,
+    VoicesBody,
     built_in_body,
     voice_body,
 )
@@ -112,7 +112,7 @@ class VoiceRoutes:
         if query.wants("builtin"):
             voices += map(built_in_body, filter(query.matches_built_in, self._built_in()))
 
-        listed: VoiceList = {"voices": voices, "next": following}
+        listed: VoicesBody = {"voices": voices, "next": following}
         return web.json_response(listed)
 
     async def show(self, request: web.Request) -> web.Response:

@@ -53,7 +53,7 @@ class VoiceBody(TypedDict):
     ]
 
 
-class VoiceList(TypedDict):
+class VoicesBody(TypedDict):
     """A page of voices."""
 
     voices: list[VoiceBody]
