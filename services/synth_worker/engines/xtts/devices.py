@@ -74,7 +74,10 @@ def _why_unusable(found: Driver | None) -> str:
     """Return why torch cannot use a GPU here, and what to do."""
     built_for = torch.version.cuda
     if built_for is None:
-        return f"this torch ({torch.__version__}) is built without CUDA; install the CUDA build, {_ON_CPU}"
+        return (
+            f"this torch ({torch.__version__}) cannot use a GPU, as it is built without CUDA; install the CUDA build, "
+            f"{_ON_CPU}"
+        )
 
     if found is None:
         return f"no GPU driver was found; install NVIDIA's driver (torch needs CUDA {built_for}), {_ON_CPU}"
