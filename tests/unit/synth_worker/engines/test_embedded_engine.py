@@ -231,7 +231,7 @@ def test_a_sentence_beyond_the_model_is_spoken_in_parts(
 def test_it_reports_when_it_speaks_each_word_and_the_pauses_between_them(
     engine: EmbeddedEngine, voice: LoadedVoice, speed: float
 ) -> None:
-    text = "One of the trains was late, but nobody on the platform minded."
+    text = "One of the trains was late, but the people on the platform waited."
     parameters = Parameters(speed=speed)
     sentence = engine.open(Utterance(text, "en", 1, parameters), voice)
     steps = [engine.step([sentence])[0]]
