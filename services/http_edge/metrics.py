@@ -19,6 +19,7 @@ class Metrics:
         self._add_audio(self.registry)
         self._add_jobs(self.registry)
         self._add_queues(self.registry)
+        self._add_storage(self.registry)
         self._add_capacity(self.registry)
 
     def _add_requests(self, registry: CollectorRegistry) -> None:
@@ -150,6 +151,8 @@ class Metrics:
             self.consumer_repeated,
         )
 
+    def _add_storage(self, registry: CollectorRegistry) -> None:
+        """Add the metrics of streams, buckets and object stores."""
         of_stream = ["stream"]
         self.stream_bytes = Gauge(
             "tts_stream_bytes",

@@ -19,12 +19,12 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from hashlib import sha256
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import aiohttp
 
 from voice_cloning_client.audio import AudioInfo, Format, format_named
+from voice_cloning_client.block_stream import BlockStream
 from voice_cloning_client.errors import (
     IncompleteAudio,
     ServiceError,
@@ -41,7 +41,7 @@ _EXACT_ONLY: Final = (
 _BEYOND_END: Final = 416
 
 
-class SpeechStream:
+class SpeechStream(BlockStream):
     """The audio of one request, as it arrives: an asynchronous iterator of bytes.
 
     `info` is set when the first bytes have arrived. Leave the stream by `aclose`, or use it as a
@@ -65,27 +65,6 @@ class SpeechStream:
         self._posted = False  # so the service may be working on it
         self._begun = False  # a response has arrived
         self._blocks = self._read()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        return await anext(self._blocks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connection; cancel the request if its audio is not complete."""
-        await self._blocks.aclose()
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         try:

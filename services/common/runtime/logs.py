@@ -2,8 +2,18 @@
 
 import logging
 import sys
+import traceback
+from typing import Final
 
 import structlog
+
+_LOGGED_FRAMES: Final = 8  # of the traceback of an unexpected exception
+
+
+def places_of(error: BaseException) -> list[str]:
+    """Return where an exception was raised, innermost last, without its message, which may contain a text."""
+    frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _add_severity(

@@ -8,7 +8,6 @@ import secrets
 import socket
 import struct
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.common.runtime.log_limits import LogLimit
+from services.common.runtime.logs import places_of
 from services.common.runtime.tracing import carried, fail, span
 from services.common.wire.failures import PipelineError, QuotaUsedUp
 from services.http_edge.auth.quota import until_midnight_s
@@ -40,7 +40,6 @@ log = structlog.get_logger()
 _CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # set by the client or a gateway
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
-_LOGGED_FRAMES: Final = 8  # of the traceback of an unexpected exception
 _failure_log_limit: Final = LogLimit(burst=100, a_second=10)  # lines
 _AUDIO_ROUTES: Final = ("synthesize", "stream", "resume", "speech")  # route names
 _LOGGED_ROUTES: Final = (*_AUDIO_ROUTES, "normalize", "jobs", "job_audio")
@@ -192,10 +191,11 @@ def _unexpected(request: web.Request, error: Exception) -> PipelineError:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return InsufficientStorage("the disk of this server is full; retry later")
 
-    frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]
-    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
     log.error(
-        "unexpected_failure", request=request[REQUEST_ID], error=type(error).__name__, places=places
+        "unexpected_failure",
+        request=request[REQUEST_ID],
+        error=type(error).__name__,
+        places=places_of(error),
     )
     return UnexpectedFailure(
         "internal error; retry later, and report the request_id to the operator"

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import structlog
 
 from services.common.runtime.child.parent_death import die_with_parent
-from services.common.runtime.logs import configure_logs
+from services.common.runtime.logs import configure_logs, places_of
 from services.common.wire.failures import EngineUnavailable, PipelineError
 from services.synth_worker.building import build_engine
 from services.synth_worker.engine_thread import EngineThread, SentenceTask
@@ -57,7 +56,6 @@ log = structlog.get_logger()
 
 _NO_LIMIT_S: Final = 1e6  # the supervisor enforces the step timeout: it kills this process
 _PROGRESS_S: Final = 0.25
-_LOGGED_FRAMES: Final = 8
 _BROKEN_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
 
 P = ParamSpec("P")
@@ -248,7 +246,7 @@ class EngineServer:
                 await self._send(Produced(sentence=number, samples=samples.tobytes()))
         except Exception as error:  # noqa: BLE001  # sent to the supervisor
             if not isinstance(error, PipelineError):
-                _log_without_message(error)
+                log.error("sentence_failed", error=type(error).__name__, places=places_of(error))
             failure = failure_of(error)
 
         del self._sentences[number]
@@ -262,13 +260,6 @@ class EngineServer:
                 times=task.times,
             )
         )
-
-
-def _log_without_message(error: Exception) -> None:
-    """Log where a sentence failed, without the message, which may contain its text."""
-    frames = traceback.extract_tb(error.__traceback__)[-_LOGGED_FRAMES:]
-    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    log.error("sentence_failed", error=type(error).__name__, places=places)
 
 
 async def _serve(connection: socket.socket, record: CrashRecord) -> None:

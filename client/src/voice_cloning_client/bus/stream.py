@@ -12,8 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import nats.errors
 import nats.js.errors
@@ -22,6 +21,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from voice_cloning_client.audio import AudioInfo, wav_header
+from voice_cloning_client.block_stream import BlockStream
 from voice_cloning_client.bus.assembly import Assembly
 from voice_cloning_client.bus.messages import (
     AUDIO_STREAM,
@@ -47,7 +47,7 @@ _READ_S: Final = 2.0
 _STREAM_FULL: Final = 10077  # error code of nats-server
 
 
-class BusStream:
+class BusStream(BlockStream):
     """The audio of one request as it arrives: an asynchronous iterator of bytes."""
 
     def __init__(
@@ -78,27 +78,6 @@ class BusStream:
         self._events: Subscription | None = None
         self._changed_s = time.monotonic()  # when there was progress
         self._blocks = self._read()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        return await anext(self._blocks)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Cancel the request if its audio is not complete."""
-        await self._blocks.aclose()
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         try:

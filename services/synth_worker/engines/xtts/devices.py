@@ -53,8 +53,8 @@ def choose_device(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
 
-    found = None if torch.cuda.is_available() else driver()
     if not torch.cuda.is_available():
+        found = driver()
         if name == "auto" and (found is None or found.gpus == 0):
             return torch.device("cpu")
         raise EngineUnavailable(f"DEVICE is {name}, and {_why_unusable(found)}")
