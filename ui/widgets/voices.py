@@ -140,21 +140,34 @@ def _allowed(
 
 
 def consent(voice: RecordedVoice, tab: str) -> bool:
-    """Ask for the speaker's consent, once for each voice, and return whether it was given."""
+    """Ask for the speaker's consent, once for each voice, and return whether it was given.
+
+    Only the tab where it was given can withdraw it. A click may arrive before the browser has shown
+    the latest run: it then still reports an empty box in each of the other tabs.
+    """
     if voice.free:
         return True
-    given: set[str] = st.session_state.setdefault("consents", set())
+    given: dict[str, str] = st.session_state.setdefault("consents", {})  # voice: tab
+    elsewhere = given.get(voice.key, tab) != tab
     tick = f"{tab}_consent_{voice.key}"
-    st.session_state[tick] = voice.key in given  # given in another tab, perhaps
-    st.checkbox(t("voice.consent"), key=tick, on_change=_note(given, voice.key, tick))
+    st.session_state[tick] = voice.key in given
+    st.checkbox(
+        t("voice.consent"),
+        key=tick,
+        on_change=None if elsewhere else _note(given, voice.key, tab),
+        disabled=elsewhere,
+    )
     if not st.session_state[tick]:
         st.caption(t("voice.consent_why"))
     return bool(st.session_state[tick])
 
 
-def _note(given: set[str], key: str, tick: str) -> Callable[[], None]:
+def _note(given: dict[str, str], key: str, tab: str) -> Callable[[], None]:
     def note() -> None:
-        (given.add if st.session_state[tick] else given.discard)(key)
+        if st.session_state[f"{tab}_consent_{key}"]:
+            given[key] = tab
+        else:
+            given.pop(key, None)
 
     return note
 
