@@ -21,7 +21,8 @@ from services.http_edge.api_document import DocumentRoutes
 from services.http_edge.auth.quota import Quota
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.http.job_routes import JobRoutes
+from services.http_edge.http.jobs.job_audio import JobAudio
+from services.http_edge.http.jobs.job_routes import JobRoutes
 from services.http_edge.http.normalize_routes import NormalizeRoutes
 from services.http_edge.http.openai_routes import OpenAiRoutes
 from services.http_edge.http.request_routes import RequestRoutes
@@ -39,6 +40,7 @@ from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import Uploads
 from services.http_edge.intake.voice import VoiceSelector
 from services.http_edge.jobs.events import JobEvents
+from services.http_edge.jobs.results import JobResults
 from services.http_edge.jobs.results_quota import ResultsQuota
 from services.http_edge.jobs.runner import JobWork
 from services.http_edge.jobs.store import JobBucket, JobStore
@@ -210,31 +212,31 @@ def add_routes(
     ).add_to(app)
     _add_text_routes(app, bus, settings, limits, requests=requests, jobs=jobs)
     _add_voice_routes(app, parts, settings, limits, sessions)
-    work = JobWork(
+    results = JobResults(jobs, job_acceptor.kind.charges, _results_quota(bus, settings))
+    _add_job_routes(app, parts, settings, job_acceptor, results)
+    return JobWork(
         bus=bus,
-        store=jobs,
-        records=jobs.records,
+        results=results,
         requests=requests,
-        charges=job_acceptor.kind.charges,
-        results_quota=_results_quota(bus, settings),
         speaker=sessions,
         metrics=metrics,
         stop=parts.draining,
     )
-    _add_job_routes(app, parts, settings, job_acceptor, work)
-    return work
 
 
 def _add_job_routes(
-    app: web.Application, parts: Parts, settings: Settings, acceptor: Acceptor, work: JobWork
+    app: web.Application,
+    parts: Parts,
+    settings: Settings,
+    acceptor: Acceptor,
+    results: JobResults,
 ) -> None:
     JobRoutes(
         bus=parts.bus,
-        store=work.store,
-        results_quota=work.results_quota,
-        work=work,
+        results=results,
         acceptor=acceptor,
         job_events=parts.news,
+        job_audio=JobAudio(results.store, parts.news, settings, parts.draining),
         settings=settings,
         draining=parts.draining,
     ).add_to(app)

@@ -12,7 +12,7 @@ import pytest
 from services.admin import keys as api_keys
 from services.common.bus import topology
 from services.common.wire.failures import QueueFull
-from services.http_edge.jobs import runner
+from services.http_edge.jobs import results
 from services.http_edge.jobs.results_quota import ResultsQuota
 from tests.support.front import SETTINGS, Front, front
 
@@ -182,7 +182,7 @@ async def test_a_job_that_is_cancelled_frees_what_was_spoken_of_it(
 async def test_in_a_store_that_is_full_a_job_fails_soon_with_its_reason_and_frees_what_it_has(
     service: Front, acme: dict[str, str], globex: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_FULL_STORE_S", 2.0)
+    monkeypatch.setattr(results, "_FULL_STORE_S", 2.0)
     status, job = await posted(service, acme)
     assert status == 202
     filler = 0

@@ -1,0 +1,141 @@
+"""The audio of a job: complete with a length and ranges, or as it is produced."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from services.common.wire.messages import JobProgress
+from services.http_edge.encoders.registry import WAV, OutputFormat
+from services.http_edge.errors import EdgeStops, JobEnded
+from services.http_edge.http.audio_response import AudioResponse
+from services.http_edge.http.ranges import ByteRange, not_modified, range_applies, requested_range
+from services.http_edge.jobs.events import JobEvents, WatchedJob
+from services.http_edge.jobs.store import JobStore
+from services.http_edge.settings import Settings
+
+
+@dataclass(frozen=True)
+class JobAudio:
+    """Sends the audio of jobs."""
+
+    store: JobStore
+    job_events: JobEvents
+    settings: Settings
+    draining: asyncio.Event
+
+    async def send(
+        self, request: web.Request, tenant: str, output: OutputFormat, progress: JobProgress
+    ) -> web.StreamResponse:
+        """Send the audio of a job. Raises JobEnded if it has none, EdgeStops."""
+        if progress.state in ("failed", "cancelled"):
+            raise _ended(progress)
+
+        if progress.state == "done":
+            return await self._send_complete(request, tenant, output, progress)
+
+        async with self.job_events.following(self.store, tenant, progress.job) as watched:
+            return await self._send_live(request, tenant, output, watched)
+
+    async def _send_complete(
+        self, request: web.Request, tenant: str, output: OutputFormat, progress: JobProgress
+    ) -> web.StreamResponse:
+        lengths = await self.store.lengths(tenant, progress.job, progress.spoken)
+        await self.store.audio(
+            tenant, progress.job, 0
+        )  # fails early: the oldest is the first to expire
+
+        header_bytes = output.format.header_bytes or 0
+        size = header_bytes + sum(lengths)
+        etag = _etag(progress, output)
+        if not_modified(request.headers.get("If-None-Match"), etag):
+            return web.Response(status=304, headers={"ETag": etag})
+
+        applies = output.has_offsets and range_applies(request.headers.get("If-Range"), etag)
+        requested = requested_range(request.headers.get("Range"), size) if applies else None
+
+        audio = self._audio(request, output, progress)
+        headers = {"ETag": etag, "Accept-Ranges": "bytes" if output.has_offsets else "none"}
+        await audio.begin(headers, data_bytes=sum(lengths), byte_range=requested)
+
+        if request.method != "HEAD":
+            wanted = requested or ByteRange(0, size)
+            pcm_range = ByteRange(
+                max(0, wanted.start - header_bytes), max(0, wanted.end - header_bytes)
+            )
+
+            async for pcm in self._stored(tenant, progress.job, lengths, pcm_range):
+                await audio.write(pcm)
+
+        return await audio.finish()
+
+    def _audio(
+        self, request: web.Request, output: OutputFormat, progress: JobProgress
+    ) -> AudioResponse:
+        return AudioResponse(
+            request,
+            output,
+            sample_rate_hz=progress.sample_rate_hz,
+            patience_s=self.settings.listener_timeout_s,
+        )
+
+    async def _stored(
+        self, tenant: str, job: str, lengths: list[int], wanted: ByteRange
+    ) -> AsyncIterator[bytes]:
+        """Yield a range of a job's PCM. `lengths`: bytes of each sentence."""
+        begin = 0  # of the sentence in the PCM
+
+        for sentence, length in enumerate(lengths):
+            start = max(wanted.start, begin)
+            end = min(wanted.end, begin + length)
+
+            if start < end:
+                yield (await self.store.audio(tenant, job, sentence))[start - begin : end - begin]
+
+            begin += length
+
+    async def _send_live(
+        self, request: web.Request, tenant: str, output: OutputFormat, watched: WatchedJob
+    ) -> web.StreamResponse:
+        """Send the stored sentences, and the others as they are produced; a failure of the job cuts the body."""
+        audio: AudioResponse | None = None
+        sent = 0
+        progress = await watched.first()
+
+        async for change in watched.changes(self.draining):
+            progress = progress if change is None else change
+
+            if audio is None and progress.spoken:
+                audio = self._audio(request, output, progress)
+                await audio.begin({})
+                if request.method == "HEAD":
+                    return await audio.finish()
+
+            for sentence in range(sent, progress.spoken):
+                assert audio is not None  # noqa: S101  # for the type checker
+                await audio.write(await self.store.audio(tenant, progress.job, sentence))
+
+            sent = progress.spoken
+
+        if progress.state in ("failed", "cancelled"):
+            raise _ended(progress)
+
+        if progress.state != "done" or audio is None:
+            raise EdgeStops("this server is shutting down; request the audio again")
+
+        return await audio.finish()
+
+
+def _etag(progress: JobProgress, output: OutputFormat) -> str:
+    """Return the validator of a job's audio; each format has its own."""
+    rate = output.rate(progress.sample_rate_hz)
+    variant = "" if output == WAV else f"-{output.format.name}-{rate}"
+    return f'"{progress.job}-{progress.samples}{variant}"'
+
+
+def _ended(progress: JobProgress) -> JobEnded:
+    why = f" ({progress.code}: {progress.detail})" if progress.code else ""
+    return JobEnded(
+        f"the job was {progress.state} after {progress.spoken} sentences{why}; post it again"
+    )
