@@ -24,7 +24,7 @@ _BYTES_PER_SAMPLE: Final = 2
 
 @dataclass(frozen=True)
 class JobResults:
-    """What jobs of all tenants leave behind. Every method raises BusUnavailable."""
+    """The stored results of the jobs of all tenants. Every method raises BusUnavailable."""
 
     store: JobStore
     charges: UsageCharges
