@@ -75,7 +75,7 @@ async def test_what_a_cluster_acknowledged_is_there_after_its_leader_was_killed(
         assert len(stored) == 400
         for subject in stored:
             assert await bus.last(topology.AUDIO, subject) == b"sound"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (use := await bus.storage_use(topology.AUDIO)).replicas_behind != 1:
                 await asyncio.sleep(0.2)
         assert use.used > 400 * len(b"sound")

@@ -27,7 +27,7 @@ OVERLOAD_S = 20.0
 async def until_nothing_is_left(service: House, session: aiohttp.ClientSession) -> None:
     """Wait until the queues are empty and the edge and splitters have no backlog."""
     bus = await NatsBus.connect(service.nats.url, name="observer")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await bus.message_count(topology.REQUESTS) + await bus.message_count(
             topology.SENTENCES
         ):

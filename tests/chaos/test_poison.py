@@ -82,7 +82,7 @@ async def test_a_sentence_that_kills_an_engine_reaches_no_second_worker_and_harm
 
 async def first_letters(bus: NatsBus) -> list[tuple[Stored, DeadLetter]]:
     """Return the dead letters when there are any: a letter is stored after its failure was reported."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (found := await dead_letters.letters(bus)):
             await asyncio.sleep(0.05)
     return found
@@ -98,7 +98,7 @@ async def speaks_when_replayed(
         await worker.start()
     await service.until_ready(session)
     *_, tenant, request, sentence = subject.split(".")
-    async with open_inbox(bus, tenant, request) as inbox, asyncio.timeout(20):
+    async with open_inbox(bus, tenant, request) as inbox, asyncio.timeout(60):
         assert await dead_letters.replay(bus, number) == subject
         while not isinstance(event := await inbox.next(1), SentenceSpoken):
             pass

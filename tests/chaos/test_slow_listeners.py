@@ -74,7 +74,7 @@ async def metric(service: House, session: aiohttp.ClientSession, name: str) -> f
 async def until_stalled(service: House, session: aiohttp.ClientSession) -> None:
     """Wait until a listener was cut and no work for it is left."""
     bus = await NatsBus.connect(service.nats.url, name="observer")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await metric(service, session, 'tts_failures_total{code="listener_stalled"}'):
             await asyncio.sleep(0.2)
         while await bus.message_count(topology.REQUESTS) + await bus.message_count(

@@ -217,7 +217,7 @@ async def _under_load(service: House, session: aiohttp.ClientSession) -> None:
 
 
 async def _until_scraped(watched: Watched, targets: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 up = await watched.ask("up == 1")
@@ -254,7 +254,7 @@ async def test_a_dead_nats_is_seen_in_the_metrics_of_an_edge_and_pages_for_as_lo
 
         async with prometheus(tmp_path, service, session, rules) as watched:
             await _until_scraped(watched, 3)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not await watched.ask("tts_queue_depth"):
                     await asyncio.sleep(0.3)
             assert "tts_bus_connected 1.0" in await queues_and_connection()

@@ -103,7 +103,7 @@ async def started(folder: Path, port: int) -> asyncio.subprocess.Process:
     assert nginx, "install nginx, or run `./task setup:deploy`"
     valid(nginx, folder)
     process = await asyncio.create_subprocess_exec(nginx, "-c", str(folder / "nginx.conf"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -269,7 +269,7 @@ async def test_a_renewed_certificate_is_used_after_a_reload(gateway: Gateway) ->
     await asyncio.to_thread(certificate, gateway.folder / "certificates")
     assert await asyncio.to_thread(presented) == before
     os.kill(int((gateway.folder / "pid").read_text()), signal.SIGHUP)  # as `nginx -s reload`
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await asyncio.to_thread(presented) == before:
             await asyncio.sleep(0.1)
 

@@ -57,7 +57,7 @@ async def test_streams_values_and_objects_are_the_same_after_save_and_restore(
         assert codec.decode(again.payload, SpeechRequest) == waiting
         async with (
             tone_service(bus, workers=1),
-            asyncio.timeout(30),
+            asyncio.timeout(60),
         ):  # what waited is spoken, and the next one too
             while await bus.message_count(topology.REQUESTS):
                 await asyncio.sleep(0.1)

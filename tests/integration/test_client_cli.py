@@ -218,7 +218,7 @@ async def test_a_signal_cancels_the_request_and_leaves_no_file(cli: Cli, service
         process = await cli.start(*arguments)
         await _until_in_flight(service)
         process.send_signal(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             _, err = await process.communicate()
         assert process.returncode == code, err
         assert b"Traceback" not in err
@@ -236,7 +236,7 @@ async def test_a_player_that_ends_early_cancels_the_request(cli: Cli, service: F
     assert process.stderr is not None
     await process.stdout.readexactly(44)
     process.stdout._transport.close()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         err = await process.stderr.read()
         await process.wait()
     assert (process.returncode, err) == (141, b"")

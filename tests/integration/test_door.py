@@ -110,7 +110,7 @@ async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
         ):
             group.create_task(running)
         group.create_task(every(0.5, beat, stop))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while fleet.why_not_ready() is not None:
                 await asyncio.sleep(0.02)
         try:

@@ -47,7 +47,7 @@ async def ready(bus: NatsBus, count: int) -> None:
     """Wait until so many workers and a splitter are alive."""
     stop = asyncio.Event()
     fleet, dividers = workers(bus), splitters(bus)
-    async with tasks() as group, asyncio.timeout(20):
+    async with tasks() as group, asyncio.timeout(60):
         group.create_task(fleet.follow(stop))
         group.create_task(dividers.follow(stop))
         while len([w for w in fleet.alive() if w.state == "ready"]) < count or not dividers.alive():

@@ -55,7 +55,7 @@ async def done_job(service: Front, text: str = TEXT) -> str:
     """Return the path of a job that is done."""
     async with await service.post("/jobs", text=text) as response:
         path = response.headers["Location"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             async with await service.get(path) as response:
                 state = (await response.json())["state"]

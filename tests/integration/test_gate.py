@@ -135,7 +135,7 @@ async def test_a_tenant_sees_its_own_requests_and_jobs_alone(
     async with await service.post("/jobs", headers=acme) as response:
         assert response.status == 202, await response.text()
         job = (await response.json())["id"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             async with await service.get(f"/jobs/{job}", headers=acme, edge=1) as response:
                 if (await response.json())["state"] == "done":
@@ -165,7 +165,7 @@ async def test_keys_are_added_and_taken_back_while_the_edge_runs(
 ) -> None:
     api_keys.main([str(tmp_path / "keys.toml"), "--name", "late"])
     late = capsys.readouterr().out.strip().splitlines()[-1]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await refused(service, "/synthesize", bearing(late)))[0] != 200:
             await asyncio.sleep(0.2)
     (tmp_path / "keys.toml").write_text("this is no file of keys")
@@ -176,7 +176,7 @@ async def test_keys_are_added_and_taken_back_while_the_edge_runs(
         "",
     )
     (tmp_path / "keys.toml").write_text("keys = []")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await refused(service, "/synthesize", bearing(late)))[0] != 401:
             await asyncio.sleep(0.2)
 
@@ -228,7 +228,7 @@ async def listening(tmp_path: Path, **settings: float) -> AsyncIterator[int]:
         own = msgspec.structs.replace(SETTINGS, http_port=port, **settings)
         serving = asyncio.create_task(edge_app.serve(service.bus, own, stop))
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not await _ready(service, port):
                     await asyncio.sleep(0.05)
             yield port

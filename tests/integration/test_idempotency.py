@@ -106,7 +106,7 @@ async def test_a_client_that_left_finds_its_work_running_and_without_listeners_i
     ) as response:
         await response.content.readexactly(1_000)
         response.close()
-    async with asyncio.timeout(6):  # the grace is 1 s
+    async with asyncio.timeout(60):  # the grace is 1 s
         await service.until_idle()
     assert await service.spoken() < 2 * sentence_count(LONG)
 

@@ -46,7 +46,7 @@ async def posted(service: Front, **fields: str | bytes | None) -> str:
 
 
 async def ended(service: Front, job: str) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             async with await service.get(f"/jobs/{job}") as response:
                 shown: dict[str, Any] = await response.json()
@@ -177,7 +177,7 @@ async def test_the_audio_of_a_running_job_is_streamed_as_it_comes(service: Front
 async def test_a_cancelled_job_ends_whether_it_runs_or_waits(service: Front) -> None:
     running = [await posted(service, text=LONG) for _ in range(8)]
     waiting = await posted(service, text=LONG)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for job in running:
             while True:
                 async with await service.get(f"/jobs/{job}") as response:

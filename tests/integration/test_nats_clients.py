@@ -142,7 +142,7 @@ async def test_an_interrupt_cancels_the_request(service: Front, tmp_path: Path, 
         if start == "node"
         else start_python(*arguments)
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await service.spoken():
             await asyncio.sleep(0.05)
 
@@ -160,7 +160,7 @@ async def test_a_client_that_was_paused_gets_the_whole_audio(
     out = tmp_path / "out.wav"
     text = " ".join(f"{TEXT} That was number {number}." for number in range(30))
     process = await start_node(url(service), "voice=", "en", text, out)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await service.bus.message_count(topology.AUDIO):
             await asyncio.sleep(0.01)
 

@@ -175,7 +175,7 @@ async def events(service: Front, request: SpeechRequest) -> TextSplit | SpeechFa
     """Publish a request on the bus and return how its text was divided, or why not."""
     async with open_inbox(service.bus, request.tenant, request.request) as inbox:
         await publish_request(service.bus, request)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not isinstance(event := await inbox.next(5), TextSplit | SpeechFailed):
                 pass
     return event

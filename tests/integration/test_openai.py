@@ -343,7 +343,7 @@ async def other_worker(service: Front) -> AsyncIterator[None]:
 
 async def until_models(service: Front, *others: str) -> None:
     """Wait until these engines are listed besides the edge's own."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with await service.get("/v1/models") as response:
                 listed = [model["id"] for model in (await response.json())["data"]]

@@ -54,7 +54,7 @@ def speaker(bus: Bus) -> SpeechSessions:
 
 async def until_empty(bus: Bus) -> None:
     """Wait until neither work queue holds a message."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await bus.message_count(topology.REQUESTS) + await bus.message_count(
             topology.SENTENCES
         ):
@@ -74,7 +74,7 @@ async def test_a_request_from_a_sentence_on_is_spoken_with_the_seeds_and_indexes
             subjects.request("public"), codec.encode(request), message_id=request.request
         )
         ends: dict[int, SentenceSpoken] = {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(ends) < sentence_count() - 2:
                 heard = await listener.next(1)
                 event = heard and codec.decode(heard.payload, RequestEvent)  # type: ignore[arg-type]

@@ -176,7 +176,7 @@ async def test_a_worker_returns_a_sentence_that_takes_too_long_and_another_speak
     async with serving(tmp_path, settings, workers=2) as (service, session):
         response = await begun(session, service.address(), text)
         reading = asyncio.create_task(response.read())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (busy := [part for part in service.workers if await is_busy(session, part)]):
                 await asyncio.sleep(0.1)
         took_s = await stopped_within(busy[0], grace_s("worker-embedded"))

@@ -30,7 +30,7 @@ async def text_of(service: Front, path: str, *, edge: int = 1) -> tuple[int, str
 async def job_done(service: Front, **fields: str) -> str:
     async with await service.post("/jobs", **fields) as response:
         job: str = (await response.json())["id"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             async with await service.get(f"/jobs/{job}") as response:
                 if (await response.json())["state"] == "done":

@@ -111,7 +111,7 @@ class Client:
     async def jobs(self, request: SpeechRequest, count: int) -> list[SentenceJob]:
         """Return the queued sentences, as soon as there are so many."""
         subject = subjects.request_sentences(request.tenant, request.request)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 stored = await self.bus.stored(topology.SENTENCES, subject, most=100)
                 if len(stored) >= count:
@@ -146,7 +146,7 @@ class Client:
         return failure.code, failure.detail
 
     async def _stored(self, subject: str) -> bytes:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (payload := await self.bus.last(topology.AUDIO, subject)) is None:
                 await asyncio.sleep(0.05)
         return payload

@@ -145,7 +145,7 @@ async def test_a_model_that_hangs_ends_its_worker_and_another_one_speaks(bus: Me
         )
         with pytest.raises(EngineStuck):
             await asyncio.wait_for(serving, 10)
-        async with tone_service(bus, workers=1), asyncio.timeout(20):
+        async with tone_service(bus, workers=1), asyncio.timeout(60):
             end = subjects.end("public", request.request, 0)
             while await bus.last(topology.AUDIO, end) is None:
                 await asyncio.sleep(0.05)

@@ -76,7 +76,7 @@ async def shown(service: Front, headers: dict[str, str], job: str) -> dict[str, 
 
 
 async def until(state: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await state():
             await asyncio.sleep(0.05)
 

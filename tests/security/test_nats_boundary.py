@@ -382,7 +382,7 @@ async def populated(service: Client, other: Client) -> dict[str, str]:
         await service.subscribe(subject, queue="services", cb=answer)
     await service.flush()
     # A question of globex that is not answered yet: where its answer goes is a subject of the services' account.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not awaited.done():  # core NATS: a lost message is requested again
             await other.publish(f"tts.v1.normalize.{OTHER}", b"wait", reply="_INBOX.waiting")
             await asyncio.sleep(0.2)
@@ -450,7 +450,7 @@ async def test_nothing_but_its_own_is_published(stage: Scene) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.002)
 

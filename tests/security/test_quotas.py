@@ -60,7 +60,7 @@ async def used_s(service: Front, name: str = "acme") -> float:
 
 async def until_used(service: Front, seconds: float, name: str = "acme") -> None:
     """Wait until a key is charged this, within a hundredth of a second."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while abs(await used_s(service, name) - seconds) > 0.01:
             await asyncio.sleep(0.05)
 
@@ -136,7 +136,7 @@ async def test_a_text_longer_than_the_quota_is_refused_before_a_word_is_spoken(
 
 
 async def ended(service: Front, job: str, secret: str) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             async with await service.get(f"/jobs/{job}", headers=bearing(secret)) as response:
                 shown: dict[str, Any] = await response.json()
@@ -213,7 +213,7 @@ async def test_texts_that_only_a_splitter_can_estimate_share_the_quota_as_well(
     )
     assert sum(seconds for *_, seconds in answers) < QUOTA_S
     assert {code for _, code, _ in answers} <= {"", "quota_used_up"}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (
             await used_s(service) > 1.05 * QUOTA_S
         ):  # what was spoken of the others before they were stopped counts
@@ -232,7 +232,7 @@ async def test_a_client_that_leaves_is_charged_what_was_spoken_and_a_resumption_
     await response.content.readexactly(200_000)
     response.close()
     await service.until_idle()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not 4.0 < await used_s(service) < whole_s - 4:
             await asyncio.sleep(0.05)
     async with await service.get(
@@ -282,7 +282,7 @@ async def test_requests_that_are_left_and_resumed_do_not_add_up_to_more_than_the
         await response.content.readexactly(45)
         response.close()
         await service.until_idle()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await used_s(service) > 30:  # what was reserved for the rest is released
                 await asyncio.sleep(0.05)
 
@@ -298,7 +298,7 @@ async def test_requests_that_are_left_and_resumed_do_not_add_up_to_more_than_the
     heard = await asyncio.gather(*map(resumed, names))
     assert sum(map(bool, heard)) <= 1
     await service.until_idle()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await used_s(service) > QUOTA_S:
             await asyncio.sleep(0.05)
 
@@ -316,7 +316,7 @@ async def test_a_job_that_is_cancelled_costs_what_was_spoken_and_one_that_waits_
     ) as response:
         assert response.status == 202
     assert (await ended(service, job, keys["acme"]))["state"] == "cancelled"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await used_s(service) > 20:
             await asyncio.sleep(0.05)
 

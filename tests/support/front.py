@@ -92,7 +92,7 @@ class Front:
 
     async def until_idle(self) -> None:
         """Wait until all work queues are empty."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for stream in (topology.REQUESTS, topology.SENTENCES, topology.JOBS):
                 while await self.bus.message_count(stream):
                     await asyncio.sleep(0.05)
@@ -119,7 +119,7 @@ async def front(
             )
             addresses.append(str(server_of_app.make_url("")).rstrip("/"))
         made = Front(session, bus, addresses)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for number in range(edges):
                 while not await made.is_ready(number):
                     await asyncio.sleep(0.05)

@@ -69,7 +69,7 @@ def process_id(model: EngineSupervisor) -> int:
 
 async def kill_in_step(model: EngineSupervisor, number: signal.Signals) -> None:
     """Send the engine process a signal in the middle of a step, and wait for its replacement."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not model._crash_record.read():
             await asyncio.sleep(0.001)
         os.kill(killed := process_id(model), number)
@@ -125,7 +125,7 @@ async def test_a_sentence_that_crashes_the_engine_is_the_only_one_that_fails(
     model: EngineSupervisor, voice: RemoteVoice
 ) -> None:
     others = [asyncio.create_task(audio(speak(model, voice, seed))) for seed in range(3)]
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         with pytest.raises(EngineCrashed, match="makes the engine crash"):
             await audio(speak(model, voice, 9, f"{TEXT} boom"))
         assert await asyncio.gather(*others) == [expected(seed) for seed in range(3)]
@@ -190,7 +190,7 @@ async def test_loading_fails_if_the_engine_process_is_killed_again_and_again_bef
 async def test_an_engine_process_that_is_killed_while_it_loads_is_replaced() -> None:
     model = EngineSupervisor(SETTINGS, step_timeout_s=3)
     loading = asyncio.create_task(model.load())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not model._calls:
             await asyncio.sleep(0)
     os.kill(process_id(model), signal.SIGKILL)
@@ -202,7 +202,7 @@ async def test_an_engine_process_that_is_killed_while_it_loads_is_replaced() -> 
 async def test_a_sentence_that_hangs_the_engine_fails_and_the_others_are_synthesized(
     model: EngineSupervisor, voice: RemoteVoice
 ) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         hung = asyncio.create_task(audio(speak(model, voice, 9, f"{TEXT} stall")))
         other = asyncio.create_task(audio(speak(model, voice, 1)))
         with pytest.raises(EngineCrashed):
@@ -283,7 +283,7 @@ async def test_the_engine_ends_with_its_worker_even_in_the_middle_of_a_step(tmp_
     assert Path(f"/proc/{engine}").exists()
     worker.kill()
     await worker.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while _is_running(engine):
             await asyncio.sleep(0.05)
 

@@ -58,7 +58,7 @@ async def test_the_counter_increases_while_no_audio_arrives(
     playback = Playback(metrics, 24_000)
     playback.record_sent(SECOND // 100, time.monotonic())
     with playback.ticking():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while values(metrics)["seconds"] < 0.1:
                 await asyncio.sleep(0.01)
     assert values(metrics)["now"] == 1

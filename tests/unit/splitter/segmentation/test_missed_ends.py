@@ -131,7 +131,7 @@ async def _handle(bus: _Bus, request: SpeechRequest) -> RequestWork:
     await asyncio.sleep(0)
     await bus.send(subjects.worker_state("tone", "worker-1"), codec.encode(_WORKER))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await work.handle(_Delivery(codec.encode(request)))
     finally:
         stop.set()

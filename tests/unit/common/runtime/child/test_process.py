@@ -83,7 +83,7 @@ async def test_a_process_with_its_own_session_is_killed_with_the_processes_that_
     grandchild = int(await child.receive())
     assert runs(grandchild)
     assert await child.end() == -signal.SIGKILL
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while runs(grandchild):
             await asyncio.sleep(0.01)
 
