@@ -18,6 +18,7 @@ from pathlib import Path
 import nkeys
 from nacl.signing import SigningKey
 
+from services.admin.helm_values import helm_values
 from services.common.bus.nats import accounts
 from services.common.bus.nats.accounts import Share
 from services.common.bus.nats.roles import ENGINES, Role, service_roles, tenant_role
@@ -149,6 +150,14 @@ def _run(command: list[str], folder: Path) -> None:
         sys.exit(f"nats_keys: {done.stderr.strip().splitlines()[-1]}")
 
 
+def _write_values(folder: Path, services: Iterable[Role]) -> None:
+    try:
+        content = helm_values(folder, [role.name for role in services])
+    except FileNotFoundError as error:
+        sys.exit(f"nats_keys: --values: {error.filename} is missing: name the server by --hosts")
+    (folder / "values.yaml").write_text(content, "utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write everything into the folder."""
     parser = argparse.ArgumentParser(
@@ -168,6 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--hosts", nargs="*", default=[], metavar="NAME", help="of the server, for its certificate"
     )
+    parser.add_argument(
+        "--values", action="store_true", help="also write values.yaml, for the Helm chart"
+    )
     choice = parser.parse_args(arguments)
     os.umask(0o077)
     choice.folder.mkdir(parents=True, exist_ok=True)
@@ -185,6 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     store_key(choice.folder)
     if choice.hosts:
         certificates(choice.folder, choice.hosts)
+    if choice.values:
+        _write_values(choice.folder, services)
     for role in (*services, *tenants.values()):
         seed = choice.folder / f"{role.name}.seed"
         print(f"{role.name:<16} NATS_NKEY_SEED_FILE={seed} NATS_INBOX_PREFIX={role.inbox_prefix}")  # noqa: T201

@@ -1,0 +1,1 @@
+"""Generates the Helm chart's templates and values from the kustomize manifests."""
