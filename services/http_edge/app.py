@@ -27,6 +27,7 @@ from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.capacity.queue_metrics import measure_queues, measure_storage
 from services.http_edge.components import Parts, SharedLimits, add_routes
+from services.http_edge.http.canonical_paths import canonical_paths
 from services.http_edge.http.file_names import add_file_name
 from services.http_edge.http.middleware import (
     add_request_headers,
@@ -177,7 +178,7 @@ def _application(
     )
 
     cors = CorsPolicy(settings.cors_origins)
-    inner: list[Middleware] = [cors.preflight()]
+    inner: list[Middleware] = [cors.preflight(), canonical_paths()]
     # A page of another site has no key, so the host name that it uses does not matter.
     secrets = UrlSecrets(Path(settings.url_secrets_file)) if settings.url_secrets_file else None
     if settings.api_keys_file:

@@ -32,7 +32,7 @@ from services.http_edge.errors import (
     UnsupportedEncoding,
     problem,
 )
-from services.http_edge.http.openai_errors import PREFIX, openai_error
+from services.http_edge.http.openai_errors import is_openai, openai_error
 from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()
@@ -243,7 +243,7 @@ def _failure_response(
 
 def _failure_body(request: web.Request, failure: PipelineError) -> web.Response:
     """Return the response of a failure, in the form that clients of the path expect."""
-    if request.path.startswith(PREFIX):
+    if is_openai(request.path):
         return openai_error(failure)
     return problem(failure, request[REQUEST_ID])
 

@@ -19,6 +19,11 @@ _PARAMS: Final = {
 }
 
 
+def is_openai(path: str) -> bool:
+    """Return whether OpenAI's clients call a path, so that its errors are theirs."""
+    return f"{path}/".startswith(PREFIX)
+
+
 def openai_error(failure: PipelineError) -> web.Response:
     """Return the response of a failure: `{"error": {"message", "type", "param", "code"}}`."""
     status = failure.http_status

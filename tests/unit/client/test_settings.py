@@ -23,6 +23,12 @@ def test_arguments_come_before_the_environment(tmp_path: Path) -> None:
     assert access(None, "", environment).headers() == {}
 
 
+@pytest.mark.parametrize("url", ["http://a:1/", "http://a:1//", " http://a:1/ \n"])
+def test_an_address_with_a_slash_at_its_end_is_the_same_address(url: str) -> None:
+    assert access(url, None, {}).url == "http://a:1"
+    assert access(None, None, {"VOICE_CLONING_SERVICE_URL": url}).url == "http://a:1"
+
+
 @pytest.mark.parametrize(
     "url",
     ["ftp://a", "localhost:8004", "http://", "http://[::1", "http://a:99999", "http://a?b=c", "x"],
