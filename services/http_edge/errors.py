@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 from http.client import responses
-from typing import Annotated, TypedDict
+from typing import Annotated, Final, NotRequired, TypedDict
 
 from aiohttp import web
 from msgspec import Meta
@@ -18,17 +18,13 @@ class BadRequest(PipelineError):
     code = "bad_request"
     http_status = 400
 
-
-class BadField(BadRequest):
-    """A field of a JSON body is invalid."""
-
-    def __init__(self, detail: str, *, field: str | None) -> None:
-        """`field`: its name; None if the body as a whole is invalid."""
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        """`field`: what is invalid, or missing: a field, a query parameter or a header."""
         super().__init__(detail)
         self.field = field
 
 
-class UnknownModel(BadField):
+class UnknownModel(BadRequest):
     """No engine has this name, or another one runs here."""
 
     code = "model_not_found"
@@ -237,10 +233,11 @@ class RangeNotSatisfiable(PipelineError):
     code = "range_not_satisfiable"
     http_status = 416
 
-    def __init__(self, detail: str, size: int) -> None:
-        """`size`: bytes of the whole body."""
+    def __init__(self, detail: str, size: int, *, field: str = "Range") -> None:
+        """`size`: bytes of the whole body. `field`: what requested the range."""
         super().__init__(detail)
         self.size = size
+        self.field = field
 
 
 class EdgeStops(PipelineError):
@@ -268,6 +265,23 @@ class RemoteFailure(PipelineError):
         self.retryable = failed.retryable
 
 
+# of failures that always concern the same field, wherever they are found
+_FIELDS: Final = {
+    "consent_required": "consent",
+    "empty_text": "text",
+    "idempotency_key_reused": "Idempotency-Key",
+    "malformed_ssml": "text",
+    "reference_too_large": "reference_audio",
+    "request_id_taken": "Request-Name",
+    "text_too_long": "text",
+    "unknown_voice": "voice",
+    "unspeakable_text": "text",
+    "unsupported_language": "language",
+    "unusable_reference": "reference_audio",
+    "voice_name_taken": "name",
+}
+
+
 class Problem(TypedDict):
     """A failure, as RFC 9457 describes it."""
 
@@ -278,6 +292,19 @@ class Problem(TypedDict):
     code: Annotated[str, Meta(description="for programs; it does not change")]
     retryable: Annotated[bool, Meta(description="whether the same request may succeed later")]
     request_id: Annotated[str, Meta(description="for the operator, who finds it in the log")]
+    field: NotRequired[
+        Annotated[
+            str,
+            Meta(
+                description="the field, query parameter or header to change; absent if it is not a single one"
+            ),
+        ]
+    ]
+
+
+def field_of(failure: PipelineError) -> str | None:
+    """Return the field that a failure concerns; of other services' failures, by their code."""
+    return failure.field or _FIELDS.get(failure.code)
 
 
 def problem(failure: PipelineError, request_id: str) -> web.Response:
@@ -293,6 +320,9 @@ def problem(failure: PipelineError, request_id: str) -> web.Response:
         "retryable": failure.retryable,
         "request_id": request_id,
     }
+    field = field_of(failure)
+    if field is not None:
+        body["field"] = field
 
     return web.Response(
         status=status,

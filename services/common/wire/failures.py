@@ -18,6 +18,7 @@ class PipelineError(Exception):
     http_status: int = 500
     kept: bool = False  # whether its message becomes a dead letter although it was not retried
     retry_after_s: float | None = None  # when a retry may succeed, if known
+    field: str | None = None  # of the request, if the failure concerns one
 
 
 class MalformedMessage(PipelineError):

@@ -66,9 +66,11 @@ def require_taken(parameters: Parameters, *, engine: str, takes: Collection[str]
     refused = [name for name in given(parameters) if name not in takes]
     if refused:
         known = f"it takes {', '.join(takes)}" if takes else "it takes none"
-        raise UnsupportedParameter(
+        failure = UnsupportedParameter(
             f"the engine {engine} has no use for {', '.join(refused)}; {known}; leave out the others"
         )
+        failure.field = refused[0]
+        raise failure
 
 
 def with_defaults(

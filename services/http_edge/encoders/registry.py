@@ -18,7 +18,7 @@ from services.http_edge.encoders.ffmpeg import (
 from services.http_edge.encoders.protocol import Encoder
 from services.http_edge.encoders.resampled import ResampledEncoder
 from services.http_edge.encoders.uncompressed import PcmEncoder, WavEncoder
-from services.http_edge.errors import BadField
+from services.http_edge.errors import BadRequest
 
 SAMPLE_RATES_HZ: Final = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
 _OPUS_HZ: Final = (8_000, 16_000, 24_000, 48_000)  # RFC 6716, section 2.1.3, as far as listed above
@@ -99,13 +99,13 @@ def output_format(
     """Return the format that a client selected.
 
     `name` and `sample_rate`: the fields `response_format` and `sample_rate`; None or empty if they were not sent.
-    Without a name, `Accept` selects the format, and otherwise it is `default`. Raises BadField for an unknown format,
+    Without a name, `Accept` selects the format, and otherwise it is `default`. Raises BadRequest for an unknown format,
     or a rate that the format does not support.
     """
     chosen = (name or "").strip().lower() or _accepted(accept, default) or default
     found = FORMATS.get(chosen)
     if found is None:
-        raise BadField(
+        raise BadRequest(
             f"response_format is unknown; send one of {', '.join(FORMATS)}", field="response_format"
         )
     return OutputFormat(found, _rate(found, (sample_rate or "").strip()))
@@ -116,7 +116,7 @@ def _rate(found: Format, given: str) -> int | None:
         return None
     rates = {str(rate): rate for rate in found.sample_rates_hz}
     if given not in rates:
-        raise BadField(
+        raise BadRequest(
             f"sample_rate of {found.name} must be one of {', '.join(rates)}", field="sample_rate"
         )
     return rates[given]

@@ -7,16 +7,10 @@ from typing import Final
 from aiohttp import web
 
 from services.common.wire.failures import PipelineError
-from services.http_edge.errors import BadField
+from services.http_edge.errors import field_of
 
 PREFIX: Final = "/v1/"
-# the `param` of failures that concern one field
-_PARAMS: Final = {
-    "empty_text": "input",
-    "text_too_long": "input",
-    "unsupported_language": "language",
-    "unknown_voice": "voice",
-}
+_TEXT: Final = ("text", "input")  # this service's name of the field, and OpenAI's
 
 
 def is_openai(path: str) -> bool:
@@ -27,11 +21,11 @@ def is_openai(path: str) -> bool:
 def openai_error(failure: PipelineError) -> web.Response:
     """Return the response of a failure: `{"error": {"message", "type", "param", "code"}}`."""
     status = failure.http_status
-    param = failure.field if isinstance(failure, BadField) else _PARAMS.get(failure.code)
+    field = field_of(failure)
     error = {
         "message": str(failure),
         "type": _type(status),
-        "param": param,
+        "param": _TEXT[1] if field == _TEXT[0] else field,
         "code": failure.code,
     }
     return web.Response(

@@ -151,11 +151,12 @@ def _headers(stored: SpeechRequest) -> dict[str, str]:
 
 def _offset(request: web.Request, output: OutputFormat) -> int:
     """Return the byte to resume at. Raises BadRequest."""
-    offset: int = FROM_BYTE.read(request.query.get("from", "0"))
+    offset: int = FROM_BYTE.checked(request.query.get("from", "0"))
     if offset and not output.has_offsets:
         raise BadRequest(
             "`from` needs response_format wav or pcm without sample_rate; "
-            "other formats can only be requested from 0"
+            "other formats can only be requested from 0",
+            field="from",
         )
     return offset
 
@@ -178,7 +179,7 @@ def _nothing_left(output: OutputFormat, offset: int, size: int) -> web.StreamRes
     """
     if offset > size:
         raise RangeNotSatisfiable(
-            f"the response has {size} bytes; `from` is beyond its end", size=size
+            f"the response has {size} bytes; `from` is beyond its end", size=size, field="from"
         )
 
     return web.Response(body=b"", content_type=output.format.media_types[0])

@@ -83,5 +83,5 @@ class SentenceRoutes:
 
 def _first(request: web.Request) -> int:
     """Return the index of the first requested sentence. Raises BadRequest."""
-    first: int = FROM_SENTENCE.read(request.query.get("from", "0"))
+    first: int = FROM_SENTENCE.checked(request.query.get("from", "0"))
     return first

@@ -1,5 +1,6 @@
 """`POST /signed-urls`: a URL that a browser can read without the API key."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,10 +56,10 @@ class SigningRoutes:
         body = await self.reader.whole(request, self.upload_owner(request), most_bytes=_MOST_BYTES)
         try:
             form = msgspec.json.decode(body, type=_Form)
-        except msgspec.DecodeError:
-            raise BadRequest(_WANTED) from None
+        except msgspec.DecodeError as error:
+            raise BadRequest(_WANTED, field=_field_of(error)) from None
         if not is_signable(form.path):
-            raise BadRequest(_WANTED)
+            raise BadRequest(_WANTED, field="path")
 
         caller = caller_of(request)
         if caller is None:
@@ -73,3 +74,9 @@ class SigningRoutes:
         expires_at = datetime.fromtimestamp(expires, UTC).isoformat(timespec="seconds")
         signed: SignedUrl = {"url": url, "expires_at": expires_at}
         return web.json_response(signed)
+
+
+def _field_of(error: msgspec.DecodeError) -> str | None:
+    """Return the field that msgspec names, missing or invalid; None if the body is not an object."""
+    found = re.search(r"`(?:\$\.)?(path|expires_in)`", str(error))
+    return None if found is None else found[1]

@@ -291,7 +291,7 @@ def _reference(request: web.Request) -> str:
         return msgspec.convert(request.match_info["voice"], VoiceReference)
     except msgspec.ValidationError:
         raise BadRequest(
-            "the path must contain the id or name of a voice, at most 100 characters"
+            "the path must contain the id or name of a voice, at most 100 characters", field="voice"
         ) from None
 
 

@@ -70,7 +70,7 @@ class Acceptor:
         TooManyRequests, RequestIdTaken, IdempotencyKeyReused, and what form, fleet, admission and intake raise.
         """
         if (chosen_id := request.headers.get(REQUEST_NAME)) is not None:
-            request[REQUEST_ID] = checked_id(chosen_id)
+            request[REQUEST_ID] = checked_id(chosen_id, field=REQUEST_NAME)
         sent_key = request.headers.get("Idempotency-Key")
         key = None if sent_key is None else checked_key(sent_key)
         await self._check_before_reading(request, key)

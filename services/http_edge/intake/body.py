@@ -44,8 +44,7 @@ class FieldTooLong(BadRequest):
     """A field is longer than its limit."""
 
     def __init__(self, field_name: str) -> None:
-        super().__init__(f"the field {field_name} is too long")
-        self.field_name = field_name
+        super().__init__(f"the field {field_name} is too long", field=field_name)
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,12 @@ class BodyReader:
 
             while isinstance(part, FormPart):
                 if part.name not in longest:
-                    raise BadRequest(f"unknown field; the fields are {', '.join(longest)}")
+                    raise BadRequest(
+                        f"unknown field; the fields are {', '.join(longest)}",
+                        field=_shown([part.name]) or None,
+                    )
                 if part.name in fields:
-                    raise BadRequest(f"the field {part.name} was sent twice")
+                    raise BadRequest(f"the field {part.name} was sent twice", field=part.name)
                 if part.name == files.field_name:
                     part = await files.save(body, named=part.has_file_name)
                     continue
@@ -129,11 +131,12 @@ def check_multipart(request: web.Request, *, largest: int, wanted: str) -> None:
     """
     if request.query:
         raise BadRequest(
-            f"unknown query parameter {_shown(request.query)}; send {wanted} as fields of the form"
+            f"unknown query parameter {_shown(request.query)}; send {wanted} as fields of the form",
+            field=_shown(list(request.query)[:1]) or None,
         )
 
     if request.content_type != "multipart/form-data":
-        raise BadRequest(f"send multipart/form-data with the fields {wanted}")
+        raise BadRequest(f"send multipart/form-data with the fields {wanted}", field="Content-Type")
 
     if request.content_length is not None and request.content_length > largest:
         raise ReferenceTooLarge(f"the body is larger than {largest} bytes; send 6-30 s of speech")
@@ -150,7 +153,8 @@ def check_uploads(uploads: tuple[Upload, ...]) -> None:
     for index, upload in enumerate(uploads):
         if not upload.size:
             raise BadRequest(
-                f"{file_prefix(index, len(uploads))}reference_audio is empty; send {GOOD_REFERENCE}"
+                f"{file_prefix(index, len(uploads))}reference_audio is empty; send {GOOD_REFERENCE}",
+                field=REFERENCE,
             )
 
 
@@ -208,7 +212,8 @@ class _Files:
         """
         if len(self.uploads) == MOST_CLIPS:
             raise BadRequest(
-                f"more than {MOST_CLIPS} files were sent as {self.field_name}; send 1 to {MOST_CLIPS}"
+                f"more than {MOST_CLIPS} files were sent as {self.field_name}; send 1 to {MOST_CLIPS}",
+                field=self.field_name,
             )
         file = self.stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # the stack closes it
         if file.fileno() >= highest_descriptor():
@@ -251,4 +256,4 @@ async def _read_field(
     try:
         return content.decode("utf-8"), found
     except UnicodeDecodeError:
-        raise BadRequest(f"the field {name} is not UTF-8") from None
+        raise BadRequest(f"the field {name} is not UTF-8", field=name) from None

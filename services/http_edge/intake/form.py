@@ -192,7 +192,7 @@ def _check_before_reading(
 
 
 def _field_too_long(error: FieldTooLong, settings: Settings) -> PipelineError:
-    return _too_long(settings) if error.field_name in (TEXT, TEXT_FILE) else error
+    return _too_long(settings, error.field) if error.field in (TEXT, TEXT_FILE) else error
 
 
 def _with_text(fields: dict[str, str]) -> dict[str, str]:
@@ -200,21 +200,25 @@ def _with_text(fields: dict[str, str]) -> dict[str, str]:
     if not fields.get(TEXT_FILE, "").strip():
         return fields  # none, or an empty one, which counts as not sent if there is a text
     if fields.get("text", "").strip():
-        raise BadRequest("text and text_file were both sent; send one of them")
+        raise BadRequest("text and text_file were both sent; send one of them", field=TEXT_FILE)
     return fields | {"text": fields[TEXT_FILE].removeprefix("\ufeff")}
 
 
-def _too_long(settings: Settings) -> TextTooLong:
-    return TextTooLong(
+def _too_long(settings: Settings, field_name: str | None) -> TextTooLong:
+    failure = TextTooLong(
         f"the text is longer than {settings.max_text_characters} characters; send it in parts"
     )
+    failure.field = field_name
+    return failure
 
 
 def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Settings) -> Form:
     form = _form(fields, uploads, settings)
 
     if uploads and form.voice is not None:
-        raise BadRequest("voice and reference_audio were both sent; send one of them")
+        raise BadRequest(
+            "voice and reference_audio were both sent; send one of them", field=REFERENCE
+        )
 
     check_uploads(uploads)
     return form
@@ -222,11 +226,11 @@ def _checked(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Sett
 
 def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Settings) -> Form:
     if "text" not in fields:
-        raise BadRequest("the field text is missing")
+        raise BadRequest("the field text is missing", field=TEXT)
     if not fields["text"].strip():
         raise EmptyText("the text is empty; send at least one word")
     if len(fields["text"]) > settings.max_text_characters:
-        raise _too_long(settings)
+        raise _too_long(settings, TEXT_FILE if fields.get(TEXT_FILE) else TEXT)
     return Form(
         text=fields["text"],
         language=FIELDS["language"].value(fields),

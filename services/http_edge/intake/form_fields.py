@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from services.common.wire.failures import UnsupportedLanguage
+from services.common.wire.failures import PipelineError, UnsupportedLanguage
 from services.common.wire.fields import (
     Pronunciations,
     TextType,
@@ -54,7 +54,15 @@ class Field:
     def value(self, sent: Mapping[str, str]) -> Any:
         """Return the value that was sent, or the default. Raises what `read` raises."""
         given = sent.get(self.name, "").strip()
-        return self.read(given) if given else self.default
+        return self.checked(given) if given else self.default
+
+    def checked(self, given: str) -> Any:
+        """Return the value of a text. Raises what `read` raises, with the name of the field."""
+        try:
+            return self.read(given)
+        except PipelineError as failure:
+            failure.field = self.name
+            raise
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,13 @@ class Claim(msgspec.Struct, frozen=True):
     seed: int
 
 
-def checked_id(sent: str) -> str:
-    """Return the id of a request. Raises BadRequest if it is invalid."""
+def checked_id(sent: str, *, field: str = "id") -> str:
+    """Return the id of a request, from the path or the header `field`. Raises BadRequest if it is invalid."""
     if not _ID.fullmatch(sent):
-        raise BadRequest("a request id must be 8 to 64 letters, digits, hyphens or underscores")
+        raise BadRequest(
+            "a request id must be 8 to 64 letters, digits, hyphens or underscores",
+            field=field,
+        )
     return sent
 
 
@@ -42,7 +45,10 @@ def checked_key(sent: str) -> str:
     """
     key = sent[1:-1] if len(sent) > 1 and sent[0] == sent[-1] == '"' else sent
     if not _KEY.fullmatch(key):
-        raise BadRequest("an Idempotency-Key must be 1 to 255 printable ASCII characters")
+        raise BadRequest(
+            "an Idempotency-Key must be 1 to 255 printable ASCII characters",
+            field="Idempotency-Key",
+        )
     return sha256(key.encode()).hexdigest()
 
 

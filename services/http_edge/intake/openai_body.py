@@ -24,7 +24,7 @@ from services.http_edge.encoders.registry import (
     OutputFormat,
     output_format,
 )
-from services.http_edge.errors import BadField, UnknownModel
+from services.http_edge.errors import BadRequest, UnknownModel
 from services.http_edge.intake.body import BodyReader
 from services.http_edge.intake.form import Form
 from services.http_edge.intake.form_fields import JsonField, range_schema
@@ -127,7 +127,7 @@ class OpenAiReader:
     async def form(self, request: web.Request, caller: str) -> AsyncIterator[Form]:
         """Read and check the body.
 
-        Raises BadRequest, BadField, UnknownModel, EmptyText, TextTooLong, UnsupportedLanguage, UploadStalled,
+        Raises BadRequest, UnknownModel, EmptyText, TextTooLong, UnsupportedLanguage, UploadStalled,
         TooManyUploads.
         """
         most = self.settings.max_text_characters * _BYTES_PER_CHARACTER + _FIELDS_BYTES
@@ -139,13 +139,13 @@ class OpenAiReader:
 def openai_form(body: bytes, settings: Settings, engines: Sequence[str]) -> Form:
     """Return the form of a JSON body.
 
-    `engines`: the edge's, and the others that run. Raises BadField, UnknownModel, EmptyText, TextTooLong,
+    `engines`: the edge's, and the others that run. Raises BadRequest, UnknownModel, EmptyText, TextTooLong,
     UnsupportedLanguage.
     """
     try:
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadField("send a JSON object with model, input and voice", field=None) from None
+        raise BadRequest("send a JSON object with model, input and voice") from None
     fields = _Fields({name: value for name, value in sent.items() if bytes(value) != b"null"})
 
     engine = _engine(fields.text("model"), engines)
@@ -176,17 +176,17 @@ class _Fields:
     sent: Mapping[str, msgspec.Raw]
 
     def get(self, name: str) -> Any:
-        """Return a field's value, or None if it was not sent. Raises BadField."""
+        """Return a field's value, or None if it was not sent. Raises BadRequest."""
         if name not in self.sent:
             return None
         known = BODY[name]
         try:
             return msgspec.json.decode(self.sent[name], type=known.kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise BadField(f"{name} must be {known.wanted}", field=name) from None
+            raise BadRequest(f"{name} must be {known.wanted}", field=name) from None
 
     def text(self, name: str) -> str:
-        """Return a field's text without white space around it; empty if it was not sent. Raises BadField."""
+        """Return a field's text without white space around it; empty if it was not sent. Raises BadRequest."""
         value = self.get(name)
         return "" if value is None else str(value).strip()
 
@@ -205,7 +205,7 @@ def _engine(model: str, engines: Sequence[str]) -> str | None:
 
 def _input(fields: _Fields, settings: Settings) -> str:
     if "input" not in fields.sent:
-        raise BadField("input is missing; send the text to speak", field="input")
+        raise BadRequest("input is missing; send the text to speak", field="input")
     text: str = fields.get("input")
     if not text.strip():
         raise EmptyText("input is empty; send at least one word")
@@ -233,7 +233,7 @@ def _voice(fields: _Fields) -> str | None:
     try:
         return msgspec.convert(name.strip(), VoiceReference)
     except msgspec.ValidationError:
-        raise BadField(f"voice must be {BODY['voice'].wanted}", field="voice") from None
+        raise BadRequest(f"voice must be {BODY['voice'].wanted}", field="voice") from None
 
 
 def _parameters(fields: _Fields) -> Parameters:
@@ -247,7 +247,7 @@ def _parameters(fields: _Fields) -> Parameters:
         except msgspec.ValidationError:
             allowed = RANGES[name]
             words = "".join(f", or {word}" for word in allowed.words)
-            raise BadField(
+            raise BadRequest(
                 f"{name} must be a number from {allowed.lowest:g} to {allowed.highest:g}{words}",
                 field=name,
             ) from None
@@ -259,12 +259,12 @@ def _framed(output: OutputFormat, fields: _Fields, text: str) -> OutputFormat:
     """Return the format with what `stream_format` and `timestamps` select."""
     given = fields.text("stream_format") or "audio"
     if given not in _STREAM_FORMATS:
-        raise BadField("stream_format must be audio, sse or json", field="stream_format")
+        raise BadRequest("stream_format must be audio, sse or json", field="stream_format")
     timestamps = fields.text("timestamps") or "none"
     if timestamps not in _TIMESTAMPS:
-        raise BadField("timestamps must be none or word", field="timestamps")
+        raise BadRequest("timestamps must be none or word", field="timestamps")
     if timestamps == "word" and given == "audio":
-        raise BadField("timestamps need stream_format sse or json", field="timestamps")
+        raise BadRequest("timestamps need stream_format sse or json", field="timestamps")
     if given == "json" and len(text) > _MOST_IN_JSON:
         raise TextTooLong(
             f"with stream_format json, input has at most {_MOST_IN_JSON} characters; send sse for a longer one"

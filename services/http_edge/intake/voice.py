@@ -47,7 +47,8 @@ class VoiceSelector:
         if reference is None:
             raise BadRequest(
                 f"the engine {fleet.engine} has no default voice for this language; "
-                "send voice or reference_audio: 6-30 s of one person speaking"
+                "send voice or reference_audio: 6-30 s of one person speaking",
+                field="voice",
             )
         return VoiceChoice(reference)
 

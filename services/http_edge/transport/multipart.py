@@ -198,6 +198,7 @@ def _boundary(request: web.Request) -> bytes:
     )
     if not 1 <= len(boundary) <= _BOUNDARY_CHARACTERS or not boundary.isascii():
         raise BadRequest(
-            f"the Content-Type needs a boundary of 1 to {_BOUNDARY_CHARACTERS} ASCII characters"
+            f"the Content-Type needs a boundary of 1 to {_BOUNDARY_CHARACTERS} ASCII characters",
+            field="Content-Type",
         )
     return boundary.encode()

@@ -124,7 +124,7 @@ def json_fields(body: bytes) -> VoiceFields:
 
 
 def _text(field: str, value: msgspec.Raw) -> str:
-    return _decoded(bytes(value), str, f"{field} must be a string")
+    return _decoded(bytes(value), str, f"{field} must be a string", field=field)
 
 
 def _name(given: str) -> str:
@@ -132,12 +132,14 @@ def _name(given: str) -> str:
         name = msgspec.convert(given, VoiceName)
     except msgspec.ValidationError:
         raise BadRequest(
-            "name must be 1 to 64 characters, without / : @ and without spaces around it"
+            "name must be 1 to 64 characters, without / : @ and without spaces around it",
+            field="name",
         ) from None
 
     if name_key(name) in _RESERVED or is_voice_id(name):
         raise BadRequest(
-            f"name must not be {', '.join(sorted(RESERVED_NAMES))} or look like the id of a voice"
+            f"name must not be {', '.join(sorted(RESERVED_NAMES))} or look like the id of a voice",
+            field="name",
         )
     return name
 
@@ -146,21 +148,25 @@ def _description(given: str) -> str:
     try:
         return msgspec.convert(given, VoiceDescription)
     except msgspec.ValidationError:
-        raise BadRequest("description must be at most 500 characters") from None
+        raise BadRequest(
+            "description must be at most 500 characters", field="description"
+        ) from None
 
 
 def _json_language(value: msgspec.Raw) -> str | None:
     """Return the code of a language; None for null."""
     if bytes(value).strip() == b"null":
         return None
-    given = _decoded(bytes(value), str, "language must be a string or null")
+    given = _decoded(bytes(value), str, "language must be a string or null", field="language")
     return _language(given)
 
 
 def _language(given: str) -> str:
     language = language_code(given)
     if language is None:
-        raise BadRequest(f"language is unknown; send one of {' '.join(LANGUAGES)}")
+        raise BadRequest(
+            f"language is unknown; send one of {' '.join(LANGUAGES)}", field="language"
+        )
     return language
 
 
@@ -171,31 +177,32 @@ def _parameters(value: bytes) -> Parameters:
         Parameters,
         'parameters must be a JSON object such as {"speed": 1.1}; allowed are '
         + ", ".join(f"{name} ({allowed})" for name, allowed in RANGES.items()),
+        field="parameters",
     )
 
 
 def _consent(value: bytes) -> Consent:
     advice = f"consent must be a JSON object such as {CONSENT_EXAMPLE}"
-    consent = _decoded(value, Consent, advice)
+    consent = _decoded(value, Consent, advice, field="consent")
     try:
         date.fromisoformat(consent.date)
     except ValueError:  # such as 2026-02-30
-        raise BadRequest(advice) from None
+        raise BadRequest(advice, field="consent") from None
     return consent
 
 
-def _decoded(value: bytes, expected: type[T], advice: str) -> T:
-    """Return the JSON value of this type. Raises BadRequest with the advice."""
+def _decoded(value: bytes, expected: type[T], advice: str, *, field: str) -> T:
+    """Return the JSON value of a field. Raises BadRequest with the advice."""
     try:
         return msgspec.json.decode(value, type=expected)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # of JSON or of the type
-        raise BadRequest(advice) from None
+        raise BadRequest(advice, field=field) from None
 
 
 def new_voice(fields: VoiceFields, *, tenant: str, uploaded_by: str) -> Voice:
     """Return the draft of a voice for `VoiceLibrary.create`. Raises BadRequest if it has no name."""
     if isinstance(fields.name, UnsetType):
-        raise BadRequest("the field name is missing; send 1 to 64 characters")
+        raise BadRequest("the field name is missing; send 1 to 64 characters", field="name")
 
     draft = Voice(
         voice="v_" + "0" * 20,

@@ -105,7 +105,9 @@ class VoiceFormReader:
             if self.settings.voice_consent == "required":
                 form.fields.require_consent()
             if not uploads:
-                raise BadRequest(f"the file reference_audio is missing; send {GOOD_REFERENCE}")
+                raise BadRequest(
+                    f"the file reference_audio is missing; send {GOOD_REFERENCE}", field=REFERENCE
+                )
 
             check_uploads(uploads)
             yield form
@@ -123,7 +125,9 @@ class VoiceFormReader:
 
         async with body.parts(request, caller, limits, file_field=_FILE) as (_, uploads):
             if len(uploads) != 1 or not uploads[0].size:
-                raise BadRequest("send one exported voice as the file of the field `file`")
+                raise BadRequest(
+                    "send one exported voice as the file of the field `file`", field=_FILE
+                )
             yield uploads[0]
 
     async def changes(self, request: web.Request) -> VoiceFields:
@@ -133,7 +137,8 @@ class VoiceFormReader:
         """
         if request.content_type != "application/json":
             raise BadRequest(
-                "send the changes as a JSON object, with Content-Type: application/json"
+                "send the changes as a JSON object, with Content-Type: application/json",
+                field="Content-Type",
             )
 
         body = BodyReader(self.uploads, self.settings.upload_idle_timeout_s)

@@ -52,7 +52,7 @@ def parse_query(given: Sequence[tuple[str, str]]) -> VoiceQuery:
     """Return the checked query. Raises BadRequest, which names the parameter."""
     sent = only_parameters(given, [field.name for field in QUERY])
     values = {
-        field.name: field.read(sent[field.name]) if field.name in sent else field.default
+        field.name: field.checked(sent[field.name]) if field.name in sent else field.default
         for field in QUERY
     }
     part = values.pop("q")
@@ -67,7 +67,8 @@ def checked_language(given: str | None) -> str | None:
     language = language_code(given)
     if language is None:
         raise BadRequest(
-            f"language is unknown in the query; send one of {' '.join(LANGUAGES)}, or leave it out"
+            f"language is unknown in the query; send one of {' '.join(LANGUAGES)}, or leave it out",
+            field="language",
         )
     return language
 
@@ -79,9 +80,9 @@ def only_parameters(given: Sequence[tuple[str, str]], known: Sequence[str]) -> M
         if name not in known:
             shown = name[:_LONGEST_PART] if name.isascii() and name.isprintable() else "one"
             advice = f"the parameters are {', '.join(known)}" if known else "this path has none"
-            raise BadRequest(f"unknown query parameter {shown}; {advice}")
+            raise BadRequest(f"unknown query parameter {shown}; {advice}", field=shown)
         if name in sent:
-            raise BadRequest(f"the query parameter {name} was sent twice")
+            raise BadRequest(f"the query parameter {name} was sent twice", field=name)
         sent[name] = value
     return sent
 
