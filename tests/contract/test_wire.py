@@ -23,6 +23,7 @@ from services.common.wire.messages import (
 from services.common.wire.options import AS_USUAL, Parameters, TextOptions
 from services.common.wire.parameters import RANGES
 from services.common.wire.parts import (
+    Chapter,
     LeftOut,
     Portion,
     Span,
@@ -155,6 +156,40 @@ def test_words_have_the_bytes_of_version_1_and_are_sent_only_where_there_are_som
     golden = (GOLDEN / "with_words" / f"{kind}.hex").read_text().strip()
     assert codec.encode(filled).hex() == golden
     assert codec.decode(bytes.fromhex(golden), type(message)) == filled
+
+
+WITH_TITLES = {
+    "SpeechRequest": {
+        "title": "Alice in Wonderland",
+        "chapters": (Chapter("I. Down the Rabbit-Hole", 0), Chapter("II. The Pool of Tears", 11)),
+    },
+    "JobProgress": {
+        "title": "Alice in Wonderland",
+        "language": "en",
+        "characters": 144_000,
+        "begun_unix_ms": 1_790_000_000_000,
+        "ended_unix_ms": 1_790_000_900_000,
+        "revision": 2,
+        "chapters": 12,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", WITH_TITLES)
+def test_what_a_list_of_jobs_shows_has_the_bytes_of_version_1_and_is_optional(kind: str) -> None:
+    [message] = [example for example in EXAMPLES if name(example) == kind]
+    assert not WITH_TITLES[kind].keys() & fields(message).keys()
+    filled = msgspec.structs.replace(message, **WITH_TITLES[kind])
+    golden = (GOLDEN / "with_titles" / f"{kind}.hex").read_text().strip()
+    assert codec.encode(filled).hex() == golden
+    assert codec.decode(bytes.fromhex(golden), type(message)) == filled
+
+
+@pytest.mark.parametrize("title", ["", "x" * 201, "two\nlines", "a\u2028b", 7])
+def test_a_title_is_one_line_of_at_most_200_characters(title: object) -> None:
+    content = {**fields(EXAMPLES[0]), "title": title}
+    with pytest.raises(MalformedMessage, match="title"):
+        codec.decode(msgpack.packb(content), SpeechRequest)
 
 
 def test_letters_that_are_left_out_are_sent_only_where_there_are_some() -> None:

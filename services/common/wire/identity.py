@@ -39,6 +39,10 @@ class Identity(NamedTuple):
         """Return the name of the segmentation of its text in the same store: `<tenant>/<id>/split`."""
         return f"{self.tenant}/{self.id}/split"
 
+    def request_name(self) -> str:
+        """Return the name of the `SpeechRequest` of a job in the same store: `<tenant>/<id>/request`."""
+        return f"{self.tenant}/{self.id}/request"
+
 
 class _OfRequest(Protocol):
     @property

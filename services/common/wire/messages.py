@@ -37,6 +37,7 @@ from services.common.wire.fields import (
     Slots,
     Tenant,
     TextType,
+    Title,
     UnixMilliseconds,
     VoiceName,
     VoiceReference,
@@ -45,6 +46,7 @@ from services.common.wire.fields import (
 from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parts import (
     BuiltInVoices,
+    Chapters,
     LeftOut,
     Mark,
     NormalizedSentence,
@@ -87,6 +89,8 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     voice: VoiceReference | UnsetType = UNSET
     # false: `parameters` are complete, those of the voice are not added
     voice_defaults: bool | UnsetType = UNSET
+    title: Title | UnsetType = UNSET  # of a job
+    chapters: Chapters | UnsetType = UNSET  # of a job's text, in order
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -202,6 +206,13 @@ class JobProgress(Message, frozen=True, kw_only=True):
     detail: str = ""  # contains the remedy, never the text
     # that speaks it, resolved; unset: the request has clips
     voice: VoiceReference | UnsetType = UNSET
+    title: Title | UnsetType = UNSET
+    language: LanguageTag | UnsetType = UNSET
+    characters: Count | UnsetType = UNSET  # of the text
+    begun_unix_ms: UnixMilliseconds | UnsetType = UNSET  # first audio stored
+    ended_unix_ms: UnixMilliseconds | UnsetType = UNSET
+    revision: Count | UnsetType = UNSET  # of the audio: how often a sentence was replaced
+    chapters: Count | UnsetType = UNSET  # of the text; unset: none
 
 
 class WorkerState(Message, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from services.common.wire.fields import (
+    MOST_CHAPTERS,
     MOST_LEFT_OUT,
     MOST_PASSAGES,
     MOST_WORDS,
@@ -14,6 +15,7 @@ from services.common.wire.fields import (
     LanguageTag,
     Positive,
     SentenceIndex,
+    Title,
     VoiceName,
 )
 
@@ -83,6 +85,16 @@ class Portion(Struct, frozen=True):
 
     first: SentenceIndex
     until: SentenceIndex
+
+
+class Chapter(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of a job's text, to the next chapter or the end. On the wire a map."""
+
+    title: Title
+    start: Count  # its first character, in Unicode code points
+
+
+Chapters = Annotated[tuple[Chapter, ...], Meta(max_length=MOST_CHAPTERS)]
 
 
 class LeftOut(Struct, frozen=True):

@@ -84,6 +84,7 @@ def _edge() -> Role:
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.AUDIO}",
             *(*_values(topology.KEPT), *_drops_values(topology.KEPT)),
             *(*_values(topology.PROGRESS), *_drops_values(topology.PROGRESS)),
+            _reads_batches(topology.PROGRESS),  # lists of jobs
             *(*_values(topology.LIBRARY), *_drops_values(topology.LIBRARY)),
             _reads_batches(topology.LIBRARY),
             # previews; what is computed from a voice is erased with it
