@@ -23,6 +23,7 @@ from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.http.jobs.job_audio import JobAudio
 from services.http_edge.http.jobs.job_routes import JobRoutes
+from services.http_edge.http.jobs.list_routes import JobListRoutes
 from services.http_edge.http.normalize_routes import NormalizeRoutes
 from services.http_edge.http.openai_routes import OpenAiRoutes
 from services.http_edge.http.request_routes import RequestRoutes
@@ -40,6 +41,7 @@ from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.uploads import Uploads
 from services.http_edge.intake.voice import VoiceSelector
 from services.http_edge.jobs.events import JobEvents
+from services.http_edge.jobs.job_list import JobList
 from services.http_edge.jobs.results import JobResults
 from services.http_edge.jobs.results_quota import ResultsQuota
 from services.http_edge.jobs.runner import JobWork
@@ -231,6 +233,7 @@ def _add_job_routes(
     acceptor: Acceptor,
     results: JobResults,
 ) -> None:
+    JobListRoutes(JobList(parts.bus), results.store, settings).add_to(app)
     JobRoutes(
         bus=parts.bus,
         results=results,

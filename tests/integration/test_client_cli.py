@@ -263,7 +263,9 @@ async def test_progress_is_shown_on_a_terminal_only(cli: Cli) -> None:
 
 async def test_a_job_from_its_text_to_its_audio(cli: Cli) -> None:
     arguments = ("--language", "en", "--clip", "voice.flac", "--seed", "42")
-    submitted = await cli.run("jobs", "submit", "-", *arguments, stdin=TEXT.encode())
+    submitted = await cli.run(
+        "jobs", "submit", "-", *arguments, "--title", "A cold day", stdin=TEXT.encode()
+    )
     job = submitted.out.decode().strip()
     assert submitted.code == 0
 
@@ -273,6 +275,8 @@ async def test_a_job_from_its_text_to_its_audio(cli: Cli) -> None:
 
     listed = await cli.run("jobs", "list")
     assert listed.out.decode().split("\t")[:2] == [job, "done"]
+    assert listed.out.decode().rstrip().endswith("\tA cold day")
+    assert (await cli.run("jobs", "list", "--state", "failed,queued")).out == b""
     assert json.loads((await cli.run("jobs", "status", job)).out)["state"] == "done"
     assert (await cli.run("jobs", "cancel", job)).code == 0
     assert (await cli.run("jobs", "delete", job)).code == 0

@@ -90,6 +90,24 @@ async def test_a_cancelled_job_is_a_failed_one(client: AsyncClient, tmp_path: Pa
         await client.jobs.wait(job.id, timeout_s=30)
 
 
+async def test_all_pages_of_jobs_are_listed_newest_first(client: AsyncClient) -> None:
+    submitted = [
+        await client.jobs.submit("Hello.", language="en", clips=VOICE, title=f"Number {number}")
+        for number in range(3)
+    ]
+    for job in submitted:
+        await client.jobs.wait(job.id)
+    page = await client.jobs.page(limit=2)
+    rest = await client.jobs.page(limit=2, after=page.next)
+    assert [job.title for job in (*page.jobs, *rest.jobs)] == ["Number 2", "Number 1", "Number 0"]
+    assert rest.next is None
+    done = [job async for job in client.jobs.list(state="done")]
+    assert [job.id for job in done] == [job.id for job in reversed(submitted)]
+    assert all(job.finished and job.expires > job.created for job in done)
+    request = await client.jobs.request(submitted[0].id)
+    assert (request["text"], request["title"]) == ("Hello.", "Number 0")
+
+
 async def test_voices_are_stored_listed_changed_exported_and_erased(client: AsyncClient) -> None:
     anna = await client.voices.create("Anna", VOICE, consent=CONSENT, language="en")
     assert (anna.name, anna.kind, anna.clips, anna.consent) == ("Anna", "library", 1, CONSENT)

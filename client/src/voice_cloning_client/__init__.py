@@ -16,7 +16,7 @@ from voice_cloning_client.errors import (
     Unavailable,
     VoiceCloningError,
 )
-from voice_cloning_client.jobs import Job
+from voice_cloning_client.jobs import Job, JobPage
 from voice_cloning_client.retry import Retry
 from voice_cloning_client.settings import Timeouts
 from voice_cloning_client.sync import Client
@@ -32,6 +32,7 @@ __all__ = [
     "IncompleteAudio",
     "InvalidInput",
     "Job",
+    "JobPage",
     "JobFailed",
     "NotFound",
     "Overloaded",

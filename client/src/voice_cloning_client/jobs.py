@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,21 @@ from voice_cloning_client.speech import Clip, Speech, Value, checked_text, form,
 from voice_cloning_client.transport import Attempts, Call, Transport
 
 ENDED: Final = ("done", "failed", "cancelled")
+_TEXTS: Final = (
+    "created",
+    "deadline",
+    "estimated_end",
+    "voice",
+    "code",
+    "detail",
+    "title",
+    "language",
+    "finished",
+    "expires",
+)
 _FIRST_POLL_S: Final = 0.3
 _POLL_S: Final = 3.0
+_PAGE: Final = 200
 _NOT_ENDED: Final = "the job did not end within {:g} s; it continues, wait for it again"
 
 
@@ -45,6 +58,12 @@ class Job:
     voice: str = ""
     code: str = ""
     detail: str = ""
+    title: str = ""
+    language: str = ""
+    characters: int = 0
+    finished: str = ""  # RFC 3339, like the next one
+    expires: str = ""
+    revision: int = 0
 
     @property
     def ended(self) -> bool:
@@ -60,11 +79,18 @@ class Job:
             sentences=body.get("sentences"),
             spoken=int(body.get("spoken", 0)),
             audio_seconds=float(body.get("audio_seconds", 0.0)),
-            **{
-                name: str(body.get(name) or "")
-                for name in ("created", "deadline", "estimated_end", "voice", "code", "detail")
-            },
+            characters=int(body.get("characters") or 0),
+            revision=int(body.get("revision") or 0),
+            **{name: str(body.get(name) or "") for name in _TEXTS},
         )
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """Some jobs, newest first, and where the next ones begin."""
+
+    jobs: tuple[Job, ...]
+    next: str | None  # `after` of the next page; None on the last one
 
 
 class Jobs:
@@ -116,6 +142,33 @@ class Jobs:
     async def get(self, job: str) -> Job:
         """Return the state of a job. Raises NotFound."""
         return Job.of(await self._transport.json(Call("GET", _path(job))))
+
+    async def page(
+        self, *, after: str | None = None, limit: int | None = None, state: str = ""
+    ) -> JobPage:
+        """Return one page of jobs, newest first. `state`: one or more, with commas between."""
+        given = {"after": after or "", "limit": "" if limit is None else str(limit), "state": state}
+        query = {name: value for name, value in given.items() if value}
+        body = await self._transport.json(Call("GET", "/jobs", query=query))
+        jobs = tuple(Job.of(job) for job in body.get("jobs", ()))
+        return JobPage(jobs, body.get("next"))
+
+    async def list(self, *, state: str = "") -> AsyncGenerator[Job, None]:
+        """Yield all jobs, newest first, page by page."""
+        after: str | None = None
+
+        while True:
+            page = await self.page(after=after, limit=_PAGE, state=state)
+            for job in page.jobs:
+                yield job
+
+            if not page.next or page.next == after:
+                return
+            after = page.next
+
+    async def request(self, job: str) -> dict[str, Any]:
+        """Return the text of a job and how it was to be spoken, by the names of the form. Raises NotFound."""
+        return await self._transport.json(Call("GET", f"{_path(job)}/request"))
 
     async def cancel(self, job: str) -> Job:
         """Cancel a job that has not ended, and delete its audio; one that has ended stays."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from voice_cloning_client.jobs import Job, Jobs
+from voice_cloning_client.jobs import Job, JobPage, Jobs
 from voice_cloning_client.loop import Loop
 from voice_cloning_client.speech import Clip, Value
 from voice_cloning_client.voices import Consent, Voice, VoicePage, Voices
@@ -44,6 +45,28 @@ class SyncJobs:
     def get(self, job: str) -> Job:
         """Return the state of a job."""
         return self._run(self._jobs.get(job))
+
+    def page(
+        self, *, after: str | None = None, limit: int | None = None, state: str = ""
+    ) -> JobPage:
+        """Return one page of jobs, newest first."""
+        return self._run(self._jobs.page(after=after, limit=limit, state=state))
+
+    def list(self, *, state: str = "") -> Iterator[Job]:
+        """Yield all jobs, newest first, page by page."""
+        after: str | None = None
+
+        while True:
+            page = self.page(after=after, limit=200, state=state)
+            yield from page.jobs
+
+            if not page.next or page.next == after:
+                return
+            after = page.next
+
+    def request(self, job: str) -> dict[str, Any]:
+        """Return the text of a job and how it was to be spoken."""
+        return self._run(self._jobs.request(job))
 
     def cancel(self, job: str) -> Job:
         """Cancel a job that has not ended."""

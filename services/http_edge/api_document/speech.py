@@ -136,6 +136,23 @@ OPERATIONS: Final = (
     ),
     Operation(
         "get",
+        "/jobs",
+        "jobs",
+        "jobs",
+        "List the jobs, newest first",
+        (Answer(200, "a page of jobs", bodies.Jobs),),
+    ),
+    Operation(
+        "get",
+        "/jobs/{id}/request",
+        "jobRequest",
+        "jobs",
+        "Return the text of a job and its parameters",
+        (Answer(200, "the request", bodies.JobRequest),),
+        (errors.UnknownJob,),
+    ),
+    Operation(
+        "get",
         "/jobs/{id}",
         "job",
         "jobs",

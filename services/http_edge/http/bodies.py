@@ -8,6 +8,8 @@ from services.common.wire.fields import (
     Count,
     JobState,
     RequestId,
+    Seed,
+    TextType,
 )
 from services.http_edge.capacity.fleet import ParameterRange
 from services.http_edge.speech.marks import SpokenMark
@@ -71,15 +73,65 @@ class Job(TypedDict):
 
     id: RequestId
     state: JobState
+    title: NotRequired[str]
+    language: NotRequired[str]
     voice: NotRequired[Annotated[str, Meta(description="the revision of the voice that is used")]]
+    characters: NotRequired[Annotated[Count, Meta(description="length of the text")]]
     sentences: NotRequired[Count]
     spoken: Annotated[Count, Meta(description="sentences whose audio is stored")]
     audio_seconds: Amount
+    revision: NotRequired[
+        Annotated[Count, Meta(description="how often a sentence of the audio was replaced")]
+    ]
     created: NotRequired[Timestamp]
     deadline: NotRequired[Timestamp]
     estimated_end: NotRequired[Timestamp]
+    finished: NotRequired[Timestamp]
+    expires: NotRequired[
+        Annotated[
+            str,
+            Meta(
+                description="when the audio of a finished job begins to expire",
+                extra_json_schema={"format": "date-time"},
+            ),
+        ]
+    ]
     code: NotRequired[Annotated[str, Meta(description="why it failed")]]
     detail: NotRequired[str]
+
+
+class Jobs(TypedDict):
+    """Some jobs of the tenant, newest first."""
+
+    jobs: list[Job]
+    next: NotRequired[Annotated[str, Meta(description="`after` of the next page")]]
+
+
+class TextChapter(TypedDict):
+    """A chapter of a text, to the next one or the end."""
+
+    title: Text
+    start: Annotated[Count, Meta(description="its first character, in Unicode code points")]
+
+
+class JobRequest(TypedDict):
+    """The text of a job, and how it was to be spoken."""
+
+    text: Text
+    text_type: TextType
+    language: str
+    seed: Seed
+    enable_text_splitting: bool
+    spoken_forms: bool
+    pronunciations: dict[str, str]
+    parameters: Annotated[
+        dict[str, float | str], Meta(description="synthesis parameters that were set")
+    ]
+    engine: str
+    voice: NotRequired[str]
+    recordings: NotRequired[Annotated[Count, Meta(description="number of recordings of the voice")]]
+    title: NotRequired[str]
+    chapters: NotRequired[list[TextChapter]]
 
 
 class TextRange(TypedDict):

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from services.http_edge.auth.guard import is_open
 from services.http_edge.errors import BadRequest
+from services.http_edge.http.jobs.list_routes import QUERY as JOBS_QUERY
 from services.http_edge.http.openai_errors import PREFIX
 from services.http_edge.intake.form_fields import OUTPUT_FIELDS, Field
 from services.http_edge.voices.listing import LANGUAGE, QUERY, only_parameters
@@ -73,6 +74,7 @@ QUERIES: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
         "/requests/{id}/audio": (FROM_BYTE, *OUTPUT_FIELDS, *SIGNATURE),
         "/requests/{id}/sentences": (FROM_SENTENCE, *SIGNATURE),
         "/requests/{id}/subtitles.{format}": SIGNATURE,
+        "/jobs": JOBS_QUERY,
         "/jobs/{id}/audio": (*OUTPUT_FIELDS, *SIGNATURE),
         "/jobs/{id}/events": SIGNATURE,
         "/jobs/{id}/subtitles.{format}": SIGNATURE,

@@ -133,5 +133,7 @@ class ClipIntake:
             passages=form.passages,
             voice=UNSET if form.voice is None else form.voice,
             voice_defaults=UNSET if form.voice is None else False,  # the form has them already
+            title=form.title or UNSET,
+            chapters=form.chapters or UNSET,
             **form.options.fields(),
         )

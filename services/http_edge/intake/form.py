@@ -18,6 +18,7 @@ from services.common.wire.options import (
 )
 from services.common.wire.parameters import RANGES
 from services.common.wire.parts import (
+    Chapter,
     Passage,
 )
 from services.http_edge.encoders.registry import WAV, OutputFormat, output_format
@@ -32,12 +33,14 @@ from services.http_edge.intake.body import (
     check_uploads,
 )
 from services.http_edge.intake.form_fields import (
+    CHAPTERS,
     FIELDS,
     JOB_FORM,
     NORMALIZE_FORM,
     SPEECH_FORM,
     TEXT,
     TEXT_FILE,
+    TITLE,
     Field,
 )
 from services.http_edge.intake.uploads import Uploads
@@ -73,6 +76,8 @@ class Form:
     # a name or an id; without it and uploads, the default voice of the language
     voice: str | None = None
     engine: str | None = None  # another one than the edge's
+    title: str | None = None  # of a job
+    chapters: tuple[Chapter, ...] = ()  # of a job, in order
     # estimated, with pauses and pronunciations
     audio_s: float = field(default=0.0, metadata=_DERIVED)
     # that of most of the text first
@@ -93,7 +98,9 @@ class Form:
         sent with something else than its default.
         """
         values = self._values()
-        not_sent = {"voice": None, "engine": None} | type(self.options)().fields()
+        not_sent = {"voice": None, "engine": None, "title": None, "chapters": ()} | type(
+            self.options
+        )().fields()
         added = [name for name in values if name not in _IDENTIFYING]
 
         return [
@@ -238,8 +245,20 @@ def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Setting
         options=_options(fields),
         seed=FIELDS["seed"].value(fields),
         voice=FIELDS["voice"].value(fields),
+        title=FIELDS[TITLE].value(fields),
+        chapters=_chapters(fields),
         parameters=Parameters(**{name: FIELDS[name].value(fields) for name in RANGES}),
     )
+
+
+def _chapters(fields: dict[str, str]) -> tuple[Chapter, ...]:
+    chapters: tuple[Chapter, ...] = FIELDS[CHAPTERS].value(fields)
+    if chapters and chapters[-1].start >= len(fields[TEXT]):
+        raise BadRequest(
+            f"a chapter begins at character {chapters[-1].start}, and the text has {len(fields[TEXT])}; "
+            "send the start of each in Unicode code points, from 0"
+        )
+    return chapters
 
 
 def _options(fields: dict[str, str]) -> TextOptions:

@@ -6,6 +6,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
@@ -13,12 +14,16 @@ import msgspec
 
 from services.common.wire.failures import PipelineError, UnsupportedLanguage
 from services.common.wire.fields import (
+    LONGEST_TITLE,
+    MOST_CHAPTERS,
     Pronunciations,
     TextType,
+    Title,
     VoiceReference,
 )
 from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.parameters import RANGES, Range
+from services.common.wire.parts import Chapter, Chapters
 from services.http_edge.encoders.registry import FORMATS, SAMPLE_RATES_HZ
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.body import FORM_BYTES, REFERENCE
@@ -26,8 +31,11 @@ from services.http_edge.intake.language import AUTO
 
 TEXT: Final = "text"
 TEXT_FILE: Final = "text_file"
+TITLE: Final = "title"
+CHAPTERS: Final = "chapters"
 _SHORT_BYTES: Final = 64
 _VOICE_BYTES: Final = 400
+_CHAPTERS_BYTES: Final = 512 * 1024
 _SEED_LIMIT: Final = 2**63
 # `on` is what the checkbox of an HTML form sends
 _BOOLEANS: Final = {
@@ -176,6 +184,26 @@ def _read_pronunciations(given: str) -> dict[str, str]:
         ) from None
 
 
+def _read_title(given: str) -> str:
+    try:
+        return msgspec.convert(given, Title)
+    except msgspec.ValidationError:
+        raise BadRequest(f"title must be one line of at most {LONGEST_TITLE} characters") from None
+
+
+def _read_chapters(given: str) -> tuple[Chapter, ...]:
+    try:
+        chapters: tuple[Chapter, ...] = msgspec.json.decode(given, type=Chapters)
+    except msgspec.DecodeError:  # of JSON or of the type
+        raise BadRequest(
+            f"chapters must be a JSON array of at most {MOST_CHAPTERS} chapters, each with a title of one line and "
+            f'at most {LONGEST_TITLE} characters: [{{"title": "One", "start": 0}}]'
+        ) from None
+    if any(after.start <= before.start for before, after in pairwise(chapters)):
+        raise BadRequest("chapters must be in order; send each start once, in ascending order")
+    return chapters
+
+
 _LANGUAGE: Final = Field(
     "language",
     "one of the languages, in any common form (`fr-FR`, `zh-cn`, `en_US`), or `auto`",
@@ -244,8 +272,39 @@ _TEXT_FILE_FIELD: Final = Field(
     {"type": "string", "contentMediaType": "text/plain"},
 )
 
+_JOB_FIELDS: Final = (
+    Field(
+        TITLE,
+        "one line, for lists of jobs and exported files",
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_TITLE},
+        _read_title,
+        longest_bytes=4 * LONGEST_TITLE,
+    ),
+    Field(
+        CHAPTERS,
+        "the chapters of the text as a JSON array, in order; each begins at a character of the text",
+        {
+            "type": "array",
+            "maxItems": MOST_CHAPTERS,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "title": {"type": "string", "minLength": 1, "maxLength": LONGEST_TITLE},
+                    "start": {"type": "integer", "minimum": 0},
+                },
+                "required": ["title", "start"],
+                "additionalProperties": False,
+            },
+        },
+        _read_chapters,
+        default=(),
+        longest_bytes=_CHAPTERS_BYTES,
+        content_type="application/json",
+    ),
+)
+
 COMMON_FIELDS: Final = (*_TEXT_FIELDS, *_VOICE_FIELDS, *_READING_FIELDS, *_SYNTHESIS_FIELDS)
 SPEECH_FORM: Final = (*COMMON_FIELDS, *OUTPUT_FIELDS)
-JOB_FORM: Final = (*COMMON_FIELDS, _TEXT_FILE_FIELD)
+JOB_FORM: Final = (*COMMON_FIELDS, _TEXT_FILE_FIELD, *_JOB_FIELDS)
 NORMALIZE_FORM: Final = (*_TEXT_FIELDS, *_READING_FIELDS)
-FIELDS: Final = MappingProxyType({entry.name: entry for entry in (*SPEECH_FORM, _TEXT_FILE_FIELD)})
+FIELDS: Final = MappingProxyType({entry.name: entry for entry in (*SPEECH_FORM, *JOB_FORM)})

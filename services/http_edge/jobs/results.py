@@ -1,11 +1,13 @@
 """The results of jobs: stores the audio, and settles quota, usage and space at the end of a job."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from services.common.runtime.deadline import Deadline
 from services.common.wire.estimate import audio_seconds
@@ -20,6 +22,7 @@ _FULL_STORE_S: Final = 60.0  # maximum wait for space in a full store
 _FULL_STORE_PAUSE_S: Final = 1.0
 _USUAL_RATE_HZ: Final = 24_000
 _BYTES_PER_SAMPLE: Final = 2
+_MOST_BYTES_PER_CHARACTER: Final = 4  # UTF-8
 
 
 @dataclass(frozen=True)
@@ -71,28 +74,34 @@ class JobResults:
     async def complete(self, tenant: str, progress: JobProgress) -> JobProgress:
         """Store that a job is done; return its final progress."""
         size = _BYTES_PER_SAMPLE * progress.samples + SENTENCE_BYTES * progress.spoken
-        await self.quota.settle(tenant, progress.job, size)
+        await self.quota.settle(tenant, progress.job, size + _request_bytes(progress))
 
         done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
-        await self.end(tenant, done)
-        return done
+        return await self.end(tenant, done)
 
-    async def end(self, tenant: str, progress: JobProgress) -> None:
-        """Store the end of a job, charge its audio, and delete the audio of an incomplete job."""
+    async def end(self, tenant: str, progress: JobProgress) -> JobProgress:
+        """Store the end of a job, charge its audio, and delete the audio of an incomplete job.
+
+        Return its progress with the time of its end.
+        """
+        if progress.ended_unix_ms is UNSET:
+            progress = msgspec.structs.replace(progress, ended_unix_ms=round(time.time() * 1000))
         await self.store.note(tenant, progress)
         await self._charge(tenant, progress)
         await self.free_incomplete(tenant, progress)
+        return progress
 
     async def free_incomplete(self, tenant: str, progress: JobProgress) -> None:
-        """Delete the audio of a job that ended before its text did."""
+        """Delete the audio of a job that ended before its text did; its request stays."""
         if progress.state == "done":
             return
 
         reservation = await self.quota.reservation(tenant, progress.job)
-        if reservation is None or reservation.size:
+        kept = _request_bytes(progress)
+        if reservation is None or reservation.size > kept:
             # one more may be stored than the progress counts
             await self.store.free(tenant, progress.job, progress.spoken + 1)
-            await self.quota.settle(tenant, progress.job, 0)
+            await self.quota.settle(tenant, progress.job, kept)
 
     async def forget(self, tenant: str, progress: JobProgress) -> None:
         """Delete all data of a job that has ended; its id stays in use."""
@@ -116,6 +125,13 @@ class JobResults:
             for sentence, length in enumerate(lengths)
         }
         await meter.settle_lengths(seconds, whole=progress.state == "done")
+
+
+def _request_bytes(progress: JobProgress) -> int:
+    """Return at least the storage of a job's request."""
+    if progress.characters is UNSET:
+        return 0
+    return _MOST_BYTES_PER_CHARACTER * progress.characters + SENTENCE_BYTES
 
 
 def _estimated_bytes(request: SpeechRequest) -> int:

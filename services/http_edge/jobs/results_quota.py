@@ -23,6 +23,9 @@ from services.common.wire.failures import QueueFull
 from services.common.wire.identity import tenant_key
 from services.http_edge.errors import ResultsFull
 
+STORE_FULL: Final = (
+    "the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later"
+)
 SENTENCE_BYTES: Final = 1024  # overhead of the store per sentence, on top of its PCM
 # maximum extra bytes that a growing job reserves at once
 _STEP_BYTES: Final = 4 * topology.MEBIBYTE
@@ -58,9 +61,7 @@ class ResultsQuota:
         store = await self.bus.storage_use(_STORE)
         if 0 < store.most < store.used + size:
             await self.settle(tenant, job, 0)
-            raise QueueFull(
-                "the store of job results is full; delete jobs (DELETE /jobs/ID), or retry later"
-            )
+            raise QueueFull(STORE_FULL)
 
     async def extend(self, tenant: str, job: str, size: int) -> int:
         """Extend the reservation of a running job to at least this; return its size. Raises ResultsFull."""

@@ -8,6 +8,7 @@ import asyncio
 import time
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import structlog
@@ -15,7 +16,12 @@ import structlog
 from services.common.bus.ports import Bus, Delivery
 from services.common.wire import codec
 from services.common.wire.addressing import require_own, tenant_of
-from services.common.wire.failures import MalformedMessage, PipelineError, SpeechCancelled
+from services.common.wire.failures import (
+    MalformedMessage,
+    PipelineError,
+    QueueFull,
+    SpeechCancelled,
+)
 from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.errors import RequestIdTaken
 from services.http_edge.jobs.captions import JobCaptions
@@ -30,6 +36,8 @@ from services.http_edge.speech.resume import Attempts, open_attempts
 from services.http_edge.speech.session import SpeechSessions
 
 log = structlog.get_logger()
+
+_KEPT_AGAIN_S: Final = 300.0  # in the queue
 
 
 class JobReturned(PipelineError):
@@ -125,6 +133,8 @@ class JobWork:
         began = progress.state == "running"
         progress = msgspec.structs.replace(progress, state="running")
         await self.store.note(request.tenant, progress)
+        if not began and time.time() - progress.created_unix_ms / 1000 > _KEPT_AGAIN_S:
+            await self._keep_request_again(request)
 
         earlier = (
             [request.request, *await self._records.attempts(request.tenant, request.request)]
@@ -180,9 +190,17 @@ class JobWork:
                     spoken=progress.spoken + 1,
                     samples=progress.samples + len(sentence) // 2,
                     sample_rate_hz=speech.assembly.sample_rate_hz,
+                    begun_unix_ms=progress.begun_unix_ms or round(time.time() * 1000),
                 )
                 await self.store.note(request.tenant, pace.estimated(progress))
         return await self.results.complete(request.tenant, progress)
+
+    async def _keep_request_again(self, request: SpeechRequest) -> None:
+        """Store the request of a job that waited for long, so that it expires with its audio."""
+        try:
+            await self.store.keep_request(request)
+        except QueueFull:
+            log.warning("job_request_not_kept", request=request.request)
 
     async def _keep_marks(self, request: SpeechRequest) -> None:
         """Store the text's marks with its audio; the splitter's event is stored for a few minutes only."""

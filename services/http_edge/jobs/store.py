@@ -9,20 +9,25 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.ports import Bus, Subscription
 from services.common.wire import codec
+from services.common.wire.failures import PipelineError, QueueFull
 from services.common.wire.identity import Identity
 from services.common.wire.messages import JobProgress, SpeechRequest, TextSplit
 from services.common.wire.parts import Mark
 from services.http_edge.errors import UnknownJob
+from services.http_edge.jobs.job_list import JobList
+from services.http_edge.jobs.results_quota import STORE_FULL
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.subtitles.captions import Caption
 
 ENDED: Final = ("done", "failed", "cancelled")
 _PAGE: Final = 512  # sentences whose lengths share one KV value
 _CAPTION_PAGE: Final = 32  # sentences whose captions share one object
+_LISTED_EVERY: Final = 64  # sentences, after which the entry in the list is stored again
 _READ_AT_ONCE: Final = 16  # objects
 _FREED_AT_ONCE: Final = 16  # objects
 # buffered changes of a job; any of them causes the latest progress to be read
@@ -37,19 +42,55 @@ class JobStore:
     records: RequestStore
 
     async def create(self, request: SpeechRequest) -> bool:
-        """Store a queued job; return False if the id is in use."""
+        """Store a queued job and its request; return False if the id is in use."""
         progress = JobProgress(
             job=request.request,
             state="queued",
             created_unix_ms=round(time.time() * 1000),
             deadline_unix_ms=request.deadline_unix_ms,
             voice=request.voice,
+            title=request.title,
+            language=request.language,
+            characters=len(request.text),
+            chapters=len(request.chapters or ()) or UNSET,
         )
-        return await self.bus.create_value(
+        created = await self.bus.create_value(
             topology.PROGRESS,
             Identity(request.tenant, "job", progress.job).key("job"),
             codec.encode(progress),
         )
+        if created:
+            await self._complete(request, progress)
+        return created
+
+    async def _complete(self, request: SpeechRequest, progress: JobProgress) -> None:
+        """Store what belongs to a new job, or nothing of it."""
+        try:
+            await self.keep_request(request)
+            await self._list.put(request.tenant, progress)
+        except QueueFull:
+            await self.forget(request.tenant, request.request)
+            raise QueueFull(STORE_FULL) from None
+        except PipelineError:
+            await self.forget(request.tenant, request.request)
+            raise
+
+    @property
+    def _list(self) -> JobList:
+        return JobList(self.bus)
+
+    async def keep_request(self, request: SpeechRequest) -> None:
+        """Store the request of a job, with its text, for its owner and for replacing sentences."""
+        name = Identity(request.tenant, "job", request.request).request_name()
+        await self.bus.put_object(topology.RESULTS, name, codec.encode(request))
+
+    async def request(self, tenant: str, job: str) -> SpeechRequest:
+        """Return the request of a job. Raises UnknownJob if it has expired."""
+        name = Identity(tenant, "job", job).request_name()
+        content = await self.bus.get_object(topology.RESULTS, name)
+        if content is None:
+            raise UnknownJob("the text of this job has expired, or is of an earlier release")
+        return codec.decode(content, SpeechRequest)
 
     async def progress(self, tenant: str, job: str) -> JobProgress | None:
         """Return the progress of a job, or None if it is not stored."""
@@ -71,9 +112,15 @@ class JobStore:
             Identity(tenant, "job", progress.job).key("job"),
             codec.encode(progress),
         )
+        if progress.state in ENDED or progress.spoken % _LISTED_EVERY == 0:
+            await self._list.put(tenant, progress)
 
     async def forget(self, tenant: str, job: str) -> None:
-        """Release the id of a job that was never queued, or was deleted."""
+        """Release the id of a job that was never queued, or was deleted, and delete its request."""
+        progress = await self.progress(tenant, job)
+        if progress is not None:
+            await self._list.drop(tenant, progress)
+        await self.bus.drop_object(topology.RESULTS, Identity(tenant, "job", job).request_name())
         await self.bus.drop_value(topology.PROGRESS, Identity(tenant, "job", job).key("job"))
 
     async def add(self, tenant: str, job: str, sentence: int, pcm: bytes) -> None:

@@ -111,9 +111,15 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
     submit = actions.add_parser("submit", help="submit a text; writes the job's id to stdout")
     _add_text(submit)
+    submit.add_argument("--title", default="", help="shown in the list of jobs")
     submit.set_defaults(command=job_commands.submit)
 
-    listing = actions.add_parser("list", help="list the jobs that were submitted from this account")
+    listing = actions.add_parser("list", help="list the jobs, newest first")
+    listing.add_argument(
+        "--state",
+        default="",
+        help="only jobs in this state, or in one of several with commas between",
+    )
     listing.set_defaults(command=job_commands.list_jobs)
 
     wait = actions.add_parser("wait", help="wait until a job is done")

@@ -3,14 +3,17 @@
 import argparse
 import json
 from dataclasses import asdict
+from typing import Final
 
 from voice_cloning_client.audio import format_named, format_of_file
 from voice_cloning_client.cli import job_record
 from voice_cloning_client.cli.inputs import client_of, speech_options, text_of
 from voice_cloning_client.cli.terminal import Progress, show, show_table
 from voice_cloning_client.client import AsyncClient
-from voice_cloning_client.errors import NotFound
+from voice_cloning_client.errors import NotFound, ServiceError
 from voice_cloning_client.jobs import Job
+
+_NO_SUCH_METHOD: Final = 405
 
 
 async def submit(options: argparse.Namespace) -> None:
@@ -26,23 +29,37 @@ async def submit(options: argparse.Namespace) -> None:
             clips=options.clip,
             idempotency_key=None,
             **speech_options(options),
+            **({"title": options.title} if options.title else {}),
         )
         job_record.add(client.url, job.id)
         show(job.id)
 
 
 async def list_jobs(options: argparse.Namespace) -> None:
-    """List the jobs that this account has submitted to the service, oldest first."""
+    """List the jobs of the service, newest first."""
     async with client_of(options) as client:
-        rows = []
-        for job_id in job_record.ids(client.url):
-            try:
-                job = await client.jobs.get(job_id)
-            except NotFound:
-                job_record.remove(client.url, job_id)
-                continue
-            rows.append([job.id, job.state, _progress(job), job.created])
+        try:
+            rows = [_row(job) async for job in client.jobs.list(state=options.state)]
+        except ServiceError as error:
+            if error.status != _NO_SUCH_METHOD:
+                raise
+            rows = await _recorded(client)  # a service of an earlier release
         show_table(rows)
+
+
+async def _recorded(client: AsyncClient) -> list[list[str]]:
+    """Return the rows of the jobs that this account has submitted to the service, oldest first."""
+    rows = []
+    for job_id in job_record.ids(client.url):
+        try:
+            rows.append(_row(await client.jobs.get(job_id)))
+        except NotFound:
+            job_record.remove(client.url, job_id)
+    return rows
+
+
+def _row(job: Job) -> list[str]:
+    return [job.id, job.state, _progress(job), job.created, job.title]
 
 
 async def status(options: argparse.Namespace) -> None:

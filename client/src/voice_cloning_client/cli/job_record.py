@@ -1,4 +1,4 @@
-"""The ids of submitted jobs, in a file of this account: the service has no list of jobs.
+"""The ids of submitted jobs, in a file of this account: services of earlier releases have no list of jobs.
 
 It holds addresses and ids, no texts. A file that cannot be read or written is ignored.
 """

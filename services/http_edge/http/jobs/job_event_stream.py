@@ -24,6 +24,7 @@ class EventCursor:
 
     watched: WatchedJob
     reported: int  # sentences whose events the client has received
+    kept_s: float  # retention of results
     timeline: SpokenTimeline = field(default_factory=lambda: SpokenTimeline(0))
     added: int = 0  # sentences in the timeline
 
@@ -42,7 +43,7 @@ class EventCursor:
             events += _mark_events(self.timeline, marks.get(progress.spoken, []))
 
         if progress.state in ENDED:
-            events.append(_event(progress.state, job_body(progress), progress.spoken))
+            events.append(_event(progress.state, job_body(progress, self.kept_s), progress.spoken))
 
         return events
 
@@ -55,7 +56,7 @@ class EventCursor:
             if index < self.reported:
                 continue
 
-            body = job_body(progress)
+            body = job_body(progress, self.kept_s)
             body["state"] = "running"
             body["spoken"] = index + 1
             body["audio_seconds"] = round(self.timeline.seconds, 3)

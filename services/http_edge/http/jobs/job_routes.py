@@ -8,10 +8,12 @@ from aiohttp import web
 
 from services.common.bus.ports import Bus
 from services.common.wire.failures import SpeechCancelled
+from services.common.wire.messages import JobProgress
 from services.common.wire.parts import Mark
 from services.http_edge.auth.guard import expect_later
 from services.http_edge.context import REQUEST_ID, tenant_of_caller
 from services.http_edge.http.audio_response import requested_format, write
+from services.http_edge.http.bodies import Job
 from services.http_edge.http.jobs.job_audio import JobAudio
 from services.http_edge.http.jobs.job_body import job_body
 from services.http_edge.http.jobs.job_event_stream import KEEPALIVE, EventCursor, last_event_id
@@ -66,13 +68,16 @@ class JobRoutes:
 
         progress = await self.store.require(tenant_of_caller(request), request[REQUEST_ID])
         headers["Location"] = f"/jobs/{progress.job}"
-        return web.json_response(job_body(progress), status=202, headers=headers)
+        return web.json_response(self._body(progress), status=202, headers=headers)
 
     async def show(self, request: web.Request) -> web.Response:
         """`GET /jobs/{id}`: state and progress."""
         tenant = tenant_of_caller(request)
         progress = await self.store.require(tenant, checked_id(request.match_info["id"]))
-        return web.json_response(job_body(progress))
+        return web.json_response(self._body(progress))
+
+    def _body(self, progress: JobProgress) -> Job:
+        return job_body(progress, self.settings.job_results_kept_s)
 
     async def _queue(self, stored: StoredRequest) -> None:
         """Reserve space for the results of a job, and queue it. Raises ResultsFull, and what `submit` raises."""
@@ -98,7 +103,7 @@ class JobRoutes:
 
         if progress.state in ENDED:
             await asyncio.shield(self.results.forget(tenant, progress))
-            return web.json_response(job_body(progress), status=202)
+            return web.json_response(self._body(progress), status=202)
 
         requests = self.store.records
         await requests.cancel(tenant, job)
@@ -114,7 +119,7 @@ class JobRoutes:
 
         if progress.state == "queued":
             progress = msgspec.structs.replace(progress, state="cancelled")
-            await asyncio.shield(self.results.end(tenant, progress))
+            progress = await asyncio.shield(self.results.end(tenant, progress))
             record_end(
                 self.acceptor.metrics,
                 tenant,
@@ -122,7 +127,7 @@ class JobRoutes:
                 http_status=SpeechCancelled.http_status,
             )
 
-        return web.json_response(job_body(progress), status=202)
+        return web.json_response(self._body(progress), status=202)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """`GET /jobs/{id}/events`: server-sent events (WHATWG HTML, 9.2) for sentences, marks and the end."""
@@ -133,7 +138,7 @@ class JobRoutes:
         async with self.job_events.following(self.store, tenant, job) as watched:
             await watched.first()
 
-            cursor = EventCursor(watched, last_event_id(request))
+            cursor = EventCursor(watched, last_event_id(request), self.settings.job_results_kept_s)
             marks: dict[int, list[Mark]] | None = None
             response = web.StreamResponse(
                 headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -1,0 +1,128 @@
+"""The list of jobs, and what a job was made of."""
+
+import time
+from dataclasses import dataclass
+from typing import Final, cast, get_args
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from services.common.wire.fields import JobState
+from services.common.wire.messages import SpeechRequest
+from services.common.wire.parameters import given
+from services.http_edge.context import tenant_of_caller
+from services.http_edge.errors import BadRequest
+from services.http_edge.http.bodies import JobRequest, Jobs
+from services.http_edge.http.jobs.job_body import job_body
+from services.http_edge.intake.form_fields import Field
+from services.http_edge.intake.idempotency import checked_id
+from services.http_edge.jobs.job_list import CURSOR_PATTERN, MOST_LISTED, JobList, parse_cursor
+from services.http_edge.jobs.store import JobStore
+from services.http_edge.settings import Settings
+
+_STATES: Final = get_args(JobState)
+_USUAL_LIMIT: Final = 50
+
+
+def _limit(sent: str) -> int:
+    number = int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 10 else 0
+    if not 1 <= number <= MOST_LISTED:
+        raise BadRequest(f"limit must be a whole number from 1 to {MOST_LISTED}")
+    return number
+
+
+def _states(sent: str) -> tuple[str, ...]:
+    states = tuple(sent.split(","))
+    if not set(states) <= set(_STATES):
+        raise BadRequest(f"state must be one or more of {', '.join(_STATES)}, with commas between")
+    return states
+
+
+QUERY: Final = (
+    Field(
+        "limit",
+        "jobs per page",
+        {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": _USUAL_LIMIT},
+        _limit,
+        default=_USUAL_LIMIT,
+    ),
+    Field(
+        "after",
+        "`next` of the previous page",
+        {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"},
+        parse_cursor,
+    ),
+    Field(
+        "state",
+        "only jobs in this state, or in one of several with commas between",
+        {"type": "string", "examples": ["done", "queued,running"]},
+        _states,
+        default=(),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class JobListRoutes:
+    """The handlers and their dependencies."""
+
+    jobs: JobList
+    store: JobStore
+    settings: Settings
+
+    def add_to(self, app: web.Application) -> None:
+        """Register every path."""
+        app.router.add_get("/jobs", self.page, name="job_list")
+        app.router.add_get("/jobs/{id}/request", self.request)
+
+    async def page(self, request: web.Request) -> web.Response:
+        """`GET /jobs`: the tenant's jobs, newest first."""
+        query = {field.name: field.value(request.query) for field in QUERY}
+        longest_s = self.settings.job_results_kept_s + self.settings.job_timeout_s
+        found = await self.jobs.page(
+            tenant_of_caller(request),
+            limit=query["limit"],
+            after=query["after"],
+            states=query["state"],
+            oldest_unix_ms=round((time.time() - longest_s) * 1000),
+        )
+
+        kept_s = self.settings.job_results_kept_s
+        body: Jobs = {"jobs": [job_body(progress, kept_s) for progress in found.jobs]}
+        if found.next is not None:
+            body["next"] = found.next
+        return web.json_response(body)
+
+    async def request(self, request: web.Request) -> web.Response:
+        """`GET /jobs/{id}/request`: the text of a job, and how it was to be spoken."""
+        tenant = tenant_of_caller(request)
+        progress = await self.store.require(tenant, checked_id(request.match_info["id"]))
+        stored = await self.store.request(tenant, progress.job)
+        return web.Response(
+            body=msgspec.json.encode(request_body(stored)),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+
+def request_body(stored: SpeechRequest) -> JobRequest:
+    """Return the JSON representation of a job's request. Its names are those of the form."""
+    body = {
+        "text": stored.text,
+        "text_type": stored.text_type,
+        "language": stored.language,
+        "seed": stored.seed,
+        "enable_text_splitting": stored.split,
+        "spoken_forms": stored.spoken_forms,
+        "pronunciations": stored.pronunciations,
+        "parameters": given(stored.parameters),
+        "engine": stored.engine,
+        "voice": stored.voice,
+        "recordings": len(stored.clips) or UNSET,
+        "title": stored.title,
+        "chapters": [msgspec.structs.asdict(chapter) for chapter in stored.chapters]
+        if stored.chapters
+        else UNSET,
+    }
+    return cast(JobRequest, {name: value for name, value in body.items() if value is not UNSET})
