@@ -55,7 +55,7 @@ async def test_a_list_has_each_job_with_its_title_and_times_newest_first(service
         assert await response.json() == done
 
 
-async def test_pages_go_on_after_their_cursor_while_jobs_come_and_go(service: Front) -> None:
+async def test_pages_continue_after_their_cursor_while_jobs_come_and_go(service: Front) -> None:
     names = [f"a-job-number-{number}" for number in range(7)]
     for name in names:
         async with await service.post(

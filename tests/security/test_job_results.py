@@ -20,6 +20,7 @@ SENTENCE = "It was a bright cold day in April and the clocks were striking. "  #
 LONG = SENTENCE * 20  # 4.7 MB by estimate, 4 MB as it is spoken
 STORE_BYTES = 20_000_000
 TENANT_BYTES = 8_000_000
+REQUEST_BYTES = 4 * len(LONG) + results.SENTENCE_BYTES  # at most, of the request of a job
 
 
 @pytest.fixture
@@ -169,12 +170,15 @@ async def test_a_job_that_is_cancelled_frees_what_was_spoken_of_it(
     assert (await ended(service, acme, job["id"]))["state"] == "cancelled"
 
     async def freed() -> bool:
-        return await stored_bytes(service) < 10_000 and await counted_bytes(service, "acme") == 0
+        only_the_request = await counted_bytes(service, "acme") == REQUEST_BYTES
+        return only_the_request and await stored_bytes(service) < REQUEST_BYTES
 
     await until(freed)
     async with await service.get(f"/jobs/{job['id']}/audio", headers=acme) as response:
         assert response.status == 409
     assert await deleted(service, acme, job["id"]) == 202
+    assert await counted_bytes(service, "acme") == 0
+    assert await stored_bytes(service) < 1_000
     assert await deleted(service, acme, job["id"]) == 404
 
 
@@ -199,7 +203,7 @@ async def test_in_a_store_that_is_full_a_job_fails_soon_with_its_reason_and_free
     assert failed["spoken"] < 20
 
     async def freed() -> bool:
-        return await counted_bytes(service, "acme") == 0
+        return await counted_bytes(service, "acme") == REQUEST_BYTES
 
     await until(freed)
     status, refused = await posted(service, globex)

@@ -2,7 +2,7 @@
 
 How it works
 
-Each job has an entry of its own in the bucket: a key with the time of its creation, in milliseconds, below the number
+Each job has an entry in the bucket: a key with the time of creation, in milliseconds, below the number
 of a period of six hours. A page reads the names of the entries of one period after another, back from the newest, and
 then the progress of only as many jobs as it shows. A cursor is the time and id of the last job of a page, so jobs that
 are created or deleted meanwhile move nothing. An entry is stored again while its job runs and when it ends, so it

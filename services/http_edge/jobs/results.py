@@ -27,7 +27,7 @@ _MOST_BYTES_PER_CHARACTER: Final = 4  # UTF-8
 
 @dataclass(frozen=True)
 class JobResults:
-    """The stored results of the jobs of all tenants. Every method raises BusUnavailable."""
+    """The results of jobs of all tenants. Every method raises BusUnavailable."""
 
     store: JobStore
     charges: UsageCharges

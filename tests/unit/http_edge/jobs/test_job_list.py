@@ -98,7 +98,7 @@ async def test_a_page_of_a_thousand_jobs_reads_only_those_that_it_has() -> None:
     assert bus.read == 51
 
 
-async def test_a_page_stops_after_comparing_a_thousand_jobs_and_says_where_to_go_on() -> None:
+async def test_a_page_stops_after_comparing_a_thousand_jobs_with_the_cursor_of_the_next() -> None:
     bus = await counting_bus()
     begin = now_ms()
     for number in range(1_200):
