@@ -134,6 +134,20 @@ def test_a_registry_and_a_tag_apply_to_every_image_of_ours(program: str) -> None
 
 
 @helms
+def test_workers_can_be_updated_before_splitters_and_edges(program: str) -> None:
+    tags = {"images.tag": "2", "splitter.tag": "1", "edge.tag": "1"}
+    of = found(program, tags)
+    images = {key[1]: container(of, *key)["image"] for key in of if key[0] in ("Deployment", "Job")}
+    assert {name: image.partition(":")[2] for name, image in images.items()} == {
+        "worker-embedded": "2",
+        "splitter": "1",
+        "http-edge": "1",
+        "ui": "2",
+        "establish": "2",
+    }
+
+
+@helms
 def test_the_hosts_are_set_in_one_place(program: str) -> None:
     given = {"hosts.api": "api.example.org", "hosts.ui": "tts.example.org"}
     of = found(program, given)

@@ -15,6 +15,8 @@ PAGES = sorted(
         "services/**/README.md",
         "ui/README.md",
         "benchmarks/**/*.md",
+        "deploy/**/*.md",
+        "tools/**/*.md",
     )
     for page in ROOT.glob(pattern)
 )

@@ -94,6 +94,11 @@ class Edits:
                 at = self.value(f"images.{IMAGES[container['name']]}", container["image"])
                 container["image"] = document.expression(at)
 
+        if name in VALUES and name != "nats":
+            image = pod["containers"][0]["image"].partition(":")[0].rpartition("/")[2]
+            text = f'include "voice-cloning.image" (list $ "{image}" .Values.{VALUES[name]}.tag)'
+            pod["containers"][0]["image"] = document.expression(text)
+
         if name in VALUES:
             self._own_values(document, VALUES[name], pod)
 
@@ -330,7 +335,7 @@ def _general(document: Document, text: str) -> str:
     """Return a string with images, hosts and the namespace replaced."""
     if text.startswith(f"{NAMESPACE}/") and ":" in text:
         name = text.removeprefix(f"{NAMESPACE}/").partition(":")[0]
-        return document.expression(f'include "voice-cloning.image" (list $ "{name}")')
+        return document.expression(f'include "voice-cloning.image" (list $ "{name}" "")')
 
     text = text.replace(f".{NAMESPACE}.svc", f".{document.expression('.Release.Namespace')}.svc")
     text = text.replace(

@@ -10,10 +10,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Values.images.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{/* An image of ours: list CONTEXT NAME. */}}
+{{/* An image of ours: list CONTEXT NAME TAG, where an empty tag is the common one. */}}
 {{- define "voice-cloning.image" -}}
 {{- $context := index . 0 -}}
-{{ $context.Values.images.repository }}/{{ index . 1 }}:{{ include "voice-cloning.tag" $context }}
+{{ $context.Values.images.repository }}/{{ index . 1 }}:{{ index . 2 | default (include "voice-cloning.tag" $context) }}
 {{- end }}
 
 {{/* A value of the environment. Helm reads numbers as floats, and would write 1073741824 as 1.073741824e+09. */}}
