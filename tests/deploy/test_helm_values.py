@@ -52,7 +52,7 @@ def variables(of: dict[Key, Object], kind: str, name: str) -> dict[str, str]:
         ({"hosts.ui": "voice.example:443"}, "hosts.ui: voice.example:443: send a host name"),
         ({"hosts.ui": "api.voice.example"}, "hosts: send different names for api and ui"),
         ({"publicUrl": "api.example.org"}, "publicUrl: api.example.org: send a URL"),
-        ({"expose": "gateway"}, "gateway.parentRefs: name the Gateway"),
+        ({"expose": "gateway"}, "gateway.parentRefs: name your Gateway"),
         ({"settings.ENGINE": "xtts"}, "settings.ENGINE: is set by the chart"),
         ({"settings.audio_kept_s": "60"}, "settings.audio_kept_s: send the name of a setting"),
         ({"edge.env.HTTP_PORT": "80"}, "edge.env.HTTP_PORT: is set by the chart; remove it"),
@@ -111,7 +111,14 @@ def paths(values: Any, path: str = "") -> set[str]:
 def test_the_schema_and_values_yaml_name_the_same_values() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
     values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
-    free = (".env.", "settings.", ".resources.", ".nodeSelector.")
+    free = (
+        ".env.",
+        ".settings.",
+        ".resources.",
+        ".nodeSelector.",
+        ".thresholds.",
+        ".monitoring.labels.",
+    )
     named = {path for path in paths(values) if not any(part in f".{path}" for part in free)}
     known = {path for path in properties(schema) if not path.startswith("nats.keys.")}
     assert named == known - {"global"}

@@ -9,7 +9,7 @@ import yaml
 
 from tools.helm_chart.document import Document, Object
 from tools.helm_chart.edits import Edits
-from tools.helm_chart.manifests import KUBERNETES, ROOT, Key, rendered
+from tools.helm_chart.manifests import ROOT, Key, rendered
 
 CHART: Final = ROOT / "deploy" / "helm" / "voice-cloning"
 VALUES: Final = Path(__file__).with_name("values.in.yaml")
@@ -38,6 +38,12 @@ PLACES: Final = (  # the first that matches
     Place("ScaledObject", "worker-(.*)", "scaling", f"and .Values.scaling.enabled {ENGINE}"),
     Place("NetworkPolicy", "scaling", "scaling", ".Values.scaling.enabled"),
     Place("ServiceMonitor|PodMonitor", ".*", "monitoring", ".Values.monitoring.enabled"),
+    Place(
+        "AlertmanagerConfig",
+        ".*",
+        "monitoring",
+        "and .Values.monitoring.enabled .Values.monitoring.alertmanagerConfig",
+    ),
     Place("NetworkPolicy", "monitoring-.*", "monitoring", ".Values.monitoring.enabled"),
     Place(
         "PodDisruptionBudget",
@@ -75,14 +81,17 @@ def chart() -> dict[Path, str]:
         CHART / "templates" / name: _template(edits, [(key, objects[key]) for key in keys])
         for name, keys in files.items()
     }
+    edits.defaults.setdefault("monitoring.labels", {})
     nats = objects["ConfigMap", "nats-config"]["data"]
     made[CHART / "files" / "nats.conf"] = nats["nats.conf"]
     made[CHART / "files" / "cluster.conf"] = _with_routes(nats["cluster.conf"])
-    made[CHART / "files" / "rules.yaml"] = (
-        KUBERNETES / "overlays/monitoring/rules.yaml"
-    ).read_text("utf-8")
+    made[CHART / "files" / "rules.yaml"] = _text(objects[RULES])
     made[CHART / "values.yaml"] = _values(edits.defaults)
     return made
+
+
+def _text(each: Object) -> str:
+    return yaml.safe_dump(each, sort_keys=False, width=120, allow_unicode=True)
 
 
 def _with_routes(configuration: str) -> str:

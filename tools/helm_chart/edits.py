@@ -32,6 +32,19 @@ PLACEMENT: Final = {  # fields of a pod's spec that every workload takes from it
 }
 IMAGES: Final = {"nats": "nats"}  # of others, by the name of the container
 FIXED: Final = {"ALLOWED_HOSTS", "DEVICE", "ENGINE", "MODEL_CACHE", "NATS_INBOX_PREFIX"}
+FIXED_SETTINGS: Final = {"NATS_CA_FILE", "NATS_ESTABLISH", "NATS_NKEY_SEED_FILE"}
+FILES_OF_THE_EDGE: Final = (  # condition, setting, path, name of the Secret
+    (".Values.apiKeys.enabled", "API_KEYS_FILE", "/run/keys/keys.toml", ".Values.apiKeys.secret"),
+    (
+        ".Values.signedUrls.enabled",
+        "URL_SECRETS_FILE",
+        "/run/url-secrets/secrets",
+        ".Values.signedUrls.secret",
+    ),
+)
+TREE: Final = "{{- toYaml . | nindent INDENT2 }}"
+ITEMS: Final = "{{- toYaml . | nindent INDENT }}"
+MONITORING_LABEL: Final = "release"  # of the Prometheus that reads the object
 CHECKSUM: Final = (
     'checksum/{name}: {{{{ include (print $.Template.BasePath "/{file}") . | sha256sum }}}}'
 )
@@ -70,6 +83,12 @@ class Edits:
 
     def _labels(self, document: Document, each: Object) -> None:
         labels = each["metadata"].setdefault("labels", {})
+
+        if MONITORING_LABEL in labels:
+            release = labels.pop(MONITORING_LABEL)
+            at = self.value("monitoring.labels", {MONITORING_LABEL: release})
+            labels[_optional(document, at, ITEMS)] = None
+
         labels[document.statements('{{- include "voice-cloning.labels" $ | nindent INDENT }}')] = (
             None
         )
@@ -77,17 +96,17 @@ class Edits:
     def _workload(self, document: Document, name: str, each: Object) -> None:
         template = each["spec"]["template"]
         pod = template["spec"]
-        pod[
-            document.statements(
-                "{{- with $.Values.imagePullSecrets }}\nimagePullSecrets: {{- toYaml . | nindent INDENT2 }}\n{{- end }}"
-            )
-        ] = None
+        pod[_optional(document, "$.Values.imagePullSecrets", "imagePullSecrets: " + TREE)] = None
         checksums = self._checksums(document, pod)
 
         if checksums and each["kind"] != "Job":
             template["metadata"].setdefault("annotations", {}).update(checksums)
 
         for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            for variable in container.get("env", []):
+                if isinstance(variable, dict) and variable["name"] == "PUBLIC_SERVICE_URL":
+                    variable["value"] = document.expression('include "voice-cloning.publicUrl" .')
+
             container["imagePullPolicy"] = document.expression("$.Values.images.pullPolicy")
 
             if container["name"] in IMAGES:
@@ -108,13 +127,8 @@ class Edits:
         for field, kind in PLACEMENT.items():
             default = pod.pop(field, kind())
             at = self.value(f"{path}.{field}", default)
-            pod[
-                document.statements(
-                    f"{{{{- with {at} }}}}\n{field}: {{{{- toYaml . | nindent INDENT2 }}}}\n{{{{- end }}}}"
-                    if kind is not str
-                    else f"{{{{- with {at} }}}}\n{field}: {{{{ . }}}}\n{{{{- end }}}}"
-                )
-            ] = None
+            value = "{{ . }}" if kind is str else TREE
+            pod[_optional(document, at, f"{field}: {value}")] = None
 
         container = pod["containers"][0]
         resources = self.value(f"{path}.resources", container["resources"])
@@ -151,7 +165,7 @@ class Edits:
             "NATS_REPLICAS": ".Values.nats.replicas | quote",
             "ENGINE": 'include "voice-cloning.engine" .',
         }
-        fixed = {name: value for name, value in data.items() if name.startswith("NATS_")}
+        fixed = {name: data[name] for name in data if name in FIXED_SETTINGS}
         own = {name: data[name] for name in data if name not in fixed and name not in computed}
         at = self.value("settings", own)
         each["data"] = {
@@ -168,13 +182,9 @@ class Edits:
 
         if name.startswith("worker-"):
             path = VALUES[name]
-            spec[
-                document.statements(
-                    "{{- if not .Values.scaling.enabled }}\n"
-                    f"replicas: {{{{ .Values.{path}.replicas }}}}\n{{{{- end }}}}"
-                )
-            ] = None
-            each["spec"] = {key: spec[key] for key in (*reversed(spec),)}
+            replicas = f"replicas: {{{{ .Values.{path}.replicas }}}}"
+            mark = document.statements(_if("not .Values.scaling.enabled", replicas))
+            each["spec"] = {mark: None, **spec}
         elif "replicas" in spec:
             at = self.value(f"{VALUES[name]}.replicas", spec["replicas"])
             spec["replicas"] = document.expression(at)
@@ -189,43 +199,32 @@ class Edits:
         container["readinessProbe"]["httpGet"]["path"] = document.expression(
             'include "voice-cloning.readiness" .'
         )
-        container["env"].append(
-            document.statements(
-                "{{- if .Values.apiKeys.enabled }}\n"
-                "- name: API_KEYS_FILE\n  value: /run/keys/keys.toml\n{{- end }}\n"
-                "{{- if .Values.signedUrls.enabled }}\n"
-                "- name: URL_SECRETS_FILE\n  value: /run/url-secrets/secrets\n{{- end }}"
-            )
-        )
-        container["volumeMounts"].append(
-            document.statements(
-                "{{- if .Values.apiKeys.enabled }}\n"
-                "- mountPath: /run/keys\n  name: keys\n  readOnly: true\n{{- end }}\n"
-                "{{- if .Values.signedUrls.enabled }}\n"
-                "- mountPath: /run/url-secrets\n  name: url-secrets\n  readOnly: true\n{{- end }}"
-            )
-        )
-        pod["volumes"].append(
-            document.statements(
-                "{{- if .Values.apiKeys.enabled }}\n"
-                "- name: keys\n  secret:\n    defaultMode: 288\n"
-                "    secretName: {{ .Values.apiKeys.secret }}\n{{- end }}\n"
-                "{{- if .Values.signedUrls.enabled }}\n"
-                "- name: url-secrets\n  secret:\n    defaultMode: 288\n"
-                "    secretName: {{ .Values.signedUrls.secret }}\n{{- end }}"
-            )
-        )
+        for condition, setting, path, secret in FILES_OF_THE_EDGE:
+            folder, _, file = path.rpartition("/")
+            volume = folder.rpartition("/")[2]
+            lists = {
+                "env": f"- name: {setting}\n  value: {folder}/{file}",
+                "volumeMounts": f"- mountPath: {folder}\n  name: {volume}\n  readOnly: true",
+                "volumes": f"- name: {volume}\n  secret:\n    defaultMode: 288\n"
+                f"    secretName: {{{{ {secret} }}}}",
+            }
+            for field, text in lists.items():
+                owner = pod if field == "volumes" else container
+                owner[field].append(document.statements(_if(condition, text)))
 
     def _ui(self, document: Document, pod: Object) -> None:
-        env = pod["containers"][0]["env"]
-        (public,) = [each for each in env if each["name"] == "PUBLIC_SERVICE_URL"]
-        public["value"] = document.expression('include "voice-cloning.publicUrl" .')
-        env.append(
-            document.statements(
-                "{{- if .Values.apiKeys.enabled }}\n- name: API_KEY\n  valueFrom:\n"
-                "    secretKeyRef:\n      key: key\n      name: {{ .Values.apiKeys.uiSecret }}\n{{- end }}"
-            )
+        key = (
+            "- name: API_KEY\n  valueFrom:\n    secretKeyRef:\n      key: key\n"
+            "      name: {{ .Values.apiKeys.uiSecret }}"
         )
+        env = pod["containers"][0]["env"]
+        env.append(document.statements(_if(".Values.apiKeys.enabled", key)))
+
+    def _service(self, document: Document, name: str, each: Object) -> None:
+        if name in ("http-edge", "ui"):
+            at = f".Values.{VALUES[name]}.serviceAnnotations"
+            annotations = _optional(document, at, "annotations: " + TREE)
+            each["metadata"][annotations] = None
 
     def _statefulset(self, document: Document, _name: str, each: Object) -> None:
         spec = each["spec"]
@@ -242,11 +241,7 @@ class Edits:
     def _claim(self, document: Document, path: str, spec: Object) -> None:
         requests = spec["resources"]["requests"]
         requests["storage"] = document.expression(self.value(f"{path}.size", requests["storage"]))
-        spec[
-            document.statements(
-                f"{{{{- with .Values.{path}.className }}}}\nstorageClassName: {{{{ . }}}}\n{{{{- end }}}}"
-            )
-        ] = None
+        spec[_optional(document, f".Values.{path}.className", "storageClassName: {{ . }}")] = None
 
     def _job(self, document: Document, name: str, each: Object) -> None:
         """Create a new Job for each change, because the template of a Job is immutable."""
@@ -262,18 +257,21 @@ class Edits:
             value = self.value(f"{path}.{field}", spec[field])
             spec[field] = document.expression(value)
 
-        for trigger in spec["triggers"]:
-            for field in ("lagThreshold", "threshold"):
-                if field in trigger["metadata"]:
-                    default = trigger["metadata"][field]
-                    at = self.value(f"{path}.thresholds.{trigger['name']}", default)
-                    trigger["metadata"][field] = document.expression(
-                        f'include "voice-cloning.text" {at}'
-                    )
+        thresholds = {}
 
-            if "serverAddress" in trigger["metadata"]:
-                at = self.value("scaling.prometheus", trigger["metadata"]["serverAddress"])
-                trigger["metadata"]["serverAddress"] = document.expression(at)
+        for trigger in spec["triggers"]:
+            metadata = trigger["metadata"]
+
+            for field in metadata.keys() & {"lagThreshold", "threshold"}:
+                thresholds[trigger["name"]] = metadata[field]
+                at = f".Values.{path}.thresholds.{trigger['name']}"
+                metadata[field] = document.expression(f'include "voice-cloning.text" {at}')
+
+            if "serverAddress" in metadata:
+                at = self.value("scaling.prometheus", metadata["serverAddress"])
+                metadata["serverAddress"] = document.expression(at)
+
+        self.value(f"{path}.thresholds", thresholds)
 
     def _networkpolicy(self, document: Document, name: str, each: Object) -> None:
         spec = each["spec"]
@@ -289,28 +287,31 @@ class Edits:
                     labels["kubernetes.io/metadata.name"] = document.expression(at)
 
         if name == "nats-client":
-            spec["egress"].append(
-                document.statements(
-                    "{{- with .Values.nats.egress }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}"
-                )
-            )
+            spec["egress"].append(_optional(document, ".Values.nats.egress", ITEMS))
+        if name in ("http-edge", "ui"):
+            peers = spec["ingress"][0]["from"]
+            peers.append(_optional(document, ".Values.allowedPeers", ITEMS))
 
     def _ingress(self, document: Document, _name: str, each: Object) -> None:
-        each["metadata"]["annotations"][
-            document.statements(
-                "{{- with .Values.ingress.annotations }}\n{{- toYaml . | nindent INDENT }}\n{{- end }}"
-            )
-        ] = None
+        annotations = each["metadata"].setdefault("annotations", {})
+        annotations[_optional(document, ".Values.ingress.annotations", ITEMS)] = None
         spec = each["spec"]
-        spec[
-            document.statements(
-                "{{- with .Values.ingress.className }}\ningressClassName: {{ . }}\n{{- end }}"
-            )
-        ] = None
+        name_of_class = "ingressClassName: {{ . }}"
+        spec[_optional(document, ".Values.ingress.className", name_of_class)] = None
 
         for tls in spec["tls"]:
             secret = self.value("tlsSecret", tls["secretName"])
             tls["secretName"] = document.expression(secret)
+
+
+def _if(condition: str, text: str) -> str:
+    """Return statements with a text that exists only under a condition."""
+    return f"{{{{- if {condition} }}}}\n{text}\n{{{{- end }}}}"
+
+
+def _optional(document: Document, path: str, text: str) -> str:
+    """Return a mark for a text that exists only if a value is not empty, and is `.` in it."""
+    return document.statements(f"{{{{- with {path} }}}}\n{text}\n{{{{- end }}}}")
 
 
 def _is_fixed(variable: Any) -> bool:

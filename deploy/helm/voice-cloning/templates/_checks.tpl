@@ -3,7 +3,7 @@
 {{- include "voice-cloning.checkAddresses" . }}
 {{- include "voice-cloning.checkEngines" . }}
 {{- range $name, $_ := .Values.settings }}
-{{- if or (hasPrefix "NATS_" $name) (eq $name "ENGINE") }}
+{{- if has $name (list "ENGINE" "NATS_URL" "NATS_REPLICAS" "NATS_CA_FILE" "NATS_ESTABLISH" "NATS_NKEY_SEED_FILE") }}
 {{- fail (printf "settings.%s: is set by the chart; use nats or engine" $name) }}
 {{- else if not (regexMatch "^[A-Z][A-Z0-9_]*$" $name) }}
 {{- fail (printf "settings.%s: send the name of a setting of docs/operations.md, in capitals" $name) }}
@@ -46,8 +46,8 @@
 {{- fail (printf "nats.url: %s: send nats://HOST:PORT, several separated by commas" $url) }}
 {{- end }}
 {{- end }}
-{{- if and (eq .Values.expose "gateway") (not .Values.gateway.parentRefs) }}
-{{- fail "gateway.parentRefs: name the Gateway, such as [{name: public, namespace: gateways}]" }}
+{{- if and (eq .Values.expose "gateway") (not .Values.gateway.parentRefs) (not .Values.gateway.className) }}
+{{- fail "gateway.parentRefs: name your Gateway, such as [{name: public, namespace: gateways}], or set gateway.className to create one" }}
 {{- end }}
 {{- end }}
 
