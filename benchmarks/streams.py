@@ -1,8 +1,10 @@
-"""`python -m benchmarks.streams`: what NATS's servers cost for each megabyte of audio, by replicas and encryption.
+"""`python -m benchmarks.streams`: the cost of audio for NATS's servers, and how long the store of audio lasts.
 
 Starts one or three nats-servers on loopback, creates the service's streams, publishes messages of audio as workers do
 (with an id, waiting for each acknowledgement) and reads them as an edge does, from another server. The processor time
 is that of the servers only, "CPU" without their idle time. Encrypted: TLS between all, and the files, as in deploy/k8s.
+
+The second table fills a small `TTS_AUDIO` twice at each rate, and shows how long it keeps a message.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from nats.aio.msg import Msg
 from services.admin.nats_users import certificates, store_key
 from services.common.bus.nats.access import Access
 from services.common.bus.nats.connection import NatsBus
-from services.common.bus.topology import topology
+from services.common.bus.topology import AUDIO, topology
 from services.common.runtime.local_nats import find_nats_server
 from services.common.runtime.logs import configure_logs
 from services.common.runtime.tcp_ports import free_port
@@ -195,6 +197,23 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
+async def retention(rate_mb_s: float, store_bytes: int, message_bytes: int) -> float:
+    """Return how long a store keeps audio that arrives at a rate, in seconds."""
+    case = Case(1, False, rate_mb_s)
+
+    with tempfile.TemporaryDirectory(prefix="streams-") as folder:
+        async with servers(Path(folder), case) as (_, urls):
+            bus = await _connect(urls[0], Access())
+            await bus.establish(topology(audio_max_bytes=store_bytes))
+            begun_s = time.perf_counter()
+            took_s = await publish(bus, case, 2 * store_bytes / MEGABYTE, os.urandom(message_bytes))
+            wall_s = time.perf_counter() - begun_s
+            kept = await bus.message_count(AUDIO)
+            await bus.close()
+
+    return kept * wall_s / len(took_s)
+
+
 def row(case: Case, cost: Cost) -> str:
     """Return a line of the table."""
     total_s = sum(cost.cpu_s)
@@ -206,6 +225,7 @@ def row(case: Case, cost: Cost) -> str:
         f"{cost.mb * MEGABYTE / AUDIO_BYTES_PER_S / cost.wall_s:.0f}",
         f"{cost.idle_cores:.2f}",
         f"{total_s / cost.wall_s:.2f}",
+        f"{max(cost.cpu_s) / cost.wall_s:.2f}",
         f"{1000 * audio_s / cost.mb:.1f}",
         f"{cost.p99_ms:.1f}",
         str(cost.lost),
@@ -221,21 +241,29 @@ def main() -> None:
     parser.add_argument(
         "--rates", type=float, nargs="+", default=[5.1, 13.4, 0], metavar="N", help="MB/s; 0: most"
     )
+    parser.add_argument("--store-mib", type=int, default=32, metavar="N", help="second table")
     options = parser.parse_args()
     configure_logs("benchmark", level="error")
     logging.getLogger("asyncio").setLevel(logging.ERROR)
 
     print(
-        "| servers | TLS, encrypted | MB/s | s of audio/s | cores idle | cores | CPU, ms/MB "
-        "| acknowledged, p99, ms | not read |"
+        "| servers | encrypted | MB/s | s of audio/s | cores idle | cores | busiest server "
+        "| CPU, ms/MB | acknowledged, p99, ms | not read |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for deployed in (False, True):
         for replicas in (1, 3):
             for rate in options.rates:
                 case = Case(replicas, deployed, rate)
                 cost = asyncio.run(measure(case, options.megabytes, options.message_bytes))
                 print(row(case, cost), flush=True)
+
+    print("\n| MB/s | TTS_AUDIO, MiB | keeps, s | expected, s |\n|---|---|---|---|")
+    store_bytes = options.store_mib << 20
+    for rate in filter(None, options.rates):
+        kept_s = asyncio.run(retention(rate, store_bytes, options.message_bytes))
+        expected_s = store_bytes / MEGABYTE / rate
+        print(f"| {rate} | {options.store_mib} | {kept_s:.1f} | {expected_s:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

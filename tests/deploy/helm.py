@@ -111,8 +111,4 @@ def _comparable(node: Any, names: dict[str, str], field: str = "") -> Any:
         by = SORTED_BY.get(field)
         return sorted(items, key=lambda each: str(each[by])) if by else items
 
-    if isinstance(node, str):
-        # A query is one line in YAML, whatever its folds.
-        return re.sub(r"\s+", " ", names.get(node, node)).strip()
-
-    return node
+    return names.get(node, node) if isinstance(node, str) else node

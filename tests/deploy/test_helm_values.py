@@ -243,6 +243,14 @@ def test_other_nats_servers_replace_those_of_the_chart(program: str) -> None:
 
 
 @helms
+def test_the_size_of_the_store_reaches_the_servers(program: str) -> None:
+    of = found(program, {"nats.storage": {"size": "64Gi", "maxFileStore": "48GB"}})
+    assert "max_file_store: 48GB\n" in of["ConfigMap", "nats-config"]["data"]["nats.conf"]
+    claim = of["StatefulSet", "nats"]["spec"]["volumeClaimTemplates"][0]["spec"]
+    assert claim["resources"]["requests"]["storage"] == "64Gi"
+
+
+@helms
 def test_five_servers_have_five_routes(program: str) -> None:
     of = found(program, {"nats.replicas": 5})
     configuration = of["ConfigMap", "nats-config"]["data"]["cluster.conf"]

@@ -83,7 +83,7 @@ def chart() -> dict[Path, str]:
     }
     edits.defaults.setdefault("monitoring.labels", {})
     nats = objects["ConfigMap", "nats-config"]["data"]
-    made[CHART / "files" / "nats.conf"] = nats["nats.conf"]
+    made[CHART / "files" / "nats.conf"] = _with_file_store(edits, nats["nats.conf"])
     made[CHART / "files" / "cluster.conf"] = _with_routes(nats["cluster.conf"])
     made[CHART / "files" / "rules.yaml"] = _text(objects[RULES])
     made[CHART / "values.yaml"] = _values(edits.defaults)
@@ -91,7 +91,8 @@ def chart() -> dict[Path, str]:
 
 
 def _text(each: Object) -> str:
-    return yaml.safe_dump(each, sort_keys=False, width=120, allow_unicode=True)
+    text: str = yaml.safe_dump(each, sort_keys=False, width=120, allow_unicode=True)
+    return text
 
 
 def _with_routes(configuration: str) -> str:
@@ -104,6 +105,13 @@ def _with_routes(configuration: str) -> str:
         raise ValueError("cluster.conf: has no routes")
 
     return changed
+
+
+def _with_file_store(edits: Edits, configuration: str) -> str:
+    """Return the configuration of a server with FILE_STORE in place of the size of its files."""
+    (size,) = re.findall(r"max_file_store: (\w+)", configuration)
+    edits.value("nats.storage.maxFileStore", size)
+    return configuration.replace(f"max_file_store: {size}", "max_file_store: FILE_STORE")
 
 
 def manifests() -> dict[Key, Object]:
