@@ -17,6 +17,7 @@ from services.common.bus.library.quota import VoiceLimits
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
+from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import subjects
 from services.http_edge.auth.api_keys import ApiKeys
@@ -102,7 +103,16 @@ async def edge(
     async def measure_stores() -> None:
         await measure_storage(bus, metrics)
 
-    async with tasks() as group:
+    async with (
+        health_server(
+            settings.http_metrics_port,
+            metrics.registry,
+            fleet.why_not_ready,
+            settings.http_host,
+            advice="choose another HTTP_METRICS_PORT",
+        ),
+        tasks() as group,
+    ):
         news = JobEvents(
             settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining
         )

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 from services.common.bus.metrics import BusMetrics
+from services.common.wire.failures import EngineUnavailable, QueueFull, TenantQueueFull
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -61,6 +62,9 @@ class Metrics:
         self.failures = Counter(
             "tts_failures_total", "Failed requests by reason", ["code"], registry=registry
         )
+        # At 0 from the start, so that the first one is an increase: the autoscaler's queries need them.
+        for failure in (EngineUnavailable, QueueFull, TenantQueueFull):
+            self.failures.labels(failure.code)
         self.in_flight = Gauge(
             "tts_requests_in_flight", "Speech requests in progress", registry=registry
         )

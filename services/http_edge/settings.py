@@ -19,6 +19,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
 
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535)] = 8004
+    # A port for /metrics (and probes) alone, which is then not served on HTTP_PORT; 0: served there.
+    http_metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     # After SIGTERM the edge reports not ready, and still accepts requests for this long.
     http_drain_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
     # Then running requests have this long to finish before they are cut.

@@ -14,11 +14,16 @@ NotReady = Callable[[], str | None]  # why the service cannot work now; None whe
 
 @asynccontextmanager
 async def health_server(
-    port: int, registry: CollectorRegistry, not_ready: NotReady, host: str
+    port: int,
+    registry: CollectorRegistry,
+    not_ready: NotReady,
+    host: str,
+    *,
+    advice: str = "choose another port for the health server",
 ) -> AsyncIterator[None]:
     """Serve while the block runs; port 0 disables it, for several workers on one machine.
 
-    Raises CannotListen.
+    Raises CannotListen, with `advice` where the port is taken.
     """
     if port == 0:
         yield
@@ -33,9 +38,7 @@ async def health_server(
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise CannotListen(
-                f"{listen_error(host, port, error)}; choose another port for the health server"
-            ) from None
+            raise CannotListen(f"{listen_error(host, port, error)}; {advice}") from None
         yield
     finally:
         await runner.cleanup()

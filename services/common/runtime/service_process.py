@@ -33,6 +33,8 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
         "_INBOX"  # of the user's own
     )
     nats_establish: bool = True  # whether it creates streams that do not exist
+    # How long a process waits at its start for NATS, and for streams that it does not create.
+    nats_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     # of the streams and buckets that it creates
     nats_replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     # of the stores of jobs, where it creates them

@@ -48,7 +48,8 @@ class Routes:
         app.router.add_get("/livez", self.live)
         app.router.add_get("/readyz", self.ready)
         app.router.add_get("/languages", self.languages)
-        app.router.add_get("/metrics", make_aiohttp_handler(self.metrics.registry))
+        if self.settings.http_metrics_port == 0:
+            app.router.add_get("/metrics", make_aiohttp_handler(self.metrics.registry))
         app.router.add_post(
             "/synthesize", self.synthesize, name="synthesize", expect_handler=expect_later
         )

@@ -6,13 +6,15 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import nats
 import nats.errors
 import nats.js.errors
+import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
@@ -26,12 +28,18 @@ from services.common.bus.nats.stream_setup import StreamSetup
 from services.common.bus.nats.subscriptions import NatsPuller, NatsSubscription
 from services.common.bus.ports import SUBSCRIPTION_BYTES
 from services.common.bus.topology import Consumer, Topology, topology
+from services.common.runtime.deadline import Deadline
 from services.common.runtime.lifecycle import result_within
 from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.tracing import carried
 from services.common.wire.failures import BusUnavailable
 
+log = structlog.get_logger()
+
+_ResultT = TypeVar("_ResultT")
+
 _DRAIN_S: Final = 5
+_WAIT_S: Final = 1.0
 _CLOSE_S: Final = 6.0  # after this the connection is dropped without waiting for the server
 
 
@@ -197,16 +205,33 @@ def wanted_topology(settings: ProcessSettings) -> Topology:
 
 @asynccontextmanager
 async def connected_bus(settings: ProcessSettings, *, name: str) -> AsyncIterator[NatsBus]:
-    """Connect, create or check all streams and buckets, and close on exit. Raises BusUnavailable."""
-    bus = await connect(settings, name=name)
+    """Connect, create or check all streams and buckets, and close on exit.
+
+    Waits up to `NATS_WAIT_S` for a server, and for streams that the operator creates. Raises BusUnavailable.
+    """
+    give_up = Deadline.after(settings.nats_wait_s)
+    bus = await _patiently(partial(connect, settings, name=name), give_up)
     try:
         wanted = wanted_topology(settings)
 
         if settings.nats_establish:
             await bus.establish(wanted)
         else:
-            await bus.require(wanted)
+            await _patiently(partial(bus.require, wanted), give_up)
 
         yield bus
     finally:
         await bus.close()
+
+
+async def _patiently(attempt: Callable[[], Awaitable[_ResultT]], give_up: Deadline) -> _ResultT:
+    """Await `attempt` until it succeeds. Raises BusUnavailable, if the deadline has passed by then."""
+    while True:
+        try:
+            return await attempt()
+        except BusUnavailable as failure:
+            if give_up.passed:
+                raise
+            log.warning("waits_for_nats", detail=str(failure), seconds_left=round(give_up.left_s))
+
+        await asyncio.sleep(_WAIT_S)
