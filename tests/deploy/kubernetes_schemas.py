@@ -10,6 +10,7 @@ from typing import Any
 import kubernetes_validate
 from cloudcoil.models.keda import v1alpha1 as keda
 from cloudcoil.models.prometheus_operator import v1 as prometheus
+from cloudcoil.models.prometheus_operator import v1alpha1 as alertmanager
 from pydantic import ValidationError
 
 MODELS = {
@@ -17,6 +18,7 @@ MODELS = {
     ("monitoring.coreos.com/v1", "ServiceMonitor"): prometheus.ServiceMonitor,
     ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
     ("monitoring.coreos.com/v1", "PrometheusRule"): prometheus.PrometheusRule,
+    ("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig"): alertmanager.AlertmanagerConfig,
 }
 
 

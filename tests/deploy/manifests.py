@@ -14,7 +14,7 @@ import yaml
 ROOT: Final = Path(__file__).parents[2]
 KUBERNETES: Final = ROOT / "deploy" / "k8s"
 TOOLS: Final = ROOT / ".venv-deploy" / "bin"
-OVERLAYS: Final = ("local", "cpu", "gpu", "monitoring")
+OVERLAYS: Final = ("local", "cpu", "gpu", "monitoring", "monitoring-cell")
 WORKLOADS: Final = ("Deployment", "StatefulSet", "Job")
 
 Object = dict[str, Any]
@@ -89,13 +89,21 @@ def rendered_folder(folder: Path) -> Manifests:
     return Manifests(copy.deepcopy(_parsed(folder)))
 
 
-def with_component(folder: Path, component: str) -> Manifests:
-    """Return the cpu overlay with a component, as an operator's own overlay would have it."""
-    there = [Path("../" * len(folder.parts[1:])) / part.relative_to("/") for part in (
-        KUBERNETES / "overlays" / "cpu", KUBERNETES / "components" / component)]  # fmt: skip
-    (folder / "kustomization.yaml").write_text(
-        f"resources: [{there[0]}]\ncomponents: [{there[1]}]\n"
-    )
+def with_component(folder: Path, component: str, overlay: str = "cpu") -> Manifests:
+    """Return an overlay with a component, as an operator's own overlay would have it."""
+    resource = from_folder(folder, KUBERNETES / "overlays" / overlay)
+    part = from_folder(folder, KUBERNETES / "components" / component)
+    return own_overlay(folder, f"resources: [{resource}]\ncomponents: [{part}]\n")
+
+
+def from_folder(folder: Path, target: Path) -> Path:
+    """Return the path of a target from a folder: kustomize takes no absolute ones."""
+    return Path("../" * len(folder.parts[1:])) / target.relative_to("/")
+
+
+def own_overlay(folder: Path, text: str) -> Manifests:
+    """Return the objects of a kustomization with this text."""
+    (folder / "kustomization.yaml").write_text(text)
     return rendered_folder(folder)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 import ui.settings
 from services import __version__
@@ -18,7 +19,7 @@ from services.common.bus.topology import sentences_consumer
 from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.settings import read_settings
 from services.common.runtime.unknown_settings import misspelled
-from services.common.wire.failures import EngineUnavailable
+from services.common.wire.failures import EngineUnavailable, QueueFull
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings as EdgeSettings
 from services.http_edge.transport.host_names import AllowedHosts
@@ -54,6 +55,17 @@ SETTINGS: dict[str, type[msgspec.Struct]] = {
     "establish": ProcessSettings,
 }
 HUB_SETTINGS = {"HF_HOME", "HF_HUB_OFFLINE"}  # of huggingface_hub itself
+# where a DNS cache on a node, or the DNS Service itself, may answer
+CLUSTER_ADDRESSES = {
+    "169.254.0.0/16",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "34.118.224.0/20",
+    "fc00::/7",
+    "fe80::/10",
+}
 BY_THE_OPERATOR = {
     "Secret": {
         "nats-users",
@@ -122,6 +134,7 @@ def test_ports_are_those_that_the_services_are_given(overlay: str) -> None:
     manifests = rendered(overlay)
     told = {
         "http": ("HTTP_PORT", "UI_PORT"),
+        "metrics": ("HTTP_METRICS_PORT",),
         "health": ("SPLITTER_HEALTH_PORT", "WORKER_HEALTH_PORT"),
     }
     for name, container in services(manifests):
@@ -131,10 +144,9 @@ def test_ports_are_those_that_the_services_are_given(overlay: str) -> None:
             assert port["containerPort"] == int(said), name
             hosts = [value for key, value in variables.items() if key.endswith("_HOST")]
             assert hosts == ["0.0.0.0"], name
-    for service, port in (("nats", 4222), ("http-edge", 8004), ("ui", 8501)):
-        assert [each["port"] for each in manifests.one("Service", service)["spec"]["ports"]] == [
-            port
-        ]
+    for service, ports in (("nats", [4222]), ("http-edge", [8004, 9100]), ("ui", [8501])):
+        served = manifests.one("Service", service)["spec"]["ports"]
+        assert [each["port"] for each in served] == ports
 
 
 @overlays
@@ -432,13 +444,26 @@ def test_workers_are_scaled_by_figures_that_edges_have(overlay: str) -> None:
         for each in scaled["spec"]["triggers"]
         if each["type"] == "prometheus"
     }
-    assert set(queries) == {"due", "queued"} | ({"refused"} if overlay == "gpu" else set())
+    assert set(queries) == {"due", "queued", "jobs"} | ({"refused"} if overlay == "gpu" else set())
     for query in queries.values():
         named = set(re.findall(r"tts_\w+", query))
         assert named
         assert named <= known
-        assert set(re.findall(r'code="(\w+)"', query)) <= {EngineUnavailable.code}
+        codes = set(re.findall(r'code="(\w+)"', query))
+        assert codes <= {EngineUnavailable.code, QueueFull.code}
+        assert codes <= {labels["code"] for labels in labels_at_start(registry)}
         assert set(re.findall(r'namespace="([\w-]+)"', query)) == {"voice-cloning"}
+
+
+def labels_at_start(registry: CollectorRegistry) -> list[dict[str, str]]:
+    """Return the labels of the failures that an edge exports before the first one."""
+    return [
+        sample.labels
+        for metric in registry.collect()
+        if metric.name == "tts_failures"
+        for sample in metric.samples
+        if sample.name == "tts_failures_total"
+    ]
 
 
 def test_only_a_gpu_is_scaled_to_none() -> None:
@@ -463,6 +488,9 @@ def test_whatever_a_budget_keeps_is_there_twice(overlay: str) -> None:
         for each in manifests.of("PodDisruptionBudget")
     }
     assert set(kept) == {"nats", "http-edge", "splitter", f"worker-{ENGINES[overlay]}"}
+    for each in manifests.of("PodDisruptionBudget"):
+        assert each["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    assert kept.pop(f"worker-{ENGINES[overlay]}") == "25%"  # rounded up: one of two
     assert set(kept.values()) == {1}
     replicas = {
         each["metadata"]["name"]: each["spec"].get("replicas")
@@ -559,9 +587,8 @@ def test_prometheus_finds_every_process_under_its_job() -> None:
     service = manifests.one("Service", "http-edge")
     assert selects(edge["selector"], service["metadata"]["labels"])
     assert service["metadata"]["labels"][edge["jobLabel"]] == "http-edge"
-    assert [each["port"] for each in edge["endpoints"]] == [
-        port["name"] for port in service["spec"]["ports"]
-    ]
+    assert [each["port"] for each in edge["endpoints"]] == ["metrics"]
+    assert "metrics" in [port["name"] for port in service["spec"]["ports"]]
     pods = monitors.one("PodMonitor", "splitters-and-workers")["spec"]
     jobs = {
         name: labels_of(pod)[pods["jobLabel"]]
@@ -645,7 +672,7 @@ def test_the_ways_of_the_pipeline_are_free_and_no_others(overlay: str) -> None:
         ("ingress", "ui", "voice-cloning/ingress", 8501),
         ("ingress", "scaling", "keda", 8222),
         ("egress", "names", "kube-system", 53),
-    }
+    } | {("egress", "names", addresses, 53) for addresses in CLUSTER_ADDRESSES}
     assert _outside(manifests) == expected | (
         {("egress", "prefetch-xtts", "0.0.0.0/0", 443)} if overlay == "gpu" else set()
     )
@@ -659,7 +686,12 @@ def test_prometheus_reaches_what_it_asks() -> None:
             for _, pod in manifests.pods()
             if selects(policy["spec"]["podSelector"], labels_of(pod))
         ]
-        served = {port["containerPort"] for pod in selected for port in only(pod)["ports"]}
+        served = {
+            port["containerPort"]
+            for pod in selected
+            for port in only(pod)["ports"]
+            if port["name"] in ("metrics", "health")
+        }
         assert {
             port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]
         } == served
