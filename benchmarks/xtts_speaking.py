@@ -1,18 +1,21 @@
-"""Two precisions of the XTTS engine, side by side, for benchmarks.xtts_verify."""
+"""The XTTS engine and stock, and two of its precisions side by side, for benchmarks.xtts_verify."""
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.quality.plan import sentences
+from benchmarks.xtts_stock import Pair, StockSpeaker, compare
 from benchmarks.xtts_verify import Review
 from services.common.audio.clip import Clip, Samples
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
-from services.synth_worker.engines.xtts.weights.location import WeightSettings
+from services.synth_worker.engines.xtts.weights.location import WeightSettings, find_weights
 
 RATE_HZ = 24_000
 
@@ -74,3 +77,22 @@ class Comparison:
             same_codes=common / len(codes),
             seconds=(len(sounds[0]) / RATE_HZ, len(sounds[1]) / RATE_HZ),
         )
+
+
+def pairs_with_stock(model_dir: Path | None, device: str, clip: Clip) -> Iterator[Pair]:
+    """Speak a sentence per language with stock and in float32, on the same device, without TF32."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    weights = WeightSettings(model_dir=model_dir, agreed=os.environ.get("COQUI_TOS_AGREED") == "1")
+    folder = find_weights(weights)
+    engine = XttsEngine(XttsSettings(weights, device=device, precision="float32"))
+    engine.load()
+    voice = engine.restore(engine.condition([clip]))
+    description = engine.describe()
+    stock = StockSpeaker(folder, description.device, engine.defaults)
+    for seed, language in enumerate(description.languages):
+        utterance = Utterance(sentences()[language][0], language, seed)
+        try:
+            yield compare(stock, engine, voice, utterance)
+        except NotImplementedError:  # stock's number words lack some languages
+            print(f"| {language} | stock cannot speak it | | |", flush=True)

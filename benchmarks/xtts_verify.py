@@ -1,7 +1,12 @@
-"""`task xtts:verify`: the effect of a coarser precision on XTTS-v2, on the released weights.
+"""`task xtts:verify`: the released weights of XTTS-v2 against stock coqui-tts, and a coarser precision against float32.
 
+    .venv/bin/python -m benchmarks.xtts_verify stock --device auto
     .venv/bin/python -m benchmarks.xtts_verify speak --folder F --precision int8
     .venv-quality/bin/python -m benchmarks.xtts_verify score --folder F
+
+`stock` synthesizes a sentence per language with coqui-tts and with the engine in float32, on the same device and from
+the same seeds, and prints how many codes they share and how far apart latents and samples are; it fails if they are not
+the same up to rounding.
 
 `speak` synthesizes the sentences of benchmarks/quality/sentences.toml, two per language, in float32 and in the other
 precision, from the same seeds. It compares, for the codes that float32 drew: the latents, and how often both find the
@@ -12,6 +17,7 @@ like the reference. Of the two tables nothing is a verdict: read the coarser col
 import argparse
 import json
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +31,7 @@ from services.common.audio.wav import read_wav, write_wav
 RATE_HZ = 24_000
 REFERENCE = Path(__file__).parents[1] / "examples" / "voices" / "austen.flac"
 SENTENCES_A_LANGUAGE = 2
+ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,23 @@ def speak(folder: Path, model_dir: Path | None, precision: str) -> None:
         json.dumps([asdict(review) for review in reviews], ensure_ascii=False)
     )
     print(table_of(reviews, precision))
+
+
+def against_stock(model_dir: Path | None, device: str) -> bool:
+    """Compare a sentence per language with stock's; answers the table, and returns whether all agree."""
+    from benchmarks.xtts_speaking import pairs_with_stock  # noqa: PLC0415  # as in `speak`
+
+    print("| language | codes in common | latents, relative error | samples, largest difference |")
+    print("|---" * 4 + "|")
+    agree = True
+    for pair in pairs_with_stock(model_dir, device, reference()):
+        agree &= pair.latent_error < ROUNDING and pair.sample_error < ROUNDING
+        print(
+            f"| {pair.language} | {pair.same_codes:.3f} | {pair.latent_error:.2g} | {pair.sample_error:.2g} |",
+            flush=True,
+        )
+    print(f"\n{'The same up to rounding.' if agree else 'NOT the same.'}")
+    return agree
 
 
 def table_of(reviews: Sequence[Review], precision: str) -> str:
@@ -130,9 +154,9 @@ def reference() -> Clip:
 
 
 def main() -> None:
-    """Read the options and do one of both."""
+    """Read the options and do one of the three."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.xtts_verify", description=__doc__)
-    parser.add_argument("act", choices=["speak", "score"])
+    parser.add_argument("act", choices=["stock", "speak", "score"])
     parser.add_argument(
         "--folder", type=Path, default=Path("xtts-verify"), help="for WAVs and figures"
     )
@@ -143,7 +167,10 @@ def main() -> None:
     parser.add_argument(
         "--cache", type=Path, default=Path.home() / ".cache" / "voice-cloning-pipeline" / "quality"
     )
+    parser.add_argument("--device", default="auto", help="of `stock`: auto, cpu, cuda, cuda:N")
     options = parser.parse_args()
+    if options.act == "stock":
+        sys.exit(not against_stock(options.model_dir, options.device))
     if options.act == "speak":
         speak(options.folder, options.model_dir, options.precision)
     else:

@@ -127,6 +127,11 @@ class XttsEngine:
         self._speakers: Mapping[str, conditioning.XttsVoice] = {}
         self._resident: _Resident | None = None
 
+    @property
+    def defaults(self) -> Mapping[str, float]:
+        """Return the parameters of a request that sets none."""
+        return self._defaults
+
     def describe(self) -> EngineDescription:
         """Return the description; once loaded, with its voices, and without languages whose packages are missing."""
         default = speakers.default_speaker(self._speakers)
@@ -270,6 +275,12 @@ class XttsEngine:
     ) -> tuple[torch.Tensor, list[int]]:
         """Return the latents [codes, width] of given codes, and the likeliest code at each index."""
         return self._loaded().decoder.review(voice.memory, self._ids(text, language), codes)
+
+    def render(self, latents: torch.Tensor, voice: LoadedVoice) -> Samples:
+        """Return the samples of the latents [codes, width] of a whole sentence."""
+        vocoder = self._loaded().vocoder
+        [samples] = vocoder.feed([vocoder.open(voice.voice.embedding)], [latents], [True])
+        return np.asarray(samples.numpy())
 
     def discard(self, sequence: XttsSentence) -> None:
         """Release what a sentence holds; has no effect on one that is done."""

@@ -63,16 +63,21 @@ class Decoding:
 class BatchDecoder:
     """The autoregressive half of one XTTS checkpoint."""
 
-    def __init__(self, gpt: Any, precision: Precision, *, slots: int | None = None) -> None:
+    def __init__(
+        self, gpt: Any, precision: Precision, *, slots: int | None = None, record: bool = True
+    ) -> None:
         """Pack the weights of a coqui `GPT` module, on its device.
 
         With `slots`, steps have a fixed shape, for at most that many sequences, as a GPU requires. Without
-        it, each sequence has its own KV cache, which grows.
+        it, each sequence has its own KV cache, which grows. `record` the steps as graphs, on a GPU.
         """
         self._gpt = gpt
         self._model = AudioModel(gpt, precision)
         self._capacity = gpt.max_prompt_tokens + gpt.max_text_tokens + gpt.max_mel_tokens
-        self._slots = None if slots is None else Slots(self._model, slots, self._capacity)
+        self._slots = (
+            None if slots is None else Slots(self._model, slots, self._capacity, record=record)
+        )
+        self.width: int = gpt.model_dim
         self.most_codes: int = gpt.max_gen_mel_tokens
 
     @torch.inference_mode()

@@ -36,8 +36,10 @@ class Row:
 class Slots:
     """The tables of all slots."""
 
-    def __init__(self, model: AudioModel, count: int, capacity: int) -> None:
-        """Allocate `count` slots of `capacity` positions each."""
+    def __init__(
+        self, model: AudioModel, count: int, capacity: int, *, record: bool = True
+    ) -> None:
+        """Allocate `count` slots of `capacity` positions each; on a GPU, `record` the steps as graphs."""
         self._model = model
         device = model.device
         codes = model.codes
@@ -51,6 +53,7 @@ class Slots:
         self._noise = torch.ones((count, codes), device=device)
         self._settings = settings_of([Sampling()] * count, device)
         self.penalty_mask = torch.zeros((count, codes), dtype=torch.bool, device=device)
+        self._record = record and device.type == "cuda"
         self._steps: dict[int, Callable[[], tuple[Tensor, Tensor]]] = {}
 
     def acquire(self, sampling: Sampling) -> tuple[int, Memory]:
@@ -88,7 +91,7 @@ class Slots:
 
     def _step_of(self, window: int) -> Callable[[], tuple[Tensor, Tensor]]:
         if window not in self._steps:
-            recorded = _recorded if self._kept.is_cuda else _unrecorded
+            recorded = _recorded if self._record else _unrecorded
             self._steps[window] = recorded(lambda: self._step(window), (self.penalty_mask,))
         return self._steps[window]
 

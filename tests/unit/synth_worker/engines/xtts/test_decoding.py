@@ -65,14 +65,14 @@ def finish(decoder: BatchDecoder, sentences: Sequence[Decoding]) -> None:
 
 
 @pytest.fixture(scope="module")
-def decoder(stock: Any) -> BatchDecoder:
-    return BatchDecoder(stock.gpt, "float32")
+def decoder(gpt: Any) -> BatchDecoder:
+    return BatchDecoder(gpt, "float32")
 
 
 @pytest.fixture(params=[None, 8], ids=["growing", "slots"])
-def either(request: pytest.FixtureRequest, stock: Any) -> BatchDecoder:
+def either(request: pytest.FixtureRequest, gpt: Any) -> BatchDecoder:
     """Return the decoder as a CPU runs it, and with the steps of fixed shape of a GPU."""
-    return BatchDecoder(stock.gpt, "float32", slots=request.param)
+    return BatchDecoder(gpt, "float32", slots=request.param)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED, FREE], ids=["greedy", "sampled", "free"])
@@ -87,7 +87,7 @@ def test_a_batch_of_texts_of_all_lengths_gives_the_codes_of_stock(
         codes, wanted = by_stock(stock, latents, text, sampling, seed)
         assert len(codes) > len(text) / 3 - 10
         assert sentence.codes == codes
-        assert torch.allclose(torch.stack(sentence.latents), wanted, atol=1e-5)
+        assert torch.allclose(torch.stack(sentence.latents).cpu(), wanted, atol=1e-5)
 
 
 def test_voices_and_samplings_of_their_own_share_a_batch(stock: Any, either: BatchDecoder) -> None:
@@ -104,12 +104,16 @@ def test_voices_and_samplings_of_their_own_share_a_batch(stock: Any, either: Bat
         assert sentence.codes == by_stock(stock, voice, text, sampling, seed)[0]
 
 
+@pytest.mark.usefixtures("promised_on_a_cpu")
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 25)), min_size=2, max_size=7), st.data()
 )
 def test_sentences_that_join_and_leave_in_mid_flight_say_to_the_last_bit_what_they_say_alone(
-    stock: Any, decoder: BatchDecoder, arrivals: list[tuple[int, int]], data: st.DataObject
+    stock: Any,
+    decoder: BatchDecoder,
+    arrivals: list[tuple[int, int]],
+    data: st.DataObject,
 ) -> None:
     voice = decoder.voice_memory(prompt(stock))
     alone = []
@@ -133,8 +137,8 @@ def test_sentences_that_join_and_leave_in_mid_flight_say_to_the_last_bit_what_th
         assert torch.equal(torch.stack(sentence.latents), torch.stack(alone[seed].latents))
 
 
-def test_a_released_slot_holds_nothing_of_the_sentence_before(stock: Any) -> None:
-    decoder = BatchDecoder(stock.gpt, "float32", slots=1)
+def test_a_released_slot_holds_nothing_of_the_sentence_before(stock: Any, gpt: Any) -> None:
+    decoder = BatchDecoder(gpt, "float32", slots=1)
     voice = decoder.voice_memory(prompt(stock))
     said = []
     for text in (TEXTS[1], TEXTS[3], TEXTS[1]):
@@ -183,7 +187,7 @@ def test_a_sentence_that_goes_back_keeps_its_beginning_and_redraws_the_rest(
     finish(either, [repeat])
     assert repeat.codes == again.codes
     _, wanted = by_stock_with(stock, prompt(stock), TEXTS[1], again.codes)
-    assert torch.allclose(torch.stack(again.latents), wanted, atol=1e-5)
+    assert torch.allclose(torch.stack(again.latents).cpu(), wanted, atol=1e-5)
 
 
 def by_stock_with(
@@ -202,15 +206,17 @@ def by_stock_with(
     ("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02), ("int8", 0.1)]
 )
 def test_coarser_weights_stay_near_the_latents_of_stock(
-    stock: Any, precision: Any, tolerance: float
+    stock: Any, gpt: Any, precision: Any, tolerance: float
 ) -> None:
-    decoder = BatchDecoder(stock.gpt, precision)
+    decoder = BatchDecoder(gpt, precision)
     voice = decoder.voice_memory(prompt(stock))
     sentence = decoder.open(voice, TEXTS[1], SAMPLED, 3)
     finish(decoder, [sentence])
     _, wanted = by_stock_with(stock, prompt(stock), TEXTS[1], sentence.codes)
     reviewed, likeliest = decoder.review(voice, TEXTS[1], sentence.codes)
-    assert torch.linalg.norm(reviewed - wanted) < tolerance * torch.linalg.norm(wanted)
+    assert torch.linalg.norm(reviewed.cpu() - wanted) < tolerance * torch.linalg.norm(wanted)
     assert len(likeliest) == len(sentence.codes)
-    error = torch.linalg.norm(torch.stack(sentence.latents) - wanted) / torch.linalg.norm(wanted)
+    error = torch.linalg.norm(torch.stack(sentence.latents).cpu() - wanted) / torch.linalg.norm(
+        wanted
+    )
     assert error < tolerance

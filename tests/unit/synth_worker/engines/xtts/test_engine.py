@@ -27,9 +27,9 @@ SHORT = "Yes, it is so."
 
 
 @pytest.fixture(scope="module")
-def engine(checkpoint_folder: Path) -> Iterator[XttsEngine]:
+def engine(checkpoint_folder: Path, device: str) -> Iterator[XttsEngine]:
     weights = WeightSettings(model_dir=checkpoint_folder, agreed=True)
-    engine = XttsEngine(XttsSettings(weights, device="cpu", precision="float32", threads=1))
+    engine = XttsEngine(XttsSettings(weights, device=device, precision="float32", threads=1))
     engine.load()
     yield engine
     engine.close()
@@ -230,6 +230,7 @@ def test_unpublished_audio_of_a_sentence_that_goes_wrong_is_redone(
     assert again.kept == decoder.kept
 
 
+@pytest.mark.usefixtures("promised_on_a_cpu")
 def test_a_sentence_that_goes_wrong_three_times_fails_and_its_neighbours_continue(
     engine: XttsEngine, voice: LoadedVoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The streaming vocoder against coqui-tts's own, which renders whole sentences."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +53,8 @@ def speaker_of(seed: int) -> Tensor:
 
 
 STOCK = made()
-VOCODER = Vocoder(STOCK)
+DEVICE = os.environ.get("XTTS_TEST_DEVICE", "cpu")
+VOCODER = Vocoder(STOCK, device=DEVICE)
 DOUBLE = made().double()
 
 
@@ -160,6 +162,7 @@ def test_streams_fed_together_sound_as_each_alone(lengths: list[int], starts: li
         check(torch.cat(pieces), stock(latents[seed], speaker_of(seed)))
 
 
+@pytest.mark.usefixtures("promised_on_a_cpu")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_stream_is_the_same_to_the_last_bit_whatever_streams_share_its_batch(
     dtype: torch.dtype,
@@ -243,7 +246,7 @@ def test_the_stock_vocoder_stays_as_it_was() -> None:
 
 def test_without_onednn_as_on_a_gpu_the_audio_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    vocoder = Vocoder(STOCK)
+    vocoder = Vocoder(STOCK, device=DEVICE)
     streams = [vocoder.open(speaker_of(seed)) for seed in range(2)]
     heard = [
         vocoder.feed(streams, [latents_of(10, 0), latents_of(10, 1)], [over] * 2)
@@ -270,13 +273,14 @@ def test_without_onednn_as_on_a_gpu_the_audio_is_the_same(monkeypatch: pytest.Mo
 )
 def test_a_vocoder_of_other_sizes_is_streamed_as_well(sizes: dict[str, Any]) -> None:
     decoder = made(4, **sizes)
-    vocoder, latents = Vocoder(decoder), latents_of(25)
+    vocoder, latents = Vocoder(decoder, device=DEVICE), latents_of(25)
     samples = said(vocoder, vocoder.open(speaker_of(1)), latents, [1, 0, 8, 7, 9])
     check(torch.cat(samples), stock(latents, speaker_of(1), decoder=decoder))
 
 
 def test_in_bfloat16_noise_stays_35_db_below_the_audio() -> None:
-    vocoder, latents = Vocoder(STOCK, dtype=torch.bfloat16), latents_of(30)
+    vocoder = Vocoder(STOCK, dtype=torch.bfloat16, device=DEVICE)
+    latents = latents_of(30)
     wanted = stock(latents, speaker_of(1))
     noise = torch.cat(said(vocoder, vocoder.open(speaker_of(1)), latents, [8, 12, 10])) - wanted
     assert noise.norm() < wanted.norm() * 10 ** (-35 / 20)
