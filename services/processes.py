@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import Final, Protocol
 
-from services.common.runtime.child.parent_death import with_parent_death
+from services.common.runtime.child.start import exit_status, start_process
 from services.common.runtime.local_nats import LocalNats
 
 _LONGEST_LINE_BYTES: Final = 1024 * 1024
@@ -53,14 +53,13 @@ class ServicePart:
     @classmethod
     async def start(cls, name: str, module: str, environment: dict[str, str]) -> "ServicePart":
         """Start `python -m module`."""
-        process = await asyncio.create_subprocess_exec(
-            *with_parent_death(sys.executable, "-m", module),
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
+        process = await start_process(
+            module,
+            environment=environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            limit=_LONGEST_LINE_BYTES,
-            start_new_session=True,  # Ctrl-C reaches only this process, which stops the parts in order
+            own_session=True,  # Ctrl-C reaches only this process, which stops the parts in order
+            max_line_bytes=_LONGEST_LINE_BYTES,
         )
         return cls(name, process)
 
@@ -89,13 +88,12 @@ class ServicePart:
         """Terminate the process; kill it if it does not exit in time."""
         if self.process.returncode is None:
             self.process.terminate()
-            try:
-                async with asyncio.timeout(patience_s):
-                    await self.process.wait()
-            except TimeoutError:
-                say(f"{self.name:<9} did not end within {patience_s:.0f} s and is killed")
-                self.kill()
+            await exit_status(self.process, patience_s, lambda: self._kill_after(patience_s))
         await self._showing
+
+    def _kill_after(self, patience_s: float) -> None:
+        say(f"{self.name:<9} did not end within {patience_s:.0f} s and is killed")
+        self.kill()
 
     def kill(self) -> None:
         """Kill the process."""

@@ -146,7 +146,7 @@ async def test_a_killed_runner_takes_every_process_along_and_the_next_one_remove
             "services.splitter",
         ):
             assert program in commands
-        assert re.search(r"-m ui\b", commands)
+        assert re.search(r"tied_module \d+ ui\b", commands)
         terminal.process.kill()
         await terminal.until_gone()
         (left,) = terminal.folders()

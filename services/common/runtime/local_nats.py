@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from services.common.runtime.child.parent_death import with_parent_death
+from services.common.runtime.child.start import exit_status, start_program
 from services.common.runtime.tcp_ports import CannotListen, free_port, require_free
 
 OLDEST: Final = (2, 11)  # per-message lifetimes
@@ -69,11 +69,8 @@ class LocalNats:
             f'jetstream {{ store_dir: "{self._folder}", max_file_store: 64GB }}\n{self._more}'
         )
         logged = len(self._log())
-        self._process = await asyncio.create_subprocess_exec(
-            *with_parent_death(
-                find_nats_server(), "-c", configuration, "-l", self._folder / "nats.log"
-            ),
-            start_new_session=True,  # Ctrl-C ends the services first
+        self._process = await start_program(  # in its own session: Ctrl-C ends the services first
+            find_nats_server(), "-c", configuration, "-l", self._folder / "nats.log"
         )
         for _ in range(int(_START_S / 0.02)):
             if _READY in self._log()[logged:]:
@@ -106,11 +103,7 @@ class LocalNats:
         """Terminate the server; kill it if it does not exit in time."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
-            try:
-                async with asyncio.timeout(_STOP_S):
-                    await self._process.wait()
-            except TimeoutError:
-                await self.kill()
+            await exit_status(self._process, _STOP_S, self._process.kill)
 
     def reload(self) -> None:
         """Reload the configuration, like `nats-server --signal reload`."""

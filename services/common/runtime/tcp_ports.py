@@ -11,11 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from services.common.runtime.child.start import TIED_MODULE
+
 # below those that Linux, macOS and Windows give to outgoing connections
 _PORTS: Final = range(15_000, 30_000)
 _PROC: Final = Path("/proc")
 _LISTENS: Final = "0A"  # of Linux's tcp_states.h
 _COMMAND_CHARACTERS: Final = 80
+_TIED: Final = re.compile(rf" -m {re.escape(TIED_MODULE)} \d+ ")  # of our own child processes
 _UNSEEN: Final = "another process, which cannot be seen from here"
 
 
@@ -106,7 +109,8 @@ def _command(process: Path) -> str:
         words = (
             (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         )
-        printable = "".join(letter if letter.isprintable() else "?" for letter in words)
+        plain = _TIED.sub(" -m ", words)
+        printable = "".join(letter if letter.isprintable() else "?" for letter in plain)
         return (
             printable
             if len(printable) <= _COMMAND_CHARACTERS

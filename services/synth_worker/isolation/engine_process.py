@@ -16,7 +16,6 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import structlog
 
-from services.common.runtime.child.parent_death import die_with_parent
 from services.common.runtime.logs import configure_logs, places_of
 from services.common.wire.failures import EngineUnavailable, PipelineError
 from services.synth_worker.building import build_engine
@@ -270,7 +269,6 @@ async def _serve(connection: socket.socket, record: CrashRecord) -> None:
 
 def main() -> None:
     """Serve the supervisor, through the descriptors of the command line."""
-    die_with_parent()  # on Linux; elsewhere, and before this call, the closed socket ends it
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the worker handles them, and ends this process
     connection = socket.socket(fileno=int(sys.argv[1]))

@@ -34,12 +34,14 @@ import numpy as np
 import structlog
 
 from services.common.audio.clip import Clip
+from services.common.runtime.child.signals import was_killed
+from services.common.runtime.child.start import exit_status
 from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.engines.protocol import EngineDescription, Utterance, not_described
 from services.synth_worker.isolation import crash_record, messages
 from services.synth_worker.isolation.in_flight import InFlightSentence, PendingCall, RemoteVoice
-from services.synth_worker.isolation.launch import launch, was_killed
+from services.synth_worker.isolation.launch import launch
 from services.synth_worker.isolation.messages import (
     Begin,
     CallFailed,
@@ -142,16 +144,13 @@ class EngineSupervisor:
         self._crash_file.close()
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
-        grace_s = min(self.step_timeout_s, _CLOSE_GRACE_S) if self._loaded else 0.0
-        try:
-            async with asyncio.timeout(grace_s):
-                await process.wait()
-        except TimeoutError:
-            if self._loaded:
-                self.kill("it did not end when the worker stopped")
-            elif process.returncode is None:
-                process.kill()
-            await process.wait()
+        if self._loaded:
+            grace_s = min(self.step_timeout_s, _CLOSE_GRACE_S)
+            reason = "it did not end when the worker stopped"
+            await exit_status(process, grace_s, lambda: self.kill(reason))
+        else:
+            await exit_status(process, 0.0, process.kill)
+
         if self._writer is not None:
             self._writer.close()
 
@@ -195,14 +194,14 @@ class EngineSupervisor:
             try:
                 return await self._begin()
             except EOFError:
-                process = await self._reap()
+                status = await self._reap()
                 log.error(
                     "engine_crashed",
-                    status=process.returncode,
+                    status=status,
                     in_work=0,
                     in_flight=len(self._sentences),
                 )
-                if self._closing or not was_killed(process) or not tries_left:
+                if self._closing or not was_killed(status) or not tries_left:
                     break
         raise EngineStuck("the engine process ended before it was ready; see its log lines above")
 
@@ -237,10 +236,10 @@ class EngineSupervisor:
                 with suppress(EOFError):
                     while True:
                         self._handle(await self._receive(reader))
-                process = await self._reap()
+                status = await self._reap()
                 if self._closing:
                     return
-                reader = await self._recover(process)
+                reader = await self._recover(status)
         except PipelineError as failure:
             self._fail_all(failure)
             self.stuck.set()
@@ -269,24 +268,23 @@ class EngineSupervisor:
         else:
             call.result.set_exception(messages.error_of(message.failure))
 
-    async def _reap(self) -> asyncio.subprocess.Process:
-        """Wait for the end of a process that has closed its socket or failed to begin; return it."""
+    async def _reap(self) -> int:
+        """Wait for the end of a process that has closed its socket or failed to begin; return its exit status."""
         process = self._process
         assert process is not None  # noqa: S101  # it was started
         self._serving = False
         if self._writer is not None:
             self._writer.close()
-        try:
-            async with asyncio.timeout(_REAP_GRACE_S):
-                await process.wait()
-        except TimeoutError:
-            self.kill("it closed its socket but did not end")
-            await process.wait()
-        return process
 
-    async def _recover(self, process: asyncio.subprocess.Process) -> asyncio.StreamReader:
-        """Look for the crash culprit, start another process and resubmit what was in flight. Raises PipelineError."""
-        killed = was_killed(process)
+        reason = "it closed its socket but did not end"
+        return await exit_status(process, _REAP_GRACE_S, lambda: self.kill(reason))
+
+    async def _recover(self, status: int) -> asyncio.StreamReader:
+        """Look for the crash culprit, start another process and resubmit what was in flight.
+
+        `status`: the exit status of the crashed process. Raises PipelineError.
+        """
+        killed = was_killed(status)
         if not self._loaded and not killed:
             raise EngineStuck("the engine crashed while it was loading; see its log lines above")
 
@@ -294,7 +292,7 @@ class EngineSupervisor:
         in_step = self._crash_record.read()
         log.error(
             "engine_crashed",
-            status=process.returncode,
+            status=status,
             in_work=len(in_step),
             in_flight=len(self._sentences),
             crashes=self.crashes,

@@ -1,1 +1,1 @@
-"""Child processes: start, frames, environment, limits, parent death, confinement."""
+"""Child processes: start, exit status, frames, environment, limits, parent death, confinement."""

@@ -2,10 +2,10 @@
 
 How it works
 
-`child_process` starts a new Python interpreter, because a fork would share this process's memory. On
-Linux the kernel kills it when this process dies (`parent_death`), so a crash leaves none behind. It
-gets only the environment that the caller passes (`environment` removes secrets), and can run at a
-lower priority.
+`child_process` starts a new Python interpreter (`start`), because a fork would share this process's
+memory. On Linux the kernel kills it when this process dies (`parent_death`), so a crash leaves none
+behind. It gets only the environment that the caller passes (`environment` removes secrets), and can
+run at a lower priority.
 
 The two processes exchange frames (`framing`). The child reads them with `framing.read_frame` from
 `sys.stdin.buffer` and writes them with `framing.write_frame` to `sys.stdout.buffer`. It can limit its
@@ -17,13 +17,12 @@ However the block is left, also by cancellation, the child is killed and its exi
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from services.common.runtime.child.framing import MAX_FRAME_BYTES, frame, receive_frame
-from services.common.runtime.child.parent_death import with_parent_death
+from services.common.runtime.child.start import exit_status, start_process
 
 _EXIT_GRACE_S: Final = 1.0
 
@@ -60,12 +59,14 @@ class ChildProcess:
         processes that it started. It is required for a child whose own children inherit its stdout:
         asyncio waits until the last of them has closed it. A positive `niceness` lowers the priority.
         """
-        process = await asyncio.create_subprocess_exec(
-            *with_parent_death(sys.executable, *interpreter_options, "-m", module, *arguments),
+        process = await start_process(
+            module,
+            *arguments,
+            environment=environment,
+            interpreter_options=interpreter_options,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=own_session,
+            own_session=own_session,
         )
         if process.stdin is None or process.stdout is None:
             raise OSError("the child process has no pipes")
@@ -111,23 +112,22 @@ class ChildProcess:
 
         A process that has not exited after a second is killed. A negative status is a signal.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_EXIT_GRACE_S):
-                await self._process.wait()
-        return await self.end()
+        return await exit_status(self._process, _EXIT_GRACE_S, self._kill)
 
     async def end(self) -> int:
         """Kill the process if it still runs, and return its exit status."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                self._kill()
+        self._kill()
         return await asyncio.shield(self._process.wait())
 
     def _kill(self) -> None:
-        if self._own_session:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        else:
-            self._process.kill()
+        if self._process.returncode is not None:
+            return
+
+        with suppress(ProcessLookupError, PermissionError):
+            if self._own_session:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
 
 
 @asynccontextmanager

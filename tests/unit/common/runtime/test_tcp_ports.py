@@ -4,10 +4,12 @@ import os
 import socket
 import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 
 import pytest
 
+from services.common.runtime.child.start import start_process
 from services.common.runtime.tcp_ports import (
     CannotListen,
     free_port,
@@ -65,6 +67,19 @@ def test_the_holder_is_named_by_its_command() -> None:
         other.communicate("")
     assert holder is not None
     assert holder.startswith(f"process {other.pid} ({sys.executable} -c")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_a_child_process_of_ours_is_named_by_its_module() -> None:
+    module = "tests.unit.common.runtime.child.programs"
+    child = await start_process(module, "listen", environment=os.environ, stdout=PIPE)
+    assert child.stdout is not None
+    holder = holder_of(int(await child.stdout.readline()))
+    child.kill()
+    await child.wait()
+    expected = f"{sys.executable} -m {module} listen"
+    assert holder is not None
+    assert holder.startswith(f"process {child.pid} ({expected[:80]}")
 
 
 def test_a_free_port_is_nobodys() -> None:

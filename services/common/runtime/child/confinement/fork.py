@@ -1,4 +1,8 @@
-"""Runs a function in a confined fork of this process and waits for its result."""
+"""Runs a function in a confined fork of this process and waits for its result.
+
+A fork, and no new process as in `child.start`: the decoder's libraries are loaded already, which takes seconds,
+and the fork needs no file from then on.
+"""
 
 import os
 import select

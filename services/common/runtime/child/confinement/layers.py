@@ -3,12 +3,12 @@
 import os
 import platform
 import resource
-import signal
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
 from services.common.runtime.child.confinement import linux, seccomp
+from services.common.runtime.child.parent_death import set_parent_death_signal
 
 # Not the edge's user, nor one of a distribution: below systemd's dynamic users, above login users.
 _USER: Final = 60_990
@@ -67,9 +67,7 @@ def confine(limits: ProcessLimits, without: Collection[str] = ()) -> tuple[str, 
         "limits": lambda: _limit(limits),
         "own_user": _change_user,
         "no_capabilities": linux.drop_capabilities,
-        "dies_with_parent": lambda: linux.set_parent_death_signal(
-            signal.SIGKILL
-        ),  # a change of user clears it
+        "dies_with_parent": set_parent_death_signal,  # a change of user clears it
         "not_dumpable": linux.set_not_dumpable,
         "no_new_privileges": linux.set_no_new_privileges,
         "landlock": linux.landlock_everything,

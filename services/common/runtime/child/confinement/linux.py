@@ -8,7 +8,6 @@ import sys
 from functools import cache
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_SECCOMP: Final = 22
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -34,11 +33,6 @@ def prctl(option: int, *arguments: int) -> None:
     """Make the system call of this name. Raises OSError."""
     padded = (*arguments, 0, 0, 0, 0)[:4]
     _call(_libc().prctl, ctypes.c_int(option), *map(ctypes.c_ulong, padded))
-
-
-def set_parent_death_signal(number: int) -> None:
-    """Have the kernel send this process a signal when its parent thread exits. Raises OSError."""
-    prctl(_PR_SET_PDEATHSIG, number)
 
 
 def set_not_dumpable() -> None:

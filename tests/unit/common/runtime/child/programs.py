@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,8 +41,41 @@ def _hang() -> None:
     time.sleep(600)
 
 
+def _sleep() -> None:
+    sys.stdout.write("up\n")
+    sys.stdout.flush()
+    time.sleep(600)
+
+
+def _arguments() -> None:
+    specification = sys.modules["__main__"].__spec__
+    assert specification is not None
+    sys.stdout.write(f"{__name__} {specification.name} {sys.argv[2:]}\n")
+
+
+def _descriptors() -> None:
+    for descriptor in sys.argv[2:]:
+        try:
+            os.fstat(int(descriptor))
+        except OSError:
+            sys.stdout.write("False\n")
+        else:
+            sys.stdout.write("True\n")
+
+
+def _listen() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    sys.stdout.write(f"{listener.getsockname()[1]}\n")
+    sys.stdout.flush()
+    time.sleep(600)
+
+
 if __name__ == "__main__":
     {
+        "listen": _listen,
+        "sleep": _sleep,
+        "arguments": _arguments,
+        "descriptors": _descriptors,
         "echo": _echo,
         "environment": _environment,
         "niceness": _niceness,

@@ -1,4 +1,8 @@
-"""A program of ours that answers lines: every wait for it ends, and so does the program."""
+"""A program of ours that answers lines: every wait for it ends, and so does the program.
+
+It is not started by `common.runtime.child.start`: the engine thread, which has no event loop, starts it and
+waits for it. It makes its own setting to die with the thread that started it.
+"""
 
 import os
 import select
@@ -8,6 +12,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+from services.common.runtime.child.environment import only
 
 _END_SECONDS: Final = 5.0
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
@@ -31,7 +37,7 @@ class LineProgram:
                 stdin=theirs_in,
                 stdout=theirs_out,
                 stderr=subprocess.DEVNULL,
-                env=_environment(),
+                env=only(_INHERITED, os.environ),  # no secret
             )
         finally:
             os.close(theirs_in)
@@ -40,7 +46,7 @@ class LineProgram:
 
     @property
     def process_id(self) -> int:
-        """Its number, for those who look at processes from outside."""
+        """Return the process id."""
         return self._process.pid
 
     def ask(self, line: bytes, seconds: float) -> bytes:
@@ -82,8 +88,3 @@ class LineProgram:
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         return line
-
-
-def _environment() -> dict[str, str]:
-    """Return what the program learns of ours: no secret."""
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ}

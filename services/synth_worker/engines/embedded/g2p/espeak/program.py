@@ -1,7 +1,8 @@
 """The program around the espeak-ng library; it is started by `client.py` and never imported.
 
 espeak-ng is GPL-3, so the service does not load it: this file is a separate program, with nothing but the
-standard library, that answers lines of JSON on its standard output:
+standard library (and therefore its own copy of `common.runtime.child.parent_death`), that answers lines of
+JSON on its standard output:
 
     child:    {"version": "1.52.0"}                                     once, when it is ready
     service:  {"voice": "fr", "texts": ["bonjour", "le monde"]}
