@@ -71,6 +71,7 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
             due_audio_s=backlog.immediate_s(),
             taken=tuple(identity.id for identity in chain.from_iterable(taken)),
             taken_by=_by_tenant(chain.from_iterable(taken)),
+            by_engine=backlog.by_engine(),
         )
         await publish_heartbeats(bus, subjects.splitter_state(name), state)
 

@@ -20,6 +20,12 @@ class EngineMissing(EngineUnavailable):
     redelivered = False
 
 
+class EngineUnknown(EngineUnavailable):
+    """Only other engines run, and this one never has while the splitter was listening: a retry is of no use."""
+
+    retryable = False
+
+
 @dataclass(frozen=True)
 class EngineWorkers:
     """The live workers of one engine."""
@@ -36,7 +42,7 @@ class EngineWorkers:
         patience = Deadline.after(_WAIT_S)
         check()
         while not (workers := self._loaded()):
-            if patience.passed:
+            if patience.passed or (not patient and self._unknown()):
                 raise self._unavailable(patient=patient)
             await self.heartbeats.news(timeout_s=min(_LOOK_S, max(0.0, patience.left_s)))
             check()
@@ -49,12 +55,20 @@ class EngineWorkers:
         """Return the workers without those whose model has not reported its languages yet."""
         return [worker for worker in self._alive() if worker.max_characters]
 
+    def _unknown(self) -> bool:
+        return bool(self._others()) and not self.heartbeats.heard_of(self.engine)
+
+    def _others(self) -> list[str]:
+        """Return the other engines with a live worker."""
+        return sorted({worker.engine for worker in self.heartbeats.alive()} - {self.engine})
+
     def _unavailable(self, *, patient: bool) -> EngineUnavailable:
         reason = f"no worker for the engine {self.engine} is ready"
         loading = any(worker.state == "loading" for worker in self._alive())
         if patient or loading:
             return EngineUnavailable(reason)
 
-        others = sorted({worker.engine for worker in self.heartbeats.alive()} - {self.engine})
-        running = f"; running engines: {', '.join(others[:_MOST_SHOWN])}" if others else ""
-        return EngineMissing(reason + running)
+        others = self._others()
+        if others:
+            reason += f"; running engines: {', '.join(others[:_MOST_SHOWN])}"
+        return EngineUnknown(reason) if self._unknown() else EngineMissing(reason)

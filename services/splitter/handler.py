@@ -129,7 +129,9 @@ class RequestWork:
 
         async with open_inbox_of_ends(self.bus, request.tenant, request.request) as inbox:
             with (
-                self.backlog.hold(request.request, request.tenant, seconds) as backlog,
+                self.backlog.hold(
+                    request.request, request.tenant, seconds, engine=request.engine
+                ) as backlog,
                 self.scheduler.join(request.engine, request.tenant) as permit,
             ):
                 held = HeldRequest(

@@ -24,6 +24,7 @@ from services.common.wire.options import AS_USUAL, Parameters, TextOptions
 from services.common.wire.parameters import RANGES
 from services.common.wire.parts import (
     Chapter,
+    EngineBacklog,
     LeftOut,
     Portion,
     Span,
@@ -181,6 +182,21 @@ def test_what_a_list_of_jobs_shows_has_the_bytes_of_version_1_and_is_optional(ki
     assert not WITH_TITLES[kind].keys() & fields(message).keys()
     filled = msgspec.structs.replace(message, **WITH_TITLES[kind])
     golden = (GOLDEN / "with_titles" / f"{kind}.hex").read_text().strip()
+    assert codec.encode(filled).hex() == golden
+    assert codec.decode(bytes.fromhex(golden), type(message)) == filled
+
+
+def test_the_backlog_by_engine_has_the_bytes_of_version_1_and_is_not_sent_by_earlier_releases() -> (
+    None
+):
+    [message] = [example for example in EXAMPLES if name(example) == "SplitterState"]
+    assert "by_engine" not in fields(message)
+    by_engine = {
+        "embedded": EngineBacklog(8.0, {"public": 5.0}),
+        "xtts": EngineBacklog(4.5, {"public": 4.5}),
+    }
+    filled = msgspec.structs.replace(message, by_engine=by_engine)
+    golden = (GOLDEN / "with_engines" / "SplitterState.hex").read_text().strip()
     assert codec.encode(filled).hex() == golden
     assert codec.decode(bytes.fromhex(golden), type(message)) == filled
 

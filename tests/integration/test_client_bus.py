@@ -16,6 +16,7 @@ from voice_cloning_client import (
     IncompleteAudio,
     InvalidInput,
     NotFound,
+    Overloaded,
     Retry,
     ServiceError,
     Timeouts,
@@ -138,10 +139,11 @@ async def test_failures_are_the_errors_of_http(client: BusClient) -> None:
 
 
 async def test_an_engine_that_does_not_run_is_named(service: Front) -> None:
-    async with connect(nats_url(service), retry=Retry(attempts=1)) as client:
-        with pytest.raises(ServiceError) as caught:
+    async with connect(nats_url(service)) as client:
+        with pytest.raises(ServiceError, match="running engines: tone") as caught:
             await client.speak("Hello.", language="en", engine="xtts")
-    assert caught.value.code == "engine_unavailable"
+    assert (caught.value.code, caught.value.retryable) == ("engine_unavailable", False)
+    assert not isinstance(caught.value, Overloaded)
 
 
 @pytest.mark.parametrize(

@@ -206,13 +206,25 @@ async def test_what_http_would_refuse_is_refused(front: Front) -> None:
             msgspec.structs.replace(good, language=tag) for tag in ("xx", "fr")
         ],
         (504, "deadline_exceeded"): [msgspec.structs.replace(good, deadline_unix_ms=1)],
-        (503, "engine_unavailable"): [msgspec.structs.replace(good, engine="no-such")],
     }
     for refusal, requests in refusals.items():
         for request in requests:
             assert await front.refused(request) == refusal
     assert await front.queued() == 0
     assert "error" not in await front.ask(good)  # none of them took its id
+
+
+async def test_an_engine_that_never_ran_is_refused_for_good_once_that_is_certain(
+    front: Front,
+) -> None:
+    request = msgspec.structs.replace(front.request(), engine="no-such")
+    refused = await front.refused(request)
+    async with asyncio.timeout(20):
+        while refused == (503, "engine_unavailable"):  # its heartbeats may not have arrived yet
+            await asyncio.sleep(0.2)
+            refused = await front.refused(request)
+    assert refused == (404, "engine_unavailable")
+    assert await front.queued() == 0
 
 
 async def test_a_deadline_is_no_later_than_that_of_a_request_over_http(front: Front) -> None:

@@ -2,11 +2,9 @@
 
 import asyncio
 import base64
-import dataclasses
 import io
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,10 @@ import pytest
 from services.http_edge.encoders.registry import FORMATS
 from services.http_edge.intake.openai_body import ALIASES
 from services.http_edge.intake.openai_voices import OPENAI_VOICES
-from services.synth_worker.app import Worker
-from services.synth_worker.engine_thread import EngineThread
-from services.synth_worker.engines.protocol import EngineDescription
-from services.synth_worker.engines.tone import ToneEngine
-from services.synth_worker.settings import Settings as WorkerSettings
 from tests.integration.test_voices import create
 from tests.support.front import SETTINGS, Front, front
-from tests.support.service import MAX_CHARACTERS, TEXT, expected_pcm
+from tests.support.other_engine import other_worker
+from tests.support.service import TEXT, expected_pcm
 
 EXTRA = {"language": "en", "seed": 42}
 
@@ -316,31 +310,6 @@ async def test_a_client_that_leaves_cancels_its_request(
     await service.until_idle()
 
 
-class OtherEngine(ToneEngine):
-    """A tone engine under another name."""
-
-    def describe(self) -> EngineDescription:
-        return dataclasses.replace(super().describe(), name="other")
-
-
-@asynccontextmanager
-async def other_worker(service: Front) -> AsyncIterator[None]:
-    """Run a worker of another engine while the block runs, from its first heartbeat to its last one."""
-    stop = asyncio.Event()
-    worker = Worker(
-        service.bus,
-        EngineThread(OtherEngine(max_characters=MAX_CHARACTERS)),
-        WorkerSettings(engine="other", worker_slots=2),
-    )
-    serving = asyncio.create_task(worker.serve(stop))
-    try:
-        await until_models(service, "other")
-        yield
-    finally:
-        stop.set()
-        await serving
-
-
 async def until_models(service: Front, *others: str) -> None:
     """Wait until these engines are listed besides the edge's own."""
     async with asyncio.timeout(60):
@@ -357,7 +326,8 @@ async def test_the_name_of_another_engine_that_runs_routes_to_it(service: Front)
     status, answer = await post(service, body | {"model": "other"})
     assert (status, answer["error"]["code"]) == (404, "model_not_found")
 
-    async with other_worker(service):
+    async with other_worker(service.bus):
+        await until_models(service, "other")
         for model, engine in (("other", "other"), ("tone", "tone"), ("tts-1", "tone")):
             headers = {"Content-Type": "application/json"}
             async with service.session.post(

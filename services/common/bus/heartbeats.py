@@ -30,11 +30,14 @@ class Heartbeats(Generic[StateT]):
         self._subject = subject
         self._kind = kind
         self._latest: dict[str, tuple[float, StateT]] = {}
+        self._groups: set[str] = set()  # subjects without their last token, ever received
+        self._followed_s: float | None = None  # since when
         self._changed = asyncio.Event()
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""
         listener = await self._bus.subscribe(self._subject, limit=1024)
+        self._followed_s = asyncio.get_running_loop().time()
         try:
             while not stop.is_set():
                 received = await listener.next(HEARTBEAT_S)
@@ -50,6 +53,7 @@ class Heartbeats(Generic[StateT]):
             return  # not a heartbeat
         if not is_heartbeat_of(state, subject):
             return
+        self._groups.add(subject.rpartition(".")[0])
         self._latest[subject] = (asyncio.get_running_loop().time(), state)
         self._changed.set()
         self._changed = asyncio.Event()
@@ -61,6 +65,14 @@ class Heartbeats(Generic[StateT]):
             subject: entry for subject, entry in self._latest.items() if entry[0] >= expired_s
         }
         return [state for _, state in self._latest.values()]
+
+    def heard_of(self, engine: str) -> bool:
+        """Return whether a worker of an engine has sent a heartbeat since `follow` began, or may have before."""
+        since_s = self._followed_s
+        listening = since_s is not None and (
+            asyncio.get_running_loop().time() - since_s >= _EXPIRY_S
+        )
+        return not listening or subjects.worker_state(engine, "").rpartition(".")[0] in self._groups
 
     async def news(self, timeout_s: float) -> None:
         """Wait for the next heartbeat of any process, or for the timeout."""

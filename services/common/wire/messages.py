@@ -47,6 +47,7 @@ from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parts import (
     BuiltInVoices,
     Chapters,
+    EngineBacklog,
     LeftOut,
     Mark,
     NormalizedSentence,
@@ -252,6 +253,8 @@ class SplitterState(Message, frozen=True, kw_only=True):
     taken: tuple[RequestId, ...] = ()
     # the same by tenant, as ids are unique only within a tenant
     taken_by: dict[Tenant, tuple[RequestId, ...]] | UnsetType = UNSET
+    # `queued_audio_s` and `due_audio_s` of each engine that has requests here
+    by_engine: dict[EngineName, EngineBacklog] | UnsetType = UNSET
 
 
 class NormalizeText(Message, frozen=True, kw_only=True):

@@ -14,7 +14,9 @@ from services.common.wire.fields import (
     Language,
     LanguageTag,
     Positive,
+    Seconds,
     SentenceIndex,
+    Tenant,
     Title,
     VoiceName,
 )
@@ -125,3 +127,10 @@ class NormalizedSentence(Struct, frozen=True):
     end: Count
     text: Annotated[str, Meta(min_length=1)]
     language: Language
+
+
+class EngineBacklog(Struct, frozen=True):
+    """The part of a splitter's backlog that one engine has to synthesize. On the wire a map."""
+
+    queued_audio_s: Seconds
+    due_audio_s: dict[Tenant, Seconds]

@@ -51,8 +51,13 @@ class Caller:
 
     def require_engine(self, engine: str) -> None:
         """Raise EngineNotAllowed if the key does not allow this engine."""
-        if self.key.engines and engine not in self.key.engines:
-            raise EngineNotAllowed(f"this key does not allow the engine {engine}")
+        if not self.allows(engine):
+            allowed = ", ".join(self.key.engines)
+            raise EngineNotAllowed(f"this key does not allow the engine {engine}, only {allowed}")
+
+    def allows(self, engine: str) -> bool:
+        """Return whether the key can synthesize with this engine."""
+        return not self.key.engines or engine in self.key.engines
 
     def take_token(self) -> None:
         """Count a request. Raises RateExceeded, with the time to retry after."""

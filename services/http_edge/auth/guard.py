@@ -29,6 +29,16 @@ OPEN: Final = frozenset(
         "/docs",
     }
 )
+# that synthesize with the engine of the edge; the body of `/v1/audio/speech` names one, which `Acceptor` checks
+_OWN_ENGINE: Final = frozenset(
+    {
+        ("POST", "/synthesize"),
+        ("POST", "/stream"),
+        ("POST", "/jobs"),
+        ("POST", "/normalize"),
+        ("GET", "/voices/{voice}/preview"),
+    }
+)
 _OPEN_FILES: Final = "/docs/{file}"  # of the page /docs
 
 CALLER: Final = web.RequestKey("caller", Caller)
@@ -96,7 +106,8 @@ def guarding(callers: ApiKeys, settings: Settings, secrets: UrlSecrets | None) -
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not is_open(request):
             caller = _caller(request, callers, secrets)
-            caller.require_engine(settings.engine)
+            if _uses_own_engine(request):
+                caller.require_engine(settings.engine)
             caller.take_token()
             request[CALLER] = caller
             request[TENANT] = caller.key.tenant
@@ -130,6 +141,12 @@ def _caller(request: web.Request, callers: ApiKeys, secrets: UrlSecrets | None) 
     if sent is None or secrets is None:
         return callers.find(_secret(request))
     return secrets.signer().verified(sent, callers.named(sent.key), time.time())
+
+
+def _uses_own_engine(request: web.Request) -> bool:
+    resource = request.match_info.route.resource
+    method = "GET" if request.method == "HEAD" else request.method
+    return resource is not None and (method, resource.canonical) in _OWN_ENGINE
 
 
 def _has_key(request: web.Request) -> bool:

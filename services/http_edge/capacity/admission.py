@@ -2,8 +2,9 @@
 
 Splitters report their backlog once a second, with the ids of the requests in it. Requests that this
 edge has admitted and no splitter has reported yet are counted here, so each request is counted
-exactly once. Requests that other edges admitted within the last second are unknown here: with
-several edges, a burst can exceed the limit by that much.
+exactly once. Engines do not wait for each other: each has its own backlog and limit. Requests that
+other edges admitted within the last second are unknown here: with several edges, a burst can exceed
+the limit by that much.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ class PendingRequest:
     """An admitted request."""
 
     identity: Identity
+    engine: str
     backlog_s: float  # its estimated audio
     reported: bool = False  # by a splitter, whose backlog includes it from then on
 
@@ -44,19 +46,21 @@ class Admission:
     metrics: Metrics
     _pending: dict[Identity, PendingRequest] = field(default_factory=dict)
 
-    def check(self, tenant: str) -> None:
-        """Check before a request is read whether the queue is full for any request of the tenant.
+    def check(self, tenant: str, engine: str | None = None) -> None:
+        """Check whether the queue of an engine is full for any request of the tenant.
 
-        Raises TenantQueueFull if the tenant's backlog fills its share, QueueFull if the total
-        backlog fills the queue.
+        `engine`: None for the edge's own. Raises TenantQueueFull if the tenant's backlog fills its
+        share, QueueFull if the total backlog fills the queue.
         """
         self.note_reports()
-        due = self.due_s()
-        limit_s = self.limit_s()
+        fleet = self.fleet.of(engine)
+        due = self._due_s(fleet)
+        limit_s = self._limit_s(fleet)
         if (total_s := sum(due.values())) >= limit_s:
-            raise self._refusal(QueueFull("the queue is full; retry later"), total_s)
+            raise _refusal(fleet, QueueFull("the queue is full; retry later"), total_s)
         if due.get(tenant, 0.0) >= limit_s * self.settings.tenant_share:
-            raise self._refusal(
+            raise _refusal(
+                fleet,
                 TenantQueueFull(
                     "your requests fill your share of the queue; retry when some have finished"
                 ),
@@ -64,16 +68,20 @@ class Admission:
             )
 
     @contextmanager
-    def admit(self, request: str, tenant: str, audio_s: float) -> Iterator[PendingRequest]:
+    def admit(
+        self, request: str, tenant: str, audio_s: float, engine: str | None = None
+    ) -> Iterator[PendingRequest]:
         """Admit a request with an estimated length, and count it while the block runs.
 
-        Raises TenantQueueFull and QueueFull, each with the time to retry after if that is known.
+        `engine`: None for the edge's own. Raises TenantQueueFull and QueueFull, each with the time
+        to retry after if that is known.
         """
-        self.check(tenant)
+        self.check(tenant, engine)
+        fleet = self.fleet.of(engine)
         identity = Identity(tenant, "request", request)
-        pending = PendingRequest(identity, audio_s)
+        pending = PendingRequest(identity, fleet.engine, audio_s)
         if pending.backlog_s > IMMEDIATE_S:
-            self._check_total()
+            self._check_total(fleet)
         self._pending[identity] = pending
         try:
             yield pending
@@ -90,21 +98,26 @@ class Admission:
                 pending.reported = True
 
     def due_s(self) -> dict[str, float]:
-        """Return the immediate backlog by tenant, in seconds of audio.
+        """Return the immediate backlog of all engines by tenant, in seconds of audio."""
+        return self._due_s(self.fleet, all_engines=True)
 
-        Of each request at most `IMMEDIATE_S`.
-        """
-        due = self.fleet.due_s()
-        for pending in self._unreported():
+    def backlog_s(self) -> float:
+        """Return the total backlog of all engines."""
+        return self._backlog_s(self.fleet, all_engines=True)
+
+    def _due_s(self, fleet: Fleet, *, all_engines: bool = False) -> dict[str, float]:
+        """Return the immediate backlog by tenant: of each request at most `IMMEDIATE_S`."""
+        due = fleet.due_s(all_engines=all_engines)
+        for pending in self._unreported(None if all_engines else fleet.engine):
             tenant = pending.identity.tenant
             due[tenant] = due.get(tenant, 0.0) + pending.due_s
         return due
 
-    def backlog_s(self) -> float:
-        """Return the total backlog."""
-        return self.fleet.backlog_s + sum(pending.backlog_s for pending in self._unreported())
+    def _backlog_s(self, fleet: Fleet, *, all_engines: bool = False) -> float:
+        unreported = self._unreported(None if all_engines else fleet.engine)
+        return fleet.backlog_s(all_engines=all_engines) + sum(each.backlog_s for each in unreported)
 
-    def limit_s(self) -> float:
+    def _limit_s(self, fleet: Fleet) -> float:
         """Return the limit of the immediate backlog.
 
         What is synthesized in `QUEUE_WAIT_S`, or `QUEUE_AUDIO_S`.
@@ -115,8 +128,8 @@ class Admission:
         """
         if self.settings.queue_audio_s:
             return self.settings.queue_audio_s
-        speed = self.fleet.speed()
-        slots = self.fleet.slots()
+        speed = fleet.speed()
+        slots = fleet.slots()
         if speed is None:
             return slots * self.settings.queue_wait_s
         return max(
@@ -124,30 +137,36 @@ class Admission:
         )
 
     def measure(self) -> None:
-        """Set the gauges."""
+        """Set the gauges: the backlog of all engines, and the limit of the edge's own."""
         self.note_reports()
         self.metrics.queued_audio.set(self.backlog_s())
         self.metrics.due_audio.set(sum(self.due_s().values()))
-        self.metrics.due_limit.set(self.limit_s())
+        self.metrics.due_limit.set(self._limit_s(self.fleet))
 
-    def _check_total(self) -> None:
+    def _check_total(self, fleet: Fleet) -> None:
         """Refuse a long text if the backlog alone takes longer than `REQUEST_TIMEOUT_S`.
 
         Raises QueueFull.
         """
-        speed = self.fleet.speed()
-        backlog_s = self.backlog_s()
+        speed = fleet.speed()
+        backlog_s = self._backlog_s(fleet)
         if speed is not None and backlog_s >= speed * self.settings.request_timeout_s:
             full = QueueFull(
                 "long texts fill the queue for longer than the request timeout; send a short text, or retry later"
             )
-            raise self._refusal(full, backlog_s - speed * self.settings.request_timeout_s)
+            raise _refusal(fleet, full, backlog_s - speed * self.settings.request_timeout_s)
 
-    def _refusal(self, failure: PipelineError, backlog_s: float) -> PipelineError:
-        """Return the failure with the time that the backlog takes, if the speed was measured."""
-        speed = self.fleet.speed()
-        failure.retry_after_s = None if speed is None else backlog_s / speed
-        return failure
+    def _unreported(self, engine: str | None) -> Iterator[PendingRequest]:
+        """Return those of an engine that no splitter counts; of all engines for None."""
+        return (
+            pending
+            for pending in self._pending.values()
+            if not pending.reported and engine in (None, pending.engine)
+        )
 
-    def _unreported(self) -> Iterator[PendingRequest]:
-        return (pending for pending in self._pending.values() if not pending.reported)
+
+def _refusal(fleet: Fleet, failure: PipelineError, backlog_s: float) -> PipelineError:
+    """Return the failure with the time that the backlog takes, if the speed was measured."""
+    speed = fleet.speed()
+    failure.retry_after_s = None if speed is None else backlog_s / speed
+    return failure

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Annotated, Final, TypedDict
 
 from msgspec import UNSET, Meta
@@ -14,6 +15,7 @@ from services.common.wire.identity import Identity
 from services.common.wire.messages import SplitterState, WorkerState
 from services.common.wire.options import Parameters
 from services.common.wire.parameters import RANGES, Range, require_taken, takes_of
+from services.common.wire.parts import EngineBacklog
 from services.http_edge.metrics import Metrics
 
 _FASTEST: Final = 1e-4  # real-time factor; a tone takes almost no time
@@ -62,6 +64,17 @@ class Fleet:
         if reason is not None:
             raise EngineUnavailable(f"{reason}; retry later")
 
+    def require_known(self) -> None:
+        """Raise EngineUnavailable, without a retry, if only other engines run, and this one never has."""
+        others = self.engines()[1:]
+        if others and not self.ready() and not self.workers.heard_of(self.engine):
+            failure = EngineUnavailable(
+                f"no worker for the engine {self.engine} is ready; running engines: {', '.join(others)}"
+            )
+            failure.retryable = False
+            failure.http_status = HTTPStatus.NOT_FOUND
+            raise failure
+
     def require(self, language: str, parameters: Parameters) -> WorkerState:
         """Return a worker that supports the language.
 
@@ -101,18 +114,25 @@ class Fleet:
         workers = self.ready() or self._workers()
         return workers[0].device if workers else None
 
-    @property
-    def backlog_s(self) -> float:
-        """Return the backlog of the splitters in seconds of audio."""
-        return sum(splitter.queued_audio_s for splitter in self.splitters.alive())
+    def backlog_s(self, *, all_engines: bool = False) -> float:
+        """Return the backlog of the splitters for this engine, in seconds of audio."""
+        return sum(backlog.queued_audio_s for backlog in self._backlogs(all_engines=all_engines))
 
-    def due_s(self) -> dict[str, float]:
-        """Return the immediate backlog of the splitters by tenant, in seconds of audio."""
+    def due_s(self, *, all_engines: bool = False) -> dict[str, float]:
+        """Return the immediate backlog of the splitters for this engine by tenant, in seconds of audio."""
         due: dict[str, float] = {}
-        for splitter in self.splitters.alive():
-            for tenant, seconds in _due_s(splitter).items():
+        for backlog in self._backlogs(all_engines=all_engines):
+            for tenant, seconds in backlog.due_audio_s.items():
                 due[tenant] = due.get(tenant, 0.0) + seconds
         return due
+
+    def _backlogs(self, *, all_engines: bool) -> Iterator[EngineBacklog]:
+        """Yield the backlog of each splitter; one of an earlier release counts whole for every engine."""
+        for splitter in self.splitters.alive():
+            if all_engines or splitter.by_engine is UNSET:
+                yield EngineBacklog(splitter.queued_audio_s, _due_s(splitter))
+            elif self.engine in splitter.by_engine:
+                yield splitter.by_engine[self.engine]
 
     def taken(self) -> set[Identity]:
         """Return the requests that splitters received within the last seconds."""

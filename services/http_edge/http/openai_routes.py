@@ -11,7 +11,9 @@ from aiohttp import web
 
 from services.common.bus.library.resolving import built_in_voices
 from services.common.bus.library.voices import VoiceLibrary
+from services.common.wire.messages import WorkerState
 from services.common.wire.voices import MOST_LISTED, SHARED_TENANT
+from services.http_edge.auth.guard import caller_of
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.encoders.events import timestamps_event
@@ -95,9 +97,9 @@ class OpenAiRoutes:
             )
             return await send_stream(audio, AudioStream(first, timed, playback))
 
-    async def models(self, _request: web.Request) -> web.Response:
-        """`GET /v1/models`: the engines, and the names of OpenAI's models that stand for the first one."""
-        models = [self._model(name) for name in (*self.fleet.engines(), *ALIASES)]
+    async def models(self, request: web.Request) -> web.Response:
+        """`GET /v1/models`: the engines that the key allows, and the names that stand for the edge's own."""
+        models = [self._model(name) for name in self._names(request)]
         # `models` is what Open WebUI and wyoming_openai read
         body: Models = {"object": "list", "data": models, "models": models}
         return web.json_response(body)
@@ -105,7 +107,7 @@ class OpenAiRoutes:
     async def model(self, request: web.Request) -> web.Response:
         """`GET /v1/models/{model}`."""
         name = request.match_info["model"]
-        if name not in (*self.fleet.engines(), *ALIASES):
+        if name not in self._names(request):
             raise web.HTTPNotFound
         return web.json_response(self._model(name))
 
@@ -117,13 +119,27 @@ class OpenAiRoutes:
             *[voice async for voice in self._stored(SHARED_TENANT)],
             *(
                 NamedVoice(id=voice.name, name=voice.name)
-                for voice in built_in_voices(self.fleet.ready())
+                for voice in built_in_voices(self._workers(request))
             ),
             *(NamedVoice(id=name, name=name) for name in OPENAI_VOICES),
         ]
         by_name = {voice["name"]: voice for voice in reversed(voices)}
         body: NamedVoices = {"voices": list(reversed(by_name.values()))}
         return web.json_response(body)
+
+    def _engines(self, request: web.Request) -> list[str]:
+        """Return the running engines that the caller's key allows; the edge's own first, running or not."""
+        caller = caller_of(request)
+        return [name for name in self.fleet.engines() if caller is None or caller.allows(name)]
+
+    def _names(self, request: web.Request) -> list[str]:
+        engines = self._engines(request)
+        return [*engines, *(ALIASES if self.fleet.engine in engines else ())]
+
+    def _workers(self, request: web.Request) -> list[WorkerState]:
+        """Return the workers of the first engine that the key allows."""
+        engines = self._engines(request)
+        return self.fleet.of(engines[0]).ready() if engines else []
 
     async def _stored(self, owner: str) -> AsyncIterator[NamedVoice]:
         after: str | None = None

@@ -80,8 +80,8 @@ class RequestIngress:
             )
         request = codec.decode(message.payload, SpeechRequest)
         require_own(request, message.subject)
-        self.admission.check(tenant)
         language = self._check(request)
+        self.admission.check(tenant, request.engine)
         await self._check_clips(request)
         resolved = await self._resolved(request, language)
         await self._check_queue(request)
@@ -112,7 +112,9 @@ class RequestIngress:
         language = language_code(request.language)
         if language is None:
             raise UnsupportedLanguage("language is unknown; send one that a worker lists")
-        self._fleet(request).require(language, request.parameters)
+        fleet = self._fleet(request)
+        fleet.require_known()
+        fleet.require(language, request.parameters)
         return language
 
     def _fleet(self, request: SpeechRequest) -> Fleet:
@@ -186,7 +188,7 @@ class RequestIngress:
         self, request: SpeechRequest, language: str
     ) -> AbstractContextManager[PendingRequest]:
         audio_s = audio_seconds(len(request.text), language, request.parameters.speed or 1.0)
-        return self.admission.admit(request.request, request.tenant, audio_s)
+        return self.admission.admit(request.request, request.tenant, audio_s, request.engine)
 
     def _in_time(self, request: SpeechRequest) -> SpeechRequest:
         """Return the request with a deadline that is at most that of a request over HTTP."""

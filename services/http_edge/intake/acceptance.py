@@ -90,12 +90,13 @@ class Acceptor:
                 await asyncio.shield(rollback.run())
 
     async def _check_before_reading(self, request: web.Request, key: str | None) -> None:
-        """Refuse what can be refused before megabytes are read."""
+        """Refuse what can be refused before megabytes are read; of an engine that the body names, nothing."""
         self._check_slots()
         if not self.reader.selects_engine:
             self.fleet.require_ready()
         await self._check_quota(request, key)
-        self.kind.check_capacity(tenant_of_caller(request))
+        if not self.reader.selects_engine:
+            self.kind.check_capacity(tenant_of_caller(request))
 
     def _check_slots(self) -> None:
         if self.free_slots.locked():
@@ -115,8 +116,8 @@ class Acceptor:
     async def _parse(self, request: web.Request, form: Form, began_s: float) -> ParsedRequest:
         """Return the request with its languages and the length of its audio."""
         caller = caller_of(request)
-        if caller is not None and form.engine is not None:
-            caller.require_engine(form.engine)
+        if caller is not None:
+            caller.require_engine(form.engine or self.fleet.engine)
         form = await understood(form)
         outcome = outcome_of(request)
         outcome.language = form.language
@@ -208,8 +209,11 @@ class Acceptor:
 
         Raises QueueFull, TenantQueueFull, QuotaUsedUp.
         """
-        audio_s = identified.parsed.form.audio_s
-        held.enter_context(self.kind.admit(identified.tenant, identified.request_id, audio_s))
+        form = identified.parsed.form
+        audio_s = form.audio_s
+        held.enter_context(
+            self.kind.admit(identified.tenant, identified.request_id, audio_s, form.engine)
+        )
         caller = caller_of(request)
         if caller is None:
             return AdmittedRequest(identified, meter=None)

@@ -55,15 +55,17 @@ class RequestKind(Protocol):
         """Return how long a request can take."""
 
     def check_capacity(self, tenant: str) -> None:
-        """Refuse if the queue is full for any request of this tenant.
+        """Refuse if the queue of the edge's engine is full for any request of this tenant.
 
         Raises QueueFull, TenantQueueFull.
         """
 
-    def admit(self, tenant: str, request_id: str, audio_s: float) -> AbstractContextManager[None]:
-        """Count the estimated audio in the backlog inside the block.
+    def admit(
+        self, tenant: str, request_id: str, audio_s: float, engine: str | None
+    ) -> AbstractContextManager[None]:
+        """Count the estimated audio in the backlog of an engine inside the block.
 
-        Raises QueueFull, TenantQueueFull.
+        `engine`: None for the edge's own. Raises QueueFull, TenantQueueFull.
         """
 
     async def keep(self, request: SpeechRequest, *, named: bool) -> bool:
@@ -90,9 +92,11 @@ class SpeechKind:
         self.admission.check(tenant)
 
     @contextmanager
-    def admit(self, tenant: str, request_id: str, audio_s: float) -> Iterator[None]:
+    def admit(
+        self, tenant: str, request_id: str, audio_s: float, engine: str | None
+    ) -> Iterator[None]:
         """See `RequestKind`."""
-        with self.admission.admit(request_id, tenant, audio_s):
+        with self.admission.admit(request_id, tenant, audio_s, engine):
             yield
 
     async def keep(self, request: SpeechRequest, *, named: bool) -> bool:
@@ -139,7 +143,13 @@ class JobKind:
         """See `RequestKind`: the queue of jobs has no limit here."""
 
     @contextmanager
-    def admit(self, tenant: str, request_id: str, audio_s: float) -> Iterator[None]:  # noqa: ARG002  # of the protocol
+    def admit(
+        self,
+        tenant: str,  # noqa: ARG002  # of the protocol
+        request_id: str,  # noqa: ARG002
+        audio_s: float,  # noqa: ARG002
+        engine: str | None,  # noqa: ARG002
+    ) -> Iterator[None]:
         """See `RequestKind`: the backlog does not include jobs."""
         yield
 

@@ -1,12 +1,13 @@
 """The estimated backlog of the held requests, for admission, every Retry-After and the autoscaler.
 Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.common.wire.estimate import IMMEDIATE_S
 from services.common.wire.identity import Identity
+from services.common.wire.parts import EngineBacklog
 
 
 @dataclass(eq=False)
@@ -15,6 +16,7 @@ class RequestBacklog:
 
     request: str
     tenant: str
+    engine: str
     seconds: tuple[float, ...]  # of each sentence
     remaining_s: float
     spoken: set[int]
@@ -43,10 +45,12 @@ class Backlog:
         self._new: list[Identity] = []
 
     @contextmanager
-    def hold(self, request: str, tenant: str, seconds: Sequence[float]) -> Iterator[RequestBacklog]:
+    def hold(
+        self, request: str, tenant: str, seconds: Sequence[float], *, engine: str
+    ) -> Iterator[RequestBacklog]:
         """Count a request while the block runs. `seconds`: the estimated audio of each of its
         sentences."""
-        backlog = RequestBacklog(request, tenant, tuple(seconds), sum(seconds), set())
+        backlog = RequestBacklog(request, tenant, engine, tuple(seconds), sum(seconds), set())
         self._held.add(backlog)
         self._new.append(Identity(tenant, "request", request))
         try:
@@ -73,8 +77,22 @@ class Backlog:
     def immediate_s(self) -> dict[str, float]:
         """Return the immediate backlog by tenant, in seconds: at most `IMMEDIATE_S` of each
         request."""
-        immediate: dict[str, float] = {}
+        return _immediate_s(self._held)
+
+    def by_engine(self) -> dict[str, EngineBacklog]:
+        """Return both for each engine that held requests are for."""
+        held: dict[str, list[RequestBacklog]] = {}
         for backlog in self._held:
-            seconds = min(backlog.remaining_s, IMMEDIATE_S)
-            immediate[backlog.tenant] = immediate.get(backlog.tenant, 0.0) + seconds
-        return immediate
+            held.setdefault(backlog.engine, []).append(backlog)
+        return {
+            engine: EngineBacklog(sum(each.remaining_s for each in found), _immediate_s(found))
+            for engine, found in held.items()
+        }
+
+
+def _immediate_s(held: Iterable[RequestBacklog]) -> dict[str, float]:
+    immediate: dict[str, float] = {}
+    for backlog in held:
+        seconds = min(backlog.remaining_s, IMMEDIATE_S)
+        immediate[backlog.tenant] = immediate.get(backlog.tenant, 0.0) + seconds
+    return immediate

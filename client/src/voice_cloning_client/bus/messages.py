@@ -132,7 +132,7 @@ def failure(message: Mapping[str, Any]) -> ServiceError:
     """Return the error of a SpeechFailed, ClipRefused or VoiceRefused."""
     code = str(message.get("code", "synthesis_failed"))
     kind = ServiceError
-    if code in _OVERLOADED:
+    if code in _OVERLOADED and message.get("retryable", False):
         kind = Overloaded
     if code in _NOT_FOUND:
         kind = NotFound

@@ -4,11 +4,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import UNSET
 
 from services.common.wire.failures import QueueFull, TenantQueueFull
 from services.common.wire.messages import SplitterState, WorkerState
+from services.common.wire.parts import EngineBacklog
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.metrics import Metrics
@@ -181,3 +183,73 @@ def test_a_splitter_of_an_earlier_release_counts_without_tenants() -> None:
     setup = Setup()
     setup.splitters.states = [SplitterState(splitter="old", requests=2, queued_audio_s=500.0)]
     assert sum(setup.admission.due_s().values()) == 10.0
+
+
+@dataclass
+class TwoEngines(Setup):
+    """The same, with the edge's engine and `xtts`, which synthesizes 1 s of audio per second."""
+
+    def __post_init__(self) -> None:
+        xtts = msgspec.structs.replace(WORKER, engine="xtts", worker="xtts-1", real_time_factor=1.0)
+        self.workers = FixedHeartbeats([WORKER, xtts])
+        super().__post_init__()
+
+    def report_engines(self, **by_engine: EngineBacklog) -> None:
+        total = EngineBacklog(
+            sum(each.queued_audio_s for each in by_engine.values()),
+            {"public": sum(sum(each.due_audio_s.values()) for each in by_engine.values())},
+        )
+        self.splitters.states = [
+            SplitterState(
+                splitter="splitter",
+                requests=9,
+                queued_audio_s=total.queued_audio_s,
+                due_audio_s=total.due_audio_s,
+                by_engine=by_engine,
+            )
+        ]
+
+
+def test_the_backlog_of_one_engine_does_not_fill_the_queue_of_another() -> None:
+    setup = TwoEngines()
+    setup.report_engines(xtts=EngineBacklog(60.0, {"public": 60.0}))
+    setup.admission.check("public")
+    setup.admission.check("public", "embedded")
+    with pytest.raises(QueueFull) as refused:
+        setup.admission.check("public", "xtts")
+    assert refused.value.retry_after_s == 60.0  # at the speed of that engine
+
+    setup.report_engines(embedded=EngineBacklog(60.0, {"public": 60.0}))
+    setup.admission.check("public", "xtts")
+    with pytest.raises(QueueFull):
+        setup.admission.check("public")
+
+
+def test_requests_that_no_splitter_counts_yet_count_for_their_engine() -> None:
+    setup = TwoEngines()
+    with ExitStack() as held:
+        for number in range(3):  # 6 s, over 5 s at 1 s a second
+            held.enter_context(
+                setup.admission.admit(f"xtts-{number:08}", "public", GREETING_S, "xtts")
+            )
+        with pytest.raises(QueueFull):
+            setup.admission.check("public", "xtts")
+        assert admit_greetings(setup, held) == 10
+        assert sum(setup.admission.due_s().values()) == 26.0  # the gauge counts all engines
+
+
+def test_a_long_text_is_refused_by_the_backlog_of_its_engine_alone() -> None:
+    setup = TwoEngines()
+    with ExitStack() as held:
+        held.enter_context(setup.admission.admit("the-book", "public", BOOK_S, "xtts"))
+        with pytest.raises(QueueFull, match="long texts"):
+            held.enter_context(setup.admission.admit("second", "public", BOOK_S, "xtts"))
+        held.enter_context(setup.admission.admit("of-another", "public", BOOK_S, "embedded"))
+
+
+def test_a_splitter_of_an_earlier_release_counts_for_every_engine() -> None:
+    setup = TwoEngines()
+    setup.report(backlog_s=60.0, public=60.0)
+    for engine in (None, "xtts"):
+        with pytest.raises(QueueFull):
+            setup.admission.check("public", engine)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.common.wire.estimate import IMMEDIATE_S, audio_seconds
 from services.common.wire.identity import Identity
+from services.common.wire.parts import EngineBacklog
 from services.splitter.scheduling.backlog import Backlog
 from services.splitter.scheduling.progress import Progress
 
@@ -57,7 +58,7 @@ def test_an_end_marker_for_a_sentence_that_does_not_exist_changes_nothing() -> N
 
 def test_the_backlog_is_the_audio_not_spoken_yet_and_empty_after_the_request() -> None:
     backlog = Backlog()
-    with backlog.hold("request-1", "public", [10.0, 5.0]) as held:
+    with backlog.hold("request-1", "public", [10.0, 5.0], engine="tone") as held:
         assert (backlog.requests, backlog.remaining_s) == (1, 15.0)
         held.mark_spoken(0)
         held.mark_spoken(0)
@@ -70,17 +71,32 @@ def test_the_backlog_is_the_audio_not_spoken_yet_and_empty_after_the_request() -
 def test_a_book_adds_as_much_to_the_immediate_backlog_as_a_paragraph() -> None:
     backlog = Backlog()
     with (
-        backlog.hold("book", "public", [10.0] * 6_000),
-        backlog.hold("paragraph", "public", [10.0]),
-        backlog.hold("greeting", "other", [2.0]),
+        backlog.hold("book", "public", [10.0] * 6_000, engine="tone"),
+        backlog.hold("paragraph", "public", [10.0], engine="tone"),
+        backlog.hold("greeting", "other", [2.0], engine="tone"),
     ):
         assert backlog.immediate_s() == {"public": 2 * IMMEDIATE_S, "other": pytest.approx(2.0)}
     assert backlog.immediate_s() == {}
 
 
+def test_each_engine_has_its_own_part_of_the_backlog() -> None:
+    backlog = Backlog()
+    with (
+        backlog.hold("book", "public", [10.0] * 600, engine="xtts"),
+        backlog.hold("greeting", "public", [2.0], engine="tone") as greeting,
+        backlog.hold("greeting", "other", [1.0], engine="tone"),
+    ):
+        greeting.mark_spoken(0)
+        assert backlog.by_engine() == {
+            "xtts": EngineBacklog(6_000.0, {"public": IMMEDIATE_S}),
+            "tone": EngineBacklog(1.0, {"public": 0.0, "other": 1.0}),
+        }
+    assert backlog.by_engine() == {}
+
+
 def test_a_newly_held_request_is_reported_once() -> None:
     backlog = Backlog()
-    with backlog.hold("request-1", "public", [1.0]):
+    with backlog.hold("request-1", "public", [1.0], engine="tone"):
         assert backlog.take_new() == (Identity("public", "request", "request-1"),)
         assert backlog.take_new() == ()
 
