@@ -49,10 +49,10 @@ from services.http_edge.jobs.store import JobBucket, JobStore
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.disconnect_grace import DisconnectGrace
-from services.http_edge.speech.metering import UsageCharges
 from services.http_edge.speech.request_quota import RequestQuota
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSessions
+from services.http_edge.speech.usage.metering import UsageCharges
 from services.http_edge.voices.files import VoiceFiles
 from services.http_edge.voices.form_reader import VoiceFormReader
 from services.http_edge.voices.one_off import OneOffVoices
@@ -99,7 +99,7 @@ def _acceptors(
     speech = SpeechKind(
         store=requests,
         other=JobBucket(jobs),
-        charges=UsageCharges(parts.bus, requests, parts.quota),
+        charges=UsageCharges.of(parts.bus, requests, parts.quota),
         timeout_s=settings.request_timeout_s,
         admission=parts.admission,
         stored_quota=limits.stored_quota,
@@ -107,7 +107,7 @@ def _acceptors(
     job = JobKind(
         store=JobBucket(jobs),
         other=requests,
-        charges=UsageCharges(parts.bus, jobs.records, parts.quota),
+        charges=UsageCharges.of(parts.bus, jobs.records, parts.quota),
         timeout_s=settings.job_timeout_s,
     )
     reader = FormReader(limits.uploads, settings)

@@ -15,7 +15,7 @@ from services.common.bus.ports import Bus
 from services.common.wire import subjects
 from services.common.wire.failures import PipelineError
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech import resume as runs_module
+from services.http_edge.speech import attempt_limits
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSession, SpeechSessions
 from tests.support.buses import bus_of
@@ -129,7 +129,7 @@ async def test_audio_that_was_dropped_before_it_was_read_is_spoken_again(bus: Bu
 async def test_audio_that_was_dropped_with_its_end_markers_is_spoken_again_after_a_while(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_module, "_OWN_PATIENCE_S", 1.0)
+    monkeypatch.setattr(attempt_limits, "_OWN_PATIENCE_S", 1.0)
     clip = await stored_clip(bus)
     request = speech_request(clip, BOOK)
     async with tone_service(bus), speaker(bus).speaking(request, listening=True) as speech:

@@ -3,7 +3,7 @@
 How it works. The count is a value in NATS, updated by compare-and-set, so no edge's update is lost.
 A request is counted with its estimate before any work is done for it (`reserve`), and refused if
 that exceeds the quota. When it ends, the difference to the audio produced is added or refunded
-(`add`). `speech.metering` decides what a request costs.
+(`add`). `speech.usage.metering` decides what a request costs.
 """
 
 import struct

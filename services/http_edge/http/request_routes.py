@@ -26,10 +26,10 @@ from services.http_edge.intake.stages import voice_header
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
-from services.http_edge.speech.metering import UsageCharges
 from services.http_edge.speech.playback import Playback
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSessions
+from services.http_edge.speech.usage.metering import UsageCharges
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from services.common.wire import codec
 from services.common.wire.failures import QueueFull, TenantRequestsFull
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.capacity.admission import Admission
-from services.http_edge.speech.metering import UsageCharges
 from services.http_edge.speech.request_quota import RequestQuota
+from services.http_edge.speech.usage.metering import UsageCharges
 
 log = structlog.get_logger()
 

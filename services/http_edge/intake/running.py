@@ -15,9 +15,10 @@ from services.common.wire.messages import SpeechRequest
 from services.http_edge.errors import UnknownRequest
 from services.http_edge.intake.stages import JoinedRequest, StoredRequest
 from services.http_edge.speech.disconnect_grace import DisconnectGrace
-from services.http_edge.speech.metering import Meter, UsageCharges
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import Leaving, SpeechSession, SpeechSessions
+from services.http_edge.speech.usage.meter import Meter
+from services.http_edge.speech.usage.metering import UsageCharges
 
 
 def renewed(request: SpeechRequest, timeout_s: float) -> SpeechRequest:

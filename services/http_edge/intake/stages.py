@@ -20,8 +20,8 @@ from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.intake.form import Form
 from services.http_edge.intake.idempotency import Claim
 from services.http_edge.metrics import Metrics
-from services.http_edge.speech.metering import Meter
 from services.http_edge.speech.session import SpeechSession
+from services.http_edge.speech.usage.meter import Meter
 
 _MOST_SPANS: Final = 10  # listed in a header; GET /requests/{id}/sentences lists all
 

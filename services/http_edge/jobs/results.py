@@ -16,7 +16,7 @@ from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.errors import ResultsFull, UnknownJob
 from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
 from services.http_edge.jobs.store import JobStore
-from services.http_edge.speech.metering import UsageCharges
+from services.http_edge.speech.usage.metering import UsageCharges
 
 _FULL_STORE_S: Final = 60.0  # maximum wait for space in a full store
 _FULL_STORE_PAUSE_S: Final = 1.0

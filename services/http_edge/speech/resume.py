@@ -15,17 +15,15 @@ An attempt ends early for one of three reasons:
   one from the request store is read, or a new one starts at the first sentence that is not stored.
 - `TTS_AUDIO` drops messages older than `AUDIO_KEPT_S`, and the oldest when it is full. A chunk is lost if its sentence
   has an end marker, stored or received, while the chunk is neither stored nor in the inbox. A new attempt then starts
-  at that sentence. A chunk that is lost again after `_MOST_RESTARTS` restarts fails the listener with AudioGone.
-- It is silent for longer than its patience: `_PATIENCE_S` for the attempt of another listener, `_OWN_PATIENCE_S` for
-  a portion of the own one, and `_UNKNOWN_PATIENCE_S` where nothing suggests that more will come.
+  at that sentence. A chunk that is lost again after some restarts fails the listener with AudioGone.
+- It is silent for longer than its patience (`attempt_limits.py`), which depends on whose attempt it is, and on whether
+  more is known to come.
 """
 
 import asyncio
-import math
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
 
 import structlog
 
@@ -40,10 +38,15 @@ from services.common.wire.messages import (
     TextSplit,
 )
 from services.common.wire.parts import Span
-from services.http_edge.errors import AudioGone
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.assembly import Assembly, inconsistent
 from services.http_edge.speech.attempt_events import AttemptEvents
+from services.http_edge.speech.attempt_limits import (
+    PATIENCE_S,
+    UNKNOWN_PATIENCE_S,
+    OwnAttempt,
+    Restarts,
+)
 from services.http_edge.speech.commands import cancel, publish_request
 from services.http_edge.speech.portion_requests import PortionRequests
 from services.http_edge.speech.portions import PORTION_S, Commands, LatestPortion
@@ -51,12 +54,6 @@ from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.sentence_offsets import SentenceOffsets
 
 log = structlog.get_logger()
-
-_PATIENCE_S: Final = 30.0  # maximum silence of another listener's attempt
-_UNKNOWN_PATIENCE_S: Final = 5.0  # the same, if its end was not reported, or nothing is stored
-# maximum silence of a portion of the own attempt: its end markers can be lost too
-_OWN_PATIENCE_S: Final = 120.0
-_MOST_RESTARTS: Final = 3  # at one chunk that is lost each time before it is read
 
 
 class Attempts:
@@ -76,11 +73,8 @@ class Attempts:
         self._events = AttemptEvents(bus, self._request.tenant, Assembly())
         self._portions = PortionRequests(bus, commands, self._events, self._offsets, self._checked)
         self._ended: set[str] = set()
-        self._own_attempt: str | None = None  # the attempt that this listener started
-        self._own_first_sentence = 0
-        self._in_portions = False  # whether that attempt is requested in portions
-        self._lost_at = (-1, -1)  # the last lost position: sentence and chunk
-        self._restarts = 0  # in a row, at that position
+        self._own: OwnAttempt | None = None
+        self._restarts = Restarts()
         self._split: tuple[Span, ...] | None = None
         self._last_event_s = self._now_s()
 
@@ -115,9 +109,7 @@ class Attempts:
             await self._events.drop(attempt)
             raise
 
-        self._own_attempt = attempt
-        self._own_first_sentence = first_sentence
-        self._in_portions = portions
+        self._own = OwnAttempt(attempt, first_sentence, portions)
         self._portions.latest = LatestPortion(attempt, first_sentence)
 
         if attempt != self._request.request:
@@ -199,8 +191,8 @@ class Attempts:
         silent_s = self._now_s() - self._last_event_s
         if await self._is_lost():
             await self._restart()
-        elif self._own_attempt_covers():
-            if silent_s > self._own_patience_s():
+        elif (own := self._covering_attempt()) is not None:
+            if silent_s > own.patience_s(self._portions.latest, self._assembly):
                 await self._restart()
         elif silent_s > await self._patience_s():
             if self._sole:
@@ -213,7 +205,7 @@ class Attempts:
             self._last_event_s = self._now_s()
         if isinstance(event, TextSplit):
             return self._checked(event)
-        if not isinstance(event, SpeechFailed) or event.request == self._own_attempt:
+        if not isinstance(event, SpeechFailed) or self._is_own(event):
             return event
         if event.request not in self._ended:
             self._ended.add(event.request)
@@ -238,25 +230,16 @@ class Attempts:
             "the engine divides this text differently than in an earlier attempt; send it again",
         )
 
-    def _own_attempt_covers(self) -> bool:
-        """Return whether the own attempt contains the sentence that is needed."""
-        return self._own_attempt is not None and self._assembly.sentence >= self._own_first_sentence
+    def _is_own(self, event: SpeechFailed) -> bool:
+        return self._own is not None and event.request == self._own.attempt
+
+    def _covering_attempt(self) -> OwnAttempt | None:
+        """Return the own attempt if it contains the sentence that is needed."""
+        own = self._own
+        return own if own is not None and own.covers(self._assembly.sentence) else None
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
-
-    def _own_patience_s(self) -> float:
-        """Return how long the own attempt can be silent.
-
-        Without portions there is no limit, since the attempt may be waiting in the queue. In portions it is short if
-        the audio of the latest portion has begun, but the report of where that portion ends is missing.
-        """
-        latest = self._portions.latest
-        if latest is None or not self._in_portions:
-            return math.inf
-
-        begun = self._assembly.sentence > latest.first or bool(self._assembly.needs(latest.first))
-        return _UNKNOWN_PATIENCE_S if latest.until is None and begun else _OWN_PATIENCE_S
 
     async def _patience_s(self) -> float:
         """Return how long the attempts of other listeners can be silent.
@@ -269,9 +252,7 @@ class Attempts:
 
         latest = self._portions.latest
         behind = latest is not None and self._assembly.sentence < latest.first
-        return (
-            _UNKNOWN_PATIENCE_S if self._sole and (self._split is None or behind) else _PATIENCE_S
-        )
+        return UNKNOWN_PATIENCE_S if self._sole and (self._split is None or behind) else PATIENCE_S
 
     async def _is_lost(self) -> bool:
         """Return whether the chunk that is needed next was synthesized, but is no longer stored."""
@@ -280,9 +261,8 @@ class Attempts:
         if chunk is None:
             return False
 
-        attempts = self._events.ids
-        if self._own_attempt is not None and self._own_attempt_covers():
-            attempts = [self._own_attempt]
+        own = self._covering_attempt()
+        attempts = self._events.ids if own is None else [own.attempt]
 
         for attempt in attempts:
             end = await self._events.end(attempt, sentence)
@@ -296,19 +276,13 @@ class Attempts:
             raise SpeechCancelled("the request was cancelled")
 
         sentence = self._assembly.sentence
-        position = (sentence, self._assembly.needs(sentence) or 0)
-        self._restarts = self._restarts + 1 if position == self._lost_at else 1
-        self._lost_at = position
-        if self._restarts > _MOST_RESTARTS:
-            raise AudioGone(
-                "the audio was dropped before it could be sent, however often it was made; try again later"
-            )
+        self._restarts.add((sentence, self._assembly.needs(sentence) or 0))
 
         log.info(
             "audio_spoken_again",
             request=self._request.request,
             sentence=sentence,
-            attempt=self._restarts,
+            attempt=self._restarts.count,
         )
         self._metrics.spoken_again.inc()
         self._commands = self._commands.smaller()

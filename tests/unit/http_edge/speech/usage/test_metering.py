@@ -16,8 +16,10 @@ from services.common.wire.parts import Span
 from services.http_edge.auth.api_keys import Key
 from services.http_edge.auth.quota import Account, Quota, account_of
 from services.http_edge.speech.assembly import Assembly
-from services.http_edge.speech.metering import Charge, Meter, UsageCharges
 from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.usage.charges import Charge
+from services.http_edge.speech.usage.meter import Meter
+from services.http_edge.speech.usage.metering import UsageCharges
 from tests.support.buses import memory_bus
 from tests.support.service import speech_request
 
@@ -33,7 +35,7 @@ def account() -> Account:
 
 
 def charges_of(bus: MemoryBus) -> UsageCharges:
-    return UsageCharges(bus, RequestStore(bus, topology.KEPT), Quota(bus))
+    return UsageCharges.of(bus, RequestStore(bus, topology.KEPT), Quota(bus))
 
 
 async def used_s(bus: MemoryBus) -> float:
@@ -279,10 +281,10 @@ async def test_an_edge_that_crashed_while_reserving_does_not_block_a_retry(
 ) -> None:
     bus = await memory_bus()
     charges = charges_of(bus)
-    monkeypatch.setattr("services.http_edge.speech.metering._OPENING_LOOK_S", 0.0)
+    monkeypatch.setattr("services.http_edge.speech.usage.metering._OPENING_LOOK_S", 0.0)
     dead = Charge(account().name, 60.0, 40.0, opening=True)
     await bus.create_value(
-        topology.KEPT, charges.key("acme", REQUEST), msgspec.msgpack.encode(dead)
+        topology.KEPT, charges.store.key("acme", REQUEST), msgspec.msgpack.encode(dead)
     )
     assert (await opened(charges, 40.0)).first
     assert await used_s(bus) == 40.0
