@@ -92,7 +92,7 @@ def ports_of(
     for number in numbers:
         if numbers.count(number) > 1:
             raise CannotListen(
-                f"port {number} is to be used twice; choose different ports for all parts"
+                f"port {number} is set for two parts; choose a different port for each"
             )
     return wanted
 

@@ -193,17 +193,10 @@ def add_routes(
     )
     state.add_to(app)
     DocumentRoutes(settings, state).add_to(app)
-    OpenAiRoutes(
-        acceptor=dataclasses.replace(
-            acceptor, reader=OpenAiReader(limits.uploads, settings, parts.fleet)
-        ),
-        running=running,
-        fleet=parts.fleet,
-        library=_library(bus, settings),
-        metrics=metrics,
-        settings=settings,
-        began_unix_s=time.time(),
-    ).add_to(app)
+    openai_acceptor = dataclasses.replace(
+        acceptor, reader=OpenAiReader(limits.uploads, settings, parts.fleet)
+    )
+    _add_openai_routes(app, parts, settings, openai_acceptor, running)
     RequestRoutes(
         bus=bus,
         store=requests,
@@ -224,6 +217,24 @@ def add_routes(
         metrics=metrics,
         stop=parts.draining,
     )
+
+
+def _add_openai_routes(
+    app: web.Application,
+    parts: Parts,
+    settings: Settings,
+    acceptor: Acceptor,
+    running: RunningRequest,
+) -> None:
+    OpenAiRoutes(
+        acceptor=acceptor,
+        running=running,
+        fleet=parts.fleet,
+        library=_library(parts.bus, settings),
+        metrics=parts.metrics,
+        settings=settings,
+        began_unix_s=time.time(),
+    ).add_to(app)
 
 
 def _add_job_routes(

@@ -291,8 +291,8 @@ async def test_of_two_starts_on_one_port_one_runs_and_the_other_names_the_owner(
 @pytest.mark.parametrize(
     ("arguments", "environment", "told"),
     [
-        (["--no-ui"], {"SPLITTER_HEALTH_PORT": "{port}"}, "is to be used twice"),
-        (["--ui-port", "{port}"], {}, "is to be used twice"),
+        (["--no-ui"], {"SPLITTER_HEALTH_PORT": "{port}"}, "is set for two parts"),
+        (["--ui-port", "{port}"], {}, "is set for two parts"),
         (
             ["--no-ui", "--workers", "2"],
             {"WORKER_HEALTH_PORT": "19102"},

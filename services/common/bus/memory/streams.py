@@ -29,7 +29,7 @@ def matches(pattern: str, subject: str) -> bool:
 
 def store_full() -> QueueFull:
     """Return the failure of a write to a full stream, bucket or store, worded as for NATS."""
-    return QueueFull("the stream holds all the messages that it takes")
+    return QueueFull("the stream is at its message limit")
 
 
 @dataclass
@@ -78,7 +78,7 @@ class MemoryStream:
 
         if 0 < self.config.max_messages_per_subject <= len(same):
             if self.config.discard == "new":
-                raise SubjectFull("this subject holds all the messages that it takes")
+                raise SubjectFull("this subject is at its message limit")
             del self.messages[same[0]]
 
         if 0 < self.config.max_messages <= len(self.messages):

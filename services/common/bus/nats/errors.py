@@ -26,9 +26,9 @@ def too_large() -> TextTooLong:
 def refusal(error: nats.js.errors.APIError) -> PipelineError:
     """Return the failure of a refused publish."""
     if error.err_code == _STORE_REFUSED and "per subject" in (error.description or ""):
-        return SubjectFull("this subject holds all the messages that it takes")
+        return SubjectFull("this subject is at its message limit")
     if error.err_code == _STORE_REFUSED:
-        return QueueFull("the stream holds all the messages that it takes")
+        return QueueFull("the stream is at its message limit")
     return BusUnavailable(f"NATS refused: {error.description} ({error.err_code})")
 
 

@@ -177,7 +177,7 @@ class EmbeddedEngine:
         reading = self._phonemizer.reading(utterance.text, utterance.language)
         parts = token_parts(reading.phonemes, VOCABULARY)
         if not parts:
-            raise UnspeakableText("the sentence holds nothing that can be spoken; send words")
+            raise UnspeakableText("the sentence contains nothing that can be spoken; send words")
         options = self._options(utterance.language, voice, resident.styles)
         options = replace(options, speed=utterance.parameters.speed or 1.0)
         timing = SentenceTiming(part_owners(reading.phonemes, reading.owners))

@@ -246,8 +246,8 @@ def _move_into_cache(file: BinaryIO, partial: Path, blob: Path, tell: Tell) -> N
     if _digest(partial) != blob.name:
         file.truncate(0)  # not deleted: other processes may be waiting for it
         raise EngineUnavailable(
-            "the weights arrived damaged: their SHA-256 is not the one that the hub reports; the download was "
-            "discarded, so start again, and if this happens again, check the proxy or mirror in between"
+            "the downloaded weights are damaged: their SHA-256 is not the one that the hub reports; the "
+            "download was discarded, so start again; if that fails too, check the proxy or mirror in between"
         )
     partial.rename(blob)
 
