@@ -24,6 +24,7 @@ from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.http.jobs.job_audio import JobAudio
 from services.http_edge.http.jobs.job_routes import JobRoutes
 from services.http_edge.http.jobs.list_routes import JobListRoutes
+from services.http_edge.http.jobs.sentence_routes import JobSentenceRoutes
 from services.http_edge.http.normalize_routes import NormalizeRoutes
 from services.http_edge.http.openai_routes import OpenAiRoutes
 from services.http_edge.http.request_routes import RequestRoutes
@@ -42,6 +43,7 @@ from services.http_edge.intake.uploads import Uploads
 from services.http_edge.intake.voice import VoiceSelector
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.jobs.job_list import JobList
+from services.http_edge.jobs.redo import Redo
 from services.http_edge.jobs.results import JobResults
 from services.http_edge.jobs.results_quota import ResultsQuota
 from services.http_edge.jobs.runner import JobWork
@@ -150,7 +152,7 @@ def _add_text_routes(
     jobs: JobStore,
 ) -> None:
     """Register the paths about texts: their sentences, subtitles and normalization."""
-    SentenceRoutes(bus=bus, stores=(requests, jobs.records)).add_to(app)
+    SentenceRoutes(bus=bus, jobs=jobs, stores=(requests, jobs.records)).add_to(app)
     SubtitleRoutes(bus=bus, requests=requests, jobs=jobs).add_to(app)
     NormalizeRoutes(
         bus=bus,
@@ -209,6 +211,16 @@ def add_routes(
     _add_voice_routes(app, parts, settings, limits, sessions)
     results = JobResults(jobs, job_acceptor.kind.charges, _results_quota(bus, settings))
     _add_job_routes(app, parts, settings, job_acceptor, results)
+    redo = Redo(
+        jobs,
+        results.quota,
+        charges,
+        sessions,
+        parts.admission,
+        parts.fleet,
+        settings.first_audio_timeout_s,
+    )
+    JobSentenceRoutes(jobs, redo, limits.uploads, limits.upload_owner, settings).add_to(app)
     return JobWork(
         bus=bus,
         results=results,

@@ -220,6 +220,37 @@ class AudioIncomplete(PipelineError):
     http_status = 409
 
 
+class JobNotDone(PipelineError):
+    """The job has not ended, so its sentences cannot be replaced."""
+
+    code = "job_not_done"
+    retryable = True
+    http_status = 409
+
+
+class JobBusy(PipelineError):
+    """Another sentence of the job is being replaced."""
+
+    code = "job_busy"
+    retryable = True
+    http_status = 409
+    retry_after_s = 2.0
+
+
+class UnknownSentence(PipelineError):
+    """The job has no sentence with this index."""
+
+    code = "unknown_sentence"
+    http_status = 404
+
+
+class TooManyRevisions(PipelineError):
+    """The sentences of the job were replaced as often as they can be."""
+
+    code = "too_many_revisions"
+    http_status = 409
+
+
 class ResultsFull(PipelineError):
     """The job results fill their quota; deleting jobs frees space."""
 

@@ -39,6 +39,14 @@ class Identity(NamedTuple):
         """Return the name of the segmentation of its text in the same store: `<tenant>/<id>/split`."""
         return f"{self.tenant}/{self.id}/split"
 
+    def version_name(self, sentence: int, version: str) -> str:
+        """Return the name of the PCM that replaced a sentence: `<tenant>/<id>/<sentence>-<version>`."""
+        return f"{self.tenant}/{self.id}/{sentence}-{version}"
+
+    def version_captions_name(self, sentence: int, version: str) -> str:
+        """Return the name of its caption: `<tenant>/<id>/<sentence>-<version>-caption`."""
+        return f"{self.tenant}/{self.id}/{sentence}-{version}-caption"
+
     def request_name(self) -> str:
         """Return the name of the `SpeechRequest` of a job in the same store: `<tenant>/<id>/request`."""
         return f"{self.tenant}/{self.id}/request"

@@ -13,6 +13,7 @@ from services.http_edge.api_document.operation import (
 )
 from services.http_edge.encoders.registry import FORMATS
 from services.http_edge.http import bodies
+from services.http_edge.http.jobs.sentence_routes import REDO_FORM
 from services.http_edge.http.signing_routes import FORM as SIGNING_FORM
 from services.http_edge.intake.form_fields import JOB_FORM, NORMALIZE_FORM, SPEECH_FORM
 from services.http_edge.intake.openai_body import BODY as OPENAI_BODY
@@ -216,6 +217,45 @@ OPERATIONS: Final = (
             errors.EdgeStops,
         ),
         ("Range", "If-Range", "If-None-Match"),
+    ),
+    Operation(
+        "get",
+        "/jobs/{id}/sentences",
+        "jobSentences",
+        "jobs",
+        "List the sentences of a job that is done, with their times",
+        (Answer(200, "the sentences", bodies.JobSentences),),
+        (errors.UnknownJob, errors.JobNotDone, errors.JobEnded),
+    ),
+    Operation(
+        "post",
+        "/jobs/{id}/sentences/{index}",
+        "redoSentence",
+        "jobs",
+        "Speak a sentence of a job that is done again, in place of the old one",
+        (Answer(200, "the new revision", bodies.JobRevision),),
+        (
+            *BODY,
+            *SPEAKING,
+            *TEXT,
+            errors.UnknownJob,
+            errors.UnknownSentence,
+            errors.JobNotDone,
+            errors.JobEnded,
+            errors.JobBusy,
+            errors.TooManyRevisions,
+            errors.ResultsFull,
+            errors.InconsistentAudio,
+            errors.EngineNotAllowed,
+            wire.EngineUnavailable,
+            wire.UnknownVoice,
+            wire.UnsupportedParameter,
+            wire.QuotaUsedUp,
+            wire.TenantQueueFull,
+            wire.QueueFull,
+        ),
+        ("traceparent", "tracestate"),
+        FormBody(REDO_FORM),
     ),
     Operation(
         "get",

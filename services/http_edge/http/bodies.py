@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from services.common.wire.fields import (
     Count,
+    Digest,
     JobState,
     RequestId,
     Seed,
@@ -160,6 +161,43 @@ Sentences = TypedDict(
         "left_out": NotRequired[list[TextRange]],
     },
 )
+
+
+class JobSentence(TextRange):
+    """A sentence of a job that is done. `start` and `end` count in the text of the job."""
+
+    index: Count
+    text: Annotated[str, Meta(description="its words, which a new revision can have changed")]
+    begins: Annotated[float, Meta(ge=0, description="seconds of the audio before it")]
+    seconds: Annotated[float, Meta(ge=0, description="with the pause after it")]
+    language: NotRequired[str]
+    revision: NotRequired[
+        Annotated[Count, Meta(description="that replaced it; absent: as first spoken")]
+    ]
+    seed: NotRequired[Seed]
+    digest: NotRequired[Digest]
+
+
+JobSentences = TypedDict(
+    "JobSentences",
+    {
+        "count": Count,
+        "from": Count,
+        "revision": Annotated[Count, Meta(description="of the audio that the times are of")],
+        "sentences": list[JobSentence],
+    },
+)
+
+
+class JobRevision(TypedDict):
+    """A sentence that was spoken again, and the job with its new revision."""
+
+    job: Job
+    index: Count
+    text: str
+    seconds: Amount
+    seed: Seed
+    digest: Annotated[Digest, Meta(description="SHA-256 of the sentence's PCM")]
 
 
 class SpokenForm(TextRange):

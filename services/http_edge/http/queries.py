@@ -77,6 +77,7 @@ QUERIES: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
         "/jobs": JOBS_QUERY,
         "/jobs/{id}/audio": (*OUTPUT_FIELDS, *SIGNATURE),
         "/jobs/{id}/events": SIGNATURE,
+        "/jobs/{id}/sentences": (FROM_SENTENCE,),
         "/jobs/{id}/subtitles.{format}": SIGNATURE,
         "/voices": QUERY,
         "/voices/{voice}/preview": (LANGUAGE,),

@@ -12,10 +12,13 @@ from services.http_edge.errors import UnknownRequest
 from services.http_edge.http.bodies import Sentences, SentenceTimes
 from services.http_edge.http.queries import FROM_SENTENCE
 from services.http_edge.intake.idempotency import checked_id
+from services.http_edge.jobs.revisions import Rendition, rendition_of
+from services.http_edge.jobs.store import JobStore
 from services.http_edge.speech.attempt_events import stored_end, stored_split
 from services.http_edge.speech.marks import SpokenTimeline
 from services.http_edge.speech.request_store import RequestStore
 
+_BYTES_PER_SAMPLE: Final = 2
 _MAX_END_MARKERS: Final = 200  # looked up per response; a client requests the next ones with `from`
 
 
@@ -24,6 +27,7 @@ class SentenceRoutes:
     """The handler and its dependencies."""
 
     bus: Bus
+    jobs: JobStore
     stores: tuple[RequestStore, ...]  # of requests and of jobs: they list the attempts of each
 
     def add_to(self, app: web.Application) -> None:
@@ -37,7 +41,12 @@ class SentenceRoutes:
         tenant = tenant_of_caller(request)
         attempts = await self._attempts(tenant, request_id)
 
-        split = await stored_split(self.bus, tenant, attempts)
+        revised = await self._revised(tenant, request_id)
+        split = await (
+            self.jobs.split(tenant, request_id)
+            if revised
+            else stored_split(self.bus, tenant, attempts)
+        )
         if split is None:
             raise UnknownRequest(
                 "no sentences are stored under this id: it does not exist, is not split yet, or has expired"
@@ -52,12 +61,17 @@ class SentenceRoutes:
 
         timeline = SpokenTimeline(first)
         for index, sentence in enumerate(found[:_MAX_END_MARKERS], first):
-            end = await stored_end(self.bus, tenant, attempts, index)
-            if end is None:
+            spoken = (
+                (revised.lengths[index] // _BYTES_PER_SAMPLE, revised.sample_rate_hz)
+                if revised
+                else await self._spoken(tenant, attempts, index)
+            )
+            if spoken is None:
                 break
 
-            sentence["seconds"] = round(end.samples / end.sample_rate_hz, 4)
-            timeline.add(end.samples, end.sample_rate_hz)
+            samples, rate_hz = spoken
+            sentence["seconds"] = round(samples / rate_hz, 4)
+            timeline.add(samples, rate_hz)
 
         body: Sentences = {"count": len(split.sentences), "from": first, "sentences": found}
 
@@ -70,6 +84,18 @@ class SentenceRoutes:
             ]
 
         return web.json_response(body)
+
+    async def _revised(self, tenant: str, job: str) -> Rendition | None:
+        """Return the audio of a job of which sentences were replaced; None of any other."""
+        progress = await self.jobs.progress(tenant, job)
+        if progress is None or not progress.revision:
+            return None
+        return await rendition_of(self.jobs, tenant, progress)
+
+    async def _spoken(self, tenant: str, attempts: list[str], index: int) -> tuple[int, int] | None:
+        """Return the samples of a sentence and their rate; None if it is not synthesized, or has expired."""
+        end = await stored_end(self.bus, tenant, attempts, index)
+        return None if end is None else (end.samples, end.sample_rate_hz)
 
     async def _attempts(self, tenant: str, request_id: str) -> list[str]:
         """Return the ids under which a request was published, its own id first."""

@@ -13,6 +13,7 @@ from services.common.wire.parts import Span
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import AudioIncomplete, JobEnded, UnknownRequest
 from services.http_edge.intake.idempotency import checked_id
+from services.http_edge.jobs.revisions import rendition_of
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.speech.attempt_events import stored_end, stored_split
 from services.http_edge.speech.request_store import RequestStore
@@ -64,7 +65,7 @@ class SubtitleRoutes:
             raise JobEnded(f"the job was {progress.state}, so it has no subtitles; post it again")
         if progress.state != "done":
             raise AudioIncomplete("the job is not done; retry when it is")
-        captions = await self.jobs.captions(tenant, progress.job, progress.spoken)
+        captions = await (await rendition_of(self.jobs, tenant, progress)).captions()
         return _file(request, captions, progress.sample_rate_hz)
 
     async def _ends(self, tenant: str, attempts: list[str], count: int) -> list[SentenceSpoken]:

@@ -15,6 +15,7 @@ from typing import Final
 from services.common.wire.failures import BusUnavailable, PipelineError
 from services.common.wire.messages import JobProgress
 from services.http_edge.errors import TooManyRequests, TooManyStreams
+from services.http_edge.jobs.revisions import rendition_of
 from services.http_edge.jobs.store import ENDED, JobStore
 
 KEEPALIVE_S: Final = 10.0  # proxies close connections that are idle for longer
@@ -86,7 +87,9 @@ class WatchedJob:
         """Return the length in bytes of each of the first sentences; read once for all followers."""
         async with self._reading:
             if len(self._lengths) < sentences:
-                self._lengths = await self._store.lengths(self._tenant, self._job, sentences)
+                progress = await self._store.require(self._tenant, self._job)
+                rendition = await rendition_of(self._store, self._tenant, progress)
+                self._lengths = rendition.lengths
         return self._lengths
 
     def _check(self) -> None:

@@ -15,6 +15,7 @@ from services.common.wire.failures import QueueFull
 from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.errors import ResultsFull, UnknownJob
 from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
+from services.http_edge.jobs.revisions import Revisions
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.speech.usage.metering import UsageCharges
 
@@ -106,6 +107,7 @@ class JobResults:
     async def forget(self, tenant: str, progress: JobProgress) -> None:
         """Delete all data of a job that has ended; its id stays in use."""
         await self.store.records.delete(tenant, progress.job)
+        await Revisions(self.store).free(tenant, progress.job)
         await self.store.free(tenant, progress.job, progress.spoken)
         await self.quota.settle(tenant, progress.job, 0)
         await self.store.forget(tenant, progress.job)

@@ -12,6 +12,7 @@ from services.http_edge.errors import EdgeStops, JobEnded
 from services.http_edge.http.audio_response import AudioResponse
 from services.http_edge.http.ranges import ByteRange, not_modified, range_applies, requested_range
 from services.http_edge.jobs.events import JobEvents, WatchedJob
+from services.http_edge.jobs.revisions import Rendition, rendition_of
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.settings import Settings
 
@@ -41,10 +42,9 @@ class JobAudio:
     async def _send_complete(
         self, request: web.Request, tenant: str, output: OutputFormat, progress: JobProgress
     ) -> web.StreamResponse:
-        lengths = await self.store.lengths(tenant, progress.job, progress.spoken)
-        await self.store.audio(
-            tenant, progress.job, 0
-        )  # fails early: the oldest is the first to expire
+        rendition = await rendition_of(self.store, tenant, progress)
+        lengths = rendition.lengths
+        await rendition.audio(0)  # fails early: the oldest is the first to expire
 
         header_bytes = output.format.header_bytes or 0
         size = header_bytes + sum(lengths)
@@ -65,7 +65,7 @@ class JobAudio:
                 max(0, wanted.start - header_bytes), max(0, wanted.end - header_bytes)
             )
 
-            async for pcm in self._stored(tenant, progress.job, lengths, pcm_range):
+            async for pcm in _stored(rendition, pcm_range):
                 await audio.write(pcm)
 
         return await audio.finish()
@@ -79,21 +79,6 @@ class JobAudio:
             sample_rate_hz=progress.sample_rate_hz,
             patience_s=self.settings.listener_timeout_s,
         )
-
-    async def _stored(
-        self, tenant: str, job: str, lengths: list[int], wanted: ByteRange
-    ) -> AsyncIterator[bytes]:
-        """Yield a range of a job's PCM. `lengths`: bytes of each sentence."""
-        begin = 0  # of the sentence in the PCM
-
-        for sentence, length in enumerate(lengths):
-            start = max(wanted.start, begin)
-            end = min(wanted.end, begin + length)
-
-            if start < end:
-                yield (await self.store.audio(tenant, job, sentence))[start - begin : end - begin]
-
-            begin += length
 
     async def _send_live(
         self, request: web.Request, tenant: str, output: OutputFormat, watched: WatchedJob
@@ -127,11 +112,26 @@ class JobAudio:
         return await audio.finish()
 
 
+async def _stored(rendition: Rendition, wanted: ByteRange) -> AsyncIterator[bytes]:
+    """Yield a range of a job's PCM."""
+    begin = 0  # of the sentence in the PCM
+
+    for sentence, length in enumerate(rendition.lengths):
+        start = max(wanted.start, begin)
+        end = min(wanted.end, begin + length)
+
+        if start < end:
+            yield (await rendition.audio(sentence))[start - begin : end - begin]
+
+        begin += length
+
+
 def _etag(progress: JobProgress, output: OutputFormat) -> str:
-    """Return the validator of a job's audio; each format has its own."""
+    """Return the validator of a job's audio; each format and each revision has its own."""
     rate = output.rate(progress.sample_rate_hz)
     variant = "" if output == WAV else f"-{output.format.name}-{rate}"
-    return f'"{progress.job}-{progress.samples}{variant}"'
+    revision = f"-r{progress.revision}" if progress.revision else ""
+    return f'"{progress.job}-{progress.samples}{revision}{variant}"'
 
 
 def _ended(progress: JobProgress) -> JobEnded:
