@@ -136,6 +136,7 @@ class _Builder:
     def _path_parameters(self, path: str) -> list[dict[str, Any]]:
         known: dict[str, dict[str, Any]] = {
             "id": {"type": "string", "pattern": f"^{ID_PATTERN}$"},
+            "index": {"type": "integer", "minimum": 0},
             "voice": {"type": "string", "pattern": r"^[^/\x00-\x1f\x7f]{1,100}$"},
             "model": {"type": "string", "examples": [self._settings.engine, *ALIASES]},
             "format": {"type": "string", "enum": list(SUBTITLES)},

@@ -4,11 +4,11 @@ How it works
 
 The audio of a sentence is never overwritten. A replaced sentence is stored under a name of its own, and an `Edit` is
 added to the job's list of edits. The progress of the job names the revision, and is written last, by compare-and-set:
-that makes the edit valid. Whoever reads revision N applies the edits up to N, so a download that has begun continues
+that makes the edit valid. A reader of revision N applies the edits up to N, so a download that has begun continues
 with the audio that it began with, and an edit without its revision, left by an edge that crashed, is ignored and
 replaced by the next one.
 
-One sentence of a job is replaced at a time. The lock is a value with the time at which it ends by itself; a lock that
+One sentence of a job is replaced at a time. The lock is a value with the time at which it expires; a lock that
 was taken over cannot commit, as the progress has another revision by then.
 """
 

@@ -13,19 +13,19 @@ def with_silence_of(pcm: bytes, model: bytes) -> tuple[bytes, int]:
 
     A negative shift: it begins earlier than before.
     """
-    heard = _heard(pcm)
-    wanted = _heard(model)
-    if heard is None or wanted is None:
+    audible = _audible(pcm)
+    wanted = _audible(model)
+    if audible is None or wanted is None:
         return pcm, 0
 
     before = wanted[0] * _BYTES_PER_SAMPLE
     after = len(model) - wanted[1] * _BYTES_PER_SAMPLE
-    core = pcm[heard[0] * _BYTES_PER_SAMPLE : heard[1] * _BYTES_PER_SAMPLE]
-    return bytes(before) + core + bytes(after), wanted[0] - heard[0]
+    core = pcm[audible[0] * _BYTES_PER_SAMPLE : audible[1] * _BYTES_PER_SAMPLE]
+    return bytes(before) + core + bytes(after), wanted[0] - audible[0]
 
 
-def _heard(pcm: bytes) -> tuple[int, int] | None:
-    """Return the first sample that is heard, and one past the last; None if none is."""
+def _audible(pcm: bytes) -> tuple[int, int] | None:
+    """Return the first sample that is audible, and one past the last; None if none is."""
     samples = np.frombuffer(pcm, "<i2")
     loud = np.flatnonzero((samples > _QUIET) | (samples < -_QUIET))
     return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else None

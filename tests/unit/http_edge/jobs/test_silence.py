@@ -23,12 +23,12 @@ def test_noise_of_rounding_counts_as_silence() -> None:
     assert shift == -2
 
 
-def test_a_quiet_sound_inside_a_sentence_stays() -> None:
+def test_a_pause_inside_a_sentence_stays() -> None:
     spoken = pcm((2, 500), (9, 0), (2, -500))
     assert with_silence_of(spoken, pcm((1, 1_000)))[0] == spoken
 
 
-def test_without_sound_nothing_changes() -> None:
+def test_without_audible_samples_nothing_changes() -> None:
     silent = pcm((5, 0))
     assert with_silence_of(silent, pcm((5, 1_000))) == (silent, 0)
     assert with_silence_of(pcm((5, 1_000)), silent) == (pcm((5, 1_000)), 0)
