@@ -244,6 +244,13 @@ class UnknownSentence(PipelineError):
     http_status = 404
 
 
+class UnknownChapter(PipelineError):
+    """The job has no chapter with this index."""
+
+    code = "unknown_chapter"
+    http_status = 404
+
+
 class TooManyRevisions(PipelineError):
     """The sentences of the job were replaced as often as they can be."""
 

@@ -69,6 +69,20 @@ class Cancelled(TypedDict):
     state: Literal["cancelled"]
 
 
+class TextChapter(TypedDict):
+    """A chapter of a text, to the next one or the end."""
+
+    title: Text
+    start: Annotated[Count, Meta(description="its first character, in Unicode code points")]
+
+
+class JobChapter(TextChapter):
+    """A chapter of a job, and when it is spoken."""
+
+    begins: NotRequired[Annotated[float, Meta(ge=0, description="seconds; once it is spoken")]]
+    seconds: NotRequired[Amount]
+
+
 class Job(TypedDict):
     """State and progress of a job."""
 
@@ -97,6 +111,7 @@ class Job(TypedDict):
             ),
         ]
     ]
+    chapters: NotRequired[Annotated[list[JobChapter], Meta(description="of `GET /jobs/{id}` only")]]
     code: NotRequired[Annotated[str, Meta(description="why it failed")]]
     detail: NotRequired[str]
 
@@ -106,13 +121,6 @@ class Jobs(TypedDict):
 
     jobs: list[Job]
     next: NotRequired[Annotated[str, Meta(description="`after` of the next page")]]
-
-
-class TextChapter(TypedDict):
-    """A chapter of a text, to the next one or the end."""
-
-    title: Text
-    start: Annotated[Count, Meta(description="its first character, in Unicode code points")]
 
 
 class JobRequest(TypedDict):

@@ -55,6 +55,20 @@ FROM_SENTENCE: Final = Field(
     _read_sentence,
     default=0,
 )
+
+
+def _read_chapter(given: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", given):
+        raise BadRequest("`chapter` must be a zero-based index of the job's chapters")
+    return int(given)
+
+
+CHAPTER: Final = Field(
+    "chapter",
+    "index of a chapter of a job that is done; default: the whole audio",
+    {"type": "integer", "minimum": 0, "maximum": 9999},
+    _read_chapter,
+)
 # of the paths in signed URLs (auth.signed_urls), which the guard has verified if there are API keys
 SIGNATURE: Final = (
     Field(
@@ -75,7 +89,8 @@ QUERIES: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
         "/requests/{id}/sentences": (FROM_SENTENCE, *SIGNATURE),
         "/requests/{id}/subtitles.{format}": SIGNATURE,
         "/jobs": JOBS_QUERY,
-        "/jobs/{id}/audio": (*OUTPUT_FIELDS, *SIGNATURE),
+        "/jobs/{id}/audio": (CHAPTER, *OUTPUT_FIELDS, *SIGNATURE),
+        "/jobs/{id}/book.{format}": SIGNATURE,
         "/jobs/{id}/events": SIGNATURE,
         "/jobs/{id}/sentences": (FROM_SENTENCE,),
         "/jobs/{id}/subtitles.{format}": SIGNATURE,

@@ -6,6 +6,7 @@ import structlog
 
 from services.common.wire.failures import QueueFull
 from services.common.wire.messages import SentenceSpoken, SpeechRequest, TextSplit
+from services.http_edge.jobs.chapters import located
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.subtitles.captions import caption_of
 
@@ -46,3 +47,6 @@ class JobCaptions:
         if self.split is None and received is not None:
             self.split = received
             await self.store.keep_split(tenant, job, received)
+            if self.request.chapters:
+                chapters = located(self.request.chapters, received.sentences)
+                await self.store.keep_chapters(tenant, job, chapters)

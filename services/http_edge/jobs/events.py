@@ -87,10 +87,13 @@ class WatchedJob:
         """Return the length in bytes of each of the first sentences; read once for all followers."""
         async with self._reading:
             if len(self._lengths) < sentences:
-                progress = await self._store.require(self._tenant, self._job)
-                rendition = await rendition_of(self._store, self._tenant, progress)
-                self._lengths = rendition.lengths
+                self._lengths = await self._read_lengths(await self.first(), sentences)
         return self._lengths
+
+    async def _read_lengths(self, progress: JobProgress, sentences: int) -> list[int]:
+        if progress.revision:
+            return (await rendition_of(self._store, self._tenant, progress)).lengths
+        return await self._store.lengths(self._tenant, self._job, sentences)
 
     def _check(self) -> None:
         if self.failure is not None:

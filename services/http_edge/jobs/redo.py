@@ -1,6 +1,6 @@
-"""Speaks one sentence of a finished job again, and puts it in the place of the old one.
+"""Speaks one sentence of a finished job again, and replaces the old one.
 
-The sentence is a request of its own, with the voice, engine and parameters of the job. It has no neighbours, so its
+The sentence is a separate request, with the voice, engine and parameters of the job. It has no neighbours, so its
 silence is copied from the audio that it replaces.
 """
 
@@ -50,7 +50,7 @@ _LOCK_MARGIN_S: Final = 30.0  # that the lock is held beyond the time limit of t
 
 @dataclass(frozen=True)
 class Changes:
-    """What is different from the sentence that was spoken before."""
+    """The differences to the sentence that was spoken before."""
 
     text: str | None = None
     seed: int | None = None  # None: a random one

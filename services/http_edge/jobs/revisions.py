@@ -2,7 +2,7 @@
 
 How it works
 
-The audio of a sentence is never overwritten. A replaced sentence is stored under a name of its own, and an `Edit` is
+The audio of a sentence is never overwritten. A replaced sentence is stored under another name, and an `Edit` is
 added to the job's list of edits. The progress of the job names the revision, and is written last, by compare-and-set:
 that makes the edit valid. A reader of revision N applies the edits up to N, so a download that has begun continues
 with the audio that it began with, and an edit without its revision, left by an edge that crashed, is ignored and
@@ -17,7 +17,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -60,9 +60,15 @@ class Rendition:
     revision: int
     lengths: list[int]  # bytes of each sentence
     edits: Mapping[int, Edit]  # the latest of each replaced sentence
+    first: int = 0  # index of the first sentence of this part
 
-    async def audio(self, sentence: int) -> bytes:
-        """Return a sentence's PCM. Raises UnknownJob if it has expired."""
+    def part(self, first: int, until: int) -> "Rendition":
+        """Return the sentences [first, until)."""
+        return replace(self, first=first, lengths=self.lengths[first:until])
+
+    async def audio(self, index: int) -> bytes:
+        """Return the PCM of the sentence at an index of this part. Raises UnknownJob if it has expired."""
+        sentence = self.first + index
         edit = self.edits.get(sentence)
         if edit is None:
             return await self.store.audio(self.tenant, self.job, sentence)

@@ -19,6 +19,7 @@ from services.common.wire.identity import Identity
 from services.common.wire.messages import JobProgress, SpeechRequest, TextSplit
 from services.common.wire.parts import Mark
 from services.http_edge.errors import UnknownJob
+from services.http_edge.jobs.chapters import LocatedChapter
 from services.http_edge.jobs.job_list import JobList
 from services.http_edge.jobs.results_quota import STORE_FULL
 from services.http_edge.speech.request_store import RequestStore
@@ -203,7 +204,24 @@ class JobStore:
             await self.bus.drop_value(
                 topology.PROGRESS, Identity(tenant, "job", job).key("lengths", page)
             )
-        await self.bus.drop_value(topology.PROGRESS, Identity(tenant, "job", job).key("marks"))
+        await self.bus.drop_value(topology.PROGRESS, identity.key("marks"))
+        await self.bus.drop_value(topology.PROGRESS, identity.key("chapters"))
+
+    async def keep_chapters(
+        self, tenant: str, job: str, chapters: tuple[LocatedChapter, ...]
+    ) -> None:
+        """Store the sentences of the text's chapters."""
+        await self.bus.put_value(
+            topology.PROGRESS,
+            Identity(tenant, "job", job).key("chapters"),
+            msgspec.msgpack.encode(chapters),
+        )
+
+    async def chapters(self, tenant: str, job: str) -> tuple[LocatedChapter, ...]:
+        """Return the chapters of the text; none before the first sentence is stored."""
+        key = Identity(tenant, "job", job).key("chapters")
+        value = await self.bus.get_value(topology.PROGRESS, key)
+        return msgspec.msgpack.decode(value, type=tuple[LocatedChapter, ...]) if value else ()
 
     async def keep_marks(self, tenant: str, job: str, marks: tuple[Mark, ...]) -> None:
         """Store the positions of the text's marks in the audio."""

@@ -8,8 +8,9 @@ from aiohttp import web
 
 from services.common.wire.messages import JobProgress
 from services.http_edge.encoders.registry import WAV, OutputFormat
-from services.http_edge.errors import EdgeStops, JobEnded
+from services.http_edge.errors import EdgeStops, JobEnded, JobNotDone, UnknownChapter
 from services.http_edge.http.audio_response import AudioResponse
+from services.http_edge.http.queries import CHAPTER
 from services.http_edge.http.ranges import ByteRange, not_modified, range_applies, requested_range
 from services.http_edge.jobs.events import JobEvents, WatchedJob
 from services.http_edge.jobs.revisions import Rendition, rendition_of
@@ -36,6 +37,9 @@ class JobAudio:
         if progress.state == "done":
             return await self._send_complete(request, tenant, output, progress)
 
+        if requested_chapter(request) is not None:
+            raise JobNotDone("the job is not done; request its chapters when it is")
+
         async with self.job_events.following(self.store, tenant, progress.job) as watched:
             return await self._send_live(request, tenant, output, watched)
 
@@ -43,12 +47,15 @@ class JobAudio:
         self, request: web.Request, tenant: str, output: OutputFormat, progress: JobProgress
     ) -> web.StreamResponse:
         rendition = await rendition_of(self.store, tenant, progress)
+        chapter = requested_chapter(request)
+        if chapter is not None:
+            rendition = await self._chapter(rendition, chapter)
         lengths = rendition.lengths
         await rendition.audio(0)  # fails early: the oldest is the first to expire
 
         header_bytes = output.format.header_bytes or 0
         size = header_bytes + sum(lengths)
-        etag = _etag(progress, output)
+        etag = _etag(progress, output, chapter)
         if not_modified(request.headers.get("If-None-Match"), etag):
             return web.Response(status=304, headers={"ETag": etag})
 
@@ -69,6 +76,15 @@ class JobAudio:
                 await audio.write(pcm)
 
         return await audio.finish()
+
+    async def _chapter(self, rendition: Rendition, index: int) -> Rendition:
+        """Return the part of the audio that is a chapter. Raises UnknownChapter."""
+        chapters = await self.store.chapters(rendition.tenant, rendition.job)
+        if index >= len(chapters):
+            raise UnknownChapter(
+                f"the job has {len(chapters)} chapters; send an index of `chapters` in GET /jobs/ID, from 0"
+            )
+        return rendition.part(chapters[index].first, chapters[index].until)
 
     def _audio(
         self, request: web.Request, output: OutputFormat, progress: JobProgress
@@ -126,12 +142,19 @@ async def _stored(rendition: Rendition, wanted: ByteRange) -> AsyncIterator[byte
         begin += length
 
 
-def _etag(progress: JobProgress, output: OutputFormat) -> str:
-    """Return the validator of a job's audio; each format and each revision has its own."""
+def requested_chapter(request: web.Request) -> int | None:
+    """Return the index of the chapter in the query; None: the whole audio. Raises BadRequest."""
+    chapter: int | None = CHAPTER.value(request.query)
+    return chapter
+
+
+def _etag(progress: JobProgress, output: OutputFormat, chapter: int | None) -> str:
+    """Return the validator of a job's audio; each format, revision and chapter has its own."""
     rate = output.rate(progress.sample_rate_hz)
     variant = "" if output == WAV else f"-{output.format.name}-{rate}"
+    part = "" if chapter is None else f"-c{chapter}"
     revision = f"-r{progress.revision}" if progress.revision else ""
-    return f'"{progress.job}-{progress.samples}{revision}{variant}"'
+    return f'"{progress.job}-{progress.samples}{revision}{part}{variant}"'
 
 
 def _ended(progress: JobProgress) -> JobEnded:

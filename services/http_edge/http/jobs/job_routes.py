@@ -13,16 +13,18 @@ from services.common.wire.parts import Mark
 from services.http_edge.auth.guard import expect_later
 from services.http_edge.context import REQUEST_ID, tenant_of_caller
 from services.http_edge.http.audio_response import requested_format, write
-from services.http_edge.http.bodies import Job
+from services.http_edge.http.bodies import Job, JobChapter
 from services.http_edge.http.jobs.job_audio import JobAudio
 from services.http_edge.http.jobs.job_body import job_body
 from services.http_edge.http.jobs.job_event_stream import KEEPALIVE, EventCursor, last_event_id
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.intake.stages import StoredRequest
+from services.http_edge.jobs.chapters import timed
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.jobs.results import JobResults
 from services.http_edge.jobs.results_quota import SENTENCE_BYTES
+from services.http_edge.jobs.revisions import rendition_of
 from services.http_edge.jobs.runner import record_end, submit
 from services.http_edge.jobs.store import ENDED, JobStore
 from services.http_edge.settings import Settings
@@ -74,7 +76,22 @@ class JobRoutes:
         """`GET /jobs/{id}`: state and progress."""
         tenant = tenant_of_caller(request)
         progress = await self.store.require(tenant, checked_id(request.match_info["id"]))
-        return web.json_response(self._body(progress))
+        body = self._body(progress)
+        if progress.chapters and progress.spoken and progress.state in ("running", "done"):
+            body["chapters"] = await self._chapters(tenant, progress)
+        return web.json_response(body)
+
+    async def _chapters(self, tenant: str, progress: JobProgress) -> list[JobChapter]:
+        chapters = await self.store.chapters(tenant, progress.job)
+        rendition = await rendition_of(self.store, tenant, progress)
+        times = timed(chapters, rendition.lengths)
+        found: list[JobChapter] = [
+            {"title": chapter.title, "start": chapter.start} for chapter in chapters
+        ]
+        for chapter, (_, first, end) in zip(found, times, strict=False):
+            chapter["begins"] = round(first / progress.sample_rate_hz, 3)
+            chapter["seconds"] = round((end - first) / progress.sample_rate_hz, 3)
+        return found
 
     def _body(self, progress: JobProgress) -> Job:
         return job_body(progress, self.settings.job_results_kept_s)
