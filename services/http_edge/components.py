@@ -21,6 +21,7 @@ from services.http_edge.api_document import DocumentRoutes
 from services.http_edge.auth.quota import Quota
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.http.jobs.book_routes import BookRoutes
 from services.http_edge.http.jobs.job_audio import JobAudio
 from services.http_edge.http.jobs.job_routes import JobRoutes
 from services.http_edge.http.jobs.list_routes import JobListRoutes
@@ -220,6 +221,7 @@ def add_routes(
         parts.fleet,
         settings.first_audio_timeout_s,
     )
+    BookRoutes(jobs, limits.uploads.space, settings).add_to(app)
     JobSentenceRoutes(jobs, redo, limits.uploads, limits.upload_owner, settings).add_to(app)
     return JobWork(
         bus=bus,

@@ -30,6 +30,7 @@ from services.http_edge.api_document.schemas import schemas
 from services.http_edge.auth.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from services.http_edge.errors import Problem
 from services.http_edge.http.bodies import OpenAiError
+from services.http_edge.http.jobs.book_routes import BOOK_FORMATS
 from services.http_edge.http.openai_errors import PREFIX
 from services.http_edge.intake.body import REFERENCE
 from services.http_edge.intake.form_fields import TEXT, Field, JsonField
@@ -139,7 +140,10 @@ class _Builder:
             "index": {"type": "integer", "minimum": 0},
             "voice": {"type": "string", "pattern": r"^[^/\x00-\x1f\x7f]{1,100}$"},
             "model": {"type": "string", "examples": [self._settings.engine, *ALIASES]},
-            "format": {"type": "string", "enum": list(SUBTITLES)},
+            "format": {
+                "type": "string",
+                "enum": list(BOOK_FORMATS if "/book." in path else SUBTITLES),
+            },
             "file": {"type": "string", "enum": list(FILES)},
         }
         return [

@@ -13,6 +13,7 @@ from services.http_edge.api_document.operation import (
 )
 from services.http_edge.encoders.registry import FORMATS
 from services.http_edge.http import bodies
+from services.http_edge.http.jobs.book_routes import BOOK_FORMATS
 from services.http_edge.http.jobs.sentence_routes import REDO_FORM
 from services.http_edge.http.signing_routes import FORM as SIGNING_FORM
 from services.http_edge.intake.form_fields import JOB_FORM, NORMALIZE_FORM, SPEECH_FORM
@@ -210,6 +211,8 @@ OPERATIONS: Final = (
         ),
         (
             errors.UnknownJob,
+            errors.UnknownChapter,
+            errors.JobNotDone,
             errors.JobEnded,
             errors.RangeNotSatisfiable,
             errors.TooManyStreams,
@@ -256,6 +259,31 @@ OPERATIONS: Final = (
         ),
         ("traceparent", "tracestate"),
         FormBody(REDO_FORM),
+    ),
+    Operation(
+        "get",
+        "/jobs/{id}/book.{format}",
+        "jobBook",
+        "jobs",
+        "Return a job that is done as an audio book with its title and chapters",
+        (
+            Answer(
+                200,
+                "the file",
+                media_types=tuple(BOOK_FORMATS.values()),
+                headers=("ETag", "Accept-Ranges", "Content-Disposition"),
+                optional_headers=("X-Sample-Rate",),
+            ),
+            Answer(304, "the client has this file", headers=("ETag",)),
+        ),
+        (
+            errors.UnknownJob,
+            errors.JobNotDone,
+            errors.JobEnded,
+            errors.ListenerStalled,
+            404,
+        ),
+        ("If-None-Match",),
     ),
     Operation(
         "get",

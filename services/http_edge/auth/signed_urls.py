@@ -34,9 +34,9 @@ _SHORTEST_SECRET: Final = 32  # characters
 _MOST_SECRETS: Final = 4
 _RELOAD_S: Final = 2.0
 _ID: Final = r"[A-Za-z0-9_-]{8,64}"
-# what browsers request without a header: audio, events and subtitle tracks
+# what browsers request without a header: audio, events, subtitle tracks and downloads
 _SIGNABLE: Final = re.compile(
-    rf"/(jobs/{_ID}/(audio|events|subtitles\.(vtt|srt))"
+    rf"/(jobs/{_ID}/(audio|events|subtitles\.(vtt|srt)|book\.(m4b|mp3))"
     rf"|requests/{_ID}/(audio|sentences|subtitles\.(vtt|srt)))(\?[!-~]*)?"
 )
 _SIGNED: Final = re.compile(

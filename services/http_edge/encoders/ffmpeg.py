@@ -39,11 +39,12 @@ class FfmpegEncoder:
         self._sample_rate_hz = sample_rate_hz
         # bitexact: without it the serial number of Ogg is random, and equal audio gives different bytes
         self._container = av.open(
-            self._sink,
+            self._target(),
             "w",
             format=self.container,
             options={"fflags": "bitexact", **self.container_options},
         )
+        self._opened(self._container)
         stream = self._container.add_stream(
             self.codec, rate=sample_rate_hz, options=dict(self.codec_options)
         )
@@ -56,6 +57,13 @@ class FfmpegEncoder:
             format=stream.codec_context.format, layout="mono", rate=sample_rate_hz
         )
         return self._sink.take()
+
+    def _target(self) -> Any:
+        """Return the file that the container writes to."""
+        return self._sink
+
+    def _opened(self, container: Any) -> None:
+        """Add to a container what belongs before its first packet."""
 
     def encode(self, pcm: bytes) -> bytes:
         """Return the packets that are complete."""

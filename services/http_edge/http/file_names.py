@@ -10,6 +10,7 @@ _EXTENSIONS: Final = {
     "audio/wav": "wav",
     "audio/mpeg": "mp3",
     "audio/ogg": "opus",
+    "audio/mp4": "m4b",
     "audio/aac": "aac",
     "audio/flac": "flac",
     "audio/pcm": "pcm",

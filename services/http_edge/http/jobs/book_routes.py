@@ -1,0 +1,162 @@
+"""A job as an audio book: one file with its title and chapters."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import IO, Final, TypeVar
+
+from aiohttp import web
+
+from services.common.wire.messages import JobProgress
+from services.http_edge.context import outcome_of, tenant_of_caller
+from services.http_edge.encoders.books import (
+    M4B_BIT_RATE,
+    Book,
+    BookChapter,
+    BookMp3Encoder,
+    M4bEncoder,
+)
+from services.http_edge.encoders.registry import FORMATS, Format, OutputFormat
+from services.http_edge.errors import TooManyRequests
+from services.http_edge.http.audio_response import AudioResponse, write
+from services.http_edge.http.ranges import not_modified
+from services.http_edge.intake.idempotency import checked_id
+from services.http_edge.intake.uploads import TempSpace
+from services.http_edge.jobs.chapters import timed
+from services.http_edge.jobs.redo import require_done
+from services.http_edge.jobs.revisions import Rendition, rendition_of
+from services.http_edge.jobs.store import JobStore
+from services.http_edge.settings import Settings
+
+BOOK_FORMATS: Final = {"m4b": "audio/mp4", "mp3": "audio/mpeg"}
+_MOST_ENCODED: Final = 2  # M4B files at once, at this edge
+_BLOCK_BYTES: Final = 256 * 1024
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class BookRoutes:
+    """The handler and its dependencies."""
+
+    store: JobStore
+    space: TempSpace
+    settings: Settings
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ENCODED))
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the path."""
+        kinds = "|".join(BOOK_FORMATS)
+        app.router.add_get(f"/jobs/{{id}}/book.{{format:{kinds}}}", self.book, allow_head=False)
+
+    async def book(self, request: web.Request) -> web.StreamResponse:
+        """`GET /jobs/{id}/book.m4b` or `.mp3`: of a job that is done."""
+        tenant = tenant_of_caller(request)
+        kind = request.match_info["format"]
+        progress = require_done(
+            await self.store.require(tenant, checked_id(request.match_info["id"]))
+        )
+        etag = f'"{progress.job}-{progress.samples}-r{progress.revision or 0}-{kind}"'
+        if not_modified(request.headers.get("If-None-Match"), etag):
+            return web.Response(status=304, headers={"ETag": etag})
+
+        rendition = await rendition_of(self.store, tenant, progress)
+        await rendition.audio(0)  # fails early: the oldest is the first to expire
+        book = await self._described(progress, rendition)
+        headers = {
+            "ETag": etag,
+            "Accept-Ranges": "none",
+            "Content-Disposition": f'attachment; filename="{progress.job}.{kind}"',
+        }
+        if kind == "mp3":
+            return await self._send_mp3(request, rendition, book, headers)
+        return await self._send_m4b(request, rendition, book, headers)
+
+    async def _described(self, progress: JobProgress, rendition: Rendition) -> Book:
+        chapters = (
+            await self.store.chapters(rendition.tenant, rendition.job) if progress.chapters else ()
+        )
+        rate_hz = rendition.sample_rate_hz
+        return Book(
+            progress.title or None,
+            [
+                BookChapter(
+                    chapter.title,
+                    round(1000 * chapter.first_sample / rate_hz),
+                    round(1000 * chapter.end_sample / rate_hz),
+                )
+                for chapter in timed(chapters, rendition.lengths)
+            ],
+        )
+
+    async def _send_mp3(
+        self, request: web.Request, rendition: Rendition, book: Book, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Send an MP3 while it is encoded."""
+        mp3 = FORMATS["mp3"]
+        output = OutputFormat(Format(mp3.name, lambda: BookMp3Encoder(book), mp3.media_types))
+        audio = AudioResponse(
+            request,
+            output,
+            sample_rate_hz=rendition.sample_rate_hz,
+            patience_s=self.settings.listener_timeout_s,
+        )
+        await audio.begin(headers)
+        for index in range(len(rendition.lengths)):
+            await audio.write(await rendition.audio(index))
+        return await audio.finish()
+
+    async def _send_m4b(
+        self, request: web.Request, rendition: Rendition, book: Book, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Encode an M4B to a temporary file, then send it. Raises TooManyRequests, InsufficientStorage."""
+        if self._slots.locked():
+            raise TooManyRequests("too many books are being encoded; retry later, or request mp3")
+
+        with self.space.hold() as hold:
+            hold.add(_most_bytes(rendition))
+            async with _encoded(self._slots, rendition, book) as (file, size):
+                response = web.StreamResponse(headers=headers)
+                response.content_type = BOOK_FORMATS["m4b"]
+                response.content_length = size
+                await response.prepare(request)
+                while block := await asyncio.to_thread(file.read, _BLOCK_BYTES):
+                    await write(response, block, self.settings.listener_timeout_s)
+                await response.write_eof()
+                outcome_of(request).whole = True
+                return response
+
+
+def _most_bytes(rendition: Rendition) -> int:
+    """Return about the size of an M4B, rather too large."""
+    seconds = sum(rendition.lengths) / 2 / rendition.sample_rate_hz
+    return round(seconds * M4B_BIT_RATE / 8 * 1.25) + 1024 * 1024
+
+
+@asynccontextmanager
+async def _encoded(
+    slots: asyncio.Semaphore, rendition: Rendition, book: Book
+) -> AsyncIterator[tuple[IO[bytes], int]]:
+    """Yield a temporary file with the M4B, and its size in bytes."""
+    with tempfile.TemporaryFile() as file:
+        encoder = M4bEncoder(book, file)
+        async with slots:
+            await _on_thread(encoder.header, rendition.sample_rate_hz, None)
+            for index in range(len(rendition.lengths)):
+                await _on_thread(encoder.encode, await rendition.audio(index))
+            await _on_thread(encoder.end)
+        size = file.seek(0, 2)
+        file.seek(0)
+        yield file, size
+
+
+async def _on_thread(function: Callable[..., ResultT], *arguments: object) -> ResultT:
+    """Run a function on a thread; if this task is cancelled, wait for its end: it uses the file."""
+    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
