@@ -21,7 +21,7 @@ class LocatedChapter(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ChapterTimes(NamedTuple):
-    """When a chapter is spoken, in samples of the audio."""
+    """The position of a chapter in the audio, in samples."""
 
     title: str
     first_sample: int

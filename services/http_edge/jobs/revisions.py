@@ -2,7 +2,7 @@
 
 How it works
 
-The audio of a sentence is never overwritten. A replaced sentence is stored under another name, and an `Edit` is
+The audio of a sentence is never overwritten. A replaced sentence is stored under another name, and an `SentenceEdit` is
 added to the job's list of edits. The progress of the job names the revision, and is written last, by compare-and-set:
 that makes the edit valid. A reader of revision N applies the edits up to N, so a download that has begun continues
 with the audio that it began with, and an edit without its revision, left by an edge that crashed, is ignored and
@@ -37,7 +37,7 @@ _AT_ONCE: Final = 16  # objects
 _VERSION_BYTES: Final = 8
 
 
-class Edit(msgspec.Struct, frozen=True, array_like=True):
+class SentenceEdit(msgspec.Struct, frozen=True, array_like=True):
     """A sentence that was replaced."""
 
     revision: int  # of the job, that it is part of from then on
@@ -59,7 +59,7 @@ class Rendition:
     sample_rate_hz: int
     revision: int
     lengths: list[int]  # bytes of each sentence
-    edits: Mapping[int, Edit]  # the latest of each replaced sentence
+    edits: Mapping[int, SentenceEdit]  # the latest of each replaced sentence
     first: int = 0  # index of the first sentence of this part
 
     def part(self, first: int, until: int) -> "Rendition":
@@ -91,7 +91,7 @@ class Rendition:
                 captions[edit.sentence] = caption
         return captions
 
-    async def caption(self, edit: Edit) -> Caption:
+    async def caption(self, edit: SentenceEdit) -> Caption:
         """Return the caption of a replaced sentence. Raises UnknownJob if it has expired."""
         name = _identity(self).version_captions_name(edit.sentence, edit.version)
         content = await self.store.bus.get_object(topology.RESULTS, name)
@@ -108,17 +108,17 @@ async def rendition_of(store: JobStore, tenant: str, progress: JobProgress) -> R
     """Return the audio of a job that is done, at its revision. Raises UnknownJob."""
     revision = progress.revision or 0
     lengths = await store.lengths(tenant, progress.job, progress.spoken)
-    edits: dict[int, Edit] = {}
+    edits: dict[int, SentenceEdit] = {}
     for edit in await _edits(store, tenant, progress) if revision else ():
         edits[edit.sentence] = edit
         lengths[edit.sentence] = edit.samples * _BYTES_PER_SAMPLE
     return Rendition(store, tenant, progress.job, progress.sample_rate_hz, revision, lengths, edits)
 
 
-async def _edits(store: JobStore, tenant: str, progress: JobProgress) -> list[Edit]:
+async def _edits(store: JobStore, tenant: str, progress: JobProgress) -> list[SentenceEdit]:
     """Return the valid edits of a job, oldest first. Raises UnknownJob."""
     content = await store.bus.get_value(topology.PROGRESS, _key(tenant, progress.job, "edits"))
-    stored = msgspec.msgpack.decode(content, type=list[Edit]) if content else []
+    stored = msgspec.msgpack.decode(content, type=list[SentenceEdit]) if content else []
     edits = [edit for edit in stored if edit.revision <= (progress.revision or 0)]
     if len(edits) < (progress.revision or 0):
         raise UnknownJob("the replaced sentences of this job have expired")
@@ -193,7 +193,9 @@ class Revisions:
 
         version = secrets.token_hex(_VERSION_BYTES)
         samples = len(new.pcm) // _BYTES_PER_SAMPLE
-        edit = Edit(revision, new.sentence, version, samples, new.digest, new.seed, new.edited)
+        edit = SentenceEdit(
+            revision, new.sentence, version, samples, new.digest, new.seed, new.edited
+        )
         after = msgspec.structs.replace(
             progress,
             revision=revision,
@@ -212,7 +214,9 @@ class Revisions:
             raise _busy()
         return after
 
-    async def _store(self, tenant: str, job: str, new: NewSentence, edits: list[Edit]) -> None:
+    async def _store(
+        self, tenant: str, job: str, new: NewSentence, edits: list[SentenceEdit]
+    ) -> None:
         bus = self.store.bus
         identity = Identity(tenant, "job", job)
         version = edits[-1].version
@@ -228,7 +232,7 @@ class Revisions:
             topology.PROGRESS, _key(tenant, job, "edits"), msgspec.msgpack.encode(edits)
         )
 
-    async def _drop(self, tenant: str, job: str, edit: Edit) -> None:
+    async def _drop(self, tenant: str, job: str, edit: SentenceEdit) -> None:
         """Remove the objects of an edit that is not valid."""
         identity = Identity(tenant, "job", job)
         for name in (
@@ -241,7 +245,7 @@ class Revisions:
         """Remove all replaced sentences of a job."""
         key = _key(tenant, job, "edits")
         content = await self.store.bus.get_value(topology.PROGRESS, key)
-        for edit in msgspec.msgpack.decode(content, type=list[Edit]) if content else ():
+        for edit in msgspec.msgpack.decode(content, type=list[SentenceEdit]) if content else ():
             await self._drop(tenant, job, edit)
         await self.store.bus.drop_value(topology.PROGRESS, key)
         await self.store.bus.drop_value(topology.PROGRESS, _key(tenant, job, "redo"))
