@@ -273,6 +273,12 @@ async def test_a_job_from_its_text_to_its_audio(cli: Cli) -> None:
     assert (await cli.run("jobs", "get", job, "-o", "book.wav")).code == 0
     assert (cli.folder / "book.wav").read_bytes()[44:] == expected_pcm()
 
+    assert (await cli.run("jobs", "book", job, "-o", "book.m4b")).code == 0
+    assert (cli.folder / "book.m4b").read_bytes()[4:12] == b"ftypM4B "
+    assert (await cli.run("jobs", "book", job, "-o", "book.txt")).code == 2
+    made = await cli.run("jobs", "redo", job, "1", "--text", "The clocks struck.", "--seed", "7")
+    assert (json.loads(made.out)["job"]["revision"], json.loads(made.out)["seed"]) == (1, 7)
+
     listed = await cli.run("jobs", "list")
     assert listed.out.decode().split("\t")[:2] == [job, "done"]
     assert listed.out.decode().rstrip().endswith("\tA cold day")

@@ -108,6 +108,25 @@ async def test_all_pages_of_jobs_are_listed_newest_first(client: AsyncClient) ->
     assert (request["text"], request["title"]) == ("Hello.", "Number 0")
 
 
+async def test_a_sentence_is_redone_and_a_chapter_downloaded(
+    client: AsyncClient, tmp_path: Path
+) -> None:
+    job = await client.jobs.submit(
+        TEXT, language="en", clips=VOICE, chapters=[{"title": "One", "start": 0}], title="Cold"
+    )
+    await client.jobs.wait(job.id)
+    before = await client.jobs.download(job.id, tmp_path / "before.wav")
+    made = await client.jobs.redo(job.id, 0, seed=7, pronunciations={"April": "May"})
+    assert (made["job"]["revision"], made["seed"]) == (1, 7)
+    sentences = [sentence async for sentence in client.jobs.sentences(job.id)]
+    assert [sentence.get("revision") for sentence in sentences][:2] == [1, None]
+    after = await client.jobs.download(job.id, tmp_path / "after.wav")
+    chapter = await client.jobs.download(job.id, tmp_path / "one.wav", chapter=0)
+    assert before.read_bytes() != after.read_bytes() == chapter.read_bytes()
+    with pytest.raises(InvalidInput, match=r"\.m4b"):
+        await client.jobs.download_book(job.id, tmp_path / "book.ogg")
+
+
 async def test_voices_are_stored_listed_changed_exported_and_erased(client: AsyncClient) -> None:
     anna = await client.voices.create("Anna", VOICE, consent=CONSENT, language="en")
     assert (anna.name, anna.kind, anna.clips, anna.consent) == ("Anna", "library", 1, CONSENT)

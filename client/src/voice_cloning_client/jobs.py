@@ -40,6 +40,7 @@ _TEXTS: Final = (
 _FIRST_POLL_S: Final = 0.3
 _POLL_S: Final = 3.0
 _PAGE: Final = 200
+_BOOKS: Final = (".m4b", ".mp3")
 _NOT_ENDED: Final = "the job did not end within {:g} s; it continues, wait for it again"
 
 
@@ -170,6 +171,44 @@ class Jobs:
         """Return the text of a job and how it was to be spoken, by the names of the form. Raises NotFound."""
         return await self._transport.json(Call("GET", f"{_path(job)}/request"))
 
+    async def sentences(self, job: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the sentences of a job that is done, with their words and times."""
+        index = 0
+
+        while True:
+            query = {"from": str(index)}
+            call = Call("GET", f"{_path(job)}/sentences", query=query)
+            body = await self._transport.json(call)
+            for sentence in body.get("sentences", ()):
+                yield sentence
+                index += 1
+
+            if not body.get("sentences") or index >= int(body.get("count", 0)):
+                return
+
+    async def redo(
+        self,
+        job: str,
+        sentence: int,
+        *,
+        text: str = "",
+        seed: int | None = None,
+        **options: Value,
+    ) -> dict[str, Any]:
+        """Speak a sentence of a job that is done again; return it with the job's new revision.
+
+        `options`: other fields of the form, such as `pronunciations` and `speed`. It is not repeated once it is sent.
+        """
+        speech = Speech(text, seed=seed, options=options)
+        call = Call(
+            "POST",
+            f"{_path(job)}/sentences/{sentence}",
+            form=(lambda: form(speech.fields())) if speech.fields() else None,
+            response_s=self._transport.timeouts.first_audio_s,
+            repeatable=False,
+        )
+        return await self._transport.json(call)
+
     async def cancel(self, job: str) -> Job:
         """Cancel a job that has not ended, and delete its audio; one that has ended stays."""
         current = await self.get(job)
@@ -220,22 +259,52 @@ class Jobs:
         *,
         format: str | None = None,  # noqa: A002  # the name that users know
         sample_rate: int | None = None,
+        chapter: int | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> Path:
         """Write the audio of a job that is done to a file; nothing remains of an incomplete one.
 
-        `format`: default by the extension. `progress`: called with the bytes so far, and in total
-        if known. Raises JobFailed, IncompleteAudio.
+        `format`: default by the extension. `chapter`: only this one, from 0. `progress`: called with the bytes so
+        far, and in total if known. Raises JobFailed, IncompleteAudio.
         """
         target = Path(path)
         output = format_of_file(target) if format is None else format_named(format)
         query = {"response_format": output.name}
         if sample_rate is not None:
             query["sample_rate"] = str(sample_rate)
+        if chapter is not None:
+            query["chapter"] = str(chapter)
 
+        return await self._downloaded(job, f"{_path(job)}/audio", query, target, progress)
+
+    async def download_book(
+        self,
+        job: str,
+        path: str | Path,
+        *,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Path:
+        """Write a job that is done to an audio book, `.m4b` or `.mp3`, with its title and chapters.
+
+        Raises JobFailed, IncompleteAudio.
+        """
+        target = Path(path)
+        extension = target.suffix.lower()
+        if extension not in _BOOKS:
+            raise InvalidInput(f"an audio book is one of {', '.join(_BOOKS)}; name the file so")
+        return await self._downloaded(job, f"{_path(job)}/book{extension}", {}, target, progress)
+
+    async def _downloaded(
+        self,
+        job: str,
+        path: str,
+        query: Mapping[str, str],
+        target: Path,
+        progress: Callable[[int, int | None], None] | None,
+    ) -> Path:
         await self._require_done(job)
         with NewFile(target) as file:
-            transfer = _Download(self._transport, Call("GET", f"{_path(job)}/audio", query=query))
+            transfer = _Download(self._transport, Call("GET", path, query=query))
             await transfer.into(file, progress)
             file.keep()
         return target

@@ -12,7 +12,7 @@ from voice_cloning_client.audio import format_named
 from voice_cloning_client.errors import InvalidInput
 
 Clip = bytes | str | Path  # the content of a recording, or the path of its file
-Value = str | int | float | bool | Mapping[str, str]
+Value = str | int | float | bool | Mapping[str, str] | Sequence[Mapping[str, Any]]
 
 _MAX_CLIPS: Final = 8
 
@@ -66,6 +66,8 @@ def form_value(value: Value | Mapping[str, Any]) -> str:
         return str(value).lower()
     if isinstance(value, Mapping):
         return json.dumps(dict(value), ensure_ascii=False)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return json.dumps(list(value), ensure_ascii=False)
     return str(value)
 
 

@@ -68,6 +68,26 @@ class SyncJobs:
         """Return the text of a job and how it was to be spoken."""
         return self._run(self._jobs.request(job))
 
+    def sentences(self, job: str) -> Iterator[dict[str, Any]]:
+        """Yield the sentences of a job that is done, with their words and times."""
+
+        async def read() -> tuple[dict[str, Any], ...]:
+            return tuple([sentence async for sentence in self._jobs.sentences(job)])
+
+        yield from self._run(read())
+
+    def redo(
+        self,
+        job: str,
+        sentence: int,
+        *,
+        text: str = "",
+        seed: int | None = None,
+        **options: Value,
+    ) -> dict[str, Any]:
+        """Speak a sentence of a job that is done again; return it with the job's new revision."""
+        return self._run(self._jobs.redo(job, sentence, text=text, seed=seed, **options))
+
     def cancel(self, job: str) -> Job:
         """Cancel a job that has not ended."""
         return self._run(self._jobs.cancel(job))
@@ -93,14 +113,30 @@ class SyncJobs:
         *,
         format: str | None = None,  # noqa: A002  # the name that users know
         sample_rate: int | None = None,
+        chapter: int | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> Path:
         """Write the audio of a job that is done to a file."""
         return self._run(
             self._jobs.download(
-                job, path, format=format, sample_rate=sample_rate, progress=progress
+                job,
+                path,
+                format=format,
+                sample_rate=sample_rate,
+                chapter=chapter,
+                progress=progress,
             )
         )
+
+    def download_book(
+        self,
+        job: str,
+        path: str | Path,
+        *,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Path:
+        """Write a job that is done to an audio book, `.m4b` or `.mp3`."""
+        return self._run(self._jobs.download_book(job, path, progress=progress))
 
 
 class SyncVoices:

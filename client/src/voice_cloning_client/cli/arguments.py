@@ -130,6 +130,20 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     _add_format(get)
     get.set_defaults(command=job_commands.download)
 
+    book = actions.add_parser("book", help="wait for a job and download it as an audio book")
+    book.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="the audio book, .m4b or .mp3"
+    )
+    book.set_defaults(command=job_commands.book)
+
+    redo = actions.add_parser("redo", help="speak one sentence of a finished job again")
+    redo.add_argument("job", help="id of the job")
+    redo.add_argument("sentence", type=int, help="its index, from 0")
+    redo.add_argument("--text", default="", help="other words for it")
+    redo.add_argument("--seed", type=_seed, help="default: a random one")
+    redo.add_argument("--speed", type=float, help="2 is twice as fast")
+    redo.set_defaults(command=job_commands.redo)
+
     status = actions.add_parser("status", help="show the state of a job")
     status.set_defaults(command=job_commands.status)
 
@@ -139,7 +153,7 @@ def _add_jobs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     delete = actions.add_parser("delete", help="delete a job and its audio")
     delete.set_defaults(command=job_commands.delete)
 
-    for action in (wait, get, status, cancel, delete):
+    for action in (wait, get, book, status, cancel, delete):
         action.add_argument("job", help="id of the job")
     for action in actions.choices.values():
         _add_access(action)

@@ -92,6 +92,30 @@ async def download(options: argparse.Namespace) -> None:
             )
 
 
+async def book(options: argparse.Namespace) -> None:
+    """Wait for a job, and download it as an audio book."""
+    async with client_of(options) as client:
+        await _wait(client, options)
+        with Progress("downloading", shown=not options.quiet) as progress:
+            await client.jobs.download_book(
+                options.job,
+                options.output,
+                progress=lambda received, total: progress.show(
+                    f"{received / 1000:.0f} kB", received / total if total else None
+                ),
+            )
+
+
+async def redo(options: argparse.Namespace) -> None:
+    """Speak one sentence again, and show it as JSON."""
+    speed = {} if options.speed is None else {"speed": options.speed}
+    async with client_of(options) as client:
+        made = await client.jobs.redo(
+            options.job, options.sentence, text=options.text, seed=options.seed, **speed
+        )
+        show(json.dumps(made, ensure_ascii=False))
+
+
 async def cancel(options: argparse.Namespace) -> None:
     """Cancel a job that has not ended."""
     async with client_of(options) as client:
