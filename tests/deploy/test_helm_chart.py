@@ -1,13 +1,22 @@
 """The Helm chart has the objects of the manifests, whichever way either of them is configured."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.deploy.helm import CHART, HELMS, comparable, helm, objects
-from tests.deploy.manifests import Object, rendered, with_component
+from tests.deploy.manifests import (
+    KUBERNETES,
+    Object,
+    rendered,
+    rendered_folder,
+    with_component,
+)
 from tools.helm_chart.chart import chart
+from tools.helm_chart.manifests import rendered as kustomized
 
 helms = pytest.mark.parametrize("program", HELMS)
 CPU: dict[str, Any] = {"scaling.enabled": True, "namespace.create": True}
@@ -82,6 +91,70 @@ def test_api_keys_are_those_of_the_component(program: str, tmp_path: Path) -> No
     same(objects(program, CPU | {"apiKeys.enabled": True}), manifests.objects)
 
 
+STORAGE_ON_EKS = {
+    "nats.storage.className": "voice-cloning-gp3",
+    "engines.xtts.storage.className": "efs-sc",
+}
+COMPONENTS: dict[str, dict[str, Any]] = {
+    "gateway": {"expose": "gateway", "gateway.className": "nginx"},
+    "pull-secret": {"imagePullSecrets": [{"name": "registry"}]},
+    "nvidia-runtime": {"engines.xtts.runtimeClassName": "nvidia"},
+    "k3s": {
+        "engines.xtts.runtimeClassName": "nvidia",
+        "engines.xtts.storage.accessModes": ["ReadWriteOnce"],
+        "ingress.className": "traefik",
+    },
+    "eks": STORAGE_ON_EKS,
+}
+
+
+@helms
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_values_do_what_a_component_does(program: str, component: str) -> None:
+    manifests = kustomized("overlays/gpu", components=(f"components/{component}",))
+    manifests["ConfigMap", "licence-xtts"]["data"]["coqui-tos-agreed"] = "1"
+    manifests.pop(("StorageClass", "voice-cloning-gp3"), None)  # of the cluster
+    same(objects(program, GPU | COMPONENTS[component]), list(manifests.values()))
+
+
+@helms
+def test_google_load_balancers_are_configured_by_values(program: str) -> None:
+    manifests = kustomized("overlays/cpu", components=("components/gke",))
+    extra = [
+        each for key, each in manifests.items() if key[0] == "BackendConfig" or "google" in key[1]
+    ]
+    assert len(extra) == 3
+    annotations = {
+        f"{path}.serviceAnnotations": manifests["Service", name]["metadata"]["annotations"]
+        for path, name in (("edge", "http-edge"), ("ui", "ui"))
+    }
+    values = {
+        "nats.storage.className": "premium-rwo",
+        "ingress.annotations": {"kubernetes.io/ingress.class": "gce"},
+        "extraObjects": extra,
+    }
+    same(objects(program, CPU | values | annotations), list(manifests.values()))
+
+
+@helms
+def test_hosts_and_namespace_of_a_cell_are_those_of_its_overlay(
+    program: str, tmp_path: Path
+) -> None:
+    folder = Path(os.path.relpath(KUBERNETES, tmp_path.resolve()))
+    hosts = ["api-host=api.tts.example", "ui-host=tts.example"]
+    overlay = {
+        "resources": [str(folder / "overlays" / "cpu")],
+        "namespace": "cell-b",
+        "transformers": [str(folder / "cell")],
+        "configMapGenerator": [{"name": "hosts", "behavior": "merge", "literals": hosts}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay), "utf-8")
+    manifests = [each for each in rendered_folder(tmp_path).objects if each["kind"] != "Namespace"]
+    values = {"hosts.api": "api.tts.example", "hosts.ui": "tts.example"}
+    cell = objects(program, CPU | values | {"namespace.create": False}, namespace="cell-b")
+    same(cell, manifests)
+
+
 @helms
 def test_a_second_release_in_another_namespace_is_a_separate_cell(program: str) -> None:
     cell = objects(program, CPU | {"namespace.create": False}, namespace="cell-b")
@@ -105,3 +178,5 @@ def test_both_engines_can_run_in_one_release(program: str) -> None:
     assert both.keys() >= comparable(rendered("cpu").objects).keys()
     assert both.keys() >= comparable(rendered("gpu").objects).keys()
     assert both["ConfigMap", "settings"]["data"]["ENGINE"] == "embedded"
+    (establish,) = both["Job", "establish"]["spec"]["template"]["spec"]["containers"]
+    assert establish["command"][-3:] == ["--engines", "embedded", "xtts"]

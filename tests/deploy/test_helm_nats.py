@@ -67,6 +67,10 @@ def test_secrets_servers_and_storage_are_equal() -> None:
     pod = spec["template"]["spec"]
     image = pod["containers"][0]["image"]
     assert image == f"nats:{VALUES['container']['image']['tag']}"
+    own = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert own == {"POD_NAME": None} | VALUES["container"]["env"]
+    spread = VALUES["podTemplate"]["topologySpreadConstraints"]["kubernetes.io/hostname"]
+    assert spread.items() <= pod["topologySpreadConstraints"][0].items()
     theirs = VALUES["podTemplate"]["merge"]["spec"]["securityContext"]
     assert theirs == pod["securityContext"]
     assert VALUES["container"]["merge"]["resources"] == pod["containers"][0]["resources"]

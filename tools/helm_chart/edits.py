@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tools.helm_chart.document import Document, Object, strings
 from tools.helm_chart.manifests import Key
+from tools.helm_chart.statements import ITEMS, TREE, conditional, optional
 
 NAMESPACE: Final = "voice-cloning"
 API_HOST: Final = "api.voice.example"
@@ -42,8 +43,6 @@ FILES_OF_THE_EDGE: Final = (  # condition, setting, path, name of the Secret
         ".Values.signedUrls.secret",
     ),
 )
-TREE: Final = "{{- toYaml . | nindent INDENT2 }}"
-ITEMS: Final = "{{- toYaml . | nindent INDENT }}"
 MONITORING_LABEL: Final = "release"  # of the Prometheus that reads the object
 CHECKSUM: Final = (
     'checksum/{name}: {{{{ include (print $.Template.BasePath "/{file}") . | sha256sum }}}}'
@@ -87,7 +86,7 @@ class Edits:
         if MONITORING_LABEL in labels:
             release = labels.pop(MONITORING_LABEL)
             at = self.value("monitoring.labels", {MONITORING_LABEL: release})
-            labels[_optional(document, at, ITEMS)] = None
+            labels[optional(document, at, ITEMS)] = None
 
         labels[document.statements('{{- include "voice-cloning.labels" $ | nindent INDENT }}')] = (
             None
@@ -96,7 +95,7 @@ class Edits:
     def _workload(self, document: Document, name: str, each: Object) -> None:
         template = each["spec"]["template"]
         pod = template["spec"]
-        pod[_optional(document, "$.Values.imagePullSecrets", "imagePullSecrets: " + TREE)] = None
+        pod[optional(document, "$.Values.imagePullSecrets", "imagePullSecrets: " + TREE)] = None
         checksums = self._checksums(document, pod)
 
         if checksums and each["kind"] != "Job":
@@ -128,7 +127,7 @@ class Edits:
             default = pod.pop(field, kind())
             at = self.value(f"{path}.{field}", default)
             value = "{{ . }}" if kind is str else TREE
-            pod[_optional(document, at, f"{field}: {value}")] = None
+            pod[optional(document, at, f"{field}: {value}")] = None
 
         container = pod["containers"][0]
         resources = self.value(f"{path}.resources", container["resources"])
@@ -183,7 +182,7 @@ class Edits:
         if name.startswith("worker-"):
             path = VALUES[name]
             replicas = f"replicas: {{{{ .Values.{path}.replicas }}}}"
-            mark = document.statements(_if("not .Values.scaling.enabled", replicas))
+            mark = document.statements(conditional("not .Values.scaling.enabled", replicas))
             each["spec"] = {mark: None, **spec}
         elif "replicas" in spec:
             at = self.value(f"{VALUES[name]}.replicas", spec["replicas"])
@@ -210,7 +209,7 @@ class Edits:
             }
             for field, text in lists.items():
                 owner = pod if field == "volumes" else container
-                owner[field].append(document.statements(_if(condition, text)))
+                owner[field].append(document.statements(conditional(condition, text)))
 
     def _ui(self, document: Document, pod: Object) -> None:
         key = (
@@ -218,12 +217,12 @@ class Edits:
             "      name: {{ .Values.apiKeys.uiSecret }}"
         )
         env = pod["containers"][0]["env"]
-        env.append(document.statements(_if(".Values.apiKeys.enabled", key)))
+        env.append(document.statements(conditional(".Values.apiKeys.enabled", key)))
 
     def _service(self, document: Document, name: str, each: Object) -> None:
         if name in ("http-edge", "ui"):
             at = f".Values.{VALUES[name]}.serviceAnnotations"
-            annotations = _optional(document, at, "annotations: " + TREE)
+            annotations = optional(document, at, "annotations: " + TREE)
             each["metadata"][annotations] = None
 
     def _statefulset(self, document: Document, _name: str, each: Object) -> None:
@@ -241,10 +240,16 @@ class Edits:
     def _claim(self, document: Document, path: str, spec: Object) -> None:
         requests = spec["resources"]["requests"]
         requests["storage"] = document.expression(self.value(f"{path}.size", requests["storage"]))
-        spec[_optional(document, f".Values.{path}.className", "storageClassName: {{ . }}")] = None
+        spec[optional(document, f".Values.{path}.className", "storageClassName: {{ . }}")] = None
 
     def _job(self, document: Document, name: str, each: Object) -> None:
         """Create a new Job for each change, because the template of a Job is immutable."""
+        if name == "establish":  # one engine is the setting ENGINE
+            both = "and .Values.engines.embedded.enabled .Values.engines.xtts.enabled"
+            engines = "- --engines\n- embedded\n- xtts"
+            command = each["spec"]["template"]["spec"]["containers"][0]["command"]
+            command.append(document.statements(conditional(both, engines)))
+
         each["metadata"]["name"] = f"{name}-" + document.expression(
             'include "voice-cloning.change" .'
         )
@@ -287,31 +292,21 @@ class Edits:
                     labels["kubernetes.io/metadata.name"] = document.expression(at)
 
         if name == "nats-client":
-            spec["egress"].append(_optional(document, ".Values.nats.egress", ITEMS))
+            spec["egress"].append(optional(document, ".Values.nats.egress", ITEMS))
         if name in ("http-edge", "ui"):
             peers = spec["ingress"][0]["from"]
-            peers.append(_optional(document, ".Values.allowedPeers", ITEMS))
+            peers.append(optional(document, ".Values.allowedPeers", ITEMS))
 
     def _ingress(self, document: Document, _name: str, each: Object) -> None:
         annotations = each["metadata"].setdefault("annotations", {})
-        annotations[_optional(document, ".Values.ingress.annotations", ITEMS)] = None
+        annotations[optional(document, ".Values.ingress.annotations", ITEMS)] = None
         spec = each["spec"]
         name_of_class = "ingressClassName: {{ . }}"
-        spec[_optional(document, ".Values.ingress.className", name_of_class)] = None
+        spec[optional(document, ".Values.ingress.className", name_of_class)] = None
 
         for tls in spec["tls"]:
             secret = self.value("tlsSecret", tls["secretName"])
             tls["secretName"] = document.expression(secret)
-
-
-def _if(condition: str, text: str) -> str:
-    """Return statements with a text that exists only under a condition."""
-    return f"{{{{- if {condition} }}}}\n{text}\n{{{{- end }}}}"
-
-
-def _optional(document: Document, path: str, text: str) -> str:
-    """Return a mark for a text that exists only if a value is not empty, and is `.` in it."""
-    return document.statements(f"{{{{- with {path} }}}}\n{text}\n{{{{- end }}}}")
 
 
 def _is_fixed(variable: Any) -> bool:
