@@ -1,4 +1,4 @@
-"""A worker of a second engine, beside those of the tone engine."""
+"""A worker of a second engine, next to those of the tone engine."""
 
 import asyncio
 import dataclasses

@@ -39,8 +39,8 @@ from services.http_edge.jobs.results_quota import SENTENCE_BYTES, ResultsQuota
 from services.http_edge.jobs.revisions import NewSentence, Rendition, Revisions, rendition_of
 from services.http_edge.jobs.silence import with_silence_of
 from services.http_edge.jobs.store import JobStore
-from services.http_edge.speech.metering import UsageCharges
 from services.http_edge.speech.session import SpeechSession, SpeechSessions
+from services.http_edge.speech.usage.metering import UsageCharges
 from services.http_edge.subtitles.captions import Caption, CaptionWord, caption_of
 
 log = structlog.get_logger()
