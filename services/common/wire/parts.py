@@ -89,7 +89,7 @@ class Portion(Struct, frozen=True):
     until: SentenceIndex
 
 
-class Chapter(Struct, frozen=True, forbid_unknown_fields=True):
+class Chapter(Struct, frozen=True):
     """A part of a job's text, to the next chapter or the end. On the wire a map."""
 
     title: Title

@@ -293,7 +293,6 @@ _JOB_FIELDS: Final = (
                     "start": {"type": "integer", "minimum": 0},
                 },
                 "required": ["title", "start"],
-                "additionalProperties": False,
             },
         },
         _read_chapters,
