@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from services import __version__
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "upgrade.md").read_text("utf-8")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
@@ -46,6 +48,13 @@ def test_every_value_of_the_chart_exists(path: str) -> None:
     for name in path.split("."):
         assert name in value
         value = value[name]
+
+
+def test_the_chart_has_the_version_of_the_service() -> None:
+    chart = yaml.safe_load(
+        (ROOT / "deploy" / "helm" / "voice-cloning" / "Chart.yaml").read_text("utf-8")
+    )
+    assert chart["version"] == chart["appVersion"] == __version__
 
 
 def test_every_stream_that_is_named_exists() -> None:
