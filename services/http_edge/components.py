@@ -230,6 +230,7 @@ def add_routes(
         speaker=sessions,
         metrics=metrics,
         stop=parts.draining,
+        fleet=parts.fleet,
     )
 
 

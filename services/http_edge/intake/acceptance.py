@@ -45,6 +45,7 @@ from services.http_edge.settings import Settings
 
 log = structlog.get_logger()
 
+_USUAL_RATE_HZ: Final = 24_000
 REQUEST_NAME: Final = "Request-Name"  # header: the id that the client chooses
 
 
@@ -92,7 +93,7 @@ class Acceptor:
     async def _check_before_reading(self, request: web.Request, key: str | None) -> None:
         """Refuse what can be refused before megabytes are read; of an engine that the body names, nothing."""
         self._check_slots()
-        if not self.reader.selects_engine:
+        if not self.reader.selects_engine and not self.kind.waits_for_workers:
             self.fleet.require_ready()
         await self._check_quota(request, key)
         if not self.reader.selects_engine:
@@ -122,11 +123,22 @@ class Acceptor:
         outcome = outcome_of(request)
         outcome.language = form.language
         read_s = time.monotonic()
-        worker = self.fleet.of(form.engine).require(form.language, form.parameters)
-        outcome.sample_rate_hz = worker.sample_rate_hz
+        outcome.sample_rate_hz = self._sample_rate_hz(form)
         return ParsedRequest(
             tenant_of_caller(request), form, outcome, began_s, read_s, outcome.sample_rate_hz
         )
+
+    def _sample_rate_hz(self, form: Form) -> int:
+        """Return the sample rate of the audio to come. Raises what `Fleet.require` raises.
+
+        A job for the edge's own engine is accepted while no worker is ready: scaling starts one for it. The worker's
+        rate, languages and parameters are unknown then, and checked before the job runs.
+        """
+        fleet = self.fleet.of(form.engine)
+        own = fleet.engine == self.fleet.engine
+        if own and self.kind.waits_for_workers and fleet.why_not_ready() is not None:
+            return _USUAL_RATE_HZ
+        return fleet.require(form.language, form.parameters).sample_rate_hz
 
     async def _identify(
         self, request: web.Request, parsed: ParsedRequest, key: str | None, rollback: Rollback

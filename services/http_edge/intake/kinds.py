@@ -37,6 +37,7 @@ class RequestKind(Protocol):
     """The differences between speech requests and jobs."""
 
     name: ClassVar[str]  # part of the fingerprint, so it never changes
+    waits_for_workers: ClassVar[bool]  # whether it is accepted while no worker is ready
 
     @property
     def store(self) -> KindStore:
@@ -80,6 +81,7 @@ class SpeechKind:
     """Requests whose client waits for the audio."""
 
     name: ClassVar[str] = "speech"
+    waits_for_workers: ClassVar[bool] = False
     store: KindStore
     other: KindStore
     charges: UsageCharges
@@ -134,6 +136,7 @@ class JobKind:
     """Jobs: they wait for their turn, and `ResultsQuota` counts their space."""
 
     name: ClassVar[str] = "job"
+    waits_for_workers: ClassVar[bool] = True
     store: KindStore
     other: KindStore
     charges: UsageCharges

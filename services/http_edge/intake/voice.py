@@ -21,8 +21,8 @@ class VoiceSelector:
     async def voiced(self, tenant: str, form: Form) -> Form:
         """Return the form with its voice resolved, and with the voice's defaults where it sets no parameter.
 
-        A form with recordings is returned as it is. Raises UnknownVoice, BusUnavailable, and BadRequest if the engine
-        has no default voice for the language.
+        A form with recordings is returned as it is. Raises UnknownVoice, BusUnavailable, BadRequest if the engine has
+        no default voice for the language, and EngineUnavailable if that is unknown because no worker is ready.
         """
         if form.uploads:
             return form
@@ -45,6 +45,7 @@ class VoiceSelector:
 
         reference = default_voice(form.language, fleet.ready())
         if reference is None:
+            fleet.require_ready()
             raise BadRequest(
                 f"the engine {fleet.engine} has no default voice for this language; "
                 "send voice or reference_audio: 6-30 s of one person speaking",
@@ -53,11 +54,13 @@ class VoiceSelector:
         return VoiceChoice(reference)
 
     async def _named(self, tenant: str, form: Form, voice: str) -> VoiceChoice:
-        workers = self.fleet.of(form.engine).ready()
+        fleet = self.fleet.of(form.engine)
+        workers = fleet.ready()
         try:
             return await self.resolver.resolve(tenant, voice, workers)
         except UnknownVoice:
             stand_in = stand_in_for(voice, form.language, workers) if form.openai_voices else None
             if stand_in is None:
+                fleet.require_ready()  # it may be a voice of the engine
                 raise
             return VoiceChoice(stand_in)

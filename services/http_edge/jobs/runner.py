@@ -14,15 +14,18 @@ import msgspec
 import structlog
 
 from services.common.bus.ports import Bus, Delivery
+from services.common.runtime.deadline import Deadline
 from services.common.wire import codec
 from services.common.wire.addressing import require_own, tenant_of
 from services.common.wire.failures import (
+    DeadlineExceeded,
     MalformedMessage,
     PipelineError,
     QueueFull,
     SpeechCancelled,
 )
 from services.common.wire.messages import JobProgress, SpeechRequest
+from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.errors import RequestIdTaken
 from services.http_edge.jobs.captions import JobCaptions
 from services.http_edge.jobs.results import JobResults
@@ -38,6 +41,7 @@ from services.http_edge.speech.session import SpeechSessions
 log = structlog.get_logger()
 
 _KEPT_AGAIN_S: Final = 300.0  # in the queue
+_READY_S: Final = 1.0  # between two looks for a worker
 
 
 class JobReturned(PipelineError):
@@ -57,6 +61,7 @@ class JobWork:
     speaker: SpeechSessions
     metrics: Metrics
     stop: asyncio.Event  # set: nak unfinished jobs
+    fleet: Fleet
 
     @property
     def store(self) -> JobStore:
@@ -83,10 +88,30 @@ class JobWork:
             return
 
         await self._check(request)
+        await self._until_ready(request)
         await self.results.reserve(request)
         with self.metrics.jobs_running.track_inprogress():
             done = await self._run(request, progress)
         record_end(self.metrics, request.tenant, done, language=request.language)
+
+    async def _until_ready(self, request: SpeechRequest) -> None:
+        """Wait for a worker of the job's engine: jobs are accepted while none runs.
+
+        Raises DeadlineExceeded, SpeechCancelled, JobReturned, and what `Fleet.require` raises.
+        """
+        fleet = self.fleet.of(request.engine)
+        if fleet.why_not_ready() is None:
+            return
+
+        deadline = Deadline.at(request.deadline_unix_ms)
+        log.info("job_waits_for_worker", request=request.request, detail=fleet.why_not_ready())
+        while fleet.why_not_ready() is not None:
+            if deadline.passed:
+                raise DeadlineExceeded("no worker was ready before the deadline of the job")
+            await self._check(request)
+            await asyncio.sleep(_READY_S)
+
+        fleet.require(request.language, request.parameters)
 
     async def _create(self, request: SpeechRequest) -> None:
         """Store a job that was queued on the bus directly. Raises RequestIdTaken if a request has its id."""
