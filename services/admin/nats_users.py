@@ -129,8 +129,10 @@ def certificates(folder: Path, hosts: Sequence[str]) -> None:
     ]
     if not (folder / "ca.key").exists():
         _run([openssl, "req", "-x509", *new, *ca, "-keyout", "ca.key", "-out", "ca.crt"], folder)
+    # localhost is for `kubectl port-forward` and ssh tunnels
     names = ",".join(
-        f"{'IP' if host.replace('.', '').isdigit() else 'DNS'}:{host}" for host in hosts
+        f"{'IP' if host.replace('.', '').isdigit() else 'DNS'}:{host}"
+        for host in dict.fromkeys([*hosts, "localhost"])
     )
     leaf = [
         "-subj",

@@ -18,6 +18,7 @@ from tests.deploy.manifests import KUBERNETES, OVERLAYS, from_folder, tool
 
 PROGRAMS = ("KUBE_APISERVER", "ETCD", "KUBE_CRDS")
 COMPONENTS = (
+    "admin",
     "api-keys",
     "gateway",
     "eks",

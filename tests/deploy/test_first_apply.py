@@ -31,7 +31,7 @@ from tests.deploy.manifests import (
 from tests.deploy.test_kubernetes_schemas import NEWEST, OLDEST, complaints
 
 CLOUDS = ("gke", "eks", "k3s")
-OTHER_COMPONENTS = ("gateway", "pull-secret", "nvidia-runtime")
+OTHER_COMPONENTS = ("gateway", "pull-secret", "nvidia-runtime", "admin")
 HPA_TOLERANCE = 1.1  # a HorizontalPodAutoscaler ignores less than 10 %
 
 
