@@ -51,7 +51,9 @@ async def shown(response: aiohttp.ClientResponse) -> dict[str, Any]:
 
 async def wav(service: Front, job: str, **headers: str) -> tuple[int, str, bytes]:
     async with await service.get(f"/jobs/{job}/audio", edge=1, headers=headers) as response:
-        return response.status, response.headers["ETag"], await response.read()
+        content = await response.read()
+        assert response.status < 400, content
+        return response.status, response.headers["ETag"], content
 
 
 def sentence_pcm(spoken: str, seed: int, pause_ms: int) -> bytes:
