@@ -17,6 +17,7 @@ import regex
 
 from services.common.wire.failures import EngineUnavailable, UnspeakableText
 from services.synth_worker.engines.xtts.text.hindi import with_numbers_spelled_out
+from services.synth_worker.engines.xtts.text.korean import with_numbers_in_words
 from services.synth_worker.engines.xtts.weights.imports import VoiceBpeTokenizer
 
 # Language -> the longest sentence, in characters: what the model was trained on.
@@ -119,10 +120,12 @@ class TextEncoder:
         return f"{_tag(language)}{spoken}".replace(" ", "[SPACE]")
 
     def _cleaned(self, text: str, language: str) -> str:
-        """Clean a text; if its numbers make that fail, clean the text with its digits one by one."""
+        """Clean a text; if its numbers make that fail, clean it with the numbers in words, or digit by digit."""
         try:
             return self._preprocessed(text, language)
         except UnspeakableText:
+            if language == "ko":
+                return self._preprocessed(with_numbers_in_words(text), language)
             return self._preprocessed(_NUMBER.sub(_digit_by_digit, text), language)
 
     def _preprocessed(self, text: str, language: str) -> str:
