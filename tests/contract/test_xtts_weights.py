@@ -18,6 +18,7 @@ from typing import Any, TypedDict
 
 import pytest
 
+from services.synth_worker.engines.xtts.weights.location import RELEASE
 from tests.support.hub_server import COMMIT, Hub, running_hub
 
 CONFIG, VOCABULARY = b'{"model": "xtts"}', b'{"version": "1.0"}'
@@ -169,6 +170,10 @@ def test_files_that_are_there_need_no_network(machine: Machine) -> None:
 
 def test_a_commit_can_be_requested(machine: Machine) -> None:
     assert machine.folder(revision=COMMIT).name == COMMIT
+
+
+def test_other_weights_than_those_of_the_pinned_release_are_refused(machine: Machine) -> None:
+    assert "another SHA-256 of model.pth" in machine.refusal(revision=RELEASE)
 
 
 def test_a_token_is_sent_to_the_hub_only(machine: Machine) -> None:

@@ -7,7 +7,11 @@ from msgspec import Meta
 
 from services.synth_worker.engines.protocol import Engine
 from services.synth_worker.engines.spec import EngineEnvironment, EngineSpec, Progress, Resources
-from services.synth_worker.engines.xtts.weights.location import WeightSettings, find_weights
+from services.synth_worker.engines.xtts.weights.location import (
+    RELEASE,
+    WeightSettings,
+    find_weights,
+)
 
 
 class XttsEnvironment(EngineEnvironment, frozen=True, kw_only=True):
@@ -16,7 +20,7 @@ class XttsEnvironment(EngineEnvironment, frozen=True, kw_only=True):
     device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)\Z")] = "auto"
     coqui_tos_agreed: bool = False  # the operator accepts the licence of the weights
     xtts_model_dir: str = ""  # folder with the weights; empty: download from the hub into HF_HOME
-    xtts_revision: str = "main"  # of the weights on the hub
+    xtts_revision: str = RELEASE  # of the weights on the hub: a commit, branch or tag
     # auto: bfloat16 if the processor has it
     xtts_precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
 

@@ -44,6 +44,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import HfFileMetadata, http_get, repo_folder_name
 
 from services.common.wire.failures import EngineUnavailable
+from services.synth_worker.engines.xtts.weights.location import RELEASE, RELEASE_SHA256
 
 _LARGE: Final = "model.pth"
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -183,6 +184,11 @@ def _fetch_large(source: HubRevision, large: HfFileMetadata, records: Path, tell
     if not _SHA256.fullmatch(digest) or large.size is None:
         raise EngineUnavailable(
             f"{constants.ENDPOINT} does not report the SHA-256 and the size of {_LARGE}; unset HF_ENDPOINT, {_INSTEAD}"
+        )
+    if source.revision == RELEASE and digest != RELEASE_SHA256:
+        raise EngineUnavailable(
+            f"{constants.ENDPOINT} reports another SHA-256 of {_LARGE} than that of revision {RELEASE[:7]}; unset "
+            f"HF_ENDPOINT, set XTTS_REVISION if you want other weights, {_INSTEAD}"
         )
     blob = source.cache / "blobs" / digest
     blob.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,10 @@ from services.common.wire.failures import EngineUnavailable
 FILES: Final = ("config.json", "vocab.json", "model.pth")
 SPEAKERS: Final = "speakers_xtts.pth"  # the built-in voices; optional
 CHECKSUMS: Final = "SHA256SUMS"  # optional in an operator's folder, in the format of sha256sum(1)
+RELEASE: Final = "6c2b0d75eae4b7047358e3b6bd9325f857d43f77"  # commit of XTTS-v2 2.0.3 on the hub
+RELEASE_SHA256: Final = (
+    "c7ea20001c6a0a841c77e252d8409f6a74fb423e79b3206a0771ba5989776187"  # of its model.pth
+)
 _LICENCE: Final = (
     "the XTTS-v2 weights are under the Coqui Public Model License 1.0, which allows non-commercial use only, of the "
     "model and of its output; read it at https://coqui.ai/cpml (or LICENSE.txt next to the weights); if you accept "
