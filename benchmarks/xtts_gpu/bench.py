@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -134,9 +133,12 @@ class CountingEngine(XttsEngine):
         super().__init__(settings)
         self.faults: list[Fault] = []
 
-    def _repair(self, sentence: XttsSentence, fault: Fault) -> Any:
-        self.faults.append(fault)
-        return super()._repair(sentence, fault)
+    def _to_repair(self, sentence: XttsSentence) -> Fault | None:
+        found = super()._to_repair(sentence)
+        fault = found or sentence.fault
+        if fault:
+            self.faults.append(fault)
+        return found
 
 
 def voice_of(engine: XttsEngine) -> LoadedVoice:
@@ -213,7 +215,7 @@ def speak_all(
         steps = engine.step([sentence for _, sentence in underway])
         for (index, sentence), step in zip(underway, steps, strict=True):
             samples[index] += len(step.samples)
-            failed += step.failure is not None
+            failed += step.failure is not None or bool(step.fault)
             codes[index] = sentence.decoding.codes
         if not first and any(samples):
             first = time.perf_counter() - begun

@@ -67,6 +67,7 @@ class SentenceTask:
     busy_s: float = 0.0  # spent in steps that advanced this sentence
     orphaned_s: float = 0.0  # of these, in steps that ended after it was cancelled
     redrawn: int = 0  # times that the engine synthesized a part of it again
+    fault: str = ""  # why it is faulty or ends early; empty: it does not
     times: tuple[TimedSpan, ...] = ()  # complete when `stream` has ended
 
     def cancel(self) -> None:
@@ -247,6 +248,7 @@ class EngineThread:
             task.busy_s += took_s
             task.orphaned_s += took_s if task.cancelled.is_set() else 0.0
             task.redrawn += step.redrawn
+            task.fault = task.fault or step.fault
             task.times += step.times
             if step.failure is not None or step.done or len(step.samples):
                 task.deliver(step.failure or step)

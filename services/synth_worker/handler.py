@@ -191,6 +191,7 @@ class SentenceWork:
             synthesis_ms=round(sentence.busy_s * 1000),
             words=times.words,
             word_times=times.origin,
+            fault=sentence.fault or UNSET,
         )
         await self.bus.publish(
             subjects.end(job.tenant, job.request, job.sentence),
@@ -207,6 +208,15 @@ class SentenceWork:
         self.metrics.audio.labels(engine, job.language).inc(audio_s)
         self.metrics.synthesis.labels(engine, job.language).inc(sentence.busy_s)
         self.metrics.redrawn.labels(engine, job.language).inc(sentence.redrawn)
+        if sentence.fault:
+            self.metrics.faulty.labels(engine, job.language, sentence.fault).inc()
+            log.warning(
+                "sentence_faulty",
+                request=job.request,
+                sentence=job.sentence,
+                language=job.language,
+                fault=sentence.fault,
+            )
 
         log.info(
             "sentence_spoken",

@@ -41,6 +41,11 @@ class Metrics:
             "Parts of sentences that were synthesized again because they were going wrong",
             ["engine", "language"],
         )
+        self.faulty = counter(
+            "tts_worker_faulty_sentences_total",
+            "Sentences that were published although every attempt went wrong",
+            ["engine", "language", "fault"],
+        )
         self.real_time_factor = gauge(
             "tts_worker_real_time_factor",
             "Recent seconds of compute per second of audio",

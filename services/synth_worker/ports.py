@@ -28,6 +28,7 @@ class SentenceAudio(Protocol):
     busy_s: float  # spent in steps that advanced it
     orphaned_s: float  # of these, in steps that ended after it was cancelled
     redrawn: int  # times that the engine synthesized a part of it again
+    fault: str  # why it is faulty or ends early, when the stream has ended; empty: it does not
     times: tuple[
         TimedSpan, ...
     ]  # of its words, when the stream has ended; none if the engine does not know

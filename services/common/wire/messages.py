@@ -170,6 +170,8 @@ class SentenceSpoken(Message, frozen=True, kw_only=True):
     words: WordTimes | UnsetType = UNSET  # in the order of the text
     # how the times were found: in the engine, or in proportion to the length of the words
     word_times: TimesOrigin | UnsetType = UNSET
+    # why it is faulty or ends early: every attempt went wrong, and this is the last one; unset: it does not
+    fault: Annotated[str, Meta(min_length=1, max_length=32)] | UnsetType = UNSET
 
 
 class SpeechFailed(Message, frozen=True, kw_only=True):

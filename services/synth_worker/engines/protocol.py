@@ -101,6 +101,8 @@ class Step:
     failure: PipelineError | None = None  # this sequence alone failed; `done` is set, too
     # a part that was going wrong, and was not returned yet, is synthesized again
     redrawn: bool = False
+    # why the sentence is faulty or ends early, set with `done`: all attempts went wrong, and this is the last
+    fault: str = ""
     # of words or parts of them, in order, in any of the steps; none if the engine does not know
     times: tuple[TimedSpan, ...] = ()
 

@@ -255,6 +255,7 @@ class EngineServer:
                 busy_s=task.busy_s,
                 orphaned_s=task.orphaned_s,
                 redrawn=task.redrawn,
+                fault=task.fault,
                 failure=failure,
                 times=task.times,
             )

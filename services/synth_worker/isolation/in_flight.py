@@ -59,6 +59,7 @@ class InFlightSentence:
     busy_s: float = 0.0
     orphaned_s: float = 0.0
     redrawn: int = 0
+    fault: str = ""  # of the attempt that was delivered
     times: tuple[TimedSpan, ...] = ()  # complete when `stream` has ended
 
     def cancel(self) -> None:
@@ -105,6 +106,7 @@ class InFlightSentence:
         self.busy_s += ended.busy_s
         self.orphaned_s += ended.orphaned_s
         self.redrawn += ended.redrawn
+        self.fault = ended.fault
         self.times = ended.times
         self.received.put_nowait(
             None if ended.failure is None else messages.error_of(ended.failure)

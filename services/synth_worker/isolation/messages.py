@@ -128,6 +128,7 @@ class SentenceEnded(EngineMessage, frozen=True, kw_only=True):
     busy_s: float
     orphaned_s: float
     redrawn: int
+    fault: str = ""
     failure: Failure | None = None
     times: tuple[TimedSpan, ...] = ()
 

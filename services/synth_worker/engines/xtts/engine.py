@@ -8,7 +8,7 @@ and grow.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import structlog
@@ -17,7 +17,6 @@ import torch
 from services.common.audio.clip import Clip, Samples
 from services.common.wire.failures import (
     EngineUnavailable,
-    SynthesisFailed,
     UnknownVoice,
     UnsupportedLanguage,
 )
@@ -37,13 +36,14 @@ from services.synth_worker.engines.xtts.decoder.linear import Precision, give_ba
 from services.synth_worker.engines.xtts.decoder.transformer import Memory
 from services.synth_worker.engines.xtts.defaults import RELEASED, defaults_of, sampling_of
 from services.synth_worker.engines.xtts.devices import best_precision, choose_device, explained
+from services.synth_worker.engines.xtts.resident import Resident
 from services.synth_worker.engines.xtts.text.tokenizer import (
     MAX_CHARACTERS,
     TextEncoder,
     missing_extras,
 )
 from services.synth_worker.engines.xtts.vocoder.stream import Vocoder, VocoderStream
-from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, load
+from services.synth_worker.engines.xtts.weights.checkpoint import load
 from services.synth_worker.engines.xtts.weights.fingerprint import fingerprint
 from services.synth_worker.engines.xtts.weights.location import (
     SPEAKERS,
@@ -61,7 +61,13 @@ _LEVEL: Final = Level(usual_lufs=-22.0, spread_lu=3.0, ahead_ms=200)
 _FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder holds back about three until more follow
 _CHUNK_GROWTH: Final = 4
 _LARGEST_CHUNK: Final = 24
-_TRIES: Final = 3  # maximum times that a sentence's codes are sampled before it fails
+_CHUNKS: Final = tuple(range(_FIRST_CHUNK, _LARGEST_CHUNK + 1, _CHUNK_GROWTH))
+_QUANTUM: Final = (
+    8  # frames of 11 ms: on a GPU chunks are multiples of it, so that streams share renders
+)
+_TRIES: Final = (
+    3  # times that a sentence's codes are sampled; the last attempt is delivered, with its fault
+)
 
 
 _NOTHING: Final = np.zeros(0, dtype=np.float32)
@@ -97,16 +103,7 @@ class XttsSentence:
     chunk: int = _FIRST_CHUNK  # codes in the next chunk
     vocoded: int = 0  # codes whose latents were passed to the vocoder
     tries: int = 1
-
-
-@dataclass(frozen=True, eq=False)
-class _Resident:
-    """The objects that `load` creates."""
-
-    checkpoint: Checkpoint
-    texts: TextEncoder
-    decoder: BatchDecoder
-    vocoder: Vocoder
+    fault: Fault | Literal[""] = ""  # of the last attempt
 
 
 class XttsEngine:
@@ -125,7 +122,7 @@ class XttsEngine:
         self._progress = ""
         self._fingerprint = "unloaded"
         self._speakers: Mapping[str, conditioning.XttsVoice] = {}
-        self._resident: _Resident | None = None
+        self._resident: Resident | None = None
 
     @property
     def defaults(self) -> Mapping[str, float]:
@@ -181,13 +178,20 @@ class XttsEngine:
         self._speakers = speakers.load_speakers(folder / SPEAKERS, width)
         slots = self._settings.max_batch if self._device.type == "cuda" else None
         decoder = BatchDecoder(checkpoint.gpt, self._precision, slots=slots)
-        self._resident = _Resident(checkpoint, texts, decoder, Vocoder(checkpoint.vocoder))
+        vocoder = Vocoder(checkpoint.vocoder, quantum=1 if slots is None else _QUANTUM)
+        if slots is not None:
+            checkpoint.without_blocks()
+            torch.cuda.empty_cache()
+        self._resident = Resident(checkpoint, texts, decoder, vocoder)
         self._defaults = defaults_of(checkpoint.config)
         without_tag = dict.fromkeys(LANGUAGES, "its token in vocab.json")
         for language in texts.languages:
             del without_tag[language]
         self._leave_out(without_tag | missing_extras(LANGUAGES))
         torch.set_num_threads(self._settings.threads)  # packing may use all threads
+        if slots is not None:
+            self._report_progress("warming up")
+            self._resident.warm_up(slots, SAMPLE_RATE_HZ, _CHUNKS)
         give_back_freed_memory()
         self._report_progress("")
 
@@ -249,10 +253,7 @@ class XttsEngine:
     def _step(self, batch: Sequence[XttsSentence]) -> list[Step]:
         resident = self._loaded()
         resident.decoder.step([sentence.decoding for sentence in batch])
-        faults = [
-            sentence.guard.fault(sentence.decoding.codes, stopped=sentence.decoding.stopped)
-            for sentence in batch
-        ]
+        faults = [self._to_repair(sentence) for sentence in batch]
         ready = [
             sentence
             for sentence, fault in zip(batch, faults, strict=True)
@@ -260,9 +261,13 @@ class XttsEngine:
         ]
         audio = dict(zip(map(id, ready), self._vocode(ready), strict=True))
         steps = [
-            self._repair(sentence, fault)
+            self._repair(sentence)
             if fault
-            else Step(audio.get(id(sentence), _NOTHING), sentence.decoding.stopped)
+            else Step(
+                audio.get(id(sentence), _NOTHING),
+                sentence.decoding.stopped,
+                fault=sentence.fault if sentence.decoding.stopped else "",
+            )
             for sentence, fault in zip(batch, faults, strict=True)
         ]
         for sentence, step in zip(batch, steps, strict=True):
@@ -299,19 +304,21 @@ class XttsEngine:
     def _report_progress(self, progress: str) -> None:
         self._progress = progress
 
-    def _repair(self, sentence: XttsSentence, fault: Fault) -> Step:
-        """Sample the codes not yet vocoded again, or fail the sentence: it must not end truncated."""
-        decoding = sentence.decoding
-        if sentence.tries == _TRIES:
-            reason = (
-                f"the model failed to decode a sentence ({fault}) {_TRIES} times; send the request with another "
-                "seed, or with shorter sentences"
-            )
-            return Step(_NOTHING, done=True, failure=SynthesisFailed(reason))
+    def _to_repair(self, sentence: XttsSentence) -> Fault | None:
+        """Return a fault that is to be repaired; the last attempt ends with its fault and is delivered."""
+        fault = sentence.guard.fault(sentence.decoding.codes, stopped=sentence.decoding.stopped)
+        if not fault or sentence.tries < _TRIES:
+            return fault
+        sentence.fault = fault
+        sentence.decoding.stopped = True
+        return None
+
+    def _repair(self, sentence: XttsSentence) -> Step:
+        """Sample the codes not yet vocoded again."""
         sentence.tries += 1
         sentence.guard.start_again()
         self._loaded().decoder.go_back(
-            decoding, sentence.vocoded, sentence.seed + sentence.tries - 1
+            sentence.decoding, sentence.vocoded, sentence.seed + sentence.tries - 1
         )
         return Step(_NOTHING, done=False, redrawn=True)
 
@@ -329,7 +336,7 @@ class XttsEngine:
             sentence.guard.add_audio(samples)
         return made
 
-    def _loaded(self) -> _Resident:
+    def _loaded(self) -> Resident:
         if self._resident is None:
             raise EngineUnavailable("the XTTS engine is not loaded; call load() first")
         return self._resident

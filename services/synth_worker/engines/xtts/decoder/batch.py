@@ -10,8 +10,9 @@ sampling the first audio code from the last latent. Every later step is a decode
 in, one position is added to the KV cache, one latent and one code come out.
 
 Batching is continuous: `step` advances whatever sequences it is passed, so a sequence joins right after
-`open` and leaves when it samples the stop code. Prefills run one sequence at a time, decodes as one
-batch. On a GPU a sequence also occupies a slot, a row in tables of fixed shape (slots.py), until `close`.
+`open` and leaves when it samples the stop code. Decodes run as one batch, prefills one sequence at a time.
+On a GPU prefills share a batch, too: their positions are rows of the same products. There a sequence also
+occupies a slot, a row in tables of fixed shape (slots.py), until `close`.
 
 Batch-mates share only the weight products, whose rows are independent (linear.py), so on a CPU a sequence
 gets the same codes and latents to the last bit whatever shares its steps.
@@ -31,16 +32,22 @@ from torch.nn import functional
 
 from services.synth_worker.engines.xtts.decoder.linear import Precision
 from services.synth_worker.engines.xtts.decoder.sampling import Noise, Sampling, choose, settings_of
-from services.synth_worker.engines.xtts.decoder.slots import Row, Slots
+from services.synth_worker.engines.xtts.decoder.slots import Row, Slots, to_device
 from services.synth_worker.engines.xtts.decoder.transformer import (
     AudioModel,
     Memory,
     one_position_each,
     one_sentence,
 )
+from services.synth_worker.engines.xtts.decoder.transformer import (
+    sentences as of_sentences,
+)
 
 # Hugging Face's repetition penalty also covers the placeholder ids of the prompt, which are all 1.
 _PLACEHOLDER: Final = 1
+_VOICE_POSITIONS: Final = 32
+_PREPARED_TEXTS: Final = (1, 16, 64, 200)  # text ids
+_PREFILL: Final = 2048  # positions of a batch of prefills, which limits its memory
 
 
 @dataclass(eq=False)
@@ -114,11 +121,51 @@ class BatchDecoder:
         if underway:
             self._take(underway, *self._advance(underway))
         if fresh:
-            latents = torch.stack([self._first_latent(sentence) for sentence in fresh])
-            codes = self._chosen(fresh, latents)
-            self._take(fresh, latents, codes)
+            self._take(fresh, *self._begin(fresh))
+
+    def _begin(self, fresh: Sequence[Decoding]) -> tuple[Sequence[Tensor], list[int]]:
+        """Return the latents [width] of new or rewound sequences, and the codes sampled from them."""
+        if self._slots is None:
+            latents = [self._first_latent(sentence) for sentence in fresh]
+            codes = self._chosen(fresh, torch.stack(latents))
             for sentence, code in zip(fresh, codes, strict=True):
                 sentence.penalty_mask[code] = True
+            return latents, codes
+        self._prefill([sentence for sentence in fresh if sentence.redrawn is None])
+        first = [sentence.redrawn for sentence in fresh if sentence.redrawn is not None]
+        for sentence in fresh:
+            sentence.redrawn = None
+        return self._slots.begin([self._row(sentence) for sentence in fresh], first)
+
+    def _prefill(self, fresh: Sequence[Decoding]) -> None:
+        """Compute the prompts of new sequences, many at once; `redrawn` is then the last latent of each."""
+        waiting = list(fresh)
+        while waiting:
+            group = [waiting.pop(0)]
+            while waiting and sum(len(one.prompt) for one in (*group, waiting[0])) <= _PREFILL:
+                group.append(waiting.pop(0))
+            counts = [len(sentence.prompt) for sentence in group]
+            attend = of_sentences([sentence.memory for sentence in group], counts)
+            prompts = torch.cat([sentence.prompt for sentence in group])
+            latents = self._model.transformer(prompts, attend).split_with_sizes(counts)
+            for sentence, own in zip(group, latents, strict=True):
+                sentence.memory.advance(len(sentence.prompt))
+                sentence.started = sentence.memory.length
+                sentence.redrawn = own[-1]
+
+    @torch.inference_mode()
+    def prepare(self) -> None:
+        """Run everything once that a GPU loads or records at its first use; no sequence may be in flight."""
+        if self._slots is None:
+            return
+        self._slots.prepare()
+        voice = self.voice_memory(torch.zeros((1, _VOICE_POSITIONS, self.width)))
+        for length in _PREPARED_TEXTS:
+            sequence = self.open(voice, [_PLACEHOLDER] * length, Sampling(), seed=0)
+            for _ in range(2):
+                if not sequence.stopped:
+                    self.step([sequence])
+            self.close(sequence)
 
     @torch.inference_mode()
     def go_back(self, sentence: Decoding, codes: int, seed: int) -> None:
@@ -150,13 +197,14 @@ class BatchDecoder:
             sentence.slot = None
 
     def _note(self, sentence: Decoding) -> None:
-        sentence.penalty_mask[:] = False
-        sentence.penalty_mask[[_PLACEHOLDER, self._gpt.start_audio_token, *sentence.codes]] = True
+        penalized = torch.tensor([_PLACEHOLDER, self._gpt.start_audio_token, *sentence.codes])
+        mask = sentence.penalty_mask
+        mask.zero_().index_fill_(0, to_device(penalized, mask.device), 1)
 
     def _prompt(self, text: Sequence[int]) -> Tensor:
         gpt = self._gpt
-        ids = torch.tensor(
-            [gpt.start_text_token, *text, gpt.stop_text_token], device=self._model.device
+        ids = to_device(
+            torch.tensor([gpt.start_text_token, *text, gpt.stop_text_token]), self._model.device
         )
         words = (
             functional.embedding(ids, gpt.text_embedding.weight)
@@ -176,21 +224,18 @@ class BatchDecoder:
         sentence.started = sentence.memory.length
         return latents[-1]
 
-    def _advance(self, sentences: Sequence[Decoding]) -> tuple[Tensor, list[int]]:
+    def _row(self, sentence: Decoding) -> Row:
+        """Return the input of a sequence that has a slot."""
+        if sentence.slot is None:
+            raise ValueError("the sequence was closed")
+        last = sentence.codes[-1] if sentence.codes else 0
+        noise = sentence.noise.draw(self._model.codes)
+        return Row(sentence.slot, last, len(sentence.codes), noise)
+
+    def _advance(self, sentences: Sequence[Decoding]) -> tuple[Sequence[Tensor], list[int]]:
         """Feed each sequence its last code; return the latents [sentences, width] and the next codes."""
         if self._slots is not None:
-            return self._slots.advance(
-                [
-                    Row(
-                        sentence.slot,
-                        sentence.codes[-1],
-                        len(sentence.codes),
-                        sentence.noise.draw(self._model.codes),
-                    )
-                    for sentence in sentences
-                    if sentence.slot is not None
-                ]
-            )
+            return self._slots.advance([self._row(sentence) for sentence in sentences])
         codes = torch.tensor([sentence.codes[-1] for sentence in sentences])
         code_positions = torch.tensor([len(sentence.codes) for sentence in sentences])
         memories = [sentence.memory for sentence in sentences]
@@ -202,7 +247,7 @@ class BatchDecoder:
         chosen = self._chosen(sentences, latents)
         for sentence, code in zip(sentences, chosen, strict=True):
             sentence.penalty_mask[code] = True
-        return latents, chosen
+        return latents.unbind(0), chosen
 
     def _chosen(self, sentences: Sequence[Decoding], latents: Tensor) -> list[int]:
         device = self._model.device
@@ -216,14 +261,16 @@ class BatchDecoder:
         ).tolist()
         return codes
 
-    def _take(self, sentences: Sequence[Decoding], latents: Tensor, codes: Sequence[int]) -> None:
-        for sentence, code, latent in zip(sentences, codes, latents.unbind(0), strict=True):
+    def _take(
+        self, sentences: Sequence[Decoding], latents: Sequence[Tensor], codes: Sequence[int]
+    ) -> None:
+        for sentence, code, latent in zip(sentences, codes, latents, strict=True):
             sentence.codes.append(code)
             sentence.latents.append(latent)
             sentence.stopped = code == self._gpt.stop_audio_token
 
     def _remember(self, memory: Memory, positions: Tensor) -> Tensor:
         memory.reserve(len(positions))
-        latents = self._model.transformer(positions, one_sentence(memory))
+        latents = self._model.transformer(positions, one_sentence(memory, len(positions)))
         memory.advance(len(positions))
         return latents

@@ -49,11 +49,22 @@ class SamplingSettings:
     repetition_penalty: Tensor
     greedy: Tensor  # bool [rows]
 
-    def put(self, row: int, sampling: Sampling) -> None:
-        """Replace the settings of one row."""
-        new = settings_of([sampling], self.greedy.device)
-        for name in ("temperature", "top_k", "beyond_top_p", "repetition_penalty", "greedy"):
-            getattr(self, name)[row : row + 1] = getattr(new, name)
+
+def controls_of(rows: Sequence[Sampling]) -> Tensor:
+    """Return settings as a table, float32 [rows, 5], in the order of `SamplingSettings`."""
+    return torch.tensor(
+        [
+            [
+                row.temperature,
+                row.top_k or _NO_LIMIT,
+                1 - row.top_p,
+                row.repetition_penalty,
+                row.greedy,
+            ]
+            for row in rows
+        ],
+        dtype=torch.float32,
+    )
 
 
 def settings_of(rows: Sequence[Sampling], device: torch.device) -> SamplingSettings:

@@ -160,10 +160,11 @@ class Memory:
         self._kept[:, :, :, : other.length] = other.tensor[:, :, :, : other.length]
         self.length = other.length
 
-    def attend(self, layer: int, mixed: Tensor) -> Tensor:
+    def attend(self, layer: int, mixed: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the attention of new positions, [positions, width], over the cache, earlier new ones and itself.
 
-        `mixed` is [positions, 3 * width]: queries, keys, values. Call `advance` once all layers are done.
+        `mixed` is [positions, 3 * width]: queries, keys, values; `mask` is that of `causal`, for several positions.
+        Call `advance` once all layers are done.
         """
         kept = self._layers[layer]
         _, heads, _, head = kept.shape
@@ -175,7 +176,6 @@ class Memory:
         if new == 1 and kept.dtype == torch.bfloat16:
             return _look(queries[0], kept[0], kept[1], end).view(1, heads * head)
         keys, values = kept[:, :, :end]
-        mask = None if new == 1 else _causal(new, end, mixed.device)
         seen = functional.scaled_dot_product_attention(
             queries, keys[None], values[None], attn_mask=mask
         )[0]
@@ -189,10 +189,13 @@ class Memory:
         """Truncate the cache to `length` positions."""
         self.length = length
 
-
-def _causal(new: int, end: int, device: torch.device) -> Tensor:
-    """Return which of `end` positions each of the last `new` can attend to, bool [new, end]."""
-    return torch.ones((new, end), dtype=torch.bool, device=device).tril_(end - new)
+    def causal(self, new: int) -> Tensor | None:
+        """Return which positions each of `new` ones can attend to, bool [new, positions]; None: all."""
+        if new == 1:
+            return None
+        end = self.length + new
+        ones = torch.ones((new, end), dtype=torch.bool, device=self._kept.device)
+        return ones.tril_(end - new)
 
 
 def _look(query: Tensor, keys: Tensor, values: Tensor, end: int) -> Tensor:
@@ -208,9 +211,24 @@ def _look(query: Tensor, keys: Tensor, values: Tensor, end: int) -> Tensor:
     return torch.bmm(scores.softmax(-1).to(values.dtype).unsqueeze(1), values)
 
 
-def one_sentence(memory: Memory) -> Attend:
+def one_sentence(memory: Memory, rows: int) -> Attend:
     """Treat the rows as new positions of one sequence."""
-    return memory.attend
+    return sentences([memory], [rows])
+
+
+def sentences(memories: Sequence[Memory], counts: Sequence[int]) -> Attend:
+    """Treat the rows as new positions of several sequences: the first `counts[0]` of the first one, and so on."""
+    masks = [memory.causal(count) for memory, count in zip(memories, counts, strict=True)]
+
+    def attend(layer: int, mixed: Tensor) -> Tensor:
+        parts = mixed.split_with_sizes(list(counts))
+        seen = [
+            memory.attend(layer, part, mask)
+            for memory, part, mask in zip(memories, parts, masks, strict=True)
+        ]
+        return seen[0] if len(seen) == 1 else torch.cat(seen)
+
+    return attend
 
 
 def one_position_each(memories: Sequence[Memory]) -> Attend:

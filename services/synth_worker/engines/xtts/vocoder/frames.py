@@ -20,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.synth_worker.engines.xtts.decoder.slots import to_device
+
 _PATIENCE: Final = 8  # latents
 
 
@@ -69,9 +71,14 @@ class LinearResampler:
 
     def _mix(self, kept: Tensor, before: NDArray[Any], weight: NDArray[Any]) -> Tensor:
         after = np.minimum(before + 1, self._taken - 1)
-        indices = torch.from_numpy(np.stack([before, after]) - self._first_kept).to(kept.device)
-        share = torch.from_numpy(np.stack([1 - weight, weight])).to(kept.device).unsqueeze(2)
-        return (kept[indices[0]] * share[0]).addcmul_(kept[indices[1]], share[1])
+        indices = to_device(
+            torch.from_numpy(np.stack([before, after]) - self._first_kept), kept.device
+        )
+        share = to_device(torch.from_numpy(np.stack([1 - weight, weight])), kept.device).unsqueeze(
+            2
+        )
+        rows = kept.index_select(0, indices[0]) * share[0]
+        return rows.addcmul_(kept.index_select(0, indices[1]), share[1])
 
 
 class FrameResampler:

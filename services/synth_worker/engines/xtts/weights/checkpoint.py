@@ -105,6 +105,11 @@ class Checkpoint:
         self.vocoder.to(device)
         return self
 
+    def without_blocks(self) -> "Checkpoint":
+        """Remove the decoder's transformer blocks, of which a GPU holds the packed copy; conditioning needs none."""
+        self.gpt.gpt.h = nn.ModuleList()
+        return self
+
     @property
     def device(self) -> torch.device:
         """Return the device of the modules."""

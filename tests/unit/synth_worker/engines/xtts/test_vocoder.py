@@ -55,6 +55,7 @@ def speaker_of(seed: int) -> Tensor:
 STOCK = made()
 DEVICE = os.environ.get("XTTS_TEST_DEVICE", "cpu")
 VOCODER = Vocoder(STOCK, device=DEVICE)
+QUANTA = Vocoder(STOCK, device=DEVICE, quantum=8)
 DOUBLE = made().double()
 
 
@@ -284,3 +285,44 @@ def test_in_bfloat16_noise_stays_35_db_below_the_audio() -> None:
     wanted = stock(latents, speaker_of(1))
     noise = torch.cat(said(vocoder, vocoder.open(speaker_of(1)), latents, [8, 12, 10])) - wanted
     assert noise.norm() < wanted.norm() * 10 ** (-35 / 20)
+
+
+@settings(max_examples=12, deadline=None)
+@given(pieces=PIECES.filter(any), speed=st.sampled_from([1.0, 0.5, 1.7]))
+def test_chunks_of_few_sizes_as_on_a_gpu_give_the_whole_render(
+    pieces: list[int], speed: float
+) -> None:
+    latents = latents_of(sum(pieces) + 2)
+    samples = said(
+        QUANTA, QUANTA.open(speaker_of(1), speed), latents, [*pieces[:-1], pieces[-1] + 2]
+    )
+    check(torch.cat(samples), stock(latents, speaker_of(1), speed))
+
+
+def test_streams_at_different_points_are_computed_as_one_on_a_gpu(
+    rows_convolved: list[int],
+) -> None:
+    streams = [QUANTA.open(speaker_of(seed)) for seed in range(3)]
+    for index, stream in enumerate(streams):
+        for _ in range(2 + index):
+            QUANTA.feed([stream], [latents_of(24)], [False])
+    rows_convolved[:] = []
+    QUANTA.feed(streams[:1], [latents_of(24)], [False])
+    alone, rows_convolved[:] = list(rows_convolved), []
+    QUANTA.feed(streams[1:], [latents_of(24, seed) for seed in range(2)], [False] * 2)
+    assert len(rows_convolved) == len(alone)
+    assert rows_convolved == [2 * rows for rows in alone]
+
+
+def test_after_the_warm_up_a_sentence_has_no_shape_that_was_not_rendered_before() -> None:
+    vocoder = Vocoder(STOCK, device=DEVICE, quantum=8)
+    vocoder.prepare(2, (8, 12, 16, 20, 24))
+    known = set(vocoder.rendered)
+    for count in range(40, 64):
+        stream, other = (vocoder.open(speaker_of(seed)) for seed in range(2))
+        latents, begin = latents_of(count), 0
+        for size in (8, 12, 16, count - 36):
+            part = latents[begin : begin + size]
+            begin += size
+            vocoder.feed([stream, other], [part, part], [begin == count] * 2)
+    assert set(vocoder.rendered) == known
