@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COMMIT = "a" * 40
+TAG = "6c2b0d75eae4b7047358e3b6bd9325f857d43f77"  # named like the commit of the release
 
 
 @dataclass
@@ -84,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._part(self.served.files[self.served.large], offset)
         elif not asked:
             self._say(404, {"X-Error-Code": "RepoNotFound"})
-        elif asked[1] not in ("main", COMMIT):
+        elif asked[1] not in ("main", COMMIT, TAG):
             self._say(404, {"X-Error-Code": "RevisionNotFound"})
         elif asked[2] not in self.served.files:
             self._say(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
