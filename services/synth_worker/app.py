@@ -17,7 +17,7 @@ from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import ended_before, every, tasks
 from services.common.wire import subjects
 from services.common.wire.failures import EngineUnavailable
-from services.common.wire.fields import Lane
+from services.common.wire.fields import NO_WATERMARK, WATERMARK, Lane
 from services.common.wire.messages import WorkerState
 from services.synth_worker.engines.protocol import EngineDescription
 from services.synth_worker.erasure import VoiceErasure
@@ -70,6 +70,7 @@ class Worker:
             metrics=self._metrics,
             speed=self._speed,
             loudness=settings.loudness_lufs,
+            watermark=settings.watermark == "on",
             worker=self.name,
         )
 
@@ -119,6 +120,7 @@ class Worker:
             engine=engine.name,
             device=engine.device,
             licence=engine.licence,
+            watermark=self._watermark(engine),
             worker=self.name,
         )
 
@@ -186,8 +188,14 @@ class Worker:
             parameters=accepted_parameters(engine, self._settings.loudness_lufs),
             voices=engine.voices or UNSET,
             default_voices=dict(engine.default_voices) or UNSET,
+            watermark=self._watermark(engine),
         )
         await publish_heartbeats(self._bus, subjects.worker_state(engine.name, self.name), state)
+
+    def _watermark(self, engine: EngineDescription) -> str:
+        """Return the watermark of the audio; an engine without a declared level gets none."""
+        marked = self._settings.watermark == "on" and engine.level is not None
+        return WATERMARK if marked else NO_WATERMARK
 
     def _log_progress(self, engine: EngineDescription) -> None:
         if engine.progress and engine.progress != self._progress:

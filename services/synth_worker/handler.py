@@ -52,6 +52,7 @@ class SentenceWork:
     speed: SpeedMeter
     worker: str
     loudness: Loudness  # the default of requests without one
+    watermark: bool
     busy: set[str] = field(default_factory=set)  # subjects of the sentences in flight
 
     async def handle(self, delivery: Delivery) -> None:
@@ -118,7 +119,9 @@ class SentenceWork:
                 self.cancels.watch(identity_of(job), sentence.cancel),
                 span("synthesis", language=job.language) as synthesis,
             ):
-                finish = finishing_of(self.model.describe(), utterance, self.loudness)
+                finish = finishing_of(
+                    self.model.describe(), utterance, self.loudness, watermark=self.watermark
+                )
                 chunking = await self._publish_chunks(job, delivery.attempt, sentence, finish)
                 synthesis.set_attributes({"samples": chunking.samples, "busy_s": sentence.busy_s})
         except SpeechCancelled:

@@ -87,6 +87,7 @@ KNOWN: Final = frozenset(
         "URL_SECRETS_FILE",
         "VOICES_KEPT_DAYS",
         "VOICE_CONSENT",
+        "WATERMARK",
         "WORKER_EXPRESS_SLOTS",
         "WORKER_HEALTH_HOST",
         "WORKER_HEALTH_PORT",

@@ -37,6 +37,9 @@ VoiceReference = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,100}\Z")]
 VoiceName = Annotated[
     str, Meta(pattern=r"^[^\x00-\x20\x7f/:@]([^\x00-\x1f\x7f/:@]{0,62}[^\x00-\x20\x7f/:@])?\Z")
 ]
+NO_WATERMARK: Final = "off"
+WATERMARK: Final = "voice-cloning-1"  # of the worker's finishing: common/audio/watermark
+Watermark = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
 Gender = Literal["female", "male", "neutral"]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]

@@ -41,6 +41,7 @@ from services.common.wire.fields import (
     UnixMilliseconds,
     VoiceName,
     VoiceReference,
+    Watermark,
     WorkerId,
 )
 from services.common.wire.options import AS_USUAL, Parameters
@@ -241,6 +242,8 @@ class WorkerState(Message, frozen=True, kw_only=True):
     voices: BuiltInVoices | UnsetType = UNSET
     # language -> the built-in voice of requests that name none
     default_voices: dict[Language, VoiceName] | UnsetType = UNSET
+    # in the audio of its engine; unset: the worker is older than watermarks
+    watermark: Watermark | UnsetType = UNSET
 
 
 class SplitterState(Message, frozen=True, kw_only=True):

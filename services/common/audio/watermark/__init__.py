@@ -1,0 +1,1 @@
+"""A watermark in the samples of synthetic speech: marking, and its detection."""
