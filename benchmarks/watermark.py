@@ -124,8 +124,7 @@ def _recordings(cache: Path) -> list[Samples]:
         for path in sorted(root.rglob("*")):
             if path.suffix in _ENDINGS and path.is_file():
                 folders.setdefault(path.parent, []).append(path)
-        for paths in folders.values():
-            joined.append(_joined(paths))
+        joined += [_joined(paths) for paths in folders.values()]
     return [samples for samples in joined if len(samples) > 3 * RATE_HZ]
 
 

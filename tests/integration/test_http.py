@@ -161,6 +161,7 @@ async def test_the_whole_speech_is_a_wav_with_true_lengths(service: Service) -> 
         assert digest([file.readframes(file.getnframes())]) == digest([expected_pcm()])
     assert body[:44] == wav_header(sample_rate_hz=24_000, data_bytes=len(body) - 44)
     assert response.headers["X-Seed"] == "42"
+    assert response.headers["X-Watermark"] == "off"
     assert len(response.headers["Request-Name"]) == 32
     for mark in ("upload", "voice", "first-audio", "total", "synthesis"):
         assert f"{mark};dur=" in response.headers["Server-Timing"]
@@ -227,9 +228,11 @@ async def test_what_the_service_reports_about_itself(service: Service) -> None:
         "device",
         "engine",
         "parameters",
+        "watermark",
     }
     assert about["supported_languages"] == LANGUAGES
     assert about["engine"] == "tone"
+    assert about["watermark"] == "off"
     assert about["parameters"] == {
         "speed": {"default": 1.0, "minimum": 0.25, "maximum": 4.0, "whole": False}
     }

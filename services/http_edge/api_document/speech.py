@@ -23,7 +23,13 @@ from services.http_edge.subtitles.files import FORMATS as SUBTITLES
 _AUDIO_TYPES: Final = tuple(found.media_types[0] for found in FORMATS.values())
 _EVENTS: Final = "text/event-stream"
 _SPEECH_HEADERS: Final = ("X-Sample-Rate", "X-Seed", "X-Engine", "Content-Disposition")
-_SOMETIMES: Final = ("X-Language", "X-Voice", "X-Reference-Warning", "X-Text-Left-Out")
+_SOMETIMES: Final = (
+    "X-Language",
+    "X-Voice",
+    "X-Reference-Warning",
+    "X-Text-Left-Out",
+    "X-Watermark",
+)
 _SUBTITLES: Final = Answer(
     200, "the subtitles", media_types=tuple(found.media_type for found in SUBTITLES.values())
 )

@@ -39,6 +39,7 @@ RESPONSE_HEADERS: Final = MappingProxyType(
         "X-Sample-Rate": "of the audio, in Hz",
         "X-Seed": "the seed that repeats the audio",
         "X-Text-Left-Out": "letters that were not spoken, and where they are",
+        "X-Watermark": "the watermark of the audio, or off",
         "X-Voice": "the revision of the voice that was used",
         "traceparent": "W3C trace context of the request",
     }

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta
 from services.common.bus.heartbeats import Heartbeats
 from services.common.wire.estimate import IMMEDIATE_S
 from services.common.wire.failures import EngineUnavailable, UnsupportedLanguage
+from services.common.wire.fields import NO_WATERMARK
 from services.common.wire.identity import Identity
 from services.common.wire.messages import SplitterState, WorkerState
 from services.common.wire.options import Parameters
@@ -113,6 +114,18 @@ class Fleet:
         """
         workers = self.ready() or self._workers()
         return workers[0].device if workers else None
+
+    @property
+    def watermark(self) -> str | None:
+        """Return the watermark of the audio; "off" unless every worker puts it in.
+
+        None while no worker is alive.
+        """
+        marks = {worker.watermark for worker in self.ready() or self._workers()}
+        if not marks:
+            return None
+        mark = marks.pop()
+        return NO_WATERMARK if marks or mark is UNSET else mark
 
     def backlog_s(self, *, all_engines: bool = False) -> float:
         """Return the backlog of the splitters for this engine, in seconds of audio."""

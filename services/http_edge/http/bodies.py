@@ -30,6 +30,9 @@ class About(TypedDict):
     device: Annotated[str | None, Meta(description="where the model computes")]
     engine: Text
     parameters: dict[str, ParameterRange]
+    watermark: Annotated[
+        str | None, Meta(description="of the audio; off if it has none, null without a worker")
+    ]
 
 
 class Health(TypedDict):

@@ -65,6 +65,7 @@ class Routes:
             "device": self.fleet.device,
             "engine": self.settings.engine,
             "parameters": self.fleet.parameters(),
+            "watermark": self.fleet.watermark,
         }
 
     async def health(self, _request: web.Request) -> web.Response:

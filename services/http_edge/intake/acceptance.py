@@ -21,6 +21,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from services.common.wire.fields import NO_WATERMARK
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.auth.guard import caller_of
 from services.http_edge.capacity.fleet import Fleet
@@ -125,7 +126,13 @@ class Acceptor:
         read_s = time.monotonic()
         outcome.sample_rate_hz = self._sample_rate_hz(form)
         return ParsedRequest(
-            tenant_of_caller(request), form, outcome, began_s, read_s, outcome.sample_rate_hz
+            tenant=tenant_of_caller(request),
+            form=form,
+            outcome=outcome,
+            began_s=began_s,
+            read_s=read_s,
+            sample_rate_hz=outcome.sample_rate_hz,
+            watermark=self.fleet.of(form.engine).watermark or NO_WATERMARK,
         )
 
     def _sample_rate_hz(self, form: Form) -> int:

@@ -66,6 +66,7 @@ class ParsedRequest:
     began_s: float  # reading the body began
     read_s: float  # the form was read and its languages were found
     sample_rate_hz: int  # of the audio to come
+    watermark: str  # of the audio to come; "off" if it has none
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ class AcceptedRequest:
         headers = {
             "X-Seed": str(speech.request.seed),
             "X-Engine": speech.request.engine,
+            "X-Watermark": self.identified.parsed.watermark,
             "X-Language": ", ".join(self.identified.parsed.form.languages),
             "Server-Timing": self._timing(speech),
         }

@@ -7,10 +7,10 @@ product over the length of the sums.
 
 If the recording has no mark, it was made without regard to the signs, which are independent and as likely 1 as -1. By
 Hoeffding's inequality the probability that z reaches a value is then at most exp(-z^2 / 2), whatever the recording.
-There are many hypotheses, and the best one is sought; so each has a prior, the priors add up to 1, and exp(-z^2 / 2) is
-divided by the prior. The probability that any hypothesis of an unmarked recording falls under a limit is then at most
-the limit (the union bound). It holds for any way to search, also for the one here: Viterbi's algorithm finds the path of
-offsets that is most likely for a few strengths of the mark.
+There are many hypotheses, and the best one is sought; so each has a prior, the priors add up to 1, and exp(-z^2 / 2)
+is divided by the prior. The probability that any hypothesis of an unmarked recording falls under a limit is then at
+most the limit (the union bound). It holds for any way to search, also for the one here: Viterbi's algorithm finds the
+path of offsets that is most likely for a few strengths of the mark.
 
 The bound is about the choice of the pattern. It says nothing about a person who adds the pattern to a recording.
 
@@ -146,7 +146,3 @@ def _log_bound(path: Path, shifted: Floats, pattern: Signs) -> float:
     moves = int((np.diff(path) != 0).sum())
     log_prior = _LOG_START + moves * _LOG_LEAVE + (len(path) - 1 - moves) * _LOG_STAY
     return min(0.0, -((product / length) ** 2) / 2 - log_prior)
-
-
-
-
