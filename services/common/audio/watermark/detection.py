@@ -1,7 +1,7 @@
 """Finds the watermark in a recording, with a bound on the probability of a false alarm. Pure.
 
 How it works. The recording may have been cut anywhere and may hold several sentences, each of which began the pattern
-anew. A hypothesis says, for each half second, at which offset the pattern lies there, or that there is no mark. The
+again. A hypothesis gives, for each half second, the offset of the pattern there, or that there is no mark. The
 features of all chips that share a sign are added up, and the sums are compared with the signs. Let z be their scalar
 product over the length of the sums.
 
@@ -12,7 +12,7 @@ is divided by the prior. The probability that any hypothesis of an unmarked reco
 most the limit (the union bound). It holds for any way to search, also for the one here: Viterbi's algorithm finds the
 path of offsets that is most likely for a few strengths of the mark.
 
-The bound is about the choice of the pattern. It says nothing about a person who adds the pattern to a recording.
+The bound is about the choice of the pattern. It does not cover a person who adds the pattern to a recording.
 
 Source: Hoeffding, "Probability inequalities for sums of bounded random variables" (1963).
 """

@@ -1,7 +1,7 @@
 """Puts the watermark into a sentence, sample by sample as it is synthesized. Pure.
 
 How it works. The samples are cut into frames of 40 ms that overlap by half. In the spectrum of each frame, the bands
-are raised or lowered by a fixed number of decibels, as the pattern says; the frames are then added up again, with
+are raised or lowered by a fixed number of decibels, as the pattern gives; the frames are then added up again, with
 windows whose squares add up to 1. The change follows the level of the speech, so silence stays silence and speech
 covers it.
 

@@ -3,8 +3,8 @@
 Time is divided into slots of 20 ms and frequency into bands, of 100 Hz up to 3.4 kHz (what a telephone passes) and of
 150 Hz up to 7.6 kHz. Each slot and band, a chip, has a sign. The signs repeat every two seconds.
 
-The key is public: anyone may look for the mark. A secret key would hide the mark from nobody who may send files to a
-detector, and would let no other party check that speech is synthetic.
+The key is public: anyone may look for the mark. With a secret key, no other party could check that speech
+is synthetic.
 """
 
 from hashlib import shake_256

@@ -29,7 +29,7 @@ def test_chunks_make_no_difference_and_no_sample_is_lost(
     assert streamed.tobytes() == mark(samples, rate_hz).tobytes()
 
 
-def test_it_holds_back_no_more_than_its_latency() -> None:
+def test_it_holds_back_at_most_its_latency() -> None:
     marking = Marking(RATE_HZ)
     received = 0
     sent = 0
@@ -43,7 +43,7 @@ def test_silence_stays_silence() -> None:
     assert not mark(np.zeros(30_000, dtype=np.float32), RATE_HZ).any()
 
 
-def test_a_sentence_starts_the_pattern_anew() -> None:
+def test_a_sentence_that_is_marked_again_has_the_same_samples() -> None:
     assert mark(SPEECH, RATE_HZ).tobytes() == mark(SPEECH.copy(), RATE_HZ).tobytes()
 
 
