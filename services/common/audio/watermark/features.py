@@ -35,7 +35,8 @@ def features(clip: Clip) -> Floats:
     around = slots[: -2 * SHIFTS] + slots[2 * SHIFTS :] + bands[:, :-2] + bands[:, 2:]
     outstanding = np.clip(levels - around / 4, -_LARGEST_DB, _LARGEST_DB)
     over_db = levels - (np.quantile(levels, 0.95) - _QUIET_DB)
-    return (outstanding / (1 + np.exp(-over_db / _QUIET_SLOPE_DB))).astype(np.float32)
+    weighted: Floats = outstanding / (1 + np.exp(-over_db / _QUIET_SLOPE_DB))
+    return weighted.astype(np.float32)
 
 
 def _levels(samples: Floats) -> Floats:

@@ -23,7 +23,7 @@ from services.common.audio.watermark.pattern import SLOT_S, SLOTS, band_of, sign
 
 Floats = NDArray[np.float64]
 
-DEPTH_DB: Final = 2.0
+DEPTH_DB: Final = 1.7
 LATENCY_MS: Final = 2 * round(SLOT_S * 1000)
 _NOTHING: Final = np.zeros(0, dtype=np.float32)
 
@@ -35,7 +35,7 @@ class Marking:
         self._slot = round(SLOT_S * sample_rate_hz)
         size = 2 * self._slot
         self._window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size))
-        self._gains = _gains(np.fft.rfftfreq(size, 1 / sample_rate_hz))
+        self._gains = _gains(np.fft.rfftfreq(size, 1 / sample_rate_hz).astype(np.float64))
         # the stream, from the start of the next frame; the first frame begins a slot before the sentence
         self._waiting = np.zeros(self._slot, dtype=np.float32)
         self._tail = np.zeros(self._slot)  # second half of the last frame
