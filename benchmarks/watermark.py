@@ -10,6 +10,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,7 @@ _SENTENCES: Final = Path(__file__).parent / "quality" / "sentences.toml"
 _ENDINGS: Final = (".wav", ".g722", ".gsm", ".ogg", ".flac", ".raw")
 
 Random = np.random.Generator
-Condition = Callable[[Samples, Random], Samples]
+Condition = Callable[[list[Samples], Random], list[Samples]]
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
     print("| condition | found | median log10 of the bound | worst |\n|---|---|---|---|")
     for name in arguments.conditions:
         condition = CONDITIONS[name]
-        print(_row(name, [_detected(condition(one, random)) for one in fragments]), flush=True)
+        print(_row(name, [_detected(one) for one in condition(fragments, random)]), flush=True)
     if arguments.human:
         _report_human(_recordings(arguments.cache), arguments.human, random)
 
@@ -140,10 +141,11 @@ def _joined(paths: list[Path]) -> Samples:
         if path.suffix == ".raw":
             parts.append(soxr.resample(from_pcm16(path.read_bytes()), 16_000, RATE_HZ))
         else:
-            parts.append(load(path))
+            with suppress(ValueError):  # a file without audio
+                parts.append(load(path))
         if sum(map(len, parts)) > 120 * RATE_HZ:
             break
-    return np.concatenate(parts)
+    return np.concatenate([*parts, np.zeros(0, dtype=np.float32)])
 
 
 def _fragments(sources: list[Samples], count: int, random: Random) -> Iterator[Samples]:
@@ -164,25 +166,32 @@ def _row(name: str, found: list[Detection]) -> str:
     return f"| {name} | {share:.1%} | {np.median(bounds):.1f} | {bounds.max():.1f} |"
 
 
-def _through_ffmpeg(samples: Samples, container: str, *options: str) -> Samples:
+def _through_ffmpeg(fragments: list[Samples], container: str, *options: str) -> list[Samples]:
+    """Encode and decode all fragments as one recording, and cut it where they were joined."""
     raw = ["-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1"]
     ffmpeg = ["ffmpeg", "-v", "error"]
+    pcm = to_pcm16(np.concatenate(fragments))
     encode = [*ffmpeg, *raw, "-i", "-", *options, "-f", container, "-"]
-    coded = subprocess.run(encode, input=to_pcm16(samples), capture_output=True, check=True).stdout
+    coded = subprocess.run(encode, input=pcm, capture_output=True, check=True).stdout
     decode = [*ffmpeg, "-i", "-", *raw, "-"]
-    return from_pcm16(subprocess.run(decode, input=coded, capture_output=True, check=True).stdout)
+    decoded = subprocess.run(decode, input=coded, capture_output=True, check=True).stdout
+    return np.split(from_pcm16(decoded), np.cumsum([len(one) for one in fragments])[:-1])
 
 
-def _mp3(samples: Samples, _: Random) -> Samples:
-    return _through_ffmpeg(samples, "mp3", "-c:a", "libmp3lame", "-b:a", "64k")
+def _mp3(fragments: list[Samples], _: Random) -> list[Samples]:
+    return _through_ffmpeg(fragments, "mp3", "-c:a", "libmp3lame", "-b:a", "64k")
 
 
-def _opus(samples: Samples, _: Random) -> Samples:
-    return _through_ffmpeg(samples, "ogg", "-c:a", "libopus", "-b:a", "24k")
+def _opus(fragments: list[Samples], _: Random) -> list[Samples]:
+    return _through_ffmpeg(fragments, "ogg", "-c:a", "libopus", "-b:a", "24k")
 
 
-def _telephone(samples: Samples, _: Random) -> Samples:
-    return _through_ffmpeg(samples, "wav", "-ar", "8000", "-c:a", "pcm_mulaw")
+def _telephone(fragments: list[Samples], _: Random) -> list[Samples]:
+    return _through_ffmpeg(fragments, "wav", "-ar", "8000", "-c:a", "pcm_mulaw")
+
+
+def _each(change: Callable[[Samples, Random], Samples]) -> Condition:
+    return lambda fragments, random: [change(one, random) for one in fragments]
 
 
 def _resampled(samples: Samples, _: Random) -> Samples:
@@ -202,13 +211,13 @@ def _noisy(samples: Samples, random: Random) -> Samples:
 
 
 CONDITIONS: Final[Mapping[str, Condition]] = {
-    "cut": lambda samples, _: samples,
+    "cut": lambda fragments, _: fragments,
     "MP3, 64 kbit/s": _mp3,
     "Opus, 24 kbit/s": _opus,
     "8 kHz mu-law": _telephone,
-    "resampled to 44.1 and 16 kHz": _resampled,
-    "gain of -24 to 6 dB": _gained,
-    "noise at 20 dB": _noisy,
+    "resampled to 44.1 and 16 kHz": _each(_resampled),
+    "gain of -24 to 6 dB": _each(_gained),
+    "noise at 20 dB": _each(_noisy),
 }
 
 if __name__ == "__main__":
