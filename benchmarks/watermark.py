@@ -16,6 +16,7 @@ from typing import Final
 
 import numpy as np
 import soxr
+from av.error import FFmpegError
 
 from benchmarks.quality.references import load
 from benchmarks.quality.sources import packages, unpacked
@@ -141,7 +142,7 @@ def _joined(paths: list[Path]) -> Samples:
         if path.suffix == ".raw":
             parts.append(soxr.resample(from_pcm16(path.read_bytes()), 16_000, RATE_HZ))
         else:
-            with suppress(ValueError):  # a file without audio
+            with suppress(ValueError, FFmpegError):  # no audio, or not decodable
                 parts.append(load(path))
         if sum(map(len, parts)) > 120 * RATE_HZ:
             break
