@@ -208,7 +208,8 @@ def _gained(samples: Samples, random: Random) -> Samples:
 
 def _noisy(samples: Samples, random: Random) -> Samples:
     level = np.sqrt(np.mean(samples**2) / 100)
-    return (samples + level * random.standard_normal(len(samples))).astype(np.float32)
+    noisy: Samples = (samples + level * random.standard_normal(len(samples))).astype(np.float32)
+    return noisy
 
 
 CONDITIONS: Final[Mapping[str, Condition]] = {
