@@ -10,10 +10,24 @@ from starlette.middleware import Middleware
 
 from ui import shared
 from ui.http.host_names import AllowedHosts, HostNameMiddleware
+from ui.http.memory import RECONNECT_S, freeing_memory
 from ui.http.routes import ROUTES
 from ui.settings import Settings, settings_from, warnings_about
 
 _PAGE: Final = Path(__file__).with_name("page.py")
+
+
+# White on the primary colour, and each colour of text on the background, have a contrast of at least 4.5 (WCAG 1.4.3).
+_THEME: Final = {
+    "theme.light.primaryColor": "#0b6e62",
+    "theme.light.greenTextColor": "#12672b",
+    "theme.light.orangeTextColor": "#8a4b00",
+    "theme.light.redTextColor": "#a3181a",
+    "theme.dark.primaryColor": "#0f8577",
+    "theme.dark.greenTextColor": "#5fd68a",
+    "theme.dark.orangeTextColor": "#ffb454",
+    "theme.dark.redTextColor": "#ff9a94",
+}
 
 
 def _streamlit_settings(settings: Settings) -> dict[str, object]:
@@ -26,8 +40,8 @@ def _streamlit_settings(settings: Settings) -> dict[str, object]:
         "browser.gatherUsageStats": False,  # no telemetry
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
-        "theme.light.primaryColor": "#0b6e62",
-        "theme.dark.primaryColor": "#4cc9b4",
+        "server.disconnectedSessionTTL": RECONNECT_S,
+        **_THEME,
         "theme.baseRadius": "medium",
     }
 
@@ -42,7 +56,8 @@ def main() -> None:
         print(f"ui: warning: {warning}", file=sys.stderr)  # noqa: T201  # its log
     shared.begin(settings)
     guard = Middleware(HostNameMiddleware, hosts=AllowedHosts(settings.served_hosts))
-    st.App(_PAGE, routes=ROUTES, middleware=[guard]).run(config=_streamlit_settings(settings))
+    app = st.App(_PAGE, lifespan=freeing_memory, routes=ROUTES, middleware=[guard])
+    app.run(config=_streamlit_settings(settings))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,11 @@ from typing import Final
 # The service has too much to do; nothing of the request was done.
 BUSY: Final = ("queue_full", "tenant_queue_full", "too_many_requests", "too_many_streams")
 
+# The service does not store it, or no longer.
+GONE: Final = ("unknown_job", "unknown_request", "job_ended")
+
+DOCUMENT_REASONS: Final = ("unreadable", "protected", "large", "empty")
+
 
 class Refusal(Exception):
     """The service refused or failed; `str(refusal)` is its own sentence, in English."""
@@ -14,6 +19,11 @@ class Refusal(Exception):
         super().__init__(detail)
         self.code = code
         self.retry_after_s = retry_after_s
+
+    @property
+    def gone(self) -> bool:
+        """Return whether the requested object no longer exists."""
+        return self.code in GONE
 
 
 class Unreachable(Refusal):
@@ -43,6 +53,6 @@ class BadAudio(Refusal):
 class BadDocument(Refusal):
     """The file is no text that can be read."""
 
-    def __init__(self, detail: str) -> None:
-        """Set the message."""
-        super().__init__("unreadable_document", detail)
+    def __init__(self, reason: str) -> None:
+        """Take one of DOCUMENT_REASONS."""
+        super().__init__(f"document_{reason}")

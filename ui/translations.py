@@ -24,8 +24,34 @@ def words(tongue: str) -> Mapping[str, str]:
 
 
 def tongue() -> str:
-    """Return the language that this session reads."""
-    return st.session_state.get("tongue") or TONGUES[0]
+    """Return the language that this session reads: chosen, from `?lang=`, or the browser's."""
+    chosen: str | None = st.session_state.get("tongue")
+    if chosen is None:
+        chosen = first_tongue(st.query_params.get("lang", ""), st.context.locale)
+        st.session_state["tongue"] = chosen
+    return chosen
+
+
+def first_tongue(asked: str, locale: str | None) -> str:
+    """Return the language to begin with: that of the address, or the browser's (BCP 47), or English for others."""
+    for tag in (asked, locale or TONGUES[0]):
+        language = tag.replace("_", "-").partition("-")[0].lower()
+        if language in TONGUES:
+            return language
+    return TONGUES[-1]
+
+
+def read_in(tongue: str) -> None:
+    """Show the pages in this language from now on, and after a reload."""
+    st.session_state["tongue"] = tongue
+    st.query_params["lang"] = tongue
+
+
+def sample(key: str, name: str) -> None:
+    """Give a text field a sample in the session's language, unless the user has changed it."""
+    samples = [words(each)[name] for each in TONGUES]
+    if st.session_state.get(key, samples[0]) in samples:
+        st.session_state[key] = t(name)
 
 
 def t(name: str, /, **values: object) -> str:

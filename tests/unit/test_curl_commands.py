@@ -105,12 +105,12 @@ async def test_an_example_of_the_pages_sends_the_text_that_is_typed(
             f"{address}/stream", fields, recording="voice.wav", after=" | cat > out"
         )
         await pasted(shell, command, tmp_path)
-    assert form.received["text"] == " ".join(text.split())
+    assert form.received["text"] == text
     assert form.received.get("text_type") == ("ssml" if text.startswith("<speak>") else None)
     assert form.received["reference_audio"] == b"RIFF"
 
 
-def test_an_example_never_has_a_part_of_a_document() -> None:
-    fields = ui_command.example_text(f"<speak>{'word ' * 100}</speak>")
-    assert fields.keys() == {"text"}
-    assert fields["text"].startswith("word word")
+def test_an_example_has_the_whole_text() -> None:
+    document = f"<speak>{'word ' * 100}</speak>"
+    assert ui_command.example_text(document) == {"text": document, "text_type": "ssml"}
+    assert ui_command.example_text("word " * 900) == {"text": "word " * 900}

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ui.audio.reading import RATE_HZ, Samples
+from ui.audio.reading import LONGEST_S, RATE_HZ, Samples
 
 SHORTEST_S: Final = 3.0  # the service refuses less
 SHORT_S: Final = 6.0
@@ -27,6 +27,13 @@ class Quality:
     )
     clipped: float  # share of the samples at the limit
     peak: float  # 0 to 1
+    whole: bool = True  # False: the file is longer than what was measured
+
+    @property
+    def usable(self) -> bool:
+        """Return whether the service can take it: it is long enough and not silent."""
+        silent = self.whole and "silent" in self.complaints()
+        return "too_short" not in self.complaints() and not silent
 
     def complaints(self) -> tuple[str, ...]:
         """Return the names of what is doubtful, the worst first; none for a good recording."""
@@ -51,6 +58,7 @@ def quality(samples: Samples) -> Quality:
         speech_over_noise_db=float(20 * np.log10(loud / quiet)),
         clipped=float(np.mean(np.abs(samples) >= 0.995)) if len(samples) else 0.0,
         peak=float(np.max(np.abs(samples), initial=0.0)),
+        whole=len(samples) < RATE_HZ * LONGEST_S,
     )
 
 

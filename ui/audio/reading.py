@@ -15,7 +15,7 @@ from ui.child_process import ChildFailed, confine, run_child
 from ui.errors import BadAudio
 
 RATE_HZ: Final = 16_000
-_LONGEST_S: Final = 120  # more is neither measured nor drawn; the service listens to 30 s of it
+LONGEST_S: Final = 120  # more is neither measured nor drawn; the service listens to 30 s of it
 # Containers that hold only audio, or a picture with it, as in the service. A playlist would make the
 # decoder open what it names: files of this machine, and addresses that only this machine reaches.
 _CONTAINERS: Final = (
@@ -53,9 +53,9 @@ def _decode(content: bytes) -> bytes:
         for frame in container.decode(container.streams.audio[0]):
             for part in resampler.resample(frame):
                 pcm += part.to_ndarray().tobytes()
-            if len(pcm) >= 2 * RATE_HZ * _LONGEST_S:
+            if len(pcm) >= 2 * RATE_HZ * LONGEST_S:
                 break
-    return bytes(pcm[: 2 * RATE_HZ * _LONGEST_S])
+    return bytes(pcm[: 2 * RATE_HZ * LONGEST_S])
 
 
 def main() -> None:

@@ -1,38 +1,53 @@
-"""A job of the service: this process only polls its progress."""
+"""Jobs of the service: this process only polls their progress."""
 
+import re
 import threading
 import time
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from ui.client.service import Order, Service
-from ui.errors import Refusal
+from ui.errors import GONE, Refusal
+from ui.text.markup import is_ssml, without_markup
 from ui.text.sentences import Alignment
 
 _LOOK_S: Final = 0.7
 _PATIENCE_S: Final = 60.0  # so long the service may not answer
-_ENDED: Final = ("done", "failed", "cancelled")
+_TITLE_CHARACTERS: Final = 60
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 # The browser requests a job's audio by an unguessable id: the service's own.
 READINGS: Final[WeakValueDictionary[str, "Reading"]] = WeakValueDictionary()
+# The latest ones stay here, with their texts and without recordings, for a page that is loaded again.
+_LATEST: Final[deque["Reading"]] = deque(maxlen=32)
 
 
 class Reading:
     """One job: its state and its sentences, followed by a thread until it ends."""
 
-    def __init__(self, service: Service, order: Order) -> None:
-        """Hand the text over. Raises Refusal."""
+    def __init__(self, service: Service, state: dict[str, Any], text: str = "") -> None:
+        """Follow the job with this state. `text`: what it speaks, if it is known here."""
         self.service = service
-        self.order = order
-        self.alignment = Alignment(order.text)
-        self.state = service.begin_job(order)
-        self.id = str(self.state["id"])
-        self.began_s = time.monotonic()
+        self.id = str(state["id"])
+        self.text = text
+        self.state = state
+        self.alignment = Alignment(text)
         self.failure: Refusal | None = None
         self._left = threading.Event()
         READINGS[self.id] = self
+        _LATEST.append(self)
         threading.Thread(target=self._follow, name=f"reading-{self.id[:8]}", daemon=True).start()
+
+    @property
+    def title(self) -> str:
+        """Return its first words; empty where the text is not known."""
+        words = without_markup(self.text) if is_ssml(self.text) else self.text
+        beginning = " ".join(words[: 4 * _TITLE_CHARACTERS].split())
+        if len(beginning) <= _TITLE_CHARACTERS:
+            return beginning
+        return beginning[:_TITLE_CHARACTERS].rpartition(" ")[0] + " …"
 
     @property
     def ended(self) -> bool:
@@ -47,7 +62,7 @@ class Reading:
     @property
     def progress(self) -> tuple[int, int]:
         """Return the number of spoken sentences, and of all (0 while unknown)."""
-        return self.state["spoken"], self.state.get("sentences", 0)
+        return self.state.get("spoken", 0), self.state.get("sentences", 0)
 
     @property
     def left_s(self) -> float | None:
@@ -58,19 +73,27 @@ class Reading:
         return max(0.0, (end - datetime.now(UTC)).total_seconds())
 
     def cancel(self) -> None:
-        """Stop it on the service. Raises Refusal."""
+        """Stop it on the service, or delete its result if it is done. Raises Refusal."""
         self.service.cancel_job(self.id)
 
     def _follow(self) -> None:
         answered_s = time.monotonic()
+        self._learn_quietly()
         while not self.ended:
             self._left.wait(_LOOK_S)
             try:
                 self._look()
                 answered_s = time.monotonic()
             except Refusal as refusal:
-                if time.monotonic() - answered_s > _PATIENCE_S:
+                if refusal.code in GONE or time.monotonic() - answered_s > _PATIENCE_S:
                     self.failure = refusal
+
+    def _learn_quietly(self) -> None:
+        """Fetch the sentences of a job that is not new; it is without them if they have expired."""
+        try:
+            self._learn(self.state)
+        except Refusal:
+            return
 
     def _look(self) -> None:
         state = self.service.job(self.id)
@@ -87,7 +110,7 @@ class Reading:
     def _learn(self, state: dict[str, Any]) -> None:
         """Fetch the new sentences; a response has some hundred at most."""
         known = -1
-        while known < len(self.alignment.ends_s) < state["spoken"]:
+        while known < len(self.alignment.ends_s) < state.get("spoken", 0):
             known = len(self.alignment.ends_s)
             try:
                 self.alignment.learn(self.service.sentences(self.id, known))
@@ -96,3 +119,18 @@ class Reading:
                     refusal.code != "unknown_request"
                 ):  # expired: there are no marks, but there is audio
                     raise
+
+
+def begin_reading(service: Service, order: Order) -> Reading:
+    """Hand the text over. Raises Refusal."""
+    return Reading(service, service.begin_job(order), order.text)
+
+
+def find_reading(service: Service, job_id: str) -> Reading:
+    """Return the job with this id, from wherever it was begun. Raises Refusal."""
+    if not _ID.fullmatch(job_id):
+        raise Refusal("unknown_job")
+    known = READINGS.get(job_id)
+    if known is not None and (known.failure is None or known.failure.code == "cancelled"):
+        return known
+    return Reading(service, service.job(job_id))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 MOST_FILES: Final = 8  # of one voice
@@ -46,33 +46,33 @@ class VoiceList:
 
 
 @dataclass(frozen=True)
+class ConsentForm:
+    """The consent of the person who is recorded."""
+
+    speaker: str
+    statement: str
+    date: str  # YYYY-MM-DD
+    method: str  # one of METHODS
+
+    def fields(self) -> dict[str, str]:
+        """Return the form's field."""
+        return {"consent": json.dumps(asdict(self))}
+
+
+@dataclass(frozen=True)
 class NewVoice:
     """A voice to store, with the speaker's consent."""
 
     name: str
     recordings: tuple[bytes, ...]  # one to eight audio files of one person
-    speaker: str
-    statement: str
-    date: str  # YYYY-MM-DD
-    method: str  # one of METHODS
+    consent: ConsentForm
     language: str = ""
     description: str = ""
 
     def fields(self) -> dict[str, str]:
         """Return the form's fields, without the files."""
-        consent = {
-            "speaker": self.speaker,
-            "statement": self.statement,
-            "date": self.date,
-            "method": self.method,
-        }
-        fields = {
-            "name": self.name,
-            "language": self.language,
-            "description": self.description,
-            "consent": json.dumps(consent),
-        }
-        return {name: value for name, value in fields.items() if value}
+        fields = {"name": self.name, "language": self.language, "description": self.description}
+        return {name: value for name, value in fields.items() if value} | self.consent.fields()
 
 
 def voice_of(body: Mapping[str, Any]) -> LibraryVoice:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import requests
 
-from ui.client.library import LibraryVoice, NewVoice, VoiceList, voice_of
+from ui.client.library import ConsentForm, LibraryVoice, NewVoice, VoiceList, voice_of
 from ui.errors import CutStream, Refusal, Unreachable
 from ui.text.markup import is_ssml
 
@@ -34,15 +34,33 @@ class ChosenVoice:
 
 
 @dataclass(frozen=True)
+class Manner:
+    """Options of a speech."""
+
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    seed: int | None = None  # None: random
+    pronunciations: Mapping[str, str] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, str]:
+        """Return the form's fields."""
+        fields = {name: f"{value:g}" for name, value in self.parameters.items()}
+        if self.seed is not None:
+            fields["seed"] = str(self.seed)
+        if self.pronunciations:
+            fields["pronunciations"] = json.dumps(self.pronunciations, ensure_ascii=False)
+        return fields
+
+
+@dataclass(frozen=True)
 class Order:
     """A text and its voice."""
 
     text: str
     language: str
     voice: ChosenVoice
-    parameters: Mapping[str, float] = field(default_factory=dict)
-    seed: int | None = None
+    manner: Manner = field(default_factory=Manner)
     split: bool = True
+    title: str = ""  # of a job
 
     def fields(self) -> dict[str, str]:
         """Return the form's fields, without the files."""
@@ -55,9 +73,9 @@ class Order:
             fields["text_type"] = "ssml"
         if self.voice.id:
             fields["voice"] = self.voice.id
-        if self.seed is not None:
-            fields["seed"] = str(self.seed)
-        return fields | {name: f"{value:g}" for name, value in self.parameters.items()}
+        if self.title:
+            fields["title"] = self.title
+        return fields | self.manner.fields()
 
 
 @dataclass(frozen=True)
@@ -144,11 +162,12 @@ class Service:
         ) as response:
             yield SpeechResponse(_head_of(response), response)
 
-    def normalized(self, text: str, language: str) -> Normalized:
+    def normalized(self, text: str, language: str, pronunciations: Mapping[str, str]) -> Normalized:
         """Return a text as it would be spoken. Raises Refusal."""
         fields = {"text": text, "language": language} | (
             {"text_type": "ssml"} if is_ssml(text) else {}
         )
+        fields |= Manner(pronunciations=pronunciations).fields()
         with self._request(
             "POST", "/normalize", files=_form(fields), timeout=(_CONNECT_S, 2 * _ANSWER_S)
         ) as response:
@@ -181,28 +200,43 @@ class Service:
         """Return how far a job is. Raises Refusal."""
         return self._json(f"/jobs/{job_id}")
 
+    def jobs(self, limit: int) -> list[dict[str, Any]]:
+        """Return the latest jobs, newest first. Raises Refusal."""
+        return list(self._json(f"/jobs?limit={limit}").get("jobs", ()))
+
+    def job_request(self, job_id: str) -> dict[str, Any]:
+        """Return what a job was made of: its text, voice, seed and parameters. Raises Refusal."""
+        return self._json(f"/jobs/{job_id}/request")
+
     def cancel_job(self, job_id: str) -> None:
         """Stop a job. Raises Refusal."""
         with self._request("DELETE", f"/jobs/{job_id}"):
             return
 
     @contextmanager
-    def job_audio(self, job_id: str, byte_range: str = "") -> Iterator[requests.Response]:
-        """Yield the answer with a job's WAV, which is read on as it is spoken. Raises Refusal."""
+    def job_audio(
+        self, job_id: str, byte_range: str = "", kind: str = "wav"
+    ) -> Iterator[requests.Response]:
+        """Yield the answer with a job's audio, which is read on as it is spoken. Raises Refusal."""
         headers = {"Range": byte_range} if byte_range else {}
+        path = f"/jobs/{job_id}/audio" + ("" if kind == "wav" else f"?response_format={kind}")
         with self._request(
-            "GET", f"/jobs/{job_id}/audio", headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
+            "GET", path, headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:
             yield response
 
-    def voices(self) -> VoiceList:
-        """Return the voices that requests can use: own, shared, built-in. Raises Refusal."""
+    def voices(self, name: str = "") -> VoiceList:
+        """Return the voices that requests can use: own, shared, built-in. Raises Refusal.
+
+        `name`: only those with this in their names.
+        """
+        named = f"&q={quote(name, safe='')}" if name else ""
         voices: list[LibraryVoice] = []
         after: str | None = ""
 
         for _ in range(_MOST_PAGES):
             page = self._json(
-                f"/voices?limit={_PAGE_VOICES}" + (f"&after={after}" if after else "")
+                f"/voices?limit={_PAGE_VOICES}{named}" + (f"&after={after}" if after else "")
             )
             voices += map(voice_of, page.get("voices", ()))
             after = page.get("next")
@@ -220,6 +254,28 @@ class Service:
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
             return voice_of(_body(response))
+
+    def replace_clips(
+        self, voice: str, recordings: tuple[bytes, ...], consent: ConsentForm
+    ) -> LibraryVoice:
+        """Replace the recordings of an own voice. Raises Refusal."""
+        with self._request(
+            "PUT",
+            f"{_voice_path(voice)}/clips",
+            files=_form(consent.fields(), recordings),
+            timeout=(_CONNECT_S, _SPEECH_S),
+        ) as response:
+            return voice_of(_body(response))
+
+    def export_voice(self, voice: str) -> bytes:
+        """Return an own voice with its recordings as one file. Raises Refusal."""
+        with self._request(
+            "GET", f"{_voice_path(voice)}/export", timeout=(_CONNECT_S, _SPEECH_S)
+        ) as response:
+            try:
+                return response.content
+            except requests.RequestException:
+                raise CutStream from None
 
     def rename_voice(self, voice: str, name: str) -> LibraryVoice:
         """Rename a voice of one's own. Raises Refusal."""

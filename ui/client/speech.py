@@ -36,6 +36,7 @@ class Speaking:
         self.ended_s: float | None = None
         self.head: AudioHead | None = None
         self.failure: Refusal | None = None
+        self.waits = False  # for its turn at a busy service
         self.cancelled = threading.Event()
         self.alignment = Alignment(order.text)
         self._pcm = bytearray()
@@ -53,9 +54,19 @@ class Speaking:
         return self.ended and self.failure is None
 
     @property
+    def playable(self) -> bool:
+        """Return whether there is audio and no more will come: all of it, or what came before the end."""
+        return self.ended and bool(self._pcm)
+
+    @property
+    def rate_hz(self) -> int:
+        """Return the samples per second."""
+        return self.head.sample_rate_hz if self.head else 24_000
+
+    @property
     def seconds(self) -> float:
         """Return the duration of the available audio."""
-        return len(self._pcm) / 2 / self.head.sample_rate_hz if self.head else 0.0
+        return len(self._pcm) / 2 / self.rate_hz
 
     @property
     def took_s(self) -> float:
@@ -74,8 +85,7 @@ class Speaking:
 
     def wav(self) -> bytes:
         """Return what is there as a WAV file."""
-        rate_hz = self.head.sample_rate_hz if self.head else 24_000
-        return wav_header(rate_hz, len(self._pcm)) + bytes(self._pcm)
+        return wav_header(self.rate_hz, len(self._pcm)) + bytes(self._pcm)
 
     def pcm(self, start: int = 0) -> bytes:
         """Return the PCM (mono, 16-bit little-endian) from this byte on."""
@@ -115,6 +125,7 @@ class Speaking:
         except Refusal as refusal:
             if refusal.code not in BUSY or self.took_s > self.patience_s:
                 raise
+            self.waits = True
             self.cancelled.wait(min(refusal.retry_after_s or 2, 5))
             return False
         return True
@@ -123,6 +134,7 @@ class Speaking:
         header = b""
         with self.service.speaking(self.order, self.id, stream=self.stream) as answer:
             self.head = answer.head
+            self.waits = False
             for chunk in answer.chunks():
                 if self.cancelled.is_set():  # to leave is to cancel
                     raise Refusal("cancelled")

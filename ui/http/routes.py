@@ -5,46 +5,78 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import Final
+from urllib.parse import quote
 
 import requests
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ui.audio.mp3 import encoded
-from ui.client.jobs import READINGS, Reading
+from ui.audio.encoding import FORMATS, encoded
+from ui.client.jobs import READINGS
 from ui.client.service import HEADER_BYTES
 from ui.client.speech import SPEAKING, Speaking, wav_header
 from ui.errors import Refusal
+from ui.text.file_name import file_stem
 
 _LOOK_S: Final = 0.03
-_BLOCK_BYTES: Final = 64 * 1024
 _LIVE_BYTES: Final = 0xFFFFFFFF
 _PASSED_ON: Final = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag")
 
 
 async def speech_audio(request: Request) -> Response:
-    """`GET /sound/{id}`: a speech as WAV; what is there and what comes while it is made, in ranges afterwards."""
+    """`GET /sound/{id}`: a speech as WAV; what is there and what comes while it is made, in ranges afterwards.
+
+    `?from=N` begins at this byte of the PCM, after its own header.
+    """
     speaking = SPEAKING.get(request.path_params["id"])
-    if speaking is None:
+    first = _first_byte(request)
+    if speaking is None or first is None:
         return PlainTextResponse("gone", status_code=404)
-    if speaking.whole:
+    if speaking.ended and not first:
         return _in_ranges(speaking.wav(), request.headers.get("Range", ""))
     return StreamingResponse(
-        _live(speaking), media_type="audio/wav", headers={"Cache-Control": "no-store"}
+        _live(speaking, first), media_type="audio/wav", headers={"Cache-Control": "no-store"}
     )
 
 
-async def _live(speaking: Speaking) -> AsyncIterator[bytes]:
-    sent, begun = 0, False
+def _first_byte(request: Request) -> int | None:
+    """Return `?from=`, a whole number of samples; None if it is not valid."""
+    given = request.query_params.get("from", "0")
+    return int(given) // 2 * 2 if re.fullmatch(r"[0-9]{1,12}", given) else None
+
+
+async def _live(speaking: Speaking, first: int) -> AsyncIterator[bytes]:
+    sent = first
+    begun = False
     while True:
         ended = speaking.ended
         if (pcm := speaking.pcm(sent)) and speaking.head is not None:
             yield (b"" if begun else wav_header(speaking.head.sample_rate_hz, _LIVE_BYTES)) + pcm
-            sent, begun = sent + len(pcm), True
+            begun = True
+            sent += len(pcm)
         if ended:
             return
         await asyncio.sleep(_LOOK_S)
+
+
+def speech_file(request: Request) -> Response:
+    """`GET /sound/{id}.{kind}`: a speech that has ended, as a file to save in one of the formats."""
+    speaking = SPEAKING.get(request.path_params["id"])
+    kind = request.path_params["kind"]
+    if speaking is None or not speaking.ended or kind not in FORMATS:
+        return PlainTextResponse("gone", status_code=404)
+    content = (
+        [speaking.wav()] if kind == "wav" else encoded([speaking.pcm()], speaking.rate_hz, kind)
+    )
+    return StreamingResponse(
+        content, media_type=FORMATS[kind], headers=_attachment(speaking.order.text, kind)
+    )
+
+
+def _attachment(text: str, kind: str) -> dict[str, str]:
+    name = quote(f"{file_stem(text)}.{kind}")
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
 
 
 def _in_ranges(content: bytes, range_header: str) -> Response:
@@ -61,28 +93,31 @@ def _in_ranges(content: bytes, range_header: str) -> Response:
 
 
 def reading(request: Request) -> Response:
-    """`GET /reading/{id}.wav` and `.mp3`: a job's audio, streamed from the service; `?save` names the file."""
-    job, kind = READINGS.get(request.path_params["id"]), request.path_params["kind"]
-    if job is None or kind not in ("wav", "mp3"):
+    """`GET /reading/{id}.{kind}`: a job's audio, streamed from the service; `?save` names the file.
+
+    `?from=N` of a WAV begins at this byte of the PCM, after its own header.
+    """
+    job = READINGS.get(request.path_params["id"])
+    kind = request.path_params["kind"]
+    first = _first_byte(request)
+    if job is None or kind not in FORMATS or first is None:
         return PlainTextResponse("gone", status_code=404)
-    headers = (
-        {"Content-Disposition": f'attachment; filename="reading.{kind}"'}
-        if "save" in request.query_params
-        else {}
-    )
-    if kind == "mp3":
-        return StreamingResponse(_mp3(job), media_type="audio/mpeg", headers=headers)
+
     stack = ExitStack()
     try:
         answer = stack.enter_context(
-            job.service.job_audio(job.id, request.headers.get("Range", ""))
+            job.service.job_audio(job.id, request.headers.get("Range", ""), kind)
         )
     except Refusal as refusal:
-        return PlainTextResponse(str(refusal), status_code=502)
-    headers |= {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-    return StreamingResponse(
-        _passed_on(answer, stack), answer.status_code, headers, media_type="audio/wav"
-    )
+        return PlainTextResponse(str(refusal), status_code=404 if refusal.gone else 502)
+
+    headers = _attachment(job.title, kind) if "save" in request.query_params else {}
+    blocks = _passed_on(answer, stack)
+    if first:
+        blocks = _from_byte(blocks, first)
+    else:
+        headers |= {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
+    return StreamingResponse(blocks, answer.status_code, headers, media_type=FORMATS[kind])
 
 
 def marks(request: Request) -> Response:
@@ -102,19 +137,23 @@ def _passed_on(answer: requests.Response, stack: ExitStack) -> Iterator[bytes]:
         yield from answer.iter_content(None)
 
 
-def _mp3(job: Reading) -> Iterator[bytes]:
-    with job.service.job_audio(job.id) as answer:
-        blocks = answer.iter_content(_BLOCK_BYTES)
-        head = next(blocks)
-        yield from encoded(_after_header(head, blocks), int.from_bytes(head[24:28], "little"))
-
-
-def _after_header(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    yield head[HEADER_BYTES:]
-    yield from blocks
+def _from_byte(blocks: Iterator[bytes], first: int) -> Iterator[bytes]:
+    """Yield a WAV without its first bytes of PCM. A running job cannot be read from its middle."""
+    head = b""
+    skip = first
+    for block in blocks:
+        missing = HEADER_BYTES - len(head)
+        if missing > 0:
+            head += block[:missing]
+            if len(head) == HEADER_BYTES:
+                yield head
+        pcm = block[max(missing, 0) :]
+        yield pcm[skip:]
+        skip = max(0, skip - len(pcm))
 
 
 ROUTES: Final = (
+    Route("/sound/{id}.{kind}", speech_file),
     Route("/sound/{id}", speech_audio),
     Route("/reading/{id}.{kind}", reading),
     Route("/marks/{id}", marks),

@@ -7,50 +7,80 @@ import streamlit as st
 from ui.client.service import Order
 from ui.text.estimate import characters_per_second
 from ui.text.markup import is_ssml
-from ui.translations import t, tongue
-from ui.widgets import panel, preview, voices
+from ui.translations import sample, t, tongue
+from ui.widgets import options, panel, preview, voices
+from ui.widgets.choice import pick
 from ui.widgets.drawing import show_live_count
-from ui.widgets.languages import choose_language
-from ui.widgets.parameters import chosen_parameters
+from ui.widgets.languages import choose_language, chosen_language
+from ui.widgets.speak import columns, speak_button
 
 MOST_CHARACTERS: Final = 5_000  # longer texts have their own tab
+_MODES: Final = ("stream", "whole")
+_TEXT: Final = "quick_text"
 
 
 def show() -> None:
     """Show the tab."""
-    st.write(t("quick.intro"))
-    voice = voices.choose("quick")
-    language = choose_language("quick", found=True)
+    main, side = columns()
+    with main:
+        _show_speech()
+    with side:
+        voices.card("quick")
+        options.show_what_is_copied()
+        _show_options()
+
+
+def _show_speech() -> None:
+    chosen, spoken = st.columns(2)
+    with chosen:
+        key = voices.select("quick")
+    with spoken:
+        language = choose_language("quick", found=True)
     text = _text(language)
     if is_ssml(text):
         st.caption(t("markup.ssml"))
-    preview.show("quick", text, language)
-    mode = st.radio(
-        t("quick.mode"),
-        ["stream", "whole"],
-        format_func=lambda mode: t(f"quick.mode_{mode}"),
-        captions=[t("quick.mode_stream_help"), t("quick.mode_whole_help")],
-        horizontal=True,
-        key="quick_mode",
-    )
-    if len(text) > MOST_CHARACTERS:
+    voice = voices.allowed("quick", key)
+    too_long = len(text) > MOST_CHARACTERS
+    if too_long:
         st.error(t("quick.too_long", most=MOST_CHARACTERS), icon=":material/error:")
-    ready = voice is not None and len(text) <= MOST_CHARACTERS and not panel.busy("quick")
-    if st.button(t("quick.generate"), type="primary", disabled=not ready, key="quick_go") and voice:
-        order = Order(text, language, voice, chosen_parameters())
-        panel.begin("quick", order, stream=mode == "stream")
+    if (
+        speak_button(t("quick.generate"), "quick", key, disabled=voice is None or too_long)
+        and voice
+    ):
+        stream = st.session_state.get("quick_mode", _MODES[0]) == "stream"
+        panel.begin("quick", Order(text, language, voice, options.manner()), stream=stream)
         st.rerun()
     panel.show("quick")
+    preview.show("quick", text, language)
+
+
+def _show_options() -> None:
+    pick(
+        st.radio,
+        t("quick.mode"),
+        {mode: t(f"quick.mode_{mode}") for mode in _MODES},
+        remembered="quick_mode",
+        first=_MODES[0],
+        captions=[t(f"quick.mode_{mode}_help") for mode in _MODES],
+        horizontal=True,
+    )
+    options.show("quick")
 
 
 def _text(language: str) -> str:
-    text = st.text_area(t("quick.text"), value=t("quick.sample"), height=140, key="quick_text")
+    sample(_TEXT, "quick.sample")
+    text = st.text_area(t("quick.text"), height=140, key=_TEXT, persist_state="session")
     show_live_count(
         t("quick.text"),
-        text=t("quick.count", count="{count}", most=MOST_CHARACTERS, seconds="{seconds}"),
+        text=t("quick.count", count="{count}", most=MOST_CHARACTERS, duration="{duration}"),
         most=MOST_CHARACTERS,
         characters_per_second=characters_per_second(language),
         point="," if tongue() == "fr" else ".",
         key="quick_count",
     )
-    return text
+    return text or ""
+
+
+def text_and_language() -> tuple[str, str]:
+    """Return what this tab would speak, for examples."""
+    return st.session_state.get(_TEXT, ""), chosen_language("quick")

@@ -1,4 +1,4 @@
-"""Tab 5: how the service is, how it speaks, and how to reach it from elsewhere."""
+"""Tab 6: how the service is, how it speaks, and how to reach it from elsewhere."""
 
 import re
 from collections.abc import Mapping
@@ -8,17 +8,20 @@ import streamlit as st
 
 from ui import shared
 from ui.errors import Refusal
+from ui.tabs.quick import text_and_language
 from ui.text.curl_command import example_text, form_command
 from ui.translations import number, t
-from ui.widgets import library, voices
+from ui.widgets import library, options, voices
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal
-from ui.widgets.parameters import chosen_parameters, show_sliders
+from ui.widgets.parameters import show_sliders
 
 _ENDPOINTS: Final = (
     "GET /", "GET /health", "GET /livez", "GET /readyz", "GET /languages", "GET /metrics",
-    "POST /synthesize", "POST /stream", "GET /requests/{id}/sentences", "DELETE /requests/{id}",
-    "POST /jobs", "GET /jobs/{id}", "GET /jobs/{id}/audio", "DELETE /jobs/{id}",
+    "POST /synthesize", "POST /stream", "POST /normalize", "GET /requests/{id}/audio",
+    "GET /requests/{id}/sentences", "GET /requests/{id}/subtitles.vtt", "DELETE /requests/{id}",
+    "POST /jobs", "GET /jobs/{id}", "GET /jobs/{id}/events", "GET /jobs/{id}/audio",
+    "GET /jobs/{id}/subtitles.vtt", "DELETE /jobs/{id}",
     "POST /voices", "GET /voices", "GET /voices/{id}", "PATCH /voices/{id}", "DELETE /voices/{id}",
     "PUT /voices/{id}/clips", "GET /voices/{id}/preview",
 )  # fmt: skip
@@ -26,14 +29,15 @@ _ENDPOINTS: Final = (
 
 def show() -> None:
     """Show the tab."""
-    try:
-        about, metrics = shared.service().about(), shared.service().metrics()
-    except Refusal as refusal:
-        show_refusal(refusal)
-        return
-    _show_state(about, metrics)
+    about = shared.ABOUT.get()
+    metrics = shared.METRICS.get()
+    if isinstance(about, dict) and isinstance(metrics, str):
+        _show_state(about, metrics)
+    elif isinstance(about, Refusal):
+        show_refusal(about)
     st.subheader(t("service.parameters"))
-    show_sliders(about.get("parameters", {}))
+    st.caption(t("service.parameters_why"))
+    show_sliders("service")
     st.subheader(t("service.languages"))
     st.write(" · ".join(f"{name} (`{code}`)" for code, name in languages().items()))
     st.subheader(t("service.examples"))
@@ -47,7 +51,10 @@ def show() -> None:
 
 def _show_state(about: Mapping[str, Any], metrics: str) -> None:
     st.subheader(t("service.state"))
-    st.button(t("service.refresh"), icon=":material/refresh:", key="service_refresh")
+    if st.button(t("service.refresh"), icon=":material/refresh:", key="service_refresh"):
+        shared.ABOUT.refresh()
+        shared.METRICS.refresh()
+        st.rerun()
     workers, queue = (
         metric(metrics, "tts_workers", '"ready"'),
         metric(metrics, "tts_queue_depth", "TTS_SENTENCES"),
@@ -85,11 +92,12 @@ def _voice() -> tuple[dict[str, str], str | None]:
 def _show_examples() -> None:
     url = shared.settings().shown_url
     voice, recording = _voice()
+    text, language = text_and_language()
     fields = {
-        **example_text(st.session_state.get("quick_text", "")),
-        "language": st.session_state.get("quick_language", "fr"),
+        **example_text(text),
+        "language": language,
         **voice,
-        **{name: f"{value:g}" for name, value in chosen_parameters().items()},
+        **options.manner().fields(),
     }
     whole = form_command(
         f"{url}/synthesize", fields, recording=recording, after=" \\\n     -o speech.wav"
@@ -101,8 +109,8 @@ def _show_examples() -> None:
         after=" \\\n     -N | ffplay -nodisp -autoexit -",
     )
     st.caption(t("service.whole"))
-    st.code(whole, language="bash")
+    st.code(whole, language=None, wrap_lines=True)
     st.caption(t("service.stream"))
-    st.code(stream, language="bash")
+    st.code(stream, language=None, wrap_lines=True)
     st.caption(t("service.health"))
-    st.code(f"curl {url}/health\ncurl {url}/languages\ncurl {url}/metrics", language="bash")
+    st.code(f"curl {url}/health\ncurl {url}/languages\ncurl {url}/metrics", language=None)

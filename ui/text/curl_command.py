@@ -4,23 +4,14 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from ui.text.markup import is_ssml, without_markup
+from ui.text.markup import is_ssml
 
-_CHARACTERS: Final = 200  # of the text in an example
 _JOIN: Final = " \\\n     "
 
 
 def example_text(text: str) -> dict[str, str]:
-    """Return the form fields that speak a text in an example: on one line, cut to 200 characters.
-
-    A longer SSML document is shown as plain text, as a part of it would not be a document.
-    """
-    line = " ".join(text.split())
-    if is_ssml(line) and len(line) <= _CHARACTERS:
-        return {"text": line, "text_type": "ssml"}
-
-    words = " ".join(without_markup(line).split()) if is_ssml(line) else line
-    return {"text": words[:_CHARACTERS]}
+    """Return the form fields that speak this text."""
+    return {"text": text} | ({"text_type": "ssml"} if is_ssml(text) else {})
 
 
 def form_command(url: str, fields: Mapping[str, str], *, recording: str | None, after: str) -> str:

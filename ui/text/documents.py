@@ -13,9 +13,10 @@ from typing import Final
 from urllib.parse import unquote
 
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
+from pypdf.errors import FileNotDecryptedError, PyPdfError
 
 from ui.child_process import ChildFailed, confine, run_child
+from ui.errors import DOCUMENT_REASONS as REASONS
 from ui.errors import BadDocument
 
 KINDS: Final = ("txt", "md", "pdf", "epub")
@@ -26,17 +27,22 @@ _BLOCKS: Final = frozenset(
 _SILENT: Final = frozenset(("script", "style", "head", "svg", "nav"))
 
 
+class TooLarge(ValueError):
+    """A book unpacks to too much."""
+
+
 def read_document(name: str, content: bytes) -> str:
     """Return the text of a file, by the ending of its name. Raises BadDocument."""
     kind = name.rpartition(".")[2].lower()
     if kind not in KINDS:
-        raise BadDocument(f".{kind}")
+        raise BadDocument("unreadable")
     try:
         text = run_child("ui.text.documents", kind, given=content).decode("utf-8")
     except ChildFailed as failed:
-        raise BadDocument(str(failed)) from None
+        reason = str(failed)
+        raise BadDocument(reason if reason in REASONS else "unreadable") from None
     if not text.strip():
-        raise BadDocument("no text in it (a scan?)")
+        raise BadDocument("empty")
     return text
 
 
@@ -72,7 +78,7 @@ def epub(content: bytes) -> str:
     """Return a book's text in its reading order, the spine (EPUB 3.3, 5.7). Raises BadZipFile, KeyError, ValueError."""
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         if sum(entry.file_size for entry in book.infolist()) > _MOST_UNPACKED_BYTES:
-            raise ValueError("it is too large")
+            raise TooLarge("it is too large")
         package = _tags(book.read("META-INF/container.xml"), "rootfile")[0]["full-path"]
         spine, folder = book.read(package), posixpath.dirname(package)
         hrefs = {item["id"]: item["href"] for item in _tags(spine, "item")}
@@ -131,10 +137,14 @@ _READERS: Final = {"txt": plain, "md": markdown, "pdf": pdf, "epub": epub}
 
 
 def main() -> None:
-    """Read stdin to stdout; status 1 and a line on stderr where that cannot be done."""
+    """Read stdin to stdout; status 1 and the reason on stderr where that cannot be done."""
     confine()
     try:
         text = _READERS[sys.argv[1]](sys.stdin.buffer.read())
+    except FileNotDecryptedError:
+        sys.exit("protected")
+    except TooLarge:
+        sys.exit("large")
     except (
         PyPdfError,
         zipfile.BadZipFile,
@@ -142,8 +152,8 @@ def main() -> None:
         IndexError,
         ValueError,
         NotImplementedError,
-    ) as error:
-        sys.exit(f"not a readable {sys.argv[1]} ({type(error).__name__})")
+    ):
+        sys.exit("unreadable")
     sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
 
 

@@ -1,5 +1,6 @@
 """Positions of the sentences in a text and its audio. Pure."""
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,11 +48,16 @@ class Alignment:
         for (start, end), (start_s, end_s) in zip(
             self.spans, pairwise([0.0, *self.ends_s]), strict=False
         ):
-            yield TimedSentence(start_s, end_s, " ".join(self._words(start, end).split()))
+            yield TimedSentence(start_s, end_s, _on_one_line(self._words(start, end)))
 
     def _words(self, start: int, end: int) -> str:
         part = self.text[start:end]
         return without_markup(part) if is_ssml(self.text) else part
+
+
+def _on_one_line(text: str) -> str:
+    """Return a text with single blanks. A no-break space stays: no line begins with the sign that it ties."""
+    return re.sub(r"[ \t\r\n\f\v]+", " ", text).strip()
 
 
 def srt(cues: Sequence[TimedSentence]) -> str:

@@ -1,22 +1,57 @@
-"""A list to choose from whose entries and labels can change at any time."""
+"""Choices whose entries and labels can change at any time, and that are remembered while they are not shown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
 _KEY_DIGITS: Final = 12
 
 
+def pick(
+    widget: Callable[..., Any],
+    title: str,
+    labels: Mapping[str, str],
+    *,
+    remembered: str,
+    first: str,
+    **how: Any,
+) -> str:
+    """Show labels by id in a widget of Streamlit, and return the id of the chosen one.
+
+    Streamlit forgets a widget that is not shown, and finds an option by its label. So the choice is in the session
+    state under `remembered`, and other labels, as of another language, are a new widget. `how`: for the widget.
+    """
+    chosen = st.session_state.get(remembered, first)
+    key = f"{remembered}_{first}_{_digest(labels)}"
+    if key not in st.session_state:
+        st.session_state[key] = chosen if chosen in labels else first
+
+    def note() -> None:
+        st.session_state[remembered] = st.session_state[key]
+
+    picked: str = widget(
+        title, list(labels), format_func=lambda each: labels[each], on_change=note, key=key, **how
+    )
+    return picked
+
+
 def choose_one(
-    title: str, labels: Mapping[str, str], *, remembered: str, first: str | None, placeholder: str
+    title: str,
+    labels: Mapping[str, str],
+    *,
+    remembered: str,
+    first: str | None,
+    placeholder: str,
+    noted: Callable[[str | None], None] | None = None,
 ) -> str | None:
     """Show a list of labels by id, and return the id of the entry that is shown.
 
     Streamlit finds an entry by its label, and shows a stale one when the list has changed. So labels are made unique,
     and a changed list is a new element, which begins with the choice that the session state has under `remembered`
     (before any choice: `first`). If that entry has disappeared, nothing is chosen: the result is None.
+    `noted` gets each new choice.
     """
     shown = unique_labels(labels)
     ids = list(shown)
@@ -25,6 +60,8 @@ def choose_one(
 
     def note() -> None:
         st.session_state[remembered] = st.session_state[key]
+        if noted is not None:
+            noted(st.session_state[key])
 
     return st.selectbox(
         title,

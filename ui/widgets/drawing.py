@@ -27,9 +27,9 @@ def draw_waveform(path: str, label: str, *, key: str) -> None:
     _component()(key=key, data={"path": path, "label": label})
 
 
-_COUNT_HTML: Final = '<div class="count" role="status" aria-live="off"></div>'
-_COUNT_CSS: Final = """.count { font: 400 .875rem var(--st-font); color: var(--st-text-color); opacity: .7; }
-.count.over { color: var(--st-red-text-color, #b00); opacity: 1; font-weight: 600; }"""
+_COUNT_HTML: Final = '<div class="count"></div>'
+_COUNT_CSS: Final = """.count { font: 400 .875rem var(--st-font); color: var(--st-text-color); }
+.count.over { color: var(--st-red-text-color, #b00); font-weight: 600; }"""
 _COUNT_JS: Final = """export default function ({ data, parentElement }) {
   const shown = parentElement.querySelector(".count");
   let timer;
@@ -40,9 +40,9 @@ _COUNT_JS: Final = """export default function ({ data, parentElement }) {
       return;
     }
     const length = [...field.value].length;
-    const seconds = (length / data.rate).toFixed(1).replace(".", data.point);
-    shown.textContent = data.text.replace("{count}", length).replace("{seconds}", seconds);
-    shown.classList.toggle("over", length > data.most);
+    const lasts = duration(length / data.rate, data.point);
+    shown.textContent = data.text.replace("{count}", length).replace("{duration}", lasts);
+    shown.classList.toggle("over", Boolean(data.most) && length > data.most);
   };
   document.addEventListener("input", count);
   count();
@@ -50,6 +50,13 @@ _COUNT_JS: Final = """export default function ({ data, parentElement }) {
     clearTimeout(timer);
     document.removeEventListener("input", count);
   };
+}
+
+function duration(seconds, point) {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${seconds.toFixed(1).replace(".", point)} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor(whole / 60) % 60).padStart(2, "0")} min`;
 }"""
 
 
@@ -59,9 +66,12 @@ def _count() -> "ComponentRenderer":
 
 
 def show_live_count(
-    field: str, *, text: str, most: int, characters_per_second: float, point: str, key: str
+    field: str, *, text: str, most: int = 0, characters_per_second: float, point: str, key: str
 ) -> None:
-    """Show a text field's length and estimated duration; `text` has `{count}` and `{seconds}`."""
+    """Show a text field's length and estimated duration; `text` has `{count}` and `{duration}`.
+
+    `most`: the greatest length that is accepted; 0: any.
+    """
     data = {
         "field": field,
         "text": text,
@@ -70,16 +80,3 @@ def show_live_count(
         "point": point,
     }
     _count()(key=key, data=data)
-
-
-@cache
-def _language() -> "ComponentRenderer":
-    return st.components.v2.component(
-        "page_language",
-        js="export default function ({ data }) { document.documentElement.lang = data; }",
-    )
-
-
-def tell_language(tongue: str) -> None:
-    """Tell the browser, and so its screen reader, in what language the page is."""
-    _language()(key="page_language", data=tongue, height=1)

@@ -12,32 +12,43 @@ from ui.translations import t, tongue
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal
 
-_FRESH_S: Final = 5  # that a list is cached
-
-
-@st.cache_resource(ttl=_FRESH_S, max_entries=4, show_spinner=False)
-def _listed(url: str) -> VoiceList | Refusal:  # noqa: ARG001  # the key of the cache
-    """Return the voices, or the error: it is cached as well, so that not every tab waits for it."""
-    try:
-        return shared.service().voices()
-    except Refusal as refusal:
-        return refusal
-
-
-def _now() -> VoiceList | Refusal:
-    return _listed(shared.settings().service_url)
+_FOUND: Final = "found_voices"  # of this session, by id
 
 
 def refresh() -> None:
     """Ask the service again, as something has changed."""
-    _listed.clear()
+    shared.VOICES.refresh()
 
 
 def voices_by_id() -> Mapping[str, LibraryVoice]:
     """Return the voices by their ids: own, shared, built-in. None where they cannot be listed."""
-    listed = _now()
-    if isinstance(listed, Refusal):
-        return {}
+    listed = shared.VOICES.get()
+    found: dict[str, LibraryVoice] = st.session_state.get(_FOUND, {})
+    return found | (_by_id(listed) if isinstance(listed, VoiceList) else {})
+
+
+def found_by_name(name: str) -> Mapping[str, LibraryVoice]:
+    """Return the voices with this in their name, of the whole library. Raises Refusal."""
+    return _by_id(shared.service().voices(name))
+
+
+def use(voice: LibraryVoice) -> None:
+    """List a voice in this session, even if the list is too long to have it."""
+    st.session_state.setdefault(_FOUND, {})[voice.id] = voice
+
+
+def forget(voice: str) -> None:
+    """Remove a deleted voice from the list of this session."""
+    st.session_state.get(_FOUND, {}).pop(voice, None)
+
+
+def is_complete() -> bool:
+    """Return whether the list has all voices of the library."""
+    listed = shared.VOICES.get()
+    return not isinstance(listed, VoiceList) or listed.complete
+
+
+def _by_id(listed: VoiceList) -> dict[str, LibraryVoice]:
     ranks = {"library": 0, "shared": 1, "builtin": 2}
     known = [voice for voice in listed.voices if voice.id and voice.kind in ranks]
     known.sort(key=lambda voice: (ranks[voice.kind], voice.name.casefold()))
@@ -46,12 +57,12 @@ def voices_by_id() -> Mapping[str, LibraryVoice]:
 
 def show_problems() -> None:
     """Show why voices are missing, if any are. An unreachable service is reported at the top of the page."""
-    listed = _now()
+    listed = shared.VOICES.get()
     if isinstance(listed, VoiceList):
         if not listed.complete:
             st.caption(t("library.incomplete_list", count=len(listed.voices)))
         return
-    if listed.code != "unreachable":
+    if listed is not None and listed.code != "unreachable":
         show_refusal(listed)
 
 
@@ -75,4 +86,4 @@ def listen(voice: LibraryVoice, tab: str) -> None:
 
     previewed, content = st.session_state.get(f"{tab}_preview", ("", b""))
     if previewed == voice.id:
-        st.audio(content, format="audio/wav")
+        st.audio(content, format="audio/wav", alt=t("library.sample_of", name=voice.name))

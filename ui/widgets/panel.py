@@ -1,32 +1,44 @@
-"""The panel of one speech in every tab: progress, a stop button, the player, and the result."""
+"""The panel of one speech: progress, a stop button, the player, and the result."""
+
+from typing import Final
 
 import streamlit as st
 
+from ui.audio.encoding import FORMATS
 from ui.client.service import Order
 from ui.client.speech import Speaking
 from ui.shared import service
 from ui.text.estimate import seconds_of
 from ui.translations import number, t
-from ui.widgets.notices import show_left_out, show_refusal
+from ui.widgets.frame import announce
+from ui.widgets.notices import show_left_out, show_refusal, warning_text
 from ui.widgets.player import play
+
+_PATIENCE_S: Final = 120.0  # that a speech waits for its turn at a busy service
 
 
 def begin(tab: str, order: Order, *, stream: bool) -> None:
-    """Begin a speech, which replaces the one before."""
-    if (before := speech(tab)) is not None and not before.ended:
+    """Begin a speech, which replaces the one before. The same one is not begun twice while it runs."""
+    before = speech(tab)
+    if before is not None and not before.ended:
+        if before.order == order and before.stream == stream and not before.cancelled.is_set():
+            return
         before.cancel()
-    st.session_state[f"{tab}_speaking"] = Speaking(service(), order, stream=stream)
+    st.session_state[f"{tab}_speaking"] = Speaking(
+        service(), order, stream=stream, patience_s=_PATIENCE_S
+    )
+    announce(t("work.begun"))
+
+
+def drop(tab: str) -> None:
+    """Forget the speech of this panel: it belongs to something that is no longer shown."""
+    if (before := st.session_state.pop(f"{tab}_speaking", None)) is not None and not before.ended:
+        before.cancel()
 
 
 def speech(tab: str) -> Speaking | None:
     """Return the latest speech of this panel."""
     return st.session_state.get(f"{tab}_speaking")
-
-
-def busy(tab: str) -> bool:
-    """Return whether it is running."""
-    running = speech(tab)
-    return running is not None and not running.ended
 
 
 def show(tab: str) -> None:
@@ -36,16 +48,16 @@ def show(tab: str) -> None:
         return
     if not speaking.ended:
         _follow(tab, speaking)
-    if speaking.failure is None and (speaking.stream or speaking.whole):
+    if speaking.failure is not None:
+        show_refusal(speaking.failure)
+    if speaking.playable or (speaking.stream and not speaking.ended):
         play(
             f"/sound/{speaking.id}",
             key=f"{tab}_player",
             live=speaking.stream,
-            whole=speaking.whole,
+            whole=speaking.ended,
         )
-    if speaking.failure is not None:
-        show_refusal(speaking.failure)
-    elif speaking.whole:
+    if speaking.playable:
         _show_result(tab, speaking)
 
 
@@ -54,43 +66,71 @@ def _follow(tab: str, speaking: Speaking) -> None:
     """Show how far it is; run the whole page again once it has ended."""
     if speaking.ended:
         st.rerun()
-    expected = seconds_of(speaking.order.text, speaking.order.language)
-    done = min(speaking.seconds / expected, 0.99) if expected else 0.0
-    st.progress(done, text=_status(speaking))
+    st.progress(_done(speaking), text=_status(speaking))
     if st.button(t("work.cancel"), key=f"{tab}_cancel", icon=":material/cancel:"):
         speaking.cancel()
+
+
+def _done(speaking: Speaking) -> float:
+    """Return the share that is done: of the sentences if the audio comes at once, else of its duration."""
+    if not speaking.stream:
+        count = len(speaking.alignment.spans)
+        return len(speaking.alignment.ends_s) / count if count else 0.0
+    expected = seconds_of(speaking.order.text, speaking.order.language)
+    return min(speaking.seconds / expected, 0.99) if expected else 0.0
 
 
 def _status(speaking: Speaking) -> str:
     if speaking.cancelled.is_set():
         return t("work.cancelling")
+    if speaking.waits:
+        return t("work.queued", seconds=number(speaking.took_s, 0))
+    speaking.look()
+    spoken = len(speaking.alignment.ends_s)
+    sentences = len(speaking.alignment.spans) or "?"
+    if not speaking.stream:
+        return t(
+            "work.making", spoken=spoken, sentences=sentences, seconds=number(speaking.took_s, 0)
+        )
     if speaking.first_after_s is None:
         return t("work.waiting", seconds=number(speaking.took_s))
-    speaking.look()
     return t(
         "work.sounding",
-        spoken=len(speaking.alignment.ends_s),
-        sentences=len(speaking.alignment.spans) or "?",
+        spoken=spoken,
+        sentences=sentences,
         seconds=number(speaking.seconds),
         first=number(speaking.first_after_s, 2),
     )
 
 
 def _show_result(tab: str, speaking: Speaking) -> None:
-    first, total, length = st.columns(3)
-    first.metric(t("work.first_sound"), f"{number(speaking.first_after_s or 0.0, 2)} s")
-    total.metric(t("work.total"), f"{number(speaking.took_s)} s")
-    length.metric(t("work.length"), f"{number(speaking.seconds)} s")
+    """Show what has come, which is all of it unless it failed or was cancelled."""
+    if speaking.whole:
+        announce(t("work.done", seconds=number(speaking.seconds)))
+        _show_measured(speaking)
     if speaking.head and speaking.head.warning:
-        st.warning(t("work.warning", warning=speaking.head.warning), icon=":material/warning:")
+        st.warning(
+            t("work.warning", warning=warning_text(speaking.head.warning)),
+            icon=":material/warning:",
+        )
     if speaking.head:
         show_left_out(speaking.order.text, speaking.head.left_out)
-    st.download_button(
-        t("work.download_wav"),
-        data=speaking.wav,
-        file_name="speech.wav",
-        mime="audio/wav",
-        on_click="ignore",
-        icon=":material/download:",
-        key=f"{tab}_download",
+    with st.container(horizontal=True, key=f"{tab}_downloads"):
+        for kind in FORMATS:
+            st.link_button(
+                t("work.download", kind=kind.upper()),
+                f"/sound/{speaking.id}.{kind}",
+                icon=":material/download:",
+            )
+    st.caption(t("work.synthetic"))
+
+
+def _show_measured(speaking: Speaking) -> None:
+    measured = t(
+        "work.measured",
+        first=number(speaking.first_after_s or 0.0, 2),
+        total=number(speaking.took_s),
+        length=number(speaking.seconds),
     )
+    seed = t("work.seed", seed=speaking.head.seed) if speaking.head else ""
+    st.caption(measured + seed)

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from ui.translations import t
+from ui.translations import t, tongue
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
 
 _FOLDER: Final = Path(__file__).with_name("components")
-_HTML: Final = """<div class="player" data-testid="player"><div class="sentences" dir="auto"></div>
-<button type="button" hidden></button><span class="time"></span>
-<audio controls hidden preload="metadata"></audio></div>"""
+_HTML: Final = """<div class="player" data-testid="player"><div class="sentences" role="group" dir="auto"></div>
+<p class="problem" role="alert" hidden></p><button type="button" class="retry" hidden></button>
+<button type="button" class="toggle" hidden></button><span class="time"></span><div class="whole"></div></div>"""
+_LABELS: Final = ("player", "pause", "resume", "failed", "retry", "sentences", "pause_elsewhere")
 
 
 @cache
@@ -40,6 +41,7 @@ def play(url: str, *, key: str, live: bool, whole: bool, marks: str = "") -> Non
             "live": live,
             "whole": whole,
             "marks": marks,
-            "labels": {name: t(f"player.{name}") for name in ("player", "pause", "resume")},
+            "point": "," if tongue() == "fr" else ".",
+            "labels": {name: t(f"player.{name}") for name in _LABELS},
         },
     )

@@ -1,5 +1,6 @@
 """A text as it will be spoken, shown below the box that it is written in; the service is asked only on demand."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import streamlit as st
@@ -9,6 +10,7 @@ from ui.client.service import Normalized
 from ui.errors import Refusal
 from ui.text.markup import is_ssml
 from ui.translations import t
+from ui.widgets import options
 from ui.widgets.notices import show_left_out, show_refusal
 
 # of a long text its beginning; SSML is shown whole, as half a document is none
@@ -21,7 +23,7 @@ def show(tab: str, text: str, language: str) -> None:
         return
     beginning = text if is_ssml(text) else text[:_MOST_CHARACTERS]
     try:
-        normalized = _normalized(beginning, language)
+        normalized = _normalized(beginning, language, options.manner().pronunciations)
     except Refusal as refusal:
         show_refusal(refusal)
         return
@@ -32,6 +34,6 @@ def show(tab: str, text: str, language: str) -> None:
     show_left_out(beginning, normalized.left_out)
 
 
-@st.cache_data(max_entries=64, ttl=60, show_spinner=False)
-def _normalized(text: str, language: str) -> Normalized:
-    return shared.service().normalized(text, language)
+@st.cache_data(max_entries=8, ttl=60, show_spinner=False, scope="session")
+def _normalized(text: str, language: str, pronunciations: Mapping[str, str]) -> Normalized:
+    return shared.service().normalized(text, language, pronunciations)

@@ -7,12 +7,12 @@ from typing import Final
 import streamlit as st
 
 from ui import shared
-from ui.client.library import METHODS, NewVoice
+from ui.client.library import METHODS, ConsentForm, LibraryVoice, NewVoice
 from ui.errors import Refusal
 from ui.translations import t, tongue
 from ui.widgets import library, voices
 from ui.widgets.languages import languages
-from ui.widgets.notices import show_refusal
+from ui.widgets.notices import show_refusal, warning_text
 
 _NAME: Final = re.compile(r"[^\x00-\x1f\x7f/:@]{1,64}")
 _UNKNOWN: Final = ""  # language
@@ -23,22 +23,49 @@ def show(tab: str, recordings: tuple[bytes, ...]) -> None:
     _show_saved(tab)
     with st.form(f"{tab}_save", border=False):
         new = _fields(tab, recordings)
-        agreed = st.checkbox(t("consent.agreed", statement=new.statement), key=f"{tab}_agreed")
+        agreed = _show_agreed(tab, new.consent)
         submitted = st.form_submit_button(
             t("library.save_now"), type="primary", disabled=not recordings, key=f"{tab}_save_go"
         )
 
     if not submitted:
         return
-    if (problem := _problem(new, agreed=agreed)) is not None:
-        st.error(problem, icon=":material/error:")
+    if not is_name(new.name):
+        st.error(t("library.bad_name"), icon=":material/error:")
+        return
+    if not new.consent.speaker or not agreed:
+        st.error(t("refusal.consent_required"), icon=":material/error:")
         return
     _save(tab, new)
 
 
+def show_replacement(voice: LibraryVoice, recordings: tuple[bytes, ...]) -> bool:
+    """Show the form that replaces the recordings of a voice; return whether they were replaced."""
+    tab = f"replace_{voice.id}"
+    with st.form(tab, border=False):
+        consent = _consent_fields(tab)
+        agreed = _show_agreed(tab, consent)
+        submitted = st.form_submit_button(
+            t("library.replace_now"), type="primary", disabled=not recordings
+        )
+
+    if not submitted:
+        return False
+    if not consent.speaker or not agreed:
+        st.error(t("refusal.consent_required"), icon=":material/error:")
+        return False
+    try:
+        with st.spinner(t("library.saving")):
+            shared.service().replace_clips(voice.id, recordings, consent)
+    except Refusal as refusal:
+        show_refusal(refusal)
+        return False
+    return True
+
+
 def _fields(tab: str, recordings: tuple[bytes, ...]) -> NewVoice:
     name = st.text_input(t("library.name"), max_chars=64, key=f"{tab}_save_name")
-    known = languages() | {_UNKNOWN: t("library.any_language")}
+    known = dict(languages()) | {_UNKNOWN: t("library.any_language")}
     codes = list(known)
     language = st.selectbox(
         t("library.language"),
@@ -50,6 +77,20 @@ def _fields(tab: str, recordings: tuple[bytes, ...]) -> NewVoice:
     description = st.text_input(
         t("library.description"), max_chars=500, key=f"{tab}_save_description"
     )
+    return NewVoice(
+        name=name.strip(),
+        recordings=recordings,
+        consent=_consent_fields(tab),
+        language=language,
+        description=description.strip(),
+    )
+
+
+def _show_agreed(tab: str, consent: ConsentForm) -> bool:
+    return st.checkbox(t("consent.agreed", statement=consent.statement), key=f"{tab}_agreed")
+
+
+def _consent_fields(tab: str) -> ConsentForm:
     st.markdown(f"**{t('consent.title')}**")
     speaker = st.text_input(t("consent.speaker"), max_chars=200, key=f"{tab}_save_speaker")
     today = date.today()  # noqa: DTZ011  # of the place where the pages run
@@ -62,25 +103,12 @@ def _fields(tab: str, recordings: tuple[bytes, ...]) -> NewVoice:
         format_func=lambda method: t(f"consent.{method.replace(' ', '_')}"),
         key=f"{tab}_save_method",
     )
-    return NewVoice(
-        name=name.strip(),
-        recordings=recordings,
+    return ConsentForm(
         speaker=speaker.strip(),
         statement=t("consent.statement"),
         date=given_on.isoformat(),
         method=method,
-        language=language,
-        description=description.strip(),
     )
-
-
-def _problem(new: NewVoice, *, agreed: bool) -> str | None:
-    """Return what is missing, for the user."""
-    if not is_name(new.name):
-        return t("library.bad_name")
-    if not new.speaker or not agreed:
-        return t("refusal.consent_required")
-    return None
 
 
 def is_name(name: str) -> bool:
@@ -110,4 +138,4 @@ def _show_saved(tab: str) -> None:
         return
     st.success(t("library.saved", name=saved.name), icon=":material/check_circle:")
     for warning in saved.warnings:
-        st.warning(t("work.warning", warning=warning), icon=":material/warning:")
+        st.warning(t("work.warning", warning=warning_text(warning)), icon=":material/warning:")

@@ -4,14 +4,13 @@ from streamlit.testing.v1 import AppTest
 
 
 def _two_tabs() -> None:
-    import numpy as np
     import streamlit as st
 
     from ui.audio.looks import Quality
-    from ui.widgets.voices import RecordedVoice, consent
+    from ui.audio.recorded import RecordedVoice
+    from ui.widgets.voices import consent
 
-    samples = np.zeros(16_000, np.float32)
-    voice = RecordedVoice("Anna", b"clip", samples, Quality(8.0, 30.0, 0.0, 0.5))
+    voice = RecordedVoice("Anna", b"clip", "key", "M0 0", Quality(8.0, 30.0, 0.0, 0.5))
     for tab in ("first", "second"):
         st.write(f"{tab}: {consent(voice, tab)}")
 

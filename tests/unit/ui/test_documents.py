@@ -88,18 +88,22 @@ def test_a_text_file_is_read_however_it_is_written(coding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "code"),
     [
-        ("a.pdf", b"no"),
-        ("a.epub", b"no"),
-        ("a.epub", book({}, ["gone"])),
-        ("a.doc", b""),
-        ("a.txt", b" "),
+        ("a.pdf", b"no", "document_unreadable"),
+        ("a.epub", b"no", "document_unreadable"),
+        ("a.epub", book({}, ["gone"]), "document_unreadable"),
+        ("a.doc", b"", "document_unreadable"),
+        ("a.txt", b" ", "document_empty"),
     ],
 )
-def test_what_cannot_be_read_is_refused(name: str, content: bytes) -> None:
-    with pytest.raises(BadDocument):
+def test_an_unreadable_document_is_refused_with_the_reason(
+    name: str, content: bytes, code: str
+) -> None:
+    with pytest.raises(BadDocument) as refused:
         read_document(name, content)
+    assert refused.value.code == code
+    assert str(refused.value) == "", "no words of a program for users"
 
 
 def test_a_book_that_unpacks_to_too_much_is_refused() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ui.client.library import LibraryVoice, NewVoice, voice_of
+from ui.client.library import ConsentForm, LibraryVoice, NewVoice, voice_of
 from ui.client.service import ChosenVoice, Order
 from ui.widgets.choice import unique_labels
 from ui.widgets.save_voice import is_name
@@ -53,7 +53,8 @@ def test_a_preview_is_in_the_language_of_the_page_if_the_voice_has_it(
 
 
 def test_a_new_voice_is_sent_with_its_consent_and_without_empty_fields() -> None:
-    new = NewVoice("Anna", (b"wav",), "Anna Weber", "I agree.", "2026-01-31", "written")
+    consent = ConsentForm("Anna Weber", "I agree.", "2026-01-31", "written")
+    new = NewVoice("Anna", (b"wav",), consent)
     fields = new.fields()
     assert fields.keys() == {"name", "consent"}
     assert json.loads(fields["consent"]) == {

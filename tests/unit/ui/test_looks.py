@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.support.recordings import CLIP_FILE
+from ui.audio.encoding import FORMATS, encoded
 from ui.audio.looks import quality, spectrogram, waveform_path
-from ui.audio.mp3 import encoded
 from ui.audio.reading import RATE_HZ, Samples, read_audio
 from ui.errors import BadAudio
 
@@ -50,10 +50,11 @@ def test_a_waveform_has_a_stroke_for_each_moment() -> None:
     assert waveform_path(np.array([0, 1], np.float32), bars=2) == "M2 31.5V32.5M6 1.5V62.5"
 
 
-def test_mp3_is_made_of_chunks_of_any_length() -> None:
+@pytest.mark.parametrize("kind", sorted(set(FORMATS) - {"wav"}))
+def test_a_compressed_file_is_made_of_chunks_of_any_length(kind: str) -> None:
     pcm = (np.sin(np.arange(24_000) / 10) * 9000).astype("<i2").tobytes()
-    frames = b"".join(encoded([pcm[:1001], b"", pcm[1001:20_000], pcm[20_000:]], 24_000))
-    decoded = read_audio(frames)
+    file = b"".join(encoded([pcm[:1001], b"", pcm[1001:20_000], pcm[20_000:]], 24_000, kind))
+    decoded = read_audio(file)
     assert len(decoded) / RATE_HZ == pytest.approx(1.0, abs=0.15)
     assert float(np.sqrt(np.mean(np.square(decoded[4000:12_000])))) == pytest.approx(
         9000 / 32768 / 2**0.5, rel=0.1

@@ -72,6 +72,15 @@ def test_a_repeated_answer_counts_once() -> None:
     assert alignment.ends_s == [1.5]
 
 
+def test_a_no_break_space_holds_a_sign_and_its_word_together_in_subtitles() -> None:
+    text = "La roue s’arrêta soudain et lui répondit\u00a0: «\u00a0Repose-toi.\u00a0»"
+    alignment = Alignment(text)
+    alignment.learn({"from": 0, "sentences": [{"start": 0, "end": len(text), "seconds": 3.0}]})
+    shown = srt(list(alignment.cues()))
+    assert "répondit\u00a0: «\u00a0Repose-toi.\u00a0»" in shown.replace("\n", " ")
+    assert not any(line.startswith((":", "»")) for line in shown.splitlines())
+
+
 def test_subtitles_are_written_as_players_read_them() -> None:
     cues = [
         TimedSentence(0, 1.5, "Un < deux & trois."),

@@ -1,76 +1,123 @@
 // Plays a WAV from its URL: while it is being produced through Web Audio, chunk by chunk, and once it is complete through
 // an <audio> element, which can seek. Shows the sentences and marks the current one.
+//
+// A player belongs to a URL, not to an element: Streamlit removes the element when another tab or language is shown. A
+// player that is playing then continues, with a button to pause it at the bottom of the page, and returns to its element
+// when that is shown again.
 
 const HEADER_BYTES = 44;
 const AHEAD_S = 0.15; // between a chunk's arrival and its playback
 const MOST_AHEAD_S = 60; // a book is not held in memory: the others wait at the service
-const players = new WeakMap();
+const MOST_ATTEMPTS = 5; // without a new byte
+const players = (globalThis.speechPlayers ??= new Map()); // by URL
+const shown = new WeakMap(); // parent element: player
+const begun = (globalThis.speechBegun ??= new Set()); // URLs that have started by themselves, which they do once
 
 export default function ({ data, parentElement }) {
-  let player = players.get(parentElement);
-  if (!player || player.url !== data.url) {
-    player?.close();
-    player = new Player(parentElement.querySelector(".player"), data);
-    players.set(parentElement, player);
-  }
-  player.update(data);
+  let player = players.get(data.url);
+  if (!player) players.set(data.url, (player = new Player(data)));
+  const before = shown.get(parentElement);
+  if (before && before !== player) before.close();
+  shown.set(parentElement, player);
+  player.update(data, parentElement.querySelector(".player"));
   return () => {
-    player.close();
-    players.delete(parentElement);
+    shown.delete(parentElement);
+    player.detach();
   };
 }
 
 class Player {
-  constructor(root, data) {
-    this.root = root;
+  constructor(data) {
     this.url = data.url;
+    this.data = data;
     this.chunks = []; // {at: playback time, from: offset in the speech, seconds}
-    this.received = 0; // seconds
+    this.received = 0; // seconds, from the beginning of the speech
     this.sentences = [];
     this.ends = []; // of the sentences that are spoken, in seconds
-    root.querySelector(".sentences").replaceChildren();
-    this.aborted = new AbortController();
-    this.audio = root.querySelector("audio");
-    this.button = root.querySelector("button");
-    this.button.onclick = () => this.toggle();
-    this.root.dataset.state = "waiting";
+    this.state = "waiting";
+    this.closed = new AbortController();
+    this.audio = document.createElement("audio");
+    this.audio.controls = true;
     this.audio.hidden = true;
-    this.audio.removeAttribute("src");
+    this.audio.preload = "metadata";
+    this.audio.onerror = () => this.audio.hidden || this.fail();
     this.timer = setInterval(() => this.tick(), 100);
-    if (data.live) this.listen();
+    if (data.live && !begun.has(this.url)) this.listen(0);
+    begun.add(this.url);
     if (data.marks) this.follow(data.marks);
   }
 
-  update(data) {
+  update(data, root) {
     this.data = data;
+    if (this.root !== root) this.attach(root);
     this.audio.setAttribute("aria-label", data.labels.player);
     if (data.whole && !this.context) this.becomeWhole();
     this.tick();
   }
 
-  async listen() {
-    try {
-      this.context = new AudioContext();
-      const answer = await fetch(this.url, { signal: this.aborted.signal });
-      let rest = new Uint8Array();
-      let rate = 0;
-      for (const reader = answer.body.getReader(); ; ) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        rest = joined(rest, value);
-        if (!rate && rest.length >= HEADER_BYTES) {
-          rate = new DataView(rest.buffer).getUint32(24, true);
-          rest = rest.slice(HEADER_BYTES);
-        }
-        if (rate && rest.length >= 2) rest = this.play(rest, rate);
-        while (this.context && this.received - this.position() > MOST_AHEAD_S) await sleep(500);
-        if (!this.context) return;
+  attach(root) {
+    this.root = root;
+    this.button = root.querySelector(".toggle");
+    this.button.onclick = () => this.toggle();
+    root.querySelector(".retry").onclick = () => this.retry();
+    this.hideDock();
+    const playing = !this.audio.paused;
+    root.querySelector(".whole").replaceChildren(this.audio);
+    if (playing) this.audio.play();
+    this.marked = undefined;
+    this.showSentences();
+  }
+
+  // The element was removed: a player that is playing continues, every other one ends.
+  detach() {
+    this.root = undefined;
+    if (this.state === "playing") this.showDock();
+    else if (!this.context) this.close();
+  }
+
+  // Plays from this time on while the speech is being produced. A broken connection is resumed where it broke.
+  async listen(from) {
+    this.stopContext();
+    const context = (this.context = new AudioContext());
+    this.listening = new AbortController();
+    this.complete = false;
+    this.chunks = [];
+    this.received = from;
+    let attempts = 0;
+    while (this.context === context && !this.complete) {
+      const before = this.received;
+      try {
+        await this.receive(context, this.listening.signal);
+      } catch (error) {
+        if (this.context !== context || error.name === "AbortError") return;
+        attempts = this.received > before ? 1 : attempts + 1;
+        if (error instanceof Gone || attempts >= MOST_ATTEMPTS) return this.fail();
+        await sleep(300 * 2 ** attempts);
       }
-    } catch (error) {
-      if (error.name !== "AbortError") this.root.dataset.state = "failed";
-    } finally {
-      this.complete = true;
     }
+  }
+
+  async receive(context, signal) {
+    const first = this.rate ? 2 * Math.round(this.received * this.rate) : 0;
+    const answer = await fetch(first ? `${this.url}?from=${first}` : this.url, { signal });
+    if (answer.status === 404) throw new Gone();
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    let rest = new Uint8Array();
+    let header = false;
+    for (const reader = answer.body.getReader(); ; ) {
+      const { value, done } = await reader.read();
+      if (this.context !== context) return;
+      if (done) break;
+      rest = joined(rest, value);
+      if (!header && rest.length >= HEADER_BYTES) {
+        header = true;
+        this.rate = new DataView(rest.buffer).getUint32(24, true);
+        rest = rest.slice(HEADER_BYTES);
+      }
+      if (header && rest.length >= 2) rest = this.play(rest, this.rate);
+      while (this.context === context && this.received - this.position() > MOST_AHEAD_S) await sleep(500);
+    }
+    this.complete = true;
   }
 
   // Puts samples behind those that were put before; returns the odd byte that is left.
@@ -93,31 +140,63 @@ class Player {
   }
 
   position() {
-    if (!this.context) return this.audio.currentTime;
+    if (!this.context) return this.audio.hidden ? this.heard ?? 0 : this.audio.currentTime;
     const now = this.context.currentTime;
     while (this.chunks.length > 1 && this.chunks[1].at <= now) this.chunks.shift();
     const [piece] = this.chunks;
-    return piece ? piece.from + Math.min(Math.max(now - piece.at, 0), piece.seconds) : 0;
+    return piece ? piece.from + Math.min(Math.max(now - piece.at, 0), piece.seconds) : this.received;
   }
 
   tick() {
     const heard = this.position();
+    this.heard = heard;
     if (this.context && this.chunks.length) {
       const over = this.complete && heard >= this.received - 0.01;
-      this.root.dataset.state = over ? "ended" : this.context.state === "running" ? "playing" : "paused";
+      this.enter(over ? "ended" : this.context.state === "running" ? "playing" : "paused");
       if (over) this.becomeWhole();
+    } else if (this.context && this.complete) {
+      this.becomeWhole(); // nothing came
     } else if (!this.context && !this.audio.hidden) {
-      this.root.dataset.state = this.audio.ended ? "ended" : this.audio.paused ? "ready" : "playing";
+      this.enter(this.audio.ended ? "ended" : this.audio.paused ? "ready" : "playing");
     }
+    if (!this.root) return;
+    this.show(heard);
+    this.mark(heard);
+  }
+
+  enter(state) {
+    if (state === this.state) return;
+    this.state = state;
+    if (state === "playing") for (const other of players.values()) if (other !== this) other.pause();
+    if (state !== "playing" && !this.root) {
+      this.hideDock();
+      if (state === "ended" && !this.context) this.close();
+    }
+  }
+
+  show(heard) {
     const labels = this.data.labels;
-    const live = Boolean(this.context);
-    this.button.hidden = !live || !this.chunks.length;
-    this.button.textContent = this.root.dataset.state === "paused" ? labels.resume : labels.pause;
-    this.root.querySelector(".time").textContent = live && this.chunks.length
-      ? `${heard.toFixed(1)} s / ${this.received.toFixed(1)} s` : "";
+    const live = Boolean(this.context) && this.chunks.length > 0;
+    this.root.dataset.state = this.state;
+    this.button.hidden = !live;
+    this.button.textContent = this.state === "paused" ? labels.resume : labels.pause;
+    this.root.querySelector(".time").textContent = live
+      ? `${this.written(heard)} s / ${this.written(this.received)} s` : "";
     this.root.dataset.heard = heard.toFixed(2);
     this.root.dataset.received = this.received.toFixed(2);
-    this.mark(heard);
+    const failed = this.state === "failed";
+    const retry = this.root.querySelector(".retry");
+    retry.hidden = !failed;
+    retry.textContent = labels.retry;
+    const problem = this.root.querySelector(".problem");
+    if (problem.hidden === failed) {
+      problem.hidden = !failed;
+      problem.textContent = failed ? labels.failed : "";
+    }
+  }
+
+  written(seconds) {
+    return seconds.toFixed(1).replace(".", this.data.point);
   }
 
   toggle() {
@@ -125,22 +204,47 @@ class Player {
     else this.context?.resume();
   }
 
+  pause() {
+    this.context?.suspend();
+    this.audio.pause();
+  }
+
+  fail() {
+    this.stopContext();
+    this.audio.hidden = true;
+    this.audio.removeAttribute("src");
+    this.enter("failed");
+    this.tick();
+  }
+
+  retry() {
+    this.enter("waiting");
+    if (this.data.whole) this.becomeWhole();
+    else this.listen(this.heard ?? 0);
+  }
+
   becomeWhole() {
+    const heard = this.state === "ended" ? 0 : this.heard ?? 0;
     this.stopContext();
     if (!this.data.whole || !this.audio.hidden) return;
     this.audio.src = this.url;
     this.audio.hidden = false;
+    if (heard) this.audio.currentTime = heard;
   }
 
   // Asks where the sentences are until all are known.
   async follow(address) {
-    while (!this.aborted.signal.aborted) {
+    while (!this.closed.signal.aborted) {
       try {
-        const answer = await fetch(`${address}?from=${this.ends.length}`, { signal: this.aborted.signal });
+        const answer = await fetch(`${address}?from=${this.ends.length}`, { signal: this.closed.signal });
         if (!answer.ok) return;
         const { sentences, ends, ended } = await answer.json();
-        if (!this.sentences.length) this.showSentences(sentences);
+        if (!this.sentences.length && sentences.length) {
+          this.sentences = sentences;
+          this.showSentences();
+        }
         this.ends.push(...ends);
+        this.tell();
         if (ended && !ends.length) return;
       } catch (error) {
         if (error.name === "AbortError") return;
@@ -149,27 +253,59 @@ class Player {
     }
   }
 
-  showSentences(sentences) {
-    this.sentences = sentences;
+  // Each sentence is a button. Tab leads to one of them, the arrow keys to the others.
+  showSentences() {
+    if (!this.root) return;
     const list = this.root.querySelector(".sentences");
-    list.replaceChildren(...sentences.map((text, place) => {
+    list.setAttribute("aria-label", this.data.labels.sentences);
+    list.replaceChildren(...this.sentences.map((text, place) => {
       const sentence = document.createElement("span");
       sentence.textContent = text;
       sentence.dataset.place = place;
+      sentence.setAttribute("role", "button");
+      sentence.tabIndex = place ? -1 : 0;
       sentence.onclick = () => this.jump(place);
+      sentence.onkeydown = (event) => this.press(event, place);
       return sentence;
     }));
+    this.tell();
+  }
+
+  // Marks the sentences that can be played: those that are spoken, and the one after them.
+  tell() {
+    for (const sentence of this.root?.querySelectorAll(".sentences span") ?? []) {
+      const spoken = Number(sentence.dataset.place) <= this.ends.length;
+      if (spoken) sentence.removeAttribute("aria-disabled");
+      else sentence.setAttribute("aria-disabled", "true");
+    }
+  }
+
+  press(event, place) {
+    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    if (event.key === "Enter" || event.key === " ") this.jump(place);
+    else if (event.key in steps) this.focus(place + steps[event.key]);
+    else return;
+    event.preventDefault();
+  }
+
+  focus(place) {
+    const next = this.root.querySelector(`.sentences span[data-place="${place}"]`);
+    if (!next) return;
+    for (const sentence of this.root.querySelectorAll(".sentences span")) sentence.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
   }
 
   // Marks the current sentence: the first one that has not ended.
   mark(heard) {
-    const silent = ["waiting", "ended", "ready"].includes(this.root.dataset.state) && !heard;
+    const silent = ["waiting", "ended", "ready", "failed"].includes(this.state) && !heard;
     const place = silent ? -1 : this.ends.findIndex((end) => heard < end);
     if (place === this.marked) return;
     this.marked = place;
     for (const sentence of this.root.querySelectorAll(".sentences span")) {
       const here = Number(sentence.dataset.place) === place;
-      sentence.toggleAttribute("aria-current", here);
+      if (here) sentence.setAttribute("aria-current", "true");
+      else sentence.removeAttribute("aria-current");
       if (here) this.bringIntoView(sentence);
     }
   }
@@ -183,23 +319,54 @@ class Player {
   }
 
   jump(place) {
-    if (this.audio.hidden || place > this.ends.length) return;
-    this.audio.currentTime = place ? this.ends[place - 1] : 0;
+    if (place > this.ends.length) return;
+    const at = place ? this.ends[place - 1] : 0;
+    if (this.audio.hidden) {
+      if (this.data.live) this.listen(at);
+      return;
+    }
+    this.audio.currentTime = at;
     this.audio.play();
   }
 
+  // A button at the bottom of the page, while a player whose element is not shown is playing.
+  showDock() {
+    const dock = document.createElement("button");
+    dock.type = "button";
+    dock.dataset.testid = "playing-elsewhere";
+    dock.textContent = this.data.labels.pause_elsewhere;
+    dock.style.cssText = "position:fixed;inset-block-end:1rem;inset-inline-end:1rem;z-index:1000;min-height:2.75rem;"
+      + "padding:.5rem 1rem;border:0;border-radius:.5rem;background:#0b6e62;color:#fff;font:inherit;cursor:pointer";
+    dock.onclick = () => this.pause();
+    const wasPlaying = !this.context;
+    document.body.append(dock, this.audio);
+    if (wasPlaying) this.audio.play(); // it was paused as its element was removed
+    this.dock = dock;
+  }
+
+  hideDock() {
+    this.dock?.remove();
+    this.dock = undefined;
+  }
+
   stopContext() {
+    this.listening?.abort();
     this.context?.close();
     this.context = undefined;
   }
 
   close() {
     clearInterval(this.timer);
-    this.aborted.abort();
+    this.closed.abort();
     this.stopContext();
+    this.hideDock();
     this.audio.pause();
+    this.audio.remove();
+    if (players.get(this.url) === this) players.delete(this.url);
   }
 }
+
+class Gone extends Error {}
 
 function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
