@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from services.common.runtime.local_nats import free_port
 from tests.e2e.conftest import Place
-from tests.support.browser import open_page, process
+from tests.support.browser import open_page, process, settle
+from tests.support.recordings import CLIP_FILE
 
 LONG = "Voici une phrase assez longue pour que la synthèse dure un peu de temps. " * 60
 
@@ -81,7 +82,7 @@ def test_an_unreachable_service_is_reported_in_every_tab(page: Page) -> None:
     ).to_be_visible()
 
 
-def test_a_busy_service_names_a_time_to_retry_and_a_dying_one_reports_missing_audio(
+def test_a_busy_service_is_waited_for_and_a_dying_one_reports_missing_audio(
     chrome: Browser, page: Page, running: Place, edge_port: int, pages: str
 ) -> None:
     url = f"http://127.0.0.1:{edge_port}"
@@ -89,15 +90,13 @@ def test_a_busy_service_names_a_time_to_retry_and_a_dying_one_reports_missing_au
     with process("services.http_edge", ready_url=f"{url}/readyz", **small) as edge:
         page.reload()
         speak(page, "Bonjour, ceci est court.")  # the engine's speed is known once it has spoken
-        expect(page.get_by_role("button", name="Télécharger en WAV")).to_be_visible()
+        expect(page.get_by_role("link", name="Télécharger en WAV")).to_be_visible()
         expect(page.get_by_text("Le service ne répond pas")).to_have_count(0)
         other = open_page(chrome, pages)
         speak(page, LONG)
         wait_until_full(url)
         speak(other, "Bonjour.")
-        expect(
-            other.get_by_text(re.compile(r"Le service est occupé .* Réessayez dans \d+ s"))
-        ).to_be_visible()
+        expect(other.get_by_text("Le service est occupé : votre demande attend")).to_be_visible()
         other.context.close()
         expect(page.get_by_test_id("player")).to_have_attribute("data-state", "playing")
         edge.kill()
@@ -136,14 +135,50 @@ def until_nothing_is_due(running: Place) -> None:
 def test_a_recording_that_the_service_refuses_is_explained(
     chrome: Browser, running: Place, tmp_path: Path
 ) -> None:
-    silence = tmp_path / "silence.wav"
-    soundfile.write(silence, np.zeros(16_000 * 5), 16_000)
+    tone = tmp_path / "tone.wav"
+    soundfile.write(tone, 0.3 * np.sin(np.arange(16_000 * 5) * 0.17), 16_000)
     page = open_page(chrome, running.pages)
     panel = page.get_by_role("tabpanel", name="Synthèse rapide")
-    panel.get_by_test_id("stFileUploader").locator("input").set_input_files(silence)
-    expect(panel.get_by_text("L’enregistrement est presque silencieux")).to_be_visible()
+    panel.get_by_test_id("stFileUploader").locator("input").set_input_files(tone)
+    expect(panel.get_by_text("Beaucoup de bruit")).to_be_visible()
+    settle(page)
     panel.get_by_text("La personne qui parle est d’accord").click()
+    expect(page.get_by_role("button", name="Générer")).to_be_enabled()
     until_nothing_is_due(running)
     page.get_by_role("button", name="Générer").click()
     expect(page.get_by_text("Cet enregistrement ne peut pas servir de voix")).to_be_visible()
+    page.context.close()
+
+
+def test_a_silent_recording_is_refused_before_it_is_sent(page: Page, tmp_path: Path) -> None:
+    silence = tmp_path / "silence.wav"
+    soundfile.write(silence, np.zeros(16_000 * 5), 16_000)
+    panel = page.get_by_role("tabpanel", name="Synthèse rapide")
+    panel.get_by_test_id("stFileUploader").locator("input").set_input_files(silence)
+    expect(panel.get_by_text("L’enregistrement est presque silencieux")).to_be_visible()
+    expect(page.get_by_role("button", name="Générer")).to_be_disabled()
+    expect(panel.get_by_text("La personne qui parle est d’accord")).to_have_count(0)
+
+
+def test_a_press_of_a_button_that_was_shown_with_a_lost_voice_speaks_in_no_other(
+    chrome: Browser, running: Place, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    pages = f"http://127.0.0.1:{port}"
+    settings = {"UI_PORT": port, "SERVICE_URL": running.service}
+    voice = tmp_path / "mine.wav"
+    samples, rate_hz = soundfile.read(CLIP_FILE)
+    soundfile.write(voice, samples[: 7 * rate_hz], rate_hz)
+    with process("ui", ready_url=f"{pages}/_stcore/health", **settings):
+        page = open_page(chrome, pages)
+        panel = page.get_by_role("tabpanel", name="Synthèse rapide")
+        panel.get_by_test_id("stFileUploader").locator("input").set_input_files(voice)
+        expect(panel.get_by_role("combobox", name="Voix").first).to_have_value("mine.wav")
+        panel.get_by_text("La personne qui parle est d’accord").click()
+        expect(page.get_by_role("button", name="Générer")).to_be_enabled()
+        settle(page)
+    with process("ui", ready_url=f"{pages}/_stcore/health", **settings):
+        expect(panel.get_by_text("L’enregistrement choisi n’est plus là")).to_be_visible()
+        expect(page.get_by_role("button", name="Générer")).to_be_disabled()
+        expect(page.get_by_test_id("player")).to_have_count(0)
     page.context.close()

@@ -11,7 +11,7 @@ import soundfile
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import Place
-from tests.e2e.test_ui import open_tab, picture
+from tests.e2e.test_ui import downloaded, open_tab, picture
 from tests.support.browser import open_page, settle
 from tests.support.recordings import CLIP_FILE
 
@@ -95,7 +95,7 @@ def test_a_stored_voice_speaks_and_is_named_in_the_request(
     panel = page.get_by_role("tabpanel", name="Quick synthesis")
     expect(picker_in_english(panel)).to_have_value(re.compile("^Anna · library"))
     panel.get_by_role("button", name="Generate").click()
-    expect(panel.get_by_role("button", name="Download as WAV")).to_be_visible()
+    expect(panel.get_by_role("link", name="Download as WAV")).to_be_visible()
     [stored] = library(running)
     page.get_by_role("tab", name="Advanced settings").click()
     expect(page.get_by_text(f"--form-string voice={stored['id']}").first).to_be_visible()
@@ -111,7 +111,7 @@ def test_the_default_voice_speaks_where_none_is_chosen_and_built_in_voices_are_l
     panel = page.get_by_role("tabpanel", name="Synthèse rapide")
     expect(picker(panel)).to_have_value("Voix par défaut de la langue")
     panel.get_by_role("button", name="Générer").click()
-    expect(panel.get_by_role("button", name="Télécharger en WAV")).to_be_visible()
+    expect(panel.get_by_role("link", name="Télécharger en WAV")).to_be_visible()
     picker(panel).click()
     expect(page.get_by_role("option", name=re.compile("intégrée")).first).to_be_visible()
     expect(page.get_by_role("option", name="Voix d’exemple")).to_be_visible()
@@ -171,9 +171,9 @@ def test_a_voice_is_renamed_and_deleted_and_its_choice_goes_to_no_other_voice(
 
 def test_a_recording_is_stored_in_the_library(page: Page, running: Place) -> None:
     panel = open_tab(page, "Enregistrer ma voix")
-    panel.get_by_role("button", name="Record", exact=True).click()
+    panel.get_by_role("button", name="Enregistrer", exact=True).click()
     page.wait_for_timeout(7_000)
-    panel.get_by_role("button", name="Stop recording").click()
+    panel.get_by_role("button", name="Arrêter l’enregistrement").click()
     expect(panel.get_by_text("Bon enregistrement")).to_be_visible()
     settle(page)
     panel.get_by_text("Garder cette voix dans la bibliothèque").click()
@@ -183,3 +183,27 @@ def test_a_recording_is_stored_in_the_library(page: Page, running: Place) -> Non
     panel.get_by_role("button", name="Garder la voix").click()
     expect(panel.get_by_text("« Moi » est dans la bibliothèque")).to_be_visible()
     assert [voice["name"] for voice in library(running)] == ["Moi"]
+
+
+def test_the_recordings_of_a_voice_are_replaced_and_the_voice_is_exported(
+    page: Page, running: Place, tmp_path: Path
+) -> None:
+    files = two_files(tmp_path)
+    panel = open_tab(page, "Mes voix")
+    store(page, panel, "Anna", files)
+    expect(panel.get_by_text("« Anna » est dans la bibliothèque")).to_be_visible()
+    settle(page)
+    exported = downloaded(page, panel.get_by_role("button", name="Exporter"))
+    assert exported.startswith(b"PK"), "a ZIP file: docs/voice-file.md"
+
+    panel.get_by_text("Remplacer les enregistrements").click()
+    form = panel.get_by_test_id("stExpander").filter(has_text="Remplacer les enregistrements")
+    form.get_by_test_id("stFileUploader").locator("input").set_input_files(files[0])
+    expect(form.get_by_role("button", name="Remplacer", exact=True)).to_be_enabled()
+    settle(page)
+    form.get_by_label("Nom de la personne").fill("Anna Weber")
+    form.get_by_text("La personne nommée a déclaré").click()
+    form.get_by_role("button", name="Remplacer", exact=True).click()
+    expect(panel.get_by_text("Les enregistrements de « Anna » sont remplacés.")).to_be_visible()
+    [stored] = library(running)
+    assert (stored["clips"], stored["revision"]) == (1, 2)
