@@ -85,6 +85,26 @@ def test_readings_are_listed_opened_and_deleted(page: Page, running: Place) -> N
     del job, running
 
 
+def test_a_reading_of_another_client_is_listed_by_its_title_and_opened(
+    page: Page, running: Place
+) -> None:
+    form = {
+        "text": (None, "Un. Deux. Trois."),
+        "language": (None, "fr"),
+        "title": (None, "Nombres"),
+    }
+    begun = requests.post(f"{running.service}/jobs", files=form, timeout=30)
+    begun.raise_for_status()
+    panel = open_tab(page, "Lecture de texte")
+    panel.get_by_text("Lectures gardées par le service").click()
+    entry = panel.locator(f".st-key-other_{begun.json()['id']}")
+    expect(entry).to_contain_text("Nombres")
+    settle(page)
+    entry.get_by_role("button", name="Ouvrir").click()
+    expect(panel.get_by_test_id("player")).to_contain_text("Un. Deux. Trois.")
+    assert job_in(page) == begun.json()["id"]
+
+
 def test_a_text_is_read_at_the_first_click_after_it_was_typed(page: Page) -> None:
     panel = open_tab(page, "Lecture de texte")
     panel.get_by_text("Écrire", exact=True).click()

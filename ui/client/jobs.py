@@ -42,7 +42,9 @@ class Reading:
 
     @property
     def title(self) -> str:
-        """Return its first words; empty where the text is not known."""
+        """Return its title or its first words; empty where neither is known."""
+        if titled := str(self.state.get("title", "")):
+            return titled
         words = without_markup(self.text) if is_ssml(self.text) else self.text
         beginning = " ".join(words[: 4 * _TITLE_CHARACTERS].split())
         if len(beginning) <= _TITLE_CHARACTERS:
@@ -133,4 +135,12 @@ def find_reading(service: Service, job_id: str) -> Reading:
     known = READINGS.get(job_id)
     if known is not None and (known.failure is None or known.failure.code == "cancelled"):
         return known
-    return Reading(service, service.job(job_id))
+    return Reading(service, service.job(job_id), _text_of(service, job_id))
+
+
+def _text_of(service: Service, job_id: str) -> str:
+    """Return the text of a job; empty if it has expired."""
+    try:
+        return str(service.job_request(job_id).get("text", ""))
+    except Refusal:
+        return ""

@@ -22,6 +22,7 @@ from ui.widgets.languages import AUTO, choose_language
 from ui.widgets.notices import show_refusal
 from ui.widgets.speak import columns, speak_button
 
+_TITLE_CHARACTERS: Final = 200
 _SHOWN_CHARACTERS: Final = 2_000  # of a document, as a sample
 _SOURCES: Final = ("write", "file", "preset")
 _DOCUMENT: Final = "reading_document"  # (name, text) of the session
@@ -59,7 +60,7 @@ def _begin(text: str, language: str, voice: ChosenVoice) -> None:
     if not text.strip():
         st.error(t("refusal.empty_text"), icon=":material/error:")
         return
-    order = Order(text, language, voice, options.manner())
+    order = Order(text, language, voice, options.manner(), title=_title())
     if readings.runs(order):
         return
     try:
@@ -133,6 +134,14 @@ def _document(language: str) -> str:
     if text:
         _show_document(name, text, language)
     return text
+
+
+def _title() -> str:
+    """Return the name of the document that is read, without its ending; empty for another text."""
+    if st.session_state.get("reading_source") != "file":
+        return ""
+    document: tuple[str, str] = st.session_state.get(_DOCUMENT, ("", ""))
+    return " ".join(document[0].rpartition(".")[0].split())[:_TITLE_CHARACTERS]
 
 
 def _show_document(name: str, text: str, language: str) -> None:
