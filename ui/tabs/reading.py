@@ -51,7 +51,9 @@ def _show_text() -> None:
     if is_ssml(text):
         st.caption(t("markup.ssml"))
     voice = voices.allowed("reading", key)
-    if speak_button(t("reading.go"), "reading", key, disabled=voice is None) and voice:
+    no_document = st.session_state.get("reading_source") == "file" and not text
+    disabled = voice is None or no_document
+    if speak_button(t("reading.go"), "reading", key, disabled=disabled) and voice:
         _begin(text, language, voice)
     preview.show("reading", text, language)
 
