@@ -15,8 +15,10 @@ _settings = Settings()
 READINESS: Final[Recent[str]] = Recent(lambda: service().readiness(), _STATUS_S)
 ABOUT: Final[Recent[dict[str, Any]]] = Recent(lambda: service().about(), _STATUS_S)
 METRICS: Final[Recent[str]] = Recent(lambda: service().metrics(), _STATUS_S)
-LANGUAGES: Final[Recent[dict[str, str]]] = Recent(lambda: service().languages(), _LANGUAGES_S)
-VOICES: Final[Recent[VoiceList]] = Recent(lambda: service().voices(), _STATUS_S)
+LANGUAGES: Final[Recent[dict[str, str]]] = Recent(
+    lambda: service().languages(), _LANGUAGES_S, lasting=True
+)
+VOICES: Final[Recent[VoiceList]] = Recent(lambda: service().voices(), _STATUS_S, lasting=True)
 
 
 def begin(settings: Settings) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from ui.errors import Refusal
+from ui.errors import Refusal, Unreachable
 
 _FIRST_S: Final = 3.0  # that the first reader waits
 
@@ -15,10 +15,16 @@ Value = TypeVar("Value")
 class Recent(Generic[Value]):
     """The last response to one question. Readers get it at once, and an old one is fetched again meanwhile."""
 
-    def __init__(self, fetch: Callable[[], Value], fresh_s: float) -> None:
-        """Take the question, and how long its response is not fetched again."""
+    def __init__(
+        self, fetch: Callable[[], Value], fresh_s: float, *, lasting: bool = False
+    ) -> None:
+        """Take the question, and how long its response is not fetched again.
+
+        `lasting`: a response stays when the service does not answer later, as a list of voices does.
+        """
         self._fetch = fetch
         self._fresh_s = fresh_s
+        self._lasting = lasting
         self._lock = threading.Lock()
         self._latest: Value | Refusal | None = None
         self._fetched_s: float | None = None
@@ -61,6 +67,8 @@ class Recent(Generic[Value]):
         except Refusal as refusal:
             latest = refusal
         with self._lock:
-            if generation == self._generation:
+            if generation != self._generation:
+                return
+            self._fetched_s = time.monotonic()
+            if not (self._lasting and isinstance(latest, Unreachable) and self._latest is not None):
                 self._latest = latest
-                self._fetched_s = time.monotonic()

@@ -50,6 +50,15 @@ def test_a_refusal_is_a_response_as_well() -> None:
     assert isinstance(Recent(service.fetch, fresh_s=3600).get(), Unreachable)
 
 
+def test_a_lasting_response_stays_when_the_service_does_not_answer() -> None:
+    service = Service()
+    recent = Recent(service.fetch, fresh_s=3600, lasting=True)
+    assert recent.get() == 1
+    service.value = -1
+    recent.refresh()
+    assert recent.get() == 1
+
+
 def test_a_refresh_is_not_overwritten_by_a_fetch_that_began_before_it() -> None:
     service = Service()
     recent = Recent(service.fetch, fresh_s=0)
