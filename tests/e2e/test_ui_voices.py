@@ -87,7 +87,9 @@ def test_a_voice_is_stored_with_consent_chosen_everywhere_and_still_there_after_
 def test_a_stored_voice_speaks_and_is_named_in_the_request(
     page: Page, running: Place, tmp_path: Path
 ) -> None:
-    store(page, open_tab(page, "Mes voix"), "Anna", two_files(tmp_path))
+    panel = open_tab(page, "Mes voix")
+    store(page, panel, "Anna", two_files(tmp_path))
+    expect(panel.get_by_text("« Anna » est dans la bibliothèque")).to_be_visible()
     panel = open_tab(page, "Synthèse rapide")
     expect(picker(panel)).to_have_value(re.compile("^Anna · bibliothèque"))
     settle(page)
