@@ -18,6 +18,7 @@ from ui.text.markup import is_ssml
 _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 5.0
 _SPEECH_S: Final = 300.0  # maximum silence of the service before and between chunks of audio
+_BOOK_S: Final = 1800.0  # a minute for an hour of audio
 _CHUNK_BYTES: Final = 16 * 1024
 # of a RIFF file with one format and one data chunk, as the service sends it
 HEADER_BYTES: Final = 44
@@ -222,6 +223,14 @@ class Service:
         path = f"/jobs/{job_id}/audio" + ("" if kind == "wav" else f"?response_format={kind}")
         with self._request(
             "GET", path, headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
+        ) as response:
+            yield response
+
+    @contextmanager
+    def job_book(self, job_id: str) -> Iterator[requests.Response]:
+        """Yield the response with a job's audio book, which is encoded before it is sent. Raises Refusal."""
+        with self._request(
+            "GET", f"/jobs/{job_id}/book.m4b", timeout=(_CONNECT_S, _BOOK_S)
         ) as response:
             yield response
 

@@ -137,6 +137,21 @@ def _passed_on(answer: requests.Response, stack: ExitStack) -> Iterator[bytes]:
         yield from answer.iter_content(None)
 
 
+def book(request: Request) -> Response:
+    """`GET /reading/{id}/book.m4b`: a job's audio book, with its title and chapters."""
+    job = READINGS.get(request.path_params["id"])
+    if job is None:
+        return PlainTextResponse("gone", status_code=404)
+    stack = ExitStack()
+    try:
+        answer = stack.enter_context(job.service.job_book(job.id))
+    except Refusal as refusal:
+        return PlainTextResponse(str(refusal), status_code=404 if refusal.gone else 502)
+    return StreamingResponse(
+        _passed_on(answer, stack), media_type="audio/mp4", headers=_attachment(job.title, "m4b")
+    )
+
+
 def _from_byte(blocks: Iterator[bytes], first: int) -> Iterator[bytes]:
     """Yield a WAV without its first bytes of PCM. A running job cannot be read from its middle."""
     head = b""
@@ -155,6 +170,7 @@ def _from_byte(blocks: Iterator[bytes], first: int) -> Iterator[bytes]:
 ROUTES: Final = (
     Route("/sound/{id}.{kind}", speech_file),
     Route("/sound/{id}", speech_audio),
+    Route("/reading/{id}/book.m4b", book),
     Route("/reading/{id}.{kind}", reading),
     Route("/marks/{id}", marks),
 )

@@ -183,6 +183,7 @@ def _show_downloads(reading: Reading) -> None:
     with st.container(horizontal=True, key="reading_downloads"):
         for kind in FORMATS:
             st.link_button(kind.upper(), f"/reading/{reading.id}.{kind}?save", icon=icon)
+        st.link_button("M4B", f"/reading/{reading.id}/book.m4b", icon=icon)
         cues = list(reading.alignment.cues()) if reading.text else []
         for kind, content in (("srt", srt(cues)), ("vtt", vtt(cues))) if cues else ():
             st.download_button(
