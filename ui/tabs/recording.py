@@ -19,7 +19,7 @@ def show() -> None:
     st.write(t("recording.intro"))
     with st.container(border=True):
         st.write(t("recording.read_aloud"))
-        st.markdown(f"> {t('recording.text')}")
+        st.markdown(f"*{t('recording.text')}*")
     turn: int = st.session_state.setdefault("recordings", 0)
     taken = st.audio_input(t("recording.record"), sample_rate=_RATE_HZ, key=f"recording_{turn}")
     if taken is not None:
