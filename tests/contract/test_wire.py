@@ -201,6 +201,15 @@ def test_the_backlog_by_engine_has_the_bytes_of_version_1_and_is_not_sent_by_ear
     assert codec.decode(bytes.fromhex(golden), type(message)) == filled
 
 
+def test_a_fault_has_the_bytes_of_version_1_and_is_optional() -> None:
+    [message] = [example for example in EXAMPLES if name(example) == "SentenceSpoken"]
+    assert "fault" not in fields(message)
+    filled = msgspec.structs.replace(message, fault="loop")
+    golden = (GOLDEN / "with_fault" / "SentenceSpoken.hex").read_text().strip()
+    assert codec.encode(filled).hex() == golden
+    assert codec.decode(bytes.fromhex(golden), type(message)) == filled
+
+
 @pytest.mark.parametrize("title", ["", "x" * 201, "two\nlines", "a\u2028b", 7])
 def test_a_title_is_one_line_of_at_most_200_characters(title: object) -> None:
     content = {**fields(EXAMPLES[0]), "title": title}

@@ -27,6 +27,7 @@ _SOMETIMES: Final = (
     "X-Language",
     "X-Voice",
     "X-Reference-Warning",
+    "X-Speech-Fault",
     "X-Text-Left-Out",
     "X-Watermark",
 )

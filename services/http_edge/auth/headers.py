@@ -38,6 +38,7 @@ RESPONSE_HEADERS: Final = MappingProxyType(
         "X-Request-Id": "the id that the client sent, or else the request's",
         "X-Sample-Rate": "of the audio, in Hz",
         "X-Seed": "the seed that repeats the audio",
+        "X-Speech-Fault": "sentences whose audio is faulty or ends early, and why",
         "X-Text-Left-Out": "letters that were not spoken, and where they are",
         "X-Watermark": "the watermark of the audio, or off",
         "X-Voice": "the revision of the voice that was used",

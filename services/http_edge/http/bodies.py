@@ -17,6 +17,9 @@ from services.http_edge.speech.marks import SpokenMark
 
 Text = Annotated[str, Meta(min_length=1)]
 Amount = Annotated[float, Meta(ge=0)]
+Fault = Annotated[
+    str, Meta(description="why its audio is faulty or ends early, although the engine tried again")
+]
 Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
@@ -160,6 +163,7 @@ class SentenceTimes(TextRange):
         Annotated[float, Meta(ge=0, description="with the pause after it; once synthesized")]
     ]
     language: NotRequired[str]
+    fault: NotRequired[Fault]
 
 
 Sentences = TypedDict(
@@ -182,6 +186,7 @@ class JobSentence(TextRange):
     begins: Annotated[float, Meta(ge=0, description="seconds of the audio before it")]
     seconds: Annotated[float, Meta(ge=0, description="with the pause after it")]
     language: NotRequired[str]
+    fault: NotRequired[Fault]
     revision: NotRequired[
         Annotated[Count, Meta(description="that replaced it; absent: as first spoken")]
     ]

@@ -61,15 +61,18 @@ class SentenceRoutes:
 
         timeline = SpokenTimeline(first)
         for index, sentence in enumerate(found[:_MAX_END_MARKERS], first):
-            spoken = (
-                (revised.lengths[index] // _BYTES_PER_SAMPLE, revised.sample_rate_hz)
-                if revised
-                else await self._spoken(tenant, attempts, index)
-            )
-            if spoken is None:
-                break
+            if revised:
+                samples = revised.lengths[index] // _BYTES_PER_SAMPLE
+                rate_hz = revised.sample_rate_hz
+            else:
+                end = await stored_end(self.bus, tenant, attempts, index)
+                if end is None:
+                    break  # not synthesized, or expired
+                samples = end.samples
+                rate_hz = end.sample_rate_hz
+                if end.fault is not UNSET:
+                    sentence["fault"] = end.fault
 
-            samples, rate_hz = spoken
             sentence["seconds"] = round(samples / rate_hz, 4)
             timeline.add(samples, rate_hz)
 
@@ -91,11 +94,6 @@ class SentenceRoutes:
         if progress is None or not progress.revision:
             return None
         return await rendition_of(self.jobs, tenant, progress)
-
-    async def _spoken(self, tenant: str, attempts: list[str], index: int) -> tuple[int, int] | None:
-        """Return the samples of a sentence and their rate; None if it is not synthesized, or has expired."""
-        end = await stored_end(self.bus, tenant, attempts, index)
-        return None if end is None else (end.samples, end.sample_rate_hz)
 
     async def _attempts(self, tenant: str, request_id: str) -> list[str]:
         """Return the ids under which a request was published, its own id first."""

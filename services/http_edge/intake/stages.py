@@ -6,14 +6,14 @@ Each stage is immutable and holds the one before it. Times are monotonic seconds
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 from msgspec import UNSET
 
-from services.common.wire.messages import SpeechRequest
+from services.common.wire.messages import SentenceSpoken, SpeechRequest
 from services.common.wire.parts import LeftOut
 from services.http_edge.context import RequestOutcome
 from services.http_edge.encoders.registry import OutputFormat
@@ -23,7 +23,9 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.speech.session import SpeechSession
 from services.http_edge.speech.usage.meter import Meter
 
-_MOST_SPANS: Final = 10  # listed in a header; GET /requests/{id}/sentences lists all
+# listed in a header; GET /requests/{id}/sentences lists all
+_MOST_SPANS: Final = 10
+_MOST_FAULTS: Final = 10
 
 _HEADER_SAFE: Final = " !#$&'()*+,-./:;<=>?@[]^_`{|}~"  # visible ASCII that is sent as it is
 
@@ -147,6 +149,8 @@ class AcceptedRequest:
             headers["X-Reference-Warning"] = "; ".join(self.warnings)
         if speech.left_out is not None:
             headers["X-Text-Left-Out"] = _left_out_field(speech.left_out)
+        if faulty := _fault_field(speech.spoken):
+            headers["X-Speech-Fault"] = faulty
         return headers
 
     def _timing(self, speech: SpeechSession) -> str:
@@ -190,6 +194,12 @@ def voice_header(request: SpeechRequest) -> dict[str, str]:
     if request.voice is UNSET:
         return {}
     return {"X-Voice": quote(request.voice, safe=_HEADER_SAFE)}
+
+
+def _fault_field(spoken: Sequence[SentenceSpoken]) -> str:
+    """Return a structured field (RFC 9651): the indexes of the first faulty sentences, with what went wrong."""
+    faulty = [end for end in spoken if end.fault is not UNSET][:_MOST_FAULTS]
+    return ", ".join(f'{end.sentence};fault="{end.fault}"' for end in faulty)
 
 
 def _left_out_field(left_out: LeftOut) -> str:

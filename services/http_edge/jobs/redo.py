@@ -234,10 +234,12 @@ class _Spoken:
         words: list[CaptionWord] = []
         begin = shift
         measured = True
+        fault = ""
         for index, end in enumerate(self.speech.spoken):
             span = Span(0, len(request.text)) if split is None else split.sentences[index]
             caption = caption_of(request, span, end)
             measured = measured and caption.measured
+            fault = fault or caption.fault
             words += [
                 CaptionWord(
                     span.start + word.start,
@@ -248,7 +250,7 @@ class _Spoken:
                 for word in caption.words
             ]
             begin += end.samples
-        return Caption(request.text, samples, tuple(words), measured=measured)
+        return Caption(request.text, samples, tuple(words), measured=measured, fault=fault)
 
 
 def _within(sample: int, samples: int) -> int:

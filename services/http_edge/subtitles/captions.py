@@ -32,17 +32,18 @@ class Caption(msgspec.Struct, frozen=True, array_like=True):
     samples: int  # with the pause after it
     words: tuple[CaptionWord, ...]
     measured: bool  # whether the engine measured the times of the words
+    fault: str = ""  # why the audio is faulty, if it is
 
 
 def caption_of(request: SpeechRequest, span: Span, spoken: SentenceSpoken) -> Caption:
     """Return the caption of a sentence. `span`: its characters in the request's text."""
     written = request.text[span.start : span.end]
     ssml = request.text_type == "ssml"
+    fault = "" if spoken.fault is UNSET else spoken.fault
     if spoken.words is UNSET or not spoken.words:  # of an earlier release
         text = _without_markup(written) if ssml else written
-        return Caption(
-            text, spoken.samples, tuple(_estimated(text, spoken.samples)), measured=False
-        )
+        estimated = tuple(_estimated(text, spoken.samples))
+        return Caption(text, spoken.samples, estimated, measured=False, fault=fault)
 
     words: list[CaptionWord] = []
     text = "" if ssml else written
@@ -58,7 +59,7 @@ def caption_of(request: SpeechRequest, span: Span, spoken: SentenceSpoken) -> Ca
         if start < end:
             words.append(CaptionWord(start, end, word.first_sample, word.end_sample))
     measured = spoken.word_times == "measured"
-    return Caption(text, spoken.samples, tuple(words), measured=measured)
+    return Caption(text, spoken.samples, tuple(words), measured=measured, fault=fault)
 
 
 def _estimated(text: str, samples: int) -> Iterator[CaptionWord]:

@@ -92,6 +92,8 @@ class JobSentenceRoutes:
                 }
                 if split.languages:
                     sentence["language"] = split.languages[index]
+                if caption.fault:
+                    sentence["fault"] = caption.fault
                 if edit is not None:
                     sentence |= {
                         "revision": edit.revision,
