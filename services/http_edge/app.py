@@ -36,13 +36,13 @@ from services.http_edge.http.middleware import (
     request_middleware,
 )
 from services.http_edge.http.queries import checked_queries
+from services.http_edge.http.requests.signing_routes import SigningRoutes
 from services.http_edge.http.server import serve_http
-from services.http_edge.http.signing_routes import SigningRoutes
 from services.http_edge.ingress import ClipIngress, RequestIngress, Responder, VoiceIngress
-from services.http_edge.intake.body import BodyReader
 from services.http_edge.intake.clips import ClipIntake
+from services.http_edge.intake.forms.body import BodyReader
+from services.http_edge.intake.forms.uploads import Uploads
 from services.http_edge.intake.reference import ReferenceDecoder
-from services.http_edge.intake.uploads import Uploads
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings

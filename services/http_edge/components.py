@@ -27,20 +27,20 @@ from services.http_edge.http.jobs.job_routes import JobRoutes
 from services.http_edge.http.jobs.list_routes import JobListRoutes
 from services.http_edge.http.jobs.sentence_routes import JobSentenceRoutes
 from services.http_edge.http.normalize_routes import NormalizeRoutes
-from services.http_edge.http.openai_routes import OpenAiRoutes
-from services.http_edge.http.request_routes import RequestRoutes
-from services.http_edge.http.sentence_routes import SentenceRoutes
+from services.http_edge.http.openai.openai_routes import OpenAiRoutes
+from services.http_edge.http.requests.request_routes import RequestRoutes
+from services.http_edge.http.requests.sentence_routes import SentenceRoutes
+from services.http_edge.http.requests.subtitle_routes import SubtitleRoutes
 from services.http_edge.http.speech_routes import Routes
-from services.http_edge.http.subtitle_routes import SubtitleRoutes
 from services.http_edge.http.voice_routes import VoiceRoutes
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.clips import ClipIntake
-from services.http_edge.intake.form import FormReader
+from services.http_edge.intake.forms.form import FormReader
+from services.http_edge.intake.forms.uploads import Uploads
 from services.http_edge.intake.kinds import JobKind, SpeechKind
-from services.http_edge.intake.openai_body import OpenAiReader
+from services.http_edge.intake.openai.openai_body import OpenAiReader
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.intake.running import RunningRequest
-from services.http_edge.intake.uploads import Uploads
 from services.http_edge.intake.voice import VoiceSelector
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.jobs.job_list import JobList

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.http_edge.intake.clips import ClipIntake
-from services.http_edge.intake.form import Form
+from services.http_edge.intake.forms.form import Form
 from tests.support.front import Front, front
 
 SEED = 42

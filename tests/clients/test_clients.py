@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from services.common.runtime.local_nats import free_port
-from services.http_edge.intake.openai_body import ALIASES
-from services.http_edge.intake.openai_voices import OPENAI_VOICES
+from services.http_edge.intake.openai.openai_body import ALIASES
+from services.http_edge.intake.openai.openai_voices import OPENAI_VOICES
 from tests.support import node
 from tests.support.clients import PYTHON, SCRIPTS, WYOMING, printed, python, running
 from tests.support.front import Front

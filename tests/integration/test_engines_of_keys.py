@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from services.admin import keys as api_keys
-from services.http_edge.intake.openai_body import ALIASES
+from services.http_edge.intake.openai.openai_body import ALIASES
 from tests.support.front import SETTINGS, Front, front
 from tests.support.other_engine import other_worker
 from tests.support.service import TEXT, expected_pcm

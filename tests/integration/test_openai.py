@@ -13,8 +13,8 @@ import openai
 import pytest
 
 from services.http_edge.encoders.registry import FORMATS
-from services.http_edge.intake.openai_body import ALIASES
-from services.http_edge.intake.openai_voices import OPENAI_VOICES
+from services.http_edge.intake.openai.openai_body import ALIASES
+from services.http_edge.intake.openai.openai_voices import OPENAI_VOICES
 from tests.integration.test_voices import create
 from tests.support.front import SETTINGS, Front, front
 from tests.support.other_engine import other_worker

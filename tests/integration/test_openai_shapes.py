@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.http_edge.intake.openai_voices import OPENAI_VOICES
+from services.http_edge.intake.openai.openai_voices import OPENAI_VOICES
 from tests.support.front import SETTINGS, Front, front
 
 JSON = {"Content-Type": "application/json"}

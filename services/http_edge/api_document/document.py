@@ -31,11 +31,11 @@ from services.http_edge.auth.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from services.http_edge.errors import Problem
 from services.http_edge.http.bodies import OpenAiError
 from services.http_edge.http.jobs.book_routes import BOOK_FORMATS
-from services.http_edge.http.openai_errors import PREFIX
-from services.http_edge.intake.body import REFERENCE
-from services.http_edge.intake.form_fields import TEXT, Field, JsonField
+from services.http_edge.http.openai.openai_errors import PREFIX
+from services.http_edge.intake.forms.body import REFERENCE
+from services.http_edge.intake.forms.form_fields import TEXT, Field, JsonField
 from services.http_edge.intake.idempotency import ID_PATTERN
-from services.http_edge.intake.openai_body import ALIASES
+from services.http_edge.intake.openai.openai_body import ALIASES
 from services.http_edge.settings import Settings
 from services.http_edge.subtitles.files import FORMATS as SUBTITLES
 

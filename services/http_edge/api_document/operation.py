@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from services.common.wire.failures import PipelineError
 from services.http_edge.http.queries import QUERIES
-from services.http_edge.intake.form_fields import Field, JsonField
+from services.http_edge.intake.forms.form_fields import Field, JsonField
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"

@@ -15,9 +15,9 @@ from services.http_edge.encoders.registry import FORMATS
 from services.http_edge.http import bodies
 from services.http_edge.http.jobs.book_routes import BOOK_FORMATS
 from services.http_edge.http.jobs.sentence_routes import REDO_FORM
-from services.http_edge.http.signing_routes import FORM as SIGNING_FORM
-from services.http_edge.intake.form_fields import JOB_FORM, NORMALIZE_FORM, SPEECH_FORM
-from services.http_edge.intake.openai_body import BODY as OPENAI_BODY
+from services.http_edge.http.requests.signing_routes import FORM as SIGNING_FORM
+from services.http_edge.intake.forms.form_fields import JOB_FORM, NORMALIZE_FORM, SPEECH_FORM
+from services.http_edge.intake.openai.openai_body import BODY as OPENAI_BODY
 from services.http_edge.subtitles.files import FORMATS as SUBTITLES
 
 _AUDIO_TYPES: Final = tuple(found.media_types[0] for found in FORMATS.values())

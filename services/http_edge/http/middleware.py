@@ -32,7 +32,7 @@ from services.http_edge.errors import (
     UnsupportedEncoding,
     problem,
 )
-from services.http_edge.http.openai_errors import is_openai, openai_error
+from services.http_edge.http.openai.openai_errors import is_openai, openai_error
 from services.http_edge.metrics import Metrics
 
 log = structlog.get_logger()

@@ -16,7 +16,7 @@ from services.common.wire.messages import NormalizeText, SpeechFailed, TextNorma
 from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
 from services.http_edge.http.bodies import NormalizedText
-from services.http_edge.intake.form import Form, FormReader
+from services.http_edge.intake.forms.form import Form, FormReader
 from services.http_edge.intake.text import understood
 from services.http_edge.settings import Settings
 

@@ -16,8 +16,8 @@ from aiohttp.typedefs import Handler, Middleware
 from services.http_edge.auth.guard import is_open
 from services.http_edge.errors import BadRequest
 from services.http_edge.http.jobs.list_routes import QUERY as JOBS_QUERY
-from services.http_edge.http.openai_errors import PREFIX
-from services.http_edge.intake.form_fields import OUTPUT_FIELDS, Field
+from services.http_edge.http.openai.openai_errors import PREFIX
+from services.http_edge.intake.forms.form_fields import OUTPUT_FIELDS, Field
 from services.http_edge.voices.listing import LANGUAGE, QUERY, only_parameters
 
 _METHODS: Final = (

@@ -18,8 +18,8 @@ from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
 from services.http_edge.http.bodies import About, Alive, Health, Languages, Readiness
 from services.http_edge.intake.acceptance import Acceptor
+from services.http_edge.intake.forms.uploads import TempSpace
 from services.http_edge.intake.running import RunningRequest
-from services.http_edge.intake.uploads import TempSpace
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.playback import Playback

@@ -13,8 +13,8 @@ from services.common.wire import codec
 from services.common.wire.addressing import require_own
 from services.common.wire.failures import PipelineError, QueueFull
 from services.common.wire.messages import ClipRefused, ClipStored, StoreClip
-from services.http_edge.intake.body import Upload
 from services.http_edge.intake.clips import ClipIntake
+from services.http_edge.intake.forms.body import Upload
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.errors import IdempotencyKeyReused, RequestIdTaken, TooManyRequests
 from services.http_edge.intake.clips import ClipIntake
-from services.http_edge.intake.form import Form, RequestReader
+from services.http_edge.intake.forms.form import Form, RequestReader
 from services.http_edge.intake.idempotency import Claim, checked_id, checked_key, fingerprint
 from services.http_edge.intake.kinds import RequestKind
 from services.http_edge.intake.stages import (

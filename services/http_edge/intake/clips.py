@@ -15,9 +15,9 @@ from services.common.bus.clips import clip_id, has_clip, store_clip
 from services.common.bus.ports import Bus
 from services.common.wire.failures import PipelineError, UnusableReference
 from services.common.wire.messages import SpeechRequest
-from services.http_edge.intake.body import Upload, file_prefix
 from services.http_edge.intake.clip_quota import ClipQuota
-from services.http_edge.intake.form import Form
+from services.http_edge.intake.forms.body import Upload, file_prefix
+from services.http_edge.intake.forms.form import Form
 from services.http_edge.intake.reference import ReferenceDecoder
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.form import Form
+from services.http_edge.intake.forms.form import Form
 
 ID_PATTERN: Final = "[A-Za-z0-9_-]{8,64}"
 _ID: Final = re.compile(ID_PATTERN)

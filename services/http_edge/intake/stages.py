@@ -17,7 +17,7 @@ from services.common.wire.messages import SentenceSpoken, SpeechRequest
 from services.common.wire.parts import LeftOut
 from services.http_edge.context import RequestOutcome
 from services.http_edge.encoders.registry import OutputFormat
-from services.http_edge.intake.form import Form
+from services.http_edge.intake.forms.form import Form
 from services.http_edge.intake.idempotency import Claim
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech.session import SpeechSession

@@ -13,7 +13,7 @@ from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import EmptyText
 from services.common.wire.parameters import RANGES
 from services.common.wire.parts import Passage
-from services.http_edge.intake.form import Form
+from services.http_edge.intake.forms.form import Form
 from services.http_edge.intake.language import AUTO, UndetectableLanguage, detected
 
 _INLINE: Final = 4_000  # characters, which take a few milliseconds on the event loop

@@ -7,8 +7,8 @@ from services.common.wire.failures import UnknownVoice
 from services.common.wire.parameters import takes_of, with_defaults
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.form import Form
-from services.http_edge.intake.openai_voices import stand_in_for
+from services.http_edge.intake.forms.form import Form
+from services.http_edge.intake.openai.openai_voices import stand_in_for
 
 
 @dataclass(frozen=True)

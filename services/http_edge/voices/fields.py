@@ -25,7 +25,7 @@ from services.common.wire.voices import (
     name_key,
 )
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.form_fields import JsonField
+from services.http_edge.intake.forms.form_fields import JsonField
 
 CONSENT_EXAMPLE: Final = (
     '{"speaker": "Anna Weber", "statement": "I agree that my voice is cloned.", '

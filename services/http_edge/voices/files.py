@@ -10,7 +10,7 @@ from services.common.bus.library.voices import VoiceLibrary
 from services.common.voice_file import pack_voice, unpack_voice
 from services.common.wire.voices import Voice
 from services.http_edge.errors import TooManyRequests
-from services.http_edge.intake.body import Upload
+from services.http_edge.intake.forms.body import Upload
 from services.http_edge.voices.fields import check_imported
 
 _AT_ONCE: Final = 4  # files in memory, each with a copy of its clips: up to 64 MB

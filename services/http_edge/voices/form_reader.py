@@ -10,7 +10,7 @@ from aiohttp import web
 from services.common.voice_file import MOST_FILE_BYTES
 from services.common.wire.languages import LANGUAGES
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.body import (
+from services.http_edge.intake.forms.body import (
     FORM_BYTES,
     GOOD_REFERENCE,
     REFERENCE,
@@ -19,9 +19,9 @@ from services.http_edge.intake.body import (
     check_multipart,
     check_uploads,
 )
-from services.http_edge.intake.form_fields import FIELDS as FORM_FIELDS
-from services.http_edge.intake.form_fields import Field, JsonField
-from services.http_edge.intake.uploads import Uploads
+from services.http_edge.intake.forms.form_fields import FIELDS as FORM_FIELDS
+from services.http_edge.intake.forms.form_fields import Field, JsonField
+from services.http_edge.intake.forms.uploads import Uploads
 from services.http_edge.settings import Settings
 from services.http_edge.voices.fields import FIELDS, VoiceFields, form_fields, json_fields
 

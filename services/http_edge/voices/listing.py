@@ -9,7 +9,7 @@ from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import MOST_LISTED, Voice, is_voice_id
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.form_fields import Field
+from services.http_edge.intake.forms.form_fields import Field
 
 VoiceKind = Literal["library", "shared", "builtin"]
 

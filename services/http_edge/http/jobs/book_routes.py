@@ -22,8 +22,8 @@ from services.http_edge.encoders.registry import FORMATS, Format, OutputFormat
 from services.http_edge.errors import TooManyRequests
 from services.http_edge.http.audio_response import AudioResponse, write
 from services.http_edge.http.ranges import not_modified
+from services.http_edge.intake.forms.uploads import TempSpace
 from services.http_edge.intake.idempotency import checked_id
-from services.http_edge.intake.uploads import TempSpace
 from services.http_edge.jobs.chapters import timed
 from services.http_edge.jobs.redo import require_done
 from services.http_edge.jobs.revisions import Rendition, rendition_of

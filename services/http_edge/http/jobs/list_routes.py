@@ -15,7 +15,7 @@ from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import BadRequest
 from services.http_edge.http.bodies import JobRequest, Jobs
 from services.http_edge.http.jobs.job_body import job_body
-from services.http_edge.intake.form_fields import Field
+from services.http_edge.intake.forms.form_fields import Field
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.jobs.job_list import CURSOR_PATTERN, MOST_LISTED, JobList, parse_cursor
 from services.http_edge.jobs.store import JobStore

@@ -15,10 +15,10 @@ from services.http_edge.errors import BadRequest, UnknownJob, UnknownSentence
 from services.http_edge.http.bodies import JobRevision, JobSentence, JobSentences
 from services.http_edge.http.jobs.job_body import job_body
 from services.http_edge.http.queries import FROM_SENTENCE
-from services.http_edge.intake.body import FORM_BYTES, BodyReader, check_multipart
-from services.http_edge.intake.form_fields import FIELDS, TEXT, switch
+from services.http_edge.intake.forms.body import FORM_BYTES, BodyReader, check_multipart
+from services.http_edge.intake.forms.form_fields import FIELDS, TEXT, switch
+from services.http_edge.intake.forms.uploads import Uploads
 from services.http_edge.intake.idempotency import checked_id
-from services.http_edge.intake.uploads import Uploads
 from services.http_edge.jobs.redo import Changes, Redo, require_done
 from services.http_edge.jobs.revisions import rendition_of
 from services.http_edge.jobs.store import JobStore

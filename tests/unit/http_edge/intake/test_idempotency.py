@@ -7,8 +7,8 @@ import pytest
 
 from services.common.wire.options import Parameters, TextOptions
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.body import Upload
-from services.http_edge.intake.form import Form
+from services.http_edge.intake.forms.body import Upload
+from services.http_edge.intake.forms.form import Form
 from services.http_edge.intake.idempotency import checked_id, checked_key, fingerprint
 
 FORM = Form(

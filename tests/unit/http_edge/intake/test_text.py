@@ -3,7 +3,7 @@
 import pytest
 
 from services.common.wire.options import Parameters, TextOptions
-from services.http_edge.intake.form import Form
+from services.http_edge.intake.forms.form import Form
 from services.http_edge.intake.text import understood
 
 WORDS = "a" * 13 + " "  # 14 characters: a second

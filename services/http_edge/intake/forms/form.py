@@ -23,7 +23,7 @@ from services.common.wire.parts import (
 )
 from services.http_edge.encoders.registry import WAV, OutputFormat, output_format
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.body import (
+from services.http_edge.intake.forms.body import (
     FORM_BYTES,
     REFERENCE,
     BodyReader,
@@ -32,7 +32,7 @@ from services.http_edge.intake.body import (
     check_multipart,
     check_uploads,
 )
-from services.http_edge.intake.form_fields import (
+from services.http_edge.intake.forms.form_fields import (
     CHAPTERS,
     FIELDS,
     JOB_FORM,
@@ -43,7 +43,7 @@ from services.http_edge.intake.form_fields import (
     TITLE,
     Field,
 )
-from services.http_edge.intake.uploads import Uploads
+from services.http_edge.intake.forms.uploads import Uploads
 from services.http_edge.settings import Settings
 
 # What identifies a form, in the order of the fingerprints that are stored. Any other field counts by

@@ -1,6 +1,6 @@
 """The fields of the forms that speak, are jobs or are normalized: what each accepts, as a table.
 
-`intake/form.py` reads forms by it, and the OpenAPI document describes them by it, so neither can differ from the other.
+`form.py` reads forms by it, and the OpenAPI document describes them by it, so neither can differ from the other.
 """
 
 import math
@@ -26,7 +26,7 @@ from services.common.wire.parameters import RANGES, Range
 from services.common.wire.parts import Chapter, Chapters
 from services.http_edge.encoders.registry import FORMATS, SAMPLE_RATES_HZ
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.body import FORM_BYTES, REFERENCE
+from services.http_edge.intake.forms.body import FORM_BYTES, REFERENCE
 from services.http_edge.intake.language import AUTO
 
 TEXT: Final = "text"

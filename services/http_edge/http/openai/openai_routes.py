@@ -25,8 +25,8 @@ from services.http_edge.http.audio_response import (
 )
 from services.http_edge.http.bodies import Model, Models, NamedVoice, NamedVoices, SpokenText
 from services.http_edge.intake.acceptance import Acceptor
-from services.http_edge.intake.openai_body import ALIASES
-from services.http_edge.intake.openai_voices import OPENAI_VOICES
+from services.http_edge.intake.openai.openai_body import ALIASES
+from services.http_edge.intake.openai.openai_voices import OPENAI_VOICES
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings

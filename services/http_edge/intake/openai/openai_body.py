@@ -25,11 +25,11 @@ from services.http_edge.encoders.registry import (
     output_format,
 )
 from services.http_edge.errors import BadRequest, UnknownModel
-from services.http_edge.intake.body import BodyReader
-from services.http_edge.intake.form import Form
-from services.http_edge.intake.form_fields import JsonField, range_schema
+from services.http_edge.intake.forms.body import BodyReader
+from services.http_edge.intake.forms.form import Form
+from services.http_edge.intake.forms.form_fields import JsonField, range_schema
+from services.http_edge.intake.forms.uploads import Uploads
 from services.http_edge.intake.language import AUTO
-from services.http_edge.intake.uploads import Uploads
 from services.http_edge.settings import Settings
 
 ALIASES: Final = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")  # of the engine that runs

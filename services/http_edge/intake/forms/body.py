@@ -18,7 +18,7 @@ from aiohttp import web
 from services.common.wire.failures import ReferenceTooLarge
 from services.common.wire.fields import MOST_CLIPS
 from services.http_edge.errors import BadRequest, InsufficientStorage, UploadStalled
-from services.http_edge.intake.uploads import UploadPermit, Uploads
+from services.http_edge.intake.forms.uploads import UploadPermit, Uploads
 from services.http_edge.transport.connections import received_by
 from services.http_edge.transport.file_descriptors import highest_descriptor
 from services.http_edge.transport.multipart import FormPart, MultipartBody

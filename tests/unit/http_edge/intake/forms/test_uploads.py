@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from services.http_edge.errors import BadRequest, InsufficientStorage, TooManyUploads, UploadStalled
-from services.http_edge.intake import uploads as uploads_module
-from services.http_edge.intake.uploads import BodyUpload, TempSpace, Uploads
+from services.http_edge.intake.forms import uploads as uploads_module
+from services.http_edge.intake.forms.uploads import BodyUpload, TempSpace, Uploads
 from services.http_edge.settings import Settings
 
 

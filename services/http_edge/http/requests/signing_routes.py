@@ -15,8 +15,8 @@ from services.http_edge.auth.guard import caller_of
 from services.http_edge.auth.signed_urls import LONGEST_PATH, LONGEST_S, UrlSecrets, is_signable
 from services.http_edge.errors import BadRequest, SignedUrlsOff
 from services.http_edge.http.bodies import SignedUrl
-from services.http_edge.intake.body import BodyReader
-from services.http_edge.intake.form_fields import JsonField
+from services.http_edge.intake.forms.body import BodyReader
+from services.http_edge.intake.forms.form_fields import JsonField
 
 _MOST_BYTES: Final = 8 * 1024
 _WANTED: Final = (
