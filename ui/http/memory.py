@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import streamlit as st
 from streamlit.runtime import Runtime, exists, get_instance
+from streamlit.runtime.app_session import AppSession
 
 # A page can return within this time, as after a short loss of the network.
 RECONNECT_S: Final = 40
@@ -28,21 +29,37 @@ async def freeing_memory(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001  #
 
 
 async def _sweep() -> None:
-    before = 0
+    waiting: dict[str, AppSession] = {}
     while True:
         await asyncio.sleep(SWEEP_S)
-        now = _expire(get_instance()) if exists() else 0
-        if now < before:
-            _return_memory()
-        before = now
+        if exists():
+            waiting = _end_expired(get_instance(), waiting)
 
 
-def _expire(runtime: Runtime) -> int:
-    """Drop the expired sessions, and return how many are left."""
+def _end_expired(runtime: Runtime, waiting: dict[str, AppSession]) -> dict[str, AppSession]:
+    """End the sessions that have expired since they were `waiting`; return those that wait for their page now.
+
+    Streamlit drops an expired session without ending it: its uploads stay until it is collected as garbage.
+    """
     sessions: Any = runtime._session_mgr  # noqa: SLF001  # Streamlit has no public way
     with sessions._storage_lock:  # noqa: SLF001
         sessions._session_storage._cache.expire()  # noqa: SLF001
-    return len(sessions.list_sessions())
+        stored = {info.session.id: info.session for info in sessions._session_storage.list()}  # noqa: SLF001
+
+    gone = [
+        key
+        for key in waiting
+        if key not in stored and sessions.get_active_session_info(key) is None
+    ]
+    for key in gone:
+        session = waiting.pop(key)
+        session.shutdown()
+        session.session_state.clear()
+
+    if gone:
+        waiting.clear()
+        _return_memory()
+    return stored
 
 
 def _return_memory() -> None:
