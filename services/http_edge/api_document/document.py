@@ -28,7 +28,6 @@ from services.http_edge.api_document.operation import (
 from services.http_edge.api_document.pages import FILES
 from services.http_edge.api_document.schemas import schemas
 from services.http_edge.auth.headers import REQUEST_HEADERS, RESPONSE_HEADERS
-from services.http_edge.errors import Problem
 from services.http_edge.http.bodies import OpenAiError
 from services.http_edge.http.jobs.book_routes import BOOK_FORMATS
 from services.http_edge.http.openai.openai_errors import PREFIX
@@ -36,6 +35,7 @@ from services.http_edge.intake.forms.body import REFERENCE
 from services.http_edge.intake.forms.form_fields import TEXT, Field, JsonField
 from services.http_edge.intake.idempotency import ID_PATTERN
 from services.http_edge.intake.openai.openai_body import ALIASES
+from services.http_edge.problems import Problem
 from services.http_edge.settings import Settings
 from services.http_edge.subtitles.files import FORMATS as SUBTITLES
 

@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
 
 from services.http_edge.auth.guard import SECURITY_HEADERS
-from services.http_edge.errors import BadRequest, HttpFailure, UnexpectedFailure, problem
+from services.http_edge.errors import BadRequest, HttpFailure, UnexpectedFailure
+from services.http_edge.problems import problem
 
 _CLIENT_ERRORS: Final = range(400, 500)
 

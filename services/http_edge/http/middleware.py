@@ -30,10 +30,10 @@ from services.http_edge.errors import (
     RangeNotSatisfiable,
     UnexpectedFailure,
     UnsupportedEncoding,
-    problem,
 )
 from services.http_edge.http.openai.openai_errors import is_openai, openai_error
 from services.http_edge.metrics import Metrics
+from services.http_edge.problems import problem
 
 log = structlog.get_logger()
 

@@ -25,7 +25,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.common.runtime.settings import BadSettings
-from services.http_edge.errors import TooManyRequests, problem
+from services.http_edge.errors import TooManyRequests
+from services.http_edge.problems import problem
 from services.http_edge.transport.file_descriptors import highest_descriptor
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from services.common.wire.failures import PipelineError
-from services.http_edge.errors import field_of
+from services.http_edge.problems import field_of
 
 PREFIX: Final = "/v1/"
 _TEXT: Final = ("text", "input")  # this service's name of the field, and OpenAI's
