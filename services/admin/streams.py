@@ -43,7 +43,7 @@ async def establish(
 
         lines = []
         for difference in await bus.drift(wanted_topology(settings)):
-            applied = apply and not difference.shrinks
+            applied = apply and not difference.shrinks and not difference.is_rule
             if applied:
                 await bus.change_limit(difference)
             lines.append(f"{difference}; {_result(difference, applied=applied)}")
@@ -53,6 +53,8 @@ async def establish(
 def _result(difference: Difference, *, applied: bool) -> str:
     if applied:
         return "changed"
+    if difference.is_rule:
+        return "not changed: use `nats stream edit`, or delete the stream when it is empty"
     if difference.shrinks:
         return "not changed: this can delete messages or copies of them; use `nats stream edit`"
     return "--apply changes it"

@@ -68,7 +68,7 @@ class StreamSetup(JetStreamOperations):
         await self._log_differences(topology)
 
     async def drift(self, topology: Topology) -> list[Difference]:
-        """Return each limit of an existing stream that differs from the settings. Raises BusUnavailable."""
+        """Return each limit or rule of an existing stream that differs from the settings. Raises BusUnavailable."""
         drifted = []
         for name, wanted in stream_limits(topology).items():
             async with translated():
@@ -84,9 +84,8 @@ class StreamSetup(JetStreamOperations):
         Every other setting is sent as the server returned it, including those that this client does not know.
         """
         info = await self._stream_api("INFO", change.stream, b"")
-        value = int(change.wanted)
-        if change.limit == "max_age":
-            value = round(change.wanted * 1e9)
+        wanted = float(change.wanted)
+        value = round(wanted * 1e9 if change.limit == "max_age" else wanted)
 
         config = info["config"] | {change.limit: value}
         await self._stream_api("UPDATE", change.stream, json.dumps(config).encode())

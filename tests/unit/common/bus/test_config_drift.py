@@ -23,7 +23,16 @@ def test_every_stream_has_limits() -> None:
     wanted = topology.topology(audio_max_bytes=5_000_000, audio_kept_s=60)
     limits = stream_limits(wanted)
     assert sorted(limits) == sorted(stream_names(wanted))
-    assert limits[topology.AUDIO] == {"max_age": 60, "max_bytes": 5_000_000, "num_replicas": 1}
+    assert limits[topology.AUDIO] == {
+        "max_age": 60,
+        "max_bytes": 5_000_000,
+        "max_msgs": -1,
+        "max_msgs_per_subject": 1,
+        "retention": "limits",
+        "discard": "old",
+        "subjects": "tts.v1.audio.>",
+        "num_replicas": 1,
+    }
 
 
 def test_only_differences_are_reported() -> None:
@@ -88,6 +97,34 @@ async def test_differences_are_listed_and_only_raised_on_request(tmp_path: Path)
             "TTS_AUDIO: max_age is 600, and the settings say 1200; changed"
         ]
         assert sorted(await establish(changed)) == sorted(refused)
+
+
+async def test_other_subjects_and_rules_of_a_stream_are_listed_and_left_alone(
+    tmp_path: Path,
+) -> None:
+    async with local_nats(tmp_path) as server:
+        await establish(settings(server.url))
+        bus = await NatsBus.connect(server.url, name="test", patience_s=5)
+        config = (await bus._jetstream.stream_info(topology.DEAD)).config
+        expected = " ".join(sorted(config.subjects or ()))
+        config.subjects = ["tts.v1.dead.public.>"]
+        config.discard = api.DiscardPolicy.NEW
+        config.max_msgs = 5
+        await bus._jetstream.update_stream(config)
+
+        for apply in (False, True):
+            lines = await establish(settings(server.url), apply=apply)
+            assert [line for line in lines if line.startswith("TTS_DEAD: subjects is")] == [
+                f"TTS_DEAD: subjects is tts.v1.dead.public.>, and the settings say {expected}; "
+                "not changed: use `nats stream edit`, or delete the stream when it is empty"
+            ]
+            assert any(
+                "TTS_DEAD: discard is new, and the settings say old" in line for line in lines
+            )
+            assert any("TTS_DEAD: max_msgs is 5" in line for line in lines)
+        lines = await establish(settings(server.url))
+        assert not any("max_msgs" in line for line in lines), "a raised limit was applied"
+        await bus.close()
 
 
 async def test_replicas_cannot_be_raised_on_a_single_server(tmp_path: Path) -> None:
