@@ -37,6 +37,8 @@ LONGEST = (
 )
 # Every test of these starts processes for itself alone, and takes half a minute or more.
 UNSHARED = ("tests/chaos/", "tests/integration/test_stopping.py")
+# One worker runs all of these, so that one browser with one service runs at a time. They take longest, and begin first.
+BROWSER = "tests/e2e/test_ui"
 # These load the machine, or compare times, so nothing else runs at the same time: files, and single tests.
 ALONE = (
     "tests/chaos/test_overload.py::test_a_greeting_is_spoken_at_once_during_a_book",
@@ -95,6 +97,7 @@ def _alternating(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 
     computing = [tests for tests in files.values() if tests[0].nodeid.startswith(COMPUTING)]
     waiting = [tests for tests in files.values() if not tests[0].nodeid.startswith(COMPUTING)]
+    waiting.sort(key=lambda tests: not tests[0].nodeid.startswith(BROWSER))
     computing.sort(key=lambda tests: not tests[0].nodeid.startswith(LONGEST))
     pairs = zip_longest(waiting, computing, fillvalue=[])
     return list(chain.from_iterable(chain.from_iterable(pairs)))
@@ -104,6 +107,8 @@ class Sharing(LoadScopeScheduling):
     """Gives a worker a whole file, because its tests share fixtures; of the slowest files, one test."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(BROWSER):
+            return BROWSER
         return nodeid if nodeid.startswith(UNSHARED) else nodeid.partition("::")[0]
 
 

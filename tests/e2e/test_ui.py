@@ -51,8 +51,8 @@ def open_tab(page: Page, name: str) -> Locator:
 
 
 def downloaded(page: Page, button: Locator) -> bytes:
-    with page.expect_download(timeout=60_000) as waiting:
-        button.click(timeout=60_000)
+    with page.expect_download(timeout=180_000) as waiting:
+        button.click(timeout=180_000)
     return waiting.value.path().read_bytes()
 
 
@@ -115,7 +115,7 @@ def test_a_text_is_shown_as_it_will_be_spoken_and_what_is_left_out_is_named(page
     expect(spoken).to_have_count(0)
     panel.get_by_role("button", name="Générer").click()
     expect(panel.get_by_text("aucune voix de cette langue ne sait le dire : สวัสดี")).to_have_count(
-        1, timeout=60_000
+        1, timeout=180_000
     )
 
 
@@ -236,7 +236,7 @@ def test_languages_are_spoken_side_by_side_and_one_that_fails_spoils_no_other(pa
     panel.get_by_text("日本語").click()
     panel.get_by_role("button", name="Essayer toutes ces langues").click()
     rows = panel.locator("[class*=st-key-many_row_]")
-    expect(rows.locator("audio")).to_have_count(4, timeout=60_000)
+    expect(rows.locator("audio")).to_have_count(4, timeout=180_000)
     expect(rows.filter(has_text="Deutsch")).to_contain_text("Il n’y a rien à dire dans ce texte")
     for language in ("français", "English", "español", "日本語"):
         expect(rows.filter(has_text=language)).to_contain_text(re.compile(r"\d,\d s\s*\d,\d\d"))
@@ -297,7 +297,7 @@ def _until_nothing_is_owed(running: Place) -> None:
     """Wait until the service works on nothing: far sooner than it would have spoken."""
     give_up_at_s = time.monotonic() + 60
     while time.monotonic() < give_up_at_s:
-        metrics = requests.get(f"{running.service}/metrics", timeout=5).text
+        metrics = requests.get(f"{running.service}/metrics", timeout=60).text
         if re.search(r"^tts_queued_audio_seconds 0\.0$", metrics, re.MULTILINE) and re.search(
             r'^tts_queue_depth{stream="TTS_SENTENCES"} 0\.0$', metrics, re.MULTILINE
         ):

@@ -55,7 +55,7 @@ def speak(page: Page, text: str) -> None:
 def wait_until_full(service: str) -> None:
     """Wait until the service has more backlog than it admits. Raises TimeoutError."""
     for _ in range(200):
-        said = requests.get(f"{service}/metrics", timeout=5).text
+        said = requests.get(f"{service}/metrics", timeout=60).text
         due = {
             name: float(value)
             for name, value in re.findall(r"^(tts_due_audio_\w+) (\S+)$", said, re.MULTILINE)
@@ -127,7 +127,7 @@ def until_nothing_is_due(running: Place) -> None:
         re.compile(r"^tts_due_audio_seconds 0\.0$", re.MULTILINE),
     )
     give_up_s = time.monotonic() + 900
-    while not idle.search(requests.get(address, timeout=10).text):
+    while not idle.search(requests.get(address, timeout=60).text):
         assert time.monotonic() < give_up_s, "the service does not come to rest"
         time.sleep(0.2)
 

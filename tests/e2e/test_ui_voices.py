@@ -27,11 +27,11 @@ def page(chrome: Browser, running: Place) -> Iterator[Page]:
 @pytest.fixture(autouse=True)
 def empty_library(running: Place) -> None:
     for voice in library(running):
-        requests.delete(f"{running.service}/voices/{voice['id']}", timeout=30).raise_for_status()
+        requests.delete(f"{running.service}/voices/{voice['id']}", timeout=60).raise_for_status()
 
 
 def library(running: Place) -> list[dict[str, object]]:
-    response = requests.get(f"{running.service}/voices?kind=library", timeout=10)
+    response = requests.get(f"{running.service}/voices?kind=library", timeout=60)
     response.raise_for_status()
     voices: list[dict[str, object]] = response.json()["voices"]
     return voices

@@ -63,7 +63,7 @@ def test_a_reading_is_found_again_after_a_reload_and_cancelled(page: Page, runni
     expect(panel.get_by_test_id("player")).to_contain_text("Bonjour à tous.")
     panel.get_by_role("button", name="Annuler").click()
     expect(panel.get_by_text("Annulé.")).to_be_visible()
-    assert requests.get(f"{running.service}/jobs/{job}", timeout=10).json()["state"] == "cancelled"
+    assert requests.get(f"{running.service}/jobs/{job}", timeout=60).json()["state"] == "cancelled"
 
 
 def test_readings_are_listed_opened_and_deleted(page: Page, running: Place) -> None:
@@ -93,7 +93,7 @@ def test_a_reading_of_another_client_is_listed_by_its_title_and_opened(
         "language": (None, "fr"),
         "title": (None, "Nombres"),
     }
-    begun = requests.post(f"{running.service}/jobs", files=form, timeout=30)
+    begun = requests.post(f"{running.service}/jobs", files=form, timeout=60)
     begun.raise_for_status()
     panel = open_tab(page, "Lecture de texte")
     panel.get_by_text("Lectures gardées par le service").click()

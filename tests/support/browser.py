@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 ROOT: Final = Path(__file__).parents[2]
 _START_S: Final = 120.0
 
-expect.set_options(timeout=60_000)
+expect.set_options(timeout=120_000)
 
 
 def chromium() -> str:
@@ -102,7 +102,7 @@ def wait_until_ready(running: "subprocess.Popen[bytes]", url: str) -> None:
 def open_page(running: Browser, url: str, **settings: object) -> Page:
     """Return a fresh session of the interface, shown and ready."""
     context = running.new_context(permissions=["microphone"], locale="fr-FR", **settings)  # type: ignore[arg-type]
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto(url)
     page.get_by_role("tab").first.wait_for()
