@@ -221,8 +221,7 @@ def add_routes(
         parts.fleet,
         settings.first_audio_timeout_s,
     )
-    BookRoutes(jobs, limits.uploads.space, settings).add_to(app)
-    JobSentenceRoutes(jobs, redo, limits.uploads, limits.upload_owner, settings).add_to(app)
+    _add_edit_routes(app, settings, limits, redo)
     return JobWork(
         bus=bus,
         results=results,
@@ -232,6 +231,14 @@ def add_routes(
         stop=parts.draining,
         fleet=parts.fleet,
     )
+
+
+def _add_edit_routes(
+    app: web.Application, settings: Settings, limits: SharedLimits, redo: Redo
+) -> None:
+    """Register the paths of what is made from finished jobs: audio books, and replaced sentences."""
+    BookRoutes(redo.store, limits.uploads.space, settings).add_to(app)
+    JobSentenceRoutes(redo.store, redo, limits.uploads, limits.upload_owner, settings).add_to(app)
 
 
 def _add_openai_routes(

@@ -9,7 +9,7 @@ from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import MOST_LISTED, Voice, is_voice_id
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.forms.form_fields import Field
+from services.http_edge.intake.forms.form_fields import Field, page_limit
 
 VoiceKind = Literal["library", "shared", "builtin"]
 
@@ -87,13 +87,6 @@ def only_parameters(given: Sequence[tuple[str, str]], known: Sequence[str]) -> M
     return sent
 
 
-def _limit(given: str) -> int:
-    number = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
-    if not 1 <= number <= MOST_LISTED:
-        raise BadRequest(f"limit must be a whole number from 1 to {MOST_LISTED}")
-    return number
-
-
 def _after(given: str) -> str:
     if not is_voice_id(given):
         raise BadRequest("after must be the id in `next` of the page before")
@@ -123,14 +116,9 @@ LANGUAGE: Final = Field(
     {"type": "string", "enum": list(LANGUAGES)},
     checked_language,
 )
+_LIMIT: Final = page_limit("own voices per page", MOST_LISTED)
 QUERY: Final = (
-    Field(
-        "limit",
-        "own voices per page",
-        {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": _USUAL_LIMIT},
-        _limit,
-        default=_USUAL_LIMIT,
-    ),
+    _LIMIT,
     Field(
         "after",
         "`next` of the previous page",

@@ -15,21 +15,13 @@ from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import BadRequest
 from services.http_edge.http.bodies import JobRequest, Jobs
 from services.http_edge.http.jobs.job_body import job_body
-from services.http_edge.intake.forms.form_fields import Field
+from services.http_edge.intake.forms.form_fields import Field, page_limit
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.jobs.job_list import CURSOR_PATTERN, MOST_LISTED, JobList, parse_cursor
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.settings import Settings
 
 _STATES: Final = get_args(JobState)
-_USUAL_LIMIT: Final = 50
-
-
-def _limit(sent: str) -> int:
-    number = int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 10 else 0
-    if not 1 <= number <= MOST_LISTED:
-        raise BadRequest(f"limit must be a whole number from 1 to {MOST_LISTED}")
-    return number
 
 
 def _states(sent: str) -> tuple[str, ...]:
@@ -39,14 +31,9 @@ def _states(sent: str) -> tuple[str, ...]:
     return states
 
 
+_LIMIT: Final = page_limit("jobs per page", MOST_LISTED)
 QUERY: Final = (
-    Field(
-        "limit",
-        "jobs per page",
-        {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": _USUAL_LIMIT},
-        _limit,
-        default=_USUAL_LIMIT,
-    ),
+    _LIMIT,
     Field(
         "after",
         "`next` of the previous page",

@@ -307,3 +307,19 @@ SPEECH_FORM: Final = (*COMMON_FIELDS, *OUTPUT_FIELDS)
 JOB_FORM: Final = (*COMMON_FIELDS, _TEXT_FILE_FIELD, *_JOB_FIELDS)
 NORMALIZE_FORM: Final = (*_TEXT_FIELDS, *_READING_FIELDS)
 FIELDS: Final = MappingProxyType({entry.name: entry for entry in (*SPEECH_FORM, *JOB_FORM)})
+
+
+_USUAL_PAGE: Final = 50  # entries of a list
+
+
+def page_limit(description: str, most: int) -> Field:
+    """Return the query parameter `limit`: how many entries of a list one response has."""
+
+    def parse(sent: str) -> int:
+        number = int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 10 else 0
+        if not 1 <= number <= most:
+            raise BadRequest(f"limit must be a whole number from 1 to {most}")
+        return number
+
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": _USUAL_PAGE}
+    return Field("limit", description, schema, parse, default=_USUAL_PAGE)
