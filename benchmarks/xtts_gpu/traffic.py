@@ -98,15 +98,15 @@ def _live(
 ) -> None:
     """Let listeners arrive so that `at_once` listen on average."""
     arrivals = _arrivals(bench, at_once / (mean_s * _SENTENCES), bench.sizes.live_s)
-    everybody = _serve(engine, voice, arrivals)
-    served = [one for one in everybody if one.begun]
+    requests = _serve(engine, voice, arrivals)
+    served = [one for one in requests if one.begun]
     if not served:
         findings.skip(f"{at_once} listeners", "none arrived")
         return
     good = sum(one.worst_s <= _UNDERRUN_S for one in served) / len(served)
     first = [one.first_audio_s for one in served]
     findings.figures[f"{at_once} listeners"] = {
-        "arrived": len(everybody),
+        "arrived": len(requests),
         "C100": good,
         "first p50 s": percentile(first, 0.5),
         "first p95 s": percentile(first, 0.95),

@@ -1,6 +1,6 @@
 """Speed, seed and pronunciations: shown next to the text, remembered for all tabs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import streamlit as st
@@ -27,14 +27,20 @@ def show(tab: str) -> None:
         st.caption(t("options.advanced"))
 
 
-def _show_seed(tab: str) -> None:
-    key = f"{tab}_seed"
+def _shared_by_tabs(tab: str, name: str) -> tuple[str, Callable[[], None]]:
+    """Return the key of a tab's field that begins with the latest text of any tab, and what notes a change of it."""
+    key = f"{tab}_{name}"
     if key not in st.session_state:
-        st.session_state[key] = st.session_state.get("seed", "")
+        st.session_state[key] = st.session_state.get(name, "")
 
     def note() -> None:
-        st.session_state["seed"] = st.session_state[key]
+        st.session_state[name] = st.session_state[key]
 
+    return key, note
+
+
+def _show_seed(tab: str) -> None:
+    key, note = _shared_by_tabs(tab, "seed")
     written = st.text_input(
         t("options.seed"),
         max_chars=19,
@@ -48,13 +54,7 @@ def _show_seed(tab: str) -> None:
 
 
 def _show_pronunciations(tab: str) -> None:
-    key = f"{tab}_pronunciations"
-    if key not in st.session_state:
-        st.session_state[key] = st.session_state.get("pronunciations", "")
-
-    def note() -> None:
-        st.session_state["pronunciations"] = st.session_state[key]
-
+    key, note = _shared_by_tabs(tab, "pronunciations")
     written = st.text_area(
         t("options.pronunciations"),
         height=96,
