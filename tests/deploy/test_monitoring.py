@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,8 +170,10 @@ async def prometheus(
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
+    address = f"http://127.0.0.1:{port}"
     try:
-        yield Watched(folder, f"http://127.0.0.1:{port}", session)
+        await _until_answered(session, f"{address}/-/ready")
+        yield Watched(folder, address, session)
     finally:
         process.terminate()
         await process.wait()
@@ -216,15 +218,20 @@ async def _under_load(service: House, session: aiohttp.ClientSession) -> None:
         await response.content.readany()  # and leaves, in the middle of a sentence
 
 
-async def _until_scraped(watched: Watched, targets: int) -> None:
+async def _until_answered(session: aiohttp.ClientSession, url: str) -> None:
+    """Wait until a server that starts answers 200. Prometheus answers 503 until its storage is open."""
     async with asyncio.timeout(60):
         while True:
-            try:
-                up = await watched.ask("up == 1")
-            except aiohttp.ClientConnectionError:
-                up = []
-            if len(up) >= targets:
-                return
+            with suppress(aiohttp.ClientConnectionError):
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+
+
+async def _until_scraped(watched: Watched, targets: int) -> None:
+    async with asyncio.timeout(60):
+        while len(await watched.ask("up == 1")) < targets:
             await asyncio.sleep(0.3)
 
 

@@ -161,6 +161,14 @@ def test_all_steps_and_renders_keep_to_the_device_of_a_gpu(stock: Any) -> None:
         assert codes.device.type == "cuda"
 
 
+def test_a_copy_on_a_gpu_is_made_of_a_model_that_has_spoken(stock: Any) -> None:
+    spoken = torch.nn.ModuleList([stock.gpt.final_norm])
+    spoken.cached_prefix_emb = torch.zeros(1, 2)
+    with FakeTensorMode(allow_non_fake_inputs=False), WithoutGuard():
+        copied = on_fake_gpu(spoken)
+    assert copied.cached_prefix_emb.device.type == "cuda"
+
+
 def test_renders_keep_to_the_device_of_a_gpu(stock: Any) -> None:
     with (
         FakeTensorMode(allow_non_fake_inputs=False),
@@ -178,9 +186,15 @@ def test_renders_keep_to_the_device_of_a_gpu(stock: Any) -> None:
 
 
 def on_fake_gpu(module: Any) -> Any:
-    """Return a copy of a module whose weights are fake tensors of a GPU."""
+    """Return a copy of a module whose tensors are fake tensors of a GPU."""
     memo: dict[int, Any] = {}
-    for tensor in (*module.parameters(), *module.buffers()):
+    kept = [  # such as the prefix of the last sentence that stock coqui-tts spoke
+        value
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, Tensor)
+    ]
+    for tensor in (*module.parameters(), *module.buffers(), *kept):
         empty = torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
         is_weight = isinstance(tensor, torch.nn.Parameter)
         memo[id(tensor)] = torch.nn.Parameter(empty, requires_grad=False) if is_weight else empty
