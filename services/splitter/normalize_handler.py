@@ -66,7 +66,7 @@ class NormalizeWork:
         except PipelineError as failure:  # of the text, or of NATS, which refuses too large a reply
             await self._refuse(received, failure)
         except Exception:  # a bug must fail one reply, not the process with all requests it holds
-            log.exception("normalizing_failed")
+            log.exception("normalization_failed")
             await self._refuse(received, PipelineError("an internal error; see the splitter's log"))
 
     async def _refuse(self, received: Received, failure: PipelineError) -> None:

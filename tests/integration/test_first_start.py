@@ -33,7 +33,7 @@ async def test_a_service_waits_for_nats_and_for_the_operator_to_create_the_strea
     waiting = asyncio.create_task(connect_and_count())
     with capture_logs() as logs:
         async with asyncio.timeout(60):
-            while not any(each["event"] == "waits_for_nats" for each in logs):
+            while not any(each["event"] == "waiting_for_nats" for each in logs):
                 await asyncio.sleep(0.05)
             assert "NATS does not answer" in logs[-1]["detail"]
 

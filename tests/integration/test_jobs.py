@@ -351,7 +351,7 @@ async def test_a_job_whose_work_and_audio_expired_is_published_again_from_the_fi
         taken_up = [
             json.loads(line) for line in (tmp_path / f"{edge.name}.log").read_text().splitlines()
         ]
-        [place] = [line["sentence"] for line in taken_up if line["event"] == "request_taken_up"]
+        [place] = [line["sentence"] for line in taken_up if line["event"] == "request_resumed"]
         await bus.close()
     assert place >= 6
     assert digest([body]) == digest([whole(LONG * 2, max_characters=250)])

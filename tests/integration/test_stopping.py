@@ -88,7 +88,7 @@ async def test_an_edge_ends_within_the_grace_of_compose_and_cuts_its_stream_visi
     log = log_of(service.edges[0])
     assert '"code": "edge_stops"' in log
     assert '"cut": true' in log
-    assert "client_left" not in log
+    assert "client_disconnected" not in log
     assert "Traceback" not in log
 
 
@@ -182,7 +182,7 @@ async def test_a_worker_returns_a_sentence_that_takes_too_long_and_another_speak
         took_s = await stopped_within(busy[0], grace_s("worker-embedded"))
         assert digest([await reading]) == digest([expected_pcm(text, max_characters=250)[2:]])
     assert took_s <= WorkerSettings(worker_stop_s=0.5).exit_s
-    assert "handed_back" in log_of(busy[0])
+    assert "messages_returned" in log_of(busy[0])
     assert "Traceback" not in log_of(busy[0])
 
 

@@ -176,7 +176,7 @@ async def test_a_client_that_leaves_is_cancelled_once_and_no_error(service: Fron
     assert (stream["status"], stream["outcome"], stream["code"]) == (200, "cancelled", None)
     assert 0 < stream["bytes"] < len(PCM) * 10
     assert (whole["status"], whole["outcome"], whole["bytes"]) == (499, "cancelled", 0)
-    assert [event["event"] for event in logged].count("client_left") == 2
+    assert [event["event"] for event in logged].count("client_disconnected") == 2
 
 
 async def test_an_answer_that_fails_is_an_error_with_its_code_before_and_after_it_began(

@@ -85,7 +85,7 @@ class WorkLoop:
         await stop.wait()
         await asyncio.sleep(self.finish_s)
         if working:
-            log.warning("handed_back", consumer=self.consumer.name, messages=len(working))
+            log.warning("messages_returned", consumer=self.consumer.name, messages=len(working))
         while True:
             for task in working:
                 if not task.cancelling():
@@ -117,7 +117,7 @@ class WorkLoop:
                 await self._settle(delivery, failure)
         except BusUnavailable as error:
             # Not acked, so the server redelivers it; handlers are idempotent.
-            log.warning("settling_failed", consumer=self.consumer.name, detail=str(error))
+            log.warning("ack_failed", consumer=self.consumer.name, detail=str(error))
         finally:
             await cancel_until_done(heartbeat)
             if not heartbeat.cancelled():

@@ -147,7 +147,7 @@ async def _with_problems(
     except PipelineError as failure:
         outcome = outcome_of(request)
         if outcome.whole and outcome.response is not None:
-            log.warning("closing_failed", request=request[REQUEST_ID], code=failure.code)
+            log.warning("cleanup_failed", request=request[REQUEST_ID], code=failure.code)
             return outcome.response
         return _failure_response(request, failure, fleet, metrics)
     except asyncio.CancelledError:
@@ -285,7 +285,7 @@ def _record_metrics(request: web.Request, metrics: Metrics) -> None:
 
     if outcome.left:
         metrics.cancelled.inc()
-        log.info("client_left", request=request[REQUEST_ID])
+        log.info("client_disconnected", request=request[REQUEST_ID])
 
     # A resumed response can be empty, if the client already had all of the audio: it is not measured.
     if outcome.whole and outcome.audio_bytes:

@@ -63,7 +63,9 @@ class _Refusals:
         if len(self._logged_s) >= _SUBJECTS:
             self._logged_s.clear()
         self._logged_s[subject] = now_s
-        log.warning("door_refused", subject=subject, code=code, more=self._skipped.pop(subject, 0))
+        log.warning(
+            "ingress_refused", subject=subject, code=code, more=self._skipped.pop(subject, 0)
+        )
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,16 @@ class Responder:
             await self._refuse(message, QueueFull("too many concurrent requests; retry later"))
         else:
             self._running[tenant] += 1
-            tasks.create_task(self._answer(tenant, message), name=f"door:{tenant}")
+            tasks.create_task(self._answer(tenant, message), name=f"ingress:{tenant}")
 
     async def _answer(self, tenant: str, message: Received) -> None:
         try:
-            with span(f"door {self.subject}", message.headers, tenant=tenant):
+            with span(f"ingress {self.subject}", message.headers, tenant=tenant):
                 await self._reply(message, await self.handler.answer(tenant, message))
         except PipelineError as failure:
             await self._refuse(message, failure)
         except Exception:  # a bug must cost one reply, not the process with everything in flight
-            log.exception("door_failed", subject=self.subject)
+            log.exception("ingress_failed", subject=self.subject)
             await self._refuse(message, PipelineError("internal error; see the log of the edge"))
         finally:
             self._running[tenant] -= 1

@@ -114,7 +114,7 @@ class SpeechKind:
         except QueueFull:
             if named:
                 raise
-            log.warning("request_not_kept", request=request.request)
+            log.warning("request_not_stored", request=request.request)
             return True
 
     async def forget(self, request: SpeechRequest) -> None:

@@ -225,7 +225,7 @@ class JobWork:
         try:
             await self.store.keep_request(request)
         except QueueFull:
-            log.warning("job_request_not_kept", request=request.request)
+            log.warning("job_request_not_stored", request=request.request)
 
     async def _keep_marks(self, request: SpeechRequest) -> None:
         """Store the text's marks with its audio; the splitter's event is stored for a few minutes only."""

@@ -305,7 +305,7 @@ class Attempts:
         await self._look_up_splits()
         first = await self._events.first_missing(self._assembly.sentence, 2**31)
         if first is not None:
-            log.info("request_taken_up", request=self._request.request, sentence=first)
+            log.info("request_resumed", request=self._request.request, sentence=first)
             self._metrics.taken_up.inc()
             await self.begin(first)
 

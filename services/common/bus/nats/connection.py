@@ -232,6 +232,6 @@ async def _patiently(attempt: Callable[[], Awaitable[_ResultT]], give_up: Deadli
         except BusUnavailable as failure:
             if give_up.passed:
                 raise
-            log.warning("waits_for_nats", detail=str(failure), seconds_left=round(give_up.left_s))
+            log.warning("waiting_for_nats", detail=str(failure), seconds_left=round(give_up.left_s))
 
         await asyncio.sleep(_WAIT_S)

@@ -147,7 +147,7 @@ class ReferenceDecoder:
             log.warning("decoder_too_slow", limit_s=self._time_limit_s)
             raise UnusableReference(_TOO_SLOW) from None
         except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no reply, or an invalid one
-            log.warning("decoder_died", status=await child.status())
+            log.warning("decoder_crashed", status=await child.status())
             raise UnusableReference(_UNREADABLE) from None
         finally:  # no await here: a client that disconnects must not cost the pool a process
             if usable:
@@ -321,6 +321,6 @@ def _clip_of(ended: DecodeResult, content: bytes) -> PreparedClip:
         read_wav(wav)
     except (ValueError, msgspec.DecodeError):
         fault = None if answer is None else answer.fault
-        log.warning("decoder_died", status=ended.status, fault=fault, **figures)
+        log.warning("decoder_crashed", status=ended.status, fault=fault, **figures)
         raise UnusableReference(_UNREADABLE) from None
     return PreparedClip(wav, answer.seconds, answer.warnings)

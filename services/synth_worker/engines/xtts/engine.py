@@ -197,7 +197,7 @@ class XttsEngine:
 
     def _leave_out(self, missing: Mapping[str, str]) -> None:
         for language, package in missing.items():
-            log.warning("language_left_out", language=language, missing=package)
+            log.warning("language_unavailable", language=language, missing=package)
         self._languages = tuple(code for code in LANGUAGES if code not in missing)
 
     def condition(self, clips: Sequence[Clip], parameters: Parameters = AS_USUAL) -> bytes:

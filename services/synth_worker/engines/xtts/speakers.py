@@ -61,7 +61,7 @@ def load_speakers(path: Path, width: int) -> Mapping[str, XttsVoice]:
     usable = {name: voice for name, voice in voices.items() if _is_name(name)}
     chosen = dict(list(usable.items())[:_MOST])
     if len(chosen) < len(voices):
-        log.warning("speakers_left_out", speakers=len(voices) - len(chosen))
+        log.warning("speakers_skipped", speakers=len(voices) - len(chosen))
     return chosen
 
 

@@ -78,7 +78,7 @@ class Front:
 
 
 @asynccontextmanager
-async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
+async def ingress(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
     stop, metrics = asyncio.Event(), Metrics()
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
     admission = Admission(fleet, settings, metrics)
@@ -124,7 +124,7 @@ async def door(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Front]:
 
 @pytest.fixture(params=["memory", "nats"])
 async def front(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Front]:
-    async with bus_of(request.param, tmp_path) as bus, door(bus) as made:
+    async with bus_of(request.param, tmp_path) as bus, ingress(bus) as made:
         yield made
 
 
@@ -267,7 +267,7 @@ async def test_a_flood_of_one_tenant_is_refused_and_costs_no_other_its_answer(
     flood = [asyncio.create_task(front.ask(b"\xc1")) for _ in range(60)]
     assert "error" not in await front.ask(front.request(tenant="globex"), tenant="globex")
     told = [answer["error"] for answer in await asyncio.gather(*flood)]
-    lines = capsys.readouterr().out.count("door_refused")
+    lines = capsys.readouterr().out.count("ingress_refused")
     assert 1 <= lines <= 2, "a flood is not logged line by line"
     codes = {error["code"] for error in told if isinstance(error, dict)}
     assert codes <= {400, 429}
