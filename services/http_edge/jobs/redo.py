@@ -21,7 +21,7 @@ from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import DeadlineExceeded
 from services.common.wire.languages import language_code
 from services.common.wire.messages import JobProgress, SpeechRequest, TextSplit
-from services.common.wire.options import AS_USUAL, Parameters
+from services.common.wire.options import AS_USUAL, Parameters, TextOptions
 from services.common.wire.parameters import given
 from services.common.wire.parts import Span
 from services.http_edge.auth.api_keys import Caller
@@ -161,6 +161,16 @@ class Redo:
         if text is None:
             text = await _words(original)
         parameters = job.parameters if split.parameters is UNSET else split.parameters
+        read_as = TextOptions.of(job)
+        options = msgspec.structs.replace(
+            read_as,
+            split=False,
+            text_type="text",
+            spoken_forms=read_as.spoken_forms
+            if changes.spoken_forms is None
+            else changes.spoken_forms,
+            pronunciations={**read_as.pronunciations, **(changes.pronunciations or {})},
+        )
         return SpeechRequest(
             request=secrets.token_hex(16),
             tenant=job.tenant,
@@ -171,11 +181,9 @@ class Redo:
             voice=job.voice if split.voice is UNSET else split.voice,
             voice_defaults=job.voice_defaults if split.parameters is UNSET else False,
             seed=secrets.randbits(63) if changes.seed is None else changes.seed,
-            split=False,
-            spoken_forms=job.spoken_forms if changes.spoken_forms is None else changes.spoken_forms,
-            pronunciations={**job.pronunciations, **(changes.pronunciations or {})},
             parameters=msgspec.structs.replace(parameters, **given(changes.parameters)),
             deadline_unix_ms=round((time.time() + self.timeout_s) * 1000),
+            **options.fields(),
         )
 
     async def _in_time(

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from services.common.wire.fields import JobState
 from services.common.wire.messages import SpeechRequest
+from services.common.wire.options import TextOptions
 from services.common.wire.parameters import given
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import BadRequest
@@ -95,14 +96,13 @@ class JobListRoutes:
 
 def request_body(stored: SpeechRequest) -> JobRequest:
     """Return the JSON representation of a job's request. Its names are those of the form."""
+    options = TextOptions.of(stored).fields()
     body = {
         "text": stored.text,
-        "text_type": stored.text_type,
         "language": stored.language,
         "seed": stored.seed,
-        "enable_text_splitting": stored.split,
-        "spoken_forms": stored.spoken_forms,
-        "pronunciations": stored.pronunciations,
+        "enable_text_splitting": options.pop("split"),
+        **options,
         "parameters": given(stored.parameters),
         "engine": stored.engine,
         "voice": stored.voice,
