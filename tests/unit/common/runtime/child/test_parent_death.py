@@ -39,15 +39,20 @@ def gone(process: int) -> bool:
         return True
 
 
-def test_a_killed_parent_takes_its_child_along() -> None:
+def ends_with_its_killed_parent(program: str) -> None:
+    """Run a program that prints the id of a child which it started, kill it, and wait until the child is gone."""
     with subprocess.Popen(
-        [sys.executable, "-c", STARTS_ONE], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
     ) as starter:
         assert starter.stdout is not None
         child = int(starter.stdout.readline())
         assert not gone(child)
         starter.send_signal(signal.SIGKILL)
     until(lambda: gone(child))
+
+
+def test_a_killed_parent_takes_its_child_along() -> None:
+    ends_with_its_killed_parent(STARTS_ONE)
 
 
 def test_a_child_whose_parent_died_before_the_tie_ends_at_once() -> None:

@@ -14,7 +14,7 @@ import pytest
 from services.common.runtime.child.environment import only
 from services.common.runtime.child.signals import was_killed
 from services.common.runtime.child.start import exit_status, start_process
-from tests.unit.common.runtime.child.test_parent_death import gone, until
+from tests.unit.common.runtime.child.test_parent_death import ends_with_its_killed_parent
 
 ROOT = Path(__file__).parents[5]
 PROGRAMS = "tests.unit.common.runtime.child.programs"
@@ -121,14 +121,7 @@ async def test_a_process_that_does_not_exit_in_time_is_killed_once() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has the tie")
 def test_a_process_does_not_outlive_a_parent_that_is_killed() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", STARTS_ONE], stdout=subprocess.PIPE, text=True
-    ) as starter:
-        assert starter.stdout is not None
-        child = int(starter.stdout.readline())
-        assert not gone(child)
-        starter.send_signal(signal.SIGKILL)
-    until(lambda: gone(child))
+    ends_with_its_killed_parent(STARTS_ONE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has the tie")
