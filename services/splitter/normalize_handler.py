@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from services.common.bus.heartbeats import Heartbeats
+from services.common.bus.listening import next_before
 from services.common.bus.ports import Bus, Received
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_own
@@ -36,7 +37,6 @@ from services.splitter.segmentation.process import divide
 log = structlog.get_logger()
 
 _MOST_WAITING: Final = 64  # requests received and not answered yet
-_LOOK_S: Final = 0.5  # how often `stop` is checked
 _GROUP: Final = "splitters"  # queue group: each request reaches one splitter
 
 
@@ -52,7 +52,7 @@ class NormalizeWork:
         listener = await self.bus.subscribe(subjects.NORMALIZE, limit=_MOST_WAITING, group=_GROUP)
         try:
             while not stop.is_set():
-                received = await listener.next(_LOOK_S)
+                received = await next_before(stop, listener)
                 if received is not None and received.reply:
                     await self._answer(received)
         finally:

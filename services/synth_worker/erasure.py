@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.library.voices import VoiceLibrary
+from services.common.bus.listening import next_before
 from services.common.bus.ports import Bus, Received
 from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec
@@ -51,7 +52,7 @@ class VoiceErasure:
         subscription = await self._bus.subscribe(FORGETS, limit=_MOST_WAITING)
         try:
             while not stop.is_set():
-                received = await subscription.next(1.0)
+                received = await next_before(stop, subscription)
                 if received is not None and (message := _forgotten(received)) is not None:
                     dropped = self._voices.forget(_matching(message))
                     _log(message.tenant, message.voice, dropped)

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from services.common.bus.listening import next_before
 from services.common.bus.ports import Bus, Received
 from services.common.wire import codec
 from services.common.wire.addressing import is_cancel_of
@@ -35,7 +36,7 @@ class Cancels:
         listener = await self._bus.subscribe(CANCELS, limit=_MAX_STORED)
         try:
             while not stop.is_set():
-                received = await listener.next(1.0)
+                received = await next_before(stop, listener)
                 if received is None:
                     continue
                 if (request := _cancelled_request(received)) is not None:

@@ -22,7 +22,7 @@ from services.common.wire.messages import DeadLetter
 
 log = structlog.get_logger()
 
-_PULL_S: Final = 1.0  # a stop is noticed within this
+_PULL_S: Final = 0.5  # a stop is noticed within this
 _RETRY_DELAYS_S: Final = (0.1, 0.5, 2.0, 5.0)
 
 

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
+from services.common.bus.listening import next_before
 from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import is_heartbeat_of
@@ -40,7 +41,7 @@ class Heartbeats(Generic[StateT]):
         self._followed_s = asyncio.get_running_loop().time()
         try:
             while not stop.is_set():
-                received = await listener.next(HEARTBEAT_S)
+                received = await next_before(stop, listener)
                 if received is not None:
                     self._add(received.subject, received.payload)
         finally:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from services.common.bus.listening import next_before
 from services.common.bus.ports import Bus, Received
 from services.common.runtime.tracing import fail, span
 from services.common.wire.addressing import tenant_of
@@ -31,7 +32,6 @@ _WAITING: Final = 1024  # messages that were received and not started
 _WAITING_BYTES: Final = 64 * 1024 * 1024
 _LOG_S: Final = 10.0  # between two log lines about one subject
 _SUBJECTS: Final = 1024  # whose last log line is remembered
-_POLL_S: Final = 0.5  # of `stop`
 
 
 class RequestHandler(Protocol):
@@ -89,7 +89,7 @@ class Responder:
         try:
             async with asyncio.TaskGroup() as tasks:
                 while not stop.is_set():
-                    message = await listener.next(_POLL_S)
+                    message = await next_before(stop, listener)
                     if message is not None:
                         await self._begin(tasks, message)
         finally:

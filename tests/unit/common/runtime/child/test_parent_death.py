@@ -40,7 +40,7 @@ def gone(process: int) -> bool:
 
 
 def ends_with_its_killed_parent(program: str) -> None:
-    """Run a program that prints the id of a child which it started, kill it, and wait until the child is gone."""
+    """Run a program that prints the id of a child which it started, kill it, and wait until the child has ended."""
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
     ) as starter:
