@@ -42,7 +42,7 @@ from services.http_edge.ingress import ClipIngress, RequestIngress, Responder, V
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.forms.body import BodyReader
 from services.http_edge.intake.forms.uploads import Uploads
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings

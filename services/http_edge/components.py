@@ -39,7 +39,7 @@ from services.http_edge.intake.forms.form import FormReader
 from services.http_edge.intake.forms.uploads import Uploads
 from services.http_edge.intake.kinds import JobKind, SpeechKind
 from services.http_edge.intake.openai.openai_body import OpenAiReader
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.voice import VoiceSelector
 from services.http_edge.jobs.events import JobEvents

@@ -18,7 +18,7 @@ import pytest
 from services.common.audio.pcm import from_pcm16
 from services.common.audio.wav import read_wav
 from services.common.runtime.local_nats import free_port, local_nats
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from tests.support.recordings import CLIP_FILE
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from services.common.bus.clips import fetch_clip
 from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
 from services.http_edge.app import edge
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
 from tests.support.recordings import encoded, hiss, speech_of

@@ -13,7 +13,7 @@ from services.common.bus import topology
 from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
 from services.http_edge.app import edge
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from tests.support.front import SETTINGS, form
 from tests.support.service import TEXT, expected_pcm, tone_service
 

@@ -21,7 +21,7 @@ from services.common.wire.messages import (
     TextSplit,
 )
 from services.http_edge.app import edge
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.speech.commands import publish_request
 from tests.support.buses import bus_of
 from tests.support.front import SETTINGS, Front, front

@@ -14,7 +14,7 @@ from services.admin import keys as api_keys
 from services.http_edge.api_document.document import OPERATIONS
 from services.http_edge.app import edge
 from services.http_edge.http.queries import QUERIES
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from tests.support.buses import bus_of
 from tests.support.front import SETTINGS, Front, front
 

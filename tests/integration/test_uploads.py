@@ -16,7 +16,7 @@ import soxr
 from services.common.audio.clip import Samples
 from services.common.audio.wav import read_wav
 from services.common.wire.failures import UnusableReference
-from services.http_edge.intake.reference import PreparedClip, ReferenceDecoder
+from services.http_edge.intake.reference.decoder import PreparedClip, ReferenceDecoder
 from tests.support.recordings import encoded, hiss, hum, speech_of
 from tests.support.sounds import chords
 

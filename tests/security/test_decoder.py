@@ -21,8 +21,7 @@ import pytest
 from services.common.audio.wav import wav_header
 from services.common.runtime.child.confinement import ProcessLimits, run_confined
 from services.common.wire.failures import QueueFull, TenantQueueFull, UnusableReference
-from services.http_edge.intake.reference import ReferenceDecoder
-from services.http_edge.intake.reference.decoder import _Child
+from services.http_edge.intake.reference.decoder import ReferenceDecoder, _Child
 from tests.support import sounds
 
 LINUX = pytest.mark.skipif(

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from services.admin.keys import main as make_key
 from services.common.runtime.settings import BadSettings, read_settings
 from services.http_edge.app import edge
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.settings import Settings
 from services.http_edge.transport.host_names import AllowedHosts
 from tests.support.buses import memory_bus

@@ -11,7 +11,7 @@ from services.admin import keys as api_keys
 from services.common.audio.clip import Clip
 from services.common.bus import topology
 from services.common.wire.options import AS_USUAL, Parameters
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.synth_worker.engines.tone import ToneEngine
 from tests.support.front import SETTINGS, Front, front
 

@@ -21,7 +21,7 @@ from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import BadRequest
 from services.http_edge.http.audio_response import write
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.metrics import Metrics
 from services.http_edge.voices.fields import new_voice
 from services.http_edge.voices.files import VoiceFiles

@@ -18,7 +18,7 @@ from services.common.wire.messages import SpeechRequest
 from services.http_edge.intake.clip_quota import ClipQuota
 from services.http_edge.intake.forms.body import Upload, file_prefix
 from services.http_edge.intake.forms.form import Form
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 

@@ -8,7 +8,7 @@ import msgspec
 from services.common.wire.failures import UnusableReference
 from services.common.wire.voices import Voice
 from services.http_edge.intake.forms.body import Upload, file_prefix
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 
 
 @dataclass(frozen=True)

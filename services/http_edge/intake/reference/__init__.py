@@ -1,8 +1,4 @@
-"""Turns an upload of any format into the clip that is stored.
+"""Turns an upload of any format into the clip that is stored: at most 30 s of 24 kHz mono speech.
 
-At most 30 s of 24 kHz mono speech.
+The decoder process imports this package, so it imports nothing itself.
 """
-
-from services.http_edge.intake.reference.decoder import PreparedClip, ReferenceDecoder
-
-__all__ = ["PreparedClip", "ReferenceDecoder"]

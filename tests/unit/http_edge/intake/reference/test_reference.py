@@ -13,7 +13,7 @@ import pytest
 
 from services.common.audio.wav import read_wav, wav_header
 from services.common.wire.failures import QueueFull, UnusableReference
-from services.http_edge.intake.reference import ReferenceDecoder
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from tests.support import sounds
 
 MEGABYTE = 1024 * 1024
