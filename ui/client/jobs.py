@@ -74,6 +74,19 @@ class Reading:
         end = datetime.fromisoformat(self.state["estimated_end"])
         return max(0.0, (end - datetime.now(UTC)).total_seconds())
 
+    @property
+    def revision(self) -> int:
+        """Return how many of its sentences were spoken again."""
+        return int(self.state.get("revision", 0))
+
+    def refresh(self) -> None:
+        """Fetch the state and the sentences again, after one was spoken again. Raises Refusal."""
+        state = self.service.job(self.id)
+        alignment = Alignment(self.text, left_out=self.alignment.left_out)
+        alignment.learn_revision(all_sentences(self.service, self.id))
+        self.alignment = alignment
+        self.state = state
+
     def cancel(self) -> None:
         """Stop it on the service, or delete its result if it is done. Raises Refusal."""
         self.service.cancel_job(self.id)
@@ -93,9 +106,17 @@ class Reading:
     def _learn_quietly(self) -> None:
         """Fetch the sentences of a job that is not new; it is without them if they have expired."""
         try:
-            self._learn(self.state)
+            if self.whole:
+                self._learn_revision()
+            else:
+                self._learn(self.state)
         except Refusal:
             return
+
+    def _learn_revision(self) -> None:
+        """Fetch what is stored with a job that is done: its sentences, and which letters are left out."""
+        self.alignment.learn_revision(all_sentences(self.service, self.id))
+        self.alignment.learn(self.service.sentences(self.id, len(self.alignment.spans)))
 
     def _look(self) -> None:
         state = self.service.job(self.id)
@@ -121,6 +142,16 @@ class Reading:
                     refusal.code != "unknown_request"
                 ):  # expired: there are no marks, but there is audio
                     raise
+
+
+def all_sentences(service: Service, job_id: str) -> list[dict[str, Any]]:
+    """Return the sentences of a job that is done, at its latest revision. Raises Refusal."""
+    page = service.job_sentences(job_id)
+    sentences = list(page.get("sentences", ()))
+    while page.get("sentences") and len(sentences) < page["count"]:
+        page = service.job_sentences(job_id, len(sentences))
+        sentences += page.get("sentences", ())
+    return sentences
 
 
 def begin_reading(service: Service, order: Order) -> Reading:

@@ -209,6 +209,20 @@ class Service:
         """Return what a job was made of: its text, voice, seed and parameters. Raises Refusal."""
         return self._json(f"/jobs/{job_id}/request")
 
+    def job_sentences(self, job_id: str, first: int = 0) -> dict[str, Any]:
+        """Return the sentences of a job that is done, from this index on, at its latest revision. Raises Refusal."""
+        return self._json(f"/jobs/{job_id}/sentences?from={first}")
+
+    def redo_sentence(self, job_id: str, index: int, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Speak a sentence of a job again, with these changes; return its new revision. Raises Refusal."""
+        with self._request(
+            "POST",
+            f"/jobs/{job_id}/sentences/{index}",
+            files=_form(fields) or None,
+            timeout=(_CONNECT_S, _SPEECH_S),
+        ) as response:
+            return _body(response)
+
     def cancel_job(self, job_id: str) -> None:
         """Stop a job. Raises Refusal."""
         with self._request("DELETE", f"/jobs/{job_id}"):

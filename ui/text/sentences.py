@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -28,6 +28,7 @@ class Alignment:
     spans: list[tuple[int, int]] = field(default_factory=list)  # in code points
     ends_s: list[float] = field(default_factory=list)  # of the sentences that are spoken, in order
     left_out: tuple[tuple[int, int], ...] = ()  # offsets of letters that are not spoken
+    replaced: dict[int, str] = field(default_factory=dict)  # index -> words spoken instead
 
     def learn(self, answer: dict[str, Any]) -> None:
         """Take an answer of `GET /requests/{id}/sentences?from=<how many are spoken>`."""
@@ -38,17 +39,33 @@ class Alignment:
             if "seconds" in sentence and index == len(self.ends_s):
                 self.ends_s.append((self.ends_s[-1] if self.ends_s else 0.0) + sentence["seconds"])
 
+    def learn_revision(self, sentences: Sequence[Mapping[str, Any]]) -> None:
+        """Take all sentences of `GET /jobs/{id}/sentences`, some of which were spoken again."""
+        self.spans = [(sentence["start"], sentence["end"]) for sentence in sentences]
+        self.ends_s = [sentence["begins"] + sentence["seconds"] for sentence in sentences]
+        self.replaced = {
+            index: str(sentence["text"])
+            for index, sentence in enumerate(sentences)
+            if sentence.get("revision")
+        }
+
     def shown(self) -> list[str]:
         """Return the sentences with what stands between them, so that together they are the text, or its words."""
         starts = [0, *[start for start, _ in self.spans[1:]], len(self.text)]
-        return [self._words(start, end) for start, end in pairwise(starts)] if self.spans else []
+        parts = [self._words(start, end) for start, end in pairwise(starts)] if self.spans else []
+        for index, words in self.replaced.items():
+            between = self._words(self.spans[index][1], starts[index + 1])
+            parts[index] = words + between
+        return parts
 
     def cues(self) -> Iterator[TimedSentence]:
         """Yield the sentences that are spoken."""
-        for (start, end), (start_s, end_s) in zip(
-            self.spans, pairwise([0.0, *self.ends_s]), strict=False
+        times = pairwise([0.0, *self.ends_s])
+        for index, ((start, end), (start_s, end_s)) in enumerate(
+            zip(self.spans, times, strict=False)
         ):
-            yield TimedSentence(start_s, end_s, _on_one_line(self._words(start, end)))
+            words = self.replaced.get(index) or self._words(start, end)
+            yield TimedSentence(start_s, end_s, _on_one_line(words))
 
     def _words(self, start: int, end: int) -> str:
         part = self.text[start:end]

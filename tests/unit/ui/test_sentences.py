@@ -95,3 +95,17 @@ def test_subtitles_are_written_as_players_read_them() -> None:
     assert vtt(cues).startswith(
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nUn &lt; deux &amp; trois.\n\n01:01:01.000 -->"
     )
+
+
+def test_the_words_of_a_sentence_that_was_spoken_again_replace_the_old_ones() -> None:
+    alignment = Alignment(TEXT)
+    lengths = (1.5, 2.0, 0.5)
+    stored: list[dict[str, object]] = [
+        {**span, "text": TEXT[span["start"] : span["end"]], "begins": begins, "seconds": seconds}
+        for span, begins, seconds in zip(SPANS, (0.0, 1.5, 3.5), lengths, strict=True)
+    ]
+    stored[1] |= {"text": "Cinq et six !", "revision": 1}
+    alignment.learn_revision(stored)
+    assert alignment.ends_s == [1.5, 3.5, 4.0]
+    assert alignment.shown() == ["Un, deux.  ", "Cinq et six !\n", "Quatre."]
+    assert [cue.text for cue in alignment.cues()] == ["Un, deux.", "Cinq et six !", "Quatre."]
