@@ -30,11 +30,13 @@ from services.http_edge.http.normalize_routes import NormalizeRoutes
 from services.http_edge.http.openai.openai_routes import OpenAiRoutes
 from services.http_edge.http.requests.request_routes import RequestRoutes
 from services.http_edge.http.requests.sentence_routes import SentenceRoutes
+from services.http_edge.http.requests.storing_routes import StoringRoutes
 from services.http_edge.http.requests.subtitle_routes import SubtitleRoutes
 from services.http_edge.http.speech_routes import Routes
 from services.http_edge.http.voice_routes import VoiceRoutes
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.clips import ClipIntake
+from services.http_edge.intake.forms.body import BodyReader
 from services.http_edge.intake.forms.form import FormReader
 from services.http_edge.intake.forms.uploads import Uploads
 from services.http_edge.intake.kinds import JobKind, SpeechKind
@@ -43,6 +45,7 @@ from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.voice import VoiceSelector
 from services.http_edge.jobs.events import JobEvents
+from services.http_edge.jobs.finished_requests import FinishedRequests
 from services.http_edge.jobs.job_list import JobList
 from services.http_edge.jobs.redo import Redo
 from services.http_edge.jobs.results import JobResults
@@ -212,6 +215,7 @@ def add_routes(
     _add_voice_routes(app, parts, settings, limits, sessions)
     results = JobResults(jobs, job_acceptor.kind.charges, _results_quota(bus, settings))
     _add_job_routes(app, parts, settings, job_acceptor, results)
+    _add_storing_routes(app, settings, limits, requests, results)
     redo = Redo(
         jobs,
         results.quota,
@@ -231,6 +235,22 @@ def add_routes(
         stop=parts.draining,
         fleet=parts.fleet,
     )
+
+
+def _add_storing_routes(
+    app: web.Application,
+    settings: Settings,
+    limits: SharedLimits,
+    requests: RequestStore,
+    results: JobResults,
+) -> None:
+    """Register the path that stores finished requests as jobs."""
+    StoringRoutes(
+        FinishedRequests(results.store.bus, requests, results.store, results.quota),
+        BodyReader(limits.uploads, settings.upload_idle_timeout_s),
+        limits.upload_owner,
+        settings,
+    ).add_to(app)
 
 
 def _add_edit_routes(

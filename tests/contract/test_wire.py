@@ -186,6 +186,15 @@ def test_what_a_list_of_jobs_shows_has_the_bytes_of_version_1_and_is_optional(ki
     assert codec.decode(bytes.fromhex(golden), type(message)) == filled
 
 
+def test_the_origin_of_a_job_has_the_bytes_of_version_1_and_is_optional() -> None:
+    [message] = [example for example in EXAMPLES if isinstance(example, JobProgress)]
+    assert not {"origin", "label"} & fields(message).keys()
+    filled = msgspec.structs.replace(message, origin="request", label="my-drafts_1")
+    golden = (GOLDEN / "with_origin" / "JobProgress.hex").read_text().strip()
+    assert codec.encode(filled).hex() == golden
+    assert codec.decode(bytes.fromhex(golden), JobProgress) == filled
+
+
 def test_the_backlog_by_engine_has_the_bytes_of_version_1_and_is_not_sent_by_earlier_releases() -> (
     None
 ):

@@ -21,6 +21,7 @@ LONGEST_TITLE: Final = 200  # characters
 # Before or after a sentence; all breaks of an SSML document add up to 600,000 at most.
 LONGEST_PAUSE_MS: Final = 660_000
 ENGINE_PATTERN: Final = "[a-z0-9-]{1,32}"
+LABEL_PATTERN: Final = "[A-Za-z0-9_-]{1,64}"
 
 # Identifiers are NATS subject tokens: "." or "*" in them would change the subject.
 RequestId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
@@ -55,6 +56,10 @@ Slots = Annotated[int, Meta(ge=0, le=100_000)]  # of one worker
 Seconds = Annotated[float, Meta(ge=0, le=1e12)]
 UnixMilliseconds = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]  # to the end of the year 9999
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+# of a job that was stored from a finished request, and not queued
+JobOrigin = Literal["request"]
+# that a client groups its jobs by
+JobLabel = Annotated[str, Meta(pattern=rf"^{LABEL_PATTERN}\Z")]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
 TextType = Literal["text", "ssml"]

@@ -19,6 +19,8 @@ from services.common.wire.fields import (
     Count,
     Digest,
     EngineName,
+    JobLabel,
+    JobOrigin,
     JobState,
     Lane,
     Language,
@@ -217,6 +219,8 @@ class JobProgress(Message, frozen=True, kw_only=True):
     ended_unix_ms: UnixMilliseconds | UnsetType = UNSET
     revision: Count | UnsetType = UNSET  # of the audio: how often a sentence was replaced
     chapters: Count | UnsetType = UNSET  # of the text; unset: none
+    origin: JobOrigin | UnsetType = UNSET  # unset: it was queued as a job
+    label: JobLabel | UnsetType = UNSET
 
 
 class WorkerState(Message, frozen=True, kw_only=True):

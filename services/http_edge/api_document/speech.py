@@ -16,6 +16,7 @@ from services.http_edge.http import bodies
 from services.http_edge.http.jobs.book_routes import BOOK_FORMATS
 from services.http_edge.http.jobs.sentence_routes import REDO_FORM
 from services.http_edge.http.requests.signing_routes import FORM as SIGNING_FORM
+from services.http_edge.http.requests.storing_routes import BODY as STORING_BODY
 from services.http_edge.intake.forms.form_fields import JOB_FORM, NORMALIZE_FORM, SPEECH_FORM
 from services.http_edge.intake.openai.openai_body import BODY as OPENAI_BODY
 from services.http_edge.subtitles.files import FORMATS as SUBTITLES
@@ -104,6 +105,24 @@ OPERATIONS: Final = (
         "Return the subtitles of a request whose audio is complete",
         (_SUBTITLES,),
         (errors.UnknownRequest, errors.AudioIncomplete, 404),
+    ),
+    Operation(
+        "post",
+        "/requests/{id}/job",
+        "storeRequest",
+        "speech",
+        "Store a request whose audio is complete as a job that is done",
+        (Answer(201, "the job", bodies.Job, headers=("Location",)),),
+        (
+            *BODY,
+            errors.UnknownRequest,
+            errors.AudioIncomplete,
+            errors.JobBusy,
+            errors.ResultsFull,
+            wire.QueueFull,
+            wire.DeadlineExceeded,
+        ),
+        body=JsonBody(STORING_BODY),
     ),
     Operation(
         "delete",

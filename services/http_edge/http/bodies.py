@@ -7,6 +7,8 @@ from msgspec import Meta
 from services.common.wire.fields import (
     Count,
     Digest,
+    JobLabel,
+    JobOrigin,
     JobState,
     RequestId,
     Seed,
@@ -104,6 +106,10 @@ class Job(TypedDict):
     revision: NotRequired[
         Annotated[Count, Meta(description="how often a sentence of the audio was replaced")]
     ]
+    origin: NotRequired[
+        Annotated[JobOrigin, Meta(description="it was stored from a finished request")]
+    ]
+    label: NotRequired[JobLabel]
     created: NotRequired[Timestamp]
     deadline: NotRequired[Timestamp]
     estimated_end: NotRequired[Timestamp]

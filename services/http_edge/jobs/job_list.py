@@ -24,6 +24,7 @@ from services.common.wire.messages import JobProgress
 from services.http_edge.errors import BadRequest
 
 MOST_LISTED: Final = 200  # jobs per page
+QUEUED: Final = "job"  # the origin of jobs that were queued
 CURSOR_PATTERN: Final = r"[0-9]{1,15}-[A-Za-z0-9_-]{8,64}"
 _MOST_READ: Final = 1_000  # jobs whose state a page compares
 _READ_AT_ONCE: Final = 250
@@ -48,6 +49,28 @@ class Entry(NamedTuple):
         """Return its key in the bucket."""
         period = self.created_unix_ms // _PERIOD_MS
         return tenant_key(tenant, _RECORD, period, self.created_unix_ms, self.job)
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """The jobs that a list shows."""
+
+    states: Collection[str] = ()  # empty: any
+    origin: str = ""  # `job` or `request`; empty: any
+    label: str = ""  # empty: any, also none
+
+    @property
+    def selects(self) -> bool:
+        """Return whether it leaves out any jobs."""
+        return bool(self.states or self.origin or self.label)
+
+    def matches(self, progress: JobProgress) -> bool:
+        """Return whether the list shows this job."""
+        return (
+            (not self.states or progress.state in self.states)
+            and (not self.origin or self.origin == (progress.origin or QUEUED))
+            and (not self.label or self.label == progress.label)
+        )
 
 
 class JobPage(NamedTuple):
@@ -85,22 +108,22 @@ class JobList:
         *,
         limit: int,
         after: Entry | None,
-        states: Collection[str],
+        wanted: JobFilter,
         oldest_unix_ms: int,
     ) -> JobPage:
-        """Return the jobs after a cursor that are in one of these states; empty: in any.
+        """Return the jobs after a cursor that match a filter.
 
-        A page compares the states of at most `_MOST_READ` jobs, so it can have fewer jobs than `limit` and yet a next
+        A page compares at most `_MOST_READ` jobs, so it can have fewer jobs than `limit` and yet a next
         page. `oldest_unix_ms`: jobs that were created before it have expired.
         """
         found: list[tuple[Entry, JobProgress]] = []
         read = 0
-        at_once = _READ_AT_ONCE if states else limit + 1
+        at_once = _READ_AT_ONCE if wanted.selects else limit + 1
 
         async for entries in self._entries(tenant, after, oldest_unix_ms, at_once):
             for entry, progress in await self._progress(tenant, entries):
                 read += 1
-                if progress is not None and (not states or progress.state in states):
+                if progress is not None and wanted.matches(progress):
                     found.append((entry, progress))
                 if len(found) > limit:
                     return _page(found[:limit], found[limit - 1][0])

@@ -74,8 +74,7 @@ class JobResults:
 
     async def complete(self, tenant: str, progress: JobProgress) -> JobProgress:
         """Store that a job is done; return its final progress."""
-        size = _BYTES_PER_SAMPLE * progress.samples + SENTENCE_BYTES * progress.spoken
-        await self.quota.settle(tenant, progress.job, size + _request_bytes(progress))
+        await self.quota.settle(tenant, progress.job, stored_bytes(progress))
 
         done = msgspec.structs.replace(progress, state="done", estimated_end_unix_ms=None)
         return await self.end(tenant, done)
@@ -127,6 +126,12 @@ class JobResults:
             for sentence, length in enumerate(lengths)
         }
         await meter.settle_lengths(seconds, whole=progress.state == "done")
+
+
+def stored_bytes(progress: JobProgress) -> int:
+    """Return at least the storage of a job that is done."""
+    audio = _BYTES_PER_SAMPLE * progress.samples + SENTENCE_BYTES * progress.spoken
+    return audio + _request_bytes(progress)
 
 
 def _request_bytes(progress: JobProgress) -> int:

@@ -35,6 +35,21 @@ _FREED_AT_ONCE: Final = 16  # objects
 _PENDING_CHANGES: Final = 64
 
 
+def queued(request: SpeechRequest) -> JobProgress:
+    """Return the progress of a new job."""
+    return JobProgress(
+        job=request.request,
+        state="queued",
+        created_unix_ms=round(time.time() * 1000),
+        deadline_unix_ms=request.deadline_unix_ms,
+        voice=request.voice,
+        title=request.title,
+        language=request.language,
+        characters=len(request.text),
+        chapters=len(request.chapters or ()) or UNSET,
+    )
+
+
 @dataclass(frozen=True)
 class JobStore:
     """The jobs of all tenants. Every method raises BusUnavailable; those that write, QueueFull."""
@@ -44,17 +59,10 @@ class JobStore:
 
     async def create(self, request: SpeechRequest) -> bool:
         """Store a queued job and its request; return False if the id is in use."""
-        progress = JobProgress(
-            job=request.request,
-            state="queued",
-            created_unix_ms=round(time.time() * 1000),
-            deadline_unix_ms=request.deadline_unix_ms,
-            voice=request.voice,
-            title=request.title,
-            language=request.language,
-            characters=len(request.text),
-            chapters=len(request.chapters or ()) or UNSET,
-        )
+        return await self.add_job(request, queued(request))
+
+    async def add_job(self, request: SpeechRequest, progress: JobProgress) -> bool:
+        """Store a job with its progress and its request; return False if the id is in use."""
         created = await self.bus.create_value(
             topology.PROGRESS,
             Identity(request.tenant, "job", progress.job).key("job"),

@@ -14,6 +14,7 @@ from services.common.wire.messages import RequestEvent, SentenceSpoken, TextSpli
 from services.http_edge.speech.assembly import Assembly
 
 _POLL_S: Final = 60.0
+_ENDS_AT_ONCE: Final = 16  # end markers that are looked up
 _DRAINED_S: Final = 0.001  # an inbox that returns nothing within this time is empty
 _DRAIN_EVERY: Final = 256  # sentences; an inbox has space for the end markers of 4096
 _MOST_ATTEMPTS: Final = 8  # the latest; events of older ones have been processed
@@ -41,6 +42,22 @@ async def stored_end(
         if isinstance(event, SentenceSpoken):
             return event
     return None
+
+
+async def stored_ends(
+    bus: Bus, tenant: str, attempts: Sequence[str], count: int
+) -> list[SentenceSpoken] | None:
+    """Return the end markers of the first sentences; None if one is not synthesized, or has expired."""
+    found: list[SentenceSpoken] = []
+    for first in range(0, count, _ENDS_AT_ONCE):
+        indexes = range(first, min(first + _ENDS_AT_ONCE, count))
+        ends = await asyncio.gather(
+            *(stored_end(bus, tenant, attempts, index) for index in indexes)
+        )
+        found += [end for end in ends if end is not None]
+        if len(found) < indexes.stop:
+            return None
+    return found
 
 
 class _AttemptInbox:

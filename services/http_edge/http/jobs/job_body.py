@@ -24,6 +24,8 @@ def job_body(progress: JobProgress, kept_s: float) -> Job:
         "spoken": progress.spoken,
         "audio_seconds": round(progress.samples / rate_hz, 3) if rate_hz else 0.0,
         "revision": progress.revision,
+        "origin": progress.origin,
+        "label": progress.label,
         "created": _rfc3339(progress.created_unix_ms),
         "deadline": _rfc3339(progress.deadline_unix_ms),
         "estimated_end": _rfc3339(progress.estimated_end_unix_ms),

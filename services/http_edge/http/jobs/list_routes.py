@@ -1,5 +1,6 @@
 """The list of jobs, and what a job was made of."""
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Final, cast, get_args
@@ -8,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from services.common.wire.fields import JobState
+from services.common.wire.fields import LABEL_PATTERN, JobOrigin, JobState
 from services.common.wire.messages import SpeechRequest
 from services.common.wire.options import TextOptions
 from services.common.wire.parameters import given
@@ -18,11 +19,19 @@ from services.http_edge.http.bodies import JobRequest, Jobs
 from services.http_edge.http.jobs.job_body import job_body
 from services.http_edge.intake.forms.form_fields import Field, page_limit
 from services.http_edge.intake.idempotency import checked_id
-from services.http_edge.jobs.job_list import CURSOR_PATTERN, MOST_LISTED, JobList, parse_cursor
+from services.http_edge.jobs.job_list import (
+    CURSOR_PATTERN,
+    MOST_LISTED,
+    QUEUED,
+    JobFilter,
+    JobList,
+    parse_cursor,
+)
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.settings import Settings
 
 _STATES: Final = get_args(JobState)
+_ORIGINS: Final = (QUEUED, *get_args(JobOrigin))
 
 
 def _states(sent: str) -> tuple[str, ...]:
@@ -30,6 +39,18 @@ def _states(sent: str) -> tuple[str, ...]:
     if not set(states) <= set(_STATES):
         raise BadRequest(f"state must be one or more of {', '.join(_STATES)}, with commas between")
     return states
+
+
+def _origin(sent: str) -> str:
+    if sent not in _ORIGINS:
+        raise BadRequest(f"origin must be {' or '.join(_ORIGINS)}")
+    return sent
+
+
+def _label(sent: str) -> str:
+    if not re.fullmatch(LABEL_PATTERN, sent):
+        raise BadRequest("label must have 1 to 64 letters, digits, _ and -")
+    return sent
 
 
 _LIMIT: Final = page_limit("jobs per page", MOST_LISTED)
@@ -47,6 +68,20 @@ QUERY: Final = (
         {"type": "string", "examples": ["done", "queued,running"]},
         _states,
         default=(),
+    ),
+    Field(
+        "origin",
+        "only jobs that were queued as jobs, or only those stored from finished requests",
+        {"type": "string", "enum": list(_ORIGINS)},
+        _origin,
+        default="",
+    ),
+    Field(
+        "label",
+        "only jobs with this label",
+        {"type": "string", "pattern": f"^{LABEL_PATTERN}$"},
+        _label,
+        default="",
     ),
 )
 
@@ -72,7 +107,7 @@ class JobListRoutes:
             tenant_of_caller(request),
             limit=query["limit"],
             after=query["after"],
-            states=query["state"],
+            wanted=JobFilter(query["state"], query["origin"], query["label"]),
             oldest_unix_ms=round((time.time() - longest_s) * 1000),
         )
 

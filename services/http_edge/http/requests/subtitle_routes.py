@@ -1,9 +1,7 @@
 """Subtitles of a request or a job."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from aiohttp import web
 
@@ -15,13 +13,11 @@ from services.http_edge.errors import AudioIncomplete, JobEnded, UnknownRequest
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.jobs.revisions import rendition_of
 from services.http_edge.jobs.store import JobStore
-from services.http_edge.speech.attempt_events import stored_end, stored_split
+from services.http_edge.speech.attempt_events import stored_ends, stored_split
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.subtitles.captions import Caption, caption_of
 from services.http_edge.subtitles.cues import cues
 from services.http_edge.subtitles.files import FORMATS
-
-_AT_ONCE: Final = 16  # end markers that are looked up
 
 
 @dataclass(frozen=True)
@@ -70,21 +66,13 @@ class SubtitleRoutes:
 
     async def _ends(self, tenant: str, attempts: list[str], count: int) -> list[SentenceSpoken]:
         """Return the end markers of all sentences. Raises AudioIncomplete."""
-        found: list[SentenceSpoken] = []
-        for first in range(0, count, _AT_ONCE):
-            ends = await asyncio.gather(
-                *(
-                    stored_end(self.bus, tenant, attempts, index)
-                    for index in range(first, min(first + _AT_ONCE, count))
-                )
+        ends = await stored_ends(self.bus, tenant, attempts, count)
+        if ends is None:
+            raise AudioIncomplete(
+                "the audio of this request is not complete, or its beginning has expired; retry when it "
+                "is, or GET /requests/{id}/sentences for the times so far"
             )
-            found += [end for end in ends if end is not None]
-            if len(found) < first + len(ends):
-                raise AudioIncomplete(
-                    "the audio of this request is not complete, or its beginning has expired; retry when it "
-                    "is, or GET /requests/{id}/sentences for the times so far"
-                )
-        return found
+        return ends
 
 
 def _captions(

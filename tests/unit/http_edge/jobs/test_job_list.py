@@ -10,7 +10,7 @@ from services.common.bus.memory.bus import MemoryBus
 from services.common.wire import codec
 from services.common.wire.messages import JobProgress
 from services.http_edge.errors import BadRequest
-from services.http_edge.jobs.job_list import Entry, JobList, JobPage, parse_cursor
+from services.http_edge.jobs.job_list import Entry, JobFilter, JobList, JobPage, parse_cursor
 from tests.support.buses import memory_bus
 
 HOUR_MS = 3_600_000
@@ -55,7 +55,7 @@ async def page(
         "acme",
         limit=limit,
         after=None if after is None else parse_cursor(after),
-        states=states,
+        wanted=JobFilter(states=states),
         oldest_unix_ms=now_ms() - KEPT_MS,
     )
 
@@ -115,7 +115,7 @@ async def test_a_job_of_another_tenant_is_never_listed() -> None:
     bus = await memory_bus()
     await stored(bus, "job-00001", now_ms())
     found = await JobList(bus).page(
-        "globex", limit=10, after=None, states=(), oldest_unix_ms=now_ms() - KEPT_MS
+        "globex", limit=10, after=None, wanted=JobFilter(), oldest_unix_ms=now_ms() - KEPT_MS
     )
     assert found == JobPage([], None)
 
