@@ -16,6 +16,7 @@ from services.admin import nats_users
 from services.common.runtime.local_nats import find_nats_server
 from services.common.runtime.settings import read_settings
 from services.common.runtime.unknown_settings import misspelled
+from services.http_edge.transport.connections import Addresses
 from tests.deploy.dockerfiles import NAMES, ROOT, dockerfile
 from tests.deploy.test_images import OTHERS, PORTS, SETTINGS, UI_SETTINGS
 from ui.settings import settings_from
@@ -138,7 +139,7 @@ def test_it_may_write_to_nothing_but_its_temporary_folder_and_has_no_rights(name
 def test_its_variables_are_settings_and_readable(name: str) -> None:
     environment = {key: str(value) for key, value in COMPOSED[name]["environment"].items()}
     if name == "ui":
-        assert set(environment) <= UI_SETTINGS
+        assert set(environment) <= UI_SETTINGS | {"API_KEY"}
         settings_from(environment)
     else:
         kind = SETTINGS[OURS[name]]
@@ -186,6 +187,33 @@ def test_nginx_gets_every_variable_of_its_template() -> None:
     assert set(environment) == asked
     assert environment["EDGE"] == f"http-edge:{PORTS['http-edge']}"
     assert environment["INTERFACE"] == f"ui:{PORTS['ui']}"
+
+
+def test_nginx_gets_its_template_filled_in_and_reads_renewed_certificates(tmp_path: Path) -> None:
+    # /docker-entrypoint.sh of the image fills in templates only if it is called with `nginx`.
+    [shell, option, script] = COMPOSED["nginx"]["command"]
+    assert "while sleep 12h; do nginx -s reload; done &" in script
+    entrypoint = tmp_path / "entrypoint.sh"
+    entrypoint.write_text('#!/bin/sh\necho "$1"\n')
+    entrypoint.chmod(0o755)
+    (tmp_path / "sleep").write_text("#!/bin/sh\nexit 1\n")  # the loop ends at once
+    (tmp_path / "sleep").chmod(0o755)
+    done = subprocess.run(
+        [shell, option, script.replace("/docker-entrypoint.sh", str(entrypoint))],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "nginx\n"
+
+
+def test_the_edge_can_get_files_of_keys_and_secrets_and_trusts_the_proxy() -> None:
+    edge = COMPOSED["http-edge"]
+    assert mounts(edge) == [("./secrets", "ro")]
+    assert {edge["environment"][name] for name in ("API_KEYS_FILE", "URL_SECRETS_FILE")} == {""}
+    assert Addresses(edge["environment"]["TRUSTED_PROXIES"]).trusted("172.18.0.9")
+    assert not Addresses(edge["environment"]["TRUSTED_PROXIES"]).trusted("203.0.113.9")
 
 
 def test_the_names_of_the_proxy_are_those_that_are_served() -> None:

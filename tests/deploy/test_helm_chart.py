@@ -91,6 +91,12 @@ def test_api_keys_are_those_of_the_component(program: str, tmp_path: Path) -> No
     same(objects(program, CPU | {"apiKeys.enabled": True}), manifests.objects)
 
 
+@helms
+def test_the_pod_for_commands_is_that_of_the_component(program: str, tmp_path: Path) -> None:
+    manifests = with_component(tmp_path, "admin")
+    same(objects(program, CPU | {"admin.enabled": True}), manifests.objects)
+
+
 STORAGE_ON_EKS = {
     "nats.storage.className": "voice-cloning-gp3",
     "engines.xtts.storage.className": "efs-sc",

@@ -63,6 +63,7 @@ PLACES: Final = (  # the first that matches
     Place(".*", "(?:models|prefetch)-(xtts)", r"weights-\1", ENGINE),
     Place(".*", "worker-(.*)", r"worker-\1", ENGINE),
     Place("NetworkPolicy", ".*", "network-policies", ""),
+    Place("Deployment", "admin", "admin", ".Values.admin.enabled"),
 )
 RULES: Final = ("PrometheusRule", "voice-cloning")
 
@@ -115,10 +116,11 @@ def _with_file_store(edits: Edits, configuration: str) -> str:
 
 
 def manifests() -> dict[Key, Object]:
-    """Return the objects of every overlay."""
+    """Return the objects of every overlay, and those of components that are values of the chart."""
     objects = rendered("overlays/gpu")
     objects |= rendered("overlays/cpu")
     objects |= rendered("overlays/monitoring")
+    objects |= rendered(components=("components/admin",))
     return objects
 
 

@@ -20,6 +20,7 @@ VALUES: Final = {
     "splitter": "splitter",
     "ui": "ui",
     "nats": "nats",
+    "admin": "admin",
     "worker-embedded": "engines.embedded",
     "worker-xtts": "engines.xtts",
 }
