@@ -23,6 +23,9 @@ settings.load_profile("same")
 # take several times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Saves each edge that a test starts a second of a processor.
+os.environ.setdefault("PRELOAD_LANGUAGES", "false")
+
 ROOT = Path(__file__).parents[1]
 # the rest mostly waits for processes that it started
 COMPUTING = (

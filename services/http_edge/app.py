@@ -42,6 +42,7 @@ from services.http_edge.ingress import ClipIngress, RequestIngress, Responder, V
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.forms.body import BodyReader
 from services.http_edge.intake.forms.uploads import Uploads
+from services.http_edge.intake.language import preload
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.metrics import Metrics
@@ -76,6 +77,8 @@ async def serve(bus: Bus, settings: Settings, stop: asyncio.Event) -> None:
         ReferenceDecoder(settings.decoders) as decoder,
         edge(bus, decoder, settings, stop) as app,
     ):
+        if settings.preload_languages:
+            await asyncio.to_thread(preload)
         await serve_http(app, settings, stop)
     log.info("edge_stopped")
 

@@ -40,6 +40,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     # A connection without a request in progress is closed after this long.
     connection_idle_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
     max_text_characters: Annotated[int, Meta(ge=1, le=2_000_000)] = 100_000
+    # Whether the detection of languages is loaded before the edge is ready; else by the first request.
+    preload_languages: bool = True
     # All files of a request together.
     max_upload_bytes: Annotated[int, Meta(ge=1)] = 200 * 1024 * 1024
     # A client that sends no part of its body for this long is disconnected.

@@ -57,6 +57,7 @@ KNOWN: Final = frozenset(
         "NATS_REPLICAS",
         "NATS_URL",
         "NATS_WAIT_S",
+        "PRELOAD_LANGUAGES",
         "PUBLIC_SERVICE_URL",
         "QUEUE_AUDIO_S",
         "QUEUE_WAIT_S",

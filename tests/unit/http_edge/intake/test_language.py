@@ -1,10 +1,15 @@
 """The detection of the languages of a text."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import pytest
 
 from services.common.wire.failures import UnsupportedLanguage
 from services.common.wire.parts import Passage
-from services.http_edge.intake.language import detected
+from services.http_edge.intake import language as detection
+from services.http_edge.intake.language import detected, preload
 from tests.unit.splitter.normalization.gold import GOLD
 
 
@@ -70,3 +75,31 @@ def test_an_unsupported_language_is_refused_with_the_list_of_supported_ones() ->
 def test_a_text_without_a_detectable_language_is_refused(text: str) -> None:
     with pytest.raises(UnsupportedLanguage, match="send the field language"):
         detected(text)
+
+
+def test_the_first_requests_load_the_model_once_between_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads = []
+    all_wait = threading.Barrier(4)
+    all_load = threading.Barrier(4)  # in vain: one loads
+
+    class Identifier:
+        @staticmethod
+        def from_model_file(path: str, **_options: bool) -> str:
+            loads.append(path)
+            with suppress(threading.BrokenBarrierError):
+                all_load.wait(0.3)
+            return "a model"
+
+    def first_request() -> None:
+        all_wait.wait(60)
+        preload()
+
+    detection._model.cache_clear()
+    monkeypatch.setattr(detection, "LanguageIdentifier", Identifier)
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(first_request) for _ in range(4)]:
+            done.result()
+    detection._model.cache_clear()
+    assert len(loads) == 1
