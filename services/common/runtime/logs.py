@@ -8,6 +8,10 @@ from typing import Final
 import structlog
 
 _LOGGED_FRAMES: Final = 8  # of the traceback of an unexpected exception
+# asyncio warns of this at the end of each TLS connection to NATS: nats-py 2.16 passes a stream's protocol to
+# `start_tls`, which does not tell it that it is above TLS, so its `eof_received` returns true. The connection is
+# closed anyway, as we and nats-py expect.
+_NO_NEWS: Final = "returning true from eof_received() has no effect when using ssl"
 
 
 def places_of(error: BaseException) -> list[str]:
@@ -22,6 +26,11 @@ def _add_severity(
     """Add the level in capitals, for log searches for ERROR."""
     event["severity"] = event["level"].upper()
     return event
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether an event of a library is of use to an operator."""
+    return not (record.name == "asyncio" and record.msg == _NO_NEWS)
 
 
 def configure_logs(service: str, *, level: str = "info", readable: bool = False) -> None:
@@ -54,4 +63,5 @@ def configure_logs(service: str, *, level: str = "info", readable: bool = False)
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_is_news)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
