@@ -12,6 +12,7 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)  # the id in /requests/{id
 TENANT: Final = web.RequestKey("tenant", str)  # set by the middleware
 _CLIENT_LEFT: Final = 499  # nginx: the client disconnected before the response began
 _BYTES_PER_SAMPLE: Final = 2
+_LATE_S: Final = 2.5  # first audio, by the objective in docs/runbook.md
 
 
 @dataclass
@@ -28,6 +29,7 @@ class RequestOutcome:
     failure_status: int = 0  # the HTTP status of the failure, even if the response had begun
     response: web.StreamResponse | None = None  # None until the head was sent
     began_s: float = field(default_factory=time.monotonic)
+    read_s: float | None = None  # the complete request was read
     first_audio_s: float | None = None
 
     @property
@@ -62,6 +64,15 @@ class RequestOutcome:
             return 0.0
 
         return self.audio_bytes / _BYTES_PER_SAMPLE / self.sample_rate_hz
+
+    @property
+    def late_wait_s(self) -> float | None:
+        """Return how long a client that left had waited for its first audio; None unless that is late."""
+        if not self.left or self.first_audio_s is not None or self.read_s is None:
+            return None
+
+        waited_s = time.monotonic() - self.read_s
+        return waited_s if waited_s > _LATE_S else None
 
     def record_first_audio(self) -> None:
         """Record when the first audio was available; later calls change nothing."""

@@ -6,6 +6,9 @@ from prometheus_client.process_collector import ProcessCollector
 from services.common.bus.metrics import BusMetrics
 from services.common.wire.failures import EngineUnavailable, QueueFull, TenantQueueFull
 
+# Route names of requests whose response is audio.
+AUDIO_ENDPOINTS = ("synthesize", "stream", "resume", "speech")
+
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -37,6 +40,9 @@ class Metrics:
             ["endpoint", "outcome"],
             registry=registry,
         )
+        for endpoint in AUDIO_ENDPOINTS:
+            for outcome in ("success", "failed"):
+                self.outcomes.labels(endpoint, outcome)
         self.duration = Histogram(
             "xtts_synthesis_duration_seconds",
             "Time from the request to the last byte",
@@ -62,7 +68,8 @@ class Metrics:
         self.failures = Counter(
             "tts_failures_total", "Failed requests by reason", ["code"], registry=registry
         )
-        # At 0 from the start, so that the first one is an increase: the autoscaler's queries need them.
+        # At 0 from the start, as those above, so that the first one is an increase: the queries of alerts and of the
+        # autoscaler need them.
         for failure in (EngineUnavailable, QueueFull, TenantQueueFull):
             self.failures.labels(failure.code)
         self.in_flight = Gauge(
@@ -118,6 +125,8 @@ class Metrics:
         self.jobs = Counter(
             "tts_jobs_total", "Finished jobs by outcome", ["outcome"], registry=registry
         )
+        for outcome in ("done", "failed"):
+            self.jobs.labels(outcome)
         self.jobs_running = Gauge(
             "tts_jobs_running", "Jobs that this edge is running", registry=registry
         )
@@ -206,6 +215,23 @@ class Metrics:
             "Near-term backlog above which requests are refused",
             registry=registry,
         )
+        of_engine = ["engine"]
+        self.engine_queued_audio = Gauge(
+            "tts_engine_queued_audio_seconds", "Backlog of an engine", of_engine, registry=registry
+        )
+        self.engine_due_audio = Gauge(
+            "tts_engine_due_audio_seconds",
+            "Near-term backlog of an engine",
+            of_engine,
+            registry=registry,
+        )
+        self.engine_due_limit = Gauge(
+            "tts_engine_due_audio_limit_seconds",
+            "Near-term backlog above which requests to an engine are refused",
+            of_engine,
+            registry=registry,
+        )
+        self.of_engines = (self.engine_queued_audio, self.engine_due_audio, self.engine_due_limit)
         self.workers = Gauge("tts_workers", "Live workers", ["engine", "state"], registry=registry)
         self.failed_starts = Counter(
             "tts_worker_failed_starts_total",

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -42,7 +43,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """
     async with connected_bus(settings, name="synth-worker") as bus:
         model = EngineSupervisor(settings, step_timeout_s=settings.worker_step_timeout_s)
-        await Worker(bus, model, settings).serve(stop)
+        worker = Worker(bus, model, settings)
+        worker.measure_process(model.process_id)
+        await worker.serve(stop)
 
 
 class Worker:
@@ -73,6 +76,10 @@ class Worker:
             watermark=settings.watermark == "on",
             worker=self.name,
         )
+
+    def measure_process(self, process_id: Callable[[], int]) -> None:
+        """Add the processor time and the memory of the engine's process to the metrics."""
+        self._metrics.add_engine_process(process_id)
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Load the model, then synthesize sentences until `stop` is set.
@@ -114,6 +121,7 @@ class Worker:
         self._state = "ready"
         self._detail = ""
         self._metrics.loaded.set(1)
+        self._metrics.orphaned.labels(engine.name)  # at 0, so that the first second is an increase
         await self._publish_state()
         log.info(
             "Model loaded successfully",

@@ -1,5 +1,6 @@
 """Every metric of the worker."""
 
+from collections.abc import Callable
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -65,3 +66,7 @@ class Metrics:
             "Seconds to compute a voice from its clips",
             buckets=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2),
         )
+
+    def add_engine_process(self, process_id: Callable[[], int]) -> None:
+        """Add `tts_worker_engine_process_*`; they are absent while there is no process of this id."""
+        ProcessCollector(namespace="tts_worker_engine", pid=process_id, registry=self.registry)

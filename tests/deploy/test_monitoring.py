@@ -336,6 +336,16 @@ async def test_failures_dead_letters_and_a_full_stream_are_alerts_of_a_running_s
             assert not {"NatsAway", "NoEdge", "NoSplitter", "StreamFull"} & await watched.firing()
 
 
+# Metrics of the kubelet, of kube-state-metrics and of node-exporter.
+OF_OTHERS = {
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
+    "kube_deployment_spec_replicas",
+    "node_filesystem_avail_bytes",
+    "node_filesystem_size_bytes",
+}
+
+
 def expressions() -> list[tuple[str, str]]:
     """Return every PromQL expression of the dashboards, the rules and the documents, with where it is."""
     found = []
@@ -349,6 +359,7 @@ def expressions() -> list[tuple[str, str]]:
     rules = [line for path in _RULES.glob("*.yml") for line in path.read_text().split("expr:")[1:]]
     for rule in rules:
         text = re.split(r"\n\s+(?:for|labels|annotations|- record|- alert):|\n  - name", rule)[0]
+        text = re.sub(r"\n\s+#.*", "", text)  # about the next rule
         found.append(("rules", " ".join(text.replace(">-", "").split())))
     [examples] = re.findall(
         r"```promql\n(.*?)```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL
@@ -360,7 +371,9 @@ def expressions() -> list[tuple[str, str]]:
 def metrics_in(expression: str) -> set[str]:
     """Return the metrics that an expression names."""
     bare = re.sub(r'"[^"]*"', '""', re.sub(r"\{[^}]*\}", "", expression))
-    return set(re.findall(r"\b(?:xtts|tts|process|kubelet|up)(?:[_:][a-zA-Z0-9_:]+)?\b", bare))
+    return set(
+        re.findall(r"\b(?:xtts|tts|process|kubelet|kube|node|up)(?:[_:][a-zA-Z0-9_:]+)?\b", bare)
+    )
 
 
 async def test_every_query_is_parsed_and_every_metric_in_it_is_really_exported_and_the_documents_have_answers(
@@ -369,7 +382,7 @@ async def test_every_query_is_parsed_and_every_metric_in_it_is_really_exported_a
     names = await watched.names()
     # A rate over hours is not recorded within seconds.
     recorded = set(re.findall(r"record: (\S+)", (_RULES / "recording.yml").read_text()))
-    recorded |= {"kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
+    recorded |= OF_OTHERS
     asked = expressions()
     assert len(asked) > 60
     for place, expression in asked:
@@ -393,7 +406,7 @@ async def test_every_query_is_parsed_and_every_metric_in_it_is_really_exported_a
 async def test_the_logs_answer_what_an_operator_asks_and_hold_no_text(watched: Watched) -> None:
     lines = watched.logs()
     raw = [json.dumps(line) for line in lines]
-    for words in ("Model loaded successfully", "Synthesizing text", "ERROR"):
+    for words in ("Model loaded successfully", "Synthesizing text", "ERROR", "status_code=502"):
         assert any(words in line for line in raw), words
     assert {line["event"] for line in lines if line["level"] == "error"} == {"engine_crashed"}
     assert all(line["severity"] == str(line["level"]).upper() for line in lines)

@@ -13,6 +13,7 @@ Series = dict[str, str]  # name with labels -> values, one a minute
 
 NAMESPACE = 'namespace="voice-cloning"'
 DUE = f"tts_due_audio_seconds{{{NAMESPACE}}}"
+QUEUED = f"tts_queued_audio_seconds{{{NAMESPACE}}}"
 JOBS = f'tts_queue_depth{{{NAMESPACE},stream="TTS_JOBS"}}'
 AGE = f'tts_queue_age_seconds{{{NAMESPACE},stream="TTS_JOBS"}}'
 
@@ -93,6 +94,24 @@ async def test_refused_demand_raises_the_backlog_up_to_four_times(
     }
     await evaluate(tmp_path, query, only_refused, {"30m": 80.0})
     await evaluate(tmp_path, query, {DUE: "20+0x60"}, {"30m": 20.0})
+    await evaluate(tmp_path, query, {"up": "1+0x60"}, {"30m": 0.0})
+
+
+@pytest.mark.parametrize(("overlay", "engine"), [("cpu", "embedded"), ("gpu", "xtts")])
+@pytest.mark.parametrize(("name", "total"), [("due", DUE), ("queued", QUEUED)])
+async def test_workers_follow_the_backlog_of_their_engine_alone(
+    tmp_path: Path, overlay: str, engine: str, name: str, total: str
+) -> None:
+    query = trigger(overlay, name)["query"]
+
+    def of(engine: str) -> str:
+        return f'tts_engine_{name}_audio_seconds{{{NAMESPACE},engine="{engine}"}}'
+
+    both = {of(engine): "7+0x60", of("another"): "50+0x60", total: "57+0x60"}
+    await evaluate(tmp_path, query, both, {"30m": 7.0})
+    # an engine at zero workers is not reported while it has no backlog; earlier releases report all together
+    await evaluate(tmp_path, query, {of("another"): "50+0x60", total: "50+0x60"}, {"30m": 0.0})
+    await evaluate(tmp_path, query, {total: "57+0x60"}, {"30m": 57.0})
     await evaluate(tmp_path, query, {"up": "1+0x60"}, {"30m": 0.0})
 
 

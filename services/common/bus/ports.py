@@ -132,6 +132,10 @@ class Bus(Protocol):
     def reconnects(self) -> int:
         """Return how often the connection was restored; core messages may have been lost each time."""
 
+    @property
+    def unstored(self) -> int:
+        """Return how many messages were given up because they were not stored in time."""
+
     async def establish(self, topology: Topology) -> None:
         """Create the streams, buckets and stores that do not exist; leave the others unchanged."""
 

@@ -137,11 +137,22 @@ class Admission:
         )
 
     def measure(self) -> None:
-        """Set the gauges: the backlog of all engines, and the limit of the edge's own."""
+        """Set the gauges: of each engine, the backlog of all together, and the limit of the edge's own."""
         self.note_reports()
         self.metrics.queued_audio.set(self.backlog_s())
         self.metrics.due_audio.set(sum(self.due_s().values()))
         self.metrics.due_limit.set(self._limit_s(self.fleet))
+        for gauge in self.metrics.of_engines:
+            gauge.clear()
+        for engine in self._engines():
+            fleet = self.fleet.of(engine)
+            self.metrics.engine_queued_audio.labels(engine).set(self._backlog_s(fleet))
+            self.metrics.engine_due_audio.labels(engine).set(sum(self._due_s(fleet).values()))
+            self.metrics.engine_due_limit.labels(engine).set(self._limit_s(fleet))
+
+    def _engines(self) -> set[str]:
+        """Return the engines that have a ready worker or a backlog, and the edge's own."""
+        return {*self.fleet.engines(), *self.fleet.engines_with_backlog()}
 
     def _check_total(self, fleet: Fleet) -> None:
         """Refuse a long text if the backlog alone takes longer than `REQUEST_TIMEOUT_S`.

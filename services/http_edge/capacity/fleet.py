@@ -147,6 +147,12 @@ class Fleet:
             elif self.engine in splitter.by_engine:
                 yield splitter.by_engine[self.engine]
 
+    def engines_with_backlog(self) -> set[str]:
+        """Return the engines of which a splitter reports a backlog, and a worker has sent a heartbeat."""
+        reported = [each.by_engine for each in self.splitters.alive()]
+        engines = {engine for each in reported if each is not UNSET for engine in each}
+        return {engine for engine in engines if self.workers.heard_of(engine)}
+
     def taken(self) -> set[Identity]:
         """Return the requests that splitters received within the last seconds."""
         return {identity for splitter in self.splitters.alive() for identity in _taken(splitter)}

@@ -32,7 +32,7 @@ from services.http_edge.errors import (
     UnsupportedEncoding,
 )
 from services.http_edge.http.openai.openai_errors import is_openai, openai_error
-from services.http_edge.metrics import Metrics
+from services.http_edge.metrics import AUDIO_ENDPOINTS, Metrics
 from services.http_edge.problems import problem
 
 log = structlog.get_logger()
@@ -41,8 +41,7 @@ _CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # set by the cli
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 _failure_log_limit: Final = LogLimit(burst=100, a_second=10)  # lines
-_AUDIO_ROUTES: Final = ("synthesize", "stream", "resume", "speech")  # route names
-_LOGGED_ROUTES: Final = (*_AUDIO_ROUTES, "normalize", "jobs", "job_audio")
+_LOGGED_ROUTES: Final = (*AUDIO_ENDPOINTS, "normalize", "jobs", "job_audio")
 
 
 def request_middleware(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Middleware:
@@ -71,7 +70,7 @@ def request_middleware(metrics: Metrics, fleet: Fleet, tenant: str | None) -> Mi
         if _endpoint(request) not in _LOGGED_ROUTES:
             return await _with_problems(request, handler, fleet, metrics)
 
-        has_audio = _endpoint(request) in _AUDIO_ROUTES
+        has_audio = _endpoint(request) in AUDIO_ENDPOINTS
         with metrics.in_flight.track_inprogress() if has_audio else nullcontext():
             try:
                 return await _with_outcome(request, handler)
@@ -229,6 +228,7 @@ def _failure_response(
             request=request[REQUEST_ID],
             code=failure.code,
             status_code=failure.http_status,
+            message=f"status_code={failure.http_status}",  # for searches of the line
             cut=outcome.response_begun,
             **({"left_out": left_out} if left_out else {}),
         )
@@ -282,6 +282,11 @@ def _record_metrics(request: web.Request, metrics: Metrics) -> None:
     outcome = outcome_of(request)
     metrics.requests.labels(outcome.language, _endpoint(request), outcome.status).inc()
     metrics.outcomes.labels(_endpoint(request), outcome.availability).inc()
+
+    # Clients that give up while a service is slow would otherwise be missing from its objectives.
+    waited_s = outcome.late_wait_s
+    if waited_s is not None:
+        metrics.first_byte.labels(_endpoint(request)).observe(waited_s)
 
     if outcome.left:
         metrics.cancelled.inc()

@@ -123,7 +123,7 @@ class Acceptor:
         form = await understood(form)
         outcome = outcome_of(request)
         outcome.language = form.language
-        read_s = time.monotonic()
+        outcome.read_s = read_s = time.monotonic()
         outcome.sample_rate_hz = self._sample_rate_hz(form)
         return ParsedRequest(
             tenant=tenant_of_caller(request),

@@ -92,6 +92,10 @@ class EngineSupervisor:
         """Return the engine's latest description of itself."""
         return self._description
 
+    def process_id(self) -> int:
+        """Return the id of the process that was started last; 0 before the first one."""
+        return 0 if self._process is None else self._process.pid
+
     async def load(self) -> None:
         """Start the process and make the model resident. Raises PipelineError."""
         reader = await self._start()

@@ -37,6 +37,7 @@ class MemoryBus:
         self.connected = True
         self.certificate_expiry_unix_s: float | None = None  # there is no TLS
         self.reconnects = 0
+        self.unstored = 0
 
     async def establish(self, topology: Topology) -> None:
         """Create what does not exist."""

@@ -39,6 +39,12 @@ class JetStreamOperations:
         self._client = client
         self._jetstream: JetStreamContext = client.jetstream(timeout=2.0)
         self._patience_s = patience_s
+        self._unstored = 0
+
+    @property
+    def unstored(self) -> int:
+        """Return how many messages were given up because the server did not store them in time."""
+        return self._unstored
 
     async def _publish_until_stored(
         self, subject: str, payload: bytes, headers: dict[str, str], ttl: float | None = None
@@ -57,6 +63,7 @@ class JetStreamOperations:
                     )
             except _UNANSWERED:
                 if asyncio.get_running_loop().time() > give_up_at_s:
+                    self._unstored += 1
                     raise BusUnavailable("NATS did not store the message in time") from None
                 await asyncio.sleep(_RETRY_PUBLISH_S)
             except nats.errors.MaxPayloadError:

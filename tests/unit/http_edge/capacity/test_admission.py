@@ -31,6 +31,9 @@ class FixedHeartbeats:
     def alive(self) -> list[Any]:
         return self.states
 
+    def heard_of(self, engine: str) -> bool:
+        return any(state.engine == engine for state in self.states)
+
 
 @dataclass
 class Setup:
@@ -42,7 +45,8 @@ class Setup:
 
     def __post_init__(self) -> None:
         fleet = Fleet("embedded", self.workers, self.splitters)  # type: ignore[arg-type]
-        self.admission = Admission(fleet, self.settings, Metrics())
+        self.metrics = Metrics()
+        self.admission = Admission(fleet, self.settings, self.metrics)
 
     def report(
         self,
@@ -236,6 +240,29 @@ def test_requests_that_no_splitter_counts_yet_count_for_their_engine() -> None:
             setup.admission.check("public", "xtts")
         assert admit_greetings(setup, held) == 10
         assert sum(setup.admission.due_s().values()) == 26.0  # the gauge counts all engines
+
+
+def test_the_backlog_and_the_limit_of_each_engine_are_measured() -> None:
+    setup = TwoEngines()
+    setup.report_engines(
+        xtts=EngineBacklog(90.0, {"public": 4.0}), misspelled=EngineBacklog(1.0, {"public": 1.0})
+    )
+    with setup.admission.admit("greeting", "public", GREETING_S):
+        setup.admission.measure()
+    names = ("tts_engine_queued_audio_seconds", "tts_engine_due_audio_seconds")
+    limit = "tts_engine_due_audio_limit_seconds"
+    assert [measured(setup, name, "xtts") for name in (*names, limit)] == [90.0, 4.0, 6.0]
+    assert [measured(setup, name, "embedded") for name in (*names, limit)] == [2.0, 2.0, 20.0]
+    assert measured(setup, limit, "misspelled") is None  # no worker has ever had that name
+    assert setup.metrics.registry.get_sample_value("tts_due_audio_seconds") == 7.0
+
+    setup.report_engines()
+    setup.admission.measure()
+    assert measured(setup, "tts_engine_due_audio_seconds", "xtts") == 0.0
+
+
+def measured(setup: Setup, name: str, engine: str) -> float | None:
+    return setup.metrics.registry.get_sample_value(name, {"engine": engine})
 
 
 def test_a_long_text_is_refused_by_the_backlog_of_its_engine_alone() -> None:

@@ -82,7 +82,7 @@ def test_the_first_requests_load_the_model_once_between_them(
 ) -> None:
     loads = []
     all_wait = threading.Barrier(4)
-    all_load = threading.Barrier(4)  # in vain: one loads
+    all_load = threading.Barrier(4)  # which never happens: one loads
 
     class Identifier:
         @staticmethod
