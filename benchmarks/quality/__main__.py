@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trial = Trial(options.engine_python, options.threads)
         version = build.clone_build()[:8]
         sayings = plan(options.languages, options.speakers, quick=options.quick)
-        found = trial.run(sayings, with_stock=not options.no_stock)
+        found = trial.run(sayings, with_stock=not options.no_stock, held_out=options.held_out)
     except SourceMissing as error:
         print(f"cannot fetch the human recordings: {error}", file=sys.stderr)
         return 1
@@ -57,6 +57,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--no-stock", action="store_true", help="leave out the stock voices, the floor"
     )
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="speak held_out.toml, on which no setting was chosen, instead of sentences.toml",
+    )
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="for the recogniser")
     default = REPOSITORY / ".venv" / "bin" / "python"
     parser.add_argument(
@@ -70,7 +75,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _headed(tables: str, options: argparse.Namespace, version: str) -> str:
-    scope = f"{len(options.languages)} languages, {len(options.speakers)} targets{', quick' if options.quick else ''}"
+    scope = f"{len(options.languages)} languages, {len(options.speakers)} targets"
+    scope += ", quick" if options.quick else ""
+    scope += ", held-out sentences" if options.held_out else ""
     made = (
         f"Made by `python -m benchmarks.quality` ({scope}) from build `{version}` of the engine's sources; "
         "the method is in README.md."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 _SENTENCES: Final = Path(__file__).with_name("sentences.toml")
+_HELD_OUT: Final = Path(__file__).with_name("held_out.toml")
 _VOICES_A_LANGUAGE: Final = 5  # of two sentences each: ten sentences per language
 EVERYBODY: Final = "en"  # the language that every target speaks, so that all of them are measured
 
@@ -20,9 +21,13 @@ class Saying:
     sentences: tuple[int, ...]  # places in the language's list
 
 
-def sentences() -> dict[str, list[str]]:
-    """Return the sentences of every language, in the languages' order."""
-    return tomllib.loads(_SENTENCES.read_text(encoding="utf-8"))
+def sentences(*, held_out: bool = False) -> dict[str, list[str]]:
+    """Return the sentences of every language, in the languages' order.
+
+    Settings are chosen on the usual ones; `held_out` returns those for judging.
+    """
+    file = _HELD_OUT if held_out else _SENTENCES
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def plan(languages: Sequence[str], targets: Sequence[str], *, quick: bool = False) -> list[Saying]:

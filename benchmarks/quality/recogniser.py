@@ -24,7 +24,7 @@ class Recogniser:
 
     def __init__(self, cache: Path, threads: int) -> None:
         self._model = WhisperModel(
-            str(_joined_model(cache)), device="cpu", compute_type="int8", cpu_threads=threads
+            str(joined_model(cache)), device="cpu", compute_type="int8", cpu_threads=threads
         )
 
     def transcribe(self, samples: Samples, language: str) -> str:
@@ -53,7 +53,8 @@ class Recogniser:
         ]
 
 
-def _joined_model(cache: Path) -> Path:
+def joined_model(cache: Path) -> Path:
+    """Return the folder of the model, joining its two halves on first use."""
     folder = cache / "whisper-base"
     if (folder / "model.bin").exists():
         return folder

@@ -18,8 +18,8 @@ from services.synth_worker.engines.embedded.voices.styles import StockStyles
 class StockVoices:
     """Speaks with the voices that come with the model."""
 
-    def __init__(self, cache: Path) -> None:
-        self._kokoro = Kokoro(cache, threads=2)
+    def __init__(self, cache: Path, threads: int = 2) -> None:
+        self._kokoro = Kokoro(cache, threads)
         self._styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
 
     def speak(self, phonemes: str, language: str, voice: str) -> Samples:

@@ -33,11 +33,17 @@ class Trial:
         self._cache, self._python = cache, python
         self._low = {one.id for one in self._everybody if one.low}
 
-    def run(self, sayings: Sequence[Saying], *, with_stock: bool) -> Findings:
-        """Speak and measure every saying, in the target's voice and, as the floor, in the language's stock voice."""
-        clones = {saying: _jobs(saying, saying.target) for saying in sayings}
+    def run(
+        self, sayings: Sequence[Saying], *, with_stock: bool, held_out: bool = False
+    ) -> Findings:
+        """Speak and measure every saying, in the target's voice and, as the floor, in the language's stock voice.
+
+        `held_out`: in the sentences that no setting was chosen on.
+        """
+        texts = sentences(held_out=held_out)
+        clones = {saying: _jobs(saying, saying.target, texts) for saying in sayings}
         stocks = (
-            {saying: _jobs(saying, self._stock_voice(saying)) for saying in sayings}
+            {saying: _jobs(saying, self._stock_voice(saying), texts) for saying in sayings}
             if with_stock
             else {}
         )
@@ -82,6 +88,6 @@ class Trial:
         return heard, clips
 
 
-def _jobs(saying: Saying, voice: str) -> list[Job]:
-    texts = sentences()[saying.language]
-    return [Job(voice, saying.language, texts[place]) for place in saying.sentences]
+def _jobs(saying: Saying, voice: str, texts: Mapping[str, Sequence[str]]) -> list[Job]:
+    spoken = texts[saying.language]
+    return [Job(voice, saying.language, spoken[place]) for place in saying.sentences]

@@ -7,6 +7,7 @@ never met go to the nearest that it has.
 import re
 from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 _FOLDED: Final = {
@@ -94,24 +95,28 @@ _BY_LANGUAGE: Final[Mapping[str, Mapping[str, str]]] = {
     "pl": _SLAVIC,
     "ru": _SLAVIC,
 }
+NO_CHANGES: Final[Mapping[str, str]] = MappingProxyType({})
 _NOT_PHONEMES: Final = re.compile(
     r"[^\w\sˈˌː\u0303]"
 )  # ties, syllable dots: a dot would be a pause
 _SWITCH: Final = re.compile(r"\(\^?([a-z][a-z^-]*)\)")
 
 
-def kokoro_symbols(ipa: str, language: str) -> str:
-    """Map one clause of tied IPA; words that espeak-ng read in another language are mapped as that language's."""
+def kokoro_symbols(ipa: str, language: str, changes: Mapping[str, str] = NO_CHANGES) -> str:
+    """Map one clause of tied IPA; words that espeak-ng read in another language are mapped as that language's.
+
+    `changes` go before the tables: what a search tries.
+    """
     parts = _SWITCH.split(ipa)
-    mapped = [_mapped(parts[0], language)]
+    mapped = [_mapped(parts[0], language, changes)]
     for code, part in zip(parts[1::2], parts[2::2], strict=True):
-        mapped.append(_mapped(part, code.replace("^", "").partition("-")[0]))
+        mapped.append(_mapped(part, code.replace("^", "").partition("-")[0], changes))
     return "".join(mapped)
 
 
-def _mapped(ipa: str, language: str) -> str:
+def _mapped(ipa: str, language: str, changes: Mapping[str, str]) -> str:
     """Replace in one pass, the longest first, so that no replacement is replaced again."""
-    table = {**_NEAREST, **_FOLDED, **_BY_LANGUAGE.get(language, {})}
+    table = {**_NEAREST, **_FOLDED, **_BY_LANGUAGE.get(language, {}), **changes}
     replaced = _longest_first(frozenset(table)).sub(lambda found: table[found.group()], ipa)
     return _NOT_PHONEMES.sub("", replaced)
 

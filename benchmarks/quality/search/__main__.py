@@ -1,0 +1,79 @@
+"""`python -m benchmarks.quality.search ru nl`: search the symbols of a language's phones, and print what is adopted.
+
+Trained on the sentences of sentences.toml in stock voices; held_out.toml is for judging and is not read here.
+"""
+
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.quality.plan import sentences
+from benchmarks.quality.search.design import (
+    Candidates,
+    Choice,
+    Effect,
+    WordScore,
+    best,
+    choices,
+    effects,
+)
+from benchmarks.quality.search.likelihood import Likelihood
+from benchmarks.quality.search.reading import CANDIDATES, options, read_aloud
+from benchmarks.quality.sources import cache_folder
+
+_READINGS: Final = 3  # of each sentence
+_SEED: Final = 21
+_THREADS: Final = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Search the requested languages and print a table for each."""
+    table = tomllib.loads(CANDIDATES.read_text(encoding="utf-8"))
+    chosen = options("search", __doc__, table, arguments)
+    likelihood = Likelihood(cache_folder(), _THREADS)
+    for language in chosen.languages:
+        candidates = table[language]
+        found = effects(candidates, _scores(language, candidates, chosen.engine_python, likelihood))
+        print(_rendered(language, found, best(candidates, found)), flush=True)
+    return 0
+
+
+def _scores(
+    language: str, candidates: Candidates, python: Path, likelihood: Likelihood
+) -> list[WordScore]:
+    """Read every sentence several times, and return the score of each word."""
+    texts = sentences()[language]
+    drawn = choices(candidates, len(texts), _READINGS, _SEED)
+    told: list[tuple[str, Choice]] = [
+        (text, choice) for reading in drawn for text, choice in zip(texts, reading, strict=True)
+    ]
+    read = read_aloud(language, told, len(texts), python)
+    scores = likelihood.words(
+        [(one.samples, [word for word, _ in one.words]) for one in read], language
+    )
+    return [
+        WordScore((line % len(texts), index), ipa, told[line][1], score)
+        for line, one in enumerate(read)
+        for index, ((_, ipa), score) in enumerate(zip(one.words, scores[line], strict=True))
+    ]
+
+
+def _rendered(language: str, found: Sequence[Effect], adopted: Mapping[str, Effect]) -> str:
+    lines = [
+        f"### {language}",
+        "",
+        "| phone | symbols | nats a word | standard error | words | adopted |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one.ipa} | {one.symbols or '(none)'} | {one.nats:+.2f} | {one.error:.2f} | {one.words} | "
+        f"{'yes' if adopted.get(one.ipa) == one else ''} |"
+        for one in found
+    ]
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

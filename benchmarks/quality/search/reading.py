@@ -1,0 +1,76 @@
+"""Shared by the search and its judge: reading sentences aloud in the product's virtualenv, and the options."""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soundfile
+
+from benchmarks.quality.references import Samples
+from benchmarks.quality.search.design import Choice
+from benchmarks.quality.sources import cache_folder
+from benchmarks.quality.synthesis import REPOSITORY
+
+CANDIDATES: Final = Path(__file__).with_name("candidates.toml")
+_VOICES: Final = ("high", "low")  # of the sentences in turn
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A sentence that has been read aloud."""
+
+    samples: Samples  # 24 kHz
+    words: list[tuple[str, str]]  # each with its IPA
+
+
+def read_aloud(
+    language: str, told: Sequence[tuple[str, Choice]], sentences: int, python: Path
+) -> list[Read]:
+    """Read texts with symbols of choice. The voice of a text is that of its index among `sentences`."""
+    lines = [
+        {
+            "language": language,
+            "text": text,
+            "voice": _VOICES[index % sentences % len(_VOICES)],
+            "choice": dict(choice),
+        }
+        for index, (text, choice) in enumerate(told)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        plan_file, answer = Path(folder) / "plan.json", Path(folder) / "answer.json"
+        plan = {"cache": str(cache_folder()), "lines": lines, "answer": str(answer)}
+        plan_file.write_text(json.dumps(plan), encoding="utf-8")
+        command = [str(python), "-m", "benchmarks.quality.search.read", str(plan_file)]
+        subprocess.run(command, cwd=REPOSITORY, check=True)
+        answers: list[Any] = json.loads(answer.read_text(encoding="utf-8"))
+    return [Read(_samples(one["path"]), [tuple(word) for word in one["words"]]) for one in answers]
+
+
+def options(
+    name: str,
+    description: str | None,
+    languages: Collection[str],
+    arguments: Sequence[str] | None,
+) -> argparse.Namespace:
+    """Parse the options of `python -m benchmarks.quality.search...`."""
+    parser = argparse.ArgumentParser(prog=name, description=description)
+    parser.add_argument("languages", nargs="+", choices=list(languages), metavar="CODE")
+    parser.add_argument(
+        "--engine-python",
+        type=Path,
+        default=REPOSITORY / ".venv" / "bin" / "python",
+        metavar="PATH",
+        help="the product's interpreter",
+    )
+    return parser.parse_args(arguments)
+
+
+def _samples(path: str) -> Samples:
+    samples, _ = soundfile.read(path, dtype="float32")
+    return np.asarray(samples, np.float32)
