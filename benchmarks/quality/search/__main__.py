@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for language in chosen.languages:
         candidates = table[language]
         found = effects(candidates, _scores(language, candidates, chosen.engine_python, likelihood))
-        print(_rendered(language, found, best(candidates, found)), flush=True)
+        print(_rendered(language, found, best(found)), flush=True)
     return 0
 
 

@@ -16,7 +16,8 @@ Choice = Mapping[str, str]  # IPA -> symbols, of every phone that is searched
 Candidates = Mapping[str, Sequence[str]]  # IPA -> symbols to try; the first is the start
 
 _RIDGE: Final = 1.0  # pseudo-observations of no effect: few observations prove nothing
-_NEEDED_ERRORS: Final = 1.0  # standard errors by which a candidate must beat the start
+_NEEDED_ERRORS: Final = 2.0  # standard errors by which a candidate must beat the start
+_NEEDED_WORDS: Final = 3  # readings of words with the phone in the candidate
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,12 @@ def effects(candidates: Candidates, scores: Sequence[WordScore]) -> list[Effect]
     ]
 
 
-def best(candidates: Candidates, found: Sequence[Effect]) -> dict[str, Effect]:
+def best(found: Sequence[Effect]) -> dict[str, Effect]:
     """Return the candidate to adopt of each phone, where one is clearly better than the start."""
     chosen: dict[str, Effect] = {}
     for effect in found:
-        clearly = effect.nats > _NEEDED_ERRORS * effect.error
+        clearly = effect.nats > _NEEDED_ERRORS * effect.error and effect.words >= _NEEDED_WORDS
         better = effect.ipa not in chosen or effect.nats > chosen[effect.ipa].nats
-        if clearly and better and effect.symbols in candidates[effect.ipa]:
+        if clearly and better:
             chosen[effect.ipa] = effect
     return chosen
