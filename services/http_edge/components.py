@@ -21,6 +21,7 @@ from services.http_edge.api_document import DocumentRoutes
 from services.http_edge.auth.quota import Quota
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.http.jobs.book_routes import BookRoutes
 from services.http_edge.http.jobs.job_audio import JobAudio
 from services.http_edge.http.jobs.job_routes import JobRoutes
@@ -324,6 +325,7 @@ def _add_voice_routes(
         files=VoiceFiles(library, settings.voice_consent == "required"),
         one_off=OneOffVoices(parts.bus),
         metrics=parts.metrics,
+        preview_tags=Tags.of(settings, engine=settings.engine),
         listener_timeout_s=settings.listener_timeout_s,
     ).add_to(app)
 

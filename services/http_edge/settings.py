@@ -93,6 +93,8 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     stream_ahead_s: Annotated[float, Meta(ge=2, le=3600)] = 120.0
     # A client that reads no audio for this long is disconnected.
     listener_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
+    # Files are marked as synthetic in their metadata.
+    container_mark: Literal["on", "off"] = "on"
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that decode reference audio
 
     def __post_init__(self) -> None:

@@ -210,6 +210,17 @@ def test_the_backlog_by_engine_has_the_bytes_of_version_1_and_is_not_sent_by_ear
     assert codec.decode(bytes.fromhex(golden), type(message)) == filled
 
 
+def test_the_engine_of_a_job_has_the_bytes_of_version_1_and_is_not_sent_by_earlier_releases() -> (
+    None
+):
+    [message] = [example for example in EXAMPLES if name(example) == "JobProgress"]
+    assert "engine" not in fields(message)
+    filled = msgspec.structs.replace(message, engine="embedded")
+    golden = (GOLDEN / "with_engines" / "JobProgress.hex").read_text().strip()
+    assert codec.encode(filled).hex() == golden
+    assert codec.decode(bytes.fromhex(golden), type(message)) == filled
+
+
 def test_a_fault_has_the_bytes_of_version_1_and_is_optional() -> None:
     [message] = [example for example in EXAMPLES if name(example) == "SentenceSpoken"]
     assert "fault" not in fields(message)

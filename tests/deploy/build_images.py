@@ -318,7 +318,7 @@ async def spoken() -> tuple[float, float]:
         wav = await answer.read()
         if answer.status != 200 or wav[:4] != b"RIFF" or len(wav) < 48_000:
             sys.exit(f"{answer.status}: {wav[:1000]!r}")
-    return (len(wav) - 44) / 48_000, time.monotonic() - began_s
+    return int.from_bytes(wav[40:44], "little") / 48_000, time.monotonic() - began_s
 
 
 async def started(tool: Tool, built: list[Built]) -> tuple[list[Built], str]:

@@ -33,6 +33,7 @@ from tests.deploy.manifests import ROOT
 from tests.support.front import VOICE, form
 from tests.support.guarded import Guarded, guarded_nats, guarded_service, make_keys
 from tests.support.service import TEXT, expected_pcm, speech_request
+from tests.support.wav import pcm_of
 
 ROLES = {role.name: role for role in [*service_roles(), tenant_role("acme"), tenant_role("globex")]}
 
@@ -56,7 +57,7 @@ async def test_every_process_does_its_work_in_its_own_role(service: str) -> None
             f"{service}/synthesize", data=form(), headers={"Idempotency-Key": "a-key"}
         ) as response:
             assert response.status == 200, await response.text()
-            assert (await response.read())[44:] == owed
+            assert pcm_of(await response.read()) == owed
         text = aiohttp.FormData()
         text.add_field("text", "Il a 5 ans.", content_type="text/plain")
         async with session.post(f"{service}/normalize", data=text) as response:
@@ -70,7 +71,7 @@ async def test_every_process_does_its_work_in_its_own_role(service: str) -> None
                 assert shown["state"] in ("queued", "running"), shown
                 await asyncio.sleep(0.1)
         async with session.get(f"{service}/jobs/{job}/audio") as response:
-            assert (await response.read())[44:] == owed
+            assert pcm_of(await response.read()) == owed
         async with session.delete(f"{service}/requests/{secrets.token_hex(16)}") as response:
             assert response.status == 202
 

@@ -8,13 +8,16 @@ import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aiohttp import web
 
 from services.common.audio.wav import wav_header
+from tests.support.formats import decoded
 from tests.support.front import VOICE, Front, front
 from tests.support.gateway import Gateway, gateway
 from tests.support.service import TEXT, expected_pcm, sentence_count
+from tests.support.wav import pcm_of
 from voice_cloning_client import (
     AsyncClient,
     Client,
@@ -124,7 +127,9 @@ async def test_a_compressed_body_that_is_cut_is_continued_where_it_was_cut(
 
         async for block in stream:
             received += block
-        assert bytes(received) == expected, form
+        assert len(received) == len(expected), form  # whose metadata have the id of another request
+        samples, _ = decoded(form, bytes(received), 8_000)
+        assert np.array_equal(samples, decoded(form, expected, 8_000)[0]), form
 
 
 async def test_a_cut_at_any_byte_loses_nothing(client: AsyncClient, proxy: Gateway) -> None:
@@ -138,7 +143,7 @@ async def test_a_cut_at_any_byte_loses_nothing(client: AsyncClient, proxy: Gatew
         proxy.cut_after = 4097
         async for block in stream:
             received += block
-        assert received[44:] == expected[44:], cut_after
+        assert pcm_of(received) == pcm_of(expected), cut_after
         proxy.cut_after = None
 
 
@@ -324,7 +329,7 @@ async def test_a_program_without_an_event_loop_has_the_same_client(
             job = client.jobs.submit(TEXT, language="en", clips=VOICE, seed=42)
             client.jobs.wait(job.id, timeout_s=60)
             path = client.jobs.download(job.id, tmp_path / "job.wav")
-            assert path.read_bytes() == whole_wav()
+            assert pcm_of(path.read_bytes()) == expected_pcm()
 
             voice = client.voices.create("Anna", VOICE, consent=CONSENT)
             assert [found.id for found in client.voices.list(kind="library")] == [voice.id]

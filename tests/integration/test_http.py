@@ -20,11 +20,13 @@ from services.common.bus.clips import fetch_clip
 from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
 from services.http_edge.app import edge
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
 from tests.support.recordings import encoded, hiss, speech_of
 from tests.support.service import TEXT, digest, expected_pcm, tone_service
+from tests.support.wav import pcm_of
 
 SETTINGS = Settings(
     engine="tone", max_text_characters=5_000, max_upload_bytes=3_000_000, upload_idle_timeout_s=1.0
@@ -159,7 +161,14 @@ async def test_the_whole_speech_is_a_wav_with_true_lengths(service: Service) -> 
     with wave.open(io.BytesIO(body)) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
         assert digest([file.readframes(file.getnframes())]) == digest([expected_pcm()])
-    assert body[:44] == wav_header(sample_rate_hz=24_000, data_bytes=len(body) - 44)
+    pcm_bytes = len(pcm_of(body))
+    after_bytes = len(body) - 44 - pcm_bytes
+    assert body[:44] == wav_header(
+        sample_rate_hz=24_000, data_bytes=pcm_bytes, after_bytes=after_bytes
+    )
+    tags = Tags(response.headers["Request-Name"], "tone")
+    assert body[-after_bytes:] == tags.riff_chunk()
+    assert response.headers["X-Container-Mark"] == "metadata"
     assert response.headers["X-Seed"] == "42"
     assert response.headers["X-Watermark"] == "off"
     assert len(response.headers["Request-Name"]) == 32
@@ -175,6 +184,7 @@ async def test_a_stream_is_the_same_audio_behind_a_header_of_unknown_length(
     assert response.status == 200
     assert body[:44] == wav_header(sample_rate_hz=24_000, data_bytes=None)
     assert digest([body[44:]]) == digest([expected_pcm()])
+    assert response.headers["X-Container-Mark"] == "none"
     assert "Server-Timing" in response.headers
 
 
@@ -194,9 +204,9 @@ async def test_a_missing_seed_is_drawn_and_returned_and_repeats_the_speech(
     service: Service,
 ) -> None:
     async with await service.post("/synthesize", seed=None) as drawn:
-        sound = await drawn.read()
+        sound = pcm_of(await drawn.read())
     async with await service.post("/synthesize", seed=drawn.headers["X-Seed"]) as repeated:
-        assert await repeated.read() == sound
+        assert pcm_of(await repeated.read()) == sound
     async with await service.post("/synthesize", seed=None) as other:
         assert other.headers["X-Seed"] != drawn.headers["X-Seed"]
         await other.read()
@@ -250,7 +260,7 @@ async def test_what_the_service_reports_about_itself(service: Service) -> None:
 
 async def test_metrics_count_what_happened(service: Service) -> None:
     async with await service.post("/synthesize") as response:
-        size = len(await response.read()) - 44
+        size = len(pcm_of(await response.read()))
     await service.refused(language="xx")
     assert (
         await service.metric(
@@ -443,7 +453,7 @@ async def test_how_to_speak_is_a_field_of_the_form_and_an_empty_one_is_as_usual(
         async with await service.post(path, speed=" 1.6 ", temperature="", top_k="  ") as response:
             body = await response.read()
         assert response.status == 200
-        assert digest([body[44:]]) == digest([expected_pcm(speed=1.6)])
+        assert digest([pcm_of(body)]) == digest([expected_pcm(speed=1.6)])
 
 
 async def test_a_seed_gives_the_same_audio_whatever_else_is_spoken_and_however_it_is_requested(
@@ -452,7 +462,7 @@ async def test_a_seed_gives_the_same_audio_whatever_else_is_spoken_and_however_i
     async def heard(path: str, **fields: Field) -> tuple[str, str]:
         async with await service.post(path, **fields) as response:
             body = await response.read()
-            return response.headers["X-Seed"], digest([body[44:]])
+            return response.headers["X-Seed"], digest([pcm_of(body)])
 
     [alone] = await asyncio.gather(heard("/synthesize", seed="7"))
     crowd = (

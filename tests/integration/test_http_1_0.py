@@ -15,6 +15,7 @@ from services.common.runtime.local_nats import free_port
 from tests.deploy.test_nginx import started
 from tests.support.front import Front, form, front
 from tests.support.service import TEXT, expected_pcm
+from tests.support.wav import pcm_of
 
 LONG = " ".join([TEXT] * 20)
 
@@ -79,13 +80,13 @@ async def test_a_stream_its_rest_and_a_job_are_answered_to_the_end_of_the_connec
 ) -> None:
     port = port_of(service)
     async with posted(port, "/stream", "Request-Name: a-request-of-mine") as reader:
-        assert (await reader.read(-1))[44:] == expected_pcm(TEXT)
+        assert pcm_of(await reader.read(-1)) == expected_pcm(TEXT)
     async with asked(port, "GET", "/requests/a-request-of-mine/audio?from=44") as reader:
         assert await reader.read(-1) == expected_pcm(TEXT)
     job = (await service.post("/jobs", text=LONG)).headers["Location"]
     for _ in ("it runs", "it is done"):
         async with asked(port, "GET", f"{job}/audio") as reader:
-            assert (await reader.read(-1))[44:] == expected_pcm(LONG)
+            assert pcm_of(await reader.read(-1)) == expected_pcm(LONG)
     async with asked(port, "GET", f"{job}/events") as reader:
         assert b"event: done" in await reader.read(-1)
 
@@ -140,7 +141,7 @@ async def test_behind_a_plain_nginx_a_stream_is_whole_and_a_cut_is_seen(
 ) -> None:
     async with service.session.post(f"{proxy}/stream", data=form()) as response:
         assert response.status == 200, await response.text()
-        assert (await response.read())[44:] == expected_pcm(TEXT)
+        assert pcm_of(await response.read()) == expected_pcm(TEXT)
     headers = {"Request-Name": "a-request-of-mine"}
     async with service.session.post(
         f"{proxy}/stream", data=form(text=LONG), headers=headers
@@ -151,4 +152,4 @@ async def test_behind_a_plain_nginx_a_stream_is_whole_and_a_cut_is_seen(
             await asyncio.wait_for(response.read(), 20)
     job = json.loads(await (await service.post("/jobs")).text())["id"]
     async with service.session.get(f"{proxy}/jobs/{job}/audio") as response:
-        assert (await response.read())[44:] == expected_pcm(TEXT)
+        assert pcm_of(await response.read()) == expected_pcm(TEXT)

@@ -16,6 +16,7 @@ from services.http_edge.app import edge
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from tests.support.front import SETTINGS, form
 from tests.support.service import TEXT, expected_pcm, tone_service
+from tests.support.wav import pcm_of
 
 
 class Alone:
@@ -79,7 +80,7 @@ async def test_a_job_waits_in_the_queue_until_a_worker_is_ready(tmp_path: Path) 
             assert shown["state"] == "done"
             path = f"{service.address}/jobs/{job['id']}/audio"
             async with service.session.get(path) as response:
-                assert (await response.read())[44:] == expected_pcm(TEXT)
+                assert pcm_of(await response.read()) == expected_pcm(TEXT)
 
 
 async def test_a_job_that_waits_can_be_cancelled(tmp_path: Path) -> None:

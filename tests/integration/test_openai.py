@@ -19,6 +19,7 @@ from tests.integration.test_voices import create
 from tests.support.front import SETTINGS, Front, front
 from tests.support.other_engine import other_worker
 from tests.support.service import TEXT, expected_pcm
+from tests.support.wav import pcm_of
 
 EXTRA = {"language": "en", "seed": 42}
 
@@ -126,7 +127,7 @@ async def test_the_sync_client_gets_the_expected_samples(service: Front) -> None
             ).content
 
     wav = await asyncio.to_thread(speak)
-    assert wav[44:] == expected_pcm()
+    assert pcm_of(wav) == expected_pcm()
 
 
 async def test_the_client_streams_the_response(client: openai.AsyncOpenAI) -> None:

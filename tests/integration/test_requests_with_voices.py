@@ -20,6 +20,7 @@ from tests.integration.test_voices import CONSENT, OTHER_VOICE, create, send, vo
 from tests.support.front import Front, form, front
 from tests.support.messages import CLIP
 from tests.support.service import TEXT, digest, expected_pcm, speech_request
+from tests.support.wav import pcm_of
 
 KEY = {"Idempotency-Key": "the-same"}
 LONG = " ".join(f"{TEXT} That was number {number}." for number in range(4))
@@ -40,7 +41,7 @@ async def speak(
         path, edge=edge, headers=headers, reference_audio=None, **fields
     ) as response:
         assert response.status == 200, await response.text()
-        return response.headers["X-Voice"], digest([(await response.read())[44:]])
+        return response.headers["X-Voice"], digest([pcm_of(await response.read())])
 
 
 async def refused(service: Front, path: str = "/synthesize", **fields: Any) -> tuple[int, str, str]:
@@ -198,7 +199,7 @@ async def test_a_voice_deleted_while_a_request_runs_ends_it(service: Front) -> N
         await create(service, files=(OTHER_VOICE,))
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.content.read()
-    assert begun[44:] == expected_pcm(LONG)[:10_000]
+    assert pcm_of(begun) == expected_pcm(LONG)[:10_000]
     async with asyncio.timeout(60):
         await service.until_idle()
 
@@ -223,7 +224,7 @@ async def test_a_preview_is_synthesized_once_and_again_when_the_voice_changes(
     assert set(answers) == {answers[0]}
     status, kind, wav = answers[0]
     assert (status, kind, wav[:4]) == (200, "audio/wav", b"RIFF")
-    assert wav[44:] == expected_pcm(SENTENCES["en"], seed=0, max_characters=60)
+    assert pcm_of(wav) == expected_pcm(SENTENCES["en"], seed=0, max_characters=60)
     assert await service.spoken() == 1
     assert await preview(service, "Anna", edge=1) == answers[0]
     assert await service.spoken() == 1, "it was stored"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.front import Front, front
 from tests.support.service import TEXT, sentence_count
+from tests.support.wav import pcm_of
 
 ID = "a-request-of-mine"
 
@@ -28,7 +29,7 @@ async def test_the_sentences_of_a_request_fill_its_text_and_its_audio(service: F
     assert all(one["end"] <= other["start"] for one, other in pairwise(sentences))
     assert TEXT[sentences[0]["start"] : sentences[0]["end"]] == "It was a bright cold day in April."
     assert sum(sentence["seconds"] for sentence in sentences) == pytest.approx(
-        (len(wav) - 44) / 48_000, abs=0.001
+        len(pcm_of(wav)) / 48_000, abs=0.001
     )
 
     async with await service.get(f"/requests/{ID}/sentences?from=2") as response:
@@ -47,7 +48,7 @@ async def test_the_sentences_of_a_job_are_known_as_well(service: Front) -> None:
     async with await service.get(f"/requests/{job}/sentences") as response:
         sentences = (await response.json())["sentences"]
     assert sum(sentence["seconds"] for sentence in sentences) == pytest.approx(
-        (len(wav) - 44) / 48_000, abs=0.001
+        len(pcm_of(wav)) / 48_000, abs=0.001
     )
 
 

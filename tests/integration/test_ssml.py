@@ -11,6 +11,7 @@ from services.common.wire.seeds import sentence_seed
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
 from tests.support.events import events_of
 from tests.support.front import Front, front
+from tests.support.wav import pcm_of
 
 ID = "a-request-of-mine"
 
@@ -40,7 +41,7 @@ async def synthesised(service: Front, **fields: str) -> tuple[np.ndarray, dict[s
         assert response.status == 200, wav
         languages = response.headers["X-Language"]
     async with await service.get(f"/requests/{ID}/sentences") as response:
-        return np.frombuffer(wav[44:], np.int16), await response.json(), languages
+        return np.frombuffer(pcm_of(wav), np.int16), await response.json(), languages
 
 
 MARKED = (

@@ -12,6 +12,7 @@ from services.common.wire import codec, subjects
 from services.common.wire.messages import SentenceSpoken
 from tests.support.front import Front, front
 from tests.support.service import TEXT, sentence_count
+from tests.support.wav import pcm_of
 
 ID = "a-request-of-mine"
 
@@ -47,7 +48,7 @@ async def test_a_request_has_subtitles_that_last_as_long_as_its_audio(service: F
     assert " ".join(line for line in vtt.split("\n")[1:] if "-->" not in line).split() == (
         TEXT.split()
     )
-    seconds = (len(wav) - 44) / 48_000
+    seconds = len(pcm_of(wav)) / 48_000
     last = [line for line in vtt.splitlines() if "-->" in line][-1].split()[-1]
     assert float(last.rpartition(":")[2]) == pytest.approx(seconds % 60, abs=0.001)
 

@@ -15,6 +15,7 @@ import pytest
 from tests.security.edge_process import LOOPBACK, Edge, edge_process, exchange, pulse
 from tests.support.front import VOICE, form
 from tests.support.service import TEXT, expected_pcm
+from tests.support.wav import pcm_of
 
 MIB = 1024 * 1024
 SECONDS = 15.0  # that an attack lasts at most
@@ -229,7 +230,7 @@ async def test_a_compressed_body_or_part_is_refused_and_never_inflated(edge: Edg
 async def test_a_plain_body_may_say_so(edge: Edge) -> None:
     async with aiohttp.ClientSession(edge.url, headers={"Content-Encoding": "identity"}) as session:
         async with session.post("/synthesize", data=form()) as response:
-            assert (await response.read())[44:] == expected_pcm(TEXT)
+            assert pcm_of(await response.read()) == expected_pcm(TEXT)
 
 
 async def dripping(port: int, count: int, *lines: str) -> list[asyncio.StreamWriter]:
@@ -259,7 +260,7 @@ async def test_uploads_that_drip_do_not_use_up_the_slots_of_others(tmp_path: Pat
             async with session.post("/synthesize", data=form()) as response:
                 assert response.status in (200, 429), await response.text()
                 if response.status == 200:
-                    assert (await response.read())[44:] == expected_pcm(TEXT)
+                    assert pcm_of(await response.read()) == expected_pcm(TEXT)
                     break
                 assert int(response.headers["Retry-After"]) > 0
         else:
@@ -287,7 +288,7 @@ async def test_uploads_over_the_space_for_them_are_refused_until_there_is_space(
                 assert int(response.headers["Retry-After"]) > 0
         assert edge.temporary_files() == 0
         async with session.post("/synthesize", data=form()) as response:
-            assert (await response.read())[44:] == expected_pcm(TEXT)
+            assert pcm_of(await response.read()) == expected_pcm(TEXT)
 
 
 async def chunked(size: int) -> AsyncIterator[bytes]:

@@ -27,6 +27,7 @@ from services.http_edge.metrics import Metrics
 from tests.support.buses import memory_bus
 from tests.support.front import SETTINGS, VOICE, Front, form, front
 from tests.support.service import TEXT, expected_pcm
+from tests.support.wav import pcm_of
 
 EACH = 10  # requests of each client to each endpoint
 LONG = " ".join([TEXT] * 10)
@@ -131,7 +132,7 @@ async def test_whole_answers_are_successes_whatever_their_clients_do_next(
         for client in clients:
             for endpoint in ("synthesize", "stream"):
                 for _ in range(EACH):
-                    assert (await client(service, endpoint, tmp_path))[44:] == PCM
+                    assert pcm_of(await client(service, endpoint, tmp_path)) == PCM
         counted = await until(service, 2 * len(clients) * EACH)
     assert counted == {
         "synthesize success": len(clients) * EACH,
@@ -255,7 +256,7 @@ async def test_normalization_and_jobs_are_logged_once_and_the_end_of_a_job_too(
             while not completions(logged, "job"):
                 await asyncio.sleep(0.1)
         async with await service.get(f"/jobs/{job}/audio") as response:
-            assert (await response.read())[44:] == PCM
+            assert pcm_of(await response.read()) == PCM
         async with await service.get(
             f"/jobs/{job}/audio", headers={"Range": "bytes=40-50"}
         ) as response:
@@ -332,7 +333,7 @@ async def test_what_is_closed_after_a_whole_answer_changes_nothing(
 
     async def answer(request: web.Request) -> web.StreamResponse:
         async with closing(close):
-            audio = AudioResponse(request, WAV, sample_rate_hz=24_000, patience_s=5)
+            audio = AudioResponse(request, WAV, tags=None, sample_rate_hz=24_000, patience_s=5)
             await audio.begin({}, data_bytes=None if chunked else PCM_BYTES)
             await audio.write(bytes(PCM_BYTES))
             return await audio.finish()
@@ -355,7 +356,7 @@ async def test_a_client_that_leaves_before_the_last_byte_is_cancelled() -> None:
     waits = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        audio = AudioResponse(request, WAV, sample_rate_hz=24_000, patience_s=5)
+        audio = AudioResponse(request, WAV, tags=None, sample_rate_hz=24_000, patience_s=5)
         await audio.begin({}, data_bytes=PCM_BYTES)
         await audio.write(bytes(PCM_BYTES))
         waits.set()

@@ -15,6 +15,7 @@ from services.http_edge.auth.api_keys import Key
 from services.http_edge.auth.quota import Quota, account_of
 from tests.support.front import SETTINGS, Front, front
 from tests.support.service import TEXT, expected_pcm
+from tests.support.wav import pcm_of
 
 QUOTA_S = 60.0
 FIVE_BREAKS = "".join('<break time="10s"/>' for _ in range(59))
@@ -75,7 +76,7 @@ async def asked(
     """Return status, code, and the seconds of audio in the body."""
     async with await service.post(path, edge=edge, headers=headers, **fields) as response:
         if response.status == 200:
-            return 200, "", (len(await response.read()) - 44) / 48_000
+            return 200, "", len(pcm_of(await response.read())) / 48_000
         code: str = (await response.json(content_type="application/problem+json"))["code"]
         if code == "quota_used_up":
             assert 1 <= int(response.headers["Retry-After"]) <= 86_400

@@ -24,11 +24,16 @@ _CODECS: Final = MappingProxyType(
 _BLOCK_SAMPLES: Final = 24_000
 
 
-def encoded(pcm: Iterable[bytes], rate_hz: int, kind: str) -> Iterator[bytes]:
-    """Yield a file of mono 16-bit little-endian PCM in one of the compressed formats."""
+def encoded(pcm: Iterable[bytes], rate_hz: int, kind: str, comment: str = "") -> Iterator[bytes]:
+    """Yield a file of mono 16-bit little-endian PCM in one of the compressed formats.
+
+    `comment`: in its metadata; empty for none.
+    """
     container_name, codec, bit_rate = _CODECS[kind]
     file = io.BytesIO()
     with av.open(file, "w", format=container_name) as container:
+        if comment:
+            container.metadata["comment"] = comment
         stream = cast(AudioStream, container.add_stream(codec, rate=rate_hz, layout="mono"))
         if bit_rate is not None:
             stream.bit_rate = bit_rate

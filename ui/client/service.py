@@ -91,6 +91,7 @@ class AudioHead:
     left_out: tuple[
         tuple[int, int], ...
     ] = ()  # offsets of the first letters that are not spoken, in code points
+    marks_files: bool = False  # files are marked as synthetic in their metadata
 
 
 @dataclass(frozen=True)
@@ -361,6 +362,7 @@ def _head_of(response: requests.Response) -> AudioHead:
         warning=response.headers.get("X-Reference-Warning", ""),
         synthesis_s=_synthesis_s(response.headers.get("Server-Timing", "")),
         left_out=spans_of(response.headers.get("X-Text-Left-Out", "")),
+        marks_files=response.headers.get("X-Container-Mark", "off") != "off",
     )
 
 

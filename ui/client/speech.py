@@ -12,6 +12,7 @@ from ui.client.service import HEADER_BYTES, AudioHead, Order, Service
 from ui.errors import BUSY, Refusal
 from ui.text.sentences import Alignment
 
+_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _MOST: Final = 64  # at once, of all users together; others wait for their turn
 _SLOTS: Final = threading.BoundedSemaphore(_MOST)
 
@@ -40,6 +41,7 @@ class Speaking:
         self.cancelled = threading.Event()
         self.alignment = Alignment(order.text)
         self._pcm = bytearray()
+        self._metadata = b""  # after the PCM of a WAV
         SPEAKING[self.id] = self
         threading.Thread(target=self._run, name=f"speaking-{self.id[:8]}", daemon=True).start()
 
@@ -83,9 +85,17 @@ class Speaking:
         """Return the time to the first audio."""
         return None if self.first_s is None else self.first_s - self.began_s
 
+    @property
+    def comment(self) -> str:
+        """Return the comment of files, as those of the service have it; empty if they have none."""
+        if self.head is None or not self.head.marks_files:
+            return ""
+        return f"Synthetic speech ({_SOURCE_TYPE}); request {self.id}"
+
     def wav(self) -> bytes:
         """Return what is there as a WAV file."""
-        return wav_header(self.rate_hz, len(self._pcm)) + bytes(self._pcm)
+        after = self._metadata or (info_chunk(self.comment) if self.comment else b"")
+        return wav_header(self.rate_hz, len(self._pcm), len(after)) + bytes(self._pcm) + after
 
     def pcm(self, start: int = 0) -> bytes:
         """Return the PCM (mono, 16-bit little-endian) from this byte on."""
@@ -132,6 +142,7 @@ class Speaking:
 
     def _receive_all(self) -> None:
         header = b""
+        audio_bytes = 0
         with self.service.speaking(self.order, self.id, stream=self.stream) as answer:
             self.head = answer.head
             self.waits = False
@@ -140,9 +151,17 @@ class Speaking:
                     raise Refusal("cancelled")
                 missing = HEADER_BYTES - len(header)
                 header += chunk[:missing]
-                self._pcm += chunk[missing:]
+                if len(header) == HEADER_BYTES and missing > 0:
+                    audio_bytes = int.from_bytes(header[-4:], "little")
+                self._add(chunk[max(missing, 0) :], audio_bytes)
                 if self._pcm and self.first_s is None:
                     self.first_s = time.monotonic()
+
+    def _add(self, content: bytes, audio_bytes: int) -> None:
+        """Add bytes after the header: PCM, and from this size on the metadata that follow it."""
+        left = audio_bytes - len(self._pcm)
+        self._pcm += content[:left]
+        self._metadata += content[left:]
 
 
 def _quietly(action: Callable[[], None]) -> None:
@@ -153,10 +172,21 @@ def _quietly(action: Callable[[], None]) -> None:
         return
 
 
-def wav_header(sample_rate_hz: int, pcm_bytes: int) -> bytes:
-    """Return the RIFF header of mono 16-bit PCM; a size beyond what it can hold is its largest, as of a live stream."""
-    size = min(pcm_bytes, 0xFFFFFFFF - 36)
+def info_chunk(comment: str) -> bytes:
+    """Return a RIFF chunk with a comment."""
+    text = comment.encode() + b"\x00"
+    text += b"\x00" * (len(text) % 2)
+    return struct.pack("<4sI4s4sI", b"LIST", 12 + len(text), b"INFO", b"ICMT", len(text)) + text
+
+
+def wav_header(sample_rate_hz: int, pcm_bytes: int, after_bytes: int = 0) -> bytes:
+    """Return the RIFF header of mono 16-bit PCM; a size beyond what it can hold is its largest, as of a live stream.
+
+    `after_bytes`: of the metadata after the PCM.
+    """
+    size = min(pcm_bytes, 0xFFFFFFFF - 36 - after_bytes)
     return struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, sample_rate_hz, 2 * sample_rate_hz,
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF", 36 + size + after_bytes, b"WAVE", b"fmt ", 16, 1, 1, sample_rate_hz, 2 * sample_rate_hz,
         2, 16, b"data", size,
     )  # fmt: skip

@@ -67,7 +67,9 @@ def speech_file(request: Request) -> Response:
     if speaking is None or not speaking.ended or kind not in FORMATS:
         return PlainTextResponse("gone", status_code=404)
     content = (
-        [speaking.wav()] if kind == "wav" else encoded([speaking.pcm()], speaking.rate_hz, kind)
+        [speaking.wav()]
+        if kind == "wav"
+        else encoded([speaking.pcm()], speaking.rate_hz, kind, speaking.comment)
     )
     return StreamingResponse(
         content, media_type=FORMATS[kind], headers=_attachment(speaking.order.text, kind)
@@ -156,13 +158,16 @@ def _from_byte(blocks: Iterator[bytes], first: int) -> Iterator[bytes]:
     """Yield a WAV without its first bytes of PCM. A running job cannot be read from its middle."""
     head = b""
     skip = first
+    left = 0  # bytes of PCM; metadata can follow them
     for block in blocks:
         missing = HEADER_BYTES - len(head)
         if missing > 0:
             head += block[:missing]
             if len(head) == HEADER_BYTES:
                 yield head
-        pcm = block[max(missing, 0) :]
+                left = int.from_bytes(head[-4:], "little")
+        pcm = block[max(missing, 0) :][:left]
+        left -= len(pcm)
         yield pcm[skip:]
         skip = max(0, skip - len(pcm))
 

@@ -75,9 +75,9 @@ def wav_header(sample_rate_hz: int, data_bytes: int | None) -> bytes:
 def wav_sizes(header: bytes, total_bytes: int) -> list[tuple[int, bytes]]:
     """Return what has to be overwritten in a streamed WAV of this size: offsets and bytes.
 
-    `header`: the first 44 bytes. Empty if they are not the header of a WAV with one data chunk.
+    `header`: the first 44 bytes. Empty if they are not the header of a WAV with one data chunk of unknown size.
     """
-    if header[:4] != b"RIFF" or header[36:40] != b"data" or len(header) < WAV_HEADER_BYTES:
+    if header[:4] != b"RIFF" or header[36:44] != b"data" + struct.pack("<I", _RIFF_MAX):
         return []
 
     data = min(total_bytes - WAV_HEADER_BYTES, _RIFF_MAX - 36)

@@ -19,6 +19,7 @@ KNOWN: Final = frozenset(
         "AUDIO_KEPT_S",
         "AUDIO_STORE_BYTES",
         "CONNECTION_IDLE_TIMEOUT_S",
+        "CONTAINER_MARK",
         "COQUI_TOS_AGREED",
         "CORS_ORIGINS",
         "DECODERS",

@@ -221,6 +221,7 @@ class JobProgress(Message, frozen=True, kw_only=True):
     chapters: Count | UnsetType = UNSET  # of the text; unset: none
     origin: JobOrigin | UnsetType = UNSET  # unset: it was queued as a job
     label: JobLabel | UnsetType = UNSET
+    engine: EngineName | UnsetType = UNSET  # unset: a job of an earlier release
 
 
 class WorkerState(Message, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ _SOMETIMES: Final = (
     "X-Speech-Fault",
     "X-Text-Left-Out",
     "X-Watermark",
+    "X-Container-Mark",
 )
 _SUBTITLES: Final = Answer(
     200, "the subtitles", media_types=tuple(found.media_type for found in SUBTITLES.values())
@@ -298,7 +299,7 @@ OPERATIONS: Final = (
                 "the file",
                 media_types=tuple(BOOK_FORMATS.values()),
                 headers=("ETag", "Accept-Ranges", "Content-Disposition"),
-                optional_headers=("X-Sample-Rate",),
+                optional_headers=("X-Sample-Rate", "X-Container-Mark"),
             ),
             Answer(304, "the client has this file", headers=("ETag",)),
         ),

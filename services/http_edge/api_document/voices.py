@@ -117,7 +117,7 @@ OPERATIONS: Final = (
                 200,
                 "the audio",
                 media_types=("audio/wav",),
-                headers=("Content-Disposition",),
+                headers=("Content-Disposition", "X-Container-Mark"),
             ),
         ),
         (

@@ -9,11 +9,12 @@ from typing import IO, ClassVar, Final, NamedTuple
 import av
 
 from services.http_edge.encoders.ffmpeg import FfmpegEncoder, Mp3Encoder
+from services.http_edge.encoders.id3 import frame, text_frame
+from services.http_edge.encoders.tags import Tags
 
 GENRE: Final = "Audiobook"
 M4B_BIT_RATE: Final = 64_000
 _MOST_CHILDREN: Final = 255  # of a table of contents
-_UTF_16: Final = b"\x01"  # with a byte order mark
 _NO_OFFSET: Final = 0xFFFFFFFF
 _TOP_LEVEL: Final = 0b10
 _ORDERED: Final = 0b01
@@ -35,14 +36,12 @@ class Book:
     chapters: Sequence[BookChapter]
 
 
-def id3_tag(book: Book) -> bytes:
-    """Return an ID3v2.3 tag with chapters (https://id3.org/id3v2-chapters-1.0); mutagen, which writes them, is GPL."""
-    frames = [_text("TCON", GENRE)]
+def book_frames(book: Book) -> list[bytes]:
+    """Return the frames of an ID3v2.3 tag with title and chapters (https://id3.org/id3v2-chapters-1.0)."""
+    frames = [text_frame("TCON", GENRE)]
     if book.title is not None:
-        frames.insert(0, _text("TIT2", book.title))
-    frames += _chapter_frames(book.chapters)
-    content = b"".join(frames)
-    return b"ID3\x03\x00\x00" + _syncsafe(len(content)) + content
+        frames.insert(0, text_frame("TIT2", book.title))
+    return frames + _chapter_frames(book.chapters)
 
 
 def _chapter_frames(chapters: Sequence[BookChapter]) -> list[bytes]:
@@ -68,37 +67,23 @@ def _chapter_frames(chapters: Sequence[BookChapter]) -> list[bytes]:
 
 def _contents(name: bytes, flags: int, children: Sequence[bytes]) -> bytes:
     listed = b"".join(child + b"\x00" for child in children)
-    return _frame("CTOC", name + b"\x00" + bytes((flags, len(children))) + listed)
+    return frame("CTOC", name + b"\x00" + bytes((flags, len(children))) + listed)
 
 
 def _chapter(name: bytes, chapter: BookChapter) -> bytes:
     times = struct.pack(">4I", chapter.first_ms, chapter.end_ms, _NO_OFFSET, _NO_OFFSET)
-    return _frame("CHAP", name + b"\x00" + times + _text("TIT2", chapter.title))
-
-
-def _text(frame: str, text: str) -> bytes:
-    return _frame(frame, _UTF_16 + text.encode("utf-16"))
-
-
-def _frame(name: str, content: bytes) -> bytes:
-    return name.encode() + struct.pack(">IH", len(content), 0) + content
-
-
-def _syncsafe(size: int) -> bytes:
-    """Return a size with seven bits in each of four bytes."""
-    return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return frame("CHAP", name + b"\x00" + times + text_frame("TIT2", chapter.title))
 
 
 class BookMp3Encoder(Mp3Encoder):
-    """MP3 that begins with the tag of a book."""
+    """MP3 with title and chapters."""
 
-    def __init__(self, book: Book) -> None:
-        super().__init__()
+    def __init__(self, book: Book, tags: Tags | None = None) -> None:
+        super().__init__(tags)
         self._book = book
 
-    def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
-        """Return the tag."""
-        return id3_tag(self._book) + super().header(sample_rate_hz, data_bytes)
+    def _frames(self) -> list[bytes]:
+        return book_frames(self._book) + super()._frames()
 
 
 class M4bEncoder(FfmpegEncoder):
@@ -110,17 +95,22 @@ class M4bEncoder(FfmpegEncoder):
     bit_rate: ClassVar[int] = M4B_BIT_RATE
     low_rate_bit_rate: ClassVar[int] = 48_000
     container_options: ClassVar[dict[str, str]] = {"brand": "M4B "}
+    can_be_tagged: ClassVar[bool] = True
 
-    def __init__(self, book: Book, file: IO[bytes]) -> None:
+    def __init__(self, book: Book, file: IO[bytes], tags: Tags | None = None) -> None:
         """`file`: that it is written to, from its beginning."""
-        super().__init__()
+        super().__init__(tags)
         self._book = book
         self._file = file
 
     def _target(self) -> IO[bytes]:
         return self._file
 
+    def _metadata(self, tags: Tags) -> dict[str, str]:
+        return tags.mp4_items()
+
     def _opened(self, container: av.container.OutputContainer) -> None:
+        super()._opened(container)
         container.metadata["genre"] = GENRE
         if self._book.title is not None:
             container.metadata["title"] = self._book.title

@@ -20,6 +20,7 @@ class EventsEncoder:
 
     content_type = "text/event-stream"
     header_bytes = None
+    trailer_bytes = 0
 
     def __init__(self, encoder: Encoder, *, characters: int) -> None:
         """`characters`: of the text."""
@@ -28,6 +29,11 @@ class EventsEncoder:
         self._characters = characters
         self._sample_rate_hz = 0
         self._samples = 0
+
+    @property
+    def tagged(self) -> bool:
+        """Return whether the audio has the tags."""
+        return self._encoder.tagged
 
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
         """Return the header of the audio, as an event."""

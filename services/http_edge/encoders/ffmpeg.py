@@ -5,6 +5,9 @@ from typing import Any, ClassVar, Final
 import av
 import numpy as np
 
+from services.http_edge.encoders.id3 import frames_of, id3_tag
+from services.http_edge.encoders.tags import Tags
+
 _MOST_SAMPLES: Final = 4800  # that are given to an encoder at once
 
 
@@ -16,6 +19,7 @@ class FfmpegEncoder:
 
     content_type: ClassVar[str]
     header_bytes: ClassVar[int | None] = None
+    trailer_bytes: ClassVar[int] = 0
     in_thread: ClassVar[bool] = True
 
     container: ClassVar[str]
@@ -24,8 +28,10 @@ class FfmpegEncoder:
     low_rate_bit_rate: ClassVar[int] = 0  # for sample rates under 16 kHz; 0: as `bit_rate`
     container_options: ClassVar[dict[str, str]] = {}
     codec_options: ClassVar[dict[str, str]] = {}
+    can_be_tagged: ClassVar[bool] = False
 
-    def __init__(self) -> None:
+    def __init__(self, tags: Tags | None = None) -> None:
+        self._tags = tags
         self._sink = _Sink()
         self._sample_rate_hz = 0
         self._written = 0  # samples
@@ -62,8 +68,19 @@ class FfmpegEncoder:
         """Return the file that the container writes to."""
         return self._sink
 
+    @property
+    def tagged(self) -> bool:
+        """Return whether the body has the tags."""
+        return self.can_be_tagged and self._tags is not None
+
     def _opened(self, container: Any) -> None:
         """Add to a container what belongs before its first packet."""
+        if self._tags is not None:
+            container.metadata.update(self._metadata(self._tags))
+
+    def _metadata(self, tags: Tags) -> dict[str, str]:  # noqa: ARG002  # of the containers that have some
+        """Return the tags by FFmpeg's names; none in a container that cannot hold them."""
+        return {}
 
     def encode(self, pcm: bytes) -> bytes:
         """Return the packets that are complete."""
@@ -97,7 +114,7 @@ class FfmpegEncoder:
 
 
 class Mp3Encoder(FfmpegEncoder):
-    """MPEG audio layer III, constant bit rate, without ID3 and Xing headers: a stream has no length to write."""
+    """MPEG audio layer III, constant bit rate, without a Xing header: a stream has no length to write."""
 
     content_type: ClassVar[str] = "audio/mpeg"
     container: ClassVar[str] = "mp3"
@@ -105,6 +122,16 @@ class Mp3Encoder(FfmpegEncoder):
     bit_rate: ClassVar[int] = 96_000
     low_rate_bit_rate: ClassVar[int] = 64_000  # the greatest of MPEG-2.5
     container_options: ClassVar[dict[str, str]] = {"write_xing": "0", "id3v2_version": "0"}
+    can_be_tagged: ClassVar[bool] = True
+
+    def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
+        """Return the ID3 tag, if there is something to say."""
+        frames = self._frames()
+        tag = id3_tag(frames) if frames else b""
+        return tag + super().header(sample_rate_hz, data_bytes)
+
+    def _frames(self) -> list[bytes]:
+        return frames_of(self._tags)
 
 
 class OpusEncoder(FfmpegEncoder):
@@ -115,6 +142,10 @@ class OpusEncoder(FfmpegEncoder):
     codec: ClassVar[str] = "libopus"
     bit_rate: ClassVar[int] = 48_000
     container_options: ClassVar[dict[str, str]] = {"page_duration": "20000"}
+    can_be_tagged: ClassVar[bool] = True
+
+    def _metadata(self, tags: Tags) -> dict[str, str]:
+        return tags.vorbis_comments()
 
 
 class AacEncoder(FfmpegEncoder):
@@ -134,6 +165,10 @@ class FlacEncoder(FfmpegEncoder):
     container: ClassVar[str] = "flac"
     codec: ClassVar[str] = "flac"
     codec_options: ClassVar[dict[str, str]] = {"frame_size": "2400"}
+    can_be_tagged: ClassVar[bool] = True
+
+    def _metadata(self, tags: Tags) -> dict[str, str]:
+        return tags.vorbis_comments()
 
 
 class MulawEncoder(FfmpegEncoder):

@@ -14,6 +14,14 @@ class Encoder(Protocol):
         """Return the size of the header; None if a byte offset of the body does not determine a sample."""
 
     @property
+    def trailer_bytes(self) -> int:
+        """Return the size of what `end` returns, of a body of known size; valid after `header`."""
+
+    @property
+    def tagged(self) -> bool:
+        """Return whether the body has metadata that mark it as synthetic; valid after `header`."""
+
+    @property
     def in_thread(self) -> bool:
         """Return whether `encode` and `end` compute for so long that they must run on a thread."""
 

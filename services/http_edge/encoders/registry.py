@@ -17,6 +17,7 @@ from services.http_edge.encoders.ffmpeg import (
 )
 from services.http_edge.encoders.protocol import Encoder
 from services.http_edge.encoders.resampled import ResampledEncoder
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.encoders.uncompressed import PcmEncoder, WavEncoder
 from services.http_edge.errors import BadRequest
 
@@ -29,7 +30,7 @@ class Format:
     """An output format."""
 
     name: str  # as `response_format` has it
-    encoder: Callable[[], Encoder]
+    encoder: Callable[[Tags | None], Encoder]
     media_types: tuple[str, ...]  # that select it in `Accept`
     sample_rates_hz: tuple[int, ...] = SAMPLE_RATES_HZ
     default_rate_hz: int | None = None  # None: the engine's
@@ -68,9 +69,9 @@ class OutputFormat:
     in_json: bool = False  # the whole audio in one JSON object
     word_times: bool = False  # with the times of the words, in events or JSON
 
-    def encoder(self, engine_rate_hz: int) -> Encoder:
-        """Return the encoder of a response whose PCM has the engine's rate."""
-        encoder = self.format.encoder()
+    def encoder(self, engine_rate_hz: int, tags: Tags | None = None) -> Encoder:
+        """Return the encoder of a response whose PCM has the engine's rate. `tags`: None for no metadata."""
+        encoder = self.format.encoder(tags)
         wanted = self.rate(engine_rate_hz)
         if wanted != engine_rate_hz:
             encoder = ResampledEncoder(encoder, wanted)

@@ -13,6 +13,7 @@ class ResampledEncoder:
 
     # a resampled sample depends on those around it
     header_bytes: int | None = None
+    trailer_bytes: int = 0
     in_thread: bool = True
 
     def __init__(self, encoder: Encoder, sample_rate_hz: int) -> None:
@@ -24,6 +25,11 @@ class ResampledEncoder:
         self._odd = b""
         self._received = 0  # samples
         self._returned = 0
+
+    @property
+    def tagged(self) -> bool:
+        """Return whether the encoder's body has the tags."""
+        return self._encoder.tagged
 
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
         """Return the encoder's header for the resampled audio."""

@@ -3,26 +3,49 @@
 from typing import ClassVar
 
 from services.common.audio.wav import HEADER_BYTES, wav_header
+from services.http_edge.encoders.tags import Tags
 
 
 class WavEncoder:
-    """RIFF WAVE: a header, then the PCM itself."""
+    """RIFF WAVE: a header, the PCM itself, then the tags.
+
+    The tags are after the audio, as many programs take byte 44 for its beginning. A stream has none: it does not know
+    where its audio ends.
+    """
 
     content_type: ClassVar[str] = "audio/wav"
     header_bytes: ClassVar[int | None] = HEADER_BYTES
     in_thread: ClassVar[bool] = False
 
+    def __init__(self, tags: Tags | None = None) -> None:
+        self._tags = tags
+        self._trailer = b""
+
+    @property
+    def trailer_bytes(self) -> int:
+        """Return the size of the tags."""
+        return len(self._trailer)
+
+    @property
+    def tagged(self) -> bool:
+        """Return whether the body has the tags."""
+        return bool(self._trailer)
+
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
         """Return the RIFF header. `data_bytes`: size of all PCM; None writes the greatest size."""
-        return wav_header(sample_rate_hz=sample_rate_hz, data_bytes=data_bytes)
+        if self._tags is not None and data_bytes is not None:
+            self._trailer = self._tags.riff_chunk()
+        return wav_header(
+            sample_rate_hz=sample_rate_hz, data_bytes=data_bytes, after_bytes=len(self._trailer)
+        )
 
     def encode(self, pcm: bytes) -> bytes:
         """Return the PCM."""
         return pcm
 
     def end(self) -> bytes:
-        """Return nothing."""
-        return b""
+        """Return the tags."""
+        return self._trailer
 
 
 class PcmEncoder:
@@ -30,7 +53,12 @@ class PcmEncoder:
 
     content_type: ClassVar[str] = "audio/pcm"
     header_bytes: ClassVar[int | None] = 0
+    trailer_bytes: ClassVar[int] = 0
+    tagged: ClassVar[bool] = False
     in_thread: ClassVar[bool] = False
+
+    def __init__(self, tags: Tags | None = None) -> None:
+        """Ignore the tags: there is no place for them."""
 
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:  # noqa: ARG002  # the protocol's
         """Return nothing."""

@@ -25,12 +25,22 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from services.http_edge.context import outcome_of
+from services.http_edge.encoders.protocol import Encoder
 from services.http_edge.encoders.registry import OutputFormat, output_format
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.errors import ListenerStalled
 from services.http_edge.http.ranges import ByteRange
 from services.http_edge.speech.playback import Playback
 
+CONTAINER_MARK: Final = "X-Container-Mark"
 _LAST_BYTES: Final = 4096  # held back of a body of known length; small enough for one write
+
+
+def container_mark(tags: Tags | None, encoder: Encoder) -> str:
+    """Return the value of the header X-Container-Mark; the encoder's header was made."""
+    if tags is None:
+        return "off"
+    return "metadata" if encoder.tagged else "none"
 
 
 class AudioStream(NamedTuple):
@@ -65,19 +75,30 @@ class AudioResponse:
         request: web.Request,
         output: OutputFormat,
         *,
+        tags: Tags | None,
         sample_rate_hz: int,
         patience_s: float,
     ) -> None:
-        """`sample_rate_hz`: of the PCM. `patience_s`: how long the client can read nothing."""
+        """`tags`: None for no metadata. `sample_rate_hz`: of the PCM.
+
+        `patience_s`: how long the client can read nothing.
+        """
         self.response = web.StreamResponse()
         self._request = request
         self._output = output
-        self._encoder = output.encoder(sample_rate_hz)
+        self._tags = tags
+        self._encoder = output.encoder(sample_rate_hz, tags)
         self._sample_rate_hz = sample_rate_hz
         self._patience_s = patience_s
         self._outcome = outcome_of(request)
         self._held_back = b""
         self._known_length = False
+        self._of_trailer = slice(None)  # what is sent of it
+        self._header: bytes | None = None  # None before it is made
+
+    def size(self, data_bytes: int) -> int:
+        """Return the size of the body with so many bytes of PCM, which `begin` is called with as well."""
+        return len(self._made_header(data_bytes)) + data_bytes + self._encoder.trailer_bytes
 
     async def begin(
         self,
@@ -92,15 +113,18 @@ class AudioResponse:
         `data_bytes`: size of all PCM, if it is known; then `byte_range` is the requested part of the body, which
         makes the status 206. If it is unknown, `offset` is the number of bytes that the client has already.
         """
-        header = self._encoder.header(self._sample_rate_hz, data_bytes)
+        header = self._made_header(data_bytes)
         self.response.headers.update(headers)
         self.response.headers["X-Sample-Rate"] = str(self._output.rate(self._sample_rate_hz))
+        self.response.headers[CONTAINER_MARK] = container_mark(self._tags, self._encoder)
         self.response.content_type = self._encoder.content_type
 
         if data_bytes is not None and self._encoder.header_bytes is not None:
             self._known_length = True
-            whole = len(header) + data_bytes
+            audio_end = len(header) + data_bytes
+            whole = self.size(data_bytes)
             sent = byte_range or ByteRange(0, whole)
+            self._of_trailer = slice(max(0, sent.start - audio_end), max(0, sent.end - audio_end))
             self.response.content_length = sent.end - sent.start
             header = header[: sent.end]
             offset = sent.start
@@ -133,7 +157,7 @@ class AudioResponse:
         last = self._held_back
 
         if self._request.method != "HEAD":
-            last += await self._encoded(self._encoder.end)
+            last += (await self._encoded(self._encoder.end))[self._of_trailer]
 
         try:
             async with _client_reads(self._patience_s):
@@ -145,6 +169,11 @@ class AudioResponse:
 
         self._outcome.whole = True
         return self.response
+
+    def _made_header(self, data_bytes: int | None) -> bytes:
+        if self._header is None:
+            self._header = self._encoder.header(self._sample_rate_hz, data_bytes)
+        return self._header
 
     async def _encoded(self, encode: Callable[..., bytes], *content: bytes) -> bytes:
         """Encode on a thread, if the encoder takes long enough."""

@@ -9,22 +9,23 @@ from typing import Final
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from services import __version__
+from services import NAME, __version__
 from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
 from services.http_edge.auth.guard import expect_later
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.encoders.registry import OutputFormat
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
 from services.http_edge.http.bodies import About, Alive, Health, Languages, Readiness
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.forms.uploads import TempSpace
 from services.http_edge.intake.running import RunningRequest
+from services.http_edge.intake.stages import AcceptedRequest
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.playback import Playback
+from services.http_edge.speech.session import SpeechSession
 
-NAME: Final = "voice-cloning-pipeline"
 _MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a buffered response; a longer one is written to disk
 _BLOCK_BYTES: Final = 256 * 1024
 
@@ -121,7 +122,7 @@ class Routes:
                 size = whole.tell()
                 whole.seek(0)
 
-                audio = self._audio(request, accepted.output, accepted.sample_rate_hz)
+                audio = self._audio(request, accepted, speech)
                 await audio.begin(accepted.headers(speech), data_bytes=size)
 
                 while block := await asyncio.to_thread(whole.read, _BLOCK_BYTES):
@@ -142,16 +143,23 @@ class Routes:
             first = await anext(chunks)
             accepted.note_first_audio("stream", self.metrics)
 
-            audio = self._audio(request, accepted.output, accepted.sample_rate_hz)
+            audio = self._audio(request, accepted, speech)
             await audio.begin(accepted.headers(speech))
             playback = Playback(self.metrics, accepted.sample_rate_hz)
             return await send_stream(audio, AudioStream(first, chunks, playback))
 
     def _audio(
-        self, request: web.Request, output: OutputFormat, sample_rate_hz: int
+        self, request: web.Request, accepted: AcceptedRequest, speech: SpeechSession
     ) -> AudioResponse:
-        patience_s = self.settings.listener_timeout_s
-        return AudioResponse(request, output, sample_rate_hz=sample_rate_hz, patience_s=patience_s)
+        return AudioResponse(
+            request,
+            accepted.output,
+            tags=Tags.of(
+                self.settings, engine=speech.request.engine, request_id=speech.request.request
+            ),
+            sample_rate_hz=accepted.sample_rate_hz,
+            patience_s=self.settings.listener_timeout_s,
+        )
 
     def _not_ready(self) -> str | None:
         if self.draining.is_set():

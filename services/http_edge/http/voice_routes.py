@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from services.common.audio.wav import with_chunk_after
 from services.common.bus.library.resolving import VoiceResolver, built_in_voices
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.voice_file import CONTENT_TYPE, SUFFIX
@@ -19,8 +20,9 @@ from services.common.wire.voices import SHARED_TENANT, Voice, is_voice_id, parse
 from services.http_edge.auth.guard import caller_of, expect_later
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import tenant_of_caller
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.errors import BadRequest
-from services.http_edge.http.audio_response import write
+from services.http_edge.http.audio_response import CONTAINER_MARK, write
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.metrics import Metrics
 from services.http_edge.voices.fields import new_voice
@@ -57,6 +59,7 @@ class VoiceRoutes:
     files: VoiceFiles
     one_off: OneOffVoices
     metrics: Metrics
+    preview_tags: Tags | None
     listener_timeout_s: float  # a client that reads nothing for so long is disconnected
 
     def add_to(self, app: web.Application) -> None:
@@ -196,7 +199,10 @@ class VoiceRoutes:
         language = checked_language(query.get("language")) or usual or _USUAL_LANGUAGE
         wav = await self.previews.get(tenant_of_caller(request), previewed, language)
         self.metrics.voices.labels("previewed").inc()
-        return web.Response(body=wav, content_type="audio/wav")
+        if self.preview_tags is not None:
+            wav = with_chunk_after(wav, self.preview_tags.riff_chunk())
+        mark = "off" if self.preview_tags is None else "metadata"
+        return web.Response(body=wav, content_type="audio/wav", headers={CONTAINER_MARK: mark})
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """`GET /voices/{id or name}/export`: a portable file of a voice, with its recordings."""

@@ -45,6 +45,7 @@ def queued(request: SpeechRequest) -> JobProgress:
         voice=request.voice,
         title=request.title,
         language=request.language,
+        engine=request.engine,
         characters=len(request.text),
         chapters=len(request.chapters or ()) or UNSET,
     )

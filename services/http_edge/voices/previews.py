@@ -118,7 +118,7 @@ class Previews:
     _tasks: set[Task[None]] = field(default_factory=set)
 
     async def get(self, tenant: str, voice: PreviewedVoice, language: str) -> bytes:
-        """Return the preview of a voice as a WAV file, for a client of this tenant.
+        """Return the preview of a voice as a WAV file without metadata, for a client of this tenant.
 
         Raises EngineUnavailable, UnsupportedLanguage, UnknownVoice, TooManyRequests, and what synthesis raises.
         """

@@ -1,5 +1,8 @@
 """Quality and waveform of a recording."""
 
+import io
+
+import av
 import numpy as np
 import pytest
 
@@ -53,7 +56,11 @@ def test_a_waveform_has_a_stroke_for_each_moment() -> None:
 @pytest.mark.parametrize("kind", sorted(set(FORMATS) - {"wav"}))
 def test_a_compressed_file_is_made_of_chunks_of_any_length(kind: str) -> None:
     pcm = (np.sin(np.arange(24_000) / 10) * 9000).astype("<i2").tobytes()
-    file = b"".join(encoded([pcm[:1001], b"", pcm[1001:20_000], pcm[20_000:]], 24_000, kind))
+    blocks = [pcm[:1001], b"", pcm[1001:20_000], pcm[20_000:]]
+    file = b"".join(encoded(blocks, 24_000, kind, "Synthetic speech"))
+    with av.open(io.BytesIO(file)) as container:
+        found = dict(container.metadata) | dict(container.streams.audio[0].metadata)
+    assert found["comment"] == "Synthetic speech"
     decoded = read_audio(file)
     assert len(decoded) / RATE_HZ == pytest.approx(1.0, abs=0.15)
     assert float(np.sqrt(np.mean(np.square(decoded[4000:12_000])))) == pytest.approx(

@@ -104,6 +104,7 @@ class Player {
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     let rest = new Uint8Array();
     let header = false;
+    let left = 0; // bytes of PCM; metadata can follow them
     for (const reader = answer.body.getReader(); ; ) {
       const { value, done } = await reader.read();
       if (this.context !== context) return;
@@ -112,9 +113,14 @@ class Player {
       if (!header && rest.length >= HEADER_BYTES) {
         header = true;
         this.rate = new DataView(rest.buffer).getUint32(24, true);
+        left = new DataView(rest.buffer).getUint32(40, true);
         rest = rest.slice(HEADER_BYTES);
       }
-      if (header && rest.length >= 2) rest = this.play(rest, this.rate);
+      if (header) rest = rest.slice(0, left);
+      if (header && rest.length >= 2) {
+        left -= rest.length - (rest.length % 2);
+        rest = this.play(rest, this.rate);
+      }
       while (this.context === context && this.received - this.position() > MOST_AHEAD_S) await sleep(500);
     }
     this.complete = true;

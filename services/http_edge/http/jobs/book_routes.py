@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Final, TypeVar
 
 from aiohttp import web
@@ -19,8 +20,14 @@ from services.http_edge.encoders.books import (
     M4bEncoder,
 )
 from services.http_edge.encoders.registry import FORMATS, Format, OutputFormat
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.errors import TooManyRequests
-from services.http_edge.http.audio_response import AudioResponse, write
+from services.http_edge.http.audio_response import (
+    CONTAINER_MARK,
+    AudioResponse,
+    container_mark,
+    write,
+)
 from services.http_edge.http.ranges import not_modified
 from services.http_edge.intake.forms.uploads import TempSpace
 from services.http_edge.intake.idempotency import checked_id
@@ -58,7 +65,9 @@ class BookRoutes:
         progress = require_done(
             await self.store.require(tenant, checked_id(request.match_info["id"]))
         )
-        etag = f'"{progress.job}-{progress.samples}-r{progress.revision or 0}-{kind}"'
+        tags = Tags.of(self.settings, engine=progress.engine or "", request_id=progress.job)
+        tagged = "" if tags is None else f"-{tags.digest}"
+        etag = f'"{progress.job}-{progress.samples}-r{progress.revision or 0}-{kind}{tagged}"'
         if not_modified(request.headers.get("If-None-Match"), etag):
             return web.Response(status=304, headers={"ETag": etag})
 
@@ -71,8 +80,8 @@ class BookRoutes:
             "Content-Disposition": f'attachment; filename="{progress.job}.{kind}"',
         }
         if kind == "mp3":
-            return await self._send_mp3(request, rendition, book, headers)
-        return await self._send_m4b(request, rendition, book, headers)
+            return await self._send_mp3(request, rendition, book, headers, tags)
+        return await self._send_m4b(request, rendition, book, headers, tags)
 
     async def _described(self, progress: JobProgress, rendition: Rendition) -> Book:
         chapters = (
@@ -92,14 +101,21 @@ class BookRoutes:
         )
 
     async def _send_mp3(
-        self, request: web.Request, rendition: Rendition, book: Book, headers: dict[str, str]
+        self,
+        request: web.Request,
+        rendition: Rendition,
+        book: Book,
+        headers: dict[str, str],
+        tags: Tags | None,
     ) -> web.StreamResponse:
         """Send an MP3 while it is encoded."""
         mp3 = FORMATS["mp3"]
-        output = OutputFormat(Format(mp3.name, lambda: BookMp3Encoder(book), mp3.media_types))
+        encoder = partial(BookMp3Encoder, book)
+        output = OutputFormat(Format(mp3.name, encoder, mp3.media_types))
         audio = AudioResponse(
             request,
             output,
+            tags=tags,
             sample_rate_hz=rendition.sample_rate_hz,
             patience_s=self.settings.listener_timeout_s,
         )
@@ -109,7 +125,12 @@ class BookRoutes:
         return await audio.finish()
 
     async def _send_m4b(
-        self, request: web.Request, rendition: Rendition, book: Book, headers: dict[str, str]
+        self,
+        request: web.Request,
+        rendition: Rendition,
+        book: Book,
+        headers: dict[str, str],
+        tags: Tags | None,
     ) -> web.StreamResponse:
         """Encode an M4B to a temporary file, then send it. Raises TooManyRequests, InsufficientStorage."""
         if self._slots.locked():
@@ -117,8 +138,8 @@ class BookRoutes:
 
         with self.space.hold() as hold:
             hold.add(_most_bytes(rendition))
-            async with _encoded(self._slots, rendition, book) as (file, size):
-                response = web.StreamResponse(headers=headers)
+            async with _encoded(self._slots, rendition, book, tags) as (file, size, mark):
+                response = web.StreamResponse(headers={**headers, CONTAINER_MARK: mark})
                 response.content_type = BOOK_FORMATS["m4b"]
                 response.content_length = size
                 await response.prepare(request)
@@ -137,11 +158,11 @@ def _most_bytes(rendition: Rendition) -> int:
 
 @asynccontextmanager
 async def _encoded(
-    slots: asyncio.Semaphore, rendition: Rendition, book: Book
-) -> AsyncIterator[tuple[IO[bytes], int]]:
-    """Yield a temporary file with the M4B, and its size in bytes."""
+    slots: asyncio.Semaphore, rendition: Rendition, book: Book, tags: Tags | None
+) -> AsyncIterator[tuple[IO[bytes], int, str]]:
+    """Yield a temporary file with the M4B, its size in bytes, and how it is marked."""
     with tempfile.TemporaryFile() as file:
-        encoder = M4bEncoder(book, file)
+        encoder = M4bEncoder(book, file, tags)
         async with slots:
             await _on_thread(encoder.header, rendition.sample_rate_hz, None)
             for index in range(len(rendition.lengths)):
@@ -149,7 +170,7 @@ async def _encoded(
             await _on_thread(encoder.end)
         size = file.seek(0, 2)
         file.seek(0)
-        yield file, size
+        yield file, size, container_mark(tags, encoder)
 
 
 async def _on_thread(function: Callable[..., ResultT], *arguments: object) -> ResultT:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.common.wire.messages import JobProgress
 from services.http_edge.encoders.registry import WAV, OutputFormat
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.errors import EdgeStops, JobEnded, JobNotDone, UnknownChapter
 from services.http_edge.http.audio_response import AudioResponse
 from services.http_edge.http.queries import CHAPTER
@@ -53,16 +54,17 @@ class JobAudio:
         lengths = rendition.lengths
         await rendition.audio(0)  # fails early: the oldest is the first to expire
 
-        header_bytes = output.format.header_bytes or 0
-        size = header_bytes + sum(lengths)
-        etag = _etag(progress, output, chapter)
+        audio = self._audio(request, output, progress)
+        tags = self._tags(progress)
+        etag = _etag(progress, output, chapter, tags)
         if not_modified(request.headers.get("If-None-Match"), etag):
             return web.Response(status=304, headers={"ETag": etag})
 
         applies = output.has_offsets and range_applies(request.headers.get("If-Range"), etag)
+        header_bytes = output.format.header_bytes or 0
+        size = audio.size(sum(lengths))
         requested = requested_range(request.headers.get("Range"), size) if applies else None
 
-        audio = self._audio(request, output, progress)
         headers = {"ETag": etag, "Accept-Ranges": "bytes" if output.has_offsets else "none"}
         await audio.begin(headers, data_bytes=sum(lengths), byte_range=requested)
 
@@ -92,9 +94,13 @@ class JobAudio:
         return AudioResponse(
             request,
             output,
+            tags=self._tags(progress),
             sample_rate_hz=progress.sample_rate_hz,
             patience_s=self.settings.listener_timeout_s,
         )
+
+    def _tags(self, progress: JobProgress) -> Tags | None:
+        return Tags.of(self.settings, engine=progress.engine or "", request_id=progress.job)
 
     async def _send_live(
         self, request: web.Request, tenant: str, output: OutputFormat, watched: WatchedJob
@@ -148,13 +154,16 @@ def requested_chapter(request: web.Request) -> int | None:
     return chapter
 
 
-def _etag(progress: JobProgress, output: OutputFormat, chapter: int | None) -> str:
-    """Return the validator of a job's audio; each format, revision and chapter has its own."""
+def _etag(
+    progress: JobProgress, output: OutputFormat, chapter: int | None, tags: Tags | None
+) -> str:
+    """Return the validator of a job's audio; each format, revision and chapter has its own, and other tags."""
     rate = output.rate(progress.sample_rate_hz)
     variant = "" if output == WAV else f"-{output.format.name}-{rate}"
     part = "" if chapter is None else f"-c{chapter}"
     revision = f"-r{progress.revision}" if progress.revision else ""
-    return f'"{progress.job}-{progress.samples}{revision}{part}{variant}"'
+    tagged = "" if tags is None else f"-{tags.digest}"
+    return f'"{progress.job}-{progress.samples}{revision}{part}{variant}{tagged}"'
 
 
 def _ended(progress: JobProgress) -> JobEnded:

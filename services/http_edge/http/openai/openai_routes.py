@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from services import NAME
 from services.common.bus.library.resolving import built_in_voices
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.wire.messages import WorkerState
@@ -18,9 +19,12 @@ from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.encoders.events import timestamps_event
 from services.http_edge.encoders.registry import OutputFormat
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.http.audio_response import (
+    CONTAINER_MARK,
     AudioResponse,
     AudioStream,
+    container_mark,
     send_stream,
 )
 from services.http_edge.http.bodies import Model, Models, NamedVoice, NamedVoices, SpokenText
@@ -34,7 +38,6 @@ from services.http_edge.speech.playback import Playback
 from services.http_edge.speech.session import SpeechSession
 from services.http_edge.subtitles.speech_times import SpeechTimes
 
-_OWNER: Final = "voice-cloning-pipeline"
 _UNBUFFERED: Final = {"X-Accel-Buffering": "no"}  # nginx
 _BYTES_PER_SAMPLE: Final = 2
 _MOST_NAMES: Final = 2_000  # voices of a tenant in one list
@@ -73,18 +76,21 @@ class OpenAiRoutes:
             first = await anext(chunks)
             accepted.note_first_audio("speech", self.metrics)
             rate_hz = accepted.sample_rate_hz
+            tags = Tags.of(
+                self.settings, engine=speech.request.engine, request_id=speech.request.request
+            )
             times = SpeechTimes(speech.request, accepted.output.word_times)
             if accepted.output.in_json:
                 pcm = b"".join([first, *[chunk async for chunk in chunks]])
-                body = await asyncio.to_thread(_encoded, accepted.output, rate_hz, pcm)
+                body, mark = await asyncio.to_thread(_encoded, accepted.output, tags, rate_hz, pcm)
                 sentences = times.take(speech.spoken, speech.assembly.split)
-                return _json_answer(
-                    body, sentences, accepted.output, accepted.headers(speech), rate_hz
-                )
+                headers = {**accepted.headers(speech), CONTAINER_MARK: mark}
+                return _json_answer(body, sentences, accepted.output, headers, rate_hz)
 
             audio = AudioResponse(
                 request,
                 accepted.output,
+                tags=tags,
                 sample_rate_hz=rate_hz,
                 patience_s=self.settings.listener_timeout_s,
             )
@@ -158,7 +164,7 @@ class OpenAiRoutes:
             "id": name,
             "object": "model",
             "created": int(self.began_unix_s),
-            "owned_by": _OWNER,
+            "owned_by": NAME,
         }
 
 
@@ -188,10 +194,13 @@ async def _with_times(
     await send()
 
 
-def _encoded(output: OutputFormat, sample_rate_hz: int, pcm: bytes) -> bytes:
-    """Return the whole audio in its format."""
-    encoder = output.encoder(sample_rate_hz)
-    return encoder.header(sample_rate_hz, len(pcm)) + encoder.encode(pcm) + encoder.end()
+def _encoded(
+    output: OutputFormat, tags: Tags | None, sample_rate_hz: int, pcm: bytes
+) -> tuple[bytes, str]:
+    """Return the whole audio in its format, and how it is marked."""
+    encoder = output.encoder(sample_rate_hz, tags)
+    body = encoder.header(sample_rate_hz, len(pcm)) + encoder.encode(pcm) + encoder.end()
+    return body, container_mark(tags, encoder)
 
 
 def _json_answer(

@@ -11,6 +11,7 @@ from services.common.wire.failures import SpeechCancelled
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.encoders.registry import OutputFormat
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.errors import BadRequest, RangeNotSatisfiable, UnknownRequest
 from services.http_edge.http.audio_response import (
     AudioResponse,
@@ -111,21 +112,18 @@ class RequestRoutes:
                     return _nothing_left(output, offset, header_bytes + (total_bytes or 0))
 
                 sample_rate_hz = speech.assembly.sample_rate_hz
-                audio = self._audio(request, output, sample_rate_hz)
+                tags = Tags.of(self.settings, engine=stored.engine, request_id=request_id)
+                audio = AudioResponse(
+                    request,
+                    output,
+                    tags=tags,
+                    sample_rate_hz=sample_rate_hz,
+                    patience_s=self.settings.listener_timeout_s,
+                )
                 await audio.begin(_headers(stored), offset=offset)
 
                 playback = Playback(self.metrics, sample_rate_hz)
                 return await send_stream(audio, AudioStream(first, chunks, playback))
-
-    def _audio(
-        self, request: web.Request, output: OutputFormat, sample_rate_hz: int
-    ) -> AudioResponse:
-        return AudioResponse(
-            request,
-            output,
-            sample_rate_hz=sample_rate_hz,
-            patience_s=self.settings.listener_timeout_s,
-        )
 
     async def _stored(self, tenant: str, request_id: str) -> SpeechRequest:
         """Return a stored request with a new deadline. Raises UnknownRequest, SpeechCancelled."""

@@ -9,7 +9,15 @@ import av
 import numpy as np
 import pytest
 
-from services.http_edge.encoders.books import Book, BookChapter, BookMp3Encoder, M4bEncoder, id3_tag
+from services.http_edge.encoders.books import (
+    Book,
+    BookChapter,
+    BookMp3Encoder,
+    M4bEncoder,
+    book_frames,
+)
+from services.http_edge.encoders.id3 import id3_tag
+from services.http_edge.encoders.tags import Tags
 
 RATE_HZ = 24_000
 TITLE = "Ἰλιάς; “one” = 爱丽丝"
@@ -78,7 +86,7 @@ def test_an_m4b_is_named_so_by_its_brand_and_is_the_same_every_time() -> None:
 
 def test_a_tag_has_more_chapters_than_one_table_of_contents_can_list() -> None:
     many = [BookChapter(f"Chapter {n}", n * 10, n * 10 + 10) for n in range(500)]
-    tag = id3_tag(Book("Long", many))
+    tag = id3_tag(book_frames(Book("Long", many)))
     assert tag.count(b"CTOC") == 3
     assert tag.count(b"CHAP") == 500
     size = struct.unpack(">I", tag[6:10])[0]
@@ -87,3 +95,20 @@ def test_a_tag_has_more_chapters_than_one_table_of_contents_can_list() -> None:
     assert decoded == len(tag) - 10
     read = chapters_of(tag + mp3(Book(None, []))[10:])
     assert [title for title, _, _ in read] == [each.title for each in many]
+
+
+@pytest.mark.parametrize("kind", ["m4b", "mp3"])
+def test_a_book_is_marked_as_synthetic_in_its_metadata(kind: str) -> None:
+    tags = Tags("a-job", "tone")
+    with tempfile.TemporaryFile() as file:
+        encoder = M4bEncoder(BOOK, file, tags) if kind == "m4b" else BookMp3Encoder(BOOK, tags)
+        content = encoder.header(RATE_HZ, None) + encoder.encode(PCM) + encoder.end()
+        file.seek(0)
+        content += file.read()
+    assert encoder.tagged
+    assert chapters_of(content) == [("Ⅰ. Début", 0.0, 1.5), ("二; #two", 1.5, 3.0)]
+    with av.open(io.BytesIO(content)) as container:
+        found = container.metadata
+    assert found["title"] == TITLE
+    assert found["comment"] == tags.comment
+    assert tags.software in (found.get("encoder"), found.get("encoded_by"))

@@ -1,13 +1,17 @@
 """Output formats, decoded again by FFmpeg's libraries."""
 
+import io
 import math
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
-from services.common.audio.wav import read_wav
+from services import NAME, __version__
+from services.common.audio.wav import read_wav, wav_header
 from services.http_edge.encoders.registry import FORMATS, OutputFormat, output_format
+from services.http_edge.encoders.tags import SOURCE_TYPE, Tags
 from services.http_edge.errors import BadRequest
 from tests.support.formats import decoded
 
@@ -43,7 +47,7 @@ def test_a_format_encodes_the_same_however_the_audio_is_cut(name: str, cut: int)
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_header_has_its_stated_length(name: str) -> None:
-    encoder = FORMATS[name].encoder()
+    encoder = FORMATS[name].encoder(None)
     assert encoder.header_bytes == FORMATS[name].header_bytes
     if encoder.header_bytes is not None:
         assert len(encoder.header(RATE_HZ, 1000)) == encoder.header_bytes
@@ -63,7 +67,7 @@ def test_a_decoder_finds_all_of_the_audio(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMPRESSED)
 def test_the_first_bytes_come_with_the_first_audio(name: str) -> None:
-    encoder = FORMATS[name].encoder()
+    encoder = FORMATS[name].encoder(None)
     first = encoder.header(RATE_HZ, None) + encoder.encode(TONE[: 2 * RATE_HZ // 5])
     assert len(first) > 100
 
@@ -138,3 +142,68 @@ def test_only_wav_and_pcm_at_the_engines_rate_have_offsets() -> None:
     exact = {name for name in FORMATS if OutputFormat(FORMATS[name]).has_offsets}
     assert exact == {"wav", "pcm"}
     assert not OutputFormat(FORMATS["wav"], 48_000).has_offsets
+
+
+TAGS = Tags("a-request", "tone")
+TAGGED = ("wav", "mp3", "opus", "flac")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_metadata_names_what_made_the_audio_where_the_container_has_a_place_for_it(
+    name: str,
+) -> None:
+    output = OutputFormat(FORMATS[name])
+    encoder = output.encoder(RATE_HZ, TAGS)
+    body = encoder.header(RATE_HZ, len(TONE)) + encoder.encode(TONE) + encoder.end()
+    assert encoder.tagged == (name in TAGGED)
+    if not encoder.tagged:
+        assert body == encoded(output, TONE, cut=len(TONE), size=len(TONE))
+        return
+    with av.open(io.BytesIO(body)) as container:
+        found = dict(container.metadata) | dict(container.streams.audio[0].metadata)
+    assert SOURCE_TYPE in found["comment"]
+    assert "Synthetic speech" in found["comment"]
+    assert "a-request" in found["comment"]
+    software = found.get("encoded_by") or found.get("ENCODED-BY") or found["encoder"]
+    assert software == f"{NAME} {__version__}, engine tone"
+    if name != "wav":
+        assert found["DIGITALSOURCETYPE"] == SOURCE_TYPE
+
+
+@pytest.mark.parametrize("name", ["wav", "flac"])
+def test_metadata_does_not_change_the_samples(name: str) -> None:
+    encoder = FORMATS[name].encoder(TAGS)
+    body = encoder.header(RATE_HZ, len(TONE)) + encoder.encode(TONE) + encoder.end()
+    assert decoded(name, body, RATE_HZ)[0].tobytes() == TONE
+    if name == "wav":
+        assert read_wav(body).samples.size == len(TONE) // 2
+        assert len(body) == int.from_bytes(body[4:8], "little") + 8
+
+
+def test_a_stream_of_wav_has_no_metadata_and_one_of_mp3_has() -> None:
+    wav = FORMATS["wav"].encoder(TAGS)
+    assert wav.header(RATE_HZ, None) == wav_header(sample_rate_hz=RATE_HZ, data_bytes=None)
+    assert wav.encode(TONE) + wav.end() == TONE
+    assert not wav.tagged
+    mp3 = FORMATS["mp3"].encoder(TAGS)
+    assert mp3.header(RATE_HZ, None).startswith(b"ID3")
+    assert mp3.tagged
+
+
+@pytest.mark.parametrize("name", TAGGED)
+def test_the_same_request_has_the_same_metadata_again_and_another_has_others(name: str) -> None:
+    def made(request_id: str) -> bytes:
+        encoder = FORMATS[name].encoder(Tags(request_id, "tone"))
+        return encoder.header(RATE_HZ, len(TONE)) + encoder.encode(TONE) + encoder.end()
+
+    assert made("a-request") == made("a-request")
+    assert made("a-request") != made("another-1")
+    assert TAGS.digest == Tags("a-request", "tone").digest != Tags("another-1", "tone").digest
+
+
+def test_events_and_resampled_audio_have_the_metadata_of_their_format() -> None:
+    for name in ("mp3", "pcm"):
+        output = OutputFormat(FORMATS[name], 8_000, event_characters=7)
+        encoder = output.encoder(RATE_HZ, TAGS)
+        encoder.header(RATE_HZ, None)
+        assert encoder.tagged == (name == "mp3")

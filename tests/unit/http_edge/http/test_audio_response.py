@@ -9,9 +9,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.common.audio.wav import wav_header
+from services.common.audio.wav import wav_header, with_chunk_after
 from services.http_edge.context import OUTCOME, RequestOutcome
 from services.http_edge.encoders.registry import WAV
+from services.http_edge.encoders.tags import Tags
 from services.http_edge.errors import ListenerStalled
 from services.http_edge.http.audio_response import AudioResponse
 from services.http_edge.http.middleware import cut
@@ -25,13 +26,15 @@ Send = Callable[[AudioResponse], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def served(
-    send: Send, outcome: RequestOutcome, patience_s: float = 10.0
+    send: Send, outcome: RequestOutcome, patience_s: float = 10.0, tags: Tags | None = None
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """Serve `send` at /, with this outcome for the request."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         request[OUTCOME] = outcome
-        audio = AudioResponse(request, WAV, sample_rate_hz=RATE_HZ, patience_s=patience_s)
+        audio = AudioResponse(
+            request, WAV, tags=tags, sample_rate_hz=RATE_HZ, patience_s=patience_s
+        )
         try:
             return await send(audio)
         except RuntimeError:
@@ -89,6 +92,27 @@ async def test_a_range_is_a_partial_response_with_its_position(start: int, end: 
         assert response.status == 206
         assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/{len(WHOLE)}"
         assert response.headers["Content-Length"] == str(end - start)
+
+
+@pytest.mark.parametrize("back", [(-1, None), (-300, None), (-260, -3), (-20_000, -5)])
+async def test_a_range_can_have_a_part_of_the_metadata_after_the_audio(
+    back: tuple[int, int | None],
+) -> None:
+    tags = Tags("a-request", "tone")
+    whole = with_chunk_after(WHOLE, tags.riff_chunk())
+    start = len(whole) + back[0]
+    end = len(whole) + (back[1] or 0)
+
+    async def send(audio: AudioResponse) -> web.StreamResponse:
+        assert audio.size(len(PCM)) == len(whole)
+        await audio.begin({}, data_bytes=len(PCM), byte_range=ByteRange(start, end))
+        await audio.write(PCM[max(0, start - 44) : max(0, end - 44)])
+        return await audio.finish()
+
+    async with served(send, RequestOutcome(), tags=tags) as client, client.get("/") as response:
+        assert await response.read() == whole[start:end]
+        assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/{len(whole)}"
+        assert response.headers["X-Container-Mark"] == "metadata"
 
 
 @pytest.mark.parametrize("data_bytes", [len(PCM), None])
