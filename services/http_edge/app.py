@@ -28,6 +28,7 @@ from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.capacity.queue_metrics import measure_queues, measure_storage
 from services.http_edge.components import Parts, SharedLimits, add_routes
+from services.http_edge.credentials.signing import content_credentials
 from services.http_edge.http.canonical_paths import canonical_paths
 from services.http_edge.http.file_names import add_file_name
 from services.http_edge.http.middleware import (
@@ -38,6 +39,7 @@ from services.http_edge.http.middleware import (
 from services.http_edge.http.queries import checked_queries
 from services.http_edge.http.requests.signing_routes import SigningRoutes
 from services.http_edge.http.server import serve_http
+from services.http_edge.http.signed_files import SignedFiles, add_header
 from services.http_edge.ingress import ClipIngress, RequestIngress, Responder, VoiceIngress
 from services.http_edge.intake.clips import ClipIntake
 from services.http_edge.intake.forms.body import BodyReader
@@ -90,9 +92,10 @@ async def edge(
     """Yield the edge's application, which follows the heartbeats of workers and splitters while the block runs.
 
     Once `draining` is set, it reports that it is not ready and closes each connection after the response, but still
-    answers. Raises CannotReadKeys, CannotReadSecrets.
+    answers. Raises CannotReadKeys, CannotReadSecrets, CannotReadCertificate.
     """
     metrics = Metrics()
+    files = SignedFiles(content_credentials(settings))
     stop = asyncio.Event()
     metrics.bus.follow(bus)
     fleet = Fleet(settings.engine, workers(bus), splitters(bus))
@@ -120,7 +123,7 @@ async def edge(
             settings.max_job_streams, settings.max_job_streams_per_tenant, group, draining
         )
         parts = Parts(
-            bus, metrics, fleet, admission, Quota(bus), decoder, news, group, stop, draining
+            bus, metrics, fleet, admission, Quota(bus), decoder, news, group, stop, draining, files
         )
         intake = ClipIntake(bus, decoder, settings, metrics)
         app, loop = _application(parts, settings, intake)
@@ -208,6 +211,7 @@ def _application(
         [
             add_request_headers,
             add_file_name,
+            add_header(parts.files),
             close_connections_when(parts.draining),
             cors.add_headers,
         ]

@@ -33,6 +33,7 @@ from services.http_edge.http.requests.request_routes import RequestRoutes
 from services.http_edge.http.requests.sentence_routes import SentenceRoutes
 from services.http_edge.http.requests.storing_routes import StoringRoutes
 from services.http_edge.http.requests.subtitle_routes import SubtitleRoutes
+from services.http_edge.http.signed_files import SignedFiles
 from services.http_edge.http.speech_routes import Routes
 from services.http_edge.http.voice_routes import VoiceRoutes
 from services.http_edge.intake.acceptance import Acceptor
@@ -82,6 +83,7 @@ class Parts(NamedTuple):
     group: TaskGroup
     stop: asyncio.Event
     draining: asyncio.Event
+    files: SignedFiles
 
 
 class SharedLimits(NamedTuple):
@@ -197,6 +199,7 @@ def add_routes(
         settings=settings,
         draining=parts.draining,
         space=limits.uploads.space,
+        files=parts.files,
     )
     state.add_to(app)
     DocumentRoutes(settings, state).add_to(app)
@@ -226,7 +229,7 @@ def add_routes(
         parts.fleet,
         settings.first_audio_timeout_s,
     )
-    _add_edit_routes(app, settings, limits, redo)
+    _add_edit_routes(app, settings, limits, redo, parts.files)
     return JobWork(
         bus=bus,
         results=results,
@@ -255,10 +258,14 @@ def _add_storing_routes(
 
 
 def _add_edit_routes(
-    app: web.Application, settings: Settings, limits: SharedLimits, redo: Redo
+    app: web.Application,
+    settings: Settings,
+    limits: SharedLimits,
+    redo: Redo,
+    files: SignedFiles,
 ) -> None:
     """Register the paths of what is made from finished jobs: audio books, and replaced sentences."""
-    BookRoutes(redo.store, limits.uploads.space, settings).add_to(app)
+    BookRoutes(redo.store, limits.uploads.space, settings, files).add_to(app)
     JobSentenceRoutes(redo.store, redo, limits.uploads, limits.upload_owner, settings).add_to(app)
 
 
@@ -276,6 +283,7 @@ def _add_openai_routes(
         library=_library(parts.bus, settings),
         metrics=parts.metrics,
         settings=settings,
+        files=parts.files,
         began_unix_s=time.time(),
     ).add_to(app)
 

@@ -152,6 +152,12 @@ class CannotReadKeys(PipelineError):
     code = "cannot_read_keys"
 
 
+class CannotReadCertificate(PipelineError):
+    """The certificate of content credentials or its key is missing or invalid. Raised at start only."""
+
+    code = "cannot_read_certificate"
+
+
 class CannotReadSecrets(PipelineError):
     """The file of URL secrets is missing or invalid. Raised at start only."""
 

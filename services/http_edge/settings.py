@@ -95,13 +95,20 @@ class Settings(ProcessSettings, frozen=True, kw_only=True):
     listener_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
     # Files are marked as synthetic in their metadata.
     container_mark: Literal["on", "off"] = "on"
+    # Finished files are signed; "auto": if c2pa-python is installed.
+    content_credentials: Literal["auto", "on", "off"] = "auto"
+    # PEM: the chain of certificates that signs, its first one the signer's, and its key; empty: one for development.
+    c2pa_certificate_file: str = ""
+    c2pa_key_file: str = ""
     decoders: Annotated[int, Meta(ge=1, le=64)] = 1  # child processes that decode reference audio
 
     def __post_init__(self) -> None:
-        """Raise BadSettings for a tenant that only the operator's voices can have."""
+        """Raise BadSettings for a tenant that only the operator's voices can have, and for half an identity."""
         if self.tenant in RESERVED_TENANTS:
             reserved = " and ".join(sorted(RESERVED_TENANTS))
             raise BadSettings(f"TENANT: {reserved} are reserved; write another name")
+        if bool(self.c2pa_certificate_file) != bool(self.c2pa_key_file):
+            raise BadSettings("C2PA_CERTIFICATE_FILE and C2PA_KEY_FILE: set both, or neither")
 
     @property
     def open_to_all(self) -> bool:

@@ -29,7 +29,11 @@ from tests.support.service import TEXT, digest, expected_pcm, tone_service
 from tests.support.wav import pcm_of
 
 SETTINGS = Settings(
-    engine="tone", max_text_characters=5_000, max_upload_bytes=3_000_000, upload_idle_timeout_s=1.0
+    engine="tone",
+    max_text_characters=5_000,
+    max_upload_bytes=3_000_000,
+    upload_idle_timeout_s=1.0,
+    content_credentials="off",
 )
 LANGUAGES = [
     "fr",
@@ -239,6 +243,7 @@ async def test_what_the_service_reports_about_itself(service: Service) -> None:
         "engine",
         "parameters",
         "watermark",
+        "content_credentials",
     }
     assert about["supported_languages"] == LANGUAGES
     assert about["engine"] == "tone"

@@ -21,7 +21,7 @@ from tests.support.recordings import encoded, speech_of
 from tests.support.service import TEXT, tone_service
 
 VOICE = encoded(speech_of(7).samples, 24_000)
-SETTINGS = Settings(engine="tone", idempotency_grace_s=1.0)
+SETTINGS = Settings(engine="tone", idempotency_grace_s=1.0, content_credentials="off")
 
 
 def form(**fields: str | bytes | None) -> aiohttp.FormData:

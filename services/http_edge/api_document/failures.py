@@ -75,6 +75,7 @@ SPEAKING: Final[tuple[Failure, ...]] = (
 STARTING: Final = (
     errors.CannotReadKeys,
     errors.CannotReadSecrets,
+    errors.CannotReadCertificate,
     errors.AddressUnavailable,
 )  # never sent
 

@@ -32,6 +32,7 @@ _SOMETIMES: Final = (
     "X-Text-Left-Out",
     "X-Watermark",
     "X-Container-Mark",
+    "X-Content-Credentials",
 )
 _SUBTITLES: Final = Answer(
     200, "the subtitles", media_types=tuple(found.media_type for found in SUBTITLES.values())
@@ -299,7 +300,7 @@ OPERATIONS: Final = (
                 "the file",
                 media_types=tuple(BOOK_FORMATS.values()),
                 headers=("ETag", "Accept-Ranges", "Content-Disposition"),
-                optional_headers=("X-Sample-Rate", "X-Container-Mark"),
+                optional_headers=("X-Sample-Rate", "X-Container-Mark", "X-Content-Credentials"),
             ),
             Answer(304, "the client has this file", headers=("ETag",)),
         ),

@@ -117,7 +117,7 @@ OPERATIONS: Final = (
                 200,
                 "the audio",
                 media_types=("audio/wav",),
-                headers=("Content-Disposition", "X-Container-Mark"),
+                headers=("Content-Disposition", "X-Container-Mark", "X-Content-Credentials"),
             ),
         ),
         (

@@ -33,6 +33,7 @@ RESPONSE_HEADERS: Final = MappingProxyType(
         "Retry-After": "seconds until a retry may succeed",
         "Server-Timing": "duration of each step, in milliseconds",
         "X-Container-Mark": "whether the file says in its metadata that its audio is synthetic: metadata, none, or off",
+        "X-Content-Credentials": "how the file is signed: c2pa, c2pa-development, none, or off",
         "X-Engine": "the engine that synthesized",
         "X-Language": "languages of the text, that of most of it first",
         "X-Reference-Warning": "what is wrong with the recordings, although they are used",

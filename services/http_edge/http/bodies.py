@@ -38,6 +38,9 @@ class About(TypedDict):
     watermark: Annotated[
         str | None, Meta(description="of the audio; off if it has none, null without a worker")
     ]
+    content_credentials: Annotated[
+        Text, Meta(description="how finished files are signed: c2pa, c2pa-development, or off")
+    ]
 
 
 class Health(TypedDict):

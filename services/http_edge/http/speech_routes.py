@@ -1,10 +1,9 @@
 """Routes of speech synthesis (`/synthesize`, `/stream`), and of the state of the service."""
 
 import asyncio
-import tempfile
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import IO
 
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
@@ -14,20 +13,33 @@ from services.common.bus.ports import Bus
 from services.common.wire.languages import LANGUAGES
 from services.http_edge.auth.guard import expect_later
 from services.http_edge.capacity.fleet import Fleet
+from services.http_edge.credentials.signing import HEADER
 from services.http_edge.encoders.tags import Tags
-from services.http_edge.http.audio_response import AudioResponse, AudioStream, send_stream
+from services.http_edge.errors import InsufficientStorage
+from services.http_edge.http.audio_response import (
+    CONTAINER_MARK,
+    AudioResponse,
+    AudioStream,
+    container_mark,
+    send_stream,
+)
 from services.http_edge.http.bodies import About, Alive, Health, Languages, Readiness
+from services.http_edge.http.signed_files import (
+    BLOCK_BYTES,
+    MEMORY_BYTES,
+    SignedFiles,
+    encode,
+    send_file,
+    temporary_file,
+)
 from services.http_edge.intake.acceptance import Acceptor
-from services.http_edge.intake.forms.uploads import TempSpace
+from services.http_edge.intake.forms.uploads import TempSpace, UploadPermit
 from services.http_edge.intake.running import RunningRequest
 from services.http_edge.intake.stages import AcceptedRequest
 from services.http_edge.metrics import Metrics
 from services.http_edge.settings import Settings
 from services.http_edge.speech.playback import Playback
 from services.http_edge.speech.session import SpeechSession
-
-_MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a buffered response; a longer one is written to disk
-_BLOCK_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,7 @@ class Routes:
     settings: Settings
     draining: asyncio.Event
     space: TempSpace
+    files: SignedFiles
 
     def add_to(self, app: web.Application) -> None:
         """Register every path."""
@@ -67,6 +80,7 @@ class Routes:
             "engine": self.settings.engine,
             "parameters": self.fleet.parameters(),
             "watermark": self.fleet.watermark,
+            "content_credentials": self.files.name,
         }
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -107,7 +121,7 @@ class Routes:
         """`POST /synthesize`: all of the speech in one body; of a WAV with the actual sizes in its header."""
         async with self.acceptor.accepted(request) as accepted:
             with (
-                tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES) as whole,
+                temporary_file() as whole,
                 self.space.hold() as hold,
             ):
                 async with (
@@ -116,16 +130,19 @@ class Routes:
                 ):
                     async for pcm in chunks:
                         accepted.note_first_audio("synthesize", self.metrics)
-                        if whole.tell() + len(pcm) > _MEMORY_BYTES:
+                        if whole.tell() + len(pcm) > MEMORY_BYTES:
                             hold.add(whole.tell() + len(pcm) - hold.size)
                         await asyncio.to_thread(whole.write, pcm)
                 size = whole.tell()
                 whole.seek(0)
 
+                if self.files.signs(accepted.output) and _fits(hold, size):
+                    return await self._send_signed(request, accepted, speech, whole, size)
+
                 audio = self._audio(request, accepted, speech)
                 await audio.begin(accepted.headers(speech), data_bytes=size)
 
-                while block := await asyncio.to_thread(whole.read, _BLOCK_BYTES):
+                while block := await asyncio.to_thread(whole.read, BLOCK_BYTES):
                     await audio.write(block)
 
                 return await audio.finish()
@@ -148,15 +165,46 @@ class Routes:
             playback = Playback(self.metrics, accepted.sample_rate_hz)
             return await send_stream(audio, AudioStream(first, chunks, playback))
 
+    async def _send_signed(
+        self,
+        request: web.Request,
+        accepted: AcceptedRequest,
+        speech: SpeechSession,
+        pcm: IO[bytes],
+        data_bytes: int,
+    ) -> web.StreamResponse:
+        """Send a file with content credentials."""
+        rate_hz = accepted.sample_rate_hz
+        tags = self._tags(speech)
+        encoder = accepted.output.encoder(rate_hz, tags)
+        with temporary_file() as file, temporary_file() as signed:
+            await encode(encoder, rate_hz, pcm, data_bytes, file)
+            how = await self.files.sign(file, signed, encoder.content_type)
+            outcome = accepted.outcome
+            outcome.sample_rate_hz = rate_hz
+            outcome.audio_bytes = data_bytes
+            headers = {
+                **accepted.headers(speech),
+                "X-Sample-Rate": str(accepted.output.rate(rate_hz)),
+                CONTAINER_MARK: container_mark(tags, encoder),
+                HEADER: how,
+            }
+            patience_s = self.settings.listener_timeout_s
+            return await send_file(
+                request, signed, headers, encoder.content_type, patience_s=patience_s
+            )
+
+    def _tags(self, speech: SpeechSession) -> Tags | None:
+        request = speech.request
+        return Tags.of(self.settings, engine=request.engine, request_id=request.request)
+
     def _audio(
         self, request: web.Request, accepted: AcceptedRequest, speech: SpeechSession
     ) -> AudioResponse:
         return AudioResponse(
             request,
             accepted.output,
-            tags=Tags.of(
-                self.settings, engine=speech.request.engine, request_id=speech.request.request
-            ),
+            tags=self._tags(speech),
             sample_rate_hz=accepted.sample_rate_hz,
             patience_s=self.settings.listener_timeout_s,
         )
@@ -169,3 +217,14 @@ class Routes:
             return "NATS does not answer"
 
         return self.fleet.why_not_ready()
+
+
+def _fits(hold: UploadPermit, size: int) -> bool:
+    """Return whether there is temporary space for a file and its signed copy, and take it."""
+    if size <= MEMORY_BYTES:
+        return True
+    try:
+        hold.add(2 * size)
+    except InsufficientStorage:
+        return False
+    return True

@@ -2,16 +2,17 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, Final, TypeVar
+from typing import IO, Final
 
 from aiohttp import web
 
 from services.common.wire.messages import JobProgress
-from services.http_edge.context import outcome_of, tenant_of_caller
+from services.http_edge.context import tenant_of_caller
+from services.http_edge.credentials.signing import HEADER
 from services.http_edge.encoders.books import (
     M4B_BIT_RATE,
     Book,
@@ -26,9 +27,9 @@ from services.http_edge.http.audio_response import (
     CONTAINER_MARK,
     AudioResponse,
     container_mark,
-    write,
 )
 from services.http_edge.http.ranges import not_modified
+from services.http_edge.http.signed_files import SignedFiles, send_file
 from services.http_edge.intake.forms.uploads import TempSpace
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.jobs.chapters import timed
@@ -36,12 +37,10 @@ from services.http_edge.jobs.redo import require_done
 from services.http_edge.jobs.revisions import Rendition, rendition_of
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.settings import Settings
+from services.http_edge.transport.threads import on_thread
 
 BOOK_FORMATS: Final = {"m4b": "audio/mp4", "mp3": "audio/mpeg"}
 _MOST_ENCODED: Final = 2  # M4B files at once, at this edge
-_BLOCK_BYTES: Final = 256 * 1024
-
-ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class BookRoutes:
     store: JobStore
     space: TempSpace
     settings: Settings
+    files: SignedFiles
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ENCODED))
 
     def add_to(self, app: web.Application) -> None:
@@ -136,18 +136,22 @@ class BookRoutes:
         if self._slots.locked():
             raise TooManyRequests("too many books are being encoded; retry later, or request mp3")
 
+        copies = 1 if self.files.credentials is None else 2
         with self.space.hold() as hold:
-            hold.add(_most_bytes(rendition))
-            async with _encoded(self._slots, rendition, book, tags) as (file, size, mark):
-                response = web.StreamResponse(headers={**headers, CONTAINER_MARK: mark})
-                response.content_type = BOOK_FORMATS["m4b"]
-                response.content_length = size
-                await response.prepare(request)
-                while block := await asyncio.to_thread(file.read, _BLOCK_BYTES):
-                    await write(response, block, self.settings.listener_timeout_s)
-                await response.write_eof()
-                outcome_of(request).whole = True
-                return response
+            hold.add(copies * _most_bytes(rendition))
+            async with _encoded(self._slots, rendition, book, tags) as (file, mark):
+                with tempfile.TemporaryFile() as signed:
+                    headers = {**headers, CONTAINER_MARK: mark}
+                    if self.files.credentials is not None:
+                        how = await self.files.sign(file, signed, BOOK_FORMATS["m4b"])
+                        headers |= {HEADER: how}
+                    return await send_file(
+                        request,
+                        file if self.files.credentials is None else signed,
+                        headers,
+                        BOOK_FORMATS["m4b"],
+                        patience_s=self.settings.listener_timeout_s,
+                    )
 
 
 def _most_bytes(rendition: Rendition) -> int:
@@ -159,25 +163,13 @@ def _most_bytes(rendition: Rendition) -> int:
 @asynccontextmanager
 async def _encoded(
     slots: asyncio.Semaphore, rendition: Rendition, book: Book, tags: Tags | None
-) -> AsyncIterator[tuple[IO[bytes], int, str]]:
-    """Yield a temporary file with the M4B, its size in bytes, and how it is marked."""
+) -> AsyncIterator[tuple[IO[bytes], str]]:
+    """Yield a temporary file with the M4B, and how it is marked."""
     with tempfile.TemporaryFile() as file:
         encoder = M4bEncoder(book, file, tags)
         async with slots:
-            await _on_thread(encoder.header, rendition.sample_rate_hz, None)
+            await on_thread(encoder.header, rendition.sample_rate_hz, None)
             for index in range(len(rendition.lengths)):
-                await _on_thread(encoder.encode, await rendition.audio(index))
-            await _on_thread(encoder.end)
-        size = file.seek(0, 2)
-        file.seek(0)
-        yield file, size, container_mark(tags, encoder)
-
-
-async def _on_thread(function: Callable[..., ResultT], *arguments: object) -> ResultT:
-    """Run a function on a thread; if this task is cancelled, wait for its end: it uses the file."""
-    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        raise
+                await on_thread(encoder.encode, await rendition.audio(index))
+            await on_thread(encoder.end)
+        yield file, container_mark(tags, encoder)

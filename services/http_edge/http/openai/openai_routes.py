@@ -17,6 +17,7 @@ from services.common.wire.voices import MOST_LISTED, SHARED_TENANT
 from services.http_edge.auth.guard import caller_of
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.context import tenant_of_caller
+from services.http_edge.credentials.signing import HEADER
 from services.http_edge.encoders.events import timestamps_event
 from services.http_edge.encoders.registry import OutputFormat
 from services.http_edge.encoders.tags import Tags
@@ -28,6 +29,7 @@ from services.http_edge.http.audio_response import (
     send_stream,
 )
 from services.http_edge.http.bodies import Model, Models, NamedVoice, NamedVoices, SpokenText
+from services.http_edge.http.signed_files import SignedFiles
 from services.http_edge.intake.acceptance import Acceptor
 from services.http_edge.intake.openai.openai_body import ALIASES
 from services.http_edge.intake.openai.openai_voices import OPENAI_VOICES
@@ -53,6 +55,7 @@ class OpenAiRoutes:
     library: VoiceLibrary
     metrics: Metrics
     settings: Settings
+    files: SignedFiles
     began_unix_s: float
 
     def add_to(self, app: web.Application) -> None:
@@ -84,7 +87,8 @@ class OpenAiRoutes:
                 pcm = b"".join([first, *[chunk async for chunk in chunks]])
                 body, mark = await asyncio.to_thread(_encoded, accepted.output, tags, rate_hz, pcm)
                 sentences = times.take(speech.spoken, speech.assembly.split)
-                headers = {**accepted.headers(speech), CONTAINER_MARK: mark}
+                body, how = await self.files.signed(body, accepted.output)
+                headers = {**accepted.headers(speech), CONTAINER_MARK: mark, HEADER: how}
                 return _json_answer(body, sentences, accepted.output, headers, rate_hz)
 
             audio = AudioResponse(
