@@ -1,6 +1,6 @@
 """The form that asks for a sentence again, and the search for the sentence."""
 
-from ui.client.redo import StoredSentence, SentenceRedo, matching
+from ui.client.redo import SentenceRedo, StoredSentence, matching
 from ui.client.service import Manner
 
 SENTENCES = tuple(
