@@ -10,9 +10,9 @@ import aiohttp
 
 from tests.support.recordings import encoded, speech_of
 from tests.support.service import expected_pcm
+from tests.support.wav import pcm_of
 
 LONGEST_SENTENCE: Final = 250  # characters, of the tone engine
-_WAV_HEADER: Final = 44
 _TRIES: Final = 40
 _PAUSE_S: Final = 0.5
 _WORDS: Final = (
@@ -97,7 +97,7 @@ async def _heard(session: aiohttp.ClientSession, address: str, order: Order) -> 
         async with session.post(f"{address}/{order.endpoint}", data=form) as response:
             body = await response.read()
             if response.status == 200:
-                return body[_WAV_HEADER:]
+                return pcm_of(body)
             if response.status in (429, 503):
                 return response.status
             return f"status {response.status}: {body[:300].decode(errors='replace')}"

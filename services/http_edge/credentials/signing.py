@@ -42,6 +42,9 @@ UNSIGNED: Final = (
 )
 MEDIA_TYPES: Final = ("audio/wav", "audio/mpeg", "audio/flac", "audio/mp4")
 _AT_ONCE: Final = 2
+# The library reads a file into memory: MP4 once, others up to four times.
+_MOST_BYTES: Final = 32 * 1024 * 1024
+_MOST_MP4_BYTES: Final = 128 * 1024 * 1024
 # nothing is fetched, and the own result is not verified again
 _LIBRARY: Final = {
     "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
@@ -59,6 +62,11 @@ class ContentCredentials:
     def name(self) -> str:
         """Return the value of the header of a signed file."""
         return "c2pa-development" if self.identity.development else "c2pa"
+
+    @staticmethod
+    def accepts(size: int, media_type: str) -> bool:
+        """Return whether a file of this size is signed: 11 minutes of WAV, 4 hours of an M4B."""
+        return size <= (_MOST_MP4_BYTES if media_type == "audio/mp4" else _MOST_BYTES)
 
     async def sign(self, source: IO[bytes], target: IO[bytes], media_type: str) -> None:
         """Write a signed copy of a file, both read and written from their beginning."""

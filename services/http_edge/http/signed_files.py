@@ -36,10 +36,14 @@ class SignedFiles:
         """Return how finished files are signed; "off" if they are not."""
         return OFF if self.credentials is None else self.credentials.name
 
-    def signs(self, output: OutputFormat) -> bool:
-        """Return whether a finished file in this format is signed."""
+    def signs(self, output: OutputFormat, size: int) -> bool:
+        """Return whether a finished file in this format is signed, made of so many bytes of PCM."""
         plain = output.event_characters is None and not output.in_json
-        return self.credentials is not None and plain and signable(output)
+        return plain and signable(output) and self.accepts(size, output.format.media_types[0])
+
+    def accepts(self, size: int, media_type: str) -> bool:
+        """Return whether a file of this size is signed."""
+        return self.credentials is not None and self.credentials.accepts(size, media_type)
 
     async def sign(self, source: IO[bytes], target: IO[bytes], media_type: str) -> str:
         """Write a signed copy of a file; return how it is signed."""

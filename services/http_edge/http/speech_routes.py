@@ -136,7 +136,7 @@ class Routes:
                 size = whole.tell()
                 whole.seek(0)
 
-                if self.files.signs(accepted.output) and _fits(hold, size):
+                if self.files.signs(accepted.output, size) and _fits(hold, size):
                     return await self._send_signed(request, accepted, speech, whole, size)
 
                 audio = self._audio(request, accepted, speech)

@@ -1,6 +1,7 @@
 """A job as an audio book: one file with its title and chapters."""
 
 import asyncio
+import io
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -142,14 +143,14 @@ class BookRoutes:
             async with _encoded(self._slots, rendition, book, tags) as (file, mark):
                 with tempfile.TemporaryFile() as signed:
                     headers = {**headers, CONTAINER_MARK: mark}
-                    if self.files.credentials is not None:
-                        how = await self.files.sign(file, signed, BOOK_FORMATS["m4b"])
-                        headers |= {HEADER: how}
+                    media_type = BOOK_FORMATS["m4b"]
+                    if self.files.accepts(file.seek(0, io.SEEK_END), media_type):
+                        headers[HEADER] = await self.files.sign(file, signed, media_type)
                     return await send_file(
                         request,
-                        file if self.files.credentials is None else signed,
+                        signed if HEADER in headers else file,
                         headers,
-                        BOOK_FORMATS["m4b"],
+                        media_type,
                         patience_s=self.settings.listener_timeout_s,
                     )
 

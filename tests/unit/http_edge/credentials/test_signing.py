@@ -17,9 +17,10 @@ from services.http_edge.credentials.certificates import (
 )
 from services.http_edge.credentials.signing import ContentCredentials, content_credentials
 from services.http_edge.encoders.books import Book, BookChapter, M4bEncoder
-from services.http_edge.encoders.registry import FORMATS
+from services.http_edge.encoders.registry import FORMATS, OutputFormat
 from services.http_edge.encoders.tags import SOURCE_TYPE, Tags
 from services.http_edge.errors import CannotReadCertificate
+from services.http_edge.http.signed_files import SignedFiles
 from services.http_edge.settings import Settings
 from tests.support.formats import decoded
 
@@ -178,6 +179,19 @@ def test_without_the_package_nothing_is_signed_and_an_edge_that_must_sign_does_n
     for settings in (on, settings_of(*files)):
         with pytest.raises(CannotReadCertificate, match="c2pa-python"):
             content_credentials(settings, missing)
+
+
+def test_a_file_that_would_take_too_much_memory_is_not_signed(
+    development: ContentCredentials,
+) -> None:
+    files = SignedFiles(development)
+    wav, opus = OutputFormat(FORMATS["wav"]), OutputFormat(FORMATS["opus"])
+    assert files.signs(wav, 28_800_000)
+    assert not files.signs(wav, 40_000_000)
+    assert not files.signs(opus, 1_000)
+    assert files.accepts(100_000_000, "audio/mp4")
+    assert not files.accepts(140_000_000, "audio/mp4")
+    assert not SignedFiles(None).signs(wav, 1_000)
 
 
 def test_a_development_identity_is_new_each_time() -> None:
