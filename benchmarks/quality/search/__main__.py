@@ -1,4 +1,4 @@
-"""`python -m benchmarks.quality.search ru nl`: search the symbols of a language's phones, and print what is adopted.
+"""`python -m benchmarks.quality.search ru nl`: search the symbols of a language's phones, and print what it proposes.
 
 Trained on the sentences of sentences.toml in stock voices; held_out.toml is for judging and is not read here.
 """
@@ -20,7 +20,7 @@ from benchmarks.quality.search.design import (
     effects,
 )
 from benchmarks.quality.search.likelihood import Likelihood
-from benchmarks.quality.search.reading import CANDIDATES, options, read_aloud
+from benchmarks.quality.search.reading import CANDIDATES, parser_of, read_aloud
 from benchmarks.quality.sources import cache_folder
 
 _READINGS: Final = 3  # of each sentence
@@ -31,7 +31,7 @@ _THREADS: Final = 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Search the requested languages and print a table for each."""
     table = tomllib.loads(CANDIDATES.read_text(encoding="utf-8"))
-    chosen = options("search", __doc__, table, arguments)
+    chosen = parser_of("search", __doc__, table).parse_args(arguments)
     likelihood = Likelihood(cache_folder(), _THREADS)
     for language in chosen.languages:
         candidates = table[language]
@@ -60,16 +60,16 @@ def _scores(
     ]
 
 
-def _rendered(language: str, found: Sequence[Effect], adopted: Mapping[str, Effect]) -> str:
+def _rendered(language: str, found: Sequence[Effect], proposed: Mapping[str, Effect]) -> str:
     lines = [
         f"### {language}",
         "",
-        "| phone | symbols | nats a word | standard error | words | adopted |",
+        "| phone | symbols | nats a word | standard error | words | proposed |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {one.ipa} | {one.symbols or '(none)'} | {one.nats:+.2f} | {one.error:.2f} | {one.words} | "
-        f"{'yes' if adopted.get(one.ipa) == one else ''} |"
+        f"{'yes' if proposed.get(one.ipa) == one else ''} |"
         for one in found
     ]
     return "\n".join([*lines, ""])

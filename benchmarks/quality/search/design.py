@@ -97,7 +97,7 @@ def effects(candidates: Candidates, scores: Sequence[WordScore]) -> list[Effect]
 
 
 def best(found: Sequence[Effect]) -> dict[str, Effect]:
-    """Return the candidate to adopt of each phone, where one is clearly better than the start."""
+    """Return the candidate to propose for each phone, where one is clearly better than the start."""
     chosen: dict[str, Effect] = {}
     for effect in found:
         clearly = effect.nats > _NEEDED_ERRORS * effect.error and effect.words >= _NEEDED_WORDS

@@ -1,7 +1,6 @@
-"""`python -m benchmarks.quality.search.judge ru`: compare the symbols that a search started from with the engine's.
+"""`python -m benchmarks.quality.search.judge ru --change t^ʃʲ=ʧ`: check a change of symbols before it is adopted.
 
-Reads the held-out sentences in the language's stock voices, once with the first candidate of each phone and once as
-the engine reads them now.
+Reads the held-out sentences in the language's stock voices, as the engine does and with the changes.
 """
 
 import sys
@@ -15,24 +14,32 @@ from benchmarks.quality.plan import sentences
 from benchmarks.quality.recogniser import Recogniser
 from benchmarks.quality.search.design import Choice
 from benchmarks.quality.search.likelihood import Likelihood
-from benchmarks.quality.search.reading import CANDIDATES, options, read_aloud
+from benchmarks.quality.search.reading import CANDIDATES, parser_of, read_aloud
 from benchmarks.quality.sources import cache_folder
 
 _THREADS: Final = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a table: each language before and after, in nats a word and as character error rate."""
+    """Print a table: the engine's symbols and the changed ones, in nats a word and as character error rate."""
     table = tomllib.loads(CANDIDATES.read_text(encoding="utf-8"))
-    chosen = options("judge", __doc__, table, arguments)
+    parser = parser_of("judge", __doc__, table)
+    parser.add_argument("--change", nargs="+", required=True, metavar="IPA=SYMBOLS")
+    parser.add_argument(
+        "--containing", default="", metavar="LETTERS", help="only the sentences with these letters"
+    )
+    chosen = parser.parse_args(arguments)
+    changes: Choice = dict(change.split("=", 1) for change in chosen.change)
     likelihood = Likelihood(cache_folder(), _THREADS)
     recogniser = Recogniser(cache_folder(), _THREADS)
-    print("| language | symbols | nats a word | CER |\n|---|---|---|---|")
+    print("| language | symbols | sentences | nats a word | CER |\n|---|---|---|---|---|")
     for language in chosen.languages:
-        texts = sentences(held_out=True)[language]
-        start = {ipa: of[0] for ipa, of in table[language].items()}
-        readings: dict[str, Choice] = {"start": start, "engine": {}}
-        for name, choice in readings.items():
+        texts = [
+            text
+            for text in sentences(held_out=True)[language]
+            if chosen.containing in text.casefold()
+        ]
+        for name, choice in (("engine", {}), (" ".join(chosen.change), changes)):
             read = read_aloud(
                 language, [(text, choice) for text in texts], len(texts), chosen.engine_python
             )
@@ -44,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for text, one in zip(texts, read, strict=True)
             ]
             mean_nats = fmean(word for sentence in nats for word in sentence)
-            print(f"| {language} | {name} | {mean_nats:.3f} | {fmean(cer):.3f} |", flush=True)
+            row = f"| {language} | {name} | {len(texts)} | {mean_nats:.3f} | {fmean(cer):.3f} |"
+            print(row, flush=True)
     return 0
 
 

@@ -52,13 +52,10 @@ def read_aloud(
     return [Read(_samples(one["path"]), [tuple(word) for word in one["words"]]) for one in answers]
 
 
-def options(
-    name: str,
-    description: str | None,
-    languages: Collection[str],
-    arguments: Sequence[str] | None,
-) -> argparse.Namespace:
-    """Parse the options of `python -m benchmarks.quality.search...`."""
+def parser_of(
+    name: str, description: str | None, languages: Collection[str]
+) -> argparse.ArgumentParser:
+    """Return a parser of the options that the search and its judge share."""
     parser = argparse.ArgumentParser(prog=name, description=description)
     parser.add_argument("languages", nargs="+", choices=list(languages), metavar="CODE")
     parser.add_argument(
@@ -68,7 +65,7 @@ def options(
         metavar="PATH",
         help="the product's interpreter",
     )
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _samples(path: str) -> Samples:
