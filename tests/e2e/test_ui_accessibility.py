@@ -70,6 +70,13 @@ def test_no_tab_breaks_a_rule_of_wcag(
     )
     page.get_by_role("button", name="Générer").click()
     expect(page.get_by_role("link", name="Télécharger en WAV")).to_be_visible()
+    expect(page.get_by_text("Conservé jusqu’au")).to_be_visible()
+    page.get_by_text("Refaire une phrase").click()
+    expect(page.get_by_label("Mots de la phrase")).to_be_visible()
+    settle(page)
+    page.get_by_text("Historique", exact=True).click()
+    page.get_by_role("button", name="Écouter").click()
+    expect(page.locator(".st-key-history").get_by_test_id("player")).to_be_visible()
     assert violations(page, axe) == []
     for name in TABS[1:]:
         panel = open_tab(page, name)

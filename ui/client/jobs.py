@@ -38,7 +38,10 @@ class Reading:
         self._left = threading.Event()
         READINGS[self.id] = self
         _LATEST.append(self)
-        threading.Thread(target=self._follow, name=f"reading-{self.id[:8]}", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._follow, name=f"reading-{self.id[:8]}", daemon=True
+        )
+        self._thread.start()
 
     @property
     def title(self) -> str:
@@ -60,6 +63,11 @@ class Reading:
     def whole(self) -> bool:
         """Return whether all audio is available."""
         return bool(self.state["state"] == "done")
+
+    @property
+    def settled(self) -> bool:
+        """Return whether it has ended, and all of its sentences are known that ever will be."""
+        return not self._thread.is_alive()
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -203,8 +203,33 @@ class Service:
         return self._json(f"/jobs/{job_id}")
 
     def jobs(self, limit: int) -> list[dict[str, Any]]:
-        """Return the latest jobs, newest first. Raises Refusal."""
-        return list(self._json(f"/jobs?limit={limit}").get("jobs", ()))
+        """Return the latest jobs that were queued as jobs, newest first. Raises Refusal."""
+        return list(self._json(f"/jobs?origin=job&limit={limit}").get("jobs", ()))
+
+    def stored_requests(self, label: str, most: int) -> list[dict[str, Any]]:
+        """Return the latest requests that were stored as jobs with this label, newest first. Raises Refusal."""
+        found: list[dict[str, Any]] = []
+        after: str | None = ""
+        for _ in range(_MOST_PAGES):
+            page = self._json(
+                f"/jobs?origin=request&label={label}&limit={most}"
+                + (f"&after={after}" if after else "")
+            )
+            found += page.get("jobs", ())
+            after = page.get("next")
+            if not after or len(found) >= most:
+                break
+        return found[:most]
+
+    def store_request(self, request_id: str, label: str) -> dict[str, Any]:
+        """Store a finished request as a job with this label; return the job. Raises Refusal."""
+        with self._request(
+            "POST",
+            f"/requests/{request_id}/job",
+            json={"label": label},
+            timeout=(_CONNECT_S, _SPEECH_S),
+        ) as response:
+            return _body(response)
 
     def job_request(self, job_id: str) -> dict[str, Any]:
         """Return what a job was made of: its text, voice, seed and parameters. Raises Refusal."""
@@ -240,6 +265,14 @@ class Service:
             "GET", path, headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:
             yield response
+
+    def job_subtitles(self, job_id: str, kind: str) -> bytes:
+        """Return the subtitles of a job that is done: `srt` or `vtt`. Raises Refusal."""
+        with self._request("GET", f"/jobs/{job_id}/subtitles.{kind}") as response:
+            try:
+                return response.content
+            except requests.RequestException:
+                raise CutStream from None
 
     @contextmanager
     def job_book(self, job_id: str) -> Iterator[requests.Response]:

@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from ui.client.service import HEADER_BYTES, AudioHead, Order, Service
@@ -14,6 +14,9 @@ from ui.text.sentences import Alignment
 
 _SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _MOST: Final = 64  # at once, of all users together; others wait for their turn
+_STORE_AGAIN: Final = (*BUSY, "audio_incomplete", "job_busy")
+_STORE_ATTEMPTS: Final = 6
+_STORE_PAUSE_S: Final = 0.5
 _SLOTS: Final = threading.BoundedSemaphore(_MOST)
 
 # The browser requests audio by its unguessable id. A session that ends releases its speech.
@@ -24,9 +27,18 @@ class Speaking:
     """One request and its audio so far. Times are `time.monotonic()`."""
 
     def __init__(
-        self, service: Service, order: Order, *, stream: bool, patience_s: float = 0.0
+        self,
+        service: Service,
+        order: Order,
+        *,
+        stream: bool,
+        patience_s: float = 0.0,
+        label: str = "",
     ) -> None:
-        """Begin at once; if the service is busy, retry when it allows, up to this time."""
+        """Begin at once; if the service is busy, retry when it allows, up to this time.
+
+        `label`: under which the service stores the speech as a job when it is whole; empty: it does not.
+        """
         self.id = secrets.token_hex(16)
         self.order = order
         self.service = service
@@ -37,6 +49,9 @@ class Speaking:
         self.ended_s: float | None = None
         self.head: AudioHead | None = None
         self.failure: Refusal | None = None
+        self.label = label
+        self.stored: dict[str, Any] | None = None  # the job that it is stored as
+        self.store_failure: Refusal | None = None
         self.waits = False  # for its turn at a busy service
         self.cancelled = threading.Event()
         self.alignment = Alignment(order.text)
@@ -54,6 +69,17 @@ class Speaking:
     def whole(self) -> bool:
         """Return whether all audio is available."""
         return self.ended and self.failure is None
+
+    @property
+    def storing(self) -> bool:
+        """Return whether it is still open if the service stores it."""
+        undecided = self.stored is None and self.store_failure is None
+        return self.whole and bool(self.label) and undecided
+
+    def forget_stored(self) -> None:
+        """Note that the service no longer stores it."""
+        self.label = ""
+        self.stored = None
 
     @property
     def playable(self) -> bool:
@@ -125,6 +151,22 @@ class Speaking:
             except Refusal as refusal:
                 self.failure = Refusal("cancelled") if self.cancelled.is_set() else refusal
         self.ended_s = time.monotonic()
+        if self.label and self.whole:
+            self._store()
+
+    def _store(self) -> None:
+        """Have the service store the speech. The last sentence may be there a moment after its audio."""
+        for _ in range(_STORE_ATTEMPTS):
+            try:
+                self.stored = self.service.store_request(self.id, self.label)
+            except Refusal as refusal:
+                failure = refusal
+                if refusal.code not in _STORE_AGAIN:
+                    break
+                self.cancelled.wait(_STORE_PAUSE_S)
+            else:
+                return
+        self.store_failure = failure
 
     def _receive(self) -> bool:
         """Read it to its end; return whether it was admitted. Raises Refusal."""

@@ -18,6 +18,7 @@ from ui.client.service import HEADER_BYTES
 from ui.client.speech import SPEAKING, Speaking, wav_header
 from ui.errors import Refusal
 from ui.text.file_name import file_stem
+from ui.text.sentences import SUBTITLES
 
 _LOOK_S: Final = 0.03
 _LIVE_BYTES: Final = 0xFFFFFFFF
@@ -127,7 +128,7 @@ def marks(request: Request) -> Response:
     job, given = READINGS.get(request.path_params["id"]), request.query_params.get("from", "0")
     if job is None or not re.fullmatch(r"[0-9]{1,7}", given):
         return PlainTextResponse("gone", status_code=404)
-    ended, first = job.ended, int(given)  # `ended` first: what comes after it is no more
+    ended, first = job.settled, int(given)  # `settled` first: what comes after it is no more
     sentences = [] if first else job.alignment.shown()
     return JSONResponse(
         {"sentences": sentences, "ends": job.alignment.ends_s[first:], "ended": ended}
@@ -154,6 +155,19 @@ def book(request: Request) -> Response:
     )
 
 
+def subtitles(request: Request) -> Response:
+    """`GET /reading/{id}/subtitles.{kind}`: the subtitles of a job that is done, as a file to save."""
+    job = READINGS.get(request.path_params["id"])
+    kind = request.path_params["kind"]
+    if job is None or kind not in SUBTITLES:
+        return PlainTextResponse("gone", status_code=404)
+    try:
+        content = job.service.job_subtitles(job.id, kind)
+    except Refusal as refusal:
+        return PlainTextResponse(str(refusal), status_code=404 if refusal.gone else 502)
+    return Response(content, media_type=SUBTITLES[kind], headers=_attachment(job.title, kind))
+
+
 def _from_byte(blocks: Iterator[bytes], first: int) -> Iterator[bytes]:
     """Yield a WAV without its first bytes of PCM. A running job cannot be read from its middle."""
     head = b""
@@ -176,6 +190,7 @@ ROUTES: Final = (
     Route("/sound/{id}.{kind}", speech_file),
     Route("/sound/{id}", speech_audio),
     Route("/reading/{id}/book.m4b", book),
+    Route("/reading/{id}/subtitles.{kind}", subtitles),
     Route("/reading/{id}.{kind}", reading),
     Route("/marks/{id}", marks),
 )

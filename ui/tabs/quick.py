@@ -8,11 +8,13 @@ from ui.client.service import Order
 from ui.text.estimate import characters_per_second
 from ui.text.markup import is_ssml
 from ui.translations import sample, t, tongue
-from ui.widgets import options, panel, preview, voices
+from ui.widgets import history, options, panel, preview, voices
 from ui.widgets.choice import pick
 from ui.widgets.drawing import show_live_count
 from ui.widgets.languages import choose_language, chosen_language
 from ui.widgets.speak import columns, speak_button
+from ui.widgets.storing import choose as choose_storing
+from ui.widgets.storing import label, storing
 
 MOST_CHARACTERS: Final = 5_000  # longer texts have their own tab
 _MODES: Final = ("stream", "whole")
@@ -21,6 +23,7 @@ _TEXT: Final = "quick_text"
 
 def show() -> None:
     """Show the tab."""
+    history.take_again()
     main, side = columns()
     with main:
         _show_speech()
@@ -48,10 +51,16 @@ def _show_speech() -> None:
         and voice
     ):
         stream = st.session_state.get("quick_mode", _MODES[0]) == "stream"
-        panel.begin("quick", Order(text, language, voice, options.manner()), stream=stream)
+        panel.begin(
+            "quick",
+            Order(text, language, voice, options.manner()),
+            stream=stream,
+            label=label() if storing() else "",
+        )
         st.rerun()
     panel.show("quick")
     preview.show("quick", text, language)
+    history.show(panel.speech("quick"))
 
 
 def _show_options() -> None:
@@ -64,6 +73,7 @@ def _show_options() -> None:
         captions=[t(f"quick.mode_{mode}_help") for mode in _MODES],
         horizontal=True,
     )
+    choose_storing()
     options.show("quick")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from ui.text.markup import is_ssml, without_markup
 
+SUBTITLES: Final = {"srt": "application/x-subrip", "vtt": "text/vtt"}  # kind: media type
 _COLUMNS: Final = 42  # of a subtitle's line
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from ui.translations import tongue, words
+from ui.widgets.storing import label, storing
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
@@ -36,6 +37,7 @@ def show() -> None:
             "language": tongue(),
             "texts": _texts(tongue()),
             "announced": st.session_state.get(_ANNOUNCED, ""),
+            "label": label() if storing() else "",
         },
         height=1,
     )

@@ -10,6 +10,7 @@ from ui.client.speech import Speaking
 from ui.shared import service
 from ui.text.estimate import seconds_of
 from ui.translations import number, t
+from ui.widgets import stored
 from ui.widgets.frame import announce
 from ui.widgets.notices import show_left_out, show_refusal, warning_text
 from ui.widgets.player import play
@@ -17,15 +18,18 @@ from ui.widgets.player import play
 _PATIENCE_S: Final = 120.0  # that a speech waits for its turn at a busy service
 
 
-def begin(tab: str, order: Order, *, stream: bool) -> None:
-    """Begin a speech, which replaces the one before. The same one is not begun twice while it runs."""
+def begin(tab: str, order: Order, *, stream: bool, label: str = "") -> None:
+    """Begin a speech, which replaces the one before. The same one is not begun twice while it runs.
+
+    `label`: under which the service stores it; empty: it does not.
+    """
     before = speech(tab)
     if before is not None and not before.ended:
         if before.order == order and before.stream == stream and not before.cancelled.is_set():
             return
         before.cancel()
     st.session_state[f"{tab}_speaking"] = Speaking(
-        service(), order, stream=stream, patience_s=_PATIENCE_S
+        service(), order, stream=stream, patience_s=_PATIENCE_S, label=label
     )
     announce(t("work.begun"))
 
@@ -50,7 +54,10 @@ def show(tab: str) -> None:
         _follow(tab, speaking)
     if speaking.failure is not None:
         show_refusal(speaking.failure)
-    if speaking.playable or (speaking.stream and not speaking.ended):
+    changed = stored.changed_reading(speaking)
+    if changed is not None:
+        stored.show_player(changed, tab)
+    elif speaking.playable or (speaking.stream and not speaking.ended):
         play(
             f"/sound/{speaking.id}",
             key=f"{tab}_player",
@@ -105,8 +112,9 @@ def _status(speaking: Speaking) -> str:
 
 def _show_result(tab: str, speaking: Speaking) -> None:
     """Show what has come, which is all of it unless it failed or was cancelled."""
-    if speaking.whole:
-        announce(t("work.done", seconds=number(speaking.seconds)))
+    changed = stored.changed_reading(speaking)
+    if speaking.whole and changed is None:
+        _announce_once(tab, speaking)
         _show_measured(speaking)
     if speaking.head and speaking.head.warning:
         st.warning(
@@ -115,6 +123,23 @@ def _show_result(tab: str, speaking: Speaking) -> None:
         )
     if speaking.head:
         show_left_out(speaking.order.text, speaking.head.left_out)
+    if changed is not None:
+        stored.show_downloads(changed, tab)
+    else:
+        _show_downloads(tab, speaking)
+    st.caption(t("work.synthetic"))
+    if speaking.label:
+        stored.show(tab, speaking)
+
+
+def _announce_once(tab: str, speaking: Speaking) -> None:
+    """Announce the end of a speech, and not again when something else is announced after it."""
+    if st.session_state.get(f"{tab}_announced") != speaking.id:
+        st.session_state[f"{tab}_announced"] = speaking.id
+        announce(t("work.done", seconds=number(speaking.seconds)))
+
+
+def _show_downloads(tab: str, speaking: Speaking) -> None:
     with st.container(horizontal=True, key=f"{tab}_downloads"):
         for kind in FORMATS:
             st.link_button(
@@ -122,7 +147,6 @@ def _show_result(tab: str, speaking: Speaking) -> None:
                 f"/sound/{speaking.id}.{kind}",
                 icon=":material/download:",
             )
-    st.caption(t("work.synthetic"))
 
 
 def _show_measured(speaking: Speaking) -> None:

@@ -21,6 +21,13 @@ export default function ({ data }) {
     });
   }
   announce(data.announced);
+  if (data.label) remember(data.label);
+}
+
+// Sets the cookie by which the pages find the stored results of this browser after a reload.
+function remember(label) {
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `results=${label}; Path=/; Max-Age=31536000; SameSite=Strict${secure}`;
 }
 
 function changed(records) {
