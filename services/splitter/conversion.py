@@ -146,6 +146,7 @@ def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], index: int) 
         deadline_unix_ms=request.deadline_unix_ms,
         parameters=_parameters(request.parameters, sentence),
         words=words or UNSET,
+        watermark=request.watermark,
     )
 
 

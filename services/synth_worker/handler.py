@@ -22,7 +22,7 @@ from services.common.runtime.tracing import mark, span
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_addressed
 from services.common.wire.failures import PipelineError, SpeechCancelled
-from services.common.wire.fields import Loudness
+from services.common.wire.fields import NO_WATERMARK, Loudness
 from services.common.wire.identity import identity_of
 from services.common.wire.messages import AudioChunk, SentenceJob, SentenceSpoken, SpeechFailed
 from services.common.wire.parameters import require_taken
@@ -52,7 +52,7 @@ class SentenceWork:
     speed: SpeedMeter
     worker: str
     loudness: Loudness  # the default of requests without one
-    watermark: bool
+    watermark: bool  # in the audio of requests that do not say
     busy: set[str] = field(default_factory=set)  # subjects of the sentences in flight
 
     async def handle(self, delivery: Delivery) -> None:
@@ -120,7 +120,7 @@ class SentenceWork:
                 span("synthesis", language=job.language) as synthesis,
             ):
                 finish = finishing_of(
-                    self.model.describe(), utterance, self.loudness, watermark=self.watermark
+                    self.model.describe(), utterance, self.loudness, watermark=self._marks(job)
                 )
                 chunking = await self._publish_chunks(job, delivery.attempt, sentence, finish)
                 synthesis.set_attributes({"samples": chunking.samples, "busy_s": sentence.busy_s})
@@ -130,6 +130,10 @@ class SentenceWork:
         times = _word_times(job, sentence, finish, chunking)
         await self._publish_end(job, delivery, sentence, chunking, times)
         self._count(job, sentence, chunking)
+
+    def _marks(self, job: SentenceJob) -> bool:
+        """Return whether the sentence gets the watermark; all attempts of a request agree about it."""
+        return self.watermark if job.watermark is UNSET else job.watermark != NO_WATERMARK
 
     async def _publish_chunks(
         self, job: SentenceJob, attempt: int, sentence: SentenceAudio, finish: Finish

@@ -459,6 +459,17 @@ def test_a_request_for_a_portion_adds_fields_that_others_do_not_send() -> None:
     assert fields(told) == fields(split) | {"portion": {"first": 0, "until": 1}}
 
 
+@pytest.mark.parametrize("kind", [SpeechRequest, SentenceJob])
+def test_the_watermark_of_a_request_is_a_field_that_earlier_releases_do_not_send(
+    kind: type[SpeechRequest] | type[SentenceJob],
+) -> None:
+    [message] = [message for message in EXAMPLES if isinstance(message, kind)]
+    assert "watermark" not in fields(message)
+    marked = msgspec.structs.replace(message, watermark="voice-cloning-1")
+    assert fields(marked) == fields(message) | {"watermark": "voice-cloning-1"}
+    assert codec.decode(codec.encode(marked), kind) == marked
+
+
 @pytest.mark.parametrize("portion_s", [0, -1, 1e9, float("nan"), float("inf"), "60"])
 def test_a_portion_of_no_or_endless_audio_is_refused(portion_s: object) -> None:
     content = fields(EXAMPLES[0]) | {"portion_s": portion_s}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from services.common.bus import topology
 from services.common.bus.clips import clip_id, store_clip
@@ -20,6 +20,7 @@ from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
 from services.common.runtime.lifecycle import every, tasks
 from services.common.wire import codec, subjects
+from services.common.wire.fields import NO_WATERMARK, WATERMARK
 from services.common.wire.messages import SpeechRequest, SplitterState
 from services.common.wire.options import Parameters
 from services.common.wire.parts import BuiltInVoice
@@ -91,6 +92,7 @@ async def ingress(bus: Bus, settings: Settings = SETTINGS) -> AsyncIterator[Fron
         slots=2,
         voices=(BuiltInVoice(name="Heart", gender="female"),),
         default_voices={"en": "Heart"},
+        watermark=WATERMARK,
     )
 
     async def beat() -> None:
@@ -138,6 +140,15 @@ async def test_the_same_request_again_is_the_same_request(front: Front) -> None:
     await front.ask(request)
     assert await front.ask(request) == {"stream": "TTS_REQUESTS", "seq": 0, "duplicate": True}
     assert await front.queued() == 1
+
+
+@pytest.mark.parametrize("sent", [UNSET, NO_WATERMARK, "voice-cloning-9"])
+async def test_a_tenant_cannot_leave_the_watermark_out(front: Front, sent: str | UnsetType) -> None:
+    for portion_s in (UNSET, 10.0):
+        await front.ask(
+            msgspec.structs.replace(front.request(), watermark=sent, portion_s=portion_s)
+        )
+        assert (await front.last()).watermark == WATERMARK
 
 
 async def test_the_portions_of_a_request_share_its_id_and_each_is_queued(front: Front) -> None:

@@ -95,6 +95,8 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     voice_defaults: bool | UnsetType = UNSET
     title: Title | UnsetType = UNSET  # of a job
     chapters: Chapters | UnsetType = UNSET  # of a job's text, in order
+    # of its audio, set by the edge, so that every attempt has the same samples; unset: as the worker is set
+    watermark: Watermark | UnsetType = UNSET
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -120,6 +122,7 @@ class SentenceJob(Message, frozen=True, kw_only=True):
     voice: VoiceReference | UnsetType = UNSET
     # in the order of the text; unset: the end marker has no word times
     words: SpokenWords | UnsetType = UNSET
+    watermark: Watermark | UnsetType = UNSET  # that of the request
 
 
 class TextSplit(Message, frozen=True, kw_only=True):

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Annotated, Final, TypedDict
 
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, structs
 
 from services.common.bus.heartbeats import Heartbeats
 from services.common.wire.estimate import IMMEDIATE_S
 from services.common.wire.failures import EngineUnavailable, UnsupportedLanguage
 from services.common.wire.fields import NO_WATERMARK
 from services.common.wire.identity import Identity
-from services.common.wire.messages import SplitterState, WorkerState
+from services.common.wire.messages import SpeechRequest, SplitterState, WorkerState
 from services.common.wire.options import Parameters
 from services.common.wire.parameters import RANGES, Range, require_taken, takes_of
 from services.common.wire.parts import EngineBacklog
@@ -126,6 +126,14 @@ class Fleet:
             return None
         mark = marks.pop()
         return NO_WATERMARK if marks or mark is UNSET else mark
+
+    def marked(self, request: SpeechRequest) -> SpeechRequest:
+        """Return the request with the watermark that its audio has now, whatever the workers are set to later.
+
+        Unset while no worker of its engine is alive: each worker then does as it is set.
+        """
+        mark = self.of(request.engine).watermark
+        return structs.replace(request, watermark=UNSET if mark is None else mark)
 
     def backlog_s(self, *, all_engines: bool = False) -> float:
         """Return the backlog of the splitters for this engine, in seconds of audio."""

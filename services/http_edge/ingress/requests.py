@@ -182,7 +182,8 @@ class RequestIngress:
 
     async def _publish(self, request: SpeechRequest) -> bool:
         portion = 0 if request.portion_s is UNSET else request.first_sentence
-        return await publish_request(self.bus, self._in_time(request), part=portion)
+        marked = self.fleet.marked(request)  # a tenant cannot leave the watermark out
+        return await publish_request(self.bus, self._in_time(marked), part=portion)
 
     def _admitted(
         self, request: SpeechRequest, language: str

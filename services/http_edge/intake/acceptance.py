@@ -258,6 +258,7 @@ class Acceptor:
             seed=identified.claim.seed,
             timeout_s=self.kind.timeout_s,
         )
+        speech = self.fleet.marked(speech)
         speech = speech if admitted.meter is None else admitted.meter.limited(speech)
 
         if not await self._keep(speech, named=identified.named):

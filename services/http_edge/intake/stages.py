@@ -140,7 +140,7 @@ class AcceptedRequest:
         headers = {
             "X-Seed": str(speech.request.seed),
             "X-Engine": speech.request.engine,
-            "X-Watermark": self.identified.parsed.watermark,
+            "X-Watermark": self._watermark(speech.request),
             "X-Language": ", ".join(self.identified.parsed.form.languages),
             "Server-Timing": self._timing(speech),
         }
@@ -152,6 +152,12 @@ class AcceptedRequest:
         if faulty := _fault_field(speech.spoken):
             headers["X-Speech-Fault"] = faulty
         return headers
+
+    def _watermark(self, request: SpeechRequest) -> str:
+        """Return the watermark of the audio; that of a request without one is the workers' now."""
+        if request.watermark is UNSET:
+            return self.identified.parsed.watermark
+        return request.watermark
 
     def _timing(self, speech: SpeechSession) -> str:
         """Return https://www.w3.org/TR/server-timing/ metrics, in milliseconds."""

@@ -107,7 +107,7 @@ class Redo:
         async with revisions.locked(tenant, job, self.timeout_s + _LOCK_MARGIN_S):
             progress = require_done(await self.store.require(tenant, job))
             original = await self._original(tenant, progress, sentence)
-            request = await self._request(original, changes)
+            request = self.fleet.marked(await self._request(original, changes))
             if caller is not None:
                 caller.require_engine(request.engine)
             pcm, spoken = await self._in_time(request, caller)

@@ -178,7 +178,7 @@ class Previews:
         return wav
 
     async def _synthesized(self, tenant: str, voice: PreviewedVoice, language: str) -> bytes:
-        request = self._request(tenant, voice, language)
+        request = self.fleet.marked(self._request(tenant, voice, language))
         seconds = audio_seconds(len(request.text), language, voice.parameters.speed or 1.0)
         pcm = bytearray()
 

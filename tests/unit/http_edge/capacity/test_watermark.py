@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import pytest
 from msgspec import UNSET, UnsetType, structs
 
-from services.common.wire.messages import WorkerState
+from services.common.wire.messages import SpeechRequest, WorkerState
 from services.http_edge.capacity.fleet import Fleet
 from tests.support.messages import EXAMPLES
 
+[REQUEST] = [message for message in EXAMPLES if isinstance(message, SpeechRequest)]
 [WORKER] = [message for message in EXAMPLES if isinstance(message, WorkerState)]
 
 
@@ -22,10 +23,9 @@ class Alive:
         return self.workers
 
 
-def reported(*watermarks: str | UnsetType) -> str | None:
+def fleet_of(*watermarks: str | UnsetType) -> Fleet:
     workers = tuple(structs.replace(WORKER, watermark=watermark) for watermark in watermarks)
-    fleet = Fleet("embedded", Alive(workers), Alive(()))  # type: ignore[arg-type]
-    return fleet.watermark
+    return Fleet(WORKER.engine, Alive(workers), Alive(()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,20 @@ def reported(*watermarks: str | UnsetType) -> str | None:
 def test_it_is_reported_only_if_every_worker_puts_it_in(
     watermarks: tuple[str | UnsetType, ...], expected: str | None
 ) -> None:
-    assert reported(*watermarks) == expected
+    assert fleet_of(*watermarks).watermark == expected
+
+
+@pytest.mark.parametrize("sent", [UNSET, "off", "voice-cloning-9"])
+@pytest.mark.parametrize(
+    ("watermarks", "expected"),
+    [
+        (("voice-cloning-1",), "voice-cloning-1"),
+        (("voice-cloning-1", "off"), "off"),
+        ((), UNSET),
+    ],
+)
+def test_a_request_gets_the_watermark_of_the_workers_whatever_it_was_sent_with(
+    watermarks: tuple[str, ...], expected: str | UnsetType, sent: str | UnsetType
+) -> None:
+    request = structs.replace(REQUEST, engine=WORKER.engine, watermark=sent)
+    assert fleet_of(*watermarks).marked(request) == structs.replace(request, watermark=expected)
