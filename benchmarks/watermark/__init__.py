@@ -1,0 +1,1 @@
+"""Robustness of the watermark, false alarms, cost and quality."""
