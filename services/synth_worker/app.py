@@ -131,6 +131,8 @@ class Worker:
             watermark=self._watermark(engine),
             worker=self.name,
         )
+        if engine.level is not None and self._settings.watermark == "off":
+            log.warning("watermark_off", engine=engine.name, worker=self.name)
 
     async def _consume_until(self, stop: asyncio.Event) -> None:
         standard = self._settings.worker_slots

@@ -32,7 +32,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True):
         60.0  # on SIGTERM: sentences that take longer are nak'ed
     )
     loudness_lufs: Loudness = -18.0  # for requests without one
-    watermark: Literal["on", "off"] = "off"
+    watermark: Literal["on", "off"] = "on"
     worker_health_host: str = "127.0.0.1"
     worker_health_port: Annotated[int, Meta(ge=0, le=65535)] = 0  # 0: no health server
 

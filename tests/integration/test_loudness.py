@@ -1,8 +1,5 @@
 """A worker whose engine is levelled: what it publishes, and what may be asked of it."""
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -10,46 +7,15 @@ import pytest
 
 from services.common.audio.clip import Samples
 from services.common.audio.loudness import frame_energies, integrated_lufs, lufs_of, true_peak_db
-from services.common.audio.pcm import from_pcm16
-from services.common.bus.inbox import open_inbox
 from services.common.bus.memory.bus import MemoryBus
-from services.common.bus.ports import Bus
-from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.fields import Loudness
-from services.common.wire.messages import AudioChunk, SentenceSpoken, SpeechFailed, WorkerState
-from services.common.wire.options import AS_USUAL, Parameters
-from services.synth_worker.app import Worker
-from services.synth_worker.engine_thread import EngineThread
-from services.synth_worker.engines.protocol import EngineDescription, Level, Step
-from services.synth_worker.engines.tone import ToneEngine, ToneSequence
+from services.common.wire.messages import SentenceSpoken, WorkerState
+from services.common.wire.options import Parameters
 from services.synth_worker.settings import Settings
 from tests.support.buses import memory_bus
-from tests.support.service import only_sentence, speech_request, stored_clip
-from tests.support.speech import RATE_HZ, at_lufs, syllables, with_quiet
-
-RAW = with_quiet(at_lufs(syllables(3, 1), -22.5), 0.13, 0.45)
-
-
-class Speaking(ToneEngine):
-    """An engine that speaks the same sentence every time, in chunks of a given size."""
-
-    def __init__(self, samples_per_step: int) -> None:
-        super().__init__()
-        self._samples_per_step = samples_per_step
-
-    def describe(self) -> EngineDescription:
-        return replace(
-            super().describe(), level=Level(usual_lufs=-22.0, spread_lu=1.0, ahead_ms=450)
-        )
-
-    def step(self, batch: Sequence[ToneSequence]) -> list[Step]:
-        return [self._next(sequence) for sequence in batch]
-
-    def _next(self, sequence: ToneSequence) -> Step:
-        samples = RAW[sequence.made : sequence.made + self._samples_per_step]
-        sequence.made += len(samples)
-        return Step(samples, done=sequence.made == len(RAW))
+from tests.support.speaking import spoken
+from tests.support.speech import RATE_HZ
 
 
 @pytest.fixture
@@ -57,38 +23,9 @@ async def bus() -> MemoryBus:
     return await memory_bus()
 
 
-async def spoken(
-    bus: Bus,
-    *,
-    default: Loudness = -18.0,
-    parameters: Parameters = AS_USUAL,
-    pauses_ms: tuple[int, int] = (0, 0),
-    samples_per_step: int = 20_000,
-) -> tuple[Samples, SentenceSpoken | SpeechFailed]:
-    """Return the samples that a worker publishes for a sentence, and how it ended."""
-    request = speech_request(await stored_clip(bus))
-    job = only_sentence(
-        request,
-        text="Only one sentence here, and it is as long as most of them are.",
-        parameters=parameters,
-        pauses_ms=pauses_ms,
-    )
-    stop = asyncio.Event()
-    worker = Worker(
-        bus,
-        EngineThread(Speaking(samples_per_step)),
-        Settings(engine="tone", loudness_lufs=default),
-    )
-    chunks: dict[int, bytes] = {}
-    async with tasks() as group, open_inbox(bus, "public", job.request) as inbox:
-        group.create_task(worker.serve(stop))
-        subject = subjects.sentence("tone", "express", "public", job.request, 0)
-        await bus.publish(subject, codec.encode(job), message_id=job.request)
-        while not isinstance(event := await inbox.next(10), SentenceSpoken | SpeechFailed):
-            assert isinstance(event, AudioChunk)
-            chunks[event.first_sample] = event.pcm
-        stop.set()
-    return from_pcm16(b"".join(chunks[place] for place in sorted(chunks))), event
+def with_loudness(default: Loudness) -> Settings:
+    """Return settings of a worker with this loudness for requests without one."""
+    return Settings(engine="tone", loudness_lufs=default)
 
 
 def sounding(samples: Samples) -> tuple[int, int]:
@@ -112,7 +49,9 @@ async def test_a_sentence_is_published_at_the_requested_loudness_or_the_workers_
 async def test_an_operator_and_a_request_may_switch_it_off(
     bus: MemoryBus, default: Loudness, asked: Loudness | None
 ) -> None:
-    samples, _ = await spoken(bus, default=default, parameters=Parameters(loudness_lufs=asked))
+    samples, _ = await spoken(
+        bus, settings=with_loudness(default), parameters=Parameters(loudness_lufs=asked)
+    )
     assert integrated_lufs([samples], RATE_HZ) == pytest.approx(-22.5, abs=0.2)
 
 
@@ -150,7 +89,7 @@ async def test_a_worker_reports_loudness_among_its_parameters(
     bus: MemoryBus, default: Loudness, told: float
 ) -> None:
     listener = await bus.subscribe(subjects.WORKERS, limit=100)
-    await spoken(bus, default=default)
+    await spoken(bus, settings=with_loudness(default))
     heard = await listener.next(5)
     await listener.close()
     assert heard is not None
