@@ -17,6 +17,7 @@ from services.common.bus.library.quota import VoiceLimits
 from services.common.bus.library.resolving import VoiceResolver
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
+from services.common.bus.provenance.search import ProvenanceSearch
 from services.http_edge.api_document import DocumentRoutes
 from services.http_edge.auth.quota import Quota
 from services.http_edge.capacity.admission import Admission
@@ -29,6 +30,7 @@ from services.http_edge.http.jobs.list_routes import JobListRoutes
 from services.http_edge.http.jobs.sentence_routes import JobSentenceRoutes
 from services.http_edge.http.normalize_routes import NormalizeRoutes
 from services.http_edge.http.openai.openai_routes import OpenAiRoutes
+from services.http_edge.http.provenance_routes import ProvenanceRoutes
 from services.http_edge.http.requests.request_routes import RequestRoutes
 from services.http_edge.http.requests.sentence_routes import SentenceRoutes
 from services.http_edge.http.requests.storing_routes import StoringRoutes
@@ -55,6 +57,7 @@ from services.http_edge.jobs.results_quota import ResultsQuota
 from services.http_edge.jobs.runner import JobWork
 from services.http_edge.jobs.store import JobBucket, JobStore
 from services.http_edge.metrics import Metrics
+from services.http_edge.provenance.form_reader import ProvenanceFormReader
 from services.http_edge.settings import Settings
 from services.http_edge.speech.disconnect_grace import DisconnectGrace
 from services.http_edge.speech.request_quota import RequestQuota
@@ -217,6 +220,13 @@ def add_routes(
     ).add_to(app)
     _add_text_routes(app, bus, settings, limits, requests=requests, jobs=jobs)
     _add_voice_routes(app, parts, settings, limits, sessions)
+    ProvenanceRoutes(
+        ProvenanceFormReader(limits.uploads, settings, limits.upload_owner),
+        parts.decoder,
+        ProvenanceSearch(bus),
+        _library(bus, settings),
+        metrics,
+    ).add_to(app)
     results = JobResults(jobs, job_acceptor.kind.charges, _results_quota(bus, settings))
     _add_job_routes(app, parts, settings, job_acceptor, results)
     _add_storing_routes(app, settings, limits, requests, results)

@@ -25,6 +25,7 @@ class Metrics:
         self._add_queues(self.registry)
         self._add_storage(self.registry)
         self._add_capacity(self.registry)
+        self._add_provenance(self.registry)
 
     def _add_requests(self, registry: CollectorRegistry) -> None:
         """Add the metrics of speech requests."""
@@ -193,6 +194,15 @@ class Metrics:
             self.stream_limit,
             self.replica_lag,
             self.replicas_behind,
+        )
+
+    def _add_provenance(self, registry: CollectorRegistry) -> None:
+        """Add the metric of recordings that were looked up."""
+        self.provenance = Counter(
+            "tts_provenance_lookups_total",
+            "Recordings looked up, by watermark (marked, unmarked) and log (found, not found)",
+            ["watermark", "log"],
+            registry=registry,
         )
 
     def _add_capacity(self, registry: CollectorRegistry) -> None:

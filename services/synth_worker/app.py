@@ -14,6 +14,7 @@ from services.common.bus.consumer import WorkLoop
 from services.common.bus.heartbeats import HEARTBEAT_S, publish_heartbeats
 from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
+from services.common.bus.provenance.writing import ProvenanceWriter
 from services.common.runtime.health import health_server
 from services.common.runtime.lifecycle import ended_before, every, tasks
 from services.common.wire import subjects
@@ -74,6 +75,7 @@ class Worker:
             speed=self._speed,
             loudness=settings.loudness_lufs,
             watermark=settings.watermark == "on",
+            provenance=(ProvenanceWriter(bus, self.name) if settings.provenance == "on" else None),
             worker=self.name,
         )
 

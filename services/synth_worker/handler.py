@@ -5,6 +5,8 @@ awaited: a core NATS publish can be lost with the server, and if the end marker 
 wait for it forever.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,10 +15,12 @@ import structlog
 from msgspec import UNSET, UnsetType
 
 from services.common.audio.clip import Samples
+from services.common.audio.fingerprint.words import SentenceFingerprint
 from services.common.audio.pcm import silence
 from services.common.bus import topology
 from services.common.bus.cancels import Cancels
 from services.common.bus.ports import Bus, Delivery
+from services.common.bus.provenance.writing import ProvenanceWriter
 from services.common.runtime.lifecycle import tasks
 from services.common.runtime.tracing import mark, span
 from services.common.wire import codec, subjects
@@ -27,6 +31,7 @@ from services.common.wire.identity import identity_of
 from services.common.wire.messages import AudioChunk, SentenceJob, SentenceSpoken, SpeechFailed
 from services.common.wire.parameters import require_taken
 from services.common.wire.parts import TimesOrigin, WordTime
+from services.common.wire.provenance import LoggedSentence
 from services.synth_worker.chunking import Chunk, Chunking
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.finishing.parameters import Finish, accepted_parameters, finishing_of
@@ -53,6 +58,7 @@ class SentenceWork:
     worker: str
     loudness: Loudness  # the default of requests without one
     watermark: bool  # in the audio of requests that do not say
+    provenance: ProvenanceWriter | None = None  # None: sentences are not logged
     busy: set[str] = field(default_factory=set)  # subjects of the sentences in flight
 
     async def handle(self, delivery: Delivery) -> None:
@@ -127,6 +133,7 @@ class SentenceWork:
         except SpeechCancelled:
             self.metrics.orphaned.labels(self.model.describe().name).inc(sentence.orphaned_s)
             raise
+        await self._log_provenance(job, chunking)
         times = _word_times(job, sentence, finish, chunking)
         await self._publish_end(job, delivery, sentence, chunking, times)
         self._count(job, sentence, chunking)
@@ -139,7 +146,9 @@ class SentenceWork:
         self, job: SentenceJob, attempt: int, sentence: SentenceAudio, finish: Finish
     ) -> Chunking:
         """Publish every chunk as soon as it is finished; on return all of them are stored."""
-        chunking = Chunking(self.model.describe().sample_rate_hz)
+        rate_hz = self.model.describe().sample_rate_hz
+        fingerprint = None if self.provenance is None else SentenceFingerprint(rate_hz)
+        chunking = Chunking(rate_hz, fingerprint)
         async with tasks() as storing:
             for chunk in chunking.pause(job.pause_before_ms):
                 storing.create_task(
@@ -174,6 +183,24 @@ class SentenceWork:
             subjects.chunk(job.tenant, job.request, job.sentence, chunk.index),
             codec.encode(message),
             message_id=identity_of(job).message_id(job.sentence, chunk.index, attempt),
+        )
+
+    async def _log_provenance(self, job: SentenceJob, chunking: Chunking) -> None:
+        """Enter the sentence in the log of its tenant: before the end marker, so that none is without an entry."""
+        if self.provenance is None or chunking.fingerprint is None:
+            return
+        await self.provenance.add(
+            job.tenant,
+            LoggedSentence(
+                request=job.request,
+                sentence=job.sentence,
+                spoken_unix_ms=round(time.time() * 1000),
+                samples=chunking.samples,
+                sample_rate_hz=chunking.sample_rate_hz,
+                digest=chunking.digest,
+                voice=job.voice,
+                fingerprint=await asyncio.to_thread(chunking.fingerprint.finish),
+            ),
         )
 
     async def _publish_end(

@@ -33,6 +33,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True):
     )
     loudness_lufs: Loudness = -18.0  # for requests without one
     watermark: Literal["on", "off"] = "on"
+    provenance: Literal["on", "off"] = "on"  # whether sentences are entered in TTS_PROVENANCE
     worker_health_host: str = "127.0.0.1"
     worker_health_port: Annotated[int, Meta(ge=0, le=65535)] = 0  # 0: no health server
 

@@ -28,6 +28,7 @@ from services.common.wire.parts import (
     Passage,
     Span,
 )
+from services.common.wire.provenance import LoggedSentence, ProvenanceEntry
 from services.common.wire.voices import (
     ChangeVoice,
     Consent,
@@ -260,4 +261,22 @@ EXAMPLES: tuple[Message, ...] = (
     VoiceDeleted(voice=VOICE),
     VoiceRefused(code="unknown_voice", detail="send another name", retryable=False),
     VoiceForgotten(tenant="public", voice=VOICE, below=2),
+    ProvenanceEntry(
+        tenant="public",
+        number=7,
+        previous="cd" * 32,
+        worker="worker-1",
+        sentences=(
+            LoggedSentence(
+                request=REQUEST,
+                sentence=2,
+                spoken_unix_ms=DEADLINE,
+                samples=48_000,
+                sample_rate_hz=24_000,
+                digest="ef" * 32,
+                voice=f"{VOICE}@3",
+                fingerprint=b"\x01\x02\x03\x04",
+            ),
+        ),
+    ),
 )

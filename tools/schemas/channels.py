@@ -124,6 +124,13 @@ CHANNELS: Final = (
         "To every worker: drop copies of voices. Core NATS.",
     ),
     Channel(
+        "provenance",
+        subjects.provenance(TENANT),
+        "send",
+        ("ProvenanceEntry",),
+        "Sentences that were synthesized, as a chain of hashes. Stored in TTS_PROVENANCE.",
+    ),
+    Channel(
         "worker",
         subjects.worker_state("{engine}", "{worker}"),
         "send",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.common.wire import voices  # noqa: F401  # its messages are subclasses of Message
+from services.common.wire import provenance, voices  # noqa: F401  # their messages are subclasses of Message
 from services.common.wire.messages import Message
 
 WIRE_PAGE: Final = Path(__file__).parents[2] / "docs" / "wire.md"

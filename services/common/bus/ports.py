@@ -9,6 +9,8 @@ from typing import Final, NamedTuple, Protocol
 from services.common.bus.topology import Consumer, Topology
 from services.common.wire.failures import QueueFull
 
+PAGE_MESSAGES: Final = 512
+PAGE_BYTES: Final = 2 * 1024 * 1024
 SUBSCRIPTION_BYTES: Final = 8 * 1024 * 1024  # limit of a subscription's unread messages
 
 
@@ -168,6 +170,28 @@ class Bus(Protocol):
 
     async def last(self, stream: str, subject: str) -> bytes | None:
         """Return the last stored message of exactly this subject, or None."""
+
+    async def last_stored(self, stream: str, subject: str) -> Stored | None:
+        """Return the last stored message of exactly this subject with its number, or None.
+
+        A replica may return an older one.
+        """
+
+    async def append(self, stream: str, subject: str, payload: bytes, *, after: int) -> int | None:
+        """Store a message if `after` is the number of the subject's last one, or 0 if it has none.
+
+        Return its number; None, and store nothing, if another message came first. Raises QueueFull,
+        TextTooLong, and BusUnavailable, after which it may or may not have been stored.
+        """
+
+    async def page(
+        self, stream: str, subject: str, *, after: int, since_unix_s: float = 0.0
+    ) -> list[Stored]:
+        """Return the next stored messages of exactly this subject; empty at the end.
+
+        Those with a higher number than `after`, or if that is 0, those stored since a time. A page
+        has at most `PAGE_MESSAGES`, and not much more than `PAGE_BYTES`.
+        """
 
     async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
         """Return the oldest stored messages that match, oldest first, at most `most`."""

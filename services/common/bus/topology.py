@@ -17,10 +17,12 @@ KEPT: Final = "TTS_KEPT"  # key-value bucket: requests, so that a lost response 
 PROGRESS: Final = "TTS_PROGRESS"  # key-value bucket: progress of jobs
 LIBRARY: Final = "TTS_LIBRARY"  # key-value bucket: the voices that tenants keep
 VOICE_CLIPS: Final = "TTS_VOICE_CLIPS"  # object store: the clips of these voices
+PROVENANCE: Final = "TTS_PROVENANCE"  # which sentences were synthesized
 RESULTS: Final = "TTS_RESULTS"  # object store: the audio of jobs, one object per sentence
 
 DUPLICATE_WINDOW_S: Final = 120.0
 KEPT_S: Final = 2 * 3600.0  # requests in TTS_KEPT
+PROVENANCE_KEPT_DAYS: Final = 180
 MEBIBYTE: Final = 1024 * 1024
 
 
@@ -94,6 +96,9 @@ def topology(
     audio_kept_s: float = 600,
     requests_per_tenant: int = 500,
     results_kept_s: float = 24 * 3600,
+    provenance_kept_s: float = PROVENANCE_KEPT_DAYS * 24 * 3600.0,
+    provenance_max_bytes: int = 1024 * MEBIBYTE,
+    provenance_per_tenant: int = 0,
 ) -> Topology:
     """Return the streams, buckets and stores of the contract.
 
@@ -116,8 +121,17 @@ def topology(
         max_age_s=7 * 24 * 3600,
         max_bytes=256 * MEBIBYTE,
     )
+    provenance = Stream(
+        name=PROVENANCE,
+        subjects=(subjects.PROVENANCE,),
+        retention="limits",
+        discard="old",
+        max_age_s=provenance_kept_s,
+        max_bytes=provenance_max_bytes,
+        max_messages_per_subject=provenance_per_tenant or -1,
+    )
     return Topology(
-        streams=(*_work_queues(requests_per_tenant), audio, dead_letters),
+        streams=(*_work_queues(requests_per_tenant), audio, dead_letters, provenance),
         buckets=(
             Bucket(VOICES, max_age_s=7 * 24 * 3600, max_bytes=1024 * MEBIBYTE),
             Bucket(KEPT, max_age_s=KEPT_S, max_bytes=1024 * MEBIBYTE),

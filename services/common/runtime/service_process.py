@@ -42,6 +42,10 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     # of TTS_AUDIO, where it creates it
     audio_store_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 1024**3
     audio_kept_s: Annotated[float, Meta(ge=1)] = 600.0  # audio in it, where it creates it
+    # of TTS_PROVENANCE, where it creates it: days, bytes, and entries of one tenant (0: no limit)
+    provenance_kept_days: Annotated[float, Meta(gt=0, le=36_500)] = 180.0
+    provenance_store_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 1024**3
+    provenance_tenant_entries: Annotated[int, Meta(ge=0)] = 0
     log_level: Annotated[
         str, Meta(pattern=r"^(?i:debug|info|warn|warning|error|critical|fatal)\Z")
     ] = "info"

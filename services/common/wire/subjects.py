@@ -23,6 +23,7 @@ INGRESS_REQUESTS: Final = "tts.v1.door.request.*"
 STORE_CLIPS: Final = "tts.v1.clip.*"
 VOICES: Final = "tts.v1.voice.*"
 FORGETS: Final = "tts.v1.forget.*"
+PROVENANCE: Final = "tts.v1.provenance.*"
 
 
 def request(tenant: str) -> str:
@@ -58,6 +59,11 @@ def voice(tenant: str) -> str:
 def forget(tenant: str) -> str:
     """Return where `VoiceForgotten` goes, to every worker."""
     return f"tts.v1.forget.{tenant}"
+
+
+def provenance(tenant: str) -> str:
+    """Return where the log of a tenant's sentences is stored, `ProvenanceEntry`."""
+    return f"tts.v1.provenance.{tenant}"
 
 
 def tenant_events(tenant: str) -> str:
@@ -172,6 +178,12 @@ class ForgetSubject(NamedTuple):
     tenant: str
 
 
+class ProvenanceSubject(NamedTuple):
+    """Of a `ProvenanceEntry`."""
+
+    tenant: str
+
+
 class SentenceSubject(NamedTuple):
     """Of a `SentenceJob`."""
 
@@ -248,6 +260,7 @@ Parsed = (
     | ClipSubject
     | VoiceSubject
     | ForgetSubject
+    | ProvenanceSubject
     | SentenceSubject
     | EventSubject
     | CancelSubject
@@ -271,6 +284,7 @@ _PATTERNS: Final = MappingProxyType(
         ClipSubject: re.compile(rf"tts\.v1\.clip\.{_TENANT}"),
         VoiceSubject: re.compile(rf"tts\.v1\.voice\.{_TENANT}"),
         ForgetSubject: re.compile(rf"tts\.v1\.forget\.{_TENANT}"),
+        ProvenanceSubject: re.compile(rf"tts\.v1\.provenance\.{_TENANT}"),
         SentenceSubject: re.compile(
             rf"tts\.v1\.sentence\.{_ENGINE}\.(?P<lane>express|standard)\.{_TENANT}\.{_REQUEST}\.{_SENTENCE}"
         ),

@@ -8,7 +8,7 @@ from services.common.wire.fields import (
     MOST_CLIPS,
     MOST_NORMALIZED,
 )
-from services.http_edge.api_document import service, speech, voices
+from services.http_edge.api_document import provenance, service, speech, voices
 from services.http_edge.api_document.failures import (
     EVERYWHERE,
     KEYED,
@@ -39,7 +39,12 @@ from services.http_edge.problems import Problem
 from services.http_edge.settings import Settings
 from services.http_edge.subtitles.files import FORMATS as SUBTITLES
 
-OPERATIONS: Final = (*speech.OPERATIONS, *voices.OPERATIONS, *service.OPERATIONS)
+OPERATIONS: Final = (
+    *speech.OPERATIONS,
+    *voices.OPERATIONS,
+    *provenance.OPERATIONS,
+    *service.OPERATIONS,
+)
 TITLE: Final = "Voice cloning"
 _ABOUT: Final = (
     "Self-hosted voice cloning and text to speech. Errors are problem+json (RFC 9457) with a `code`; those of paths "
@@ -50,6 +55,7 @@ _TAGS: Final = {
     "speech": "Speech, and requests in progress",
     "jobs": "Long texts",
     "voices": "The voice library",
+    "provenance": "Where recordings come from",
     "openai": "Paths that OpenAI's clients call",
     "service": "State, documents and metrics",
 }

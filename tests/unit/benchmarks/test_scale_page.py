@@ -65,8 +65,8 @@ def test_the_cost_of_three_servers_is_the_measured_one(name: str, encrypted: str
 def test_the_streams_fit_into_the_servers_files() -> None:
     wanted = topology()
     limits = [each.max_bytes for each in (*wanted.streams, *wanted.buckets, *wanted.stores)]
-    assert sum(limits) / GIB == 18.75
-    assert "18.75 GiB with the default" in PAGE
+    assert sum(limits) / GIB == 19.75
+    assert "19.75 GiB with the default" in PAGE
     configuration = (ROOT / "deploy" / "k8s" / "base" / "nats" / "nats.conf").read_text("utf-8")
     assert "max_file_store: 24GB" in configuration  # NATS's GB are GiB
-    assert 18.75 - 1 + 6 <= 24
+    assert 19.75 - 1 + 5 <= 24

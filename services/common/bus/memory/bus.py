@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from services.common.bus.memory.streams import MemoryStreams, matches, now_s, store_full
 from services.common.bus.memory.subscriptions import MemoryPuller, MemorySubscription
 from services.common.bus.ports import (
+    PAGE_MESSAGES,
     SUBSCRIPTION_BYTES,
     Lag,
     Received,
@@ -98,10 +99,38 @@ class MemoryBus:
         ]
         return found[-1] if found else None
 
+    async def last_stored(self, stream: str, subject: str) -> Stored | None:
+        """Return the last stored message of exactly this subject with its number."""
+        found = self._matching(stream, subject)
+        return found[-1] if found else None
+
+    async def append(self, stream: str, subject: str, payload: bytes, *, after: int) -> int | None:
+        """Store a message if the subject's last one has this number."""
+        last = await self.last_stored(stream, subject)
+        if (0 if last is None else last.number) != after:
+            return None
+        await self.publish(subject, payload, message_id=f"append-{next(self._sequence)}")
+        stored = await self.last_stored(stream, subject)
+        return None if stored is None else stored.number
+
+    async def page(
+        self, stream: str, subject: str, *, after: int, since_unix_s: float = 0.0
+    ) -> list[Stored]:
+        """Return the next stored messages of exactly this subject."""
+        following = [
+            message
+            for message in self._matching(stream, subject)
+            if message.number > after and (after or message.unix_s >= since_unix_s)
+        ]
+        return following[:PAGE_MESSAGES]
+
     async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
         """Return the oldest stored messages that match, at most `most`."""
+        return self._matching(stream, subject_filter)[:most]
+
+    def _matching(self, stream: str, subject_filter: str) -> list[Stored]:
         loop_started_unix_s = time.time() - now_s()
-        found = [
+        return [
             Stored(
                 message.sequence,
                 message.subject,
@@ -111,7 +140,6 @@ class MemoryBus:
             for message in self._streams.get(stream).messages.values()
             if matches(subject_filter, message.subject)
         ]
-        return found[:most]
 
     async def remove(self, stream: str, number: int) -> None:
         """Remove one stored message."""

@@ -200,6 +200,9 @@ def wanted_topology(settings: ProcessSettings) -> Topology:
         audio_max_bytes=settings.audio_store_bytes,
         audio_kept_s=settings.audio_kept_s,
         results_kept_s=settings.job_results_kept_s,
+        provenance_kept_s=settings.provenance_kept_days * 24 * 3600.0,
+        provenance_max_bytes=settings.provenance_store_bytes,
+        provenance_per_tenant=settings.provenance_tenant_entries,
     )
 
 

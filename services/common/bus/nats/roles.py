@@ -95,6 +95,7 @@ def _edge() -> Role:
             *_objects(topology.VOICE_CLIPS),
             *_objects(topology.RESULTS),
             f"{_API}.STREAM.MSG.DELETE.OBJ_{topology.VOICE_CLIPS}",  # overwrites erased clips
+            f"{_API}.DIRECT.GET.{topology.PROVENANCE}",  # pages of the log
         ],
         [
             *(
@@ -133,7 +134,8 @@ def _worker(engines: Iterable[str]) -> Role:
         "worker",
         [
             "tts.v1.audio.*.*.*.*",  # chunks and ends of sentences
-            *(subjects.WORKERS, subjects.DEAD),
+            *(subjects.WORKERS, subjects.DEAD, subjects.PROVENANCE),
+            f"{_API}.DIRECT.GET.{topology.PROVENANCE}.{subjects.PROVENANCE}",  # its last entry
             *(subject for consumer in consumers for subject in _pulls(consumer)),
             f"{_API}.DIRECT.GET.{topology.AUDIO}.{subjects.request_ends('*', '*')}",
             *_values(topology.VOICES),

@@ -1,5 +1,7 @@
 """Stored messages of streams: read, remove, purge, count; consumer lag and storage use."""
 
+import asyncio
+import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,7 +12,8 @@ import msgspec
 import nats.js.errors
 from nats.js import api
 
-from services.common.bus.nats.errors import translated
+from services.common.bus.nats.batch_get import next_messages
+from services.common.bus.nats.errors import WRONG_LAST_SEQUENCE, refusal, translated
 from services.common.bus.nats.jetstream import JetStreamOperations
 from services.common.bus.ports import Lag, StorageUse, Stored
 from services.common.bus.topology import Consumer
@@ -21,6 +24,8 @@ _NO_SUCH_MESSAGE: Final = 10043
 _DELETE_FAILED: Final = 10057
 _REMOVED_MEANWHILE: Final = ("no message found", "deleted message")  # reasons of a failed delete
 _INFO_TIMEOUT_S: Final = 2.0
+_STALE_READS: Final = 5
+_STALE_READ_S: Final = 0.1
 
 
 class _StreamState(msgspec.Struct, frozen=True):
@@ -97,6 +102,67 @@ class StreamOperations(JetStreamOperations):
             except nats.js.errors.NotFoundError:
                 return None
         return message.data
+
+    async def last_stored(self, stream: str, subject: str) -> Stored | None:
+        """Return the last stored message of exactly this subject, by direct get."""
+        async with translated():
+            try:
+                message = await self._jetstream.get_msg(stream, subject=subject, direct=True)
+            except nats.js.errors.NotFoundError:
+                return None
+        return _stored(message)
+
+    async def append(self, stream: str, subject: str, payload: bytes, *, after: int) -> int | None:
+        """Store a message if the subject's last one has this number; the server decides.
+
+        A publish without an answer is repeated. If the server stored it before it crashed, the
+        repeat may be refused because of its own first copy; the message id distinguishes the two
+        cases.
+        """
+        message_id = secrets.token_hex(16)
+        headers = {
+            api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(after),
+            api.Header.MSG_ID.value: message_id,
+        }
+
+        try:
+            stored = await self._publish_until_stored(subject, payload, headers)
+        except nats.js.errors.APIError as error:
+            if error.err_code != WRONG_LAST_SEQUENCE:
+                raise refusal(error) from None
+            return await self._own_copy(stream, subject, after=after, message_id=message_id)
+
+        return stored.seq
+
+    async def _own_copy(
+        self, stream: str, subject: str, *, after: int, message_id: str
+    ) -> int | None:
+        """Return the number of the subject's last message, if newer than `after` and with this id.
+
+        By direct get, as a service's NATS user has no permission for more. A replica that answers
+        with an older message is behind the leader, so the read is repeated.
+        """
+        for _ in range(_STALE_READS):
+            async with translated():
+                with suppress(nats.js.errors.NotFoundError):
+                    message = await self._jetstream.get_msg(stream, subject=subject, direct=True)
+                    if (message.seq or 0) > after:
+                        headers = message.headers or {}
+                        own = headers.get(api.Header.MSG_ID.value) == message_id
+                        return message.seq if own else None
+
+            await asyncio.sleep(_STALE_READ_S)
+
+        return None
+
+    async def page(
+        self, stream: str, subject: str, *, after: int, since_unix_s: float = 0.0
+    ) -> list[Stored]:
+        """Return the next stored messages of a subject, by one direct get."""
+        async with translated():
+            return await next_messages(
+                self._client, stream, subject, after=after, since_unix_s=since_unix_s
+            )
 
     async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
         """Return the oldest stored messages that match, at most `most`; one request for each."""

@@ -4,7 +4,7 @@ Untrusted bytes reach C decoders there, never in the process that serves all cli
 
 Each file is decoded in a separate confined process, which a decoder process forks
 (`decoder_process`). A file that crashes it, hangs or grows costs only its own upload; a decoder
-process that does is replaced. The messages are frames (`child.framing`): a request is a path; the
+process that does is replaced. The messages are frames (`child.framing`): a request is a task and a path; the
 reply is an `Ended`, and then the answer. Tenants share the processes' time (`decode_queue`).
 """
 
@@ -34,7 +34,9 @@ from services.http_edge.intake.reference.answer import (
     MOST_REPORT_BYTES,
     DecodeAnswer,
     DecodeResult,
+    FoundWatermark,
     Ready,
+    Task,
 )
 from services.http_edge.intake.reference.decode_queue import DecodeQueue
 
@@ -69,6 +71,16 @@ class PreparedClip:
     wav: bytes  # 24 kHz, mono, 16-bit, at most 30 s
     seconds: float
     warnings: tuple[str, ...]  # ASCII, for a response header: why this is a poor reference
+
+
+@dataclass(frozen=True)
+class InspectedRecording:
+    """The audio of a recording that is looked up, and its watermark."""
+
+    wav: bytes  # 24 kHz, mono, 16-bit, at most INSPECTED_S; of 24 kHz mono the same samples
+    seconds: float
+    cut: bool  # whether the recording is longer
+    watermark: FoundWatermark
 
 
 class ReferenceDecoder:
@@ -126,10 +138,23 @@ class ReferenceDecoder:
         wait already, QueueFull if too many of all tenants do.
         """
         async with self._child(tenant) as child, asyncio.timeout(self._time_limit_s + _GRACE_S):
-            ended, content = await child.decode(path)
+            ended, content = await child.decode("reference", path)
             self.last_peak_bytes = ended.peak_bytes
             self.last_processor_s = ended.processor_s
-            return _clip_of(ended, content)
+            answer, wav = _answer_of(ended, content)
+            return PreparedClip(wav, answer.seconds, answer.warnings)
+
+    async def inspect(self, path: Path, tenant: str) -> InspectedRecording:
+        """Decode the file as it is, and look for the watermark.
+
+        Raises UnusableReference if it is not audio, too costly to decode, or crashes the decoder.
+        Raises TenantQueueFull and QueueFull as `prepare` does.
+        """
+        async with self._child(tenant) as child, asyncio.timeout(self._time_limit_s + _GRACE_S):
+            answer, wav = _answer_of(*await child.decode("inspection", path))
+            if answer.watermark is None:
+                raise ValueError("no watermark in the answer")
+            return InspectedRecording(wav, answer.seconds, answer.cut, answer.watermark)
 
     @asynccontextmanager
     async def _child(self, tenant: str) -> AsyncIterator["_Child"]:
@@ -282,12 +307,12 @@ class _Child:
         report = await self._process.receive(max_bytes=MOST_REPORT_BYTES)
         return msgspec.json.decode(report, type=Ready)
 
-    async def decode(self, path: Path) -> tuple[DecodeResult, bytes]:
-        """Decode one file. Return the report, and the answer with its WAV.
+    async def decode(self, task: Task, path: Path) -> tuple[DecodeResult, bytes]:
+        """Decode one file for a task. Return the report, and the answer with its WAV.
 
         Raises EOFError if the process died, ValueError or msgspec.DecodeError for an invalid reply.
         """
-        await self._process.send(os.fsencode(path))
+        await self._process.send(task.encode() + b"\n" + os.fsencode(path))
         report = await self._process.receive(max_bytes=MOST_REPORT_BYTES)
         content = await self._process.receive(max_bytes=MOST_ANSWER_BYTES)
         return msgspec.json.decode(report, type=DecodeResult), content
@@ -301,8 +326,8 @@ class _Child:
         return await self._process.end()
 
 
-def _clip_of(ended: DecodeResult, content: bytes) -> PreparedClip:
-    """Return the clip in the reply of a process that read untrusted bytes.
+def _answer_of(ended: DecodeResult, content: bytes) -> tuple[DecodeAnswer, bytes]:
+    """Return the answer and the WAV in the reply of a process that read untrusted bytes.
 
     Raises UnusableReference.
     """
@@ -323,4 +348,4 @@ def _clip_of(ended: DecodeResult, content: bytes) -> PreparedClip:
         fault = None if answer is None else answer.fault
         log.warning("decoder_crashed", status=ended.status, fault=fault, **figures)
         raise UnusableReference(_UNREADABLE) from None
-    return PreparedClip(wav, answer.seconds, answer.warnings)
+    return answer, wav

@@ -1,6 +1,6 @@
 """The decoder process.
 
-Reads a path from each frame of stdin and writes a reply to stdout, until stdin ends.
+Reads a task and a path from each frame of stdin and writes a reply to stdout, until stdin ends.
 
 It is started by `decoder` and reads no untrusted bytes itself: it opens the file and forks, and the
 fork decodes under `confinement`, with hardly any permission. Without confined forks, on systems
@@ -28,6 +28,8 @@ import msgspec
 import numpy as np
 import soundfile
 
+from services.common.audio.clip import Clip
+from services.common.audio.watermark.detection import detect
 from services.common.audio.wav import write_wav
 from services.common.runtime.child.confinement import (
     Outcome,
@@ -40,12 +42,16 @@ from services.common.runtime.child.framing import read_frame, write_frame
 from services.common.runtime.child.parent_death import die_with_parent
 from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.answer import (
+    INSPECTED_S,
     MOST_ANSWER_BYTES,
     DecodeAnswer,
     DecodeResult,
+    FoundWatermark,
     Ready,
+    Task,
 )
-from services.http_edge.intake.reference.decoding import RATE_HZ
+from services.http_edge.intake.reference.decoding import RATE_HZ, WINDOW_S, recordings
+from services.http_edge.intake.reference.files import tracks_of
 from services.http_edge.intake.reference.search import find_speech
 from services.http_edge.intake.reference.source import OpenableFile, OpenFile
 from services.http_edge.intake.reference.speakers import encoder, two_take_turns
@@ -102,6 +108,7 @@ class DecoderProcess:
                 file.write(content)
                 file.flush()
                 source = OpenFile.of(file.fileno())
+                prepare(source, _SELF_TEST.processor_s, "inspection")
                 expected = prepare(source, _SELF_TEST.processor_s)
             if not _CONFINES:
                 self._limit_here()
@@ -112,20 +119,20 @@ class DecoderProcess:
         held = _confined(lambda layers: " ".join(layers).encode(), _SELF_TEST, self._without)
         return shared + tuple(held.content.decode().split())
 
-    def outcome(self, path: Path) -> Outcome:
-        """Decode one file. Raises OSError if it does not exist."""
+    def outcome(self, task: Task, path: Path) -> Outcome:
+        """Decode one file for a task. Raises OSError if it does not exist."""
         processor_s = self._bounds.processor_s
         with path.open("rb", buffering=0) as file:
             source = OpenFile.of(file.fileno())
             if _CONFINES:
                 return _confined(
-                    lambda _: prepare(source, processor_s),
+                    lambda _: prepare(source, processor_s, task),
                     self._bounds,
                     self._without,
                     source.descriptor,
                 )
             self._limit_processor_here()
-            return Outcome(0, prepare(source, processor_s), 0.0, 0)
+            return Outcome(0, prepare(source, processor_s, task), 0.0, 0)
 
     @staticmethod
     def _limit_here() -> None:
@@ -193,17 +200,17 @@ def _load_late_modules() -> None:
         importlib.import_module(name)
 
 
-def prepare(source: OpenableFile, processor_s: float) -> bytes:
+def prepare(source: OpenableFile, processor_s: float, task: Task = "reference") -> bytes:
     """Return the answer for one file, a line feed, and its WAV."""
-    answer, wav = _prepared(source, processor_s)
+    answer, wav = _prepared(source, processor_s, task)
     return msgspec.json.encode(answer) + b"\n" + wav
 
 
-def _prepared(source: OpenableFile, processor_s: float) -> tuple[DecodeAnswer, bytes]:
+def _prepared(source: OpenableFile, processor_s: float, task: Task) -> tuple[DecodeAnswer, bytes]:
     try:
-        selected = find_speech(source, processor_s=_SEARCH_SHARE * processor_s)
-        wav = write_wav(selected.clip)
-        warnings = (*selected.warnings, *([_SEVERAL] if two_take_turns(selected.clip) else []))
+        if task == "inspection":
+            return _inspected(source)
+        return _reference(source, processor_s)
     except UnusableReference as refusal:
         return DecodeAnswer(refusal=str(refusal)), b""
     except MemoryError:
@@ -212,7 +219,33 @@ def _prepared(source: OpenableFile, processor_s: float) -> tuple[DecodeAnswer, b
         ), b""
     except Exception:  # noqa: BLE001  # the edge logs it; this process has no log
         return DecodeAnswer(fault=traceback.format_exc()[-_MOST_FAULT:]), b""
+
+
+def _reference(source: OpenableFile, processor_s: float) -> tuple[DecodeAnswer, bytes]:
+    selected = find_speech(source, processor_s=_SEARCH_SHARE * processor_s)
+    wav = write_wav(selected.clip)
+    warnings = (*selected.warnings, *([_SEVERAL] if two_take_turns(selected.clip) else []))
     return DecodeAnswer(wav_bytes=len(wav), seconds=selected.clip.seconds, warnings=warnings), wav
+
+
+def _inspected(source: OpenableFile) -> tuple[DecodeAnswer, bytes]:
+    """Return the first audio of a file as it is, and its watermark."""
+    recording = next(recordings(tracks_of(source)[0], share=INSPECTED_S / WINDOW_S))
+    most = round(INSPECTED_S * RATE_HZ)
+    clip = Clip(recording.clip.samples[:most], RATE_HZ)
+    found = detect(clip)
+    wav = write_wav(clip)
+    answer = DecodeAnswer(
+        wav_bytes=len(wav),
+        seconds=clip.seconds,
+        watermark=FoundWatermark(
+            marked=found.marked,
+            log10_false_alarm=found.log10_false_alarm,
+            marked_s=min(found.marked_s, clip.seconds),
+        ),
+        cut=recording.cut or len(recording.clip.samples) > most,
+    )
+    return answer, wav
 
 
 def main() -> None:
@@ -227,8 +260,10 @@ def main() -> None:
     die_with_parent()
     write_frame(answers, msgspec.json.encode(Ready(layers=layers)))
 
-    while (path := read_frame(sys.stdin.buffer)) is not None:
-        outcome = decoder.outcome(Path(os.fsdecode(path)))
+    while (asked := read_frame(sys.stdin.buffer)) is not None:
+        task, _, path = asked.partition(b"\n")
+        kind: Task = "inspection" if task == b"inspection" else "reference"
+        outcome = decoder.outcome(kind, Path(os.fsdecode(path)))
         ended = DecodeResult(
             status=outcome.status,
             processor_s=outcome.processor_s,

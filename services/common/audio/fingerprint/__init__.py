@@ -1,0 +1,1 @@
+"""Fingerprints of audio, to find a sentence again after codecs, noise and cuts."""
