@@ -12,6 +12,7 @@ _COMMANDS: Final = {
     "streams": ("streams", "create the streams, buckets and object stores"),
     "backup": ("backup", "save all streams to a folder, or restore them"),
     "voices": ("voices", "list, export, import, publish or erase voices of the library"),
+    "provenance": ("provenance", "verify the provenance log, or look a recording up in it"),
     "dead-letters": ("dead_letters", "list, replay or purge dead letters"),
 }
 
