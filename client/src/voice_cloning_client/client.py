@@ -1,8 +1,11 @@
 """The asynchronous client."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
+
+import aiohttp
 
 from voice_cloning_client.audio import Audio, format_named, with_wav_sizes
 from voice_cloning_client.jobs import Jobs
@@ -143,6 +146,20 @@ class AsyncClient:
         fields |= {name: form_value(value) for name, value in options.items()}
         sent = {name: value for name, value in fields.items() if value}
         return await self._transport.json(Call("POST", "/normalize", form=lambda: form(sent)))
+
+    async def provenance(self, recording: Clip, *, until: str = "") -> Mapping[str, Any]:
+        """Return the watermark of a recording, and its sentences in the log, as docs/http.md describes them.
+
+        `until`: only sentences that were spoken before this time (ISO 8601).
+        """
+        (content,) = await asyncio.to_thread(read_clips, (recording,))
+
+        def body() -> aiohttp.FormData:
+            made = form({"until": until} if until else {})
+            made.add_field("file", content, filename="recording")
+            return made
+
+        return await self._transport.json(Call("POST", "/provenance", form=body))
 
     async def about(self) -> Mapping[str, Any]:
         """Return the service's version, engine and supported parameters."""

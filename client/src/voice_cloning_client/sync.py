@@ -164,6 +164,10 @@ class Client:
         """Return the normalized text; nothing is synthesized."""
         return self._loop.run(self._client.normalize(text, language=language, **options))
 
+    def provenance(self, recording: Clip, *, until: str = "") -> Mapping[str, Any]:
+        """Return the watermark of a recording, and its sentences in the log."""
+        return self._loop.run(self._client.provenance(recording, until=until))
+
     def about(self) -> Mapping[str, Any]:
         """Return the service's version, engine and supported parameters."""
         return self._loop.run(self._client.about())

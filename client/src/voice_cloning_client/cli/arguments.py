@@ -32,6 +32,14 @@ def parser() -> argparse.ArgumentParser:
     _add_jobs(commands)
     _add_voices(commands)
 
+    provenance = commands.add_parser(
+        "provenance", help="show where a recording comes from, as JSON"
+    )
+    provenance.add_argument("file", help="a recording, or a part of one")
+    provenance.add_argument("--until", default="", help="only sentences spoken before this time")
+    provenance.set_defaults(command=speech_commands.provenance)
+    _add_access(provenance)
+
     languages = commands.add_parser("languages", help="list the supported languages")
     languages.set_defaults(command=speech_commands.languages)
     _add_access(languages)

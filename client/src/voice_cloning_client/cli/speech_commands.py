@@ -1,13 +1,14 @@
-"""The commands `speak`, `stream` and `languages`."""
+"""The commands `speak`, `stream`, `provenance` and `languages`."""
 
 import argparse
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 from voice_cloning_client.audio import AudioInfo, format_of_file
 from voice_cloning_client.cli.inputs import client_of, speech_options, text_of, timeouts_of
-from voice_cloning_client.cli.terminal import AudioOut, Progress, say, show_table
+from voice_cloning_client.cli.terminal import AudioOut, Progress, say, show, show_table
 from voice_cloning_client.files import NewFile
 
 _BYTES_PER_SAMPLE = 2
@@ -40,6 +41,13 @@ async def speak(options: argparse.Namespace) -> None:
     ):
         if note:
             say(f"voice-cloning: {name}: {note}")
+
+
+async def provenance(options: argparse.Namespace) -> None:
+    """Show where a recording comes from, as JSON."""
+    async with client_of(options) as client:
+        answer = await client.provenance(options.file, until=options.until)
+    show(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
 async def languages(options: argparse.Namespace) -> None:
