@@ -45,7 +45,7 @@ def examine(bench: Bench, findings: Findings) -> None:
 def _likeliest(engine: XttsEngine, coarse: XttsEngine, voice: LoadedVoice, pair: Pair) -> float:
     """Return the share of codes at which bfloat16 finds the same code likeliest as float32."""
     fine = engine.review(pair.text, pair.language, voice, pair.codes)[1]
-    other_voice = coarse.restore(voice.voice.to_bytes())
+    other_voice = coarse.restore(voice.voice.to_bytes(""))
     rough = coarse.review(pair.text, pair.language, other_voice, pair.codes)[1]
     return float(np.mean(np.array(fine) == np.array(rough)))
 

@@ -17,13 +17,20 @@ from typing import Final
 
 import msgspec
 
+from services.admin.latents import BadLatents, read_latents
 from services.common.bus import topology
 from services.common.bus.library.quota import VoiceLimits
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.nats.connection import connected_bus
 from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.settings import BadSettings, read_settings
-from services.common.voice_file import MOST_FILE_BYTES, SUFFIX, pack_voice, unpack_voice
+from services.common.voice_file import (
+    MOST_FILE_BYTES,
+    SUFFIX,
+    draft_voice,
+    pack_voice,
+    unpack_voice,
+)
 from services.common.wire.failures import PipelineError
 from services.common.wire.voices import SHARED_TENANT, Voice, is_voice_id
 
@@ -61,7 +68,14 @@ class VoiceCommands:
     async def export(self, choice: argparse.Namespace) -> list[str]:
         """Write a voice with its clips to a new file that only its owner can read."""
         voice = await self._voice(choice)
-        content = pack_voice(voice, await self.library.clips(voice))
+        wavs = await self.library.clips(voice)
+        if choice.computed:
+            computed = await self.library.portable(voice)
+        else:
+            computed = await self.library.computed(voice)
+        if choice.computed and not computed:
+            raise Refused("no engine with portable voices has computed this voice")
+        content = pack_voice(voice, wavs, computed)
         path: Path = choice.file or Path(voice.voice + SUFFIX)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
@@ -72,8 +86,18 @@ class VoiceCommands:
         """Create a voice from a file."""
         with choice.file.open("rb") as file:
             content = file.read(MOST_FILE_BYTES + 1)
-        draft, wavs = unpack_voice(content, choice.tenant)
-        voice = await self.library.create(_renamed(draft, choice.name), wavs)
+        draft, wavs, computed = unpack_voice(content, choice.tenant)
+        voice = await self.library.create(_renamed(draft, choice.name), wavs, computed)
+        return [f"Created {voice.voice}."]
+
+    async def import_latents(self, choice: argparse.Namespace) -> list[str]:
+        """Create a voice without recordings from latents of XTTS, in JSON or safetensors."""
+        try:
+            computed = read_latents(choice.file, speaker=choice.speaker, model=choice.model)
+        except BadLatents as error:
+            raise Refused(str(error)) from None
+        draft = _renamed(draft_voice(choice.tenant, "latents", [computed]), choice.name)
+        voice = await self.library.create(draft, [], [computed])
         return [f"Created {voice.voice}."]
 
     async def publish(self, choice: argparse.Namespace) -> list[str]:
@@ -86,7 +110,8 @@ class VoiceCommands:
             )
         draft = msgspec.structs.replace(voice, tenant=SHARED_TENANT, uploaded_by="", leftovers=())
         wavs = await self.library.clips(voice)
-        shared = await self.library.create(_renamed(draft, choice.name), wavs)
+        computed = await self.library.computed(voice)
+        shared = await self.library.create(_renamed(draft, choice.name), wavs, computed)
         return [f"Published as {shared.voice}; the tenant's own voice is unchanged."]
 
     async def delete(self, choice: argparse.Namespace) -> list[str]:
@@ -218,9 +243,17 @@ def parser() -> argparse.ArgumentParser:
     exporting = add("export", VoiceCommands.export, tenant=True)
     exporting.add_argument("voice")
     exporting.add_argument("file", type=Path, nargs="?", help=f"default: ID{SUFFIX}")
+    exporting.add_argument(
+        "--computed", action="store_true", help="with what engines computed of it"
+    )
     importing = add("import", VoiceCommands.import_file, tenant=True)
     importing.add_argument("file", type=Path)
     importing.add_argument("--name", help="instead of the one in the file")
+    latents = add("import-latents", VoiceCommands.import_latents, tenant=True)
+    latents.add_argument("file", type=Path, help="JSON or .safetensors")
+    latents.add_argument("--name", required=True)
+    latents.add_argument("--speaker", help="of a file with several")
+    latents.add_argument("--model", default="", help="the engine's name of it; default: unknown")
     publishing = add("publish", VoiceCommands.publish, tenant=True)
     publishing.add_argument("voice")
     publishing.add_argument("--name", help="instead of the tenant's name for it")

@@ -1,4 +1,6 @@
-"""The portable file of a voice: a ZIP archive of `voice.json` and its clips, described in docs/voice-file.md. Pure.
+"""The portable file of a voice: a ZIP archive of `voice.json`, clips and computed voices. Pure.
+
+docs/voice-file.md describes it.
 
 `pack_voice` writes entries without compression, in a fixed order and with a fixed date, so that equal voices give equal
 bytes. `unpack_voice` reads bytes that anyone can have made: it checks every size before it reads, and builds nothing
@@ -9,28 +11,40 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.common.audio.wav import HEADER_BYTES, wav_header
+from services.common.voice_tensors import MOST_BYTES as MOST_COMPUTED_BYTES
+from services.common.voice_tensors import unpack_tensors
 from services.common.wire.failures import MalformedMessage
 from services.common.wire.fields import MOST_CLIPS, ClipId, Language, VoiceName
 from services.common.wire.options import AS_USUAL, Parameters
-from services.common.wire.voices import Consent, Voice, VoiceDescription, voice_id
+from services.common.wire.voices import (
+    MOST_COMPUTED,
+    ComputedVoice,
+    Consent,
+    Voice,
+    VoiceDescription,
+    voice_id,
+)
 
 CONTENT_TYPE: Final = "application/zip"
 SUFFIX: Final = ".voice.zip"  # of a file's name
 MOST_CLIP_BYTES: Final = 4_000_000  # 30 s, the most that the edge stores, take 1.44 million
-MOST_FILE_BYTES: Final = MOST_CLIPS * MOST_CLIP_BYTES + 256 * 1024
+MOST_FILE_BYTES: Final = (
+    MOST_CLIPS * MOST_CLIP_BYTES + MOST_COMPUTED * MOST_COMPUTED_BYTES + 256 * 1024
+)
 
 _FORMAT: Final = "voice-cloning-voice"
 _VERSION: Final = 1
 _DOCUMENT: Final = "voice.json"
 _MOST_DOCUMENT_BYTES: Final = 64 * 1024
+_MOST_ENTRIES: Final = 1 + MOST_CLIPS + MOST_COMPUTED
 _SHORTEST_S: Final = 1.0
 _LONGEST_S: Final = 60.0
 _RATES_HZ: Final = (8_000, 48_000)
@@ -61,10 +75,11 @@ class UnpackedVoice(NamedTuple):
 
     draft: Voice  # its id and times are placeholders
     wavs: tuple[bytes, ...]  # one for each of the draft's clips, mono 16-bit WAV
+    computed: tuple[bytes, ...] = ()  # one for each of its computed voices
 
 
-class _Clip(Struct, frozen=True, kw_only=True):
-    file: Annotated[str, Meta(max_length=20)]
+class _Listed(Struct, frozen=True, kw_only=True):
+    file: Annotated[str, Meta(max_length=24)]
     sha256: ClipId
 
 
@@ -81,24 +96,25 @@ class _Document(Struct, frozen=True, kw_only=True):
     description: VoiceDescription = ""
     consent: Consent | None = None
     parameters: Parameters = AS_USUAL
-    clips: Annotated[tuple[_Clip, ...], Meta(min_length=1, max_length=MOST_CLIPS)]
+    clips: Annotated[tuple[_Listed, ...], Meta(max_length=MOST_CLIPS)]
+    computed: Annotated[tuple[_Listed, ...], Meta(max_length=MOST_COMPUTED)] | UnsetType = UNSET
 
 
-def pack_voice(voice: Voice, wavs: Sequence[bytes]) -> bytes:
-    """Return the file of a voice with these clips. Equal voices and clips give equal bytes."""
+def pack_voice(voice: Voice, wavs: Sequence[bytes], computed: Sequence[bytes] = ()) -> bytes:
+    """Return the file of a voice with these clips and computed voices. Equal arguments give equal bytes."""
+    clips = {_clip_file(number): wav for number, wav in enumerate(wavs, 1)}
+    voices = {_computed_file(number): each for number, each in enumerate(computed, 1)}
     document = _Document(
         name=voice.name,
         language=voice.language,
         description=voice.description,
         consent=voice.consent,
         parameters=voice.parameters,
-        clips=tuple(
-            _Clip(file=_clip_file(number), sha256=sha256(wav).hexdigest())
-            for number, wav in enumerate(wavs, 1)
-        ),
+        clips=_listing(clips),
+        computed=_listing(voices) or UNSET,
     )
-    entries = {_DOCUMENT: msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"}
-    entries |= {_clip_file(number): wav for number, wav in enumerate(wavs, 1)}
+    described = msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    entries = {_DOCUMENT: described, **clips, **voices}
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for name, entry in entries.items():
@@ -127,23 +143,49 @@ def _unpacked(archive: zipfile.ZipFile, tenant: str) -> UnpackedVoice:
     document = _document(_read(archive, entries[_DOCUMENT], _MOST_DOCUMENT_BYTES))
     _check_names([entry.filename for entry in archive.infolist()], document)
     wavs = tuple(_clip(archive, entries[clip.file], clip) for clip in document.clips)
-    draft = Voice(
-        voice=voice_id(0, 0),
-        tenant=tenant,
-        name=document.name,
-        revision=1,
-        state="creating",
+    computed = tuple(
+        _computed(archive, entries[each.file], each) for each in document.computed or ()
+    )
+    draft = draft_voice(tenant, document.name, computed)
+    described = msgspec.structs.replace(
+        draft,
         clips=tuple(clip.sha256 for clip in document.clips),
-        clip_bytes=sum(map(len, wavs)),
+        clip_bytes=draft.clip_bytes + sum(map(len, wavs)),
         audio_s=sum(map(_seconds, wavs)),
-        created_unix_ms=0,
-        changed_unix_ms=0,
         language=document.language,
         description=document.description,
         consent=document.consent,
         parameters=document.parameters,
     )
-    return UnpackedVoice(draft, wavs)
+    return UnpackedVoice(described, wavs, computed)
+
+
+def draft_voice(tenant: str, name: str, computed: Sequence[bytes]) -> Voice:
+    """Return a voice without clips, for `VoiceLibrary.create`. Raises MalformedMessage."""
+    return Voice(
+        voice=voice_id(0, 0),
+        tenant=tenant,
+        name=name,
+        revision=1,
+        state="creating",
+        clips=(),
+        clip_bytes=sum(map(len, computed)),
+        audio_s=0.0,
+        created_unix_ms=0,
+        changed_unix_ms=0,
+        computed=tuple(map(_described, computed)) or UNSET,
+    )
+
+
+def _described(computed: bytes) -> ComputedVoice:
+    voice = unpack_tensors(computed)
+    return ComputedVoice(file=sha256(computed).hexdigest(), engine=voice.engine, model=voice.model)
+
+
+def _listing(files: Mapping[str, bytes]) -> tuple[_Listed, ...]:
+    return tuple(
+        _Listed(file=name, sha256=sha256(content).hexdigest()) for name, content in files.items()
+    )
 
 
 def _bounded(content: bytes) -> bytes:
@@ -158,16 +200,17 @@ def _bounded(content: bytes) -> bytes:
     _, _, _, _, entries, directory_bytes, _, _ = _END.unpack_from(content, end)
     signature, size = _ZIP64_LOCATOR
     zip64 = content[max(0, end - size) :].startswith(signature)
-    if zip64 or entries > 1 + MOST_CLIPS or directory_bytes > _MOST_DIRECTORY_BYTES:
+    if zip64 or entries > _MOST_ENTRIES or directory_bytes > _MOST_DIRECTORY_BYTES:
         raise MalformedMessage(
-            f"the voice file has too many entries; send {_DOCUMENT} and 1 to {MOST_CLIPS} clips"
+            f"the voice file has too many entries; send {_DOCUMENT}, up to {MOST_CLIPS} clips and "
+            f"up to {MOST_COMPUTED} computed voices"
         )
     return content
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most_bytes: int) -> bytes:
     """Return the bytes of an entry that `_check_names` allows or is the document."""
-    name = "a clip" if entry.filename != _DOCUMENT else _DOCUMENT
+    name = entry.filename
     if entry.file_size > most_bytes:
         raise MalformedMessage(f"{name} has more than {most_bytes} bytes; send a smaller one")
     if entry.compress_type not in _METHODS or entry.flag_bits & _ENCRYPTED:
@@ -196,21 +239,29 @@ def _document(content: bytes) -> _Document:
 
 
 def _check_names(names: Sequence[str], document: _Document) -> None:
-    expected = [_clip_file(number) for number in range(1, len(document.clips) + 1)]
-    if [clip.file for clip in document.clips] != expected:
-        raise MalformedMessage(f"clips in {_DOCUMENT} must have the files {', '.join(expected)}")
-    if len({clip.sha256 for clip in document.clips}) != len(expected):
-        raise MalformedMessage(f"clips in {_DOCUMENT} must differ; two have the same sha256")
-    if sorted(names) != sorted([_DOCUMENT, *expected]):
+    clips = [_clip_file(number) for number in range(1, len(document.clips) + 1)]
+    voices = [_computed_file(number) for number in range(1, len(document.computed or ()) + 1)]
+    for field, entries, expected in (
+        ("clips", document.clips, clips),
+        ("computed", document.computed or (), voices),
+    ):
+        if [entry.file for entry in entries] != expected:
+            raise MalformedMessage(
+                f"{field} in {_DOCUMENT} must have the files {', '.join(expected)}"
+            )
+        if len({entry.sha256 for entry in entries}) != len(expected):
+            raise MalformedMessage(f"{field} in {_DOCUMENT} must differ; two have the same sha256")
+    if not (clips or voices):
+        raise MalformedMessage(f"{_DOCUMENT} lists no clips and no computed voices; add one")
+    if sorted(names) != sorted([_DOCUMENT, *clips, *voices]):
         raise MalformedMessage(
-            f"the voice file must contain {_DOCUMENT}, {', '.join(expected)} and no other file"
+            f"the voice file must contain {', '.join([_DOCUMENT, *clips, *voices])} "
+            "and no other file"
         )
 
 
-def _clip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, clip: _Clip) -> bytes:
-    wav = _read(archive, entry, MOST_CLIP_BYTES)
-    if sha256(wav).hexdigest() != clip.sha256:
-        raise MalformedMessage(f"{clip.file} is damaged: its sha256 is not that in {_DOCUMENT}")
+def _clip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, clip: _Listed) -> bytes:
+    wav = _read_listed(archive, entry, clip, MOST_CLIP_BYTES)
     if not _is_wav(wav):
         raise MalformedMessage(
             f"{clip.file} must be a WAV file of mono 16-bit PCM with a 44-byte header, at "
@@ -221,6 +272,20 @@ def _clip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, clip: _Clip) -> byte
             f"{clip.file} must be {_SHORTEST_S:g} to {_LONGEST_S:g} s long; send another recording"
         )
     return wav
+
+
+def _computed(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, listed: _Listed) -> bytes:
+    return _read_listed(archive, entry, listed, MOST_COMPUTED_BYTES)
+
+
+def _read_listed(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, listed: _Listed, most_bytes: int
+) -> bytes:
+    """Return the content of an entry, which has the digest in the document."""
+    content = _read(archive, entry, most_bytes)
+    if sha256(content).hexdigest() != listed.sha256:
+        raise MalformedMessage(f"{listed.file} is damaged: its sha256 is not that in {_DOCUMENT}")
+    return content
 
 
 def _is_wav(content: bytes) -> bool:
@@ -244,6 +309,10 @@ def _seconds(wav: bytes) -> float:
 
 def _clip_file(number: int) -> str:
     return f"clip-{number}.wav"
+
+
+def _computed_file(number: int) -> str:
+    return f"computed-{number}.safetensors"
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

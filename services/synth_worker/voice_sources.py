@@ -18,7 +18,7 @@ from services.common.wire.failures import (
     UnusableReference,
 )
 from services.common.wire.messages import SentenceJob
-from services.common.wire.voices import parse_reference
+from services.common.wire.voices import Voice, parse_reference
 
 _VOICE_GONE: Final = "the voice was deleted or its clips were replaced; send the request again with an existing voice"
 _CLIP_ADVICE: Final = (
@@ -50,6 +50,14 @@ class EngineVoice(NamedTuple):
     name: str
 
 
+class ImportedVoice(NamedTuple):
+    """The computed voices that a library voice was imported with."""
+
+    contents: tuple[bytes, ...]  # of one engine, each serialised as by its `condition`
+    models: str  # all engines and models, for people
+    has_clips: bool  # whether the voice can be computed here
+
+
 ClipSource = OneOffVoice | VoiceRevision
 VoiceSource = ClipSource | EngineVoice
 
@@ -79,11 +87,31 @@ async def read_clips(bus: Bus, source: ClipSource) -> list[Clip]:
     if isinstance(source, OneOffVoice):
         return [_clip(await fetch_clip(bus, source.tenant, clip)) for clip in source.clips]
 
-    library = VoiceLibrary(bus)
-    record = await library.read(source.owner, source.voice)
+    record = await _record(bus, source)
+    return [_clip(wav) for wav in await VoiceLibrary(bus).clips(record)]
+
+
+async def read_computed(bus: Bus, source: VoiceRevision, engine: str) -> ImportedVoice:
+    """Return what this engine computed of a voice elsewhere. Raises UnknownVoice, BusUnavailable."""
+    record = await _record(bus, source)
+    all_computed = record.computed or ()
+    contents = [
+        await VoiceLibrary(bus).clip(source.owner, source.voice, computed.file)
+        for computed in all_computed
+        if computed.engine == engine
+    ]
+    models = ", ".join(
+        f"the engine {computed.engine}, model {computed.model or 'unknown'}"
+        for computed in all_computed
+    )
+    return ImportedVoice(tuple(contents), models, has_clips=bool(record.clips))
+
+
+async def _record(bus: Bus, source: VoiceRevision) -> Voice:
+    record = await VoiceLibrary(bus).read(source.owner, source.voice)
     if record is None or record.revision != source.revision:
         raise UnknownVoice(_VOICE_GONE)
-    return [_clip(wav) for wav in await library.clips(record)]
+    return record
 
 
 def _clip(content: bytes) -> Clip:

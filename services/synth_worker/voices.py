@@ -1,4 +1,7 @@
-"""Voices: from memory, else from the KV bucket that all workers share, else computed from the clips.
+"""Voices: from memory, else from the KV bucket that all workers share, else imported or computed from the clips.
+
+A library voice can have been imported with what an engine computed of it elsewhere. It is used if it is of this engine
+and model; otherwise the voice is computed from its clips, and refused if it has none.
 
 The bucket stores a voice with its SHA-256 in front. A stored voice that does not match it, or that
 the engine cannot read, is computed again and replaced. Built-in voices come from the engine.
@@ -16,17 +19,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
 from services.common.bus import topology
+from services.common.bus.library.made import sealed, unsealed
 from services.common.bus.ports import Bus
 from services.common.wire.failures import (
     EngineCrashed,
     MalformedMessage,
     QueueFull,
     SynthesisFailed,
+    UnusableReference,
 )
 from services.common.wire.identity import library_voice_key, voice_key
 from services.common.wire.options import AS_USUAL, Parameters
@@ -41,11 +46,10 @@ from services.synth_worker.voice_sources import (
     exists,
     gone,
     read_clips,
+    read_computed,
 )
 
 log = structlog.get_logger()
-
-_DIGEST_BYTES: Final = 32
 
 
 class _Key(NamedTuple):
@@ -53,6 +57,13 @@ class _Key(NamedTuple):
 
     source: VoiceSource
     gpt_cond_len: int | None  # seconds of the clips that are used; None: the engine's default
+
+
+class _Made(NamedTuple):
+    """A voice that was not in the bucket."""
+
+    content: bytes  # serialised
+    voice: Any  # in the engine's own type
 
 
 class _Entry(NamedTuple):
@@ -161,7 +172,7 @@ class Voices:
         if stored is None:
             return None
         try:
-            voice = await self._model.restore(_unsealed(stored))
+            voice = await self._model.restore(unsealed(stored))
         except (EngineStuck, EngineClosed):
             raise
         except (MalformedMessage, SynthesisFailed, EngineCrashed) as failure:
@@ -172,18 +183,47 @@ class Voices:
         return voice
 
     async def _compute(self, key: str, source: ClipSource, parameters: Parameters) -> Any:
-        """Compute a voice from its clips, and store it in the bucket."""
+        """Compute a voice, unless it was imported computed, and store it in the bucket."""
+        made = await self._imported(source, parameters)
+        if made is None:
+            made = await self._conditioned(source, parameters)
+        try:
+            await self._bus.put_value(topology.VOICES, key, sealed(made.content))
+        except QueueFull:
+            log.warning("voice_not_shared", reason="the bucket is full")
+        return made.voice
+
+    async def _imported(self, source: ClipSource, parameters: Parameters) -> _Made | None:
+        """Return what was computed of a voice elsewhere, if this engine can use it."""
+        if not isinstance(source, VoiceRevision):
+            return None
+        engine = self._model.describe().name
+        imported = await read_computed(self._bus, source, engine)
+        if parameters != AS_USUAL and imported.has_clips:
+            return None  # the length of the clips that was used elsewhere is unknown
+        for content in imported.contents:
+            try:
+                made = _Made(content, await self._model.restore(content))
+            except MalformedMessage as refusal:
+                log.warning("imported_voice_unusable", voice=source.voice, reason=str(refusal))
+                continue
+            self._metrics.voices.labels("imported").inc()
+            return made
+        if not imported.has_clips:
+            raise UnusableReference(
+                f"the voice has no recordings, and the engine {engine} cannot use what was computed "
+                f"for {imported.models}; select that engine, or add recordings (PUT /voices/ID/clips)"
+            )
+        return None
+
+    async def _conditioned(self, source: ClipSource, parameters: Parameters) -> _Made:
+        """Compute a voice from its clips."""
         recordings = await read_clips(self._bus, source)
         with self._metrics.conditioning.time():
             content = await self._model.condition(recordings, parameters)
         label = "computed" if isinstance(source, OneOffVoice) else "library"
         self._metrics.voices.labels(label).inc()
-
-        try:
-            await self._bus.put_value(topology.VOICES, key, _sealed(content))
-        except QueueFull:
-            log.warning("voice_not_shared", reason="the bucket is full")
-        return await self._model.restore(content)
+        return _Made(content, await self._model.restore(content))
 
     def _bucket_key(self, source: ClipSource, gpt_cond_len: int | None) -> str:
         """Return the bucket's key: of the source, the engine's version and the seconds of the clips that are used."""
@@ -194,17 +234,3 @@ class Voices:
 
         digest = sha256("/".join((*source.clips, *length)).encode()).hexdigest()
         return voice_key(source.tenant, description.name, description.version, digest)
-
-
-def _sealed(voice: bytes) -> bytes:
-    """Return a voice as the bucket stores it: its SHA-256, then its bytes."""
-    return sha256(voice).digest() + voice
-
-
-def _unsealed(stored: bytes) -> bytes:
-    """Return the voice of a stored value. Raises MalformedMessage if its SHA-256 does not match."""
-    digest = stored[:_DIGEST_BYTES]
-    voice = stored[_DIGEST_BYTES:]
-    if sha256(voice).digest() != digest:
-        raise MalformedMessage("the stored voice does not match its SHA-256")
-    return voice

@@ -9,13 +9,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import msgspec
+import numpy as np
 import pytest
 
 from services.common.runtime.local_nats import free_port, local_nats
+from services.common.voice_file import draft_voice, pack_voice
+from services.common.voice_tensors import VoiceTensors, pack_tensors
+from tests.support.messages import CONSENT
 from tests.support.recordings import CLIP_FILE
 from tests.support.wav import pcm_of
 from tests.support.xtts_checkpoint import make_checkpoint
 
+WIDTH = 64  # of the small checkpoint's decoder
 ROOT = Path(__file__).parents[2]
 TEXT = (
     "Good morning. This is the second sentence, and it follows the first one. Here the text ends."
@@ -63,6 +69,26 @@ async def ready(process: asyncio.subprocess.Process) -> None:
     pytest.fail("it ended before it was ready")
 
 
+async def spoken_after_import(session: aiohttp.ClientSession, address: str) -> tuple[int, bool]:
+    """Import latents without recordings, and speak with them; return status and whether there is audio."""
+    drawn = np.random.default_rng(1)
+    latents = {
+        "gpt_cond_latent": drawn.normal(size=(1, 32, WIDTH)).astype(np.float32),
+        "speaker_embedding": drawn.normal(0, 0.04, (1, 512, 1)).astype(np.float32),
+    }
+    computed = pack_tensors(VoiceTensors("xtts", "", latents))
+    draft = msgspec.structs.replace(draft_voice("public", "Latents", [computed]), consent=CONSENT)
+    file = aiohttp.FormData(default_to_multipart=True)
+    file.add_field("file", pack_voice(draft, [], [computed]), filename="latents.voice.zip")
+    async with session.post(f"{address}/voices/import", data=file) as response:
+        assert response.status == 201, await response.text()
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in {"text": TEXT, "language": "en", "seed": "7", "voice": "Latents"}.items():
+        form.add_field(name, value)
+    async with session.post(f"{address}/synthesize", data=form) as response:
+        return response.status, len(await response.read()) > 48_000
+
+
 async def test_xtts_speaks_over_http_and_gives_the_same_audio_in_a_crowd(tmp_path: Path) -> None:
     make_checkpoint(tmp_path / "model")
     port = free_port()
@@ -90,6 +116,7 @@ async def test_xtts_speaks_over_http_and_gives_the_same_audio_in_a_crowd(tmp_pat
         assert pcm_of(others[0][1]) != pcm_of(alone), "another seed is another reading"
         _, fast = await post(session, f"{address}/synthesize", speed="2", temperature="0.75")
         assert len(fast) - QUIET_BYTES == pytest.approx((len(alone) - QUIET_BYTES) / 2, rel=0.2)
+        assert await spoken_after_import(session, address) == (200, True)
         async with session.get(f"{address}/") as response:
             about = await response.json()
         assert about["engine"] == "xtts"

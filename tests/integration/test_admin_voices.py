@@ -19,6 +19,7 @@ from services.common.bus.nats.connection import NatsBus
 from services.common.bus.ports import Bus
 from services.common.runtime.local_nats import local_nats
 from services.common.voice_file import unpack_voice
+from services.common.voice_tensors import unpack_tensors
 from services.common.wire.failures import MalformedMessage, UnknownVoice, VoiceNameTaken
 from services.common.wire.voices import SHARED_TENANT, Voice
 from tests.support.buses import nats_bus
@@ -84,6 +85,56 @@ async def test_a_voice_moves_to_another_tenant_as_a_file(bus: Bus, tmp_path: Pat
     path.write_bytes(b"something else")
     with pytest.raises(MalformedMessage, match="not a ZIP archive"):
         await run(bus, "import", str(path), "--tenant", "acme")
+
+
+async def test_latents_of_another_xtts_server_become_a_voice_without_clips(
+    bus: Bus, tmp_path: Path
+) -> None:
+    latents = {"gpt_cond_latent": [[0.5] * 8] * 32, "speaker_embedding": [0.25] * 512}
+    path = tmp_path / "speakers.json"
+    path.write_text(json.dumps({"Anna": latents, "Bert": latents}))
+    import_latents = ("import-latents", str(path), "--tenant", "acme", "--name", "Anna")
+    with pytest.raises(Refused, match="2 speakers; select one with --speaker: Anna, Bert"):
+        await run(bus, *import_latents)
+    await run(bus, *import_latents, "--speaker", "Bert", "--model", "abc")
+    anna = await VoiceLibrary(bus).require("acme", "Anna")
+    [computed] = await VoiceLibrary(bus).computed(anna)
+    voice = unpack_tensors(computed)
+    assert (voice.engine, voice.model, anna.clips) == ("xtts", "abc", ())
+    assert voice.tensors["gpt_cond_latent"].shape == (1, 32, 8)
+    assert voice.tensors["speaker_embedding"].tolist() == [[[0.25]] * 512]
+
+    exported = tmp_path / "anna.voice.zip"
+    await run(bus, "export", "Anna", str(exported), "--tenant", "acme")
+    await run(bus, "import", str(exported), "--tenant", "globex")
+    copy = await VoiceLibrary(bus).require("globex", "Anna")
+    assert await VoiceLibrary(bus).computed(copy) == [computed]
+    await run(bus, "publish", "Anna", "--tenant", "acme", "--without-consent")
+    [shared] = await VoiceLibrary(bus).all(SHARED_TENANT)
+    assert await VoiceLibrary(bus).computed(shared) == [computed]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"\x80\x02pickle", "not a JSON object"),
+        (b'{"gpt_cond_latent": [1], "speaker_embedding": [1]}', "has 1 and speaker_embedding 1"),
+        (b'{"gpt_cond_latent": "a", "speaker_embedding": []}', "not a list of numbers"),
+        (b'{"gpt_cond_latent": [[[[[[1]]]]]]}', "not a list of numbers"),
+        (
+            json.dumps({"gpt_cond_latent": [1e300] * 32, "speaker_embedding": [0] * 512}).encode(),
+            "not finite",
+        ),
+    ],
+)
+async def test_a_file_without_latents_is_refused(
+    bus: Bus, tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    path = tmp_path / "latents.json"
+    path.write_bytes(content)
+    with pytest.raises(Refused, match=complaint):
+        await run(bus, "import-latents", str(path), "--tenant", "acme", "--name", "Anna")
+    assert await VoiceLibrary(bus).all("acme") == []
 
 
 async def test_a_published_voice_keeps_its_consent_and_outlives_the_tenants_own(bus: Bus) -> None:

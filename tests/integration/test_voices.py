@@ -9,11 +9,14 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import numpy as np
 import pytest
 from yarl import URL
 
 from services.common.bus import topology
 from services.common.bus.library.voices import VoiceLibrary
+from services.common.voice_file import draft_voice, pack_voice, unpack_voice
+from services.common.voice_tensors import VoiceTensors, pack_tensors
 from services.common.wire import codec, subjects
 from services.common.wire.voices import SHARED_TENANT, VoiceForgotten
 from tests.support.front import SETTINGS, VOICE, Front, front
@@ -292,6 +295,42 @@ async def test_an_exported_voice_is_imported_as_an_equal_voice(service: Front) -
     }
     assert imported["audio_s"] == pytest.approx(made["audio_s"], abs=0.01)
     assert imported["id"] != made["id"]
+
+
+async def test_a_computed_voice_is_exported_and_speaks_without_recordings(
+    service: Front,
+) -> None:
+    await create(service)
+    status, problem = await send(service, "GET", "/voices/Anna/export?computed=true")
+    assert (status, problem["code"], problem["field"]) == (400, "bad_request", "computed")
+    async with await service.post("/synthesize", reference_audio=None, voice="Anna") as response:
+        audio = await response.read()
+    async with await service.get("/voices/Anna/export?computed=true") as response:
+        assert response.status == 200
+        _, wavs, computed = unpack_voice(await response.read(), "public")
+    assert (len(wavs), len(computed)) == (1, 1)
+
+    draft = draft_voice("public", "Bert", computed)
+    alone = pack_voice(msgspec.structs.replace(draft, consent=STORED_VOICE.consent), [], computed)
+    status, imported = await import_file(service, alone)
+    assert (status, imported["clips"]) == (201, 0)
+    assert imported["computed"] == [{"engine": "tone", "model": "1"}]
+    async with await service.post("/synthesize", reference_audio=None, voice="Bert") as response:
+        assert response.status == 200
+        assert await response.read() == audio
+
+
+async def test_a_voice_that_only_another_engine_can_use_is_refused(service: Front) -> None:
+    numbers = {"gpt_cond_latent": np.ones((1, 32, 8), dtype=np.float32)}
+    foreign = pack_tensors(VoiceTensors("xtts", "abc", numbers))
+    draft = msgspec.structs.replace(
+        draft_voice("public", "Anna", [foreign]), consent=STORED_VOICE.consent
+    )
+    assert (await import_file(service, pack_voice(draft, [], [foreign])))[0] == 201
+    async with await service.post("/synthesize", reference_audio=None, voice="Anna") as response:
+        problem = await response.json(content_type=None)
+    assert (response.status, problem["code"]) == (422, "unusable_reference")
+    assert "the engine xtts, model abc" in problem["detail"]
 
 
 async def test_a_file_that_is_no_exported_voice_is_refused(service: Front) -> None:

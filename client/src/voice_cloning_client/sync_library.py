@@ -239,9 +239,9 @@ class SyncVoices:
         """Return a short sentence in this voice, as WAV."""
         return self._run(self._voices.preview(voice, language=language))
 
-    def export(self, voice: str) -> bytes:
+    def export(self, voice: str, *, computed: bool = False) -> bytes:
         """Return the voice with its recordings, as one file."""
-        return self._run(self._voices.export(voice))
+        return self._run(self._voices.export(voice, computed=computed))
 
     def import_(self, file: bytes | str | Path) -> Voice:
         """Store a voice that `export` returned."""

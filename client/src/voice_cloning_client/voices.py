@@ -208,9 +208,11 @@ class Voices:
         )
         return await self._transport.content(call)
 
-    async def export(self, voice: str) -> bytes:
-        """Return the voice with its recordings, as one file."""
-        return await self._transport.content(Call("GET", f"{_path(voice)}/export"), _MAX_VOICE_FILE)
+    async def export(self, voice: str, *, computed: bool = False) -> bytes:
+        """Return the voice with its recordings, as one file; `computed`: with what engines computed of it."""
+        query = {"computed": "true"} if computed else {}
+        call = Call("GET", f"{_path(voice)}/export", query=query)
+        return await self._transport.content(call, _MAX_VOICE_FILE)
 
     async def import_(self, file: bytes | str | Path) -> Voice:
         """Store a voice that `export` returned, from its bytes or a file."""

@@ -13,9 +13,12 @@ from typing import Annotated, Final, Literal, NamedTuple
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.common.wire.fields import (
+    ClipId,
     Clips,
     Count,
+    EngineName,
     Language,
+    MaybeClips,
     Positive,
     Tenant,
     UnixMilliseconds,
@@ -38,6 +41,8 @@ VoiceId = Annotated[str, Meta(pattern=r"^v_[0-9a-v]{20}\Z")]
 RevisionNumber = Annotated[int, Meta(ge=1, le=1_000_000)]
 VoiceDescription = Annotated[str, Meta(max_length=500)]
 Scope = Literal["own", "shared", "builtin"]
+ModelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}\Z")]
+MOST_COMPUTED: Final = 4  # computed voices that are stored with a voice
 VoiceState = Literal["creating", "ready", "deleting"]
 
 _RANDOM_BITS: Final = 50
@@ -61,6 +66,17 @@ class Consent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ]  # how: "written", "recorded", "own voice"
 
 
+class ComputedVoice(Struct, frozen=True, kw_only=True):
+    """A result of an engine's computation elsewhere, imported with the voice. On the wire a map."""
+
+    file: ClipId  # its SHA-256, and its name among the voice's objects
+    engine: EngineName
+    model: ModelName = ""  # as the engine names it; empty: unknown
+
+
+ComputedVoices = Annotated[tuple[ComputedVoice, ...], Meta(min_length=1, max_length=MOST_COMPUTED)]
+
+
 class Voice(Message, frozen=True, kw_only=True):
     """A voice of a tenant's library, as it is stored, and returned on the bus.
 
@@ -72,8 +88,9 @@ class Voice(Message, frozen=True, kw_only=True):
     name: VoiceName
     revision: RevisionNumber  # counts the replacements of its clips, from 1
     state: VoiceState  # only a ready voice can be used
-    clips: Clips  # objects `<tenant>/<voice>/<clip>` of the store `TTS_VOICE_CLIPS`
-    clip_bytes: Count  # of all clips
+    # objects `<tenant>/<voice>/<clip>` of the store `TTS_VOICE_CLIPS`; none only if there are computed voices
+    clips: MaybeClips
+    clip_bytes: Count  # of all clips and computed voices
     audio_s: Annotated[float, Meta(ge=0, le=3600)]  # of all clips
     created_unix_ms: UnixMilliseconds
     changed_unix_ms: UnixMilliseconds
@@ -85,6 +102,12 @@ class Voice(Message, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()  # about its clips
     # objects that may exist besides those of `clips`: of a replacement that has not ended
     leftovers: tuple[str, ...] = ()
+    computed: ComputedVoices | UnsetType = UNSET  # objects of the same store
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Return the names of its objects: of its clips, and of its computed voices."""
+        return (*self.clips, *(each.file for each in self.computed or ()))
 
     @property
     def resolved(self) -> "ResolvedVoice":

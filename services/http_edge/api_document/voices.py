@@ -142,6 +142,6 @@ OPERATIONS: Final = (
                 headers=("Content-Disposition",),
             ),
         ),
-        (wire.UnknownVoice, wire.UnknownClip, errors.ListenerStalled),
+        (errors.BadRequest, wire.UnknownVoice, wire.UnknownClip, errors.ListenerStalled),
     ),
 )

@@ -18,7 +18,7 @@ from services.http_edge.errors import BadRequest
 from services.http_edge.http.jobs.list_routes import QUERY as JOBS_QUERY
 from services.http_edge.http.openai.openai_errors import PREFIX
 from services.http_edge.intake.forms.form_fields import OUTPUT_FIELDS, Field
-from services.http_edge.voices.listing import LANGUAGE, QUERY, only_parameters
+from services.http_edge.voices.listing import COMPUTED, LANGUAGE, QUERY, only_parameters
 
 _METHODS: Final = (
     "GET",
@@ -95,6 +95,7 @@ QUERIES: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
         "/jobs/{id}/sentences": (FROM_SENTENCE,),
         "/jobs/{id}/subtitles.{format}": SIGNATURE,
         "/voices": QUERY,
+        "/voices/{voice}/export": (COMPUTED,),
         "/voices/{voice}/preview": (LANGUAGE,),
     }
 )

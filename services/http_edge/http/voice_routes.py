@@ -28,7 +28,12 @@ from services.http_edge.metrics import Metrics
 from services.http_edge.voices.fields import new_voice
 from services.http_edge.voices.files import VoiceFiles
 from services.http_edge.voices.form_reader import VoiceFormReader
-from services.http_edge.voices.listing import checked_language, only_parameters, parse_query
+from services.http_edge.voices.listing import (
+    COMPUTED,
+    checked_language,
+    only_parameters,
+    parse_query,
+)
 from services.http_edge.voices.one_off import OneOffVoices
 from services.http_edge.voices.previews import PreviewedVoice, Previews
 from services.http_edge.voices.recordings import decode_recordings
@@ -206,11 +211,12 @@ class VoiceRoutes:
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """`GET /voices/{id or name}/export`: a portable file of a voice, with its recordings."""
+        computed = COMPUTED.value(request.query)
         voice = await self._own(request)
         self.files.check_slots()
 
         async with self.files.slots:
-            content = await self.files.packed(voice)
+            content = await self.files.packed(voice, computed=computed)
             self.metrics.voices.labels("exported").inc()
             log.info("voice_exported", tenant=voice.tenant, voice=voice.voice, key=_key_id(request))
             return await self._send_file(request, voice, content)

@@ -9,7 +9,7 @@ import msgspec
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.voice_file import pack_voice, unpack_voice
 from services.common.wire.voices import Voice
-from services.http_edge.errors import TooManyRequests
+from services.http_edge.errors import BadRequest, TooManyRequests
 from services.http_edge.intake.forms.body import Upload
 from services.http_edge.voices.fields import check_imported
 
@@ -29,10 +29,22 @@ class VoiceFiles:
         if self.slots.locked():
             raise TooManyRequests("too many voices are being exported or imported; retry later")
 
-    async def packed(self, voice: Voice) -> bytes:
-        """Return the file of a voice. Raises UnknownVoice, BusUnavailable."""
+    async def packed(self, voice: Voice, *, computed: bool) -> bytes:
+        """Return the file of a voice; `computed`: with what engines computed of it.
+
+        Raises UnknownVoice, BusUnavailable, and BadRequest if nothing was computed.
+        """
         wavs = await self.library.clips(voice)
-        return await asyncio.to_thread(pack_voice, voice, wavs)
+        made = (
+            await self.library.portable(voice) if computed else await self.library.computed(voice)
+        )
+        if computed and not made:
+            raise BadRequest(
+                "no engine with portable voices has computed this voice; speak a sentence with it "
+                "first, or leave computed out",
+                field="computed",
+            )
+        return await asyncio.to_thread(pack_voice, voice, wavs, made)
 
     async def imported(self, tenant: str, upload: Upload, *, uploaded_by: str) -> Voice:
         """Store the voice of a file in the tenant's library.
@@ -41,7 +53,7 @@ class VoiceFiles:
         BusUnavailable.
         """
         content = await asyncio.to_thread(upload.path.read_bytes)
-        draft, wavs = await asyncio.to_thread(unpack_voice, content, tenant)
+        draft, wavs, computed = await asyncio.to_thread(unpack_voice, content, tenant)
         check_imported(draft, consent_required=self.consent_required)
         named = msgspec.structs.replace(draft, uploaded_by=uploaded_by)
-        return await self.library.create(named, wavs)
+        return await self.library.create(named, wavs, computed)

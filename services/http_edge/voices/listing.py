@@ -9,7 +9,7 @@ from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import MOST_LISTED, Voice, is_voice_id
 from services.http_edge.errors import BadRequest
-from services.http_edge.intake.forms.form_fields import Field, page_limit
+from services.http_edge.intake.forms.form_fields import Field, page_limit, switch
 
 VoiceKind = Literal["library", "shared", "builtin"]
 
@@ -115,6 +115,9 @@ LANGUAGE: Final = Field(
     "code of a language",
     {"type": "string", "enum": list(LANGUAGES)},
     checked_language,
+)
+COMPUTED: Final = switch(
+    "computed", "whether the file has what engines computed of the voice", default=False
 )
 _LIMIT: Final = page_limit("own voices per page", MOST_LISTED)
 QUERY: Final = (

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from services.common.wire.fields import (
     Count,
+    EngineName,
     Gender,
     Language,
 )
@@ -30,6 +31,13 @@ from services.common.wire.voices import (
 _Timestamp = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
+class ComputedBody(TypedDict):
+    """A computed voice that a voice was imported with."""
+
+    engine: EngineName
+    model: Annotated[str, Meta(description="as the engine names it; empty: unknown")]
+
+
 class VoiceBody(TypedDict):
     """A voice. What does not apply to its kind is absent."""
 
@@ -45,6 +53,11 @@ class VoiceBody(TypedDict):
     revision: NotRequired[RevisionNumber]
     clips: NotRequired[Annotated[Count, Meta(description="number of recordings")]]
     audio_s: NotRequired[Annotated[float, Meta(ge=0, description="their length, in seconds")]]
+    computed: NotRequired[
+        Annotated[
+            list[ComputedBody], Meta(description="what it was imported with, computed elsewhere")
+        ]
+    ]
     parameters: NotRequired[Parameters]
     warnings: NotRequired[list[str]]
     gender: NotRequired[Annotated[Gender, Meta(description="of built-in voices")]]
@@ -79,6 +92,8 @@ def voice_body(voice: Voice) -> VoiceBody:
         "revision": voice.revision,
         "clips": len(voice.clips),
         "audio_s": round(voice.audio_s, 3),
+        "computed": [{"engine": each.engine, "model": each.model} for each in voice.computed or ()]
+        or None,
         "parameters": msgspec.to_builtins(voice.parameters),
         "warnings": list(voice.warnings),
     }

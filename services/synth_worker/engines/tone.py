@@ -15,7 +15,13 @@ import numpy as np
 from msgspec import Meta
 
 from services.common.audio.clip import Clip, Samples
-from services.common.wire.failures import UnknownVoice, UnspeakableText, UnusableReference
+from services.common.voice_tensors import VoiceTensors, pack_tensors, unpack_tensors
+from services.common.wire.failures import (
+    MalformedMessage,
+    UnknownVoice,
+    UnspeakableText,
+    UnusableReference,
+)
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parts import BuiltInVoice
@@ -107,16 +113,18 @@ class ToneEngine:
             raise UnusableReference(
                 "the reference audio is silent; send 6-30 s of one person speaking"
             )
-        return sha256(b"".join(clip.samples.tobytes() for clip in clips)).digest()
+        return voice_of(b"".join(clip.samples.tobytes() for clip in clips))
 
     def built_in(self, name: str) -> bytes:
         """Return a digest of the name. Raises UnknownVoice."""
         if name not in {voice.name for voice in _VOICES}:
             raise UnknownVoice(UNKNOWN_BUILT_IN)
-        return sha256(name.encode()).digest()
+        return voice_of(name.encode())
 
     def restore(self, voice: bytes) -> bytes:
-        """Return the digest: it is the voice."""
+        """Return the bytes: they are the voice. Raises MalformedMessage for those of another engine."""
+        if unpack_tensors(voice).engine != "tone":
+            raise MalformedMessage("the computed voice is not one of the tone engine")
         return voice
 
     def open(self, utterance: Utterance, voice: bytes) -> ToneSequence:  # noqa: ARG002  # the voice has no effect
@@ -162,6 +170,12 @@ class ToneEnvironment(EngineEnvironment, frozen=True, kw_only=True):
     tone_real_time_factor: Annotated[float, Meta(ge=0)] = 0.0  # to imitate a slow engine
     tone_crash_word: str = ""  # a sentence with this word crashes the engine process
     tone_hang_word: str = ""  # a sentence with this word hangs the engine
+
+
+def voice_of(origin: bytes) -> bytes:
+    """Return a serialised voice: a digest of what it is made of."""
+    digest = np.frombuffer(sha256(origin).digest(), dtype=np.uint8).astype(np.float32)
+    return pack_tensors(VoiceTensors("tone", "1", {"digest": digest}))
 
 
 def build(settings: ToneEnvironment, _resources: Resources) -> Engine[Any, Any]:

@@ -40,7 +40,7 @@ def test_a_gpu_keeps_no_second_copy_of_the_transformer_and_conditions_without_it
 
     noise = np.random.default_rng(0).standard_normal(5 * 24_000).astype(np.float32) * 0.1
     clip = Clip(noise, 24_000)
-    before = condition(checkpoint, [clip], 30).to_bytes()
+    before = condition(checkpoint, [clip], 30).to_bytes("")
     names = [name for name, _ in checkpoint.without_blocks().gpt.named_parameters()]
     assert not any(name.startswith("gpt.h.") for name in names)
-    assert condition(checkpoint, [clip], 30).to_bytes() == before
+    assert condition(checkpoint, [clip], 30).to_bytes("") == before

@@ -7,12 +7,14 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.common.audio.wav import wav_header
-from services.common.voice_file import MOST_FILE_BYTES, pack_voice, unpack_voice
+from services.common.voice_file import MOST_FILE_BYTES, draft_voice, pack_voice, unpack_voice
+from services.common.voice_tensors import VoiceTensors, pack_tensors
 from services.common.wire.failures import MalformedMessage
 from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.voices import Consent, Voice
@@ -81,8 +83,8 @@ clips = st.lists(
 def test_a_packed_voice_is_unpacked_as_it_was(voice: Voice, wavs: list[bytes]) -> None:
     content = pack_voice(voice, wavs)
     assert pack_voice(voice, wavs) == content
-    draft, unpacked = unpack_voice(content, TENANT)
-    assert list(unpacked) == wavs
+    draft, unpacked, computed = unpack_voice(content, TENANT)
+    assert (list(unpacked), computed) == (wavs, ())
     assert draft.tenant == TENANT
     assert draft.clips == tuple(sha256(each).hexdigest() for each in wavs)
     assert draft.clip_bytes == sum(map(len, wavs))
@@ -108,7 +110,7 @@ def test_a_file_with_changed_bytes_is_read_or_refused(data: st.DataObject) -> No
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(outside_of_samples)] = data.draw(st.integers(0, 255))
     try:
-        draft, wavs = unpack_voice(bytes(content), TENANT)
+        draft, wavs, _ = unpack_voice(bytes(content), TENANT)
     except MalformedMessage:
         return
     assert wavs == (WAV,)
@@ -167,7 +169,8 @@ def test_a_name_that_is_there_twice_is_refused() -> None:
         ({"consent": {"speaker": "A"}}, r"\$\.consent"),
         ({"parameters": {"speed": 9}}, r"\$\.parameters\.speed"),
         ({"parameters": {"colour": 1}}, "colour"),
-        ({"clips": []}, r"\$\.clips"),
+        ({"clips": []}, "no clips and no computed voices"),
+        ({"clips": [{"file": "x", "sha256": "0" * 64}] * 9}, r"\$\.clips"),
         ({"clips": [{"file": "clip-2.wav", "sha256": "0" * 64}]}, "clip-1.wav"),
         ({"clips": [{"file": "../clip-1.wav", "sha256": "0" * 64}]}, "clip-1.wav"),
         ({"clips": [{"file": "clip-1.wav", "sha256": "0" * 64}]}, "clip-1.wav is damaged"),
@@ -246,7 +249,7 @@ def test_an_entry_larger_than_its_stated_size_is_refused() -> None:
         unpack_voice(bytes(content), TENANT)
 
 
-@pytest.mark.parametrize("count", [10, 70_000])  # the second needs ZIP64
+@pytest.mark.parametrize("count", [13, 70_000])  # the second needs ZIP64
 def test_a_directory_with_many_entries_is_refused(count: int) -> None:
     files = {f"{number}": b"" for number in range(count)}
     with pytest.raises(MalformedMessage, match="too many entries"):
@@ -259,3 +262,34 @@ def test_an_encrypted_entry_is_refused() -> None:
     content[central + 8] |= 1
     with pytest.raises(MalformedMessage, match="encrypted"):
         unpack_voice(bytes(content), TENANT)
+
+
+COMPUTED = pack_tensors(VoiceTensors("tone", "1", {"digest": np.arange(4, dtype=np.float32)}))
+
+
+def test_computed_voices_travel_with_the_clips_or_without_any() -> None:
+    for wavs in ((WAV,), ()):
+        draft, unpacked, computed = unpack_voice(pack_voice(STORED_VOICE, wavs, [COMPUTED]), TENANT)
+        assert (unpacked, computed) == (wavs, (COMPUTED,))
+        assert [(each.engine, each.model) for each in draft.computed or ()] == [("tone", "1")]
+        assert draft.clip_bytes == sum(map(len, (*wavs, COMPUTED)))
+        assert draft.objects == tuple(sha256(each).hexdigest() for each in (*wavs, COMPUTED))
+
+
+def test_a_file_of_a_computed_voice_alone_is_made_of_its_draft() -> None:
+    draft = draft_voice(TENANT, "Anna", [COMPUTED])
+    assert unpack_voice(pack_voice(draft, [], [COMPUTED]), TENANT).draft == draft
+
+
+def test_a_damaged_or_unknown_computed_voice_is_refused() -> None:
+    listed = [{"file": "computed-1.safetensors", "sha256": sha256(WAV).hexdigest()}]
+    files = {"clip-1.wav": WAV, "computed-1.safetensors": COMPUTED}
+    with pytest.raises(MalformedMessage, match=r"computed-1\.safetensors is damaged"):
+        unpack_voice(archive(document(computed=listed), files), TENANT)
+    with pytest.raises(MalformedMessage, match="not a safetensors file"):
+        unpack_voice(pack_voice(STORED_VOICE, [WAV], [b"\x80\x04pickle"]), TENANT)
+    with pytest.raises(MalformedMessage, match=r"more than \d+ bytes"):
+        unpack_voice(pack_voice(STORED_VOICE, [WAV], [bytes(1024 * 1024 + 1)]), TENANT)
+    described = document(computed=[{"file": "../x", "sha256": sha256(COMPUTED).hexdigest()}])
+    with pytest.raises(MalformedMessage, match=r"computed in voice\.json must have the files"):
+        unpack_voice(archive(described, {"clip-1.wav": WAV, "../x": COMPUTED}), TENANT)

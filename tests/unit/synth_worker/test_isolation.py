@@ -21,7 +21,7 @@ from services.common.wire.failures import (
     UnusableReference,
 )
 from services.synth_worker.engines.protocol import Utterance
-from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
+from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, voice_of, watermark
 from services.synth_worker.isolation.in_flight import InFlightSentence, RemoteVoice
 from services.synth_worker.isolation.supervisor import EngineSupervisor
 from services.synth_worker.ports import EngineStuck
@@ -172,7 +172,7 @@ async def test_an_engine_process_that_is_killed_before_it_is_ready_is_replaced(
     kills_at_start.write_text("once\ntwice\n")
     model = EngineSupervisor(SETTINGS, step_timeout_s=3)
     await model.load()
-    assert await audio(speak(model, await model.restore(b"voice"), 1)) == expected(1)
+    assert await audio(speak(model, await model.restore(voice_of(b"voice")), 1)) == expected(1)
     await model.close()
 
 
@@ -195,7 +195,7 @@ async def test_an_engine_process_that_is_killed_while_it_loads_is_replaced() -> 
             await asyncio.sleep(0)
     os.kill(process_id(model), signal.SIGKILL)
     await loading
-    assert await audio(speak(model, await model.restore(b"voice"), 1)) == expected(1)
+    assert await audio(speak(model, await model.restore(voice_of(b"voice")), 1)) == expected(1)
     await model.close()
 
 
@@ -227,7 +227,7 @@ async def test_a_cancelled_sentence_ends_and_its_orphaned_compute_is_counted(
 async def test_closing_fails_the_sentences_in_flight_and_ends_the_process() -> None:
     model = EngineSupervisor(SETTINGS, step_timeout_s=3)
     await model.load()
-    voice = await model.restore(b"voice")
+    voice = await model.restore(voice_of(b"voice"))
     speaking = asyncio.create_task(audio(speak(model, voice, 1, TEXT * 3)))
     await asyncio.sleep(0.1)
     await model.close()
@@ -248,9 +248,9 @@ async def test_an_engine_that_cannot_be_loaded_reports_the_reason() -> None:
 async def test_a_voice_that_is_no_longer_referenced_is_released_in_the_engine_process(
     model: EngineSupervisor,
 ) -> None:
-    held = await model.restore(b"held")
+    held = await model.restore(voice_of(b"held"))
     for number in range(5):
-        await model.restore(b"dropped %d" % number)
+        await model.restore(voice_of(b"dropped %d" % number))
     assert set(model._voices) == {held.number}
 
 
@@ -265,7 +265,7 @@ async def test_the_engine_ends_with_its_worker_even_in_the_middle_of_a_step(tmp_
         "    model = EngineSupervisor(Settings(engine='tone', tone_hang_word='stall'), step_timeout_s=60)\n"
         "    await model.load()\n"
         "    sentence = model.speak(Utterance('a stall of some length', 'en', 1),"
-        " await model.restore(b''), urgent=True)\n"
+        " await model.restore(await model.built_in('low')), urgent=True)\n"
         "    stream = sentence.stream()\n"
         "    await anext(stream)\n"
         "    print(model._process.pid, flush=True)\n"

@@ -7,19 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from services.common.audio.clip import Clip
 from services.common.audio.wav import write_wav
 from services.common.bus import topology
-from services.common.bus.clips import store_clip
+from services.common.bus.clips import clip_id, store_clip
+from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus
-from services.common.wire.failures import EngineCrashed, MalformedMessage, SynthesisFailed
+from services.common.voice_file import draft_voice
+from services.common.voice_tensors import VoiceTensors, pack_tensors
+from services.common.wire.failures import (
+    EngineCrashed,
+    MalformedMessage,
+    SynthesisFailed,
+    UnusableReference,
+)
+from services.common.wire.identity import voice_clip_object
 from services.common.wire.options import AS_USUAL, Parameters
 from services.synth_worker.engine_thread import EngineThread
 from services.synth_worker.engines.tone import SAMPLE_RATE_HZ, ToneEngine
 from services.synth_worker.metrics import Metrics
 from services.synth_worker.ports import EngineClosed, EngineStuck
-from services.synth_worker.voice_sources import OneOffVoice
+from services.synth_worker.voice_sources import OneOffVoice, VoiceRevision
 from services.synth_worker.voices import Voices
 from tests.support.buses import bus_of, memory_bus
 
@@ -198,3 +208,76 @@ async def test_a_voice_is_not_computed_again_because_the_engine_has_ended(
         await worker.voices().get(OneOffVoice("public", clips))
     assert len(engine.conditioned) == 1
     await model.close()
+
+
+async def library_voice(
+    worker: Worker, computed: Sequence[bytes], wavs: Sequence[bytes] = ()
+) -> VoiceRevision:
+    """Store a voice with these computed voices and clips."""
+    draft = draft_voice("public", "Anna", computed)
+    voice = await VoiceLibrary(worker.bus).create(draft, wavs, computed)
+    return VoiceRevision("public", voice.voice, 1)
+
+
+WAV = write_wav(Clip(np.full(SAMPLE_RATE_HZ, 0.1, dtype=np.float32), SAMPLE_RATE_HZ))
+DIGEST = np.ones(32, dtype=np.float32)
+OWN = pack_tensors(VoiceTensors("tone", "1", {"digest": DIGEST}))
+FOREIGN = pack_tensors(VoiceTensors("xtts", "abc", {"digest": DIGEST}))
+
+
+async def test_an_imported_voice_without_clips_is_used_as_it_is(worker: Worker) -> None:
+    source = await library_voice(worker, [FOREIGN, OWN])
+    assert await worker.voices().get(source) == OWN
+    assert await worker.voices().get(source, Parameters(gpt_cond_len=3)) == OWN
+    assert worker.engine.conditioned == []
+
+
+async def test_an_imported_voice_of_another_engine_is_computed_from_its_clips(
+    worker: Worker,
+) -> None:
+    source = await library_voice(worker, [FOREIGN], [WAV])
+    assert await worker.voices().get(source) not in (OWN, FOREIGN)
+    assert len(worker.engine.conditioned) == 1
+
+
+async def test_an_imported_voice_of_another_engine_without_clips_is_refused_with_its_model(
+    worker: Worker,
+) -> None:
+    source = await library_voice(worker, [FOREIGN])
+    with pytest.raises(UnusableReference, match="the engine xtts, model abc; select that engine"):
+        await worker.voices().get(source)
+
+
+async def test_a_voice_with_clips_is_computed_where_the_length_of_the_clips_is_chosen(
+    worker: Worker,
+) -> None:
+    source = await library_voice(worker, [OWN], [WAV])
+    assert await worker.voices().get(source) == OWN
+    assert await worker.voices().get(source, Parameters(gpt_cond_len=3)) != OWN
+
+
+async def test_new_clips_replace_an_imported_voice_and_erase_it(worker: Worker) -> None:
+    source = await library_voice(worker, [OWN])
+    library = VoiceLibrary(worker.bus)
+    replaced = await library.replace_clips("public", source.voice, [WAV])
+    assert (replaced.revision, replaced.computed) == (2, UNSET)
+    imported = voice_clip_object("public", source.voice, clip_id(OWN))
+    assert not await worker.bus.has_object(topology.VOICE_CLIPS, imported)
+
+
+async def test_an_imported_voice_is_erased_with_its_record(worker: Worker) -> None:
+    source = await library_voice(worker, [OWN])
+    imported = voice_clip_object("public", source.voice, clip_id(OWN))
+    assert await worker.bus.has_object(topology.VOICE_CLIPS, imported)
+    await VoiceLibrary(worker.bus).delete("public", source.voice)
+    assert not await worker.bus.has_object(topology.VOICE_CLIPS, imported)
+
+
+async def test_a_computed_voice_can_be_exported_once_per_engine_and_model(worker: Worker) -> None:
+    source = await library_voice(worker, [FOREIGN], [WAV])
+    library = VoiceLibrary(worker.bus)
+    voice = await library.require("public", source.voice)
+    assert await library.portable(voice) == [FOREIGN]
+    computed = await worker.voices().get(source)
+    await worker.voices().get(source, Parameters(gpt_cond_len=3))
+    assert await library.portable(voice) == [FOREIGN, computed]

@@ -195,6 +195,9 @@ def _add_voices(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
     export = actions.add_parser("export", help="write a voice and its recordings to a file")
     export.add_argument("-o", "--output", required=True, metavar="FILE", help="the voice file")
+    export.add_argument(
+        "--computed", action="store_true", help="with what engines computed of the voice"
+    )
     export.set_defaults(command=voice_commands.export)
 
     for action in (show, rename, delete, preview, export):

@@ -90,7 +90,7 @@ async def preview(options: argparse.Namespace) -> None:
 async def export(options: argparse.Namespace) -> None:
     """Write a voice and its recordings to a file."""
     async with client_of(options) as client:
-        _save(options.output, await client.voices.export(options.voice))
+        _save(options.output, await client.voices.export(options.voice, computed=options.computed))
 
 
 def _save(path: str, content: bytes) -> None:

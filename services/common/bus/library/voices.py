@@ -24,10 +24,11 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from services.common.bus import topology
 from services.common.bus.clips import clip_id
-from services.common.bus.library.made import MadeOfVoice
+from services.common.bus.library.made import MadeOfVoice, portable
 from services.common.bus.library.names import VoiceNames
 from services.common.bus.library.quota import VoiceLimits, VoiceQuota
 from services.common.bus.library.records import VoiceRecords
@@ -55,20 +56,24 @@ class VoiceLibrary:
     bus: Bus
     limits: VoiceLimits = field(default_factory=VoiceLimits)
 
-    async def create(self, draft: Voice, wavs: Sequence[bytes]) -> Voice:
-        """Store a voice with these clips (mono 16-bit WAV), and return it.
+    async def create(
+        self, draft: Voice, wavs: Sequence[bytes], computed: Sequence[bytes] = ()
+    ) -> Voice:
+        """Store a voice with these clips (mono 16-bit WAV) and computed voices, and return it.
 
-        Of `draft` the id, revision, state, clips, size and times are replaced. Raises VoiceNameTaken, TenantVoicesFull.
+        Of `draft` the id, revision, state, clips, size and times are replaced; its `computed` names the computed
+        voices. Raises VoiceNameTaken, TenantVoicesFull.
         """
         now_ms = round(time.time() * 1000)
         clips = {clip_id(wav): wav for wav in wavs}
+        objects = clips | {clip_id(each): each for each in computed}
         voice = msgspec.structs.replace(
             draft,
             voice=voice_id(now_ms, secrets.randbits(50)),
             revision=1,
             state="creating",
             clips=tuple(clips),
-            clip_bytes=sum(map(len, clips.values())),
+            clip_bytes=sum(map(len, objects.values())),
             created_unix_ms=now_ms,
             changed_unix_ms=now_ms,
         )
@@ -76,7 +81,7 @@ class VoiceLibrary:
         try:
             await self._quota.take(voice)
             await self._records.create(voice)
-            await self._store(voice, clips)
+            await self._store(voice, objects)
             return await self._records.update(
                 voice.tenant, voice.voice, _ready, states=("creating",)
             )
@@ -172,8 +177,8 @@ class VoiceLibrary:
     ) -> Voice:
         """Replace a voice's clips by these; `change` sets what else describes them. Return the new voice.
 
-        Requests in flight finish with the copy that their worker holds, or fail with `unknown_voice`. Raises
-        UnknownVoice, VoiceBusy, TenantVoicesFull.
+        Computed voices that are stored with it are erased with the clips before. Requests in flight finish with the
+        copy that their worker holds, or fail with `unknown_voice`. Raises UnknownVoice, VoiceBusy, TenantVoicesFull.
         """
         clips = {clip_id(wav): wav for wav in wavs}
 
@@ -188,7 +193,8 @@ class VoiceLibrary:
                 clips=tuple(clips),
                 clip_bytes=sum(map(len, clips.values())),
                 revision=now.revision + 1,
-                leftovers=_union(now.leftovers, now.clips),
+                leftovers=_union(now.leftovers, now.objects),
+                computed=UNSET,
             )
 
         announced = await self._records.update(tenant, voice, announce)
@@ -203,7 +209,7 @@ class VoiceLibrary:
         return await self._clear_leftovers(replaced)
 
     async def clip(self, tenant: str, voice: str, clip: str) -> bytes:
-        """Return the WAV bytes of a voice's clip. Raises UnknownVoice."""
+        """Return the bytes of a voice's clip or computed voice. Raises UnknownVoice."""
         name = voice_clip_object(tenant, voice, clip)
         wav = await self.bus.get_object(topology.VOICE_CLIPS, name)
         if wav is None or clip_id(wav) != clip:
@@ -215,6 +221,16 @@ class VoiceLibrary:
     async def clips(self, voice: Voice) -> list[bytes]:
         """Return the WAV bytes of all clips of a voice, in order. Raises UnknownVoice."""
         return [await self.clip(voice.tenant, voice.voice, clip) for clip in voice.clips]
+
+    async def computed(self, voice: Voice) -> list[bytes]:
+        """Return the computed voices that are stored with a voice. Raises UnknownVoice."""
+        return [
+            await self.clip(voice.tenant, voice.voice, each.file) for each in voice.computed or ()
+        ]
+
+    async def portable(self, voice: Voice) -> list[bytes]:
+        """Return what engines computed of a voice, here or elsewhere, as far as a file can contain it."""
+        return portable([*await self.computed(voice), *await self._made.computed(voice)])
 
     async def delete(self, tenant: str, voice: str) -> bool:
         """Erase the voice with this id and all that was made of it; return False if it does not exist.
@@ -289,7 +305,9 @@ class VoiceLibrary:
             return msgspec.structs.replace(now, leftovers=left)
 
         await self._made.erase_earlier(voice)
-        await self._drop_clips(voice, [clip for clip in voice.leftovers if clip not in voice.clips])
+        await self._drop_clips(
+            voice, [each for each in voice.leftovers if each not in voice.objects]
+        )
         now = await self._records.update(voice.tenant, voice.voice, cleared)
         await self._quota.release_others(now)
         return now
@@ -297,7 +315,7 @@ class VoiceLibrary:
     async def _erase(self, voice: Voice) -> None:
         """Remove everything that belongs to a voice; its record goes last."""
         await self._made.erase(voice)
-        await self._drop_clips(voice, _union(voice.clips, voice.leftovers))
+        await self._drop_clips(voice, _union(voice.objects, voice.leftovers))
         await self._names.release(voice.tenant, voice.name, voice.voice)
         await self._quota.release_all(voice)
         await self._records.drop(voice)

@@ -111,8 +111,8 @@ def choice(name: str, values: Sequence[str], description: str, *, default: str) 
     return Field(name, description, schema, read, default)
 
 
-def switch(name: str, description: str) -> Field:
-    """Return a field that is on by default."""
+def switch(name: str, description: str, *, default: bool = True) -> Field:
+    """Return a field that is on or off."""
 
     def read(given: str) -> bool:
         try:
@@ -120,8 +120,8 @@ def switch(name: str, description: str) -> Field:
         except KeyError:
             raise BadRequest(f"{name} must be true or false") from None
 
-    schema = {"type": "boolean", "default": True}
-    return Field(name, description, schema, read, default=True)
+    schema = {"type": "boolean", "default": default}
+    return Field(name, description, schema, read, default=default)
 
 
 def number(name: str, allowed: Range) -> Field:

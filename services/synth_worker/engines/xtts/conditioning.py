@@ -12,15 +12,20 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from services.common.audio.clip import Clip
+from services.common.voice_tensors import VoiceTensors, pack_tensors, unpack_tensors
 from services.common.wire.failures import MalformedMessage, UnusableReference
 from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint
 from services.synth_worker.engines.xtts.weights.imports import mel_spectrogram, resample
 
 PROMPT_LENGTH: Final = 32  # latents of the Perceiver resampler
 EMBEDDING_SIZE: Final = 512
+_ENGINE: Final = "xtts"
+_PROMPT: Final = "gpt_cond_latent"  # stock's names of the tensors
+_EMBEDDING: Final = "speaker_embedding"
 _MEL_RATE_HZ: Final = 22_050
 _EMBEDDING_RATE_HZ: Final = 16_000
 _SHORTEST_CHUNK_S: Final = 0.33
@@ -36,22 +41,51 @@ class XttsVoice:
     prompt: Tensor  # float32 [1, 32, width]
     embedding: Tensor  # float32 [1, 512, 1]
 
-    def to_bytes(self) -> bytes:
-        """Return the voice serialized for other workers: float32, little-endian, prompt then embedding."""
-        both = torch.cat([self.prompt.flatten(), self.embedding.flatten()]).cpu().numpy()
-        return both.astype("<f4").tobytes()
+    def to_bytes(self, model: str) -> bytes:
+        """Return the voice serialized, as a voice of the model with this fingerprint."""
+        tensors = {_PROMPT: self.prompt, _EMBEDDING: self.embedding}
+        return pack_tensors(
+            VoiceTensors(
+                _ENGINE, model, {name: each.cpu().numpy() for name, each in tensors.items()}
+            )
+        )
 
 
-def voice_from_bytes(stored: bytes) -> XttsVoice:
-    """Return the voice that `to_bytes` serialized. Raises MalformedMessage for other bytes."""
-    rest = len(stored) - 4 * EMBEDDING_SIZE
-    if rest <= 0 or rest % (4 * PROMPT_LENGTH):
-        raise MalformedMessage("the bytes are not a voice of the XTTS engine")
-    values = torch.from_numpy(np.frombuffer(stored, dtype="<f4").astype(np.float32))
+def voice_from_bytes(stored: bytes, model: str, width: int) -> XttsVoice:
+    """Return a serialized voice, for the model with this fingerprint and decoder width.
+
+    Also of an unknown model, and as earlier releases stored it: float32, little-endian, prompt then embedding. Raises
+    MalformedMessage for other bytes.
+    """
+    prompt_size = PROMPT_LENGTH * width
+    if len(stored) == 4 * (prompt_size + EMBEDDING_SIZE):
+        values = np.frombuffer(stored, dtype="<f4").astype(np.float32)
+        tensors = {_PROMPT: values[:prompt_size], _EMBEDDING: values[prompt_size:]}
+    else:
+        tensors = _checked_tensors(unpack_tensors(stored), model, width)
     return XttsVoice(
-        prompt=values[:-EMBEDDING_SIZE].view(1, PROMPT_LENGTH, -1),
-        embedding=values[-EMBEDDING_SIZE:].view(1, EMBEDDING_SIZE, 1),
+        prompt=torch.from_numpy(tensors[_PROMPT]).view(1, PROMPT_LENGTH, width),
+        embedding=torch.from_numpy(tensors[_EMBEDDING]).view(1, EMBEDDING_SIZE, 1),
     )
+
+
+def _checked_tensors(voice: VoiceTensors, model: str, width: int) -> dict[str, NDArray[np.float32]]:
+    """Return the tensors of a voice. Raises MalformedMessage for those of another engine or model."""
+    if voice.engine != _ENGINE:
+        raise MalformedMessage(
+            f"the voice was computed for the engine {voice.engine}, not {_ENGINE}"
+        )
+    if voice.model not in ("", model):
+        raise MalformedMessage(
+            f"the voice was computed for the XTTS model {voice.model}, not for {model}, which this worker runs"
+        )
+    expected = {_PROMPT: (1, PROMPT_LENGTH, width), _EMBEDDING: (1, EMBEDDING_SIZE, 1)}
+    if {name: each.shape for name, each in voice.tensors.items()} != expected:
+        raise MalformedMessage(
+            "a computed voice of this XTTS model has the tensors "
+            + " and ".join(f"{name} {list(shape)}" for name, shape in expected.items())
+        )
+    return dict(voice.tensors)
 
 
 @torch.inference_mode()

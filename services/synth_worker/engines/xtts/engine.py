@@ -62,13 +62,10 @@ _FIRST_CHUNK: Final = 8  # codes of 46 ms; the vocoder holds back about three un
 _CHUNK_GROWTH: Final = 4
 _LARGEST_CHUNK: Final = 24
 _CHUNKS: Final = tuple(range(_FIRST_CHUNK, _LARGEST_CHUNK + 1, _CHUNK_GROWTH))
-_QUANTUM: Final = (
-    8  # frames of 11 ms: on a GPU chunks are multiples of it, so that streams share renders
-)
-_TRIES: Final = (
-    3  # times that a sentence's codes are sampled; the last attempt is delivered, with its fault
-)
-
+# frames of 11 ms: on a GPU chunks are multiples of it, so that streams share renders
+_QUANTUM: Final = 8
+# times that a sentence's codes are sampled; the last attempt is delivered, with its fault
+_TRIES: Final = 3
 
 _NOTHING: Final = np.zeros(0, dtype=np.float32)
 
@@ -205,20 +202,21 @@ class XttsEngine:
         checkpoint = self._loaded().checkpoint
         seconds = parameters.gpt_cond_len or checkpoint.config.gpt_cond_len
         with self._explaining():
-            return conditioning.condition(checkpoint, clips, seconds).to_bytes()
+            return conditioning.condition(checkpoint, clips, seconds).to_bytes(self._fingerprint)
 
     def built_in(self, name: str) -> bytes:
         """Return a studio speaker of the release. Raises UnknownVoice."""
         speaker = self._speakers.get(name)
         if speaker is None:
             raise UnknownVoice(UNKNOWN_BUILT_IN)
-        return speaker.to_bytes()
+        return speaker.to_bytes(self._fingerprint)
 
     def restore(self, voice: bytes) -> LoadedVoice:
         """Deserialize a voice into the form that `open` accepts. Raises MalformedMessage for other bytes."""
-        known = conditioning.voice_from_bytes(voice)
+        resident = self._loaded()
+        known = conditioning.voice_from_bytes(voice, self._fingerprint, resident.width)
         with self._explaining():
-            return LoadedVoice(known, self._loaded().decoder.voice_memory(known.prompt))
+            return LoadedVoice(known, resident.decoder.voice_memory(known.prompt))
 
     def open(self, utterance: Utterance, voice: LoadedVoice) -> XttsSentence:
         """Begin a sentence. Raises UnspeakableText, UnsupportedLanguage."""

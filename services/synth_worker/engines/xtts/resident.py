@@ -22,6 +22,12 @@ class Resident:
     decoder: BatchDecoder
     vocoder: Vocoder
 
+    @property
+    def width(self) -> int:
+        """Return the width of the decoder."""
+        width: int = self.checkpoint.config.model_args.gpt_n_model_channels
+        return width
+
     def warm_up(self, slots: int, rate_hz: int, chunks: Sequence[int]) -> None:
         """Run everything once that a GPU loads, records or plans at its first use; `chunks` are sizes in codes."""
         noise = torch.rand(4 * rate_hz, generator=torch.Generator().manual_seed(0)) - 0.5

@@ -1,7 +1,8 @@
 """The studio speakers of the release: voices that its authors computed, in `speakers_xtts.pth`.
 
 The file maps each speaker's name to `gpt_cond_latent`, the decoder's prompt (float32 [1, 32, width]), and
-`speaker_embedding` (float32 [1, 512, 1]). It is optional, and no code in it is run.
+`speaker_embedding` (float32 [1, 512, 1]). A file of one speaker contains
+these two alone. The file is optional, and no code in it is run.
 """
 
 import pickle
@@ -23,6 +24,7 @@ from services.synth_worker.engines.xtts.conditioning import EMBEDDING_SIZE, PROM
 log = structlog.get_logger()
 
 _DEFAULT: Final = "Claribel Dervla"  # the first one of the release
+_PROMPT: Final = "gpt_cond_latent"
 _MOST: Final = 1_000  # that a heartbeat takes
 
 
@@ -42,6 +44,8 @@ def load_speakers(path: Path, width: int) -> Mapping[str, XttsVoice]:
         return {}
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(stored, dict) and _PROMPT in stored:
+            stored = {path.stem: stored}
         speakers = msgspec.convert(stored, dict[str, _Speaker])
         voices = {name: _voice(speaker, width) for name, speaker in speakers.items()}
     except (

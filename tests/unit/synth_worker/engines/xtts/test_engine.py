@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from services.common.audio.clip import Clip, Samples
+from services.common.voice_tensors import pack_tensors, unpack_tensors
 from services.common.wire.failures import (
     EngineUnavailable,
     MalformedMessage,
@@ -257,3 +258,33 @@ def test_a_sentence_that_goes_wrong_three_times_is_delivered_with_its_fault_and_
     assert redrawn == 2
     assert lost_samples > 30 * 1000, "of the good beginning, and of the last attempt"
     assert np.array_equal(np.concatenate(pieces), neighbour_alone)
+
+
+def test_a_voice_is_restored_from_its_bytes_and_from_those_of_earlier_releases(
+    engine: XttsEngine,
+) -> None:
+    portable = engine.condition([clip()])
+    voice = engine.restore(portable).voice
+    both = torch.cat([voice.prompt.flatten(), voice.embedding.flatten()]).numpy()
+    for content in (both.astype("<f4").tobytes(), voice.to_bytes("")):
+        restored = engine.restore(content).voice
+        assert torch.equal(restored.prompt, voice.prompt)
+        assert torch.equal(restored.embedding, voice.embedding)
+    described = unpack_tensors(portable)
+    assert engine.describe().version.endswith(described.model)
+    assert {name: each.shape for name, each in described.tensors.items()} == {
+        "gpt_cond_latent": tuple(voice.prompt.shape),
+        "speaker_embedding": (1, 512, 1),
+    }
+
+
+def test_a_voice_of_another_engine_model_or_width_is_refused(engine: XttsEngine) -> None:
+    voice = unpack_tensors(engine.condition([clip()]))
+    narrow = {**voice.tensors, "gpt_cond_latent": voice.tensors["gpt_cond_latent"][..., :8]}
+    for changed, complaint in (
+        (voice._replace(engine="tone"), "for the engine tone"),
+        (voice._replace(model="0123456789ab"), "for the XTTS model 0123456789ab, not for"),
+        (voice._replace(tensors=narrow), r"has the tensors gpt_cond_latent \[1, 32, "),
+    ):
+        with pytest.raises(MalformedMessage, match=complaint):
+            engine.restore(pack_tensors(changed))

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from services.common.voice_file import unpack_voice
 from services.common.wire.failures import EngineUnavailable
+from services.synth_worker.engines.xtts.__main__ import write_voice_files
+from services.synth_worker.engines.xtts.conditioning import voice_from_bytes
 from services.synth_worker.engines.xtts.speakers import (
     built_in_voices,
     default_speaker,
@@ -95,3 +98,20 @@ def test_no_code_of_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(EngineUnavailable):
         load_speakers(file_of(tmp_path, {"A": Harmful()}), WIDTH)
     assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_each_speaker_of_a_file_becomes_a_voice_file_without_clips(
+    tmp_path: Path, *, several: bool
+) -> None:
+    path = tmp_path / "Anna.pth"
+    torch.save({"Anna": speaker(), "Bert": speaker(seed=1)} if several else speaker(), path)
+    lines = write_voice_files(path, tmp_path / "voices", "abc", WIDTH)
+    assert len(lines) == (2 if several else 1)
+    draft, wavs, [computed] = unpack_voice(
+        (tmp_path / "voices" / "001.voice.zip").read_bytes(), "acme"
+    )
+    assert (draft.name, wavs) == ("Anna", ())
+    voice = voice_from_bytes(computed, "abc", WIDTH)
+    assert torch.equal(voice.prompt, speaker()["gpt_cond_latent"])
+    assert torch.equal(voice.embedding, speaker()["speaker_embedding"])
