@@ -178,6 +178,7 @@ class SentenceWork:
             first_sample=chunk.first_sample,
             sample_rate_hz=sample_rate_hz,
             pcm=chunk.pcm,
+            varies=UNSET if self.model.describe().reproducible else True,
         )
         await self.bus.publish(
             subjects.chunk(job.tenant, job.request, job.sentence, chunk.index),

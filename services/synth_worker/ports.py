@@ -22,6 +22,12 @@ class EngineClosed(SynthesisFailed):
     retryable = True
 
 
+class AttemptLost(SynthesisFailed):
+    """The engine process ended within a sentence that cannot be continued; it is synthesized again as a whole."""
+
+    retryable = True
+
+
 class SentenceAudio(Protocol):
     """One sentence in flight."""
 

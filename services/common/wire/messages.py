@@ -147,7 +147,7 @@ class AudioChunk(Message, frozen=True, kw_only=True):
     """A chunk of a sentence's audio, on `tts.v1.audio.<tenant>.<request>.<sentence>.<chunk>`.
 
     Chunks are ordered by index, not by arrival: a redelivered sentence repeats its chunks with the
-    same bytes at the same index.
+    same bytes at the same index, unless they have `varies`.
     """
 
     request: RequestId
@@ -157,6 +157,8 @@ class AudioChunk(Message, frozen=True, kw_only=True):
     first_sample: Count  # offset of the first sample in the sentence
     sample_rate_hz: SampleRate
     pcm: bytes  # mono, 16-bit little-endian
+    # true: another attempt can have other samples, so use the chunks of one attempt; not sent: equal ones
+    varies: bool | UnsetType = UNSET
 
 
 class SentenceSpoken(Message, frozen=True, kw_only=True):

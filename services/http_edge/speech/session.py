@@ -64,7 +64,7 @@ class SpeechSessions:
             speech = SpeechSession(
                 request,
                 attempts,
-                Assembly(),
+                Assembly(whole_sentences=not listening),
                 self.metrics,
                 self.first_audio_timeout_s,
                 meter=meter,
@@ -118,7 +118,7 @@ class SpeechSessions:
         speech = SpeechSession(
             request,
             attempts,
-            Assembly(first_sentence),
+            Assembly(first_sentence, whole_sentences=not listening),
             self.metrics,
             timeout_s,
             stored=True,

@@ -55,6 +55,8 @@ class EngineDescription:
     voices: tuple[BuiltInVoice, ...] = ()  # that `built_in` returns
     # language -> the built-in voice that speaks where a request names none; of every language, if there are any voices
     default_voices: Mapping[str, str] = field(default_factory=dict)
+    # whether equal utterances, seeds and voices give equal samples in any batch and process, on workers of this version
+    reproducible: bool = True
 
 
 def not_described(name: str) -> EngineDescription:
@@ -78,7 +80,7 @@ class Utterance:
 
     text: str
     language: str  # ISO 639-1
-    seed: int  # equal utterances, seeds and voices give equal samples, in any batch
+    seed: int  # see `EngineDescription.reproducible`
     parameters: Parameters = AS_USUAL
 
 

@@ -4,8 +4,9 @@ How it works
 ------------
 The supervisor runs in the worker process and implements `SpeakingEngine`. It forwards commands over a socket and keeps
 a copy of everything that an engine process needs to continue: the loaded voices, the unanswered calls and the sentences
-in flight. Engines are deterministic for a seed, so a new engine process synthesizes a sentence from its first sample,
-and the supervisor drops as many samples as it has delivered already.
+in flight. Most engines are deterministic for a seed, so a new engine process synthesizes a sentence from its first
+sample, and the supervisor drops as many samples as it has delivered already. If the engine is not `reproducible`, a
+sentence of which samples were delivered fails instead, and is delivered to a worker again as another attempt.
 
 Before every step the engine process writes the numbers of its sentences to the crash record, in shared memory. When the
 process dies, the supervisor reads them:
@@ -51,7 +52,7 @@ from services.synth_worker.isolation.messages import (
     Produced,
 )
 from services.synth_worker.isolation.quarantine import quarantine
-from services.synth_worker.ports import EngineClosed, EngineStuck
+from services.synth_worker.ports import AttemptLost, EngineClosed, EngineStuck
 from services.synth_worker.settings import Settings
 
 log = structlog.get_logger()
@@ -329,9 +330,15 @@ class EngineSupervisor:
             if sentence.cancelled:
                 sentence.fail(SpeechCancelled("the request was cancelled"))
                 self.forget(sentence)
+            elif sentence.delivered_samples and not self._is_reproducible():
+                sentence.fail(AttemptLost("the engine process ended within the sentence"))
+                self.forget(sentence)
             else:
                 sentence.restart()
                 self.send(sentence.command)
+
+    def _is_reproducible(self) -> bool:
+        return self._description.reproducible
 
     def _fail_all(self, failure: PipelineError) -> None:
         for call in self._calls.values():

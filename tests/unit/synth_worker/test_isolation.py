@@ -24,7 +24,7 @@ from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, voice_of, watermark
 from services.synth_worker.isolation.in_flight import InFlightSentence, RemoteVoice
 from services.synth_worker.isolation.supervisor import EngineSupervisor
-from services.synth_worker.ports import EngineStuck
+from services.synth_worker.ports import AttemptLost, EngineStuck
 from services.synth_worker.settings import Settings
 
 SETTINGS = Settings(
@@ -75,6 +75,19 @@ async def kill_in_step(model: EngineSupervisor, number: signal.Signals) -> None:
         os.kill(killed := process_id(model), number)
         while process_id(model) == killed:
             await asyncio.sleep(0.001)
+
+
+async def test_a_begun_sentence_of_an_engine_with_varying_samples_is_not_continued_after_a_crash(
+    model: EngineSupervisor, voice: RemoteVoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = speak(model, voice, 1).stream()
+    await anext(stream)
+    monkeypatch.setattr(model, "_is_reproducible", lambda: False)
+    await kill_in_step(model, signal.SIGKILL)
+    with pytest.raises(AttemptLost):
+        async for _ in stream:
+            pass
+    assert await audio(speak(model, voice, 2)) == expected(2)
 
 
 async def test_sentences_are_the_same_as_on_the_engine_thread(

@@ -143,6 +143,7 @@ class XttsEngine:
             progress=self._progress,
             voices=speakers.built_in_voices(self._speakers),
             default_voices=dict.fromkeys(self._languages, default) if default else {},
+            reproducible=self._device.type == "cpu",
         )
 
     def load(self) -> None:

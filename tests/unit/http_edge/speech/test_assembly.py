@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,3 +157,91 @@ def test_early_audio_is_held_up_to_a_limit_and_the_excess_is_missing() -> None:
 
 def test_before_the_first_event_the_first_chunk_and_end_marker_are_missing() -> None:
     assert Assembly().missing() == [AudioPosition(0, 0), AudioPosition(0, None)]
+
+
+A, B, C, D = b"aa", b"bb", b"cc", b"dd"
+
+
+def varying(
+    sentence: int, index: int, pcm: bytes, attempt: int, request: str = REQUEST
+) -> AudioChunk:
+    chunk = chunk_of(sentence, index, pcm, attempt)
+    return msgspec.structs.replace(chunk, varies=True, request=request)
+
+
+def end_by(attempt: int, pcm: list[bytes], request: str = REQUEST) -> SentenceSpoken:
+    return msgspec.structs.replace(end_of(0, 1, pcm), attempt=attempt, request=request)
+
+
+def played(assembly: Assembly, *events: RequestEvent) -> list[bytes]:
+    return [pcm for event in events for pcm in assembly.receive(event)]
+
+
+def test_another_attempt_ends_a_stream_that_has_played_a_part_of_a_varying_sentence() -> None:
+    assembly = Assembly()
+    assert played(assembly, varying(0, 0, A, 1), varying(0, 0, C, 2), varying(0, 1, D, 2)) == [A]
+    assert assembly.failure is not None
+    assert (assembly.failure.code, assembly.failure.sentence) == ("inconsistent_audio", 0)
+
+
+def test_another_attempt_replaces_a_varying_sentence_that_was_not_played() -> None:
+    assembly = Assembly()
+    events = (varying(0, 1, B, 1), varying(0, 1, D, 2), varying(0, 0, C, 2), end_by(2, [C, D]))
+    assert played(assembly, *events) == [C, D]
+    assert (assembly.complete, assembly.failure) == (True, None)
+
+
+def test_late_chunks_of_an_earlier_attempt_are_ignored() -> None:
+    assembly = Assembly()
+    events = (varying(0, 0, C, 2), varying(0, 1, B, 1), varying(0, 1, D, 2), end_by(2, [C, D]))
+    assert played(assembly, *events) == [C, D]
+
+
+def test_whole_sentences_are_replaced_although_a_part_was_received() -> None:
+    assembly = Assembly(whole_sentences=True)
+    assert played(assembly, varying(0, 0, A, 1), varying(0, 0, C, 2), varying(0, 1, D, 2)) == []
+    assert assembly.receive(end_by(2, [C, D])) == [C, D]
+    assert assembly.complete
+
+
+def test_the_end_marker_selects_between_publications_and_the_rest_is_fetched() -> None:
+    assembly = Assembly(whole_sentences=True)
+    other = "request-2"
+    events = (varying(0, 0, A, 1), varying(0, 0, C, 1, other), end_by(1, [C, D], other))
+    assert played(assembly, *events) == []
+    assert assembly.missing() == [AudioPosition(0, 0), AudioPosition(0, 1)]
+    assert played(assembly, varying(0, 1, D, 1, other), varying(0, 0, C, 1, other)) == [C, D]
+
+
+def test_a_stored_chunk_of_a_later_attempt_than_the_end_marker_fails_the_sentence() -> None:
+    assembly = Assembly(whole_sentences=True)
+    assert played(assembly, end_by(1, [A, B]), varying(0, 0, C, 2)) == []
+    assert assembly.failure is not None
+
+
+def test_chunks_that_do_not_vary_continue_inside_a_sentence() -> None:
+    assembly = Assembly()
+    events = (chunk_of(0, 0, A, 1), chunk_of(0, 1, B, 2), end_by(2, [A, B]))
+    assert played(assembly, *events) == [A, B]
+    assert assembly.complete
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.integers(0, 3)), max_size=20), st.booleans()
+)
+def test_no_order_of_attempts_joins_two_of_them(
+    order: list[tuple[int, int]], whole_sentences: bool
+) -> None:
+    assembly = Assembly(whole_sentences=whole_sentences)
+    heard = []
+    for attempt, index in order:
+        pcm = bytes([attempt, index])
+        event = (
+            end_by(attempt, [bytes([attempt, each]) for each in range(3)])
+            if index == 3
+            else varying(0, index, pcm, attempt)
+        )
+        heard += assembly.receive(event)
+    assert len({pcm[0] for pcm in heard}) <= 1
+    assert [pcm[1] for pcm in heard] == list(range(len(heard)))
+    assert not whole_sentences or len(heard) in (0, 3)
