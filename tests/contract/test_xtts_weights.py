@@ -92,7 +92,7 @@ class Machine:
     def find(self, **settings: Any) -> Answer:
         process = self.start(**settings)
         said, _ = process.communicate(timeout=60)
-        answer: Answer = json.loads(said)
+        answer: Answer = json.loads(said.splitlines()[-1])  # after log lines
         return answer
 
     def folder(self, **settings: Any) -> Path:

@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from services.common.wire.failures import EngineUnavailable
+
+log = structlog.get_logger()
 
 FILES: Final = ("config.json", "vocab.json", "model.pth")
 SPEAKERS: Final = "speakers_xtts.pth"  # the built-in voices; optional
@@ -82,6 +86,8 @@ def _operators_folder(folder: Path) -> Path:
         )
     if (folder / CHECKSUMS).is_file():
         _require_sums(folder)
+    else:
+        log.warning("weights_unverified", folder=str(folder), missing=CHECKSUMS)
     return folder
 
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import pickle
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import torch
 
 from services.common.wire.failures import EngineUnavailable
 from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, load
+from services.synth_worker.engines.xtts.weights.location import WeightSettings, find_weights
 from tests.support.xtts_checkpoint import make_checkpoint
 
 # isort: split
@@ -338,3 +341,15 @@ def test_a_configuration_of_an_older_release_has_the_defaults_of_stock(folder: P
     read = load(folder, START_ID, STOP_ID, TOKENS).config
     for name in read.__struct_fields__[1:]:
         assert getattr(read, name) == getattr(stock, name), name
+
+
+def test_a_folder_without_checksums_is_used_and_reported(folder: Path) -> None:
+    settings = WeightSettings(model_dir=folder, agreed=True)
+    with structlog.testing.capture_logs() as events:
+        assert find_weights(settings) == folder
+    assert [event["event"] for event in events] == ["weights_unverified"]
+    digest = hashlib.sha256((folder / "vocab.json").read_bytes()).hexdigest()
+    (folder / "SHA256SUMS").write_text(f"{digest}  vocab.json\n")
+    with structlog.testing.capture_logs() as events:
+        assert find_weights(settings) == folder
+    assert events == []
