@@ -8,7 +8,7 @@ from services.common.wire.fields import (
     MOST_CLIPS,
     MOST_NORMALIZED,
 )
-from services.http_edge.api_document import provenance, service, speech, voices
+from services.http_edge.api_document import jobs, openai, provenance, service, speech, voices
 from services.http_edge.api_document.failures import (
     EVERYWHERE,
     KEYED,
@@ -41,6 +41,8 @@ from services.http_edge.subtitles.files import FORMATS as SUBTITLES
 
 OPERATIONS: Final = (
     *speech.OPERATIONS,
+    *jobs.OPERATIONS,
+    *openai.OPERATIONS,
     *voices.OPERATIONS,
     *provenance.OPERATIONS,
     *service.OPERATIONS,
