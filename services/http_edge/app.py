@@ -27,7 +27,7 @@ from services.http_edge.auth.signed_urls import UrlSecrets
 from services.http_edge.capacity.admission import Admission
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.capacity.queue_metrics import measure_queues, measure_storage
-from services.http_edge.components import Parts, SharedLimits, add_routes
+from services.http_edge.components import Parts, SharedLimits, build, job_work
 from services.http_edge.credentials.signing import content_credentials
 from services.http_edge.http.canonical_paths import canonical_paths
 from services.http_edge.http.file_names import add_file_name
@@ -48,6 +48,7 @@ from services.http_edge.intake.language import preload
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.jobs.events import JobEvents
 from services.http_edge.metrics import Metrics
+from services.http_edge.routes import add_routes
 from services.http_edge.settings import Settings
 from services.http_edge.speech.request_quota import RequestQuota
 from services.http_edge.transport.connections import Addresses
@@ -216,7 +217,9 @@ def _application(
             cors.add_headers,
         ]
     )
-    work = add_routes(app, parts, settings, intake, limits)
+    built = build(parts, settings, intake, limits)
+    add_routes(app, parts, settings, limits, built)
+    work = job_work(parts, built)
     reader = BodyReader(limits.uploads, settings.upload_idle_timeout_s)
     SigningRoutes(secrets, reader, limits.upload_owner).add_to(app)
     return app, WorkLoop(parts.bus, topology.jobs_consumer(), work, slots=settings.max_jobs)
