@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from services.common.audio.wav import wav_header
 from tests.support.front import VOICE, Front, front
 from tests.support.gateway import Gateway, gateway
 from tests.support.service import TEXT, expected_pcm, sentence_count
+from tests.support.wav import pcm_of
 from voice_cloning_client import (
     AsyncClient,
     Consent,
@@ -45,11 +45,6 @@ async def client(proxy: Gateway) -> AsyncIterator[AsyncClient]:
         yield made
 
 
-def whole_wav(text: str = TEXT) -> bytes:
-    pcm = expected_pcm(text)
-    return wav_header(sample_rate_hz=24_000, data_bytes=len(pcm)) + pcm
-
-
 async def test_a_job_is_submitted_followed_and_downloaded(
     client: AsyncClient, proxy: Gateway, tmp_path: Path
 ) -> None:
@@ -63,7 +58,7 @@ async def test_a_job_is_submitted_followed_and_downloaded(
 
     proxy.cut_after = 100_001
     path = await client.jobs.download(job.id, tmp_path / "book.wav")
-    assert path.read_bytes() == whole_wav(LONG)
+    assert pcm_of(path.read_bytes()) == expected_pcm(LONG)
     proxy.cut_after = None
 
     await client.jobs.download(job.id, tmp_path / "book.mp3")
