@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from ui.client.service import Order, Service
@@ -22,6 +22,14 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 READINGS: Final[WeakValueDictionary[str, "Reading"]] = WeakValueDictionary()
 # The latest ones stay here, with their texts and without recordings, for a page that is loaded again.
 _LATEST: Final[deque["Reading"]] = deque(maxlen=32)
+
+
+class TimedChapter(NamedTuple):
+    """A chapter and its time in the audio."""
+
+    title: str
+    begins_s: float | None  # None: it is not spoken yet
+    seconds: float | None
 
 
 class Reading:
@@ -73,6 +81,14 @@ class Reading:
     def progress(self) -> tuple[int, int]:
         """Return the number of spoken sentences, and of all (0 while unknown)."""
         return self.state.get("spoken", 0), self.state.get("sentences", 0)
+
+    @property
+    def chapters(self) -> list[TimedChapter]:
+        """Return the chapters that have a sentence, in order."""
+        return [
+            TimedChapter(chapter["title"], chapter.get("begins"), chapter.get("seconds"))
+            for chapter in self.state.get("chapters", ())
+        ]
 
     @property
     def left_s(self) -> float | None:

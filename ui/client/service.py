@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 
 from ui.client.library import ConsentForm, LibraryVoice, NewVoice, VoiceList, voice_of
 from ui.errors import CutStream, Refusal, Unreachable
+from ui.text.headings import Chapter
 from ui.text.markup import is_ssml
 
 _CONNECT_S: Final = 3.0
@@ -62,6 +63,7 @@ class Order:
     manner: Manner = field(default_factory=Manner)
     split: bool = True
     title: str = ""  # of a job
+    chapters: tuple[Chapter, ...] = ()  # of a job, in order
 
     def fields(self) -> dict[str, str]:
         """Return the form's fields, without the files."""
@@ -76,6 +78,9 @@ class Order:
             fields["voice"] = self.voice.id
         if self.title:
             fields["title"] = self.title
+        if self.chapters:
+            chapters = [chapter._asdict() for chapter in self.chapters]
+            fields["chapters"] = json.dumps(chapters, ensure_ascii=False)
         return fields | self.manner.fields()
 
 
@@ -256,11 +261,17 @@ class Service:
 
     @contextmanager
     def job_audio(
-        self, job_id: str, byte_range: str = "", kind: str = "wav"
+        self, job_id: str, byte_range: str = "", kind: str = "wav", chapter: int | None = None
     ) -> Iterator[requests.Response]:
-        """Yield the answer with a job's audio, which is read on as it is spoken. Raises Refusal."""
+        """Yield the answer with a job's audio, which is read on as it is spoken. Raises Refusal.
+
+        `chapter`: the index of one chapter instead of the whole; the job has to be done.
+        """
         headers = {"Range": byte_range} if byte_range else {}
-        path = f"/jobs/{job_id}/audio" + ("" if kind == "wav" else f"?response_format={kind}")
+        query = {} if kind == "wav" else {"response_format": kind}
+        if chapter is not None:
+            query["chapter"] = str(chapter)
+        path = f"/jobs/{job_id}/audio" + (f"?{urlencode(query)}" if query else "")
         with self._request(
             "GET", path, headers=headers, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:
@@ -275,10 +286,13 @@ class Service:
                 raise CutStream from None
 
     @contextmanager
-    def job_book(self, job_id: str) -> Iterator[requests.Response]:
-        """Yield the response with a job's audio book, which is encoded before it is sent. Raises Refusal."""
+    def job_book(self, job_id: str, kind: str) -> Iterator[requests.Response]:
+        """Yield the response with a job's audio book: `m4b`, which is encoded before it is sent, or `mp3`.
+
+        Raises Refusal.
+        """
         with self._request(
-            "GET", f"/jobs/{job_id}/book.m4b", timeout=(_CONNECT_S, _BOOK_S)
+            "GET", f"/jobs/{job_id}/book.{kind}", timeout=(_CONNECT_S, _BOOK_S)
         ) as response:
             yield response
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from ui.audio.encoding import FORMATS, encoded
-from ui.client.jobs import READINGS
+from ui.client.jobs import READINGS, Reading
 from ui.client.service import HEADER_BYTES
 from ui.client.speech import SPEAKING, Speaking, wav_header
 from ui.errors import Refusal
@@ -22,6 +22,7 @@ from ui.text.sentences import SUBTITLES
 
 _LOOK_S: Final = 0.03
 _LIVE_BYTES: Final = 0xFFFFFFFF
+_BOOKS: Final = {"m4b": "audio/mp4", "mp3": "audio/mpeg"}
 _PASSED_ON: Final = ("Content-Length", "Content-Range", "Accept-Ranges", "ETag")
 
 
@@ -98,29 +99,38 @@ def _in_ranges(content: bytes, range_header: str) -> Response:
 def reading(request: Request) -> Response:
     """`GET /reading/{id}.{kind}`: a job's audio, streamed from the service; `?save` names the file.
 
-    `?from=N` of a WAV begins at this byte of the PCM, after its own header.
+    `?from=N` of a WAV begins at this byte of the PCM, after its own header. `?chapter=N` is one chapter.
     """
     job = READINGS.get(request.path_params["id"])
     kind = request.path_params["kind"]
     first = _first_byte(request)
+    chapter = request.query_params.get("chapter")
+    if chapter is not None and not re.fullmatch(r"[0-9]{1,3}", chapter):
+        return PlainTextResponse("gone", status_code=404)
     if job is None or kind not in FORMATS or first is None:
         return PlainTextResponse("gone", status_code=404)
+    index = None if chapter is None else int(chapter)
 
     stack = ExitStack()
     try:
         answer = stack.enter_context(
-            job.service.job_audio(job.id, request.headers.get("Range", ""), kind)
+            job.service.job_audio(job.id, request.headers.get("Range", ""), kind, index)
         )
     except Refusal as refusal:
         return PlainTextResponse(str(refusal), status_code=404 if refusal.gone else 502)
 
-    headers = _attachment(job.title, kind) if "save" in request.query_params else {}
+    name = f"{_chapter_title(job, index)} {job.title}"
+    headers = _attachment(name, kind) if "save" in request.query_params else {}
     blocks = _passed_on(answer, stack)
     if first:
         blocks = _from_byte(blocks, first)
     else:
         headers |= {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
     return StreamingResponse(blocks, answer.status_code, headers, media_type=FORMATS[kind])
+
+
+def _chapter_title(job: Reading, index: int | None) -> str:
+    return job.chapters[index].title if index is not None and index < len(job.chapters) else ""
 
 
 def marks(request: Request) -> Response:
@@ -141,17 +151,18 @@ def _passed_on(answer: requests.Response, stack: ExitStack) -> Iterator[bytes]:
 
 
 def book(request: Request) -> Response:
-    """`GET /reading/{id}/book.m4b`: a job's audio book, with its title and chapters."""
+    """`GET /reading/{id}/book.{kind}`: a job's audio book with its title and chapters, as M4B or MP3."""
     job = READINGS.get(request.path_params["id"])
-    if job is None:
+    kind = request.path_params["kind"]
+    if job is None or kind not in _BOOKS:
         return PlainTextResponse("gone", status_code=404)
     stack = ExitStack()
     try:
-        answer = stack.enter_context(job.service.job_book(job.id))
+        answer = stack.enter_context(job.service.job_book(job.id, kind))
     except Refusal as refusal:
         return PlainTextResponse(str(refusal), status_code=404 if refusal.gone else 502)
     return StreamingResponse(
-        _passed_on(answer, stack), media_type="audio/mp4", headers=_attachment(job.title, "m4b")
+        _passed_on(answer, stack), media_type=_BOOKS[kind], headers=_attachment(job.title, kind)
     )
 
 
@@ -189,7 +200,7 @@ def _from_byte(blocks: Iterator[bytes], first: int) -> Iterator[bytes]:
 ROUTES: Final = (
     Route("/sound/{id}.{kind}", speech_file),
     Route("/sound/{id}", speech_audio),
-    Route("/reading/{id}/book.m4b", book),
+    Route("/reading/{id}/book.{kind}", book),
     Route("/reading/{id}/subtitles.{kind}", subtitles),
     Route("/reading/{id}.{kind}", reading),
     Route("/marks/{id}", marks),

@@ -10,7 +10,7 @@ from ui.client.service import ChosenVoice, Order
 from ui.errors import BadDocument, Refusal
 from ui.presets import KINDS as PRESETS
 from ui.presets import preset
-from ui.text.documents import KINDS, read_document
+from ui.text.documents import KINDS, Document, read_document
 from ui.text.estimate import characters_per_second, seconds_of
 from ui.text.markup import is_ssml
 from ui.translations import duration, t, tongue
@@ -22,10 +22,9 @@ from ui.widgets.languages import AUTO, choose_language
 from ui.widgets.notices import show_refusal
 from ui.widgets.speak import columns, speak_button
 
-_TITLE_CHARACTERS: Final = 200
 _SHOWN_CHARACTERS: Final = 2_000  # of a document, as a sample
 _SOURCES: Final = ("write", "file", "preset")
-_DOCUMENT: Final = "reading_document"  # (name, text) of the session
+_DOCUMENT: Final = "reading_document"  # (file name, Document) of the session
 
 
 def show() -> None:
@@ -62,7 +61,15 @@ def _begin(text: str, language: str, voice: ChosenVoice) -> None:
     if not text.strip():
         st.error(t("refusal.empty_text"), icon=":material/error:")
         return
-    order = Order(text, language, voice, options.manner(), title=_title())
+    document = _shown_document()
+    order = Order(
+        text,
+        language,
+        voice,
+        options.manner(),
+        title=document.title,
+        chapters=document.chapters,
+    )
     if readings.runs(order):
         return
     try:
@@ -131,27 +138,33 @@ def _document(language: str) -> str:
             return ""
         st.session_state["documents"] = turn + 1
         st.rerun()
-    document: tuple[str, str] = st.session_state.get(_DOCUMENT, ("", ""))
-    name, text = document
-    if text:
-        _show_document(name, text, language)
-    return text
+    name, document = _opened()
+    if document.text:
+        _show_document(name, document, language)
+    return document.text
 
 
-def _title() -> str:
-    """Return the name of the document that is read, without its ending; empty for another text."""
-    if st.session_state.get("reading_source") != "file":
-        return ""
-    document: tuple[str, str] = st.session_state.get(_DOCUMENT, ("", ""))
-    return " ".join(document[0].rpartition(".")[0].split())[:_TITLE_CHARACTERS]
+def _opened() -> tuple[str, Document]:
+    """Return the file name and the document of the session; both empty where there is none."""
+    opened: tuple[str, Document] = st.session_state.get(_DOCUMENT, ("", Document("")))
+    return opened
 
 
-def _show_document(name: str, text: str, language: str) -> None:
+def _shown_document() -> Document:
+    """Return the document that is read; an empty one for another text."""
+    is_file = st.session_state.get("reading_source") == "file"
+    return _opened()[1] if is_file else Document("")
+
+
+def _show_document(name: str, document: Document, language: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(name)
         if st.button(t("reading.remove"), icon=":material/delete:", key="reading_remove"):
             del st.session_state[_DOCUMENT]
             st.rerun()
+    if document.chapters:
+        with st.expander(t("reading.chapters", count=len(document.chapters))):
+            st.text("\n".join(chapter.title for chapter in document.chapters))
     with st.expander(t("reading.beginning")):
-        st.text(text[:_SHOWN_CHARACTERS])
-    _show_count(text, language)
+        st.text(document.text[:_SHOWN_CHARACTERS])
+    _show_count(document.text, language)

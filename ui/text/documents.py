@@ -1,16 +1,14 @@
-"""Extracts text from an uploaded .txt, .md, .pdf or .epub, in a separate process.
+"""Extracts title, chapters and text from an uploaded .txt, .md, .pdf or .epub, in a separate process.
 
-`python -m ui.text.documents pdf` reads a file on stdin and writes its text to stdout.
+`python -m ui.text.documents pdf` reads a file on stdin and writes its document as JSON to stdout.
 """
 
 import io
-import posixpath
+import json
 import re
 import sys
 import zipfile
-from html.parser import HTMLParser
-from typing import Final
-from urllib.parse import unquote
+from typing import Final, NamedTuple
 
 from pypdf import PdfReader
 from pypdf.errors import FileNotDecryptedError, PyPdfError
@@ -18,32 +16,38 @@ from pypdf.errors import FileNotDecryptedError, PyPdfError
 from ui.child_process import ChildFailed, confine, run_child
 from ui.errors import DOCUMENT_REASONS as REASONS
 from ui.errors import BadDocument
+from ui.text.epub import TooLarge, read_book
+from ui.text.headings import Chapter, marked, one_line, split_headings, without_marks
 
 KINDS: Final = ("txt", "md", "pdf", "epub")
-_MOST_UNPACKED_BYTES: Final = 50_000_000
-_BLOCKS: Final = frozenset(
-    ("p", "div", "br", "li", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "blockquote", "section")
-)
-_SILENT: Final = frozenset(("script", "style", "head", "svg", "nav"))
+_HEADING: Final = re.compile(r"^ {0,3}#{1,3}[ \t]+(.*?)[ \t#]*$", re.MULTILINE)
 
 
-class TooLarge(ValueError):
-    """A book unpacks to too much."""
+class Document(NamedTuple):
+    """The part of a file that is read aloud, and its title."""
+
+    text: str
+    title: str = ""  # empty: it names none
+    chapters: tuple[Chapter, ...] = ()  # its headings, in order
 
 
-def read_document(name: str, content: bytes) -> str:
-    """Return the text of a file, by the ending of its name. Raises BadDocument."""
-    kind = name.rpartition(".")[2].lower()
+def read_document(name: str, content: bytes) -> Document:
+    """Return the document in a file, by the ending of its name; its title is the name if it has none.
+
+    Raises BadDocument.
+    """
+    stem, _, ending = name.rpartition(".")
+    kind = ending.lower()
     if kind not in KINDS:
         raise BadDocument("unreadable")
     try:
-        text = run_child("ui.text.documents", kind, given=content).decode("utf-8")
+        text, title, chapters = json.loads(run_child("ui.text.documents", kind, given=content))
     except ChildFailed as failed:
         reason = str(failed)
         raise BadDocument(reason if reason in REASONS else "unreadable") from None
     if not text.strip():
         raise BadDocument("empty")
-    return text
+    return Document(text, title or one_line(stem), tuple(Chapter(*each) for each in chapters))
 
 
 def plain(content: bytes) -> str:
@@ -56,14 +60,18 @@ def plain(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def markdown(content: bytes) -> str:
+def markdown(content: bytes) -> Document:
     """Return a Markdown file as one would read it aloud: without its marks, pictures, code and addresses."""
-    text = re.sub(r"^(```|~~~).*?^\1\s*$", "", plain(content), flags=re.MULTILINE | re.DOTALL)
+    text = without_marks(plain(content))
+    text = re.sub(r"^(```|~~~).*?^\1\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"!\[[^\]\n]*\]\([^)\n]*\)", "", text)
     text = re.sub(r"\[([^\]\n]*)\]\([^)\n]*\)", r"\1", text)
+    text = _HEADING.sub(lambda found: marked(found[1]), text)
     text = re.sub(r"^\s{0,3}(#{1,6}|>|[-*+]|\d{1,3}\.)\s+", "", text, flags=re.MULTILINE)
     text = re.sub(r"^\s*([-*_]\s*){3,}$", "", text, flags=re.MULTILINE)
-    return re.sub(r"(\*\*|__|`|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w))", "", text)
+    text = re.sub(r"(\*\*|__|`|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w))", "", text)
+    text, chapters = split_headings(text)
+    return Document(text, chapters=chapters)
 
 
 def pdf(content: bytes) -> str:
@@ -74,73 +82,26 @@ def pdf(content: bytes) -> str:
     return re.sub(r"(?<![.!?:»”\"\n])\n(?!\n)", " ", text)
 
 
-def epub(content: bytes) -> str:
-    """Return a book's text in its reading order, the spine (EPUB 3.3, 5.7). Raises BadZipFile, KeyError, ValueError."""
-    with zipfile.ZipFile(io.BytesIO(content)) as book:
-        if sum(entry.file_size for entry in book.infolist()) > _MOST_UNPACKED_BYTES:
-            raise TooLarge("it is too large")
-        package = _tags(book.read("META-INF/container.xml"), "rootfile")[0]["full-path"]
-        spine, folder = book.read(package), posixpath.dirname(package)
-        hrefs = {item["id"]: item["href"] for item in _tags(spine, "item")}
-        parts = [hrefs[reference["idref"]] for reference in _tags(spine, "itemref")]
-        return "\n\n".join(
-            _visible(book.read(posixpath.join(folder, unquote(part)))) for part in parts
-        )
+def epub(content: bytes) -> Document:
+    """Return a book. Raises BadZipFile, KeyError, ValueError."""
+    book = read_book(content)
+    text, chapters = split_headings(book.text)
+    return Document(text, book.title, chapters)
 
 
-class _Tags(HTMLParser):
-    def __init__(self, wanted: str) -> None:
-        super().__init__()
-        self.wanted = wanted
-        self.found: list[dict[str, str]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag.rpartition(":")[2] == self.wanted:
-            self.found.append({name: value or "" for name, value in attrs})
-
-
-def _tags(document: bytes, wanted: str) -> list[dict[str, str]]:
-    """Return the attributes of every element of this name; no XML parser sees a file from outside."""
-    parser = _Tags(wanted)
-    parser.feed(document.decode("utf-8", errors="replace"))
-    return parser.found
-
-
-class _Visible(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-        self.silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        self.silent += tag in _SILENT
-        if tag in _BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.silent -= tag in _SILENT
-        if tag in _BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self.silent:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-
-def _visible(document: bytes) -> str:
-    parser = _Visible()
-    parser.feed(document.decode("utf-8", errors="replace"))
-    return re.sub(r"\s*\n\s*\n\s*", "\n\n", "".join(parser.parts)).strip()
-
-
-_READERS: Final = {"txt": plain, "md": markdown, "pdf": pdf, "epub": epub}
+_READERS: Final = {
+    "txt": lambda content: Document(plain(content)),
+    "md": markdown,
+    "pdf": lambda content: Document(pdf(content)),
+    "epub": epub,
+}
 
 
 def main() -> None:
     """Read stdin to stdout; status 1 and the reason on stderr where that cannot be done."""
     confine()
     try:
-        text = _READERS[sys.argv[1]](sys.stdin.buffer.read())
+        document = _READERS[sys.argv[1]](sys.stdin.buffer.read())
     except FileNotDecryptedError:
         sys.exit("protected")
     except TooLarge:
@@ -154,7 +115,8 @@ def main() -> None:
         NotImplementedError,
     ):
         sys.exit("unreadable")
-    sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
+    # half a surrogate pair, as a broken PDF has it, becomes `?`: offsets stay
+    sys.stdout.buffer.write(json.dumps(document, ensure_ascii=False).encode(errors="replace"))
 
 
 if __name__ == "__main__":

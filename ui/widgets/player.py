@@ -1,8 +1,9 @@
 """The audio player: plays audio while it is produced, and shows the current sentence."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import streamlit as st
 
@@ -14,8 +15,31 @@ if TYPE_CHECKING:
 _FOLDER: Final = Path(__file__).with_name("components")
 _HTML: Final = """<div class="player" data-testid="player"><div class="sentences" role="group" dir="auto"></div>
 <p class="problem" role="alert" hidden></p><button type="button" class="retry" hidden></button>
-<button type="button" class="toggle" hidden></button><span class="time"></span><div class="whole"></div></div>"""
-_LABELS: Final = ("player", "pause", "resume", "failed", "retry", "sentences", "pause_elsewhere")
+<p class="stopped" hidden><span></span> <button type="button"></button></p>
+<button type="button" class="toggle" hidden></button><span class="time"></span><div class="whole"></div>
+<ol class="chapters" hidden></ol></div>"""
+_LABELS: Final = (
+    "player",
+    "pause",
+    "resume",
+    "failed",
+    "retry",
+    "sentences",
+    "pause_elsewhere",
+    "chapters",
+    "stopped",
+    "restart",
+)
+
+
+class PlayedChapter(TypedDict):
+    """A chapter in a player's list."""
+
+    title: str
+    begins: float | None  # in the audio, in seconds; None: it is not spoken yet
+    length: str  # to show
+    href: str  # where it is downloaded from; empty: nowhere
+    download: str  # name of that link for screen readers
 
 
 @cache
@@ -28,11 +52,21 @@ def _component() -> "ComponentRenderer":
     )
 
 
-def play(url: str, *, key: str, live: bool, whole: bool, marks: str = "") -> None:
+def play(
+    url: str,
+    *,
+    key: str,
+    live: bool,
+    whole: bool,
+    marks: str = "",
+    remembered: str = "",
+    chapters: Sequence[PlayedChapter] = (),
+) -> None:
     """Show a player for the audio at this address.
 
     `live`: it starts automatically, with the available audio. `whole`: all audio is available: seeking works. `marks`:
-    the address of the sentences and their ends.
+    the address of the sentences and their ends. `remembered`: the name under which the browser stores where the user
+    stopped; empty: it does not.
     """
     _component()(
         key=key,
@@ -41,7 +75,9 @@ def play(url: str, *, key: str, live: bool, whole: bool, marks: str = "") -> Non
             "live": live,
             "whole": whole,
             "marks": marks,
+            "remembered": remembered,
+            "chapters": chapters,
             "point": "," if tongue() == "fr" else ".",
-            "labels": {name: t(f"player.{name}") for name in _LABELS},
+            "labels": {name: t(f"player.{name}", time="{time}") for name in _LABELS},
         },
     )

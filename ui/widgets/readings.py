@@ -9,11 +9,13 @@ from ui.audio.encoding import FORMATS
 from ui.client.jobs import Reading, find_reading
 from ui.client.service import Order
 from ui.errors import Refusal
+from ui.text.markup import is_ssml
 from ui.text.sentences import srt, vtt
 from ui.translations import duration, t
+from ui.widgets import redo
 from ui.widgets.frame import announce
 from ui.widgets.notices import show_left_out, show_refusal
-from ui.widgets.player import play
+from ui.widgets.player import PlayedChapter, play
 
 _IN_ADDRESS: Final = "reading"  # the query parameter, once for each reading, the newest first
 _MOST: Final = 10
@@ -70,6 +72,10 @@ def show() -> None:
         opened: str = st.session_state.get("reading_open", "")
         reading = readings.get(opened) or next(iter(readings.values()))
         st.fragment(_show_reading, run_every=None if reading.ended else 0.7)(reading)
+        if reading.whole:
+            redo.show(
+                reading.id, tab="reading", ssml=is_ssml(reading.text), replaced=reading.refresh
+            )
         if len(readings) > 1:
             _show_list(readings, reading.id)
     _show_others()
@@ -149,17 +155,34 @@ def _show_reading(reading: Reading) -> None:
             _show_end_button(reading)
             return
     if reading.alignment.ends_s or reading.whole:
+        revision = f"?revision={reading.revision}" if reading.revision else ""
         play(
-            f"/reading/{reading.id}.wav",
+            f"/reading/{reading.id}.wav{revision}",
             key="reading_player",
-            live=not reading.ended or _is_begun_here(reading),
+            live=not reading.ended or (_is_begun_here(reading) and not reading.revision),
             whole=reading.whole,
             marks=f"/marks/{reading.id}" if reading.text else "",
+            remembered=reading.id,
+            chapters=_chapters(reading),
         )
     if reading.text:
         show_left_out(reading.text, reading.alignment.left_out)
     if reading.whole:
         _show_downloads(reading)
+
+
+def _chapters(reading: Reading) -> list[PlayedChapter]:
+    """Return the chapters as the player lists them, with a link to each once all audio is available."""
+    return [
+        PlayedChapter(
+            title=chapter.title,
+            begins=chapter.begins_s,
+            length="" if chapter.seconds is None else duration(chapter.seconds),
+            href=f"/reading/{reading.id}.mp3?save&chapter={index}" if reading.whole else "",
+            download=t("reading.download_chapter", title=chapter.title),
+        )
+        for index, chapter in enumerate(reading.chapters)
+    ]
 
 
 def _is_begun_here(reading: Reading) -> bool:
@@ -184,6 +207,8 @@ def _show_downloads(reading: Reading) -> None:
         for kind in FORMATS:
             st.link_button(kind.upper(), f"/reading/{reading.id}.{kind}?save", icon=icon)
         st.link_button("M4B", f"/reading/{reading.id}/book.m4b", icon=icon)
+        if reading.chapters:
+            st.link_button(t("reading.mp3_chapters"), f"/reading/{reading.id}/book.mp3", icon=icon)
         cues = list(reading.alignment.cues()) if reading.text else []
         for kind, content in (("srt", srt(cues)), ("vtt", vtt(cues))) if cues else ():
             st.download_button(

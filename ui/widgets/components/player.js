@@ -9,6 +9,9 @@ const HEADER_BYTES = 44;
 const AHEAD_S = 0.15; // between a chunk's arrival and its playback
 const MOST_AHEAD_S = 60; // a book is not held in memory: the others wait at the service
 const MOST_ATTEMPTS = 5; // without a new byte
+const POSITIONS = "speechPositions"; // in the browser's local storage
+const MOST_POSITIONS = 50; // of the readings that were listened to last
+const STORE_EVERY_S = 2;
 const players = (globalThis.speechPlayers ??= new Map()); // by URL
 const shown = new WeakMap(); // parent element: player
 const begun = (globalThis.speechBegun ??= new Set()); // URLs that have started by themselves, which they do once
@@ -42,7 +45,9 @@ class Player {
     this.audio.preload = "metadata";
     this.audio.onerror = () => this.audio.hidden || this.fail();
     this.timer = setInterval(() => this.tick(), 100);
-    if (data.live && !begun.has(this.url)) this.listen(0);
+    this.stored = storedAt(data.remembered);
+    this.heard = this.stored;
+    if (data.live && !begun.has(this.url)) this.listen(this.stored);
     begun.add(this.url);
     if (data.marks) this.follow(data.marks);
   }
@@ -50,6 +55,7 @@ class Player {
   update(data, root) {
     this.data = data;
     if (this.root !== root) this.attach(root);
+    this.showChapters();
     this.audio.setAttribute("aria-label", data.labels.player);
     if (data.whole && !this.context) this.becomeWhole();
     this.tick();
@@ -60,6 +66,8 @@ class Player {
     this.button = root.querySelector(".toggle");
     this.button.onclick = () => this.toggle();
     root.querySelector(".retry").onclick = () => this.retry();
+    root.querySelector(".stopped button").onclick = () => this.restart();
+    this.chapters = undefined;
     this.hideDock();
     const playing = !this.audio.paused;
     root.querySelector(".whole").replaceChildren(this.audio);
@@ -98,10 +106,9 @@ class Player {
   }
 
   async receive(context, signal) {
+    if (this.received && !this.rate) await this.readRate();
     const first = this.rate ? 2 * Math.round(this.received * this.rate) : 0;
-    const answer = await fetch(first ? `${this.url}?from=${first}` : this.url, { signal });
-    if (answer.status === 404) throw new Gone();
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const answer = await fetched(first ? withQuery(this.url, `from=${first}`) : this.url, signal);
     let rest = new Uint8Array();
     let header = false;
     let left = 0; // bytes of PCM; metadata can follow them
@@ -124,6 +131,20 @@ class Player {
       while (this.context === context && this.received - this.position() > MOST_AHEAD_S) await sleep(500);
     }
     this.complete = true;
+  }
+
+  // Reads the header of the WAV alone: a position in bytes needs the sample rate.
+  async readRate() {
+    const reading = new AbortController();
+    const reader = (await fetched(this.url, reading.signal)).body.getReader();
+    let header = new Uint8Array();
+    while (header.length < HEADER_BYTES) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error("no header");
+      header = joined(header, value);
+    }
+    reading.abort();
+    this.rate = new DataView(header.buffer).getUint32(24, true);
   }
 
   // Puts samples behind those that were put before; returns the odd byte that is left.
@@ -165,6 +186,7 @@ class Player {
     } else if (!this.context && !this.audio.hidden) {
       this.enter(this.audio.ended ? "ended" : this.audio.paused ? "ready" : "playing");
     }
+    this.remember(heard);
     if (!this.root) return;
     this.show(heard);
     this.mark(heard);
@@ -180,6 +202,25 @@ class Player {
     }
   }
 
+  // Stores where the user is, in this browser, and forgets it at the end.
+  remember(heard) {
+    const name = this.data.remembered;
+    if (!name) return;
+    if (this.state === "playing") this.stored = undefined;
+    if (this.state === "playing" && Math.abs(heard - (this.noted ?? 0)) >= STORE_EVERY_S) {
+      this.noted = heard;
+      store(name, heard);
+    } else if (this.state === "ended" && this.noted !== undefined) {
+      this.noted = undefined;
+      store(name, undefined);
+    }
+  }
+
+  restart() {
+    this.stored = undefined;
+    this.jumpTo(0);
+  }
+
   show(heard) {
     const labels = this.data.labels;
     const live = Boolean(this.context) && this.chunks.length > 0;
@@ -190,6 +231,7 @@ class Player {
       ? `${this.written(heard)} s / ${this.written(this.received)} s` : "";
     this.root.dataset.heard = heard.toFixed(2);
     this.root.dataset.received = this.received.toFixed(2);
+    this.showStopped();
     const failed = this.state === "failed";
     const retry = this.root.querySelector(".retry");
     retry.hidden = !failed;
@@ -199,6 +241,48 @@ class Player {
       problem.hidden = !failed;
       problem.textContent = failed ? labels.failed : "";
     }
+  }
+
+  showStopped() {
+    const stopped = this.root.querySelector(".stopped");
+    stopped.hidden = !this.stored;
+    if (!this.stored) return;
+    const labels = this.data.labels;
+    setText(stopped.querySelector("span"), labels.stopped.replace("{time}", clock(this.stored)));
+    setText(stopped.querySelector("button"), labels.restart);
+  }
+
+  // Each chapter is a button, with its length and a link to it.
+  showChapters() {
+    const chapters = this.data.chapters ?? [];
+    const key = JSON.stringify(chapters);
+    if (!this.root || key === this.chapters) return;
+    this.chapters = key;
+    const list = this.root.querySelector(".chapters");
+    list.hidden = !chapters.length;
+    list.setAttribute("aria-label", this.data.labels.chapters);
+    list.replaceChildren(...chapters.map((chapter) => this.chapterEntry(chapter)));
+  }
+
+  chapterEntry({ title, begins, length, href, download }) {
+    const entry = document.createElement("li");
+    const play = document.createElement("button");
+    play.type = "button";
+    play.dir = "auto";
+    play.textContent = title;
+    play.disabled = begins === null;
+    play.onclick = () => this.jumpTo(begins);
+    const time = document.createElement("span");
+    time.textContent = length;
+    entry.append(play, time);
+    if (href) {
+      const link = document.createElement("a");
+      link.href = href;
+      link.textContent = "MP3";
+      link.setAttribute("aria-label", download);
+      entry.append(link);
+    }
+    return entry;
   }
 
   written(seconds) {
@@ -326,7 +410,10 @@ class Player {
 
   jump(place) {
     if (place > this.ends.length) return;
-    const at = place ? this.ends[place - 1] : 0;
+    this.jumpTo(place ? this.ends[place - 1] : 0);
+  }
+
+  jumpTo(at) {
     if (this.audio.hidden) {
       if (this.data.live) this.listen(at);
       return;
@@ -373,6 +460,53 @@ class Player {
 }
 
 class Gone extends Error {}
+
+async function fetched(url, signal) {
+  const answer = await fetch(url, { signal });
+  if (answer.status === 404) throw new Gone();
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  return answer;
+}
+
+function withQuery(url, query) {
+  return `${url}${url.includes("?") ? "&" : "?"}${query}`;
+}
+
+// Positions are in this browser only: {name: [seconds, when it was stored]}.
+function positions() {
+  try {
+    return JSON.parse(localStorage.getItem(POSITIONS)) ?? {};
+  } catch {
+    return {}; // not allowed, or written by something else
+  }
+}
+
+function storedAt(name) {
+  const [seconds] = (name && positions()[name]) || [];
+  return Number.isFinite(seconds) ? seconds : 0;
+}
+
+function store(name, seconds) {
+  const all = positions();
+  delete all[name];
+  if (seconds !== undefined) all[name] = [Math.round(seconds * 10) / 10, Date.now()];
+  const latest = Object.entries(all).sort(([, a], [, b]) => b[1] - a[1]).slice(0, MOST_POSITIONS);
+  try {
+    localStorage.setItem(POSITIONS, JSON.stringify(Object.fromEntries(latest)));
+  } catch {
+    // not allowed, or full: the reading begins at its beginning after a reload
+  }
+}
+
+function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const parts = [Math.floor(whole / 60) % 60, whole % 60].map((part) => String(part).padStart(2, "0"));
+  return whole >= 3600 ? `${Math.floor(whole / 3600)}:${parts.join(":")}` : parts.join(":");
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
 
 function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
