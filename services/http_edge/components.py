@@ -144,7 +144,7 @@ def _running(
 
 
 class Components(NamedTuple):
-    """What the routes share: the stores, the acceptors, and what speaks."""
+    """The stores, acceptors and sessions that the routes share."""
 
     requests: RequestStore
     sessions: SpeechSessions

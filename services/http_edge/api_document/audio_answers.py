@@ -1,4 +1,4 @@
-"""What the operations of speech and jobs share: the answers with audio, and the headers of requests."""
+"""Answers with audio and headers that the operations of speech and jobs have in common."""
 
 from typing import Final
 
