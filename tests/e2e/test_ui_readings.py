@@ -81,7 +81,7 @@ def test_a_book_has_its_title_and_chapters_which_are_played_and_downloaded(
 def test_a_reading_continues_where_one_stopped_before_a_reload(page: Page, tmp_path: Path) -> None:
     panel = read_book(page, tmp_path)
     player = panel.get_by_test_id("player")
-    player.get_by_role("button", name="Mardi").click()
+    player.get_by_role("list", name="Chapitres").get_by_role("button", name="Mardi").click()
     expect(panel.locator("[aria-current]")).to_contain_text("Le soleil revient")
     page.wait_for_function("() => localStorage.getItem('speechPositions')?.includes('[')")
     player.locator("audio").evaluate("audio => audio.pause()")
