@@ -581,6 +581,9 @@ async def test_without_workers_a_request_is_refused_before_its_body_is_read(tmp_
             assert "no worker" in detail
             # What starts a first worker where there may be none (deploy/k8s/components/scaling/xtts).
             assert await service.metric('tts_failures_total{code="engine_unavailable"}') == 1
+            async with await service.post("/synthesize") as response:
+                # no speed was measured
+                assert (response.status, response.headers["Retry-After"]) == (503, "5")
             async with session.get(http.make_url("/readyz")) as response:
                 assert response.status == 503
             async with session.get(http.make_url("/")) as response:

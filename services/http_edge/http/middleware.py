@@ -41,6 +41,7 @@ _CORRELATION_ID: Final = web.RequestKey("correlation_id", str)  # set by the cli
 _CORRELATION: Final = re.compile(r"[!-~]{1,128}")
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 _failure_log_limit: Final = LogLimit(burst=100, a_second=10)  # lines
+_UNMEASURED_RETRY_S: Final = 5.0  # no worker's speed is known, for example while all of them start
 _LOGGED_ROUTES: Final = (*AUDIO_ENDPOINTS, "normalize", "jobs", "job_audio")
 
 
@@ -269,7 +270,8 @@ def _retry_after_s(failure: PipelineError, fleet: Fleet) -> float | None:
         return until_midnight_s()
 
     if failure.http_status in (429, HTTPStatus.SERVICE_UNAVAILABLE):
-        return fleet.retry_after_s()
+        measured_s = fleet.retry_after_s()
+        return _UNMEASURED_RETRY_S if measured_s is None else measured_s
 
     return None
 
