@@ -14,8 +14,8 @@ COPY services/common services/common
 COPY services/curl_command.py services/curl_command.py
 COPY services/http_edge services/http_edge
 RUN /venv/bin/python -m compileall -q services \
- && /venv/bin/pip uninstall --yes --quiet pip setuptools \
- && rm -f /venv/lib/python3.*/site-packages/c2pa/libs/libc2pa_c.rlib
+ && rm -f /venv/lib/python3.*/site-packages/c2pa/libs/libc2pa_c.rlib \
+ && /venv/bin/pip uninstall --yes --quiet pip setuptools
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="voice-cloning/http-edge" org.opencontainers.image.licenses="Apache-2.0 AND LGPL-2.1-or-later AND LGPL-3.0-or-later AND GPL-2.0-or-later"

@@ -1,7 +1,7 @@
 """The provenance log: `python -m services.admin provenance verify | find FILE`, as the operator.
 
 `verify` walks the chain of every tenant, and prints its head: note it elsewhere, and give it to a later `verify`.
-`find` looks a recording up in the logs of all tenants. Both need the packages of the HTTP edge, which decode files.
+`find` looks a recording up in the logs of all tenants; it needs the packages of the HTTP edge, which decode files.
 """
 
 import argparse
@@ -27,7 +27,6 @@ from services.common.bus.provenance.search import ProvenanceSearch
 from services.common.runtime.service_process import ProcessSettings
 from services.common.runtime.settings import BadSettings, read_settings
 from services.common.wire.failures import PipelineError
-from services.http_edge.intake.reference.decoder import ReferenceDecoder
 
 
 class ProvenanceFault(Exception):
@@ -69,7 +68,15 @@ def _described(report: ChainReport) -> str:
 
 
 async def found(bus: Bus, path: Path, search_s: float) -> list[str]:
-    """Return what is known about a recording, line by line. Raises PipelineError."""
+    """Return the facts known about a recording, line by line. Raises PipelineError, ProvenanceFault."""
+    try:
+        # the image with the operator's commands does not have it
+        from services.http_edge.intake.reference.decoder import ReferenceDecoder  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ProvenanceFault(
+            f"{error.name} is missing: run find where the whole service is installed (./task setup)"
+        ) from error
+
     async with ReferenceDecoder(1) as decoder:
         recording = await decoder.inspect(path, "operator")
     mark = recording.watermark

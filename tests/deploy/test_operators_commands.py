@@ -39,7 +39,7 @@ async def test_a_certificate_of_nats_is_valid_for_a_port_forward(tmp_path: Path)
 def test_the_operators_commands_install_little() -> None:
     tasks = yaml.safe_load((ROOT / "Taskfile.yml").read_text())["tasks"]
     for name, task in tasks.items():
-        if "services.admin" in str(task.get("cmds")):
+        if "services.admin" in str(task.get("cmds")) and name != "provenance:find":
             assert task["deps"] == ["setup:admin"], name
             assert all(line.startswith(".venv-admin/bin/python ") for line in task["cmds"]), name
     installed = "\n".join(tasks["setup:admin"]["cmds"])
