@@ -96,7 +96,7 @@ async def test_the_extension_chooses_the_format(cli: Cli) -> None:
         "a.wav": b"RIFF",
         "a.flac": b"fLaC",
         "a.opus": b"OggS",
-        "a.mp3": b"\xff",
+        "a.mp3": b"ID3",
         "a.aac": b"\xff",
     }
     for name, beginning in beginnings.items():

@@ -58,7 +58,7 @@ async def test_a_full_disk_is_a_503_for_uploads_and_answers(
         full.setattr(tempfile, "SpooledTemporaryFile", lambda **_: FullDisk())
         assert await problem(service, "/synthesize") == (503, "insufficient_storage", "10")
     with monkeypatch.context() as full:
-        full.setattr(speech_routes, "_MEMORY_BYTES", 1024)
+        full.setattr(speech_routes, "MEMORY_BYTES", 1024)
         assert pcm_of(await (await service.post("/synthesize")).read()) == expected_pcm(TEXT)
 
 

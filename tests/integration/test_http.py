@@ -24,6 +24,7 @@ from services.http_edge.encoders.tags import Tags
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
+from services.synth_worker.engines.tone import voice_of
 from tests.support.recordings import encoded, hiss, speech_of
 from tests.support.service import TEXT, digest, expected_pcm, tone_service
 from tests.support.wav import pcm_of
@@ -438,7 +439,7 @@ async def test_several_files_become_one_voice_in_the_order_in_which_they_were_se
     clips = [sha256(await prepared(file)).hexdigest() for file in (VOICE, OTHER_VOICE)]
     key = f"tone.1.public.{sha256('/'.join(clips).encode()).hexdigest()}"
     sounds = [read_wav(await fetch_clip(service.bus, "public", clip)).samples for clip in clips]
-    voice = sha256(b"".join(sound.tobytes() for sound in sounds)).digest()
+    voice = voice_of(b"".join(sound.tobytes() for sound in sounds))
     assert await service.bus.get_value(topology.VOICES, key) == sha256(voice).digest() + voice
     assert await service.metric('tts_reference_uploads_total{outcome="decoded"}') == 2
 

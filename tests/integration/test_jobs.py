@@ -311,7 +311,7 @@ async def test_a_job_survives_a_killed_edge_and_a_stopped_one_without_a_sample_s
             (tmp_path / f"{part.name}.log").read_text().count('"sentence_spoken"')
             for part in service.workers
         ]
-    assert digest([body]) == digest([whole(LONG * 6, max_characters=250)])
+    assert digest([pcm_of(body)]) == digest([expected_pcm(LONG * 6, max_characters=250)])
     assert sum(spoken) == sentence_count(LONG * 6, max_characters=250)
 
 
@@ -358,4 +358,4 @@ async def test_a_job_whose_work_and_audio_expired_is_published_again_from_the_fi
         [place] = [line["sentence"] for line in taken_up if line["event"] == "request_resumed"]
         await bus.close()
     assert place >= 6
-    assert digest([body]) == digest([whole(LONG * 2, max_characters=250)])
+    assert digest([pcm_of(body)]) == digest([expected_pcm(LONG * 2, max_characters=250)])
