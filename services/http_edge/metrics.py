@@ -20,6 +20,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
 
         self._add_requests(self.registry)
+        self._add_endings(self.registry)
         self._add_audio(self.registry)
         self._add_jobs(self.registry)
         self._add_queues(self.registry)
@@ -66,6 +67,9 @@ class Metrics:
             buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30),
             registry=registry,
         )
+
+    def _add_endings(self, registry: CollectorRegistry) -> None:
+        """Add the metrics of requests that fail, are cancelled or continue."""
         self.failures = Counter(
             "tts_failures_total", "Failed requests by reason", ["code"], registry=registry
         )

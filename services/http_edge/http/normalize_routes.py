@@ -1,8 +1,6 @@
 """`/normalize`: the normalized text, without synthesis, from a splitter over the bus."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,8 +12,9 @@ from services.common.wire import codec, subjects
 from services.common.wire.identity import Identity
 from services.common.wire.messages import NormalizeText, SpeechFailed, TextNormalized
 from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
-from services.http_edge.errors import RemoteFailure, SplitterUnavailable, TooManyRequests
+from services.http_edge.errors import RemoteFailure, SplitterUnavailable
 from services.http_edge.http.bodies import NormalizedText
+from services.http_edge.http.tenant_slots import TenantSlots
 from services.http_edge.intake.forms.form import Form, FormReader
 from services.http_edge.intake.text import understood
 from services.http_edge.settings import Settings
@@ -32,7 +31,11 @@ class NormalizeRoutes:
     settings: Settings
     reader: FormReader
     upload_owner: Callable[[web.Request], str]  # the caller that the upload limits apply to
-    _running: Counter[str] = field(default_factory=Counter)  # requests by tenant
+    _slots: TenantSlots = field(
+        default_factory=lambda: TenantSlots(
+            _MAX_CONCURRENT, "too many texts are being normalized; retry later"
+        )
+    )
 
     def add_to(self, app: web.Application) -> None:
         """Register the path."""
@@ -43,27 +46,13 @@ class NormalizeRoutes:
         sent = await self.reader.text_form(request, self.upload_owner(request))
 
         tenant = tenant_of_caller(request)
-        with self._counted(tenant):
+        with self._slots.slot(tenant):
             form = await understood(sent)
             outcome_of(request).language = form.language
             normalized = await self._normalized(
                 Identity(tenant, "request", request[REQUEST_ID]), form
             )
             return web.json_response(_body(form, normalized))
-
-    @contextmanager
-    def _counted(self, tenant: str) -> Iterator[None]:
-        """Count a request of the tenant while the block runs. Raises TooManyRequests."""
-        if self._running[tenant] >= _MAX_CONCURRENT:
-            raise TooManyRequests("too many texts are being normalized; retry later")
-
-        self._running[tenant] += 1
-        try:
-            yield
-        finally:
-            self._running[tenant] -= 1
-            if not self._running[tenant]:
-                del self._running[tenant]
 
     async def _normalized(self, identity: Identity, form: Form) -> TextNormalized:
         """Return a splitter's reply. Raises SplitterUnavailable, RemoteFailure."""

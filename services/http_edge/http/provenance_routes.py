@@ -1,8 +1,5 @@
 """`POST /provenance`: whether a recording was synthesized here, and in which requests of the caller's tenant."""
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +13,7 @@ from services.common.bus.provenance.search import ProvenanceSearch, SearchResult
 from services.common.wire.voices import Voice, parse_reference
 from services.http_edge.auth.guard import expect_later
 from services.http_edge.context import tenant_of_caller
-from services.http_edge.errors import TooManyRequests
+from services.http_edge.http.tenant_slots import TenantSlots
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.metrics import Metrics
 from services.http_edge.provenance.body import provenance_body
@@ -36,7 +33,11 @@ class ProvenanceRoutes:
     search: ProvenanceSearch
     library: VoiceLibrary
     metrics: Metrics
-    _running: Counter[str] = field(default_factory=Counter)  # searches by tenant
+    _slots: TenantSlots = field(
+        default_factory=lambda: TenantSlots(
+            _MAX_CONCURRENT, "too many recordings are being looked up; retry later"
+        )
+    )
 
     def add_to(self, app: web.Application) -> None:
         """Register the path."""
@@ -46,7 +47,7 @@ class ProvenanceRoutes:
         """`POST /provenance`: look for the watermark, and for the sentences in the log of the tenant."""
         tenant = tenant_of_caller(request)
         async with self.reader.question(request) as question:
-            with self._counted(tenant):
+            with self._slots.slot(tenant):
                 recording = await self.decoder.inspect(question.upload.path, tenant)
                 result = await self.search.search(
                     tenant, read_wav(recording.wav), question.until_unix_s
@@ -66,20 +67,6 @@ class ProvenanceRoutes:
             complete=result.complete,
         )
         return web.json_response(provenance_body(recording, result, voices))
-
-    @contextmanager
-    def _counted(self, tenant: str) -> Iterator[None]:
-        """Count a search of the tenant while the block runs. Raises TooManyRequests."""
-        if self._running[tenant] >= _MAX_CONCURRENT:
-            raise TooManyRequests("too many recordings are being looked up; retry later")
-
-        self._running[tenant] += 1
-        try:
-            yield
-        finally:
-            self._running[tenant] -= 1
-            if not self._running[tenant]:
-                del self._running[tenant]
 
     async def _voices(self, tenant: str, result: SearchResult) -> dict[str, Voice | None]:
         """Return the records of the tenant's own voices in the result; None of those that were deleted."""
