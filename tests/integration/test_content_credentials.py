@@ -1,5 +1,6 @@
 """Signed files at a real edge, verified by the reader of c2pa-python."""
 
+import asyncio
 import base64
 import io
 import json
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from tests.integration.test_redo import done
 from tests.support.formats import decoded
@@ -57,6 +59,32 @@ async def test_whole_answers_are_signed_and_streams_report_that_they_are_not(
 
     async with await service.get("/") as response:
         assert (await response.json())["content_credentials"] == DEVELOPMENT
+
+
+async def test_a_client_that_closes_after_the_last_byte_of_a_signed_file_counts_as_a_success(
+    service: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = web.StreamResponse.write_eof
+
+    async def slow_end(response: web.StreamResponse, content: bytes = b"") -> None:
+        await end(response, content)
+        await asyncio.sleep(60)  # until the handler is cancelled, as the client has left
+
+    with monkeypatch.context() as patched:
+        patched.setattr(web.StreamResponse, "write_eof", slow_end)
+        response = await service.post("/synthesize", headers={"Connection": "close"})
+        await response.read()
+
+    line = 'tts_speech_requests_total{endpoint="synthesize",outcome="success"} 1.0'
+    async with asyncio.timeout(30):
+        while line not in await metrics(service):
+            await asyncio.sleep(0.05)
+    assert 'endpoint="synthesize",outcome="cancelled"' not in await metrics(service)
+
+
+async def metrics(service: Front) -> str:
+    async with await service.get("/metrics") as response:
+        return await response.text()
 
 
 async def test_the_json_of_openais_endpoint_has_a_signed_file(service: Front) -> None:

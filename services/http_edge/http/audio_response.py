@@ -57,6 +57,25 @@ async def write(response: web.StreamResponse, content: bytes, patience_s: float)
         await response.write(content)
 
 
+async def write_last(
+    request: web.Request, response: web.StreamResponse, content: bytes, patience_s: float
+) -> None:
+    """Write the last bytes of a body and end it. From then on the request counts as a success.
+
+    A client that has received the last byte can close its connection immediately, which cancels the handler.
+    Raises ListenerStalled.
+    """
+    try:
+        async with _client_reads(patience_s):
+            await response.write_eof(content)
+    except asyncio.CancelledError:
+        # Every byte was written to the connection; only the drain was pending.
+        outcome_of(request).whole = True
+        raise
+
+    outcome_of(request).whole = True
+
+
 def requested_format(request: web.Request) -> OutputFormat:
     """Return the format that the query or `Accept` of a GET request selects; WAV if neither does. Raises BadRequest."""
     return output_format(
@@ -150,24 +169,13 @@ class AudioResponse:
         await self._send(content)
 
     async def finish(self) -> web.StreamResponse:
-        """Send the remaining bytes and end the body. From then on the request counts as a success.
-
-        A client that has received the last byte can close its connection immediately, which cancels the handler.
-        """
+        """Send the remaining bytes and end the body. Raises ListenerStalled."""
         last = self._held_back
 
         if self._request.method != "HEAD":
             last += (await self._encoded(self._encoder.end))[self._of_trailer]
 
-        try:
-            async with _client_reads(self._patience_s):
-                await self.response.write_eof(last)
-        except asyncio.CancelledError:
-            # Every byte was written to the connection; only the drain was pending.
-            self._outcome.whole = True
-            raise
-
-        self._outcome.whole = True
+        await write_last(self._request, self.response, last, self._patience_s)
         return self.response
 
     def _made_header(self, data_bytes: int | None) -> bytes:

@@ -8,7 +8,6 @@ from typing import IO, Final
 
 from aiohttp import web
 
-from services.http_edge.context import outcome_of
 from services.http_edge.credentials.signing import (
     HEADER,
     MEDIA_TYPES,
@@ -18,7 +17,7 @@ from services.http_edge.credentials.signing import (
 )
 from services.http_edge.encoders.protocol import Encoder
 from services.http_edge.encoders.registry import OutputFormat
-from services.http_edge.http.audio_response import CONTAINER_MARK, write
+from services.http_edge.http.audio_response import CONTAINER_MARK, write, write_last
 from services.http_edge.transport.threads import on_thread
 
 MEMORY_BYTES: Final = 8 * 1024 * 1024  # of a file; a longer one is written to disk
@@ -112,8 +111,9 @@ async def send_file(
     response.content_length = file.seek(0, io.SEEK_END)
     file.seek(0)
     await response.prepare(request)
-    while block := await on_thread(file.read, BLOCK_BYTES):
+    block = await on_thread(file.read, BLOCK_BYTES)
+    while following := await on_thread(file.read, BLOCK_BYTES):
         await write(response, block, patience_s)
-    await response.write_eof()
-    outcome_of(request).whole = True
+        block = following
+    await write_last(request, response, block, patience_s)
     return response
