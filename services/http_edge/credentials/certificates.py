@@ -54,7 +54,7 @@ def read_identity(certificate_file: str, key_file: str) -> SigningIdentity:
 
 
 def development_identity() -> SigningIdentity:
-    """Return a new identity whose certificate nobody trusts."""  # prose: allow nobody
+    """Return a new identity whose certificate is on no trust list."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
     authority_name = _name(f"{DEVELOPMENT_NAME}, authority")
