@@ -13,7 +13,7 @@ import requests
 
 from ui.client.library import ConsentForm, LibraryVoice, NewVoice, VoiceList, voice_of
 from ui.errors import CutStream, Refusal, Unreachable
-from ui.text.headings import Chapter
+from ui.text.headings import Heading
 from ui.text.markup import is_ssml
 
 _CONNECT_S: Final = 3.0
@@ -63,7 +63,7 @@ class Order:
     manner: Manner = field(default_factory=Manner)
     split: bool = True
     title: str = ""  # of a job
-    chapters: tuple[Chapter, ...] = ()  # of a job, in order
+    chapters: tuple[Heading, ...] = ()  # of a job, in order
 
     def fields(self) -> dict[str, str]:
         """Return the form's fields, without the files."""

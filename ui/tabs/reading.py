@@ -10,7 +10,7 @@ from ui.client.service import ChosenVoice, Order
 from ui.errors import BadDocument, Refusal
 from ui.presets import KINDS as PRESETS
 from ui.presets import preset
-from ui.text.documents import KINDS, Document, read_document
+from ui.text.documents import KINDS, TextDocument, read_document
 from ui.text.estimate import characters_per_second, seconds_of
 from ui.text.markup import is_ssml
 from ui.translations import duration, t, tongue
@@ -24,7 +24,7 @@ from ui.widgets.speak import columns, speak_button
 
 _SHOWN_CHARACTERS: Final = 2_000  # of a document, as a sample
 _SOURCES: Final = ("write", "file", "preset")
-_DOCUMENT: Final = "reading_document"  # (file name, Document) of the session
+_DOCUMENT: Final = "reading_document"  # (file name, TextDocument) of the session
 
 
 def show() -> None:
@@ -144,19 +144,19 @@ def _document(language: str) -> str:
     return document.text
 
 
-def _opened() -> tuple[str, Document]:
+def _opened() -> tuple[str, TextDocument]:
     """Return the file name and the document of the session; both empty where there is none."""
-    opened: tuple[str, Document] = st.session_state.get(_DOCUMENT, ("", Document("")))
+    opened: tuple[str, TextDocument] = st.session_state.get(_DOCUMENT, ("", TextDocument("")))
     return opened
 
 
-def _shown_document() -> Document:
+def _shown_document() -> TextDocument:
     """Return the document that is read; an empty one for another text."""
     is_file = st.session_state.get("reading_source") == "file"
-    return _opened()[1] if is_file else Document("")
+    return _opened()[1] if is_file else TextDocument("")
 
 
-def _show_document(name: str, document: Document, language: str) -> None:
+def _show_document(name: str, document: TextDocument, language: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(name)
         if st.button(t("reading.remove"), icon=":material/delete:", key="reading_remove"):

@@ -17,21 +17,21 @@ from ui.child_process import ChildFailed, confine, run_child
 from ui.errors import DOCUMENT_REASONS as REASONS
 from ui.errors import BadDocument
 from ui.text.epub import TooLarge, read_book
-from ui.text.headings import Chapter, marked, one_line, split_headings, without_marks
+from ui.text.headings import Heading, marked, one_line, split_headings, without_marks
 
 KINDS: Final = ("txt", "md", "pdf", "epub")
 _HEADING: Final = re.compile(r"^ {0,3}#{1,3}[ \t]+(.*?)[ \t#]*$", re.MULTILINE)
 
 
-class Document(NamedTuple):
+class TextDocument(NamedTuple):
     """The part of a file that is read aloud, and its title."""
 
     text: str
     title: str = ""  # empty: it names none
-    chapters: tuple[Chapter, ...] = ()  # its headings, in order
+    chapters: tuple[Heading, ...] = ()  # its headings, in order
 
 
-def read_document(name: str, content: bytes) -> Document:
+def read_document(name: str, content: bytes) -> TextDocument:
     """Return the document in a file, by the ending of its name; its title is the name if it has none.
 
     Raises BadDocument.
@@ -47,7 +47,7 @@ def read_document(name: str, content: bytes) -> Document:
         raise BadDocument(reason if reason in REASONS else "unreadable") from None
     if not text.strip():
         raise BadDocument("empty")
-    return Document(text, title or one_line(stem), tuple(Chapter(*each) for each in chapters))
+    return TextDocument(text, title or one_line(stem), tuple(Heading(*each) for each in chapters))
 
 
 def plain(content: bytes) -> str:
@@ -60,7 +60,7 @@ def plain(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def markdown(content: bytes) -> Document:
+def markdown(content: bytes) -> TextDocument:
     """Return a Markdown file as one would read it aloud: without its marks, pictures, code and addresses."""
     text = without_marks(plain(content))
     text = re.sub(r"^(```|~~~).*?^\1\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -71,7 +71,7 @@ def markdown(content: bytes) -> Document:
     text = re.sub(r"^\s*([-*_]\s*){3,}$", "", text, flags=re.MULTILINE)
     text = re.sub(r"(\*\*|__|`|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w))", "", text)
     text, chapters = split_headings(text)
-    return Document(text, chapters=chapters)
+    return TextDocument(text, chapters=chapters)
 
 
 def pdf(content: bytes) -> str:
@@ -82,17 +82,17 @@ def pdf(content: bytes) -> str:
     return re.sub(r"(?<![.!?:»”\"\n])\n(?!\n)", " ", text)
 
 
-def epub(content: bytes) -> Document:
+def epub(content: bytes) -> TextDocument:
     """Return a book. Raises BadZipFile, KeyError, ValueError."""
     book = read_book(content)
     text, chapters = split_headings(book.text)
-    return Document(text, book.title, chapters)
+    return TextDocument(text, book.title, chapters)
 
 
 _READERS: Final = {
-    "txt": lambda content: Document(plain(content)),
+    "txt": lambda content: TextDocument(plain(content)),
     "md": markdown,
-    "pdf": lambda content: Document(pdf(content)),
+    "pdf": lambda content: TextDocument(pdf(content)),
     "epub": epub,
 }
 

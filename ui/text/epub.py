@@ -26,14 +26,14 @@ class TooLarge(ValueError):
     """A book unpacks to too much."""
 
 
-class Book(NamedTuple):
+class EpubText(NamedTuple):
     """A book."""
 
     title: str  # empty: it has none
     text: str  # with marks at its headings
 
 
-def read_book(content: bytes) -> Book:
+def read_book(content: bytes) -> EpubText:
     """Return a book, in the order of its spine (EPUB 3.3, 5.7). Raises BadZipFile, KeyError, ValueError.
 
     A part without a heading is the chapter that the table of contents has for it; this title is not spoken.
@@ -51,7 +51,7 @@ def read_book(content: bytes) -> Book:
             for reference in _tags(package, "itemref")
         ]
         texts = [_part(_document(book, part), listed.get(part, "")) for part in parts]
-        return Book(_book_title(package), "\n\n".join(texts))
+        return EpubText(_book_title(package), "\n\n".join(texts))
 
 
 def _document(book: zipfile.ZipFile, path: str) -> str:

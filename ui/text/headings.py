@@ -13,7 +13,7 @@ MOST_CHAPTERS: Final = 500  # of the service
 _TITLE_CHARACTERS: Final = 200  # of the service
 
 
-class Chapter(NamedTuple):
+class Heading(NamedTuple):
     """A title and where it begins in the text, in code points."""
 
     title: str
@@ -40,9 +40,9 @@ def has_heading(text: str) -> bool:
     return any(one_line(found[1]) for found in _HEADING.finditer(text))
 
 
-def split_headings(text: str) -> tuple[str, tuple[Chapter, ...]]:
+def split_headings(text: str) -> tuple[str, tuple[Heading, ...]]:
     """Return a text without the marks of its headings, and its first 500 headings."""
-    chapters: list[Chapter] = []
+    chapters: list[Heading] = []
     parts: list[str] = []
     length = 0
     done = 0
@@ -52,7 +52,7 @@ def split_headings(text: str) -> tuple[str, tuple[Chapter, ...]]:
         length += len(before)
         title = one_line(found[1])
         if title and (not chapters or chapters[-1].start < length):
-            chapters.append(Chapter(title, length))
+            chapters.append(Heading(title, length))
         words = "" if found[2] else found[1]
         length += len(words)
         parts += (before, words)

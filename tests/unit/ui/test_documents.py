@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ui.errors import BadDocument
-from ui.text.documents import Document, epub, markdown, plain, read_document
-from ui.text.headings import Chapter, marked, silent_heading, split_headings
+from ui.text.documents import TextDocument, epub, markdown, plain, read_document
+from ui.text.headings import Heading, marked, silent_heading, split_headings
 
 
 def book(chapters: dict[str, str], spine: list[str], contents: str = "", title: str = "") -> bytes:
@@ -64,7 +64,7 @@ def test_a_book_is_read_in_the_order_of_its_spine_without_what_is_not_shown() ->
     assert epub(book(chapters, ["two", "one"])).text == "Second & last\n\nFirst\n\na b"
 
 
-def chapter_texts(document: Document) -> list[tuple[str, str]]:
+def chapter_texts(document: TextDocument) -> list[tuple[str, str]]:
     """Return each chapter's title and the first line of its text."""
     return [(title, document.text[start:].partition("\n")[0]) for title, start in document.chapters]
 
@@ -124,7 +124,7 @@ def test_chapters_are_in_order_and_within_the_text_whatever_the_headings(words: 
 def test_at_most_500_chapters_are_sent() -> None:
     _, chapters = split_headings("".join(f"{marked(str(index))} " for index in range(600)))
     assert len(chapters) == 500
-    assert chapters[1] == Chapter("1", 2)
+    assert chapters[1] == Heading("1", 2)
 
 
 def test_a_pdf_is_read_in_a_separate_process() -> None:
