@@ -2,7 +2,7 @@
 
 Arguments go to pytest: a path, `-k NAME`, `-x`. `--quick` selects the unit and contract tests.
 
-Hundreds of these tests start processes and wait for them, on machines that other work shares. If at most three tests
+Hundreds of these tests start processes and wait for them, on machines that other work shares. If at most five tests
 fail, they run once more, one at a time. If they pass then, the run passes and names them as flaky. Their first failure
 is in the output: find the race. More failures than that fail the run at once.
 """
@@ -21,7 +21,7 @@ QUICK: Final = ("tests/unit", "tests/contract")
 # More than there are cores: most tests wait for processes that they started.
 SIDE_BY_SIDE: Final = ("-n", "4", "--no-loadscope-reorder", "--phase", "side-by-side")
 ALONE: Final = ("-n", "0", "--phase", "alone")
-MAX_REPEATED: Final = 3
+MAX_REPEATED: Final = 5
 _OK: Final = 0
 _FAILED: Final = 1
 _NO_TESTS: Final = 5  # pytest's status where a selection is empty

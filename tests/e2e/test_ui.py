@@ -188,10 +188,16 @@ def test_a_recording_is_tried_at_once_and_serves_in_every_tab(page: Page) -> Non
         ).to_be_checked()
 
 
-def test_a_text_is_read_with_its_sentence_marked_and_taken_home(page: Page) -> None:
+def test_a_text_is_read_with_its_sentence_marked_and_taken_home(page: Page, running: Place) -> None:
     panel = open_tab(page, "Lecture de texte")
+    settle(page)
     panel.get_by_text("Actualités", exact=True).click()
+    settle(page)
     panel.get_by_role("button", name="Lire", exact=True).click()
+    page.wait_for_url(re.compile("reading="))
+    job = re.findall(r"reading=(\w+)", page.url)[0]
+    request = requests.get(f"{running.service}/jobs/{job}/request", timeout=60).json()
+    assert request["parameters"] == {}
     marked = panel.locator("[aria-current]")
     expect(marked).to_contain_text("La ville ouvre ce samedi")
     expect(marked).to_contain_text("Elle compte douze mille livres")
