@@ -39,6 +39,7 @@ def _streamlit_settings(settings: Settings) -> dict[str, object]:
         "server.maxUploadSize": 200,  # MB, like the edge's MAX_UPLOAD_BYTES
         "browser.gatherUsageStats": False,  # no telemetry
         "client.showErrorDetails": "none",
+        "global.disableWidgetStateDuplicationWarning": True,  # see ui/widgets/choice.py
         "client.toolbarMode": "minimal",
         "server.disconnectedSessionTTL": RECONNECT_S,
         **_THEME,

@@ -12,7 +12,7 @@ import av
 import pytest
 import requests
 import soundfile
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.e2e.conftest import Place
 from tests.support.browser import open_page, settle
@@ -312,3 +312,28 @@ def _until_nothing_is_owed(running: Place) -> None:
             return
         time.sleep(0.2)
     pytest.fail("the work goes on")
+
+
+def test_widgets_whose_code_loads_late_keep_their_values(page: Page, running: Place) -> None:
+    late = page.context.new_page()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    late.route(re.compile(r"/(Slider|Checkbox|TextArea)\.[^/]*js$"), hold)
+    late.goto(running.pages)
+    late.get_by_role("tab").first.wait_for()
+    settle(late)
+    late.get_by_text("Standard").click()  # the page's script runs again
+    settle(late)
+    assert len(held) == 3
+    for route in held:
+        route.continue_()
+    panel = late.get_by_role("tabpanel", name="Synthèse rapide")
+    expect(panel.get_by_label("Texte à dire")).to_have_value(re.compile("^Bonjour"))
+    expect(panel.get_by_test_id("stSliderThumbValue")).to_have_text("1.00")
+    switch = panel.get_by_role("switch", name="Conserver les résultats")
+    expect(switch).to_be_checked()
+    settle(late)
+    assert "store=" not in late.url

@@ -48,6 +48,7 @@ def _show_choice() -> None:
     chosen = st.pills(
         t("many.languages"),
         list(known),
+        default=[code for code in st.session_state["many_languages"] if code in known],
         selection_mode="multi",
         format_func=lambda code: known[code],
         key="many_languages",
@@ -69,7 +70,8 @@ def _text(code: str, name: str) -> str:
     key = f"many_{code}"
     if key not in st.session_state:
         st.session_state[key] = preset(code, "test")
-    return st.text_area(name, height=68, key=key, persist_state="session") or ""
+    value: str = st.session_state[key]
+    return st.text_area(name, value, height=68, key=key, persist_state="session") or ""
 
 
 def _begin(order: Order) -> Speaking:

@@ -79,7 +79,13 @@ def _show_options() -> None:
 
 def _text(language: str) -> str:
     sample(_TEXT, "quick.sample")
-    text = st.text_area(t("quick.text"), height=140, key=_TEXT, persist_state="session")
+    text = st.text_area(
+        t("quick.text"),
+        value=st.session_state[_TEXT],
+        height=140,
+        key=_TEXT,
+        persist_state="session",
+    )
     show_live_count(
         t("quick.text"),
         text=t("quick.count", count="{count}", most=MOST_CHARACTERS, duration="{duration}"),

@@ -73,7 +73,12 @@ def _show_trial(voice: RecordedVoice) -> None:
     allowed = voices.consent(voice, "recording")
     language = choose_language("recording")
     _sample_text()
-    text = st.text_input(t("recording.try_text"), key="recording_text", persist_state="session")
+    text = st.text_input(
+        t("recording.try_text"),
+        value=st.session_state["recording_text"],
+        key="recording_text",
+        persist_state="session",
+    )
     options.show_what_is_copied()
     if speak_button(t("recording.try"), "recording", voice.key, disabled=not allowed):
         spoken = ChosenVoice(recordings=(voice.content,))

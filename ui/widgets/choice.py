@@ -1,4 +1,9 @@
-"""Choices whose entries and labels can change at any time, and that are remembered while they are not shown."""
+"""Choices whose entries and labels can change at any time, and that are remembered while they are not shown.
+
+A widget whose value is set in the session state gets the same value as its default in each run, here and in the whole
+interface. Streamlit sends a value of the session state once. A browser that loads the widget's code after a further run
+takes the default instead, and reports it as a choice of the user: the slowest speed, an empty text.
+"""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -31,8 +36,21 @@ def pick(
     def note() -> None:
         st.session_state[remembered] = st.session_state[key]
 
+    ids = list(labels)
+    shown: str = st.session_state[key]
+    default = (
+        {"default": shown}
+        if widget == st.segmented_control
+        else {"index": ids.index(shown) if shown in ids else 0}
+    )
     picked: str = widget(
-        title, list(labels), format_func=lambda each: labels[each], on_change=note, key=key, **how
+        title,
+        ids,
+        format_func=lambda each: labels[each],
+        on_change=note,
+        key=key,
+        **default,
+        **how,
     )
     return picked
 

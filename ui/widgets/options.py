@@ -43,6 +43,7 @@ def _show_seed(tab: str) -> None:
     key, note = _shared_by_tabs(tab, "seed")
     written = st.text_input(
         t("options.seed"),
+        value=st.session_state[key],
         max_chars=19,
         placeholder=t("options.random"),
         help=t("options.seed_help"),
@@ -57,6 +58,7 @@ def _show_pronunciations(tab: str) -> None:
     key, note = _shared_by_tabs(tab, "pronunciations")
     written = st.text_area(
         t("options.pronunciations"),
+        value=st.session_state[key],
         height=96,
         placeholder="SQL = sequel",
         help=t("options.pronunciations_help"),

@@ -72,6 +72,7 @@ def slider(tab: str, name: str, each: Range) -> None:
         label(name),
         kind(each["minimum"]),
         kind(each["maximum"]),
+        value=st.session_state[key],
         step=kind(1 if each["whole"] else 0.05),
         help=t(explained) if explained in words(tongue()) else None,
         on_change=note,

@@ -38,7 +38,13 @@ def choose() -> None:
     """Show the switch, and how long results stay."""
     if _SHOWN not in st.session_state:
         st.session_state[_SHOWN] = storing()
-    st.toggle(t("history.store"), on_change=_note, key=_SHOWN, help=t("history.store_help"))
+    st.toggle(
+        t("history.store"),
+        value=st.session_state[_SHOWN],
+        on_change=_note,
+        key=_SHOWN,
+        help=t("history.store_help"),
+    )
 
 
 def _note() -> None:

@@ -180,6 +180,7 @@ def consent(voice: RecordedVoice, tab: str) -> bool:
     st.session_state[tick] = voice.key in given
     st.checkbox(
         t("voice.consent"),
+        value=st.session_state[tick],
         key=tick,
         on_change=None if elsewhere else _note(given, voice.key, tab),
         disabled=elsewhere,
