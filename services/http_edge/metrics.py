@@ -24,7 +24,7 @@ class Metrics:
         self._add_audio(self.registry)
         self._add_jobs(self.registry)
         self._add_queues(self.registry)
-        self._add_storage(self.registry)
+        self._add_storage()
         self._add_capacity(self.registry)
         self._add_provenance(self.registry)
 
@@ -140,26 +140,26 @@ class Metrics:
         """Add the metrics of the queues in NATS."""
         self.bus = BusMetrics(registry)
         self.queue_depth = Gauge(
-            "tts_queue_depth", "Messages in a work stream", ["stream"], registry=registry
+            "tts_queue_depth", "Messages in a work stream", ["stream"], registry=None
         )
         self.queue_age = Gauge(
             "tts_queue_age_seconds",
             "Age of the oldest message in a work stream",
             ["stream"],
-            registry=registry,
+            registry=None,
         )
         of_consumer = ["stream", "consumer"]
         self.consumer_waiting = Gauge(
-            "tts_consumer_waiting", "Pending messages", of_consumer, registry=registry
+            "tts_consumer_waiting", "Pending messages", of_consumer, registry=None
         )
         self.consumer_in_progress = Gauge(
-            "tts_consumer_in_progress", "Ack-pending messages", of_consumer, registry=registry
+            "tts_consumer_in_progress", "Ack-pending messages", of_consumer, registry=None
         )
         self.consumer_repeated = Gauge(
             "tts_consumer_repeated",
             "Ack-pending messages that were redelivered",
             of_consumer,
-            registry=registry,
+            registry=None,
         )
         self.of_queues = (
             self.queue_depth,
@@ -168,30 +168,31 @@ class Metrics:
             self.consumer_in_progress,
             self.consumer_repeated,
         )
+        self.bus.hide_while_disconnected(self.of_queues)
 
-    def _add_storage(self, registry: CollectorRegistry) -> None:
+    def _add_storage(self) -> None:
         """Add the metrics of streams, buckets and object stores."""
         of_stream = ["stream"]
         self.stream_bytes = Gauge(
             "tts_stream_bytes",
             "Size of a stream, a bucket or an object store",
             of_stream,
-            registry=registry,
+            registry=None,
         )
         self.stream_limit = Gauge(
-            "tts_stream_limit_bytes", "Its maximum size; -1: none", of_stream, registry=registry
+            "tts_stream_limit_bytes", "Its maximum size; -1: none", of_stream, registry=None
         )
         self.replica_lag = Gauge(
             "tts_stream_replica_lag",
             "Messages that its slowest replica still has to receive",
             of_stream,
-            registry=registry,
+            registry=None,
         )
         self.replicas_behind = Gauge(
             "tts_stream_replicas_behind",
             "Its replicas that are down or not up to date",
             of_stream,
-            registry=registry,
+            registry=None,
         )
         self.of_storage = (
             self.stream_bytes,
@@ -199,6 +200,7 @@ class Metrics:
             self.replica_lag,
             self.replicas_behind,
         )
+        self.bus.hide_while_disconnected(self.of_storage)
 
     def _add_provenance(self, registry: CollectorRegistry) -> None:
         """Add the metric of recordings that were looked up."""

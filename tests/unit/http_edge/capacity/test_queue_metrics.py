@@ -45,6 +45,20 @@ async def test_no_queue_is_shown_once_nats_stops_answering(answers: int) -> None
         assert queue_series(metrics) == []
 
 
+async def test_queues_and_stores_vanish_as_soon_as_the_connection_is_lost() -> None:
+    metrics, bus = Metrics(), await memory_bus()
+    metrics.bus.follow(bus)
+    await measure_queues(bus, "tone", metrics)
+    await measure_storage(bus, metrics)
+    assert queue_series(metrics)
+    assert storage_series(metrics)
+    bus.connected = False  # no measurement has failed yet
+    assert queue_series(metrics) == storage_series(metrics) == []
+    bus.connected = True
+    assert queue_series(metrics)
+    assert storage_series(metrics)
+
+
 async def test_no_series_is_made_before_its_value_is_known() -> None:
     metrics, seen = Metrics(), list[list[str]]()
 
@@ -59,7 +73,11 @@ async def test_no_series_is_made_before_its_value_is_known() -> None:
 
 def storage_series(metrics: Metrics) -> list[str]:
     lines = generate_latest(metrics.registry).decode().splitlines()
-    return [line for line in lines if line.startswith("tts_stream_")]
+    return [
+        line
+        for line in lines
+        if line.startswith("tts_stream_") and not line.startswith("tts_stream_stall")
+    ]
 
 
 async def test_the_size_of_every_store_is_shown_while_nats_answers() -> None:
@@ -76,7 +94,7 @@ async def test_the_size_of_every_store_is_shown_while_nats_answers() -> None:
     for stream in topology.stream_names(topology.topology()):
         assert f'tts_stream_replica_lag{{stream="{stream}"}} 0.0' in shown
     await measure_storage(Away(), metrics)
-    assert [line for line in storage_series(metrics) if "stall" not in line] == []
+    assert storage_series(metrics) == []
 
 
 async def test_a_worker_that_cannot_start_is_counted_once_at_each_start() -> None:
