@@ -49,10 +49,10 @@ class Gateway:
         ]
 
 
-def certificate(folder: Path) -> None:
+def certificate(folder: Path, days: int = 2) -> None:
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", f"/CN={API}", "-addext", f"subjectAltName=DNS:{API},DNS:{UI}",
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-days", str(days), "-subj", f"/CN={API}", "-addext", f"subjectAltName=DNS:{API},DNS:{UI}",
          "-keyout", "tls.key", "-out", "tls.crt"],
         cwd=folder, check=True, capture_output=True,
     )  # fmt: skip
@@ -99,9 +99,15 @@ def valid(nginx: str, folder: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-async def started(folder: Path, port: int) -> asyncio.subprocess.Process:
+def nginx_program() -> str:
+    """Return the path of nginx."""
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     assert nginx, "install nginx, or run `./task setup:deploy`"
+    return nginx
+
+
+async def started(folder: Path, port: int) -> asyncio.subprocess.Process:
+    nginx = nginx_program()
     valid(nginx, folder)
     process = await asyncio.create_subprocess_exec(nginx, "-c", str(folder / "nginx.conf"))
     async with asyncio.timeout(60):

@@ -32,8 +32,8 @@ def chromium() -> str:
 
 
 @contextmanager
-def browser(microphone: Path) -> Iterator[Browser]:
-    """Yield a browser whose microphone hears this WAV, again and again."""
+def browser(microphone: Path, *arguments: str) -> Iterator[Browser]:
+    """Yield a browser whose microphone hears this WAV, again and again; `arguments` are chromium's."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=chromium(),
@@ -42,6 +42,7 @@ def browser(microphone: Path) -> Iterator[Browser]:
                 "--use-fake-ui-for-media-stream",
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-audio-capture={microphone}",
+                *arguments,
             ],
         )
         try:

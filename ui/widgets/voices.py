@@ -24,7 +24,7 @@ FORMATS: Final = ["wav", "mp3", "flac", "ogg", "m4a", "webm"]
 DEFAULT: Final = ""  # the key of the language's default voice
 _EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "voices" / "austen.flac"
 _MOST: Final = 20  # of one session
-_MOST_BYTES: Final = 200_000_000
+_MOST_BYTES: Final = 200 * 1024 * 1024  # of one session; the server takes uploads of this size
 _IN_ADDRESS: Final = "voice"  # the query parameter with the chosen voice
 
 
