@@ -172,7 +172,7 @@ async def prometheus(
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        await _until_answered(session, f"{address}/-/ready")
+        await until_answered(session, f"{address}/-/ready")
         yield Watched(folder, address, session)
     finally:
         process.terminate()
@@ -218,7 +218,7 @@ async def _under_load(service: House, session: aiohttp.ClientSession) -> None:
         await response.content.readany()  # and leaves, in the middle of a sentence
 
 
-async def _until_answered(session: aiohttp.ClientSession, url: str) -> None:
+async def until_answered(session: aiohttp.ClientSession, url: str) -> None:
     """Wait until a server that starts answers 200. Prometheus answers 503 until its storage is open."""
     async with asyncio.timeout(60):
         while True:
@@ -336,8 +336,12 @@ async def test_failures_dead_letters_and_a_full_stream_are_alerts_of_a_running_s
             assert not {"NatsAway", "NoEdge", "NoSplitter", "StreamFull"} & await watched.firing()
 
 
-# Metrics of the kubelet, of kube-state-metrics and of node-exporter.
+# Metrics of the kubelet (cAdvisor in Compose), of kube-state-metrics, of exporters and of cert-manager.
 OF_OTHERS = {
+    "certmanager_certificate_expiration_timestamp_seconds",
+    "container_cpu_usage_seconds_total",
+    "container_memory_working_set_bytes",
+    "probe_ssl_earliest_cert_expiry",
     "kubelet_volume_stats_available_bytes",
     "kubelet_volume_stats_capacity_bytes",
     "kube_deployment_spec_replicas",
@@ -372,7 +376,11 @@ def metrics_in(expression: str) -> set[str]:
     """Return the metrics that an expression names."""
     bare = re.sub(r'"[^"]*"', '""', re.sub(r"\{[^}]*\}", "", expression))
     return set(
-        re.findall(r"\b(?:xtts|tts|process|kubelet|kube|node|up)(?:[_:][a-zA-Z0-9_:]+)?\b", bare)
+        re.findall(
+            r"\b(?:xtts|tts|process|kubelet|kube|node|up|probe|certmanager|container_cpu|container_memory)"
+            r"(?:[_:][a-zA-Z0-9_:]+)?\b",
+            bare,
+        )
     )
 
 
