@@ -94,17 +94,12 @@ async def read_clips(bus: Bus, source: ClipSource) -> list[Clip]:
 async def read_computed(bus: Bus, source: VoiceRevision, engine: str) -> ImportedVoice:
     """Return what this engine computed of a voice elsewhere. Raises UnknownVoice, BusUnavailable."""
     record = await _record(bus, source)
-    all_computed = record.computed or ()
     contents = [
         await VoiceLibrary(bus).clip(source.owner, source.voice, computed.file)
-        for computed in all_computed
+        for computed in record.computed or ()
         if computed.engine == engine
     ]
-    models = ", ".join(
-        f"the engine {computed.engine}, model {computed.model or 'unknown'}"
-        for computed in all_computed
-    )
-    return ImportedVoice(tuple(contents), models, has_clips=bool(record.clips))
+    return ImportedVoice(tuple(contents), record.computed_for, has_clips=bool(record.clips))
 
 
 async def _record(bus: Bus, source: VoiceRevision) -> Voice:

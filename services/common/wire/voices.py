@@ -110,6 +110,14 @@ class Voice(Message, frozen=True, kw_only=True):
         return (*self.clips, *(each.file for each in self.computed or ()))
 
     @property
+    def computed_for(self) -> str:
+        """Return the engines and models that its computed voices are for, as a message names them."""
+        return ", ".join(
+            f"the engine {each.engine}, model {each.model or 'unknown'}"
+            for each in self.computed or ()
+        )
+
+    @property
     def resolved(self) -> "ResolvedVoice":
         """Return how a request refers to this revision."""
         scope: Scope = "shared" if self.tenant == SHARED_TENANT else "own"

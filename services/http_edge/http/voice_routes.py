@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from services.common.audio.wav import with_chunk_after
-from services.common.bus.library.resolving import VoiceResolver, built_in_voices
+from services.common.bus.library.resolving import VoiceResolver, built_in_voices, require_usable
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.voice_file import CONTENT_TYPE, SUFFIX
 from services.common.wire.failures import UnknownVoice
@@ -195,6 +195,7 @@ class VoiceRoutes:
         voice = await self._usable(request)
 
         if isinstance(voice, Voice):
+            require_usable(voice, self.fleet.ready())
             usual = voice.language
             previewed = PreviewedVoice.stored(voice)
         else:

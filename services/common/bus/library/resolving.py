@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from services.common.bus.library.voices import VoiceLibrary
-from services.common.wire.failures import MalformedMessage, UnknownVoice
+from services.common.wire.failures import MalformedMessage, UnknownVoice, UnusableReference
 from services.common.wire.messages import SpeechRequest, WorkerState
 from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parameters import takes_of, with_defaults
@@ -18,6 +18,7 @@ from services.common.wire.parts import BuiltInVoice
 from services.common.wire.voices import (
     SHARED_TENANT,
     ResolvedVoice,
+    Voice,
     name_key,
     parse_reference,
 )
@@ -43,15 +44,18 @@ class VoiceResolver:
         """Return the voice that `given` names, for a request that one of these workers will speak.
 
         Tried in this order: a resolved reference, an id or name of the tenant's own voices, of the shared voices, the
-        name of a built-in voice. Raises UnknownVoice, with the nearest names; BusUnavailable.
+        name of a built-in voice. Raises UnknownVoice, with the nearest names; UnusableReference if only other engines
+        can use the voice; BusUnavailable.
         """
+        workers = list(workers)
         built_in = built_in_voices(workers)
         parsed = parse_reference(given)
         if parsed is not None:
-            return await self._of_reference(tenant, parsed, built_in)
+            return await self._of_reference(tenant, parsed, workers)
         for owner in (tenant, SHARED_TENANT):
             found = await self.library.find(owner, given)
             if found is not None:
+                require_usable(found, workers)
                 return VoiceChoice(found.resolved.reference, found.parameters)
         same = [voice.name for voice in built_in if name_key(voice.name) == name_key(given)]
         if same:
@@ -65,7 +69,7 @@ class VoiceResolver:
 
         The parameters that it does not set are those of the voice, as far as these workers support them, unless it has
         `voice_defaults` false. The result has that, so resolving it again adds nothing. Raises MalformedMessage if it
-        has a voice and clips, UnknownVoice, BusUnavailable.
+        has a voice and clips, UnknownVoice, UnusableReference, BusUnavailable.
         """
         if request.clips and request.voice is not UNSET:
             raise MalformedMessage("voice and clips are both set; send one of them")
@@ -91,8 +95,9 @@ class VoiceResolver:
         )
 
     async def _of_reference(
-        self, tenant: str, parsed: ResolvedVoice, built_in: list[BuiltInVoice]
+        self, tenant: str, parsed: ResolvedVoice, workers: list[WorkerState]
     ) -> VoiceChoice:
+        built_in = built_in_voices(workers)
         if parsed.scope == "builtin":
             if parsed.id in {voice.name for voice in built_in}:
                 return VoiceChoice(parsed.reference)
@@ -102,6 +107,7 @@ class VoiceResolver:
             raise UnknownVoice(
                 "the voice was deleted or its clips were replaced; send its name or id"
             )
+        require_usable(found, workers)
         return VoiceChoice(parsed.reference, found.parameters)
 
     async def _advice(self, tenant: str, given: str, built_in: list[BuiltInVoice]) -> str:
@@ -117,6 +123,21 @@ class VoiceResolver:
             "no voice has this name or id; the nearest names are "
             f"{', '.join(nearest)}; GET /voices lists all"
         )
+
+
+def require_usable(voice: Voice, workers: Iterable[WorkerState]) -> None:
+    """Raise UnusableReference if the engines of these workers cannot use a stored voice.
+
+    A voice without recordings is only what engines computed of it. Whether an engine still has the same model is known
+    to its workers alone. Without workers nothing is known.
+    """
+    engines = {worker.engine for worker in workers}
+    if voice.clips or not engines or engines & {each.engine for each in voice.computed or ()}:
+        return
+    raise UnusableReference(
+        f"the voice has no recordings, and the engine {', '.join(sorted(engines))} cannot use what was computed "
+        f"for {voice.computed_for}; select that engine, or add recordings (PUT /voices/ID/clips)"
+    )
 
 
 def built_in_voices(workers: Iterable[WorkerState]) -> list[BuiltInVoice]:
