@@ -16,6 +16,7 @@ from services.http_edge.http.jobs.job_audio import JobAudio
 from services.http_edge.http.jobs.job_routes import JobRoutes
 from services.http_edge.http.jobs.list_routes import JobListRoutes
 from services.http_edge.http.jobs.sentence_routes import JobSentenceRoutes
+from services.http_edge.http.jobs.signed_audio import SignedAudio
 from services.http_edge.http.normalize_routes import NormalizeRoutes
 from services.http_edge.http.openai.openai_routes import OpenAiRoutes
 from services.http_edge.http.provenance_routes import ProvenanceRoutes
@@ -30,6 +31,7 @@ from services.http_edge.intake.forms.form import FormReader
 from services.http_edge.intake.openai.openai_body import OpenAiReader
 from services.http_edge.jobs.finished_requests import FinishedRequests
 from services.http_edge.jobs.job_list import JobList
+from services.http_edge.jobs.manifests import Manifests
 from services.http_edge.jobs.redo import Redo
 from services.http_edge.provenance.form_reader import ProvenanceFormReader
 from services.http_edge.settings import Settings
@@ -52,7 +54,7 @@ def add_routes(
     _add_text_routes(app, parts.bus, settings, limits, built)
     _add_voice_routes(app, parts, settings, limits, built.sessions)
     _add_provenance_routes(app, parts, settings, limits)
-    _add_job_routes(app, parts, settings, built)
+    _add_job_routes(app, parts, settings, limits, built)
     _add_storing_routes(app, settings, limits, built)
     _add_edit_routes(app, parts, settings, limits, built)
 
@@ -166,18 +168,22 @@ def _add_job_routes(
     app: web.Application,
     parts: Parts,
     settings: Settings,
+    limits: SharedLimits,
     built: Components,
 ) -> None:
+    """Register the paths of jobs, their audio, and the audio books that are made of it."""
+    signed = SignedAudio(parts.files, limits.uploads.space, Manifests(parts.bus))
     JobListRoutes(JobList(parts.bus), built.jobs, settings).add_to(app)
     JobRoutes(
         bus=parts.bus,
         results=built.results,
         acceptor=built.job_acceptor,
         job_events=parts.news,
-        job_audio=JobAudio(built.jobs, parts.news, settings, parts.draining),
+        job_audio=JobAudio(built.jobs, parts.news, settings, parts.draining, signed),
         settings=settings,
         draining=parts.draining,
     ).add_to(app)
+    BookRoutes(built.jobs, settings, signed).add_to(app)
 
 
 def _add_storing_routes(
@@ -203,7 +209,7 @@ def _add_edit_routes(
     limits: SharedLimits,
     built: Components,
 ) -> None:
-    """Register the paths of what is made from finished jobs: audio books, and replaced sentences."""
+    """Register the paths that replace sentences of finished jobs."""
     redo = Redo(
         built.jobs,
         built.results.quota,
@@ -213,5 +219,4 @@ def _add_edit_routes(
         parts.fleet,
         settings.first_audio_timeout_s,
     )
-    BookRoutes(redo.store, limits.uploads.space, settings, parts.files).add_to(app)
     JobSentenceRoutes(redo.store, redo, limits.uploads, limits.upload_owner, settings).add_to(app)

@@ -6,6 +6,7 @@ usage for signing (https://spec.c2pa.org/specifications/, "Trust model"). A self
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,11 @@ class SigningIdentity:
     chain: bytes  # PEM: the signer's certificate, then those above it
     key: bytes  # PEM, PKCS 8, without a password
     development: bool
+
+    @property
+    def digest(self) -> str:
+        """Return a short text that differs for other certificates; development ones have the same."""
+        return "development" if self.development else sha256(self.chain).hexdigest()[:8]
 
 
 def read_identity(certificate_file: str, key_file: str) -> SigningIdentity:

@@ -17,24 +17,27 @@ class WavEncoder:
     header_bytes: ClassVar[int | None] = HEADER_BYTES
     in_thread: ClassVar[bool] = False
 
-    def __init__(self, tags: Tags | None = None) -> None:
+    def __init__(self, tags: Tags | None = None, *, after: bytes = b"") -> None:
+        """`after`: whole chunks, behind the tags."""
         self._tags = tags
+        self._after = after
         self._trailer = b""
 
     @property
     def trailer_bytes(self) -> int:
-        """Return the size of the tags."""
+        """Return the size of what is after the audio."""
         return len(self._trailer)
 
     @property
     def tagged(self) -> bool:
         """Return whether the body has the tags."""
-        return bool(self._trailer)
+        return self._tags is not None and bool(self._trailer)
 
     def header(self, sample_rate_hz: int, data_bytes: int | None) -> bytes:
         """Return the RIFF header. `data_bytes`: size of all PCM; None writes the greatest size."""
-        if self._tags is not None and data_bytes is not None:
-            self._trailer = self._tags.riff_chunk()
+        if data_bytes is not None:
+            tags = b"" if self._tags is None else self._tags.riff_chunk()
+            self._trailer = tags + self._after
         return wav_header(
             sample_rate_hz=sample_rate_hz, data_bytes=data_bytes, after_bytes=len(self._trailer)
         )
@@ -44,7 +47,7 @@ class WavEncoder:
         return pcm
 
     def end(self) -> bytes:
-        """Return the tags."""
+        """Return what is after the audio."""
         return self._trailer
 
 

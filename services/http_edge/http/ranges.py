@@ -45,12 +45,15 @@ def requested_range(header: str | None, size: int) -> ByteRange | None:
 
 
 def not_modified(if_none_match: str | None, etag: str) -> bool:
-    """Return whether the client has the body: its If-None-Match lists this ETag, or is `*` (RFC 9110, 13.1.2)."""
+    """Return whether the client has the body: its If-None-Match lists this ETag, or is `*` (RFC 9110, 13.1.2).
+
+    Weak comparison: `W/` is ignored.
+    """
     if if_none_match is None:
         return False
 
     known = [given.strip().removeprefix("W/") for given in if_none_match.split(",")]
-    return "*" in known or etag in known
+    return "*" in known or etag.removeprefix("W/") in known
 
 
 def range_applies(if_range: str | None, etag: str) -> bool:

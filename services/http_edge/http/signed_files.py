@@ -35,6 +35,11 @@ class SignedFiles:
         """Return how finished files are signed; "off" if they are not."""
         return OFF if self.credentials is None else self.credentials.name
 
+    @property
+    def certificate(self) -> str:
+        """Return a short text that differs for other certificates; development ones have the same."""
+        return OFF if self.credentials is None else self.credentials.identity.digest
+
     def signs(self, output: OutputFormat, size: int) -> bool:
         """Return whether a finished file in this format is signed, made of so many bytes of PCM."""
         plain = output.event_characters is None and not output.in_json

@@ -200,7 +200,7 @@ class JobStore:
         return None if content is None else codec.decode(content, TextSplit)
 
     async def free(self, tenant: str, job: str, sentences: int) -> None:
-        """Delete the audio of a job's first sentences, their lengths and captions, and the marks."""
+        """Delete the audio of a job's first sentences, their lengths and captions, marks and manifest."""
         for first in range(0, sentences, _FREED_AT_ONCE):
             indexes = range(first, min(first + _FREED_AT_ONCE, sentences))
             names = (Identity(tenant, "job", job).object_name(index) for index in indexes)
@@ -215,6 +215,7 @@ class JobStore:
             )
         await self.bus.drop_value(topology.PROGRESS, identity.key("marks"))
         await self.bus.drop_value(topology.PROGRESS, identity.key("chapters"))
+        await self.bus.drop_value(topology.PROGRESS, identity.key("manifest"))
 
     async def keep_chapters(
         self, tenant: str, job: str, chapters: tuple[LocatedChapter, ...]

@@ -21,6 +21,7 @@ from services.http_edge.encoders.books import (
     BookMp3Encoder,
     M4bEncoder,
 )
+from services.http_edge.encoders.ffmpeg import Mp3Encoder
 from services.http_edge.encoders.registry import FORMATS, Format, OutputFormat
 from services.http_edge.encoders.tags import Tags
 from services.http_edge.errors import TooManyRequests
@@ -29,9 +30,9 @@ from services.http_edge.http.audio_response import (
     AudioResponse,
     container_mark,
 )
+from services.http_edge.http.jobs.signed_audio import SignedAudio
 from services.http_edge.http.ranges import not_modified
-from services.http_edge.http.signed_files import SignedFiles, send_file
-from services.http_edge.intake.forms.uploads import TempSpace
+from services.http_edge.http.signed_files import send_file
 from services.http_edge.intake.idempotency import checked_id
 from services.http_edge.jobs.chapters import timed
 from services.http_edge.jobs.redo import require_done
@@ -49,9 +50,8 @@ class BookRoutes:
     """The handler and its dependencies."""
 
     store: JobStore
-    space: TempSpace
     settings: Settings
-    files: SignedFiles
+    signed: SignedAudio
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_ENCODED))
 
     def add_to(self, app: web.Application) -> None:
@@ -69,6 +69,8 @@ class BookRoutes:
         tags = Tags.of(self.settings, engine=progress.engine or "", request_id=progress.job)
         tagged = "" if tags is None else f"-{tags.digest}"
         etag = f'"{progress.job}-{progress.samples}-r{progress.revision or 0}-{kind}{tagged}"'
+        if self.signed.files.credentials is not None:
+            etag = f"W/{etag}"  # no two signatures are equal
         if not_modified(request.headers.get("If-None-Match"), etag):
             return web.Response(status=304, headers={"ETag": etag})
 
@@ -109,7 +111,21 @@ class BookRoutes:
         headers: dict[str, str],
         tags: Tags | None,
     ) -> web.StreamResponse:
-        """Send an MP3 while it is encoded."""
+        """Send an MP3: signed, or if it is long while it is encoded."""
+        media_type = BOOK_FORMATS["mp3"]
+        size = _bytes(rendition, Mp3Encoder.bit_rate)
+        if self.signed.files.accepts(size, media_type):
+            made = BookMp3Encoder(book, tags)
+            async with self.signed.signed(rendition, made, size) as file:
+                if file is not None:
+                    signed_headers = {
+                        **headers,
+                        "X-Sample-Rate": str(rendition.sample_rate_hz),
+                        CONTAINER_MARK: container_mark(tags, made),
+                        HEADER: file.how,
+                    }
+                    return await self._send_file(request, file.content, signed_headers, media_type)
+
         mp3 = FORMATS["mp3"]
         encoder = partial(BookMp3Encoder, book)
         output = OutputFormat(Format(mp3.name, encoder, mp3.media_types))
@@ -137,28 +153,34 @@ class BookRoutes:
         if self._slots.locked():
             raise TooManyRequests("too many books are being encoded; retry later, or request mp3")
 
-        copies = 1 if self.files.credentials is None else 2
-        with self.space.hold() as hold:
+        files = self.signed.files
+        copies = 1 if files.credentials is None else 2
+        with self.signed.space.hold() as hold:
             hold.add(copies * _most_bytes(rendition))
             async with _encoded(self._slots, rendition, book, tags) as (file, mark):
                 with tempfile.TemporaryFile() as signed:
                     headers = {**headers, CONTAINER_MARK: mark}
                     media_type = BOOK_FORMATS["m4b"]
-                    if self.files.accepts(file.seek(0, io.SEEK_END), media_type):
-                        headers[HEADER] = await self.files.sign(file, signed, media_type)
-                    return await send_file(
-                        request,
-                        signed if HEADER in headers else file,
-                        headers,
-                        media_type,
-                        patience_s=self.settings.listener_timeout_s,
-                    )
+                    if files.accepts(file.seek(0, io.SEEK_END), media_type):
+                        headers[HEADER] = await files.sign(file, signed, media_type)
+                    sent = signed if HEADER in headers else file
+                    return await self._send_file(request, sent, headers, media_type)
+
+    async def _send_file(
+        self, request: web.Request, file: IO[bytes], headers: dict[str, str], media_type: str
+    ) -> web.StreamResponse:
+        return await send_file(
+            request, file, headers, media_type, patience_s=self.settings.listener_timeout_s
+        )
+
+
+def _bytes(rendition: Rendition, bit_rate: int) -> int:
+    return round(sum(rendition.lengths) / 2 / rendition.sample_rate_hz * bit_rate / 8)
 
 
 def _most_bytes(rendition: Rendition) -> int:
     """Return about the size of an M4B, rather too large."""
-    seconds = sum(rendition.lengths) / 2 / rendition.sample_rate_hz
-    return round(seconds * M4B_BIT_RATE / 8 * 1.25) + 1024 * 1024
+    return round(_bytes(rendition, M4B_BIT_RATE) * 1.25) + 1024 * 1024
 
 
 @asynccontextmanager

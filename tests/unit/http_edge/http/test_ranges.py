@@ -3,7 +3,7 @@
 import pytest
 
 from services.http_edge.errors import RangeNotSatisfiable
-from services.http_edge.http.ranges import range_applies, requested_range
+from services.http_edge.http.ranges import not_modified, range_applies, requested_range
 
 SIZE = 1_000
 
@@ -56,3 +56,11 @@ def test_a_range_applies_only_to_the_version_in_if_range() -> None:
     assert range_applies(' "a-1" ', '"a-1"')
     for other in ('"a-2"', 'W/"a-1"', "Wed, 21 Oct 2015 07:28:00 GMT", ""):
         assert not range_applies(other, '"a-1"')
+
+
+def test_a_client_has_the_body_if_it_lists_its_version_weak_or_not() -> None:
+    for known in ('"a-1"', 'W/"a-1"', '"b", W/"a-1"', "*"):
+        assert not_modified(known, '"a-1"')
+        assert not_modified(known, 'W/"a-1"')
+    assert not not_modified('"a-2"', '"a-1"')
+    assert not not_modified(None, '"a-1"')
