@@ -12,8 +12,13 @@ from aiohttp.test_utils import TestServer
 from services.common.bus import topology
 from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
+from services.common.wire import codec, subjects
+from services.common.wire.fields import NO_WATERMARK
+from services.common.wire.messages import SpeechRequest
 from services.http_edge.app import edge
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
+from services.http_edge.jobs.store import JobStore
+from services.http_edge.speech.request_store import RequestStore
 from tests.support.front import SETTINGS, form
 from tests.support.service import TEXT, expected_pcm, tone_service
 from tests.support.wav import pcm_of
@@ -75,12 +80,21 @@ async def test_a_job_waits_in_the_queue_until_a_worker_is_ready(tmp_path: Path) 
             while await service.bus.message_count(topology.JOBS) != 1:
                 await asyncio.sleep(0.05)
 
+        listener = await service.bus.subscribe(subjects.REQUESTS, limit=10)
         async with tone_service(service.bus):
             shown = await service.until(job["id"], "done", "failed")
             assert shown["state"] == "done"
             path = f"{service.address}/jobs/{job['id']}/audio"
             async with service.session.get(path) as response:
                 assert pcm_of(await response.read()) == expected_pcm(TEXT)
+
+        # the watermark is that of the workers when the job began; edges that continue it read the stored one
+        spoken = await listener.next(60)
+        await listener.close()
+        assert spoken is not None
+        assert codec.decode(spoken.payload, SpeechRequest).watermark == NO_WATERMARK
+        store = JobStore(service.bus, RequestStore(service.bus, topology.PROGRESS))
+        assert (await store.request("public", job["id"])).watermark == NO_WATERMARK
 
 
 async def test_a_job_that_waits_can_be_cancelled(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from services.common.bus.ports import Bus, Delivery
 from services.common.runtime.deadline import Deadline
@@ -26,7 +27,7 @@ from services.common.wire.failures import (
 )
 from services.common.wire.messages import JobProgress, SpeechRequest
 from services.http_edge.capacity.fleet import Fleet
-from services.http_edge.errors import RequestIdTaken
+from services.http_edge.errors import RequestIdTaken, UnknownJob
 from services.http_edge.jobs.captions import JobCaptions
 from services.http_edge.jobs.results import JobResults
 from services.http_edge.jobs.sentence_audio import Pace, sentences_of
@@ -90,6 +91,7 @@ class JobWork:
         await self._check(request)
         await self._until_ready(request)
         await self.results.reserve(request)
+        request = await self._marked(request)
         with self.metrics.jobs_running.track_inprogress():
             done = await self._run(request, progress)
         record_end(self.metrics, request.tenant, done, language=request.language)
@@ -112,6 +114,23 @@ class JobWork:
             await asyncio.sleep(_READY_S)
 
         fleet.require(request.language, request.parameters)
+
+    async def _marked(self, request: SpeechRequest) -> SpeechRequest:
+        """Return the request with its watermark.
+
+        If the job was accepted while no worker was alive, the first edge that runs it takes that of the workers, and
+        stores it with the job, for edges that continue it.
+        """
+        if request.watermark is not UNSET:
+            return request
+        try:
+            stored = await self.store.request(request.tenant, request.request)
+        except UnknownJob:  # of an earlier release
+            stored = request
+        if stored.watermark is UNSET:
+            stored = self.fleet.marked(stored)
+            await self.store.keep_request(stored)
+        return msgspec.structs.replace(request, watermark=stored.watermark)
 
     async def _create(self, request: SpeechRequest) -> None:
         """Store a job that was queued on the bus directly. Raises RequestIdTaken if a request has its id."""
