@@ -106,7 +106,7 @@ class Part:
 
 @dataclass
 class House:
-    """A whole service on loopback: nats-server, edges, splitters, workers with the tone engine."""
+    """A whole service on loopback: nats-server, edges, splitters, workers; ENGINE is `tone` unless set."""
 
     nats: LocalNats
     monitor_port: int
@@ -153,7 +153,8 @@ class House:
                 said = await response.text()
         except aiohttp.ClientConnectionError:
             return False
-        known = f'tts_workers{{engine="tone",state="ready"}} {float(len(self.workers))}'
+        engine = part.settings.get("ENGINE", "tone")
+        known = f'tts_workers{{engine="{engine}",state="ready"}} {float(len(self.workers))}'
         return ready and (part not in self.edges or known in said)
 
     async def monitor(self, session: aiohttp.ClientSession, what: str) -> dict[str, object]:
