@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,10 +12,15 @@ from services.common.bus import topology
 from services.common.bus.ports import Bus
 from services.common.bus.provenance.reading import LogHead, entry_pages, verify_chain
 from services.common.bus.provenance.writing import ProvenanceWriter, _Head
+from services.common.runtime.lifecycle import tasks
 from services.common.wire import codec, subjects
 from services.common.wire.failures import BusUnavailable
+from services.common.wire.messages import SentenceSpoken
 from services.common.wire.provenance import LoggedSentence, ProvenanceEntry
+from services.synth_worker.app import Worker
+from services.synth_worker.engine_thread import EngineThread
 from tests.support.buses import bus_of
+from tests.support.speaking import SETTINGS, Speaking, spoken
 
 
 @pytest.fixture(params=["memory", "nats"])
@@ -158,3 +164,38 @@ async def test_an_entry_that_cannot_be_stored_fails_its_sentence_and_not_the_oth
     assert [type(result) for result in results] == [BusUnavailable, type(None), type(None)]
     logged = [one.sentence for entry in await entries(bus, "acme") for one in entry.sentences]
     assert logged == [1, 2]
+
+
+async def test_a_worker_that_dies_before_its_end_marker_leaves_a_chain_that_the_next_one_continues(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = bus.publish
+    at_end = asyncio.Event()
+    dead = asyncio.Event()
+
+    async def publish_until_the_end(subject: str, payload: bytes, **how: Any) -> None:
+        if subject.endswith(".end") and not at_end.is_set():
+            at_end.set()
+            await asyncio.sleep(600)  # until it is killed
+        await publish(subject, payload, **how)
+
+    monkeypatch.setattr(bus, "publish", publish_until_the_end)
+
+    async def die() -> None:
+        victim = Worker(bus, EngineThread(Speaking(20_000)), SETTINGS)
+        running = asyncio.create_task(victim.serve(asyncio.Event()))
+        async with asyncio.timeout(60):
+            await at_end.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        dead.set()
+
+    async with tasks() as group:
+        group.create_task(die())
+        _, end = await spoken(bus, begin=dead)
+
+    assert isinstance(end, SentenceSpoken)
+    report = await verify_chain(bus, "public")
+    assert (report.faults, report.sentences) == ((), 2)
+    digests = {one.digest for entry in await entries(bus, "public") for one in entry.sentences}
+    assert digests == {end.digest}

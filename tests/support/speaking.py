@@ -55,8 +55,12 @@ async def spoken(
     parameters: Parameters = AS_USUAL,
     pauses_ms: tuple[int, int] = (0, 0),
     samples_per_step: int = 20_000,
+    begin: asyncio.Event | None = None,
 ) -> tuple[Samples, SentenceSpoken | SpeechFailed]:
-    """Return the samples that a worker publishes for a sentence, and how it ended."""
+    """Return the samples that a worker publishes for a sentence, and how it ended.
+
+    `begin`: when the worker starts; another one can take the sentence before that.
+    """
     request = speech_request(await stored_clip(bus))
     job = only_sentence(
         request,
@@ -72,8 +76,14 @@ async def spoken(
         settings,
     )
     chunks: dict[int, bytes] = {}
+
+    async def serve() -> None:
+        if begin is not None:
+            await begin.wait()
+        await worker.serve(stop)
+
     async with tasks() as group, open_inbox(bus, "public", job.request) as inbox:
-        group.create_task(worker.serve(stop))
+        group.create_task(serve())
         subject = subjects.sentence("tone", "express", "public", job.request, 0)
         await bus.publish(subject, codec.encode(job), message_id=job.request)
         while not isinstance(event := await inbox.next(10), SentenceSpoken | SpeechFailed):

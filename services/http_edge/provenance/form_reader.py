@@ -1,4 +1,4 @@
-"""Reads the body of a question about a recording: a form with the file, or the file itself."""
+"""Reads the body of a question about a recording: a form with the file."""
 
 import math
 from collections.abc import AsyncIterator, Callable
