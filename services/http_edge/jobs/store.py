@@ -134,12 +134,16 @@ class JobStore:
         await self.bus.drop_value(topology.PROGRESS, Identity(tenant, "job", job).key("job"))
 
     async def add(self, tenant: str, job: str, sentence: int, pcm: bytes) -> None:
-        """Store the audio and length of the next sentence; the sentences before it are stored already."""
+        """Store the audio and length of the next sentence; the sentences before it are stored already.
+
+        Those after it stay: a second edge to which the job was redelivered can be behind the first one.
+        """
         await self.bus.put_object(
             topology.RESULTS, Identity(tenant, "job", job).object_name(sentence), pcm
         )
         page, index = divmod(sentence, _PAGE)
-        lengths = [*(await self._page(tenant, job, page))[:index], len(pcm)]
+        known = await self._page(tenant, job, page)
+        lengths = [*known[:index], len(pcm), *known[index + 1 :]]
         await self.bus.put_value(
             topology.PROGRESS,
             Identity(tenant, "job", job).key("lengths", page),
@@ -164,13 +168,15 @@ class JobStore:
         return pcm
 
     async def add_caption(self, tenant: str, job: str, sentence: int, caption: Caption) -> None:
-        """Store the caption of the next sentence; those of the sentences before it are stored already."""
+        """Store the caption of the next sentence; those of the sentences before it are stored already.
+
+        Those after it stay, as in `add`.
+        """
         page, index = divmod(sentence, _CAPTION_PAGE)
         name = Identity(tenant, "job", job).captions_name(page)
-        before = await self._captions(name) if index else ()
-        await self.bus.put_object(
-            topology.RESULTS, name, msgspec.msgpack.encode((*before[:index], caption))
-        )
+        known = await self._captions(name)
+        captions = (*known[:index], caption, *known[index + 1 :])
+        await self.bus.put_object(topology.RESULTS, name, msgspec.msgpack.encode(captions))
 
     async def captions(self, tenant: str, job: str, sentences: int) -> list[Caption]:
         """Return the captions of the first sentences. Raises UnknownJob if they are not stored."""

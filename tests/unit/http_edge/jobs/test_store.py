@@ -1,0 +1,30 @@
+"""What is stored of a job, also while two edges run it."""
+
+from services.common.bus import topology
+from services.common.bus.memory.bus import MemoryBus
+from services.http_edge.jobs.store import JobStore
+from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.subtitles.captions import Caption
+
+JOB = ("public", "a-job")
+SENTENCES = 40  # more than a page of captions
+
+
+async def test_an_edge_that_is_behind_removes_nothing_that_another_one_stored() -> None:
+    bus = MemoryBus()
+    await bus.establish(topology.topology())
+    store = JobStore(bus, RequestStore(bus, topology.PROGRESS))
+    captions = [Caption(f"{index}", 1, (), measured=True) for index in range(SENTENCES)]
+    for index, caption in enumerate(captions):
+        await store.add(*JOB, index, bytes(2 * index + 2))
+        await store.add_caption(*JOB, index, caption)
+
+    for index in (0, 1, 33):
+        await store.add(*JOB, index, bytes(2 * index + 2))
+        await store.add_caption(*JOB, index, captions[index])
+        assert await store.lengths(*JOB, SENTENCES) == [2 * each + 2 for each in range(SENTENCES)]
+        assert await store.captions(*JOB, SENTENCES) == captions
+
+    await store.free(*JOB, SENTENCES)
+    await store.add(*JOB, 0, b"12")
+    assert await store.lengths(*JOB, 1) == [2]
