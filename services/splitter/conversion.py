@@ -1,6 +1,6 @@
 """Converts wire messages to the splitter's types and back. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -8,13 +8,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.common.wire.estimate import audio_seconds
-from services.common.wire.failures import QuotaUsedUp, UnsupportedLanguage
+from services.common.wire.failures import MalformedMessage, QuotaUsedUp, UnsupportedLanguage
 from services.common.wire.fields import MOST_LEFT_OUT, MOST_WORDS
 from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.messages import NormalizeText, SentenceJob, SpeechRequest, WorkerState
-from services.common.wire.options import Parameters, TextOptions
-from services.common.wire.parameters import RANGES
-from services.common.wire.parts import LeftOut, Span, SpokenWord
+from services.common.wire.options import AS_USUAL, Parameters, TextOptions
+from services.common.wire.parameters import RANGES, require_taken
+from services.common.wire.parts import LeftOut, Span, Speaker, SpokenWord
 from services.common.wire.seeds import sentence_seed
 from services.splitter.segmentation.process import SegmentationTask
 from services.splitter.segmentation.sentences import Sentence, SplitText
@@ -62,7 +62,11 @@ def usual_limits() -> dict[str, int]:
 
 
 def task_of(command: SpeechRequest | NormalizeText, limits: dict[str, int]) -> SegmentationTask:
-    """Return the segmentation task of a command. Raises UnsupportedLanguage."""
+    """Return the segmentation task of a command. Raises UnsupportedLanguage, MalformedMessage."""
+    if command.text_type == "dialogue" and not command.voices:
+        raise MalformedMessage(
+            "a dialogue needs voices; send the name and the voice of each speaker"
+        )
     for language in (command.language, *(passage.language for passage in command.passages)):
         if language not in limits:
             raise UnsupportedLanguage(f"the engine {command.engine} does not speak {language}")
@@ -73,20 +77,46 @@ def task_of(command: SpeechRequest | NormalizeText, limits: dict[str, int]) -> S
         options=TextOptions.of(command),
         passages=command.passages,
         limits=limits if command.passages or command.text_type == "ssml" else {},
+        speakers=tuple(speaker.name for speaker in command.voices or ()),
     )
+
+
+def names_of(division: SplitText) -> tuple[str, ...]:
+    """Return the names of the voices that speak a text; empty for that of the request."""
+    return tuple(dict.fromkeys(sentence.voice for sentence in division.sentences))
+
+
+def speakers_of(request: SpeechRequest, division: SplitText) -> tuple[int, ...] | UnsetType:
+    """Return the number of each sentence's voice, as `TextSplit` has it."""
+    if request.voices is UNSET:
+        return UNSET
+    numbers = {speaker.name: number for number, speaker in enumerate(request.voices, 1)}
+    return tuple(numbers.get(sentence.voice, 0) for sentence in division.sentences)
+
+
+def speaker_of(request: SpeechRequest, sentence: Sentence) -> Speaker | None:
+    """Return the resolved voice that a sentence names; None for the voice of the request."""
+    if not sentence.voice:
+        return None
+    return next(speaker for speaker in request.voices or () if speaker.name == sentence.voice)
+
+
+def parameters_of(request: SpeechRequest, sentence: Sentence) -> Parameters:
+    """Return the parameters of a sentence's voice."""
+    speaker = speaker_of(request, sentence)
+    return request.parameters if speaker is None else speaker.parameters or request.parameters
 
 
 def seconds_of(request: SpeechRequest, sentences: Sequence[Sentence]) -> list[float]:
     """Return the estimated audio of each sentence, with its pauses, in seconds; 0 for those spoken
     already."""
-    speed = request.parameters.speed or 1.0
     return [
         0.0
         if index < request.first_sentence
         else audio_seconds(
             len(sentence.spoken),
             sentence.language or request.language,
-            within_range(speed * sentence.rate),
+            within_range((parameters_of(request, sentence).speed or 1.0) * sentence.rate),
         )
         + (sentence.pause_before_ms + sentence.pause_after_ms) / 1000
         for index, sentence in enumerate(sentences)
@@ -97,6 +127,17 @@ def within_range(speed: float) -> float:
     """Return the nearest speed within the allowed range."""
     allowed = RANGES["speed"]
     return min(max(speed, allowed.lowest), allowed.highest)
+
+
+def require_supported(
+    request: SpeechRequest, division: SplitText, supported: Collection[str]
+) -> None:
+    """Raise UnsupportedParameter if a sentence has one that the engine does not support."""
+    used = [request.parameters, *(each.parameters or AS_USUAL for each in request.voices or ())]
+    if any(sentence.rate != 1 for sentence in division.sentences):
+        used.append(Parameters(speed=1.0))
+    for parameters in used:
+        require_taken(parameters, engine=request.engine, takes=supported)
 
 
 def require_within_quota(request: SpeechRequest, seconds: Iterable[float]) -> None:
@@ -129,6 +170,7 @@ def languages_of(request: SpeechRequest, division: SplitText, written: str) -> t
 def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], index: int) -> SentenceJob:
     """Return the command to synthesize the sentence at this index."""
     sentence = sentences[index]
+    speaker = speaker_of(request, sentence)
     words = tuple(SpokenWord(*word) for word in islice(unpacked(sentence.words), MOST_WORDS))
     return SentenceJob(
         request=request.request,
@@ -138,13 +180,13 @@ def job_of(request: SpeechRequest, sentences: tuple[Sentence, ...], index: int) 
         sentence=index,
         sentences=len(sentences),
         text=sentence.spoken,
-        clips=request.clips,
-        voice=request.voice,
+        clips=request.clips if speaker is None else (),
+        voice=request.voice if speaker is None else speaker.voice,
         seed=sentence_seed(request.seed, index),
         pause_before_ms=sentence.pause_before_ms,
         pause_after_ms=sentence.pause_after_ms,
         deadline_unix_ms=request.deadline_unix_ms,
-        parameters=_parameters(request.parameters, sentence),
+        parameters=_parameters(parameters_of(request, sentence), sentence),
         words=words or UNSET,
         watermark=request.watermark,
     )

@@ -44,16 +44,18 @@ from services.common.wire.messages import (
     TextSplit,
     WorkerState,
 )
-from services.common.wire.options import Parameters
-from services.common.wire.parameters import require_taken, takes_of
+from services.common.wire.parameters import takes_of
 from services.common.wire.parts import Portion, Span
 from services.splitter.conversion import (
     job_of,
     languages_of,
     left_out_of,
     limits_of,
+    names_of,
+    require_supported,
     require_within_quota,
     seconds_of,
+    speakers_of,
     task_of,
     with_language_codes,
 )
@@ -106,12 +108,12 @@ class RequestWork:
         deadline = Deadline.at(request.deadline_unix_ms)
         workers = await self._workers_of(request, deadline, attempt=delivery.attempt)
         task = task_of(request, limits_of(workers))
-        request = await self._voices.resolved(request, workers, attempt=delivery.attempt)
-        require_taken(request.parameters, engine=request.engine, takes=takes_of(workers))
         division = await self._divided(task, request, delivery.attempt)
+        request = await self._voices.resolved(
+            request, workers, names_of(division), attempt=delivery.attempt
+        )
         _check_first(request, division)
-        if any(sentence.rate != 1 for sentence in division.sentences):
-            require_taken(Parameters(speed=1.0), engine=request.engine, takes=takes_of(workers))
+        require_supported(request, division, takes_of(workers))
         log.info(
             "text_split",
             request=request.request,
@@ -233,6 +235,8 @@ class RequestWork:
             portion=reported_portion(request, portion),
             voice=request.voice,
             parameters=UNSET if request.parameters == received.parameters else request.parameters,
+            voices=request.voices,
+            speakers=speakers_of(request, division),
         )
         later = [portion.first] if message.portion is not UNSET and portion.first else []
         stored = await self.bus.publish(

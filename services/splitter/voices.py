@@ -4,7 +4,8 @@ How it works
 
 A client names a voice, or leaves the choice to the engine. The first delivery of the request resolves that to a
 fixed revision (`v_...@3`), which `TextSplit` announces and `TTS_AUDIO` stores. A later delivery, or a later portion,
-uses the announced voice, whatever the name leads to by then. If the voice was deleted or its clips were replaced, the
+uses the announced voice, whatever the name leads to by then. The same holds for the voices that parts of the text
+name. If the voice was deleted or its clips were replaced, the
 request fails with `unknown_voice`: it never continues in another voice.
 """
 
@@ -30,30 +31,36 @@ class RequestVoices:
     bus: Bus
 
     async def resolved(
-        self, request: SpeechRequest, workers: Sequence[WorkerState], *, attempt: int
+        self,
+        request: SpeechRequest,
+        workers: Sequence[WorkerState],
+        names: Sequence[str] = ("",),
+        *,
+        attempt: int,
     ) -> SpeechRequest:
-        """Return the request with clips or a resolved voice; `request.language` is a language code.
+        """Return the request with clips or a resolved voice, and the resolved voices of these names in its text.
 
-        If it names a voice, it gets the parameters of the voice that it does not set itself. `attempt` is the number of
-        the delivery. Raises MalformedMessage, UnknownVoice, BusUnavailable.
+        If it names a voice, it gets the parameters of the voice that it does not set itself. `request.language` is a
+        language code. `attempt` is the number of the delivery. Raises MalformedMessage, UnknownVoice, BusUnavailable.
         """
         begun = attempt > 1 or request.first_sentence > 0
-        if begun and not request.clips:
+        if begun and not (request.clips and names == ("",)):
             split = await self._split(request)
-            if split is not None and split.voice is not UNSET:
-                return await self._continued(request, split, split.voice, workers)
+            if split is not None and (split.voice or split.voices):
+                return await self._continued(request, split, workers)
 
-        return await self._resolver.resolve_request(request, request.language, workers)
+        return await self._resolver.resolve_request(request, request.language, workers, names)
 
     async def announced(self, request: SpeechRequest) -> bool:
-        """Return whether the voice of this request is the announced one.
+        """Return whether the voices of this request are the announced ones.
 
         Two deliveries at the same time may resolve a name differently; the first announcement counts.
         """
         split = await self._split(request)
-        return (
-            split is None or UNSET in (split.voice, request.voice) or split.voice == request.voice
-        )
+        if split is None:
+            return True
+        same = UNSET in (split.voice, request.voice) or split.voice == request.voice
+        return same and split.voices == request.voices
 
     async def _split(self, request: SpeechRequest) -> TextSplit | None:
         """Return what was announced of this request before, while it is stored."""
@@ -66,15 +73,17 @@ class RequestVoices:
         self,
         request: SpeechRequest,
         split: TextSplit,
-        voice: str,
         workers: Sequence[WorkerState],
     ) -> SpeechRequest:
-        """Return the request with the voice and parameters that its first sentences have."""
-        chosen = await self._resolver.resolve(request.tenant, voice, workers)
+        """Return the request with the voices and parameters that its first sentences have."""
+        for voice in (split.voice, *(speaker.voice for speaker in split.voices or ())):
+            if voice is not UNSET:
+                await self._resolver.resolve(request.tenant, voice, workers)
         parameters = split.parameters
         return msgspec.structs.replace(
             request,
-            voice=chosen.reference,
+            voice=split.voice,
+            voices=split.voices,
             parameters=request.parameters if parameters is UNSET else parameters,
         )
 

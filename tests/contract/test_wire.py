@@ -28,6 +28,7 @@ from services.common.wire.parts import (
     LeftOut,
     Portion,
     Span,
+    Speaker,
     SpokenWord,
     WordTime,
 )
@@ -136,6 +137,40 @@ def test_a_voice_is_sent_only_instead_of_clips() -> None:
     filled = msgspec.structs.replace(split, parameters=Parameters(speed=1.5))
     assert fields(filled) == fields(split) | {"parameters": {"speed": 1.5}}
     assert codec.decode(codec.encode(filled), TextSplit) == filled
+
+
+HEART = Speaker(name="Anna", voice="builtin:af_heart")
+
+
+@pytest.mark.parametrize("kind", [SpeechRequest, NormalizeText, TextSplit])
+def test_voices_that_a_text_names_are_sent_only_where_there_are_some(
+    kind: type[SpeechRequest] | type[NormalizeText] | type[TextSplit],
+) -> None:
+    [message] = [message for message in EXAMPLES if isinstance(message, kind)]
+    assert not {"voices", "speakers"} & fields(message).keys()
+    named = msgspec.structs.replace(message, voices=(HEART,))
+    voices = [{"name": "Anna", "voice": "builtin:af_heart"}]
+    assert fields(named) == fields(message) | {"voices": voices}
+    assert codec.decode(codec.encode(named), kind) == named
+    if isinstance(named, TextSplit):
+        spoken = msgspec.structs.replace(named, speakers=(1, 0))
+        assert fields(spoken) == fields(named) | {"speakers": [1, 0]}
+        assert codec.decode(codec.encode(spoken), kind) == spoken
+
+
+@pytest.mark.parametrize(
+    "voices",
+    [
+        [],
+        [{"name": "Anna"}],
+        [{"name": "", "voice": "Anna"}],
+        [{"name": "A\nb", "voice": "Anna"}],
+        [{"name": str(number), "voice": "Anna"} for number in range(33)],
+    ],
+)
+def test_voices_without_a_name_or_too_many_are_refused(voices: object) -> None:
+    with pytest.raises(MalformedMessage, match="voices"):
+        codec.decode(msgpack.packb(fields(EXAMPLES[0]) | {"voices": voices}), SpeechRequest)
 
 
 WITH_WORDS = {

@@ -10,6 +10,7 @@ class Style:
     language: str = ""  # ISO 639-1; empty: the request's
     rate: float = 1.0  # 2 is twice as fast
     sentence: int = 0  # which `s` it is in, from 1; 0: none
+    voice: str = ""  # name of the innermost `voice`; empty: the request's
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,15 @@ class Document:
             item.text if isinstance(item, TextRun) else "\n\n" * isinstance(item, Border)
             for item in self.items
         )
+
+    def voices(self) -> tuple[str, ...]:
+        """Return the names of the voices that speak it, as they come; empty: that of the request."""
+        spoken = (
+            item.style.voice
+            for item in self.items
+            if isinstance(item, TextRun) and item.text.strip()
+        )
+        return tuple(dict.fromkeys(spoken))
 
     def languages(self) -> list[str]:
         """Return the languages that it asks for, without repeats, as they come."""

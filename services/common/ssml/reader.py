@@ -19,6 +19,7 @@ from services.common.ssml.document import (
     TextRun,
 )
 from services.common.wire.failures import MalformedSsml
+from services.common.wire.fields import MOST_SPEAKERS
 from services.common.wire.languages import LANGUAGES, language_code
 
 DEEPEST: Final = 32  # elements in each other
@@ -48,6 +49,7 @@ _STRENGTHS_MS: Final = {
 _TIME: Final = re.compile(r"\+?([0-9]{1,7}(?:\.[0-9]{0,6})?|\.[0-9]{1,6})(ms|s)", re.ASCII)
 _PERCENTAGE: Final = re.compile(r"([+-]?)([0-9]{1,4}(?:\.[0-9]{0,6})?)%", re.ASCII)
 _NAME: Final = re.compile(r"[^\s\x00-\x1f]{1,64}")
+_VOICE: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 
 _ATTRIBUTES: Final = {
     "speak": {"version", "xml:lang", "xml:base"},
@@ -58,6 +60,7 @@ _ATTRIBUTES: Final = {
     "say-as": {"interpret-as", "format", "detail", "xml:id"},
     "lang": {"xml:lang", "xml:id"},
     "prosody": {"rate", "xml:id"},
+    "voice": {"name", "xml:id"},
     "mark": {"name"},
 }
 _REQUIRED: Final = {
@@ -65,6 +68,7 @@ _REQUIRED: Final = {
     "say-as": "interpret-as",
     "lang": "xml:lang",
     "prosody": "rate",
+    "voice": "name",
     "mark": "name",
 }
 _EMPTY: Final = ("break", "mark")
@@ -89,6 +93,7 @@ class _Reader:
         self._byte = self._place = 0  # the same place, in bytes and in code points
         self._said: list[tuple[int, str]] = []  # what a `sub` or `say-as` holds, and where
         self._asked: dict[str, str] = {}  # its attributes
+        self._voices: set[str] = set()
         self._elements = self._sentences = self._marks = self._silence_ms = 0
 
     def read(self) -> Document:
@@ -156,6 +161,8 @@ class _Reader:
             self._document.items.append(DocumentMark(place, self._name(attributes["name"])))
         elif element == "prosody":
             style = replace(style, rate=self._rate(attributes["rate"]))
+        elif element == "voice":
+            style = replace(style, voice=self._voice(attributes["name"].strip()))
         elif element in _TEXT_ONLY:
             self._said, self._asked = [], attributes
         self._open.append((element, style))
@@ -260,6 +267,14 @@ class _Reader:
             self._refuse(f"there are more than {MOST_MARKS} marks; send the text in parts")
         if not _NAME.fullmatch(name):
             self._refuse("the name of a mark has 1 to 64 characters and no space")
+        return name
+
+    def _voice(self, name: str) -> str:
+        self._voices.add(name)
+        if len(self._voices) > MOST_SPEAKERS:
+            self._refuse(f"there are more than {MOST_SPEAKERS} voices; send the text in parts")
+        if not _VOICE.fullmatch(name):
+            self._refuse("the name of a voice has 1 to 100 characters on one line")
         return name
 
 

@@ -17,6 +17,7 @@ MOST_CHUNKS: Final = 1_000_000  # of one sentence
 MOST_PASSAGES: Final = 10_000  # of one request
 MOST_WORDS: Final = 10_000  # of one sentence
 MOST_CHAPTERS: Final = 500  # of one text
+MOST_SPEAKERS: Final = 32  # voices that one text names
 LONGEST_TITLE: Final = 200  # characters
 # Before or after a sentence; all breaks of an SSML document add up to 600,000 at most.
 LONGEST_PAUSE_MS: Final = 660_000
@@ -62,7 +63,7 @@ JobOrigin = Literal["request"]
 JobLabel = Annotated[str, Meta(pattern=rf"^{LABEL_PATTERN}\Z")]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Pronunciations = Annotated[dict[Word, Word], Meta(max_length=500)]
-TextType = Literal["text", "ssml"]
+TextType = Literal["text", "ssml", "dialogue"]
 # of a job or a chapter: one line
 Title = Annotated[str, Meta(pattern=rf"^[^\x00-\x1f\x7f\x85\u2028\u2029]{{1,{LONGEST_TITLE}}}\Z")]
 Loudness = Annotated[float, Meta(ge=-30, le=-12)] | Literal["off"]  # LUFS

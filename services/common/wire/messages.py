@@ -57,6 +57,8 @@ from services.common.wire.parts import (
     Passages,
     Portion,
     Span,
+    SpeakerNumber,
+    Speakers,
     SpokenWords,
     TimesOrigin,
     WordTimes,
@@ -97,6 +99,8 @@ class SpeechRequest(Message, frozen=True, kw_only=True):
     chapters: Chapters | UnsetType = UNSET  # of a job's text, in order
     # of its audio, set by the edge, so that every attempt has the same samples; unset: as the worker is set
     watermark: Watermark | UnsetType = UNSET
+    # of the names in the text; a name that is not listed is the reference of its voice
+    voices: Speakers | UnsetType = UNSET
 
 
 class SentenceJob(Message, frozen=True, kw_only=True):
@@ -141,6 +145,12 @@ class TextSplit(Message, frozen=True, kw_only=True):
     voice: VoiceReference | UnsetType = UNSET
     # of the request, with defaults of its voice; unset: those of the request
     parameters: Parameters | UnsetType = UNSET
+    # those that the text names, resolved, with complete parameters; unset: it names none
+    voices: Speakers | UnsetType = UNSET
+    # of each sentence; set if `voices` is
+    speakers: Annotated[tuple[SpeakerNumber, ...], Meta(max_length=MOST_SENTENCES)] | UnsetType = (
+        UNSET
+    )
 
 
 class AudioChunk(Message, frozen=True, kw_only=True):
@@ -285,6 +295,7 @@ class NormalizeText(Message, frozen=True, kw_only=True):
     pronunciations: Pronunciations = {}
     text_type: TextType = "text"
     passages: Passages = ()
+    voices: Speakers | UnsetType = UNSET  # only their names are used
 
 
 class TextNormalized(Message, frozen=True, kw_only=True):

@@ -52,7 +52,7 @@ class TextOptions(Struct, frozen=True, kw_only=True):
     split: bool = True  # false: keep the text whole if it fits the engine
     spoken_forms: bool = True  # false: do not normalize numbers and symbols
     pronunciations: Pronunciations = {}  # word as written -> as it is pronounced
-    text_type: TextType = "text"  # plain text, or an SSML document
+    text_type: TextType = "text"  # plain text, an SSML document, or lines with their speakers
 
     @classmethod
     def of(cls, message: Struct) -> "TextOptions":

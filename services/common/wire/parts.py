@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.common.wire.fields import (
     MOST_CHAPTERS,
     MOST_LEFT_OUT,
     MOST_PASSAGES,
+    MOST_SPEAKERS,
     MOST_WORDS,
     Count,
     Gender,
@@ -19,7 +20,9 @@ from services.common.wire.fields import (
     Tenant,
     Title,
     VoiceName,
+    VoiceReference,
 )
+from services.common.wire.options import Parameters
 
 
 class Passage(Struct, frozen=True):
@@ -31,6 +34,21 @@ class Passage(Struct, frozen=True):
 
 
 Passages = Annotated[tuple[Passage, ...], Meta(max_length=MOST_PASSAGES)]
+
+
+class Speaker(Struct, frozen=True, kw_only=True):
+    """A voice that parts of the request's text name. On the wire a map."""
+
+    name: VoiceReference  # as in the text
+    voice: VoiceReference
+    # of its sentences, complete; unset: those of the request, and the defaults of the voice
+    parameters: Parameters | UnsetType = UNSET
+
+
+Speakers = Annotated[tuple[Speaker, ...], Meta(min_length=1, max_length=MOST_SPEAKERS)]
+
+# which of `voices`, from 1; 0: the voice of the request
+SpeakerNumber = Annotated[int, Meta(ge=0, le=MOST_SPEAKERS)]
 
 
 class Mark(Struct, frozen=True):

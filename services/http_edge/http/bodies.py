@@ -153,9 +153,13 @@ class JobRequest(TypedDict):
     ]
     engine: str
     voice: NotRequired[str]
+    voices: NotRequired[Annotated[dict[str, str], Meta(description="of the names in the text")]]
     recordings: NotRequired[Annotated[Count, Meta(description="number of recordings of the voice")]]
     title: NotRequired[str]
     chapters: NotRequired[list[TextChapter]]
+
+
+SpeakersVoice = Annotated[str, Meta(description="its voice, if the text names one for it")]
 
 
 class TextRange(TypedDict):
@@ -172,6 +176,7 @@ class SentenceTimes(TextRange):
         Annotated[float, Meta(ge=0, description="with the pause after it; once synthesized")]
     ]
     language: NotRequired[str]
+    voice: NotRequired[SpeakersVoice]
     fault: NotRequired[Fault]
 
 
@@ -195,6 +200,7 @@ class JobSentence(TextRange):
     begins: Annotated[float, Meta(ge=0, description="seconds of the audio before it")]
     seconds: Annotated[float, Meta(ge=0, description="with the pause after it")]
     language: NotRequired[str]
+    voice: NotRequired[SpeakersVoice]
     fault: NotRequired[Fault]
     revision: NotRequired[
         Annotated[Count, Meta(description="that replaced it; absent: as first spoken")]

@@ -11,6 +11,7 @@ from services.common.bus.ports import Bus
 from services.common.wire import codec, subjects
 from services.common.wire.identity import Identity
 from services.common.wire.messages import NormalizeText, SpeechFailed, TextNormalized
+from services.common.wire.parts import Speaker
 from services.http_edge.context import REQUEST_ID, outcome_of, tenant_of_caller
 from services.http_edge.errors import RemoteFailure, SplitterUnavailable
 from services.http_edge.http.bodies import NormalizedText
@@ -63,6 +64,8 @@ class NormalizeRoutes:
             language=form.language,
             text=form.text,
             passages=form.passages,
+            voices=tuple(Speaker(name=name, voice=voice) for name, voice in form.voices.items())
+            or UNSET,
             **form.options.fields(),
         )
 

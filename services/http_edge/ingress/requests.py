@@ -26,6 +26,7 @@ from services.common.bus.library.resolving import VoiceResolver
 from services.common.bus.library.voices import VoiceLibrary
 from services.common.bus.ports import Bus, Received
 from services.common.runtime.deadline import Deadline
+from services.common.ssml.dialogue import names_in
 from services.common.wire import codec, subjects
 from services.common.wire.addressing import require_own
 from services.common.wire.estimate import audio_seconds
@@ -71,7 +72,7 @@ class RequestIngress:
         """Queue a request and return its acknowledgement.
 
         Raises MalformedMessage, TextTooLong, DeadlineExceeded, EngineUnavailable,
-        UnsupportedLanguage, UnsupportedParameter, UnknownClip, UnknownVoice, TenantQueueFull,
+        UnsupportedLanguage, UnsupportedParameter, MalformedSsml, UnknownClip, UnknownVoice, TenantQueueFull,
         QueueFull, RequestIdTaken, BusUnavailable.
         """
         if len(message.payload) > _MOST_BYTES:
@@ -121,13 +122,15 @@ class RequestIngress:
         return self.fleet.of(request.engine)
 
     async def _resolved(self, request: SpeechRequest, language: str) -> SpeechRequest:
-        """Return the request with its voice resolved.
+        """Return the request with its voices resolved.
 
-        The voice of a portion is only checked: the splitter continues with that of the first one.
+        Those of a portion are only checked: the splitter continues with those of the first one.
         """
+        listed = [speaker.name for speaker in request.voices or ()]
+        names = await asyncio.to_thread(names_in, request.text, request.text_type, listed)
         resolver = VoiceResolver(VoiceLibrary(self.bus))
         workers = self._fleet(request).ready()
-        resolved = await resolver.resolve_request(request, language, workers)
+        resolved = await resolver.resolve_request(request, language, workers, names)
         return resolved if request.portion_s is UNSET else request
 
     async def _check_clips(self, request: SpeechRequest) -> None:

@@ -135,5 +135,6 @@ class ClipIntake:
             voice_defaults=UNSET if form.voice is None else False,  # the form has them already
             title=form.title or UNSET,
             chapters=form.chapters or UNSET,
+            voices=form.speakers or UNSET,
             **form.options.fields(),
         )

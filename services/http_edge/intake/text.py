@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from services.common.ssml.dialogue import dialogue_parts
 from services.common.ssml.document import Break, Document, TextRun
 from services.common.ssml.reader import read_ssml
 from services.common.wire.estimate import audio_seconds
 from services.common.wire.failures import EmptyText
 from services.common.wire.parameters import RANGES
 from services.common.wire.parts import Passage
+from services.http_edge.errors import BadRequest
 from services.http_edge.intake.forms.form import Form
 from services.http_edge.intake.language import AUTO, UndetectableLanguage, detected
 
@@ -24,7 +26,7 @@ _TOKEN: Final = re.compile(r"\w+")
 async def understood(form: Form) -> Form:
     """Return the form with its languages and estimated audio, without blocking the event loop.
 
-    Raises MalformedSsml, EmptyText, and for AUTO UnsupportedLanguage.
+    Raises MalformedSsml, EmptyText, BadRequest for a dialogue without speakers, and for AUTO UnsupportedLanguage.
     """
     inline = len(form.text) <= _INLINE and form.language != AUTO
     understand = _understood_ssml if form.options.text_type == "ssml" else _understood_plain
@@ -36,7 +38,20 @@ def _understood_plain(form: Form) -> Form:
     language, passages = _detected(form) if form.language == AUTO else (form.language, ())
     languages = dict.fromkeys((language, *(passage.language for passage in passages)))
     form = replace(form, language=language, passages=passages, languages=tuple(languages))
+    if form.options.text_type == "dialogue":
+        form = replace(form, names=_speakers(form))
     return replace(form, audio_s=_plain_s(form))
+
+
+def _speakers(form: Form) -> tuple[str, ...]:
+    """Return the names of the voices that speak a dialogue."""
+    names = dict.fromkeys(part.speaker for part in dialogue_parts(form.text, form.voices))
+    if not any(names):
+        raise BadRequest(
+            "no line of the text begins with a name of voices and a colon; write it at the beginning of each part",
+            field="text",
+        )
+    return tuple(names)
 
 
 def _detected(form: Form) -> tuple[str, tuple[Passage, ...]]:
@@ -60,7 +75,12 @@ def _understood_ssml(form: Form) -> Form:
     languages = (
         tuple(document.languages()) if document.language else (language, *document.languages())
     )
-    form = replace(form, language=language, languages=tuple(dict.fromkeys(languages)))
+    form = replace(
+        form,
+        language=language,
+        languages=tuple(dict.fromkeys(languages)),
+        names=document.voices(),
+    )
     return replace(form, audio_s=_document_s(document, form))
 
 

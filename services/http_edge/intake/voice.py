@@ -1,10 +1,11 @@
-"""The voice of a request that names one, or that sends neither a voice nor recordings."""
+"""The voices of a request: of its form, and those that parts of its text name."""
 
 from dataclasses import dataclass, replace
 
 from services.common.bus.library.resolving import VoiceChoice, VoiceResolver, default_voice
 from services.common.wire.failures import UnknownVoice
 from services.common.wire.parameters import takes_of, with_defaults
+from services.common.wire.parts import Speaker
 from services.http_edge.capacity.fleet import Fleet
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.forms.form import Form
@@ -21,9 +22,10 @@ class VoiceSelector:
     async def voiced(self, tenant: str, form: Form) -> Form:
         """Return the form with its voice resolved, and with the voice's defaults where it sets no parameter.
 
-        A form with recordings is returned as it is. Raises UnknownVoice, BusUnavailable, BadRequest if the engine has
-        no default voice for the language, and EngineUnavailable if that is unknown because no worker is ready.
+        The recordings of a form stay its voice. Raises UnknownVoice, BusUnavailable, BadRequest if the engine has no
+        default voice for the language, and EngineUnavailable if that is unknown because no worker is ready.
         """
+        form = replace(form, speakers=await self._speakers(tenant, form))
         if form.uploads:
             return form
 
@@ -38,10 +40,27 @@ class VoiceSelector:
             audio_s=form.audio_s * slower,
         )
 
+    async def _speakers(self, tenant: str, form: Form) -> tuple[Speaker, ...]:
+        """Return the voices that the text names."""
+        fleet = self.fleet.of(form.engine)
+        asked = [
+            Speaker(name=name, voice=form.voices.get(name, name)) for name in form.names if name
+        ]
+        try:
+            return await self.resolver.resolve_speakers(
+                tenant, asked, form.parameters, fleet.ready()
+            )
+        except UnknownVoice:
+            fleet.require_ready()  # it may be a voice of the engine
+            raise
+
     async def _chosen(self, tenant: str, form: Form) -> VoiceChoice:
         fleet = self.fleet.of(form.engine)
         if form.voice is not None:
             return await self._named(tenant, form, form.voice)
+
+        if form.speakers and "" not in form.names:
+            return VoiceChoice(form.speakers[0].voice)  # nothing is in the voice of the form
 
         reference = default_voice(form.language, fleet.ready())
         if reference is None:

@@ -40,6 +40,7 @@ from services.http_edge.jobs.revisions import NewSentence, Rendition, Revisions,
 from services.http_edge.jobs.silence import with_silence_of
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.speech.session import SpeechSession, SpeechSessions
+from services.http_edge.speech.speakers import speaker_at
 from services.http_edge.speech.usage.metering import UsageCharges
 from services.http_edge.subtitles.captions import Caption, CaptionWord, caption_of
 
@@ -160,6 +161,12 @@ class Redo:
             raise BadRequest("the text of this job is SSML; send the words of the sentence as text")
         if text is None:
             text = await _words(original)
+        speaker = speaker_at(split, original.sentence)
+        if speaker is not None:
+            job = msgspec.structs.replace(job, clips=())
+            split = msgspec.structs.replace(
+                split, voice=speaker.voice, parameters=speaker.parameters
+            )
         parameters = job.parameters if split.parameters is UNSET else split.parameters
         read_as = TextOptions.of(job)
         options = msgspec.structs.replace(

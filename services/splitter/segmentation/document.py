@@ -1,7 +1,7 @@
-"""Divides a text whose parts are spoken differently: SSML, and passages in other languages. Pure,
+"""Divides a text whose parts are spoken differently: SSML, dialogues, and passages in other languages. Pure,
 linear.
 
-The text is cut where language or speed changes, at SSML paragraph and sentence borders, and at
+The text is cut where language, voice or speed changes, at SSML paragraph and sentence borders, and at
 breaks. Each stretch between two cuts is divided separately, like any text; breaks and borders
 become pauses, and SSML marks become marks.
 """
@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import structs
 
+from services.common.ssml.dialogue import dialogue_parts
 from services.common.ssml.document import Border, Break, DocumentMark, Item, Style, TextRun
 from services.common.ssml.reader import read_ssml
 from services.common.wire.failures import MalformedSsml
@@ -83,6 +84,28 @@ def split_passages(text: str, passages: Sequence[Passage], options: SplitOptions
         stretches.append(_Stretch(start, Aligned(text[start:end]), Style(language)))
         ending = text[start:end]
         borders.append(Border(end, paragraph=ending[len(ending.rstrip()) :].count("\n") > 1))
+    return _divided(text, stretches, borders, options)
+
+
+def split_dialogue(
+    text: str, names: Sequence[str], passages: Sequence[Passage], options: SplitOptions
+) -> SplitText:
+    """Divide a dialogue with these speakers, and with passages in other languages. Raises EmptyText,
+    UnspeakableText."""
+    stretches: list[_Stretch] = []
+    borders: list[Item] = []
+    languages = list(_in_order(text, passages))
+    ends = [end for _, end, _ in languages]
+    for part in dialogue_parts(text, names):
+        for start, end, language in languages[bisect_right(ends, part.start) :]:
+            if start >= part.end:
+                break
+            begin = max(start, part.start)
+            style = Style(language, voice=part.speaker)
+            stretches.append(_Stretch(begin, Aligned(text[begin : min(end, part.end)]), style))
+        ending = text[part.start : part.end]
+        is_paragraph = ending[len(ending.rstrip()) :].count("\n") > 1
+        borders.append(Border(part.end, paragraph=is_paragraph))
     return _divided(text, stretches, borders, options)
 
 
@@ -191,6 +214,7 @@ def _sentences(stretch: _Stretch, options: SplitOptions) -> SplitText:
                 end=end,
                 language=style.language,
                 rate=style.rate,
+                voice=style.voice,
                 words=words,
             )
         )

@@ -26,7 +26,12 @@ from services.common.wire.failures import (
 from services.common.wire.options import DEFAULT_TEXT_OPTIONS, TextOptions
 from services.common.wire.parts import Mark, Passage
 from services.splitter.segmentation.boundaries import Span
-from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
+from services.splitter.segmentation.document import (
+    SplitOptions,
+    split_dialogue,
+    split_passages,
+    split_ssml,
+)
 from services.splitter.segmentation.sentences import Sentence, SplitText, split
 
 # divided inline: takes a millisecond, less than to start a thread or a process
@@ -50,6 +55,7 @@ class SegmentationTask(msgspec.Struct, frozen=True):
     options: TextOptions = DEFAULT_TEXT_OPTIONS
     passages: tuple[Passage, ...] = ()
     limits: dict[str, int] = {}  # of the engine's other languages
+    speakers: tuple[str, ...] = ()  # names in a dialogue
 
 
 class SegmentationResult(msgspec.Struct, frozen=True):
@@ -109,6 +115,8 @@ def _split(task: SegmentationTask) -> SplitText:
 
     if task.options.text_type == "ssml":
         return split_ssml(task.text, whole)
+    if task.options.text_type == "dialogue":
+        return split_dialogue(task.text, task.speakers, task.passages, whole)
     if task.passages:
         return split_passages(task.text, task.passages, whole)
     return split(task.text, task.language, max_characters=task.max_characters, options=task.options)

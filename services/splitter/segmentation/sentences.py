@@ -68,6 +68,7 @@ class Sentence:
     language: str = ""  # ISO 639-1; empty: the request's
     rate: float = 1.0  # relative to the request's speed: 2 is twice as fast
     words: bytes = b""  # written words and what is spoken for each, as `words.packed` has them
+    voice: str = ""  # its name in the text; empty: that of the request
 
 
 @dataclass(frozen=True)

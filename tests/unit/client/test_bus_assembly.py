@@ -128,3 +128,22 @@ def test_several_engines_must_be_chosen_from() -> None:
     assert running_engine(["tone", "tone"]) == "tone"
     with pytest.raises(InvalidInput, match="embedded, xtts"):
         running_engine(["xtts", "embedded"])
+
+
+def test_a_continued_dialogue_keeps_the_voices_of_its_first_sentences() -> None:
+    _, fields = split_options({"text_type": "dialogue", "voices": {"Anna": "Heart"}})
+    request = BusRequest(
+        request="0123456789abcdef",
+        tenant="public",
+        engine="tone",
+        language="en",
+        text="Anna: Hello.",
+        seed=7,
+        deadline_unix_ms=1,
+        options=fields,
+    )
+    read = decode(request.encoded(), SpeechRequest)
+    assert [(each.name, each.voice) for each in read.voices or ()] == [("Anna", "Heart")]
+    split = {"voices": [{"name": "Anna", "voice": "builtin:Heart", "parameters": {"speed": 2.0}}]}
+    again = decode(request.continued("fedcba9876543210", 1, split).encoded(), SpeechRequest)
+    assert [(each.name, each.voice) for each in again.voices or ()] == [("Anna", "builtin:Heart")]

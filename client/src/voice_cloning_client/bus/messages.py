@@ -87,7 +87,7 @@ class BusRequest:
     def continued(self, request: str, first_sentence: int, split: Mapping[str, Any]) -> Self:
         """Return the request for the sentences that are missing, under another id.
 
-        `split`: the TextSplit of an earlier attempt, whose voice and parameters it keeps.
+        `split`: the TextSplit of an earlier attempt, whose voices and parameters it keeps.
         """
         return replace(
             self,
@@ -95,6 +95,10 @@ class BusRequest:
             first_sentence=first_sentence,
             voice="" if self.clips else str(split.get("voice") or self.voice),
             parameters=split.get("parameters") or self.parameters,
+            options={
+                **self.options,
+                **({"voices": split["voices"]} if split.get("voices") else {}),
+            },
         )
 
     def cancel(self) -> tuple[str, bytes]:
@@ -171,7 +175,10 @@ def split_options(options: Mapping[str, Value]) -> tuple[dict[str, Any], dict[st
     """Return synthesis parameters and further fields of a SpeechRequest."""
     fields = {name: options[name] for name in _PLAIN if name in options}
     fields |= {new: bool(options[name]) for name, new in _FLAGS.items() if name in options}
-    known = (*_PLAIN, *_FLAGS)
+    voices = options.get("voices")
+    if isinstance(voices, Mapping):
+        fields["voices"] = [{"name": name, "voice": voice} for name, voice in voices.items()]
+    known = (*_PLAIN, *_FLAGS, "voices")
     parameters = {name: value for name, value in options.items() if name not in known}
     return parameters, fields
 

@@ -14,7 +14,7 @@ from services.common.wire.failures import MalformedMessage, UnknownVoice, Unusab
 from services.common.wire.messages import SpeechRequest, WorkerState
 from services.common.wire.options import AS_USUAL, Parameters
 from services.common.wire.parameters import takes_of, with_defaults
-from services.common.wire.parts import BuiltInVoice
+from services.common.wire.parts import BuiltInVoice, Speaker
 from services.common.wire.voices import (
     SHARED_TENANT,
     ResolvedVoice,
@@ -62,19 +62,56 @@ class VoiceResolver:
             return VoiceChoice(ResolvedVoice("builtin", same[0]).reference)
         raise UnknownVoice(await self._advice(tenant, given, built_in))
 
+    async def resolve_speakers(
+        self,
+        tenant: str,
+        asked: Iterable[Speaker],
+        parameters: Parameters,
+        workers: Sequence[WorkerState],
+    ) -> tuple[Speaker, ...]:
+        """Return these voices of parts of a text, resolved and with complete parameters.
+
+        `parameters`: of the request; those that are not set are the defaults of each voice. Raises UnknownVoice, which
+        states the name in the text; UnusableReference, BusUnavailable.
+        """
+        found: list[Speaker] = []
+        for speaker in asked:
+            try:
+                chosen = await self.resolve(tenant, speaker.voice, workers)
+            except UnknownVoice as failure:
+                raise UnknownVoice(f"the voice of {speaker.name}: {failure}") from None
+            complete = speaker.parameters
+            if complete is UNSET:
+                complete = with_defaults(parameters, chosen.parameters, takes=takes_of(workers))
+            found.append(Speaker(name=speaker.name, voice=chosen.reference, parameters=complete))
+        return tuple(found)
+
     async def resolve_request(
-        self, request: SpeechRequest, language: str, workers: Sequence[WorkerState]
+        self,
+        request: SpeechRequest,
+        language: str,
+        workers: Sequence[WorkerState],
+        names: Sequence[str] = ("",),
     ) -> SpeechRequest:
         """Return the request with clips or a resolved voice; `language` is the code of its language.
 
         The parameters that it does not set are those of the voice, as far as these workers support them, unless it has
-        `voice_defaults` false. The result has that, so resolving it again adds nothing. Raises MalformedMessage if it
-        has a voice and clips, UnknownVoice, UnusableReference, BusUnavailable.
+        `voice_defaults` false. The result has that, so resolving it again adds nothing. `names`: of the voices in its
+        text; empty for text in the voice of the request. Raises MalformedMessage if it has a voice and clips,
+        UnknownVoice, UnusableReference, BusUnavailable.
         """
         if request.clips and request.voice is not UNSET:
             raise MalformedMessage("voice and clips are both set; send one of them")
+        speakers = await self.resolve_speakers(
+            request.tenant, _asked(request, names), request.parameters, workers
+        )
+        request = msgspec.structs.replace(request, voices=speakers or UNSET)
         if request.clips:
             return request
+
+        if request.voice is UNSET and speakers and "" not in names:
+            # no sentence is in the voice of the request
+            return msgspec.structs.replace(request, voice=speakers[0].voice, voice_defaults=False)
 
         if request.voice is UNSET:
             default = default_voice(language, workers)
@@ -138,6 +175,17 @@ def require_usable(voice: Voice, workers: Iterable[WorkerState]) -> None:
         f"the voice has no recordings, and the engine {', '.join(sorted(engines))} cannot use what was computed "
         f"for {voice.computed_for}; select that engine, or add recordings (PUT /voices/ID/clips)"
     )
+
+
+def _asked(request: SpeechRequest, names: Sequence[str]) -> list[Speaker]:
+    """Return what the request states of the voices that its text names."""
+    listed = {speaker.name: speaker for speaker in request.voices or ()}
+    complete = request.parameters if request.voice_defaults is False else UNSET
+    return [
+        listed.get(name, Speaker(name=name, voice=name, parameters=complete))
+        for name in names
+        if name
+    ]
 
 
 def built_in_voices(workers: Iterable[WorkerState]) -> list[BuiltInVoice]:

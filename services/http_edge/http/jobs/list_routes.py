@@ -141,6 +141,9 @@ def request_body(stored: SpeechRequest) -> JobRequest:
         "parameters": given(stored.parameters),
         "engine": stored.engine,
         "voice": stored.voice,
+        "voices": {speaker.name: speaker.voice for speaker in stored.voices}
+        if stored.voices
+        else UNSET,
         "recordings": len(stored.clips) or UNSET,
         "title": stored.title,
         "chapters": [msgspec.structs.asdict(chapter) for chapter in stored.chapters]

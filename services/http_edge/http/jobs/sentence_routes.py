@@ -23,6 +23,7 @@ from services.http_edge.jobs.redo import Changes, Redo, require_done
 from services.http_edge.jobs.revisions import rendition_of
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.settings import Settings
+from services.http_edge.speech.speakers import speaker_at
 
 MOST_CHARACTERS: Final = 2_000  # of a sentence
 _MOST_LISTED: Final = 1_000
@@ -92,6 +93,8 @@ class JobSentenceRoutes:
                 }
                 if split.languages:
                     sentence["language"] = split.languages[index]
+                if (speaker := speaker_at(split, index)) is not None:
+                    sentence["voice"] = speaker.voice
                 if caption.fault:
                     sentence["fault"] = caption.fault
                 if edit is not None:

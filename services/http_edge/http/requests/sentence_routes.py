@@ -7,6 +7,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from services.common.bus.ports import Bus
+from services.common.wire.messages import TextSplit
 from services.http_edge.context import tenant_of_caller
 from services.http_edge.errors import UnknownRequest
 from services.http_edge.http.bodies import Sentences, SentenceTimes
@@ -17,6 +18,7 @@ from services.http_edge.jobs.store import JobStore
 from services.http_edge.speech.attempt_events import stored_end, stored_split
 from services.http_edge.speech.marks import SpokenTimeline
 from services.http_edge.speech.request_store import RequestStore
+from services.http_edge.speech.speakers import speaker_at
 
 _BYTES_PER_SAMPLE: Final = 2
 _MAX_END_MARKERS: Final = 200  # looked up per response; a client requests the next ones with `from`
@@ -52,13 +54,7 @@ class SentenceRoutes:
                 "no sentences are stored under this id: it does not exist, is not split yet, or has expired"
             )
 
-        found: list[SentenceTimes] = [
-            {"start": span.start, "end": span.end} for span in split.sentences[first:]
-        ]
-
-        for sentence, language in zip(found, split.languages[first:], strict=False):
-            sentence["language"] = language
-
+        found = _listed(split, first)
         timeline = SpokenTimeline(first)
         for index, sentence in enumerate(found[:_MAX_END_MARKERS], first):
             if revised:
@@ -103,6 +99,19 @@ class SentenceRoutes:
             attempts += await store.attempts(tenant, request_id)
 
         return attempts
+
+
+def _listed(split: TextSplit, first: int) -> list[SentenceTimes]:
+    """Return the sentences from this index on, without times."""
+    found: list[SentenceTimes] = [
+        {"start": span.start, "end": span.end} for span in split.sentences[first:]
+    ]
+    for sentence, language in zip(found, split.languages[first:], strict=False):
+        sentence["language"] = language
+    for index, sentence in enumerate(found, first):
+        if (speaker := speaker_at(split, index)) is not None:
+            sentence["voice"] = speaker.voice
+    return found
 
 
 def _first(request: web.Request) -> int:

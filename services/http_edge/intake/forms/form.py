@@ -1,6 +1,6 @@
 """Reads and checks the form of a request that speaks, or is normalized."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Protocol
@@ -20,6 +20,7 @@ from services.common.wire.parameters import RANGES
 from services.common.wire.parts import (
     Chapter,
     Passage,
+    Speaker,
 )
 from services.http_edge.encoders.registry import WAV, OutputFormat, output_format
 from services.http_edge.errors import BadRequest
@@ -41,6 +42,7 @@ from services.http_edge.intake.forms.form_fields import (
     TEXT,
     TEXT_FILE,
     TITLE,
+    VOICES,
     Field,
 )
 from services.http_edge.intake.forms.uploads import Uploads
@@ -78,12 +80,17 @@ class Form:
     engine: str | None = None  # another one than the edge's
     title: str | None = None  # of a job
     chapters: tuple[Chapter, ...] = ()  # of a job, in order
+    voices: Mapping[str, str] = field(default_factory=dict)  # name in the text -> name or id
     # estimated, with pauses and pronunciations
     audio_s: float = field(default=0.0, metadata=_DERIVED)
     # that of most of the text first
     languages: tuple[str, ...] = field(default=(), metadata=_DERIVED)
     # in other languages than most of the text
     passages: tuple[Passage, ...] = field(default=(), metadata=_DERIVED)
+    # of the voices that the text names; empty for text in the voice of the form
+    names: tuple[str, ...] = field(default=("",), metadata=_DERIVED)
+    # these voices, once they are resolved
+    speakers: tuple[Speaker, ...] = field(default=(), metadata=_DERIVED)
     # where AUTO detects none in a text that is too short to tell; None: refuse the text
     fallback_language: str | None = field(default=None, metadata=_DERIVED)
     # the names of OpenAI's voices can be sent, and have stand-ins
@@ -98,9 +105,13 @@ class Form:
         sent with something else than its default.
         """
         values = self._values()
-        not_sent = {"voice": None, "engine": None, "title": None, "chapters": ()} | type(
-            self.options
-        )().fields()
+        not_sent = {
+            "voice": None,
+            "engine": None,
+            "title": None,
+            "chapters": (),
+            "voices": {},
+        } | type(self.options)().fields()
         added = [name for name in values if name not in _IDENTIFYING]
 
         return [
@@ -238,17 +249,33 @@ def _form(fields: dict[str, str], uploads: tuple[Upload, ...], settings: Setting
         raise EmptyText("the text is empty; send at least one word")
     if len(fields["text"]) > settings.max_text_characters:
         raise _too_long(settings, TEXT_FILE if fields.get(TEXT_FILE) else TEXT)
+    options = _options(fields)
     return Form(
         text=fields["text"],
         language=FIELDS["language"].value(fields),
         uploads=uploads,
-        options=_options(fields),
+        options=options,
         seed=FIELDS["seed"].value(fields),
         voice=FIELDS["voice"].value(fields),
         title=FIELDS[TITLE].value(fields),
         chapters=_chapters(fields),
+        voices=_voices(fields, options.text_type),
         parameters=Parameters(**{name: FIELDS[name].value(fields) for name in RANGES}),
     )
+
+
+def _voices(fields: dict[str, str], text_type: str) -> dict[str, str]:
+    voices = dict(FIELDS[VOICES].value(fields))
+    if voices and text_type == "text":
+        raise BadRequest(
+            "voices was sent for a plain text; send text_type=dialogue or ssml", field=VOICES
+        )
+    if not voices and text_type == "dialogue":
+        raise BadRequest(
+            'a dialogue needs the voices of its speakers; send {"Anna": "NAME OR ID OF A VOICE"}',
+            field=VOICES,
+        )
+    return voices
 
 
 def _chapters(fields: dict[str, str]) -> tuple[Chapter, ...]:

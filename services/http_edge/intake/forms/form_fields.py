@@ -6,7 +6,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
@@ -16,26 +15,32 @@ from services.common.wire.failures import PipelineError, UnsupportedLanguage
 from services.common.wire.fields import (
     LONGEST_TITLE,
     MOST_CHAPTERS,
-    Pronunciations,
+    MOST_SPEAKERS,
     TextType,
-    Title,
     VoiceReference,
 )
 from services.common.wire.languages import LANGUAGES, language_code
 from services.common.wire.parameters import RANGES, Range
-from services.common.wire.parts import Chapter, Chapters
 from services.http_edge.encoders.registry import FORMATS, SAMPLE_RATES_HZ
 from services.http_edge.errors import BadRequest
 from services.http_edge.intake.forms.body import FORM_BYTES, REFERENCE
+from services.http_edge.intake.forms.json_values import (
+    read_chapters,
+    read_pronunciations,
+    read_title,
+    read_voices,
+)
 from services.http_edge.intake.language import AUTO
 
 TEXT: Final = "text"
 TEXT_FILE: Final = "text_file"
 TITLE: Final = "title"
 CHAPTERS: Final = "chapters"
+VOICES: Final = "voices"
 _SHORT_BYTES: Final = 64
 _VOICE_BYTES: Final = 400
 _CHAPTERS_BYTES: Final = 512 * 1024
+_VOICES_BYTES: Final = 32 * 1024
 _SEED_LIMIT: Final = 2**63
 # `on` is what the checkbox of an HTML form sends
 _BOOLEANS: Final = {
@@ -175,35 +180,6 @@ def _read_voice(given: str) -> str:
         ) from None
 
 
-def _read_pronunciations(given: str) -> dict[str, str]:
-    try:
-        return msgspec.json.decode(given, type=Pronunciations)
-    except msgspec.DecodeError:  # of JSON or of the type
-        raise BadRequest(
-            'pronunciations must be a JSON object of at most 500 words of at most 100 characters: {"SQL": "sequel"}'
-        ) from None
-
-
-def _read_title(given: str) -> str:
-    try:
-        return msgspec.convert(given, Title)
-    except msgspec.ValidationError:
-        raise BadRequest(f"title must be one line of at most {LONGEST_TITLE} characters") from None
-
-
-def _read_chapters(given: str) -> tuple[Chapter, ...]:
-    try:
-        chapters: tuple[Chapter, ...] = msgspec.json.decode(given, type=Chapters)
-    except msgspec.DecodeError:  # of JSON or of the type
-        raise BadRequest(
-            f"chapters must be a JSON array of at most {MOST_CHAPTERS} chapters, each with a title of one line and "
-            f'at most {LONGEST_TITLE} characters: [{{"title": "One", "start": 0}}]'
-        ) from None
-    if any(after.start <= before.start for before, after in pairwise(chapters)):
-        raise BadRequest("chapters must be in order; send each start once, in ascending order")
-    return chapters
-
-
 _LANGUAGE: Final = Field(
     "language",
     "one of the languages, in any common form (`fr-FR`, `zh-cn`, `en_US`), or `auto`",
@@ -213,7 +189,27 @@ _LANGUAGE: Final = Field(
 )
 _TEXT_FIELDS: Final = (
     Field(TEXT, "at least one word", {"type": "string", "minLength": 1}, required=True),
-    choice("text_type", get_args(TextType), "`ssml`: the text is an SSML document", default="text"),
+    choice(
+        "text_type",
+        get_args(TextType),
+        "`ssml`: the text is an SSML document; `dialogue`: lines such as `Anna: Hello.`, with the names of `voices`",
+        default="text",
+    ),
+    Field(
+        VOICES,
+        'a JSON object, name in the text -> name or id of its voice: `{"Anna": "builtin:Heart"}`; of a dialogue, and '
+        "for `<voice name=...>` of SSML",
+        {
+            "type": "object",
+            "additionalProperties": {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]{1,100}$"},
+            "propertyNames": {"pattern": r"^[^\x00-\x1f\x7f]{1,100}$"},
+            "maxProperties": MOST_SPEAKERS,
+        },
+        read_voices,
+        default=MappingProxyType({}),
+        longest_bytes=_VOICES_BYTES,
+        content_type="application/json",
+    ),
     _LANGUAGE,
 )
 _VOICE_FIELDS: Final = (
@@ -243,7 +239,7 @@ _READING_FIELDS: Final = (
             "propertyNames": {"minLength": 1, "maxLength": 100},
             "maxProperties": 500,
         },
-        _read_pronunciations,
+        read_pronunciations,
         default=MappingProxyType({}),
         longest_bytes=FORM_BYTES // 2,
         content_type="application/json",
@@ -277,7 +273,7 @@ _JOB_FIELDS: Final = (
         TITLE,
         "one line, for lists of jobs and exported files",
         {"type": "string", "minLength": 1, "maxLength": LONGEST_TITLE},
-        _read_title,
+        read_title,
         longest_bytes=4 * LONGEST_TITLE,
     ),
     Field(
@@ -295,7 +291,7 @@ _JOB_FIELDS: Final = (
                 "required": ["title", "start"],
             },
         },
-        _read_chapters,
+        read_chapters,
         default=(),
         longest_bytes=_CHAPTERS_BYTES,
         content_type="application/json",

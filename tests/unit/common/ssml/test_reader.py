@@ -37,6 +37,34 @@ def test_what_a_document_declares_changes_nothing() -> None:
     assert document.languages() == ["de"]
 
 
+def test_the_innermost_voice_speaks() -> None:
+    document = read_ssml(
+        speak('a<voice name=" Anna "><p>b<voice name="builtin:Heart">c</voice>d</p></voice>')
+    )
+    assert [(piece.text, piece.style.voice) for piece in pieces(document)] == [
+        ("a", ""),
+        ("b", "Anna"),
+        ("c", "builtin:Heart"),
+        ("d", "Anna"),
+    ]
+    assert document.voices() == ("", "Anna", "builtin:Heart")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("<voice>a</voice>", "needs the attribute name"),
+        ('<voice name=" ">a</voice>', "needs the attribute name"),
+        ('<voice name="Anna" gender="female">a</voice>', "not supported"),
+        (f'<voice name="{"x" * 101}">a</voice>', "1 to 100 characters"),
+        ("".join(f'<voice name="{number}">a</voice>' for number in range(33)), "more than 32"),
+    ],
+)
+def test_a_voice_that_is_not_named_or_one_too_many_is_refused(content: str, why: str) -> None:
+    with pytest.raises(MalformedSsml, match=why):
+        read_ssml(speak(content))
+
+
 def test_every_element_is_read() -> None:
     source = speak(
         '<p xml:lang="fr">a<s>b</s></p><break time="1.25s"/><sub alias="World Wide Web">WWW</sub>'

@@ -57,6 +57,15 @@ def test_a_voice_counts_only_where_it_was_sent() -> None:
     )
 
 
+def test_the_voices_of_a_text_count_only_where_they_were_sent() -> None:
+    assert "voices" not in str(FORM.sent())
+    prints = {
+        fingerprint(replace(FORM, voices=voices), "speech")
+        for voices in ({}, {"Anna": "low"}, {"Anna": "high"})
+    }
+    assert len(prints) == 3
+
+
 def test_the_fingerprints_of_stored_claims_stay_valid() -> None:
     other = replace(
         FORM,

@@ -1,8 +1,11 @@
 """The estimate of a text's audio, on which admission is based."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.common.wire.options import Parameters, TextOptions
+from services.http_edge.errors import BadRequest
 from services.http_edge.intake.forms.form import Form
 from services.http_edge.intake.text import understood
 
@@ -53,3 +56,17 @@ async def test_each_paragraph_counts_in_its_own_language() -> None:
     chinese = "雪又下了，夜里起了风，他们都在屋子里等着天亮。" * 4
     both = await understood(form(f"{english}\n\n{chinese}", language="auto"))
     assert both.audio_s == pytest.approx(len(english) / 14 + len(chinese) / 4.5 + 0.6, rel=0.05)
+
+
+async def test_the_names_of_the_voices_that_speak_are_found() -> None:
+    dialogue = replace(
+        form("Anna: Yes.\nPaul: No."),
+        options=TextOptions(text_type="dialogue"),
+        voices={"Paul": "low", "Anna": "high", "Eve": "low"},
+    )
+    assert (await understood(dialogue)).names == ("Anna", "Paul")
+    document = form('<speak>a <voice name="low">b</voice></speak>')
+    assert (await understood(document)).names == ("", "low")
+    assert (await understood(form(WORDS))).names == ("",)
+    with pytest.raises(BadRequest, match="no line of the text begins with a name"):
+        await understood(replace(dialogue, voices={"Eve": "low"}))

@@ -1,4 +1,4 @@
-"""What is stored of a job, also while two edges run it."""
+"""The job store, also while two edges run a job."""
 
 from services.common.bus import topology
 from services.common.bus.memory.bus import MemoryBus

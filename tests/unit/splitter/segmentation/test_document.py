@@ -13,7 +13,12 @@ from services.common.wire.options import TextOptions
 from services.common.wire.parts import Mark, Passage
 from services.splitter.normalization.normalize import normalize
 from services.splitter.normalization.say_as import spoken_as
-from services.splitter.segmentation.document import SplitOptions, split_passages, split_ssml
+from services.splitter.segmentation.document import (
+    SplitOptions,
+    split_dialogue,
+    split_passages,
+    split_ssml,
+)
 from services.splitter.segmentation.sentences import SplitText
 
 LIMITS = dict.fromkeys(LANGUAGES, 120)
@@ -43,6 +48,52 @@ def test_paragraphs_and_sentences_are_divided_where_they_end_and_nowhere_else() 
         "Five is another one.",
     ]
     assert pauses(division) == [280, 600, 280, 0]
+
+
+def test_a_voice_divides_and_keeps_its_name() -> None:
+    division = ssml(
+        '<voice name="Anna">One is here. Two is there</voice> three <voice name="Paul">four.</voice>'
+    )
+    assert [(sentence.voice, sentence.spoken) for sentence in division.sentences] == [
+        ("Anna", "One is here."),
+        ("Anna", "Two is there"),
+        ("", "three"),
+        ("Paul", "four."),
+    ]
+    assert pauses(division) == [280, 0, 0, 0]
+
+
+DIALOGUE = "A street.\n\nAnna: Hello there. How are you?\nPaul: Bien, merci.\nAnna: Good."
+
+
+def test_a_dialogue_is_divided_by_speakers_and_their_names_are_not_spoken() -> None:
+    begin = DIALOGUE.index("Bien")
+    passages = (Passage(begin, begin + len("Bien, merci."), "fr"),)
+    division = split_dialogue(DIALOGUE, ("Anna", "Paul"), passages, ENGLISH)
+    assert [(one.voice, one.language, one.spoken) for one in division.sentences] == [
+        ("", "", "A street."),
+        ("Anna", "", "Hello there."),
+        ("Anna", "", "How are you?"),
+        ("Paul", "fr", "Bien, merci."),
+        ("Anna", "", "Good."),
+    ]
+    assert pauses(division) == [600, 280, 320, 280, 0]
+    assert [DIALOGUE[one.start : one.end] for one in division.sentences] == spoken(division)
+    left = "".join(DIALOGUE[start:end] for start, end in division.dropped)
+    assert left.split() == ["Anna:", "Paul:", "Anna:"]
+
+
+@given(st.text(alphabet="AnPaul: .\n", max_size=120), st.lists(st.integers(0, 120), max_size=6))
+def test_a_dialogue_with_passages_loses_no_character(text: str, cuts: list[int]) -> None:
+    edges = sorted(cuts)
+    passages = [Passage(start, end, "fr") for start, end in itertools.pairwise(edges)]
+    try:
+        division = split_dialogue(text, ("An", "Paul"), passages, ENGLISH)
+    except EmptyText:
+        return
+    spans = sorted([*((one.start, one.end) for one in division.sentences), *division.dropped])
+    assert [start for start, _ in spans] == [0, *(end for _, end in spans[:-1])]
+    assert spans[-1][1] == len(text)
 
 
 def test_a_break_replaces_the_pause_and_divides_a_sentence() -> None:
