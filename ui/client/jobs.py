@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from ui.client.service import Order, Service
+from ui.client.order import Order
+from ui.client.service import Service
 from ui.errors import GONE, Refusal
 from ui.text.markup import is_ssml, without_markup
 from ui.text.sentences import Alignment

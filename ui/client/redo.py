@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from ui.client.service import Manner, Service
+from ui.client.order import Manner
+from ui.client.service import Service
 from ui.errors import Refusal
 
 MOST_CHARACTERS: Final = 2_000  # that the service takes for a sentence

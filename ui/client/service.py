@@ -1,130 +1,24 @@
-"""The HTTP client of the service: the only module with its paths and form fields (docs/http.md)."""
+"""The HTTP client of the service: the only module with its paths (docs/http.md)."""
 
-import json
-import math
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import requests
 
 from ui.client.library import ConsentForm, LibraryVoice, NewVoice, VoiceList, voice_of
-from ui.errors import CutStream, Refusal, Unreachable
-from ui.text.headings import Heading
+from ui.client.order import Manner, Order
+from ui.client.responses import Normalized, SpeechResponse, body_of, head_of, refusal_of
+from ui.errors import CutStream, Unreachable
 from ui.text.markup import is_ssml
 
 _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 5.0
 _SPEECH_S: Final = 300.0  # maximum silence of the service before and between chunks of audio
 _BOOK_S: Final = 1800.0  # a minute for an hour of audio
-_CHUNK_BYTES: Final = 16 * 1024
-# of a RIFF file with one format and one data chunk, as the service sends it
-HEADER_BYTES: Final = 44
 _PAGE_VOICES: Final = 200
 _MOST_PAGES: Final = 5  # of voices: more are too many to choose from
-
-
-@dataclass(frozen=True)
-class ChosenVoice:
-    """The voice of a request: an id or recordings; neither for the language's default voice."""
-
-    id: str = ""  # of the library, or built-in
-    recordings: tuple[bytes, ...] = ()  # instead: audio files of one person
-
-
-@dataclass(frozen=True)
-class Manner:
-    """Options of a speech."""
-
-    parameters: Mapping[str, float] = field(default_factory=dict)
-    seed: int | None = None  # None: random
-    pronunciations: Mapping[str, str] = field(default_factory=dict)
-
-    def fields(self) -> dict[str, str]:
-        """Return the form's fields."""
-        fields = {name: f"{value:g}" for name, value in self.parameters.items()}
-        if self.seed is not None:
-            fields["seed"] = str(self.seed)
-        if self.pronunciations:
-            fields["pronunciations"] = json.dumps(self.pronunciations, ensure_ascii=False)
-        return fields
-
-
-@dataclass(frozen=True)
-class Order:
-    """A text and its voice."""
-
-    text: str
-    language: str
-    voice: ChosenVoice
-    manner: Manner = field(default_factory=Manner)
-    split: bool = True
-    title: str = ""  # of a job
-    chapters: tuple[Heading, ...] = ()  # of a job, in order
-
-    def fields(self) -> dict[str, str]:
-        """Return the form's fields, without the files."""
-        fields = {
-            "text": self.text,
-            "language": self.language,
-            "enable_text_splitting": str(self.split).lower(),
-        }
-        if is_ssml(self.text):
-            fields["text_type"] = "ssml"
-        if self.voice.id:
-            fields["voice"] = self.voice.id
-        if self.title:
-            fields["title"] = self.title
-        if self.chapters:
-            chapters = [chapter._asdict() for chapter in self.chapters]
-            fields["chapters"] = json.dumps(chapters, ensure_ascii=False)
-        return fields | self.manner.fields()
-
-
-@dataclass(frozen=True)
-class AudioHead:
-    """Headers of a response with audio."""
-
-    seed: int
-    engine: str
-    sample_rate_hz: int
-    warning: str  # about the recordings; empty when there is none
-    synthesis_s: float | None  # that the engine worked; known of what was sent whole
-    left_out: tuple[
-        tuple[int, int], ...
-    ] = ()  # offsets of the first letters that are not spoken, in code points
-    marks_files: bool = False  # files are marked as synthetic in their metadata
-
-
-@dataclass(frozen=True)
-class Normalized:
-    """A text as it would be spoken."""
-
-    sentences: tuple[str, ...]
-    left_out: tuple[tuple[int, int], ...]  # offsets of letters that are not spoken, in code points
-
-
-@dataclass(frozen=True)
-class SpeechResponse:
-    """A response with audio whose body is still to be read."""
-
-    head: AudioHead
-    body: requests.Response
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the WAV as it comes. Raises CutStream where the body ends before the speech."""
-        try:
-            yield from self.body.iter_content(
-                _CHUNK_BYTES if "Content-Length" in self.body.headers else None
-            )
-        except (
-            requests.RequestException,
-            AttributeError,
-        ):  # AttributeError: urllib3, when another thread closed it
-            raise CutStream from None
 
 
 class Service:
@@ -144,7 +38,7 @@ class Service:
         with self._request("GET", "/readyz", refuse=False) as response:
             if response.ok:
                 return ""
-            return str(_body(response).get("detail", response.reason))
+            return str(body_of(response).get("detail", response.reason))
 
     def languages(self) -> dict[str, str]:
         """Return ISO 639-1 code -> the language's own name, in the service's order. Raises Refusal."""
@@ -167,7 +61,7 @@ class Service:
             headers=headers,
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
-            yield SpeechResponse(_head_of(response), response)
+            yield SpeechResponse(head_of(response), response)
 
     def normalized(self, text: str, language: str, pronunciations: Mapping[str, str]) -> Normalized:
         """Return a text as it would be spoken. Raises Refusal."""
@@ -178,7 +72,7 @@ class Service:
         with self._request(
             "POST", "/normalize", files=_form(fields), timeout=(_CONNECT_S, 2 * _ANSWER_S)
         ) as response:
-            answer = _body(response)
+            answer = body_of(response)
         return Normalized(
             tuple(str(sentence["text"]) for sentence in answer.get("sentences", ())),
             tuple((span["start"], span["end"]) for span in answer.get("left_out", ())),
@@ -201,7 +95,7 @@ class Service:
         with self._request(
             "POST", "/jobs", files=form, timeout=(_CONNECT_S, _SPEECH_S)
         ) as response:
-            return _body(response)
+            return body_of(response)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return how far a job is. Raises Refusal."""
@@ -234,7 +128,7 @@ class Service:
             json={"label": label},
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
-            return _body(response)
+            return body_of(response)
 
     def job_request(self, job_id: str) -> dict[str, Any]:
         """Return what a job was made of: its text, voice, seed and parameters. Raises Refusal."""
@@ -252,7 +146,7 @@ class Service:
             files=_form(fields) or None,
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
-            return _body(response)
+            return body_of(response)
 
     def cancel_job(self, job_id: str) -> None:
         """Stop a job. Raises Refusal."""
@@ -324,7 +218,7 @@ class Service:
             files=_form(new.fields(), new.recordings),
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
-            return voice_of(_body(response))
+            return voice_of(body_of(response))
 
     def replace_clips(
         self, voice: str, recordings: tuple[bytes, ...], consent: ConsentForm
@@ -336,7 +230,7 @@ class Service:
             files=_form(consent.fields(), recordings),
             timeout=(_CONNECT_S, _SPEECH_S),
         ) as response:
-            return voice_of(_body(response))
+            return voice_of(body_of(response))
 
     def export_voice(self, voice: str) -> bytes:
         """Return an own voice with its recordings as one file. Raises Refusal."""
@@ -351,7 +245,7 @@ class Service:
     def rename_voice(self, voice: str, name: str) -> LibraryVoice:
         """Rename a voice of one's own. Raises Refusal."""
         with self._request("PATCH", _voice_path(voice), json={"name": name}) as response:
-            return voice_of(_body(response))
+            return voice_of(body_of(response))
 
     def delete_voice(self, voice: str) -> None:
         """Erase a voice of one's own. Raises Refusal."""
@@ -369,7 +263,7 @@ class Service:
 
     def _json(self, path: str) -> dict[str, Any]:
         with self._request("GET", path) as response:
-            return _body(response)
+            return body_of(response)
 
     @contextmanager
     def _request(
@@ -383,7 +277,7 @@ class Service:
             raise Unreachable(self.url) from None
         with response:
             if refuse and not response.ok:
-                raise _refusal(response)
+                raise refusal_of(response)
             yield response
 
 
@@ -399,49 +293,3 @@ def _form(
 
 def _voice_path(voice: str) -> str:
     return f"/voices/{quote(voice, safe='')}"
-
-
-def _head_of(response: requests.Response) -> AudioHead:
-    return AudioHead(
-        seed=int(response.headers.get("X-Seed", "0")),
-        engine=response.headers.get("X-Engine", ""),
-        sample_rate_hz=int(response.headers.get("X-Sample-Rate", "24000")),
-        warning=response.headers.get("X-Reference-Warning", ""),
-        synthesis_s=_synthesis_s(response.headers.get("Server-Timing", "")),
-        left_out=spans_of(response.headers.get("X-Text-Left-Out", "")),
-        marks_files=response.headers.get("X-Container-Mark", "off") != "off",
-    )
-
-
-def spans_of(header: str) -> tuple[tuple[int, int], ...]:
-    """Return the spans that `X-Text-Left-Out` names: `18;spans="9-15 20-32"`."""
-    return tuple(
-        (int(start), int(end))
-        for start, end in re.findall(r"\b([0-9]{1,9})-([0-9]{1,9})\b", header)
-    )
-
-
-def _synthesis_s(timing: str) -> float | None:
-    found = re.search(r"\bsynthesis;dur=([0-9.]+)", timing)
-    return float(found[1]) / 1000 if found else None
-
-
-def _refusal(response: requests.Response) -> Refusal:
-    problem = _body(response)
-    wait = response.headers.get("Retry-After", "")
-    return Refusal(
-        code=str(problem.get("code", response.status_code)),
-        detail=str(problem.get("detail", response.reason)),
-        retry_after_s=math.ceil(int(wait)) if wait.isdigit() else None,
-    )
-
-
-def _body(response: requests.Response) -> dict[str, Any]:
-    """Return a JSON object; an empty one where a proxy answered something else. Raises Unreachable."""
-    try:
-        body = json.loads(response.content)
-    except ValueError:
-        return {}
-    except requests.RequestException:
-        raise Unreachable(response.url) from None
-    return body if isinstance(body, dict) else {}

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from ui.client.service import HEADER_BYTES, AudioHead, Order, Service
+from ui.client.order import Order
+from ui.client.responses import HEADER_BYTES, AudioHead
+from ui.client.service import Service
 from ui.errors import BUSY, Refusal
 from ui.text.sentences import Alignment
 

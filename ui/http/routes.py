@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ui.audio.encoding import FORMATS, encoded
 from ui.client.jobs import READINGS, Reading
-from ui.client.service import HEADER_BYTES
+from ui.client.responses import HEADER_BYTES
 from ui.client.speech import SPEAKING, Speaking, wav_header
 from ui.errors import Refusal
 from ui.text.file_name import file_stem

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.audio.looks import spectrogram
 from ui.audio.reading import samples_of
-from ui.client.service import Order
+from ui.client.order import Order
 from ui.client.speech import Speaking
 from ui.presets import preset
 from ui.shared import service

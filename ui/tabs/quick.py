@@ -4,7 +4,7 @@ from typing import Final
 
 import streamlit as st
 
-from ui.client.service import Order
+from ui.client.order import Order
 from ui.text.estimate import characters_per_second
 from ui.text.markup import is_ssml
 from ui.translations import sample, t, tongue

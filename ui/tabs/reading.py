@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui import shared
 from ui.client.jobs import begin_reading
-from ui.client.service import ChosenVoice, Order
+from ui.client.order import ChosenVoice, Order
 from ui.errors import BadDocument, Refusal
 from ui.presets import KINDS as PRESETS
 from ui.presets import preset

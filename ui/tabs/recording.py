@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui.audio.recorded import RecordedVoice
-from ui.client.service import ChosenVoice, Order
+from ui.client.order import ChosenVoice, Order
 from ui.errors import BadAudio
 from ui.presets import preset
 from ui.translations import t, tongue

@@ -6,7 +6,7 @@ from typing import Any, Final
 import streamlit as st
 
 from ui import shared
-from ui.client.service import Manner
+from ui.client.order import Manner
 from ui.errors import Refusal
 from ui.text.pronunciations import parse_pronunciations
 from ui.translations import t

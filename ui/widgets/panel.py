@@ -5,7 +5,7 @@ from typing import Final
 import streamlit as st
 
 from ui.audio.encoding import FORMATS
-from ui.client.service import Order
+from ui.client.order import Order
 from ui.client.speech import Speaking
 from ui.shared import service
 from ui.text.estimate import seconds_of

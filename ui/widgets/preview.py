@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from ui import shared
-from ui.client.service import Normalized
+from ui.client.responses import Normalized
 from ui.errors import Refusal
 from ui.text.markup import is_ssml
 from ui.translations import t

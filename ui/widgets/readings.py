@@ -7,7 +7,7 @@ import streamlit as st
 from ui import shared
 from ui.audio.encoding import FORMATS
 from ui.client.jobs import Reading, find_reading
-from ui.client.service import Order
+from ui.client.order import Order
 from ui.errors import Refusal
 from ui.text.markup import is_ssml
 from ui.text.sentences import srt, vtt

@@ -7,8 +7,8 @@ import streamlit as st
 
 from ui import shared
 from ui.client.jobs import all_sentences
+from ui.client.order import Manner
 from ui.client.redo import MOST_CHARACTERS, Redoing, SentenceRedo, StoredSentence, matching
-from ui.client.service import Manner
 from ui.errors import Refusal
 from ui.text.pronunciations import parse_pronunciations
 from ui.translations import number, t

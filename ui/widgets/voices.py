@@ -13,7 +13,7 @@ import streamlit as st
 
 from ui.audio.recorded import RecordedVoice, recorded
 from ui.client.library import LibraryVoice
-from ui.client.service import ChosenVoice
+from ui.client.order import ChosenVoice
 from ui.errors import BadAudio
 from ui.translations import number, t
 from ui.widgets import library

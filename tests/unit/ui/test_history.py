@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ui.client.history import results
-from ui.client.service import AudioHead, ChosenVoice, Order, Service
+from ui.client.order import ChosenVoice, Order
+from ui.client.responses import AudioHead
+from ui.client.service import Service
 from ui.client.speech import Speaking
 from ui.errors import Refusal
 from ui.widgets.stored import local_time

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ui.client.library import ConsentForm, LibraryVoice, NewVoice, voice_of
-from ui.client.service import ChosenVoice, Order
+from ui.client.order import ChosenVoice, Order
 from ui.widgets.choice import unique_labels
 from ui.widgets.save_voice import is_name
 

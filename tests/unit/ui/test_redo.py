@@ -1,7 +1,7 @@
 """The form that asks for a sentence again, and the search for the sentence."""
 
+from ui.client.order import Manner
 from ui.client.redo import SentenceRedo, StoredSentence, matching
-from ui.client.service import Manner
 
 SENTENCES = tuple(
     StoredSentence.of({"index": index, "text": text, "begins": float(index), "seconds": 1.0})

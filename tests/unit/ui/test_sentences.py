@@ -2,7 +2,8 @@
 
 import pytest
 
-from ui.client.service import ChosenVoice, Order, spans_of
+from ui.client.order import ChosenVoice, Order
+from ui.client.responses import spans_of
 from ui.text.sentences import Alignment, TimedSentence, srt, vtt
 
 TEXT = "Un, deux.  Trois !\nQuatre."
