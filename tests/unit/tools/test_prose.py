@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.prose import Rules, check_file, files_under, load_rules, main
+from tools.prose import check_file, files_under, main
+from tools.prose_rules import Rules, load_rules
 
 RULES = """
 [[banned]]
