@@ -24,16 +24,23 @@ from services.common.wire.messages import (
 from services.common.wire.voices import VoiceCommand
 from tests.support.messages import EXAMPLES
 
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats()
-    | st.text()
-    | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=30,
-)
+
+def values(max_leaves: int) -> st.SearchStrategy[object]:
+    """Return everything that msgpack can write, nested in lists and maps."""
+    return st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**64 - 1)
+        | st.floats()
+        | st.text()
+        | st.binary(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=max_leaves,
+    )
+
+
+VALUES = values(30)
+UNKNOWN = st.dictionaries(st.text(max_size=8).map("x-{}".format), values(5), max_size=2)
 
 
 def content(message: Message) -> dict[str, object]:
@@ -192,7 +199,7 @@ def written(draw: st.DrawFn, message: Message) -> bytes:
         if field.encode_name not in sent and not field.required and not nullable:
             absent = draw(st.sampled_from([b"", b"\xc0", b"\xd4\x00\x00"]))
             entries += [(as_written(field.encode_name, draw), absent)] if absent else []
-    unknown = draw(st.dictionaries(st.text(max_size=8).map("x-{}".format), VALUES, max_size=3))
+    unknown = draw(UNKNOWN)
     entries += [(msgpack.packb(name), msgpack.packb(value)) for name, value in unknown.items()]
     return as_map(draw(st.permutations(entries)))
 
