@@ -1,21 +1,23 @@
 """Spellings of the same form: empty fields, switches, and parameters in the wrong place."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from tests.support.front import VOICE, Front, form, front
 from tests.support.service import digest, expected_pcm
 from tests.support.wav import pcm_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 BOUNDARY = "form-boundary"
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Front]:
-    async with front(tmp_path) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    async with front(tmp_path_factory.mktemp("nats")) as made:
         yield made
 
 

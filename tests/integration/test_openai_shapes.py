@@ -5,18 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from msgspec.structs import replace
 
 from services.http_edge.intake.openai.openai_voices import OPENAI_VOICES
 from tests.support.front import SETTINGS, Front, front
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 JSON = {"Content-Type": "application/json"}
 MP3 = "audio/mpeg"
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Front]:
-    async with front(tmp_path) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    async with front(tmp_path_factory.mktemp("nats")) as made:
         yield made
 
 
