@@ -7,6 +7,7 @@ the XTTS engine takes them for what a sentence should last, within wide bounds.
 from pathlib import Path
 
 from benchmarks.quality.plan import sentences
+from benchmarks.sentence import speak
 from services.synth_worker.engines.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from services.synth_worker.engines.protocol import Utterance
 
@@ -23,9 +24,7 @@ def main() -> None:
     for language, texts in sentences().items():
         samples = 0
         for text in texts[:10]:
-            sentence = engine.open(Utterance(text, language, 0), voice)
-            while not (step := engine.step([sentence])[0]).done:
-                samples += len(step.samples)
+            samples += len(speak(engine, voice, Utterance(text, language, 0)).samples)
         print(f"{language} {sum(map(len, texts[:10])) / (samples / RATE_HZ):.1f}", flush=True)
     engine.close()
 

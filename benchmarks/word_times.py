@@ -50,6 +50,7 @@ SENTENCES: Final[Mapping[str, Sequence[str]]] = {
 
 def speak() -> None:
     """Synthesize the sentences, write them with their word times, and print the comparison with their energy."""
+    from benchmarks.sentence import speak as synthesize  # noqa: PLC0415
     from services.common.wire.parts import SpokenWord  # noqa: PLC0415
     from services.splitter.segmentation.sentences import split  # noqa: PLC0415
     from services.splitter.segmentation.words import unpacked  # noqa: PLC0415
@@ -69,15 +70,12 @@ def speak() -> None:
         errors_ms: list[float] = []
         for number, text in enumerate(texts):
             [sentence] = split(text, language, max_characters=240).sentences
-            sequence = engine.open(Utterance(sentence.spoken, language, 1), voice)
-            steps = [engine.step([sequence])[0]]
-            while not steps[-1].done:
-                steps += engine.step([sequence])
-            samples = np.concatenate([step.samples for step in steps])
+            spoken = synthesize(engine, voice, Utterance(sentence.spoken, language, 1))
+            samples = spoken.samples
             times, origin = word_times(
                 [SpokenWord(*word) for word in unpacked(sentence.words)],
                 sentence.spoken,
-                [time for step in steps for time in step.times],
+                spoken.times,
                 shift=0,
                 speech=SpeechSpan(0, len(samples)),
             )

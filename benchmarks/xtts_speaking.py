@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.quality.plan import sentences
+from benchmarks.sentence import speak
 from benchmarks.xtts_stock import Pair, StockSpeaker, compare
 from benchmarks.xtts_verify import Review
 from services.common.audio.clip import Clip, Samples
@@ -43,16 +44,9 @@ class Comparison:
         """Speak a sentence with both; return their distance, and both waveforms."""
         sounds, spoken = [], []
         for engine, voice in zip((self._fine, self._coarse), self._voices, strict=True):
-            sentence = engine.open(Utterance(text, language, seed), voice)
-            pieces, done = [], False
-            while not done:
-                [step] = engine.step([sentence])
-                if step.failure is not None:
-                    raise step.failure
-                pieces.append(step.samples)
-                done = step.done
-            sounds.append(np.concatenate(pieces))
-            spoken.append(sentence.decoding.codes)
+            sentence = speak(engine, voice, Utterance(text, language, seed))
+            sounds.append(sentence.samples)
+            spoken.append(sentence.sequence.decoding.codes)
         return self._compared(language, text, spoken, sounds), sounds
 
     def _compared(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.sentence import speak
 from services.common.audio.clip import Samples
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.xtts.decoder.sampling import Noise
@@ -102,7 +103,7 @@ def compare(
     begun = time.perf_counter()
     codes, latents, by_stock = stock.speak(utterance, voice)
     stock_s = time.perf_counter() - begun
-    ours, by_us = _speak(engine, utterance, voice)
+    spoken = speak(engine, voice, utterance)
     reviewed, _ = engine.review(text, language, voice, codes)
     rendered = engine.render(latents, voice)
     length = min(len(rendered), len(by_stock))
@@ -110,11 +111,11 @@ def compare(
         language,
         text,
         codes,
-        same_codes=_in_common(codes, ours) / len(codes),
+        same_codes=_in_common(codes, spoken.sequence.decoding.codes) / len(codes),
         latent_error=float(torch.linalg.norm(reviewed - latents) / torch.linalg.norm(latents)),
         sample_error=float(np.abs(rendered[:length] - by_stock[:length]).max()),
         by_stock=by_stock,
-        by_us=by_us,
+        by_us=spoken.samples,
         stock_s=stock_s,
     )
 
@@ -122,17 +123,3 @@ def compare(
 def _in_common(codes: Sequence[int], others: Sequence[int]) -> int:
     pairs = zip(codes, others, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def _speak(
-    engine: XttsEngine, utterance: Utterance, voice: LoadedVoice
-) -> tuple[list[int], Samples]:
-    sentence = engine.open(utterance, voice)
-    pieces, done = [], False
-    while not done:
-        [step] = engine.step([sentence])
-        if step.failure is not None:
-            raise step.failure
-        pieces.append(step.samples)
-        done = step.done
-    return sentence.decoding.codes, np.concatenate(pieces)

@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.quality import build
 from benchmarks.quality.stock import StockVoices
+from benchmarks.sentence import speak
 from services.common.audio.clip import Clip, Samples
 from services.synth_worker.engines.embedded.engine import (
     EmbeddedEngine,
@@ -94,10 +95,9 @@ def _speak_cloned(cache: Path, clips: dict[str, Path], lines: list[_Line]) -> No
         if line.voice not in voices:
             voices[line.voice] = _enrolled(engine, clips[line.voice])
         voice, enrolment_s = voices[line.voice]
-        samples, first_audio_s, total_s = _stepped(
-            engine, voice, Utterance(line.text, line.language, _SEED)
-        )
-        _keep(line.path, samples, _Cost(enrolment_s, first_audio_s, total_s, _peak_mb()))
+        spoken = speak(engine, voice, Utterance(line.text, line.language, _SEED))
+        cost = _Cost(enrolment_s, spoken.first_audio_s, spoken.total_s, _peak_mb())
+        _keep(line.path, spoken.samples, cost)
     engine.close()
 
 
@@ -117,23 +117,6 @@ def _enrolled(engine: EmbeddedEngine, path: Path) -> tuple[LoadedVoice, float]:
     started = time.perf_counter()
     voice = engine.condition([clip])
     return engine.restore(voice), time.perf_counter() - started
-
-
-def _stepped(
-    engine: EmbeddedEngine, voice: LoadedVoice, utterance: Utterance
-) -> tuple[Samples, float, float]:
-    """Return the samples, the seconds to the first of them, and to the last."""
-    started = time.perf_counter()
-    first_audio_s = 0.0
-    sentence = engine.open(utterance, voice)
-    parts: list[Samples] = []
-    done = False
-    while not done:
-        (step,) = engine.step([sentence])
-        parts.append(step.samples)
-        done = step.done
-        first_audio_s = first_audio_s or time.perf_counter() - started
-    return np.concatenate(parts), first_audio_s, time.perf_counter() - started
 
 
 def _keep(path: Path, samples: Samples, cost: _Cost) -> None:

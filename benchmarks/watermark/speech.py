@@ -69,6 +69,7 @@ def streams(speech: Mapping[str, Samples]) -> list[Samples]:
 
 def _speak(cache: Path, folder: Path, missing: list[tuple[int, str, int]], threads: int) -> None:
     # the quality part reads `stored` where the engine is not installed
+    from benchmarks.sentence import speak  # noqa: PLC0415
     from services.synth_worker.engines.embedded.engine import (  # noqa: PLC0415
         EmbeddedEngine,
         EmbeddedSettings,
@@ -83,12 +84,7 @@ def _speak(cache: Path, folder: Path, missing: list[tuple[int, str, int]], threa
     for turn, language, index in missing:
         name = names[(languages.index(language) * _LINES + index + 27 * turn) % len(names)]
         voice = engine.restore(engine.built_in(name))
-        sentence = engine.open(Utterance(sentences[language][index], language, _SEED), voice)
-        parts: list[Samples] = []
-        done = False
-        while not done:
-            (step,) = engine.step([sentence])
-            parts.append(step.samples)
-            done = step.done
-        np.save(folder / f"{turn}-{index:02d}-{language}-{name}.npy", np.concatenate(parts))
+        utterance = Utterance(sentences[language][index], language, _SEED)
+        samples = speak(engine, voice, utterance).samples
+        np.save(folder / f"{turn}-{index:02d}-{language}-{name}.npy", samples)
     engine.close()
