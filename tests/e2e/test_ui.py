@@ -274,6 +274,37 @@ def test_the_service_is_shown_and_its_examples_follow_the_choices(
     expect(panel.get_by_text("--form-string speed=1.25")).to_have_count(0)
 
 
+def test_a_recording_of_the_service_is_recognized_and_one_of_a_person_is_not(
+    page: Page, running: Place, tmp_path: Path
+) -> None:
+    text = "It was a bright cold day in April, and the clocks were striking thirteen. Nobody looked up."
+    form = {"text": (None, text), "language": (None, "en")}
+    spoken = requests.post(f"{running.service}/synthesize", files=form, timeout=300)
+    assert spoken.status_code == 200
+    own = tmp_path / "own.wav"
+    own.write_bytes(spoken.content)
+
+    panel = open_tab(page, "Paramètres avancés")
+    panel.get_by_text("D’où vient un enregistrement").click()
+    upload = panel.get_by_test_id("stFileUploader").locator("input")
+    upload.set_input_files(own)
+    go = panel.get_by_role("button", name="Examiner")
+    expect(go).to_be_visible()
+    settle(page)
+    go.click()
+    expect(panel.get_by_text("porte le filigrane")).to_be_visible(timeout=120_000)
+    request = panel.get_by_text(f"Requête {spoken.headers['Request-Name']}")
+    expect(request).to_contain_text("exactement comme elles ont été dites")
+
+    settle(page)
+    upload.set_input_files(CLIP_FILE)
+    expect(panel.get_by_text("porte le filigrane")).to_have_count(0)
+    settle(page)
+    go.click()
+    expect(panel.get_by_text("Aucun filigrane")).to_be_visible(timeout=120_000)
+    expect(panel.get_by_text("Aucune de ses phrases")).to_be_visible()
+
+
 def test_a_cancelled_speech_stops_on_the_service(page: Page, running: Place) -> None:
     page.get_by_label("Texte à dire").fill(LONG * 8)
     page.get_by_label("Texte à dire").blur()

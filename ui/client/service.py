@@ -78,6 +78,16 @@ class Service:
             tuple((span["start"], span["end"]) for span in answer.get("left_out", ())),
         )
 
+    def provenance(self, recording: bytes) -> dict[str, Any]:
+        """Return whether a recording has the watermark, and which earlier requests are in it. Raises Refusal."""
+        with self._request(
+            "POST",
+            "/provenance",
+            files=[("file", ("recording", recording))],
+            timeout=(_CONNECT_S, _SPEECH_S),
+        ) as response:
+            return body_of(response)
+
     def cancel(self, request_id: str) -> None:
         """Stop the work on a request, wherever it is. Raises Refusal."""
         with self._request("DELETE", f"/requests/{request_id}"):

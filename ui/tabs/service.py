@@ -11,7 +11,7 @@ from ui.errors import Refusal
 from ui.tabs.quick import text_and_language
 from ui.text.curl_command import example_text, form_command
 from ui.translations import number, t
-from ui.widgets import library, options, voices
+from ui.widgets import library, options, provenance, voices
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal
 from ui.widgets.parameters import show_sliders
@@ -23,7 +23,7 @@ _ENDPOINTS: Final = (
     "POST /jobs", "GET /jobs/{id}", "GET /jobs/{id}/events", "GET /jobs/{id}/audio",
     "GET /jobs/{id}/subtitles.vtt", "DELETE /jobs/{id}",
     "POST /voices", "GET /voices", "GET /voices/{id}", "PATCH /voices/{id}", "DELETE /voices/{id}",
-    "PUT /voices/{id}/clips", "GET /voices/{id}/preview",
+    "PUT /voices/{id}/clips", "GET /voices/{id}/preview", "POST /provenance",
 )  # fmt: skip
 
 
@@ -38,6 +38,8 @@ def show() -> None:
     st.subheader(t("service.parameters"))
     st.caption(t("service.parameters_why"))
     show_sliders("service")
+    with st.expander(t("provenance.title"), icon=":material/fingerprint:"):
+        provenance.show()
     st.subheader(t("service.languages"))
     st.write(" · ".join(f"{name} (`{code}`)" for code, name in languages().items()))
     st.subheader(t("service.examples"))
