@@ -4,24 +4,19 @@ Payloads are never shown, as they contain texts.
 """
 
 import argparse
-import asyncio
-import os
 import secrets
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from services.admin.command_line import print_line, run_on_bus
 from services.common.bus import topology
-from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus, Stored
-from services.common.runtime.service_process import ProcessSettings
-from services.common.runtime.settings import BadSettings, read_settings
 from services.common.wire import codec, subjects
-from services.common.wire.failures import PipelineError
 from services.common.wire.messages import DeadLetter, SentenceJob, SpeechRequest
 
 _Command = SpeechRequest | SentenceJob  # the commands that a dead letter can hold
@@ -88,19 +83,14 @@ def described(message: Stored, letter: DeadLetter) -> str:
     return "  ".join([f"{message.number:>6}", when, *filter(None, fields)])
 
 
-async def _run(choice: argparse.Namespace, settings: ProcessSettings) -> None:
-    async with connected_bus(settings, name="dead-letters") as bus:
-        if choice.command == "list":
-            found = [described(message, letter) for message, letter in await letters(bus)]
-            _print("\n".join(found) or "No dead letters.")
-        elif choice.command == "replay":
-            _print(f"Published again on {await replay(bus, choice.number)}")
-        else:
-            _print(f"Removed {await purge(bus, number=choice.number, code=choice.code)}.")
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201  # the output of a command-line program
+async def _run(choice: argparse.Namespace, bus: Bus) -> None:
+    if choice.command == "list":
+        found = [described(message, letter) for message, letter in await letters(bus)]
+        print_line("\n".join(found) or "No dead letters.")
+    elif choice.command == "replay":
+        print_line(f"Published again on {await replay(bus, choice.number)}")
+    else:
+        print_line(f"Removed {await purge(bus, number=choice.number, code=choice.code)}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -117,10 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     purging.add_argument("number", type=int, nargs="?")
     purging.add_argument("--code", help="those with this failure code")
     purging.add_argument("--all", action="store_true")
-    try:
-        asyncio.run(_run(parser.parse_args(arguments), read_settings(ProcessSettings, os.environ)))
-    except (PipelineError, NoSuchLetter, BadSettings) as error:
-        sys.exit(f"dead_letters: {error}")
+    choice = parser.parse_args(arguments)
+    run_on_bus("dead_letters", partial(_run, choice), NoSuchLetter)
 
 
 if __name__ == "__main__":

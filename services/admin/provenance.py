@@ -5,17 +5,15 @@
 """
 
 import argparse
-import asyncio
-import os
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from msgspec import UNSET
 
+from services.admin.command_line import print_line, run_on_bus
 from services.common.audio.wav import read_wav
-from services.common.bus.nats.connection import connected_bus
 from services.common.bus.ports import Bus
 from services.common.bus.provenance.reading import (
     ChainReport,
@@ -24,9 +22,6 @@ from services.common.bus.provenance.reading import (
     verify_chain,
 )
 from services.common.bus.provenance.search import ProvenanceSearch
-from services.common.runtime.service_process import ProcessSettings
-from services.common.runtime.settings import BadSettings, read_settings
-from services.common.wire.failures import PipelineError
 
 
 class ProvenanceFault(Exception):
@@ -98,19 +93,14 @@ async def found(bus: Bus, path: Path, search_s: float) -> list[str]:
     return lines
 
 
-async def _run(choice: argparse.Namespace, settings: ProcessSettings) -> None:
-    async with connected_bus(settings, name="provenance") as bus:
-        if choice.command == "find":
-            _print("\n".join(await found(bus, choice.file, choice.seconds)))
-            return
-        lines, intact = await verified(bus, choice.head)
-        _print("\n".join(lines))
-        if not intact:
-            raise ProvenanceFault("a log is not as it was written")
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201  # the output of a command-line program
+async def _run(choice: argparse.Namespace, bus: Bus) -> None:
+    if choice.command == "find":
+        print_line("\n".join(await found(bus, choice.file, choice.seconds)))
+        return
+    lines, intact = await verified(bus, choice.head)
+    print_line("\n".join(lines))
+    if not intact:
+        raise ProvenanceFault("a log is not as it was written")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -124,10 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finding = commands.add_parser("find", help="look a recording up in all logs")
     finding.add_argument("file", type=Path)
     finding.add_argument("--seconds", type=float, default=600.0, help="limit for each tenant")
-    try:
-        asyncio.run(_run(parser.parse_args(arguments), read_settings(ProcessSettings, os.environ)))
-    except (PipelineError, ProvenanceFault, BadSettings, OSError) as error:
-        sys.exit(f"provenance: {error}")
+    choice = parser.parse_args(arguments)
+    run_on_bus("provenance", partial(_run, choice), ProvenanceFault, OSError)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,18 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from services.admin.command_line import print_line, run_on_bus
 from services.admin.latents import BadLatents, read_latents
 from services.common.bus import topology
 from services.common.bus.library.quota import VoiceLimits
 from services.common.bus.library.voices import VoiceLibrary
-from services.common.bus.nats.connection import connected_bus
-from services.common.runtime.service_process import ProcessSettings
-from services.common.runtime.settings import BadSettings, read_settings
+from services.common.bus.ports import Bus
 from services.common.voice_file import (
     MOST_FILE_BYTES,
     SUFFIX,
@@ -31,7 +31,6 @@ from services.common.voice_file import (
     pack_voice,
     unpack_voice,
 )
-from services.common.wire.failures import PipelineError
 from services.common.wire.voices import SHARED_TENANT, Voice, is_voice_id
 
 # the operator's: only the stores themselves bound them
@@ -208,12 +207,11 @@ async def _ask(question: str) -> bool:
     return answer.strip().lower() in {"y", "yes"}
 
 
-async def _run(choice: argparse.Namespace, settings: ProcessSettings) -> None:
-    async with connected_bus(settings, name="voices") as bus:
-        confirm = _always if getattr(choice, "yes", False) else _ask
-        commands = VoiceCommands(VoiceLibrary(bus, _UNLIMITED), confirm)
-        for line in await choice.act(commands, choice):
-            print(line)  # noqa: T201  # the output of a command-line program
+async def _run(choice: argparse.Namespace, bus: Bus) -> None:
+    confirm = _always if getattr(choice, "yes", False) else _ask
+    commands = VoiceCommands(VoiceLibrary(bus, _UNLIMITED), confirm)
+    for line in await choice.act(commands, choice):
+        print_line(line)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -271,12 +269,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line on the server at NATS_URL."""
     choice = parser().parse_args(arguments)
-    try:
-        settings = read_settings(ProcessSettings, os.environ)
-        # a NATS without streams is the wrong one
-        asyncio.run(_run(choice, msgspec.structs.replace(settings, nats_establish=False)))
-    except (PipelineError, Refused, BadSettings, OSError, EOFError) as error:
-        sys.exit(f"voices: {error}")
+    run_on_bus(
+        "voices", partial(_run, choice), Refused, OSError, EOFError, may_create_streams=False
+    )
 
 
 if __name__ == "__main__":
