@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import pytest_asyncio
 import soundfile
 import soxr
 
@@ -20,9 +21,18 @@ from services.http_edge.intake.reference.decoder import PreparedClip, ReferenceD
 from tests.support.recordings import encoded, hiss, hum, speech_of
 from tests.support.sounds import chords
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def decoder() -> AsyncIterator[ReferenceDecoder]:
+    """A decoder that all tests share which neither measure its process nor end it: a start takes a CPU second."""
+    async with ReferenceDecoder(1, time_limit_s=20) as decoder:
+        yield decoder
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fresh_decoder() -> AsyncIterator[ReferenceDecoder]:
     async with ReferenceDecoder(1, time_limit_s=20) as decoder:
         yield decoder
 
@@ -211,25 +221,27 @@ async def test_a_file_cut_in_the_middle_serves_as_far_as_it_goes(
 
 
 async def test_a_large_upload_is_decoded_in_little_memory(
-    decoder: ReferenceDecoder, upload: Path
+    fresh_decoder: ReferenceDecoder, upload: Path
 ) -> None:
     block = (speech_of(10, rate_hz=48_000).samples * 32767).astype(np.int16)
     with soundfile.SoundFile(upload, "w", 48_000, 2, format="WAV", subtype="PCM_16") as file:
         for _ in range(104):
             file.write(np.stack([block, block], axis=1))
     assert upload.stat().st_size > 190_000_000
-    clip = await decoder.prepare(upload, "acme")
+    clip = await fresh_decoder.prepare(upload, "acme")
     assert 25 < clip.seconds <= 30
-    assert 50_000_000 < decoder.last_peak_bytes < 500_000_000
+    assert 50_000_000 < fresh_decoder.last_peak_bytes < 500_000_000
 
 
 async def test_a_decoder_that_dies_costs_one_upload_and_is_replaced(
-    decoder: ReferenceDecoder, upload: Path
+    fresh_decoder: ReferenceDecoder, upload: Path
 ) -> None:
-    [child] = decoder._free
+    [child] = fresh_decoder._free
     os.kill(child._process.pid, 9)
-    assert "send" in await refusal(decoder, upload, encoded(speech_of(7).samples, 24_000))
-    assert (await prepared(decoder, upload, encoded(speech_of(7).samples, 24_000))).seconds > 6
+    assert "send" in await refusal(fresh_decoder, upload, encoded(speech_of(7).samples, 24_000))
+    assert (
+        await prepared(fresh_decoder, upload, encoded(speech_of(7).samples, 24_000))
+    ).seconds > 6
 
 
 async def test_a_decoder_that_hangs_is_replaced_when_its_time_is_over(upload: Path) -> None:
@@ -241,15 +253,17 @@ async def test_a_decoder_that_hangs_is_replaced_when_its_time_is_over(upload: Pa
 
 
 async def test_a_client_that_leaves_in_the_middle_costs_no_decoder(
-    decoder: ReferenceDecoder, upload: Path
+    fresh_decoder: ReferenceDecoder, upload: Path
 ) -> None:
     upload.write_bytes(encoded(speech_of(300).samples, 24_000, "FLAC"))
-    leaving = asyncio.create_task(decoder.prepare(upload, "acme"))
+    leaving = asyncio.create_task(fresh_decoder.prepare(upload, "acme"))
     await asyncio.sleep(0.05)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    assert (await prepared(decoder, upload, encoded(speech_of(7).samples, 24_000))).seconds > 6
+    assert (
+        await prepared(fresh_decoder, upload, encoded(speech_of(7).samples, 24_000))
+    ).seconds > 6
 
 
 async def test_what_is_music_is_refused_as_music(decoder: ReferenceDecoder, upload: Path) -> None:
