@@ -5,37 +5,57 @@ import base64
 import io
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import asynccontextmanager
 from typing import Any
 
 import av
 import openai
 import pytest
+import pytest_asyncio
 
 from services.http_edge.encoders.registry import FORMATS
 from services.http_edge.intake.openai.openai_body import ALIASES
 from services.http_edge.intake.openai.openai_voices import OPENAI_VOICES
-from tests.integration.test_voices import create
+from tests.integration.test_voices import create, send
 from tests.support.front import SETTINGS, Front, front
 from tests.support.other_engine import other_worker
 from tests.support.service import TEXT, expected_pcm
 from tests.support.wav import pcm_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 EXTRA = {"language": "en", "seed": 42}
 
 
-@pytest.fixture
-async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
-    async with front(tmp_path, real_time_factor=getattr(request, "param", 0.0)) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Front]:
+    factor = getattr(request, "param", 0.0)
+    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(service: Front) -> AsyncIterator[openai.AsyncOpenAI]:
     async with openai.AsyncOpenAI(
         api_key="unused", base_url=f"{service.addresses[0]}/v1", max_retries=0
     ) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def anna(service: Front) -> AsyncIterator[str]:
+    """The id of a stored voice named Anna, which is deleted after the test."""
+    async with stored_voice(service, "Anna") as voice:
+        yield voice
+
+
+@asynccontextmanager
+async def stored_voice(service: Front, name: str) -> AsyncIterator[str]:
+    _, made = await create(service, name=name)
+    yield made["id"]
+    await send(service, "DELETE", f"/voices/{made['id']}")
 
 
 async def post(service: Front, body: Any, path: str = "/v1/audio/speech") -> tuple[int, Any]:
@@ -184,14 +204,13 @@ async def test_mp3_is_the_default_and_every_format_can_be_decoded(
 
 
 async def test_a_stored_voice_is_used_by_name_and_by_id(
-    service: Front, client: openai.AsyncOpenAI
+    client: openai.AsyncOpenAI, anna: str
 ) -> None:
-    _, made = await create(service)
-    for voice in ("Anna", made["id"], {"id": made["id"]}):
+    for voice in ("Anna", anna, {"id": anna}):
         speech = await client.audio.speech.create(
             model="tts-1", voice=voice, input=TEXT, response_format="pcm", extra_body=EXTRA
         )
-        assert speech.response.headers["X-Voice"] == f"{made['id']}@1"
+        assert speech.response.headers["X-Voice"] == f"{anna}@1"
 
 
 async def test_a_stored_voice_with_the_name_of_one_of_openai_replaces_its_stand_in(
@@ -205,8 +224,8 @@ async def test_a_stored_voice_with_the_name_of_one_of_openai_replaces_its_stand_
 
     for name in OPENAI_VOICES:
         assert (await voice_of(name)).startswith("builtin:")
-    _, made = await create(service, name="Alloy")
-    assert await voice_of("alloy") == f"{made['id']}@1"
+    async with stored_voice(service, "Alloy") as alloy:
+        assert await voice_of("alloy") == f"{alloy}@1"
 
 
 async def test_null_and_unknown_fields_are_ignored(service: Front) -> None:
@@ -285,8 +304,9 @@ async def test_the_client_raises_its_own_errors(client: openai.AsyncOpenAI) -> N
         await client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.", speed=100)
 
 
-async def test_models_and_voices_are_listed(service: Front, client: openai.AsyncOpenAI) -> None:
-    _, made = await create(service)
+async def test_models_and_voices_are_listed(
+    service: Front, client: openai.AsyncOpenAI, anna: str
+) -> None:
     assert [model.id async for model in client.models.list()] == ["tone", *ALIASES]
     assert (await client.models.retrieve("tts-1")).id == "tts-1"
     with pytest.raises(openai.NotFoundError):
@@ -294,7 +314,7 @@ async def test_models_and_voices_are_listed(service: Front, client: openai.Async
     async with await service.get("/v1/audio/voices") as response:
         voices = (await response.json())["voices"]
     named = {voice["name"]: voice["id"] for voice in voices}
-    assert named["Anna"] == made["id"]
+    assert named["Anna"] == anna
     assert {"low", "high", *OPENAI_VOICES} <= named.keys()
     assert len(named) == len(voices)
 
