@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp.test_utils import TestServer
 
 from services.common.bus.inbox import open_inbox
@@ -27,14 +28,15 @@ from tests.support.buses import bus_of
 from tests.support.front import SETTINGS, Front, front
 from tests.support.service import TEXT, sentence_count, speech_request, stored_clip
 
-ID = "a-request-of-mine"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 THAI = "Hello there, my friend. สวัสดีครับ ไทย! Good bye."
 SPANS = [{"start": 24, "end": 38}]
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Front]:
-    async with front(tmp_path) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    async with front(tmp_path_factory.mktemp("nats")) as made:
         yield made
 
 
@@ -52,12 +54,13 @@ async def test_the_sentences_shown_are_those_that_are_spoken(service: Front) -> 
     shown = await normalized(service, text=f"{TEXT} It cost $5.", language="en")
     assert len(shown["sentences"]) == sentence_count(f"{TEXT} It cost $5.")
     assert shown["sentences"][-1]["text"].endswith("It cost five dollars.")
+    name = secrets.token_hex(16)
     async with await service.post(
-        "/synthesize", text=f"{TEXT} It cost $5.", headers={"Request-Name": ID}
+        "/synthesize", text=f"{TEXT} It cost $5.", headers={"Request-Name": name}
     ) as response:
         await response.read()
         assert "X-Text-Left-Out" not in response.headers
-    async with await service.get(f"/requests/{ID}/sentences") as response:
+    async with await service.get(f"/requests/{name}/sentences") as response:
         spoken = await response.json()
     places = [(sentence["start"], sentence["end"]) for sentence in spoken["sentences"]]
     assert [(sentence["start"], sentence["end"]) for sentence in shown["sentences"]] == places
@@ -112,14 +115,15 @@ async def test_another_body_than_a_form_is_refused(service: Front) -> None:
 async def test_what_is_left_out_is_reported_in_a_header_and_among_the_sentences(
     service: Front, path: str
 ) -> None:
-    headers = {"Request-Name": ID, "Origin": "http://pages"}
+    name = secrets.token_hex(16)
+    headers = {"Request-Name": name, "Origin": "http://pages"}
     async with await service.post(path, text=THAI, headers=headers) as response:
         await response.read()
         assert response.status == 200
         assert response.headers["X-Text-Left-Out"] == '14;spans="24-38"'
-    async with await service.get(f"/requests/{ID}/sentences") as response:
+    async with await service.get(f"/requests/{name}/sentences") as response:
         assert (await response.json())["left_out"] == SPANS
-    async with await service.get(f"/requests/{ID}/audio?from=0") as response:
+    async with await service.get(f"/requests/{name}/audio?from=0") as response:
         assert response.status == 200
     assert (await normalized(service, text=THAI, language="en"))["left_out"] == SPANS
 

@@ -1,11 +1,12 @@
 """SSML over HTTP: silence to the sample, marks at their offsets in the audio, languages and speeds by sentence."""
 
+import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from services.common.wire.seeds import sentence_seed
 from services.synth_worker.engines.tone import SAMPLES_PER_CHARACTER, watermark
@@ -13,12 +14,12 @@ from tests.support.events import events_of
 from tests.support.front import Front, front
 from tests.support.wav import pcm_of
 
-ID = "a-request-of-mine"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Front]:
-    async with front(tmp_path) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    async with front(tmp_path_factory.mktemp("nats")) as made:
         yield made
 
 
@@ -34,13 +35,14 @@ def silence(milliseconds: int) -> np.ndarray:
 
 
 async def synthesised(service: Front, **fields: str) -> tuple[np.ndarray, dict[str, Any], str]:
+    name = secrets.token_hex(16)
     async with await service.post(
-        "/synthesize", headers={"Request-Name": ID}, **fields
+        "/synthesize", headers={"Request-Name": name}, **fields
     ) as response:
         wav = await response.read()
         assert response.status == 200, wav
         languages = response.headers["X-Language"]
-    async with await service.get(f"/requests/{ID}/sentences") as response:
+    async with await service.get(f"/requests/{name}/sentences") as response:
         return np.frombuffer(pcm_of(wav), np.int16), await response.json(), languages
 
 
@@ -123,6 +125,8 @@ REFUSED = [
 
 
 async def test_what_is_not_understood_is_refused_before_any_work(service: Front) -> None:
+    await service.until_idle()
+    before = await service.spoken()
     for path in ("/synthesize", "/jobs"):
         for text, code, detail in REFUSED:
             async with await service.post(path, text=text, text_type="ssml") as response:
@@ -133,7 +137,8 @@ async def test_what_is_not_understood_is_refused_before_any_work(service: Front)
     async with await service.post("/stream", text_type="html") as response:
         assert response.status == 400
         assert "text or ssml" in (await response.json(content_type=None))["detail"]
-    assert await service.spoken() == 0
+    await service.until_idle()
+    assert await service.spoken() == before
 
 
 async def test_each_paragraph_of_a_mixed_text_is_spoken_in_its_language(service: Front) -> None:
