@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page, expect
 
 from services.common.runtime.local_nats import free_port
-from tests.support.browser import browser, process, wait_until_ready
+from tests.support.browser import browser, open_page, process, wait_until_ready
 from tests.support.recordings import CLIP_FILE
 
 
@@ -47,3 +47,20 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     soundfile.write(microphone, samples, rate_hz, subtype="PCM_16")
     with browser(microphone) as started:
         yield started
+
+
+@pytest.fixture
+def address(running: Place) -> str:
+    """Return the address of the pages."""
+    return running.pages
+
+
+@pytest.fixture
+def page(chrome: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Open the pages in a window of the module's size, and close them if no error is shown."""
+    width, height = getattr(request.module, "WINDOW", (1366, 900))
+    shown = open_page(chrome, address, viewport={"width": width, "height": height})
+    yield shown
+    expect(shown.get_by_test_id("stException")).to_have_count(0)
+    expect(shown.get_by_text("Traceback")).to_have_count(0)
+    shown.context.close()

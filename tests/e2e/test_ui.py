@@ -5,7 +5,6 @@ import os
 import re
 import time
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -24,12 +23,7 @@ LONG = (
 )
 
 
-@pytest.fixture
-def page(chrome: Browser, running: Place) -> Iterator[Page]:
-    shown = open_page(chrome, running.pages, viewport={"width": 900, "height": 800})
-    yield shown
-    expect(shown.get_by_test_id("stException")).to_have_count(0)
-    shown.context.close()
+WINDOW = (900, 800)
 
 
 def picture(page: Page, name: str) -> None:

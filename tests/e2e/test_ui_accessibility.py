@@ -1,8 +1,8 @@
 """Accessibility of the web interface: rules of WCAG, keyboard, screen reader, contrast, direction of text."""
 
 import asyncio
+import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from tests.e2e.conftest import Place
 from tests.e2e.test_ui import open_tab
 from tests.support import node
 from tests.support.browser import open_page, settle
+from tests.unit.ui.test_documents import book
 
 TABS = (
     "Synthèse rapide",
@@ -21,6 +22,8 @@ TABS = (
     "Test de langues",
     "Paramètres avancés",
 )
+BOOK = {"one": "<h2>Monday</h2><p>It rains.</p>", "two": "<h2>Tuesday</h2><p>The sun shines.</p>"}
+FRENCH = re.compile(r"\b(Chapitre|Télécharger|Lire|Voix|Lecture|Écouter|durée)\b")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -39,12 +42,7 @@ def axe() -> str:
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
-@pytest.fixture
-def page(chrome: Browser, running: Place) -> Iterator[Page]:
-    shown = open_page(chrome, running.pages, viewport={"width": 1366, "height": 768})
-    yield shown
-    expect(shown.get_by_test_id("stException")).to_have_count(0)
-    shown.context.close()
+WINDOW = (1366, 768)
 
 
 def violations(page: Page, axe: str) -> list[str]:
@@ -143,3 +141,27 @@ def test_the_button_is_in_sight_on_a_laptop_and_within_reach_on_a_phone(
         expect(phone.get_by_role("tab", name=name)).to_be_in_viewport(ratio=1)
     assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
     phone.context.close()
+
+
+def test_the_english_page_with_chapters_breaks_no_rule_and_has_no_french_word(
+    page: Page, address: str, axe: str, tmp_path: Path
+) -> None:
+    page.goto(f"{address}/?lang=en")
+    page.get_by_role("tab").first.wait_for()
+    settle(page)
+    file = tmp_path / "two.epub"
+    file.write_bytes(book(BOOK, list(BOOK), title="Two days"))
+    panel = open_tab(page, "Read a text")
+    panel.get_by_text("File", exact=True).click()
+    uploader = panel.get_by_test_id("stFileUploader").filter(has_text="Document")
+    uploader.locator("input").set_input_files(file)
+    opened = panel.get_by_text(re.compile("^Chapters"))
+    expect(opened).to_be_visible()
+    settle(page)
+    opened.click()
+    assert violations(page, axe) == []
+    panel.get_by_role("button", name="Read", exact=True).click()
+    expect(panel.get_by_role("link", name="M4B")).to_be_visible()
+    settle(page)
+    assert violations(page, axe) == []
+    expect(page.get_by_text(FRENCH)).to_have_count(0)

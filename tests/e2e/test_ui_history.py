@@ -3,25 +3,16 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 import requests
 import soundfile
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.conftest import Place
-from tests.support.browser import open_page, settle
+from tests.support.browser import settle
 
 ENGLISH = re.compile(r"\b(Listen|Stored|Delete|Compare|Use again|sentence|seed|built-in)\b")
-
-
-@pytest.fixture
-def page(chrome: Browser, running: Place) -> Iterator[Page]:
-    shown = open_page(chrome, running.pages, viewport={"width": 1366, "height": 900})
-    yield shown
-    expect(shown.get_by_test_id("stException")).to_have_count(0)
-    shown.context.close()
 
 
 def generate(page: Page, text: str) -> None:

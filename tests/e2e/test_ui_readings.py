@@ -2,18 +2,17 @@
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.conftest import Place
 from tests.e2e.test_ui import downloaded, heard, open_tab, picture
 from tests.e2e.test_ui_workplace import job_in
-from tests.support.browser import open_page, settle
+from tests.support.browser import settle
 from tests.unit.ui.test_documents import book
 
 BOOK = {
@@ -23,14 +22,6 @@ BOOK = {
     + "Le soleil revient sur les toits de la vieille ville. " * 3
     + "</p>",
 }
-
-
-@pytest.fixture
-def page(chrome: Browser, running: Place) -> Iterator[Page]:
-    shown = open_page(chrome, running.pages, viewport={"width": 1366, "height": 900})
-    yield shown
-    expect(shown.get_by_test_id("stException")).to_have_count(0)
-    shown.context.close()
 
 
 def read_book(page: Page, folder: Path) -> Locator:

@@ -2,26 +2,19 @@
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 import soundfile
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.conftest import Place
 from tests.e2e.test_ui import downloaded, open_tab, picture
-from tests.support.browser import open_page, settle
+from tests.support.browser import settle
 from tests.support.recordings import CLIP_FILE
 
-
-@pytest.fixture
-def page(chrome: Browser, running: Place) -> Iterator[Page]:
-    shown = open_page(chrome, running.pages, viewport={"width": 900, "height": 800})
-    yield shown
-    expect(shown.get_by_test_id("stException")).to_have_count(0)
-    shown.context.close()
+WINDOW = (900, 800)
 
 
 @pytest.fixture(autouse=True)

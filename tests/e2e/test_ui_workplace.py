@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
 import requests
 import soundfile
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -21,14 +20,6 @@ from tests.e2e.test_ui import LONG, open_tab
 from tests.support.browser import open_page, process, settle
 from tests.support.recordings import CLIP_FILE
 from ui.http.memory import RECONNECT_S, SWEEP_S
-
-
-@pytest.fixture
-def page(chrome: Browser, running: Place) -> Iterator[Page]:
-    shown = open_page(chrome, running.pages, viewport={"width": 1366, "height": 900})
-    yield shown
-    expect(shown.get_by_test_id("stException")).to_have_count(0)
-    shown.context.close()
 
 
 def recording(folder: Path, name: str, seconds: float) -> Path:
