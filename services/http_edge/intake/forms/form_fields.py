@@ -197,8 +197,8 @@ _TEXT_FIELDS: Final = (
     ),
     Field(
         VOICES,
-        'a JSON object, name in the text -> name or id of its voice: `{"Anna": "builtin:Heart"}`; of a dialogue, and '
-        "for `<voice name=...>` of SSML",
+        'a JSON object, name in the text -> name or id of its voice: `{"Anna": "builtin:af_heart"}`; of a dialogue, '
+        "and for `<voice name=...>` of SSML",
         {
             "type": "object",
             "additionalProperties": {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]{1,100}$"},

@@ -27,7 +27,7 @@ def read_voices(given: str) -> dict[str, str]:
     except msgspec.DecodeError:  # of JSON or of the type
         raise BadRequest(
             f"voices must be a JSON object of at most {MOST_SPEAKERS} names and their voices, each of at most "
-            '100 characters: {"Anna": "builtin:Heart"}'
+            '100 characters: {"Anna": "builtin:af_heart"}'
         ) from None
 
 
