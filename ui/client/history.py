@@ -26,6 +26,7 @@ class StoredResult:
     seed: int | None
     parameters: Mapping[str, float | str] = field(default_factory=dict)
     pronunciations: Mapping[str, str] = field(default_factory=dict)
+    voices: Mapping[str, str] = field(default_factory=dict)  # of a dialogue: name -> voice
 
     @property
     def words(self) -> str:
@@ -48,6 +49,9 @@ def result_of(job: Mapping[str, Any], request: Mapping[str, Any]) -> StoredResul
         seed=request.get("seed"),
         parameters=dict(request.get("parameters", {})),
         pronunciations=dict(request.get("pronunciations", {})),
+        voices={
+            name: str(voice).partition("@")[0] for name, voice in request.get("voices", {}).items()
+        },
     )
 
 

@@ -34,6 +34,15 @@ class Manner:
         return fields
 
 
+def text_type(text: str, voices: Mapping[str, str]) -> dict[str, str]:
+    """Return the form's fields that state what kind of text it is. `voices`: of a dialogue."""
+    if is_ssml(text):
+        return {"text_type": "ssml"}
+    if voices:
+        return {"text_type": "dialogue", "voices": json.dumps(voices, ensure_ascii=False)}
+    return {}
+
+
 @dataclass(frozen=True)
 class Order:
     """A text and its voice."""
@@ -45,6 +54,7 @@ class Order:
     split: bool = True
     title: str = ""  # of a job
     chapters: tuple[Heading, ...] = ()  # of a job, in order
+    voices: Mapping[str, str] = field(default_factory=dict)  # of a dialogue: name -> id
 
     def fields(self) -> dict[str, str]:
         """Return the form's fields, without the files."""
@@ -53,8 +63,7 @@ class Order:
             "language": self.language,
             "enable_text_splitting": str(self.split).lower(),
         }
-        if is_ssml(self.text):
-            fields["text_type"] = "ssml"
+        fields |= text_type(self.text, self.voices)
         if self.voice.id:
             fields["voice"] = self.voice.id
         if self.title:

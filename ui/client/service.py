@@ -8,10 +8,9 @@ from urllib.parse import quote, urlencode
 import requests
 
 from ui.client.library import ConsentForm, LibraryVoice, NewVoice, VoiceList, voice_of
-from ui.client.order import Manner, Order
+from ui.client.order import Manner, Order, text_type
 from ui.client.responses import Normalized, SpeechResponse, body_of, head_of, refusal_of
 from ui.errors import CutStream, Unreachable
-from ui.text.markup import is_ssml
 
 _CONNECT_S: Final = 3.0
 _ANSWER_S: Final = 5.0
@@ -63,11 +62,15 @@ class Service:
         ) as response:
             yield SpeechResponse(head_of(response), response)
 
-    def normalized(self, text: str, language: str, pronunciations: Mapping[str, str]) -> Normalized:
-        """Return a text as it would be spoken. Raises Refusal."""
-        fields = {"text": text, "language": language} | (
-            {"text_type": "ssml"} if is_ssml(text) else {}
-        )
+    def normalized(
+        self,
+        text: str,
+        language: str,
+        pronunciations: Mapping[str, str],
+        voices: Mapping[str, str],
+    ) -> Normalized:
+        """Return a text as it would be spoken. `voices`: of a dialogue. Raises Refusal."""
+        fields = {"text": text, "language": language} | text_type(text, voices)
         fields |= Manner(pronunciations=pronunciations).fields()
         with self._request(
             "POST", "/normalize", files=_form(fields), timeout=(_CONNECT_S, 2 * _ANSWER_S)

@@ -8,7 +8,7 @@ from ui.client.order import Order
 from ui.text.estimate import characters_per_second
 from ui.text.markup import is_ssml
 from ui.translations import sample, t, tongue
-from ui.widgets import history, options, panel, preview, voices
+from ui.widgets import dialogue, history, options, panel, preview, voices
 from ui.widgets.choice import pick
 from ui.widgets.drawing import show_live_count
 from ui.widgets.languages import choose_language, chosen_language
@@ -42,6 +42,7 @@ def _show_speech() -> None:
     text = _text(language)
     if is_ssml(text):
         st.caption(t("markup.ssml"))
+    speakers = dialogue.show("quick", text, language)
     voice = voices.allowed("quick", key)
     too_long = len(text) > MOST_CHARACTERS
     if too_long:
@@ -53,13 +54,13 @@ def _show_speech() -> None:
         stream = st.session_state.get("quick_mode", _MODES[0]) == "stream"
         panel.begin(
             "quick",
-            Order(text, language, voice, options.manner()),
+            Order(text, language, voice, options.manner(), voices=speakers),
             stream=stream,
             label=label() if storing() else "",
         )
         st.rerun()
     panel.show("quick")
-    preview.show("quick", text, language)
+    preview.show("quick", text, language, speakers)
     history.show(panel.speech("quick"))
 
 

@@ -1,5 +1,6 @@
 """Tab 4: a text of any length, read aloud by the service while one listens, or does something else."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import streamlit as st
@@ -14,7 +15,7 @@ from ui.text.documents import KINDS, TextDocument, read_document
 from ui.text.estimate import characters_per_second, seconds_of
 from ui.text.markup import is_ssml
 from ui.translations import duration, t, tongue
-from ui.widgets import options, preview, readings, voices
+from ui.widgets import dialogue, options, preview, readings, voices
 from ui.widgets.choice import pick
 from ui.widgets.drawing import show_live_count
 from ui.widgets.frame import announce
@@ -49,15 +50,16 @@ def _show_text() -> None:
     text = _text(language)
     if is_ssml(text):
         st.caption(t("markup.ssml"))
+    speakers = dialogue.show("reading", text, language)
     voice = voices.allowed("reading", key)
     no_document = st.session_state.get("reading_source") == "file" and not text
     disabled = voice is None or no_document
     if speak_button(t("reading.go"), "reading", key, disabled=disabled) and voice:
-        _begin(text, language, voice)
-    preview.show("reading", text, language)
+        _begin(text, language, voice, speakers)
+    preview.show("reading", text, language, speakers)
 
 
-def _begin(text: str, language: str, voice: ChosenVoice) -> None:
+def _begin(text: str, language: str, voice: ChosenVoice, speakers: Mapping[str, str]) -> None:
     if not text.strip():
         st.error(t("refusal.empty_text"), icon=":material/error:")
         return
@@ -69,6 +71,7 @@ def _begin(text: str, language: str, voice: ChosenVoice) -> None:
         options.manner(),
         title=document.title,
         chapters=document.chapters,
+        voices=speakers,
     )
     if readings.runs(order):
         return

@@ -10,7 +10,7 @@ from ui.client.history import StoredResult, results
 from ui.client.speech import Speaking
 from ui.errors import Refusal
 from ui.translations import number, t
-from ui.widgets import library, stored
+from ui.widgets import dialogue, library, stored
 from ui.widgets.notices import show_refusal
 from ui.widgets.parameters import label as parameter_label
 from ui.widgets.storing import label
@@ -165,6 +165,7 @@ def take_again() -> None:
     state["parameters"] = {
         name: value for name, value in result.parameters.items() if not isinstance(value, str)
     }
+    dialogue.recall("quick", result.voices)
     stale = ("quick_parameter_", "quick_language_chosen_")  # widgets that begin with the new values
     for key in list(state):
         if str(key).startswith(stale):

@@ -17,13 +17,13 @@ from ui.widgets.notices import show_left_out, show_refusal
 _MOST_CHARACTERS: Final = 5_000
 
 
-def show(tab: str, text: str, language: str) -> None:
-    """Show the switch, and once it is on the sentences of this text."""
+def show(tab: str, text: str, language: str, voices: Mapping[str, str]) -> None:
+    """Show the switch, and once it is on the sentences of this text. `voices`: of a dialogue."""
     if not st.toggle(t("spoken.show"), key=f"{tab}_spoken") or not text.strip():
         return
     beginning = text if is_ssml(text) else text[:_MOST_CHARACTERS]
     try:
-        normalized = _normalized(beginning, language, options.manner().pronunciations)
+        normalized = _normalized(beginning, language, options.manner().pronunciations, voices)
     except Refusal as refusal:
         show_refusal(refusal)
         return
@@ -35,5 +35,7 @@ def show(tab: str, text: str, language: str) -> None:
 
 
 @st.cache_data(max_entries=8, ttl=60, show_spinner=False, scope="session")
-def _normalized(text: str, language: str, pronunciations: Mapping[str, str]) -> Normalized:
-    return shared.service().normalized(text, language, pronunciations)
+def _normalized(
+    text: str, language: str, pronunciations: Mapping[str, str], voices: Mapping[str, str]
+) -> Normalized:
+    return shared.service().normalized(text, language, pronunciations, voices)
