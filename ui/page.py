@@ -8,7 +8,7 @@ from ui import shared
 from ui.errors import Refusal
 from ui.tabs import library, many, quick, reading, recording, service
 from ui.translations import TONGUES, read_in, t, tongue
-from ui.widgets import frame
+from ui.widgets import frame, press
 
 _TABS: Final = {
     "quick": quick,
@@ -77,3 +77,4 @@ _head()
 _say_whether_ready()
 _show_open_tab()
 frame.show()
+press.forget()

@@ -10,7 +10,7 @@ from ui.client.library import MOST_FILES, LibraryVoice
 from ui.errors import Refusal
 from ui.text.file_name import file_stem
 from ui.translations import number, t
-from ui.widgets import library, save_voice, voices
+from ui.widgets import library, press, save_voice, voices
 from ui.widgets.choice import choose_one
 from ui.widgets.notices import show_refusal, warning_text
 from ui.widgets.voices import FORMATS
@@ -70,7 +70,7 @@ def _show_chosen(voice: LibraryVoice) -> None:
         for warning in voice.warnings:
             st.caption(t("work.warning", warning=warning_text(warning)))
         library.listen(voice, "library")
-        if st.button(t("library.use"), icon=":material/check:", key="library_use"):
+        if press.button(t("library.use"), icon=":material/check:", key="library_use"):
             library.use(voice)
             voices.choose_everywhere(voice.id)
             _done(t("library.used", name=voice.name))
@@ -85,11 +85,11 @@ def _show_changes(voice: LibraryVoice) -> None:
         name = st.text_input(
             t("library.new_name"), voice.name, max_chars=64, key=f"library_name_{voice.id}"
         )
-        if st.button(t("library.rename_now"), type="primary", key="library_rename"):
+        if press.button(t("library.rename_now"), type="primary", key="library_rename"):
             _rename(voice, name.strip())
     with delete, st.popover(t("library.delete"), icon=":material/delete:", width="stretch"):
         st.text(t("library.delete_why", name=voice.name))
-        if st.button(t("library.delete_now"), type="primary", key=f"library_delete_{voice.id}"):
+        if press.button(t("library.delete_now"), type="primary", key=f"library_delete_{voice.id}"):
             _delete(voice)
 
 

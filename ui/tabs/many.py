@@ -15,7 +15,7 @@ from ui.client.speech import Speaking
 from ui.presets import preset
 from ui.shared import service
 from ui.translations import number, t
-from ui.widgets import options, voices
+from ui.widgets import options, press, voices
 from ui.widgets.languages import languages
 from ui.widgets.notices import refusal_text
 from ui.widgets.speak import columns, speak_button
@@ -91,7 +91,7 @@ def _follow() -> None:
     if done == len(speeches):
         st.rerun()
     st.progress(done / len(speeches), text=t("many.done", done=done, all=len(speeches)))
-    if st.button(t("work.cancel"), key="many_cancel", icon=":material/cancel:"):
+    if press.button(t("work.cancel"), key="many_cancel", icon=":material/cancel:"):
         for speaking in speeches:
             speaking.cancel()
     _table()
@@ -119,7 +119,7 @@ def _show_again() -> None:
         return
     failed = [code for code, speaking in speeches.items() if speaking.failure is not None]
     with st.container(horizontal=True):
-        if failed and st.button(t("many.retry"), icon=":material/refresh:", key="many_retry"):
+        if failed and press.button(t("many.retry"), icon=":material/refresh:", key="many_retry"):
             for code in failed:
                 speeches[code] = _begin(speeches[code].order)
             st.rerun()

@@ -15,7 +15,7 @@ from ui.text.documents import KINDS, TextDocument, read_document
 from ui.text.estimate import characters_per_second, seconds_of
 from ui.text.markup import is_ssml
 from ui.translations import duration, t, tongue
-from ui.widgets import dialogue, options, preview, readings, voices
+from ui.widgets import dialogue, options, press, preview, readings, voices
 from ui.widgets.choice import pick
 from ui.widgets.drawing import show_live_count
 from ui.widgets.frame import announce
@@ -162,7 +162,7 @@ def _shown_document() -> TextDocument:
 def _show_document(name: str, document: TextDocument, language: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(name)
-        if st.button(t("reading.remove"), icon=":material/delete:", key="reading_remove"):
+        if press.button(t("reading.remove"), icon=":material/delete:", key="reading_remove"):
             del st.session_state[_DOCUMENT]
             st.rerun()
     if document.chapters:

@@ -10,7 +10,7 @@ from ui.client.history import StoredResult, results
 from ui.client.speech import Speaking
 from ui.errors import Refusal
 from ui.translations import number, t
-from ui.widgets import dialogue, library, stored
+from ui.widgets import dialogue, library, press, stored
 from ui.widgets.notices import show_refusal
 from ui.widgets.parameters import label as parameter_label
 from ui.widgets.storing import label
@@ -80,9 +80,13 @@ def _show_entry(
         st.caption(details(result))
         with st.container(horizontal=True):
             _show_choices(result, opened)
-            if st.button(t("history.again"), icon=":material/edit_note:", key=f"again_{result.id}"):
+            if press.button(
+                t("history.again"), icon=":material/edit_note:", key=f"again_{result.id}"
+            ):
                 _use_again(result)
-            if st.button(t("history.delete"), icon=":material/delete:", key=f"delete_{result.id}"):
+            if press.button(
+                t("history.delete"), icon=":material/delete:", key=f"delete_{result.id}"
+            ):
                 _delete([result], current)
         if result == opened:
             _show_opened(result, comparing=compared is not None and compared != opened)
@@ -91,16 +95,16 @@ def _show_entry(
 def _show_choices(result: StoredResult, opened: StoredResult | None) -> None:
     """Show the buttons that open a result and that compare it with the open one."""
     if result != opened:
-        if st.button(t("history.open"), icon=":material/play_arrow:", key=f"open_{result.id}"):
+        if press.button(t("history.open"), icon=":material/play_arrow:", key=f"open_{result.id}"):
             st.session_state[_OPEN] = result.id
             st.session_state.pop(_COMPARED, None)
             st.rerun()
-        if opened is not None and st.button(
+        if opened is not None and press.button(
             t("history.compare"), icon=":material/compare:", key=f"compare_{result.id}"
         ):
             st.session_state[_COMPARED] = result.id
             st.rerun()
-    elif st.button(t("history.close"), icon=":material/close:", key=f"close_{result.id}"):
+    elif press.button(t("history.close"), icon=":material/close:", key=f"close_{result.id}"):
         st.session_state.pop(_OPEN, None)
         st.session_state.pop(_COMPARED, None)
         st.rerun()
@@ -120,7 +124,7 @@ def _show_opened(result: StoredResult, *, comparing: bool) -> None:
 def _show_delete_all(listed: list[StoredResult], current: Speaking | None) -> None:
     with st.popover(t("history.delete_all"), icon=":material/delete_sweep:"):
         st.write(t("history.delete_all_why", count=len(listed)))
-        if st.button(t("library.delete_now"), type="primary", key="history_delete_all"):
+        if press.button(t("library.delete_now"), type="primary", key="history_delete_all"):
             _delete(listed, current)
 
 

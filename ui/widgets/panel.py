@@ -74,8 +74,12 @@ def _follow(tab: str, speaking: Speaking) -> None:
     if speaking.ended:
         st.rerun()
     st.progress(_done(speaking), text=_status(speaking))
-    if st.button(t("work.cancel"), key=f"{tab}_cancel", icon=":material/cancel:"):
-        speaking.cancel()
+    st.button(
+        t("work.cancel"),
+        key=f"{tab}_cancel",
+        icon=":material/cancel:",
+        on_click=speaking.cancel,
+    )
 
 
 def _done(speaking: Speaking) -> float:

@@ -12,7 +12,7 @@ from ui.errors import Refusal
 from ui.text.markup import is_ssml
 from ui.text.sentences import srt, vtt
 from ui.translations import duration, t
-from ui.widgets import redo
+from ui.widgets import press, redo
 from ui.widgets.frame import announce
 from ui.widgets.notices import show_left_out, show_refusal
 from ui.widgets.player import PlayedChapter, play
@@ -93,7 +93,7 @@ def _show_entry(reading: Reading) -> None:
         st.text(title_of(reading.title, reading.state))
         st.caption(state_text(reading.state, ended=reading.failure is not None))
         with st.container(horizontal=True):
-            if st.button(t("reading.open"), key=f"reading_open_{reading.id}"):
+            if press.button(t("reading.open"), key=f"reading_open_{reading.id}"):
                 st.session_state["reading_open"] = reading.id
                 st.rerun()
             _show_end_button(reading)
@@ -103,7 +103,7 @@ def _show_end_button(reading: Reading) -> None:
     """Show the button that cancels a running reading, or deletes one that has ended."""
     name = "reading.delete" if reading.ended else "work.cancel"
     icon = ":material/delete:" if reading.ended else ":material/cancel:"
-    if not st.button(t(name), icon=icon, key=f"reading_end_{reading.id}"):
+    if not press.button(t(name), icon=icon, key=f"reading_end_{reading.id}"):
         return
     ended = reading.ended
     try:
@@ -247,7 +247,7 @@ def _show_other(job: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"other_{job['id']}"):
         st.text(title_of("", job))
         st.caption(state_text(job))
-        if st.button(t("reading.open"), key=f"other_open_{job['id']}"):
+        if press.button(t("reading.open"), key=f"other_open_{job['id']}"):
             _take(job["id"])
 
 

@@ -12,6 +12,7 @@ from ui.client.redo import MOST_CHARACTERS, Redoing, SentenceRedo, StoredSentenc
 from ui.errors import Refusal
 from ui.text.pronunciations import parse_pronunciations
 from ui.translations import number, t
+from ui.widgets import press
 from ui.widgets.choice import choose_one
 from ui.widgets.frame import announce
 from ui.widgets.notices import show_refusal
@@ -140,7 +141,7 @@ def _show_form(job_id: str, tab: str, sentence: StoredSentence, *, ssml: bool) -
         st.warning(
             t("options.pronunciations_wrong", lines=" · ".join(wrong)), icon=":material/warning:"
         )
-    if st.button(t("redo.go"), icon=":material/replay:", key=f"{tab}_redo_go_{job_id}"):
+    if press.button(t("redo.go"), icon=":material/replay:", key=f"{tab}_redo_go_{job_id}"):
         changed = ssml or words.strip() != sentence.text
         manner = Manner(seed=parse_seed(seed), pronunciations=said)
         _begin(SentenceRedo(job_id, sentence.index, words if changed else None, manner))

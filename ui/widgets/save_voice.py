@@ -10,7 +10,7 @@ from ui import shared
 from ui.client.library import METHODS, ConsentForm, LibraryVoice, NewVoice
 from ui.errors import Refusal
 from ui.translations import t, tongue
-from ui.widgets import library, voices
+from ui.widgets import library, press, voices
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal, warning_text
 
@@ -24,7 +24,7 @@ def show(tab: str, recordings: tuple[bytes, ...]) -> None:
     with st.form(f"{tab}_save", border=False):
         new = _fields(tab, recordings)
         agreed = _show_agreed(tab, new.consent)
-        submitted = st.form_submit_button(
+        submitted = press.submit_button(
             t("library.save_now"), type="primary", disabled=not recordings, key=f"{tab}_save_go"
         )
 
@@ -45,8 +45,8 @@ def show_replacement(voice: LibraryVoice, recordings: tuple[bytes, ...]) -> bool
     with st.form(tab, border=False):
         consent = _consent_fields(tab)
         agreed = _show_agreed(tab, consent)
-        submitted = st.form_submit_button(
-            t("library.replace_now"), type="primary", disabled=not recordings
+        submitted = press.submit_button(
+            t("library.replace_now"), type="primary", disabled=not recordings, key=f"{tab}_go"
         )
 
     if not submitted:
@@ -120,14 +120,14 @@ def _save(tab: str, new: NewVoice) -> None:
     try:
         with st.spinner(t("library.saving")):
             saved = shared.service().create_voice(new)
+            # before anything is shown: the run may be replaced by the next one there
+            st.session_state[f"{tab}_saved"] = saved
+            st.session_state["library_shown"] = saved.id
+            library.refresh()
+            voices.choose_everywhere(saved.id)
     except Refusal as refusal:
         show_refusal(refusal)
         return
-
-    library.refresh()
-    voices.choose_everywhere(saved.id)
-    st.session_state["library_shown"] = saved.id
-    st.session_state[f"{tab}_saved"] = saved
     st.rerun()
 
 

@@ -4,6 +4,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ui.translations import t
+from ui.widgets import press
 from ui.widgets.voices import shown_as
 
 
@@ -22,7 +23,7 @@ def speak_button(label: str, tab: str, voice: str | None, *, disabled: bool) -> 
     It stays enabled while a speech runs: a disabled button loses the keyboard's focus. A press counts only for the
     voice that was shown with the button, even if the session is a new one by then.
     """
-    pressed = st.button(
+    pressed = press.button(
         label,
         type="primary",
         disabled=disabled,

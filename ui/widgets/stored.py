@@ -13,7 +13,7 @@ from ui.errors import Refusal
 from ui.text.markup import is_ssml
 from ui.text.sentences import SUBTITLES
 from ui.translations import t
-from ui.widgets import redo
+from ui.widgets import press, redo
 from ui.widgets.frame import announce
 from ui.widgets.notices import show_refusal
 from ui.widgets.player import play
@@ -42,7 +42,7 @@ def _show_stored(tab: str, speaking: Speaking, expires: str) -> None:
         st.caption(t("history.stored_until", moment=moment(expires)))
         if reading is not None and not reading.revision:
             _show_subtitles(reading)
-        if st.button(
+        if press.button(
             t("history.delete"), icon=":material/delete:", key=f"{tab}_stored_delete"
         ) and delete(speaking.id):
             speaking.forget_stored()

@@ -16,7 +16,7 @@ from ui.client.library import LibraryVoice
 from ui.client.order import ChosenVoice
 from ui.errors import BadAudio
 from ui.translations import number, t
-from ui.widgets import library
+from ui.widgets import library, press
 from ui.widgets.choice import choose_one
 from ui.widgets.drawing import draw_waveform
 
@@ -100,10 +100,10 @@ def current(tab: str) -> str | None:
 def choose_everywhere(key: str) -> None:
     """Choose a new voice in every tab, at the next run of the script."""
     st.session_state["newest_voice"] = key
-    _put_in_address(key)
     for name in [name for name in st.session_state if str(name).endswith("_chosen")]:
         if not str(name).endswith("_language_chosen"):
             del st.session_state[name]
+    _put_in_address(key)
 
 
 def chosen_key(tab: str) -> str | None:
@@ -241,9 +241,11 @@ def manage(voice: RecordedVoice, tab: str) -> None:
                 max_chars=64,
                 key=f"{tab}_name_{voice.key}",
             )
-            if st.button(t("library.rename_now"), type="primary", key=f"{tab}_rename"):
+            if press.button(t("library.rename_now"), type="primary", key=f"{tab}_rename"):
                 _rename(voice, name.strip())
-        if st.button(t("voice.remove"), icon=":material/delete:", key=f"{tab}_remove_{voice.key}"):
+        if press.button(
+            t("voice.remove"), icon=":material/delete:", key=f"{tab}_remove_{voice.key}"
+        ):
             remove(voice.key)
             st.rerun()
 
