@@ -119,6 +119,57 @@ async def test_a_tenant_keeps_as_many_voices_as_it_may(bus: Bus) -> None:
     await library.create(draft("Carl"), [FIRST])
 
 
+async def test_edges_that_remember_their_counts_see_what_others_create_and_delete(bus: Bus) -> None:
+    here, there = (VoiceLibrary(bus, VoiceLimits(voices=6)) for _ in range(2))
+    await here.create(draft("0"), [FIRST])
+    await there.create(draft("1"), [FIRST])
+    await here.create(draft("2"), [FIRST])
+    three = await there.create(draft("3"), [FIRST])
+    await here.replace_clips("public", three.voice, [SECOND])  # counted twice until keys are listed
+    await there.create(draft("4"), [FIRST])
+    await here.create(draft("5"), [FIRST])
+    for library in (here, there):
+        with pytest.raises(TenantVoicesFull, match="7 of 6"):
+            await library.create(draft("6"), [FIRST])
+    await there.delete("public", three.voice)
+    await here.create(draft("6"), [FIRST])
+    with pytest.raises(TenantVoicesFull, match="7 of 6"):
+        await there.create(draft("7"), [FIRST])
+
+
+async def test_of_creations_at_once_no_more_succeed_than_a_tenant_may_keep(bus: Bus) -> None:
+    libraries = [VoiceLibrary(bus, VoiceLimits(voices=5)) for _ in range(2)]
+    for library in libraries:
+        await library.delete("public", (await library.create(draft(), [FIRST])).voice)
+    results = await asyncio.gather(
+        *(libraries[n % 2].create(draft(f"{n}"), [FIRST]) for n in range(20)),
+        return_exceptions=True,
+    )
+    assert all(isinstance(result, Voice | TenantVoicesFull) for result in results)
+    assert await libraries[0].count("public") <= 5
+    room = 5 - await libraries[0].count("public")
+    for number in range(room):
+        await libraries[1].create(draft(f"later {number}"), [FIRST])
+    with pytest.raises(TenantVoicesFull, match="6 of 5"):
+        await libraries[0].create(draft("too many"), [FIRST])
+
+
+async def test_a_count_reads_only_what_was_written_since_the_last_one(bus: Bus) -> None:
+    listed: list[str] = []
+
+    counted = bus.count_by_subject
+
+    async def counting(stream: str, subject_filter: str) -> dict[str, int]:
+        listed.append(subject_filter)
+        return await counted(stream, subject_filter)
+
+    bus.count_by_subject = counting  # type: ignore[method-assign]
+    library = VoiceLibrary(bus)
+    for number in range(5):
+        await library.create(draft(f"{number}"), [FIRST])
+    assert len([each for each in listed if ".size." in each]) == 1
+
+
 async def test_a_voice_is_renamed_and_its_old_name_is_free(bus: Bus) -> None:
     library = VoiceLibrary(bus)
     anna = await library.create(draft("Anna"), [FIRST])

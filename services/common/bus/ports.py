@@ -187,7 +187,7 @@ class Bus(Protocol):
     async def page(
         self, stream: str, subject: str, *, after: int, since_unix_s: float = 0.0
     ) -> list[Stored]:
-        """Return the next stored messages of exactly this subject; empty at the end.
+        """Return the next stored messages of this subject, which can have wildcards; empty at the end.
 
         Those with a higher number than `after`, or if that is 0, those stored since a time. A page
         has at most `PAGE_MESSAGES`, and not much more than `PAGE_BYTES`.

@@ -30,7 +30,7 @@ from services.common.bus import topology
 from services.common.bus.clips import clip_id
 from services.common.bus.library.made import MadeOfVoice, portable
 from services.common.bus.library.names import VoiceNames
-from services.common.bus.library.quota import VoiceLimits, VoiceQuota
+from services.common.bus.library.quota import RememberedCounts, VoiceLimits, VoiceQuota
 from services.common.bus.library.records import VoiceRecords
 from services.common.bus.ports import Bus
 from services.common.wire.failures import PipelineError, UnknownVoice, VoiceBusy
@@ -55,6 +55,7 @@ class VoiceLibrary:
 
     bus: Bus
     limits: VoiceLimits = field(default_factory=VoiceLimits)
+    counts: RememberedCounts = field(default_factory=RememberedCounts, compare=False)
 
     async def create(
         self, draft: Voice, wavs: Sequence[bytes], computed: Sequence[bytes] = ()
@@ -281,7 +282,7 @@ class VoiceLibrary:
 
     @property
     def _quota(self) -> VoiceQuota:
-        return VoiceQuota(self.bus, self.limits)
+        return VoiceQuota(self.bus, self.limits, self.counts)
 
     @property
     def _made(self) -> MadeOfVoice:

@@ -116,13 +116,25 @@ class MemoryBus:
     async def page(
         self, stream: str, subject: str, *, after: int, since_unix_s: float = 0.0
     ) -> list[Stored]:
-        """Return the next stored messages of exactly this subject."""
+        """Return the next stored messages of this subject; a bucket's values count too."""
         following = [
             message
-            for message in self._matching(stream, subject)
+            for message in self._held(stream, subject)
             if message.number > after and (after or message.unix_s >= since_unix_s)
         ]
         return following[:PAGE_MESSAGES]
+
+    def _held(self, stream: str, subject_filter: str) -> list[Stored]:
+        """Return the messages that match, oldest first; those of a bucket are its values."""
+        if not stream.startswith("KV_"):
+            return self._matching(stream, subject_filter)
+        bucket = stream.removeprefix("KV_")
+        values = [
+            Stored(self._revisions[bucket, key], value_subject(bucket, key), value, time.time())
+            for key, value in self._buckets[bucket].items()
+            if matches(subject_filter, value_subject(bucket, key))
+        ]
+        return sorted(values, key=lambda message: message.number)
 
     async def stored(self, stream: str, subject_filter: str, *, most: int) -> list[Stored]:
         """Return the oldest stored messages that match, at most `most`."""
