@@ -242,6 +242,9 @@ def test_xtts_has_a_gpu_its_weights_in_a_volume_and_time_to_load_them() -> None:
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
     assert worker["healthcheck"]["start_period"] == "360s"
     assert worker["volumes"] == ["models:/models"]
+    assert (
+        worker["environment"]["DEVICE"] == "cuda"
+    )  # else a worker without a driver would use the processor
     assert chosen()["COQUI_TOS_AGREED"] == "0"  # the operator's to accept
 
 

@@ -255,3 +255,9 @@ def test_a_build_of_pypi_is_checked_by_hash_and_one_of_another_index_is_taken_as
     ]
     assert [("--require-hashes" in line) for line in asked] == [checked, True]
     assert ("not verified by hash" in said) is not checked
+
+
+def test_the_gpu_image_does_not_start_under_a_driver_that_torch_cannot_use() -> None:
+    words = dockerfile("worker-gpu").one("ENV").split()
+    environment = dict(word.split("=", 1) for word in words)
+    assert environment["NVIDIA_REQUIRE_CUDA"] == "cuda>=13.0"  # torch's, see docs/operations.md

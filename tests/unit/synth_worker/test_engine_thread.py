@@ -1,6 +1,7 @@
 """The engine thread: sentences share steps but not samples, and a cancelled sentence takes no further step."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
@@ -107,6 +108,45 @@ async def test_a_cancelled_sentence_takes_no_further_step(
     stepped = len(engine.batches)
     await asyncio.sleep(0.2)
     assert len(engine.batches) == stepped
+
+
+async def test_a_cancelled_sentence_frees_its_slot_before_the_next_one_is_opened(
+    model: EngineThread, engine: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[tuple[str, int]] = []
+    stepping, may_go = threading.Event(), threading.Event()
+    may_go.set()
+    opened, discarded, stepped = engine.open, engine.discard, engine.step
+
+    def opening(utterance: Utterance, voice: bytes) -> ToneSequence:
+        order.append(("open", utterance.seed))
+        return opened(utterance, voice)
+
+    def discarding(sequence: ToneSequence) -> None:
+        order.append(("discard", sequence.seed))
+        discarded(sequence)
+
+    def step(batch: Sequence[ToneSequence]) -> list[Step]:
+        stepping.set()
+        may_go.wait(60)
+        return stepped(batch)
+
+    monkeypatch.setattr(engine, "open", opening)
+    monkeypatch.setattr(engine, "discard", discarding)
+    monkeypatch.setattr(engine, "step", step)
+    monkeypatch.setattr(model, "_step_timeout_s", 60.0, raising=False)
+    first = speak(model, 1, characters=1000)
+    stream = first.stream()
+    await anext(stream)
+    may_go.clear()
+    stepping.clear()
+    assert await asyncio.to_thread(stepping.wait, 60)
+    first.cancel()
+    second = speak(model, 2)  # both wait for the end of the step
+    may_go.set()
+    assert await audio(second)
+    assert order == [("open", 1), ("discard", 1), ("open", 2), *order[3:]]
+    await stream.aclose()  # type: ignore[attr-defined]
 
 
 async def test_a_consumer_that_stops_reading_cancels_its_sentence(

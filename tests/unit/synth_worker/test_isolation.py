@@ -212,6 +212,22 @@ async def test_an_engine_process_that_is_killed_while_it_loads_is_replaced() -> 
     await model.close()
 
 
+async def test_an_engine_that_crashes_again_and_again_without_work_is_reported_as_stuck() -> None:
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
+    await model.load()
+    for _ in range(3):
+        await model.restore(
+            voice_of(b"voice")
+        )  # it serves: a kill before that counts as a failed start
+        os.kill(killed := process_id(model), signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while process_id(model) == killed and not model.stuck.is_set():
+                await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        await model.stuck.wait()  # the worker ends then, with the reason
+    await model.close()
+
+
 async def test_a_sentence_that_hangs_the_engine_fails_and_the_others_are_synthesized(
     model: EngineSupervisor, voice: RemoteVoice
 ) -> None:

@@ -18,6 +18,8 @@ from services.synth_worker.engines.xtts.devices import (
     driver,
     explained,
 )
+from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
+from services.synth_worker.engines.xtts.weights.location import WeightSettings
 
 GPU = torch.device("cuda", 0)
 
@@ -79,6 +81,19 @@ def test_a_gpu_is_chosen_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(EngineUnavailable, match="torch finds 2 GPUs; send one from cuda:0 to"):
         choose_device("cuda:2")
+
+
+def test_the_chosen_gpu_is_the_current_one_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine(monkeypatch, device_count=2)
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    weights = WeightSettings(model_dir=tmp_path, agreed=True)
+    engine = XttsEngine(XttsSettings(weights, device="cuda:1", precision="float32"))
+    with pytest.raises(EngineUnavailable):  # there are no weights
+        engine.load()
+    assert current == [torch.device("cuda", 1)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The engine around decoder and vocoder: what a listener gets of it, and when."""
 
 import itertools
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from services.common.wire.failures import (
 from services.common.wire.options import Parameters
 from services.synth_worker.engines.protocol import Step, Utterance
 from services.synth_worker.engines.xtts.decoder.batch import BatchDecoder, Decoding
+from services.synth_worker.engines.xtts.decoder.sampling import Sampling
+from services.synth_worker.engines.xtts.defaults import sampling_of
 from services.synth_worker.engines.xtts.engine import LoadedVoice, XttsEngine, XttsSettings
 from services.synth_worker.engines.xtts.weights.location import WeightSettings
 
@@ -58,7 +62,7 @@ def heard(steps: list[Step]) -> Samples:
 
 
 def stock_voice(
-    stock: Any, clips: list[Clip], seconds: int = 30
+    stock: Any, clips: list[Clip], seconds: int = 30, *, same_peak: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the voice as stock computes it, with samples in place of its file loader."""
     sounds = {
@@ -68,7 +72,11 @@ def stock_voice(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("TTS.tts.models.xtts.load_audio", lambda name, _: sounds[name])
         latents: tuple[torch.Tensor, torch.Tensor] = stock.get_conditioning_latents(
-            list(sounds), max_ref_length=30, gpt_cond_len=seconds, gpt_cond_chunk_len=4
+            list(sounds),
+            max_ref_length=30,
+            gpt_cond_len=seconds,
+            gpt_cond_chunk_len=4,
+            sound_norm_refs=same_peak,
         )
     return latents
 
@@ -84,6 +92,25 @@ def test_a_voice_is_the_one_that_stock_computes(
     prompt, embedding = stock_voice(stock, clips, seconds or 30)
     assert torch.allclose(found.prompt, prompt, atol=1e-5)
     assert torch.allclose(found.embedding, embedding, atol=1e-5)
+
+
+def test_the_settings_of_a_fine_tune_are_honoured(
+    checkpoint_folder: Path, tmp_path: Path, device: str, stock: Any
+) -> None:
+    folder = shutil.copytree(checkpoint_folder, tmp_path / "fine-tuned")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"temperature": 0.33, "top_k": 7, "top_p": 0.6, "repetition_penalty": 10.0}
+    (folder / "config.json").write_text(json.dumps(config | {"sound_norm_refs": True}))
+    weights = WeightSettings(model_dir=folder, agreed=True)
+    engine = XttsEngine(XttsSettings(weights, device=device, precision="float32", threads=1))
+    engine.load()
+    expected = Sampling(temperature=0.33, top_k=7, top_p=0.6, repetition_penalty=10.0)
+    assert sampling_of(Parameters(), engine.defaults) == expected
+    found = engine.restore(engine.condition([clip(1), clip(2, 3)])).voice
+    prompt, embedding = stock_voice(stock, [clip(1), clip(2, 3)], same_peak=True)
+    assert torch.allclose(found.prompt, prompt, atol=1e-5)
+    assert torch.allclose(found.embedding, embedding, atol=1e-5)
+    engine.close()
 
 
 @pytest.mark.parametrize(
