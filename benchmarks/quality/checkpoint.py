@@ -1,11 +1,13 @@
-"""Reads the arrays of a checkpoint in PyTorch's first file format, without PyTorch.
+"""Reads the arrays of a PyTorch checkpoint, without PyTorch.
 
-The format (torch/serialization.py, `_legacy_load`): five pickles one after another (magic number, protocol, system,
-the object, the keys of the storages), then for each key a little-endian count and that many float32.
+The first format (torch/serialization.py, `_legacy_load`): five pickles one after another (magic number, protocol,
+system, the object, the keys of the storages), then for each key a little-endian count and that many float32. The
+second format is a zip archive of a pickle, `data.pkl`, and a file for each storage.
 """
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
@@ -20,15 +22,20 @@ class _Floats:
     """Stands where the pickle names torch.FloatStorage."""
 
 
+class _Integers:
+    """Stands where the pickle names torch.LongStorage."""
+
+
 class _Tensor:
     """A view into a storage that is read later."""
 
-    def __init__(self, key: str, offset: int, shape: tuple[int, ...]) -> None:
-        self.key, self.offset, self.shape = key, offset, shape
+    def __init__(self, storage: tuple[type, str], offset: int, shape: tuple[int, ...]) -> None:
+        self.kind, self.key = storage
+        self.offset, self.shape = offset, shape
 
 
-def _tensor(key: str, offset: int, shape: tuple[int, ...], *_: object) -> _Tensor:
-    return _Tensor(key, offset, shape)
+def _tensor(storage: tuple[type, str], offset: int, shape: tuple[int, ...], *_: object) -> _Tensor:
+    return _Tensor(storage, offset, shape)
 
 
 class _Reader(pickle.Unpickler):
@@ -37,6 +44,7 @@ class _Reader(pickle.Unpickler):
     _KNOWN: Final = {
         ("torch._utils", "_rebuild_tensor_v2"): _tensor,
         ("torch", "FloatStorage"): _Floats,
+        ("torch", "LongStorage"): _Integers,
         ("collections", "OrderedDict"): OrderedDict,
     }
 
@@ -49,7 +57,7 @@ class _Reader(pickle.Unpickler):
             ) from None
 
     def persistent_load(self, pid: tuple[object, ...]) -> object:
-        return pid[2]  # ("storage", type, key, device, count, view)
+        return pid[1], pid[2]  # ("storage", type, key, device, count, view)
 
 
 def read(content: bytes, entry: str) -> Mapping[str, NDArray[np.float32]]:
@@ -61,6 +69,19 @@ def read(content: bytes, entry: str) -> Mapping[str, NDArray[np.float32]]:
     state, keys = parts[3][entry], parts[4]
     storages = {key: _storage(stream) for key in keys}
     return {name: _array(tensor, storages[tensor.key]) for name, tensor in state.items()}
+
+
+def read_archive(content: bytes, entry: str) -> Mapping[str, NDArray[np.float32]]:
+    """Return the named state of a checkpoint of the second format; its integers, which count batches, are left out."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        [pickled] = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        state = _Reader(io.BytesIO(archive.read(pickled))).load()[entry]
+        folder = pickled.removesuffix("data.pkl")
+        return {
+            name: _array(tensor, np.frombuffer(archive.read(f"{folder}data/{tensor.key}"), "<f4"))
+            for name, tensor in state.items()
+            if tensor.kind is _Floats
+        }
 
 
 def _storage(stream: io.BytesIO) -> NDArray[np.float32]:

@@ -47,7 +47,7 @@ def galleries(
 def opinions(
     targets: list[Speaker], clips: Mapping[str, Clips], instruments: Instruments
 ) -> dict[str, dict[str, float]]:
-    """Return DNSMOS of the targets' held-out recordings, by speaker."""
+    """Return DNSMOS and Distill-MOS of the targets' held-out recordings, by speaker."""
     return {speaker.id: instruments.opinion(load(clips[speaker.id].held)) for speaker in targets}
 
 

@@ -9,6 +9,7 @@ import soxr
 from speechmos import dnsmos
 
 from benchmarks.quality.defects import Inspection, inspect
+from benchmarks.quality.distilled import DistillMos
 from benchmarks.quality.encoders import DVector, Encoder, Ge2e, Vector
 from benchmarks.quality.memory import Memory
 from benchmarks.quality.recogniser import Recogniser
@@ -33,6 +34,10 @@ class Instruments:
     def _encoders(self) -> dict[str, Encoder]:
         return {"d-vector": DVector(self._threads), "GE2E": Ge2e()}
 
+    @cached_property
+    def _distilled(self) -> DistillMos:
+        return DistillMos()
+
     def transcript(self, samples: Samples, language: str) -> str:
         """Transcribe with whisper-base, given the language."""
         return self._memory.text(
@@ -49,8 +54,13 @@ class Instruments:
         )
 
     def opinion(self, samples: Samples) -> dict[str, float]:
-        """Predict listeners' scores, 1..5: DNSMOS P.835 `sig`, `bak`, `ovrl`, and `p808`."""
-        return self._memory.figures("dnsmos-v2", samples, lambda: _dnsmos(samples))
+        """Predict listeners' scores, 1..5: DNSMOS P.835 `sig`, `bak`, `ovrl`, and `p808`; Distill-MOS `distilled`."""
+        return {
+            **self._memory.figures("dnsmos-v2", samples, lambda: _dnsmos(samples)),
+            **self._memory.figures(
+                "distillmos-v1", samples, lambda: {"distilled": self._distilled.score(samples)}
+            ),
+        }
 
     def inspection(self, samples: Samples) -> Inspection:
         """Look for what a listener would hate."""

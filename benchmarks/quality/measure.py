@@ -42,7 +42,7 @@ class ClipScore:
     language: str
     target: str
     likeness: Mapping[str, Likeness]  # by encoder
-    opinion: Mapping[str, float]  # DNSMOS
+    opinion: Mapping[str, float]  # of DNSMOS and Distill-MOS
 
 
 def measure_sentence(job: Job, spoken: Spoken, instruments: Instruments) -> SentenceScore:

@@ -117,7 +117,7 @@ def _languages(found: Findings) -> str:
         "stock",
         "nearest of 14",
     ]
-    header += ["GE2E", "SIG", "OVRL", "P.808", "stock P.808"]
+    header += ["GE2E", "SIG", "OVRL", "P.808", "stock P.808", "Distill-MOS", "stock Distill-MOS"]
     languages = dict.fromkeys(one.job.language for one in found.clone_sentences)
     rows = [_language_row(found, language) for language in languages]
     note = (
@@ -145,6 +145,8 @@ def _language_row(found: Findings, language: str) -> list[str]:
         f"{fmean(clip.likeness['GE2E'].target for clip in clips):.3f}",
         *(f"{fmean(clip.opinion[name] for clip in clips):.2f}" for name in ("sig", "ovrl", "p808")),
         f"{fmean(clip.opinion['p808'] for clip in floor):.2f}" if floor else "",
+        f"{fmean(clip.opinion['distilled'] for clip in clips):.2f}",
+        f"{fmean(clip.opinion['distilled'] for clip in floor):.2f}" if floor else "",
     ]
 
 
@@ -266,4 +268,6 @@ def _instruments(found: Findings) -> str:
         f"{key.upper()} {fmean(one[key] for one in scores):.2f}" for key in ("sig", "ovrl", "p808")
     ]
     rows.append([f"DNSMOS, {len(scores)} held-out recordings", ", ".join(means)])
+    distilled = f"{fmean(one['distilled'] for one in scores):.2f}"
+    rows.append([f"Distill-MOS, {len(scores)} held-out recordings", distilled])
     return _table("The instruments on human speech", ["instrument", "finding"], rows)
