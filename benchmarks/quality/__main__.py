@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from benchmarks.quality import build, report
 from benchmarks.quality.plan import plan, sentences
@@ -12,6 +13,9 @@ from benchmarks.quality.sources import SourceMissing
 from benchmarks.quality.speakers import targets
 from benchmarks.quality.synthesis import REPOSITORY
 from benchmarks.quality.trial import Trial
+
+# What strength.py can change; `timbre` not in the languages of HOLD in styles.py, which add a shift instead.
+_STRENGTHS: Final = ("lasting", "moving", "unvoiced", "frames", "timbre")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trial = Trial(options.engine_python, options.threads)
         version = build.clone_build()[:8]
         sayings = plan(options.languages, options.speakers, quick=options.quick)
-        found = trial.run(sayings, with_stock=not options.no_stock, held_out=options.held_out)
+        found = trial.run(
+            sayings,
+            with_stock=not options.no_stock,
+            held_out=options.held_out,
+            strength=dict(options.strength),
+        )
     except SourceMissing as error:
         print(f"cannot fetch the human recordings: {error}", file=sys.stderr)
         return 1
@@ -62,6 +71,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="speak held_out.toml, on which no setting was chosen, instead of sentences.toml",
     )
+    parser.add_argument(
+        "--strength",
+        nargs="+",
+        type=_strength,
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"of the filter and the timbre, instead of the engine's: {', '.join(_STRENGTHS)}",
+    )
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="for the recogniser")
     default = REPOSITORY / ".venv" / "bin" / "python"
     parser.add_argument(
@@ -74,10 +91,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _strength(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    if name not in _STRENGTHS:
+        raise argparse.ArgumentTypeError(f"{name} is unknown; send one of {', '.join(_STRENGTHS)}")
+    return name, float(value)
+
+
 def _headed(tables: str, options: argparse.Namespace, version: str) -> str:
     scope = f"{len(options.languages)} languages, {len(options.speakers)} targets"
     scope += ", quick" if options.quick else ""
     scope += ", held-out sentences" if options.held_out else ""
+    scope += "".join(f", {name} {value:g}" for name, value in options.strength)
     made = (
         f"Made by `python -m benchmarks.quality` ({scope}) from build `{version}` of the engine's sources; "
         "the method is in README.md."

@@ -1,8 +1,8 @@
 """Runs the engine under test over a list of jobs: `python -m benchmarks.quality.speak PLAN.json`.
 
 A separate program, so that the engine lives in the product's virtualenv and the instruments in theirs. PLAN.json
-holds `cache`, `clips` (voice -> path), `jobs` and `answer`, the file to write: the path of each job's WAV, next to it
-lies what it cost.
+holds `cache`, `clips` (voice -> path), `jobs`, `strength` (see strength.py) and `answer`, the file to write: the path
+of each job's WAV, next to it lies what it cost.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.quality import build
+from benchmarks.quality import build, strength
 from benchmarks.quality.stock import StockVoices
 from benchmarks.sentence import speak
 from services.common.audio.clip import Clip, Samples
@@ -55,7 +55,8 @@ def main(plan_path: Path) -> None:
     """Speak the jobs that would differ from the cached ones, and return where all of them are."""
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
     cache, clips = Path(plan["cache"]), {voice: Path(path) for voice, path in plan["clips"].items()}
-    lines = _lines(plan["jobs"], clips, cache / "spoken")
+    strength.apply(plan["strength"])
+    lines = _lines(plan["jobs"], clips, cache / "spoken", plan["strength"])
     missing = [line for line in lines if not line.path.with_suffix(".json").exists()]
     if cloned := [line for line in missing if line.voice in clips]:
         _speak_cloned(cache / "engine", clips, cloned)
@@ -66,9 +67,12 @@ def main(plan_path: Path) -> None:
     )
 
 
-def _lines(jobs: list[dict[str, str]], clips: dict[str, Path], folder: Path) -> list[_Line]:
+def _lines(
+    jobs: list[dict[str, str]], clips: dict[str, Path], folder: Path, chosen: dict[str, float]
+) -> list[_Line]:
     folder.mkdir(parents=True, exist_ok=True)
-    builds = {True: build.clone_build(), False: build.stock_build()}
+    changed = json.dumps(chosen, sort_keys=True) if chosen else ""
+    builds = {True: build.clone_build() + changed, False: build.stock_build()}
     phonemizer = Phonemizer()
     phonemizer.load()
     lines = []

@@ -3,9 +3,10 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -36,10 +37,20 @@ class Spoken:
     rss_mb: float
 
 
+NO_CHANGES: Final[Mapping[str, float]] = MappingProxyType({})
+
+
 def speak(
-    jobs: Iterable[Job], cache: Path, python: Path, clips: dict[str, Path]
+    jobs: Iterable[Job],
+    cache: Path,
+    python: Path,
+    clips: dict[str, Path],
+    strength: Mapping[str, float] = NO_CHANGES,
 ) -> dict[Job, Spoken]:
-    """Speak every job by `benchmarks.quality.speak` under another interpreter. Raises where the engine fails."""
+    """Speak every job by `benchmarks.quality.speak` under another interpreter. Raises where the engine fails.
+
+    `strength`: what strength.py changes in the engine.
+    """
     wanted = list(dict.fromkeys(jobs))
     with tempfile.TemporaryDirectory() as folder:
         plan_file, answer = Path(folder) / "plan.json", Path(folder) / "answer.json"
@@ -47,6 +58,7 @@ def speak(
             "cache": str(cache),
             "clips": {voice: str(path) for voice, path in clips.items()},
             "jobs": [asdict(job) for job in wanted],
+            "strength": dict(strength),
             "answer": str(answer),
         }
         plan_file.write_text(json.dumps(plan), encoding="utf-8")

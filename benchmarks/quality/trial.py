@@ -13,7 +13,7 @@ from benchmarks.quality.references import prepare
 from benchmarks.quality.report import Findings
 from benchmarks.quality.sources import cache_folder, packages, unpacked
 from benchmarks.quality.speakers import speakers, targets
-from benchmarks.quality.synthesis import Job, Spoken, speak
+from benchmarks.quality.synthesis import NO_CHANGES, Job, Spoken, speak
 
 
 class Trial:
@@ -34,11 +34,16 @@ class Trial:
         self._low = {one.id for one in self._everybody if one.low}
 
     def run(
-        self, sayings: Sequence[Saying], *, with_stock: bool, held_out: bool = False
+        self,
+        sayings: Sequence[Saying],
+        *,
+        with_stock: bool,
+        held_out: bool = False,
+        strength: Mapping[str, float] = NO_CHANGES,
     ) -> Findings:
         """Speak and measure every saying, in the target's voice and, as the floor, in the language's stock voice.
 
-        `held_out`: in the sentences that no setting was chosen on.
+        `held_out`: in the sentences that no setting was chosen on. `strength`: what strength.py changes in the engine.
         """
         texts = sentences(held_out=held_out)
         clones = {saying: _jobs(saying, saying.target, texts) for saying in sayings}
@@ -53,6 +58,7 @@ class Trial:
             self._cache,
             self._python,
             clips,
+            strength,
         )
         clone_sentences, clone_clips = self._measured(clones, spoken)
         stock_sentences, stock_clips = self._measured(stocks, spoken)
