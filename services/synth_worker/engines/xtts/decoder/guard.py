@@ -50,11 +50,11 @@ class RunawayGuard:
         `speed` stretches the audio that `add_audio` receives, and the natural pauses in it, but not the codes.
         """
         rate = _CHARACTERS_PER_SECOND.get(language, _CHARACTERS_PER_SECOND_ELSEWHERE)
-        self._expected_s = characters / rate
+        self.expected_s = characters / rate
         self._most_quiet_samples = _SILENCE_S / min(speed, 1.0) * sample_rate_hz
         self._quiet_samples = 0
         self._most_codes = min(
-            most_codes, int((self._expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND)
+            most_codes, int((self.expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND)
         )
 
     def add_audio(self, samples: Samples) -> None:
@@ -67,8 +67,8 @@ class RunawayGuard:
     def fault(self, codes: Sequence[int], *, stopped: bool) -> Fault | None:
         """Return the fault in the codes so far, if any; `stopped`: the model ended the sentence."""
         if stopped:
-            too_short = len(codes) < self._expected_s * _SHORTEST * CODES_PER_SECOND
-            return "short" if too_short and self._expected_s >= _JUDGED_S else None
+            too_short = len(codes) < self.expected_s * _SHORTEST * CODES_PER_SECOND
+            return "short" if too_short and self.expected_s >= _JUDGED_S else None
         if len(codes) >= self._most_codes:
             return "runaway"
         if _repeats(codes[-_LOOP_CODES:]):
