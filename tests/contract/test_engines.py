@@ -263,7 +263,7 @@ def test_built_in_voices_have_unique_names_and_every_language_has_a_default(
 
 def test_built_in_voices_speak_and_are_deterministic(engine: Engine[Any, Any]) -> None:
     voices = engine.describe().voices
-    utterance = Utterance(SENTENCES["en"], "en", 9)
+    utterance = Utterance("Good morning.", "en", 9)
     few = [voice.name for voice in (*voices[:3], *voices[-1:])]
     samples = [spoken(engine, utterance, built_in(engine, name)) for name in few]
     again = [spoken(engine, utterance, built_in(engine, name)) for name in few]
@@ -283,10 +283,10 @@ def test_an_unknown_built_in_voice_is_refused(engine: Engine[Any, Any], name: st
 ODD = (
     "a",
     "I.",
-    "1234567890",
+    "12345",
     "ß",
     "𝓤𝓷𝓲𝓬𝓸𝓭𝓮",
-    "x" * 30,
+    "x" * 10,
     "hello\u0301\u0301\u0301",
     "مرحبا hello 你好",
     "A-B-C",

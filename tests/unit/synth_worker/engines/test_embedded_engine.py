@@ -1,4 +1,7 @@
-"""The embedded engine as its protocol promises it, with the real model."""
+"""The embedded engine with the real model, beyond what the conformance suite asks of every engine.
+
+That equal utterances give equal bytes, also among other sentences, is tested in tests/contract/test_engines.py.
+"""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -96,12 +99,6 @@ def test_it_describes_itself_before_it_is_loaded(tmp_path: Path) -> None:
     assert description.max_batch == 1
 
 
-def test_equal_utterances_give_equal_bytes(
-    engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples
-) -> None:
-    assert spoken(engine, voice, LONG).tobytes() == long_speech.tobytes()
-
-
 def test_another_process_with_more_threads_gives_equal_bytes(
     engine: EmbeddedEngine, reference: Clip, long_speech: Samples, model_folder: Path
 ) -> None:
@@ -111,36 +108,6 @@ def test_another_process_with_more_threads_gives_equal_bytes(
     again = spoken(other, other.restore(stored), LONG)
     other.close()
     assert again.tobytes() == long_speech.tobytes()
-
-
-def test_interleaved_sentences_equal_those_spoken_alone(
-    engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples
-) -> None:
-    texts = {
-        "en": LONG,
-        "es": "El jardín está detrás de la casa vieja, junto al río que baja de la montaña.",
-    }
-    alone = {"en": long_speech, "es": spoken(engine, voice, texts["es"], "es")}
-    running = {code: engine.open(Utterance(text, code, 1), voice) for code, text in texts.items()}
-    together: dict[str, list[Samples]] = {code: [] for code in texts}
-    while running:
-        for code in list(running):
-            step = engine.step([running[code]])[0]
-            together[code].append(step.samples)
-            if step.done:
-                del running[code]
-    assert {code: np.concatenate(parts).tobytes() for code, parts in together.items()} == {
-        code: samples.tobytes() for code, samples in alone.items()
-    }
-
-
-def test_a_discarded_sentence_leaves_the_next_one_as_it_is(
-    engine: EmbeddedEngine, voice: LoadedVoice, long_speech: Samples
-) -> None:
-    left = engine.open(Utterance(LONG, "en", 1), voice)
-    engine.step([left])
-    engine.discard(left)
-    assert spoken(engine, voice, LONG).tobytes() == long_speech.tobytes()
 
 
 def test_a_stored_voice_speaks_as_the_one_it_was_stored_from(
@@ -219,14 +186,6 @@ def test_every_language_is_spoken(
     assert np.sqrt(np.mean(samples**2)) > 0.02
 
 
-def test_a_sentence_beyond_the_model_is_spoken_in_parts(
-    engine: EmbeddedEngine, voice: LoadedVoice
-) -> None:
-    text = " ".join(["Nobody had noticed that the kitchen window was broken,"] * 8)
-    samples = spoken(engine, voice, text)
-    assert 15 < len(samples) / RATE < 45
-
-
 @pytest.mark.parametrize("speed", [1.0, 2.0])
 def test_it_reports_when_it_speaks_each_word_and_the_pauses_between_them(
     engine: EmbeddedEngine, voice: LoadedVoice, speed: float
@@ -252,17 +211,19 @@ def test_it_reports_when_it_speaks_each_word_and_the_pauses_between_them(
     assert but.first_sample - late.end_sample == max(gaps)
 
 
-def test_a_sentence_in_parts_has_times_in_all_of_them(
+def test_a_sentence_beyond_the_model_is_spoken_in_parts_with_times_in_all_of_them(
     engine: EmbeddedEngine, voice: LoadedVoice
 ) -> None:
-    text = " ".join(["a window of the house was open"] * 9)
+    text = " ".join(["Nobody had noticed that the kitchen window was broken,"] * 8)
     sentence = engine.open(Utterance(text, "en", 1), voice)
     steps = [engine.step([sentence])[0]]
     while not steps[-1].done:
         steps += engine.step([sentence])
+    samples = sum(len(step.samples) for step in steps)
+    assert 15 < samples / RATE < 45
     times = [time for step in steps for time in step.times]
-    assert [text[time.start : time.end] for time in times] == text.split()
-    assert times[-1].end_sample > 0.9 * sum(len(step.samples) for step in steps)
+    assert [text[time.start : time.end] for time in times] == text.replace(",", "").split()
+    assert times[-1].end_sample > 0.9 * samples
 
 
 @pytest.mark.parametrize("text", ["...", "?!", " ", "\u200b"])
