@@ -331,7 +331,7 @@ async def test_a_client_that_reads_nothing_of_a_compressed_stream_is_cut(tmp_pat
                 loop = asyncio.get_running_loop()
                 await loop.sock_connect(connection, ("127.0.0.1", port))
                 await loop.sock_sendall(connection, await request_bytes(text, name))
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(300):
                     while await stalled(service) < count:
                         await asyncio.sleep(0.1)
             await service.until_idle()
