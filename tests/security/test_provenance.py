@@ -10,18 +10,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from services.admin import keys as api_keys
 from tests.support.front import SETTINGS, Front, front
 from tests.support.service import TEXT, sentence_count
-
-
-@pytest.fixture
-def keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    made = {}
-    for tenant in ("acme", "globex"):
-        api_keys.main([str(tmp_path / "keys.toml"), "--name", f"{tenant}-web", "--tenant", tenant])
-        made[tenant] = capsys.readouterr().out.strip()
-    return made
 
 
 @pytest.fixture
