@@ -7,6 +7,7 @@ import streamlit as st
 
 from ui import shared
 from ui.translations import t, tongue, words
+from ui.widgets import press
 
 Range = Mapping[str, Any]  # as in `GET /`: default, minimum, maximum, whole
 
@@ -29,7 +30,7 @@ def show_sliders(tab: str) -> None:
     if not takes:
         st.caption(t("parameter.none"))
         return
-    if st.button(t("parameter.reset"), icon=":material/restart_alt:", key="parameter_reset"):
+    if press.button(t("parameter.reset"), icon=":material/restart_alt:", key="parameter_reset"):
         st.session_state["parameters"] = {}
         for name in takes:
             st.session_state.pop(_key(tab, name), None)

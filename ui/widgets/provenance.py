@@ -9,6 +9,7 @@ from ui import shared
 from ui.errors import Refusal
 from ui.text.provenance import FoundRequest, found_requests
 from ui.translations import t
+from ui.widgets import press
 from ui.widgets.notices import show_refusal
 from ui.widgets.stored import moment
 from ui.widgets.voices import FORMATS
@@ -23,7 +24,7 @@ def show() -> None:
     if file is None:
         return
 
-    if st.button(t("provenance.go"), key="provenance_go", icon=":material/search:"):
+    if press.button(t("provenance.go"), key="provenance_go", icon=":material/search:"):
         with st.spinner(t("provenance.running")):
             st.session_state["provenance"] = file.file_id, _answer(file.getvalue())
     of_file, answer = st.session_state.get("provenance", ("", None))
