@@ -11,7 +11,7 @@ from ui.errors import Refusal
 from ui.tabs.quick import text_and_language
 from ui.text.curl_command import example_text, form_command
 from ui.translations import number, t
-from ui.widgets import library, options, provenance, voices
+from ui.widgets import library, options, press, provenance, voices
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal
 from ui.widgets.parameters import show_sliders
@@ -53,7 +53,7 @@ def show() -> None:
 
 def _show_state(about: Mapping[str, Any], metrics: str) -> None:
     st.subheader(t("service.state"))
-    if st.button(t("service.refresh"), icon=":material/refresh:", key="service_refresh"):
+    if press.button(t("service.refresh"), icon=":material/refresh:", key="service_refresh"):
         shared.ABOUT.refresh()
         shared.METRICS.refresh()
         st.rerun()

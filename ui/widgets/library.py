@@ -9,6 +9,7 @@ from ui import shared
 from ui.client.library import LibraryVoice, VoiceList
 from ui.errors import Refusal
 from ui.translations import t, tongue
+from ui.widgets import press
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal
 
@@ -75,7 +76,7 @@ def label(voice: LibraryVoice) -> str:
 
 def listen(voice: LibraryVoice, tab: str) -> None:
     """Show a button that fetches the voice's preview, and its player."""
-    if st.button(t("library.listen"), icon=":material/play_arrow:", key=f"{tab}_listen"):
+    if press.button(t("library.listen"), icon=":material/play_arrow:", key=f"{tab}_listen"):
         try:
             with st.spinner(t("library.preparing")):
                 content = shared.service().preview(voice.id, voice.preview_language(tongue()))
