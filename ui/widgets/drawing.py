@@ -32,22 +32,21 @@ _COUNT_CSS: Final = """.count { font: 400 .875rem var(--st-font); color: var(--s
 .count.over { color: var(--st-red-text-color, #b00); font-weight: 600; }"""
 _COUNT_JS: Final = """export default function ({ data, parentElement }) {
   const shown = parentElement.querySelector(".count");
-  let timer;
+  let counted;
   const count = () => {
     const field = [...document.querySelectorAll("textarea")].find((each) => each.ariaLabel === data.field);
-    if (!field) {
-      timer = setTimeout(count, 100); // it is about to be shown
-      return;
-    }
-    const length = [...field.value].length;
+    if (!field || field.value === counted) return;
+    counted = field.value;
+    const length = [...counted].length;
     const lasts = duration(length / data.rate, data.point);
     shown.textContent = data.text.replace("{count}", length).replace("{duration}", lasts);
     shown.classList.toggle("over", Boolean(data.most) && length > data.most);
   };
   document.addEventListener("input", count);
+  const timer = setInterval(count, 250); // the field may be shown later, and the page may fill it: without an event
   count();
   return () => {
-    clearTimeout(timer);
+    clearInterval(timer);
     document.removeEventListener("input", count);
   };
 }
