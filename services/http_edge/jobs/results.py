@@ -82,11 +82,11 @@ class JobResults:
     async def end(self, tenant: str, progress: JobProgress) -> JobProgress:
         """Store the end of a job, charge its audio, and delete the audio of an incomplete job.
 
-        Return its progress with the time of its end.
+        Return its progress with the time of its end: of its first end, if another edge has stored one.
         """
         if progress.ended_unix_ms is UNSET:
             progress = msgspec.structs.replace(progress, ended_unix_ms=round(time.time() * 1000))
-        await self.store.note(tenant, progress)
+        progress = await self.store.note(tenant, progress)
         await self._charge(tenant, progress)
         await self.free_incomplete(tenant, progress)
         return progress

@@ -46,7 +46,7 @@ _READY_S: Final = 1.0  # between two looks for a worker
 
 
 class JobReturned(PipelineError):
-    """Naks a job because this edge stops; another edge continues it. Not a failure of the job."""
+    """Naks a job because another edge continues it, or has ended it. Not a failure of the job."""
 
     code = "handed_back"
     retryable = True
@@ -176,7 +176,7 @@ class JobWork:
         """Store all audio of the job; return its final progress."""
         began = progress.state == "running"
         progress = msgspec.structs.replace(progress, state="running")
-        await self.store.note(request.tenant, progress)
+        await self._note(request.tenant, progress)
         if not began and time.time() - progress.created_unix_ms / 1000 > _KEPT_AGAIN_S:
             await self._keep_request_again(request)
 
@@ -236,8 +236,14 @@ class JobWork:
                     sample_rate_hz=speech.assembly.sample_rate_hz,
                     begun_unix_ms=progress.begun_unix_ms or round(time.time() * 1000),
                 )
-                await self.store.note(request.tenant, pace.estimated(progress))
+                await self._note(request.tenant, pace.estimated(progress))
         return await self.results.complete(request.tenant, progress)
+
+    async def _note(self, tenant: str, progress: JobProgress) -> None:
+        """Store the progress of the running job. Raises JobReturned if another edge has ended it."""
+        stored = await self.store.note(tenant, progress)
+        if stored.state in ENDED:
+            raise JobReturned("another edge, to which the job was redelivered, has ended it")
 
     async def _keep_request_again(self, request: SpeechRequest) -> None:
         """Store the request of a job that waited for long, so that it expires with its audio."""

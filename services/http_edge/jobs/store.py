@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from services.common.bus import topology
+from services.common.bus.atomic_update import update_atomically
 from services.common.bus.ports import Bus, Subscription
 from services.common.wire import codec
 from services.common.wire.failures import PipelineError, QueueFull
@@ -115,15 +116,25 @@ class JobStore:
             raise UnknownJob("no job has this id; it never existed, or has expired")
         return progress
 
-    async def note(self, tenant: str, progress: JobProgress) -> None:
-        """Store the progress of a job."""
-        await self.bus.put_value(
-            topology.PROGRESS,
-            Identity(tenant, "job", progress.job).key("job"),
-            codec.encode(progress),
-        )
-        if progress.state in ENDED or progress.spoken % _LISTED_EVERY == 0:
-            await self._list.put(tenant, progress)
+    async def note(self, tenant: str, progress: JobProgress) -> JobProgress:
+        """Store the progress of a job, unless its end is stored; return what is stored then.
+
+        A second edge to which the job was redelivered can be behind the one that ended it.
+        """
+        stored = progress
+
+        async def unless_ended(content: bytes) -> bytes | None:
+            nonlocal stored
+            held = codec.decode(content, JobProgress) if content else None
+            has_ended = held is not None and held.job == progress.job and held.state in ENDED
+            stored = held if held is not None and has_ended else progress
+            return None if has_ended else codec.encode(progress)
+
+        key = Identity(tenant, "job", progress.job).key("job")
+        await update_atomically(self.bus, topology.PROGRESS, key, unless_ended)
+        if stored.state in ENDED or stored.spoken % _LISTED_EVERY == 0:
+            await self._list.put(tenant, stored)
+        return stored
 
     async def forget(self, tenant: str, job: str) -> None:
         """Release the id of a job that was never queued, or was deleted, and delete its request."""
