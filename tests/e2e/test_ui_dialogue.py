@@ -4,6 +4,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Place
+from tests.e2e.test_ui import open_tab
 from tests.e2e.test_ui_history import history, stored_ids
 from tests.support.browser import settle
 
@@ -49,3 +50,8 @@ def test_each_name_of_a_dialogue_is_spoken_in_its_own_voice(page: Page, running:
     settle(page)
     for name, voice in zip(("Anna", "Paul"), voices, strict=True):
         expect(page.get_by_role("combobox", name=f"Voix de {name}")).to_have_value(voice)
+
+    panel = open_tab(page, "Paramètres avancés")
+    command = panel.get_by_test_id("stCode").first
+    expect(command).to_contain_text("text_type=dialogue")
+    expect(command).to_contain_text('voices={"Anna": "builtin:')

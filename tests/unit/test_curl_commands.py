@@ -1,6 +1,7 @@
 """The curl commands that people copy, run in the shells that they are pasted into."""
 
 import asyncio
+import json
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from services.__main__ import demo_command
 from services.curl_command import form_command
+from ui.client.order import text_type
 from ui.text import curl_command as ui_command
 
 SHELLS = [shell for shell in ("bash", "dash", "sh") if shutil.which(shell)]
@@ -99,7 +101,7 @@ async def test_an_example_of_the_pages_sends_the_text_that_is_typed(
     shell: str, text: str, tmp_path: Path
 ) -> None:
     (tmp_path / "voice.wav").write_bytes(b"RIFF")
-    fields = ui_command.example_text(text)
+    fields = {"text": text, **text_type(text, {})}
     async with form_server() as (form, address):
         command = ui_command.form_command(
             f"{address}/stream", fields, recording="voice.wav", after=" | cat > out"
@@ -110,7 +112,14 @@ async def test_an_example_of_the_pages_sends_the_text_that_is_typed(
     assert form.received["reference_audio"] == b"RIFF"
 
 
-def test_an_example_has_the_whole_text() -> None:
-    document = f"<speak>{'word ' * 100}</speak>"
-    assert ui_command.example_text(document) == {"text": document, "text_type": "ssml"}
-    assert ui_command.example_text("word " * 900) == {"text": "word " * 900}
+async def test_an_example_of_a_dialogue_sends_the_voices_of_its_names(tmp_path: Path) -> None:
+    text, voices = "Anna: It's late.\nZoé: $HOME!", {"Anna": "builtin:A", "Zoé": "v_1"}
+    async with form_server() as (form, address):
+        fields = {"text": text, **text_type(text, voices)}
+        command = ui_command.form_command(
+            f"{address}/synthesize", fields, recording=None, after=" -o out"
+        )
+        await pasted("sh", command, tmp_path)
+    assert form.received["text"] == text
+    assert form.received["text_type"] == "dialogue"
+    assert json.loads(str(form.received["voices"])) == voices

@@ -7,11 +7,12 @@ from typing import Any, Final
 import streamlit as st
 
 from ui import shared
+from ui.client.order import text_type
 from ui.errors import Refusal
 from ui.tabs.quick import text_and_language
-from ui.text.curl_command import example_text, form_command
+from ui.text.curl_command import form_command
 from ui.translations import number, t
-from ui.widgets import library, options, press, provenance, voices
+from ui.widgets import dialogue, library, options, press, provenance, voices
 from ui.widgets.languages import languages
 from ui.widgets.notices import show_refusal
 from ui.widgets.parameters import show_sliders
@@ -96,7 +97,8 @@ def _show_examples() -> None:
     voice, recording = _voice()
     text, language = text_and_language()
     fields = {
-        **example_text(text),
+        "text": text,
+        **text_type(text, dialogue.chosen("quick", text, language)),
         "language": language,
         **voice,
         **options.manner().fields(),

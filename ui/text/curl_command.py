@@ -4,14 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from ui.text.markup import is_ssml
-
 _JOIN: Final = " \\\n     "
-
-
-def example_text(text: str) -> dict[str, str]:
-    """Return the form fields that speak this text."""
-    return {"text": text} | ({"text_type": "ssml"} if is_ssml(text) else {})
 
 
 def form_command(url: str, fields: Mapping[str, str], *, recording: str | None, after: str) -> str:

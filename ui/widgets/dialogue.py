@@ -55,6 +55,20 @@ def show(tab: str, text: str, language: str) -> Mapping[str, str]:
     return chosen
 
 
+def chosen(tab: str, text: str, language: str) -> Mapping[str, str]:
+    """Return what `show` returned in this tab, for another tab."""
+    state = st.session_state
+    names = () if is_ssml(text) else speakers(text)
+    stored = library.voices_by_id()
+    if not names or not state.get(remembered(tab), False):
+        return {}
+    voices = {
+        name: state.get(remembered(tab, name), first)
+        for name, first in first_voices(names, stored, language).items()
+    }
+    return {name: voice for name, voice in voices.items() if voice in stored}
+
+
 def remembered(tab: str, name: str = "") -> str:
     """Return where the session keeps the voice of a name; without a name, whether the switch is on."""
     return f"{tab}_speaker_{name.casefold()}" if name else f"{tab}_is_dialogue"
