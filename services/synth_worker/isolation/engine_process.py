@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 import structlog
 
@@ -29,6 +29,7 @@ from services.synth_worker.engines.protocol import (
 )
 from services.synth_worker.isolation.crash_record import CrashRecord
 from services.synth_worker.isolation.messages import (
+    BROKEN_STATUS,
     Begin,
     BuiltIn,
     CallFailed,
@@ -55,7 +56,7 @@ log = structlog.get_logger()
 
 _NO_LIMIT_S: Final = 1e6  # the supervisor enforces the step timeout: it kills this process
 _PROGRESS_S: Final = 0.25
-_BROKEN_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
+_MAX_FAILED_STEPS: Final = 3  # in a row
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,12 +72,14 @@ class NumberedUtterance(Utterance):
 class RecordingEngine:
     """Wraps an engine and writes the numbers of the sentences to the crash record before it computes.
 
-    An engine that reports that it is broken ends the process, which the supervisor replaces.
+    An engine that reports that it is broken ends the process, which the supervisor replaces. So does one whose steps
+    fail several times in a row; its sentences are not to blame, and the crash record is empty then.
     """
 
     def __init__(self, engine: Engine[Any, Any], record: CrashRecord) -> None:
         self._engine = engine
         self._record = record
+        self._failed_steps = 0  # in a row
         self.describe = engine.describe
         self.load = engine.load
         self.condition = _ending_if_broken(engine.condition)
@@ -92,8 +95,18 @@ class RecordingEngine:
 
     def step(self, batch: Sequence[tuple[int, Any]]) -> list[Step]:
         """Advance a batch."""
-        with self._record.of([number for number, _ in batch]):
-            return _ending_if_broken(self._engine.step)([sequence for _, sequence in batch])
+        try:
+            with self._record.of([number for number, _ in batch]):
+                steps = _ending_if_broken(self._engine.step)([sequence for _, sequence in batch])
+        except Exception:
+            self._failed_steps += 1
+            if self._failed_steps >= _MAX_FAILED_STEPS:
+                log.exception("engine_broken")
+                _end()
+            raise
+
+        self._failed_steps = 0
+        return steps
 
     def discard(self, sequence: tuple[int, Any]) -> None:
         """Discard a sentence that is not done."""
@@ -108,10 +121,14 @@ def _ending_if_broken(call: Callable[P, T]) -> Callable[P, T]:
             return call(*arguments, **named)
         except EngineBroken:
             log.exception("engine_broken")
-            sys.stdout.flush()
-            os._exit(_BROKEN_STATUS)
+            _end()
 
     return ending
+
+
+def _end() -> NoReturn:
+    sys.stdout.flush()
+    os._exit(BROKEN_STATUS)
 
 
 class EngineServer:

@@ -17,6 +17,10 @@ from services.common.wire.options import Parameters
 from services.synth_worker.engines.protocol import EngineDescription, TimedSpan, Utterance
 from services.synth_worker.settings import Settings
 
+BROKEN_STATUS: Final = (
+    70  # exit status of a process whose engine is broken: EX_SOFTWARE of sysexits.h
+)
+
 T = TypeVar("T")
 
 

@@ -13,10 +13,14 @@ process dies, the supervisor reads them:
 
 - one sentence, and a fault signal, an exit or a hang ended the process: that sentence is the crash culprit and fails
   with `engine_crashed`. It becomes a dead letter; no other worker receives it.
-- one sentence, and the process was killed (by an operator, or by the kernel when memory is short): that proves nothing,
-  so the sentence is synthesized once more. The second time it is the culprit.
+- one sentence, and the process was killed (by an operator, or by the kernel when memory is short) or reported that its
+  engine is broken (a CUDA error: of the sentence or of the GPU): that proves nothing, so the sentence is synthesized
+  once more. The second time it is the culprit.
 - several sentences: they are quarantined, so each runs in steps without the others and the culprit is found here.
 - none: an idle crash. Three in a row mean that the machine or the installation is at fault, and the worker ends.
+
+Four processes in a row that report a broken engine, with no sentence finished in between, mean the same: the fourth is
+one more than a single sentence can break (in a shared step, alone, and alone again).
 
 Sentences that were in flight but not in the step are resubmitted unchanged.
 """
@@ -44,6 +48,7 @@ from services.synth_worker.isolation import crash_record, messages
 from services.synth_worker.isolation.in_flight import InFlightSentence, PendingCall, RemoteVoice
 from services.synth_worker.isolation.launch import launch
 from services.synth_worker.isolation.messages import (
+    BROKEN_STATUS,
     Begin,
     CallFailed,
     CallSucceeded,
@@ -58,6 +63,7 @@ from services.synth_worker.settings import Settings
 log = structlog.get_logger()
 
 _MAX_IDLE_CRASHES: Final = 3  # in a row
+_MAX_BROKEN: Final = 4  # in a row
 _REAP_GRACE_S: Final = 1.0  # from the end of the socket to the end of the process
 _CLOSE_GRACE_S: Final = 10.0  # for the step that runs when the worker stops
 
@@ -80,6 +86,7 @@ class EngineSupervisor:
         self._crash_file.truncate(crash_record.BYTES)
         self._crash_record = crash_record.CrashRecord(self._crash_file.fileno())
         self._idle_crashes = 0
+        self._broken = 0  # processes in a row that reported a broken engine
         self._loaded = False
         self._serving = False  # the process accepts commands
         self._closing = False
@@ -261,7 +268,9 @@ class EngineSupervisor:
             if isinstance(message, Produced):
                 sentence.add(np.frombuffer(message.samples, np.float32))
             else:
-                self._idle_crashes = 0
+                if message.failure is None:
+                    self._idle_crashes = 0
+                    self._broken = 0
                 sentence.end(message)
 
     def _settle(self, message: CallSucceeded | CallFailed) -> None:
@@ -305,8 +314,15 @@ class EngineSupervisor:
         self._idle_crashes = 0 if in_step else self._idle_crashes + 1
         if self._idle_crashes >= _MAX_IDLE_CRASHES:
             raise EngineStuck(f"the engine crashed {self._idle_crashes} times in a row while idle")
+        broken = status == BROKEN_STATUS
+        self._broken = self._broken + 1 if broken else 0
+        if self._broken >= _MAX_BROKEN:
+            raise EngineStuck(
+                f"the engine failed {self._broken} times in a row; check the device, see the log lines above"
+            )
 
-        quarantine(in_step, self._calls, self._sentences, conclusive=self._hung or not killed)
+        conclusive = self._hung or not (killed or broken)
+        quarantine(in_step, self._calls, self._sentences, conclusive=conclusive)
         reader = await self._start()
         if self._closing:
             self.send(messages.Close())

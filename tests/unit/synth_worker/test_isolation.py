@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +225,103 @@ async def test_an_engine_that_crashes_again_and_again_without_work_is_reported_a
                 await asyncio.sleep(0.01)
     async with asyncio.timeout(60):
         await model.stuck.wait()  # the worker ends then, with the reason
+    await model.close()
+
+
+BROKEN_ENGINE = """
+import sys
+from services.synth_worker.engines.protocol import EngineBroken
+from services.synth_worker.engines.tone import ToneEngine
+from services.synth_worker.isolation.engine_process import main
+
+ordinary_open, ordinary_step, bad = ToneEngine.open, ToneEngine.step, {{}}
+
+def open(self, utterance, voice):
+    sequence = ordinary_open(self, utterance, voice)
+    bad[id(sequence)] = {word!r} in utterance.text
+    return sequence
+
+def step(self, batch):
+    if any(bad[id(sequence)] for sequence in batch):
+        raise {error}
+    return ordinary_step(self, batch)
+
+ToneEngine.open, ToneEngine.step = open, step
+sys.argv[1:] = sys.argv[-2:]  # the descriptors
+main()
+"""
+
+
+@pytest.fixture
+def breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Return a function: steps with a sentence that has this word then raise this error, in any engine process."""
+
+    def chosen(word: str, error: str) -> None:
+        script, program = tmp_path / "broken.py", tmp_path / "python"
+        script.write_text(BROKEN_ENGINE.format(word=word, error=error))
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+    return chosen
+
+
+BROKEN_GPU = "EngineBroken('cuda:0 failed: CUDA error: unspecified launch failure')"
+
+
+async def test_a_gpu_that_fails_again_and_again_makes_the_worker_end(
+    breaks: Callable[[str, str], None],
+) -> None:
+    breaks("", BROKEN_GPU)
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
+    await model.load()
+    voice = await model.restore(voice_of(b"voice"))
+    speaking = [asyncio.create_task(audio(speak(model, voice, seed))) for seed in range(4)]
+    async with asyncio.timeout(60):
+        failures = await asyncio.gather(*speaking, return_exceptions=True)
+        await model.stuck.wait()
+    assert model.crashes == 4
+    blamed = [failure for failure in failures if isinstance(failure, EngineCrashed)]
+    assert len(blamed) <= 1, "sentences are not to blame"
+    returned = [failure for failure in failures if isinstance(failure, EngineStuck)]
+    assert len(returned) + len(blamed) == 4
+    assert all(failure.retryable for failure in returned), "another worker gets them"
+    await model.close()
+
+
+async def test_a_sentence_that_breaks_the_gpu_is_blamed_and_the_worker_continues(
+    breaks: Callable[[str, str], None],
+) -> None:
+    breaks("boom", BROKEN_GPU)
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
+    await model.load()
+    voice = await model.restore(voice_of(b"voice"))
+    others = [asyncio.create_task(audio(speak(model, voice, seed))) for seed in range(3)]
+    async with asyncio.timeout(60):
+        with pytest.raises(EngineCrashed):
+            await audio(speak(model, voice, 9, "boom"))
+        assert await asyncio.gather(*others) == [expected(seed) for seed in range(3)]
+    assert not model.stuck.is_set()
+    await model.close()
+
+
+async def test_an_engine_whose_every_step_fails_is_replaced_and_then_the_worker_ends(
+    breaks: Callable[[str, str], None],
+) -> None:
+    breaks("", "RuntimeError('cuDNN error: CUDNN_STATUS_INTERNAL_ERROR')")
+    model = EngineSupervisor(SETTINGS, step_timeout_s=3)
+    await model.load()
+    voice = await model.restore(voice_of(b"voice"))
+    failed = 0
+    async with asyncio.timeout(60):
+        while not model.stuck.is_set():
+            with pytest.raises(SynthesisFailed) as failure:
+                await audio(speak(model, voice, failed))
+            assert failure.value.retryable, "another worker gets it"
+            failed += 1
+    assert model.crashes == 3
+    assert failed <= 9
     await model.close()
 
 
