@@ -1,4 +1,4 @@
-"""The device that the model computes on: chosen, checked, and its failures explained.
+"""The device that the model computes on, chosen and checked.
 
 torch answers only whether it can use a GPU. An operator needs the reason, so the driver is asked as well, through
 libcuda (CUDA Driver API: cuInit, cuDriverGetVersion, cuDeviceGetCount).
@@ -10,38 +10,44 @@ from typing import Final, NamedTuple
 import torch
 
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.protocol import EngineBroken
 from services.synth_worker.engines.xtts.decoder.linear import Precision
 
 _LIBRARY: Final = "libcuda.so.1"
-_ON_CPU: Final = "or set DEVICE=cpu"
+ON_CPU: Final = "or set DEVICE=cpu"
 _BFLOAT16_FROM: Final = (8, 0)  # compute capability of the first GPUs that multiply in bfloat16
-_PARTS_OF_BROKEN: Final = ("CUDA error", "device-side assert", "illegal memory access")
+_NO_DEVICE: Final = (
+    100  # cuInit's answers without a GPU, and of the toolkit's stand-in for the driver's library
+)
+_STUB: Final = 34
 
 
 class Driver(NamedTuple):
     """The report of the GPU driver."""
 
-    cuda: tuple[int, int]  # the newest version of CUDA that it supports
+    cuda: tuple[
+        int, int
+    ]  # the newest version of CUDA that it supports; (0, 0) if it does not answer
     gpus: int
+    error: int = 0  # of cuInit: the driver is installed and does not work
 
 
 def driver(library: str = _LIBRARY) -> Driver | None:
-    """Return what the driver reports; None without a driver, or if it does not work."""
+    """Return what the driver reports; None without a driver."""
     try:
         cuda = ctypes.CDLL(library)
     except OSError:
         return None
 
-    version, gpus = ctypes.c_int(), ctypes.c_int()
-    if (
-        cuda.cuInit(0) != 0
-        or cuda.cuDriverGetVersion(ctypes.byref(version)) != 0
-        or cuda.cuDeviceGetCount(ctypes.byref(gpus)) != 0
-    ):
+    error = cuda.cuInit(0)
+    if error == _STUB:
         return None
 
-    return Driver((version.value // 1000, version.value % 1000 // 10), gpus.value)
+    version, gpus = ctypes.c_int(), ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(version))  # which works without cuInit
+    supported = (version.value // 1000, version.value % 1000 // 10)
+    if error == 0:
+        error = cuda.cuDeviceGetCount(ctypes.byref(gpus))
+    return Driver(supported, gpus.value, 0 if error == _NO_DEVICE else error)
 
 
 def choose_device(name: str) -> torch.device:
@@ -55,9 +61,9 @@ def choose_device(name: str) -> torch.device:
 
     if not torch.cuda.is_available():
         found = driver()
-        if name == "auto" and (found is None or found.gpus == 0):
+        if name == "auto" and (found is None or (found.gpus == 0 and not found.error)):
             return torch.device("cpu")
-        raise EngineUnavailable(f"DEVICE is {name}, and {_why_unusable(found)}")
+        raise EngineUnavailable(f"DEVICE is {name}, and {why_unusable(found)}")
 
     device = torch.device("cuda", 0) if name in ("auto", "cuda") else torch.device(name)
     count = torch.cuda.device_count()
@@ -70,29 +76,35 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _why_unusable(found: Driver | None) -> str:
-    """Return why torch cannot use a GPU here, and what to do."""
+def why_unusable(found: Driver | None) -> str:
+    """Return why torch cannot use a GPU here, and what to do; `found` is what the driver reports."""
     built_for = torch.version.cuda
     if built_for is None:
         return (
             f"this torch ({torch.__version__}) cannot use a GPU, as it is built without CUDA; install the CUDA build, "
-            f"{_ON_CPU}"
+            f"{ON_CPU}"
         )
 
     if found is None:
-        return f"no GPU driver was found; install NVIDIA's driver (torch needs CUDA {built_for}), {_ON_CPU}"
+        return f"no GPU driver was found; install NVIDIA's driver (torch needs CUDA {built_for}), {ON_CPU}"
 
     supported = ".".join(map(str, found.cuda))
     needed = tuple(int(part) for part in built_for.split(".")[:2])
     if found.cuda < needed:
         return (
             f"the driver supports CUDA {supported} and torch {torch.__version__} needs {built_for}; update the driver, "
-            f"install a torch built for CUDA {supported}, {_ON_CPU}"
+            f"install a torch built for CUDA {supported}, {ON_CPU}"
+        )
+
+    if found.error:
+        return (
+            f"the GPU driver (CUDA {supported}) fails with error {found.error} of cuInit; see `nvidia-smi`, reboot "
+            f"after an update of the driver, start nvidia-fabricmanager on a machine with NVSwitch, {ON_CPU}"
         )
 
     return (
         f"torch {torch.__version__} (CUDA {built_for}) finds none of the {found.gpus} GPUs of the driver (CUDA "
-        f"{supported}); check CUDA_VISIBLE_DEVICES and the container's GPU access, {_ON_CPU}"
+        f"{supported}); check CUDA_VISIBLE_DEVICES and the container's GPU access, {ON_CPU}"
     )
 
 
@@ -112,7 +124,7 @@ def _require_kernels(device: torch.device) -> None:
         raise EngineUnavailable(
             f"{torch.cuda.get_device_name(device)} has compute capability {major}.{minor}, and torch "
             f"{torch.__version__} has kernels for {', '.join(torch.cuda.get_arch_list())}; install another build of "
-            f"torch, {_ON_CPU}"
+            f"torch, {ON_CPU}"
         )
 
 
@@ -124,29 +136,3 @@ def best_precision(device: torch.device) -> Precision:
 
     has = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
     return "bfloat16" if has else "float32"
-
-
-def explained(error: Exception, device: torch.device) -> Exception:
-    """Return the failure for an exception of torch, with what an operator can do; others as they are.
-
-    A CUDA error other than a lack of memory breaks the context of the process for good: EngineBroken.
-    """
-    message = str(error).partition("\n")[0]
-
-    if isinstance(error, torch.OutOfMemoryError):
-        return EngineUnavailable(
-            f"{device} has too little memory ({message}); lower WORKER_SLOTS, or set XTTS_PRECISION=bfloat16"
-        )
-    if "no kernel image" in message:
-        return EngineUnavailable(
-            f"torch {torch.__version__} has no kernels for {device}; install a build of torch for this GPU, {_ON_CPU}"
-        )
-    if "driver version is insufficient" in message:
-        return EngineUnavailable(f"DEVICE is {device}, and {_why_unusable(driver())}")
-    if device.type == "cuda" and (
-        isinstance(error, torch.AcceleratorError)
-        or any(part in message for part in _PARTS_OF_BROKEN)
-    ):
-        return EngineBroken(f"{device} failed: {message}")
-
-    return error

@@ -35,7 +35,8 @@ from services.synth_worker.engines.xtts.decoder.guard import Fault, RunawayGuard
 from services.synth_worker.engines.xtts.decoder.linear import Precision, give_back_freed_memory
 from services.synth_worker.engines.xtts.decoder.transformer import Memory
 from services.synth_worker.engines.xtts.defaults import RELEASED, defaults_of, sampling_of
-from services.synth_worker.engines.xtts.devices import best_precision, choose_device, explained
+from services.synth_worker.engines.xtts.device_failures import explained
+from services.synth_worker.engines.xtts.devices import best_precision, choose_device
 from services.synth_worker.engines.xtts.resident import Resident
 from services.synth_worker.engines.xtts.text.tokenizer import (
     MAX_CHARACTERS,

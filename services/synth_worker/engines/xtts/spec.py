@@ -17,7 +17,7 @@ from services.synth_worker.engines.xtts.weights.location import (
 class XttsEnvironment(EngineEnvironment, frozen=True, kw_only=True):
     """Settings of the XTTS engine."""
 
-    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d{1,2})?)\Z")] = "auto"
+    device: Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:(0|[1-9]\d?))?)\Z")] = "auto"
     coqui_tos_agreed: bool = False  # the operator accepts the licence of the weights
     xtts_model_dir: str = ""  # folder with the weights; empty: download from the hub into HF_HOME
     xtts_revision: str = RELEASE  # of the weights on the hub: a commit, branch or tag

@@ -10,13 +10,13 @@ import torch
 
 from services.common.wire.failures import EngineUnavailable
 from services.synth_worker.engines.protocol import EngineBroken
-from services.synth_worker.engines.xtts import devices
+from services.synth_worker.engines.xtts import device_failures, devices
+from services.synth_worker.engines.xtts.device_failures import explained
 from services.synth_worker.engines.xtts.devices import (
     Driver,
     best_precision,
     choose_device,
     driver,
-    explained,
 )
 from services.synth_worker.engines.xtts.engine import XttsEngine, XttsSettings
 from services.synth_worker.engines.xtts.weights.location import WeightSettings
@@ -48,6 +48,10 @@ def machine(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> None:
 def test_without_a_gpu_the_processor_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, is_available=False)
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+    machine(
+        monkeypatch, is_available=False, driver=Driver((13, 0), 0)
+    )  # without a GPU, or all hidden
+    assert choose_device("auto") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda", "cuda:0"])
@@ -57,6 +61,8 @@ def test_without_a_gpu_the_processor_is_chosen(monkeypatch: pytest.MonkeyPatch) 
         ({"driver": Driver((12, 4), 2)}, r"supports CUDA 12.4 and torch .* needs 13.0; update"),
         ({"driver": Driver((13, 0), 1)}, r"finds none of the 1 GPUs .*check CUDA_VISIBLE_DEVICES"),
         ({"driver": Driver((13, 0), 1), "built_for": None}, r"built without CUDA; install"),
+        ({"driver": Driver((13, 0), 0, 802)}, r"fails with error 802 of cuInit; .*fabricmanager"),
+        ({"driver": Driver((13, 0), 0, 999)}, r"fails with error 999 of cuInit; see `nvidia-smi`"),
     ],
 )
 def test_a_gpu_that_torch_cannot_use_is_never_replaced_by_the_processor_in_silence(
@@ -79,8 +85,9 @@ def test_a_gpu_is_chosen_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, device_count=2)
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 0)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(EngineUnavailable, match="torch finds 2 GPUs; send one from cuda:0 to"):
-        choose_device("cuda:2")
+    for missing in ("cuda:2", "cuda:7"):
+        with pytest.raises(EngineUnavailable, match="torch finds 2 GPUs; send one from cuda:0 to"):
+            choose_device(missing)
 
 
 def test_the_chosen_gpu_is_the_current_one_before_anything_is_loaded(
@@ -130,43 +137,109 @@ def test_emulated_bfloat16_is_not_chosen(
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "words"),
+    ("message", "kind", "words"),
     [
+        ("CUDA error: out of memory", EngineUnavailable, "too little memory .*WORKER_SLOTS"),
         (
-            torch.OutOfMemoryError("tried 2 GiB"),
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
             EngineUnavailable,
-            "too little memory .*WORKER_SLOTS",
+            "too little memory",
+        ),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", EngineUnavailable, "too little memory"),
+        ("CUDA error: no kernel image is available", EngineUnavailable, "no kernels for cuda:0"),
+        ("CUDA error: device kernel image is invalid", EngineUnavailable, "no kernels for cuda:0"),
+        ("CUDA error: CUBLAS_STATUS_ARCH_MISMATCH when", EngineUnavailable, "no kernels for"),
+        (
+            "CUDA error: CUDA driver version is insufficient for CUDA runtime version",
+            EngineUnavailable,
+            "supports CUDA 12.4 and torch .* needs 13.0; update the driver",
         ),
         (
-            RuntimeError("CUDA error: no kernel image is available for execution"),
+            "\nFound no NVIDIA driver on your system. Please check that you have a GPU",
             EngineUnavailable,
-            "no kernels for cuda:0; install",
+            "needs 13.0; update the driver",
         ),
-        (RuntimeError("CUDA error: device-side assert triggered"), EngineBroken, "device-side"),
-        (RuntimeError("CUDA error: an illegal memory access"), EngineBroken, "illegal memory"),
-        (RuntimeError("shapes do not match"), RuntimeError, "shapes"),
+        (
+            "The NVIDIA driver on your system is too old (found version 12040).",
+            EngineUnavailable,
+            "needs 13.0; update the driver",
+        ),
+        (
+            "Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display driver",
+            EngineUnavailable,
+            "Error 803.*update the driver",
+        ),
+        (
+            "CUDA error: the provided PTX was compiled with an unsupported toolchain.",
+            EngineUnavailable,
+            "update the driver",
+        ),
+        (
+            "CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+            EngineUnavailable,
+            "taken by another process .*nvidia-smi -c DEFAULT",
+        ),
+        ("CUDA error: device-side assert triggered", EngineBroken, "device-side"),
+        ("CUDA error: an illegal memory access was encountered", EngineBroken, "illegal memory"),
+        ("CUDA error: unspecified launch failure", EngineBroken, "launch failure"),
+        ("CUDA error: uncorrectable ECC error encountered", EngineBroken, "ECC"),
+        ("CUDA error: misaligned address", EngineBroken, "misaligned"),
+        ("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling", EngineBroken, "EXECUTION"),
+        ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", EngineBroken, "EXECUTION"),
+        ("CUDA driver error: unknown error", EngineBroken, "unknown"),
+        ("shapes do not match", RuntimeError, "shapes"),
     ],
 )
 def test_a_failure_of_the_device_is_explained(
-    error: Exception, kind: type[Exception], words: str
+    monkeypatch: pytest.MonkeyPatch, message: str, kind: type[Exception], words: str
 ) -> None:
-    known = explained(error, GPU)
+    monkeypatch.setattr(device_failures, "driver", lambda: Driver((12, 4), 1))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    known = explained(RuntimeError(message + "\nCompile with TORCH_USE_CUDA_DSA"), GPU)
     assert type(known) is kind
     with pytest.raises(kind, match=words):
         raise known
+
+
+def test_a_lack_of_memory_names_the_settings_that_need_less() -> None:
+    for error, device in (
+        (torch.OutOfMemoryError("tried 2 GiB"), GPU),
+        (torch.AcceleratorError("CUDA error: out of memory"), GPU),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            torch.device("cpu"),
+        ),
+    ):
+        known = explained(error, device)
+        assert isinstance(known, EngineUnavailable)
+        assert known.retryable, "the sentence goes to another worker"
+        assert f"{device} has too little memory" in str(known)
+        assert "XTTS_PRECISION=bfloat16" in str(known)
+
+
+def test_an_error_of_an_accelerator_with_a_new_text_breaks_it() -> None:
+    assert isinstance(explained(torch.AcceleratorError("something new"), GPU), EngineBroken)
+    on_cpu = RuntimeError("CUDA error: invalid device function")
+    assert explained(on_cpu, torch.device("cpu")) is on_cpu
 
 
 def test_the_driver_reports_its_version_and_its_gpus(tmp_path: Path) -> None:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler to make a driver with")
-    source = tmp_path / "cuda.c"
-    source.write_text(
-        "int cuInit(unsigned flags) { return 0; }\n"
-        "int cuDriverGetVersion(int *v) { *v = 12080; return 0; }\n"
-        "int cuDeviceGetCount(int *n) { *n = 3; return 0; }\n"
-    )
-    library = tmp_path / "libcuda.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    assert driver(str(library)) == Driver((12, 8), 3)
+    for status, reported in (
+        (0, Driver((12, 8), 3)),
+        (100, Driver((12, 8), 0)),  # no GPU, or all are hidden
+        (803, Driver((12, 8), 0, 803)),  # it was updated, and the machine not restarted
+        (34, None),  # the toolkit's stand-in
+    ):
+        source = tmp_path / "cuda.c"
+        source.write_text(
+            f"int cuInit(unsigned flags) {{ return {status}; }}\n"
+            "int cuDriverGetVersion(int *v) { *v = 12080; return 0; }\n"
+            "int cuDeviceGetCount(int *n) { *n = 3; return 0; }\n"
+        )
+        library = tmp_path / f"libcuda-{status}.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+        assert driver(str(library)) == reported
     assert driver(str(tmp_path / "missing.so")) is None
