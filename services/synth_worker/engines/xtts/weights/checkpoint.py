@@ -25,6 +25,7 @@ from services.synth_worker.engines.xtts.weights.imports import (
     HifiDecoder,
     ResNetSpeakerEncoder,
 )
+from services.synth_worker.engines.xtts.weights.location import model_path
 
 Size = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -35,7 +36,7 @@ _DROPPED: Final = (
     "dvae",
 )
 _REBUILT: Final = ("gpt_inference.", "gpt.wte.")  # copies that some checkpoints hold
-# Objects other than tensors in checkpoints of 2023. Empty classes replace them, so none of it is run.
+# Objects other than tensors, in checkpoints of 2023 and of trainers. Empty classes replace them, so none of it is run.
 _LEGACY: Final = (
     "TTS.tts.configs.xtts_config.XttsConfig",
     "TTS.tts.configs.xtts_config.XttsArgs",
@@ -43,30 +44,41 @@ _LEGACY: Final = (
     "TTS.tts.models.xtts.XttsArgs",
     "TTS.tts.models.xtts.XttsAudioConfig",
     "TTS.config.shared_configs.BaseDatasetConfig",
+    "TTS.tts.layers.xtts.trainer.gpt_trainer.GPTArgs",
+    "TTS.tts.layers.xtts.trainer.gpt_trainer.GPTTrainerConfig",
+    "TTS.tts.layers.xtts.trainer.gpt_trainer.XttsAudioConfig",
+    "numpy._core.multiarray.scalar",  # the losses that a trainer notes
+    "numpy.core.multiarray.scalar",
+    "numpy.dtype",
+    "pathlib.PosixPath",
+    "pathlib._local.PosixPath",
 )
 _ADVICE: Final = "fetch it again, or set XTTS_MODEL_DIR to a folder with the released files"
 
 
 class ModelArgs(msgspec.Struct, frozen=True):
-    """The fields of config.json's `model_args` that are used."""
+    """The fields of config.json's `model_args` that are used.
 
-    gpt_layers: Size
-    gpt_n_model_channels: Size
-    gpt_n_heads: Size
-    gpt_max_audio_tokens: Size
-    gpt_max_text_tokens: Size
-    gpt_max_prompt_tokens: Size
-    gpt_num_audio_tokens: Size
-    gpt_start_audio_token: Size
-    gpt_stop_audio_token: Size
-    gpt_code_stride_len: Size
-    input_sample_rate: Size
-    output_sample_rate: Size
-    output_hop_length: Size
-    decoder_input_dim: Size
-    d_vector_dim: Size
-    gpt_use_perceiver_resampler: bool
-    cond_d_vector_in_each_upsampling_layer: bool
+    Fields that a configuration lacks have the defaults of coqui-tts's XttsArgs, as in stock.
+    """
+
+    gpt_layers: Size = 30
+    gpt_n_model_channels: Size = 1024
+    gpt_n_heads: Size = 16
+    gpt_max_audio_tokens: Size = 605
+    gpt_max_text_tokens: Size = 402
+    gpt_max_prompt_tokens: Size = 70
+    gpt_num_audio_tokens: Size = 8194
+    gpt_start_audio_token: Size = 8192
+    gpt_stop_audio_token: Size = 8193
+    gpt_code_stride_len: Size = 1024
+    input_sample_rate: Size = 22_050
+    output_sample_rate: Size = 24_000
+    output_hop_length: Size = 256
+    decoder_input_dim: Size = 1024
+    d_vector_dim: Size = 512
+    gpt_use_perceiver_resampler: bool = False
+    cond_d_vector_in_each_upsampling_layer: bool = True
     gpt_start_text_token: int | None = None
     gpt_stop_text_token: int | None = None
 
@@ -118,12 +130,13 @@ class Checkpoint:
 
 
 def load(folder: Path, start_text_id: int, stop_text_id: int, tokens: int) -> Checkpoint:
-    """Read config.json and model.pth; the ids and the number of tokens are the vocabulary's.
+    """Read config.json and the weights (`model_path`); the ids and the number of tokens are the vocabulary's.
 
     Raises EngineUnavailable, with the reason.
     """
     config = _config(folder / "config.json")
-    weights = _weights(folder / "model.pth")
+    path = model_path(folder)
+    weights = _weights(path)
     try:
         rows = len(weights["gpt.text_embedding.weight"])
         if tokens > rows:
@@ -141,9 +154,19 @@ def load(folder: Path, start_text_id: int, stop_text_id: int, tokens: int) -> Ch
         ValueError,
     ) as error:  # about names, shapes and sizes only
         raise EngineUnavailable(
-            f"{folder / 'model.pth'} is not an XTTS-v2 checkpoint: {error}; {_ADVICE}"
+            f"{path} is not an XTTS-v2 checkpoint: {error}; {_ADVICE}"
         ) from error
     return Checkpoint(config, gpt, vocoder, vocoder.speaker_encoder, mel_stats)
+
+
+class _Ignored:
+    """Stands for an object that is not read; takes whatever such an object is built of."""
+
+    def __init__(self, *arguments: object) -> None:
+        """Ignore the arguments."""
+
+    def __setstate__(self, state: object) -> None:
+        """Ignore the state."""
 
 
 def _config(path: Path) -> Config:
@@ -159,7 +182,7 @@ def _config(path: Path) -> Config:
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
-    allowed: list[Any] = [(type(name.rpartition(".")[2], (), {}), name) for name in _LEGACY]
+    allowed: list[Any] = [(type(name, (_Ignored,), {}), name) for name in _LEGACY]
     try:
         path.open("rb").close()
     except OSError as error:

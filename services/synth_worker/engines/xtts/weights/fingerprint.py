@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from services.synth_worker.engines.xtts.weights.location import model_path
+
 _DIRECTORY_BYTES: Final = 1 << 18
 
 
@@ -14,7 +16,8 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     for name in ("config.json", "vocab.json"):
         digest.update((folder / name).read_bytes())
-    with (folder / "model.pth").open("rb") as weights:
-        weights.seek(-min(_DIRECTORY_BYTES, (folder / "model.pth").stat().st_size), os.SEEK_END)
+    model = model_path(folder)
+    with model.open("rb") as weights:
+        weights.seek(-min(_DIRECTORY_BYTES, model.stat().st_size), os.SEEK_END)
         digest.update(weights.read())
     return digest.hexdigest()[:12]

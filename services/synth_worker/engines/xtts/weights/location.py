@@ -6,7 +6,8 @@ meaning, which reads them when it is imported.
 """
 
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,14 @@ from services.common.wire.failures import EngineUnavailable
 
 log = structlog.get_logger()
 
-FILES: Final = ("config.json", "vocab.json", "model.pth")
+MODEL: Final = "model.pth"
+FILES: Final = ("config.json", "vocab.json", MODEL)
+# Names of coqui's trainer, the preferred ones first. Of several steps the last counts.
+_TRAINED: Final = (
+    re.compile(r"best_model()\.pth"),
+    re.compile(r"best_model_(\d+)\.pth"),
+    re.compile(r"checkpoint_(\d+)\.pth"),
+)
 SPEAKERS: Final = "speakers_xtts.pth"  # the built-in voices; optional
 CHECKSUMS: Final = "SHA256SUMS"  # optional in an operator's folder, in the format of sha256sum(1)
 RELEASE: Final = "6c2b0d75eae4b7047358e3b6bd9325f857d43f77"  # commit of XTTS-v2 2.0.3 on the hub
@@ -77,31 +85,48 @@ def find_weights(settings: WeightSettings, tell: Tell = lambda _: None) -> Path:
     return folder
 
 
+def model_path(folder: Path) -> Path:
+    """Return the path of a folder's weights: `model.pth`, or the checkpoint of a trainer if that is missing."""
+    if (folder / MODEL).is_file() or not folder.is_dir():
+        return folder / MODEL
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    for pattern in _TRAINED:
+        matches = [match for match in map(pattern.fullmatch, names) if match]
+        if matches:
+            return folder / max(matches, key=lambda match: int(match[1] or 0))[0]
+    return folder / MODEL
+
+
 def _operators_folder(folder: Path) -> Path:
-    missing = [name for name in FILES if not (folder / name).is_file()]
+    model = model_path(folder)
+    names = (*(name for name in FILES if name != MODEL), model.name)
+    missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise EngineUnavailable(
             f"XTTS_MODEL_DIR is {folder}, which lacks {', '.join(missing)}; set it to a folder with the files of "
-            "coqui/XTTS-v2, or leave it empty to have them fetched"
+            "coqui/XTTS-v2, or of a fine-tuned model (best_model.pth or checkpoint_STEP.pth, and the vocab.json that "
+            "it was trained with), or leave it empty to have them fetched"
         )
+    if model.name != MODEL:
+        log.info("trained_weights_chosen", model=model.name)
     if (folder / CHECKSUMS).is_file():
-        _require_sums(folder)
+        _require_sums(folder, names)
     else:
         log.warning("weights_unverified", folder=str(folder), missing=CHECKSUMS)
     return folder
 
 
-def _require_sums(folder: Path) -> None:
+def _require_sums(folder: Path, names: Sequence[str]) -> None:
     """Check the files that the operator recorded. Raises EngineUnavailable for one that has changed."""
     for line in (folder / CHECKSUMS).read_text("utf-8", "replace").splitlines():
         digest, _, name = line.partition(" ")
         name = name.strip().removeprefix("*")
-        if name not in {*FILES, SPEAKERS}:
+        if name not in {*names, SPEAKERS}:
             continue
         with (folder / name).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
             raise EngineUnavailable(
                 f"{folder / name} is damaged: its SHA-256 is not the one in {CHECKSUMS} next to it; copy it again, or "
-                f"record its new one with `sha256sum {' '.join(FILES)} > {CHECKSUMS}`"
+                f"record its new one with `sha256sum {' '.join(names)} > {CHECKSUMS}`"
             )

@@ -3,17 +3,24 @@ import json
 import os
 import pickle
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 import torch
 
 from services.common.wire.failures import EngineUnavailable
-from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, load
-from services.synth_worker.engines.xtts.weights.location import WeightSettings, find_weights
+from services.synth_worker.engines.xtts.weights.checkpoint import Checkpoint, ModelArgs, load
+from services.synth_worker.engines.xtts.weights.fingerprint import fingerprint
+from services.synth_worker.engines.xtts.weights.location import (
+    WeightSettings,
+    find_weights,
+    model_path,
+)
 from tests.support.xtts_checkpoint import make_checkpoint
 
 # isort: split
@@ -129,6 +136,69 @@ def test_weights_of_a_trainer_are_taken_as_they_are(folder: Path, loaded: Checkp
     assert torch.equal(
         load(folder, START_ID, STOP_ID, TOKENS).gpt.mel_head.weight, loaded.gpt.mel_head.weight
     )
+
+
+NOTES = {  # what coqui's trainer stores besides the model
+    "config": {"run_name": "GPT_XTTS_FT", "epochs": 10},
+    "optimizer": [{"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 5e-6}]}],
+    "scheduler": [{"milestones": Counter([50_000])}],
+    "scaler": None,
+    "step": 7,
+    "date": "March 03, 2025",
+    "model_loss": {"train_loss": np.float64(2.5), "eval_loss": np.float32(2.25)},
+    "output_path": Path("run/training"),
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["best_model.pth"], "best_model.pth"),
+        (["best_model_900.pth", "best_model_1200.pth"], "best_model_1200.pth"),
+        (["checkpoint_5000.pth", "checkpoint_15000.pth"], "checkpoint_15000.pth"),
+        (["best_model_900.pth", "checkpoint_5000.pth", "best_model.pth"], "best_model.pth"),
+        (["best_model.pth", "model.pth"], "model.pth"),
+    ],
+)
+@pytest.mark.parametrize("notes", [{}, NOTES], ids=["exported", "with-optimizer"])
+def test_a_fine_tuned_checkpoint_is_found_by_its_trainers_names(
+    folder: Path, loaded: Checkpoint, names: list[str], chosen: str, notes: dict[str, Any]
+) -> None:
+    rewrite(
+        folder,
+        lambda stored: {
+            **notes,
+            "model": {f"xtts.{name}": weight for name, weight in stored["model"].items()},
+        },
+    )
+    trained = (folder / "model.pth").rename(folder / "trained")
+    (folder / "README.pth").write_text("another file")
+    for name in names:
+        (folder / name).write_bytes(b"another checkpoint")
+    trained.replace(folder / chosen)
+    found = find_weights(WeightSettings(model_dir=folder, agreed=True), lambda _: None)
+    assert model_path(found) == folder / chosen
+    weights = load(found, START_ID, STOP_ID, TOKENS)
+    assert torch.equal(weights.gpt.mel_head.weight, loaded.gpt.mel_head.weight)
+    before = fingerprint(found)
+    (folder / chosen).write_bytes(b"another checkpoint, too")
+    assert fingerprint(found) != before
+
+
+def test_a_folder_of_a_trainer_may_be_recorded_with_its_checksums(folder: Path) -> None:
+    (folder / "model.pth").rename(folder / "best_model.pth")
+    names = ("config.json", "vocab.json", "best_model.pth")
+    lines = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+    settings = WeightSettings(model_dir=folder, agreed=True)
+    assert find_weights(settings, lambda _: None) == folder
+    content = bytearray((folder / "best_model.pth").read_bytes())
+    content[100] ^= 1
+    (folder / "best_model.pth").write_bytes(content)
+    with pytest.raises(
+        EngineUnavailable, match=r"best_model.pth is damaged: .*best_model.pth > SHA"
+    ):
+        find_weights(settings, lambda _: None)
 
 
 def test_the_pickled_configuration_of_2023_is_passed_over_and_the_file_left_as_it_is(
@@ -328,6 +398,28 @@ def test_a_vocabulary_with_more_tokens_than_the_weights_is_of_another_revision(
         EngineUnavailable, match=f"has {rows} rows and vocab.json {rows + 1} tokens"
     ):
         load(checkpoint_folder, START_ID, STOP_ID, rows + 1)
+
+
+def test_fields_of_the_model_that_a_configuration_lacks_have_the_defaults_of_stock(
+    folder: Path,
+) -> None:
+    for name in ModelArgs.__struct_fields__:
+        assert getattr(ModelArgs(), name) == getattr(XttsArgs(), name), name
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    for name in ("gpt_code_stride_len", "output_hop_length", "d_vector_dim", "input_sample_rate"):
+        del config["model_args"][name]
+    config["model_args"]["xtts_checkpoint"] = "unknown here"
+    config |= {"weighted_loss_attrs": None, "lr": 5e-6}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    assert load(folder, START_ID, STOP_ID, TOKENS).config.model_args.d_vector_dim == 512
+
+
+@pytest.mark.parametrize("name", ["temperature", "gpt_cond_len", "model_args"])
+def test_a_setting_that_is_null_is_named(folder: Path, name: str) -> None:
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {name: None}), "utf-8")
+    message = refusal(folder)
+    assert f"got `null` - at `$.{name}`" in message
 
 
 def test_a_configuration_of_an_older_release_has_the_defaults_of_stock(folder: Path) -> None:
