@@ -5,16 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.wire.languages import LANGUAGES, language_code
+from tests.support.cases import assert_each
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
-@pytest.mark.parametrize(
-    "written", ["{0}", "{1}", "{0}-{1}", "{0}_{1}", "{0}-Latn-{1}", "{0}_XX.UTF-8", "{1}-x-private"]
-)
-def test_a_code_means_its_language_in_every_case_and_with_every_subtag(
-    code: str, written: str
-) -> None:
-    assert language_code(written.format(code, code.upper())) == code
+def test_a_code_means_its_language_in_every_case_and_with_every_subtag() -> None:
+    forms = ("{0}", "{1}", "{0}-{1}", "{0}_{1}", "{0}-Latn-{1}", "{0}_XX.UTF-8", "{1}-x-private")
+    assert_each(
+        [(form.format(code, code.upper()), code) for code in LANGUAGES for form in forms],
+        language_code,
+    )
 
 
 @pytest.mark.parametrize(
