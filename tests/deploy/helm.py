@@ -63,7 +63,7 @@ def objects(name: str, *values: Any, namespace: str = "voice-cloning") -> list[O
     """Return the objects of the chart."""
     done = template(name, *values, namespace=namespace)
     assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    return [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
 
 
 def error(name: str, *values: Any) -> str:

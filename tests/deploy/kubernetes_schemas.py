@@ -3,6 +3,7 @@
 Reads JSON from stdin, a list of lists of objects, and writes as many lists of complaints.
 """
 
+import functools
 import json
 import sys
 from typing import Any
@@ -43,8 +44,10 @@ def dropped(given: Any, kept: Any, path: str = "") -> list[str]:
     return []
 
 
-def complaints(manifest: dict[str, Any], version: str) -> list[str]:
-    """Return what is wrong with one object, as Kubernetes of this version would see it."""
+@functools.cache  # overlays share most of their objects, and each check reads megabytes of schemas
+def complaints(written: str, version: str) -> list[str]:
+    """Return what is wrong with one object, in JSON, as Kubernetes of this version would see it."""
+    manifest: dict[str, Any] = json.loads(written)
     model = MODELS.get((manifest["apiVersion"], manifest["kind"]))
     try:
         if model is None:
@@ -66,7 +69,7 @@ if __name__ == "__main__":
             [
                 f"{each['kind']} {each['metadata']['name']}: {said}"
                 for each in objects
-                for said in complaints(each, version)
+                for said in complaints(json.dumps(each, sort_keys=True), version)
             ]
             for objects in json.load(sys.stdin)
             for version in sys.argv[1:]

@@ -109,7 +109,7 @@ def own_overlay(folder: Path, text: str) -> Manifests:
 
 @functools.cache
 def _parsed(folder: Path) -> list[Object]:
-    return list(yaml.safe_load_all(_rendered(folder)))
+    return list(yaml.load_all(_rendered(folder), Loader=yaml.CSafeLoader))  # seven times as fast
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
