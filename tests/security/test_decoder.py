@@ -21,7 +21,8 @@ import pytest
 from services.common.audio.wav import wav_header
 from services.common.runtime.child.confinement import ProcessLimits, run_confined
 from services.common.wire.failures import QueueFull, TenantQueueFull, UnusableReference
-from services.http_edge.intake.reference.decoder import ReferenceDecoder, _Child
+from services.http_edge.intake.reference.decoder import ReferenceDecoder
+from services.http_edge.intake.reference.decoder_child import DecoderChild
 from tests.support import sounds
 
 LINUX = pytest.mark.skipif(
@@ -335,7 +336,7 @@ async def test_the_edges_decoder_runs_confined_and_has_no_secret(
 ) -> None:
     monkeypatch.setenv("NATS_NKEY_SEED_FILE", "/run/secrets/a-secret-seed")
     monkeypatch.setenv("API_KEY", "a-secret-key")
-    child = await _Child.start(5, 60.0)
+    child = await DecoderChild.start(5, 60.0)
     try:
         layers = (await child.ready()).layers
         environment = Path(f"/proc/{child._process.pid}/environ").read_bytes()

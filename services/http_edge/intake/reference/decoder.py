@@ -4,13 +4,10 @@ Untrusted bytes reach C decoders there, never in the process that serves all cli
 
 Each file is decoded in a separate confined process, which a decoder process forks
 (`decoder_process`). A file that crashes it, hangs or grows costs only its own upload; a decoder
-process that does is replaced. The messages are frames (`child.framing`): a request is a task and a path; the
-reply is an `Ended`, and then the answer. Tenants share the processes' time (`decode_queue`).
+process that does is replaced. Tenants share the processes' time (`decode_queue`).
 """
 
 import asyncio
-import os
-import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
@@ -23,22 +20,19 @@ from typing import Final, Self
 import msgspec
 import structlog
 
-from services.common.audio.wav import read_wav
 from services.common.runtime.child.confinement import LAYERS
-from services.common.runtime.child.environment import only
-from services.common.runtime.child.process import ChildProcess
 from services.common.wire.failures import UnusableReference
 from services.http_edge.intake.reference.answer import (
-    FORMATS,
-    MOST_ANSWER_BYTES,
-    MOST_REPORT_BYTES,
-    DecodeAnswer,
-    DecodeResult,
     FoundWatermark,
     Ready,
-    Task,
 )
 from services.http_edge.intake.reference.decode_queue import DecodeQueue
+from services.http_edge.intake.reference.decoder_child import (
+    TOO_SLOW,
+    UNREADABLE,
+    DecoderChild,
+    answer_of,
+)
 
 log = structlog.get_logger()
 
@@ -50,18 +44,8 @@ _TIME_LIMIT_S: Final = 60.0  # wall clock, on a busy machine
 _WAITING: Final = 64
 _WAITING_PER_TENANT: Final = 32
 _WAIT_S: Final = 60.0
-_ROOT: Final = Path(__file__).parents[4]
-# A decoder process gets no other environment variables: an exploit would look for secrets there.
-_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
-_OWN_VARIABLES: Final = {
-    "PYTHONPATH": str(_ROOT),
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
-_TOO_SLOW: Final = f"the audio took too long to decode; send 6-30 s as {FORMATS}"
-_UNREADABLE: Final = f"the file cannot be decoded; send 6-30 s of speech as {FORMATS}"
 
-_Ticket = asyncio.Future["_Child"]
+_Ticket = asyncio.Future[DecoderChild]
 
 
 @dataclass(frozen=True)
@@ -98,11 +82,11 @@ class ReferenceDecoder:
         self._count = children
         self._processor_s = processor_s
         self._time_limit_s = time_limit_s
-        self._free: deque[_Child] = deque()
+        self._free: deque[DecoderChild] = deque()
         self._queue: DecodeQueue[_Ticket] = DecodeQueue(
             most=waiting, most_per_tenant=waiting_per_tenant
         )
-        self._children: set[_Child] = set()
+        self._children: set[DecoderChild] = set()
         # in progress; never cancelled, as that can leave a process behind
         self._starts: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
@@ -141,7 +125,7 @@ class ReferenceDecoder:
             ended, content = await child.decode("reference", path)
             self.last_peak_bytes = ended.peak_bytes
             self.last_processor_s = ended.processor_s
-            answer, wav = _answer_of(ended, content)
+            answer, wav = answer_of(ended, content)
             return PreparedClip(wav, answer.seconds, answer.warnings)
 
     async def inspect(self, path: Path, tenant: str) -> InspectedRecording:
@@ -151,13 +135,13 @@ class ReferenceDecoder:
         Raises TenantQueueFull and QueueFull as `prepare` does.
         """
         async with self._child(tenant) as child, asyncio.timeout(self._time_limit_s + _GRACE_S):
-            answer, wav = _answer_of(*await child.decode("inspection", path))
+            answer, wav = answer_of(*await child.decode("inspection", path))
             if answer.watermark is None:
                 raise ValueError("no watermark in the answer")
             return InspectedRecording(wav, answer.seconds, answer.cut, answer.watermark)
 
     @asynccontextmanager
-    async def _child(self, tenant: str) -> AsyncIterator["_Child"]:
+    async def _child(self, tenant: str) -> AsyncIterator[DecoderChild]:
         """Acquire a process, and replace it afterwards unless it replied with a clip or a refusal."""
         child = await self._next_free(tenant)
         began_s = asyncio.get_running_loop().time()
@@ -170,10 +154,10 @@ class ReferenceDecoder:
             raise
         except TimeoutError:
             log.warning("decoder_too_slow", limit_s=self._time_limit_s)
-            raise UnusableReference(_TOO_SLOW) from None
+            raise UnusableReference(TOO_SLOW) from None
         except (EOFError, OSError, ValueError, msgspec.DecodeError):  # no reply, or an invalid one
             log.warning("decoder_crashed", status=await child.status())
-            raise UnusableReference(_UNREADABLE) from None
+            raise UnusableReference(UNREADABLE) from None
         finally:  # no await here: a client that disconnects must not cost the pool a process
             if usable:
                 self._queue.charge(tenant, asyncio.get_running_loop().time() - began_s)
@@ -181,7 +165,7 @@ class ReferenceDecoder:
             elif not self._closing.is_set():
                 self._start(self._replace(child, tenant, began_s))
 
-    async def _next_free(self, tenant: str) -> "_Child":
+    async def _next_free(self, tenant: str) -> DecoderChild:
         ticket: _Ticket = asyncio.get_running_loop().create_future()
         displaced = self._queue.add(tenant, ticket)
         if displaced is not None and not displaced.done():
@@ -211,7 +195,7 @@ class ReferenceDecoder:
             else:
                 ticket.set_result(self._free.popleft())
 
-    def _release(self, child: "_Child") -> None:
+    def _release(self, child: DecoderChild) -> None:
         self._free.append(child)
         self._assign()
 
@@ -221,7 +205,7 @@ class ReferenceDecoder:
         task.add_done_callback(self._starts.discard)
         return task
 
-    async def _replace(self, child: "_Child", tenant: str, began_s: float) -> None:
+    async def _replace(self, child: DecoderChild, tenant: str, began_s: float) -> None:
         """Kill a process and start another.
 
         Its tenant is charged for the time of both, from `began_s` on.
@@ -247,9 +231,9 @@ class ReferenceDecoder:
         """
         self._release(await self._warm_child())
 
-    async def _warm_child(self) -> "_Child":
+    async def _warm_child(self) -> DecoderChild:
         """Start a process and return it when it is warmed up. Raises OSError if that fails."""
-        child = await _Child.start(self._processor_s, self._time_limit_s)
+        child = await DecoderChild.start(self._processor_s, self._time_limit_s)
         self._children.add(child)
         try:
             if self._closing.is_set():
@@ -278,74 +262,3 @@ class ReferenceDecoder:
         # ends soon: a killed process does not become ready
         await asyncio.gather(*self._starts, return_exceptions=True)
         self._children.clear()
-
-
-class _Child:
-    """One decoder process, which forks a confined process for each file."""
-
-    def __init__(self, process: ChildProcess) -> None:
-        self._process = process
-
-    @classmethod
-    async def start(cls, processor_s: int, time_limit_s: float) -> "_Child":
-        """Start a process. Raises OSError."""
-        process = await ChildProcess.start(
-            "services.http_edge.intake.reference.decoder_process",
-            str(processor_s),
-            str(time_limit_s),
-            environment=only(_INHERITED, os.environ) | _OWN_VARIABLES,
-            interpreter_options=("-P",),
-            own_session=True,  # a signal from a terminal reaches only the edge; its end kills all forks
-        )
-        return cls(process)
-
-    async def ready(self) -> Ready:
-        """Wait until it is warmed up.
-
-        Raises EOFError if it exited, ValueError or msgspec.DecodeError for an invalid message.
-        """
-        report = await self._process.receive(max_bytes=MOST_REPORT_BYTES)
-        return msgspec.json.decode(report, type=Ready)
-
-    async def decode(self, task: Task, path: Path) -> tuple[DecodeResult, bytes]:
-        """Decode one file for a task. Return the report, and the answer with its WAV.
-
-        Raises EOFError if the process died, ValueError or msgspec.DecodeError for an invalid reply.
-        """
-        await self._process.send(task.encode() + b"\n" + os.fsencode(path))
-        report = await self._process.receive(max_bytes=MOST_REPORT_BYTES)
-        content = await self._process.receive(max_bytes=MOST_ANSWER_BYTES)
-        return msgspec.json.decode(report, type=DecodeResult), content
-
-    async def status(self) -> int:
-        """Return the exit status of a process that closed its output; kill it if it still runs."""
-        return await self._process.exit_status()
-
-    async def end(self) -> int:
-        """Kill the process and its forks, unless it has exited, and return its status."""
-        return await self._process.end()
-
-
-def _answer_of(ended: DecodeResult, content: bytes) -> tuple[DecodeAnswer, bytes]:
-    """Return the answer and the WAV in the reply of a process that read untrusted bytes.
-
-    Raises UnusableReference.
-    """
-    figures = {"processor_s": round(ended.processor_s, 3), "peak_bytes": ended.peak_bytes}
-    if ended.overrun or ended.status == -signal.SIGXCPU:
-        log.warning("decoder_too_slow", **figures)
-        raise UnusableReference(_TOO_SLOW)
-    line, _, wav = content.partition(b"\n")
-    answer: DecodeAnswer | None = None
-    try:
-        answer = msgspec.json.decode(line, type=DecodeAnswer)
-        if answer.refusal is not None:
-            raise UnusableReference(answer.refusal)
-        if ended.status or answer.fault is not None or len(wav) != answer.wav_bytes:
-            raise ValueError("no clip")
-        read_wav(wav)
-    except (ValueError, msgspec.DecodeError):
-        fault = None if answer is None else answer.fault
-        log.warning("decoder_crashed", status=ended.status, fault=fault, **figures)
-        raise UnusableReference(_UNREADABLE) from None
-    return answer, wav
