@@ -11,7 +11,7 @@ import soundfile
 from playwright.sync_api import Browser, Page, expect
 
 from services.common.runtime.local_nats import free_port
-from tests.support.browser import browser, open_page, process, wait_until_ready
+from tests.support.browser import Running, browser, open_page, process, wait_until_ready
 from tests.support.recordings import CLIP_FILE
 
 
@@ -24,6 +24,13 @@ class Place:
     nats: str
 
 
+def nats_url(started: Running) -> str:
+    """Return the address of the NATS server that a `services run` has started."""
+    found = re.search(r"nats +ready on (\S+)", started.output.read_text())
+    assert found is not None
+    return found[1]
+
+
 @pytest.fixture(scope="package")
 def running() -> Iterator[Place]:
     """Start everything as a stranger does."""
@@ -32,9 +39,7 @@ def running() -> Iterator[Place]:
     service, pages = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}"
     with process("services", *arguments, ready_url=f"{pages}/_stcore/health") as started:
         wait_until_ready(started.process, f"{service}/readyz")
-        nats = re.search(r"nats +ready on (\S+)", started.output.read_text())
-        assert nats is not None
-        yield Place(service, pages, nats[1])
+        yield Place(service, pages, nats_url(started))
 
 
 @pytest.fixture(

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import soundfile
 from playwright.sync_api import Browser, Page, expect
 
 from services.common.runtime.local_nats import free_port
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import Place, nats_url
 from tests.support.browser import open_page, process, settle
 from tests.support.recordings import CLIP_FILE
 
@@ -35,6 +36,20 @@ def pages(edge_port: int) -> Iterator[str]:
         SERVICE_URL=f"http://127.0.0.1:{edge_port}",
     ):
         yield url
+
+
+@contextmanager
+def slow_service() -> Iterator[str]:
+    """Run a service whose engine needs the duration of the audio, but no processor; yield its NATS URL."""
+    port = free_port()
+    with process(
+        "services",
+        *("run", "--no-ui", "--port", str(port)),
+        ready_url=f"http://127.0.0.1:{port}/readyz",
+        ENGINE="tone",
+        TONE_REAL_TIME_FACTOR="1",
+    ) as started:
+        yield nats_url(started)
 
 
 @pytest.fixture
@@ -93,11 +108,14 @@ def test_an_unreachable_service_is_reported_in_every_tab(page: Page) -> None:
 
 
 def test_a_busy_service_is_waited_for_and_a_dying_one_reports_missing_audio(
-    chrome: Browser, page: Page, running: Place, edge_port: int, pages: str
+    chrome: Browser, page: Page, edge_port: int, pages: str
 ) -> None:
     url = f"http://127.0.0.1:{edge_port}"
-    small = {"NATS_URL": running.nats, "HTTP_PORT": str(edge_port), "QUEUE_AUDIO_S": "0.5"}
-    with process("services.http_edge", ready_url=f"{url}/readyz", **small) as edge:
+    small = {"ENGINE": "tone", "HTTP_PORT": str(edge_port), "QUEUE_AUDIO_S": "0.5"}
+    with (
+        slow_service() as nats,
+        process("services.http_edge", ready_url=f"{url}/readyz", NATS_URL=nats, **small) as edge,
+    ):
         reload_until_the_service_answers(page)
         speak(page, "Bonjour, ceci est court.")  # the engine's speed is known once it has spoken
         expect(page.get_by_role("link", name="Télécharger en WAV")).to_be_visible()
@@ -109,9 +127,9 @@ def test_a_busy_service_is_waited_for_and_a_dying_one_reports_missing_audio(
         other.context.close()
         expect(page.get_by_test_id("player")).to_have_attribute("data-state", "playing")
         edge.kill()
-    expect(
-        page.get_by_text(re.compile("coupée avant la fin|ne répond pas|interrompu")).first
-    ).to_be_visible()
+        expect(
+            page.get_by_text(re.compile("coupée avant la fin|ne répond pas|interrompu")).first
+        ).to_be_visible()
 
 
 def test_a_file_without_audio_is_refused_in_plain_words(page: Page, tmp_path: Path) -> None:
