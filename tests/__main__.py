@@ -20,11 +20,14 @@ ROOT: Final = Path(__file__).parents[1]
 QUICK: Final = ("tests/unit", "tests/contract")
 # More than there are cores: most tests wait for processes that they started.
 SIDE_BY_SIDE: Final = ("-n", "4", "--no-loadscope-reorder", "--phase", "side-by-side")
+# Unit and contract tests compute, and each worker imports what all of them import. None runs alone.
+COMPUTING: Final = ("-n", str(os.cpu_count() or 2), *SIDE_BY_SIDE[2:])
 ALONE: Final = ("-n", "0", "--phase", "alone")
 MAX_REPEATED: Final = 5
 _OK: Final = 0
 _FAILED: Final = 1
 _NO_TESTS: Final = 5  # pytest's status where a selection is empty
+_INTERRUPTED: Final = 130
 
 
 def environment() -> dict[str, str]:
@@ -69,16 +72,18 @@ def run_phase(phase: Sequence[str], options: Sequence[str], flaky: list[str]) ->
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run both phases and return the exit status: 0 where every selected test passed."""
+    """Run the phases and return the exit status: 0 where every selected test passed."""
     options = [argument for argument in arguments if argument != "--quick"]
+    phases: tuple[Sequence[str], ...] = (SIDE_BY_SIDE, ALONE)
 
     if "--quick" in arguments:
         options.extend(QUICK)
+        phases = (COMPUTING,)
 
     statuses = []
     flaky: list[str] = []
 
-    for phase in (SIDE_BY_SIDE, ALONE):
+    for phase in phases:
         status = run_phase(phase, options, flaky)
         statuses.append(status)
 
@@ -95,4 +100,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:  # Ctrl-C, or a check of `./task test` that failed
+        sys.exit(_INTERRUPTED)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.__main__ import QUICK
 from tests.conftest import ALONE, LONGEST, ROOT
 
 
@@ -9,6 +10,10 @@ from tests.conftest import ALONE, LONGEST, ROOT
 def test_every_test_that_runs_alone_exists(name: str) -> None:
     path, _, test = name.partition("::")
     assert f"def {test}" in (ROOT / path).read_text()
+
+
+def test_no_test_of_the_quick_run_runs_alone() -> None:
+    assert [name for name in ALONE if name.startswith(QUICK)] == []
 
 
 @pytest.mark.parametrize("name", LONGEST)
