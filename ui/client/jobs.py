@@ -18,6 +18,7 @@ _LOOK_S: Final = 0.7
 _PATIENCE_S: Final = 60.0  # so long the service may not answer
 _TITLE_CHARACTERS: Final = 60
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_WITHOUT_RESULT: Final = ("failed", "cancelled")  # states
 
 # The browser requests a job's audio by an unguessable id: the service's own.
 READINGS: Final[WeakValueDictionary[str, "Reading"]] = WeakValueDictionary()
@@ -44,6 +45,7 @@ class Reading:
         self.state = state
         self.alignment = Alignment(text)
         self.failure: Refusal | None = None
+        self._is_cancelled = False  # by this page
         self._left = threading.Event()
         READINGS[self.id] = self
         _LATEST.append(self)
@@ -113,8 +115,14 @@ class Reading:
         self.state = state
 
     def cancel(self) -> None:
-        """Stop it on the service, or delete its result if it is done. Raises Refusal."""
+        """Stop it on the service, or delete its result if it has ended. Raises Refusal.
+
+        A second call before it has ended does nothing: to the service, it would be a deletion.
+        """
+        if self._is_cancelled and not self.ended:
+            return
         self.service.cancel_job(self.id)
+        self._is_cancelled = True
 
     def _follow(self) -> None:
         answered_s = time.monotonic()
@@ -145,9 +153,17 @@ class Reading:
 
     def _look(self) -> None:
         state = self.service.job(self.id)
-        self._learn(state)
+        if state["state"] not in _WITHOUT_RESULT:
+            try:
+                self._learn(state)
+            except Refusal as refusal:
+                if not refusal.gone:
+                    raise
+                state = self.service.job(self.id)  # its sentences are deleted if it has failed
+                if state["state"] not in _WITHOUT_RESULT:
+                    raise
         self.state = state
-        if state["state"] in ("failed", "cancelled"):
+        if state["state"] in _WITHOUT_RESULT:
             code = (
                 "cancelled"
                 if state["state"] == "cancelled"
