@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from services.common.bus import topology
 from services.common.bus.nats.connection import NatsBus
@@ -25,6 +26,8 @@ from voice_cloning_client import (
 )
 from voice_cloning_client.bus import BusAccess, BusClient, connect
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 LONG = " ".join(f"{TEXT} That was number {number}." for number in range(3))
 SWIFT = Retry(first_s=0.01, longest_s=0.05)
 
@@ -33,13 +36,16 @@ def nats_url(service: Front) -> str:
     return str(service.bus.client.connected_url.geturl())
 
 
-@pytest.fixture
-async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
-    async with front(tmp_path, real_time_factor=getattr(request, "param", 0.0)) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Front]:
+    factor = getattr(request, "param", 0.0)
+    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(service: Front) -> AsyncIterator[BusClient]:
     async with connect(nats_url(service), retry=SWIFT) as made:
         yield made
@@ -102,26 +108,6 @@ async def test_a_built_in_voice_and_parameters_are_sent(client: BusClient) -> No
     assert len(audio.data) < len(expected_pcm())
 
 
-@pytest.mark.parametrize("service", [0.3], indirect=True)
-async def test_a_connection_that_breaks_again_and_again_loses_nothing(service: Front) -> None:
-    async with (
-        line_to(nats_url(service)) as line,
-        connect(line.address, retry=SWIFT) as client,
-    ):
-        stream = await client.stream(LONG, language="en", clips=VOICE, seed=42, format="pcm")
-        received = bytearray()
-        cuts = 0
-        async with stream:
-            async for block in stream:
-                received += block
-                if len(received) > 200_000 * cuts:
-                    cuts += 1
-                    line.cut()
-
-    assert cuts > 2
-    assert bytes(received) == expected_pcm(LONG)
-
-
 async def test_failures_are_the_errors_of_http(client: BusClient) -> None:
     with pytest.raises(ServiceError) as caught:
         await client.speak("Hello.", language="sv", clips=VOICE)
@@ -160,6 +146,26 @@ async def test_what_needs_http_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
         await client.speak("Hello.", **fields)
+
+
+@pytest.mark.parametrize("service", [0.3], indirect=True)
+async def test_a_connection_that_breaks_again_and_again_loses_nothing(service: Front) -> None:
+    async with (
+        line_to(nats_url(service)) as line,
+        connect(line.address, retry=SWIFT) as client,
+    ):
+        stream = await client.stream(LONG, language="en", clips=VOICE, seed=42, format="pcm")
+        received = bytearray()
+        cuts = 0
+        async with stream:
+            async for block in stream:
+                received += block
+                if len(received) > 200_000 * cuts:
+                    cuts += 1
+                    line.cut()
+
+    assert cuts > 2
+    assert bytes(received) == expected_pcm(LONG)
 
 
 @pytest.mark.parametrize("service", [1.0], indirect=True)
@@ -204,6 +210,6 @@ async def test_a_service_that_stops_in_the_middle_leaves_incomplete_audio(tmp_pa
         await bus.close()
 
 
-def test_a_tenant_that_is_no_subject_token_is_refused() -> None:
+async def test_a_tenant_that_is_no_subject_token_is_refused() -> None:
     with pytest.raises(InvalidInput):
         BusAccess(tenant="a.b").tenant_name()

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.support.front import VOICE, Front, front
 from tests.support.service import TEXT, expected_pcm, sentence_count
 from tests.support.wav import pcm_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOT = Path(__file__).parents[2]
 LONG = " ".join(f"{TEXT} That was number {number}." for number in range(5))
@@ -77,9 +80,12 @@ class Cli:
         return await self.run("speak", *common, *arguments, stdin=stdin)
 
 
-@pytest.fixture
-async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
-    async with front(tmp_path, real_time_factor=getattr(request, "param", 0.0)) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Front]:
+    factor = getattr(request, "param", 0.0)
+    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
         yield made
 
 
@@ -211,57 +217,6 @@ async def _until_in_flight(service: Front, requests: int = 1) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("service", [1.0], indirect=True)
-async def test_a_signal_cancels_the_request_and_leaves_no_file(cli: Cli, service: Front) -> None:
-    arguments = ("speak", LONG, "--language", "en", "--voice", "low", "-o", "x.wav")
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        before = await service.spoken()
-        process = await cli.start(*arguments)
-        await _until_in_flight(service)
-        process.send_signal(number)
-        async with asyncio.timeout(60):
-            _, err = await process.communicate()
-        assert process.returncode == code, err
-        assert b"Traceback" not in err
-        await _until_in_flight(service, requests=0)
-        await service.until_idle()
-        assert await service.spoken() < before + sentence_count(LONG)
-    assert not list(cli.folder.glob("*.wav"))
-    assert not list(cli.folder.glob(".voice-cloning*"))
-
-
-@pytest.mark.parametrize("service", [1.0], indirect=True)
-async def test_a_player_that_ends_early_cancels_the_request(cli: Cli, service: Front) -> None:
-    process = await cli.start("stream", LONG, "--language", "en", "--voice", "low")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    await process.stdout.readexactly(44)
-    process.stdout._transport.close()
-    async with asyncio.timeout(60):
-        err = await process.stderr.read()
-        await process.wait()
-    assert (process.returncode, err) == (141, b"")
-    await service.until_idle()
-    assert await service.spoken() < sentence_count(LONG)
-
-
-@pytest.mark.parametrize("service", [0.3], indirect=True)
-async def test_progress_is_shown_on_a_terminal_only(cli: Cli) -> None:
-    arguments = ("speak", TEXT, "--language", "en", "--voice", "low", "-o", "x.wav")
-    for quiet in ((), ("--quiet",)):
-        ours, theirs = pty.openpty()
-        process = await cli.start(*arguments, *quiet, err=theirs)
-        os.close(theirs)
-        async with asyncio.timeout(60):
-            await process.communicate()
-        try:
-            shown = os.read(ours, 65_536)
-        except OSError:  # nothing was written
-            shown = b""
-        os.close(ours)
-        assert (b"s of audio" in shown) == (not quiet)
-
-
 async def test_a_job_from_its_text_to_its_audio(cli: Cli) -> None:
     arguments = ("--language", "en", "--clip", "voice.flac", "--seed", "42")
     submitted = await cli.run(
@@ -322,3 +277,55 @@ async def test_speech_over_nats(cli: Cli, service: Front) -> None:
     assert (result.code, "send wav or pcm" in result.err) == (2, True)
     result = await cli.speak(TEXT, "-o", "y.wav", "--nats", "nats://127.0.0.1:9")
     assert (result.code, "cannot connect to NATS" in result.err) == (3, True)
+
+
+@pytest.mark.parametrize("service", [5.0], indirect=True)
+async def test_a_signal_cancels_the_request_and_leaves_no_file(cli: Cli, service: Front) -> None:
+    arguments = ("speak", LONG, "--language", "en", "--voice", "low", "-o", "x.wav")
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        before = await service.spoken()
+        process = await cli.start(*arguments)
+        await _until_in_flight(service)
+        process.send_signal(number)
+        async with asyncio.timeout(60):
+            _, err = await process.communicate()
+        assert process.returncode == code, err
+        assert b"Traceback" not in err
+        await _until_in_flight(service, requests=0)
+        await service.until_idle()
+        assert await service.spoken() < before + sentence_count(LONG)
+    assert not list(cli.folder.glob("*.wav"))
+    assert not list(cli.folder.glob(".voice-cloning*"))
+
+
+@pytest.mark.parametrize("service", [5.0], indirect=True)
+async def test_a_player_that_ends_early_cancels_the_request(cli: Cli, service: Front) -> None:
+    before = await service.spoken()
+    process = await cli.start("stream", LONG, "--language", "en", "--voice", "low")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await process.stdout.readexactly(44)
+    process.stdout._transport.close()
+    async with asyncio.timeout(60):
+        err = await process.stderr.read()
+        await process.wait()
+    assert (process.returncode, err) == (141, b"")
+    await service.until_idle()
+    assert await service.spoken() < before + sentence_count(LONG)
+
+
+@pytest.mark.parametrize("service", [0.3], indirect=True)
+async def test_progress_is_shown_on_a_terminal_only(cli: Cli) -> None:
+    arguments = ("speak", TEXT, "--language", "en", "--voice", "low", "-o", "x.wav")
+    for quiet in ((), ("--quiet",)):
+        ours, theirs = pty.openpty()
+        process = await cli.start(*arguments, *quiet, err=theirs)
+        os.close(theirs)
+        async with asyncio.timeout(60):
+            await process.communicate()
+        try:
+            shown = os.read(ours, 65_536)
+        except OSError:  # nothing was written
+            shown = b""
+        os.close(ours)
+        assert (b"s of audio" in shown) == (not quiet)

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from services.common.audio.wav import wav_header
 from services.http_edge.encoders.registry import FORMATS
@@ -17,8 +18,10 @@ from tests.chaos.parts import house
 from tests.integration.test_http_1_0 import asked, body, posted
 from tests.support.formats import DELAY_SAMPLES, FFMPEG, FRAME_SAMPLES, by_ffmpeg, decoded
 from tests.support.front import SETTINGS, Front, form, front
-from tests.support.service import TEXT, digest, expected_pcm, sentence_count
+from tests.support.service import TEXT, digest, expected_pcm
 from tests.support.wav import pcm_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RATE_HZ = 24_000
 PCM = expected_pcm()
@@ -32,9 +35,12 @@ EXACT = ("wav", "pcm")  # a byte is a part of a sample
 OTHERS = tuple(name for name in FORMATS if name not in EXACT)
 
 
-@pytest.fixture
-async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
-    async with front(tmp_path, real_time_factor=getattr(request, "param", 0.0)) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Front]:
+    factor = getattr(request, "param", 0.0)
+    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
         yield made
 
 
@@ -145,7 +151,7 @@ async def test_an_unknown_format_or_rate_is_refused_before_anything_is_spoken(
             assert detail in found[2]
     assert (await problem(await service.post("/jobs", response_format="mp3")))[0] == 400
     await service.until_idle()
-    assert await service.spoken() == spoken == sentence_count()
+    assert await service.spoken() == spoken
 
 
 async def test_wav_and_pcm_are_resumed_at_every_byte_and_the_others_only_from_the_beginning(

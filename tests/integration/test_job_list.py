@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from services.admin import keys as api_keys
 from services.common.bus import topology
@@ -21,10 +22,22 @@ TITLE = "Alice’s Adventures; “one” @ 100 %"
 CHAPTERS = '[{"title": "One", "start": 0}, {"title": "Two", "start": 9}]'
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Front]:
-    async with front(tmp_path, edges=2) as made:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    async with front(tmp_path_factory.mktemp("nats"), edges=2) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service(shared: Front) -> AsyncIterator[Front]:
+    """Use the service of this file; the jobs of each test are deleted after it."""
+    yield shared
+    for job in (await page(shared))["jobs"]:
+        assert (await shared.delete(f"/jobs/{job['id']}"))[0] == 202
+    assert await page(shared) == {"jobs": []}
 
 
 async def page(

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from services.common.audio.pcm import silence, to_pcm16
 from services.common.bus import topology
@@ -20,10 +21,15 @@ from tests.support.front import Front, front
 from tests.support.service import MAX_CHARACTERS, TEXT
 from tests.support.wav import pcm_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
-    async with front(tmp_path, edges=2, real_time_factor=getattr(request, "param", 0.0)) as made:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Front]:
+    factor = getattr(request, "param", 0.0)
+    async with front(tmp_path_factory.mktemp("nats"), edges=2, real_time_factor=factor) as made:
         yield made
 
 
@@ -183,13 +189,14 @@ async def test_a_job_that_runs_has_no_sentences_to_redo(service: Front) -> None:
     assert await problem(await service.get(f"/jobs/{job}/sentences")) == (409, "job_not_done")
 
 
-async def test_deleting_a_job_deletes_its_replaced_sentences(service: Front) -> None:
-    job = await done(service, text=TEXT)
-    await shown(await redone(service, job, 0))
-    await shown(await redone(service, job, 1, text="Other words."))
-    assert (await service.delete(f"/jobs/{job}"))[0] == 202
-    assert (await service.bus.storage_use(f"OBJ_{topology.RESULTS}")).used < 1_000
-    left = await service.bus.count_by_subject(
-        f"KV_{topology.PROGRESS}", topology.value_subject(topology.PROGRESS, ">")
-    )
-    assert {subject.split(".")[2] for subject in left} <= {"deleted", "room", "clip"}
+async def test_deleting_a_job_deletes_its_replaced_sentences(tmp_path: Path) -> None:
+    async with front(tmp_path) as service:
+        job = await done(service, text=TEXT)
+        await shown(await redone(service, job, 0))
+        await shown(await redone(service, job, 1, text="Other words."))
+        assert (await service.delete(f"/jobs/{job}"))[0] == 202
+        assert (await service.bus.storage_use(f"OBJ_{topology.RESULTS}")).used < 1_000
+        left = await service.bus.count_by_subject(
+            f"KV_{topology.PROGRESS}", topology.value_subject(topology.PROGRESS, ">")
+        )
+        assert {subject.split(".")[2] for subject in left} <= {"deleted", "room", "clip"}

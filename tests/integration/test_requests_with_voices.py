@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
+import pytest_asyncio
 
 from services.common.bus import topology
 from services.common.wire import codec, subjects
@@ -16,20 +17,43 @@ from services.common.wire.identity import identity_of
 from services.common.wire.languages import LANGUAGES
 from services.common.wire.messages import AudioChunk, RequestEvent, SentenceSpoken
 from services.http_edge.voices.previews import SENTENCES
-from tests.integration.test_voices import CONSENT, OTHER_VOICE, create, send, voice_form
+from tests.integration.test_voices import (
+    CONSENT,
+    OTHER_VOICE,
+    create,
+    delete_voices,
+    send,
+    voice_form,
+)
 from tests.support.front import Front, form, front
 from tests.support.messages import CLIP
 from tests.support.service import TEXT, digest, expected_pcm, speech_request
 from tests.support.wav import pcm_of
 
-KEY = {"Idempotency-Key": "the-same"}
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 LONG = " ".join(f"{TEXT} That was number {number}." for number in range(4))
 
 
-@pytest.fixture
-async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Front]:
-    async with front(tmp_path, edges=2, real_time_factor=getattr(request, "param", 0.0)) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Front]:
+    factor = getattr(request, "param", 0.0)
+    async with front(tmp_path_factory.mktemp("nats"), edges=2, real_time_factor=factor) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service(shared: Front) -> AsyncIterator[Front]:
+    """Use the service of this file; the voices of each test are deleted after it."""
+    yield shared
+    await delete_voices(shared)
+
+
+@pytest.fixture
+def key() -> dict[str, str]:
+    return {"Idempotency-Key": secrets.token_hex(16)}
 
 
 async def speak(
@@ -118,15 +142,16 @@ async def test_a_voice_gives_the_same_audio_over_http_and_nats(service: Front, g
 
 
 async def test_a_voice_and_recordings_or_an_unknown_voice_are_refused_before_any_work(
-    service: Front,
+    service: Front, key: dict[str, str]
 ) -> None:
+    clips = await service.bus.message_count(f"OBJ_{topology.CLIPS}")
     await create(service, name="Annabelle")
     for path in ("/synthesize", "/stream", "/jobs"):
         status, code, detail = await refused(service, path, voice="Annabelle")
         assert (status, code) == (400, "bad_request")
         assert "voice and reference_audio" in detail
         status, code, detail = await refused(
-            service, path, voice="Anabel", reference_audio=None, headers=KEY
+            service, path, voice="Anabel", reference_audio=None, headers=key
         )
         assert (status, code) == (404, "unknown_voice")
         assert "Annabelle" in detail
@@ -135,7 +160,7 @@ async def test_a_voice_and_recordings_or_an_unknown_voice_are_refused_before_any
         assert (status, code) == (400, "bad_request")
         assert "voice must be" in detail
     assert not await service.bus.message_count(topology.REQUESTS)
-    assert not await service.bus.message_count(f"OBJ_{topology.CLIPS}")
+    assert await service.bus.message_count(f"OBJ_{topology.CLIPS}") == clips
 
 
 async def test_a_job_shows_its_voice_and_a_resumed_response_has_it(service: Front) -> None:
@@ -156,16 +181,16 @@ async def test_a_job_shows_its_voice_and_a_resumed_response_has_it(service: Fron
 
 
 async def test_a_retry_joins_the_first_request_whatever_the_name_leads_to_by_then(
-    service: Front,
+    service: Front, key: dict[str, str]
 ) -> None:
     _, first = await create(service)
-    before = await speak(service, voice="Anna", headers=KEY)
+    before = await speak(service, voice="Anna", headers=key)
     await send(service, "DELETE", "/voices/Anna")
-    assert await speak(service, voice="Anna", headers=KEY, edge=1) == before
+    assert await speak(service, voice="Anna", headers=key, edge=1) == before
     await create(service, files=(OTHER_VOICE,))
-    assert await speak(service, voice="Anna", headers=KEY) == before
+    assert await speak(service, voice="Anna", headers=key) == before
     assert before[0] == f"{first['id']}@1"
-    status, code, _ = await refused(service, voice="high", reference_audio=None, headers=KEY)
+    status, code, _ = await refused(service, voice="high", reference_audio=None, headers=key)
     assert (status, code) == (422, "idempotency_key_reused")
 
 
@@ -187,23 +212,6 @@ async def test_a_deleted_or_replaced_voice_is_never_spoken_by_another(service: F
     assert (await speak(service, voice="Anna"))[0] == f"{second['id']}@1"
 
 
-@pytest.mark.parametrize("service", [0.5], indirect=True)
-async def test_a_voice_deleted_while_a_request_runs_ends_it(service: Front) -> None:
-    await create(service)
-    async with await service.post(
-        "/stream", voice="Anna", reference_audio=None, text=LONG, seed="42"
-    ) as response:
-        assert response.status == 200
-        begun = await response.content.readexactly(10_044)
-        assert (await send(service, "DELETE", "/voices/Anna"))[0] == 204
-        await create(service, files=(OTHER_VOICE,))
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await response.content.read()
-    assert pcm_of(begun) == expected_pcm(LONG)[:10_000]
-    async with asyncio.timeout(60):
-        await service.until_idle()
-
-
 async def preview(
     service: Front, voice: str, query: str = "", *, edge: int = 0
 ) -> tuple[int, str, bytes]:
@@ -219,32 +227,35 @@ async def test_there_is_a_sentence_for_the_preview_of_every_language() -> None:
 async def test_a_preview_is_synthesized_once_and_again_when_the_voice_changes(
     service: Front,
 ) -> None:
+    before = await service.spoken()
+    kept = await service.bus.count_by_subject(f"KV_{topology.VOICES}", ">")
     await create(service, language="en")
     answers = await asyncio.gather(*(preview(service, "Anna") for _ in range(5)))
     assert set(answers) == {answers[0]}
     status, kind, wav = answers[0]
     assert (status, kind, wav[:4]) == (200, "audio/wav", b"RIFF")
     assert pcm_of(wav) == expected_pcm(SENTENCES["en"], seed=0, max_characters=60)
-    assert await service.spoken() == 1
+    assert await service.spoken() == before + 1
     assert await preview(service, "Anna", edge=1) == answers[0]
-    assert await service.spoken() == 1, "it was stored"
+    assert await service.spoken() == before + 1, "it was stored"
 
     assert (await preview(service, "Anna", "?language=fr"))[2] != wav
-    assert await service.spoken() == 2
+    assert await service.spoken() == before + 2
     await send(service, "PATCH", "/voices/Anna", json={"parameters": {"speed": 2.0}})
     fast = await preview(service, "Anna")
     assert len(fast[2]) < len(wav)
     data = voice_form((OTHER_VOICE,), name=None)
     await send(service, "PUT", "/voices/Anna/clips", data=data)
     assert await preview(service, "Anna") == fast, "tones do not depend on the voice"
-    assert await service.spoken() == 4
+    assert await service.spoken() == before + 4
 
     await send(service, "DELETE", "/voices/Anna")
     assert (await preview(service, "Anna"))[0] == 404
-    assert not await service.bus.count_by_subject(f"KV_{topology.VOICES}", ">")
+    assert await service.bus.count_by_subject(f"KV_{topology.VOICES}", ">") == kept
 
 
 async def test_built_in_voices_are_listed_and_have_previews(service: Front) -> None:
+    before = await service.spoken()
     _, listed = await send(service, "GET", "/voices?kind=builtin")
     assert [voice["id"] for voice in listed["voices"]] == ["builtin:low", "builtin:high"]
     assert listed["voices"][0] == (await send(service, "GET", "/voices/low"))[1]
@@ -252,8 +263,25 @@ async def test_built_in_voices_are_listed_and_have_previews(service: Front) -> N
     assert await preview(service, "low", "?language=en") == await preview(
         service, "low", "?language=en", edge=1
     )
-    assert await service.spoken() == 1
+    assert await service.spoken() == before + 1
     for query in ("?language=xx", "?lang=en"):
         status, _, content = await preview(service, "low", query)
         assert (status, json.loads(content)["code"]) == (400, "bad_request")
     assert CONSENT["speaker"] not in json.dumps(listed)
+
+
+@pytest.mark.parametrize("shared", [0.5], indirect=True)
+async def test_a_voice_deleted_while_a_request_runs_ends_it(service: Front) -> None:
+    await create(service)
+    async with await service.post(
+        "/stream", voice="Anna", reference_audio=None, text=LONG, seed="42"
+    ) as response:
+        assert response.status == 200
+        begun = await response.content.readexactly(10_044)
+        assert (await send(service, "DELETE", "/voices/Anna"))[0] == 204
+        await create(service, files=(OTHER_VOICE,))
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.content.read()
+    assert pcm_of(begun) == expected_pcm(LONG)[:10_000]
+    async with asyncio.timeout(60):
+        await service.until_idle()

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 import numpy as np
 import pytest
+import pytest_asyncio
 from yarl import URL
 
 from services.common.bus import topology
@@ -25,6 +26,8 @@ from tests.support.recordings import encoded, speech_of
 from tests.support.wav import pcm_of
 
 OTHER_VOICE = encoded(speech_of(8).samples, 24_000)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 CONSENT = {
     "speaker": "Anna Weber",
     "statement": "I agree that my voice is cloned.",
@@ -33,10 +36,26 @@ CONSENT = {
 }
 
 
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Front]:
-    async with front(tmp_path, edges=2) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    async with front(tmp_path_factory.mktemp("nats"), edges=2) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service(shared: Front) -> AsyncIterator[Front]:
+    """Use the service of this file; the voices of each test are deleted after it."""
+    yield shared
+    await delete_voices(shared)
+
+
+async def delete_voices(service: Front) -> None:
+    """Delete the library and everything that came with requests, once no request uses it."""
+    await service.until_idle()
+    _, found = await send(service, "GET", "/voices?kind=library")
+    for voice in found["voices"]:
+        assert await send(service, "DELETE", f"/voices/{voice['id']}") == (204, None)
+    assert await send(service, "DELETE", "/voices/uploads") == (204, None)
 
 
 def voice_form(files: tuple[bytes, ...] = (VOICE,), **fields: str | None) -> aiohttp.FormData:
@@ -177,12 +196,13 @@ async def test_a_voice_that_cannot_be_stored_is_refused_and_nothing_is_stored(
     service: Front,
 ) -> None:
     before = await stored(service)
+    clips = await service.bus.message_count(f"OBJ_{topology.CLIPS}")
     for fields, status, code, words in REFUSED:
         got, problem = await create(service, **fields)
         assert (got, problem["code"]) == (status, code), problem
         assert words in problem["detail"]
     assert await stored(service) == before
-    assert not await service.bus.message_count(f"OBJ_{topology.CLIPS}")
+    assert await service.bus.message_count(f"OBJ_{topology.CLIPS}") == clips
 
 
 INVALID_CHANGES = [
@@ -209,7 +229,12 @@ async def test_changes_that_are_not_valid_are_refused(service: Front) -> None:
     assert (await send(service, "GET", "/voices/Anna"))[1] == made
 
 
-async def test_voices_are_listed_in_pages_with_shared_ones_on_the_first(service: Front) -> None:
+async def test_voices_are_listed_in_pages_with_shared_ones_on_the_first(tmp_path: Path) -> None:
+    async with front(tmp_path) as service:
+        await check_pages(service)
+
+
+async def check_pages(service: Front) -> None:
     library = VoiceLibrary(service.bus)
     draft = msgspec.structs.replace(STORED_VOICE, leftovers=())
     names = ["Anna", "Bert", "Carla", "Dänny", "Anton"]
