@@ -22,11 +22,13 @@ class StockVoices:
         self._kokoro = Kokoro(cache, threads)
         self._styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
 
-    def speak(self, phonemes: str, language: str, voice: str) -> Samples:
+    def speak(self, phonemes: str, language: str, voice: str, speed: float = 1.0) -> Samples:
         """Speak a sentence with the "high" or the "low" stock voice of its language, 24 kHz."""
         name = self._styles.name_for(language, low=voice == "low")
         parts = []
         for tokens in token_parts(phonemes, VOCABULARY):
             style = self._styles.style(name, len(tokens))
-            parts.append(self._kokoro.audio(self._kokoro.prosody(list(tokens), style), style))
+            parts.append(
+                self._kokoro.audio(self._kokoro.prosody(list(tokens), style, speed), style)
+            )
         return np.concatenate(parts)

@@ -1,6 +1,7 @@
 """`python -m benchmarks.quality.search ru nl`: search the symbols of a language's phones, and print what it proposes.
 
-Trained on the sentences of sentences.toml in stock voices; held_out.toml is for judging and is not read here.
+Trained on the sentences of ../sentences.toml and of sentences.toml, in stock voices; held_out.toml is for judging and
+is not read here.
 """
 
 import sys
@@ -23,6 +24,7 @@ from benchmarks.quality.search.likelihood import Likelihood
 from benchmarks.quality.search.reading import CANDIDATES, parser_of, read_aloud
 from benchmarks.quality.sources import cache_folder
 
+_MORE: Final = Path(__file__).with_name("sentences.toml")  # for the search alone
 _READINGS: Final = 3  # of each sentence
 _SEED: Final = 21
 _THREADS: Final = 1
@@ -31,20 +33,35 @@ _THREADS: Final = 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Search the requested languages and print a table for each."""
     table = tomllib.loads(CANDIDATES.read_text(encoding="utf-8"))
-    chosen = parser_of("search", __doc__, table).parse_args(arguments)
+    parser = parser_of("search", __doc__, table)
+    parser.add_argument(
+        "--sentences", type=int, metavar="N", help="only the first so many sentences of a language"
+    )
+    chosen = parser.parse_args(arguments)
     likelihood = Likelihood(cache_folder(), _THREADS)
     for language in chosen.languages:
         candidates = table[language]
-        found = effects(candidates, _scores(language, candidates, chosen.engine_python, likelihood))
+        texts = _texts(language)[: chosen.sentences]
+        found = effects(
+            candidates, _scores(language, texts, candidates, chosen.engine_python, likelihood)
+        )
         print(_rendered(language, found, best(found)), flush=True)
     return 0
 
 
+def _texts(language: str) -> list[str]:
+    more = tomllib.loads(_MORE.read_text(encoding="utf-8"))
+    return [*sentences()[language], *more.get(language, ())]
+
+
 def _scores(
-    language: str, candidates: Candidates, python: Path, likelihood: Likelihood
+    language: str,
+    texts: Sequence[str],
+    candidates: Candidates,
+    python: Path,
+    likelihood: Likelihood,
 ) -> list[WordScore]:
     """Read every sentence several times, and return the score of each word."""
-    texts = sentences()[language]
     drawn = choices(candidates, len(texts), _READINGS, _SEED)
     told: list[tuple[str, Choice]] = [
         (text, choice) for reading in drawn for text, choice in zip(texts, reading, strict=True)

@@ -30,7 +30,11 @@ class Read:
 
 
 def read_aloud(
-    language: str, told: Sequence[tuple[str, Choice]], sentences: int, python: Path
+    language: str,
+    told: Sequence[tuple[str, Choice]],
+    sentences: int,
+    python: Path,
+    speed: float = 1.0,
 ) -> list[Read]:
     """Read texts with symbols of choice. The voice of a text is that of its index among `sentences`."""
     lines = [
@@ -44,7 +48,12 @@ def read_aloud(
     ]
     with tempfile.TemporaryDirectory() as folder:
         plan_file, answer = Path(folder) / "plan.json", Path(folder) / "answer.json"
-        plan = {"cache": str(cache_folder()), "lines": lines, "answer": str(answer)}
+        plan = {
+            "cache": str(cache_folder()),
+            "lines": lines,
+            "speed": speed,
+            "answer": str(answer),
+        }
         plan_file.write_text(json.dumps(plan), encoding="utf-8")
         command = [str(python), "-m", "benchmarks.quality.search.read", str(plan_file)]
         subprocess.run(command, cwd=REPOSITORY, check=True)

@@ -1,6 +1,11 @@
 """The design of the search for phonemes: what is read, and what is concluded from the scores."""
 
+import tomllib
+from pathlib import Path
+from typing import Final
+
 import numpy as np
+import pytest
 
 from benchmarks.quality.search.design import (
     Effect,
@@ -10,7 +15,13 @@ from benchmarks.quality.search.design import (
     effects,
     phones_in,
 )
+from benchmarks.quality.search.read import symbols_of
+from services.synth_worker.engines.embedded.g2p.vocabulary import kept_symbols
 
+CANDIDATES_FILE: Final = (
+    Path(__file__).parents[3] / "benchmarks" / "quality" / "search" / "candidates.toml"
+)
+TABLE: Final = tomllib.loads(CANDIDATES_FILE.read_text(encoding="utf-8"))
 CANDIDATES = {"y": ["y", "ɨ", "ɪ"], "o": ["o", "ɔ"], "ˌ": ["ˌ", ""]}
 WORDS = ["prʲibyl", "dom", "tyˌpo", "kot"]
 
@@ -61,3 +72,22 @@ def test_an_effect_within_two_errors_is_not_adopted() -> None:
 def test_an_effect_on_a_single_word_is_not_adopted() -> None:
     found = [Effect("o", "ɔ", nats=3.0, error=0.2, words=1)]
     assert best(found) == {}
+
+
+@pytest.mark.parametrize("language", TABLE)
+def test_a_search_starts_at_the_symbols_of_the_engine(language: str) -> None:
+    for ipa, candidates in TABLE[language].items():
+        assert kept_symbols(symbols_of(ipa, language, {})) == kept_symbols(candidates[0]), ipa
+
+
+@pytest.mark.parametrize("language", TABLE)
+def test_a_search_tries_each_candidate_of_a_phone(language: str) -> None:
+    for ipa, candidates in TABLE[language].items():
+        found = [symbols_of(ipa, language, {ipa: symbols}) for symbols in candidates]
+        assert found == candidates
+
+
+@pytest.mark.parametrize("language", TABLE)
+def test_candidates_are_symbols_of_kokoro(language: str) -> None:
+    for candidates in TABLE[language].values():
+        assert all(kept_symbols(symbols) == symbols for symbols in candidates)

@@ -6,6 +6,7 @@ from services.synth_worker.engines.embedded.g2p.languages.chinese import Chinese
 from services.synth_worker.engines.embedded.g2p.languages.japanese import mora_symbols
 from services.synth_worker.engines.embedded.g2p.languages.korean import (
     Korean,
+    phones,
     pronounced,
     syllables,
     symbols,
@@ -78,7 +79,16 @@ def test_korean_exceptions_are_read_like_their_spelling_by_ear(text: str, like: 
 
 
 def test_a_double_lateral_of_korean_is_written_with_l() -> None:
-    assert symbols(pronounced("신라")) == "ɕilla"
+    assert symbols(phones(pronounced("신라"))) == "ɕilla"
+
+
+@pytest.mark.parametrize(
+    ("written", "ipa"),
+    [("가까", "ɡ\u0325ak\u0348a"), ("있다", "it\u031at\u0348a"), ("차비", "ʨʰabi")],
+)
+def test_korean_ipa_distinguishes_lax_tense_and_unreleased_stops(written: str, ipa: str) -> None:
+    assert phones(pronounced(written)) == ipa
+    assert not set(symbols(ipa)) & set("\u0325\u0348\u031a")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ never met go to the nearest that it has.
 
 import re
 from collections.abc import Mapping
-from functools import cache
-from types import MappingProxyType
 from typing import Final
+
+from services.synth_worker.engines.embedded.g2p.mapping import NO_CHANGES, replaced
 
 _FOLDED: Final = {
     "a^ɪ": "I",
@@ -95,7 +95,6 @@ _BY_LANGUAGE: Final[Mapping[str, Mapping[str, str]]] = {
     "pl": _SLAVIC,
     "ru": _SLAVIC,
 }
-NO_CHANGES: Final[Mapping[str, str]] = MappingProxyType({})
 _NOT_PHONEMES: Final = re.compile(
     r"[^\w\sˈˌː\u0303]"
 )  # ties, syllable dots: a dot would be a pause
@@ -115,14 +114,5 @@ def kokoro_symbols(ipa: str, language: str, changes: Mapping[str, str] = NO_CHAN
 
 
 def _mapped(ipa: str, language: str, changes: Mapping[str, str]) -> str:
-    """Replace in one pass, the longest first, so that no replacement is replaced again."""
     table = {**_NEAREST, **_FOLDED, **_BY_LANGUAGE.get(language, {}), **changes}
-    replaced = _longest_first(frozenset(table)).sub(lambda found: table[found.group()], ipa)
-    return _NOT_PHONEMES.sub("", replaced)
-
-
-@cache
-def _longest_first(keys: frozenset[str]) -> re.Pattern[str]:
-    return re.compile(
-        "|".join(re.escape(key) for key in sorted(keys, key=lambda key: (-len(key), key)))
-    )
+    return _NOT_PHONEMES.sub("", replaced(ipa, table))

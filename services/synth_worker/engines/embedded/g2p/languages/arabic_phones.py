@@ -1,4 +1,4 @@
-"""Vowelled Arabic -> Kokoro's symbols: Modern Standard Arabic as it is read aloud.
+"""Vowelled Arabic -> IPA -> Kokoro's symbols: Modern Standard Arabic as it is read aloud.
 
 Vowelled spelling is nearly phonemic, so these are rules and no dictionary: long vowels, diphthongs, doubling, the
 article and its sun letters, the silent alif, stress (Ryding, A Reference Grammar of Modern Standard Arabic, ch. 2).
@@ -7,19 +7,22 @@ espeak-ng's own Arabic loses vowels next to doubled letters, so it is not used.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from services.synth_worker.engines.embedded.g2p.mapping import NO_CHANGES, replaced
 
 _A, _U, _I, _SUKUN, _SHADDA, _DAGGER = "\u064e", "\u064f", "\u0650", "\u0652", "\u0651", "\u0670"
 _VOWELS: Final = {_A: "a", _U: "u", _I: "i", "\u064b": "an", "\u064c": "un", "\u064d": "in"}
 _CONSONANTS: Final = {
-    "ب": "b", "ت": "t", "ث": "θ", "ج": "ʤ", "ح": "h", "خ": "x", "د": "d", "ذ": "ð", "ر": "ɾ", "ز": "z", "س": "s",
-    "ش": "ʃ", "ص": "s", "ض": "d", "ط": "t", "ظ": "ð", "ع": "ʔ", "غ": "ɣ", "ف": "f", "ق": "q", "ك": "k", "ل": "l",
+    "ب": "b", "ت": "t", "ث": "θ", "ج": "ʤ", "ح": "ħ", "خ": "x", "د": "d", "ذ": "ð", "ر": "ɾ", "ز": "z", "س": "s",
+    "ش": "ʃ", "ص": "sˤ", "ض": "dˤ", "ط": "tˤ", "ظ": "ðˤ", "ع": "ʕ", "غ": "ɣ", "ف": "f", "ق": "q", "ك": "k", "ل": "l",
     "م": "m", "ن": "n", "ه": "h", "و": "w", "ي": "j", "ء": "ʔ", "أ": "ʔ", "إ": "ʔ", "ؤ": "ʔ", "ئ": "ʔ", "ة": "t",
     "پ": "p", "چ": "ʧ", "ژ": "ʒ", "گ": "ɡ", "ڤ": "v", "ک": "k", "ی": "j",
 }  # fmt: skip
-_UNHEARD: Final = "ʔ"  # Kokoro renders it as t; hamza and ayn are clearer as the seam of two vowels
+# Kokoro renders ʔ as t; hamza and ayn are clearer as the seam of two vowels.
+_SYMBOLS: Final = {"ʔ": "", "ʕ": "", "ħ": "h", "ˤ": ""}
 _EMPHATIC: Final = frozenset("صضطظق")  # they darken a neighbouring a
 _LENGTHENS: Final = {"و": "u", "ي": "i", "ی": "i"}
 _ALIFS: Final = frozenset("اى")
@@ -54,7 +57,17 @@ class _Phone:
 
 
 def arabic_symbols(words: str) -> str:
-    """Write vowelled words in Kokoro's symbols; the article leans on a vowel before it."""
+    """Write vowelled words in Kokoro's symbols."""
+    return symbols_of_ipa(arabic_ipa(words))
+
+
+def symbols_of_ipa(ipa: str, changes: Mapping[str, str] = NO_CHANGES) -> str:
+    """Map IPA to Kokoro's symbols. `changes` go before the table: what a search tries."""
+    return replaced(ipa, {**_SYMBOLS, **changes})
+
+
+def arabic_ipa(words: str) -> str:
+    """Write vowelled words in IPA; the article leans on a vowel before it."""
     spoken = ""
     for word in words.split():
         article = _ARTICLE.match(word)
@@ -64,7 +77,7 @@ def arabic_symbols(words: str) -> str:
             spoken = spoken.removesuffix("ː") + pronounced.removeprefix("ˈ").lstrip("aɑ")
         else:
             spoken += f" {pronounced}"
-    return spoken.strip().replace(_UNHEARD, "")
+    return spoken.strip()
 
 
 def _pronounced(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Korean spelling -> Korean phones -> Kokoro's symbols.
+"""Korean spelling -> Korean phones -> IPA -> Kokoro's symbols.
 
 The rules are those of the Standard Pronunciation (표준 발음법, National Institute of Korean Language), articles cited
 by number; rules that need to know the grammar of a word (compounds, stems) are left out but for the commonest.
@@ -6,12 +6,13 @@ by number; rules that need to know the grammar of a word (compounds, stems) are 
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from services.synth_worker.engines.embedded.g2p.languages.numerals import KOREAN, spelled
+from services.synth_worker.engines.embedded.g2p.mapping import NO_CHANGES, replaced
 
 _ONSETS: Final = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 _VOWELS: Final = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
@@ -51,25 +52,29 @@ _JAMO_NAMES: Final = {
     **{vowel: chr(_FIRST + (11 * 21 + index) * 28) for index, vowel in enumerate(_VOWELS)},
 }  # fmt: skip
 
-_ONSET_SYMBOLS: Final = {
-    "ㄱ": "ɡ", "ㄲ": "k", "ㄴ": "n", "ㄷ": "d", "ㄸ": "t", "ㄹ": "ɾ", "ㅁ": "m", "ㅂ": "b", "ㅃ": "p", "ㅅ": "s",
-    "ㅆ": "s", "ㅇ": "", "ㅈ": "ʥ", "ㅉ": "ʨ", "ㅊ": "ʨʰ", "ㅋ": "kʰ", "ㅌ": "tʰ", "ㅍ": "pʰ", "ㅎ": "h",
+_ONSET_PHONES: Final = {
+    "ㄱ": "ɡ", "ㄲ": "k͈", "ㄴ": "n", "ㄷ": "d", "ㄸ": "t͈", "ㄹ": "ɾ", "ㅁ": "m", "ㅂ": "b", "ㅃ": "p͈", "ㅅ": "s",
+    "ㅆ": "s͈", "ㅇ": "", "ㅈ": "ʥ", "ㅉ": "ʨ͈", "ㅊ": "ʨʰ", "ㅋ": "kʰ", "ㅌ": "tʰ", "ㅍ": "pʰ", "ㅎ": "h",
 }  # fmt: skip
-_VOWEL_SYMBOLS: Final = {
+_LENIS: Final = frozenset("ㄱㄷㅂㅈ")  # hardly voiced at the beginning of a word
+_VOICELESS: Final = "\u0325"
+_VOWEL_PHONES: Final = {
     "ㅏ": "a", "ㅐ": "ɛ", "ㅑ": "ja", "ㅒ": "jɛ", "ㅓ": "ʌ", "ㅔ": "e", "ㅕ": "jʌ", "ㅖ": "je", "ㅗ": "o", "ㅘ": "wa",
     "ㅙ": "wɛ", "ㅚ": "we", "ㅛ": "jo", "ㅜ": "u", "ㅝ": "wʌ", "ㅞ": "we", "ㅟ": "wi", "ㅠ": "ju", "ㅡ": "ɯ",
     "ㅢ": "ɰi", "ㅣ": "i",
 }  # fmt: skip
-_CODA_SYMBOLS: Final = {
+_CODA_PHONES: Final = {
     "": "",
-    "ㄱ": "k",
+    "ㄱ": "k̚",
     "ㄴ": "n",
-    "ㄷ": "t",
+    "ㄷ": "t̚",
     "ㄹ": "l",
     "ㅁ": "m",
-    "ㅂ": "p",
+    "ㅂ": "p̚",
     "ㅇ": "ŋ",
 }
+# Kokoro has no marks for tense, voiceless and unreleased.
+_SYMBOLS: Final = {"\u0348": "", _VOICELESS: "", "\u031a": ""}
 
 
 @dataclass
@@ -86,13 +91,17 @@ class Korean:
 
     def phonemes(self, words: str) -> str:
         """Read `words`, which hold no punctuation; figures are read out, other scripts dropped."""
+        return symbols(self.ipa(words))
+
+    def ipa(self, words: str) -> str:
+        """Read `words` as IPA."""
         named = "".join(
             _JAMO_NAMES.get(character, character) for character in spelled(words, KOREAN)
         )
         text = unicodedata.normalize("NFKC", named)
         for pattern, replacement in _IRREGULAR:
             text = pattern.sub(replacement, text)
-        return " ".join(symbols(pronounced(word)) for word in _words(text))
+        return " ".join(phones(pronounced(word)) for word in _words(text))
 
 
 def _words(text: str) -> list[str]:
@@ -214,12 +223,12 @@ def _vowel(syllable: Syllable, *, first: bool) -> str:
     return syllable.vowel
 
 
-def symbols(result: Sequence[Syllable]) -> str:
-    """Write the pronunciation in Kokoro's symbols."""
+def phones(result: Sequence[Syllable]) -> str:
+    """Write the pronunciation of a word in IPA."""
     written = ""
     before = ""
     for syllable in result:
-        onset = _ONSET_SYMBOLS[syllable.onset]
+        onset = _ONSET_PHONES[syllable.onset]
         if syllable.onset in {"ㅅ", "ㅆ"} and syllable.vowel in {
             "ㅣ",
             "ㅑ",
@@ -231,6 +240,13 @@ def symbols(result: Sequence[Syllable]) -> str:
             onset = onset.replace("s", "ɕ")
         if before == "ㄹ" and syllable.onset == "ㄹ":
             onset = "l"
-        written += onset + _VOWEL_SYMBOLS[syllable.vowel] + _CODA_SYMBOLS[syllable.coda]
+        if not written and syllable.onset in _LENIS:
+            onset += _VOICELESS
+        written += onset + _VOWEL_PHONES[syllable.vowel] + _CODA_PHONES[syllable.coda]
         before = syllable.coda
     return written
+
+
+def symbols(ipa: str, changes: Mapping[str, str] = NO_CHANGES) -> str:
+    """Map IPA to Kokoro's symbols. `changes` go before the table: what a search tries."""
+    return replaced(ipa, {**_SYMBOLS, **changes})
