@@ -4,10 +4,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# operations that need a value on the host, so that it waits for all that was launched
-_WAITING = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "equal", "unique")
+# Operations that need a value on the host, so that it waits for all that was launched. In inference mode some arrive
+# whole (`item`), else as what they consist of (`_local_scalar_dense`).
+_WAITING = (
+    "item",
+    "_local_scalar_dense",
+    "is_nonzero",
+    "nonzero",
+    "argwhere",
+    "masked_select",
+    "equal",
+    "unique_dim",
+    "unique_consecutive",
+    "_unique2",
+    "unique2",
+    "bincount",
+)
+_INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_")
+_BY_MASK = "index by a mask"  # whose size is known on the device only
 _VIEWS = (
     "view",
     "unsqueeze",
@@ -38,7 +55,7 @@ class Operations(TorchDispatchMode):  # type: ignore[misc]  # untyped in torch
     @property
     def waits(self) -> int:
         """Return how many of them make the host wait."""
-        return sum(self.by_name[name] for name in _WAITING)
+        return sum(self.by_name[name] for name in (*_WAITING, _BY_MASK))
 
     def __torch_dispatch__(
         self,
@@ -49,5 +66,13 @@ class Operations(TorchDispatchMode):  # type: ignore[misc]  # untyped in torch
     ) -> Any:
         name = function.overloadpacket.__name__
         if name not in _VIEWS:
-            self.by_name[name] += 1
+            self.by_name[_BY_MASK if _is_by_mask(name, arguments) else name] += 1
         return function(*arguments, **(named or {}))
+
+
+def _is_by_mask(name: str, arguments: Sequence[Any]) -> bool:
+    if name == "where":
+        return len(arguments) == 1  # the indices, as `nonzero` gives them
+    return name in _INDEXING and any(
+        index is not None and index.dtype in (torch.bool, torch.uint8) for index in arguments[1]
+    )

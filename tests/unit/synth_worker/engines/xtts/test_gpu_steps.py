@@ -1,6 +1,7 @@
 """A GPU's steps without one: on fake tensors of a GPU, and by counting operations and waits."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,6 +80,39 @@ def opened(decoder: BatchDecoder, count: int, length: int = 30) -> list[Decoding
 def closed(decoder: BatchDecoder, sentences: list[Decoding]) -> None:
     for sentence in sentences:
         decoder.close(sentence)
+
+
+WAITS: list[Callable[[Tensor], Any]] = [
+    lambda x: x.sum().item(),
+    lambda x: int(x[0]),
+    lambda x: float(x.max()),
+    lambda x: 1 if x.any() else 0,
+    lambda x: x[x > 1],
+    lambda x: x.clone().index_put_((x > 1,), torch.zeros(())),
+    lambda x: x.nonzero(),
+    lambda x: x.masked_select(x > 1),
+    lambda x: x.unique(),
+    lambda x: torch.equal(x, x + 1),
+    lambda x: torch.where(x > 1),
+]
+
+
+@pytest.mark.parametrize("number", range(len(WAITS)))
+@pytest.mark.parametrize("inference", [True, False])
+def test_an_operation_that_waits_for_a_value_is_counted(number: int, inference: bool) -> None:
+    with torch.inference_mode(inference):
+        values = torch.arange(4.0)
+        with Operations() as counted:
+            WAITS[number](values)
+    assert counted.waits >= 1, counted.by_name
+
+
+def test_an_operation_that_leaves_its_values_on_the_device_is_not_counted_as_a_wait() -> None:
+    values = torch.arange(4.0)
+    with Operations() as counted:
+        values[torch.tensor([1, 2])] + torch.where(values[:2] > 1, values[:2], 0.0)
+        values.clone().masked_fill_(values > 1, 0.0).argmax(-1)
+    assert counted.waits == 0, counted.by_name
 
 
 def test_a_step_launches_as_many_operations_for_all_rows_as_for_one(decoder: BatchDecoder) -> None:
