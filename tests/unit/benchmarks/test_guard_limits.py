@@ -1,9 +1,15 @@
 """The guard's limits are checked against recordings: pauses and paces are measured as the guard sees them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 
-from benchmarks.guard_limits import Recording, judged, longest_pause_s, trimmed, watched
+from benchmarks.guard_defects import DEFECTS, EARLIER, table
+from benchmarks.guard_limits import judged, longest_pause_s
+from benchmarks.guard_recordings import Collection, Recording, dialogues, trimmed
+from benchmarks.guard_watch import watched
 from benchmarks.quality.references import RATE_HZ, Samples
 
 TEXT = "The visitors came by train, although the road had been repaired."  # some 4 s
@@ -41,3 +47,49 @@ def test_the_table_counts_the_faults_by_kind_and_speed() -> None:
     recordings = [Recording("en", spoken(4.3), TEXT), Recording("en", spoken(20), TEXT)]
     row = judged(iter(recordings)).row("two")
     assert row == "| two | 2 | 0.00 s | 1.01, 2.85, 4.69 | runaway 1 | runaway 1 | runaway 1 |"
+
+
+@pytest.fixture
+def sentences(tmp_path: Path) -> Collection:
+    """Return 15 sentences of an ordinary pace, in files."""
+    for index in range(15):
+        tone = np.sin(np.arange(round(4.6 * RATE_HZ)) * (0.05 + index / 1000)) * 0.3
+        soundfile.write(tmp_path / f"{index}.wav", tone.astype(np.float32), RATE_HZ)
+    return Collection("test", "en", {tmp_path / f"{index}.wav": TEXT for index in range(15)})
+
+
+def test_the_table_compares_the_defects_that_both_limits_find(sentences: Collection) -> None:
+    found = {}
+    for line in table([sentences]).splitlines()[2:]:
+        name, before, now = line.strip("| ").split(" | ")
+        found[name] = (before, now)
+    assert found.keys() == DEFECTS.keys()
+    assert found["none"] == ("0.0%", "0.0%")
+    assert found["babble of its length"] == ("0.0%", "0.0%"), (
+        "9.2 s of 4.3 s, and 9.6 s are allowed"
+    )
+    assert found["babble of twice its length"] == ("100.0%", "100.0%")
+    assert found["3 s of silence in the middle"] == ("100.0%", "100.0%")
+    assert found["ends after a third"] == ("0.0%", "0.0%")
+    assert found["ends after a quarter"] == ("0.0%", "100.0%")
+
+
+def test_the_present_limits_are_the_tighter_ones_for_a_sentence_of_ordinary_length() -> None:
+    assert watched(Recording("en", spoken(11.5), TEXT), 1.0) == "runaway"
+    assert watched(Recording("en", spoken(11.5), TEXT), 1.0, EARLIER) is None
+
+
+def test_the_lines_of_a_script_belong_to_the_recordings_of_their_names(tmp_path: Path) -> None:
+    script, sound = (tmp_path / "usr/share/games/fillets-ng" / one for one in ("script", "sound"))
+    for folder in (script / "city", sound / "city/cs"):
+        folder.mkdir(parents=True)
+    (script / "city/dialogs_cs.lua").write_text(
+        'dialogId("a", "font", "Hello.")\ndialogStr("Ahoj.")\n\n'
+        'dialogId("b", "font", "C%1.")\ndialogStr("C%1.")\n'
+        'dialogId("c", "font", "")\ndialogStr("")\n'
+        'dialogId("d", "font", "Not recorded.")\ndialogStr("Bez zvuku.")\n',
+        encoding="utf-8",
+    )
+    for name in "abc":
+        (sound / f"city/cs/{name}.ogg").touch()
+    assert dialogues(tmp_path, tmp_path, "cs") == {sound / "city/cs/a.ogg": "Ahoj."}

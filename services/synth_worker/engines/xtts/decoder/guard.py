@@ -6,6 +6,7 @@ codes and its audio, so a redelivered sentence gets the same verdict and the sam
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -23,14 +24,26 @@ _CHARACTERS_PER_SECOND: Final = {language: characters_per_second(language) for l
     "fr": 15, "en": 15, "es": 15, "tr": 13, "ru": 13, "cs": 13, "hu": 13, "ko": 6,
 }  # fmt: skip
 _CHARACTERS_PER_SECOND_ELSEWHERE: Final = 13
-_LONGEST: Final = 2.5  # times the expected length, plus the slack for pauses
-_SLACK_S: Final = 1.5
-_SHORTEST: Final = 0.25  # times the expected length; for sentences of a second or more
+# Rates that no recording has confirmed, so their limit is wider.
+_UNCONFIRMED: Final = ("ar", "hi", "ja", "ko", "zh")
+_LONGEST_UNCONFIRMED: Final = 2.5
 _JUDGED_S: Final = 1.0
 _LOOP_CODES: Final = 32  # this many repeating codes are a loop
 _LOOP_PERIODS: Final = (1, 2, 3, 4)
 _SILENCE_S: Final = 1.5  # longer than any natural pause within a sentence
 _QUIET: Final = 10 ** (-50 / 20)
+
+
+@dataclass(frozen=True)
+class LengthLimits:
+    """Lengths of a sentence that are no fault, for the expected length of its text.
+
+    `python -m benchmarks.guard_limits` compares them with human recordings.
+    """
+
+    longest: float = 1.75  # times the expected length
+    slack_s: float = 2.0  # in addition, for a drawn-out word and the pauses of a short sentence
+    shortest: float = 0.35  # times the expected length; for sentences of a second or more
 
 
 class RunawayGuard:
@@ -44,18 +57,21 @@ class RunawayGuard:
         most_codes: int,
         *,
         speed: float = 1.0,
+        limits: LengthLimits | None = None,
     ) -> None:
         """Watch a sentence of so many spoken characters and at most `most_codes` codes.
 
-        `speed` stretches the audio that `add_audio` receives, and the natural pauses in it, but not the codes.
+        `speed` stretches the audio that `add_audio` receives, and the natural pauses in it, but not the codes. `limits`
+        are for other lengths than those of the language.
         """
+        longest = _LONGEST_UNCONFIRMED if language in _UNCONFIRMED else LengthLimits.longest
+        self._limits = limits or LengthLimits(longest)
         rate = _CHARACTERS_PER_SECOND.get(language, _CHARACTERS_PER_SECOND_ELSEWHERE)
         self.expected_s = characters / rate
         self._most_quiet_samples = _SILENCE_S / min(speed, 1.0) * sample_rate_hz
         self._quiet_samples = 0
-        self._most_codes = min(
-            most_codes, int((self.expected_s * _LONGEST + _SLACK_S) * CODES_PER_SECOND)
-        )
+        longest_s = self.expected_s * self._limits.longest + self._limits.slack_s
+        self._most_codes = min(most_codes, int(longest_s * CODES_PER_SECOND))
 
     def add_audio(self, samples: Samples) -> None:
         """Record vocoded audio, float32 [n]."""
@@ -67,7 +83,7 @@ class RunawayGuard:
     def fault(self, codes: Sequence[int], *, stopped: bool) -> Fault | None:
         """Return the fault in the codes so far, if any; `stopped`: the model ended the sentence."""
         if stopped:
-            too_short = len(codes) < self.expected_s * _SHORTEST * CODES_PER_SECOND
+            too_short = len(codes) < self.expected_s * self._limits.shortest * CODES_PER_SECOND
             return "short" if too_short and self.expected_s >= _JUDGED_S else None
         if len(codes) >= self._most_codes:
             return "runaway"

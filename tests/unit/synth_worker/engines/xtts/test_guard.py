@@ -36,6 +36,25 @@ def test_a_sentence_that_finds_no_end_is_a_runaway() -> None:
     assert guard().fault(seconds(8), stopped=False) is None
 
 
+def test_the_limit_allows_a_slow_voice_and_no_sentence_that_is_spoken_three_times() -> None:
+    spoken_s = len(TEXT) / 15
+    for pace, extra_s, fault in ((1.7, 1.9, None), (1.8, 2.1, "runaway"), (3.0, 0.0, "runaway")):
+        assert guard().fault(seconds(spoken_s * pace + extra_s), stopped=False) == fault, pace
+
+
+def test_a_single_word_may_be_drawn_out_as_people_do() -> None:
+    assert guard("Auw!", "nl").fault(seconds(2.0), stopped=False) is None  # a person took 1.7 s
+    assert guard("Auw!", "nl").fault(seconds(3.0), stopped=False) == "runaway"
+
+
+@pytest.mark.parametrize("language", ["ar", "hi", "ja", "ko", "zh"])
+def test_the_limit_is_wider_where_no_recording_has_confirmed_the_rate(language: str) -> None:
+    rate = {"ja": 7, "ko": 6, "zh": 4.5}.get(language, 11)
+    text, spoken_s = "a" * 50, 50 / rate
+    assert guard(text, language).fault(seconds(2.4 * spoken_s), stopped=False) is None
+    assert guard(text, "de").fault(seconds(2.4 * 50 / 14), stopped=False) == "runaway"
+
+
 def test_no_sentence_is_longer_than_the_model_can_make_one() -> None:
     assert guard(TEXT * 9).fault(varied(602), stopped=False) == "runaway"
 
