@@ -24,9 +24,8 @@ _CHARACTERS_PER_SECOND: Final = {language: characters_per_second(language) for l
     "fr": 15, "en": 15, "es": 15, "tr": 13, "ru": 13, "cs": 13, "hu": 13, "ko": 6,
 }  # fmt: skip
 _CHARACTERS_PER_SECOND_ELSEWHERE: Final = 13
-# Rates that no recording has confirmed, so their limit is wider.
+# Languages whose rates no recording has confirmed, so their limits are wider.
 _UNCONFIRMED: Final = ("ar", "hi", "ja", "ko", "zh")
-_LONGEST_UNCONFIRMED: Final = 2.5
 _JUDGED_S: Final = 1.0
 _LOOP_CODES: Final = 32  # this many repeating codes are a loop
 _LOOP_PERIODS: Final = (1, 2, 3, 4)
@@ -44,6 +43,9 @@ class LengthLimits:
     longest: float = 1.75  # times the expected length
     slack_s: float = 2.0  # in addition, for a drawn-out word and the pauses of a short sentence
     shortest: float = 0.35  # times the expected length; for sentences of a second or more
+
+
+_WIDER: Final = LengthLimits(longest=2.5, shortest=0.25)
 
 
 class RunawayGuard:
@@ -64,8 +66,8 @@ class RunawayGuard:
         `speed` stretches the audio that `add_audio` receives, and the natural pauses in it, but not the codes. `limits`
         are for other lengths than those of the language.
         """
-        longest = _LONGEST_UNCONFIRMED if language in _UNCONFIRMED else LengthLimits.longest
-        self._limits = limits or LengthLimits(longest)
+        usual = _WIDER if language in _UNCONFIRMED else LengthLimits()
+        self._limits = limits or usual
         rate = _CHARACTERS_PER_SECOND.get(language, _CHARACTERS_PER_SECOND_ELSEWHERE)
         self.expected_s = characters / rate
         self._most_quiet_samples = _SILENCE_S / min(speed, 1.0) * sample_rate_hz

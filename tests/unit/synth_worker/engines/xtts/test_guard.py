@@ -52,6 +52,8 @@ def test_the_limit_is_wider_where_no_recording_has_confirmed_the_rate(language: 
     rate = {"ja": 7, "ko": 6, "zh": 4.5}.get(language, 11)
     text, spoken_s = "a" * 50, 50 / rate
     assert guard(text, language).fault(seconds(2.4 * spoken_s), stopped=False) is None
+    assert guard(text, language).fault(seconds(0.3 * spoken_s), stopped=True) is None
+    assert guard(text, "de").fault(seconds(0.3 * 50 / 14), stopped=True) == "short"
     assert guard(text, "de").fault(seconds(2.4 * 50 / 14), stopped=False) == "runaway"
 
 
