@@ -23,8 +23,8 @@ settings.load_profile("same")
 # take several times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Set before NumPy is imported, and inherited by the started services. Threads of OpenBLAS spin too, and cannot be told
-# otherwise: on two busy cores, they took 13 times as long as one thread.
+# Set before NumPy is imported, and inherited by the started services. Threads of OpenBLAS spin too, and no setting
+# ends that: on two busy cores, they took 13 times as long as one thread.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Saves each edge that a test starts a second of a processor.
