@@ -13,6 +13,10 @@ import pytest
 import pytest_asyncio
 
 from services.common.audio.wav import wav_header
+from services.common.bus import topology
+from services.common.wire import codec
+from services.common.wire.identity import Identity
+from services.common.wire.messages import JobProgress
 from services.http_edge.encoders.registry import FORMATS
 from tests.chaos.parts import house
 from tests.integration.test_http_1_0 import asked, body, posted
@@ -236,6 +240,31 @@ async def test_the_audio_of_a_running_job_comes_in_every_format(service: Front) 
 
     for name, found in zip(FORMATS, await asyncio.gather(*map(heard, FORMATS)), strict=True):
         check(name, found, DEFAULT_RATES_HZ[name], expected_pcm(text))
+
+
+@pytest.mark.parametrize("service", [0.1], indirect=True)
+async def test_no_sentence_of_a_running_job_is_heard_twice_when_its_progress_goes_back(
+    service: Front,
+) -> None:
+    text = " ".join([TEXT] * 3)
+    async with await service.post("/jobs", text=text) as response:
+        job = response.headers["Location"]
+    key = Identity("public", "job", job.rpartition("/")[2]).key("job")
+
+    async def progress() -> JobProgress:
+        value = await service.bus.get_value(topology.PROGRESS, key)
+        assert value is not None
+        return codec.decode(value, JobProgress)
+
+    async with await service.get(f"{job}/audio?response_format=pcm") as response:
+        begin = await response.content.readexactly(1)
+        early = await progress()
+        while (await progress()).spoken < early.spoken + 2:
+            await asyncio.sleep(0.01)
+        await service.bus.put_value(topology.PROGRESS, key, codec.encode(early))
+        found = begin + await response.read()
+    assert (await progress()).state == "done"
+    assert digest([found]) == digest([expected_pcm(text)])
 
 
 @pytest.mark.parametrize("service", [0.1], indirect=True)

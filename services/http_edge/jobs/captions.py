@@ -1,14 +1,14 @@
 """Stores the captions of a job with its audio: the text of a job is stored nowhere else once it is done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from services.common.wire.failures import QueueFull
 from services.common.wire.messages import SentenceSpoken, SpeechRequest, TextSplit
 from services.http_edge.jobs.chapters import located
-from services.http_edge.jobs.store import JobStore
-from services.http_edge.subtitles.captions import caption_of
+from services.http_edge.jobs.store import JobStore, caption_page
+from services.http_edge.subtitles.captions import Caption, caption_of
 
 log = structlog.get_logger()
 
@@ -20,6 +20,8 @@ class JobCaptions:
     store: JobStore
     request: SpeechRequest
     split: TextSplit | None = None
+    _first: int = 0  # sentence of the first caption below
+    _page: list[Caption] = field(default_factory=list)  # of this edge, of the current page
 
     async def add(self, spoken: SentenceSpoken, split: TextSplit | None) -> None:
         """Store the caption of a sentence whose audio is stored. `split`: as received, if it was.
@@ -36,7 +38,11 @@ class JobCaptions:
                 return
             span = self.split.sentences[spoken.sentence]
             caption = caption_of(self.request, span, spoken)
-            await self.store.add_caption(tenant, job, spoken.sentence, caption)
+            _, index = caption_page(spoken.sentence)
+            if index == 0 or not self._page:
+                self._first, self._page = spoken.sentence, []
+            self._page.append(caption)
+            await self.store.add_captions(tenant, job, self._first, self._page)
         except QueueFull:
             log.warning("job_without_captions", request=job)
 

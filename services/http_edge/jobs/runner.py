@@ -46,10 +46,14 @@ _READY_S: Final = 1.0  # between two looks for a worker
 
 
 class JobReturned(PipelineError):
-    """Naks a job because another edge continues it, or has ended it. Not a failure of the job."""
+    """Naks a job because this edge stops; another edge continues it. Not a failure of the job."""
 
     code = "handed_back"
     retryable = True
+
+
+class _EndedByAnotherEdge(Exception):
+    """Another edge, to which the job was redelivered while this one was slow, has ended it."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,12 @@ class JobWork:
         await self._until_ready(request)
         await self.results.reserve(request)
         request = await self._marked(request)
-        with self.metrics.jobs_running.track_inprogress():
-            done = await self._run(request, progress)
+        try:
+            with self.metrics.jobs_running.track_inprogress():
+                done = await self._run(request, progress)
+        except _EndedByAnotherEdge:
+            log.info("job_ended_by_another_edge", request=request.request)
+            return
         record_end(self.metrics, request.tenant, done, language=request.language)
 
     async def _until_ready(self, request: SpeechRequest) -> None:
@@ -240,10 +248,10 @@ class JobWork:
         return await self.results.complete(request.tenant, progress)
 
     async def _note(self, tenant: str, progress: JobProgress) -> None:
-        """Store the progress of the running job. Raises JobReturned if another edge has ended it."""
+        """Store the progress of the running job. Raises _EndedByAnotherEdge."""
         stored = await self.store.note(tenant, progress)
         if stored.state in ENDED:
-            raise JobReturned("another edge, to which the job was redelivered, has ended it")
+            raise _EndedByAnotherEdge
 
     async def _keep_request_again(self, request: SpeechRequest) -> None:
         """Store the request of a job that waited for long, so that it expires with its audio."""

@@ -3,7 +3,7 @@
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -34,6 +34,11 @@ _READ_AT_ONCE: Final = 16  # objects
 _FREED_AT_ONCE: Final = 16  # objects
 # buffered changes of a job; any of them causes the latest progress to be read
 _PENDING_CHANGES: Final = 64
+
+
+def caption_page(sentence: int) -> tuple[int, int]:
+    """Return the page of captions that has this sentence, and the sentence's index in it."""
+    return divmod(sentence, _CAPTION_PAGE)
 
 
 def queued(request: SpeechRequest) -> JobProgress:
@@ -117,21 +122,20 @@ class JobStore:
         return progress
 
     async def note(self, tenant: str, progress: JobProgress) -> JobProgress:
-        """Store the progress of a job, unless its end is stored; return what is stored then.
+        """Store the progress of a job, unless its end or more progress is stored; return what is stored then.
 
-        A second edge to which the job was redelivered can be behind the one that ended it.
+        A second edge to which the job was redelivered can be behind the first one.
         """
         stored = progress
 
-        async def unless_ended(content: bytes) -> bytes | None:
+        async def forward(content: bytes) -> bytes | None:
             nonlocal stored
             held = codec.decode(content, JobProgress) if content else None
-            has_ended = held is not None and held.job == progress.job and held.state in ENDED
-            stored = held if held is not None and has_ended else progress
-            return None if has_ended else codec.encode(progress)
+            stored = held if held is not None and _is_behind(progress, held) else progress
+            return None if stored is held else codec.encode(progress)
 
         key = Identity(tenant, "job", progress.job).key("job")
-        await update_atomically(self.bus, topology.PROGRESS, key, unless_ended)
+        await update_atomically(self.bus, topology.PROGRESS, key, forward)
         if stored.state in ENDED or stored.spoken % _LISTED_EVERY == 0:
             await self._list.put(tenant, stored)
         return stored
@@ -153,13 +157,13 @@ class JobStore:
             topology.RESULTS, Identity(tenant, "job", job).object_name(sentence), pcm
         )
         page, index = divmod(sentence, _PAGE)
-        known = await self._page(tenant, job, page)
-        lengths = [*known[:index], len(pcm), *known[index + 1 :]]
-        await self.bus.put_value(
-            topology.PROGRESS,
-            Identity(tenant, "job", job).key("lengths", page),
-            struct.pack(f"<{len(lengths)}I", *lengths),
-        )
+
+        async def added(content: bytes) -> bytes:
+            known = _unpacked(content)
+            return _packed([*known[:index], len(pcm), *known[index + 1 :]])
+
+        key = Identity(tenant, "job", job).key("lengths", page)
+        await update_atomically(self.bus, topology.PROGRESS, key, added)
 
     async def lengths(self, tenant: str, job: str, sentences: int) -> list[int]:
         """Return the length in bytes of each of the first sentences. Raises UnknownJob if they have expired."""
@@ -178,16 +182,22 @@ class JobStore:
             raise UnknownJob("the audio of this job has expired")
         return pcm
 
-    async def add_caption(self, tenant: str, job: str, sentence: int, caption: Caption) -> None:
-        """Store the caption of the next sentence; those of the sentences before it are stored already.
+    async def add_captions(
+        self, tenant: str, job: str, first: int, captions: Sequence[Caption]
+    ) -> None:
+        """Store captions of successive sentences of a page (`caption_page`), from `first` on.
 
-        Those after it stay, as in `add`.
+        Those after them stay, as in `add`. Nothing is stored if one before them is missing. Objects have no
+        compare-and-set, so an edge that is behind can remove the latest captions of another one. Therefore each edge
+        stores all of its own captions of the page again with every new one.
         """
-        page, index = divmod(sentence, _CAPTION_PAGE)
+        page, index = caption_page(first)
         name = Identity(tenant, "job", job).captions_name(page)
         known = await self._captions(name)
-        captions = (*known[:index], caption, *known[index + 1 :])
-        await self.bus.put_object(topology.RESULTS, name, msgspec.msgpack.encode(captions))
+        if len(known) < index:
+            return
+        merged = (*known[:index], *captions, *known[index + len(captions) :])
+        await self.bus.put_object(topology.RESULTS, name, msgspec.msgpack.encode(merged))
 
     async def captions(self, tenant: str, job: str, sentences: int) -> list[Caption]:
         """Return the captions of the first sentences. Raises UnknownJob if they are not stored."""
@@ -283,13 +293,23 @@ class JobStore:
         return msgspec.msgpack.decode(content, type=tuple[Caption, ...]) if content else ()
 
     async def _page(self, tenant: str, job: str, page: int) -> list[int]:
-        value = (
-            await self.bus.get_value(
-                topology.PROGRESS, Identity(tenant, "job", job).key("lengths", page)
-            )
-            or b""
-        )
-        return list(struct.unpack(f"<{len(value) // 4}I", value))
+        key = Identity(tenant, "job", job).key("lengths", page)
+        return _unpacked(await self.bus.get_value(topology.PROGRESS, key) or b"")
+
+
+def _is_behind(progress: JobProgress, held: JobProgress) -> bool:
+    """Return whether the stored progress of the same job must stay."""
+    if held.job != progress.job:
+        return False
+    return held.state in ENDED or (progress.state not in ENDED and held.spoken > progress.spoken)
+
+
+def _packed(lengths: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(lengths)}I", *lengths)
+
+
+def _unpacked(content: bytes) -> list[int]:
+    return list(struct.unpack(f"<{len(content) // 4}I", content))
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ class JobAudio:
                 assert audio is not None  # noqa: S101  # for the type checker
                 await audio.write(await self.store.audio(tenant, progress.job, sentence))
 
-            sent = progress.spoken
+            sent = max(sent, progress.spoken)
 
         if progress.state in ("failed", "cancelled"):
             raise _ended(progress)

@@ -63,7 +63,7 @@ class EventCursor:
             events += _mark_events(self.timeline, marks.get(index, []))
             events.append(_event("progress", body, index + 1))
 
-        self.added = progress.spoken
+        self.added = max(self.added, progress.spoken)
         self.reported = max(self.reported, progress.spoken)
         return events
 
