@@ -3,9 +3,11 @@
 Weights are random and of the released sizes (1.9 GB, written once into --folder): speed does not depend on what they
 say, and neither engine has another text, voice, seed or number of codes than the other. Stock and ours take turns in
 one process, so that a machine that is busy with other things slows both; compare the ratios. Medians of --runs rounds.
+The last table has sentences of ragged lengths, and such as arrive at random (`xtts_ragged`), in bfloat16.
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -20,6 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks import xtts_ragged
+from benchmarks.xtts_gpu.bench import ragged_texts
 from services.common.audio.clip import Clip
 from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.xtts.decoder.linear import Precision
@@ -147,6 +151,15 @@ def against_stock(folder: Path, rounds: int) -> str:
     return "\n".join([head, "|---" * 6 + "|", *rows])
 
 
+@torch.inference_mode()
+def ragged(folder: Path, texts: int) -> None:
+    """Measure sentences of ragged lengths, and print the table."""
+    engine = engine_of(folder, "bfloat16")
+    voice = engine.restore(engine.condition([clip()]))
+    stock, tell = stock_model(folder), functools.partial(print, flush=True)
+    xtts_ragged.measure(stock, engine, voice, ragged_texts(texts), TEXT, tell=tell)
+
+
 def load_in_a_child(folder: Path, precision: Precision) -> dict[str, float]:
     """Load the engine in a fresh process: seconds, and its memory in MiB, private and shared with others."""
     code = (
@@ -227,7 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=Path.home() / ".cache" / "voice-cloning-pipeline" / "xtts-random",
     )
     parser.add_argument("--runs", type=int, default=3, metavar="N")
-    parser.add_argument("--only", choices=["speed", "load", "workers"])
+    parser.add_argument("--only", choices=["speed", "load", "workers", "ragged"])
+    parser.add_argument("--texts", type=int, default=8, metavar="N", help="of ragged lengths")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if not (options.folder / "model.pth").exists():
@@ -243,7 +257,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.only in (None, "load"):
         print(loading(options.folder, options.runs), end="\n\n", flush=True)
     if options.only in (None, "speed"):
-        print(against_stock(options.folder, options.runs), flush=True)
+        print(against_stock(options.folder, options.runs), end="\n\n", flush=True)
+    if options.only in (None, "ragged"):
+        ragged(options.folder, options.texts)
 
 
 if __name__ == "__main__":
