@@ -243,7 +243,7 @@ async def test_the_audio_of_a_running_job_comes_in_every_format(service: Front) 
 
 
 @pytest.mark.parametrize("service", [0.1], indirect=True)
-async def test_no_sentence_of_a_running_job_is_heard_twice_when_its_progress_goes_back(
+async def test_a_listener_receives_no_sentence_twice_when_the_progress_of_a_job_goes_back(
     service: Front,
 ) -> None:
     text = " ".join([TEXT] * 3)
