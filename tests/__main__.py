@@ -1,6 +1,7 @@
 """The test run of `./task test`: the tests that can run side by side on several workers, then the rest one at a time.
 
-Arguments go to pytest: a path, `-k NAME`, `-x`. `--quick` selects the unit and contract tests.
+Arguments go to pytest: a path, `-k NAME`, `-x`. `--quick` selects the unit and contract tests, without the files that
+compute for long with the models of real engines.
 
 Hundreds of these tests start processes and wait for them, on machines that other work shares. If at most five tests
 fail, they run once more, one at a time. If they pass then, the run passes and names them as flaky. Their first failure
@@ -18,6 +19,16 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 QUICK: Final = ("tests/unit", "tests/contract")
+# They take half of the time of all unit and contract tests. Run them after a change of an engine.
+WITH_MODELS: Final = (
+    "tests/contract/test_engines.py",
+    "tests/contract/test_xtts_weights.py",
+    "tests/unit/benchmarks/test_xtts_gpu.py",
+    "tests/unit/synth_worker/engines/test_embedded_engine.py",
+    "tests/unit/synth_worker/engines/test_embedded_model_files.py",
+    "tests/unit/synth_worker/engines/xtts/test_processors.py",
+    "tests/unit/synth_worker/engines/xtts/test_vocoder.py",
+)
 # More than there are cores: most tests wait for processes that they started.
 SIDE_BY_SIDE: Final = ("-n", "4", "--no-loadscope-reorder", "--phase", "side-by-side")
 # Unit and contract tests compute, and each worker imports what all of them import. None runs alone.
@@ -77,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     phases: tuple[Sequence[str], ...] = (SIDE_BY_SIDE, ALONE)
 
     if "--quick" in arguments:
-        options.extend(QUICK)
+        options += [*QUICK, *(f"--ignore={name}" for name in WITH_MODELS)]
         phases = (COMPUTING,)
 
     statuses = []

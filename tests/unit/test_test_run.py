@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.__main__ import MAX_REPEATED, run_phase
+from tests.__main__ import MAX_REPEATED, QUICK, ROOT, WITH_MODELS, run_phase
 
 PHASE = ("-n", "0", "-q")
 
@@ -46,3 +46,9 @@ def test_more_failures_than_a_few_are_not_run_again(tmp_path: Path) -> None:
         "    assert seen.exists() or seen.touch()\n"
     )
     assert run_of(tmp_path, once) == (1, [])
+
+
+def test_the_files_that_a_quick_run_leaves_out_are_unit_and_contract_tests() -> None:
+    for name in WITH_MODELS:
+        assert (ROOT / name).is_file(), name
+        assert name.startswith(tuple(f"{folder}/" for folder in QUICK)), name
