@@ -1,11 +1,13 @@
 """A listener in real time: synthesis stays within a window ahead of it, and audio that was dropped is spoken again."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from services.common.bus import topology
 from services.common.bus.memory.bus import MemoryBus
@@ -16,6 +18,7 @@ from services.common.wire import subjects
 from services.common.wire.failures import PipelineError
 from services.http_edge.metrics import Metrics
 from services.http_edge.speech import attempt_limits
+from services.http_edge.speech.commands import publish_request
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.session import SpeechSession, SpeechSessions
 from tests.support.buses import bus_of
@@ -143,6 +146,34 @@ async def test_audio_that_was_dropped_with_its_end_markers_is_spoken_again_after
                 await run._ends._listener.close()
                 await bus.purge(topology.AUDIO, subjects.request_events("public", request.request))
     assert digest(pieces) == digest([expected_pcm(BOOK)])
+
+
+async def test_audio_that_only_an_earlier_attempt_had_is_spoken_again_at_once_when_it_is_dropped(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_limits, "_OWN_PATIENCE_S", math.inf)
+    request, here = speech_request(await stored_clip(bus), BOOK), speaker(bus)
+    earlier = replace(request, request="an-earlier-attempt")
+    async with (
+        asyncio.timeout(120),
+        tone_service(bus),
+        here.speaking(request, listening=True) as speech,
+    ):
+        events = speech._inbox._events  # type: ignore[attr-defined]
+        await events.subscribe(earlier.request)
+        await deaf(speech, earlier.request)
+        await publish_request(bus, earlier)
+        await until_idle(bus)
+        pieces = list[bytes]()
+        async for piece in speech.chunks():
+            pieces.append(piece)
+            if len(pieces) == 60:
+                assert speech._inbox._portions.latest.leaves_out(  # type: ignore[attr-defined]
+                    events.assembly.sentence + 1
+                )
+                await bus.purge(topology.AUDIO, subjects.AUDIO)
+    assert digest(pieces) == digest([expected_pcm(BOOK)])
+    assert here.metrics.spoken_again._value.get() >= 1
 
 
 async def test_two_listeners_of_one_request_each_get_it_whole_at_their_own_pace(bus: Bus) -> None:

@@ -82,8 +82,8 @@ class PortionRequests:
             first = max(portion.until, sentence)
             missing = await self._events.first_missing(first, _MOST_STORED)
             if missing != first:
-                portion.first = first
-                portion.until = portion.sentences if missing is None else missing
+                end = portion.sentences if missing is None else missing
+                portion.skip(first, first if end is None else end)
                 return
 
             await publish_request(

@@ -5,7 +5,7 @@ requested when the listener reaches the last one, so at most two are ahead of it
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -71,6 +71,18 @@ class LatestPortion:
     first: int = 0  # its first sentence
     until: int | None = None  # the first sentence after it; None: unknown so far
     sentences: int | None = None  # of the text
+    # ranges of sentences that the attempt leaves out, as other attempts had them stored
+    left_out: list[range] = field(default_factory=list)
+
+    def skip(self, first: int, until: int) -> None:
+        """Take the sentences from `first` to `until` for the latest portion: other attempts have their audio stored."""
+        self.left_out.append(range(first, until))
+        self.first = first
+        self.until = until
+
+    def leaves_out(self, sentence: int) -> bool:
+        """Return whether only other attempts have this sentence."""
+        return any(sentence in sentences for sentences in self.left_out)
 
     def update(self, split: TextSplit) -> None:
         """Apply a splitter's report of a portion; reports of earlier portions change nothing."""

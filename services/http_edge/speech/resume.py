@@ -14,8 +14,9 @@ An attempt ends early for one of three reasons:
 - It fails. The failure of the own attempt fails the listener. Once every attempt of other listeners has failed, a later
   one from the request store is read, or a new one starts at the first sentence that is not stored.
 - `TTS_AUDIO` drops messages older than `AUDIO_KEPT_S`, and the oldest when it is full. A chunk is lost if its sentence
-  has an end marker, stored or received, while the chunk is neither stored nor in the inbox. A new attempt then starts
-  at that sentence. A chunk that is lost again after some restarts fails the listener with AudioGone.
+  has an end marker, stored or received, while the chunk is neither stored nor in the inbox. The marker must be of the
+  own attempt, unless that leaves the sentence out because another attempt had it stored. A new attempt then starts at
+  that sentence. A chunk that is lost again after some restarts fails the listener with AudioGone.
 - It is silent for longer than its patience (`attempt_limits.py`), which depends on whose attempt it is, and on whether
   more is known to come.
 """
@@ -262,7 +263,9 @@ class Attempts:
             return False
 
         own = self._covering_attempt()
-        attempts = self._events.ids if own is None else [own.attempt]
+        latest = self._portions.latest
+        is_elsewhere = own is None or (latest is not None and latest.leaves_out(sentence))
+        attempts = self._events.ids if own is None or is_elsewhere else [own.attempt]
 
         for attempt in attempts:
             end = await self._events.end(attempt, sentence)
