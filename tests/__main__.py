@@ -1,7 +1,7 @@
 """The test run of `./task test`: the tests that can run side by side on several workers, then the rest one at a time.
 
-Arguments go to pytest: a path, `-k NAME`, `-x`. `--quick` selects the unit and contract tests, without the files that
-compute for long with the models of real engines.
+Arguments go to pytest: a path, `-k NAME`, `-x`. `--quick` selects the unit and contract tests, without those
+that compute for long with the models of real engines.
 
 Hundreds of these tests start processes and wait for them, on machines that other work shares. If at most five tests
 fail, they run once more, one at a time. If they pass then, the run passes and names them as flaky. Their first failure
@@ -26,8 +26,7 @@ WITH_MODELS: Final = (
     "tests/unit/benchmarks/test_xtts_gpu.py",
     "tests/unit/synth_worker/engines/test_embedded_engine.py",
     "tests/unit/synth_worker/engines/test_embedded_model_files.py",
-    "tests/unit/synth_worker/engines/xtts/test_processors.py",
-    "tests/unit/synth_worker/engines/xtts/test_vocoder.py",
+    "tests/unit/synth_worker/engines/xtts",
 )
 # More than there are cores: most tests wait for processes that they started.
 SIDE_BY_SIDE: Final = ("-n", "4", "--no-loadscope-reorder", "--phase", "side-by-side")

@@ -48,7 +48,7 @@ def test_more_failures_than_a_few_are_not_run_again(tmp_path: Path) -> None:
     assert run_of(tmp_path, once) == (1, [])
 
 
-def test_the_files_that_a_quick_run_leaves_out_are_unit_and_contract_tests() -> None:
+def test_what_a_quick_run_leaves_out_are_unit_and_contract_tests() -> None:
     for name in WITH_MODELS:
-        assert (ROOT / name).is_file(), name
+        assert (ROOT / name).exists(), name
         assert name.startswith(tuple(f"{folder}/" for folder in QUICK)), name
