@@ -11,7 +11,7 @@ import aiohttp
 
 from services.common.runtime.local_nats import LocalNats, free_port, local_nats
 
-_READY_S: Final = 30.0
+_READY_S: Final = 120.0
 
 
 @dataclass(frozen=True)
