@@ -19,6 +19,7 @@ from services.synth_worker.engines.protocol import Utterance
 from services.synth_worker.engines.xtts.engine import LoadedVoice, XttsEngine, XttsSentence
 
 STOPPED_S: Final = 0.1  # a longer stop of playback is noticed
+_TOGETHER: Final = float("inf")  # arrivals a second: all at once
 _HEAD: Final = (
     "| sentences | arrivals | real-time factor | first audio, median and longest | without a stop |"
 )
@@ -31,7 +32,7 @@ def arrivals_of(texts: Sequence[str], a_second: float, seed: int = 11) -> list[L
     dice, now_s, listeners = random.Random(seed), 0.0, list[Listener]()
     for number, text in enumerate(texts):
         listeners.append(Listener(now_s, [Utterance(text, "en", number)]))
-        now_s += dice.expovariate(a_second) if a_second < float("inf") else 0.0
+        now_s += dice.expovariate(a_second) if a_second < _TOGETHER else 0.0
     return listeners
 
 
@@ -113,7 +114,6 @@ def measure(
     """Measure, and tell the table line by line; `even` is the text of the sentences of one length."""
     tell(f"{_HEAD}\n{'|---' * 5}|")
     at_once = len(texts)
-    everybody = float("inf")
 
     def ours(name: str, chosen: Sequence[str], arrivals: str, a_second: float) -> float:
         listeners = arrivals_of(chosen, a_second)
@@ -123,16 +123,16 @@ def measure(
 
     def theirs(name: str, chosen: Sequence[str], *, stream: bool) -> list[list[tuple[float, int]]]:
         spoken = speak_by_stock(stock, voice, chosen, stream=stream)
-        listeners = arrivals_of(chosen, everybody)
+        listeners = arrivals_of(chosen, _TOGETHER)
         queued(spoken, listeners)
         tell(row(f"stock, {name}", "all at once", listeners, _total_s(spoken)))
         return spoken
 
-    serve(engine, voice, arrivals_of([even], everybody), 1)  # for nothing
+    serve(engine, voice, arrivals_of([even], _TOGETHER), 1)  # for nothing
     theirs("one length", [even], stream=False)
-    even_s = ours("one length", [even] * at_once, "all at once", everybody)
+    even_s = ours("one length", [even] * at_once, "all at once", _TOGETHER)
     theirs("ragged", texts, stream=False)
-    ragged_s = ours("ragged", texts, "all at once", everybody)
+    ragged_s = ours("ragged", texts, "all at once", _TOGETHER)
     streamed = theirs("ragged, streaming", texts, stream=True)
 
     rate = 0.5 * len(texts) / _total_s(streamed)
