@@ -15,7 +15,7 @@ from aiohttp import web
 
 from services.common.audio.wav import wav_header
 from tests.support.formats import decoded
-from tests.support.front import VOICE, Front, front
+from tests.support.front import VOICE, Front
 from tests.support.gateway import Gateway, gateway
 from tests.support.service import TEXT, expected_pcm, sentence_count
 from tests.support.wav import pcm_of
@@ -38,15 +38,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LONG = " ".join(f"{TEXT} That was number {number}." for number in range(3))
 SWIFT = Retry(first_s=0.01, longest_s=0.05)
 CONSENT = Consent("Anna Weber", "I agree that my voice is cloned.", "2026-01-31", "written")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> AsyncIterator[Front]:
-    factor = getattr(request, "param", 0.0)
-    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -11,7 +11,7 @@ import pytest_asyncio
 from services.common.bus import topology
 from services.common.bus.nats.connection import NatsBus
 from services.common.runtime.local_nats import local_nats
-from tests.support.front import VOICE, Front, front
+from tests.support.front import VOICE, Front
 from tests.support.service import TEXT, expected_pcm, sentence_count, tone_service
 from tests.support.wav import pcm_of
 from voice_cloning_client import (
@@ -34,15 +34,6 @@ SWIFT = Retry(first_s=0.01, longest_s=0.05)
 
 def nats_url(service: Front) -> str:
     return str(service.bus.client.connected_url.geturl())
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> AsyncIterator[Front]:
-    factor = getattr(request, "param", 0.0)
-    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -7,14 +7,12 @@ import pty
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-from tests.support.front import VOICE, Front, front
+from tests.support.front import VOICE, Front
 from tests.support.service import TEXT, expected_pcm, sentence_count
 from tests.support.wav import pcm_of
 
@@ -78,15 +76,6 @@ class Cli:
     async def speak(self, *arguments: str, stdin: bytes = b"") -> Result:
         common = ("--language", "en", "--clip", "voice.flac", "--seed", "42")
         return await self.run("speak", *common, *arguments, stdin=stdin)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> AsyncIterator[Front]:
-    factor = getattr(request, "param", 0.0)
-    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 import asyncio
 import math
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import numpy as np
 import pytest
-import pytest_asyncio
 
 from services.common.audio.wav import wav_header
 from services.common.bus import topology
@@ -37,15 +35,6 @@ ACCEPTING = {name: {"Accept": MEDIA_TYPES[name]} for name in FORMATS}
 DEFAULT_RATES_HZ = {name: FORMATS[name].default_rate_hz or RATE_HZ for name in FORMATS}
 EXACT = ("wav", "pcm")  # a byte is a part of a sample
 OTHERS = tuple(name for name in FORMATS if name not in EXACT)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> AsyncIterator[Front]:
-    factor = getattr(request, "param", 0.0)
-    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
-        yield made
 
 
 def check(name: str, answer: bytes, rate_hz: int, pcm: bytes = PCM) -> None:

@@ -17,7 +17,7 @@ from services.http_edge.encoders.registry import FORMATS
 from services.http_edge.intake.openai.openai_body import ALIASES
 from services.http_edge.intake.openai.openai_voices import OPENAI_VOICES
 from tests.integration.test_voices import create, send
-from tests.support.front import SETTINGS, Front, front
+from tests.support.front import SETTINGS, Front
 from tests.support.other_engine import other_worker
 from tests.support.service import TEXT, expected_pcm
 from tests.support.wav import pcm_of
@@ -25,15 +25,6 @@ from tests.support.wav import pcm_of
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EXTRA = {"language": "en", "seed": 42}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> AsyncIterator[Front]:
-    factor = getattr(request, "param", 0.0)
-    async with front(tmp_path_factory.mktemp("nats"), real_time_factor=factor) as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")
