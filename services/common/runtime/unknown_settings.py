@@ -27,6 +27,7 @@ KNOWN: Final = frozenset(
         "CORS_ORIGINS",
         "DECODERS",
         "DEVICE",
+        "EMBEDDED_RUNTIME",
         "ENGINE",
         "FIRST_AUDIO_TIMEOUT_S",
         "HTTP_DRAIN_S",

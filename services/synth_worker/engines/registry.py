@@ -28,7 +28,12 @@ ENGINES: Final[Mapping[str, EngineSpec[Any]]] = {
 if TYPE_CHECKING:
 
     class EngineSettings(
-        xtts.XttsEnvironment, ToneEnvironment, ProcessSettings, frozen=True, kw_only=True
+        embedded.EmbeddedEnvironment,
+        xtts.XttsEnvironment,
+        ToneEnvironment,
+        ProcessSettings,
+        frozen=True,
+        kw_only=True,
     ):
         """Settings of every process and of all engines."""
 

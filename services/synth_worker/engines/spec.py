@@ -1,7 +1,7 @@
 """The specification of an engine: its name, its settings, and how to build it.
 
-A specification is importable without the engine's own packages (torch, onnxruntime): `build` and `prefetch` import
-them when they are called.
+A specification is importable without the engine's own packages (torch, onnxruntime, openvino): `build` and `prefetch`
+import them when they are called.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from io import BytesIO
@@ -19,6 +19,7 @@ STYLE_SPACE: Final = "style_space.npz"
 TUNER: Final = "tuner.npz"
 STOCK_PITCH: Final = "stock_pitch.json"
 VOCABULARY: Final = "vocabulary.json"
+ACTIVATION_RANGES: Final = "activation_ranges.json"
 CHECKSUMS: Final = "SHA256SUMS"  # in the format of sha256sum(1)
 
 
@@ -61,6 +62,15 @@ def load_stock_pitch() -> Mapping[str, Mapping[str, float]]:
     """
     table: Mapping[str, Mapping[str, float]] = json.loads(_content(STOCK_PITCH))
     return table
+
+
+def load_activation_ranges() -> Mapping[str, tuple[float, int]]:
+    """Convolution -> scale and zero point of its input as uint8.
+
+    Raises EngineUnavailable where the file is not the one that was recorded.
+    """
+    table: Mapping[str, Sequence[float]] = json.loads(_content(ACTIVATION_RANGES))
+    return {name: (float(scale), int(zero)) for name, (scale, zero) in table.items()}
 
 
 def check_vocabulary() -> None:

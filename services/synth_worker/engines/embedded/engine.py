@@ -53,7 +53,7 @@ from services.synth_worker.engines.protocol import (
     Utterance,
 )
 
-_CODE_VERSION: Final = "3"  # increase it when the audio of an utterance changes but no asset did
+_CODE_VERSION: Final = "4"  # increase it when the audio of an utterance changes but no asset did
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
 # `task bench:loudness` measures it
@@ -67,8 +67,9 @@ _LICENCE: Final = (
 class EmbeddedSettings:
     """Configuration of the engine."""
 
-    cache: Path  # holds the joined weights; 190 MB
+    cache: Path  # holds the joined weights; 250 MB
     threads: int = 2
+    runtime: graph.Runtime | None = None  # that of the audio; none: the best for the processor
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ class EmbeddedEngine:
     def load(self) -> None:
         """Load the model, joining its weights at the first time. Raises EngineUnavailable where that cannot be."""
         assets.check_vocabulary()
-        kokoro = Kokoro(self._settings.cache, self._settings.threads)
+        kokoro = Kokoro(self._settings.cache, self._settings.threads, self._settings.runtime)
         styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
         enrolment = Enrolment(
             encoder=assets.load_speaker_encoder(),

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,15 +14,27 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import helper
 
 from services.common.wire.failures import EngineUnavailable
 from services.synth_worker.engines.embedded import assets, weights
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, installed
-from services.synth_worker.engines.embedded.rendering import graph
+from services.synth_worker.engines.embedded.rendering import audio_models, graph
+from services.synth_worker.engines.embedded.rendering.audio_models import (
+    OnnxAudio,
+    OpenVinoAudio,
+    best_runtime,
+)
+from services.synth_worker.engines.embedded.rendering.fixed_ranges import with_fixed_ranges
 from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
+from services.synth_worker.engines.embedded.rendering.prosody import Prosody, cut_prosody
 from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 
 TOKENS = [VOCABULARY[symbol] for symbol in "ðə ɡˈɑːɹdən ɪz bɪhˈInd ði ˈOld hˈWs."]
+
+needs_dot_products = pytest.mark.skipif(
+    best_runtime() != "openvino", reason="without 8-bit dot products OpenVINO computes wrongly"
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +86,16 @@ def test_one_wrong_bit_in_the_joined_weights_is_noticed_and_repaired(tmp_path: P
     assert digests(tmp_path) == {path.name: weights.SHA256}
 
 
-def test_one_wrong_bit_in_any_cached_model_file_is_noticed_and_repaired(tmp_path: Path) -> None:
-    graph.cut_graphs(tmp_path)
+@pytest.mark.parametrize(("runtime", "files"), [("onnxruntime", 2), ("openvino", 4)])
+def test_one_wrong_bit_in_any_cached_model_file_is_noticed_and_repaired(
+    tmp_path: Path, runtime: graph.Runtime, files: int
+) -> None:
+    graph.cut_graphs(tmp_path, runtime)
     whole = digests(tmp_path)
-    assert len(whole) == 4  # the joined weights, two halves, their sums
+    assert len(whole) == files + 2  # the joined weights, and the sums of the files
     for name in whole:
         flip_a_bit(tmp_path / name)
-        graph.cut_graphs(tmp_path)
+        graph.cut_graphs(tmp_path, runtime)
         if name.endswith(".onnx") and "cut" not in name:
             # the halves are whole, so nothing reads it
             assert digests(tmp_path)[name] != whole[name]
@@ -87,9 +104,9 @@ def test_one_wrong_bit_in_any_cached_model_file_is_noticed_and_repaired(tmp_path
 
 
 def test_halves_that_are_whole_are_not_cut_again(tmp_path: Path) -> None:
-    files = graph.cut_graphs(tmp_path)
-    written = {path: path.stat().st_ino for path in (files.prosody, files.audio)}
-    graph.cut_graphs(tmp_path)
+    files = graph.cut_graphs(tmp_path, "onnxruntime")
+    written = {path: path.stat().st_ino for path in (files.prosody, *files.audio)}
+    graph.cut_graphs(tmp_path, "onnxruntime")
     assert {path: path.stat().st_ino for path in written} == written
 
 
@@ -157,11 +174,39 @@ def test_the_halves_give_the_samples_of_the_whole(cache: Path, style: np.ndarray
     assert halves[0].tobytes() == whole.tobytes()
 
 
+@pytest.fixture(scope="module")
+def float_audio(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> OnnxAudio:
+    """The audio half without any rounding to 8 bits."""
+    half = graph.part(
+        onnx.load(weights.joined_weights(cache)),
+        (graph.CONTENT, graph.PITCH, graph.ENERGY, "style"),
+        ("audio",),
+    )
+    path = tmp_path_factory.mktemp("float") / "float.onnx"
+    onnx.save(with_fixed_ranges(half, {}), path)
+    return OnnxAudio(path, threads=1)
+
+
+@pytest.fixture(scope="module")
+def prosody(cache: Path, style: np.ndarray) -> Prosody:
+    return Kokoro(cache, 1, "onnxruntime").prosody(TOKENS, style)
+
+
+def distance_db(samples: np.ndarray, others: np.ndarray) -> float:
+    """Root mean square difference of two log spectra, in the louder half of the frames."""
+    spectra = []
+    for one in (samples, others):
+        frames = np.lib.stride_tricks.sliding_window_view(one, 1024)[::240] * np.hanning(1024)
+        spectra.append(10 * np.log10(np.abs(np.fft.rfft(frames)) ** 2 + 1e-7))
+    level = spectra[0].mean(axis=1)
+    loud = level > np.median(level)
+    return float(np.sqrt(np.mean((spectra[0] - spectra[1])[loud] ** 2)))
+
+
 def test_the_faster_operators_give_the_output_of_the_slow_ones(
-    cache: Path, style: np.ndarray
+    cache: Path, style: np.ndarray, prosody: Prosody
 ) -> None:
-    kokoro = Kokoro(cache, threads=1)
-    fast = kokoro.audio(kokoro.prosody(TOKENS, style), style)
+    fast = Kokoro(cache, 1, "onnxruntime").audio(prosody, style)
     inputs = {
         "tokens": np.array([[0, *TOKENS, 0]]),
         "style": style[None],
@@ -170,6 +215,86 @@ def test_the_faster_operators_give_the_output_of_the_slow_ones(
     slow = run(weights.joined_weights(cache).read_bytes(), inputs, ["audio"])[0]
     assert len(fast) == len(slow)
     assert np.corrcoef(fast, slow)[0, 1] > 0.9
+
+
+def test_the_activation_without_a_sine_is_the_one_with_a_sine() -> None:
+    x = np.linspace(-40, 40, 8001, dtype=np.float32)
+    slope = np.float32(1.3)
+    info = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Mul", ["slope", "x"], ["product"]),
+        helper.make_node("Sin", ["product"], ["sine"], name="sine"),
+        helper.make_node("Pow", ["sine", "two"], ["square"]),
+        helper.make_node("Mul", ["inverse", "square"], ["y"]),
+    ]
+    constants = {"slope": slope, "two": np.float32(2), "inverse": np.float32(1) / slope}
+    graph_of_one = helper.make_graph(
+        nodes,
+        "activation",
+        [info("x", onnx.TensorProto.FLOAT, ["n"])],
+        [info("y", onnx.TensorProto.FLOAT, ["n"])],
+        [onnx.numpy_helper.from_array(np.array(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph_of_one, opset_imports=[helper.make_opsetid("", 17)])
+    changed = with_fixed_ranges(model, {})
+    assert "Sin" not in {node.op_type for node in changed.graph.node}
+    [found] = run(changed.SerializeToString(), {"x": x}, ["y"])
+    wanted = np.sin(slope * x.astype(np.float64)) ** 2 / slope
+    assert np.abs(found - wanted).max() < 5e-5
+
+
+@needs_dot_products
+def test_openvino_is_nearer_to_the_float_model_than_onnx_runtime(
+    cache: Path, style: np.ndarray, prosody: Prosody, float_audio: OnnxAudio
+) -> None:
+    wanted = float_audio(prosody, style)
+    distances = {
+        runtime: distance_db(wanted, Kokoro(cache, 1, runtime).audio(prosody, style))
+        for runtime in graph.RUNTIMES
+    }
+    assert distances["openvino"] < distances["onnxruntime"]
+
+
+@needs_dot_products
+def test_openvino_gives_equal_bytes_for_any_number_of_threads_and_after_any_length(
+    cache: Path, style: np.ndarray, prosody: Prosody
+) -> None:
+    files = graph.cut_graphs(cache, "openvino").audio
+    one, three = OpenVinoAudio(files, threads=1), OpenVinoAudio(files, threads=3)
+    first = one(prosody, style).tobytes()
+    one(cut_prosody(prosody, 0, 40), style)
+    assert one(prosody, style).tobytes() == first
+    assert three(prosody, style).tobytes() == first
+
+
+def test_openvino_is_imported_without_its_telemetry(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from services.synth_worker.engines.embedded.rendering.audio_models import _openvino\n"
+        "_openvino().Core()\n"
+        "print(*[name for name, module in sys.modules.items() if module and 'openvino_telemetry' in name])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "HOME": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.strip() == ""
+    assert not (tmp_path / "intel").exists()  # where it writes an identifier of the machine
+
+
+def test_the_runtime_is_openvino_where_the_processor_has_dot_products(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tmp_path / "cpuinfo"
+    monkeypatch.setattr(audio_models, "_PROCESSORS", listed)
+    assert best_runtime() == "onnxruntime"  # the list cannot be read
+    listed.write_text("processor : 0\nflags\t\t: fpu avx2 avx512f\n", encoding="ascii")
+    assert best_runtime() == "onnxruntime"
+    listed.write_text("processor : 0\nflags\t\t: fpu avx2 avx_vnni\n", encoding="ascii")
+    assert best_runtime() == "openvino"
 
 
 def run(model: bytes, inputs: dict[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:

@@ -22,6 +22,7 @@ from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 from services.synth_worker.engines.embedded.rebuild import (
     calibration,
     clips,
+    ranges,
     sources,
     stock,
     training,
@@ -42,9 +43,11 @@ def main() -> None:
     work: Path = parser.parse_args().work
     work.mkdir(parents=True, exist_ok=True)
     with threadpool_limits(1, user_api="blas"):
-        kokoro = Kokoro(work, threads=1)
+        # OpenVINO's form needs the ranges, which are made here
+        kokoro = Kokoro(work, threads=1, runtime="onnxruntime")
         space = _make_untrained(work)
         _make_stock_pitch(kokoro)
+        _make_activation_ranges(kokoro, work, space)
         pairs = clips.training_pairs(_speakers(kokoro, space), VOCABULARY, work / "clips")
         _save(_FOLDER / assets.TUNER, training.trained_arrays(pairs), np.float16)
     _record_checksums()
@@ -68,6 +71,17 @@ def _make_stock_pitch(kokoro: Kokoro) -> None:
     )
     phonemizer.close()
     (_FOLDER / assets.STOCK_PITCH).write_text(json.dumps(table, indent=1) + "\n", encoding="ascii")
+
+
+def _make_activation_ranges(kokoro: Kokoro, work: Path, space: Mapping[str, Floats]) -> None:
+    phonemizer = Phonemizer()
+    phonemizer.load()
+    table = ranges.activation_ranges(kokoro, phonemizer, work, space)
+    phonemizer.close()
+    lines = (f"{json.dumps(name)}: {json.dumps(values)}" for name, values in sorted(table.items()))
+    content = ",\n".join(lines)
+    (_FOLDER / assets.ACTIVATION_RANGES).write_text(f"{{\n{content}\n}}\n", encoding="ascii")
+    _record_checksums()
 
 
 def _speakers(kokoro: Kokoro, space: dict[str, Floats]) -> clips.Speakers:

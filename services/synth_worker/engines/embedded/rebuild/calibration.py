@@ -11,7 +11,7 @@ from services.synth_worker.engines.embedded.rendering.prosody import voiced_pitc
 from services.synth_worker.engines.embedded.rendering.tokens import token_parts
 from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 
-_SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
+SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "en": (
         "The garden is behind the old house.",
         "We will meet again tomorrow, shortly after nine.",
@@ -50,7 +50,7 @@ def stock_pitch(
     """Language -> stock voice -> median pitch in Hz over two sentences."""
     table: dict[str, dict[str, float]] = {}
     for language, names in STOCK_VOICES.items():
-        texts = [phonemizer.phonemes(text, language) for text in _SENTENCES[language]]
+        texts = [phonemizer.phonemes(text, language) for text in SENTENCES[language]]
         tokens = [part for text in texts for part in token_parts(text, VOCABULARY)]
         table[language] = {
             name: _median_hz(kokoro, styles, name, tokens) for name in sorted(set(names))

@@ -44,17 +44,23 @@ class Speakers:
 
     def pair(self, voice: SyntheticVoice, tokens: list[int]) -> tuple[float, Floats]:
         """Speak `tokens` in `voice`: the median pitch in Hz, and the embedding [256] of the audio."""
-        style = np.concatenate(
-            [self._half("timbre", voice.timbre), self._half("prosody", voice.prosody)]
-        )
+        style = style_of(voice, self.space)
         prosody = moved_pitch(self.kokoro.prosody(tokens, style), np.float32(voice.pitch_scale))
         samples = self.kokoro.audio(prosody, style)
         low = resample(Clip(samples, SAMPLE_RATE_HZ), speaker_encoder.SAMPLE_RATE_HZ).samples
         speech = without_pauses(low, speaker_encoder.SAMPLE_RATE_HZ)
         return float(np.median(voiced_pitch(prosody))), self.encoder.embed(speech)
 
-    def _half(self, name: str, coordinates: Floats) -> Floats:
-        return self.space[f"{name}_mean"] + coordinates @ self.space[f"{name}_axes"]
+
+def style_of(voice: SyntheticVoice, space: Mapping[str, Floats]) -> Floats:
+    """Return the style of a random voice, float32 [256]."""
+    halves = (("timbre", voice.timbre), ("prosody", voice.prosody))
+    return np.concatenate(
+        [
+            space[f"{name}_mean"] + coordinates @ space[f"{name}_axes"]
+            for name, coordinates in halves
+        ]
+    )
 
 
 def random_voice(index: int, space: Mapping[str, Floats]) -> SyntheticVoice:

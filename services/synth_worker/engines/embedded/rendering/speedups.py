@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -52,6 +53,14 @@ class Rewriter:
         maker: onnx.NodeProto = self._makers[name]
         return maker
 
+    def index_of_maker(self, name: str) -> int:
+        """Return the index of the node that makes `name`."""
+        return next(index for index, node in self._nodes.items() if name in node.output)
+
+    def is_constant(self, name: str) -> bool:
+        """Return whether `name` is a constant."""
+        return name in self._constants
+
     def constant(self, name: str) -> NDArray[Any]:
         """Return the value of a constant."""
         return numpy_helper.to_array(self._constants[name])
@@ -93,11 +102,50 @@ def sped_up(model: onnx.ModelProto) -> onnx.ModelProto:
     rewriter = Rewriter(model)
     for index in rewriter.indices("ConvInteger"):
         _replace_convolution(rewriter, index)
+    replace_transforms(rewriter)
+    replace_normalizations(rewriter)
+    return rewriter.finished()
+
+
+def replace_transforms(rewriter: Rewriter) -> None:
+    """Replace the short-time Fourier transform of the voice source by a convolution."""
     for index in rewriter.indices("STFT"):
         _replace_stft(rewriter, index)
+
+
+def replace_normalizations(rewriter: Rewriter) -> None:
+    """Replace the nine nodes of every instance normalization by one."""
     for index in rewriter.indices("Sqrt"):
         _replace_normalisation(rewriter, index)
-    return rewriter.finished()
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionNodes:
+    """An integer convolution of the export, with the nodes that make floats of its output."""
+
+    node: onnx.NodeProto
+    indices: list[int]  # of the convolution, [Add], Cast, Mul
+    output: str
+    input_scale: str
+    weight_scale: str
+    bias: NDArray[Any] | None  # before it was rounded
+
+
+def convolution_at(rewriter: Rewriter, index: int) -> ConvolutionNodes:
+    """Describe the integer convolution at an index. Raises ValueError where its output is used as it is."""
+    chain = _to_float(rewriter, index)
+    if chain is None:
+        raise ValueError(f"the output of {rewriter.node(index).name} does not become floats")
+    scaled = rewriter.node(chain[-1])
+    input_scale, weight_scale = rewriter.maker(scaled.input[1]).input
+    return ConvolutionNodes(
+        node=rewriter.node(index),
+        indices=[index, *chain],
+        output=str(scaled.output[0]),
+        input_scale=input_scale,
+        weight_scale=weight_scale,
+        bias=_bias(rewriter, chain),
+    )
 
 
 def _alive(nodes: list[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
@@ -116,30 +164,28 @@ def _replace_convolution(rewriter: Rewriter, index: int) -> None:
     settings = {
         attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute
     }
-    chain = _to_float(rewriter, index)
-    if chain is None or settings["group"] != 1 or list(settings["strides"]) != [1]:
+    if settings["group"] != 1 or list(settings["strides"]) != [1]:
         return
+    found = convolution_at(rewriter, index)
     weights, zero = rewriter.constant(conv.input[1]), rewriter.constant(conv.input[3])
-    scaled, name = rewriter.node(chain[-1]), conv.name
-    input_scale, weight_scale = rewriter.maker(scaled.input[1]).input
+    name = conv.name
     matrix = _signed(weights).transpose(2, 1, 0).reshape(-1, weights.shape[0])
     inputs = [
         f"{name}/columns",
         rewriter.add_constant(f"{name}/matrix", np.ascontiguousarray(matrix)),
-        input_scale,
-        weight_scale,
+        found.input_scale,
+        found.weight_scale,
         conv.input[2],
         rewriter.add_constant(f"{name}/zero", _signed(zero)),
     ]
-    bias = _bias(rewriter, chain)
-    if bias is not None:
-        inputs.append(rewriter.add_constant(f"{name}/bias", bias.reshape(-1)))
+    if found.bias is not None:
+        inputs.append(rewriter.add_constant(f"{name}/bias", found.bias.reshape(-1)))
     columns = _columns(rewriter, conv, weights.shape[2], settings["dilations"][0], settings["pads"])
     product = helper.make_node(
         "MatMulIntegerToFloat", inputs, [f"{name}/product"], domain=_MICROSOFT
     )
-    back = helper.make_node("Transpose", [f"{name}/product"], list(scaled.output), perm=[0, 2, 1])
-    rewriter.replace([index, *chain], [*columns, product, back])
+    back = helper.make_node("Transpose", [f"{name}/product"], [found.output], perm=[0, 2, 1])
+    rewriter.replace(found.indices, [*columns, product, back])
 
 
 def _to_float(rewriter: Rewriter, index: int) -> list[int] | None:
