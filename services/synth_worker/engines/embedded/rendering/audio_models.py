@@ -59,7 +59,7 @@ class OpenVinoAudio:
         self._source = onnx_session(source, threads)
         self._tail = onnx_session(tail, threads)
         self._made = [output.name for output in self._source.get_outputs()]
-        core = _openvino().Core()
+        core = import_openvino().Core()
         settings: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
@@ -90,7 +90,7 @@ class OpenVinoAudio:
         return samples
 
 
-def _openvino() -> Any:
+def import_openvino() -> Any:
     """Import OpenVINO without its telemetry, which reports every import to its authors."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module("openvino")

@@ -6,7 +6,8 @@ in a range that was measured beforehand (`activation_ranges.json`), with a scale
 are float. Measured against the float network, the output is closer to it than the export's.
 
 Kokoro's activation function, x + sin²(ax) / a, has no vectorized sine in OpenVINO. It becomes a polynomial whose steps
-take one operand, so that they merge with each other at any length of the input.
+take one operand, so that they merge with each other at any length of the input. And its transposed convolutions, which
+OpenVINO computes by a slow way, become convolutions with an output channel for each phase of the stride.
 """
 
 from collections.abc import Mapping
@@ -48,6 +49,8 @@ def with_fixed_ranges(audio_half: onnx.ModelProto, ranges: Ranges) -> onnx.Model
     replace_normalizations(rewriter)
     for index in rewriter.indices("Sin"):
         _replace_activation(rewriter, index)
+    for index in rewriter.indices("ConvTranspose"):
+        _replace_upsampling(rewriter, index)
     return rewriter.finished()
 
 
@@ -161,3 +164,44 @@ def _sine_squared(
     inverse = rewriter.add_constant(f"{name}/inverse", np.float32(1) / factor)
     nodes.append(helper.make_node("Mul", [value, inverse], [output]))
     return nodes
+
+
+def _replace_upsampling(rewriter: Rewriter, index: int) -> None:
+    """ConvTranspose with a kernel of twice its stride -> Conv with kernel 3 and `stride` times the channels, interleaved.
+
+    Output stride * t + phase takes tap (phase + pad) % stride of the input at t + (phase + pad) // stride, and the
+    tap one stride later of the input before that one.
+    """
+    node = rewriter.node(index)
+    settings = {
+        attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute
+    }
+    [stride], [taps], pad = settings["strides"], settings["kernel_shape"], settings["pads"][0]
+    if settings["group"] != 1 or taps != 2 * stride or pad != stride // 2 or stride % 2:
+        return
+    weights = rewriter.constant(node.input[1])  # [in, out, taps]
+    channels_in, channels_out, _ = weights.shape
+    spread = np.zeros((channels_out, stride, channels_in, 3), np.float32)
+    for phase in range(stride):
+        ahead, tap = divmod(phase + pad, stride)
+        for later in (0, 1):
+            spread[:, phase, :, 1 + ahead - later] = weights[:, :, tap + later * stride].T
+    name = node.name
+    inputs = [
+        node.input[0],
+        rewriter.add_constant(f"{name}/phases", spread.reshape(-1, channels_in, 3)),
+    ]
+    if len(node.input) > 2:
+        bias = np.repeat(rewriter.constant(node.input[2]), stride)
+        inputs.append(rewriter.add_constant(f"{name}/bias", bias))
+    apart = rewriter.add_constant(f"{name}/apart", np.array([1, channels_out, stride, -1]))
+    together = rewriter.add_constant(f"{name}/together", np.array([1, channels_out, -1]))
+    nodes = [
+        helper.make_node("Conv", inputs, [f"{name}/all"], name=name, kernel_shape=[3], pads=[1, 1]),
+        helper.make_node("Reshape", [f"{name}/all", apart], [f"{name}/divided"]),
+        helper.make_node(
+            "Transpose", [f"{name}/divided"], [f"{name}/interleaved"], perm=[0, 1, 3, 2]
+        ),
+        helper.make_node("Reshape", [f"{name}/interleaved", together], list(node.output)),
+    ]
+    rewriter.replace([index], nodes)

@@ -1,0 +1,1 @@
+"""The embedded engine beside kokoro-onnx, and where its time goes."""
