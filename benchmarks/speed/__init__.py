@@ -1,1 +1,1 @@
-"""The embedded engine beside kokoro-onnx, and where its time goes."""
+"""The embedded engine next to kokoro-onnx, and where its time goes."""

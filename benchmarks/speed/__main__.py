@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed`: the embedded engine beside kokoro-onnx with the same weights, in turns.
+"""`python -m benchmarks.speed`: the embedded engine next to kokoro-onnx with the same weights, interleaved.
 
 Both read the same English sentences in the stock voice af_heart from text to samples, each in its own process with its
 own settings, one after the other; the engine also in a cloned voice, which kokoro-onnx has not. Prints medians, and
@@ -62,7 +62,7 @@ def ours(engine: EmbeddedEngine, voice: LoadedVoice, text: str) -> Times:
 
 
 class Peer:
-    """kokoro-onnx in a process of its own."""
+    """kokoro-onnx in its own process."""
 
     def __init__(self, python: Path, weights: Path, voices: Path) -> None:
         command = [str(python), "-m", "benchmarks.speed.peer", str(weights), str(voices)]

@@ -19,6 +19,7 @@ LOCKED: set[str] = SBOM["locked"]()
 COPYLEFT = re.compile(r"(?<!L)GPL|LGPL|MPL|NVIDIA")
 UNHASHED = {  # commands of pip without hashes, and why
     "-r benchmarks/quality/requirements.txt",  # of a benchmark, in a separate environment
+    "-r benchmarks/speed/requirements.txt",  # the same
 }
 
 

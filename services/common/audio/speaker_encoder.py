@@ -21,6 +21,8 @@ _WINDOW_FRAMES: Final = 160
 _STEP_FRAMES: Final = 77  # 1.3 windows a second
 _LEAST_COVERAGE: Final = 0.75
 _LAYERS: Final = 3
+_STATES: Final = 256
+_GATES: Final = 4
 WEIGHTS: Final = "speaker_encoder.npz"
 _TARGET_LEVEL: Final = 10 ** (-30 / 20)  # the loudness that the encoder was trained at
 
@@ -33,7 +35,14 @@ class SpeakerEncoder:
     """
 
     def __init__(self, weights: Mapping[str, Floats]) -> None:
-        self._weights = {name: value.astype(np.float32) for name, value in weights.items()}
+        self._weights = {
+            name: value.astype(np.float32) * _gate_scale(name) for name, value in weights.items()
+        }
+        # Four matrices: BLAS multiplies so few windows by small matrices without packing those every time.
+        self._recurrent = [
+            np.stack(np.split(self._weights.pop(f"hidden.{layer}"), _GATES, axis=1))
+            for layer in range(_LAYERS)
+        ]
         self._mel = slaney_mel(SAMPLE_RATE_HZ, _FFT, _BANDS, 0, SAMPLE_RATE_HZ / 2).T.copy()
 
     @classmethod
@@ -78,16 +87,23 @@ class SpeakerEncoder:
         return last
 
     def _layer(self, inputs: Floats, layer: int) -> Floats:
-        gates_in = inputs @ self._weights[f"input.{layer}"] + self._weights[f"bias.{layer}"]
-        recurrent = self._weights[f"hidden.{layer}"]
-        hidden = np.zeros((inputs.shape[1], recurrent.shape[0]), dtype=np.float32)
+        given = inputs @ self._weights[f"input.{layer}"]
+        given += self._weights[f"bias.{layer}"]
+        by_gate = given.reshape(*inputs.shape[:2], _GATES, _STATES).transpose(0, 2, 1, 3)
+        recurrent = self._recurrent[layer]
+        hidden = np.zeros((inputs.shape[1], _STATES), dtype=np.float32)
         cell = np.zeros_like(hidden)
-        states = np.empty((*inputs.shape[:2], recurrent.shape[0]), dtype=np.float32)
-        for step, gate_in in enumerate(gates_in):
-            admit, forget, candidate, release = np.split(gate_in + hidden @ recurrent, 4, axis=1)
-            cell = _sigmoid(forget) * cell + _sigmoid(admit) * np.tanh(candidate)
-            hidden = _sigmoid(release) * np.tanh(cell)
-            states[step] = hidden
+        states = np.empty((*inputs.shape[:2], _STATES), dtype=np.float32)
+        for gate_in, state in zip(by_gate, states, strict=True):
+            gates = hidden @ recurrent
+            gates += gate_in
+            np.tanh(gates, out=gates)
+            admit, forget, candidate, release = gates
+            cell *= _share(forget)
+            candidate *= _share(admit)
+            cell += candidate
+            np.multiply(_share(release), np.tanh(cell), out=state)
+            hidden = state
         return states
 
     def _project(self, states: Floats) -> Floats:
@@ -112,6 +128,15 @@ def unit(vectors: Floats) -> Floats:
     return scaled
 
 
-def _sigmoid(values: Floats) -> Floats:
-    share: Floats = np.float32(0.5) * (np.tanh(np.float32(0.5) * values) + 1)
-    return share
+def _gate_scale(name: str) -> Floats:
+    """Return the factor of a weight: 1/2 for the gates that are sigmoids, as sigmoid(x) is (tanh(x / 2) + 1) / 2."""
+    if name.startswith("projection"):
+        return np.ones(1, np.float32)
+    return np.repeat(np.array([0.5, 0.5, 1, 0.5], np.float32), _STATES)
+
+
+def _share(values: Floats) -> Floats:
+    """Turn tanh(x / 2) into sigmoid(x), in place."""
+    values += 1
+    values *= np.float32(0.5)
+    return values

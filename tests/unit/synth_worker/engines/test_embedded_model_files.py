@@ -220,7 +220,7 @@ def test_the_faster_operators_give_the_output_of_the_slow_ones(
 def small_model(
     nodes: list[onnx.NodeProto], shape: list[int | str], constants: dict[str, np.ndarray]
 ) -> onnx.ModelProto:
-    """A model from `x` of a shape to `y`."""
+    """Return a model from `x`, of a shape, to `y`."""
     values = [
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape if name == "x" else None)
         for name in "xy"

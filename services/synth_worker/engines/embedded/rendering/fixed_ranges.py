@@ -167,7 +167,7 @@ def _sine_squared(
 
 
 def _replace_upsampling(rewriter: Rewriter, index: int) -> None:
-    """ConvTranspose with a kernel of twice its stride -> Conv with kernel 3 and `stride` times the channels, interleaved.
+    """ConvTranspose with a kernel of twice its stride -> Conv of 3 taps and `stride` times the channels, interleaved.
 
     Output stride * t + phase takes tap (phase + pad) % stride of the input at t + (phase + pad) // stride, and the
     tap one stride later of the input before that one.
