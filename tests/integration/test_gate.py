@@ -1,13 +1,15 @@
 """Authentication: API keys and their limits, CORS, and idle connections."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stdout
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
+import pytest_asyncio
 
 from services.admin import keys as api_keys
 from services.common.runtime.local_nats import free_port
@@ -18,33 +20,46 @@ from tests.support.front import SETTINGS, VOICE, Front, front
 from tests.support.service import TEXT, expected_pcm
 from tests.support.wav import pcm_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-def keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+
+def new_key(file: Path, name: str, *limits: str) -> str:
+    """Add a key to a file of keys, and return it."""
+    with redirect_stdout(io.StringIO()) as output:
+        api_keys.main([str(file), "--name", name, *limits])
+
+    return output.getvalue().strip()
+
+
+@pytest.fixture(scope="module")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys") / "keys.toml"
+
+
+@pytest.fixture(scope="module")
+def keys(keys_file: Path) -> dict[str, str]:
     """Make a file of keys, and return them by their names."""
-    made = {}
-    for name, limits in (
-        ("acme", ["--tenant", "acme"]),
-        ("globex", ["--tenant", "globex"]),
-        ("hasty", ["--requests-a-minute", "2"]),
-        ("poor", ["--audio-seconds-a-day", "16"]),
-        ("other-engine", ["--engines", "xtts"]),
-    ):
-        api_keys.main([str(tmp_path / "keys.toml"), "--name", name, *limits])
-        made[name] = capsys.readouterr().out.strip()
-    return made
+    limits = {
+        "acme": ["--tenant", "acme"],
+        "globex": ["--tenant", "globex"],
+        "hasty": ["--requests-a-minute", "2"],
+        "poor": ["--audio-seconds-a-day", "16"],
+        "other-engine": ["--engines", "xtts"],
+    }
+    return {name: new_key(keys_file, name, *its) for name, its in limits.items()}
 
 
-@pytest.fixture
-async def service(tmp_path: Path, keys: dict[str, str]) -> AsyncIterator[Front]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    tmp_path_factory: pytest.TempPathFactory, keys_file: Path, keys: dict[str, str]
+) -> AsyncIterator[Front]:
     assert keys
     settings = msgspec.structs.replace(
         SETTINGS,
-        api_keys_file=str(tmp_path / "keys.toml"),
+        api_keys_file=str(keys_file),
         cors_origins="https://pages.example, https://other.example",
     )
-    (tmp_path / "nats").mkdir()
-    async with front(tmp_path / "nats", edges=2, settings=settings) as made:
+    async with front(tmp_path_factory.mktemp("nats"), edges=2, settings=settings) as made:
         yield made
 
 
@@ -161,28 +176,40 @@ async def test_a_tenant_sees_its_own_requests_and_jobs_alone(
         assert response.status == 404
 
 
-async def test_keys_are_added_and_taken_back_while_the_edge_runs(
-    service: Front, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    api_keys.main([str(tmp_path / "keys.toml"), "--name", "late"])
-    late = capsys.readouterr().out.strip().splitlines()[-1]
+@pytest_asyncio.fixture(loop_scope="module")
+async def kept_keys(keys_file: Path, keys: dict[str, str], service: Front) -> AsyncIterator[None]:
+    """Restore the file of keys after the test, and wait until the first edge has read it."""
+    content = keys_file.read_text()
+    yield
+    keys_file.write_text(content)
+    await until_status(service, keys["acme"], 200)
+
+
+async def until_status(service: Front, secret: str, status: int) -> None:
+    """Wait until requests with this key have this status."""
     async with asyncio.timeout(60):
-        while (await refused(service, "/synthesize", bearing(late)))[0] != 200:
+        while (await refused(service, "/synthesize", bearing(secret)))[0] != status:
             await asyncio.sleep(0.2)
-    (tmp_path / "keys.toml").write_text("this is no file of keys")
+
+
+@pytest.mark.usefixtures("kept_keys")
+async def test_keys_are_added_and_taken_back_while_the_edge_runs(
+    service: Front, keys_file: Path
+) -> None:
+    late = new_key(keys_file, "late")
+    await until_status(service, late, 200)
+    keys_file.write_text("this is no file of keys")
     await asyncio.sleep(2.5)
     # what was known stays known
     assert await refused(service, "/synthesize", bearing(late)) == (
         200,
         "",
     )
-    (tmp_path / "keys.toml").write_text("keys = []")
-    async with asyncio.timeout(60):
-        while (await refused(service, "/synthesize", bearing(late)))[0] != 401:
-            await asyncio.sleep(0.2)
+    keys_file.write_text("keys = []")
+    await until_status(service, late, 401)
 
 
-def test_a_file_of_keys_that_cannot_be_read_is_named_at_the_start(tmp_path: Path) -> None:
+async def test_a_file_of_keys_that_cannot_be_read_is_named_at_the_start(tmp_path: Path) -> None:
     for content, said in (
         (None, "No such file"),
         ("keys = 3", "API_KEYS_FILE"),
@@ -222,20 +249,19 @@ async def test_pages_of_other_origins_may_read_what_they_are_allowed_to(
 
 
 @asynccontextmanager
-async def listening(tmp_path: Path, **settings: float) -> AsyncIterator[int]:
-    """Run an edge as its own process would, and yield its port."""
+async def listening(service: Front, **settings: float) -> AsyncIterator[int]:
+    """Run one more edge as its own process would, without keys, and yield its port."""
     port, stop = free_port(), asyncio.Event()
-    async with front(tmp_path) as service:
-        own = msgspec.structs.replace(SETTINGS, http_port=port, **settings)
-        serving = asyncio.create_task(edge_app.serve(service.bus, own, stop))
-        try:
-            async with asyncio.timeout(60):
-                while not await _ready(service, port):
-                    await asyncio.sleep(0.05)
-            yield port
-        finally:
-            stop.set()
-            await serving
+    own = msgspec.structs.replace(SETTINGS, http_port=port, **settings)
+    serving = asyncio.create_task(edge_app.serve(service.bus, own, stop))
+    try:
+        async with asyncio.timeout(60):
+            while not await _ready(service, port):
+                await asyncio.sleep(0.05)
+        yield port
+    finally:
+        stop.set()
+        await serving
 
 
 async def _ready(service: Front, port: int) -> bool:
@@ -254,9 +280,9 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 async def test_a_connection_on_which_no_request_comes_is_closed_however_its_head_drips(
-    tmp_path: Path,
+    service: Front,
 ) -> None:
-    async with listening(tmp_path, connection_idle_timeout_s=1.0) as port:
+    async with listening(service, connection_idle_timeout_s=1.0) as port:
         silent = await asyncio.open_connection("127.0.0.1", port)
         dripping = await asyncio.open_connection("127.0.0.1", port)
 
@@ -273,8 +299,8 @@ async def test_a_connection_on_which_no_request_comes_is_closed_however_its_head
         await _ended(task)
 
 
-async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(tmp_path: Path) -> None:
-    async with listening(tmp_path, upload_timeout_s=1.5) as port:
+async def test_a_body_that_comes_steadily_but_for_ever_is_let_go(service: Front) -> None:
+    async with listening(service, upload_timeout_s=1.5) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = "POST /synthesize HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         writer.write(f"{head}Content-Length: 1000000\r\n\r\n--x\r\n".encode())
