@@ -6,12 +6,14 @@ import socket
 import tempfile
 import wave
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp.test_utils import TestServer
 
 from services.common.audio.wav import read_wav, wav_header
@@ -58,6 +60,7 @@ LANGUAGES = [
 VOICE = encoded(speech_of(7).samples, 24_000)
 OTHER_VOICE = encoded(speech_of(7, start_s=2.0).samples, 24_000)
 FILE_NAME = "our-dear-grandmother.xyz"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 Field = str | bytes | list[bytes] | None
 
 
@@ -119,22 +122,28 @@ class Service:
 
     async def metric(self, line: str) -> float:
         """Return the value of the metric line that begins so."""
-        async with self.session.get(f"{self.address}/metrics") as response:
-            found = [
-                row for row in (await response.text()).splitlines() if row.startswith(line + " ")
-            ]
+        found = await self._lines(line)
         assert len(found) == 1, f"no metric {line}"
         return float(found[0].rsplit(" ", 1)[1])
 
+    async def count(self, line: str) -> float:
+        """Return the same of a counter with labels, which has no line before it counts."""
+        return await self.metric(line) if await self._lines(line) else 0
 
-@pytest.fixture
-async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
-    factor = getattr(request, "param", 0.0)
-    async with local_nats(tmp_path) as server:
+    async def _lines(self, line: str) -> list[str]:
+        async with self.session.get(f"{self.address}/metrics") as response:
+            rows = (await response.text()).splitlines()
+        return [row for row in rows if row.startswith(line + " ")]
+
+
+@asynccontextmanager
+async def running(folder: Path, real_time_factor: float = 0.0) -> AsyncIterator[Service]:
+    """Run a service while the block runs."""
+    async with local_nats(folder) as server:
         bus = await NatsBus.connect(server.url, name="test", patience_s=5)
         await bus.establish(topology.topology())
         async with (
-            tone_service(bus, real_time_factor=factor),
+            tone_service(bus, real_time_factor=real_time_factor),
             ReferenceDecoder(1) as decoder,
             edge(bus, decoder, SETTINGS, asyncio.Event()) as app,
             TestServer(app) as http,
@@ -147,6 +156,22 @@ async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
                     await asyncio.sleep(0.05)
             yield service
         await bus.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Service]:
+    """Start one service for the tests of an engine's real-time factor."""
+    async with running(tmp_path_factory.mktemp("nats"), getattr(request, "param", 0.0)) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fresh(tmp_path: Path) -> AsyncIterator[Service]:
+    """Start a service that has counted and stored nothing."""
+    async with running(tmp_path) as made:
+        yield made
 
 
 async def prepared(file: bytes) -> bytes:
@@ -191,18 +216,6 @@ async def test_a_stream_is_the_same_audio_behind_a_header_of_unknown_length(
     assert digest([body[44:]]) == digest([expected_pcm()])
     assert response.headers["X-Container-Mark"] == "none"
     assert "Server-Timing" in response.headers
-
-
-@pytest.mark.parametrize("service", [0.5], indirect=True)
-async def test_a_stream_begins_long_before_it_ends(service: Service) -> None:
-    loop = asyncio.get_running_loop()
-    began_s = loop.time()
-    async with await service.post("/stream", text=TEXT * 3) as response:
-        await response.content.readexactly(44 + 2)
-        first_s = loop.time() - began_s
-        await response.read()
-        whole_s = loop.time() - began_s
-    assert first_s < whole_s / 3
 
 
 async def test_a_missing_seed_is_drawn_and_returned_and_repeats_the_speech(
@@ -264,30 +277,30 @@ async def test_what_the_service_reports_about_itself(service: Service) -> None:
         assert response.status == 200
 
 
-async def test_metrics_count_what_happened(service: Service) -> None:
-    async with await service.post("/synthesize") as response:
+async def test_metrics_count_what_happened(fresh: Service) -> None:
+    async with await fresh.post("/synthesize") as response:
         size = len(pcm_of(await response.read()))
-    await service.refused(language="xx")
+    await fresh.refused(language="xx")
     assert (
-        await service.metric(
+        await fresh.metric(
             'xtts_synthesis_requests_total{endpoint="synthesize",language="en",status="success"}'
         )
         == 1
     )
     assert (
-        await service.metric(
+        await fresh.metric(
             'xtts_synthesis_requests_total{endpoint="synthesize",language="",status="error"}'
         )
         == 1
     )
-    assert await service.metric('xtts_synthesis_duration_seconds_count{language="en"}') == 1
-    assert await service.metric("xtts_audio_output_bytes_sum") == size
-    assert await service.metric('tts_failures_total{code="unsupported_language"}') == 1
-    assert await service.metric("tts_requests_in_flight") == 0
+    assert await fresh.metric('xtts_synthesis_duration_seconds_count{language="en"}') == 1
+    assert await fresh.metric("xtts_audio_output_bytes_sum") == size
+    assert await fresh.metric('tts_failures_total{code="unsupported_language"}') == 1
+    assert await fresh.metric("tts_requests_in_flight") == 0
     await asyncio.sleep(2.1)  # gauges are measured every two seconds
-    assert await service.metric("xtts_model_loaded") == 1
-    assert await service.metric('tts_queue_depth{stream="TTS_SENTENCES"}') == 0
-    assert await service.metric('tts_workers{engine="tone",state="ready"}') == 2
+    assert await fresh.metric("xtts_model_loaded") == 1
+    assert await fresh.metric('tts_queue_depth{stream="TTS_SENTENCES"}') == 0
+    assert await fresh.metric('tts_workers{engine="tone",state="ready"}') == 2
 
 
 REFUSALS: list[tuple[dict[str, Field], int, str, str]] = [
@@ -428,20 +441,20 @@ async def test_a_short_reference_is_taken_with_a_warning(service: Service) -> No
 
 
 async def test_several_files_become_one_voice_in_the_order_in_which_they_were_sent(
-    service: Service,
+    fresh: Service,
 ) -> None:
     for path in ("/synthesize", "/stream"):
-        async with await service.post(
+        async with await fresh.post(
             path, text="Hello.", reference_audio=[VOICE, OTHER_VOICE, VOICE]
         ) as response:
             assert response.status == 200
             await response.read()
     clips = [sha256(await prepared(file)).hexdigest() for file in (VOICE, OTHER_VOICE)]
     key = f"tone.1.public.{sha256('/'.join(clips).encode()).hexdigest()}"
-    sounds = [read_wav(await fetch_clip(service.bus, "public", clip)).samples for clip in clips]
+    sounds = [read_wav(await fetch_clip(fresh.bus, "public", clip)).samples for clip in clips]
     voice = voice_of(b"".join(sound.tobytes() for sound in sounds))
-    assert await service.bus.get_value(topology.VOICES, key) == sha256(voice).digest() + voice
-    assert await service.metric('tts_reference_uploads_total{outcome="decoded"}') == 2
+    assert await fresh.bus.get_value(topology.VOICES, key) == sha256(voice).digest() + voice
+    assert await fresh.metric('tts_reference_uploads_total{outcome="decoded"}') == 2
 
 
 async def test_warnings_are_given_for_each_of_several_files(service: Service) -> None:
@@ -487,7 +500,7 @@ async def test_a_seed_gives_the_same_audio_whatever_else_is_spoken_and_however_i
 
 
 async def test_a_clip_is_stored_once_whatever_it_was_called_and_however_it_was_packed(
-    service: Service,
+    fresh: Service,
 ) -> None:
     samples = (speech_of(7).samples * 32767).astype("int16")
     for file in (
@@ -495,41 +508,14 @@ async def test_a_clip_is_stored_once_whatever_it_was_called_and_however_it_was_p
         encoded(samples, 24_000, "FLAC", "PCM_16"),
         encoded(samples, 24_000),
     ):
-        async with await service.post(
+        async with await fresh.post(
             "/synthesize", text="Hello there.", reference_audio=file
         ) as response:
             assert response.status == 200
             await response.read()
-    jetstream = service.bus._jetstream
+    jetstream = fresh.bus._jetstream
     assert len(await (await jetstream.object_store(topology.CLIPS)).list()) == 1
-    assert await service.metric('tts_reference_uploads_total{outcome="known"}') == 1
-
-
-@pytest.mark.parametrize("service", [1.0], indirect=True)
-async def test_a_client_that_leaves_in_the_middle_cancels_its_work(service: Service) -> None:
-    async with await service.post("/stream", text=TEXT * 10) as response:
-        await response.content.readexactly(1_000)
-        response.close()
-    await service.until_idle()
-    assert await service.metric("tts_cancelled_requests_total") == 1
-    assert await service.metric("tts_requests_in_flight") == 0
-    async with await service.post("/synthesize", text="Still here.") as response:
-        assert response.status == 200
-        await response.read()
-
-
-@pytest.mark.parametrize("service", [1.0], indirect=True)
-async def test_a_speech_that_fails_in_the_middle_is_cut_and_never_ends_as_if_whole(
-    service: Service,
-) -> None:
-    async with await service.post("/stream", text=TEXT * 10) as response:
-        request = response.headers["Request-Name"]
-        await response.content.readexactly(1_000)
-        await cancel(service.bus, "public", request)
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await response.read()
-    await service.until_idle()
-    assert await service.metric('tts_failures_total{code="cancelled"}') == 1
+    assert await fresh.metric('tts_reference_uploads_total{outcome="known"}') == 1
 
 
 def raw_form(*, body_bytes: int, length: int) -> bytes:
@@ -592,3 +578,45 @@ async def test_without_workers_a_request_is_refused_before_its_body_is_read(tmp_
             async with session.get(http.make_url("/health")) as response:
                 assert (await response.json())["status"] == "unhealthy"
         await bus.close()
+
+
+@pytest.mark.parametrize("service", [1.0], indirect=True)
+async def test_a_client_that_leaves_in_the_middle_cancels_its_work(service: Service) -> None:
+    before = await service.metric("tts_cancelled_requests_total")
+    async with await service.post("/stream", text=TEXT * 10) as response:
+        await response.content.readexactly(1_000)
+        response.close()
+    await service.until_idle()
+    assert await service.metric("tts_cancelled_requests_total") == before + 1
+    assert await service.metric("tts_requests_in_flight") == 0
+    async with await service.post("/synthesize", text="Still here.") as response:
+        assert response.status == 200
+        await response.read()
+
+
+@pytest.mark.parametrize("service", [1.0], indirect=True)
+async def test_a_speech_that_fails_in_the_middle_is_cut_and_never_ends_as_if_whole(
+    service: Service,
+) -> None:
+    counter = 'tts_failures_total{code="cancelled"}'
+    before = await service.count(counter)
+    async with await service.post("/stream", text=TEXT * 10) as response:
+        request = response.headers["Request-Name"]
+        await response.content.readexactly(1_000)
+        await cancel(service.bus, "public", request)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    await service.until_idle()
+    assert await service.count(counter) == before + 1
+
+
+@pytest.mark.parametrize("service", [0.5], indirect=True)
+async def test_a_stream_begins_long_before_it_ends(service: Service) -> None:
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    async with await service.post("/stream", text=TEXT * 3) as response:
+        await response.content.readexactly(44 + 2)
+        first_s = loop.time() - began_s
+        await response.read()
+        whole_s = loop.time() - began_s
+    assert first_s < whole_s / 3
