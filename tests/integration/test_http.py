@@ -27,6 +27,7 @@ from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.settings import Settings
 from services.http_edge.speech.commands import cancel
 from services.synth_worker.engines.tone import voice_of
+from tests.support.decoders import CachedDecoder
 from tests.support.recordings import encoded, hiss, speech_of
 from tests.support.service import TEXT, digest, expected_pcm, tone_service
 from tests.support.wav import pcm_of
@@ -144,7 +145,7 @@ async def running(folder: Path, real_time_factor: float = 0.0) -> AsyncIterator[
         await bus.establish(topology.topology())
         async with (
             tone_service(bus, real_time_factor=real_time_factor),
-            ReferenceDecoder(1) as decoder,
+            CachedDecoder() as decoder,
             edge(bus, decoder, SETTINGS, asyncio.Event()) as app,
             TestServer(app) as http,
             aiohttp.ClientSession() as session,
@@ -557,7 +558,7 @@ async def test_without_workers_a_request_is_refused_before_its_body_is_read(tmp_
         bus = await NatsBus.connect(server.url, name="test", patience_s=5)
         await bus.establish(topology.topology())
         async with (
-            ReferenceDecoder(1) as decoder,
+            CachedDecoder() as decoder,
             edge(bus, decoder, SETTINGS, asyncio.Event()) as app,
             TestServer(app) as http,
             aiohttp.ClientSession() as session,

@@ -16,9 +16,9 @@ from services.common.wire import codec, subjects
 from services.common.wire.fields import NO_WATERMARK
 from services.common.wire.messages import SpeechRequest
 from services.http_edge.app import edge
-from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.jobs.store import JobStore
 from services.http_edge.speech.request_store import RequestStore
+from tests.support.decoders import CachedDecoder
 from tests.support.front import SETTINGS, form
 from tests.support.service import TEXT, expected_pcm, tone_service
 from tests.support.wav import pcm_of
@@ -54,7 +54,7 @@ async def alone(folder: Path) -> AsyncIterator[Alone]:
     async with (
         local_nats(folder) as server,
         aiohttp.ClientSession() as session,
-        ReferenceDecoder(1) as decoder,
+        CachedDecoder() as decoder,
     ):
         bus = await NatsBus.connect(server.url, name="test", patience_s=5)
         try:

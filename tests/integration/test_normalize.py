@@ -22,9 +22,9 @@ from services.common.wire.messages import (
     TextSplit,
 )
 from services.http_edge.app import edge
-from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.speech.commands import publish_request
 from tests.support.buses import bus_of
+from tests.support.decoders import CachedDecoder
 from tests.support.front import SETTINGS, Front, front
 from tests.support.service import TEXT, sentence_count, speech_request, stored_clip
 
@@ -233,7 +233,7 @@ async def test_a_question_on_the_bus_is_answered_and_a_wrong_one_refused(service
 
 
 async def test_without_a_splitter_the_edge_reports_that(tmp_path: Path) -> None:
-    async with bus_of("nats", tmp_path) as bus, ReferenceDecoder(1) as decoder:
+    async with bus_of("nats", tmp_path) as bus, CachedDecoder() as decoder:
         async with edge(bus, decoder, SETTINGS, asyncio.Event()) as app, TestServer(app) as server:
             form = aiohttp.FormData()
             form.add_field("text", "Bonjour", content_type="text/plain")

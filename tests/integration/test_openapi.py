@@ -14,8 +14,8 @@ from services.admin import keys as api_keys
 from services.http_edge.api_document.document import OPERATIONS
 from services.http_edge.app import edge
 from services.http_edge.http.queries import QUERIES
-from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from tests.support.buses import bus_of
+from tests.support.decoders import CachedDecoder
 from tests.support.front import SETTINGS, Front, front
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -54,7 +54,7 @@ async def test_every_route_is_in_the_document_and_the_document_has_no_others(
 ) -> None:
     async with (
         bus_of("memory", tmp_path) as bus,
-        ReferenceDecoder(1) as decoder,
+        CachedDecoder() as decoder,
         edge(bus, decoder, SETTINGS, asyncio.Event()) as app,
     ):
         served = routes_of(app)

@@ -15,10 +15,10 @@ from aiohttp.test_utils import TestServer
 from services.admin.keys import main as make_key
 from services.common.runtime.settings import BadSettings, read_settings
 from services.http_edge.app import edge
-from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.settings import Settings
 from services.http_edge.transport.host_names import AllowedHosts
 from tests.support.buses import memory_bus
+from tests.support.decoders import CachedDecoder
 from ui.http.host_names import AllowedHosts as PageHosts
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ async def service() -> AsyncIterator[str]:
     """Yield the address of an edge without keys."""
     bus = await memory_bus()
     async with (
-        ReferenceDecoder(1) as decoder,
+        CachedDecoder() as decoder,
         edge(bus, decoder, Settings(engine="tone"), asyncio.Event()) as app,
     ):
         async with TestServer(app) as server:
@@ -143,7 +143,7 @@ async def test_an_edge_that_asks_for_keys_may_have_any_name(tmp_path: Path) -> N
     keys = tmp_path / "keys.toml"
     make_key([str(keys), "--name", "acme-web", "--tenant", "acme"])
     settings, bus = Settings(engine="tone", api_keys_file=str(keys)), await memory_bus()
-    async with ReferenceDecoder(1) as decoder, edge(bus, decoder, settings, asyncio.Event()) as app:
+    async with CachedDecoder() as decoder, edge(bus, decoder, settings, asyncio.Event()) as app:
         async with TestServer(app) as server, aiohttp.ClientSession() as session:
             async with session.get(
                 server.make_url("/jobs/12345678"), headers={"Host": "tts.example.org"}

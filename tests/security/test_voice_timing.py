@@ -56,7 +56,8 @@ async def test_a_file_that_another_tenant_sent_is_decoded_and_conditioned_again(
     keys = keys_of(tmp_path, capsys)
     settings = msgspec.structs.replace(SETTINGS, api_keys_file=str(tmp_path / "keys.toml"))
     (tmp_path / "nats").mkdir()
-    async with front(tmp_path / "nats", settings=settings) as service:
+    decoder = ReferenceDecoder(1)  # the usual one of tests decodes a file once
+    async with front(tmp_path / "nats", settings=settings, decoder=decoder) as service:
         work = []
         for tenant in ("acme", "acme", "globex", "globex", "acme"):
             headers = {"Authorization": f"Bearer {keys[tenant]}"}

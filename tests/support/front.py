@@ -17,6 +17,7 @@ from services.common.runtime.local_nats import local_nats
 from services.http_edge.app import edge
 from services.http_edge.intake.reference.decoder import ReferenceDecoder
 from services.http_edge.settings import Settings
+from tests.support.decoders import CachedDecoder
 from tests.support.recordings import encoded, speech_of
 from tests.support.service import TEXT, tone_service
 
@@ -100,16 +101,21 @@ class Front:
 
 @asynccontextmanager
 async def front(
-    folder: Path, *, edges: int = 1, real_time_factor: float = 0.0, settings: Settings = SETTINGS
+    folder: Path,
+    *,
+    edges: int = 1,
+    real_time_factor: float = 0.0,
+    settings: Settings = SETTINGS,
+    decoder: ReferenceDecoder | None = None,
 ) -> AsyncIterator[Front]:
-    """Run a service with so many edges while the block runs."""
+    """Run a service with so many edges while the block runs; without a decoder, with a cached one."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(local_nats(folder))
         bus = await NatsBus.connect(server.url, name="test", patience_s=5)
         stack.push_async_callback(bus.close)
         await bus.establish(topology.topology())
         await stack.enter_async_context(tone_service(bus, real_time_factor=real_time_factor))
-        decoder = await stack.enter_async_context(ReferenceDecoder(1))
+        decoder = await stack.enter_async_context(decoder or CachedDecoder())
         session = await stack.enter_async_context(aiohttp.ClientSession())
         addresses = []
         for _ in range(edges):
