@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from services.common.audio.wav import wav_header
 from services.common.runtime.child.confinement import ProcessLimits, run_confined
@@ -32,11 +33,13 @@ FILTERED = pytest.mark.skipif(
     platform.machine() not in {"x86_64", "aarch64"},
     reason="other processors' calls are not filtered, as documented",
 )
+SHARED = pytest.mark.asyncio(loop_scope="module")
 LIMITS = ProcessLimits(memory_bytes=2**30, processor_s=1)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def decoder() -> AsyncIterator[ReferenceDecoder]:
+    """Start one decoder for all files that cost none."""
     async with ReferenceDecoder(1) as running:
         yield running
 
@@ -101,6 +104,7 @@ ABSURD = {
 }
 
 
+@SHARED
 @pytest.mark.parametrize(("content", "said"), ABSURD.values(), ids=ABSURD.keys())
 async def test_what_a_file_declares_is_bounded_before_it_is_decoded(
     decoder: ReferenceDecoder, tmp_path: Path, content: bytes, said: str
@@ -113,6 +117,7 @@ async def test_what_a_file_declares_is_bounded_before_it_is_decoded(
     assert _process_of(decoder) == process  # it cost no decoder
 
 
+@SHARED
 async def test_frames_of_more_than_their_header_declares_cost_bounded_time(
     decoder: ReferenceDecoder, tmp_path: Path
 ) -> None:
@@ -121,6 +126,7 @@ async def test_frames_of_more_than_their_header_declares_cost_bounded_time(
     assert decoder.last_processor_s < 6
 
 
+@SHARED
 @pytest.mark.parametrize("layout", ["7.1", "6.1", "stereo"])
 async def test_many_silent_samples_in_few_bytes_cost_bounded_time(
     decoder: ReferenceDecoder, tmp_path: Path, layout: str
