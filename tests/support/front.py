@@ -114,12 +114,18 @@ async def front(
         bus = await NatsBus.connect(server.url, name="test", patience_s=5)
         stack.push_async_callback(bus.close)
         await bus.establish(topology.topology())
-        await stack.enter_async_context(tone_service(bus, real_time_factor=real_time_factor))
+        stop = asyncio.Event()
+        service = tone_service(bus, real_time_factor=real_time_factor, stop=stop)
+        await stack.enter_async_context(service)
         decoder = await stack.enter_async_context(decoder or CachedDecoder())
         session = await stack.enter_async_context(aiohttp.ClientSession())
+        apps = [
+            await stack.enter_async_context(edge(bus, decoder, settings, asyncio.Event()))
+            for _ in range(edges)
+        ]
+        stack.callback(stop.set)  # the workers stop while the edges do, when no client is connected
         addresses = []
-        for _ in range(edges):
-            app = await stack.enter_async_context(edge(bus, decoder, settings, asyncio.Event()))
+        for app in apps:
             server_of_app = await stack.enter_async_context(
                 TestServer(app, handler_cancellation=True)
             )

@@ -40,10 +40,17 @@ TEXT = (
 
 @asynccontextmanager
 async def tone_service(
-    bus: Bus, *, workers: int = 2, real_time_factor: float = 0.0
+    bus: Bus,
+    *,
+    workers: int = 2,
+    real_time_factor: float = 0.0,
+    stop: asyncio.Event | None = None,
 ) -> AsyncIterator[None]:
-    """Run one splitter and some tone workers while the block runs, then stop them as SIGTERM would."""
-    stop = asyncio.Event()
+    """Run one splitter and some tone workers while the block runs, then stop them as SIGTERM would.
+
+    They also stop when `stop` is set.
+    """
+    stop = stop or asyncio.Event()
     settings = WorkerSettings(engine="tone", worker_slots=4, worker_express_slots=2)
     engines = [
         ToneEngine(real_time_factor=real_time_factor, max_characters=MAX_CHARACTERS)
