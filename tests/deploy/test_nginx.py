@@ -14,12 +14,15 @@ from string import Template
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from services.common.runtime.local_nats import free_port
 from tests.chaos.parts import ROOT, Part, house
 from tests.support.front import form
 from tests.support.service import TEXT, expected_pcm
 from tests.support.wav import pcm_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NGINX = ROOT / "deploy" / "nginx"
 API, UI = "api.localhost", "ui.localhost"
@@ -121,33 +124,43 @@ async def started(folder: Path, port: int) -> asyncio.subprocess.Process:
                 return process
 
 
-@pytest.fixture
-async def gateway(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Gateway]:
-    folder, ui_port = tmp_path / "nginx", free_port()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def upstreams(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, str]]:
+    """Start the service and the pages once for all tests; yield the host and port of each."""
+    folder, ui_port = tmp_path_factory.mktemp("service"), free_port()
+    settings = {"TONE_REAL_TIME_FACTOR": "0.03", "LISTENER_TIMEOUT_S": "30"}
+    async with house(folder, splitters=1, workers=1, settings=settings) as service:
+        ui = Part("ui", 0, folder, {"UI_PORT": str(ui_port), "SERVICE_URL": service.address()})
+        await ui.start()
+        async with aiohttp.ClientSession() as session:
+            await service.until_ready(session)
+        yield service.address().removeprefix("http://"), f"127.0.0.1:{ui_port}"
+        await ui.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def gateway(
+    tmp_path: Path, upstreams: tuple[str, str], request: pytest.FixtureRequest
+) -> AsyncIterator[Gateway]:
+    folder = tmp_path / "nginx"
     folder.mkdir()
     port, plain_port = free_port(), free_port()
-    settings = {"TONE_REAL_TIME_FACTOR": "0.03", "LISTENER_TIMEOUT_S": "30"}
-    async with house(tmp_path, splitters=1, workers=1, settings=settings) as service:
-        ui = Part("ui", 0, tmp_path, {"UI_PORT": str(ui_port), "SERVICE_URL": service.address()})
-        await ui.start()
-        edge, interface = service.address().removeprefix("http://"), f"127.0.0.1:{ui_port}"
-        password = getattr(request, "param", False)
-        configure(
-            folder,
-            port=port,
-            plain_port=plain_port,
-            edge=edge,
-            interface=interface,
-            password=password,
-        )
-        process = await started(folder, port)
-        context = ssl.create_default_context(cafile=folder / "certificates" / "tls.crt")
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            await service.until_ready(session)
-            yield Gateway(folder, port, plain_port, context, session)
-        process.terminate()
-        await process.wait()
-        await ui.stop()
+    edge, interface = upstreams
+    password = getattr(request, "param", False)
+    configure(
+        folder,
+        port=port,
+        plain_port=plain_port,
+        edge=edge,
+        interface=interface,
+        password=password,
+    )
+    process = await started(folder, port)
+    context = ssl.create_default_context(cafile=folder / "certificates" / "tls.crt")
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        yield Gateway(folder, port, plain_port, context, session)
+    process.terminate()
+    await process.wait()
 
 
 async def test_speech_passes_through_whole_and_a_stream_as_it_is_made(gateway: Gateway) -> None:
