@@ -16,6 +16,7 @@ import nats
 import nats.errors
 import nats.js.errors
 import pytest
+import pytest_asyncio
 from nats.aio.client import Client
 
 from services.admin import keys, nats_users, streams
@@ -38,18 +39,46 @@ from tests.support.wav import pcm_of
 ROLES = {role.name: role for role in [*service_roles(), tenant_role("acme"), tenant_role("globex")]}
 
 
+SHARED = pytest.mark.asyncio(loop_scope="module")  # with the services of this file
+
+
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
     async with guarded_nats(tmp_path) as made:
         yield made
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[Guarded, str]]:
+    """Start one server with services for all tests that only use them."""
+    folder = tmp_path_factory.mktemp("nats")
+    async with guarded_nats(folder) as server, guarded_service(server, folder) as address:
+        yield server, address
+
+
 @pytest.fixture
-async def service(guarded: Guarded, tmp_path: Path) -> AsyncIterator[str]:
+def shared(running: tuple[Guarded, str]) -> Guarded:
+    """Return the server that has services, and what it refused in this test."""
+    server, _ = running
+    server.refused.clear()
+    return server
+
+
+@pytest.fixture
+def service(running: tuple[Guarded, str]) -> str:
+    """Return the address of the edge of these services."""
+    return running[1]
+
+
+@pytest.fixture
+async def own_service(guarded: Guarded, tmp_path: Path) -> AsyncIterator[str]:
     async with guarded_service(guarded, tmp_path) as address:
         yield address
 
 
+@SHARED
 async def test_every_process_does_its_work_in_its_own_role(service: str) -> None:
     owed = expected_pcm(TEXT, max_characters=250)
     async with aiohttp.ClientSession() as session:
@@ -97,11 +126,11 @@ async def stored_by_tenant(client: Client, tenant: str) -> str:
     return codec.decode(reply.data, ClipStored).clip
 
 
-@pytest.mark.usefixtures("service")
+@SHARED
 async def test_a_tenant_speaks_and_listens_on_nats_and_receives_only_its_own(
-    guarded: Guarded,
+    shared: Guarded,
 ) -> None:
-    acme, globex = await guarded.client("tenant-acme"), await guarded.client("tenant-globex")
+    acme, globex = await shared.client("tenant-acme"), await shared.client("tenant-globex")
     request = msgspec.structs.replace(
         speech_request(await stored_by_tenant(acme, "acme")), tenant="acme"
     )
@@ -133,7 +162,7 @@ async def test_a_tenant_speaks_and_listens_on_nats_and_receives_only_its_own(
         ):
             await subscription.next_msg(timeout=0.2)
     assert sum(
-        "permissions violation for subscription" in refusal for refusal in guarded.refused
+        "permissions violation for subscription" in refusal for refusal in shared.refused
     ) == len(foreign)
     heard = await acme.jetstream().get_msg(
         "TTS_AUDIO", subject=f"tts.v1.audio.acme.{request.request}.0.0", direct=True
@@ -218,14 +247,14 @@ async def test_no_role_may_do_the_work_of_another(guarded: Guarded) -> None:
         await client.close()
 
 
-@pytest.mark.usefixtures("service")
-async def test_the_example_speaks_as_a_tenant(guarded: Guarded, tmp_path: Path) -> None:
+@SHARED
+async def test_the_example_speaks_as_a_tenant(shared: Guarded, tmp_path: Path) -> None:
     recording = tmp_path / "recording.wav"
     recording.write_bytes(VOICE)
     program = [
         sys.executable,
         ROOT / "examples" / "nats_client.py",
-        guarded.url,
+        shared.url,
         recording,
         "en",
         TEXT,
@@ -233,7 +262,7 @@ async def test_the_example_speaks_as_a_tenant(guarded: Guarded, tmp_path: Path) 
     example = await asyncio.create_subprocess_exec(
         *program,
         stdout=asyncio.subprocess.PIPE,
-        env=os.environ | guarded.environment("tenant-acme") | {"TENANT": "acme", "ENGINE": "tone"},
+        env=os.environ | shared.environment("tenant-acme") | {"TENANT": "acme", "ENGINE": "tone"},
     )
     audio, _ = await asyncio.wait_for(example.communicate(), 60)
     assert example.returncode == 0
@@ -256,9 +285,9 @@ async def test_a_tenant_is_limited_to_its_number_of_connections(guarded: Guarded
         await client.close()
 
 
-@pytest.mark.usefixtures("service")
-async def test_a_request_in_another_tenants_name_is_refused(guarded: Guarded) -> None:
-    globex, victim = await guarded.client("tenant-globex"), await guarded.client("edge")
+@SHARED
+async def test_a_request_in_another_tenants_name_is_refused(shared: Guarded) -> None:
+    globex, victim = await shared.client("tenant-globex"), await shared.client("edge")
     request = speech_request("ab" * 32)  # it names the tenant "public"
     forged = await victim.subscribe("tts.v1.audio.>")
     await victim.flush()
@@ -341,7 +370,7 @@ def test_a_tenants_name_cannot_widen_its_role() -> None:
             tenant_role(name)
 
 
-@pytest.mark.usefixtures("service")
+@pytest.mark.usefixtures("own_service")
 async def test_a_tenant_is_added_without_interrupting_the_others(guarded: Guarded) -> None:
     acme = await guarded.client("tenant-acme")
     make_keys(guarded.folder, "initech")
