@@ -9,10 +9,16 @@ import sys
 from typing import Any
 
 import kubernetes_validate
+import kubernetes_validate.utils
 from cloudcoil.models.keda import v1alpha1 as keda
 from cloudcoil.models.prometheus_operator import v1 as prometheus
 from cloudcoil.models.prometheus_operator import v1alpha1 as alertmanager
 from pydantic import ValidationError
+
+# Each check reads megabytes of definitions; they stay the same.
+kubernetes_validate.utils.schema_contents = functools.cache(
+    kubernetes_validate.utils.schema_contents
+)
 
 MODELS = {
     ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
@@ -44,7 +50,7 @@ def dropped(given: Any, kept: Any, path: str = "") -> list[str]:
     return []
 
 
-@functools.cache  # overlays share most of their objects, and each check reads megabytes of schemas
+@functools.cache  # overlays share most of their objects
 def complaints(written: str, version: str) -> list[str]:
     """Return what is wrong with one object, in JSON, as Kubernetes of this version would see it."""
     manifest: dict[str, Any] = json.loads(written)
