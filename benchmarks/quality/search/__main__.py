@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.quality.plan import sentences
 from benchmarks.quality.search.design import (
     Candidates,
-    Choice,
     Effect,
     WordScore,
     best,
@@ -21,10 +19,16 @@ from benchmarks.quality.search.design import (
     effects,
 )
 from benchmarks.quality.search.likelihood import Likelihood
-from benchmarks.quality.search.reading import CANDIDATES, parser_of, read_aloud
+from benchmarks.quality.search.reading import (
+    CANDIDATES,
+    STOCK,
+    Line,
+    parser_of,
+    read_aloud,
+    training_sentences,
+)
 from benchmarks.quality.sources import cache_folder
 
-_MORE: Final = Path(__file__).with_name("sentences.toml")  # for the search alone
 _READINGS: Final = 3  # of each sentence
 _SEED: Final = 21
 _THREADS: Final = 1
@@ -41,17 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     likelihood = Likelihood(cache_folder(), _THREADS)
     for language in chosen.languages:
         candidates = table[language]
-        texts = _texts(language)[: chosen.sentences]
+        texts = training_sentences(language)[: chosen.sentences]
         found = effects(
             candidates, _scores(language, texts, candidates, chosen.engine_python, likelihood)
         )
         print(_rendered(language, found, best(found)), flush=True)
     return 0
-
-
-def _texts(language: str) -> list[str]:
-    more = tomllib.loads(_MORE.read_text(encoding="utf-8"))
-    return [*sentences()[language], *more.get(language, ())]
 
 
 def _scores(
@@ -63,15 +62,17 @@ def _scores(
 ) -> list[WordScore]:
     """Read every sentence several times, and return the score of each word."""
     drawn = choices(candidates, len(texts), _READINGS, _SEED)
-    told: list[tuple[str, Choice]] = [
-        (text, choice) for reading in drawn for text, choice in zip(texts, reading, strict=True)
+    told = [
+        Line(text, STOCK[index % len(STOCK)], choice)
+        for reading in drawn
+        for index, (text, choice) in enumerate(zip(texts, reading, strict=True))
     ]
-    read = read_aloud(language, told, len(texts), python)
+    read = read_aloud(language, told, python)
     scores = likelihood.words(
         [(one.samples, [word for word, _ in one.words]) for one in read], language
     )
     return [
-        WordScore((line % len(texts), index), ipa, told[line][1], score)
+        WordScore((line % len(texts), index), ipa, told[line].choice, score)
         for line, one in enumerate(read)
         for index, ((_, ipa), score) in enumerate(zip(one.words, scores[line], strict=True))
     ]

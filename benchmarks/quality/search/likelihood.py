@@ -3,7 +3,7 @@
 Several sentences share one window of 30 s, since the encoder costs the same for any length.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.recogniser import joined_model
 from benchmarks.quality.references import RATE_HZ, Samples
+from benchmarks.quality.search.windows import GAP, HZ, windows
 
-_WHISPER_HZ: Final = 16_000
-_WINDOW: Final = int(29.5 * _WHISPER_HZ)
 _FRAMES: Final = 3000  # of the encoder's window
 _HOP: Final = 160
-_GAP: Final = np.zeros(int(0.35 * _WHISPER_HZ), np.float32)
 _LEAST: Final = 0.01  # probability of a token: one hopeless token must not hide the rest
 
 
@@ -40,14 +38,15 @@ class Likelihood:
             self._model.hf_tokenizer, multilingual=True, task="transcribe", language=language
         )
         found: list[list[float]] = []
-        for window in _windows(spoken):
+        heard = [(_resampled(samples), words) for samples, words in spoken]
+        for window in windows(heard):
             found += self._window(window, tokenizer)
         return found
 
     def _window(
         self, window: Sequence[tuple[Samples, Sequence[str]]], tokenizer: Tokenizer
     ) -> list[list[float]]:
-        audio = np.concatenate([part for samples, _ in window for part in (samples, _GAP)])
+        audio = np.concatenate([part for samples, _ in window for part in (samples, GAP)])
         tokens = [[tokenizer.encode(f" {word}") for word in words] for _, words in window]
         flat = [token for sentence in tokens for word in sentence for token in word]
         aligned = self._model.model.align(
@@ -70,18 +69,5 @@ class Likelihood:
         return padded
 
 
-def _windows(
-    spoken: Sequence[tuple[Samples, Sequence[str]]],
-) -> Iterator[list[tuple[Samples, Sequence[str]]]]:
-    window: list[tuple[Samples, Sequence[str]]] = []
-    length = 0
-    for samples, words in spoken:
-        heard = np.asarray(soxr.resample(samples, RATE_HZ, _WHISPER_HZ), np.float32)
-        needed = len(heard) + len(_GAP)
-        if window and length + needed > _WINDOW:
-            yield window
-            window, length = [], 0
-        window.append((heard, words))
-        length += needed
-    if window:
-        yield window
+def _resampled(samples: Samples) -> Samples:
+    return np.asarray(soxr.resample(samples, RATE_HZ, HZ), np.float32)

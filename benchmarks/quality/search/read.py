@@ -1,8 +1,9 @@
 """Reads sentences with chosen symbols: `python -m benchmarks.quality.search.read PLAN.json`.
 
-Runs in the product's virtualenv. PLAN.json holds `cache`, `lines` (language, text, voice "high" or "low", choice),
-`speed` and `answer`, the file to write: for each line the path of its WAV and the phones of each of its words. Phones
-are espeak-ng's IPA, or that of the language's own reader (ko, ar).
+Runs in the product's virtualenv. PLAN.json holds `cache`, `lines` (language, text, voice, choice), `speed` and
+`answer`, the file to write: for each line the path of its WAV and the phones of each of its words. A voice is "high"
+or "low", any of Kokoro's 54, or two of them (see ../stock.py). Phones are espeak-ng's IPA, or that of the language's
+own reader (ko, ar).
 """
 
 import hashlib
@@ -29,6 +30,7 @@ from services.synth_worker.engines.embedded.g2p.languages.korean import symbols 
 from services.synth_worker.engines.embedded.g2p.punctuation import clauses
 from services.synth_worker.engines.embedded.g2p.reading import word_pieces
 from services.synth_worker.engines.embedded.g2p.vocabulary import known
+from services.synth_worker.engines.embedded.rebuild.sources import voice_packs
 
 _RATE_HZ = 24_000
 
@@ -45,7 +47,7 @@ def main(plan_path: Path) -> None:
     plan = json.loads(plan_path.read_text(encoding="utf-8"))
     folder = Path(plan["cache"]) / "searched"
     folder.mkdir(parents=True, exist_ok=True)
-    voices = StockVoices(Path(plan["cache"]) / "engine", threads=2)
+    voices = _voices(Path(plan["cache"]), {line["voice"] for line in plan["lines"]})
     espeak = Espeak()
     espeak.start()
     speed = float(plan["speed"])
@@ -53,13 +55,23 @@ def main(plan_path: Path) -> None:
     answer = []
     for line in plan["lines"]:
         phonemes, words = _reading(espeak, line["text"], line["language"], line["choice"])
-        named = hashlib.sha256(f"{line['language']} {line['voice']} {phonemes}{paced}".encode())
+        voice = voices.name(line["language"], line["voice"])
+        named = hashlib.sha256(f"{line['language']} {voice} {phonemes}{paced}".encode())
         path = folder / f"{line['language']}-{named.hexdigest()[:20]}.wav"
         if not path.exists():
-            _write(path, voices.speak(phonemes, line["language"], line["voice"], speed))
-        answer.append({"path": str(path), "words": words})
+            _write(path, voices.speak(phonemes, line["language"], voice, speed))
+        answer.append({"path": str(path), "words": words, "voice": voice})
     espeak.close()
     Path(plan["answer"]).write_text(json.dumps(answer), encoding="utf-8")
+
+
+def _voices(cache: Path, wanted: set[str]) -> StockVoices:
+    """Return the voices of the engine, or all of Kokoro's where others are wanted."""
+    if wanted <= {"high", "low"}:
+        return StockVoices(cache / "engine", threads=2)
+    folder = cache / "packs"
+    folder.mkdir(exist_ok=True)
+    return StockVoices(cache / "engine", threads=2, packs=voice_packs(folder))
 
 
 def _reading(

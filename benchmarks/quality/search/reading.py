@@ -4,21 +4,33 @@ import argparse
 import json
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import soundfile
 
+from benchmarks.quality.plan import sentences
 from benchmarks.quality.references import Samples
 from benchmarks.quality.search.design import Choice
 from benchmarks.quality.sources import cache_folder
 from benchmarks.quality.synthesis import REPOSITORY
 
 CANDIDATES: Final = Path(__file__).with_name("candidates.toml")
-_VOICES: Final = ("high", "low")  # of the sentences in turn
+STOCK: Final = ("high", "low")  # the stock voices, which read the sentences in turn
+_MORE: Final = Path(__file__).with_name("sentences.toml")  # for the searches alone
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text to read aloud."""
+
+    text: str
+    voice: str  # as stock.py names them
+    choice: Choice = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,24 +39,25 @@ class Read:
 
     samples: Samples  # 24 kHz
     words: list[tuple[str, str]]  # each with its IPA
+    voice: str  # the name of a stock voice
 
 
-def read_aloud(
-    language: str,
-    told: Sequence[tuple[str, Choice]],
-    sentences: int,
-    python: Path,
-    speed: float = 1.0,
-) -> list[Read]:
-    """Read texts with symbols of choice. The voice of a text is that of its index among `sentences`."""
+def training_sentences(language: str) -> list[str]:
+    """Return the sentences that a search is trained on."""
+    more = tomllib.loads(_MORE.read_text(encoding="utf-8"))
+    return [*sentences()[language], *more.get(language, ())]
+
+
+def read_aloud(language: str, told: Sequence[Line], python: Path, speed: float = 1.0) -> list[Read]:
+    """Read texts aloud with symbols of choice."""
     lines = [
         {
             "language": language,
-            "text": text,
-            "voice": _VOICES[index % sentences % len(_VOICES)],
-            "choice": dict(choice),
+            "text": line.text,
+            "voice": line.voice,
+            "choice": dict(line.choice),
         }
-        for index, (text, choice) in enumerate(told)
+        for line in told
     ]
     with tempfile.TemporaryDirectory() as folder:
         plan_file, answer = Path(folder) / "plan.json", Path(folder) / "answer.json"
@@ -58,7 +71,10 @@ def read_aloud(
         command = [str(python), "-m", "benchmarks.quality.search.read", str(plan_file)]
         subprocess.run(command, cwd=REPOSITORY, check=True)
         answers: list[Any] = json.loads(answer.read_text(encoding="utf-8"))
-    return [Read(_samples(one["path"]), [tuple(word) for word in one["words"]]) for one in answers]
+    return [
+        Read(_samples(one["path"]), [tuple(word) for word in one["words"]], one["voice"])
+        for one in answers
+    ]
 
 
 def parser_of(
