@@ -20,6 +20,7 @@ from benchmarks.quality.stock import StockVoices
 from services.common.audio.clip import Samples
 from services.synth_worker.engines.embedded.g2p.espeak.client import Espeak
 from services.synth_worker.engines.embedded.g2p.espeak.ipa import kokoro_symbols
+from services.synth_worker.engines.embedded.g2p.espeak.reader import read_words
 from services.synth_worker.engines.embedded.g2p.languages.arabic import ArabicVowels
 from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import (
     arabic_ipa,
@@ -98,7 +99,7 @@ def _phones_of(espeak: Espeak, language: str) -> ReadEach:
     reader = _READERS.get(language)
     if reader is not None:
         return lambda texts: [reader(text) for text in texts]
-    return lambda texts: [" ".join(found) for found in espeak.clauses(language, texts)]
+    return lambda texts: [" ".join(read_words(espeak, text, language)) for text in texts]
 
 
 def symbols_of(ipa: str, language: str, choice: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Which sentences share a window of the recognizer. Pure."""
+"""The division of sentences into windows of the recognizer. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final

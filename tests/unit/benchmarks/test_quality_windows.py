@@ -1,4 +1,4 @@
-"""Which sentences share a window of the recognizer that scores the searches."""
+"""The division of sentences into windows of the recognizer that scores the searches."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def test_a_sentence_is_never_twice_in_a_window() -> None:
     assert texts(sentences) == [["a b", "c"], ["a b", "c"], ["c"]]
 
 
-def test_a_sentence_that_is_too_long_has_a_window_of_its_own() -> None:
+def test_a_sentence_that_is_too_long_shares_no_window() -> None:
     assert texts([spoken(40, "long"), spoken(1, "short")]) == [["long"], ["short"]]
 
 

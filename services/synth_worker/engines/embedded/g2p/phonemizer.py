@@ -1,10 +1,11 @@
 """The face of the g2p: one object that is loaded once and reads any text in any of the languages."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from services.synth_worker.engines.embedded.g2p.espeak.client import Espeak
 from services.synth_worker.engines.embedded.g2p.espeak.ipa import kokoro_symbols
+from services.synth_worker.engines.embedded.g2p.espeak.reader import read_words
 from services.synth_worker.engines.embedded.g2p.installed import require_whole
 from services.synth_worker.engines.embedded.g2p.languages.arabic import ArabicVowels
 from services.synth_worker.engines.embedded.g2p.languages.arabic_phones import arabic_symbols
@@ -20,8 +21,6 @@ from services.synth_worker.engines.embedded.g2p.reading import (
 )
 from services.synth_worker.engines.embedded.g2p.scripts import runs
 from services.synth_worker.engines.embedded.g2p.vocabulary import known, owners_of
-
-_ESPEAK_VOICES: Final = {"en": "en-us", "pt": "pt-br"}
 
 
 class _Run(NamedTuple):
@@ -114,8 +113,8 @@ class Phonemizer:
             return reader(words)
         if language == "ar" and not any(character.isdigit() for character in words):
             return arabic_symbols(self._arabic.vowelled(words))
-        [clauses] = self._espeak.clauses(_ESPEAK_VOICES.get(language, language), [words])
-        return " ".join(kokoro_symbols(clause, language) for clause in clauses)
+        parts = read_words(self._espeak, words, language)
+        return " ".join(kokoro_symbols(part, language) for part in parts)
 
 
 def _spaced(words: str, phonemes: str) -> str:
