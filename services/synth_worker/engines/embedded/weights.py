@@ -123,7 +123,7 @@ def _checked(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _disk_advice(error: OSError, folder: Path) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return (
-            f"the disk is full: the embedded engine needs 200 MB free in its cache folder {folder}"
+            f"the disk is full: the embedded engine needs 300 MB free in its cache folder {folder}"
         )
 
     return (
