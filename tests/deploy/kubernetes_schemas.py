@@ -4,15 +4,13 @@ Reads JSON from stdin, a list of lists of objects, and writes as many lists of c
 """
 
 import functools
+import importlib
 import json
 import sys
 from typing import Any
 
 import kubernetes_validate
 import kubernetes_validate.utils
-from cloudcoil.models.keda import v1alpha1 as keda
-from cloudcoil.models.prometheus_operator import v1 as prometheus
-from cloudcoil.models.prometheus_operator import v1alpha1 as alertmanager
 from pydantic import ValidationError
 
 # Each check reads megabytes of definitions; they stay the same.
@@ -20,12 +18,13 @@ kubernetes_validate.utils.schema_contents = functools.cache(
     kubernetes_validate.utils.schema_contents
 )
 
+# imported when needed: those of Prometheus take two seconds
 MODELS = {
-    ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
-    ("monitoring.coreos.com/v1", "ServiceMonitor"): prometheus.ServiceMonitor,
-    ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
-    ("monitoring.coreos.com/v1", "PrometheusRule"): prometheus.PrometheusRule,
-    ("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig"): alertmanager.AlertmanagerConfig,
+    ("keda.sh/v1alpha1", "ScaledObject"): "keda.v1alpha1",
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): "prometheus_operator.v1",
+    ("monitoring.coreos.com/v1", "PodMonitor"): "prometheus_operator.v1",
+    ("monitoring.coreos.com/v1", "PrometheusRule"): "prometheus_operator.v1",
+    ("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig"): "prometheus_operator.v1alpha1",
 }
 
 
@@ -54,11 +53,12 @@ def dropped(given: Any, kept: Any, path: str = "") -> list[str]:
 def complaints(written: str, version: str) -> list[str]:
     """Return what is wrong with one object, in JSON, as Kubernetes of this version would see it."""
     manifest: dict[str, Any] = json.loads(written)
-    model = MODELS.get((manifest["apiVersion"], manifest["kind"]))
+    module = MODELS.get((manifest["apiVersion"], manifest["kind"]))
     try:
-        if model is None:
+        if module is None:
             kubernetes_validate.validate(manifest, version, strict=True)
             return []
+        model = getattr(importlib.import_module(f"cloudcoil.models.{module}"), manifest["kind"])
         read = model.model_validate(manifest)
     except (
         kubernetes_validate.ValidationError,
