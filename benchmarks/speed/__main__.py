@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 import soundfile
 
+from benchmarks.embedded_engine import LONG, SHORT
 from services.common.audio.clip import Clip
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.engine import (
@@ -35,11 +36,7 @@ from services.synth_worker.engines.protocol import Utterance
 _REPOSITORY: Final = Path(__file__).parent.parent.parent
 _REFERENCE: Final = _REPOSITORY / "examples" / "voices" / "austen.flac"
 _RATE_HZ: Final = 24_000
-_TEXTS: Final = {
-    "short": "The garden is behind the old house.",
-    "long": "Most of the visitors came by train, although the road to the harbour had been repaired in spring, "
-    "and nobody noticed the small boat that had come in during the night.",
-}
+_TEXTS: Final = {"short": SHORT, "long": LONG}
 
 Times = dict[str, float]  # first, whole, processor, audio: seconds
 

@@ -215,7 +215,7 @@ def test_it_reports_when_it_speaks_each_word_and_the_pauses_between_them(
 def test_a_sentence_beyond_the_model_is_spoken_in_parts_with_times_in_all_of_them(
     engine: EmbeddedEngine, voice: LoadedVoice
 ) -> None:
-    text = " ".join(["Nobody had noticed that the kitchen window was broken,"] * 6)
+    text = " ".join(["The neighbours had noticed that the window was broken,"] * 6)
     sentence = engine.open(Utterance(text, "en", 1), voice)
     steps = [engine.step([sentence])[0]]
     while not steps[-1].done:
