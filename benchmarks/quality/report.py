@@ -121,9 +121,9 @@ def _languages(found: Findings) -> str:
     languages = dict.fromkeys(one.job.language for one in found.clone_sentences)
     rows = [_language_row(found, language) for language in languages]
     note = (
-        "CER and WER by whisper-base told the language, texts normalised (README). ja: CER of the readings in kana. "
+        "CER and WER by whisper-base given the language, texts normalised (README). ja: CER of the readings in kana. "
         "zh: error rate of the syllables in pinyin without their tones; in brackets that of the syllables with tones. "
-        "`writing`: of the characters as written. hi: whisper-base cannot write it, so CER says nothing there."
+        "`writing`: of the characters as written. hi: whisper-base cannot write it, so its CER is meaningless."
     )
     return _table("Languages", header, rows, note)
 
