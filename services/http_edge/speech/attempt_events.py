@@ -129,14 +129,18 @@ class AttemptEvents:
         for task in tasks:
             del self._waiting[task]
 
-        await cancel_until_done(*tasks)
-        await asyncio.gather(*tasks, return_exceptions=True)  # retrieves their exceptions
-        await self._attempts.pop(attempt).close()
+        events = self._attempts.pop(attempt)
+        try:
+            await cancel_until_done(*tasks)
+            await asyncio.gather(*tasks, return_exceptions=True)  # retrieves their exceptions
+        finally:
+            await events.close()
 
     async def close(self) -> None:
-        """Unsubscribe from all attempts."""
-        for attempt in self.ids:
-            await self.drop(attempt)
+        """Unsubscribe from all attempts, also if the caller is cancelled meanwhile."""
+        async with AsyncExitStack() as stack:
+            for attempt in self.ids:
+                stack.push_async_callback(self.drop, attempt)
 
     async def next(self, timeout_s: float) -> RequestEvent | None:
         """Return the next event of any attempt, in order of arrival within an attempt; None after the timeout."""

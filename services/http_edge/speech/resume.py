@@ -121,9 +121,11 @@ class Attempts:
         await cancel(self._bus, self._request.tenant, *self._events.ids)
 
     async def close(self) -> None:
-        """Unsubscribe from all attempts."""
-        await self._portions.stop()
-        await self._events.close()
+        """Unsubscribe from all attempts, also if the caller is cancelled meanwhile."""
+        try:
+            await self._portions.stop()
+        finally:
+            await self._events.close()
 
     def request_ahead(self) -> None:
         """Request the next portion if the listener, which has read everything so far, needs it soon."""

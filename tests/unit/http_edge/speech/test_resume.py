@@ -13,6 +13,8 @@ from services.common.wire.failures import PipelineError, SpeechCancelled
 from services.common.wire.messages import Message, SpeechFailed, SpeechRequest, TextSplit
 from services.common.wire.parts import Span
 from services.http_edge.metrics import Metrics
+from services.http_edge.speech.assembly import Assembly
+from services.http_edge.speech.attempt_events import AttemptEvents
 from services.http_edge.speech.request_store import RequestStore
 from services.http_edge.speech.resume import open_attempts
 from services.http_edge.speech.session import SpeechSession, SpeechSessions
@@ -135,3 +137,20 @@ async def _next_attempt(bus: MemoryBus, seen: str) -> SpeechRequest:
             and (request := codec.decode(delivery.payload, SpeechRequest)).request != seen
         ):
             return request
+
+
+async def test_a_listener_that_is_cancelled_while_it_closes_keeps_no_subscription() -> None:
+    bus = await memory_bus()
+    events = AttemptEvents(bus, "public", Assembly())
+    for attempt in ("ab" * 16, "cd" * 16):
+        await events.subscribe(attempt)
+    assert await events.next(0.01) is None  # both attempts are waited for now
+    assert bus.listeners == 4
+
+    closing = asyncio.create_task(events.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+
+    assert bus.listeners == 0
