@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import soundfile
 
-from benchmarks.embedded_engine import LONG, SHORT
+from benchmarks.embedded_engine import LONG, SHORT, Timings, speak
 from services.common.audio.clip import Clip
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.engine import (
@@ -31,11 +31,9 @@ from services.synth_worker.engines.embedded.engine import (
 from services.synth_worker.engines.embedded.rendering.audio_models import best_runtime
 from services.synth_worker.engines.embedded.rendering.graph import RUNTIMES
 from services.synth_worker.engines.embedded.weights import joined_weights
-from services.synth_worker.engines.protocol import Utterance
 
 _REPOSITORY: Final = Path(__file__).parent.parent.parent
 _REFERENCE: Final = _REPOSITORY / "examples" / "voices" / "austen.flac"
-_RATE_HZ: Final = 24_000
 _TEXTS: Final = {"short": SHORT, "long": LONG}
 
 Times = dict[str, float]  # first, whole, processor, audio: seconds
@@ -43,18 +41,14 @@ Times = dict[str, float]  # first, whole, processor, audio: seconds
 
 def ours(engine: EmbeddedEngine, voice: LoadedVoice, text: str) -> Times:
     """Speak one sentence with the engine, and return the times."""
-    begun, used = time.perf_counter(), time.process_time()
-    sentence = engine.open(Utterance(text, "en", 1), voice)
-    first = 0.0
-    samples = 0
-    while not (step := engine.step([sentence])[0]).done:
-        first = first or time.perf_counter() - begun
-        samples += len(step.samples)
+    timings = Timings()
+    used = time.process_time()
+    speak(engine, voice, text, timings)
     return {
-        "first": first,
-        "whole": time.perf_counter() - begun,
+        "first": timings.first[0],
+        "whole": timings.whole[0],
         "processor": time.process_time() - used,
-        "audio": samples / _RATE_HZ,
+        "audio": timings.audio[0],
     }
 
 
@@ -106,8 +100,8 @@ def measure(
     }
     for number in range(rounds + 1):
         for length, text in _TEXTS.items():
-            for name, speak in speakers.items():
-                times = speak(text)
+            for name, spoken_by in speakers.items():
+                times = spoken_by(text)
                 if number:  # the first round is for nothing
                     found[name][length].append(times)
     return found
