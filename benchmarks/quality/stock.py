@@ -1,6 +1,7 @@
 """The floor: a language's stock voice as the model speaks it, without cloning.
 
-Put together from the embedded engine's own parts; runs in the product's virtualenv.
+The export as it was published, from tokens to samples, and the embedded engine's phonemes; runs in the product's
+virtualenv.
 """
 
 from collections.abc import Mapping
@@ -12,9 +13,10 @@ from services.common.audio.clip import Samples
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY
-from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
+from services.synth_worker.engines.embedded.rendering.audio_models import onnx_session
 from services.synth_worker.engines.embedded.rendering.tokens import token_parts
 from services.synth_worker.engines.embedded.voices.styles import TIMBRE, StockStyles
+from services.synth_worker.engines.embedded.weights import joined_weights
 
 
 class StockVoices:
@@ -23,7 +25,7 @@ class StockVoices:
     def __init__(
         self, cache: Path, threads: int = 2, packs: Mapping[str, Floats] | None = None
     ) -> None:
-        self._kokoro = Kokoro(cache, threads)
+        self._session = onnx_session(joined_weights(cache), threads)
         self._styles = StockStyles(packs or assets.load_arrays(assets.STOCK_VOICES))
 
     def name(self, language: str, voice: str) -> str:
@@ -46,7 +48,10 @@ class StockVoices:
             if timbre:
                 of = self._styles.style(timbre, len(tokens))
                 style = np.concatenate([of[:TIMBRE], style[TIMBRE:]])
-            parts.append(
-                self._kokoro.audio(self._kokoro.prosody(list(tokens), style, speed), style)
-            )
+            inputs = {
+                "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
+                "style": style[None],
+                "speed": np.array([speed], dtype=np.float32),
+            }
+            parts.append(self._session.run(["audio"], inputs)[0])
         return np.concatenate(parts)

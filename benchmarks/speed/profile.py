@@ -24,11 +24,12 @@ from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY
 from services.synth_worker.engines.embedded.rendering import graph
 from services.synth_worker.engines.embedded.rendering.audio_models import (
+    AudioHalf,
     import_openvino,
-    onnx_session,
 )
 from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
 from services.synth_worker.engines.embedded.rendering.prosody import cut_prosody
+from services.synth_worker.engines.embedded.rendering.statistics import StatisticsPredictor
 from services.synth_worker.engines.embedded.voices.styles import StockStyles
 
 _FRAMES: Final = 160  # of 25 ms
@@ -86,9 +87,9 @@ def _child(cache: Path, threads: int, environment: dict[str, str]) -> dict[str, 
 
 def _run(cache: Path, threads: int) -> dict[str, Any]:
     """Run the body a few times; returns ms per second of audio, by kind of operator and in all."""
-    source, body, _ = graph.cut_graphs(cache, "openvino").audio
+    body = graph.cut_graphs(cache, "openvino").body
     request = _compiled(onnx.load(body), threads).create_infer_request()
-    inputs = _inputs(cache, source)
+    inputs = _inputs(cache)
     spent = []
     for _ in range(_RUNS):
         begun = time.perf_counter()
@@ -116,18 +117,19 @@ def _compiled(model: onnx.ModelProto, threads: int) -> Any:
     return core.compile_model(read, "CPU", settings)
 
 
-def _inputs(cache: Path, source: Path) -> dict[str, Any]:
+def _inputs(cache: Path) -> dict[str, Any]:
     tokens = [VOCABULARY[symbol] for symbol in _PHONES]
     style = StockStyles(assets.load_arrays(assets.STOCK_VOICES)).style("af_heart", len(tokens))
     whole = Kokoro(cache, 1, "onnxruntime").prosody(tokens, style)
     prosody = cut_prosody(whole, 0, _FRAMES)
-    session = onnx_session(source, 1)
-    names = [output.name for output in session.get_outputs()]
-    made = session.run(names, {graph.PITCH: prosody.pitch_hz, "style": style[None]})
-    return dict(zip(names, made, strict=True)) | {
-        graph.CONTENT: prosody.content,
-        graph.PITCH: prosody.pitch_hz,
-        graph.ENERGY: prosody.energy,
+    statistics = StatisticsPredictor.from_arrays(assets.load_arrays(assets.STATISTICS))
+    files = graph.cut_graphs(cache, "openvino")
+    half = AudioHalf(files, lambda _: prosody.content, 1)  # of which the body is run here
+    conditions = half.conditions(prosody, style, *statistics.predict(prosody, style))
+    return {
+        **conditions,
+        **graph.audio_inputs(prosody),
+        graph.HARMONICS: half.harmonics(prosody.pitch_hz),
     }
 
 
@@ -193,7 +195,7 @@ def _one_convolution(eight_bit: bool) -> onnx.ModelProto:
 
 def _floor(cache: Path, rates: dict[str, float]) -> list[str]:
     """Return a table of the multiply-adds and bytes of a second of audio, and how long they take at those rates."""
-    model = onnx.load(graph.cut_graphs(cache, "openvino").audio[1])
+    model = onnx.load(graph.cut_graphs(cache, "openvino").body)
     for value in model.graph.input:
         axis = value.type.tensor_type.shape.dim[-1]
         steps = {"frames": _FRAMES, "pitch_frames": 2 * _FRAMES, "steps": 120 * _FRAMES + 1}

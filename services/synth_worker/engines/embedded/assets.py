@@ -20,6 +20,7 @@ TUNER: Final = "tuner.npz"
 STOCK_PITCH: Final = "stock_pitch.json"
 VOCABULARY: Final = "vocabulary.json"
 ACTIVATION_RANGES: Final = "activation_ranges.json"
+STATISTICS: Final = "statistics.npz"
 CHECKSUMS: Final = "SHA256SUMS"  # in the format of sha256sum(1)
 
 

@@ -1,6 +1,6 @@
 """Rebuilds `assets/`: `python -m services.synth_worker.engines.embedded.rebuild [--work FOLDER]`.
 
-Needs the extra `rebuild` (torch) and npm. Takes about 20 minutes on one core, most of it to speak the training clips,
+Needs the extra `rebuild` (torch) and npm. Takes about half an hour on one core, most of it to speak the training clips,
 which are cached in the work folder. The files come out equal up to the rounding of the training; the vocabulary is not
 remade. `--stock` makes only the stock voices and their pitch, after a change of `STOCK_VOICES`, in two minutes.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from services.common.audio import speaker_encoder
@@ -24,6 +25,7 @@ from services.synth_worker.engines.embedded.rebuild import (
     clips,
     ranges,
     sources,
+    statistics,
     stock,
     training,
 )
@@ -65,6 +67,8 @@ def _make_others(kokoro: Kokoro, packs: Mapping[str, Floats], work: Path) -> Non
     _save(_FOLDER / assets.STYLE_SPACE, space, np.float32)
     _record_checksums()
     _make_activation_ranges(kokoro, work, space)
+    _make_statistics(kokoro, work, space)
+    kokoro = Kokoro(work, threads=1, runtime="onnxruntime")  # with the new statistics
     pairs = clips.training_pairs(_speakers(kokoro, space), VOCABULARY, work / "clips")
     _save(_FOLDER / assets.TUNER, training.trained_arrays(pairs), np.float16)
 
@@ -77,6 +81,15 @@ def _make_stock_pitch(kokoro: Kokoro) -> None:
     )
     phonemizer.close()
     (_FOLDER / assets.STOCK_PITCH).write_text(json.dumps(table, indent=1) + "\n", encoding="ascii")
+
+
+def _make_statistics(kokoro: Kokoro, work: Path, space: Mapping[str, Floats]) -> None:
+    phonemizer = Phonemizer()
+    phonemizer.load()
+    arrays = statistics.statistics_arrays(kokoro, phonemizer, work, space, work / "statistics")
+    phonemizer.close()
+    _save(_FOLDER / assets.STATISTICS, arrays)
+    _record_checksums()
 
 
 def _make_activation_ranges(kokoro: Kokoro, work: Path, space: Mapping[str, Floats]) -> None:
@@ -94,9 +107,15 @@ def _speakers(kokoro: Kokoro, space: dict[str, Floats]) -> clips.Speakers:
     return clips.Speakers(kokoro, assets.load_speaker_encoder(), space)
 
 
-def _save(file: Path, arrays: Mapping[str, Floats], kind: type[np.floating[Any]]) -> None:
+def _save(
+    file: Path,
+    arrays: Mapping[str, NDArray[np.floating[Any]]],
+    kind: type[np.floating[Any]] | None = None,
+) -> None:
     np.savez_compressed(
-        file, allow_pickle=False, **{key: value.astype(kind) for key, value in arrays.items()}
+        file,
+        allow_pickle=False,
+        **{key: value.astype(kind or value.dtype) for key, value in arrays.items()},
     )
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -12,6 +13,7 @@ from services.common.audio.clip import Samples
 from services.common.audio.spectra import Floats
 from services.common.wire.failures import EngineUnavailable
 from services.synth_worker.engines.embedded.rendering import graph
+from services.synth_worker.engines.embedded.rendering.normalizations import DEVIATIONS, MEANS
 from services.synth_worker.engines.embedded.rendering.prosody import Prosody
 
 # Without these, 8-bit products of OpenVINO overflow in between.
@@ -19,46 +21,36 @@ _DOT_PRODUCTS: Final = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _PROCESSORS: Final = Path("/proc/cpuinfo")
 
 
-class AudioHalf(Protocol):
-    """Renders a prosody in a timbre."""
+class Body(Protocol):
+    """The part of the audio half that has nearly all of the work."""
 
-    def __call__(self, prosody: Prosody, style: Floats) -> Samples:
-        """Return samples at 24 kHz, 600 a frame; `style` is float32 [256]."""
+    def __call__(self, inputs: Mapping[str, Floats]) -> Floats:
+        """Return the features [1, 128, 120 * frames + 1] of a window."""
         ...
 
 
-class OnnxAudio:
-    """One session of ONNX Runtime."""
+class OnnxBody:
+    """The body in ONNX Runtime."""
 
     def __init__(self, file: Path, threads: int) -> None:
         """Load the file. Raises EngineUnavailable where it cannot be read."""
         self._session = onnx_session(file, threads)
 
-    def __call__(self, prosody: Prosody, style: Floats) -> Samples:
-        """Return samples at 24 kHz, 600 a frame; `style` is float32 [256]."""
-        inputs = {
-            graph.CONTENT: prosody.content,
-            graph.PITCH: prosody.pitch_hz,
-            graph.ENERGY: prosody.energy,
-            "style": style[None],
-        }
-        samples: Samples = self._session.run(["audio"], inputs)[0]
-        return samples
+    def __call__(self, inputs: Mapping[str, Floats]) -> Floats:
+        """Return the features [1, 128, 120 * frames + 1] of a window."""
+        features: Floats = self._session.run([graph.FEATURES], dict(inputs))[0]
+        return features
 
 
-class OpenVinoAudio:
-    """OpenVINO for the body, ONNX Runtime for the parts before and after it, which need float32."""
+class OpenVinoBody:
+    """The body in OpenVINO."""
 
-    def __init__(self, files: tuple[Path, ...], threads: int, precision: str | None = None) -> None:
-        """Load and compile the files (source, body, tail). Raises EngineUnavailable where they cannot be read.
+    def __init__(self, file: Path, threads: int, precision: str | None = None) -> None:
+        """Load and compile the file. Raises EngineUnavailable where it cannot be read.
 
         `precision` is that of the operators that are not 8-bit, "bf16" or "f32"; none is bf16 where the processor
         computes with it.
         """
-        source, body, tail = files
-        self._source = onnx_session(source, threads)
-        self._tail = onnx_session(tail, threads)
-        self._made = [output.name for output in self._source.get_outputs()]
         core = import_openvino().Core()
         settings: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads,
@@ -71,21 +63,48 @@ class OpenVinoAudio:
         if precision is not None:
             settings["INFERENCE_PRECISION_HINT"] = precision
         try:
-            compiled = core.compile_model(core.read_model(str(body)), "CPU", settings)
+            compiled = core.compile_model(core.read_model(str(file)), "CPU", settings)
         except RuntimeError as error:
-            raise _unreadable(body) from error
-        self._body = compiled.create_infer_request()
+            raise _unreadable(file) from error
+        self._request = compiled.create_infer_request()
 
-    def __call__(self, prosody: Prosody, style: Floats) -> Samples:
-        """Return samples at 24 kHz, 600 a frame; `style` is float32 [256]."""
-        made = self._source.run(self._made, {graph.PITCH: prosody.pitch_hz, "style": style[None]})
-        inputs = dict(zip(self._made, made, strict=True)) | {
-            graph.CONTENT: prosody.content,
-            graph.PITCH: prosody.pitch_hz,
-            graph.ENERGY: prosody.energy,
-        }
-        self._body.infer({name: np.ascontiguousarray(value) for name, value in inputs.items()})
-        features = self._body.get_output_tensor(0).data
+    def __call__(self, inputs: Mapping[str, Floats]) -> Floats:
+        """Return the features [1, 128, 120 * frames + 1] of a window; the next call overwrites them."""
+        self._request.infer({name: np.ascontiguousarray(value) for name, value in inputs.items()})
+        features: Floats = self._request.get_output_tensor(0).data
+        return features
+
+
+class AudioHalf:
+    """The parts of the audio half, resident: all but the body in ONNX Runtime."""
+
+    def __init__(self, files: graph.GraphFiles, body: Body, threads: int) -> None:
+        """Load the files. Raises EngineUnavailable where one cannot be read."""
+        self._conditions = onnx_session(files.conditions, threads)
+        self._source = onnx_session(files.source, threads)
+        self._body = body
+        self._tail = onnx_session(files.tail, threads)
+        self._named = [output.name for output in self._conditions.get_outputs()]
+
+    def conditions(
+        self, prosody: Prosody, style: Floats, means: Floats, deviations: Floats
+    ) -> dict[str, Floats]:
+        """Return what every window of a sentence needs of its whole prosody, its style and its statistics."""
+        given = {"style": style[None], MEANS: means, DEVIATIONS: deviations}
+        found = self._conditions.run(self._named, graph.audio_inputs(prosody) | given)
+        return dict(zip(self._named, found, strict=True))
+
+    def harmonics(self, pitch_hz: Floats) -> Floats:
+        """Return the voice source of a pitch [1, 2 * frames] from phase zero: [1, 22, 120 * frames + 1]."""
+        found: Floats = self._source.run([graph.HARMONICS], {graph.PITCH: pitch_hz})[0]
+        return found
+
+    def samples(
+        self, prosody: Prosody, harmonics: Floats, conditions: Mapping[str, Floats]
+    ) -> Samples:
+        """Render a window of a sentence: samples at 24 kHz, 600 a frame."""
+        inputs = {**graph.audio_inputs(prosody), graph.HARMONICS: harmonics, **conditions}
+        features = self._body(inputs)
         samples: Samples = self._tail.run(["audio"], {graph.FEATURES: features})[0]
         return samples
 

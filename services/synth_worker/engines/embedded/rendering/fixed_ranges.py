@@ -22,7 +22,6 @@ from services.synth_worker.engines.embedded.rendering.speedups import (
     ConvolutionNodes,
     Rewriter,
     convolution_at,
-    replace_normalizations,
     replace_transforms,
 )
 
@@ -46,7 +45,6 @@ def with_fixed_ranges(audio_half: onnx.ModelProto, ranges: Ranges) -> onnx.Model
     for index in rewriter.indices("ConvInteger"):
         _replace_convolution(rewriter, convolution_at(rewriter, index), ranges)
     replace_transforms(rewriter)
-    replace_normalizations(rewriter)
     for index in rewriter.indices("Sin"):
         _replace_activation(rewriter, index)
     for index in rewriter.indices("ConvTranspose"):

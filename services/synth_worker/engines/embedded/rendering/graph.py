@@ -1,15 +1,19 @@
-"""Kokoro cut in two: text to prosody, and prosody to audio.
+"""Kokoro cut into parts: text to prosody, and prosody to audio.
 
 The export is one graph from tokens to samples. Cut where the predicted pitch leaves the text encoder, it becomes two
-graphs with plain arrays between them, so that pitch is moved by arithmetic on an array, the median pitch of a language
+halves with plain arrays between them, so that pitch is moved by arithmetic on an array, the median pitch of a language
 is known without rendering a sample, and audio can be rendered window by window. Cut there, the two halves give
-the very samples of the whole (tests hold that), and neither has a random node: equal inputs give equal bytes. The half
-that makes audio is then rewritten for its runtime: into faster operators of ONNX Runtime, or, for OpenVINO, into three
-graphs of which the middle one has nearly all of the work.
+the very samples of the whole (tests hold that), and neither has a random node: equal inputs give equal bytes.
+
+The half that makes audio is rewritten (its normalizations, and its slow operators for one of two runtimes), and cut
+into four: the conditions, which a sentence has once; the voice source; the body, which has nearly all of the work; and
+the tail, which makes samples. Source and tail need all digits of float32: a phase is a long sum, and the quiet parts of
+a spectrum are audible.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -18,11 +22,15 @@ import onnx
 import structlog
 from onnx import TensorProto, helper
 
+from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import assets
-from services.synth_worker.engines.embedded.rendering.fixed_ranges import (
-    Ranges,
-    with_fixed_ranges,
+from services.synth_worker.engines.embedded.rendering.fixed_ranges import with_fixed_ranges
+from services.synth_worker.engines.embedded.rendering.normalizations import (
+    DEVIATIONS,
+    MEANS,
+    with_given_statistics,
 )
+from services.synth_worker.engines.embedded.rendering.prosody import Prosody
 from services.synth_worker.engines.embedded.rendering.speedups import sped_up
 from services.synth_worker.engines.embedded.weights import (
     SHA256,
@@ -33,13 +41,14 @@ from services.synth_worker.engines.embedded.weights import (
 
 log = structlog.get_logger()
 
-VERSION: Final = "3"  # part of the cached files' names: raise it with every change here in `speedups` or `fixed_ranges`
+# part of the cached files' names: raise it with every change here, in `speedups`, `fixed_ranges` or `normalizations`
+VERSION: Final = "4"
 
 CONTENT: Final = "/encoder/MatMul_1_output_0"  # float32 [1, 512, frames], one frame = 25 ms
 PITCH: Final = "/encoder/Reshape_output_0"  # float32 [1, 2 * frames], Hz
 ENERGY: Final = "/encoder/Reshape_1_output_0"  # float32 [1, 2 * frames]
 
-# what OpenVINO takes and gives, besides the above and the numbers that the style gives every normalization
+# what the body takes and gives, besides the above and the conditions
 HARMONICS: Final = "/decoder/decoder/generator/Concat_3_output_0"  # [1, 22, 120 * frames + 1]
 FEATURES: Final = "/decoder/decoder/generator/LeakyRelu_2_output_0"  # [1, 128, 120 * frames + 1]
 
@@ -57,6 +66,8 @@ _SHAPES: Final[Mapping[str, Sequence[int | str]]] = {
     CONTENT: (1, 512, "frames"),
     PITCH: (1, "pitch_frames"),
     ENERGY: (1, "pitch_frames"),
+    MEANS: (1, "channels", 1),
+    DEVIATIONS: (1, "channels", 1),
     HARMONICS: (1, 22, "steps"),
     FEATURES: (1, 128, "steps"),
 }
@@ -64,39 +75,50 @@ _SHAPES: Final[Mapping[str, Sequence[int | str]]] = {
 
 @dataclass(frozen=True)
 class GraphFiles:
-    """The files of the two halves; that of the audio is one file for ONNX Runtime, and for OpenVINO three."""
+    """The files of the parts."""
 
     prosody: Path
-    audio: tuple[Path, ...]
+    conditions: Path
+    source: Path
+    body: Path
+    tail: Path
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return all of them."""
+        return self.prosody, self.conditions, self.source, self.body, self.tail
+
+
+def audio_inputs(prosody: Prosody) -> dict[str, Floats]:
+    """Return a prosody as inputs of the audio half or of its body."""
+    return {CONTENT: prosody.content, PITCH: prosody.pitch_hz, ENERGY: prosody.energy}
 
 
 def cut_graphs(cache: Path, runtime: Runtime) -> GraphFiles:
-    """Return the two halves in `cache`; they are cut at the first time, and where they are damaged.
+    """Return the parts in `cache`; they are cut at the first time, and where they are damaged.
 
     Raises EngineUnavailable where the weights cannot be had, or the cache cannot be written.
     """
     stem = f"kokoro-{SHA256[:16]}-cut-{VERSION}"
-    names: tuple[str, ...] = ("sound",)
-    if runtime == "openvino":
-        ranges = assets.checksums()[assets.ACTIVATION_RANGES][:8]
-        names = (f"source-{ranges}", f"body-{ranges}", f"tail-{ranges}")
+    ranges = assets.checksums()[assets.ACTIVATION_RANGES][:8]
+    form = f"openvino-{ranges}" if runtime == "openvino" else runtime
     files = GraphFiles(
         prosody=cache / f"{stem}-prosody.onnx",
-        audio=tuple(cache / f"{stem}-{name}.onnx" for name in names),
+        conditions=cache / f"{stem}-{form}-conditions.onnx",
+        source=cache / f"{stem}-{form}-source.onnx",
+        body=cache / f"{stem}-{form}-body.onnx",
+        tail=cache / f"{stem}-{form}-tail.onnx",
     )
     sums = cache / f"{stem}-{runtime}.sha256"
     if not _are_whole(files, sums):
         whole = onnx.load(joined_weights(cache))
         prosody = part(whole, (_TOKENS, _STYLE, _SPEED), (CONTENT, PITCH, ENERGY))
         audio = part(whole, (CONTENT, PITCH, ENERGY, _STYLE), (_AUDIO,))
-        halves: tuple[onnx.ModelProto, ...] = (
-            in_three(audio, assets.load_activation_ranges())
-            if runtime == "openvino"
-            else (sped_up(audio),)
-        )
+        rewrite = sped_up
+        if runtime == "openvino":
+            rewrite = partial(with_fixed_ranges, ranges=assets.load_activation_ranges())
         written = [
             (path, model.SerializeToString())
-            for path, model in zip((files.prosody, *files.audio), (prosody, *halves), strict=True)
+            for path, model in zip(files.paths(), (prosody, *in_four(audio, rewrite)), strict=True)
         ]
         for path, content in written:
             write_atomically(path, (content,))
@@ -107,47 +129,27 @@ def cut_graphs(cache: Path, runtime: Runtime) -> GraphFiles:
     return files
 
 
-def in_three(
-    audio: onnx.ModelProto, ranges: Ranges
-) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
-    """Cut the audio half in three: what needs all of float32's digits, the body, and the last layer.
-
-    The first makes the voice source, whose phase is a long sum, and what the style gives the normalizations; the
-    last makes the spectrum, whose quiet parts are audible, and the samples.
-    """
-    model = with_fixed_ranges(audio, ranges)
-    styled = _of_style_alone(model)
-    shapes = {**_SHAPES, **styled}
-    source = part(model, (PITCH, _STYLE), (HARMONICS, *styled), shapes)
-    body = part(model, (CONTENT, PITCH, ENERGY, HARMONICS, *styled), (FEATURES,), shapes)
-    tail = part(model, (FEATURES,), (_AUDIO,), shapes)
-    return source, body, tail
-
-
-def _of_style_alone(model: onnx.ModelProto) -> dict[str, Sequence[int]]:
-    """Names and shapes of the values that depend on nothing but the style, and are read together with other values."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    styled = {_STYLE}
-    others: set[str] = set()
-    for node in model.graph.node:
-        read = [name for name in node.input if name and name not in constants]
-        if read and styled.issuperset(read):
-            styled.update(node.output)
-        else:
-            others.update(read)
-    shapes = onnx.shape_inference.infer_shapes(model).graph.value_info
-    return {
-        value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]
-        for value in shapes
-        if value.name in styled & others
-    }
+def in_four(
+    audio: onnx.ModelProto, rewrite: Callable[[onnx.ModelProto], onnx.ModelProto]
+) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
+    """Cut the audio half into conditions, source, body and tail; `rewrite` gives it faster operators."""
+    given, conditions = with_given_statistics(audio)
+    model = rewrite(given)
+    shapes = {**_SHAPES, **conditions}
+    sentence = (CONTENT, PITCH, ENERGY, _STYLE, MEANS, DEVIATIONS)
+    return (
+        part(model, sentence, tuple(conditions), shapes),
+        part(model, (PITCH,), (HARMONICS,), shapes),
+        part(model, (CONTENT, PITCH, ENERGY, HARMONICS, *conditions), (FEATURES,), shapes),
+        part(model, (FEATURES,), (_AUDIO,), shapes),
+    )
 
 
 def _are_whole(files: GraphFiles, sums: Path) -> bool:
-    """Return whether both halves are what was written. Nothing notices a wrong weight later on but the ear."""
+    """Return whether all parts are what was written. Nothing notices a wrong weight later on but the ear."""
     try:
         recorded = sums.read_text(encoding="ascii")
-        found = [f"{sha256_of(path)}  {path.name}\n" for path in (files.prosody, *files.audio)]
+        found = [f"{sha256_of(path)}  {path.name}\n" for path in files.paths()]
     except (OSError, UnicodeDecodeError):
         return False
     if "".join(found) == recorded:

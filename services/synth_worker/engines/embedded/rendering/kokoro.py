@@ -7,17 +7,23 @@ import numpy as np
 
 from services.common.audio.clip import Samples
 from services.common.audio.spectra import Floats
+from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.rendering import graph
 from services.synth_worker.engines.embedded.rendering.audio_models import (
     AudioHalf,
-    OnnxAudio,
-    OpenVinoAudio,
+    Body,
+    OnnxBody,
+    OpenVinoBody,
     best_runtime,
     onnx_session,
 )
-from services.synth_worker.engines.embedded.rendering.prosody import Prosody
+from services.synth_worker.engines.embedded.rendering.prosody import Prosody, cut_prosody
+from services.synth_worker.engines.embedded.rendering.statistics import StatisticsPredictor
+from services.synth_worker.engines.embedded.rendering.windows import spoken_frames
 
 SAMPLE_RATE_HZ: Final = 24_000
+
+_STEPS: Final = 120  # of the voice source, a frame
 
 
 class Kokoro:
@@ -33,11 +39,13 @@ class Kokoro:
         runtime = runtime or best_runtime()
         files = graph.cut_graphs(cache, runtime)
         self._prosody = onnx_session(files.prosody, threads)
-        self._audio: AudioHalf = (
-            OnnxAudio(files.audio[0], threads)
+        body: Body = (
+            OnnxBody(files.body, threads)
             if runtime == "onnxruntime"
-            else OpenVinoAudio(files.audio, threads)
+            else OpenVinoBody(files.body, threads)
         )
+        self._audio = AudioHalf(files, body, threads)
+        self._statistics = StatisticsPredictor.from_arrays(assets.load_arrays(assets.STATISTICS))
 
     def prosody(self, tokens: list[int], style: Floats, speed: float = 1.0) -> Prosody:
         """Predict durations, pitch and energy for at most 510 `tokens` in a style (float32 [256])."""
@@ -51,6 +59,49 @@ class Kokoro:
         )
         return Prosody(content=content, pitch_hz=pitch, energy=energy)
 
+    def speech(self, prosody: Prosody, style: Floats) -> "PartAudio":
+        """Prepare to render stretches of `prosody` in the timbre of a style (float32 [256])."""
+        return PartAudio(self._audio, self._statistics, prosody, style)
+
     def audio(self, prosody: Prosody, style: Floats) -> Samples:
         """Render `prosody` in the timbre of a style (float32 [256]): samples at 24 kHz, 600 a frame."""
-        return self._audio(prosody, style)
+        return self.speech(prosody, style).samples(0, prosody.content.shape[2])
+
+
+class PartAudio:
+    """The audio of a prosody, of which any stretch can be rendered: where stretches meet, they agree."""
+
+    def __init__(
+        self,
+        half: AudioHalf,
+        statistics: StatisticsPredictor,
+        prosody: Prosody,
+        style: Floats,
+    ) -> None:
+        self._half = half
+        self._prosody = prosody
+        spoken = prosody
+        if frames := spoken_frames(prosody):
+            spoken = cut_prosody(prosody, *frames)
+        self._conditions = half.conditions(spoken, style, *statistics.predict(spoken, style))
+        self._frames = prosody.content.shape[2]
+        self._harmonics: Floats | None = None
+
+    def samples(self, first: int, stop: int) -> Samples:
+        """Render the frames `first` to `stop`: samples at 24 kHz, 600 a frame.
+
+        The edges are right only from about 8 frames on, unless they are those of the prosody.
+        """
+        steps = slice(_STEPS * first, _STEPS * stop + 1)
+        harmonics = self._harmonics_until(stop)[:, :, steps]
+        return self._half.samples(
+            cut_prosody(self._prosody, first, stop), harmonics, self._conditions
+        )
+
+    def _harmonics_until(self, stop: int) -> Floats:
+        """Return the voice source from the beginning to a frame at least: its phase runs through all stretches."""
+        if self._harmonics is None or self._harmonics.shape[2] <= _STEPS * stop:
+            # for the first stretch only what it needs, which is what comes first
+            end = stop if self._harmonics is None else self._frames
+            self._harmonics = self._half.harmonics(self._prosody.pitch_hz[:, : 2 * end])
+        return self._harmonics

@@ -73,17 +73,18 @@ class _PartRenderer:
         self._gain: float | None = None
 
     def windows(self, timing: SentenceTiming) -> Iterator[Samples]:
+        speech = self._kokoro.speech(self._prosody, self._style)
         plan = plan_windows(self._prosody)
         for window in plan:
             timing.begin_window(window)
-            samples = self._window(window, last=window is plan[-1])
+            raw = speech.samples(window.start - window.before, window.stop + window.after)
+            samples = self._window(window, raw, last=window is plan[-1])
             timing.samples += len(samples)
             yield samples
 
-    def _window(self, window: Window, last: bool) -> Samples:
-        first, beyond = window.start - window.before, window.stop + window.after
-        part = cut_prosody(self._prosody, first, beyond)
-        raw = self._kokoro.audio(part, self._style)
+    def _window(self, window: Window, raw: Samples, last: bool) -> Samples:
+        first = window.start - window.before
+        part = cut_prosody(self._prosody, first, window.stop + window.after)
         filtered = self._filtered(raw, part)
         begin, end = window.before * FRAME_SAMPLES, (window.stop - first) * FRAME_SAMPLES
         if self._gain is None:

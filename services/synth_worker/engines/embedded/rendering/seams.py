@@ -7,14 +7,13 @@ import numpy as np
 from services.common.audio.clip import Samples
 
 HALF_FADE: Final = 144  # samples: 6 ms on either side of a cut
-_MOST_SHIFT: Final = 120  # samples: 5 ms, half a period of a low voice
 
 
 class Seams:
     """Joins the windows of one sentence in order.
 
-    Every window starts its voice source at phase zero, so the next window is shifted to where it matches the end of the
-    one before, as WSOLA does (Verhelst & Roelands, 1993), before the two are cross-faded.
+    Neighbouring windows agree where they meet but for what lies beyond their context, and for the filter, which
+    follows each: a short cross-fade hides both.
     """
 
     def __init__(self) -> None:
@@ -29,22 +28,11 @@ class Seams:
         if self._fading is None:
             begin, faded = start, rendered[:0]
         else:
-            shift = _best_shift(self._fading, rendered, start - HALF_FADE)
-            offset = start - HALF_FADE + shift
-            faded = _cross_fade(self._fading, rendered[offset : offset + 2 * HALF_FADE])
-            begin = offset + 2 * HALF_FADE
+            begin = start + HALF_FADE
+            faded = _cross_fade(self._fading, rendered[start - HALF_FADE : begin])
         end = stop if last else stop - HALF_FADE
         self._fading = None if last else rendered[end : end + 2 * HALF_FADE]
         return np.concatenate([faded, rendered[begin:end]])
-
-
-def _best_shift(model: Samples, rendered: Samples, offset: int) -> int:
-    """Find the shift, within 5 ms, at which `rendered` from `offset` on looks most like `model`."""
-    low = max(-_MOST_SHIFT, -offset)
-    region = rendered[offset + low : offset + _MOST_SHIFT + len(model)]
-    views = np.lib.stride_tricks.sliding_window_view(region, len(model))
-    likeness = views @ model / (np.sqrt((views**2).sum(axis=1)) + 1e-4)
-    return int(likeness.argmax()) + low
 
 
 def _cross_fade(before: Samples, after: Samples) -> Samples:

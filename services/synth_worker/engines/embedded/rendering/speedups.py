@@ -2,7 +2,6 @@
 
 * An integer convolution becomes a matrix product with signed weights over shifted copies of its input: ONNX Runtime
   packs such weights once and multiplies them with the CPU's 8-bit dot products, about twice as fast as its ConvInteger.
-* The nine nodes of an instance normalisation become the one operator for it.
 * The short-time Fourier transform of the voice source, a slow operator, becomes a convolution with its basis.
 """
 
@@ -48,6 +47,10 @@ class Rewriter:
         readers = self._readers.get(name, [])
         return readers[0] if len(readers) == 1 and self._nodes[readers[0]].op_type == kind else None
 
+    def readers(self, name: str) -> list[int]:
+        """Return the indices of all nodes that read `name`."""
+        return self._readers.get(name, [])
+
     def maker(self, name: str) -> onnx.NodeProto:
         """Return the node that makes `name`."""
         maker: onnx.NodeProto = self._makers[name]
@@ -77,6 +80,10 @@ class Rewriter:
             del self._nodes[index]
         self._added[dropped[-1]] = nodes
 
+    def begin_with(self, nodes: list[onnx.NodeProto]) -> None:
+        """Put `nodes` before all others."""
+        self._added[-1] = nodes
+
     def finished(self) -> onnx.ModelProto:
         """Return the rewritten model, without unused nodes."""
         nodes: list[onnx.NodeProto] = []
@@ -103,7 +110,6 @@ def sped_up(model: onnx.ModelProto) -> onnx.ModelProto:
     for index in rewriter.indices("ConvInteger"):
         _replace_convolution(rewriter, index)
     replace_transforms(rewriter)
-    replace_normalizations(rewriter)
     return rewriter.finished()
 
 
@@ -111,12 +117,6 @@ def replace_transforms(rewriter: Rewriter) -> None:
     """Replace the short-time Fourier transform of the voice source by a convolution."""
     for index in rewriter.indices("STFT"):
         _replace_stft(rewriter, index)
-
-
-def replace_normalizations(rewriter: Rewriter) -> None:
-    """Replace the nine nodes of every instance normalization by one."""
-    for index in rewriter.indices("Sqrt"):
-        _replace_normalisation(rewriter, index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +146,12 @@ def convolution_at(rewriter: Rewriter, index: int) -> ConvolutionNodes:
         weight_scale=weight_scale,
         bias=_bias(rewriter, chain),
     )
+
+
+def other_input(node: onnx.NodeProto, name: str) -> str:
+    """Return the input of a node of two inputs that is not `name`."""
+    first, second = node.input
+    return str(second if first == name else first)
 
 
 def _alive(nodes: list[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
@@ -239,40 +245,6 @@ def _columns(
         helper.make_node("Concat", [f"{name}/tap{tap}" for tap in range(taps)], [whole], axis=2)
     )
     return nodes
-
-
-def _replace_normalisation(rewriter: Rewriter, index: int) -> None:
-    """(x - mean) / sqrt(variance + epsilon) * gain + shift -> InstanceNormalization."""
-    stabilised = rewriter.maker(rewriter.node(index).input[0])
-    divided = rewriter.reader(rewriter.node(index).output[0], "Div")
-    if divided is None or rewriter.maker(stabilised.input[0]).op_type != "ReduceMean":
-        return
-    scaled = rewriter.reader(rewriter.node(divided).output[0], "Mul")
-    shifted = None if scaled is None else rewriter.reader(rewriter.node(scaled).output[0], "Add")
-    if scaled is None or shifted is None:
-        return
-    norm, product, total = (rewriter.node(one) for one in (divided, scaled, shifted))
-    gain = _other_input(product, norm.output[0])
-    shift = _other_input(total, product.output[0])
-    source = rewriter.maker(norm.input[0]).input[0]
-    flat = rewriter.add_constant("speedups/flat", np.array([-1]))
-    name = norm.name
-    nodes = [
-        helper.make_node("Reshape", [gain, flat], [f"{name}/gain"]),
-        helper.make_node("Reshape", [shift, flat], [f"{name}/shift"]),
-        helper.make_node(
-            "InstanceNormalization",
-            [source, f"{name}/gain", f"{name}/shift"],
-            list(total.output),
-            epsilon=float(rewriter.constant(stabilised.input[1])),
-        ),
-    ]
-    rewriter.replace([divided, scaled, shifted], nodes)
-
-
-def _other_input(node: onnx.NodeProto, name: str) -> str:
-    first, second = node.input
-    return str(second if first == name else first)
 
 
 def _replace_stft(rewriter: Rewriter, index: int) -> None:

@@ -6,7 +6,7 @@ voice.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Final
 
 import numpy as np
@@ -21,10 +21,10 @@ _EDGE_FRAMES: Final = 2
 
 _LEAD_FRAMES: Final = 2  # of silence before and after speech
 _TAIL_FRAMES: Final = 5
-_FIRST_FRAMES: Final = (24, 46)  # least and most
-_NEXT_FRAMES: Final = (60, 150)
+# least and most of the first window, the second and so on: the audio of each lasts while the next is rendered
+_GROWING_FRAMES: Final = ((24, 46), (40, 100), (60, 150))
 _STUMP_FRAMES: Final = 16  # no window is shorter than that
-_SILENT_ENERGY: Final = -3.0  # in the units of the predictor, about the logarithm of power
+SILENT_ENERGY: Final = -3.0  # in the units of the predictor, about the logarithm of power
 _VOICED_HZ: Final = 40.0
 _VOICED_COST: Final = 4.0
 _LATE_COST: Final = 0.05  # a frame: among like places the earlier one
@@ -40,14 +40,23 @@ class Window:
     after: int
 
 
+def spoken_frames(prosody: Prosody) -> tuple[int, int] | None:
+    """Return the first frame to render and the one after the last, a little silence included; None: all is silence."""
+    spoken = _output_frames(prosody)
+    if spoken is None:
+        return None
+    start, stop = spoken
+    frames = prosody.content.shape[2]
+    return max(0, start - _EDGE_FRAMES), min(frames, stop + _EDGE_FRAMES)
+
+
 def plan_windows(prosody: Prosody) -> list[Window]:
     """Cut the speech in `prosody` into windows, leaving out the silence around it; empty where it is all silence."""
-    energy = prosody.energy.reshape(-1, 2).max(axis=1)
-    spoken = np.flatnonzero(energy > _SILENT_ENERGY)
-    if not len(spoken):
+    spoken = _output_frames(prosody)
+    if spoken is None:
         return []
-    start = max(0, int(spoken[0]) - _LEAD_FRAMES)
-    stop = min(len(energy), int(spoken[-1]) + 1 + _TAIL_FRAMES)
+    start, stop = spoken
+    energy = _frame_energy(prosody)
     borders = [start, *_cuts(_cut_costs(prosody, energy), start, stop), stop]
     return [
         Window(
@@ -60,21 +69,37 @@ def plan_windows(prosody: Prosody) -> list[Window]:
     ]
 
 
+def _output_frames(prosody: Prosody) -> tuple[int, int] | None:
+    energy = _frame_energy(prosody)
+    spoken = np.flatnonzero(energy > SILENT_ENERGY)
+    if not len(spoken):
+        return None
+    return (
+        max(0, int(spoken[0]) - _LEAD_FRAMES),
+        min(len(energy), int(spoken[-1]) + 1 + _TAIL_FRAMES),
+    )
+
+
+def _frame_energy(prosody: Prosody) -> Floats:
+    energy: Floats = prosody.energy.reshape(-1, 2).max(axis=1)
+    return energy
+
+
 def _cuts(costs: Floats, start: int, stop: int) -> list[int]:
     cuts: list[int] = []
-    least, most = _FIRST_FRAMES
     here = start
-    while stop - here > most + _STUMP_FRAMES:
+    for least, most in chain(_GROWING_FRAMES, repeat(_GROWING_FRAMES[-1])):
+        if stop - here <= most + _STUMP_FRAMES:
+            break
         candidates = np.arange(here + least, min(here + most, stop - _STUMP_FRAMES) + 1)
         here = int(candidates[(costs[candidates] + _LATE_COST * (candidates - here)).argmin()])
         cuts.append(here)
-        least, most = _NEXT_FRAMES
     return cuts
 
 
 def _cut_costs(prosody: Prosody, energy: Floats) -> Floats:
     """Return how audible a seam before each frame would be."""
     highest_hz = prosody.pitch_hz.reshape(-1, 2).max(axis=1)
-    cost = np.maximum(energy, _SILENT_ENERGY) + np.where(highest_hz > _VOICED_HZ, _VOICED_COST, 0)
+    cost = np.maximum(energy, SILENT_ENERGY) + np.where(highest_hz > _VOICED_HZ, _VOICED_COST, 0)
     worse: Floats = np.maximum(cost, np.concatenate([cost[:1], cost[:-1]]))
     return worse
