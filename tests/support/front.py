@@ -119,11 +119,13 @@ async def front(
         await stack.enter_async_context(service)
         decoder = await stack.enter_async_context(decoder or CachedDecoder())
         session = await stack.enter_async_context(aiohttp.ClientSession())
+        draining = [asyncio.Event() for _ in range(edges)]
         apps = [
-            await stack.enter_async_context(edge(bus, decoder, settings, asyncio.Event()))
-            for _ in range(edges)
+            await stack.enter_async_context(edge(bus, decoder, settings, event))
+            for event in draining
         ]
-        stack.callback(stop.set)  # the workers stop while the edges do, when no client is connected
+        for event in (stop, *draining):  # all stop at once, when no client is connected
+            stack.callback(event.set)
         addresses = []
         for app in apps:
             server_of_app = await stack.enter_async_context(

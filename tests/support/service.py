@@ -51,7 +51,9 @@ async def tone_service(
     They also stop when `stop` is set.
     """
     stop = stop or asyncio.Event()
-    settings = WorkerSettings(engine="tone", worker_slots=4, worker_express_slots=2)
+    settings = WorkerSettings(
+        engine="tone", worker_slots=4, worker_express_slots=2, worker_stop_s=1.0
+    )
     engines = [
         ToneEngine(real_time_factor=real_time_factor, max_characters=MAX_CHARACTERS)
         for _ in range(workers)
