@@ -2,8 +2,11 @@
 
 import asyncio
 import dataclasses
+import itertools
 import secrets
+import socket
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,20 @@ from nats.js.api import PubAck
 from nats.js.errors import APIError
 
 from services.common.bus import topology
+from services.common.bus.consumer import WorkLoop
 from services.common.bus.nats.connection import NatsBus
 from services.common.bus.nats.errors import WRONG_LAST_SEQUENCE
-from services.common.bus.ports import Bus, Lag, SubjectFull
+from services.common.bus.ports import Bus, Delivery, Lag, SubjectFull
 from services.common.bus.topology import Consumer
+from services.common.runtime.lifecycle import cancel_until_done
 from services.common.runtime.local_nats import LocalNats, local_nats
 from services.common.wire import subjects
-from services.common.wire.failures import BusUnavailable, QueueFull, TextTooLong
+from services.common.wire.failures import (
+    BusUnavailable,
+    PipelineError,
+    QueueFull,
+    TextTooLong,
+)
 from tests.support.buses import bus_of
 
 
@@ -137,6 +147,113 @@ async def test_a_job_is_given_to_one_of_many_pullers(bus: Bus) -> None:
     await deliveries[0].ack()
     for puller in pullers:
         await puller.close()
+
+
+async def test_a_pull_that_is_cancelled_as_a_job_arrives_loses_nothing(bus: Bus) -> None:
+    puller = await bus.pull(dataclasses.replace(CONSUMER, ack_wait_s=60))
+
+    for number in range(60):
+        pulling = asyncio.create_task(puller.next(2))
+        await bus.publish(sentence(number), b"%d" % number, message_id=str(number))
+        await asyncio.sleep(number * 0.0001)
+        await cancel_until_done(pulling)
+        delivery = None if pulling.cancelled() else pulling.result()
+        delivery = delivery or await puller.next(5)
+        assert delivery is not None, number
+        assert (delivery.payload, delivery.attempt) == (b"%d" % number, 1)
+        await delivery.ack()
+
+    await puller.close()
+
+
+async def test_a_job_that_arrives_as_a_puller_closes_is_delivered_to_another_one_at_once(
+    bus: Bus,
+) -> None:
+    patient = dataclasses.replace(CONSUMER, ack_wait_s=60)
+    other = await bus.pull(patient)
+
+    for number in range(30):
+        puller = await bus.pull(patient)
+        pulling = asyncio.create_task(puller.next(2))
+        await asyncio.sleep(0.01)
+        publishing = asyncio.create_task(
+            bus.publish(sentence(number), b"%d" % number, message_id=str(number))
+        )
+        await asyncio.sleep(number * 0.0001)
+        await cancel_until_done(pulling)
+        delivery = None if pulling.cancelled() else pulling.result()
+        await puller.close()
+        await publishing
+        delivery = delivery or await other.next(10)
+        assert delivery is not None, number
+        assert delivery.payload == b"%d" % number
+        await delivery.ack()
+
+    await other.close()
+
+
+def publish_and_block(server: LocalNats, subject: str, payload: bytes) -> None:
+    """Publish from another connection, and return when the answer of a pull lies unread in its socket."""
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        said = b"PUB %b %d\r\n%b\r\nPING\r\n" % (subject.encode(), len(payload), payload)
+        connection.sendall(b'CONNECT {"verbose":false}\r\n' + said)
+        heard = b""
+        while b"PONG" not in heard:
+            heard += connection.recv(4096)
+    time.sleep(0.2)  # blocks the event loop, so that nothing is read
+
+
+async def test_a_job_on_its_way_to_a_puller_that_closes_is_delivered_to_another_one_at_once(
+    tmp_path: Path,
+) -> None:
+    patient = dataclasses.replace(CONSUMER, ack_wait_s=60)
+    async with local_nats(tmp_path) as server:
+        bus = await NatsBus.connect(server.url, name="test", patience_s=10)
+        await bus.establish(topology.topology())
+        puller = await bus.pull(patient)
+        pulling = asyncio.create_task(puller.next(10))
+        await asyncio.sleep(0.3)
+        await cancel_until_done(pulling)
+        publish_and_block(server, sentence(), b"job")
+        await puller.close()
+        other = await bus.pull(patient)
+        delivery = await other.next(10)
+        assert delivery is not None
+        assert (delivery.payload, delivery.attempt) == (b"job", 2)
+        await delivery.ack()
+        await other.close()
+        await bus.close()
+
+
+async def test_loops_that_stop_while_jobs_come_lose_none(bus: Bus) -> None:
+    patient = dataclasses.replace(CONSUMER, ack_wait_s=60, max_deliver=10)
+    count = 150
+    handled = Counter[bytes]()
+
+    class Work:
+        async def handle(self, delivery: Delivery) -> None:
+            handled[delivery.payload] += 1
+
+        async def give_up(self, delivery: Delivery, failure: PipelineError) -> None:
+            raise AssertionError(delivery.payload) from failure
+
+    async def publish() -> None:
+        for number in range(count):
+            await bus.publish(sentence(number), b"%d" % number, message_id=str(number))
+            await asyncio.sleep(0.002)
+
+    publishing = asyncio.create_task(publish())
+    async with asyncio.timeout(40):
+        for turn in itertools.count():
+            if publishing.done() and len(handled) == count:
+                break
+            stop = asyncio.Event()
+            loop = asyncio.create_task(WorkLoop(bus, patient, Work(), slots=2).run(stop))
+            await asyncio.sleep(0.02 + turn % 7 * 0.003)
+            stop.set()
+            await loop
+    await publishing
+    assert set(handled.values()) == {1}
 
 
 async def test_jobs_of_another_lane_or_engine_are_not_delivered(bus: Bus) -> None:

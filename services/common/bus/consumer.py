@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from services.common.bus.listening import next_before
 from services.common.bus.ports import Bus, Delivery
 from services.common.bus.topology import Consumer
 from services.common.runtime.lifecycle import cancel_until_done
@@ -22,7 +23,9 @@ from services.common.wire.messages import DeadLetter
 
 log = structlog.get_logger()
 
-_PULL_S: Final = 0.5  # a stop is noticed within this
+_PULL_S: Final = (
+    0.5  # until a message is pulled again, and handlers that are late are cancelled again
+)
 _RETRY_DELAYS_S: Final = (0.1, 0.5, 2.0, 5.0)
 
 
@@ -61,24 +64,25 @@ class WorkLoop:
             late = tasks.create_task(
                 self._cancel_late(stop, working), name=f"{self.consumer.name}:late"
             )
-            while not stop.is_set():
-                await self._acquire_slot(free)  # cannot wait for ever: every task below ends
-                delivery = None if stop.is_set() else await puller.next(_PULL_S)
-                if delivery is None:
-                    self._release_slot(free)
-                    continue
-                task = tasks.create_task(
-                    self._work(delivery), name=f"{self.consumer.name}:{delivery.attempt}"
-                )
-                working.add(task)
-                task.add_done_callback(lambda _task: self._release_slot(free))
-                task.add_done_callback(working.discard)
+            try:
+                while not stop.is_set():
+                    await self._acquire_slot(free)  # cannot wait for ever: every task below ends
+                    delivery = None if stop.is_set() else await next_before(stop, puller, _PULL_S)
+                    if delivery is None:
+                        self._release_slot(free)
+                        continue
+                    task = tasks.create_task(
+                        self._work(delivery), name=f"{self.consumer.name}:{delivery.attempt}"
+                    )
+                    working.add(task)
+                    task.add_done_callback(lambda _task: self._release_slot(free))
+                    task.add_done_callback(working.discard)
+            finally:
+                await puller.close()
 
             if working:
                 await asyncio.wait(working)
             late.cancel()
-
-        await puller.close()
 
     async def _cancel_late(self, stop: asyncio.Event, working: set[asyncio.Task[None]]) -> None:
         """Cancel handlers that outlive the grace period; cancelled by the caller if none does."""

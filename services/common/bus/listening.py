@@ -1,17 +1,27 @@
-"""Waiting for a message of a core subscription, or for the process to stop."""
+"""Waiting for a message, or for the process to stop."""
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
-from services.common.bus.ports import Received, Subscription
 from services.common.runtime.lifecycle import cancel_until_done
 
 _WAIT_S: Final = 5.0
 
+MessageT_co = TypeVar("MessageT_co", covariant=True)
 
-async def next_before(stop: asyncio.Event, listener: Subscription) -> Received | None:
-    """Return the next message; None as soon as `stop` is set, or when none came for 5 s."""
-    arriving = asyncio.create_task(listener.next(_WAIT_S), name="next message")
+
+class Source(Protocol[MessageT_co]):
+    """A subscription, or a puller of a work queue."""
+
+    async def next(self, timeout_s: float) -> MessageT_co | None:
+        """Return the next message, or None after the timeout."""
+
+
+async def next_before(
+    stop: asyncio.Event, source: Source[MessageT_co], wait_s: float = _WAIT_S
+) -> MessageT_co | None:
+    """Return the next message; None as soon as `stop` is set, or when none came for `wait_s`."""
+    arriving = asyncio.create_task(source.next(wait_s), name="next message")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         await asyncio.wait((arriving, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -99,11 +99,11 @@ class Puller(Protocol):
     async def next(self, timeout_s: float) -> Delivery | None:
         """Return the next message, or None after the timeout.
 
-        Never cancel this: a cancelled pull can lose a message until it is redelivered.
+        If this is cancelled, a message that arrives is returned by the following call, or nak'ed by `close`.
         """
 
     async def close(self) -> None:
-        """Nak messages that were delivered but not returned by `next`."""
+        """Pull nothing more, and nak messages that were delivered but not returned by `next`."""
 
 
 class Subscription(Protocol):

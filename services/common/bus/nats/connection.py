@@ -16,7 +16,7 @@ import nats.errors
 import nats.js.errors
 import structlog
 from nats.aio.client import Client
-from nats.js import JetStreamContext, api
+from nats.js import api
 
 from services.common.bus.nats.access import WITHOUT_CREDENTIALS, Access
 from services.common.bus.nats.certificates import CertificateExpiry
@@ -24,8 +24,9 @@ from services.common.bus.nats.connection_events import ConnectionEvents
 from services.common.bus.nats.errors import refusal, translated
 from services.common.bus.nats.key_value import KeyValueOperations
 from services.common.bus.nats.object_store import ObjectOperations
+from services.common.bus.nats.puller import NatsPuller
 from services.common.bus.nats.stream_setup import StreamSetup
-from services.common.bus.nats.subscriptions import NatsPuller, NatsSubscription
+from services.common.bus.nats.subscriptions import NatsSubscription
 from services.common.bus.ports import SUBSCRIPTION_BYTES
 from services.common.bus.topology import Consumer, Topology, topology
 from services.common.runtime.deadline import Deadline
@@ -165,13 +166,11 @@ class NatsBus(StreamSetup, KeyValueOperations, ObjectOperations):
             max_ack_pending=consumer.max_ack_pending,
         )
 
-        async def bind() -> JetStreamContext.PullSubscription:
+        async def bind() -> NatsPuller:
             await self._jetstream.add_consumer(consumer.stream, config)
-            return await self._jetstream.pull_subscribe_bind(
-                durable=consumer.name, stream=consumer.stream
-            )
+            return await NatsPuller.bind(self._client, consumer)
 
-        return NatsPuller(await self._retry_until_ready(bind))
+        return await self._retry_until_ready(bind)
 
     async def close(self) -> None:
         """Drain and close: pending messages are sent and subscriptions end first."""

@@ -1,24 +1,19 @@
-"""Subscriptions on a real NATS server: core listeners, pulls from a work queue, deliveries."""
+"""Subscriptions on a real NATS server: core listeners, and deliveries from a work queue."""
 
-import asyncio
 import time
 from typing import Final
 
 import nats.errors
-import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.js import JetStreamContext
 
 from services.common.bus.nats.errors import translated
 from services.common.bus.ports import Received
 from services.common.runtime.cancellation import cancellation_kept
 from services.common.wire.failures import BusUnavailable
 
-log = structlog.get_logger()
-
-_NAK_DELAY_S: Final = 0.2  # longer than this process continues to pull
-_GONE = (
+# a connection or subscription that ends, or has ended
+GONE: Final = (
     nats.errors.ConnectionClosedError,
     nats.errors.BadSubscriptionError,
     nats.errors.ConnectionDrainingError,
@@ -46,42 +41,7 @@ class NatsSubscription:
         """Unsubscribe; a lost connection has done so already."""
         try:
             await self._subscription.unsubscribe()
-        except _GONE:
-            return
-
-
-class NatsPuller:
-    """A pull subscription on a durable consumer."""
-
-    def __init__(self, subscription: JetStreamContext.PullSubscription) -> None:
-        self._subscription = subscription
-
-    async def next(self, timeout_s: float) -> "NatsDelivery | None":
-        """Fetch one message."""
-        try:
-            with cancellation_kept():  # a message that was fetched is redelivered
-                [message] = await self._subscription.fetch(1, timeout=timeout_s)
-        except nats.errors.TimeoutError:
-            return None
-        except (nats.errors.Error, OSError) as error:
-            # No stream while the server restarts, no quorum, a lost connection: transient, or visible on /readyz.
-            log.warning("pull_failed", error=type(error).__name__)
-            await asyncio.sleep(min(timeout_s, 0.2))
-            return None
-        return NatsDelivery(message)
-
-    async def close(self) -> None:
-        """Nak the messages that a timed-out fetch had received, and pull nothing more.
-
-        A pull here could receive a message, nak it and receive it again until no attempt is left.
-        """
-        while self._subscription.pending_msgs:
-            late = await self.next(timeout_s=0.02)
-            if late is not None:
-                await late.nak(_NAK_DELAY_S)
-        try:
-            await self._subscription.unsubscribe()
-        except _GONE:
+        except GONE:
             return
 
 

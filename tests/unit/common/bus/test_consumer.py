@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from services.common.bus import topology
+from services.common.bus import consumer, topology
 from services.common.bus.consumer import WorkLoop
 from services.common.bus.memory.bus import MemoryBus
 from services.common.bus.ports import Delivery
@@ -15,7 +16,7 @@ from services.common.bus.topology import Consumer
 from services.common.wire import codec, subjects
 from services.common.wire.failures import EngineUnavailable, PipelineError, UnspeakableText
 from services.common.wire.messages import DeadLetter
-from tests.support.buses import memory_bus
+from tests.support.buses import bus_of, memory_bus
 
 SUBJECT = subjects.sentence("tone", "express", "public", "request-1", 0)
 CONSUMER = Consumer(
@@ -225,3 +226,16 @@ async def test_what_ends_in_time_after_a_stop_is_done(bus: MemoryBus) -> None:
         stop.set()
         await loop
     assert await bus.message_count(topology.SENTENCES) == 0
+
+
+@pytest.mark.parametrize("kind", ["memory", "nats"])
+async def test_a_stop_ends_a_loop_that_waits_for_a_message(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "_PULL_S", 3600.0)
+    stop = asyncio.Event()
+    async with bus_of(kind, tmp_path) as bus:
+        loop = asyncio.create_task(WorkLoop(bus, CONSUMER, Recorder(done), slots=1).run(stop))
+        await asyncio.sleep(0.3)
+        stop.set()
+        await asyncio.wait_for(loop, 60)
