@@ -309,15 +309,19 @@ async def test_a_tenant_is_refused_at_once_without_an_edge(guarded: Guarded) -> 
 async def test_without_a_user_or_with_a_foreign_server_the_connection_fails_clearly(
     guarded: Guarded,
 ) -> None:
-    for settings in (
-        ProcessSettings(nats_url=guarded.url, nats_ca_file=str(guarded.folder / "ca.crt")),
-        ProcessSettings(
-            nats_url=guarded.url, nats_nkey_seed_file=str(guarded.folder / "edge.seed")
-        ),
-        ProcessSettings(nats_url=guarded.url, nats_nkey_seed_file="/no/such.seed"),
-    ):
+    async def refused(settings: ProcessSettings) -> None:
         with pytest.raises(BusUnavailable, match=r"NATS_NKEY_SEED_FILE|NATS does not answer"):
             await connect(settings, name="stranger")
+
+    await asyncio.gather(
+        refused(ProcessSettings(nats_url=guarded.url, nats_ca_file=str(guarded.folder / "ca.crt"))),
+        refused(
+            ProcessSettings(
+                nats_url=guarded.url, nats_nkey_seed_file=str(guarded.folder / "edge.seed")
+            )
+        ),
+        refused(ProcessSettings(nats_url=guarded.url, nats_nkey_seed_file="/no/such.seed")),
+    )
 
 
 async def test_a_service_reports_who_creates_a_missing_stream(tmp_path: Path) -> None:
