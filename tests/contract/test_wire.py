@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import msgpack
@@ -425,24 +426,23 @@ def test_a_malformed_request_still_names_its_owner() -> None:
     assert codec.peek_request(msgpack.packb({"request": REQUEST, "nested": [{"a": 1}]})) == REQUEST
 
 
-MANY_FIELDS = (
-    b"\xdf"
-    + (1_000_000).to_bytes(4)
-    + b"".join(b"\xa6" + b"%06d" % number + b"\x80" for number in range(1_000_000))
-)
+def many_fields() -> bytes:
+    fields = (b"\xa6" + b"%06d" % number + b"\x80" for number in range(1_000_000))
+    return b"\xdf" + (1_000_000).to_bytes(4) + b"".join(fields)
 
 
 @pytest.mark.parametrize(
-    "payload",
+    "make",
     [
-        MANY_FIELDS,
-        b"\x81\xa1a\xdd" + (8_000_000).to_bytes(4) + b"\x80" * 8_000_000,
-        b"\x81\xa7request\xdd" + (8_000_000).to_bytes(4) + b"\x80" * 8_000_000,
-        b"\x81\xa7request" + b"\x91" * 8_000_000,
+        many_fields,
+        lambda: b"\x81\xa1a\xdd" + (8_000_000).to_bytes(4) + b"\x80" * 8_000_000,
+        lambda: b"\x81\xa7request\xdd" + (8_000_000).to_bytes(4) + b"\x80" * 8_000_000,
+        lambda: b"\x81\xa7request" + b"\x91" * 8_000_000,
     ],
     ids=["many fields", "many values", "many values as its id", "nesting"],
 )
-def test_nothing_is_built_of_a_message_to_find_its_owner(payload: bytes) -> None:
+def test_nothing_is_built_of_a_message_to_find_its_owner(make: Callable[[], bytes]) -> None:
+    payload = make()
     tracemalloc.start()
     try:
         assert codec.peek_request(payload) is None
