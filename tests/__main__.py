@@ -29,7 +29,7 @@ WITH_MODELS: Final = (
     "tests/unit/synth_worker/engines/xtts",
 )
 # More than there are cores: most tests wait for processes that they started.
-SIDE_BY_SIDE: Final = ("-n", "4", "--no-loadscope-reorder", "--phase", "side-by-side")
+SIDE_BY_SIDE: Final = ("-n", "5", "--no-loadscope-reorder", "--phase", "side-by-side")
 # Unit and contract tests compute, and each worker imports what all of them import. None runs alone.
 COMPUTING: Final = ("-n", str(os.cpu_count() or 2), *SIDE_BY_SIDE[2:])
 ALONE: Final = ("-n", "0", "--phase", "alone")
