@@ -34,6 +34,8 @@ class Level:
     spread_lu: float  # standard deviation of that over sentences, voices and languages
     ahead_ms: int  # minimum audio in a sentence's first chunk, without the quiet before it
     whole_ms: int = 0  # sentences up to this length come in one chunk
+    # a sentence ends quieter than it begins: by so much its beginning is louder than all of it
+    fall_lu: float = 0.4
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,6 @@ QUIET_LU: Final = 30.0  # frames so far below the loudness of speech are inaudib
 _VARIANCE_S: Final = 1.2
 _HORIZON_S: Final = 1.5
 _MAX_COMPENSATION_DB: Final = 2.0
-# sentences end quieter than they begin: the rest lowers the loudness by this much
-_FALL_LU: Final = 0.4
 _SPEECH_LU: Final = 20.0  # frames at most so far below the loudness are speech
 _SLEW_DB_PER_S: Final = 3.0
 _EARLY_SLEW_DB_PER_S: Final = 10.0  # added at the beginning, while the estimate still changes
@@ -53,7 +51,7 @@ class Levelling:
         ahead_ms = max(level.ahead_ms, level.whole_ms) if short else level.ahead_ms
         self._ahead = round(ahead_ms / 1000 / FRAME_S)  # frames
         self._target_lufs = target_lufs
-        self._running_lufs = target_lufs + _FALL_LU  # target before the end of the sentence
+        self._running_lufs = target_lufs + level.fall_lu  # target before the end of the sentence
         self._energies: list[float] = []
         self._gains_db: list[float] = []  # at the end of each frame that has one
         self._aim_db = 0.0

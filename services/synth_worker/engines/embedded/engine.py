@@ -57,7 +57,7 @@ _CODE_VERSION: Final = "5"  # increase it when the audio of an utterance changes
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
 # `task bench:loudness` measures it
-_LEVEL: Final = Level(usual_lufs=-21.9, spread_lu=1.0, ahead_ms=450, whole_ms=1200)
+_LEVEL: Final = Level(usual_lufs=-21.9, spread_lu=1.0, ahead_ms=450, whole_ms=1200, fall_lu=0.9)
 _LICENCE: Final = (
     "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.0-or-later, as a separate program"
 )

@@ -310,6 +310,7 @@ def test_stretches_of_any_length_agree_with_the_whole_where_they_meet(
         inner = slice(8 * FRAME_SAMPLES if first else 0, (stop - first - 8) * FRAME_SAMPLES)
         wanted = whole[first * FRAME_SAMPLES : stop * FRAME_SAMPLES][inner]
         assert np.corrcoef(samples[inner], wanted)[0, 1] > 0.95, (first, stop)
+        assert np.abs(samples).max() < 2 * np.abs(wanted).max()
 
 
 def test_a_prosody_without_a_voice_has_statistics_too(predictor: StatisticsPredictor) -> None:

@@ -24,6 +24,8 @@ from services.synth_worker.engines.embedded.rendering.windows import spoken_fram
 SAMPLE_RATE_HZ: Final = 24_000
 
 _STEPS: Final = 120  # of the voice source, a frame
+# The convolutions' padding is far from what their normalizations expect: a stretch begins with a spike.
+_SPIKE_SAMPLES: Final = 100
 
 
 class Kokoro:
@@ -94,9 +96,10 @@ class PartAudio:
         """
         steps = slice(_STEPS * first, _STEPS * stop + 1)
         harmonics = self._harmonics_until(stop)[:, :, steps]
-        return self._half.samples(
-            cut_prosody(self._prosody, first, stop), harmonics, self._conditions
-        )
+        part = cut_prosody(self._prosody, first, stop)
+        samples = self._half.samples(part, harmonics, self._conditions)
+        samples[:_SPIKE_SAMPLES] = 0
+        return samples
 
     def _harmonics_until(self, stop: int) -> Floats:
         """Return the voice source from the beginning to a frame at least: its phase runs through all stretches."""

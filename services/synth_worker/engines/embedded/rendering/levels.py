@@ -8,7 +8,7 @@ from services.common.audio.clip import Samples
 from services.common.audio.spectra import Floats
 
 # RMS of the speech in a sentence; louder, low voices often meet the knee
-_TARGET: Final = 10 ** (-24 / 20)
+_TARGET: Final = 10 ** (-22.3 / 20)
 _GAINS: Final = (0.1, 8.0)
 _KNEE: Final = 0.8  # amplitudes beyond are bent, so that full scale is never reached
 

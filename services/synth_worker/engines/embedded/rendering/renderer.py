@@ -20,7 +20,11 @@ from services.synth_worker.engines.embedded.rendering.prosody import (
 )
 from services.synth_worker.engines.embedded.rendering.seams import Seams
 from services.synth_worker.engines.embedded.rendering.timing import SentenceTiming
-from services.synth_worker.engines.embedded.rendering.windows import Window, plan_windows
+from services.synth_worker.engines.embedded.rendering.windows import (
+    Window,
+    plan_windows,
+    spoken_frames,
+)
 from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles
 
 
@@ -68,6 +72,7 @@ class _PartRenderer:
         self._style = style
         self._filter = options.filter
         self._shares = envelope.shares_for(options.language)
+        self._spoken = spoken_frames(prosody) or (0, prosody.content.shape[2])
         self._seams = Seams()
         self._statistics: Statistics | None = None
         self._gain: float | None = None
@@ -88,7 +93,8 @@ class _PartRenderer:
         filtered = self._filtered(raw, part)
         begin, end = window.before * FRAME_SAMPLES, (window.stop - first) * FRAME_SAMPLES
         if self._gain is None:
-            self._gain = sentence_gain(filtered, part.energy[0], self._prosody.energy[0])
+            spoken = cut_prosody(self._prosody, *self._spoken)
+            self._gain = sentence_gain(filtered, part.energy[0], spoken.energy[0])
         return limited(self._seams.join(filtered, begin, end, last) * np.float32(self._gain))
 
     def _filtered(self, raw: Samples, part: Prosody) -> Samples:
