@@ -48,7 +48,7 @@ _TINY: Final = 1e-6
 _EPSILON: Final = 1e-5  # of the normalizations
 
 # A few words have other statistics than a sentence.
-_SHORT_TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
+SHORT_TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "en": ("Hello.", "Yes, of course.", "Not today!"),
     "fr": ("Bonjour.", "Oui, bien sûr.", "Pas encore ?"),
     "es": ("Buenos días.", "Claro que sí.", "¿Por qué?"),
@@ -122,7 +122,7 @@ def _tokens(phonemizer: Phonemizer) -> list[list[int]]:
     """Return the tokens of each clip."""
     sentences = [[VOCABULARY[symbol] for symbol in sentence] for sentence in PHONEMES]
     sentences += _tokens_of(phonemizer, SENTENCES)
-    short = list(_tokens_of(phonemizer, _SHORT_TEXTS))
+    short = list(_tokens_of(phonemizer, SHORT_TEXTS))
     return [
         texts[(index * _STRIDE + index // len(texts)) % len(texts)]
         for texts, clips in ((sentences, CLIPS), (short, SHORT_CLIPS))
