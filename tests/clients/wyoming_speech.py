@@ -30,7 +30,8 @@ async def described(uri: str) -> list[dict[str, Any]]:
                 async with AsyncClient.from_uri(uri) as client:
                     await client.write_event(Describe().event())
                     event = await client.read_event()
-                    assert event is not None
+                    if event is None:
+                        raise ConnectionResetError("closed before it described itself")
                     return [
                         {"name": voice.name, "languages": voice.languages}
                         for program in Info.from_event(event).tts
