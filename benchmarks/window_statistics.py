@@ -25,11 +25,10 @@ from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
 from services.synth_worker.engines.embedded.rendering.prosody import (
     FRAME_SAMPLES,
     Prosody,
-    cut_prosody,
 )
 from services.synth_worker.engines.embedded.rendering.seams import Seams
 from services.synth_worker.engines.embedded.rendering.tokens import token_parts
-from services.synth_worker.engines.embedded.rendering.windows import plan_windows, spoken_frames
+from services.synth_worker.engines.embedded.rendering.windows import plan_windows, spoken_part
 from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 from services.synth_worker.engines.embedded.weights import joined_weights
 
@@ -69,7 +68,7 @@ def _distances(
     kokoro: Kokoro, exact: ort.InferenceSession, tokens: list[int], style: Floats
 ) -> tuple[float, float]:
     predicted = kokoro.prosody(tokens, style)
-    prosody = cut_prosody(predicted, *(spoken_frames(predicted) or (0, predicted.content.shape[2])))
+    prosody = spoken_part(predicted)
     inputs = graph.audio_inputs(prosody) | {"style": style[None]}
     wanted: Samples = exact.run(["audio"], inputs)[0]
     start, windows = _windowed(kokoro, prosody, style)
@@ -95,7 +94,7 @@ def _windowed(kokoro: Kokoro, prosody: Prosody, style: Floats) -> tuple[int, Sam
 
 def _float_network(cache: Path) -> ort.InferenceSession:
     whole = onnx.load(joined_weights(cache))
-    half = graph.part(whole, (graph.CONTENT, graph.PITCH, graph.ENERGY, "style"), ("audio",))
+    half = graph.audio_half(whole)
     model = with_fixed_ranges(half, {})
     return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 

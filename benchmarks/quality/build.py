@@ -10,6 +10,7 @@ _ENGINE: Final = _REPOSITORY / "services" / "synth_worker" / "engines" / "embedd
 # The g2p is named by the phonemes that it gives, and `rebuild` by the assets that it makes.
 _ELSEWHERE: Final = frozenset({"g2p", "rebuild", "__pycache__"})
 _STOCK_PARTS: Final = (
+    "rendering/graph.py",
     "voices/styles.py",
     "rendering/tokens.py",
     "weights.py",

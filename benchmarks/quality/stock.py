@@ -13,6 +13,7 @@ from services.common.audio.clip import Samples
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import assets
 from services.synth_worker.engines.embedded.g2p import VOCABULARY
+from services.synth_worker.engines.embedded.rendering import graph
 from services.synth_worker.engines.embedded.rendering.audio_models import onnx_session
 from services.synth_worker.engines.embedded.rendering.tokens import token_parts
 from services.synth_worker.engines.embedded.voices.styles import TIMBRE, StockStyles
@@ -48,10 +49,6 @@ class StockVoices:
             if timbre:
                 of = self._styles.style(timbre, len(tokens))
                 style = np.concatenate([of[:TIMBRE], style[TIMBRE:]])
-            inputs = {
-                "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
-                "style": style[None],
-                "speed": np.array([speed], dtype=np.float32),
-            }
+            inputs = graph.text_inputs(tokens, style, speed)
             parts.append(self._session.run(["audio"], inputs)[0])
         return np.concatenate(parts)

@@ -23,9 +23,8 @@ from services.common.wire.messages import DeadLetter
 
 log = structlog.get_logger()
 
-_PULL_S: Final = (
-    0.5  # until a message is pulled again, and handlers that are late are cancelled again
-)
+# until a message is pulled again, and handlers that are late are cancelled again
+_PULL_S: Final = 0.5
 _RETRY_DELAYS_S: Final = (0.1, 0.5, 2.0, 5.0)
 
 

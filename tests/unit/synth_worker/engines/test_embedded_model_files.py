@@ -40,7 +40,7 @@ from services.synth_worker.engines.embedded.rendering.prosody import (
 )
 from services.synth_worker.engines.embedded.rendering.speedups import Rewriter, sped_up
 from services.synth_worker.engines.embedded.rendering.statistics import StatisticsPredictor
-from services.synth_worker.engines.embedded.rendering.windows import spoken_frames
+from services.synth_worker.engines.embedded.rendering.windows import spoken_part
 from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 
 TOKENS = [VOCABULARY[symbol] for symbol in "ðə ɡˈɑːɹdən ɪz bɪhˈInd ði ˈOld hˈWs."]
@@ -190,8 +190,7 @@ def test_the_halves_give_the_samples_of_the_whole(cache: Path, style: np.ndarray
 @pytest.fixture(scope="module")
 def audio_half(cache: Path) -> onnx.ModelProto:
     """The audio half of the export, as it is."""
-    whole = onnx.load(weights.joined_weights(cache))
-    return graph.part(whole, (graph.CONTENT, graph.PITCH, graph.ENERGY, "style"), ("audio",))
+    return graph.audio_half(onnx.load(weights.joined_weights(cache)))
 
 
 @pytest.fixture(scope="module")
@@ -242,10 +241,7 @@ def measured(
 
 @pytest.fixture(scope="module")
 def prosody(cache: Path, style: np.ndarray) -> Prosody:
-    whole = Kokoro(cache, 1, "onnxruntime").prosody(TOKENS, style)
-    frames = spoken_frames(whole)
-    assert frames is not None
-    return cut_prosody(whole, *frames)
+    return spoken_part(Kokoro(cache, 1, "onnxruntime").prosody(TOKENS, style))
 
 
 def distance_db(samples: np.ndarray, others: np.ndarray) -> float:

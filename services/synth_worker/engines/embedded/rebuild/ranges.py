@@ -62,8 +62,7 @@ def activation_ranges(
 def _observed(cache: Path) -> tuple[onnx.ModelProto, dict[str, str]]:
     """Return the float form of the audio half, with what the generator's convolutions read, and its names."""
     whole = onnx.load(joined_weights(cache))
-    inputs = (graph.CONTENT, graph.PITCH, graph.ENERGY, "style")
-    model = with_fixed_ranges(graph.part(whole, inputs, ("audio",)), {})
+    model = with_fixed_ranges(graph.audio_half(whole), {})
     read = {
         node.name: node.input[0]
         for node in model.graph.node

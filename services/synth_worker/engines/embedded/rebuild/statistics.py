@@ -28,14 +28,12 @@ from services.synth_worker.engines.embedded.rendering.normalizations import (
     normalizations_of,
 )
 from services.synth_worker.engines.embedded.rendering.prosody import (
-    Prosody,
-    cut_prosody,
     moved_pitch,
 )
 from services.synth_worker.engines.embedded.rendering.speedups import Rewriter, sped_up
 from services.synth_worker.engines.embedded.rendering.statistics import sentence_features
 from services.synth_worker.engines.embedded.rendering.tokens import token_parts
-from services.synth_worker.engines.embedded.rendering.windows import spoken_frames
+from services.synth_worker.engines.embedded.rendering.windows import spoken_part
 from services.synth_worker.engines.embedded.weights import joined_weights
 
 CLIPS: Final = 700  # of sentences, and then
@@ -149,7 +147,7 @@ def _readings(
         voice = random_voice(_FIRST_VOICE + index, space)
         style = style_of(voice, space)
         prosody = kokoro.prosody(tokens, style)
-        prosody = _spoken(moved_pitch(prosody, np.float32(voice.pitch_scale)))
+        prosody = spoken_part(moved_pitch(prosody, np.float32(voice.pitch_scale)))
         path = stored / f"{index:05}.npz"
         if not path.exists():
             inputs = graph.audio_inputs(prosody) | {"style": style[None]}
@@ -164,16 +162,10 @@ def _readings(
             yield Measurement(features, arrays["means"], arrays["deviations"])
 
 
-def _spoken(prosody: Prosody) -> Prosody:
-    """Cut the silence away, as the renderer does."""
-    start, stop = spoken_frames(prosody) or (0, prosody.content.shape[2])
-    return cut_prosody(prosody, start, stop)
-
-
 def _measuring(cache: Path) -> tuple[ort.InferenceSession, list[str]]:
     """Return the audio half with the means and then the variances of the normalizations that are given them."""
     whole = onnx.load(joined_weights(cache))
-    half = graph.part(whole, (graph.CONTENT, graph.PITCH, graph.ENERGY, "style"), ("audio",))
+    half = graph.audio_half(whole)
     found = normalizations_of(Rewriter(half))[MEASURED:]
     names = [one.mean for one in found] + [one.variance for one in found]
     half.graph.output.extend(

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
+import numpy as np
 import onnx
 import structlog
 from onnx import TensorProto, helper
@@ -88,6 +89,15 @@ class GraphFiles:
         return self.prosody, self.conditions, self.source, self.body, self.tail
 
 
+def text_inputs(tokens: Sequence[int], style: Floats, speed: float) -> dict[str, Any]:
+    """Return `tokens`, a style (float32 [256]) and a speed as inputs of the export or of its half for the prosody."""
+    return {
+        _TOKENS: np.array([[0, *tokens, 0]], dtype=np.int64),
+        _STYLE: style[None],
+        _SPEED: np.array([speed], dtype=np.float32),
+    }
+
+
 def audio_inputs(prosody: Prosody) -> dict[str, Floats]:
     """Return a prosody as inputs of the audio half or of its body."""
     return {CONTENT: prosody.content, PITCH: prosody.pitch_hz, ENERGY: prosody.energy}
@@ -112,13 +122,14 @@ def cut_graphs(cache: Path, runtime: Runtime) -> GraphFiles:
     if not _are_whole(files, sums):
         whole = onnx.load(joined_weights(cache))
         prosody = part(whole, (_TOKENS, _STYLE, _SPEED), (CONTENT, PITCH, ENERGY))
-        audio = part(whole, (CONTENT, PITCH, ENERGY, _STYLE), (_AUDIO,))
         rewrite = sped_up
         if runtime == "openvino":
             rewrite = partial(with_fixed_ranges, ranges=assets.load_activation_ranges())
         written = [
             (path, model.SerializeToString())
-            for path, model in zip(files.paths(), (prosody, *in_four(audio, rewrite)), strict=True)
+            for path, model in zip(
+                files.paths(), (prosody, *in_four(audio_half(whole), rewrite)), strict=True
+            )
         ]
         for path, content in written:
             write_atomically(path, (content,))
@@ -127,6 +138,11 @@ def cut_graphs(cache: Path, runtime: Runtime) -> GraphFiles:
             (f"{sha256(content).hexdigest()}  {path.name}\n".encode() for path, content in written),
         )
     return files
+
+
+def audio_half(whole: onnx.ModelProto) -> onnx.ModelProto:
+    """Take the half that makes audio of a prosody and a style from the export."""
+    return part(whole, (CONTENT, PITCH, ENERGY, _STYLE), (_AUDIO,))
 
 
 def in_four(

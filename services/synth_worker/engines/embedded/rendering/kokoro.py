@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from services.common.audio.clip import Samples
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import assets
@@ -19,7 +17,7 @@ from services.synth_worker.engines.embedded.rendering.audio_models import (
 )
 from services.synth_worker.engines.embedded.rendering.prosody import Prosody, cut_prosody
 from services.synth_worker.engines.embedded.rendering.statistics import StatisticsPredictor
-from services.synth_worker.engines.embedded.rendering.windows import spoken_frames
+from services.synth_worker.engines.embedded.rendering.windows import spoken_part
 
 SAMPLE_RATE_HZ: Final = 24_000
 
@@ -51,11 +49,7 @@ class Kokoro:
 
     def prosody(self, tokens: list[int], style: Floats, speed: float = 1.0) -> Prosody:
         """Predict durations, pitch and energy for at most 510 `tokens` in a style (float32 [256])."""
-        inputs = {
-            "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
-            "style": style[None],
-            "speed": np.array([speed], dtype=np.float32),
-        }
+        inputs = graph.text_inputs(tokens, style, speed)
         content, pitch, energy = self._prosody.run(
             [graph.CONTENT, graph.PITCH, graph.ENERGY], inputs
         )
@@ -71,7 +65,10 @@ class Kokoro:
 
 
 class PartAudio:
-    """The audio of a prosody, of which any stretch can be rendered: where stretches meet, they agree."""
+    """The audio of a prosody, of which any stretch can be rendered: where stretches meet, they agree.
+
+    `spoken` is the prosody without the silence around it.
+    """
 
     def __init__(
         self,
@@ -82,10 +79,9 @@ class PartAudio:
     ) -> None:
         self._half = half
         self._prosody = prosody
-        spoken = prosody
-        if frames := spoken_frames(prosody):
-            spoken = cut_prosody(prosody, *frames)
-        self._conditions = half.conditions(spoken, style, *statistics.predict(spoken, style))
+        self.spoken = spoken_part(prosody)
+        given = statistics.predict(self.spoken, style)
+        self._conditions = half.conditions(self.spoken, style, *given)
         self._frames = prosody.content.shape[2]
         self._harmonics: Floats | None = None
 

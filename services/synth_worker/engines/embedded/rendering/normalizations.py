@@ -29,7 +29,7 @@ DEVIATIONS: Final = "deviations"
 class Normalization:
     """One instance normalization of the export, and the styled gains and shifts that its output meets."""
 
-    divided: int  # index of the node that makes the normalized values
+    normalized: str
     source: str
     mean: str
     variance: str
@@ -100,7 +100,7 @@ def _normalization_at(rewriter: Rewriter, index: int) -> Normalization | None:
 
     return Normalization(
         gain=other_input(rewriter.node(blocks[0][0]), norm.output[0]),
-        divided=divided,
+        normalized=norm.output[0],
         source=str(centred.input[0]),
         mean=str(centred.input[1]),
         variance=str(stabilised.input[0]),
@@ -114,8 +114,7 @@ def _replace_block(
 ) -> tuple[str, str]:
     """(x - mean) / deviation * gain + shift -> x * factor + offset; returns the names of these two."""
     product, total = (rewriter.node(index) for index in block)
-    normalized = rewriter.node(norm.divided).output[0]
-    gain = other_input(product, normalized)
+    gain = other_input(product, norm.normalized)
     shift = other_input(total, product.output[0])
     name = product.name
     factor, offset = f"{name}/factor", f"{name}/offset"

@@ -20,11 +20,7 @@ from services.synth_worker.engines.embedded.rendering.prosody import (
 )
 from services.synth_worker.engines.embedded.rendering.seams import Seams
 from services.synth_worker.engines.embedded.rendering.timing import SentenceTiming
-from services.synth_worker.engines.embedded.rendering.windows import (
-    Window,
-    plan_windows,
-    spoken_frames,
-)
+from services.synth_worker.engines.embedded.rendering.windows import Window, plan_windows
 from services.synth_worker.engines.embedded.voices.styles import Recolouring, StockStyles
 
 
@@ -67,22 +63,19 @@ class _PartRenderer:
     def __init__(
         self, kokoro: Kokoro, prosody: Prosody, style: Floats, options: RenderOptions
     ) -> None:
-        self._kokoro = kokoro
         self._prosody = prosody
-        self._style = style
+        self._speech = kokoro.speech(prosody, style)
         self._filter = options.filter
         self._shares = envelope.shares_for(options.language)
-        self._spoken = spoken_frames(prosody) or (0, prosody.content.shape[2])
         self._seams = Seams()
         self._statistics: Statistics | None = None
         self._gain: float | None = None
 
     def windows(self, timing: SentenceTiming) -> Iterator[Samples]:
-        speech = self._kokoro.speech(self._prosody, self._style)
         plan = plan_windows(self._prosody)
         for window in plan:
             timing.begin_window(window)
-            raw = speech.samples(window.start - window.before, window.stop + window.after)
+            raw = self._speech.samples(window.start - window.before, window.stop + window.after)
             samples = self._window(window, raw, last=window is plan[-1])
             timing.samples += len(samples)
             yield samples
@@ -93,8 +86,8 @@ class _PartRenderer:
         filtered = self._filtered(raw, part)
         begin, end = window.before * FRAME_SAMPLES, (window.stop - first) * FRAME_SAMPLES
         if self._gain is None:
-            spoken = cut_prosody(self._prosody, *self._spoken)
-            self._gain = sentence_gain(filtered, part.energy[0], spoken.energy[0])
+            whole = self._speech.spoken.energy[0]
+            self._gain = sentence_gain(filtered, part.energy[0], whole)
         return limited(self._seams.join(filtered, begin, end, last) * np.float32(self._gain))
 
     def _filtered(self, raw: Samples, part: Prosody) -> Samples:

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from services.common.audio.spectra import Floats
-from services.synth_worker.engines.embedded.rendering.prosody import Prosody
+from services.synth_worker.engines.embedded.rendering.prosody import Prosody, cut_prosody
 
 # In frames of 25 ms: rendered on both sides of a window and discarded, so that the model has context.
 CONTEXT_FRAMES: Final = 8
@@ -40,14 +40,14 @@ class Window:
     after: int
 
 
-def spoken_frames(prosody: Prosody) -> tuple[int, int] | None:
-    """Return the first frame to render and the one after the last, a little silence included; None: all is silence."""
+def spoken_part(prosody: Prosody) -> Prosody:
+    """Return what is rendered of a prosody: its speech and a little silence; all of it where all is silence."""
     spoken = _output_frames(prosody)
     if spoken is None:
-        return None
+        return prosody
     start, stop = spoken
     frames = prosody.content.shape[2]
-    return max(0, start - _EDGE_FRAMES), min(frames, stop + _EDGE_FRAMES)
+    return cut_prosody(prosody, max(0, start - _EDGE_FRAMES), min(frames, stop + _EDGE_FRAMES))
 
 
 def plan_windows(prosody: Prosody) -> list[Window]:
