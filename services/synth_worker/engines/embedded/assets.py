@@ -21,6 +21,7 @@ STOCK_PITCH: Final = "stock_pitch.json"
 VOCABULARY: Final = "vocabulary.json"
 ACTIVATION_RANGES: Final = "activation_ranges.json"
 STATISTICS: Final = "statistics.npz"
+LEVELS: Final = "levels.npz"
 CHECKSUMS: Final = "SHA256SUMS"  # in the format of sha256sum(1)
 
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.synth_worker.engines.embedded.g2p import VOCABULARY
-from services.synth_worker.engines.embedded.rendering.levels import limited
 from services.synth_worker.engines.embedded.rendering.prosody import Prosody
 from services.synth_worker.engines.embedded.rendering.seams import Seams
 from services.synth_worker.engines.embedded.rendering.tokens import MOST_TOKENS, token_parts
@@ -89,12 +88,3 @@ def test_a_seam_between_windows_of_different_levels_does_not_click() -> None:
     )
     assert len(joined) == 100 * FRAME
     assert np.abs(np.diff(joined)).max() < 1.2 * np.abs(np.diff(tone)).max()
-
-
-def test_loud_speech_is_bent_and_quiet_speech_is_left_alone() -> None:
-    quiet, loud = (
-        np.linspace(-0.7, 0.7, 50, dtype=np.float32),
-        np.linspace(-4, 4, 50, dtype=np.float32),
-    )
-    assert np.array_equal(limited(quiet), quiet)
-    assert np.abs(limited(loud)).max() <= 1

@@ -18,6 +18,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
+from services.common.audio.loudness import integrated_lufs
 from services.common.wire.failures import EngineUnavailable
 from services.synth_worker.engines.embedded import assets, weights
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, installed
@@ -28,7 +29,11 @@ from services.synth_worker.engines.embedded.rendering.audio_models import (
     best_runtime,
 )
 from services.synth_worker.engines.embedded.rendering.fixed_ranges import with_fixed_ranges
-from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro, PartAudio
+from services.synth_worker.engines.embedded.rendering.kokoro import (
+    SAMPLE_RATE_HZ,
+    Kokoro,
+    PartAudio,
+)
 from services.synth_worker.engines.embedded.rendering.normalizations import (
     MEASURED,
     normalizations_of,
@@ -309,6 +314,14 @@ def test_stretches_of_any_length_agree_with_the_whole_where_they_meet(
         assert np.abs(samples).max() < 2 * np.abs(wanted).max()
 
 
+def test_the_loudness_of_a_sentence_is_predicted(
+    cache: Path, style: np.ndarray, prosody: Prosody
+) -> None:
+    kokoro = Kokoro(cache, 1, "onnxruntime")
+    found = integrated_lufs([kokoro.audio(prosody, style)], SAMPLE_RATE_HZ)
+    assert kokoro.predicted_lufs(prosody, style) == pytest.approx(found, abs=2.5)
+
+
 def test_a_prosody_without_a_voice_has_statistics_too(predictor: StatisticsPredictor) -> None:
     silent = Prosody(
         np.zeros((1, 512, 6), np.float32),
@@ -444,7 +457,13 @@ def run(model: bytes, inputs: dict[str, np.ndarray], outputs: list[str]) -> list
 def test_assets_are_those_that_were_recorded_and_have_their_shapes() -> None:
     shapes = {
         name: {key: value.shape for key, value in assets.load_arrays(name).items()}
-        for name in (assets.STOCK_VOICES, assets.STYLE_SPACE, assets.TUNER, assets.STATISTICS)
+        for name in (
+            assets.STOCK_VOICES,
+            assets.STYLE_SPACE,
+            assets.TUNER,
+            assets.STATISTICS,
+            assets.LEVELS,
+        )
     }
     assert shapes[assets.STOCK_VOICES] == dict.fromkeys(
         {name for pair in STOCK_VOICES.values() for name in pair}, (256, 256)
@@ -454,6 +473,7 @@ def test_assets_are_those_that_were_recorded_and_have_their_shapes() -> None:
     assert shapes[assets.TUNER]["linear"] == (3, 57, 256)
     assert shapes[assets.STATISTICS]["inwards"] == (677, 96)
     assert shapes[assets.STATISTICS]["unit"] == (16_392,)
+    assert shapes[assets.LEVELS]["weights"] == (677,)
 
 
 def test_every_asset_has_its_recorded_hash() -> None:

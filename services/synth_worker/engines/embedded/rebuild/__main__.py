@@ -23,6 +23,7 @@ from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 from services.synth_worker.engines.embedded.rebuild import (
     calibration,
     clips,
+    levels,
     ranges,
     sources,
     statistics,
@@ -69,6 +70,7 @@ def _make_others(kokoro: Kokoro, packs: Mapping[str, Floats], work: Path) -> Non
     _make_activation_ranges(kokoro, work, space)
     _make_statistics(kokoro, work, space)
     kokoro = Kokoro(work, threads=1, runtime="onnxruntime")  # with the new statistics
+    _make_levels(kokoro, work, space)
     pairs = clips.training_pairs(_speakers(kokoro, space), VOCABULARY, work / "clips")
     _save(_FOLDER / assets.TUNER, training.trained_arrays(pairs), np.float16)
 
@@ -89,6 +91,15 @@ def _make_statistics(kokoro: Kokoro, work: Path, space: Mapping[str, Floats]) ->
     arrays = statistics.statistics_arrays(kokoro, phonemizer, work, space, work / "statistics")
     phonemizer.close()
     _save(_FOLDER / assets.STATISTICS, arrays)
+    _record_checksums()
+
+
+def _make_levels(kokoro: Kokoro, work: Path, space: Mapping[str, Floats]) -> None:
+    phonemizer = Phonemizer()
+    phonemizer.load()
+    arrays = levels.level_arrays(kokoro, phonemizer, space, work / "levels")
+    phonemizer.close()
+    _save(_FOLDER / assets.LEVELS, arrays)
     _record_checksums()
 
 

@@ -27,9 +27,7 @@ from services.synth_worker.engines.embedded.rendering.normalizations import (
     MEASURED,
     normalizations_of,
 )
-from services.synth_worker.engines.embedded.rendering.prosody import (
-    moved_pitch,
-)
+from services.synth_worker.engines.embedded.rendering.prosody import Prosody, moved_pitch
 from services.synth_worker.engines.embedded.rendering.speedups import Rewriter, sped_up
 from services.synth_worker.engines.embedded.rendering.statistics import sentence_features
 from services.synth_worker.engines.embedded.rendering.tokens import token_parts
@@ -68,6 +66,14 @@ SHORT_TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, eq=False)
+class RandomReading:
+    """A sentence as a random voice would read it: its prosody without silence around it, and its style [256]."""
+
+    prosody: Prosody
+    style: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Measurement:
     """A sentence in a random voice: features [677], and the means and deviations [n] that were measured."""
 
@@ -88,13 +94,24 @@ def statistics_arrays(
     Readings of an earlier run are found in the folder `stored`.
     """
     stored.mkdir(parents=True, exist_ok=True)
-    readings = list(_readings(kokoro, _tokens(phonemizer), cache, space, stored))
-    features = np.stack([one.features for one in readings]).astype(np.float64)
-    means = np.stack([one.means for one in readings]).astype(np.float64)
-    deviations = np.stack([one.deviations for one in readings]).astype(np.float64)
+    measured = list(_measured(readings(kokoro, phonemizer, space), cache, stored))
+    features = np.stack([one.features for one in measured]).astype(np.float64)
+    means = np.stack([one.means for one in measured]).astype(np.float64)
+    deviations = np.stack([one.deviations for one in measured]).astype(np.float64)
     unit = deviations.mean(axis=0)
     targets = np.concatenate([means / unit, np.log(deviations)], axis=1)
     return {"unit": unit.astype(np.float32), **_fitted(features, targets)}
+
+
+def readings(
+    kokoro: Kokoro, phonemizer: Phonemizer, space: Mapping[str, Floats]
+) -> Iterator[RandomReading]:
+    """Let random voices read the sentences, then the few words."""
+    for index, tokens in enumerate(_tokens(phonemizer)):
+        voice = random_voice(_FIRST_VOICE + index, space)
+        style = style_of(voice, space)
+        prosody = moved_pitch(kokoro.prosody(tokens, style), np.float32(voice.pitch_scale))
+        yield RandomReading(spoken_part(prosody), style)
 
 
 def _fitted(
@@ -135,22 +152,12 @@ def _tokens_of(phonemizer: Phonemizer, table: Mapping[str, Sequence[str]]) -> It
             yield list(tokens)
 
 
-def _readings(
-    kokoro: Kokoro,
-    texts: list[list[int]],
-    cache: Path,
-    space: Mapping[str, Floats],
-    stored: Path,
-) -> Iterator[Measurement]:
+def _measured(read: Iterator[RandomReading], cache: Path, stored: Path) -> Iterator[Measurement]:
     session, names = _measuring(cache)
-    for index, tokens in enumerate(texts):
-        voice = random_voice(_FIRST_VOICE + index, space)
-        style = style_of(voice, space)
-        prosody = kokoro.prosody(tokens, style)
-        prosody = spoken_part(moved_pitch(prosody, np.float32(voice.pitch_scale)))
+    for index, reading in enumerate(read):
         path = stored / f"{index:05}.npz"
         if not path.exists():
-            inputs = graph.audio_inputs(prosody) | {"style": style[None]}
+            inputs = graph.audio_inputs(reading.prosody) | {"style": reading.style[None]}
             found = [values.ravel() for values in session.run(names, inputs)]
             means, variances = (
                 np.concatenate(part)
@@ -158,7 +165,7 @@ def _readings(
             )
             np.savez(path, means=means, deviations=np.sqrt(variances + _EPSILON))
         with np.load(path) as arrays:
-            features = sentence_features(prosody, style)
+            features = sentence_features(reading.prosody, reading.style)
             yield Measurement(features, arrays["means"], arrays["deviations"])
 
 

@@ -15,6 +15,7 @@ from services.synth_worker.engines.embedded.rendering.audio_models import (
     best_runtime,
     onnx_session,
 )
+from services.synth_worker.engines.embedded.rendering.levels import LevelPredictor
 from services.synth_worker.engines.embedded.rendering.prosody import Prosody, cut_prosody
 from services.synth_worker.engines.embedded.rendering.statistics import StatisticsPredictor
 from services.synth_worker.engines.embedded.rendering.windows import spoken_part
@@ -46,6 +47,7 @@ class Kokoro:
         )
         self._audio = AudioHalf(files, body, threads)
         self._statistics = StatisticsPredictor.from_arrays(assets.load_arrays(assets.STATISTICS))
+        self._levels = LevelPredictor.from_arrays(assets.load_arrays(assets.LEVELS))
 
     def prosody(self, tokens: list[int], style: Floats, speed: float = 1.0) -> Prosody:
         """Predict durations, pitch and energy for at most 510 `tokens` in a style (float32 [256])."""
@@ -58,6 +60,10 @@ class Kokoro:
     def speech(self, prosody: Prosody, style: Floats) -> "PartAudio":
         """Prepare to render stretches of `prosody` in the timbre of a style (float32 [256])."""
         return PartAudio(self._audio, self._statistics, prosody, style)
+
+    def predicted_lufs(self, prosody: Prosody, style: Floats) -> float:
+        """Predict the loudness of a prosody without silence around it, in the timbre of a style (float32 [256])."""
+        return self._levels.predict(prosody, style)
 
     def audio(self, prosody: Prosody, style: Floats) -> Samples:
         """Render `prosody` in the timbre of a style (float32 [256]): samples at 24 kHz, 600 a frame."""

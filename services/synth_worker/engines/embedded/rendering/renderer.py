@@ -65,6 +65,7 @@ class _PartRenderer:
     ) -> None:
         self._prosody = prosody
         self._speech = kokoro.speech(prosody, style)
+        self._predicted_lufs = kokoro.predicted_lufs(self._speech.spoken, style)
         self._filter = options.filter
         self._shares = envelope.shares_for(options.language)
         self._seams = Seams()
@@ -87,7 +88,7 @@ class _PartRenderer:
         begin, end = window.before * FRAME_SAMPLES, (window.stop - first) * FRAME_SAMPLES
         if self._gain is None:
             whole = self._speech.spoken.energy[0]
-            self._gain = sentence_gain(filtered, part.energy[0], whole)
+            self._gain = sentence_gain(filtered, part.energy[0], whole, self._predicted_lufs)
         return limited(self._seams.join(filtered, begin, end, last) * np.float32(self._gain))
 
     def _filtered(self, raw: Samples, part: Prosody) -> Samples:

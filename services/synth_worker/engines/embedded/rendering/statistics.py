@@ -15,7 +15,7 @@ from services.synth_worker.engines.embedded.rendering.prosody import Prosody, vo
 from services.synth_worker.engines.embedded.rendering.windows import SILENT_ENERGY
 from services.synth_worker.engines.embedded.voices.styles import TIMBRE
 
-_MOST_SPREAD: Final = 4.0  # inputs further out than that, in standard deviations, were never met
+MOST_SPREAD: Final = 4.0  # inputs further out than that, in standard deviations, were never met
 _LOWEST_HZ: Final = 40.0
 _BINS_AN_OCTAVE: Final = 9
 _PITCH_BINS: Final = 33  # up to 470 Hz
@@ -47,7 +47,7 @@ class StatisticsPredictor:
         `style` is float32 [256].
         """
         inputs = (sentence_features(prosody, style) - self.centre) / self.scale
-        inputs = inputs.clip(-_MOST_SPREAD, _MOST_SPREAD)
+        inputs = inputs.clip(-MOST_SPREAD, MOST_SPREAD)
         found = (inputs @ self.inwards) @ self.outwards + self.base
         count = len(self.unit)
         means: Floats = (found[:count] * self.unit).astype(np.float32)
