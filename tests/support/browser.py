@@ -16,6 +16,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT: Final = Path(__file__).parents[2]
+_CHROMIUM_SH: Final = Path(__file__).parent / "chromium.sh"
 _START_S: Final = 120.0
 
 expect.set_options(timeout=120_000)
@@ -36,7 +37,8 @@ def browser(microphone: Path, *arguments: str) -> Iterator[Browser]:
     """Yield a browser whose microphone hears this WAV, again and again; `arguments` are chromium's."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
-            executable_path=chromium(),
+            executable_path=_CHROMIUM_SH,
+            env=os.environ | {"CHROMIUM": chromium()},
             args=[
                 "--no-sandbox",
                 "--use-fake-ui-for-media-stream",
