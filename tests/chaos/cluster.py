@@ -47,10 +47,11 @@ class Cluster:
         return next(node for node in self.nodes if node.name == leader)
 
     async def until_ready(self, session: aiohttp.ClientSession) -> None:
-        """Wait until every node reports that JetStream is healthy."""
+        """Wait until every node reports that JetStream is healthy. Raises AssertionError if one has ended."""
         async with asyncio.timeout(_READY_S):
             for node in self.nodes:
                 while not await _healthy(session, node):
+                    assert node.server.status is None, f"{node.name}: {node.server.last_words()}"
                     await asyncio.sleep(0.1)
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -57,6 +57,11 @@ class Part:
                 stderr=log,
                 start_new_session=True,
             )
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether it was started and runs no longer."""
+        return self.process is not None and self.process.returncode is not None
 
     def last_words(self) -> str:
         """Return whether it runs, and the end of its log."""
@@ -132,17 +137,28 @@ class House:
         ]
 
     async def until_ready(self, session: aiohttp.ClientSession) -> None:
-        """Wait until all are ready and edges know all workers. Raises AssertionError with their last logs."""
-        try:
+        """Wait until all are ready and edges know all workers.
+
+        Raises AssertionError with their last logs after a minute, or as soon as one has ended.
+        """
+        why = f"the service is not ready within {_READY_S:.0f} s"
+        with suppress(TimeoutError):
             async with asyncio.timeout(_READY_S):
-                for part in self.parts:
-                    while not await self._ready(session, part):
-                        await asyncio.sleep(0.1)
-        except TimeoutError:
-            said = "\n\n".join(part.last_words() for part in self.parts)
-            raise AssertionError(
-                f"the service is not ready within {_READY_S:.0f} s\n\n{said}"
-            ) from None
+                if await self._all_ready(session):
+                    return
+                why = "a process has ended, so the service cannot be ready"
+
+        said = "\n\n".join(part.last_words() for part in self.parts)
+        raise AssertionError(f"{why}\n\n{said}")
+
+    async def _all_ready(self, session: aiohttp.ClientSession) -> bool:
+        """Wait until all are ready. Returns False if one has ended."""
+        for part in self.parts:
+            while not await self._ready(session, part):
+                if any(each.has_ended for each in self.parts):
+                    return False
+                await asyncio.sleep(0.1)
+        return True
 
     async def _ready(self, session: aiohttp.ClientSession, part: Part) -> bool:
         address = f"http://127.0.0.1:{part.http_port}"
