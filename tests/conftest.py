@@ -39,9 +39,10 @@ COMPUTING = (
     "tests/unit/",
     "tests/contract/",
 )
-# These take a minute or more of one core each. They begin first, so that no worker is left with one at the end.
+# These take half a minute or more of one core each. They begin first, so that no worker is left with one at the end.
 LONGEST = (
     "tests/contract/test_engines.py",
+    "tests/unit/synth_worker/engines/test_embedded_model_files.py",
     "tests/unit/synth_worker/engines/test_embedded_engine.py",
     "tests/unit/splitter/segmentation/test_sentences_properties.py",
 )
