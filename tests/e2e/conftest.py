@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from services.common.runtime.local_nats import free_port
-from tests.support.browser import Running, browser, open_page, process, wait_until_ready
+from tests.support.browser import (
+    Running,
+    browser,
+    open_window,
+    process,
+    show_page,
+    wait_until_ready,
+)
 from tests.support.recordings import CLIP_FILE
 
 
@@ -60,12 +67,23 @@ def address(running: Place) -> str:
     return running.pages
 
 
-@pytest.fixture
-def page(chrome: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Open the pages in a window of the module's size, and close them if no error is shown."""
+@pytest.fixture(scope="module")
+def window(chrome: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    """Open a window of the module's size, whose pages are loaded once: it caches their scripts."""
     width, height = getattr(request.module, "WINDOW", (1366, 900))
-    shown = open_page(chrome, address, viewport={"width": width, "height": height})
-    yield shown
-    expect(shown.get_by_test_id("stException")).to_have_count(0)
-    expect(shown.get_by_text("Traceback")).to_have_count(0)
-    shown.context.close()
+    opened = open_window(chrome, viewport={"width": width, "height": height})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(window: BrowserContext, address: str) -> Iterator[Page]:
+    """Open the pages without stored data, and close them if no error is shown."""
+    shown = show_page(window, address)
+    try:
+        yield shown
+        expect(shown.get_by_test_id("stException")).to_have_count(0)
+        expect(shown.get_by_text("Traceback")).to_have_count(0)
+    finally:
+        for each in window.pages:
+            each.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ROOT: Final = Path(__file__).parents[2]
 _CHROMIUM_SH: Final = Path(__file__).parent / "chromium.sh"
@@ -103,10 +103,22 @@ def wait_until_ready(running: "subprocess.Popen[bytes]", url: str) -> None:
 
 
 def open_page(running: Browser, url: str, **settings: object) -> Page:
-    """Return a fresh session of the interface, shown and ready."""
-    context = running.new_context(permissions=["microphone"], locale="fr-FR", **settings)  # type: ignore[arg-type]
-    context.set_default_timeout(60_000)
-    page = context.new_page()
+    """Return a fresh session of the interface in its own window, shown and ready."""
+    return show_page(open_window(running, **settings), url)
+
+
+def open_window(running: Browser, **settings: object) -> BrowserContext:
+    """Return a window without pages, cookies or stored data."""
+    window = running.new_context(permissions=["microphone"], locale="fr-FR", **settings)  # type: ignore[arg-type]
+    window.set_default_timeout(60_000)
+    return window
+
+
+def show_page(window: BrowserContext, url: str) -> Page:
+    """Return a fresh session of the interface, shown and ready. It has no data of earlier pages of the window."""
+    page = window.new_page()
+    everything = {"origin": url, "storageTypes": "cookies,local_storage,indexeddb"}
+    window.new_cdp_session(page).send("Storage.clearDataForOrigin", everything)
     page.goto(url)
     page.get_by_role("tab").first.wait_for()
     settle(page)
