@@ -11,11 +11,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from tests.security.edge_process import LOOPBACK, Edge, edge_process, exchange, pulse
 from tests.support.front import VOICE, form
 from tests.support.service import TEXT, expected_pcm
 from tests.support.wav import pcm_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 SECONDS = 15.0  # that an attack lasts at most
@@ -161,9 +164,10 @@ def sent(port: int, blocks: Iterator[bytes]) -> tuple[int, bytes]:
             return count, b""
 
 
-@pytest.fixture
-async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
-    async with edge_process(tmp_path, UPLOAD_IDLE_TIMEOUT_S="3") as started:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    folder = tmp_path_factory.mktemp("edge")
+    async with edge_process(folder, UPLOAD_IDLE_TIMEOUT_S="3") as started:
         yield started
 
 
