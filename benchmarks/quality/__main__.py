@@ -15,7 +15,15 @@ from benchmarks.quality.synthesis import REPOSITORY
 from benchmarks.quality.trial import Trial
 
 # What strength.py can change; `timbre` not in the languages of HOLD in styles.py, which add a shift instead.
-_STRENGTHS: Final = ("lasting", "moving", "unvoiced", "frames", "timbre")
+_STRENGTHS: Final = (
+    "lasting",
+    "moving",
+    "unvoiced",
+    "frames",
+    "alike",
+    "active",
+    "timbre",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,12 @@ from services.synth_worker.engines.embedded.rendering import envelope
 from services.synth_worker.engines.embedded.voices.styles import Recolouring
 
 _SHARES: Final = ("lasting", "moving")
-_CONSTANTS: Final = {"unvoiced": "_UNVOICED_SHARE", "frames": "_SMOOTHED_FRAMES"}
+_CONSTANTS: Final = {
+    "unvoiced": "_UNVOICED_SHARE",
+    "frames": "_SMOOTHED_FRAMES",
+    "alike": "_ALIKE",
+    "active": "_ACTIVE_NEPERS",
+}
 
 
 def apply(strength: Mapping[str, float]) -> None:

@@ -113,6 +113,17 @@ def _high_pass(sample_rate_hz: int) -> Biquad:
     return Biquad((1.0, -2.0, 1.0), (1.0, 2 * (k * k - 1) / a0, (1 - k / quality + k * k) / a0))
 
 
+def weighted_power(sample_rate_hz: int, points: int) -> Floats:
+    """Return the power response of K-weighting at the bins of a Fourier transform: [points // 2 + 1]."""
+    unit = np.exp(-2j * np.pi * np.arange(points // 2 + 1) / points)
+    found = [
+        np.polyval(one.b[::-1], unit) / np.polyval(one.a[::-1], unit)
+        for one in k_weighting(sample_rate_hz)
+    ]
+    response: Floats = np.abs(found[0] * found[1]) ** 2
+    return response
+
+
 @dataclass(frozen=True, eq=False)
 class _FrameFilter:
     """A fourth-order filter, prepared for frames of one length."""

@@ -20,6 +20,7 @@ from services.common.audio.loudness import (
     k_weighting,
     lufs_of,
     true_peak_db,
+    weighted_power,
 )
 
 RATES = [16_000, 22_050, 24_000, 44_100, 48_000]
@@ -150,3 +151,10 @@ def test_a_gain_moves_the_loudness_by_as_much(gain_db: float, seed: int) -> None
     samples = np.random.default_rng(seed).normal(0, 0.05, 24_000)
     louder = integrated_lufs([samples * 10 ** (gain_db / 20)], 24_000)
     assert louder - integrated_lufs([samples], 24_000) == pytest.approx(gain_db, abs=1e-6)
+
+
+@pytest.mark.parametrize("hz", [93.75, 984.375, 3000.0, 7500.0])
+def test_the_response_at_a_frequency_is_the_loudness_of_a_sine_of_it(hz: float) -> None:
+    response = weighted_power(24_000, 1024)[round(hz * 1024 / 24_000)]
+    sine = np.sin(2 * np.pi * hz * np.arange(48_000) / 24_000)
+    assert lufs_of(response / 2) == pytest.approx(integrated_lufs([sine], 24_000), abs=0.05)
