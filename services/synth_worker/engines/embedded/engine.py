@@ -57,7 +57,7 @@ _CODE_VERSION: Final = "6"  # increase it when the audio of an utterance changes
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
 # `task bench:loudness` measures it
-_LEVEL: Final = Level(usual_lufs=-21.7, spread_lu=0.7, ahead_ms=200, whole_ms=1200, fall_lu=0.9)
+_LEVEL: Final = Level(usual_lufs=-21.6, spread_lu=0.8, ahead_ms=200, whole_ms=1200, fall_lu=0.9)
 _LICENCE: Final = (
     "Apache-2.0 (Kokoro-82M, Resemblyzer); calls espeak-ng, GPL-3.0-or-later, as a separate program"
 )
@@ -186,7 +186,7 @@ class EmbeddedEngine:
         return SentenceInProgress(audio, timing)
 
     def step(self, batch: Sequence[SentenceInProgress]) -> list[Step]:
-        """Render the next window of each sentence, 0.3 to 4 s of audio; the step after the last window returns `done`.
+        """Render the next window of each sentence, 0.25 to 4 s of audio; the step after the last window returns `done`.
 
         Raises UnspeakableText where the model makes nothing but silence of a sentence.
         """

@@ -22,7 +22,7 @@ _EDGE_FRAMES: Final = 2
 _LEAD_FRAMES: Final = 2  # of silence before and after speech
 _TAIL_FRAMES: Final = 5
 # least and most of the first window, the second and so on: the audio of each lasts while the next is rendered
-_GROWING_FRAMES: Final = ((12, 18), (16, 30), (28, 60), (50, 120), (60, 150))
+_GROWING_FRAMES: Final = ((10, 14), (14, 28), (28, 60), (50, 120), (60, 150))
 _STUMP_FRAMES: Final = 16  # no window is shorter than that
 SILENT_ENERGY: Final = -3.0  # in the units of the predictor, about the logarithm of power
 _VOICED_HZ: Final = 40.0
