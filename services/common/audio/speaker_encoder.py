@@ -87,7 +87,9 @@ class SpeakerEncoder:
         return last
 
     def _layer(self, inputs: Floats, layer: int) -> Floats:
-        given = inputs @ self._weights[f"input.{layer}"]
+        # one large product; with three axes numpy computes one for each of the 160 frames
+        rows = np.ascontiguousarray(inputs).reshape(-1, inputs.shape[2])
+        given = rows @ self._weights[f"input.{layer}"]
         given += self._weights[f"bias.{layer}"]
         by_gate = given.reshape(*inputs.shape[:2], _GATES, _STATES).transpose(0, 2, 1, 3)
         recurrent = self._recurrent[layer]
