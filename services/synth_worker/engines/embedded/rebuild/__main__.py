@@ -1,8 +1,9 @@
 """Rebuilds `assets/`: `python -m services.synth_worker.engines.embedded.rebuild [--work FOLDER]`.
 
-Needs the extra `rebuild` (torch) and npm. Takes about half an hour on one core, most of it to speak the training clips,
-which are cached in the work folder. The files come out equal up to the rounding of the training; the vocabulary is not
-remade. `--stock` makes only the stock voices and their pitch, after a change of `STOCK_VOICES`, in two minutes.
+Needs the extra `rebuild` (torch) and npm. Takes two to three hours on one core, most of it to speak the readings and
+the training clips, which are cached in the work folder. The files come out equal up to the rounding of the training;
+the vocabulary is not remade. `--stock` makes only the stock voices and their pitch, after a change of `STOCK_VOICES`,
+in two minutes.
 """
 
 import argparse
