@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from services.common.audio.loudness import integrated_lufs
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.g2p import Phonemizer
+from services.synth_worker.engines.embedded.rebuild.ridge import ridge_weights, standardized
 from services.synth_worker.engines.embedded.rebuild.statistics import RandomReading, readings
 from services.synth_worker.engines.embedded.rendering.kokoro import SAMPLE_RATE_HZ, Kokoro
 from services.synth_worker.engines.embedded.rendering.statistics import sentence_features
 
 _RIDGE: Final = 200.0
-_TINY: Final = 1e-6
 
 
 def level_arrays(
@@ -39,11 +39,9 @@ def fitted(features: NDArray[np.float64], lufs: NDArray[np.float64]) -> dict[str
     """Fit a loudness [n] to features [n, 677]; readings without a loudness, which are silent, do not count."""
     audible = np.isfinite(lufs)
     features, lufs = features[audible], lufs[audible]
-    centre, scale = features.mean(axis=0), features.std(axis=0) + _TINY
-    inputs = (features - centre) / scale
+    inputs, centre, scale = standardized(features)
     base = lufs.mean()
-    products = inputs @ inputs.T + _RIDGE * np.eye(len(inputs))
-    weights = inputs.T @ np.linalg.solve(products, lufs - base)
+    weights = ridge_weights(inputs, lufs - base, _RIDGE)
     found = {"centre": centre, "scale": scale, "weights": weights, "base": np.array([base])}
     return {name: values.astype(np.float32) for name, values in found.items()}
 

@@ -20,6 +20,7 @@ from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.g2p import VOCABULARY, Phonemizer
 from services.synth_worker.engines.embedded.rebuild.calibration import SENTENCES
 from services.synth_worker.engines.embedded.rebuild.clips import random_voice, style_of
+from services.synth_worker.engines.embedded.rebuild.ridge import ridge_weights, standardized
 from services.synth_worker.engines.embedded.rebuild.sentences import SENTENCES as PHONEMES
 from services.synth_worker.engines.embedded.rendering import graph
 from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
@@ -40,7 +41,6 @@ _FIRST_VOICE: Final = 100_000  # others than the tuner's and those of the ranges
 _STRIDE: Final = 37  # through the sentences: neighbouring voices read distant ones
 _RIDGE: Final = 30.0
 _RANK: Final = 96
-_TINY: Final = 1e-6
 _EPSILON: Final = 1e-5  # of the normalizations
 
 # A few words have other statistics than a sentence.
@@ -117,11 +117,9 @@ def readings(
 def _fitted(
     features: NDArray[np.float64], targets: NDArray[np.float64]
 ) -> dict[str, NDArray[np.floating[Any]]]:
-    centre, scale = features.mean(axis=0), features.std(axis=0) + _TINY
-    inputs = (features - centre) / scale
+    inputs, centre, scale = standardized(features)
     base = targets.mean(axis=0)
-    products = inputs @ inputs.T + _RIDGE * np.eye(len(inputs))
-    weights = inputs.T @ np.linalg.solve(products, targets - base)
+    weights = ridge_weights(inputs, targets - base, _RIDGE)
     _, _, directions = np.linalg.svd(inputs @ weights, full_matrices=False)
     outwards = directions[:_RANK]
     return {

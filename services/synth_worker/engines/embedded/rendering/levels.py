@@ -16,10 +16,7 @@ from services.common.audio.clip import Samples
 from services.common.audio.loudness import frame_energies, gated_lufs, lufs_of
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded.rendering.prosody import Prosody
-from services.synth_worker.engines.embedded.rendering.statistics import (
-    MOST_SPREAD,
-    sentence_features,
-)
+from services.synth_worker.engines.embedded.rendering.statistics import normal_features
 
 _RATE_HZ: Final = 24_000
 _TARGET_LUFS: Final = -21.9  # louder, low voices often meet the knee
@@ -53,8 +50,8 @@ class LevelPredictor:
 
     def predict(self, prosody: Prosody, style: Floats) -> float:
         """Return the loudness in LUFS of a prosody without silence around it; `style` is float32 [256]."""
-        inputs = (sentence_features(prosody, style) - self.centre) / self.scale
-        return float(inputs.clip(-MOST_SPREAD, MOST_SPREAD) @ self.weights + self.base[0])
+        inputs = normal_features(prosody, style, self.centre, self.scale)
+        return float(inputs @ self.weights + self.base[0])
 
 
 def sentence_gain(

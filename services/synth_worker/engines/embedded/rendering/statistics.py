@@ -15,7 +15,7 @@ from services.synth_worker.engines.embedded.rendering.prosody import Prosody, vo
 from services.synth_worker.engines.embedded.rendering.windows import SILENT_ENERGY
 from services.synth_worker.engines.embedded.voices.styles import TIMBRE
 
-MOST_SPREAD: Final = 4.0  # inputs further out than that, in standard deviations, were never met
+_MOST_SPREAD: Final = 4.0  # inputs further out than that, in standard deviations, were never met
 _LOWEST_HZ: Final = 40.0
 _BINS_AN_OCTAVE: Final = 9
 _PITCH_BINS: Final = 33  # up to 470 Hz
@@ -46,13 +46,18 @@ class StatisticsPredictor:
 
         `style` is float32 [256].
         """
-        inputs = (sentence_features(prosody, style) - self.centre) / self.scale
-        inputs = inputs.clip(-MOST_SPREAD, MOST_SPREAD)
+        inputs = normal_features(prosody, style, self.centre, self.scale)
         found = (inputs @ self.inwards) @ self.outwards + self.base
         count = len(self.unit)
         means: Floats = (found[:count] * self.unit).astype(np.float32)
         deviations: Floats = np.exp(found[count:]).astype(np.float32)
         return means.reshape(1, -1, 1), deviations.reshape(1, -1, 1)
+
+
+def normal_features(prosody: Prosody, style: Floats, centre: Floats, scale: Floats) -> Floats:
+    """Return the features of a sentence [677] less `centre`, in units of `scale`, as far as such were met."""
+    inputs: Floats = (sentence_features(prosody, style) - centre) / scale
+    return inputs.clip(-_MOST_SPREAD, _MOST_SPREAD)
 
 
 def sentence_features(prosody: Prosody, style: Floats) -> Floats:
