@@ -9,7 +9,8 @@ in two minutes.
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,39 +77,37 @@ def _make_others(kokoro: Kokoro, packs: Mapping[str, Floats], work: Path) -> Non
     _save(_FOLDER / assets.TUNER, training.trained_arrays(pairs), np.float16)
 
 
+@contextmanager
+def _loaded_phonemizer() -> Iterator[Phonemizer]:
+    with closing(Phonemizer()) as phonemizer:
+        phonemizer.load()
+        yield phonemizer
+
+
 def _make_stock_pitch(kokoro: Kokoro) -> None:
-    phonemizer = Phonemizer()
-    phonemizer.load()
-    table = calibration.stock_pitch(
-        kokoro, phonemizer, StockStyles(assets.load_arrays(assets.STOCK_VOICES))
-    )
-    phonemizer.close()
+    styles = StockStyles(assets.load_arrays(assets.STOCK_VOICES))
+    with _loaded_phonemizer() as phonemizer:
+        table = calibration.stock_pitch(kokoro, phonemizer, styles)
     (_FOLDER / assets.STOCK_PITCH).write_text(json.dumps(table, indent=1) + "\n", encoding="ascii")
 
 
 def _make_statistics(kokoro: Kokoro, work: Path, space: Mapping[str, Floats]) -> None:
-    phonemizer = Phonemizer()
-    phonemizer.load()
-    arrays = statistics.statistics_arrays(kokoro, phonemizer, work, space, work / "statistics")
-    phonemizer.close()
+    with _loaded_phonemizer() as phonemizer:
+        arrays = statistics.statistics_arrays(kokoro, phonemizer, work, space, work / "statistics")
     _save(_FOLDER / assets.STATISTICS, arrays)
     _record_checksums()
 
 
 def _make_levels(kokoro: Kokoro, work: Path, space: Mapping[str, Floats]) -> None:
-    phonemizer = Phonemizer()
-    phonemizer.load()
-    arrays = levels.level_arrays(kokoro, phonemizer, space, work / "levels")
-    phonemizer.close()
+    with _loaded_phonemizer() as phonemizer:
+        arrays = levels.level_arrays(kokoro, phonemizer, space, work / "levels")
     _save(_FOLDER / assets.LEVELS, arrays)
     _record_checksums()
 
 
 def _make_activation_ranges(kokoro: Kokoro, work: Path, space: Mapping[str, Floats]) -> None:
-    phonemizer = Phonemizer()
-    phonemizer.load()
-    table = ranges.activation_ranges(kokoro, phonemizer, work, space)
-    phonemizer.close()
+    with _loaded_phonemizer() as phonemizer:
+        table = ranges.activation_ranges(kokoro, phonemizer, work, space)
     lines = (f"{json.dumps(name)}: {json.dumps(values)}" for name, values in sorted(table.items()))
     content = ",\n".join(lines)
     (_FOLDER / assets.ACTIVATION_RANGES).write_text(f"{{\n{content}\n}}\n", encoding="ascii")
