@@ -85,10 +85,8 @@ def _windowed(kokoro: Kokoro, prosody: Prosody, style: Floats) -> tuple[int, Sam
     plan = plan_windows(prosody)
     joined = []
     for window in plan:
-        raw = speech.samples(window.start - window.before, window.stop + window.after)
-        begin = window.before * FRAME_SAMPLES
-        end = begin + (window.stop - window.start) * FRAME_SAMPLES
-        joined.append(seams.join(raw, begin, end, last=window is plan[-1]))
+        raw = speech.samples(*window.rendered)
+        joined.append(seams.join(raw, *window.output_samples, last=window is plan[-1]))
     return plan[0].start * FRAME_SAMPLES, np.concatenate(joined)
 
 

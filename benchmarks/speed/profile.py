@@ -29,7 +29,10 @@ from services.synth_worker.engines.embedded.rendering.audio_models import (
 )
 from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
 from services.synth_worker.engines.embedded.rendering.prosody import cut_prosody
-from services.synth_worker.engines.embedded.rendering.statistics import StatisticsPredictor
+from services.synth_worker.engines.embedded.rendering.statistics import (
+    StatisticsPredictor,
+    sentence_features,
+)
 from services.synth_worker.engines.embedded.voices.styles import StockStyles
 
 _FRAMES: Final = 160  # of 25 ms
@@ -125,7 +128,9 @@ def _inputs(cache: Path) -> dict[str, Any]:
     statistics = StatisticsPredictor.from_arrays(assets.load_arrays(assets.STATISTICS))
     files = graph.cut_graphs(cache, "openvino")
     half = AudioHalf(files, lambda _: prosody.content, 1)  # of which the body is run here
-    conditions = half.conditions(prosody, style, *statistics.predict(prosody, style))
+    conditions = half.conditions(
+        prosody, style, *statistics.predict(sentence_features(prosody, style))
+    )
     return {
         **conditions,
         **graph.audio_inputs(prosody),

@@ -44,7 +44,10 @@ from services.synth_worker.engines.embedded.rendering.prosody import (
     cut_prosody,
 )
 from services.synth_worker.engines.embedded.rendering.speedups import Rewriter, sped_up
-from services.synth_worker.engines.embedded.rendering.statistics import StatisticsPredictor
+from services.synth_worker.engines.embedded.rendering.statistics import (
+    StatisticsPredictor,
+    sentence_features,
+)
 from services.synth_worker.engines.embedded.rendering.windows import spoken_part
 from services.synth_worker.engines.embedded.voices.styles import STOCK_VOICES, StockStyles
 
@@ -285,7 +288,7 @@ def test_the_predicted_statistics_are_nearer_to_the_measured_ones_than_their_ave
     average = replace(predictor, outwards=np.zeros_like(predictor.outwards))
 
     def errors(one: StatisticsPredictor) -> tuple[float, float]:
-        found_means, found_deviations = one.predict(prosody, style)
+        found_means, found_deviations = one.predict(sentence_features(prosody, style))
         assert (found_deviations > 0).all()
         return (
             float(np.sqrt(np.mean(((found_means - means) / deviations) ** 2))),
@@ -319,7 +322,7 @@ def test_the_loudness_of_a_sentence_is_predicted(
 ) -> None:
     kokoro = Kokoro(cache, 1, "onnxruntime")
     found = integrated_lufs([kokoro.audio(prosody, style)], SAMPLE_RATE_HZ)
-    assert kokoro.predicted_lufs(prosody, style) == pytest.approx(found, abs=2.5)
+    assert kokoro.predicted_lufs(kokoro.speech(prosody, style)) == pytest.approx(found, abs=2.5)
 
 
 def test_a_prosody_without_a_voice_has_statistics_too(predictor: StatisticsPredictor) -> None:
@@ -328,7 +331,7 @@ def test_a_prosody_without_a_voice_has_statistics_too(predictor: StatisticsPredi
         np.zeros((1, 12), np.float32),
         np.full((1, 12), -9, np.float32),
     )
-    found = predictor.predict(silent, np.zeros(256, np.float32))
+    found = predictor.predict(sentence_features(silent, np.zeros(256, np.float32)))
     assert all(np.isfinite(values).all() for values in found)
 
 

@@ -39,7 +39,7 @@ def test_a_predictor_fitted_to_sentences_predicts_others() -> None:
     average = targets[:380].mean(axis=0)
     errors, spreads = [], []
     for index in range(380, 400):
-        means, deviations = predictor.predict(sentences[index], styles[index])
+        means, deviations = predictor.predict(sentence_features(sentences[index], styles[index]))
         found = np.concatenate([means.ravel() / unit, np.log(deviations.ravel())])
         errors.append(found - targets[index])
         spreads.append(average - targets[index])

@@ -17,7 +17,10 @@ from services.synth_worker.engines.embedded.rendering.audio_models import (
 )
 from services.synth_worker.engines.embedded.rendering.levels import LevelPredictor
 from services.synth_worker.engines.embedded.rendering.prosody import Prosody, cut_prosody
-from services.synth_worker.engines.embedded.rendering.statistics import StatisticsPredictor
+from services.synth_worker.engines.embedded.rendering.statistics import (
+    StatisticsPredictor,
+    sentence_features,
+)
 from services.synth_worker.engines.embedded.rendering.windows import spoken_part
 
 SAMPLE_RATE_HZ: Final = 24_000
@@ -61,9 +64,9 @@ class Kokoro:
         """Prepare to render stretches of `prosody` in the timbre of a style (float32 [256])."""
         return PartAudio(self._audio, self._statistics, prosody, style)
 
-    def predicted_lufs(self, prosody: Prosody, style: Floats) -> float:
-        """Predict the loudness of a prosody without silence around it, in the timbre of a style (float32 [256])."""
-        return self._levels.predict(prosody, style)
+    def predicted_lufs(self, speech: "PartAudio") -> float:
+        """Predict the loudness of what `speech` renders."""
+        return self._levels.predict(speech.features)
 
     def audio(self, prosody: Prosody, style: Floats) -> Samples:
         """Render `prosody` in the timbre of a style (float32 [256]): samples at 24 kHz, 600 a frame."""
@@ -73,7 +76,7 @@ class Kokoro:
 class PartAudio:
     """The audio of a prosody, of which any stretch can be rendered: where stretches meet, they agree.
 
-    `spoken` is the prosody without the silence around it.
+    `spoken` is the prosody without the silence around it, and `features` [677] is what predictions of it are made of.
     """
 
     def __init__(
@@ -86,7 +89,8 @@ class PartAudio:
         self._half = half
         self._prosody = prosody
         self.spoken = spoken_part(prosody)
-        given = statistics.predict(self.spoken, style)
+        self.features = sentence_features(self.spoken, style)
+        given = statistics.predict(self.features)
         self._conditions = half.conditions(self.spoken, style, *given)
         self._frames = prosody.content.shape[2]
         self._harmonics: Floats | None = None

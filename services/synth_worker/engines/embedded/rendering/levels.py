@@ -15,7 +15,6 @@ import numpy as np
 from services.common.audio.clip import Samples
 from services.common.audio.loudness import frame_energies, gated_lufs, lufs_of
 from services.common.audio.spectra import Floats
-from services.synth_worker.engines.embedded.rendering.prosody import Prosody
 from services.synth_worker.engines.embedded.rendering.statistics import normal_features
 
 _RATE_HZ: Final = 24_000
@@ -48,9 +47,9 @@ class LevelPredictor:
         """Take the arrays of the asset, named like the fields."""
         return cls(**arrays)
 
-    def predict(self, prosody: Prosody, style: Floats) -> float:
-        """Return the loudness in LUFS of a prosody without silence around it; `style` is float32 [256]."""
-        inputs = normal_features(prosody, style, self.centre, self.scale)
+    def predict(self, features: Floats) -> float:
+        """Return the loudness in LUFS of a sentence by its features [677]."""
+        inputs = normal_features(features, self.centre, self.scale)
         return float(inputs @ self.weights + self.base[0])
 
 

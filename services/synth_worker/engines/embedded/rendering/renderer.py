@@ -12,7 +12,6 @@ from services.synth_worker.engines.embedded.rendering.envelope import EnvelopeFi
 from services.synth_worker.engines.embedded.rendering.kokoro import Kokoro
 from services.synth_worker.engines.embedded.rendering.levels import limited, sentence_gain
 from services.synth_worker.engines.embedded.rendering.prosody import (
-    FRAME_SAMPLES,
     Prosody,
     cut_prosody,
     moved_pitch,
@@ -65,7 +64,7 @@ class _PartRenderer:
     ) -> None:
         self._prosody = prosody
         self._speech = kokoro.speech(prosody, style)
-        self._predicted_lufs = kokoro.predicted_lufs(self._speech.spoken, style)
+        self._predicted_lufs = kokoro.predicted_lufs(self._speech)
         self._filter = options.filter
         self._shares = envelope.shares_for(options.language)
         self._seams = Seams()
@@ -76,16 +75,15 @@ class _PartRenderer:
         plan = plan_windows(self._prosody)
         for window in plan:
             timing.begin_window(window)
-            raw = self._speech.samples(window.start - window.before, window.stop + window.after)
+            raw = self._speech.samples(*window.rendered)
             samples = self._window(window, raw, last=window is plan[-1])
             timing.samples += len(samples)
             yield samples
 
     def _window(self, window: Window, raw: Samples, last: bool) -> Samples:
-        first = window.start - window.before
-        part = cut_prosody(self._prosody, first, window.stop + window.after)
+        part = cut_prosody(self._prosody, *window.rendered)
         filtered = self._filtered(raw, part)
-        begin, end = window.before * FRAME_SAMPLES, (window.stop - first) * FRAME_SAMPLES
+        begin, end = window.output_samples
         if self._gain is None:
             whole = self._speech.spoken.energy[0]
             self._gain = sentence_gain(filtered, part.energy[0], whole, self._predicted_lufs)

@@ -41,12 +41,9 @@ class StatisticsPredictor:
         """Take the arrays of the asset, named like the fields."""
         return cls(**arrays)
 
-    def predict(self, prosody: Prosody, style: Floats) -> tuple[Floats, Floats]:
-        """Return means and deviations, float32 [1, n, 1], of a prosody without silence around it.
-
-        `style` is float32 [256].
-        """
-        inputs = normal_features(prosody, style, self.centre, self.scale)
+    def predict(self, features: Floats) -> tuple[Floats, Floats]:
+        """Return means and deviations, float32 [1, n, 1], of a sentence by its features [677]."""
+        inputs = normal_features(features, self.centre, self.scale)
         found = (inputs @ self.inwards) @ self.outwards + self.base
         count = len(self.unit)
         means: Floats = (found[:count] * self.unit).astype(np.float32)
@@ -54,14 +51,14 @@ class StatisticsPredictor:
         return means.reshape(1, -1, 1), deviations.reshape(1, -1, 1)
 
 
-def normal_features(prosody: Prosody, style: Floats, centre: Floats, scale: Floats) -> Floats:
+def normal_features(features: Floats, centre: Floats, scale: Floats) -> Floats:
     """Return the features of a sentence [677] less `centre`, in units of `scale`, as far as such were met."""
-    inputs: Floats = (sentence_features(prosody, style) - centre) / scale
+    inputs: Floats = (features - centre) / scale
     return inputs.clip(-_MOST_SPREAD, _MOST_SPREAD)
 
 
 def sentence_features(prosody: Prosody, style: Floats) -> Floats:
-    """Return what the prediction is made of, float32 [677]."""
+    """Return what predictions are made of, float32 [677]: of a prosody without silence around it, in a style [256]."""
     energy = prosody.energy[0]
     numbers = [
         float(energy.mean()),

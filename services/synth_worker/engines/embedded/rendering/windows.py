@@ -12,7 +12,11 @@ from typing import Final
 import numpy as np
 
 from services.common.audio.spectra import Floats
-from services.synth_worker.engines.embedded.rendering.prosody import Prosody, cut_prosody
+from services.synth_worker.engines.embedded.rendering.prosody import (
+    FRAME_SAMPLES,
+    Prosody,
+    cut_prosody,
+)
 
 # In frames of 25 ms: rendered on both sides of a window and discarded, so that the model has context.
 CONTEXT_FRAMES: Final = 8
@@ -38,6 +42,19 @@ class Window:
     stop: int
     before: int
     after: int
+
+    @property
+    def rendered(self) -> tuple[int, int]:
+        """Return the first frame that is rendered and the one after the last."""
+        return self.start - self.before, self.stop + self.after
+
+    @property
+    def output_samples(self) -> tuple[int, int]:
+        """Return where the output begins and stops in the rendered samples."""
+        return (
+            self.before * FRAME_SAMPLES,
+            (self.before + self.stop - self.start) * FRAME_SAMPLES,
+        )
 
 
 def spoken_part(prosody: Prosody) -> Prosody:
