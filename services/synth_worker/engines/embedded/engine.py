@@ -53,7 +53,7 @@ from services.synth_worker.engines.protocol import (
     Utterance,
 )
 
-_CODE_VERSION: Final = "6"  # increase it when the audio of an utterance changes but no asset did
+_CODE_VERSION: Final = "7"  # increase it when the audio of an utterance changes but no asset did
 _MOST_CHARACTERS: Final = {"zh": 80, "ja": 100, "ko": 120, "ar": 200, "hi": 200}
 _MOST_CHARACTERS_ELSEWHERE: Final = 240
 # `task bench:loudness` measures it

@@ -75,6 +75,11 @@ def test_the_median_pitch_survives_noise() -> None:
     assert track_pitch(Clip(noisy, RATE)).median_hz == pytest.approx(203, rel=0.03)
 
 
+def test_a_voice_that_often_falls_low_is_not_taken_for_a_low_voice() -> None:
+    low, high = vowel(110.0, 1.4), [vowel(pitch_hz, 0.5) for pitch_hz in (190.0, 210, 230, 250)]
+    assert 180 < track_pitch(Clip(np.concatenate([low, *high]), RATE)).median_hz < 215
+
+
 def test_noise_has_no_pitch() -> None:
     hiss = np.random.default_rng(4).normal(0, 0.1, 5 * RATE).astype(np.float32)
     assert track_pitch(Clip(hiss, RATE)).voiced_seconds < 0.5
