@@ -22,6 +22,7 @@ _STRENGTHS: Final = (
     "frames",
     "alike",
     "active",
+    "harmonics",
     "timbre",
 )
 

@@ -21,6 +21,7 @@ _CONSTANTS: Final = {
     "frames": "_SMOOTHED_FRAMES",
     "alike": "_ALIKE",
     "active": "_ACTIVE_NEPERS",
+    "harmonics": "_HARMONICS_SHARE",
 }
 
 

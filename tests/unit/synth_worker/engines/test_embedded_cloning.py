@@ -255,6 +255,17 @@ def test_similar_frames_are_changed_alike() -> None:
     np.testing.assert_allclose(wanted.mean(axis=0), alone.mean(axis=0), atol=0.3)
 
 
+def test_what_one_frame_needs_moves_its_lowest_harmonics_least() -> None:
+    filter_ = EnvelopeFilter(np.random.default_rng(8).normal(size=(9, 24)).astype(np.float32), 64)
+    active, nothing = np.ones(9, dtype=bool), np.zeros(24, dtype=np.float32)
+    tilt = np.zeros((9, 24), dtype=np.float32)
+    tilt[:, 1] = 1  # most at both ends
+    own = filter_._gain(active, nothing, tilt, np.ones(9, dtype=np.float32))[4]
+    lasting = filter_._gain(active, tilt[0], 0 * tilt, np.ones(9, dtype=np.float32))[4]
+    assert own[0] == pytest.approx(0.3 * lasting[0])
+    assert own[-1] == pytest.approx(lasting[-1])
+
+
 def test_a_later_window_has_the_lasting_change_of_the_whole_sentence() -> None:
     bands = envelope.bands_within(12_000)
     model = envelope.cepstra_of(envelope.power_of(vowel(120, 4, (500, 1500, 2400))), bands)

@@ -40,6 +40,10 @@ _ALIKE: Final = 8  # synthetic frames that share their difference from the refer
 _MOST_SPREAD: Final = 1.6
 _UNVOICED_SHARE: Final = 0.8  # of the share that voiced frames are moved: consonants bear less
 
+# Below, a band holds one harmonic or none: the difference of one frame follows its pitch more than its timbre.
+_HARMONICS_HZ: Final = (300.0, 600.0)
+_HARMONICS_SHARE: Final = 0.3  # of what a frame needs in addition to what all need
+
 _SMOOTHED_FRAMES: Final = 7
 _MOST_GAIN: Final = 10 / 20 * np.log(10)  # nepers of amplitude: 10 dB
 _NARROW_HZ: Final = 5_000.0
@@ -207,13 +211,19 @@ class EnvelopeFilter:
         self, active: NDArray[np.bool_], lasting: Floats, own: Floats, moving: Floats
     ) -> Floats:
         """Nepers of amplitude, [frames, bands]: what all frames need, and `own`, what active ones need in addition."""
-        move = np.tile(lasting, (len(active), 1))
-        move[active] += moving[active, None] * own
-        move[:, 0] = 0  # the level of a frame stays what it is
-        padded = np.pad(move, ((0, 0), (0, self._bands - _CEPSTRA)))
-        gain = 0.5 * idct(padded, axis=1, norm="ortho")
+        move = np.zeros((len(active), _CEPSTRA), dtype=np.float32)
+        move[active] = moving[active, None] * own
+        above = np.interp(_CENTRES_HZ[: self._bands], _HARMONICS_HZ, (_HARMONICS_SHARE, 1))
+        gain = self._over_bands(lasting) + self._over_bands(move) * above
         smooth: Floats = uniform_filter1d(gain, _SMOOTHED_FRAMES, axis=0)
         return np.clip(smooth, -_MOST_GAIN, _MOST_GAIN).astype(np.float32)
+
+    def _over_bands(self, difference: Floats) -> Floats:
+        """Nepers of amplitude [..., bands] for a difference of cepstra [..., 24]; the level stays what it is."""
+        shape = np.zeros((*difference.shape[:-1], self._bands), dtype=np.float32)
+        shape[..., 1:_CEPSTRA] = difference[..., 1:]
+        gain: Floats = 0.5 * idct(shape, axis=-1, norm="ortho")
+        return gain
 
     def _targets(self, features: Floats) -> Floats:
         """Cepstra of the nearest reference frames, weighted by nearness, with the spread that averaging took."""
