@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 
 from services.common.audio.clip import Clip
 from services.common.audio.resample import resample
@@ -55,14 +56,15 @@ class PitchTrack:
 def track_pitch(clip: Clip) -> PitchTrack:
     """Follow the pitch of one speaker through `clip`, between 55 and 500 Hz."""
     samples = resample(clip, _RATE_HZ).samples
-    strengths = _strengths(samples)
-    hz, strength = _best(strengths, LOWEST_HZ, HIGHEST_HZ)
-    voiced = (strength > _VOICED_STRENGTH) & _loud(samples)
+    strengths, loud = _strengths(samples), _loud(samples)
+    peaks = _peaks(strengths)
+    hz, strength = _best(strengths, peaks, LOWEST_HZ, HIGHEST_HZ)
+    voiced = (strength > _VOICED_STRENGTH) & loud
     if not voiced.any():
         return PitchTrack(np.zeros_like(hz))
     low_hz, high_hz = np.percentile(hz[voiced], _QUARTILES) * _RANGE
-    hz, strength = _best(strengths, max(LOWEST_HZ, low_hz), min(HIGHEST_HZ, high_hz))
-    voiced = (strength > _VOICED_STRENGTH) & _loud(samples)
+    hz, strength = _best(strengths, peaks, max(LOWEST_HZ, low_hz), min(HIGHEST_HZ, high_hz))
+    voiced = (strength > _VOICED_STRENGTH) & loud
     return PitchTrack(np.where(voiced, hz, np.float32(0)))
 
 
@@ -79,23 +81,29 @@ def _strengths(samples: Floats) -> Floats:
 
 
 def _autocorrelation(frames: Floats) -> Floats:
-    power = np.abs(np.fft.rfft(frames, _FFT)) ** 2
-    return np.fft.irfft(power, _LAGS_PER_SAMPLE * _FFT).astype(np.float32)
+    power = np.abs(rfft(frames, _FFT)) ** 2
+    found: Floats = irfft(power, _LAGS_PER_SAMPLE * _FFT)
+    return found
 
 
-def _best(strengths: Floats, low_hz: float, high_hz: float) -> tuple[Floats, Floats]:
-    """Pick each frame's best local maximum between two pitches: (Hz, strength), both [frames]."""
+def _peaks(strengths: Floats) -> Floats:
+    """Local maxima with the bonus of their octave, [frames, lags]; -1 elsewhere."""
     lags = np.arange(strengths.shape[1])
-    inside = (lags >= _LAG_RATE_HZ / high_hz) & (lags <= _LAG_RATE_HZ / low_hz)
     bonus = -_OCTAVE_BONUS * np.log2(np.maximum(lags, 1) * LOWEST_HZ / _LAG_RATE_HZ)
-    peak = np.zeros_like(strengths, dtype=bool)
-    peak[:, 1:-1] = (strengths[:, 1:-1] >= strengths[:, :-2]) & (
-        strengths[:, 1:-1] >= strengths[:, 2:]
-    )
-    scored = np.where(peak & inside, strengths + bonus, -1)
-    lag = scored.argmax(axis=1)
-    found = scored[np.arange(len(scored)), lag] > -1
-    hz, strength = _refined(strengths, np.clip(lag, 1, strengths.shape[1] - 2))
+    peaks = np.full_like(strengths, -1)
+    inner = strengths[:, 1:-1]
+    highest = (inner >= strengths[:, :-2]) & (inner >= strengths[:, 2:])
+    np.copyto(peaks[:, 1:-1], inner + bonus[1:-1].astype(np.float32), where=highest)
+    return peaks
+
+
+def _best(strengths: Floats, peaks: Floats, low_hz: float, high_hz: float) -> tuple[Floats, Floats]:
+    """Pick each frame's best peak between two pitches: (Hz, strength), both [frames]."""
+    first = int(np.ceil(_LAG_RATE_HZ / high_hz))
+    inside = peaks[:, first : int(_LAG_RATE_HZ / low_hz) + 1]
+    lag = inside.argmax(axis=1)
+    found = inside[np.arange(len(inside)), lag] > -1
+    hz, strength = _refined(strengths, np.clip(first + lag, 1, strengths.shape[1] - 2))
     return np.where(found, hz, 0).astype(np.float32), np.where(found, strength, 0).astype(
         np.float32
     )
