@@ -5,26 +5,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from benchmarks.quality import build, report
+from benchmarks.quality import build, report, strengths
 from benchmarks.quality.plan import plan, sentences
 from benchmarks.quality.sources import SourceMissing
 from benchmarks.quality.speakers import targets
 from benchmarks.quality.synthesis import REPOSITORY
 from benchmarks.quality.trial import Trial
-
-# What strength.py can change; `timbre` not in the languages of HOLD in styles.py, which add a shift instead.
-_STRENGTHS: Final = (
-    "lasting",
-    "moving",
-    "unvoiced",
-    "frames",
-    "alike",
-    "active",
-    "harmonics",
-    "timbre",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +73,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=_strength,
         default=[],
         metavar="NAME=VALUE",
-        help=f"of the filter and the timbre, instead of the engine's: {', '.join(_STRENGTHS)}",
+        help=f"of the filter and the timbre, instead of the engine's: {', '.join(strengths.NAMES)}",
     )
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="for the recogniser")
     default = REPOSITORY / ".venv" / "bin" / "python"
@@ -102,8 +89,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _strength(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
-    if name not in _STRENGTHS:
-        raise argparse.ArgumentTypeError(f"{name} is unknown; send one of {', '.join(_STRENGTHS)}")
+    if name not in strengths.NAMES:
+        raise argparse.ArgumentTypeError(
+            f"{name} is unknown; send one of {', '.join(strengths.NAMES)}"
+        )
     return name, float(value)
 
 

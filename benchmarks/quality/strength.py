@@ -5,37 +5,28 @@ Runs in the product's virtualenv, in the process that speaks; the engine itself 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 from unittest import mock
 
 import numpy as np
 
+from benchmarks.quality.strengths import CONSTANTS, SHARES, TIMBRE
 from services.common.audio.spectra import Floats
 from services.synth_worker.engines.embedded import engine
 from services.synth_worker.engines.embedded.rendering import envelope
 from services.synth_worker.engines.embedded.voices.styles import Recolouring
 
-_SHARES: Final = ("lasting", "moving")
-_CONSTANTS: Final = {
-    "unvoiced": "_UNVOICED_SHARE",
-    "frames": "_SMOOTHED_FRAMES",
-    "alike": "_ALIKE",
-    "active": "_ACTIVE_NEPERS",
-    "harmonics": "_HARMONICS_SHARE",
-}
-
 
 def apply(strength: Mapping[str, float]) -> None:
     """Replace settings of the engine for the rest of this process."""
-    shares = {name: strength[name] for name in _SHARES if name in strength}
+    shares = {name: strength[name] for name in SHARES if name in strength}
     usual = envelope.shares_for
     mock.patch.object(envelope, "shares_for", lambda code: replace(usual(code), **shares)).start()
-    for name, constant in _CONSTANTS.items():
+    for name, constant in CONSTANTS.items():
         if name in strength:
             kind = type(getattr(envelope, constant))
             mock.patch.object(envelope, constant, kind(strength[name])).start()
-    if "timbre" in strength:
-        share = strength["timbre"]
+    if TIMBRE in strength:
+        share = strength[TIMBRE]
 
         def towards(timbre: Floats, _: str) -> Recolouring:
             return Recolouring(1 - share, np.float32(share) * timbre)
